@@ -1,0 +1,52 @@
+"""Every exception that hvd raises on purpose. A message says what was wrong, its value, and what to do.
+
+* `HvdError`
+    * `SettingsError`: settings that can't be used, all of them at once
+    * `BlockError`: the shared-memory block can't be used
+        * `BlockInUse`: its owner is alive
+        * `BlockForeign`: another layout, corrupt, or another user's
+        * `BlockFull`: no room is left in it
+    * `NoFreeSlot`: every slot of the block belongs to a live process
+    * `DaemonUnreachable`: no daemon answered, or what answered isn't hvd
+"""
+
+from collections.abc import Iterable
+
+
+class HvdError(Exception):
+    """Base of the tree: catching it catches whatever hvd raises on purpose."""
+
+
+class SettingsError(HvdError):
+    """Settings that can't be used: `problems` holds every one found, and `str()` gives one a line."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join(self.problems)
+
+
+class BlockError(HvdError):
+    """The shared-memory block can't be created, attached or used."""
+
+
+class BlockInUse(BlockError):  # noqa: N818
+    """The block belongs to a process that is alive; two daemons can't share an instance name."""
+
+
+class BlockForeign(BlockError):  # noqa: N818
+    """The block isn't ours to touch: another layout, corrupt, or owned by another user."""
+
+
+class BlockFull(BlockError):  # noqa: N818
+    """The block has no room left for what was asked."""
+
+
+class NoFreeSlot(HvdError):  # noqa: N818
+    """Every slot belongs to a live process; the setting `slots` is too small for `workers`."""
+
+
+class DaemonUnreachable(HvdError):  # noqa: N818
+    """No daemon answered at the address asked, or what answered isn't hvd."""
