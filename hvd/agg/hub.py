@@ -1,0 +1,187 @@
+"""The hub: every WebSocket client of the daemon, in one event loop.
+
+A frame is encoded once and the same bytes are written to all. A client that doesn't read loses old frames, then its
+connection; it never delays another.
+"""
+
+import asyncio
+import contextlib
+import random
+import resource
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from hvd.agg import handoff, ws
+
+REASONS = ("client", "error", "ping_timeout", "too_slow", "message_too_big", "protocol", "going_away")
+
+HANDOFFS_PER_WAKE = 64  # some 5 ms of handshakes, then the loop turns: a burst of clients doesn't hold a broadcast up
+_SWEEP = 1.0  # s at most between two looks at who is due for a ping; shorter when the ping times ask for it
+_SPARE_DESCRIPTORS = 128  # kept for the aggregator's own files when clients take all others
+
+
+class HubCounters(Protocol):
+    """Where the hub counts; called in the event loop's thread, and must not raise."""
+
+    def connected(self) -> None:
+        """A client's handshake is done."""
+
+    def disconnected(self, reason: str) -> None:
+        """A client that was connected no longer is; `reason` is one of REASONS."""
+
+    def frame_sent(self, n: int) -> None:
+        """`n` frames were written, or wait to be (one of those may yet be dropped)."""
+
+    def frame_dropped(self) -> None:
+        """A frame that waited was given up because its client didn't read."""
+
+
+class Hub:
+    """All clients, and what is said to all of them. Not thread-safe: create and use it in the event loop's thread.
+
+    Times in seconds, sizes in bytes. `max_buffer` bounds what waits for one client (a single frame may be larger),
+    `max_missed` the frames it may lose before its connection, `max_message` what it may send; `greeting` gives the
+    text of the first frame, or None. `max_clients` is by default what the limit on open files allows.
+    """
+
+    def __init__(
+        self,
+        *,
+        counters: HubCounters,
+        greeting: Callable[[], str | None],
+        ping_interval: float = 20.0,
+        ping_timeout: float = 20.0,
+        max_buffer: int = 64 * 1024,
+        max_missed: int = 5,
+        max_message: int = 4096,
+        max_clients: int | None = None,
+        subprotocols: Sequence[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._counters = counters
+        self._greeting = greeting
+        self._limits = ws.Limits(max_buffer, max_missed, max_message, ping_interval, ping_timeout)
+        self._max_clients = _descriptor_limit() if max_clients is None else max_clients
+        self._subprotocols = tuple(subprotocols)
+        self._clock = clock
+        self._clients: dict[ws.Client, None] = {}
+        self._leaving: set[ws.Client] = set()  # not clients any more, their descriptors not closed yet
+        self._all_gone: asyncio.Event | None = None  # set by `close`
+        self._hub_ends: list[socket.socket] = []
+        self._greeted = ("", b"")
+        self._sweep_every = min(_SWEEP, ping_interval / 4, ping_timeout / 4)
+        self._timer = self._loop.call_later(self._sweep_every, self._sweep)
+
+    @property
+    def clients(self) -> int:
+        """How many clients are connected."""
+        return len(self._clients)
+
+    def adopt(self, sock: socket.socket, headers: Mapping[str, str]) -> None:
+        """Answer the handshake that a worker has read from `sock`, send the greeting, and make it a client.
+
+        The hub owns `sock` from now on. A handshake that can't be accepted gets an HTTP error; never raises for what
+        the peer did. Names in `headers` are in lower case.
+        """
+        if self._all_gone or self.clients + len(self._leaving) >= self._max_clients:
+            accepted, response = False, ws.refusal("503 Service Unavailable", "Retry-After: 2")
+        else:
+            accepted, response = ws.handshake(headers, self._subprotocols)
+        try:
+            ws.prepare(sock, self._limits.ping_interval + self._limits.ping_timeout)
+            # a new socket's buffer is empty: what it doesn't take of these few bytes, a dead peer doesn't need
+            whole = sock.send(response) == len(response)
+        except OSError:
+            whole = False
+        if not (accepted and whole):
+            sock.close()
+            return
+        # the first pings of clients that came together are spread, so that no sweep has to send them all
+        ping_at = self._clock() + self._limits.ping_interval * random.uniform(0.5, 1)
+        client = ws.Client(sock, self._loop, self, self._limits, ping_at)
+        self._clients[client] = None
+        self._counters.connected()
+        self._greet(client)
+
+    def broadcast(self, text: str) -> None:
+        """Send `text` to every client as one text frame; returns at once, whatever the clients do."""
+        clients = tuple(self._clients)  # sending may end one
+        if not clients:
+            return
+        frame = ws.text_frame(text)
+        self._counters.frame_sent(sum([client.send(frame) for client in clients]))
+
+    def listen(self, hub_end: socket.socket) -> None:
+        """Adopt what workers hand off through `hub_end` (see `handoff`), which stays the caller's to close."""
+        hub_end.setblocking(False)
+        self._hub_ends.append(hub_end)
+        self._loop.add_reader(hub_end.fileno(), self._take, hub_end)
+
+    async def close(self, deadline: float = 1.0) -> None:
+        """Say 1001 (going away) to every client; all descriptors are closed after `deadline` seconds at most.
+
+        Hand-offs not taken yet stay in their channel for the next hub. Later calls of `adopt` refuse with 503.
+        """
+        self._timer.cancel()
+        for hub_end in self._hub_ends:
+            self._loop.remove_reader(hub_end.fileno())
+        self._hub_ends.clear()
+        self._all_gone = asyncio.Event()
+        for client in tuple(self._clients):
+            client.end(1001, "going_away")
+        if self._leaving:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_gone.wait(), deadline)
+        for client in tuple(self._leaving):
+            client.abort("going_away")
+
+    # ---- what clients say (ws.Owner)
+
+    def left(self, client: ws.Client, reason: str) -> None:
+        del self._clients[client]
+        self._leaving.add(client)
+        self._counters.disconnected(reason)
+
+    def gone(self, client: ws.Client) -> None:
+        self._leaving.discard(client)
+        if self._all_gone and not self._leaving and not self._clients:
+            self._all_gone.set()
+
+    def dropped(self) -> None:
+        self._counters.frame_dropped()
+
+    # ---- inside
+
+    def _greet(self, client: ws.Client) -> None:
+        text = self._greeting()
+        if text is None:
+            return
+        if text is not self._greeted[0]:  # thousands connect at once after a restart: encode for all of them once
+            self._greeted = (text, ws.text_frame(text))
+        self._counters.frame_sent(int(client.send(self._greeted[1])))
+
+    def _take(self, hub_end: socket.socket) -> None:
+        for _ in range(HANDOFFS_PER_WAKE):
+            try:
+                received = handoff.receive(hub_end)
+            except EOFError:
+                self._loop.remove_reader(hub_end.fileno())
+                self._hub_ends.remove(hub_end)
+                return
+            if received is None:
+                return
+            self.adopt(*received)
+
+    def _sweep(self) -> None:
+        self._timer = self._loop.call_later(self._sweep_every, self._sweep)
+        now = self._clock()
+        for client in tuple(self._clients):
+            client.sweep(now)
+
+
+def _descriptor_limit() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, soft - _SPARE_DESCRIPTORS) if soft != resource.RLIM_INFINITY else 1_000_000
