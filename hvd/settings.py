@@ -1,0 +1,411 @@
+"""Every setting, and the only reader of the environment.
+
+A setting is one record: the field of `Settings` with its kind, default and help. The key in hvd.toml is the field's
+name, the variable is `HVD_` and that name in capitals; `hvd check` and the README's table derive from the records.
+
+The file named by HVD_CONFIG is read first, variables override it. A variable that is empty or blank counts as unset
+(so does systemd's `HVD_X=`), and blanks around a value are dropped. Numbers are written as TOML writes them: `08`,
+`1_000` or `+4` in a variable is refused rather than guessed at. All problems are found before any is reported.
+"""
+
+import difflib
+import hashlib
+import json
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hvd.errors import SettingsError
+
+_PREFIX = "HVD_"
+_CONFIG = "HVD_CONFIG"
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?")
+_PORT = r"(?P<port>0|[1-9][0-9]{0,4})"
+_HOST_PORT = re.compile(rf"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]):{_PORT}")
+_ORIGIN = re.compile(rf"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:{_PORT})?")
+_UNIX_PATH_MAX = 107  # bytes that fit in sockaddr_un.sun_path beside the closing zero
+_SLOTS_MAX = 4096
+_SLOTS_SPARE = 4  # aggregator, job runner, and the old ones of both while they are being replaced
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What values a setting takes: `read` gives the value from what TOML has, `parse` what TOML would have from text.
+
+    Both raise ValueError; its text, if any, says what would be right better than `expected` does.
+    """
+
+    expected: str
+    read: Callable[[Any], Any]
+    parse: Callable[[str], Any] = str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting; `default` is a value, or makes one of the settings listed before it."""
+
+    kind: Kind
+    default: Any
+    help: str
+    words: str = ""
+
+    @property
+    def default_text(self) -> str:
+        """The default as documentation shows it: `words` where it depends on the machine or on other settings."""
+        return self.words or ("" if self.default == () else str(self.default))
+
+
+def _number(expected: str, read: Callable[[Any], Any], pattern: re.Pattern[str], make: Callable[[str], Any]) -> Kind:
+    def parse(text: str) -> Any:
+        if not pattern.fullmatch(text):
+            raise ValueError(f"{expected}, in plain digits")
+        return make(text)
+
+    return Kind(expected, read, parse)
+
+
+def _whole(low: int, high: int) -> Kind:
+    def read(value: Any) -> int:
+        if type(value) is not int or not low <= value <= high:  # bool is an int, but True is no number of workers
+            raise ValueError
+        return value
+
+    return _number(f"a whole number from {low} to {high}", read, _WHOLE, int)
+
+
+def _seconds(low: float, high: float) -> Kind:
+    def read(value: Any) -> float:
+        if type(value) not in (int, float) or not low <= value <= high:  # which holds for neither NaN nor inf
+            raise ValueError
+        return float(value)
+
+    return _number(f"a number of seconds from {low:g} to {high:g}", read, _DECIMAL, float)
+
+
+def _text(expected: str, pattern: str) -> Kind:
+    def read(value: Any) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError
+        return value
+
+    return Kind(expected, read)
+
+
+def _one_of(*names: str) -> Kind:
+    def read(value: Any) -> str:
+        if not isinstance(value, str) or value.lower() not in names:
+            raise ValueError
+        return value.lower()
+
+    return Kind("one of " + ", ".join(names), read)
+
+
+def _read_bind(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    if value.startswith("unix:"):
+        path = os.path.abspath(value.removeprefix("unix:").removeprefix("//"))
+        if value in ("unix:", "unix://") or not path.isprintable() or len(os.fsencode(path)) > _UNIX_PATH_MAX:
+            raise ValueError(f"unix:PATH with a printable path of 1 to {_UNIX_PATH_MAX} bytes")
+        return f"unix:{path}"
+    match = _HOST_PORT.fullmatch(value)
+    if not match or int(match["port"]) > 65535:
+        raise ValueError
+    return value
+
+
+def _read_origins(value: Any) -> tuple[str, ...]:
+    """The origins as a browser's Origin header has them: lower case, without the scheme's own port."""
+    if not isinstance(value, list | tuple):
+        raise ValueError
+    if "*" in value:
+        if len(value) > 1:
+            raise ValueError("either * alone, or a list of origins")
+        return ("*",)
+    return tuple(_read_origin(origin) for origin in value)
+
+
+def _read_origin(value: Any) -> str:
+    match = _ORIGIN.fullmatch(value.lower()) if isinstance(value, str) else None
+    if not match or int(match["port"] or 1) not in range(1, 65536):
+        raise ValueError(f"a list of scheme://host[:port], without path or closing slash; {value!r} is not one")
+    own_port = {"http": "80", "https": "443"}.get(match["scheme"])
+    port = f":{match['port']}" if match["port"] and match["port"] != own_port else ""
+    return f"{match['scheme']}://{match['host']}{port}"
+
+
+def _read_path(value: Any) -> Path:
+    if isinstance(value, Path):
+        value = str(value)
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise ValueError
+    return Path(os.path.abspath(value))
+
+
+def _instance_of(values: Mapping[str, Any]) -> str:
+    """A name for the block that two daemons share only if they would share their address too."""
+    bind = str(values["bind"])
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", bind.removeprefix("unix:")).strip("-")
+    if bind.startswith(("unix:", "[")) or len(plain) > 64:  # characters were lost: a hash tells such names apart
+        plain = f"{plain[-55:].lstrip('-')}-{hashlib.sha256(os.fsencode(bind)).hexdigest()[:8]}"
+    return plain
+
+
+def _cores(_: Mapping[str, Any]) -> int:
+    return min(1024, max(2, len(os.sched_getaffinity(0))))
+
+
+def _threads(values: Mapping[str, Any]) -> int:
+    return 1 if values["worker_class"] == "sync" else 4
+
+
+def _slots(values: Mapping[str, Any]) -> int:
+    return min(_SLOTS_MAX, max(64, 8 * values["workers"]))
+
+
+def _database(values: Mapping[str, Any]) -> str:
+    return f"sqlite:///{values['state_dir']}/hvd.sqlite3"
+
+
+_BIND = Kind("HOST:PORT, [IPV6]:PORT or unix:PATH", _read_bind)
+_NAME = _text("1 to 64 of the characters A-Z a-z 0-9 . _ -", r"[A-Za-z0-9._-]{1,64}")
+_PATH = Kind("a path", _read_path)
+_URL = _text("a URL such as sqlite:///PATH", r"[a-z][a-z0-9+.-]*://\S+")
+_ORIGINS = Kind(
+    "a list (in the variable: commas between) of scheme://host[:port], or * alone",
+    _read_origins,
+    lambda text: [part.strip() for part in text.split(",") if part.strip()],
+)
+_CLASSES = Kind("gthread or sync; hvd supports no other", _one_of("gthread", "sync").read)
+_LEVELS = _one_of("debug", "info", "warning", "error", "critical")
+
+
+def _of(kind: Kind, default: Any, help: str, words: str = "") -> dict[str, Setting]:
+    return {"setting": Setting(kind, default, help, words)}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings in force. A default may depend on fields above its own."""
+
+    bind: str = field(metadata=_of(_BIND, "127.0.0.1:8080", "Address to serve."))
+    workers: int = field(metadata=_of(_whole(1, 1024), _cores, "Worker processes.", "cores it may use, at least 2"))
+    worker_class: str = field(metadata=_of(_CLASSES, "gthread", "gunicorn's worker class."))
+    threads: int = field(
+        metadata=_of(_whole(1, 256), _threads, "Requests that a worker serves at once.", "4 (1 under sync)")
+    )
+    interval: float = field(metadata=_of(_seconds(0.1, 60), 2.0, "Seconds between two broadcasts."))
+    instance: str = field(metadata=_of(_NAME, _instance_of, "Names this daemon and its block.", "derived from bind"))
+    max_series: int = field(
+        metadata=_of(_whole(16, 100_000), 2000, "Series of method, route and status; the rest share one.")
+    )
+    slots: int = field(
+        metadata=_of(_whole(1, _SLOTS_MAX), _slots, "Processes that the block has room for.", "8 a worker, at least 64")
+    )
+    state_dir: Path = field(
+        metadata=_of(_PATH, "var", "Folder of what outlives the daemon.", "STATE_DIRECTORY, else ./var")
+    )
+    database_url: str = field(metadata=_of(_URL, _database, "Database of the jobs.", "hvd.sqlite3 in state_dir"))
+    allowed_origins: tuple[str, ...] = field(
+        metadata=_of(_ORIGINS, (), "Origins that may open /ws; * is any.", "same origin")
+    )
+    log_level: str = field(metadata=_of(_LEVELS, "info", "Least severe messages that are logged."))
+    timeout: int = field(metadata=_of(_whole(1, 86_400), 30, "Seconds until a worker that hangs is killed."))
+    graceful_timeout: int = field(metadata=_of(_whole(1, 86_400), 30, "Seconds that a stop leaves to requests."))
+    keepalive: int = field(metadata=_of(_whole(0, 86_400), 15, "Seconds that idle connections stay open (gthread)."))
+    max_requests: int = field(
+        metadata=_of(_whole(0, 10**9), 0, "Requests a worker serves before it is replaced; 0: any.")
+    )
+    max_requests_jitter: int = field(metadata=_of(_whole(0, 10**9), 0, "Most added to max_requests at random."))
+    ping_interval: float = field(
+        metadata=_of(_seconds(0.1, 3600), 20.0, "Seconds between pings to a WebSocket client.")
+    )
+    ping_timeout: float = field(metadata=_of(_seconds(0.1, 3600), 20.0, "Seconds that a client has to answer a ping."))
+    max_clients: int = field(
+        metadata=_of(_whole(1, 1_000_000), 10_000, "WebSocket clients at once; more are answered 503.")
+    )
+
+    def to_json(self) -> str:
+        """The settings as text, for the companions."""
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Settings":
+        """The settings from `to_json`'s text. Raises SettingsError where another version of hvd wrote it."""
+        given = json.loads(text)
+        if set(given) != set(SETTINGS):
+            differing = ", ".join(sorted(set(given) ^ set(SETTINGS)))
+            raise SettingsError([f"another version of hvd wrote these settings (differing: {differing}): restart it"])
+        return cls(**{key: setting.kind.read(given[key]) for key, setting in SETTINGS.items()})
+
+
+SETTINGS: dict[str, Setting] = {each.name: each.metadata["setting"] for each in fields(Settings)}
+
+
+class Loaded(NamedTuple):
+    """Settings, and for each key where its value comes from: "default", the file's name or a variable's."""
+
+    settings: Settings
+    sources: dict[str, str]
+
+
+class _Given(NamedTuple):
+    value: Any
+    source: str  # as `sources` has it
+    place: str  # the same with file and line, for messages
+
+
+class _Loader:
+    """One run of `load`: what was given, and what was wrong with it."""
+
+    def __init__(self) -> None:
+        self.given: dict[str, _Given] = {}
+        self.wrong: set[str] = set()
+        self.problems: list[str] = []
+
+    def take(self, key: str, raw: Any, source: str, place: str, from_text: bool) -> None:
+        """Note a value for `key`, or what is wrong with it; a later value replaces an earlier one."""
+        kind = SETTINGS[key].kind
+        try:
+            value = kind.read(kind.parse(raw) if from_text else raw)
+        except ValueError as error:
+            self.wrong.add(key)
+            self.problems.append(f"{key} ({place}) is {shown(raw)}: it must be {str(error) or kind.expected}")
+        else:
+            self.given[key] = _Given(value, source, place)
+
+    def read_file(self, path: str) -> None:
+        try:
+            text = Path(path).read_bytes().decode()
+            table = tomllib.loads(text)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            self.problems.append(
+                f"{_CONFIG} is {path!r}, which can't be read ({reason}): name a TOML file, or unset it"
+            )
+            return
+        for key, value in table.items():
+            place = f"{path}:{_line_of(key, text)}"
+            if key in SETTINGS:
+                self.take(key, value, Path(path).name, place, from_text=False)
+            else:
+                self.problems.append(f"{shown(key)} ({place}) is no setting{_nearest(key, SETTINGS)}")
+
+    def read_variables(self, environ: Mapping[str, str]) -> None:
+        known = {variable(key): key for key in SETTINGS}
+        for name in sorted(environ):
+            text = environ[name].strip()
+            if name in known and text:
+                self.take(known[name], text, name, name, from_text=True)
+            elif name.startswith(_PREFIX) and name not in known and name != _CONFIG:
+                self.problems.append(f"{shown(name)} is no variable of hvd{_nearest(name, [*known, _CONFIG])}")
+
+    def values(self) -> dict[str, Any]:
+        """Every setting's value; a wrong one counts as not given, so that the rest can still be looked at."""
+        values: dict[str, Any] = {}
+        for key, setting in SETTINGS.items():
+            default = setting.default
+            if key in self.given:
+                values[key] = self.given[key].value
+            else:
+                values[key] = setting.kind.read(default(values) if callable(default) else default)
+        return values
+
+    def contradictions(self, values: Mapping[str, Any]) -> Iterator[str]:
+        """What is wrong with values that are right each by itself; silent about keys already complained of."""
+
+        def told(key: str) -> str:
+            return f"{key} ({self.given[key].place}) is {shown(values[key])}"
+
+        given = self.given.keys() - self.wrong
+        if (
+            "threads" in given
+            and "worker_class" in given
+            and values["worker_class"] == "sync"
+            and values["threads"] > 1
+        ):
+            yield f"{told('threads')}: worker_class sync serves one request at a time; set 1, or gthread"
+        if "slots" in given and "workers" not in self.wrong and values["slots"] < values["workers"] + _SLOTS_SPARE:
+            least = values["workers"] + _SLOTS_SPARE
+            yield f"{told('slots')}: {values['workers']} workers need at least {least}; leave it unset for more"
+        if "bind" in given and "instance" not in given | self.wrong and values["bind"].endswith(":0"):
+            yield f"{told('bind')}: port 0 is another port at each start; set instance, which names the block"
+        jitter = "max_requests_jitter" in given and values["max_requests_jitter"] > 0
+        if jitter and values["max_requests"] == 0 and "max_requests" not in self.wrong:
+            yield f"{told('max_requests_jitter')}: it has no effect while max_requests is 0; set both, or neither"
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Loaded:
+    """The settings of that environment. Raises SettingsError with every problem found."""
+    loader = _Loader()
+    state = environ.get("STATE_DIRECTORY", "").split(":")[0]  # systemd separates several by colons
+    if state:
+        loader.take("state_dir", state, "STATE_DIRECTORY", "STATE_DIRECTORY", from_text=True)
+    path = environ.get(_CONFIG, "").strip()
+    if path:
+        loader.read_file(path)
+    loader.read_variables(environ)
+    values = loader.values()
+    problems = [*loader.problems, *loader.contradictions(values)]
+    if problems:
+        raise SettingsError(problems)
+    sources = {key: loader.given[key].source if key in loader.given else "default" for key in SETTINGS}
+    return Loaded(Settings(**values), sources)
+
+
+def load_or_exit(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings, for a program that can't go on without: problems go to stderr, the exit status is 2."""
+    try:
+        return load(environ).settings
+    except SettingsError as error:
+        print(complaint(error), file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def complaint(error: SettingsError) -> str:
+    """The problems under one heading line."""
+    count = len(error.problems)
+    heading = f"hvd: {count} problem{'s' if count > 1 else ''} in the settings:"
+    return "\n  ".join([heading, *error.problems])
+
+
+def variable(key: str) -> str:
+    """The variable that overrides `key`."""
+    return _PREFIX + key.upper()
+
+
+def shown(value: Any) -> str:
+    """A value as a person may see it: written as in TOML, without passwords."""
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(shown(each) for each in value) + "]"
+    if isinstance(value, str | Path):
+        text = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", str(value))
+        return json.dumps(re.sub(r"(password=)[^&]*", r"\1***", text))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def markdown_table() -> str:
+    """The settings as the README lists them."""
+    lines = ["| key | variable | default | meaning |", "|---|---|---|---|"]
+    for key, setting in SETTINGS.items():
+        default = setting.words or f"`{setting.default_text}`"
+        lines.append(f"| `{key}` | `{variable(key)}` | {default} | {setting.help} Takes {setting.kind.expected}. |")
+    return "\n".join(lines)
+
+
+def _line_of(key: str, text: str) -> int:
+    """The line where `key` is set, found as text since tomllib doesn't tell; line 1 if it is written oddly."""
+    match = re.search(rf"^[ \t]*\[*[ \t]*[\"']?{re.escape(key)}\b", text, re.MULTILINE)
+    return text.count("\n", 0, match.start()) + 1 if match else 1
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    upper = {each.upper(): each for each in names}
+    found = difflib.get_close_matches(name.upper(), upper, n=1)
+    return f"; did you mean {upper[found[0]]}?" if found else ""
