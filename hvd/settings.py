@@ -31,12 +31,12 @@ _HOST_PORT = re.compile(rf"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(%[A-Za-z0-9
 _ORIGIN = re.compile(rf"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:{_PORT})?")
 _UNIX_PATH_MAX = 107  # bytes that fit in sockaddr_un.sun_path beside the closing zero
 _SLOTS_MAX = 4096
-_SLOTS_SPARE = 4  # aggregator, job runner, and the old ones of both while they are being replaced
+_SLOTS_SPARE = 4  # for new workers that start before the old ones have ended
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What values a setting takes: `read` gives the value from what TOML has, `parse` what TOML would have from text.
+    """What a setting takes: `read` makes a value of what TOML has, `parse` makes that of a variable's text.
 
     Both raise ValueError; its text, if any, says what would be right better than `expected` does.
     """
@@ -166,7 +166,8 @@ def _threads(values: Mapping[str, Any]) -> int:
 
 
 def _slots(values: Mapping[str, Any]) -> int:
-    return min(_SLOTS_MAX, max(64, 8 * values["workers"]))
+    workers: int = values["workers"]
+    return min(_SLOTS_MAX, max(64, 8 * workers))
 
 
 def _database(values: Mapping[str, Any]) -> str:
@@ -197,39 +198,30 @@ class Settings:
     bind: str = field(metadata=_of(_BIND, "127.0.0.1:8080", "Address to serve."))
     workers: int = field(metadata=_of(_whole(1, 1024), _cores, "Worker processes.", "cores it may use, at least 2"))
     worker_class: str = field(metadata=_of(_CLASSES, "gthread", "gunicorn's worker class."))
-    threads: int = field(
-        metadata=_of(_whole(1, 256), _threads, "Requests that a worker serves at once.", "4 (1 under sync)")
-    )
+    threads: int = field(metadata=_of(_whole(1, 256), _threads, "Requests served at once by each.", "4 (1 under sync)"))
     interval: float = field(metadata=_of(_seconds(0.1, 60), 2.0, "Seconds between two broadcasts."))
     instance: str = field(metadata=_of(_NAME, _instance_of, "Names this daemon and its block.", "derived from bind"))
-    max_series: int = field(
-        metadata=_of(_whole(16, 100_000), 2000, "Series of method, route and status; the rest share one.")
-    )
+    max_series: int = field(metadata=_of(_whole(16, 100_000), 2000, "HTTP series; the rest share one more."))
     slots: int = field(
-        metadata=_of(_whole(1, _SLOTS_MAX), _slots, "Processes that the block has room for.", "8 a worker, at least 64")
+        metadata=_of(_whole(1, _SLOTS_MAX), _slots, "Most workers alive, old ones included.", "8 a worker, or 64")
     )
-    state_dir: Path = field(
-        metadata=_of(_PATH, "var", "Folder of what outlives the daemon.", "STATE_DIRECTORY, else ./var")
-    )
+    state_dir: Path = field(metadata=_of(_PATH, "var", "Folder of what is kept.", "STATE_DIRECTORY, else ./var"))
     database_url: str = field(metadata=_of(_URL, _database, "Database of the jobs.", "hvd.sqlite3 in state_dir"))
-    allowed_origins: tuple[str, ...] = field(
-        metadata=_of(_ORIGINS, (), "Origins that may open /ws; * is any.", "same origin")
-    )
+    allowed_origins: tuple[str, ...] = field(metadata=_of(_ORIGINS, (), "Origins that may open /ws.", "same origin"))
     log_level: str = field(metadata=_of(_LEVELS, "info", "Least severe messages that are logged."))
     timeout: int = field(metadata=_of(_whole(1, 86_400), 30, "Seconds until a worker that hangs is killed."))
     graceful_timeout: int = field(metadata=_of(_whole(1, 86_400), 30, "Seconds that a stop leaves to requests."))
     keepalive: int = field(metadata=_of(_whole(0, 86_400), 15, "Seconds that idle connections stay open (gthread)."))
-    max_requests: int = field(
-        metadata=_of(_whole(0, 10**9), 0, "Requests a worker serves before it is replaced; 0: any.")
-    )
+    max_requests: int = field(metadata=_of(_whole(0, 10**9), 0, "Requests until a worker is replaced; 0 is never."))
     max_requests_jitter: int = field(metadata=_of(_whole(0, 10**9), 0, "Most added to max_requests at random."))
-    ping_interval: float = field(
-        metadata=_of(_seconds(0.1, 3600), 20.0, "Seconds between pings to a WebSocket client.")
-    )
+    ping_interval: float = field(metadata=_of(_seconds(0.1, 3600), 20.0, "Seconds between pings to a client."))
     ping_timeout: float = field(metadata=_of(_seconds(0.1, 3600), 20.0, "Seconds that a client has to answer a ping."))
-    max_clients: int = field(
-        metadata=_of(_whole(1, 1_000_000), 10_000, "WebSocket clients at once; more are answered 503.")
-    )
+    max_clients: int = field(metadata=_of(_whole(1, 1_000_000), 10_000, "WebSocket clients at once; more get 503."))
+
+    @property
+    def block_name(self) -> str:
+        """The name of the daemon's shared-memory segment."""
+        return f"hvd-{self.instance}"
 
     def to_json(self) -> str:
         """The settings as text, for the companions."""
@@ -249,10 +241,11 @@ SETTINGS: dict[str, Setting] = {each.name: each.metadata["setting"] for each in 
 
 
 class Loaded(NamedTuple):
-    """Settings, and for each key where its value comes from: "default", the file's name or a variable's."""
+    """Settings, for each key where its value comes from ("default", a file's or variable's name), and the file."""
 
     settings: Settings
     sources: dict[str, str]
+    file: str
 
 
 class _Given(NamedTuple):
@@ -310,11 +303,8 @@ class _Loader:
         """Every setting's value; a wrong one counts as not given, so that the rest can still be looked at."""
         values: dict[str, Any] = {}
         for key, setting in SETTINGS.items():
-            default = setting.default
-            if key in self.given:
-                values[key] = self.given[key].value
-            else:
-                values[key] = setting.kind.read(default(values) if callable(default) else default)
+            default = setting.default(values) if callable(setting.default) else setting.default
+            values[key] = self.given[key].value if key in self.given else setting.kind.read(default)
         return values
 
     def contradictions(self, values: Mapping[str, Any]) -> Iterator[str]:
@@ -334,7 +324,7 @@ class _Loader:
         if "slots" in given and "workers" not in self.wrong and values["slots"] < values["workers"] + _SLOTS_SPARE:
             least = values["workers"] + _SLOTS_SPARE
             yield f"{told('slots')}: {values['workers']} workers need at least {least}; leave it unset for more"
-        if "bind" in given and "instance" not in given | self.wrong and values["bind"].endswith(":0"):
+        if "bind" in given and "instance" not in given | self.wrong and re.fullmatch("(?!unix:).*:0", values["bind"]):
             yield f"{told('bind')}: port 0 is another port at each start; set instance, which names the block"
         jitter = "max_requests_jitter" in given and values["max_requests_jitter"] > 0
         if jitter and values["max_requests"] == 0 and "max_requests" not in self.wrong:
@@ -356,7 +346,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Loaded:
     if problems:
         raise SettingsError(problems)
     sources = {key: loader.given[key].source if key in loader.given else "default" for key in SETTINGS}
-    return Loaded(Settings(**values), sources)
+    return Loaded(Settings(**values), sources, path)
 
 
 def load_or_exit(environ: Mapping[str, str] = os.environ) -> Settings:

@@ -1,0 +1,5 @@
+"""`python -m hvd`: the same as the command `hvd`."""
+
+from hvd.cli import main
+
+raise SystemExit(main())

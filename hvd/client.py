@@ -1,0 +1,128 @@
+"""One GET to a running daemon, over TCP or a unix socket, with only the standard library."""
+
+import http.client
+import json
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from hvd.errors import DaemonUnreachable
+
+_BODY_MAX = 64 * 1024 * 1024  # bytes; a snapshot of 100,000 series is below, what is above is not a snapshot
+_CHUNK = 64 * 1024
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # bound to all addresses, reached at the local one
+_REMEDY = "start the daemon, or name its address with --url"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a daemon listens: `unix_path`, or `host` and `port`. `url` names it in messages."""
+
+    url: str
+    host: str = "localhost"
+    port: int = 80
+    unix_path: str = ""
+
+    @classmethod
+    def parse(cls, url: str) -> "Address":
+        """The address that `http://HOST:PORT` or `unix:PATH` names. Raises ValueError, saying what would be right."""
+        wrong = ValueError(f"{url!r} is no address of a daemon: give http://HOST:PORT or unix:PATH")
+        if url.startswith("unix:"):
+            path = url.removeprefix("unix:").removeprefix("//")
+            if not path or not path.isprintable():
+                raise wrong
+            return cls(url, unix_path=path)
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise wrong from None
+        if parts.scheme != "http" or not parts.hostname or not url.isprintable() or "@" in parts.netloc:
+            raise wrong
+        if parts.path not in ("", "/") or parts.query or parts.fragment or port == 0:
+            raise wrong
+        return cls(url.rstrip("/"), parts.hostname, 80 if port is None else port)
+
+    @classmethod
+    def of_bind(cls, bind: str) -> "Address":
+        """The address at which a daemon with that setting `bind` is reached from its own machine."""
+        if bind.startswith("unix:"):
+            return cls.parse(bind)
+        host, _, port = bind.rpartition(":")
+        return cls.parse(f"http://{_EVERYWHERE.get(host, host)}:{port}")
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def get_object(address: Address, path: str, timeout: float) -> dict[str, Any]:
+    """The JSON object that the daemon answers at `path`, within about `timeout` seconds. Raises DaemonUnreachable."""
+    try:
+        body = _get(address, path, timeout)
+    except TimeoutError:
+        raise DaemonUnreachable(
+            f"{address.url} did not answer within {timeout:g} s: is it overloaded or stopped? See its log"
+        ) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise DaemonUnreachable(f"no daemon answers at {address.url} ({_reason(error)}): {_REMEDY}") from None
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise DaemonUnreachable(f"{address.url} is not hvd: GET {path} gave no JSON object; {_REMEDY}")
+    return answer
+
+
+def _get(address: Address, path: str, timeout: float) -> bytes:
+    if address.unix_path:
+        connection: http.client.HTTPConnection = _UnixConnection(address.unix_path, timeout)
+    else:
+        connection = http.client.HTTPConnection(address.host, address.port, timeout=timeout)
+    deadline = time.monotonic() + timeout
+    try:
+        connection.request("GET", path, headers={"Accept": "application/json", "Connection": "close"})
+        with connection.getresponse() as response:
+            if response.status != 200:
+                raise DaemonUnreachable(f"{address.url} answered {_named(response.status)} to GET {path}; see its log")
+            return _read_all(response, deadline)
+    finally:
+        connection.close()
+
+
+def _read_all(response: http.client.HTTPResponse, deadline: float) -> bytes:
+    """The whole body; the socket's timeout bounds one wait, the deadline the sum of them."""
+    body = bytearray()
+    while chunk := response.read1(_CHUNK):
+        body += chunk
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        if len(body) > _BODY_MAX:
+            raise http.client.HTTPException(f"more than {_BODY_MAX} bytes")
+    if response.length:
+        raise http.client.IncompleteRead(bytes(body), response.length)
+    return bytes(body)
+
+
+def _named(status: int) -> str:
+    return f"{status} {http.client.responses.get(status, '')}".rstrip()
+
+
+def _reason(error: Exception) -> str:
+    """The error in words that are ours or the system's: an exception may hold bytes of whoever answered."""
+    if isinstance(error, http.client.HTTPException):
+        return f"the answer is not HTTP: {type(error).__name__}"
+    strerror = getattr(error, "strerror", None)
+    return str(strerror or type(error).__name__).lower()
