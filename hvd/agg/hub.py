@@ -70,7 +70,7 @@ class Hub:
         self._clients: dict[ws.Client, None] = {}
         self._leaving: set[ws.Client] = set()  # not clients any more, their descriptors not closed yet
         self._all_gone: asyncio.Event | None = None  # set by `close`
-        self._hub_ends: list[socket.socket] = []
+        self._channels: set[int] = set()  # descriptors that `listen` watches
         self._greeted = ("", b"")
         self._sweep_every = min(_SWEEP, ping_interval / 4, ping_timeout / 4)
         self._timer = self._loop.call_later(self._sweep_every, self._sweep)
@@ -117,7 +117,7 @@ class Hub:
     def listen(self, hub_end: socket.socket) -> None:
         """Adopt what workers hand off through `hub_end` (see `handoff`), which stays the caller's to close."""
         hub_end.setblocking(False)
-        self._hub_ends.append(hub_end)
+        self._channels.add(hub_end.fileno())
         self._loop.add_reader(hub_end.fileno(), self._take, hub_end)
 
     async def close(self, deadline: float = 1.0) -> None:
@@ -126,9 +126,8 @@ class Hub:
         Hand-offs not taken yet stay in their channel for the next hub. Later calls of `adopt` refuse with 503.
         """
         self._timer.cancel()
-        for hub_end in self._hub_ends:
-            self._loop.remove_reader(hub_end.fileno())
-        self._hub_ends.clear()
+        for fd in tuple(self._channels):
+            self._unlisten(fd)
         self._all_gone = asyncio.Event()
         for client in tuple(self._clients):
             client.end(1001, "going_away")
@@ -168,12 +167,15 @@ class Hub:
             try:
                 received = handoff.receive(hub_end)
             except EOFError:
-                self._loop.remove_reader(hub_end.fileno())
-                self._hub_ends.remove(hub_end)
+                self._unlisten(hub_end.fileno())
                 return
             if received is None:
                 return
             self.adopt(*received)
+
+    def _unlisten(self, fd: int) -> None:
+        self._channels.discard(fd)
+        self._loop.remove_reader(fd)
 
     def _sweep(self) -> None:
         self._timer = self._loop.call_later(self._sweep_every, self._sweep)

@@ -1,0 +1,181 @@
+"""What the tests of the hub share: a counting stand-in for the block, and the client's end of a connection."""
+
+import asyncio
+import functools
+import os
+import socket
+import struct
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from hvd.agg.hub import Hub
+
+PATIENCE = 10.0  # s until a condition that should hold is given up
+HEADERS = {"sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==", "sec-websocket-version": "13"}
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+
+
+class Counters:
+    """HubCounters that keep what they are told."""
+
+    def __init__(self) -> None:
+        self.connects = 0
+        self.reasons: Counter[str] = Counter()
+        self.sent = 0
+        self.dropped = 0
+
+    def connected(self) -> None:
+        self.connects += 1
+
+    def disconnected(self, reason: str) -> None:
+        self.reasons[reason] += 1
+
+    def frame_sent(self, n: int) -> None:
+        self.sent += n
+
+    def frame_dropped(self) -> None:
+        self.dropped += 1
+
+
+class Peer:
+    """The client's end: writes and reads frames as bytes, with no library in between."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.sock = sock
+        self._read = b""
+
+    async def response(self) -> bytes:
+        """-> the head of the HTTP response."""
+        while b"\r\n\r\n" not in self._read:
+            self._read += await self._some()
+        head, _, self._read = self._read.partition(b"\r\n\r\n")
+        return head
+
+    async def frame(self) -> tuple[int, bytes]:
+        """-> opcode and payload of the next frame, which must be whole and unmasked."""
+        first, length = await self._bytes(2)
+        if length == 126:
+            (length,) = struct.unpack("!H", await self._bytes(2))
+        elif length == 127:
+            (length,) = struct.unpack("!Q", await self._bytes(8))
+        assert first & 0xF0 == 0x80, "final, no reserved bits"
+        return first & 0x0F, await self._bytes(length)
+
+    async def close_code(self) -> int | None:
+        """-> the code of the close frame that comes next but for pings and text."""
+        while True:
+            opcode, payload = await self.frame()
+            if opcode == CLOSE:
+                return int.from_bytes(payload[:2], "big") if payload else None
+
+    async def end(self) -> None:
+        """Read until the hub has ended its side."""
+        try:
+            while await self._some():
+                pass
+        except (EOFError, ConnectionResetError):
+            pass
+
+    def say(self, opcode: int, payload: bytes = b"", *, final: bool = True, masked: bool = True) -> None:
+        """Write one frame."""
+        self.sock.sendall(client_frame(opcode, payload, final=final, masked=masked))
+
+    async def _bytes(self, n: int) -> bytes:
+        while len(self._read) < n:
+            self._read += await self._some()
+        taken, self._read = self._read[:n], self._read[n:]
+        return taken
+
+    async def _some(self) -> bytes:
+        loop = asyncio.get_running_loop()
+        data = await asyncio.wait_for(loop.sock_recv(self.sock, 65536), PATIENCE)
+        if not data:
+            raise EOFError
+        return data
+
+
+def client_frame(opcode: int, payload: bytes = b"", *, final: bool = True, masked: bool = True) -> bytes:
+    """-> the bytes of a frame as a client sends it."""
+    head = bytes([(0x80 if final else 0) | opcode])
+    bit = 0x80 if masked else 0
+    if len(payload) < 126:
+        head += bytes([bit | len(payload)])
+    else:
+        head += bytes([bit | 126]) + struct.pack("!H", len(payload))
+    if not masked:
+        return head + payload
+    mask = os.urandom(4)
+    return head + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+
+
+def in_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Run a test that is a coroutine function; an exception in a callback of the loop fails it."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        async def watched() -> None:
+            failures: list[dict[str, Any]] = []
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+            await asyncio.wait_for(test(*args, **kwargs), 60)
+            assert not failures
+
+        asyncio.run(watched())
+
+    return run
+
+
+async def eventually(condition: Callable[[], object]) -> None:
+    """Wait until `condition()` holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never held"
+        await asyncio.sleep(0.005)
+
+
+class Scene:
+    """A hub with its counters, and clients of it."""
+
+    def __init__(self, **options: Any) -> None:
+        self.counters = Counters()
+        self.hub = Hub(counters=self.counters, **{"greeting": lambda: None, **options})
+        self._peers: list[Peer] = []
+
+    def pair(self, family: int = socket.AF_UNIX) -> tuple[socket.socket, Peer]:
+        """-> the server's end of a new connection, and the client's."""
+        if family == socket.AF_UNIX:
+            ours, theirs = socket.socketpair()
+        else:
+            with socket.create_server(
+                ("::1" if family == socket.AF_INET6 else "127.0.0.1", 0), family=family
+            ) as server:
+                theirs = socket.create_connection(server.getsockname()[:2])
+                ours, _ = server.accept()
+        peer = Peer(theirs)
+        self._peers.append(peer)
+        return ours, peer
+
+    async def client(self, family: int = socket.AF_UNIX) -> Peer:
+        """-> the client's end of a connection that the hub has just adopted."""
+        ours, peer = self.pair(family)
+        self.hub.adopt(ours, HEADERS)
+        assert b" 101 " in await peer.response()
+        return peer
+
+    async def close(self) -> None:
+        for peer in self._peers:
+            peer.sock.close()
+        await self.hub.close()
+
+
+@asynccontextmanager
+async def scene(**options: Any) -> AsyncIterator[Scene]:
+    """A scene that is tidied up at the end."""
+    made = Scene(**options)
+    try:
+        yield made
+    finally:
+        await made.close()

@@ -1,0 +1,190 @@
+"""Sockets passed through the hand-off channel, between processes and when there is no room."""
+
+import json
+import os
+import resource
+import socket
+import time
+from array import array
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from hvd.agg import handoff
+from tests.unit.agg import HEADERS
+
+Channel = tuple[socket.socket, socket.socket]
+
+
+@pytest.fixture
+def channel() -> Iterator[Channel]:
+    ends = handoff.channel()
+    yield ends
+    for end in ends:
+        end.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[Channel]:
+    ends = socket.socketpair()
+    yield ends
+    for end in ends:
+        end.close()
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def post(end: socket.socket, data: bytes, fds: list[int]) -> None:
+    """Write any packet at all."""
+    rights: list[tuple[int, int, Any]] = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))] if fds else []
+    end.sendmsg([data], rights)
+
+
+def test_a_socket_arrives_with_its_headers(channel: Channel, pair: Channel) -> None:
+    """The same connection, non-inheritable; header names in lower case, only those of the handshake."""
+    given = {"Sec-WebSocket-Key": "k" * 24, "Sec-WebSocket-Version": "13", "Cookie": "secret"}
+    assert handoff.send(channel[0], pair[0].fileno(), given)
+    received = handoff.receive(channel[1])
+    assert received is not None
+    sock, headers = received
+    with sock:
+        assert headers == {"sec-websocket-key": "k" * 24, "sec-websocket-version": "13"}
+        assert not os.get_inheritable(sock.fileno())
+        sock.sendall(b"through")
+        assert pair[1].recv(100) == b"through"
+    assert handoff.receive(channel[1]) is None
+
+
+def test_headers_are_bounded(channel: Channel, pair: Channel) -> None:
+    """A value that is too long isn't passed on, and the largest that are fit into a packet whatever they hold."""
+    given = {name: "\0" * limit for name, limit in handoff.HEADERS.items()}
+    assert handoff.send(channel[0], pair[0].fileno(), given)
+    assert handoff.send(channel[0], pair[0].fileno(), {name: value + "x" for name, value in given.items()})
+    for expected in (given, {}):
+        received = handoff.receive(channel[1])
+        assert received is not None
+        received[0].close()
+        assert received[1] == expected
+
+
+def test_a_socket_crosses_a_fork(channel: Channel, pair: Channel) -> None:
+    """The worker ends right after its hand-off, as a killed one would; the connection lives on."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if handoff.send(channel[0], pair[0].fileno(), HEADERS) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    pair[0].close()
+    with socket.socket(fileno=os.dup(channel[1].fileno())) as rebuilt:
+        received = handoff.receive(rebuilt)
+    assert received is not None
+    with received[0] as sock:
+        sock.sendall(f"from {os.getpid()}".encode())
+    assert pair[1].recv(100) == f"from {os.getpid()}".encode()
+    assert pair[1].recv(100) == b"", "no other copy is open"
+
+
+def test_a_full_queue_is_told_after_the_wait(monkeypatch: pytest.MonkeyPatch, pair: Channel) -> None:
+    """False within about `wait` seconds; what was queued before is still there, and there is room after reading."""
+    monkeypatch.setattr(handoff, "QUEUE_BYTES", 4096)
+    with ExitStack() as stack:
+        worker_end, hub_end = (stack.enter_context(end) for end in handoff.channel())
+        queued = 0
+        while handoff.send(worker_end, pair[0].fileno(), HEADERS, wait=0):
+            queued += 1
+            assert queued < 1000
+        began = time.monotonic()
+        assert not handoff.send(worker_end, pair[0].fileno(), HEADERS, wait=0.1)
+        assert 0.1 <= time.monotonic() - began < 2
+        for _ in range(queued):
+            received = handoff.receive(hub_end)
+            assert received is not None
+            received[0].close()
+        assert handoff.receive(hub_end) is None
+        assert handoff.send(worker_end, pair[0].fileno(), HEADERS)
+
+
+def test_a_burst_waits_while_the_hub_is_away(channel: Channel, pair: Channel) -> None:
+    """Some hundred at least, even where the system's limit on buffers holds."""
+    for _ in range(200):
+        assert handoff.send(channel[0], pair[0].fileno(), HEADERS, wait=0)
+
+
+def test_a_hub_that_is_gone_for_good_is_told(channel: Channel, pair: Channel) -> None:
+    """No exception in the worker, and no wait."""
+    channel[1].close()
+    began = time.monotonic()
+    assert not handoff.send(channel[0], pair[0].fileno(), HEADERS, wait=5)
+    assert time.monotonic() - began < 1
+
+
+def test_a_descriptor_that_is_closed_is_not_passed(channel: Channel) -> None:
+    """False rather than an exception."""
+    assert not handoff.send(channel[0], 10_000_000, HEADERS, wait=0)
+
+
+def test_what_is_no_hand_off_is_dropped(channel: Channel, pair: Channel) -> None:
+    """Garbage, no descriptor, too many, not a socket, not a stream: closed and passed over."""
+    before = descriptors()
+    good = json.dumps(HEADERS).encode()
+    fd = pair[0].fileno()
+    with open(os.devnull) as file, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+        post(channel[0], b"\xff garbage", [fd])
+        post(channel[0], b"[" * 4000, [fd])
+        post(channel[0], b"[1]", [fd])
+        post(channel[0], b"", [fd])
+        post(channel[0], b"", [])
+        post(channel[0], good, [])
+        post(channel[0], good, [fd, fd])
+        post(channel[0], good, [fd] * 100)
+        post(channel[0], good + b" " * 10_000, [fd])
+        post(channel[0], good, [file.fileno()])
+        post(channel[0], good, [datagrams.fileno()])
+    post(channel[0], b'{"sec-websocket-key": 7, "sec-websocket-version": "13"}', [fd])
+    received = handoff.receive(channel[1])
+    assert received is not None
+    received[0].close()
+    assert received[1] == {"sec-websocket-version": "13"}
+    assert descriptors() == before
+
+
+def test_garbage_without_end_does_not_hold_the_hub(channel: Channel) -> None:
+    """One call drops a bounded number of packets."""
+    for _ in range(handoff._GARBAGE + 1):
+        post(channel[0], b"garbage", [])
+    assert handoff.receive(channel[1]) is None
+    assert handoff.receive(channel[1]) is None
+
+
+def test_no_room_for_a_descriptor_loses_that_client_only(channel: Channel, pair: Channel) -> None:
+    """EMFILE: the packet is dropped, its descriptor closed by the kernel; the next one comes through."""
+    for _ in range(2):
+        assert handoff.send(channel[0], pair[0].fileno(), HEADERS)
+    before = descriptors()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+    try:
+        assert handoff.receive(channel[1]) is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert descriptors() == before
+    assert handoff.send(channel[0], pair[0].fileno(), HEADERS)
+    received = handoff.receive(channel[1])
+    assert received is not None
+    received[0].close()
+
+
+def test_the_end_of_all_workers_is_told(channel: Channel, pair: Channel) -> None:
+    """What still waits is received first; then EOFError, so that the hub can stop listening."""
+    assert handoff.send(channel[0], pair[0].fileno(), HEADERS)
+    channel[0].close()
+    received = handoff.receive(channel[1])
+    assert received is not None
+    received[0].close()
+    with pytest.raises(EOFError):
+        handoff.receive(channel[1])

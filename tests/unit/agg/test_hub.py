@@ -1,0 +1,306 @@
+"""The set of clients: greeting, broadcast, pings, slow clients, the end."""
+
+import asyncio
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import simple_websocket
+
+from hvd.agg import handoff
+from tests.unit.agg import CLOSE, HEADERS, PATIENCE, PING, PONG, TEXT, Peer, Scene, eventually, in_loop, scene
+
+FAMILIES = [socket.AF_UNIX, socket.AF_INET, socket.AF_INET6]
+NEVER = 3600.0  # s
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@in_loop
+async def test_the_greeting_comes_first(family: int) -> None:
+    """Before any broadcast, on each kind of socket."""
+    async with scene(greeting=lambda: "hello") as stage:
+        peer = await stage.client(family)
+        stage.hub.broadcast("news")
+        assert await peer.frame() == (TEXT, b"hello")
+        assert await peer.frame() == (TEXT, b"news")
+        assert (stage.counters.connects, stage.counters.sent, stage.hub.clients) == (1, 2, 1)
+
+
+@in_loop
+async def test_each_greeting_is_the_latest() -> None:
+    """The text is asked for at each connection."""
+    texts = iter(["one", "two", "two", None])
+    async with scene(greeting=lambda: next(texts)) as stage:
+        for expected in (b"one", b"two", b"two"):
+            assert await (await stage.client()).frame() == (TEXT, expected)
+        last = await stage.client()
+        stage.hub.broadcast("first of all")
+        assert await last.frame() == (TEXT, b"first of all")
+
+
+@in_loop
+async def test_a_broadcast_reaches_every_client() -> None:
+    """300 clients, three frames, in order."""
+    async with scene() as stage:
+        peers = [await stage.client() for _ in range(300)]
+        for text in ("1", "2" * 1000, "3" * 70_000):
+            stage.hub.broadcast(text)
+        for peer in peers:
+            assert [(await peer.frame())[1][:1] for _ in range(3)] == [b"1", b"2", b"3"]
+        assert (stage.counters.sent, stage.counters.dropped) == (900, 0)
+
+
+@in_loop
+async def test_a_broadcast_to_nobody_is_nothing() -> None:
+    """No client, no frame."""
+    async with scene() as stage:
+        stage.hub.broadcast("anyone?")
+        assert stage.counters.sent == 0
+
+
+@in_loop
+async def test_a_client_that_went_does_not_hurt_the_broadcast() -> None:
+    """Writing to a dead connection ends that one only."""
+    async with scene() as stage:
+        dead, alive = await stage.client(socket.AF_INET), await stage.client()
+        dead.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        dead.sock.close()
+        stage.hub.broadcast("still here")
+        assert await alive.frame() == (TEXT, b"still here")
+        await eventually(lambda: stage.hub.clients == 1)
+        assert stage.counters.reasons == {"error": 1}
+
+
+async def fill(stage: Scene, text: str) -> int:
+    """Broadcast until a frame is lost. -> how many frames were sent."""
+    n = 0
+    while not stage.counters.dropped:
+        stage.hub.broadcast(text)
+        n += 1
+        await asyncio.sleep(0)
+        assert n < 10_000
+    return n
+
+
+@pytest.mark.parametrize("family", [socket.AF_UNIX, socket.AF_INET])
+@in_loop
+async def test_a_stopped_reader_loses_frames_then_its_connection(family: int) -> None:
+    """The others get every frame meanwhile, each before the next is sent."""
+    async with scene(max_buffer=20_000, max_missed=5, ping_interval=NEVER) as stage:
+        stopped, other = await stage.client(family), await stage.client()
+        if family == socket.AF_INET:
+            stopped.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        for n in range(2000):
+            stage.hub.broadcast(f"{n:05}" * 400)
+            assert (await asyncio.wait_for(other.frame(), 1))[1][:5] == b"%05d" % n
+            if stage.counters.reasons:
+                break
+        assert stage.counters.reasons == {"too_slow": 1}
+        assert stage.counters.dropped == 5
+        assert stage.hub.clients == 1
+
+
+@in_loop
+async def test_a_slow_reader_loses_the_oldest_frames_and_gets_whole_ones() -> None:
+    """What it reads afterwards is complete frames, in order, the latest among them."""
+    async with scene(max_buffer=20_000, max_missed=1000, ping_interval=NEVER) as stage:
+        slow = await stage.client()
+        sent = await fill(stage, "filler" * 400)
+        for n in range(50):
+            stage.hub.broadcast(f"{n:05}" * 400)
+        stage.hub.broadcast("last")
+        got: list[bytes] = []
+        while not got or got[-1] != b"last":
+            opcode, payload = await slow.frame()
+            assert opcode == TEXT
+            got.append(payload)
+        assert len(got) == sent + 51 - stage.counters.dropped
+        assert stage.counters.dropped > 40
+        numbers = [int(payload[:5]) for payload in got if payload[:1].isdigit()]
+        assert numbers == list(range(50 - len(numbers), 50))
+        stage.hub.broadcast("caught up")
+        assert await slow.frame() == (TEXT, b"caught up")
+
+
+@in_loop
+async def test_missed_frames_are_forgiven_once_a_client_has_caught_up() -> None:
+    """`max_missed` counts frames in a row."""
+    async with scene(max_buffer=20_000, max_missed=2, ping_interval=NEVER) as stage:
+        slow = await stage.client()
+        for round_ in range(3):
+            await fill(stage, "filler" * 400)
+            stage.hub.broadcast(f"end {round_}")
+            while (await slow.frame())[1] != b"end %d" % round_:
+                pass
+            stage.counters.dropped = 0
+        assert stage.hub.clients == 1
+
+
+@in_loop
+async def test_a_frame_larger_than_the_buffer_is_delivered() -> None:
+    """The bound is on what piles up, not on the size of a snapshot."""
+    async with scene(max_buffer=1000) as stage:
+        peer = await stage.client()
+        stage.hub.broadcast("x" * 3_000_000)
+        stage.hub.broadcast("y" * 3_000_000)
+        assert [len((await peer.frame())[1]) for _ in range(2)] == [3_000_000] * 2
+
+
+@in_loop
+async def test_a_client_that_answers_no_ping_is_closed() -> None:
+    """Half open: the connection stands, and nobody is there."""
+    async with scene(ping_interval=0.1, ping_timeout=0.1) as stage:
+        silent, alive = await stage.client(), await stage.client()
+        for _ in range(5):
+            assert (await alive.frame())[0] == PING
+            alive.say(PONG)
+        assert await silent.close_code() == 1008
+        assert stage.hub.clients == 1
+        assert stage.counters.reasons == {"ping_timeout": 1}
+
+
+@in_loop
+async def test_a_stopped_reader_is_found_by_the_pings_without_any_broadcast() -> None:
+    """A ping that can't even be written counts as unanswered."""
+    async with scene(ping_interval=0.1, ping_timeout=0.1) as stage:
+        ours, peer = stage.pair()
+        stage.hub.adopt(ours, HEADERS)
+        stage.hub.broadcast("x" * 3_000_000)
+        await eventually(lambda: ours.fileno() == -1)
+        assert stage.counters.reasons == {"ping_timeout": 1}
+        await peer.end()
+
+
+@in_loop
+async def test_a_bad_handshake_is_answered_and_the_socket_closed() -> None:
+    """No client, nothing counted."""
+    async with scene() as stage:
+        ours, peer = stage.pair()
+        stage.hub.adopt(ours, {**HEADERS, "sec-websocket-key": "?"})
+        assert b" 400 " in await peer.response()
+        assert ours.fileno() == -1
+        assert (stage.hub.clients, stage.counters.connects) == (0, 0)
+
+
+@in_loop
+async def test_a_socket_that_is_dead_already_is_closed() -> None:
+    """The client may be gone before the hub gets its socket."""
+    async with scene() as stage:
+        ours, peer = stage.pair()
+        peer.sock.close()
+        stage.hub.adopt(ours, HEADERS)
+        assert ours.fileno() == -1
+        assert stage.hub.clients == 0
+
+
+@in_loop
+async def test_clients_beyond_the_limit_are_refused() -> None:
+    """503, and room again once one has left."""
+    async with scene(max_clients=1) as stage:
+        first = await stage.client()
+        ours, second = stage.pair()
+        stage.hub.adopt(ours, HEADERS)
+        assert b" 503 " in await second.response()
+        first.sock.close()
+        await eventually(lambda: stage.hub.clients == 0)
+        await stage.client()
+
+
+@in_loop
+async def test_close_says_going_away_and_closes_everything() -> None:
+    """1001 to all, then end of file; the stopped reader gets none of it and is closed all the same."""
+    before = descriptors()
+    async with scene(ping_interval=NEVER) as stage:
+        peers = [await stage.client() for _ in range(20)]
+        stopped = await stage.client()
+        stage.hub.broadcast("x" * 3_000_000)
+
+        async def read(peer: Peer) -> int | None:
+            code = await peer.close_code()
+            peer.sock.close()
+            return code
+
+        codes = asyncio.gather(*(read(peer) for peer in peers))
+        await eventually(lambda: stage.counters.sent == 21)
+        await stage.hub.close(deadline=0.5)
+        assert await codes == [1001] * 20
+        assert stage.hub.clients == 0
+        assert stage.counters.reasons == {"going_away": 21}
+        assert descriptors() <= before + 2, "the stopped reader's own end, and the loop's"
+        await stopped.end()
+        ours, late = stage.pair()
+        stage.hub.adopt(ours, HEADERS)
+        assert b" 503 " in await late.response()
+
+
+@in_loop
+async def test_fifty_rounds_leak_no_descriptor() -> None:
+    """Whoever ends the connection, and however."""
+    async with scene() as stage:
+        before = descriptors()
+        for round_ in range(50):
+            peer = await stage.client()
+            if round_ % 3 == 0:
+                peer.say(CLOSE)
+            elif round_ % 3 == 1:
+                peer.sock.sendall(b"garbage")
+                await peer.end()
+            peer.sock.close()
+            await eventually(lambda: stage.hub.clients == 0 and descriptors() == before)
+
+
+@in_loop
+async def test_hand_offs_become_clients() -> None:
+    """A burst of them, while broadcasts go on, and a channel whose other end closes."""
+    async with scene(greeting=lambda: "hello") as stage:
+        worker_end, hub_end = handoff.channel()
+        stage.hub.listen(hub_end)
+        peers = []
+        for _ in range(200):
+            ours, peer = stage.pair()
+            assert handoff.send(worker_end, ours.fileno(), HEADERS)
+            ours.close()
+            peers.append(peer)
+        for peer in peers:
+            assert b" 101 " in await peer.response()
+            assert await peer.frame() == (TEXT, b"hello")
+        worker_end.close()
+        await eventually(lambda: not stage.hub._channels)  # or the loop would spin on the end of file
+        hub_end.close()
+        assert stage.hub.clients == 200
+
+
+@in_loop
+async def test_a_real_client_gets_frames_and_the_close() -> None:
+    """simple_websocket's client against the hub over TCP."""
+    async with scene(greeting=lambda: "hello", ping_interval=0.1, ping_timeout=5.0) as stage:
+        loop = asyncio.get_running_loop()
+
+        def talk(port: int) -> list[object]:
+            client = simple_websocket.Client(f"ws://127.0.0.1:{port}/ws")
+            got: list[object] = [client.receive(PATIENCE)]
+            client.send("anyone?")
+            got.append(client.receive(PATIENCE))
+            with pytest.raises(simple_websocket.ConnectionClosed) as closed:
+                client.receive(PATIENCE)
+            client.thread.join(PATIENCE)
+            client.sock.close()
+            return [*got, int(closed.value.reason)]
+
+        with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+            server.setblocking(False)
+            talking = loop.run_in_executor(pool, talk, server.getsockname()[1])
+            ours, _ = await loop.sock_accept(server)
+            request = await loop.sock_recv(ours, 4096)
+            pairs = (line.split(": ", 1) for line in request.decode().strip().split("\r\n")[1:])
+            stage.hub.adopt(ours, {name.lower(): value for name, value in pairs})
+            stage.hub.broadcast("news")
+            await asyncio.sleep(0.3)  # time for some pings, which must not disturb
+            assert stage.hub.clients == 1
+            await stage.hub.close()
+            assert await talking == ["hello", "news", 1001]
