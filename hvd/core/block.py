@@ -1,0 +1,257 @@
+"""The shared-memory segment itself: made, found, attached, locked, removed.
+
+The segment is POSIX shared memory, `/dev/shm/hvd-<instance>` on Linux (shm_overview(7)). It is opened by path and not
+through `multiprocessing.shared_memory.SharedMemory`, which opens the same file: that class starts a resource tracker
+process which unlinks the segment when the master is killed (decision 10 wants it kept), and keeps the descriptor, on
+which the locks below rest, private. `SharedMemory(name="hvd-…")` can attach to it from outside.
+
+Two kinds of lock, both dropped by the kernel when their holder dies:
+- ownership: flock(2), shared, on the master's open file description, which workers and companions inherit. So a block
+  whose lock can be had exclusively belongs to nobody alive.
+- mutation: a POSIX record lock (fcntl(2)) on byte 0, owned by a process, held for microseconds by whoever takes a
+  slot, appends a series or writes a post-mortem. A thread lock beside it excludes the threads of one process.
+"""
+
+import contextlib
+import fcntl
+import mmap
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from hvd.core import layout as at
+from hvd.core.layout import Layout
+from hvd.errors import BlockError, BlockForeign, BlockInUse
+from hvd.metrics import TIMED_CELLS
+
+DIRECTORY = Path("/dev/shm")
+OWNER_WAIT = 8.0  # s; the workers of a killed master end within it, see workers.py
+
+
+class Block:
+    """A mapped segment. `cells` is all of it as int64 cells, `raw` the same as bytes.
+
+    Whole-cell loads and stores through `cells` are single machine accesses; who may store where is said in
+    layout.py. Safe to use in forked children: the mapping is shared, and the mutation lock is a process's own.
+    """
+
+    def __init__(self, fd: int, layout: Layout, name: str) -> None:
+        self.fd = fd
+        self.layout = layout
+        self.name = name
+        self._map = mmap.mmap(fd, layout.size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        self.raw = memoryview(self._map)
+        self.cells = self.raw.cast("q")
+        self._thread_lock = threading.RLock()
+        self._depth = 0
+        os.register_at_fork(after_in_child=self._new_thread_lock)
+
+    def _new_thread_lock(self) -> None:
+        self._thread_lock = threading.RLock()
+        self._depth = 0
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the mutation lock. Re-entrant in a thread; excludes other threads and processes."""
+        with self._thread_lock:
+            if self._depth == 0:
+                fcntl.lockf(self.fd, fcntl.LOCK_EX, 1, 0)
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                if self._depth == 0:
+                    fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, 0)
+
+    @property
+    def path(self) -> Path:
+        return DIRECTORY / self.name
+
+    def masters(self) -> list[int]:
+        """Pids that the header names as masters; whether they live is not asked."""
+        return [pid for pid in self.cells[at.H_MASTERS : at.H_MASTERS + at.MASTERS] if pid]
+
+    def add_master(self, pid: int) -> None:
+        """Name a master in the header. The caller holds the mutation lock."""
+        for index in range(at.H_MASTERS, at.H_MASTERS + at.MASTERS):
+            if self.cells[index] in (0, pid) or not _pid_exists(self.cells[index]):
+                self.cells[index] = pid
+                return
+
+    def drop_master(self, pid: int) -> None:
+        """Take a master's name out of the header. The caller holds the mutation lock."""
+        for index in range(at.H_MASTERS, at.H_MASTERS + at.MASTERS):
+            if self.cells[index] == pid:
+                self.cells[index] = 0
+
+    def remove_if_last(self) -> bool:
+        """Unlink the segment unless another master's processes hold it. True if it is gone."""
+        with self.locked():
+            try:
+                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                # A failed conversion drops the lock that we had (flock(2)); we are leaving anyway.
+                return False
+            with contextlib.suppress(FileNotFoundError):
+                if os.stat(self.path).st_ino == os.fstat(self.fd).st_ino:
+                    self.path.unlink()
+            return True
+
+
+def acquire(
+    name: str,
+    layout: Layout,
+    *,
+    upgrade: bool = False,
+    wait: float = OWNER_WAIT,
+    waiting: Callable[[str], None] = lambda message: None,
+) -> tuple[Block, bool]:
+    """The block of that name for a master that starts: made, or taken over; True if it was there before.
+
+    A block that exists keeps its own number of slots and series, whatever `layout` says. With `upgrade` the old
+    master lives and shares it; otherwise this waits up to `wait` seconds for the processes of a killed master to end.
+
+    Raises BlockInUse where they don't, BlockForeign where the segment is not a block of this format and user.
+    """
+    deadline = time.monotonic() + wait
+    told = False
+    while True:
+        fd, existed = _open_or_create(name, layout)
+        try:
+            if existed:
+                found = _read_layout(fd, name)
+                if not _own(fd, exclusive=not upgrade):
+                    if time.monotonic() > deadline:
+                        raise BlockInUse(_in_use_message(fd, found, name))
+                    if not told:
+                        waiting(
+                            f"block {name} is held by processes of another daemon; waiting up to {wait:g} s for them"
+                        )
+                        told = True
+                    os.close(fd)
+                    time.sleep(0.05)
+                    continue
+                if not _is_linked(fd, name):  # its last owner removed it between our open and our lock
+                    os.close(fd)
+                    continue
+                layout = found
+            return Block(fd, layout, name), existed
+        except BlockError:
+            os.close(fd)
+            raise
+
+
+def attach(fd: int, name: str) -> Block:
+    """The block behind a descriptor inherited from the master. Raises BlockForeign."""
+    return Block(fd, _read_layout(fd, name), name)
+
+
+def open_block(name: str) -> Block:
+    """The block of that name, for looking at it from outside. Raises BlockError, FileNotFoundError."""
+    fd = os.open(DIRECTORY / name, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    return attach(fd, name)
+
+
+def _open_or_create(name: str, layout: Layout) -> tuple[int, bool]:
+    path = DIRECTORY / name
+    while True:
+        try:
+            return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), True
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise BlockForeign(
+                f"segment {path} can't be opened ({error.strerror}): it is not this user's. {_REMEDY}"
+            ) from None
+        try:
+            return _create(path, layout), False
+        except FileExistsError:
+            continue
+
+
+_REMEDY = "Choose another HVD_INSTANCE, or remove it if you are sure that nothing uses it."
+
+
+def _create(path: Path, layout: Layout) -> int:
+    """Make the segment, complete and owned before it has a name: nobody ever sees half of it."""
+    try:
+        fd = os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise BlockError(f"no shared memory can be made in {path.parent}: {error.strerror}") from None
+    try:
+        os.ftruncate(fd, layout.size)
+        header = bytearray(at.PAGE)
+        cells = memoryview(header).cast("q")
+        cells[at.H_MAGIC], cells[at.H_FORMAT] = at.MAGIC, at.FORMAT
+        cells[at.H_SLOTS], cells[at.H_ROWS], cells[at.H_SERIES] = layout.slots, layout.rows, layout.series
+        cells[at.H_CHECKSUM] = layout.checksum
+        cells[at.H_CELLS_USED] = at.HEAD_CELLS
+        cells[at.H_STARTED_WALL], cells[at.H_STARTED_MONO] = time.time_ns(), time.monotonic_ns()
+        os.pwrite(fd, header, 0)
+        _own(fd, exclusive=False)
+        # open(2), O_TMPFILE, says to link through /proc; os.link follows that link only when a directory is named.
+        os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd, follow_symlinks=True)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _own(fd: int, *, exclusive: bool) -> bool:
+    """Take the ownership lock: shared in the end, but only if it can be had exclusively where that is asked."""
+    # flock's conversion from exclusive to shared is not atomic (flock(2)): the record lock makes it so.
+    fcntl.lockf(fd, fcntl.LOCK_EX, 1, 0)
+    try:
+        if exclusive:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        fcntl.lockf(fd, fcntl.LOCK_UN, 1, 0)
+    return True
+
+
+def _is_linked(fd: int, name: str) -> bool:
+    try:
+        return os.stat(DIRECTORY / name).st_ino == os.fstat(fd).st_ino
+    except FileNotFoundError:
+        return False
+
+
+def _read_layout(fd: int, name: str) -> Layout:
+    """The layout that the header tells. Raises BlockForeign, having changed nothing."""
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+        raise BlockForeign(f"segment {name} is not a file of this user (owner uid {status.st_uid}). {_REMEDY}")
+    header = os.pread(fd, at.PAGE, 0)
+    if len(header) < at.PAGE:
+        raise BlockForeign(f"segment {name} has {status.st_size} bytes: it is not a block of hvd. {_REMEDY}")
+    cells = memoryview(header).cast("q")
+    if cells[at.H_MAGIC] != at.MAGIC:
+        raise BlockForeign(f"segment {name} does not begin as a block of hvd does. {_REMEDY}")
+    if cells[at.H_FORMAT] != at.FORMAT:
+        raise BlockForeign(
+            f"segment {name} has format {cells[at.H_FORMAT]}, this hvd writes {at.FORMAT}: "
+            f"stop the hvd of the other version first. {_REMEDY}"
+        )
+    found = Layout(cells[at.H_SLOTS], cells[at.H_ROWS], cells[at.H_SERIES], TIMED_CELLS)
+    if cells[at.H_CHECKSUM] != found.checksum or status.st_size != found.size:
+        raise BlockForeign(f"segment {name} is damaged: its header and its size don't agree. {_REMEDY}")
+    return found
+
+
+def _in_use_message(fd: int, layout: Layout, name: str) -> str:
+    block = Block(os.dup(fd), layout, name)
+    masters = [pid for pid in block.masters() if _pid_exists(pid)]
+    os.close(block.fd)
+    who = f"master pid {', '.join(map(str, masters))}" if masters else "workers of a master that is gone"
+    return f"block {name} is in use by another daemon ({who}): stop it, or choose another HVD_INSTANCE"
+
+
+def _pid_exists(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()

@@ -1,0 +1,113 @@
+"""Where everything lies in the block. Pure arithmetic: no I/O, no clock.
+
+    header       one page of int64 cells (H_*), written by masters under the mutation lock
+    slot table   SLOT_CELLS cells a slot (S_*)
+    post-mortems POST_MORTEMS entries of POST_MORTEM_BYTES: 8 bytes of length, then JSON
+    pages        one page of PAGE_BYTES for each companion slot: what only that companion knows (published.py)
+    catalogue    records, see catalogue.py
+    rows         slots x rows x row_cells; each row starts with HEAD_CELLS cells (R_*), the series' runs follow
+
+Every cell is 8-byte aligned, native byte order, int64. A row begins on a page of its own, so that two threads
+never write one cache line, and a row that is never used costs no memory (the segment is sparse).
+"""
+
+import zlib
+from dataclasses import dataclass
+
+CELL = 8
+PAGE = 4096
+MAGIC = int.from_bytes(b"HVDBLOCK", "little")
+FORMAT = 1
+
+# Header cells.
+H_MAGIC, H_FORMAT, H_SLOTS, H_ROWS, H_SERIES, H_CHECKSUM = range(6)
+H_STARTED_WALL, H_STARTED_MONO = 6, 7  # ns; when the daemon started, kept through reloads and upgrades
+H_CATALOGUE_BYTES, H_CELLS_USED = 8, 9  # how much of the catalogue, and of every row, is in use
+H_POST_MORTEMS = 10  # entries ever written; the next one goes to this number modulo POST_MORTEMS
+H_MASTERS = 11  # two cells: pids of the masters alive (two during an upgrade)
+MASTERS = 2
+
+# Slot table cells.
+SLOT_CELLS = 16
+S_TAKEN, S_KIND, S_PID, S_PID_START, S_MASTER, S_MASTER_START = range(6)
+S_TAKEN_NS, S_HEARTBEAT_NS = 6, 7
+S_BASE = 8  # four cells: the slot's started, finished, aborted, errors when it was taken
+
+KIND_WORKER, KIND_AGGREGATOR, KIND_JOB_RUNNER = 1, 2, 3
+KIND_NAMES = {KIND_WORKER: "worker", KIND_AGGREGATOR: "aggregator", KIND_JOB_RUNNER: "job_runner"}
+COMPANION_SLOTS = 8  # the first ones; two masters during an upgrade, two companions each, and as many to spare
+
+# Row head cells. The order in which a thread stores them is what lets a reader settle a read that falls between
+# two stores, see rows.py and totals.py.
+HEAD_CELLS = 16
+R_STARTED, R_FINISHED, R_ABORTED, R_ERRORS, R_BEGIN_NS, R_BUSY, R_USED = range(7)
+R_TEXT, TEXT_BYTES = 8, 64  # method, space, path of the request in progress
+
+POST_MORTEMS, POST_MORTEM_BYTES = 50, 4096
+PAGE_BYTES = 256 * 1024
+
+PLAIN_SERIES = 512  # one-cell counters, beside the timed series
+TIMED_SPARE = 16  # timed series beside the requests': their overflow series, and hvd's own timings
+RECORD_BYTES = 192  # a catalogue record's usual size at most; longer label values leave room for fewer
+
+
+def round_up(size: int, unit: int) -> int:
+    """The smallest multiple of unit that is not below size."""
+    return -(-size // unit) * unit
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Byte offsets of a block for so many slots, rows a slot, and timed series of run_cells cells each."""
+
+    slots: int
+    rows: int
+    series: int
+    run_cells: int
+
+    @property
+    def checksum(self) -> int:
+        """Tells a header that was written whole, by the same format, from any other bytes."""
+        numbers = (MAGIC, FORMAT, self.slots, self.rows, self.series, self.run_cells, HEAD_CELLS, SLOT_CELLS)
+        return zlib.crc32(repr(numbers).encode())
+
+    @property
+    def row_cells(self) -> int:
+        cells = HEAD_CELLS + PLAIN_SERIES + (self.series + TIMED_SPARE) * self.run_cells
+        return round_up(cells * CELL, PAGE) // CELL
+
+    @property
+    def slot_table(self) -> int:
+        return PAGE
+
+    @property
+    def post_mortems(self) -> int:
+        return self.slot_table + round_up(self.slots * SLOT_CELLS * CELL, PAGE)
+
+    @property
+    def pages(self) -> int:
+        return self.post_mortems + POST_MORTEMS * POST_MORTEM_BYTES
+
+    @property
+    def catalogue(self) -> int:
+        return self.pages + COMPANION_SLOTS * PAGE_BYTES
+
+    @property
+    def catalogue_bytes(self) -> int:
+        return round_up((self.series + TIMED_SPARE + PLAIN_SERIES) * RECORD_BYTES, PAGE)
+
+    @property
+    def first_row(self) -> int:
+        return self.catalogue + self.catalogue_bytes
+
+    @property
+    def size(self) -> int:
+        return self.first_row + self.slots * self.rows * self.row_cells * CELL
+
+    def slot_cell(self, slot: int) -> int:
+        """Index, in cells, of a slot's record in the slot table."""
+        return self.slot_table // CELL + slot * SLOT_CELLS
+
+    def row_cell(self, slot: int, row: int) -> int:
+        """Index, in cells, of a row's head."""
+        return self.first_row // CELL + (slot * self.rows + row) * self.row_cells

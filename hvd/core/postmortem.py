@@ -1,0 +1,49 @@
+"""Post-mortems: what the last fifty processes that died at work were doing. In the block, written by masters."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hvd.core import layout as at
+from hvd.core.block import Block
+from hvd.core.slots import Request
+
+SHOWN_REQUESTS = 16
+"""Requests that one entry lists; each is at most 64 bytes of text, so that an entry fits its place."""
+
+
+def write(block: Block, about: Mapping[str, Any], requests: Sequence[Request]) -> None:
+    """Append an entry: `about` (time, pid, how it ended), and the requests. The oldest entry gives way."""
+    entry = {
+        **about,
+        "requests": [
+            {"method": request.method, "path": request.path, "age_seconds": round(request.age, 3)}
+            for request in requests[:SHOWN_REQUESTS]
+        ],
+    }
+    data = json.dumps(entry, separators=(",", ":")).encode()[: at.POST_MORTEM_BYTES - at.CELL]
+    with block.locked():
+        number = block.cells[at.H_POST_MORTEMS]
+        start = _start(block, number)
+        block.cells[start // at.CELL] = 0
+        block.raw[start + at.CELL : start + at.CELL + len(data)] = data
+        block.cells[start // at.CELL] = len(data)
+        block.cells[at.H_POST_MORTEMS] = number + 1
+
+
+def read(block: Block) -> list[dict[str, Any]]:
+    """The entries, newest first."""
+    newest = block.cells[at.H_POST_MORTEMS]
+    entries = []
+    for number in range(newest - 1, max(-1, newest - 1 - at.POST_MORTEMS), -1):
+        start = _start(block, number)
+        length = block.cells[start // at.CELL]
+        try:
+            entries.append(json.loads(bytes(block.raw[start + at.CELL : start + at.CELL + length])))
+        except ValueError:
+            continue  # being overwritten just now
+    return entries
+
+
+def _start(block: Block, number: int) -> int:
+    return block.layout.post_mortems + number % at.POST_MORTEMS * at.POST_MORTEM_BYTES

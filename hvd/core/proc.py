@@ -1,0 +1,44 @@
+"""What the kernel tells of a process: when it started, whether it lives (proc(5), /proc/pid/stat); dying with it."""
+
+import ctypes
+import os
+import signal
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def die_with_parent(parent: int, signum: signal.Signals) -> None:
+    """Have the kernel send this process a signal when its parent ends (prctl(2)); now, if it has ended already.
+
+    The setting is lost at a change of user, so it comes after that.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signum), 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signum)
+
+
+def start_ticks(pid: int) -> int:
+    """When the process started, in clock ticks since boot; 0 if there is none. A pid and this name one process."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields else 0
+
+
+def is_alive(pid: int, started: int = 0) -> bool:
+    """True if the process exists, is no zombie, and, where `started` is given, is the one that started then."""
+    fields = _stat(pid)
+    return bool(fields) and fields[0] not in "ZX" and started in (0, int(fields[19]))
+
+
+def is_stopped(pid: int) -> bool:
+    """True if a signal (SIGSTOP, SIGTSTP) has stopped the process."""
+    fields = _stat(pid)
+    return bool(fields) and fields[0] == "T"
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields from the third on (the 22nd, start time, is at index 19): what is before them may hold spaces and brackets."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="latin-1") as file:
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []

@@ -1,0 +1,250 @@
+"""Rows: where a thread counts. The hot path; nothing here takes a lock or makes a system call in the usual case.
+
+A thread stores in this order, and readers rely on it (x86-64 and, for aligned 8-byte cells one after the other in one
+thread's bytecode, CPython everywhere keep it):
+
+    begin:   text, begin time, started + 1
+    respond: the series' count + 1            (before the response's first byte)
+    finish:  sum + ns, bucket + 1, finished + 1, begin time = 0
+
+So of a row that is read between two stores, started - finished - aborted is never more than the requests in progress
+that its begin time shows, and says itself how many they are.
+"""
+
+import threading
+from bisect import bisect_left
+from time import monotonic_ns
+
+from hvd.core import layout as at
+from hvd.core.block import Block
+from hvd.core.catalogue import Catalogue
+from hvd.core.latency import BOUNDS
+from hvd.metrics import ABORTED, FAMILIES, HTTP, Family
+
+STARTED, FINISHED, ABORT_COUNT, ERRORS = at.R_STARTED, at.R_FINISHED, at.R_ABORTED, at.R_ERRORS
+BEGIN, BUSY, USED = at.R_BEGIN_NS, at.R_BUSY, at.R_USED
+_TEXT_BYTES = at.TEXT_BYTES
+
+
+class Known(dict[tuple[str, ...], int]):
+    """Label values → first cell of their run, for one family; what isn't known yet is looked up in the catalogue.
+
+    What overflows is not remembered: there is no bound on its different label values.
+    """
+
+    def __init__(self, catalogue: Catalogue, family: Family, resolving: threading.Lock) -> None:
+        super().__init__()
+        self._catalogue = catalogue
+        self._family = family
+        self._resolving = resolving
+
+    def __missing__(self, labels: tuple[str, ...]) -> int:
+        with self._resolving:
+            series = self._catalogue.get_or_add(self._family, labels)
+        if series.labels == labels:
+            self[labels] = series.offset
+        return series.offset
+
+
+class Rows:
+    """The rows of one slot, for the threads of the process that has it.
+
+    `mine()` gives the calling thread its row: one of its own, or, when the slot has no more, the last row, shared
+    under a lock. A thread's row is free again when the thread has ended. Thread-safe; not to be used by two
+    processes, so a forked child makes its own.
+    """
+
+    def __init__(self, block: Block, slot: int) -> None:
+        self.block = block
+        self.slot = slot
+        catalogue, resolving = Catalogue(block), threading.Lock()
+        self.known = {family.key: Known(catalogue, family, resolving) for family in FAMILIES.values()}
+        self._free = list(range(block.layout.rows - 2, -1, -1))
+        self.shared_lock = threading.RLock()
+        self._local = _ThreadRow(self)
+
+    def mine(self) -> "Row":
+        """The calling thread's row."""
+        return self._local.row
+
+    def take(self) -> "Row":
+        """A row that no other thread has, or the shared one."""
+        try:
+            return Row(self, self._free.pop())
+        except IndexError:
+            return SharedRow(self, self.block.layout.rows - 1)
+
+    def give_back(self, row: int) -> None:
+        """Let another thread have the row."""
+        self._free.append(row)
+
+    def count(self, family: Family, labels: tuple[str, ...] = (), by: int = 1) -> None:
+        """Add to a one-cell counter in the calling thread's row."""
+        self.mine().add(self.known[family.key][labels], by)
+
+    def count_response(self, method: str, route: str, status: str) -> None:
+        """Count, in the calling thread's row, a response to a request that another process passed on."""
+        self.mine().add(self.known[HTTP.key][method, route, status], 1)
+
+    def record(self, family: Family, labels: tuple[str, ...], ns: int) -> None:
+        """Add a duration to a timed series in the calling thread's row."""
+        self.mine().record(self.known[family.key], labels, ns)
+
+
+class _ThreadRow(threading.local):
+    """Gives each thread its row at first use; when the thread ends, its row's last reference goes with it."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.row = rows.take()
+
+
+class Row:
+    """One thread's row. Only the thread that has it may call it."""
+
+    __slots__ = ("_base", "_began", "_cells", "_http", "_rows", "_text", "interrupted", "number")
+
+    def __init__(self, rows: Rows, number: int) -> None:
+        layout = rows.block.layout
+        head = layout.row_cell(rows.slot, number)
+        self.number = number
+        self._rows = rows
+        self._http = rows.known[HTTP.key]
+        self._cells = rows.block.cells[head : head + layout.row_cells]
+        start = (head + at.R_TEXT) * at.CELL
+        self._text = rows.block.raw[start : start + _TEXT_BYTES]
+        self._base = 0
+        self._began = 0
+        self.interrupted: tuple[str, str] | None = None
+        self._cells[USED] = 1
+
+    def __del__(self) -> None:
+        self._rows.give_back(self.number)
+
+    def begin(self, method: str, path: str) -> None:
+        """A request arrived: it is in flight from here, for readers and for a post-mortem."""
+        cells = self._cells
+        if cells[BEGIN]:
+            self.abandon("exception")
+        text = f"{method} {path}".encode("latin-1", "replace")[:_TEXT_BYTES]
+        self._text[:] = text.ljust(_TEXT_BYTES, b"\0")
+        self._base = 0
+        self._began = cells[BEGIN] = monotonic_ns()
+        cells[STARTED] += 1
+
+    def respond(self, method: str, route: str, status: str) -> None:
+        """Count the response; to be called before its first byte leaves."""
+        base = self._base = self._http[method, route, status]
+        cells = self._cells
+        cells[base] += 1
+        if status >= "4":
+            cells[ERRORS] += 1
+
+    def pass_on(self, method: str, route: str, status: str) -> None:
+        """Another process answers, and counts that response before it does: here only the duration will count."""
+        self._base = self._http[method, route, status]
+
+    def finish(self) -> None:
+        """The response is complete: its duration counts. Without a response before it, the request was aborted."""
+        base = self._base
+        if not base:
+            self.abandon("no_response")
+            return
+        cells = self._cells
+        ns = monotonic_ns() - self._began
+        cells[base + 1] += ns
+        cells[base + 2 + bisect_left(BOUNDS, ns)] += 1
+        cells[FINISHED] += 1
+        cells[BEGIN] = 0
+
+    def record(self, known: Known, labels: tuple[str, ...], ns: int) -> None:
+        """Count one piece of work and its duration, for work that is told of when it is over."""
+        base = known[labels]
+        cells = self._cells
+        cells[base] += 1
+        cells[base + 1] += ns
+        cells[base + 2 + bisect_left(BOUNDS, ns)] += 1
+
+    def abandon(self, cause: str) -> None:
+        """The request in progress will not be finished: a BaseException took the thread out of it."""
+        cells = self._cells
+        cells[self._rows.known[ABORTED.key][cause,]] += 1
+        cells[ABORT_COUNT] += 1
+        cells[BEGIN] = 0
+        self.interrupted = None
+
+    @property
+    def is_busy(self) -> bool:
+        """True between begin and finish."""
+        return self._cells[BEGIN] != 0
+
+    def add(self, offset: int, by: int) -> None:
+        """Add to a one-cell counter."""
+        self._cells[offset] += by
+
+
+class SharedRow(Row):
+    """The slot's last row, for all threads that found no other: each change under a lock of the process.
+
+    The row's text and begin time are those of the request that began last; R_BUSY counts those in progress.
+    """
+
+    __slots__ = ("_active", "_lock")
+
+    def __init__(self, rows: Rows, number: int) -> None:
+        super().__init__(rows, number)
+        self._lock = rows.shared_lock
+        self._active = False
+
+    def __del__(self) -> None:
+        """The shared row was taken from nobody, so it is given back to nobody."""
+
+    def begin(self, method: str, path: str) -> None:
+        if self._active:
+            self.abandon("exception")
+        with self._lock:
+            cells = self._cells
+            cells[BEGIN] = 0  # the others' request, else the base class would take it for ours
+            cells[BUSY] += 1
+            super().begin(method, path)
+            self._active = True
+
+    def respond(self, method: str, route: str, status: str) -> None:
+        with self._lock:
+            super().respond(method, route, status)
+
+    def pass_on(self, method: str, route: str, status: str) -> None:
+        with self._lock:
+            super().pass_on(method, route, status)
+
+    def finish(self) -> None:
+        with self._lock:
+            if not self._base:
+                self.abandon("no_response")
+                return
+            began = self._cells[BEGIN]
+            super().finish()
+            self._leave(began)
+
+    def abandon(self, cause: str) -> None:
+        with self._lock:
+            began = self._cells[BEGIN]
+            super().abandon(cause)
+            self._leave(began)
+
+    def _leave(self, began: int) -> None:
+        self._active = False
+        cells = self._cells
+        cells[BUSY] -= 1
+        cells[BEGIN] = began if cells[BUSY] else 0
+
+    def record(self, known: Known, labels: tuple[str, ...], ns: int) -> None:
+        with self._lock:
+            super().record(known, labels, ns)
+
+    @property
+    def is_busy(self) -> bool:
+        return self._active
+
+    def add(self, offset: int, by: int) -> None:
+        with self._lock:
+            super().add(offset, by)

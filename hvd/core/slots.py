@@ -1,0 +1,172 @@
+"""Slots: who may write which rows. Masters hand them out and take them back, under the mutation lock.
+
+A slot's counter cells stay as they are when it changes hands. What belongs to the process (the request in progress)
+is settled by the master once the process is dead: see `settle`.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from hvd.core import layout as at
+from hvd.core.block import Block
+from hvd.core.proc import is_alive, start_ticks
+from hvd.errors import NoFreeSlot
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request in progress: `method` and `path` as far as the row keeps them (64 bytes, no query), age in s."""
+
+    method: str
+    path: str
+    age: float
+
+
+@dataclass
+class Settled:
+    """What a dead process left: how many requests it had begun and not finished, and what is known of them."""
+
+    aborted: int = 0
+    requests: list[Request] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A slot's record as read at one moment."""
+
+    number: int
+    kind: int
+    pid: int
+    pid_start: int
+    master: int
+    master_start: int
+    taken_ns: int
+    heartbeat_ns: int
+    base: tuple[int, ...]
+
+    @property
+    def kind_name(self) -> str:
+        return at.KIND_NAMES.get(self.kind, "unknown")
+
+    def is_alive(self) -> bool:
+        """True if the process that has the slot lives; a slot whose process isn't known yet lives with its master."""
+        if self.pid:
+            return is_alive(self.pid, self.pid_start)
+        return is_alive(self.master, self.master_start)
+
+
+class Slots:
+    """The slot table of a block. Safe in any process; each change is made under the mutation lock."""
+
+    def __init__(self, block: Block) -> None:
+        self._block = block
+        self._cells = block.cells
+        self._layout = block.layout
+
+    def claim(self, kind: int, master: int, pid: int = 0) -> int:
+        """Hand out the lowest free slot of the kind's range. Raises NoFreeSlot."""
+        companion = kind != at.KIND_WORKER
+        numbers = range(at.COMPANION_SLOTS) if companion else range(at.COMPANION_SLOTS, self._layout.slots)
+        with self._block.locked():
+            for number in numbers:
+                cell = self._layout.slot_cell(number)
+                if not self._cells[cell + at.S_TAKEN]:
+                    self._take(number, kind, master, pid)
+                    return number
+        raise NoFreeSlot(
+            f"all {len(numbers)} {'companion' if companion else 'worker'} slots of block {self._block.name} are taken; "
+            "set HVD_SLOTS higher and restart"
+        )
+
+    def _take(self, number: int, kind: int, master: int, pid: int) -> None:
+        cells, cell = self._cells, self._layout.slot_cell(number)
+        for index, total in enumerate(self._head_sums(number)):
+            cells[cell + at.S_BASE + index] = total
+        cells[cell + at.S_KIND] = kind
+        cells[cell + at.S_PID], cells[cell + at.S_PID_START] = pid, start_ticks(pid) if pid else 0
+        cells[cell + at.S_MASTER], cells[cell + at.S_MASTER_START] = master, start_ticks(master)
+        cells[cell + at.S_TAKEN_NS], cells[cell + at.S_HEARTBEAT_NS] = time.monotonic_ns(), 0
+        cells[cell + at.S_TAKEN] = 1
+
+    def _head_sums(self, number: int) -> list[int]:
+        heads = [self._layout.row_cell(number, row) for row in range(self._layout.rows)]
+        return [
+            sum(self._cells[head + index] for head in heads)
+            for index in (at.R_STARTED, at.R_FINISHED, at.R_ABORTED, at.R_ERRORS)
+        ]
+
+    def name_process(self, number: int, pid: int) -> None:
+        """Say which process has the slot, once its pid is known."""
+        cell = self._layout.slot_cell(number)
+        self._cells[cell + at.S_PID_START] = start_ticks(pid)
+        self._cells[cell + at.S_PID] = pid
+
+    def beat(self, number: int) -> None:
+        """A companion's sign of life, now."""
+        self._cells[self._layout.slot_cell(number) + at.S_HEARTBEAT_NS] = time.monotonic_ns()
+
+    def get(self, number: int) -> Slot | None:
+        """The slot's record, None while it is free."""
+        cell = self._layout.slot_cell(number)
+        if not self._cells[cell + at.S_TAKEN]:
+            return None
+        record = self._cells[cell : cell + at.SLOT_CELLS].tolist()
+        return Slot(
+            number,
+            record[at.S_KIND],
+            record[at.S_PID],
+            record[at.S_PID_START],
+            record[at.S_MASTER],
+            record[at.S_MASTER_START],
+            record[at.S_TAKEN_NS],
+            record[at.S_HEARTBEAT_NS],
+            tuple(record[at.S_BASE : at.S_BASE + 4]),
+        )
+
+    def taken(self) -> Iterator[Slot]:
+        """The records of all slots that are taken, in order."""
+        for number in range(self._layout.slots):
+            slot = self.get(number)
+            if slot is not None:
+                yield slot
+
+    def free(self, number: int) -> None:
+        """Let the slot be handed out again: its process is dead and its rows are settled."""
+        with self._block.locked():
+            cell = self._layout.slot_cell(number)
+            self._cells[cell + at.S_PID] = 0
+            self._cells[cell + at.S_TAKEN] = 0
+
+
+def settle(block: Block, number: int) -> Settled:
+    """Count what a dead process had in progress as aborted, and clear it; nobody else writes these rows now.
+
+    Killed between the stores of one request, a row can say "begun" without "started" or "finished" without "idle":
+    what decides is started - finished - aborted, as for a reader (totals.py).
+    """
+    settled, cells = Settled(), block.cells
+    for row in range(block.layout.rows):
+        head = block.layout.row_cell(number, row)
+        if not cells[head + at.R_USED]:
+            continue
+        lost = cells[head + at.R_STARTED] - cells[head + at.R_FINISHED] - cells[head + at.R_ABORTED]
+        if lost > 0:
+            request = request_in_progress(block, head)
+            settled.requests += [request] if request else []
+            settled.aborted += lost
+            cells[head + at.R_ABORTED] += lost
+        cells[head + at.R_BEGIN_NS] = cells[head + at.R_BUSY] = 0
+    return settled
+
+
+def request_in_progress(block: Block, head: int) -> Request | None:
+    """What the row whose head is at this cell is doing; None while it is idle."""
+    begin = block.cells[head + at.R_BEGIN_NS]
+    if not begin:
+        return None
+    start = (head + at.R_TEXT) * at.CELL
+    text = bytes(block.raw[start : start + at.TEXT_BYTES]).rstrip(b"\0")
+    method, _, path = text.partition(b" ")
+    age = max(0, time.monotonic_ns() - begin) / 1e9
+    return Request(method.decode("utf-8", "replace"), path.decode("utf-8", "replace"), age)

@@ -1,0 +1,153 @@
+"""Adding the rows up. What a reader gets is fresh: each call reads every row that was ever used.
+
+A row is copied while its thread may be storing. The reader settles that so: it reads the row's head, copies the row,
+reads the head again, and copies once more while the two heads differ. In a row whose thread stands between two stores
+(a thread that lost the processor there, or a stopped process) the heads agree; then started - finished - aborted, of
+one head, says how many requests are in progress, and their sum over the rows is `in_flight`. Only that number is
+taken from the difference, and never more than the begin time (or R_BUSY) shows; that they agree is the proof,
+started = finished + in_flight + aborted.
+
+Every cell of every row only grows, and a later read copies each row later: so no sum is ever below an earlier one.
+"""
+
+from dataclasses import dataclass
+from time import monotonic_ns, time_ns
+
+from hvd.core import layout as at
+from hvd.core.block import Block
+from hvd.core.catalogue import Catalogue, Series
+from hvd.core.slots import Request, Slot, Slots, request_in_progress
+from hvd.metrics import FAMILIES
+
+RETRIES = 40
+"""Copies of a row whose thread keeps storing; a copy takes some microseconds, a request more than a hundred."""
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Sums of row heads."""
+
+    started: int = 0
+    finished: int = 0
+    aborted: int = 0
+    errors: int = 0
+    in_flight: int = 0
+
+
+@dataclass(frozen=True)
+class SlotTotals:
+    """A taken slot, what its process did since it took it, and what it is doing."""
+
+    slot: Slot
+    heads: Heads
+    busy: tuple[Request, ...]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The sums at one moment. `cells[series.offset]` is the first cell of a series' run, summed over all rows."""
+
+    time_ns: int
+    monotonic_ns: int
+    started_wall_ns: int
+    started_monotonic_ns: int
+    cells: memoryview
+    series: tuple[Series, ...]
+    heads: Heads
+    slots: tuple[SlotTotals, ...]
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the daemon started."""
+        return (self.monotonic_ns - self.started_monotonic_ns) / 1e9
+
+    def run(self, series: Series) -> memoryview:
+        """The summed cells of a series."""
+        return self.cells[series.offset : series.offset + series.cells]
+
+    def of(self, family: str) -> list[Series]:
+        """The series of a family."""
+        return [series for series in self.series if series.family == family]
+
+
+class Reader:
+    """Reads a block's totals. Process-safe; one thread at a time uses one reader."""
+
+    def __init__(self, block: Block) -> None:
+        self._block = block
+        self._slots = Slots(block)
+        self._catalogue = Catalogue(block)
+
+    def limits(self) -> dict[str, int]:
+        """How many series each family of the catalogue may have."""
+        return {family.key: self._catalogue.limit(family) for family in FAMILIES.values()}
+
+    def read(self) -> Totals:
+        """The sums now. Raises BlockForeign where the catalogue is damaged."""
+        block, layout = self._block, self._block.layout
+        self._catalogue.refresh()
+        used = block.cells[at.H_CELLS_USED]
+        total, heads, slots = 0, Heads(), []
+        for number in range(layout.slots):
+            slot = self._slots.get(number)
+            slot_heads, busy = Heads(), []
+            for row in range(layout.rows):
+                head = layout.row_cell(number, row)
+                if not block.cells[head + at.R_USED]:
+                    continue
+                copied, row_heads = self._read_row(head, used, shared=row == layout.rows - 1)
+                # One long integer adds all cells at once: no cell is negative or reaches 2^63, so none carries over.
+                total += int.from_bytes(copied, "little")
+                slot_heads = _add(slot_heads, row_heads)
+                if row_heads.in_flight and (request := request_in_progress(block, head)):
+                    busy.append(request)
+            heads = _add(heads, slot_heads)
+            if slot:
+                slots.append(SlotTotals(slot, _since(slot_heads, slot.base), tuple(busy)))
+        cells = memoryview((total << (at.HEAD_CELLS * 64)).to_bytes(used * at.CELL, "little")).cast("q")
+        started = block.cells[at.H_STARTED_WALL], block.cells[at.H_STARTED_MONO]
+        return Totals(time_ns(), monotonic_ns(), *started, cells, tuple(self._catalogue.series), heads, tuple(slots))
+
+    def _read_row(self, head: int, used: int, *, shared: bool) -> tuple[bytes, Heads]:
+        """A copy of the row's runs, up to cell `used`, with its head, consistent as the module says."""
+        raw, start, end = self._block.raw, (head + at.HEAD_CELLS) * at.CELL, (head + used) * at.CELL
+        before = self._head(head)
+        for _ in range(RETRIES):
+            copied = bytes(raw[start:end])
+            after = self._head(head)
+            if after == before:
+                break
+            before = after
+        started, finished, aborted, errors, begin, busy = after
+        shown = busy if shared else int(begin != 0)
+        return copied, Heads(started, finished, aborted, errors, min(shown, started - finished - aborted))
+
+    def _head(self, head: int) -> list[int]:
+        """R_STARTED to R_BUSY, of one moment: read until two readings agree."""
+        cells = self._block.cells[head : head + at.R_BUSY + 1]
+        previous = cells.tolist()
+        for _ in range(RETRIES):
+            if (current := cells.tolist()) == previous:
+                break
+            previous = current
+        return previous
+
+
+def _add(one: Heads, other: Heads) -> Heads:
+    return Heads(
+        one.started + other.started,
+        one.finished + other.finished,
+        one.aborted + other.aborted,
+        one.errors + other.errors,
+        one.in_flight + other.in_flight,
+    )
+
+
+def _since(heads: Heads, base: tuple[int, ...]) -> Heads:
+    return Heads(
+        heads.started - base[0],
+        heads.finished - base[1],
+        heads.aborted - base[2],
+        heads.errors - base[3],
+        heads.in_flight,
+    )
