@@ -1,0 +1,192 @@
+"""The aggregator process: adds the rows up, observes the processes, publishes, broadcasts.
+
+The master starts it with inherited descriptors (the block, the hub's end of the hand-off) and its options as JSON;
+it ends with the master, by the kernel's hand.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import os
+import resource
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TypeVar
+
+from hvd.agg.hub import Hub
+from hvd.agg.observe import Observer, Sample
+from hvd.core.block import Block, attach
+from hvd.core.pages import Page
+from hvd.core.proc import die_with_parent
+from hvd.core.rows import Rows
+from hvd.core.slots import Slots
+from hvd.core.totals import Totals
+from hvd.metrics import TICK, WS_CONNECTED, WS_DISCONNECTED, WS_DROPPED, WS_FRAMES
+from hvd.snapshot import Json, build_raw, http_sums, rates, rfc3339
+from hvd.view import HEARTBEAT, View
+
+Result = TypeVar("Result")
+
+log = logging.getLogger("hvd.aggregator")
+
+WARM_UP = 0.2  # s between the first sample and the first tick: CPU use is a difference of two samples
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the aggregator is told by the master; s for times."""
+
+    interval: float
+    ping_interval: float
+    ping_timeout: float
+    max_clients: int
+    log_level: str
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+
+class Counters:
+    """The hub's counters, in the aggregator's own row."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def connected(self) -> None:
+        self._rows.count(WS_CONNECTED)
+
+    def disconnected(self, reason: str) -> None:
+        self._rows.count(WS_DISCONNECTED, (reason,))
+
+    def frame_sent(self, n: int) -> None:
+        self._rows.count(WS_FRAMES, (), n)
+
+    def frame_dropped(self) -> None:
+        self._rows.count(WS_DROPPED)
+
+
+class Aggregator:
+    """One tick after the other. All of it runs in one asyncio loop."""
+
+    def __init__(self, block: Block, slot: int, options: Options) -> None:
+        self._block, self._slot, self._options = block, slot, options
+        self._slots, self._view, self._page = Slots(block), View(block), Page(block, slot)
+        self._rows = Rows(block, slot)
+        self._observer = Observer()
+        self._before = self._mark(self._view.totals())
+        self._frame: str | None = None
+        self.hub = Hub(
+            counters=Counters(self._rows),
+            ping_interval=options.ping_interval,
+            ping_timeout=options.ping_timeout,
+            max_clients=options.max_clients,
+            greeting=lambda: self._frame,
+        )
+
+    async def run(self, hub_end: socket.socket, stopping: asyncio.Event) -> None:
+        """Tick until told to stop, then close the clients' connections."""
+        heart = asyncio.create_task(self._beat(), name="heartbeat")
+        self._observe()
+        await asyncio.sleep(min(WARM_UP, self._options.interval))
+        self.tick()
+        self.hub.listen(hub_end)
+        await self._tick_until(stopping)
+        heart.cancel()
+        await self.hub.close()
+
+    async def _beat(self) -> None:
+        while True:
+            self._slots.beat(self._slot)
+            await asyncio.sleep(HEARTBEAT)
+
+    async def _tick_until(self, stopping: asyncio.Event) -> None:
+        interval = self._options.interval
+        due = time.monotonic() + interval
+        while not stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), max(0.0, due - time.monotonic()))
+                return
+            self.tick()
+            late = time.monotonic() - due
+            due += interval * (1 + int(late // interval))  # beats that were missed are skipped, the rhythm stays
+
+    def tick(self) -> None:
+        """Read, observe, publish, broadcast."""
+        totals = self._timed("read", self._view.totals)
+        samples = self._timed("observe", self._observe)
+        mark = self._mark(totals)
+        at_ns, before, errors = self._before
+        seconds = (totals.monotonic_ns - at_ns) / 1e9
+        observed = {
+            "monotonic_ns": totals.monotonic_ns,
+            "timestamp": rfc3339(totals.time_ns),
+            "interval_seconds": round(seconds, 3),
+            "rates": rates(mark[1], before, seconds, mark[2] - errors),
+            "cpu_usage": round(sum(sample.cpu_percent for sample in samples), 2),
+            "memory_usage": sum(sample.proportional for sample in samples),
+            "threads": sum(sample.threads for sample in samples),
+            "tasks": len(asyncio.all_tasks()),
+            "websocket_clients": self.hub.clients,
+            "processes": [sample.as_dict() for sample in samples],
+        }
+        self._before = mark
+        self._page.write(json.dumps(observed, separators=(",", ":")).encode())
+        raw = build_raw(totals, self._view.observed(), healthy=True)
+        message = {"type": "metrics", "timestamp": raw["timestamp"], "data": {"raw": raw}}
+        self._frame = frame = json.dumps(message, separators=(",", ":"))
+        self._timed("broadcast", lambda: self.hub.broadcast(frame))
+
+    @staticmethod
+    def _mark(totals: Totals) -> tuple[int, Json, int]:
+        """What the next tick's rates are measured from: time in ns, sums, errors."""
+        return totals.monotonic_ns, http_sums(totals), totals.heads.errors
+
+    def _timed(self, step: str, work: Callable[[], Result]) -> Result:
+        start = time.monotonic_ns()
+        result = work()
+        self._rows.record(TICK, (step,), time.monotonic_ns() - start)
+        return result
+
+    def _observe(self) -> list[Sample]:
+        masters = [("master", pid) for pid in self._block.masters()]
+        taken = [(slot.kind_name, slot.pid) for slot in self._slots.taken() if slot.pid]
+        return self._observer.sample([*masters, *taken], time.monotonic())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="hvd.agg", description="hvd's aggregator; the gunicorn master starts it")
+    for name in ("--block-fd", "--handoff-fd", "--slot", "--master"):
+        parser.add_argument(name, type=int, required=True)
+    parser.add_argument("--name", required=True, help="name of the block")
+    parser.add_argument("--options", required=True, help="Options as JSON")
+    given = parser.parse_args(arguments)
+    for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(signum, signal.SIG_IGN)  # a terminal's Ctrl-C is for the master, which then stops us
+    die_with_parent(given.master, signal.SIGKILL)
+    options = Options(**json.loads(given.options))
+    logging.basicConfig(
+        format="[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s",
+        datefmt="%Y-%m-%d %H:%M:%S %z",
+        level=options.log_level.upper(),
+    )
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))  # a descriptor a client
+    block = attach(given.block_fd, given.name)
+    asyncio.run(_serve(block, given.slot, options, socket.socket(fileno=given.handoff_fd)))
+    return 0
+
+
+async def _serve(block: Block, slot: int, options: Options, hub_end: socket.socket) -> None:
+    stopping = asyncio.Event()
+    aggregator = Aggregator(block, slot, options)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    gc.freeze()  # what is loaded by now stays: the collector need not look at it again
+    log.debug("aggregator %d ready", os.getpid())
+    await aggregator.run(hub_end, stopping)

@@ -1,0 +1,160 @@
+"""Sums and observations → the JSON that clients see. Pure: no I/O, no clock.
+
+`raw` is what WebSocket clients of the predecessor know; fields are added to it, never renamed or removed.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from hvd.core import layout as at
+from hvd.core.catalogue import Series
+from hvd.core.latency import percentile
+from hvd.core.totals import SlotTotals, Totals
+from hvd.metrics import HTTP
+
+Json = dict[str, Any]
+
+SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+
+
+def rfc3339(time_ns: int) -> str:
+    """A Unix time in ns as RFC 3339, UTC, whole seconds."""
+    return datetime.fromtimestamp(time_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def merge_observed(pages: Iterable[Json]) -> Json | None:
+    """One observation from those of all aggregators alive: two of them during an upgrade.
+
+    All observe the same processes, so the newest says it; each has clients and tasks of its own, so those add up.
+    """
+    found = sorted(pages, key=lambda page: page["monotonic_ns"])
+    if not found:
+        return None
+    summed = {key: sum(page[key] for page in found) for key in ("websocket_clients", "tasks")}
+    return {**found[-1], **summed}
+
+
+def http_sums(totals: Totals) -> Json:
+    """Requests' counts, exact sum of durations in ns, and buckets, over all series."""
+    runs = [totals.run(series) for series in totals.of(HTTP.key)]
+    buckets = [sum(column) for column in zip(*(run[2:].tolist() for run in runs), strict=True)]
+    return {"count": sum(run[0] for run in runs), "sum_ns": sum(run[1] for run in runs), "buckets": buckets}
+
+
+def rates(now: Json, before: Json | None, seconds: float, errors: int) -> Json:
+    """Per second, share of errors, and percentiles in ms, of what was counted between two `http_sums`."""
+    count = now["count"] - (before["count"] if before else 0)
+    old = before["buckets"] if before else []
+    buckets = [new - (old[i] if i < len(old) else 0) for i, new in enumerate(now["buckets"])]
+    return {
+        "requests_per_second": round(count / seconds, 3) if seconds > 0 else 0.0,
+        "error_rate": round(errors / count, 6) if count else 0.0,
+        **{name: round(percentile(buckets, share) / 1e6, 4) for name, share in SHARES.items()},
+    }
+
+
+def build_raw(totals: Totals, observed: Json | None, *, healthy: bool) -> Json:
+    """The `raw` object. What only the aggregator knows is 0 or empty while nothing was published, and its age None."""
+    heads, http = totals.heads, http_sums(totals)
+    finished = sum(http["buckets"])
+    seen = observed or {}
+    since_start = rates(http, None, totals.uptime, heads.errors)
+    threads, tasks, clients = seen.get("threads", 0), seen.get("tasks", 0), seen.get("websocket_clients", 0)
+    interval = seen.get("rates") or dict.fromkeys(since_start, 0.0)
+    return {
+        "timestamp": rfc3339(totals.time_ns),
+        "http_requests": http["count"],
+        "http_errors": heads.errors,
+        "avg_response_time": http["sum_ns"] / finished / 1e6 if finished else 0.0,
+        "active_connections": clients,
+        "websocket_clients": clients,
+        "memory_usage": seen.get("memory_usage", 0),
+        "cpu_usage": seen.get("cpu_usage", 0.0),
+        "goroutines": threads + tasks,
+        "threads": threads,
+        "tasks": tasks,
+        "uptime_seconds": round(totals.uptime, 3),
+        **_jobs(),
+        "alerts": [],
+        "system_health": "healthy" if healthy else "degraded",
+        **interval,
+        **{f"{name}_since_start": value for name, value in since_start.items()},
+        "requests": {
+            "started": heads.started,
+            "finished": heads.finished,
+            "in_flight": heads.in_flight,
+            "aborted": heads.aborted,
+        },
+        "observed_age_seconds": observed_age(totals, observed),
+    }
+
+
+def _jobs() -> Json:
+    """The job fields of a daemon that has no job manager: clients expect them, and there are no jobs."""
+    counts = ("jobs_active", "jobs_pending", "jobs_completed", "jobs_failed", "jobs_cancelled", "queue_length")
+    return {**dict.fromkeys(counts, 0), "recent_jobs": [], "provider_stats": {}}
+
+
+def observed_age(totals: Totals, observed: Json | None) -> float | None:
+    """Seconds since the aggregator published; None if it did not."""
+    return round((totals.monotonic_ns - observed["monotonic_ns"]) / 1e9, 3) if observed else None
+
+
+def build_snapshot(totals: Totals, observed: Json | None, post_mortems: Sequence[Json], *, healthy: bool) -> Json:
+    """The answer of /api/v1/snapshot: `raw`, and workers, processes, routes, post-mortems beside it."""
+    samples = {sample["pid"]: sample for sample in (observed or {}).get("processes", ())}
+    return {
+        **build_raw(totals, observed, healthy=healthy),
+        "workers": [_worker(slot, samples, totals) for slot in totals.slots if slot.slot.kind == at.KIND_WORKER],
+        "processes": list(samples.values()),
+        "routes": build_routes(totals),
+        "post_mortems": list(post_mortems),
+    }
+
+
+def _worker(slot: SlotTotals, samples: Mapping[int, Json], totals: Totals) -> Json:
+    sample = samples.get(slot.slot.pid, {})
+    return {
+        "pid": slot.slot.pid,
+        "kind": slot.slot.kind_name,
+        "slot": slot.slot.number,
+        "age_seconds": round((totals.monotonic_ns - slot.slot.taken_ns) / 1e9, 3),
+        "requests": slot.heads.finished,
+        "errors": slot.heads.errors,
+        "in_flight": slot.heads.in_flight,
+        "busy": [
+            {"method": request.method, "path": request.path, "age_seconds": round(request.age, 3)}
+            for request in slot.busy
+        ],
+        "cpu_percent": sample.get("cpu_percent"),
+        "memory_bytes": sample.get("proportional"),
+        "threads": sample.get("threads"),
+    }
+
+
+def build_routes(totals: Totals) -> list[Json]:
+    """For each route: responses, errors, by status, and mean and percentiles in ms of the completed ones."""
+    routes: dict[str, list[Series]] = {}
+    for series in totals.of(HTTP.key):
+        if totals.cells[series.offset]:
+            routes.setdefault(series.labels[1], []).append(series)
+    return [_route(route, series, totals) for route, series in sorted(routes.items())]
+
+
+def _route(route: str, found: Sequence[Series], totals: Totals) -> Json:
+    runs = [totals.run(series) for series in found]
+    buckets = [sum(column) for column in zip(*(run[2:].tolist() for run in runs), strict=True)]
+    statuses: dict[str, int] = {}
+    for series, run in zip(found, runs, strict=True):
+        statuses[series.labels[2]] = statuses.get(series.labels[2], 0) + run[0]
+    finished = sum(buckets)
+    return {
+        "route": route,
+        "methods": sorted({series.labels[0] for series in found}),
+        "count": sum(run[0] for run in runs),
+        "errors": sum(count for status, count in statuses.items() if "4" <= status < "9"),
+        "statuses": dict(sorted(statuses.items())),
+        "mean_ms": sum(run[1] for run in runs) / finished / 1e6 if finished else 0.0,
+        **{f"{name}_ms": round(percentile(buckets, share) / 1e6, 4) for name, share in SHARES.items()},
+    }
