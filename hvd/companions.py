@@ -1,0 +1,170 @@
+"""Companions: processes that the master keeps alive beside its workers. Runs in the master's own loop, no thread.
+
+A companion is executed afresh, so it shares no state with the master but the descriptors it is given. Whether it
+lives is asked of a pidfd opened at its start (pidfd_open(2)): gunicorn reaps children it does not know, after which
+a pid says nothing.
+"""
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from hvd.core.block import Block
+from hvd.core.proc import is_stopped
+from hvd.core.slots import Slots
+from hvd.deaths import Undertaker, exit_cause
+
+STALL = 2.0  # s without a heartbeat, after which a companion is taken for stuck
+START_GRACE = 15.0  # s that a companion may take to its first heartbeat, on a machine that is busy
+QUICK = 5.0  # s; one that ends sooner is started again after a pause that doubles
+PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
+STOP_GRACE = 5.0  # s from SIGTERM to SIGKILL at a clean stop
+
+
+@dataclass
+class Companion:
+    """One companion: how it is started, and the process that is running now."""
+
+    name: str
+    kind: int
+    command: Callable[[int], Sequence[str]]  # slot number → arguments
+    pass_fds: Sequence[int]
+    pid: int = 0
+    slot: int = -1
+    started: float = 0.0
+    next_start: float = 0.0
+    quick_ends: int = 0
+    _pidfd: int = field(default=-1, repr=False)
+
+    @property
+    def is_running(self) -> bool:
+        return self._pidfd >= 0
+
+    def start(self, slot: int) -> None:
+        """Execute it. Raises OSError."""
+        process = subprocess.Popen(
+            self.command(slot), stdin=subprocess.DEVNULL, pass_fds=self.pass_fds, start_new_session=False
+        )
+        process.returncode = 0  # gunicorn reaps it; Popen must neither wait for it nor warn that nobody did
+        self.pid, self.slot, self.started = process.pid, slot, time.monotonic()
+        self._pidfd = os.pidfd_open(self.pid)
+
+    def has_ended(self) -> bool:
+        """True once the process is gone, whoever reaped it."""
+        return bool(select.select([self._pidfd], [], [], 0)[0])
+
+    def cause_of_end(self) -> str:
+        """How it ended; "unknown" if somebody reaped it before us."""
+        try:
+            info = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return "unknown"
+        return exit_cause(info)
+
+    def signal(self, signum: signal.Signals) -> None:
+        """Send a signal to this very process, never to one that has its pid by now."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signum)
+
+    def forget(self) -> None:
+        """Let go of a process that has ended."""
+        os.close(self._pidfd)
+        self._pidfd, self.pid = -1, 0
+
+
+class Companions:
+    """All companions of a master. `look_after` is called in the master's loop, at least once a second."""
+
+    def __init__(self, block: Block, undertaker: Undertaker, log: logging.Logger) -> None:
+        self._slots = Slots(block)
+        self._undertaker = undertaker
+        self._log = log
+        self._all: list[Companion] = []
+        self.stopping = False
+
+    def add(self, companion: Companion) -> None:
+        """Keep this one alive from now on."""
+        self._all.append(companion)
+
+    def look_after(self) -> None:
+        """Replace what has ended, end what is stuck, start what is due."""
+        if self.stopping:
+            return
+        for companion in self._all:
+            if companion.is_running and companion.has_ended():
+                self._bury(companion)
+            elif companion.is_running:
+                self._end_if_stuck(companion)
+            if not companion.is_running and time.monotonic() >= companion.next_start:
+                self._start(companion)
+
+    def _start(self, companion: Companion) -> None:
+        slot = self._slots.claim(companion.kind, os.getpid())
+        try:
+            companion.start(slot)
+        except OSError as error:
+            self._slots.free(slot)
+            companion.next_start = time.monotonic() + PAUSES[-1]
+            self._log.error("%s can't be started: %s; trying again in %g s", companion.name, error, PAUSES[-1])
+            return
+        self._slots.name_process(slot, companion.pid)
+        self._log.info("Started %s (pid:%d)", companion.name, companion.pid)
+
+    def _bury(self, companion: Companion) -> None:
+        cause, lived = companion.cause_of_end(), time.monotonic() - companion.started
+        companion.quick_ends = companion.quick_ends + 1 if lived < QUICK else 0
+        pause = PAUSES[min(companion.quick_ends, len(PAUSES) - 1)]
+        companion.next_start = time.monotonic() + pause
+        again = f"in {pause:g} s" if pause else "at once"
+        if not self.stopping:
+            self._log.error(
+                "%s (pid:%d) ended after %.1f s: %s; starting another %s",
+                *(companion.name, companion.pid, lived, cause, again),
+            )
+        self._undertaker.bury(companion.slot, cause)
+        companion.forget()
+
+    def _end_if_stuck(self, companion: Companion) -> None:
+        slot = self._slots.get(companion.slot)
+        beat = slot.heartbeat_ns if slot else 0
+        silent = time.monotonic() - (beat / 1e9 if beat else companion.started)
+        if silent > (STALL if beat else START_GRACE) or is_stopped(companion.pid):
+            self._log.error(
+                "%s (pid:%d) gave no sign of life for %.1f s; killing it", companion.name, companion.pid, silent
+            )
+            companion.signal(signal.SIGKILL)
+
+    def replace(self) -> None:
+        """End all, so that `look_after` starts them with the options of now."""
+        for companion in self._all:
+            if companion.is_running:
+                companion.started = 0.0  # an end on purpose, not a quick one
+                companion.signal(signal.SIGTERM)
+
+    def stop(self) -> None:
+        """End all, and wait for it: SIGTERM, then SIGKILL after STOP_GRACE s."""
+        self.stopping = True
+        running = [companion for companion in self._all if companion.is_running]
+        for signum in (signal.SIGTERM, signal.SIGKILL):
+            for companion in running:
+                companion.signal(signum)
+            deadline = time.monotonic() + STOP_GRACE
+            while running and time.monotonic() < deadline:
+                running = [companion for companion in running if not self._buried(companion)]
+                time.sleep(0.01 if running else 0)
+        for companion in running:
+            self._log.error("%s (pid:%d) could not be ended", companion.name, companion.pid)
+
+    def _buried(self, companion: Companion) -> bool:
+        if not companion.has_ended():
+            return False
+        self._bury(companion)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(companion.pid, os.WNOHANG) if companion.pid else None
+        return True

@@ -1,0 +1,90 @@
+"""What happens when a process of the daemon has died: its rows are settled, its end is counted, logged and kept.
+
+Only masters do this, each for its own children; and, for what a dead master left, whoever finds it.
+"""
+
+import logging
+import os
+import signal
+import time
+from typing import Any
+
+from hvd.core import layout as at
+from hvd.core import postmortem
+from hvd.core.block import Block
+from hvd.core.catalogue import Catalogue
+from hvd.core.slots import Request, Settled, Slot, Slots, settle
+from hvd.metrics import ABORTED, EXITS, Family
+from hvd.snapshot import rfc3339
+
+UNKNOWN = "unknown"
+TIMEOUT = "timeout"
+
+
+def exit_cause(info: os.waitid_result | None) -> str:
+    """How a process ended, from waitid(2): a signal's name, or "exit N"; "unknown" without an answer."""
+    if info is None:
+        return UNKNOWN
+    if info.si_code == os.CLD_EXITED:
+        return f"exit {info.si_status}"
+    try:
+        return signal.Signals(info.si_status).name
+    except ValueError:
+        return f"signal {info.si_status}"
+
+
+class Undertaker:
+    """Settles, counts and frees the slots of dead processes. One thread of a master uses it."""
+
+    def __init__(self, block: Block, log: logging.Logger) -> None:
+        self._block = block
+        self._slots = Slots(block)
+        self._catalogue = Catalogue(block)
+        self._log = log
+
+    def bury(self, number: int, cause: str, exit_status: str = "") -> None:
+        """The process of this slot is dead, of this cause; `exit_status` where the cause alone doesn't say it."""
+        with self._block.locked():
+            slot = self._slots.get(number)
+            if slot is None:
+                return
+            settled = settle(self._block, number)
+            self._count(number, EXITS, (slot.kind_name, cause), 1)
+            if settled.aborted:
+                self._count(number, ABORTED, (cause,), settled.aborted)
+                self._report(slot, cause, exit_status or cause, settled)
+            self._slots.free(number)
+
+    def _count(self, number: int, family: Family, labels: tuple[str, ...], by: int) -> None:
+        head = self._block.layout.row_cell(number, 0)
+        self._block.cells[head + self._catalogue.get_or_add(family, labels).offset] += by
+        self._block.cells[head + at.R_USED] = 1
+
+    def _report(self, slot: Slot, cause: str, exit_status: str, settled: Settled) -> None:
+        about: dict[str, Any] = {
+            "time": rfc3339(time.time_ns()),
+            "kind": slot.kind_name,
+            "pid": slot.pid,
+            "cause": cause,
+            "signal": exit_status if exit_status.startswith("SIG") else None,
+            "exit_status": int(exit_status.split()[1]) if exit_status.startswith("exit ") else None,
+            "aborted": settled.aborted,
+        }
+        postmortem.write(self._block, about, settled.requests)
+        self._log.error(
+            "hvd: %s (pid:%d) died (%s) with %d request%s in progress: %s",
+            *(slot.kind_name, slot.pid, cause, settled.aborted, "" if settled.aborted == 1 else "s"),
+            ", ".join(map(_describe, settled.requests)) or "nothing known of them",
+        )
+
+    def sweep(self, own_children: set[int]) -> None:
+        """Bury what nobody will report: processes of masters that are gone, and our own that were reaped unseen."""
+        for slot in list(self._slots.taken()):
+            ours = slot.master == os.getpid()
+            if (not ours or (slot.pid and slot.pid not in own_children)) and not slot.is_alive():
+                self.bury(slot.number, UNKNOWN)
+
+
+def _describe(request: Request) -> str:
+    text = f"{request.method} {request.path} ({request.age:.1f} s)"
+    return text.encode("unicode_escape").decode("ascii")  # a path is the client's text: no control character in a log

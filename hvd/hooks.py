@@ -1,0 +1,105 @@
+"""gunicorn's hooks, in the order in which gunicorn calls them."""
+
+import os
+import signal
+import sys
+from typing import Any
+
+from hvd.core.proc import die_with_parent
+from hvd.errors import BlockError, SettingsError
+from hvd.master import Master
+from hvd.runtime import here
+from hvd.settings import Settings, load
+from hvd.workers import CLASSES
+
+_master: Master | None = None
+
+
+def master() -> Master:
+    """This master's part of hvd; workers inherit it. Raises RuntimeError before `on_starting`."""
+    if _master is None:
+        raise RuntimeError("hvd's on_starting hook has not run")
+    return _master
+
+
+def on_starting(server: Any) -> None:
+    """Make or take over the block. What can't be used ends the start with one clear message."""
+    global _master
+    settings = load().settings
+    try:
+        _use_counting_worker(server)
+        _master = Master(server, settings)
+    except (BlockError, SettingsError) as error:
+        print(f"hvd: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, SettingsError) else 1)
+    _master.watch()
+
+
+def _use_counting_worker(server: Any) -> None:
+    """gunicorn's own classes, named on its command line or by default, are replaced by ours."""
+    chosen = server.worker_class
+    if chosen not in CLASSES.values() and chosen not in CLASSES:
+        raise SettingsError(
+            [f"worker class {server.cfg.worker_class_str!r} is not supported: use gthread or sync (HVD_WORKER_CLASS)"]
+        )
+    server.worker_class = CLASSES.get(chosen, chosen)
+
+
+def on_reload(server: Any) -> None:
+    """HUP: read the settings again. Wrong ones are reported, and the old ones stay in force."""
+    try:
+        settings = load().settings
+        _use_counting_worker(server)
+    except SettingsError as error:
+        server.log.error("hvd: reload goes on with the settings in force: %s", "; ".join(error.problems))
+        server.worker_class = CLASSES.get(server.worker_class, server.worker_class)
+        return
+    apply_reloaded(server, master().settings, settings)
+    master().reload(settings)
+
+
+def apply_reloaded(server: Any, before: Settings, now: Settings) -> None:
+    """Give gunicorn the values that changed: it keeps what it read of an imported settings module."""
+    for name in ("workers", "threads", "timeout", "graceful_timeout", "keepalive", "max_requests"):
+        value = getattr(now, name)
+        if value != getattr(before, name):
+            server.cfg.set(name, value)
+    if now.workers != before.workers:
+        server.num_workers = now.workers
+    server.timeout = server.cfg.timeout
+    fixed = [
+        name for name in ("bind", "instance", "slots", "max_series") if getattr(before, name) != getattr(now, name)
+    ]
+    if fixed:
+        server.log.warning("hvd: %s changed; that takes effect at the next start", ", ".join(fixed))
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """In the master: the worker's slot."""
+    master().reserve_slot(worker)
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """In the worker: its parts."""
+    here.fill(master().enter_worker(worker))
+
+
+def post_worker_init(worker: Any) -> None:
+    """In the worker, once it runs as the user it will be: end with the master, after a short grace."""
+    die_with_parent(worker.ppid, signal.SIGTERM)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """In the master: a worker was reaped."""
+    master().bury(worker)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """In the worker, at its end; in the master only for a worker that was gone when it was to be stopped."""
+    if os.getpid() == server.pid:
+        master().bury(worker)
+
+
+def on_exit(server: Any) -> None:
+    """In the master, last of all."""
+    master().leave()

@@ -1,0 +1,23 @@
+"""The Falcon app: which path is answered by what."""
+
+import falcon
+
+from hvd.runtime import Runtime
+from hvd.web import problem
+from hvd.web.counting import RouteName
+from hvd.web.resources import Health, Index, Metrics, Snapshot, Status
+from hvd.web.upgrade import Upgrade
+
+
+def create_app(runtime: Runtime) -> falcon.App[falcon.Request, falcon.Response]:
+    """hvd's endpoints. `runtime` is asked at each request, so it may be filled later."""
+    app = falcon.App(middleware=[RouteName()])
+    app.set_error_serializer(problem.serialize)
+    app.add_error_handler(Exception, problem.unexpected)
+    app.add_route("/", Index())
+    app.add_route("/health", Health(runtime))
+    app.add_route("/status", Status(runtime))
+    app.add_route("/api/v1/snapshot", Snapshot(runtime))
+    app.add_route("/metrics", Metrics(runtime))
+    app.add_route("/ws", Upgrade(runtime))
+    return app

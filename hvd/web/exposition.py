@@ -1,0 +1,166 @@
+"""Sums and observations → Prometheus text 0.0.4 or OpenMetrics 1.0. Pure but for a cache of label texts.
+
+Formats: prometheus.io/docs/instrumenting/exposition_formats (text 0.0.4); prometheus/OpenMetrics, specification 1.0.
+"""
+
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import gunicorn
+
+from hvd import __version__, metrics
+from hvd.core.catalogue import OVERFLOW, Series
+from hvd.core.latency import SHOWN, shown_cumulative
+from hvd.core.totals import Totals
+from hvd.metrics import Metric
+from hvd.snapshot import observed_age
+
+TEXT = "text/plain; version=0.0.4"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+Samples = Iterable[tuple[tuple[str, ...], float]]
+"""Label values and value of each sample of a metric."""
+
+_BOUNDS = [repr(bound / 1e9) for bound in SHOWN] + ["+Inf"]
+
+
+class Exposition:
+    """Renders totals. Keeps, for each series, the text around its numbers. Thread-safe: a lost race only costs time."""
+
+    def __init__(self) -> None:
+        self._templates: dict[tuple[str, tuple[str, ...]], str] = {}
+
+    def render(
+        self,
+        totals: Totals,
+        observed: Mapping[str, Any] | None,
+        *,
+        limits: Mapping[str, int],
+        healthy: bool,
+        openmetrics: bool = False,
+    ) -> str:
+        """The whole text. What only the aggregator knows is left out while nothing is published."""
+        parts = []
+        for histogram in metrics.HISTOGRAMS:
+            parts += [_head(histogram, openmetrics), *self._histogram(histogram, totals)]
+        for counter in (metrics.REQUESTS, *metrics.COUNTERS):
+            parts += [_head(counter, openmetrics), *self._counter(counter, totals)]
+        for metric, samples in _sums(totals, limits, healthy):
+            parts += [_head(metric, openmetrics), *_lines(metric, samples)]
+        if observed:
+            for metric, samples in _observed(totals, observed):
+                parts += [_head(metric, openmetrics), *_lines(metric, samples)]
+        if openmetrics:
+            parts.append("# EOF\n")
+        return "".join(parts)
+
+    def _histogram(self, metric: Metric, totals: Totals) -> Iterable[str]:
+        for series in totals.of(metric.family or ""):
+            buckets = totals.cells[series.offset + 2 : series.offset + series.cells].tolist()
+            cumulative = shown_cumulative(buckets)
+            if cumulative[-1]:
+                template = self._templates.get((metric.name, series.labels))
+                if template is None:
+                    template = self._templates[metric.name, series.labels] = _histogram_template(metric, series)
+                yield template % (*cumulative, cumulative[-1], repr(totals.cells[series.offset + 1] / 1e9))
+
+    def _counter(self, metric: Metric, totals: Totals) -> Iterable[str]:
+        for series in totals.of(metric.family or ""):
+            value = totals.cells[series.offset]
+            if value or not metric.labels:
+                template = self._templates.get((metric.name, series.labels))
+                if template is None:
+                    template = self._templates[metric.name, series.labels] = (
+                        f"{metric.name}{_escape(_labels(metric.labels, series.labels))} %d\n"
+                    )
+                yield template % value
+        if not metric.labels and not totals.of(metric.family or ""):
+            yield f"{metric.name} 0\n"
+
+
+def _head(metric: Metric, openmetrics: bool) -> str:
+    name, kind = metric.name, metric.kind
+    if openmetrics:
+        # OpenMetrics names the family in these lines: without the suffix that its samples have.
+        name = name.removesuffix("_total") if kind == "counter" else name
+        name = name.removesuffix("_info") if kind == "info" else name
+    elif kind == "info":
+        kind = "gauge"
+    unit = f"# UNIT {name} {metric.unit}\n" if openmetrics and metric.unit else ""
+    return f"# HELP {name} {metric.help}\n# TYPE {name} {kind}\n{unit}"
+
+
+def _labels(names: Sequence[str], values: Sequence[str]) -> str:
+    if not names:
+        return ""
+    pairs = (f'{name}="{_quote(value)}"' for name, value in zip(names, values, strict=True))
+    return "{" + ",".join(pairs) + "}"
+
+
+def _quote(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _escape(text: str) -> str:
+    """For use in a template of the % operator."""
+    return text.replace("%", "%%")
+
+
+def _histogram_template(metric: Metric, series: Series) -> str:
+    plain = _labels(metric.labels, series.labels)
+    inner = plain.removesuffix("}")
+    lines = [f'{metric.name}_bucket{_escape(inner)},le="{bound}"}} %d\n' for bound in _BOUNDS]
+    lines += [f"{metric.name}_count{_escape(plain)} %d\n", f"{metric.name}_sum{_escape(plain)} %s\n"]
+    return "".join(lines)
+
+
+def _lines(metric: Metric, samples: Samples) -> Iterable[str]:
+    for labels, value in samples:
+        yield f"{metric.name}{_labels(metric.labels, labels)} {value!r}\n"
+
+
+def _sums(totals: Totals, limits: Mapping[str, int], healthy: bool) -> Iterable[tuple[Metric, Samples]]:
+    heads = totals.heads
+    families = {name: totals.of(name) for name in metrics.FAMILIES}
+    overflow = {name: [one for one in found if OVERFLOW in one.labels] for name, found in families.items()}
+    yield metrics.STARTED, [((), heads.started)]
+    yield metrics.FINISHED, [((), heads.finished)]
+    yield metrics.IN_FLIGHT, [((), heads.in_flight)]
+    yield metrics.SERIES, [((name,), len(found)) for name, found in families.items()]
+    yield metrics.SERIES_LIMIT, [((name,), limit) for name, limit in limits.items()]
+    yield (
+        metrics.OVERFLOW,
+        [((name,), sum(totals.cells[one.offset] for one in found)) for name, found in overflow.items()],
+    )
+    yield metrics.BUILD_INFO, [(_versions(), 1)]
+    yield metrics.UPTIME, [((), totals.uptime)]
+    yield metrics.START_TIME, [((), totals.started_wall_ns / 1e9)]
+    yield metrics.AGGREGATOR_UP, [((), int(healthy))]
+
+
+@cache
+def _versions() -> tuple[str, str, str]:
+    return __version__, platform.python_version(), gunicorn.__version__
+
+
+def _observed(totals: Totals, observed: Mapping[str, Any]) -> Iterable[tuple[Metric, Samples]]:
+    processes = observed["processes"]
+    kinds = sorted({process["kind"] for process in processes})
+
+    def each(field: str) -> Samples:
+        return [((process["kind"], str(process["pid"])), process[field]) for process in processes]
+
+    yield metrics.WS_CLIENTS, [((), observed["websocket_clients"])]
+    yield metrics.TASKS, [((), observed["tasks"])]
+    yield metrics.OBSERVED_AGE, [((), observed_age(totals, dict(observed)) or 0.0)]
+    yield metrics.CPU_USAGE, [((), observed["cpu_usage"] / 100)]
+    yield metrics.MEMORY_USAGE, [((), observed["memory_usage"])]
+    yield metrics.PROCESSES, [((kind,), sum(one["kind"] == kind for one in processes)) for kind in kinds]
+    yield metrics.PROCESS_CPU, each("cpu_seconds")
+    yield metrics.PROCESS_RESIDENT, each("resident")
+    yield metrics.PROCESS_PROPORTIONAL, each("proportional")
+    yield metrics.PROCESS_THREADS, each("threads")
+    yield metrics.PROCESS_FDS, each("fds")
+    yield metrics.PROCESS_START, each("start_time")

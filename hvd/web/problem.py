@@ -1,0 +1,52 @@
+"""Errors as JSON problems (RFC 9457), for Falcon and for what gunicorn refuses before Falcon sees it."""
+
+import json
+import logging
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Any
+
+import falcon
+
+log = logging.getLogger("hvd.web")
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem(status: int, detail: str | None = None, title: str | None = None) -> bytes:
+    """A problem object, encoded. `type` is left out, which means "about:blank" (section 4.2.1)."""
+    members = {"status": status, "title": title or _phrase(status), "detail": detail}
+    return json.dumps({name: value for name, value in members.items() if value}).encode()
+
+
+def problem_response(status: int, detail: str) -> bytes:
+    """A whole HTTP/1.1 response that ends the connection."""
+    body = problem(status, detail)
+    head = (
+        f"HTTP/1.1 {status} {_phrase(status)}\r\nDate: {formatdate(usegmt=True)}\r\nConnection: close\r\n"
+        f"Content-Type: {MEDIA_TYPE}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode("latin-1") + body
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
+
+
+def serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
+    """Falcon's error serializer: always a problem, whatever the client accepts."""
+    detail = error.description
+    if detail is None and error.status_code == 404:
+        detail = "Nothing is here. GET / lists what there is."
+    resp.content_type = MEDIA_TYPE
+    resp.data = problem(error.status_code, detail, error.title if error.title != error.status else None)
+
+
+def unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
+    """Falcon's handler of last resort: the traceback for the log, a 500 without it for the client."""
+    log.error("%s %r failed", req.method, req.path, exc_info=error)
+    serialize(req, resp, falcon.HTTPInternalServerError(description="The error is in the daemon's log."))
+    resp.status = falcon.HTTP_500

@@ -1,0 +1,134 @@
+"""The endpoints that answer from the block. Each reads it when asked: no worker's answer is older than another's."""
+
+import json
+import os
+from typing import Any
+
+import falcon
+from falcon import mediatypes
+
+from hvd import __version__
+from hvd.runtime import Runtime
+from hvd.web.exposition import OPENMETRICS, TEXT, Exposition
+
+ENDPOINTS = {
+    "/health": "whether the daemon works",
+    "/status": "version, uptime, processes",
+    "/api/v1/snapshot": "all numbers as JSON",
+    "/metrics": "all numbers for Prometheus",
+    "/ws": "the numbers as they change, by WebSocket",
+}
+
+
+def negotiate(req: falcon.Request, offered: list[str]) -> str:
+    """The media type, of those offered, that the client likes best; the first where it has no preference.
+
+    Raises falcon.HTTPBadRequest for an Accept header that can't be read, HTTPNotAcceptable (RFC 9110, section
+    15.5.7) where it excludes them all.
+    """
+    try:
+        best = mediatypes.best_match(offered, req.accept)
+    except ValueError as error:
+        raise falcon.HTTPBadRequest(description=f"Accept {req.accept[:200]!r} can't be read: {error}.") from None
+    if not best:
+        raise falcon.HTTPNotAcceptable(
+            description=f"Accept {req.accept[:200]!r} excludes what is here: {', '.join(offered)}."
+        )
+    return best
+
+
+class JsonResource:
+    """An endpoint that answers GET and HEAD with one JSON object."""
+
+    def answer(self) -> dict[str, Any]:
+        """The object."""
+        raise NotImplementedError
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        negotiate(req, [falcon.MEDIA_JSON])
+        resp.content_type = falcon.MEDIA_JSON
+        resp.cache_control = ["no-store"]
+        resp.data = json.dumps(self.answer(), separators=(",", ":")).encode()
+
+    on_head = on_get
+
+
+class Index(JsonResource):
+    """`/`: what there is."""
+
+    def answer(self) -> dict[str, Any]:
+        return {"name": "hvd", "version": __version__, "endpoints": ENDPOINTS}
+
+
+class Health(JsonResource):
+    """`/health`: healthy, or degraded while no aggregator ticks. 200 either way: requests are served."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def answer(self) -> dict[str, Any]:
+        view = self._runtime.worker.view
+        totals, age = view.totals(), view.heartbeat_age()
+        healthy = view.is_healthy()
+        return {
+            "status": "healthy" if healthy else "degraded",
+            "reasons": [] if healthy else ["aggregator away: process figures are old, /ws is not served"],
+            "uptime_seconds": round(totals.uptime, 3),
+            "aggregator_heartbeat_age_seconds": None if age is None else round(age, 3),
+        }
+
+
+class Status(JsonResource):
+    """`/status`: version, uptime, processes, job totals."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def answer(self) -> dict[str, Any]:
+        worker = self._runtime.worker
+        snapshot = worker.view.snapshot()
+        counted = ("uptime_seconds", "system_health", "websocket_clients", "observed_age_seconds", "requests")
+        jobs = ("jobs_active", "jobs_pending", "jobs_completed", "jobs_failed", "jobs_cancelled", "queue_length")
+        return {
+            "version": __version__,
+            "instance": worker.settings.instance,
+            "answered_by": os.getpid(),
+            **{name: snapshot[name] for name in counted},
+            "processes": snapshot["processes"],
+            "workers": snapshot["workers"],
+            "jobs": {name: snapshot[name] for name in jobs},
+        }
+
+
+class Snapshot(JsonResource):
+    """`/api/v1/snapshot`: `raw`, workers, routes, post-mortems."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def answer(self) -> dict[str, Any]:
+        return self._runtime.worker.view.snapshot()
+
+
+class Metrics:
+    """`/metrics`: Prometheus text 0.0.4, or OpenMetrics 1.0 where Accept prefers it."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._exposition = Exposition()
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        best = negotiate(req, [TEXT, OPENMETRICS, "text/plain"])
+        openmetrics = best == OPENMETRICS
+        view = self._runtime.worker.view
+        text = self._exposition.render(
+            view.totals(),
+            view.observed(),
+            limits=view.series_limits(),
+            healthy=view.is_healthy(),
+            openmetrics=openmetrics,
+        )
+        resp.content_type = f"{OPENMETRICS if openmetrics else TEXT}; charset=utf-8"
+        resp.data = text.encode()
+
+    on_head = on_get

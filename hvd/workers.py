@@ -1,0 +1,81 @@
+"""gunicorn's sync and gthread workers, with two changes: what gunicorn answers itself is counted and is a JSON problem,
+and a worker whose master was killed ends soon.
+"""
+
+import os
+import signal
+from typing import Any
+
+from gunicorn.workers.base import Worker
+from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.sync import SyncWorker
+
+from hvd.runtime import here
+from hvd.web.problem import problem_response
+
+ORPHAN_GRACE = 3  # s that an orphaned worker has to finish its requests
+
+UNPARSED = "(unparsed)"
+"""Method and route of what gunicorn refused before it was a request."""
+
+
+class CountingWorker(Worker):  # type: ignore[misc]
+    """The changes, for either class of worker."""
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Let gunicorn decide status and text, as it does, and send them as a problem (RFC 9457) that is counted."""
+        row = here.worker.rows.mine()
+        interrupted, row.interrupted = row.interrupted, None
+        method, route = interrupted or (UNPARSED, UNPARSED)
+        if not interrupted:
+            row.begin(UNPARSED, "")
+
+        def respond(status: int) -> None:
+            row.respond(method, route, str(status))
+
+        super().handle_error(req, _Answer(client, respond), addr, exc)
+        if not isinstance(exc, SystemExit):  # the process is ending: the request counts as aborted, by the master
+            row.finish()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGTERM: from the master, a graceful stop; from the kernel, at the master's death, one with a deadline."""
+        if os.getppid() != self.ppid:
+            signal.alarm(ORPHAN_GRACE)  # its default action ends the process, whatever Python is doing
+        super().handle_exit(sig, frame)
+
+
+class HvdSyncWorker(CountingWorker, SyncWorker):  # type: ignore[misc]
+    """gunicorn's `sync` worker, counting."""
+
+
+class HvdThreadWorker(CountingWorker, ThreadWorker):  # type: ignore[misc]
+    """gunicorn's `gthread` worker, counting."""
+
+
+class _Answer:
+    """Stands for the client's socket while gunicorn writes its HTML error page; sends a problem instead.
+
+    gunicorn's mapping from exceptions to statuses is code inside `Worker.handle_error` (27.0.1, workers/base.py), and
+    what it writes goes through `util.write_error` in one sendall: a test holds both.
+    """
+
+    def __init__(self, client: Any, respond: Any) -> None:
+        self._client = client
+        self._respond = respond
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def sendall(self, page: bytes) -> None:
+        head, _, body = page.partition(b"\r\n\r\n")
+        status = int(head.split(b" ", 2)[1])
+        self._respond(status)
+        self._client.sendall(problem_response(status, _text_of(body)))
+
+
+def _text_of(page: bytes) -> str:
+    """The message in gunicorn's HTML error page: what stands between its heading and the end of the body."""
+    return page.rpartition(b"</h1>")[2].partition(b"</body>")[0].decode("latin-1").strip()
+
+
+CLASSES: dict[type, type] = {SyncWorker: HvdSyncWorker, ThreadWorker: HvdThreadWorker}
