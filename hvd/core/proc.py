@@ -36,7 +36,7 @@ def is_stopped(pid: int) -> bool:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields from the third on (the 22nd, start time, is at index 19): what is before them may hold spaces and brackets."""
+    """The fields from the third on; what is before them may hold spaces and brackets. Index 19 is the start time."""
     try:
         with open(f"/proc/{pid}/stat", encoding="latin-1") as file:
             return file.read().rpartition(")")[2].split()

@@ -1,0 +1,124 @@
+"""hvd's own app with routes that tests need: statuses at will, slowness, CPU, memory, threads, deaths."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import falcon
+
+from hvd.runtime import here
+from hvd.web.app import create_app
+from hvd.web.counting import Counting
+
+_kept: list[object] = []
+
+
+class Hello:
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        resp.media = {"pid": os.getpid()}
+
+    on_post = on_get
+
+
+class WithStatus:
+    """`/status-of/{code}` answers with that status."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, code: str) -> None:
+        resp.status = int(code)
+        resp.media = {"status": code}
+
+
+class Item:
+    def on_get(self, req: falcon.Request, resp: falcon.Response, number: str) -> None:
+        resp.media = {"item": number}
+
+
+class Slow:
+    """`/slow?s=1.5` answers after that many seconds."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        time.sleep(float(req.get_param("s", default="1")))
+        resp.media = {"pid": os.getpid()}
+
+
+class Burn:
+    """`/burn?s=1` uses that much CPU time of this thread."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        end = time.thread_time() + float(req.get_param("s", default="1"))
+        while time.thread_time() < end:
+            pass
+        resp.media = {"pid": os.getpid()}
+
+
+class Allocate:
+    """`/allocate?mb=100` keeps that much memory, written to."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        _kept.append(bytearray(os.urandom(1)) * (req.get_param_as_int("mb", default=100) * 1024 * 1024))
+        resp.media = {"pid": os.getpid()}
+
+
+class Threads:
+    """`/threads?n=7` starts that many threads, which stay."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        for _ in range(req.get_param_as_int("n", default=7)):
+            threading.Thread(target=threading.Event().wait, daemon=True).start()
+        resp.media = {"pid": os.getpid()}
+
+
+class Die:
+    """`/die/{how}`: kill, segv, exit (of the process), sysexit (SystemExit in the request), base (a BaseException)."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, how: str) -> None:
+        if how == "exit":
+            os._exit(7)
+        if how == "sysexit":
+            raise SystemExit(5)
+        if how == "base":
+            raise BaseException("out of every control")
+        os.kill(os.getpid(), {"kill": signal.SIGKILL, "segv": signal.SIGSEGV}[how])
+        time.sleep(10)
+
+
+class Boom:
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        raise ValueError("boom")
+
+
+class Stream:
+    """`/stream?n=5&s=0.1&fail=1` sends n chunks, a pause before each, and then may fail."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        count, pause = req.get_param_as_int("n", default=5), float(req.get_param("s", default="0"))
+        fail = req.get_param("fail")
+
+        def chunks() -> Iterator[bytes]:
+            for _ in range(count):
+                time.sleep(pause)
+                yield b"x" * 1000
+            if fail:
+                raise ValueError("failed in the middle")
+
+        resp.stream = chunks()
+
+
+falcon_app = create_app(here)
+for template, resource in {
+    "/hello": Hello(),
+    "/status-of/{code}": WithStatus(),
+    "/items/{number}": Item(),
+    "/slow": Slow(),
+    "/burn": Burn(),
+    "/allocate": Allocate(),
+    "/threads": Threads(),
+    "/die/{how}": Die(),
+    "/boom": Boom(),
+    "/stream": Stream(),
+}.items():
+    falcon_app.add_route(template, resource)
+
+app = Counting(falcon_app, here)

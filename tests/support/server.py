@@ -1,0 +1,208 @@
+"""The real daemon for tests: gunicorn in a process of its own, on a port or unix socket of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.support.http import Address, Connection, Response
+from tests.support.waiting import PATIENCE, until
+
+ROOT = Path(__file__).resolve().parents[2]
+SHM = Path("/dev/shm")
+ALARMING = re.compile(r"\[(ERROR|CRITICAL|WARNING)\]|Traceback|Exception|error:|Error:|leaked|BufferError")
+"""What looks like an error to an operator who reads the log."""
+
+
+class Server:
+    """A daemon. Use it as a context manager: whatever happens, nothing of it stays.
+
+    `settings` are HVD_* variables without the prefix, in lower case (workers=2, threads=4, interval=0.2, ...).
+    On leaving without an exception it is stopped by SIGTERM, which must end it cleanly.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        app: str = "tests.support.app:app",
+        bind: str = "127.0.0.1:0",
+        instance: str | None = None,
+        arguments: tuple[str, ...] = (),
+        environ: Mapping[str, str] | None = None,
+        **settings: object,
+    ) -> None:
+        self.folder = folder
+        self.instance = instance or f"test-{uuid.uuid4().hex[:12]}"
+        self.bind = bind
+        self.log_path = folder / f"{self.instance}-{uuid.uuid4().hex[:6]}.log"
+        self._arguments = [sys.executable, "-m", "gunicorn", "-c", "python:hvd.gunicorn_conf", *arguments, app]
+        self._environ = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("HVD_")},
+            "HVD_INSTANCE": self.instance,
+            "HVD_BIND": bind,
+            "PYTHONPATH": str(ROOT),
+            **{f"HVD_{name.upper()}": str(value) for name, value in settings.items()},
+            **(environ or {}),
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, ready: bool = True) -> "Server":
+        """Start it; wait until it listens, its workers are up and its aggregator ticks, unless not `ready`."""
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._arguments, cwd=self.folder, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        if ready:
+            until(self._listens, f"{self.instance} listens; log:\n{self.log}", 20)
+            self.wait_ready()
+        return self
+
+    def _listens(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError(f"the daemon ended with {self.process.returncode}; its log:\n{self.log}")
+        return "Listening at" in self.log
+
+    def wait_ready(self, seconds: float = 20) -> None:
+        until(self.is_healthy, f"{self.instance} is healthy", seconds)
+
+    def is_healthy(self) -> bool:
+        try:
+            return bool(self.get("/health").json()["status"] == "healthy")
+        except OSError:
+            return False
+
+    @property
+    def pid(self) -> int:
+        """Of the master that was started; after an upgrade see `masters`."""
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    @property
+    def alarms(self) -> list[str]:
+        """Lines of the log that look like an error."""
+        return [line for line in self.log.splitlines() if ALARMING.search(line)]
+
+    @property
+    def block(self) -> Path:
+        return SHM / f"hvd-{self.instance}"
+
+    @property
+    def address(self) -> Address:
+        if self.bind.startswith("unix:"):
+            return self.bind.removeprefix("unix:")
+        if not self.bind.endswith(":0"):
+            host, _, port = self.bind.rpartition(":")
+            return host, int(port)
+        found = re.findall(r"Listening at: http://([\d.]+):(\d+)", self.log)
+        return found[-1][0], int(found[-1][1])
+
+    def connection(self, timeout: float = 30) -> Connection:
+        return Connection(self.address, timeout)
+
+    def get(self, path: str, **headers: str) -> Response:
+        with self.connection() as connection:
+            return connection.get(path, **headers)
+
+    def snapshot(self) -> dict[str, Any]:
+        answer: dict[str, Any] = self.get("/api/v1/snapshot").json()
+        return answer
+
+    def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        """Samples of /metrics by name and labels, read with the official parser."""
+        from prometheus_client.parser import text_string_to_metric_families
+
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(self.get("/metrics").body.decode())
+            for sample in family.samples
+        }
+
+    def counted(self) -> dict[tuple[str, int], int]:
+        """Responses by (route, status), from /metrics."""
+        found: dict[tuple[str, int], int] = {}
+        for (name, labels), value in self.metrics().items():
+            if name == "hvd_http_requests_total":
+                label = dict(labels)
+                key = label["route"], int(label["status"])
+                found[key] = found.get(key, 0) + int(value)
+        return found
+
+    def pids(self, kind: str) -> list[int]:
+        """Live processes of a kind (worker, aggregator), from the daemon's own slot table."""
+        from hvd.core.block import open_block
+        from hvd.core.slots import Slots
+
+        block = open_block(f"hvd-{self.instance}")
+        try:
+            return [slot.pid for slot in Slots(block).taken() if slot.kind_name == kind and slot.pid]
+        finally:
+            os.close(block.fd)
+
+    def processes(self) -> list[psutil.Process]:
+        """All processes alive that were started with this instance's name, zombies left out."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("HVD_INSTANCE") == self.instance and process.status() != "zombie":
+                    found.append(process)
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        return found
+
+    def signal(self, signum: signal.Signals) -> None:
+        os.kill(self.pid, signum)
+
+    def stop(self, seconds: float = 20) -> int:
+        """SIGTERM, and its exit status. AssertionError if it has to be killed, or leaves a process or its block."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(seconds * PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"SIGTERM did not end the daemon in {seconds} s; its log:\n{self.log}") from None
+        until(lambda: not self.processes(), f"no process of {self.instance} is left", 10)
+        assert not self.block.exists(), f"{self.block} is left; log:\n{self.log}"
+        return status
+
+    def destroy(self) -> None:
+        """End everything, whatever state it is in."""
+        for _ in range(50):
+            found = self.processes()
+            for process in found:
+                try:
+                    process.kill()
+                except psutil.NoSuchProcess:
+                    continue
+            if not found:
+                break
+            psutil.wait_procs(found, timeout=0.2)
+        if self.process is not None:
+            self.process.wait(10)
+        self.block.unlink(missing_ok=True)
+
+    def __enter__(self) -> "Server":
+        try:
+            return self.start() if self.process is None else self
+        except BaseException:
+            self.destroy()
+            raise
+
+    def __exit__(self, kind: object, value: object, traceback: object) -> None:
+        try:
+            if kind is None and self.process is not None and self.process.poll() is None:
+                assert self.stop() == 0, self.log
+        finally:
+            self.destroy()

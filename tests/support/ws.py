@@ -1,0 +1,97 @@
+"""Raw WebSocket clients (RFC 6455) for tests that need many, or ill-behaved ones."""
+
+import base64
+import json
+import os
+import socket
+import struct
+from typing import Any
+
+from tests.support.http import Address, connect
+
+
+class RawWebSocket:
+    """A client on a blocking socket: handshake, then frames as they come. Nothing is answered on its own."""
+
+    def __init__(self, address: Address, path: str = "/ws", timeout: float = 15, **headers: str) -> None:
+        self.sock = connect(address, timeout)
+        lines = {
+            "Host": "test",
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
+        request = f"GET {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        self._data = b""
+        try:
+            self.sock.sendall(request.encode() + b"\r\n")
+            while b"\r\n\r\n" not in self._data:
+                self._receive()
+        except BaseException:
+            self.sock.close()
+            raise
+        head, _, self._data = self._data.partition(b"\r\n\r\n")
+        self.status = int(head.split()[1])
+        self.head = head.decode("latin-1")
+
+    def _receive(self) -> None:
+        data = self.sock.recv(65536)
+        if not data:
+            raise ConnectionError("closed")
+        self._data += data
+
+    def frame(self) -> tuple[int, bytes]:
+        """The next frame's opcode and payload. Raises ConnectionError at the end, TimeoutError."""
+        size, start = self._size()
+        while len(self._data) < start + size:
+            self._receive()
+        opcode, payload = self._data[0] & 15, self._data[start : start + size]
+        self._data = self._data[start + size :]
+        return opcode, payload
+
+    def _size(self) -> tuple[int, int]:
+        for length, form in ((2, ""), (4, ">H"), (10, ">Q")):
+            while len(self._data) < length:
+                self._receive()
+            short = self._data[1] & 127
+            if form and short == {">H": 126, ">Q": 127}[form]:
+                return struct.unpack(form, self._data[2:length])[0], length
+            if not form and short < 126:
+                return short, 2
+        raise AssertionError("unreachable")
+
+    def message(self) -> dict[str, Any]:
+        """The next text message; pings are passed over, not answered."""
+        while True:
+            opcode, payload = self.frame()
+            if opcode == 1:
+                message: dict[str, Any] = json.loads(payload)
+                return message
+            if opcode == 8:
+                raise ConnectionError(f"closed by the server: {payload!r}")
+
+    def send(self, opcode: int, payload: bytes, *, masked: bool = True) -> None:
+        mask = os.urandom(4) if masked else b""
+        body = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload)) if masked else payload
+        size = len(payload)
+        length = bytes([size]) if size < 126 else b"\x7e" + struct.pack(">H", size)
+        if size >= 1 << 16:
+            length = b"\x7f" + struct.pack(">Q", size)
+        first = bytes([0x80 | opcode, length[0] | (0x80 if masked else 0)])
+        self.sock.sendall(first + length[1:] + mask + body)
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def abandon(self) -> None:
+        """Reset the connection, as a crashed client's machine would."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+    def __enter__(self) -> "RawWebSocket":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
