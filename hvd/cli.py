@@ -46,10 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"hvd: {error}", UNREACHABLE)
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:
+    except OSError as error:  # of stdout: those of the connection have become DaemonUnreachable
         # The interpreter flushes stdout once more at its end: give it something that takes the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
+        if isinstance(error, BrokenPipeError):
+            return _BROKEN_PIPE
+        return _fail(f"hvd: the output can't be written ({error.strerror})", UNREACHABLE)
 
 
 def _fail(message: str, code: int) -> int:

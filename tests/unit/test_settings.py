@@ -1,0 +1,356 @@
+"""Settings: bounds, sources, contradictions, and every problem told at once."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hvd.errors import SettingsError
+from hvd.settings import SETTINGS, Settings, load, load_or_exit, markdown_table, shown, variable
+
+
+def value_of(key: str, text: str, **others: str) -> Any:
+    """The value that a variable's text gives to a setting."""
+    return getattr(load({variable(key): text, **others}).settings, key)
+
+
+def problems_of(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What is wrong with that environment."""
+    with pytest.raises(SettingsError) as caught:
+        load(environ)
+    return caught.value.problems
+
+
+def config(tmp_path: Path, text: str) -> dict[str, str]:
+    """An environment that names a file with that text."""
+    path = tmp_path / "hvd.toml"
+    path.write_text(text)
+    return {"HVD_CONFIG": str(path)}
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    """Nothing has to be set."""
+    settings, sources, file = load({})
+    assert (settings.bind, settings.worker_class, settings.threads) == ("127.0.0.1:8080", "gthread", 4)
+    assert (settings.interval, settings.max_series, settings.slots) == (2.0, 2000, max(64, 8 * settings.workers))
+    assert settings.workers == max(2, len(os.sched_getaffinity(0)))
+    assert (settings.instance, settings.block_name) == ("127.0.0.1-8080", "hvd-127.0.0.1-8080")
+    assert settings.state_dir == Path.cwd() / "var"
+    assert settings.database_url == f"sqlite:///{settings.state_dir}/hvd.sqlite3"
+    assert (settings.allowed_origins, settings.log_level, settings.max_clients) == ((), "info", 10_000)
+    assert (settings.timeout, settings.graceful_timeout, settings.keepalive) == (30, 30, 15)
+    assert (settings.max_requests, settings.max_requests_jitter) == (0, 0)
+    assert (settings.ping_interval, settings.ping_timeout) == (20.0, 20.0)
+    assert set(sources) == set(SETTINGS)
+    assert set(sources.values()) == {"default"}
+    assert file == ""
+
+
+BOUNDS: dict[str, tuple[float, float, dict[str, str]]] = {
+    "workers": (1, 1024, {}),
+    "threads": (1, 256, {}),
+    "interval": (0.1, 60, {}),
+    "max_series": (16, 100_000, {}),
+    "slots": (5, 4096, {"HVD_WORKERS": "1"}),
+    "timeout": (1, 86_400, {}),
+    "graceful_timeout": (1, 86_400, {}),
+    "keepalive": (0, 86_400, {}),
+    "max_requests": (0, 10**9, {}),
+    "max_requests_jitter": (0, 10**9, {"HVD_MAX_REQUESTS": "5"}),
+    "ping_interval": (0.1, 3600, {}),
+    "ping_timeout": (0.1, 3600, {}),
+    "max_clients": (1, 1_000_000, {}),
+}
+
+
+def test_every_number_has_its_bounds_tested() -> None:
+    """A number added to the settings has to be added above."""
+    numbers = {key for key, setting in SETTINGS.items() if "number" in setting.kind.expected}
+    assert numbers == set(BOUNDS)
+
+
+@pytest.mark.parametrize("key", BOUNDS)
+def test_a_number_is_taken_at_its_bounds_and_refused_beyond(key: str) -> None:
+    """Both bounds belong to the range."""
+    low, high, others = BOUNDS[key]
+    step = 0.01 if isinstance(low, float) or key.startswith("ping") else 1
+    for right in (low, high):
+        assert value_of(key, str(right), **others) == right
+    for wrong in (low - step, high + step):
+        (problem,) = problems_of({variable(key): str(wrong), **others})
+        assert problem.startswith(f"{key} (HVD_{key.upper()}) is ")
+        assert str(wrong) in problem
+
+
+@pytest.mark.parametrize(
+    "text", ["08", "+4", "1_0", "0x10", "4.0", "1e1", "four", "-", "٤", "4 4", "99999999999999999999"]
+)
+def test_a_whole_number_is_written_plainly(text: str) -> None:
+    """What TOML or a person could read in two ways is refused rather than guessed at."""
+    (problem,) = problems_of({"HVD_WORKERS": text})
+    assert "a whole number from 1 to 1024" in problem
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e400", "02.0", ".5", "2,0", "2s"])
+def test_seconds_are_written_plainly_and_finite(text: str) -> None:
+    """NaN passes naive comparisons."""
+    (problem,) = problems_of({"HVD_INTERVAL": text})
+    assert "a number of seconds from 0.1 to 60" in problem
+
+
+@pytest.mark.parametrize("line", ["workers = true", "workers = 4.0", 'workers = "4"', "workers = [4]"])
+def test_a_whole_number_in_the_file_has_that_type(tmp_path: Path, line: str) -> None:
+    """A boolean is no number of workers, although Python takes it for an int."""
+    (problem,) = problems_of(config(tmp_path, line))
+    assert "hvd.toml:1" in problem
+
+
+@pytest.mark.parametrize("line", ["interval = nan", "interval = inf", "interval = true", "interval = '2'"])
+def test_seconds_in_the_file_are_finite_numbers(tmp_path: Path, line: str) -> None:
+    """TOML itself has nan and inf."""
+    assert len(problems_of(config(tmp_path, line))) == 1
+
+
+def test_whole_seconds_in_the_file_are_taken(tmp_path: Path) -> None:
+    """Nobody has to write 2.0."""
+    assert load(config(tmp_path, "interval = 3")).settings.interval == 3.0
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\t"])
+def test_a_blank_variable_counts_as_unset(text: str) -> None:
+    """An EnvironmentFile with `HVD_WORKERS=` means the default."""
+    loaded = load({"HVD_THREADS": text, "HVD_CONFIG": text, "STATE_DIRECTORY": text.strip()})
+    assert loaded.settings.threads == 4
+    assert loaded.sources["threads"] == "default"
+
+
+def test_blanks_around_a_value_are_dropped() -> None:
+    """They come from files that people edit."""
+    assert value_of("workers", " 3 ") == 3
+
+
+@pytest.mark.parametrize(
+    "bind", ["127.0.0.1:8080", "0.0.0.0:1", "localhost:65535", "[::1]:8080", "[fe80::1%eth0]:80", "a-b.c:80"]
+)
+def test_bind_takes_host_and_port(bind: str) -> None:
+    """Names, IPv4, and IPv6 in brackets."""
+    assert value_of("bind", bind) == bind
+
+
+def test_bind_takes_a_unix_path_and_makes_it_absolute() -> None:
+    """The companions and the command may run in another folder."""
+    assert value_of("bind", "unix:run/x.sock") == f"unix:{Path.cwd()}/run/x.sock"
+    assert value_of("bind", "unix:///run/x.sock") == "unix:/run/x.sock"
+
+
+@pytest.mark.parametrize(
+    "bind",
+    [
+        *("8080", ":8080", "localhost", "localhost:", "h:65536", "h:080", "::1:80", "h:80,h:81", "http://h:80"),
+        *("unix:", "unix://", "unix:/" + "x" * 107, "unix:/a\x1b", "[::1]", "[zz]:80", "h:-1", "fd://3"),
+    ],
+)
+def test_bind_refuses_anything_else(bind: str) -> None:
+    """And says what it takes."""
+    (problem,) = problems_of({"HVD_BIND": bind})
+    assert "unix:PATH" in problem
+
+
+def test_port_0_needs_an_instance() -> None:
+    """The block's name can't follow from a port that isn't known yet."""
+    (problem,) = problems_of({"HVD_BIND": "127.0.0.1:0"})
+    assert problem.startswith('bind (HVD_BIND) is "127.0.0.1:0": ')
+    assert "set instance" in problem
+    assert value_of("bind", "127.0.0.1:0", HVD_INSTANCE="test") == "127.0.0.1:0"
+    assert value_of("bind", "unix:/tmp/x:0") == "unix:/tmp/x:0"
+
+
+def test_the_instance_differs_where_the_address_does() -> None:
+    """Otherwise one daemon would find the other's block in its way."""
+    binds = ["127.0.0.1:8080", "127.0.0.1:8081", "[::1]:8080", "[::]:8080", "unix:/a/b", "unix:/a-b", "unix:/a:b"]
+    binds += ["x" * 80 + ":1", "y" + "x" * 79 + ":1"]
+    names = [value_of("instance", "", HVD_BIND=bind) for bind in binds]
+    assert len(set(names)) == len(binds)
+    assert names == [value_of("instance", name) for name in names], "each is itself a valid instance"
+    assert names[0] == "127.0.0.1-8080"
+    assert names[4].startswith("a-b-")
+
+
+@pytest.mark.parametrize("name", ["a/b", "a b", "x" * 65, "ä", "a\nb"])
+def test_an_instance_is_a_plain_name(name: str) -> None:
+    """It becomes a file's name."""
+    assert "1 to 64 of the characters" in problems_of({"HVD_INSTANCE": name})[0]
+
+
+def test_worker_classes_that_are_not_supported_are_refused_by_name() -> None:
+    """gevent and friends would share a row between greenlets."""
+    (problem,) = problems_of({"HVD_WORKER_CLASS": "gevent"})
+    assert '"gevent"' in problem
+    assert "gthread or sync" in problem
+
+
+def test_threads_of_sync_are_one() -> None:
+    """As a default silently, as a wish for more not."""
+    assert load({"HVD_WORKER_CLASS": "sync"}).settings.threads == 1
+    assert value_of("threads", "1", HVD_WORKER_CLASS="sync") == 1
+    (problem,) = problems_of({"HVD_WORKER_CLASS": "sync", "HVD_THREADS": "2"})
+    assert problem.startswith("threads (HVD_THREADS) is 2: worker_class sync ")
+
+
+def test_slots_leave_room_beside_the_workers() -> None:
+    """Old and new workers live side by side at a reload."""
+    (problem,) = problems_of({"HVD_WORKERS": "10", "HVD_SLOTS": "13"})
+    assert problem.startswith("slots (HVD_SLOTS) is 13: 10 workers need at least 14")
+    assert value_of("slots", "14", HVD_WORKERS="10") == 14
+    assert value_of("slots", "", HVD_WORKERS="100") == 800
+    assert value_of("slots", "", HVD_WORKERS="1024") == 4096
+
+
+def test_jitter_without_max_requests_is_refused() -> None:
+    """It would have no effect, which its author doesn't know."""
+    (problem,) = problems_of({"HVD_MAX_REQUESTS_JITTER": "5"})
+    assert problem.startswith("max_requests_jitter (HVD_MAX_REQUESTS_JITTER) is 5: ")
+
+
+def test_origins_become_what_a_browser_sends() -> None:
+    """Lower case, without the scheme's own port."""
+    text = "https://Hvd.example:443, http://a:80,http://a:8080 , https://[::1]:8443"
+    expected = ("https://hvd.example", "http://a", "http://a:8080", "https://[::1]:8443")
+    assert value_of("allowed_origins", text) == expected
+    assert value_of("allowed_origins", "*") == ("*",)
+
+
+@pytest.mark.parametrize("text", ["example.org", "https://a/", "https://a:0", "https://a:65536", "*,https://a", "null"])
+def test_origins_that_no_browser_sends_are_refused(text: str) -> None:
+    """They would never match."""
+    assert len(problems_of({"HVD_ALLOWED_ORIGINS": text})) == 1
+
+
+@pytest.mark.parametrize("value", ["'https://a'", "[1]", "{}"])
+def test_origins_in_the_file_are_a_list_of_texts(tmp_path: Path, value: str) -> None:
+    """A lone text would be read letter by letter."""
+    assert len(problems_of(config(tmp_path, f"allowed_origins = {value}"))) == 1
+
+
+def test_log_levels_are_known_names_in_any_case() -> None:
+    """INFO is as good as info."""
+    assert value_of("log_level", "WARNING") == "warning"
+    assert "debug, info, warning, error, critical" in problems_of({"HVD_LOG_LEVEL": "loud"})[0]
+
+
+def test_state_dir_comes_from_systemd_unless_set(tmp_path: Path) -> None:
+    """File and variable are closer to the daemon than the unit; of several folders the first counts."""
+    environ = {"STATE_DIRECTORY": "/var/lib/hvd:/var/lib/other"}
+    loaded = load(environ)
+    assert (loaded.settings.state_dir, loaded.sources["state_dir"]) == (Path("/var/lib/hvd"), "STATE_DIRECTORY")
+    assert loaded.settings.database_url == "sqlite:////var/lib/hvd/hvd.sqlite3"
+    in_file = {**environ, **config(tmp_path, 'state_dir = "/srv"')}
+    assert load(in_file).settings.state_dir == Path("/srv")
+    assert load({**in_file, "HVD_STATE_DIR": "/opt"}).settings.state_dir == Path("/opt")
+    assert problems_of({"HVD_STATE_DIR": "/a\x07"}) == ('state_dir (HVD_STATE_DIR) is "/a\\u0007": it must be a path',)
+
+
+def test_variables_override_the_file_and_sources_tell(tmp_path: Path) -> None:
+    """Each setting says where it comes from."""
+    environ = config(tmp_path, "workers = 3\nthreads = 5\n")
+    settings, sources, file = load({**environ, "HVD_THREADS": "6"})
+    assert (settings.workers, settings.threads) == (3, 6)
+    assert (sources["workers"], sources["threads"], sources["bind"]) == ("hvd.toml", "HVD_THREADS", "default")
+    assert file == environ["HVD_CONFIG"]
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    """Each with key, place, value, and what would be right."""
+    environ = config(tmp_path, '# workers\nworkers = 0\n\n["wrkers"]\n[interval]\nx = 1\n')
+    file = environ["HVD_CONFIG"]
+    environ |= {"HVD_THREADS": "999", "HVD_WROKERS": "1", "HVD_TOTALLY_ELSE": "", "HVD_LOG_LEVEL": "x", "HOME": "/"}
+    assert problems_of(environ) == (
+        f"workers ({file}:2) is 0: it must be a whole number from 1 to 1024",
+        f'"wrkers" ({file}:4) is no setting; did you mean workers?',
+        f"interval ({file}:5) is {{'x': 1}}: it must be a number of seconds from 0.1 to 60",
+        'log_level (HVD_LOG_LEVEL) is "x": it must be one of debug, info, warning, error, critical',
+        'threads (HVD_THREADS) is "999": it must be a whole number from 1 to 256',
+        '"HVD_TOTALLY_ELSE" is no variable of hvd',
+        '"HVD_WROKERS" is no variable of hvd; did you mean HVD_WORKERS?',
+    )
+
+
+def test_a_wrong_value_causes_no_second_complaint() -> None:
+    """A contradiction with a value that is refused anyway is noise."""
+    assert len(problems_of({"HVD_WORKERS": "0", "HVD_SLOTS": "2"})) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"workers = 1\nworkers 2\n", "line 2"), (b"\xff", "decode"), (None, "No such file"), ("folder", "directory")],
+)
+def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path, content: bytes | str | None, reason: str) -> None:
+    """Missing, not TOML, not text, not a file."""
+    path = tmp_path / "hvd.toml"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content:
+        path.mkdir()
+    (problem,) = problems_of({"HVD_CONFIG": str(path)})
+    assert problem.startswith(f"HVD_CONFIG is '{path}', which can't be read (")
+    assert reason in problem
+
+
+def test_load_or_exit_ends_the_program_with_2_and_without_traceback() -> None:
+    """Under one heading line, on stderr, in a real process."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from hvd.settings import load_or_exit; load_or_exit(); print('went on')"],
+        env={"HVD_WORKERS": "x", "HVD_THREADS": "x"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    heading, *problems = done.stderr.splitlines()
+    assert heading == "hvd: 2 problems in the settings:"
+    assert [line[:10] for line in problems] == ["  threads ", "  workers "]
+
+
+def test_load_or_exit_returns_good_settings() -> None:
+    """The way of the daemon."""
+    assert load_or_exit({"HVD_WORKERS": "7"}).workers == 7
+
+
+def test_settings_survive_the_way_to_a_companion() -> None:
+    """As JSON, with paths and tuples."""
+    settings = load({"HVD_ALLOWED_ORIGINS": "http://a,http://b", "STATE_DIRECTORY": "/s"}).settings
+    assert Settings.from_json(settings.to_json()) == settings
+
+
+def test_settings_of_another_version_are_refused() -> None:
+    """hvd may have been upgraded on disk under a running daemon."""
+    with pytest.raises(SettingsError, match=r"another version.*differing: new_one"):
+        Settings.from_json(load({}).settings.to_json().replace("{", '{"new_one": 1, ', 1))
+
+
+def test_passwords_are_not_shown() -> None:
+    """Neither by the command nor in a complaint."""
+    assert shown("postgresql://hvd:s@cr/et@db/hvd?password=s&x=1") == '"postgresql://hvd:***@db/hvd?password=***&x=1"'
+    assert "geheim" not in problems_of({"HVD_DATABASE_URL": "1://u:geheim@h"})[0]
+
+
+def test_workers_follow_the_cores_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The affinity of the process, not the machine's cores."""
+    for cores, workers in ((1, 2), (6, 6), (2000, 1024)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        assert load({}).settings.workers == workers
+
+
+def test_the_table_names_every_setting() -> None:
+    """The README derives from it."""
+    table = markdown_table()
+    assert len(table.splitlines()) == 2 + len(SETTINGS)
+    for key, setting in SETTINGS.items():
+        assert f"| `{key}` | `HVD_{key.upper()}` |" in table
+        assert setting.help in table
+    assert "| `2.0` |" in table
