@@ -25,6 +25,9 @@ _SPARE_DESCRIPTORS = 128  # kept for the aggregator's own files when clients tak
 class HubCounters(Protocol):
     """Where the hub counts; called in the event loop's thread, and must not raise."""
 
+    def responding(self, status: str) -> None:
+        """The answer to a handshake is about to be sent: its first byte has not left yet."""
+
     def connected(self) -> None:
         """A client's handshake is done."""
 
@@ -92,6 +95,7 @@ class Hub:
             accepted, response = ws.handshake(headers, self._subprotocols)
         try:
             ws.prepare(sock, self._limits.ping_interval + self._limits.ping_timeout)
+            self._counters.responding(response[9:12].decode())  # after "HTTP/1.1 "
             # a new socket's buffer is empty: what it doesn't take of these few bytes, a dead peer doesn't need
             whole = sock.send(response) == len(response)
         except OSError:

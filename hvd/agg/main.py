@@ -58,6 +58,9 @@ class Counters:
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
 
+    def responding(self, status: str) -> None:
+        self._rows.count_response("GET", "/ws", status)
+
     def connected(self) -> None:
         self._rows.count(WS_CONNECTED)
 

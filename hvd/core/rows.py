@@ -84,7 +84,10 @@ class Rows:
 
     def count_response(self, method: str, route: str, status: str) -> None:
         """Count, in the calling thread's row, a response to a request that another process passed on."""
-        self.mine().add(self.known[HTTP.key][method, route, status], 1)
+        row = self.mine()
+        row.add(self.known[HTTP.key][method, route, status], 1)
+        if status >= "4":
+            row.add(ERRORS, 1)
 
     def record(self, family: Family, labels: tuple[str, ...], ns: int) -> None:
         """Add a duration to a timed series in the calling thread's row."""

@@ -22,10 +22,14 @@ class Counters:
     """HubCounters that keep what they are told."""
 
     def __init__(self) -> None:
+        self.responses: list[str] = []
         self.connects = 0
         self.reasons: Counter[str] = Counter()
         self.sent = 0
         self.dropped = 0
+
+    def responding(self, status: str) -> None:
+        self.responses.append(status)
 
     def connected(self) -> None:
         self.connects += 1

@@ -9,7 +9,7 @@ import pytest
 import simple_websocket
 
 from hvd.agg import handoff
-from tests.unit.agg import CLOSE, HEADERS, PATIENCE, PING, PONG, TEXT, Peer, Scene, eventually, in_loop, scene
+from tests.unit.agg import CLOSE, HEADERS, PATIENCE, PING, PONG, TEXT, Counters, Peer, Scene, eventually, in_loop, scene
 
 FAMILIES = [socket.AF_UNIX, socket.AF_INET, socket.AF_INET6]
 NEVER = 3600.0  # s
@@ -178,13 +178,32 @@ async def test_a_stopped_reader_is_found_by_the_pings_without_any_broadcast() ->
 
 @in_loop
 async def test_a_bad_handshake_is_answered_and_the_socket_closed() -> None:
-    """No client, nothing counted."""
+    """No client; the answer is counted."""
     async with scene() as stage:
         ours, peer = stage.pair()
         stage.hub.adopt(ours, {**HEADERS, "sec-websocket-key": "?"})
         assert b" 400 " in await peer.response()
         assert ours.fileno() == -1
         assert (stage.hub.clients, stage.counters.connects) == (0, 0)
+        assert stage.counters.responses == ["400"]
+
+
+@in_loop
+async def test_an_answer_is_counted_before_its_first_byte_leaves() -> None:
+    """So whoever has seen a 101 finds it counted."""
+
+    class Watching(Counters):
+        def responding(self, status: str) -> None:
+            with pytest.raises(BlockingIOError):
+                peer.sock.recv(1)
+            super().responding(status)
+
+    async with scene() as stage:
+        stage.hub._counters = counters = Watching()
+        ours, peer = stage.pair()
+        stage.hub.adopt(ours, HEADERS)
+        assert b" 101 " in await peer.response()
+        assert counters.responses == ["101"]
 
 
 @in_loop
@@ -206,6 +225,7 @@ async def test_clients_beyond_the_limit_are_refused() -> None:
         ours, second = stage.pair()
         stage.hub.adopt(ours, HEADERS)
         assert b" 503 " in await second.response()
+        assert stage.counters.responses == ["101", "503"]
         first.sock.close()
         await eventually(lambda: stage.hub.clients == 0)
         await stage.client()
