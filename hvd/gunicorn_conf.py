@@ -24,6 +24,7 @@ on_reload = hooks.on_reload
 pre_fork = hooks.pre_fork
 post_fork = hooks.post_fork
 post_worker_init = hooks.post_worker_init
+post_request = hooks.post_request
 child_exit = hooks.child_exit
 worker_exit = hooks.worker_exit
 on_exit = hooks.on_exit

@@ -89,6 +89,13 @@ def post_worker_init(worker: Any) -> None:
     die_with_parent(worker.ppid, signal.SIGTERM)
 
 
+def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
+    """In the worker, in the thread that served: the response is sent, or given up."""
+    row = here.worker.rows.local.row
+    if row.interrupted is None:
+        row.finish()
+
+
 def child_exit(server: Any, worker: Any) -> None:
     """In the master: a worker was reaped."""
     master().bury(worker)

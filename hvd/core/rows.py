@@ -11,6 +11,7 @@ So of a row that is read between two stores, started - finished - aborted is nev
 that its begin time shows, and says itself how many they are.
 """
 
+import struct
 import threading
 from bisect import bisect_left
 from time import monotonic_ns
@@ -23,7 +24,8 @@ from hvd.metrics import ABORTED, FAMILIES, HTTP, Family
 
 STARTED, FINISHED, ABORT_COUNT, ERRORS = at.R_STARTED, at.R_FINISHED, at.R_ABORTED, at.R_ERRORS
 BEGIN, BUSY, USED = at.R_BEGIN_NS, at.R_BUSY, at.R_USED
-_TEXT_BYTES = at.TEXT_BYTES
+
+_store_text = struct.Struct(f"{at.TEXT_BYTES}s").pack_into  # cuts what is longer, fills up with zeros
 
 
 class Known(dict[tuple[str, ...], int]):
@@ -61,11 +63,11 @@ class Rows:
         self.known = {family.key: Known(catalogue, family, resolving) for family in FAMILIES.values()}
         self._free = list(range(block.layout.rows - 2, -1, -1))
         self.shared_lock = threading.RLock()
-        self._local = _ThreadRow(self)
+        self.local = _ThreadRow(self)
 
     def mine(self) -> "Row":
         """The calling thread's row."""
-        return self._local.row
+        return self.local.row
 
     def take(self) -> "Row":
         """A row that no other thread has, or the shared one."""
@@ -104,7 +106,7 @@ class _ThreadRow(threading.local):
 class Row:
     """One thread's row. Only the thread that has it may call it."""
 
-    __slots__ = ("_base", "_began", "_cells", "_http", "_rows", "_text", "interrupted", "number")
+    __slots__ = ("_base", "_began", "_cells", "_http", "_raw", "_rows", "_text", "interrupted", "number")
 
     def __init__(self, rows: Rows, number: int) -> None:
         layout = rows.block.layout
@@ -113,8 +115,8 @@ class Row:
         self._rows = rows
         self._http = rows.known[HTTP.key]
         self._cells = rows.block.cells[head : head + layout.row_cells]
-        start = (head + at.R_TEXT) * at.CELL
-        self._text = rows.block.raw[start : start + _TEXT_BYTES]
+        self._raw = rows.block.raw
+        self._text = (head + at.R_TEXT) * at.CELL
         self._base = 0
         self._began = 0
         self.interrupted: tuple[str, str] | None = None
@@ -128,8 +130,7 @@ class Row:
         cells = self._cells
         if cells[BEGIN]:
             self.abandon("exception")
-        text = f"{method} {path}".encode("latin-1", "replace")[:_TEXT_BYTES]
-        self._text[:] = text.ljust(_TEXT_BYTES, b"\0")
+        _store_text(self._raw, self._text, (method + " " + path).encode("latin-1", "replace"))
         self._base = 0
         self._began = cells[BEGIN] = monotonic_ns()
         cells[STARTED] += 1

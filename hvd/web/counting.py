@@ -1,12 +1,21 @@
-"""The WSGI middleware that counts every request. On the path of each of them: kept short on purpose."""
+"""Counting every request, under gunicorn. On the path of each of them: kept short on purpose.
 
-from collections.abc import Callable, Iterable, Iterator
+A request is in flight from the call of the app on. Its response is counted when the app returns, before any byte
+leaves: Falcon has called start_response by then and never uses its `write`. Its duration counts in gunicorn's
+post_request hook, which runs once the response is sent or given up.
+
+Wrapping neither start_response nor the response saves three Python calls and two objects a request. It needs
+gunicorn's `start_response` to be a bound method of the response whose `status` it sets (27.0.1, http/wsgi.py): a test
+holds that.
+"""
+
+import threading
+from collections.abc import Iterable
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import falcon
 
-from hvd.core.rows import Row
 from hvd.runtime import Runtime
 from hvd.web.upgrade import HandedOver
 
@@ -29,59 +38,34 @@ class RouteName:
 
 
 class Counting:
-    """Counts what `app` serves. The app calls start_response before it returns, as Falcon's do.
-
-    A request is in flight from the call on; its response is counted when start_response is called, before any byte
-    leaves; its duration when the server closes the response, which servers do once it is sent (PEP 3333).
-    """
+    """WSGI middleware that counts what `app`, a Falcon app, serves under gunicorn; its other half is post_request in hvd/hooks.py."""
 
     def __init__(self, app: WSGIApplication, runtime: Runtime) -> None:
         self._app = app
         self._runtime = runtime
+        self._local: Any = None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        row = self._runtime.worker.rows.mine()
+        local = self._local or self._find_rows()
+        row = local.row
         method = environ["REQUEST_METHOD"]
         row.begin(method, environ["PATH_INFO"])
-        response = Response(row, method, environ, start_response)
         try:
-            response.body = self._app(environ, response.start)
+            body = self._app(environ, start_response)
         except HandedOver:
             row.pass_on(method, environ[ROUTE], "101")
-            row.finish()
             raise StopIteration from None  # which gunicorn takes for "this connection is over"
         except BaseException:
-            # The server answers this, or ends; see CountingWorker.handle_error.
-            row.interrupted = (method, environ.get(ROUTE, UNMATCHED))
+            # gunicorn answers this, or ends; see CountingWorker.handle_error.
+            row.interrupted = method if method in METHODS else OTHER, environ.get(ROUTE, UNMATCHED)
             raise
-        return response
+        row.respond(
+            method if method in METHODS else OTHER,
+            environ.get(ROUTE, UNMATCHED),
+            start_response.__self__.status[:3],  # type: ignore[attr-defined]
+        )
+        return body
 
-
-class Response:
-    """One response: counts itself when it starts and when it is closed."""
-
-    __slots__ = ("_environ", "_method", "_row", "_start_response", "body")
-
-    def __init__(self, row: Row, method: str, environ: WSGIEnvironment, start_response: StartResponse) -> None:
-        self._row = row
-        self._method = method
-        self._environ = environ
-        self._start_response = start_response
-        self.body: Iterable[bytes] = ()
-
-    def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
-        """WSGI's start_response."""
-        method = self._method if self._method in METHODS else OTHER
-        self._row.respond(method, self._environ.get(ROUTE, UNMATCHED), status[:3])
-        return self._start_response(status, headers, exc_info)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.body)
-
-    def close(self) -> None:
-        """The server has sent the response, or given up on it."""
-        try:
-            if hasattr(self.body, "close"):
-                self.body.close()
-        finally:
-            self._row.finish()
+    def _find_rows(self) -> threading.local:
+        self._local = self._runtime.worker.rows.local
+        return self._local
