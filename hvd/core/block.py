@@ -19,6 +19,7 @@ import os
 import stat
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,17 @@ from hvd.metrics import TIMED_CELLS
 
 DIRECTORY = Path("/dev/shm")
 OWNER_WAIT = 8.0  # s; the workers of a killed master end within it, see workers.py
+
+_blocks: "weakref.WeakSet[Block]" = weakref.WeakSet()
+"""All of this process; weakly, for a mapping keeps its descriptor open until nobody refers to it."""
+
+
+def _after_fork() -> None:
+    for block in _blocks:
+        block.new_thread_lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class Block:
@@ -47,9 +59,10 @@ class Block:
         self.cells = self.raw.cast("q")
         self._thread_lock = threading.RLock()
         self._depth = 0
-        os.register_at_fork(after_in_child=self._new_thread_lock)
+        _blocks.add(self)
 
-    def _new_thread_lock(self) -> None:
+    def new_thread_lock(self) -> None:
+        """In a forked child: a lock that no thread of the parent holds."""
         self._thread_lock = threading.RLock()
         self._depth = 0
 
