@@ -127,7 +127,7 @@ class Companions:
                 "%s (pid:%d) ended after %.1f s: %s; starting another %s",
                 *(companion.name, companion.pid, lived, cause, again),
             )
-        self._undertaker.bury(companion.slot, cause)
+        self._undertaker.bury(companion.slot, companion.pid, cause)
         companion.forget()
 
     def _end_if_stuck(self, companion: Companion) -> None:

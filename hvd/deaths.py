@@ -13,6 +13,7 @@ from hvd.core import layout as at
 from hvd.core import postmortem
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
+from hvd.core.proc import is_alive
 from hvd.core.slots import Request, Settled, Slot, Slots, settle
 from hvd.metrics import ABORTED, EXITS, Family
 from hvd.snapshot import rfc3339
@@ -42,11 +43,14 @@ class Undertaker:
         self._catalogue = Catalogue(block)
         self._log = log
 
-    def bury(self, number: int, cause: str, exit_status: str = "") -> None:
-        """The process of this slot is dead, of this cause; `exit_status` where the cause alone doesn't say it."""
+    def bury(self, number: int, pid: int, cause: str, exit_status: str = "") -> None:
+        """The process of this slot is dead, of this cause; `exit_status` where the cause alone doesn't say it.
+
+        Nothing happens if the slot is free or another process's by now.
+        """
         with self._block.locked():
             slot = self._slots.get(number)
-            if slot is None:
+            if slot is None or slot.pid not in (0, pid):  # 0: it died before it could name itself
                 return
             settled = settle(self._block, number)
             self._count(number, EXITS, (slot.kind_name, cause), 1)
@@ -80,9 +84,12 @@ class Undertaker:
     def sweep(self, own_children: set[int]) -> None:
         """Bury what nobody will report: processes of masters that are gone, and our own that were reaped unseen."""
         for slot in list(self._slots.taken()):
-            ours = slot.master == os.getpid()
-            if (not ours or (slot.pid and slot.pid not in own_children)) and not slot.is_alive():
-                self.bury(slot.number, UNKNOWN)
+            if slot.master == os.getpid():
+                unreported = slot.pid not in own_children and slot.pid
+            else:  # another master, if it lives, knows better than we how its children ended
+                unreported = not is_alive(slot.master, slot.master_start)
+            if unreported and not slot.is_alive():
+                self.bury(slot.number, slot.pid, UNKNOWN)
 
 
 def _describe(request: Request) -> str:

@@ -60,7 +60,7 @@ class Master:
         """The block of a daemon that is gone: what it had in progress is aborted, its totals go on."""
         self._server.log.warning("Taking over block %s of a daemon that was killed; totals go on", self.block.name)
         for slot in list(self._slots.taken()):
-            self._undertaker.bury(slot.number, UNKNOWN)
+            self._undertaker.bury(slot.number, slot.pid, UNKNOWN)
         cells = self.block.cells
         cells[at.H_STARTED_WALL], cells[at.H_STARTED_MONO] = time.time_ns(), time.monotonic_ns()
         for index in range(at.MASTERS):
@@ -152,7 +152,8 @@ class Master:
         self._safely(self._note_statuses)  # those that died meanwhile, before gunicorn reaps them too
         status = self._statuses.pop(worker.pid, UNKNOWN)
         if worker.hvd_slot is not None:
-            self._safely(lambda: self._undertaker.bury(worker.hvd_slot, TIMEOUT if worker.aborted else status, status))
+            cause = TIMEOUT if worker.aborted else status
+            self._safely(lambda: self._undertaker.bury(worker.hvd_slot, worker.pid, cause, status))
 
     def reload(self, settings: Settings) -> None:
         """The settings after HUP. The aggregator, and its clients' connections, stay unless its options changed."""
