@@ -9,19 +9,19 @@ from hvd.core.block import Block
 from hvd.core.slots import Request
 
 SHOWN_REQUESTS = 16
-"""Requests that one entry lists; each is at most 64 bytes of text, so that an entry fits its place."""
+"""Requests that one entry lists at most; fewer where their paths take six bytes a character in JSON."""
+
+_CAPACITY = at.POST_MORTEM_BYTES - at.CELL
 
 
 def write(block: Block, about: Mapping[str, Any], requests: Sequence[Request]) -> None:
     """Append an entry: `about` (time, pid, how it ended), and the requests. The oldest entry gives way."""
-    entry = {
-        **about,
-        "requests": [
-            {"method": request.method, "path": request.path, "age_seconds": round(request.age, 3)}
-            for request in requests[:SHOWN_REQUESTS]
-        ],
-    }
-    data = json.dumps(entry, separators=(",", ":")).encode()[: at.POST_MORTEM_BYTES - at.CELL]
+    listed = [
+        {"method": request.method, "path": request.path, "age_seconds": round(request.age, 3)}
+        for request in requests[:SHOWN_REQUESTS]
+    ]
+    while len(data := _encode({**about, "requests": listed})) > _CAPACITY:
+        listed.pop()
     with block.locked():
         number = block.cells[at.H_POST_MORTEMS]
         start = _start(block, number)
@@ -29,6 +29,10 @@ def write(block: Block, about: Mapping[str, Any], requests: Sequence[Request]) -
         block.raw[start + at.CELL : start + at.CELL + len(data)] = data
         block.cells[start // at.CELL] = len(data)
         block.cells[at.H_POST_MORTEMS] = number + 1
+
+
+def _encode(entry: Mapping[str, Any]) -> bytes:
+    return json.dumps(entry, separators=(",", ":")).encode()
 
 
 def read(block: Block) -> list[dict[str, Any]]:
