@@ -14,7 +14,7 @@ from hvd.core import postmortem
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
 from hvd.core.proc import is_alive
-from hvd.core.slots import Request, Settled, Slot, Slots, settle
+from hvd.core.slots import Request, Settled, Slot, Slots, mark_used, settle
 from hvd.metrics import ABORTED, EXITS, Family
 from hvd.snapshot import rfc3339
 
@@ -62,7 +62,7 @@ class Undertaker:
     def _count(self, number: int, family: Family, labels: tuple[str, ...], by: int) -> None:
         head = self._block.layout.row_cell(number, 0)
         self._block.cells[head + self._catalogue.get_or_add(family, labels).offset] += by
-        self._block.cells[head + at.R_USED] = 1
+        mark_used(self._block, number, 0)
 
     def _report(self, slot: Slot, cause: str, exit_status: str, settled: Settled) -> None:
         about: dict[str, Any] = {

@@ -27,13 +27,13 @@ BUCKETS = len(BOUNDS) + 1
 SHOWN: tuple[int, ...] = (*(round(10**decade * step) for decade in range(5, 10) for step in (1, 2.5, 5)), 10**10)
 """The bounds that Prometheus is shown, in ns: 100 µs to 10 s."""
 
-_SHOWN_AT = [bisect_left(BOUNDS, bound) + 1 for bound in SHOWN]
+_SHOWN_ENDS = [bisect_left(BOUNDS, bound) + 1 for bound in SHOWN] + [BUCKETS]
+_SHOWN_PARTS = [slice(start, end) for start, end in zip([0, *_SHOWN_ENDS], _SHOWN_ENDS, strict=False)]
 
 
 def shown_cumulative(buckets: Sequence[int]) -> list[int]:
     """Cumulative counts at each bound of SHOWN, and the count of all as the last element."""
-    sums = [0, *accumulate(buckets)]
-    return [sums[i] for i in _SHOWN_AT] + [sums[-1]]
+    return list(accumulate([sum(buckets[part]) for part in _SHOWN_PARTS]))
 
 
 def percentile(buckets: Sequence[int], share: float) -> float:

@@ -13,6 +13,7 @@ never write one cache line, and a row that is never used costs no memory (the se
 
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 
 CELL = 8
 PAGE = 4096
@@ -32,6 +33,7 @@ SLOT_CELLS = 16
 S_TAKEN, S_KIND, S_PID, S_PID_START, S_MASTER, S_MASTER_START = range(6)
 S_TAKEN_NS, S_HEARTBEAT_NS = 6, 7
 S_BASE = 8  # four cells: the slot's started, finished, aborted, errors when it was taken
+S_ROWS, S_SHARED = 12, 13  # how many rows from the first on were ever used, and whether the last, shared one was
 
 KIND_WORKER, KIND_AGGREGATOR, KIND_JOB_RUNNER = 1, 2, 3
 KIND_NAMES = {KIND_WORKER: "worker", KIND_AGGREGATOR: "aggregator", KIND_JOB_RUNNER: "job_runner"}
@@ -40,7 +42,7 @@ COMPANION_SLOTS = 8  # the first ones; two masters during an upgrade, two compan
 # Row head cells. The order in which a thread stores them is what lets a reader settle a read that falls between
 # two stores, see rows.py and totals.py.
 HEAD_CELLS = 16
-R_STARTED, R_FINISHED, R_ABORTED, R_ERRORS, R_BEGIN_NS, R_BUSY, R_USED = range(7)
+R_STARTED, R_FINISHED, R_ABORTED, R_ERRORS, R_BEGIN_NS, R_BUSY = range(6)
 R_TEXT, TEXT_BYTES = 8, 64  # method, space, path of the request in progress
 
 POST_MORTEMS, POST_MORTEM_BYTES = 50, 4096
@@ -65,42 +67,42 @@ class Layout:
     series: int
     run_cells: int
 
-    @property
+    @cached_property
     def checksum(self) -> int:
         """Tells a header that was written whole, by the same format, from any other bytes."""
         numbers = (MAGIC, FORMAT, self.slots, self.rows, self.series, self.run_cells, HEAD_CELLS, SLOT_CELLS)
         return zlib.crc32(repr(numbers).encode())
 
-    @property
+    @cached_property
     def row_cells(self) -> int:
         cells = HEAD_CELLS + PLAIN_SERIES + (self.series + TIMED_SPARE) * self.run_cells
         return round_up(cells * CELL, PAGE) // CELL
 
-    @property
+    @cached_property
     def slot_table(self) -> int:
         return PAGE
 
-    @property
+    @cached_property
     def post_mortems(self) -> int:
         return self.slot_table + round_up(self.slots * SLOT_CELLS * CELL, PAGE)
 
-    @property
+    @cached_property
     def pages(self) -> int:
         return self.post_mortems + POST_MORTEMS * POST_MORTEM_BYTES
 
-    @property
+    @cached_property
     def catalogue(self) -> int:
         return self.pages + COMPANION_SLOTS * PAGE_BYTES
 
-    @property
+    @cached_property
     def catalogue_bytes(self) -> int:
         return round_up((self.series + TIMED_SPARE + PLAIN_SERIES) * RECORD_BYTES, PAGE)
 
-    @property
+    @cached_property
     def first_row(self) -> int:
         return self.catalogue + self.catalogue_bytes
 
-    @property
+    @cached_property
     def size(self) -> int:
         return self.first_row + self.slots * self.rows * self.row_cells * CELL
 

@@ -20,10 +20,11 @@ from hvd.core import layout as at
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
 from hvd.core.latency import BOUNDS
+from hvd.core.slots import mark_used
 from hvd.metrics import ABORTED, FAMILIES, HTTP, Family
 
 STARTED, FINISHED, ABORT_COUNT, ERRORS = at.R_STARTED, at.R_FINISHED, at.R_ABORTED, at.R_ERRORS
-BEGIN, BUSY, USED = at.R_BEGIN_NS, at.R_BUSY, at.R_USED
+BEGIN, BUSY = at.R_BEGIN_NS, at.R_BUSY
 
 _store_text = struct.Struct(f"{at.TEXT_BYTES}s").pack_into  # cuts what is longer, fills up with zeros
 
@@ -62,6 +63,7 @@ class Rows:
         catalogue, resolving = Catalogue(block), threading.Lock()
         self.known = {family.key: Known(catalogue, family, resolving) for family in FAMILIES.values()}
         self._free = list(range(block.layout.rows - 2, -1, -1))
+        self._taking = threading.Lock()
         self.shared_lock = threading.RLock()
         self.local = _ThreadRow(self)
 
@@ -71,10 +73,10 @@ class Rows:
 
     def take(self) -> "Row":
         """A row that no other thread has, or the shared one."""
-        try:
-            return Row(self, self._free.pop())
-        except IndexError:
-            return SharedRow(self, self.block.layout.rows - 1)
+        with self._taking:
+            number = self._free.pop() if self._free else self.block.layout.rows - 1
+            mark_used(self.block, self.slot, number)
+        return SharedRow(self, number) if number == self.block.layout.rows - 1 else Row(self, number)
 
     def give_back(self, row: int) -> None:
         """Let another thread have the row."""
@@ -120,7 +122,6 @@ class Row:
         self._base = 0
         self._began = 0
         self.interrupted: tuple[str, str] | None = None
-        self._cells[USED] = 1
 
     def __del__(self) -> None:
         self._rows.give_back(self.number)

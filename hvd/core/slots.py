@@ -139,6 +139,27 @@ class Slots:
             self._cells[cell + at.S_TAKEN] = 0
 
 
+def mark_used(block: Block, number: int, row: int) -> None:
+    """Have readers read this row from now on. The caller is the only one who does so for this slot."""
+    cell = block.layout.slot_cell(number)
+    if row == block.layout.rows - 1:
+        block.cells[cell + at.S_SHARED] = 1
+    elif row >= block.cells[cell + at.S_ROWS]:
+        block.cells[cell + at.S_ROWS] = row + 1
+
+
+def used_heads(block: Block, number: int) -> list[int]:
+    """Cells of the heads of the rows that were ever used.
+
+    Kept in the slot table: to ask each row would touch a page of memory for each row that is not used.
+    """
+    cell, layout = block.layout.slot_cell(number), block.layout
+    heads = [layout.row_cell(number, row) for row in range(block.cells[cell + at.S_ROWS])]
+    if block.cells[cell + at.S_SHARED]:
+        heads.append(layout.row_cell(number, layout.rows - 1))
+    return heads
+
+
 def settle(block: Block, number: int) -> Settled:
     """Count what a dead process had in progress as aborted, and clear it; nobody else writes these rows now.
 
@@ -146,10 +167,7 @@ def settle(block: Block, number: int) -> Settled:
     what decides is started - finished - aborted, as for a reader (totals.py).
     """
     settled, cells = Settled(), block.cells
-    for row in range(block.layout.rows):
-        head = block.layout.row_cell(number, row)
-        if not cells[head + at.R_USED]:
-            continue
+    for head in used_heads(block, number):
         lost = cells[head + at.R_STARTED] - cells[head + at.R_FINISHED] - cells[head + at.R_ABORTED]
         if lost > 0:
             request = request_in_progress(block, head)

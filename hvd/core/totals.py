@@ -16,7 +16,7 @@ from time import monotonic_ns, time_ns
 from hvd.core import layout as at
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue, Series
-from hvd.core.slots import Request, Slot, Slots, request_in_progress
+from hvd.core.slots import Request, Slot, Slots, request_in_progress, used_heads
 from hvd.metrics import FAMILIES
 
 RETRIES = 40
@@ -77,6 +77,8 @@ class Reader:
         self._block = block
         self._slots = Slots(block)
         self._catalogue = Catalogue(block)
+        layout = block.layout
+        self._shared = [layout.row_cell(slot, layout.rows - 1) for slot in range(layout.slots)]
 
     def limits(self) -> dict[str, int]:
         """How many series each family of the catalogue may have."""
@@ -84,18 +86,15 @@ class Reader:
 
     def read(self) -> Totals:
         """The sums now. Raises BlockForeign where the catalogue is damaged."""
-        block, layout = self._block, self._block.layout
+        block = self._block
         self._catalogue.refresh()
         used = block.cells[at.H_CELLS_USED]
         total, heads, slots = 0, Heads(), []
-        for number in range(layout.slots):
+        for number, shared in enumerate(self._shared):
             slot = self._slots.get(number)
             slot_heads, busy = Heads(), []
-            for row in range(layout.rows):
-                head = layout.row_cell(number, row)
-                if not block.cells[head + at.R_USED]:
-                    continue
-                copied, row_heads = self._read_row(head, used, shared=row == layout.rows - 1)
+            for head in used_heads(block, number):
+                copied, row_heads = self._read_row(head, used, shared=head == shared)
                 # One long integer adds all cells at once: no cell is negative or reaches 2^63, so none carries over.
                 total += int.from_bytes(copied, "little")
                 slot_heads = _add(slot_heads, row_heads)

@@ -38,7 +38,10 @@ class RouteName:
 
 
 class Counting:
-    """WSGI middleware that counts what `app`, a Falcon app, serves under gunicorn; its other half is post_request in hvd/hooks.py."""
+    """WSGI middleware that counts what `app`, a Falcon app, serves under gunicorn.
+
+    Its other half is `post_request` in hvd/hooks.py.
+    """
 
     def __init__(self, app: WSGIApplication, runtime: Runtime) -> None:
         self._app = app
@@ -67,5 +70,6 @@ class Counting:
         return body
 
     def _find_rows(self) -> threading.local:
-        self._local = self._runtime.worker.rows.local
-        return self._local
+        local: threading.local = self._runtime.worker.rows.local
+        self._local = local
+        return local
