@@ -9,7 +9,6 @@ import signal
 import time
 from typing import Any
 
-from hvd.core import layout as at
 from hvd.core import postmortem
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue

@@ -74,9 +74,7 @@ class Rows:
     def take(self) -> "Row":
         """A row that no other thread has, or the shared one."""
         with self._taking:
-            number = self._free.pop() if self._free else self.block.layout.rows - 1
-            mark_used(self.block, self.slot, number)
-        return SharedRow(self, number) if number == self.block.layout.rows - 1 else Row(self, number)
+            return Row(self, self._free.pop()) if self._free else SharedRow(self, self.block.layout.rows - 1)
 
     def give_back(self, row: int) -> None:
         """Let another thread have the row."""
@@ -122,6 +120,7 @@ class Row:
         self._base = 0
         self._began = 0
         self.interrupted: tuple[str, str] | None = None
+        mark_used(rows.block, rows.slot, number)
 
     def __del__(self) -> None:
         self._rows.give_back(self.number)
