@@ -1,0 +1,42 @@
+# hvd: `make run` starts the daemon, `make test` runs all tests; both install what they need into .venv first.
+
+VENV := .venv
+PYTHON ?= python3
+
+.PHONY: run test lint bench clean
+
+run: $(VENV)/.run
+	$(VENV)/bin/gunicorn
+
+test: $(VENV)/.test
+	sh tests/install-programs nginx:nginx promtool:prometheus systemd-analyze:systemd
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/.test
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy hvd
+
+bench: $(VENV)/.test
+	sh tests/install-programs wrk:wrk
+	$(VENV)/bin/python bench/record.py
+	$(VENV)/bin/python bench/request.py
+	$(VENV)/bin/python bench/scrape.py
+	$(VENV)/bin/python bench/broadcast.py
+	$(VENV)/bin/python bench/idle.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "hvd needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version`. Try: make PYTHON=python3.13" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(VENV)/bin/pip setup.cfg pyproject.toml
+	$(VENV)/bin/pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/bin/pip setup.cfg pyproject.toml
+	$(VENV)/bin/pip install --quiet --editable '.[test]'
+	touch $@ $(VENV)/.run
