@@ -1,0 +1,27 @@
+"""A small block of its own for each test."""
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from hvd.core.block import DIRECTORY, Block, acquire
+from tests.unit.core.support import SMALL
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    """A segment's name that nobody uses; whatever is there in the end is removed."""
+    name = f"hvd-test-{uuid.uuid4().hex[:12]}"
+    yield name
+    (DIRECTORY / name).unlink(missing_ok=True)
+
+
+@pytest.fixture
+def block(name: str) -> Iterator[Block]:
+    """A block that is just made."""
+    block, existed = acquire(name, SMALL)
+    assert not existed
+    yield block
+    os.close(block.fd)

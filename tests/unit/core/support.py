@@ -1,0 +1,71 @@
+"""Shared by the tests of the block: a small layout, forked processes, cells that tell of every store."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from hvd.core.layout import COMPANION_SLOTS, Layout
+from hvd.metrics import TIMED_CELLS
+
+SMALL = Layout(slots=COMPANION_SLOTS + 4, rows=4, series=20, run_cells=TIMED_CELLS)
+WORKER = COMPANION_SLOTS
+"""The first slot of a worker."""
+
+
+def fork(work: Callable[[], object]) -> int:
+    """The pid of a child that does this work, and exits with 0 if it raised nothing."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        work()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def ended(pid: int) -> int:
+    """The child's exit status as `os.waitstatus_to_exitcode` tells it, once it has ended."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@contextlib.contextmanager
+def forked(work: Callable[[], object]) -> Iterator[int]:
+    """The pid of a child that does this work; it is killed in the end."""
+    pid = fork(work)
+    try:
+        yield pid
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def dead_pid() -> int:
+    """The pid of a process that has ended."""
+    pid = fork(lambda: None)
+    ended(pid)
+    return pid
+
+
+class Watched:
+    """Stands for a memoryview, and calls `stored` after each store with its index: there another process may read."""
+
+    def __init__(self, view: memoryview, stored: Callable[[Any], object]) -> None:
+        self._view = view
+        self._stored = stored
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._view[index]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._view[index] = value
+        self._stored(index)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._view, name)
+
+    def __buffer__(self, flags: int) -> memoryview:  # from Python 3.12 on
+        return self._view
