@@ -1,0 +1,342 @@
+"""The segment: made, taken over, shared, refused, removed."""
+
+import contextlib
+import fcntl
+import gc
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hvd.core import block as module
+from hvd.core import layout as at
+from hvd.core.block import DIRECTORY, Block, acquire, attach, open_block
+from hvd.core.layout import Layout
+from hvd.errors import BlockForeign, BlockInUse
+from hvd.metrics import TIMED_CELLS
+from tests.support.waiting import until
+from tests.unit.core.support import SMALL, dead_pid, ended, fork
+
+
+@contextlib.contextmanager
+def holder(name: str, work: Callable[[Block], object] = lambda block: None) -> Iterator[int]:
+    """A process that acquires the block and does something with it, then waits; killed in the end."""
+    ours, theirs = socket.socketpair()
+
+    def hold() -> None:
+        ours.close()
+        block, _ = acquire(name, SMALL)
+        work(block)
+        theirs.sendall(b".")
+        signal.pause()
+
+    pid = fork(hold)
+    theirs.close()
+    try:
+        with ours:
+            ours.settimeout(20)
+            assert ours.recv(1) == b"."
+            yield pid
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def test_a_block_is_made_whole(block: Block) -> None:
+    """Its header says everything, all the rest is zero, nobody else may read it, and it takes no memory yet."""
+    status = block.path.stat()
+    assert (status.st_size, stat.S_IMODE(status.st_mode)) == (SMALL.size, 0o600)
+    assert status.st_blocks * 512 <= 4 * at.PAGE
+    cells = block.cells
+    assert cells[at.H_MAGIC].to_bytes(8, "little") == b"HVDBLOCK"
+    assert cells[at.H_STARTED_WALL] > 0
+    assert not any(block.raw[at.PAGE :])
+    assert block.masters() == []
+
+
+def test_other_programs_can_attach(block: Block) -> None:
+    """Through multiprocessing.shared_memory, by the segment's name."""
+    block.cells[block.layout.row_cell(9, 1)] = 4711
+    program = (
+        "import sys; from multiprocessing import resource_tracker, shared_memory\n"
+        "block = shared_memory.SharedMemory(name=sys.argv[1])\n"
+        "resource_tracker.unregister(block._name, 'shared_memory')\n"  # a reader must not remove it at its end
+        "print(bytes(block.buf[:8]), block.buf.cast('q')[int(sys.argv[2])])\n"
+    )
+    cell = str(block.layout.row_cell(9, 1))
+    command = [sys.executable, "-W", "ignore", "-c", program, block.name, cell]
+    output = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    assert output == "b'HVDBLOCK' 4711\n"
+    assert block.path.exists()
+
+
+def test_what_one_process_stores_another_reads(block: Block) -> None:
+    """A forked child, and whoever opens it by name or attaches by descriptor."""
+    cell = block.layout.row_cell(0, 0)
+    assert ended(fork(lambda: block.cells.__setitem__(cell, 42))) == 0
+    views = [open_block(block.name), attach(os.dup(block.fd), block.name)]
+    for view in views:
+        assert view.cells[cell] == 42
+        assert view.layout == SMALL
+        os.close(view.fd)
+
+
+def test_the_block_of_a_killed_owner_is_taken_over(name: str) -> None:
+    """With what was in it, and with its own number of slots and series, whatever is asked for."""
+    with holder(name, lambda block: block.cells.__setitem__(block.layout.row_cell(1, 1), 7)):
+        pass
+    block, existed = acquire(name, Layout(40, 9, 100, TIMED_CELLS), wait=0)
+    assert existed
+    assert block.layout == SMALL
+    assert block.cells[SMALL.row_cell(1, 1)] == 7
+    os.close(block.fd)
+
+
+def test_a_block_whose_owner_lives_is_refused_untouched(name: str) -> None:
+    """The message names the master, and what to do."""
+    with holder(name, lambda block: block.add_master(os.getpid())) as pid:
+        before = (DIRECTORY / name).read_bytes()
+        with pytest.raises(BlockInUse, match=rf"master pid {pid}\).*HVD_INSTANCE"):
+            acquire(name, SMALL, wait=0)
+        assert (DIRECTORY / name).read_bytes() == before
+        os.kill(pid, 0)
+
+
+def test_a_start_waits_for_the_processes_of_a_killed_master(name: str) -> None:
+    """It says so once, and goes on when they have ended."""
+    messages: list[str] = []
+    with holder(name) as pid:
+        timer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
+        timer.start()
+        block, existed = acquire(name, SMALL, wait=20, waiting=messages.append)
+        timer.join()
+    assert existed
+    assert len(messages) == 1
+    assert name in messages[0]
+    os.close(block.fd)
+
+
+def test_an_upgrade_shares_the_block(name: str) -> None:
+    """The last of the two removes it, not the first."""
+    with holder(name, lambda block: block.add_master(os.getpid())) as old:
+        block, existed = acquire(name, SMALL, upgrade=True)
+        assert existed
+        block.add_master(os.getpid())
+        assert block.masters() == [old, os.getpid()]
+        assert not block.remove_if_last()
+        assert block.path.exists()
+    block.drop_master(old)
+    assert block.masters() == [os.getpid()]
+    assert block.remove_if_last()
+    assert not block.path.exists()
+    os.close(block.fd)
+
+
+def test_a_dead_masters_place_is_given_to_the_next(block: Block) -> None:
+    """There are two places, and a master that was killed doesn't keep one."""
+    for pid in (dead_pid(), dead_pid(), os.getpid(), os.getpid()):
+        block.add_master(pid)
+    assert block.masters().count(os.getpid()) == 1
+    block.drop_master(os.getpid())
+    assert os.getpid() not in block.masters()
+
+
+def test_of_masters_that_start_at_once_one_gets_the_block(name: str) -> None:
+    """The others get a clear error, and the block is whole."""
+    gate, opened = socket.socketpair()
+
+    def start() -> None:
+        opened.recv(1)
+        try:
+            acquire(name, SMALL, wait=0)
+        except BlockInUse:
+            os._exit(3)
+        signal.pause()
+
+    children = [fork(start) for _ in range(6)]
+    gate.sendall(b"." * 6)
+    losers: dict[int, int] = {}
+
+    def five_have_ended() -> bool:
+        for pid in set(children) - set(losers):
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
+                losers[pid] = os.waitstatus_to_exitcode(status)
+        return len(losers) >= 5
+
+    try:
+        until(five_have_ended, "five masters have given up")
+        assert list(losers.values()) == [3] * 5
+        view = open_block(name)
+        assert view.layout == SMALL
+        os.close(view.fd)
+    finally:
+        for pid in set(children) - set(losers):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        gate.close()
+        opened.close()
+
+
+def header(**cells: int) -> bytes:
+    """The header of a small block, with some cells changed."""
+    names = {"h_magic": at.MAGIC, "h_format": at.FORMAT, "h_slots": SMALL.slots, "h_rows": SMALL.rows}
+    names |= {"h_series": SMALL.series, "h_checksum": SMALL.checksum, **cells}
+    page = bytearray(at.PAGE)
+    for name, value in names.items():
+        memoryview(page).cast("q")[getattr(at, name.upper())] = value
+    return bytes(page)
+
+
+FOREIGN = {
+    "empty": b"",
+    "short": b"HVDBLOCK",
+    "of something else": os.urandom(100_000),
+    "of another format": header(h_format=at.FORMAT + 1).ljust(SMALL.size, b"\0"),
+    "with a header that does not agree": header(h_slots=SMALL.slots + 1).ljust(SMALL.size, b"\0"),
+    "with absurd numbers": header(h_slots=2**62, h_rows=-1).ljust(SMALL.size, b"\0"),
+    "cut short": header().ljust(SMALL.size - at.PAGE, b"\0"),
+    "too long": header().ljust(SMALL.size + at.PAGE, b"\0"),
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.parametrize("upgrade", [False, True], ids=["start", "upgrade"])
+def test_a_segment_that_is_not_a_block_is_refused_untouched(name: str, content: bytes, upgrade: bool) -> None:
+    """Not a byte, its time or its lock is changed; the message names it and says what to do."""
+    path = DIRECTORY / name
+    path.write_bytes(content)
+    os.utime(path, (1, 1))
+    with pytest.raises(BlockForeign, match=f"{name}.*(HVD_INSTANCE)"):
+        acquire(name, SMALL, upgrade=upgrade, wait=0)
+    assert path.stat().st_mtime == 1
+    assert path.read_bytes() == content
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.parametrize("kind", ["symlink", "dangling symlink", "fifo", "folder", "socket"])
+def test_what_is_no_file_is_refused(name: str, tmp_path: Path, kind: str) -> None:
+    """At once: nothing is followed, opened for good or waited for."""
+    path, target = DIRECTORY / name, tmp_path / "target"
+    target.write_bytes(header().ljust(SMALL.size, b"\0"))
+    with contextlib.ExitStack() as stack:
+        if "symlink" in kind:
+            path.symlink_to(target if kind == "symlink" else tmp_path / "nothing")
+        elif kind == "fifo":
+            os.mkfifo(path)
+        elif kind == "folder":
+            path.mkdir()
+            stack.callback(path.rmdir)
+        else:
+            stack.enter_context(socket.socket(socket.AF_UNIX)).bind(str(path))
+        with pytest.raises(BlockForeign, match=name):
+            acquire(name, SMALL, wait=0)
+    assert target.stat().st_size == SMALL.size
+    assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_another_users_segment_is_refused(name: str) -> None:
+    """Even where the rights would allow it: its owner could change it under us."""
+    path = DIRECTORY / name
+    path.write_bytes(header().ljust(SMALL.size, b"\0"))
+    os.chown(path, 12345, 12345)
+    with pytest.raises(BlockForeign, match="owner uid 12345"):
+        acquire(name, SMALL, wait=0)
+
+
+def test_removal_leaves_a_later_segment_of_that_name(block: Block) -> None:
+    """Somebody removed ours by hand and another daemon has made its own."""
+    block.path.unlink()
+    later, existed = acquire(block.name, SMALL)
+    assert not existed
+    assert block.remove_if_last()
+    assert later.path.exists()
+    assert later.remove_if_last()
+    assert not later.path.exists()
+    assert later.remove_if_last(), "what is gone already is no error"
+    os.close(later.fd)
+
+
+def test_one_holds_the_mutation_lock_at_a_time(block: Block) -> None:
+    """Of the threads and processes that add to a cell by reading and storing; re-entrant in each."""
+    rounds, workers = 300, 4
+
+    def add() -> None:
+        for _ in range(rounds):
+            with block.locked(), block.locked():
+                value = block.cells[100]
+                os.sched_yield()
+                block.cells[100] = value + 1
+
+    def add_in_threads() -> None:
+        threads = [threading.Thread(target=add) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    children = [fork(add_in_threads) for _ in range(workers)]
+    assert [ended(pid) for pid in children] == [0] * workers
+    assert block.cells[100] == rounds * workers * 2
+
+
+def test_the_mutation_lock_is_gone_with_its_holder(block: Block) -> None:
+    """Killed while it has the lock."""
+
+    def hold() -> None:
+        with block.locked():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert ended(fork(hold)) == -signal.SIGKILL
+    with block.locked():
+        pass
+
+
+def test_a_child_forked_under_the_lock_can_have_it(block: Block) -> None:
+    """A thread of the parent that holds it does not exist in the child."""
+    inside, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with block.locked():
+            inside.set()
+            done.wait(20)
+
+    def take() -> None:
+        with block.locked():
+            pass
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert inside.wait(20)
+    pid = fork(take)  # waits for the kernel's lock, which the parent holds
+    assert os.waitpid(pid, os.WNOHANG) == (0, 0)
+    done.set()
+    assert ended(pid) == 0
+    thread.join()
+
+
+def test_a_block_that_nobody_refers_to_is_let_go(block: Block) -> None:
+    """Opening it a hundred times leaves neither descriptors nor mappings."""
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd")), Path("/proc/self/maps").read_text().count(block.name)
+    for _ in range(100):
+        os.close(open_block(block.name).fd)
+    gc.collect()
+    after = len(os.listdir("/proc/self/fd")), Path("/proc/self/maps").read_text().count(block.name)
+    assert after == before
+
+
+def test_a_missing_block_is_not_made_by_looking(name: str) -> None:
+    """Only a master makes one."""
+    with pytest.raises(FileNotFoundError):
+        open_block(name)
+    assert not (module.DIRECTORY / name).exists()
