@@ -1,0 +1,183 @@
+"""The catalogue: one list for all processes, whole at every moment, bounded."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from hvd.core import layout as at
+from hvd.core.block import Block
+from hvd.core.catalogue import LABEL_CHARS, OVERFLOW, Catalogue, Series
+from hvd.errors import BlockForeign
+from hvd.metrics import ABORTED, EXITS, FAMILIES, HTTP, WS_FRAMES
+from tests.unit.core.support import SMALL, Watched, ended, fork
+
+
+def fresh(block: Block) -> list[Series]:
+    """What a process that has read nothing yet finds."""
+    catalogue = Catalogue(block)
+    catalogue.refresh()
+    return catalogue.series
+
+
+def assert_sound(block: Block) -> None:
+    """No label values twice, no cells shared, all cells within the part of a row that is in use."""
+    series = fresh(block)
+    assert len({(one.family, one.labels) for one in series}) == len(series)
+    end = at.HEAD_CELLS
+    for one in sorted(series, key=lambda one: one.offset):
+        assert one.offset >= end
+        end = one.offset + one.cells
+    assert end <= block.cells[at.H_CELLS_USED] <= SMALL.row_cells
+    assert block.cells[at.H_CATALOGUE_BYTES] <= SMALL.catalogue_bytes
+
+
+def routes(count: int, prefix: str = "/") -> Iterator[tuple[str, str, str]]:
+    return (("GET", f"{prefix}{number}", "200") for number in range(count))
+
+
+def test_a_series_keeps_its_cells(block: Block) -> None:
+    """Asked for again, by this process or another, it is the same."""
+    one, other = Catalogue(block), Catalogue(block)
+    first = one.get_or_add(HTTP, ("GET", "/", "200"))
+    second = one.get_or_add(WS_FRAMES, ())
+    assert other.get_or_add(WS_FRAMES, ()) == second
+    assert other.get_or_add(HTTP, ("GET", "/", "200")) == one.get_or_add(HTTP, ("GET", "/", "200")) == first
+    assert (first.offset, first.cells, second.offset) == (at.HEAD_CELLS, HTTP.cells, at.HEAD_CELLS + HTTP.cells)
+    assert [one.size(HTTP), one.size(WS_FRAMES), one.size(EXITS)] == [1, 1, 0]
+    assert_sound(block)
+
+
+def test_the_same_labels_of_two_families_are_two_series(block: Block) -> None:
+    """The family is part of what tells series apart."""
+    catalogue = Catalogue(block)
+    first, second = (catalogue.get_or_add(family, ("a", "b")[: len(family.labels)]) for family in (ABORTED, EXITS))
+    assert first.offset != second.offset
+    assert_sound(block)
+
+
+@pytest.mark.parametrize("label", ["ü", "\0", '"\\\n', "\ud800", "x" * LABEL_CHARS], ids=ascii)
+def test_any_text_can_be_a_label(block: Block, label: str) -> None:
+    """And is read back as it was."""
+    Catalogue(block).get_or_add(ABORTED, (label,))
+    assert [one.labels for one in fresh(block)] == [(label,)]
+
+
+def test_long_labels_are_cut(block: Block) -> None:
+    """To the same series for all that begin alike."""
+    catalogue = Catalogue(block)
+    found = {catalogue.get_or_add(ABORTED, ("x" * length,)).labels for length in (LABEL_CHARS, LABEL_CHARS + 1, 5000)}
+    assert found == {("x" * LABEL_CHARS,)}
+
+
+def test_past_its_limit_a_family_has_only_its_overflow_series_more(block: Block) -> None:
+    """The same one for all, at the limit and not before; the other families have their own."""
+    catalogue = Catalogue(block)
+    catalogue.reserve_overflow()
+    reserved = len(fresh(block))
+    labels = list(routes(SMALL.series + 30))
+    found = [catalogue.get_or_add(HTTP, each).labels for each in labels]
+    assert found == labels[: SMALL.series] + [(OVERFLOW,) * 3] * 30
+    assert catalogue.is_full(HTTP)
+    assert len(fresh(block)) == reserved + SMALL.series
+    assert catalogue.get_or_add(EXITS, ("worker", "SIGKILL")).labels == ("worker", "SIGKILL")
+    assert_sound(block)
+
+
+def test_overflow_series_are_reserved_once(block: Block) -> None:
+    """Each master does so at its start; what is there is left."""
+    Catalogue(block).reserve_overflow()
+    before = fresh(block)
+    Catalogue(block).reserve_overflow()
+    assert fresh(block) == before
+    assert {one.family for one in before} == {family.key for family in FAMILIES.values() if family.labels}
+
+
+def test_all_families_can_be_full_at_once(block: Block) -> None:
+    """There is room for what the limits allow, with the longest labels that records are sized for."""
+    catalogue = Catalogue(block)
+    catalogue.reserve_overflow()
+    for family in FAMILIES.values():
+        for number in range(catalogue.limit(family) + 5 if family.labels else 1):
+            catalogue.get_or_add(family, tuple(f"{number:_>30}" for _ in family.labels))
+        assert catalogue.is_full(family) or not family.labels
+    assert_sound(block)
+
+
+def test_without_room_for_a_record_counts_go_to_the_overflow_series(block: Block) -> None:
+    """Labels longer than records are sized for use the room up before the limit is reached."""
+    catalogue = Catalogue(block)
+    catalogue.reserve_overflow()
+    for each in routes(10**4, "/" + "\x01" * 110):
+        if OVERFLOW in catalogue.get_or_add(HTTP, each).labels:
+            break
+    for number in range(64):
+        catalogue.get_or_add(EXITS, ("\x01" * LABEL_CHARS, f"{number}" + "\x01" * LABEL_CHARS))
+        catalogue.get_or_add(ABORTED, (f"{number}" + "\x01" * LABEL_CHARS,))
+    assert OVERFLOW in catalogue.get_or_add(EXITS, ("\x02" * LABEL_CHARS, "\x02" * LABEL_CHARS)).labels
+    assert_sound(block)
+
+
+def test_processes_that_append_at_once_agree(block: Block) -> None:
+    """The same labels in every process, in different orders: each has one series, known to all alike."""
+    names = [f"cause {number}" for number in range(40)]
+
+    def append(start: int) -> None:
+        catalogue = Catalogue(block)
+        found = {}
+        for number in range(len(names)):
+            name = names[(start + number * 7) % len(names)]
+            found[name] = catalogue.get_or_add(ABORTED, (name,)).offset
+        again = Catalogue(block)
+        assert found == {name: again.get_or_add(ABORTED, (name,)).offset for name in found}
+
+    children = [fork(lambda start=start: append(start)) for start in range(6)]  # type: ignore[misc]
+    assert [ended(pid) for pid in children] == [0] * 6
+    assert sorted(one.labels[0] for one in fresh(block)) == sorted(names)
+    assert_sound(block)
+
+
+@pytest.mark.parametrize("survived", [0, 1, 2])
+def test_a_writer_killed_in_an_append_holds_nobody_up(block: Block, survived: int) -> None:
+    """Its lock is gone with it, its record is there or not, and the next one's cells are its own."""
+    Catalogue(block).get_or_add(ABORTED, ("before",))
+
+    def append_partly() -> None:
+        left = [survived]
+
+        def die_later(_: object) -> None:
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left[0] -= 1
+
+        catalogue = Catalogue(block)
+        block.raw = Watched(block.raw, die_later)  # type: ignore[assignment]
+        block.cells = Watched(block.cells, die_later)  # type: ignore[assignment]
+        catalogue._read, catalogue._found = block.cells[at.H_CATALOGUE_BYTES], {}
+        catalogue.get_or_add(EXITS, ("worker", "killed in the middle"))
+
+    assert ended(fork(append_partly)) == -signal.SIGKILL
+    assert len(fresh(block)) == 1 + (survived == 2)
+    after = Catalogue(block).get_or_add(HTTP, ("GET", "/after", "200"))
+    assert fresh(block)[-1] == after
+    assert_sound(block)
+
+
+@pytest.mark.parametrize("byte", [0, 4, 9])
+def test_a_damaged_record_is_told(block: Block, byte: int) -> None:
+    """A flipped bit in its length, its checksum or its text: the error names the block, nothing is guessed."""
+    Catalogue(block).get_or_add(ABORTED, ("cause",))
+    block.raw[SMALL.catalogue + byte] ^= 1
+    with pytest.raises(BlockForeign, match=f"{block.name}.*damaged"):
+        Catalogue(block).refresh()
+
+
+def test_a_record_is_as_it_is_described(block: Block) -> None:
+    """Length, checksum, JSON, padded to a whole cell: other programs may read it."""
+    Catalogue(block).get_or_add(EXITS, ("worker", "exit 7"))
+    length = int.from_bytes(block.raw[SMALL.catalogue : SMALL.catalogue + 4], "little")
+    text = bytes(block.raw[SMALL.catalogue + 8 : SMALL.catalogue + 8 + length])
+    assert json.loads(text) == ["exits", ["worker", "exit 7"], at.HEAD_CELLS]
+    assert block.cells[at.H_CATALOGUE_BYTES] == at.round_up(8 + length, at.CELL)
