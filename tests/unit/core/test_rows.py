@@ -1,0 +1,292 @@
+"""Recording: what a thread stores, whose row it is, and what happens when there are no more rows."""
+
+import os
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Callable
+
+import pytest
+
+from hvd.core import layout as at
+from hvd.core.block import Block
+from hvd.core.catalogue import OVERFLOW, Catalogue
+from hvd.core.latency import BOUNDS
+from hvd.core.rows import Row, Rows, SharedRow
+from hvd.core.slots import Slots, used_heads
+from hvd.core.totals import Reader
+from hvd.metrics import ABORTED, FAMILIES, HTTP, TICK, WS_DROPPED, WS_FRAMES
+
+PATIENCE = 20  # s
+
+
+@pytest.fixture
+def rows(block: Block) -> Rows:
+    """The rows of a worker's slot that this process has: one for this thread, two for others, one shared."""
+    Catalogue(block).reserve_overflow()
+    return Rows(block, Slots(block).claim(at.KIND_WORKER, os.getpid(), os.getpid()))
+
+
+def serve(row: Row, route: str = "/x", status: str = "200") -> None:
+    row.begin("GET", route)
+    row.respond("GET", route, status)
+    row.finish()
+
+
+def counts(block: Block, family: str = HTTP.key) -> dict[tuple[str, ...], int]:
+    """The first cell of each series that has counted anything, by its labels."""
+    totals = Reader(block).read()
+    return {one.labels: totals.cells[one.offset] for one in totals.of(family) if totals.cells[one.offset]}
+
+
+def in_thread(work: Callable[[], object]) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+def test_a_request_counts_itself_its_time_and_its_bucket(rows: Rows) -> None:
+    """The sum is exact: the bucket is that of the sum, and the sum lies between two clock readings."""
+    row = rows.mine()
+    start = time.monotonic_ns()
+    serve(row)
+    end = time.monotonic_ns()
+    totals = Reader(rows.block).read()
+    (series,) = (one for one in totals.of(HTTP.key) if one.labels == ("GET", "/x", "200"))
+    count, ns, *buckets = totals.run(series).tolist()
+    assert count == 1
+    assert 0 < ns <= end - start
+    assert [at for at, number in enumerate(buckets) if number] == [bisect_left(BOUNDS, ns)]
+
+
+@pytest.mark.parametrize(
+    ("status", "errors"),
+    [("101", 0), ("200", 0), ("304", 0), ("399", 0), ("400", 1), ("404", 1), ("500", 1), ("599", 1)],
+)
+def test_an_error_is_a_status_of_400_and_above(rows: Rows, status: str, errors: int) -> None:
+    """Counted in the row's head, with the response."""
+    serve(rows.mine(), status=status)
+    assert Reader(rows.block).read().heads.errors == errors
+
+
+def test_what_a_row_says_of_its_request_is_bounded(rows: Rows) -> None:
+    """64 bytes of method and path; nothing of the longer text before it remains."""
+    row, reader = rows.mine(), Reader(rows.block)
+    row.begin("DELETE", "/" + "y" * 500)
+    (request,) = reader.read().slots[0].busy
+    assert (request.method, request.path) == ("DELETE", "/" + "y" * 56)
+    row.respond("DELETE", "/", "200")
+    row.finish()
+    row.begin("GET", "/z")
+    (request,) = reader.read().slots[0].busy
+    assert (request.method, request.path) == ("GET", "/z")
+    assert 0 <= request.age < PATIENCE
+
+
+def test_any_text_of_a_client_can_be_kept(rows: Rows) -> None:
+    """WSGI gives bytes as Latin-1; what is beyond it is replaced, not refused."""
+    row, reader = rows.mine(), Reader(rows.block)
+    for path, kept in (("/\u00c3\u00bc", "/ü"), ("/\u20ac", "/?"), ("/\u00ff", "/�")):
+        row.begin("GET", path)
+        assert [request.path for request in reader.read().slots[0].busy] == [kept]
+        row.abandon("exception")
+
+
+def test_a_request_without_response_is_aborted(rows: Rows) -> None:
+    """It has no status to count under."""
+    row = rows.mine()
+    row.begin("GET", "/x")
+    row.finish()
+    assert counts(rows.block) == {}
+    assert counts(rows.block, ABORTED.key) == {("no_response",): 1}
+
+
+def test_a_request_that_begins_ends_the_one_before(rows: Rows) -> None:
+    """The thread was taken out of that by an exception that nobody told of."""
+    row = rows.mine()
+    row.begin("GET", "/lost")
+    serve(row)
+    heads = Reader(rows.block).read().heads
+    assert (heads.started, heads.finished, heads.aborted) == (2, 1, 1)
+    assert counts(rows.block, ABORTED.key) == {("exception",): 1}
+
+
+def test_a_response_that_another_process_counts_is_not_counted_twice(rows: Rows) -> None:
+    """`pass_on` here and `count_response` there make one response and one duration."""
+    row = rows.mine()
+    row.begin("GET", "/ws")
+    row.pass_on("GET", "/ws", "101")
+    assert counts(rows.block) == {}
+    row.finish()
+    rows.count_response("GET", "/ws", "101")
+    assert counts(rows.block) == {("GET", "/ws", "101"): 1}
+    assert Reader(rows.block).read().heads.finished == 1
+
+
+def test_other_counters_and_timings_have_their_cells(rows: Rows) -> None:
+    """One-cell counters by any number, timed series with sum and bucket."""
+    rows.count(WS_FRAMES, (), 4000)
+    rows.count(WS_FRAMES)
+    rows.count(WS_DROPPED)
+    rows.record(TICK, ("read",), 2_000_000)
+    rows.record(TICK, ("read",), 3_000_000)
+    totals = Reader(rows.block).read()
+    assert counts(rows.block, WS_FRAMES.key) == {(): 4001}
+    assert counts(rows.block, WS_DROPPED.key) == {(): 1}
+    (series,) = (one for one in totals.of(TICK.key) if one.labels == ("read",))
+    run = totals.run(series).tolist()
+    assert run[:2] == [2, 5_000_000]
+    assert [number for number in run[2:] if number] == [1, 1]
+
+
+def test_each_thread_has_a_row_of_its_own(rows: Rows) -> None:
+    """The same one each time it asks, until there is only the shared one left; the process's first has row 0."""
+    found: list[list[int]] = []
+    barrier = threading.Barrier(6)
+
+    def ask() -> None:
+        numbers = [rows.mine().number, rows.mine().number]
+        barrier.wait(PATIENCE)
+        found.append(numbers)
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert all(first == second for first, second in found)
+    assert rows.mine().number == 0
+    assert sorted(first for first, _ in found) == [1, 2, 3, 3, 3, 3]
+
+
+def test_a_thread_that_ends_gives_its_row_back(rows: Rows) -> None:
+    """A hundred threads one after the other need one row, and what they counted stays."""
+    numbers = set()
+
+    def work() -> None:
+        numbers.add(rows.mine().number)
+        serve(rows.mine())
+
+    for _ in range(100):
+        in_thread(work)
+    assert numbers == {1}
+    assert counts(rows.block) == {("GET", "/x", "200"): 100}
+
+
+def test_a_thread_that_ends_in_a_request_does_not_hold_its_row(rows: Rows) -> None:
+    """The next one that gets it counts that request as aborted."""
+    in_thread(lambda: rows.mine().begin("GET", "/lost"))
+    assert Reader(rows.block).read().heads.in_flight == 1
+    in_thread(lambda: serve(rows.mine()))
+    heads = Reader(rows.block).read().heads
+    assert (heads.started, heads.finished, heads.in_flight, heads.aborted) == (2, 1, 0, 1)
+
+
+def test_the_shared_row_is_given_to_all_and_back_by_nobody(rows: Rows) -> None:
+    """Threads that had it leave no row free that somebody has."""
+    held = [rows.take(), rows.take()]
+    assert [(row.number, type(row)) for row in held] == [(1, Row), (2, Row)]
+    for _ in range(5):
+        in_thread(lambda: serve(rows.mine()))
+    assert isinstance(rows.take(), SharedRow)
+    held.clear()
+    held = [rows.take() for _ in range(3)]
+    assert [type(row) for row in held] == [Row, Row, SharedRow]
+
+
+@pytest.mark.parametrize("threads", [3, 12])
+def test_threads_count_exactly(rows: Rows, threads: int) -> None:
+    """With a row each, and with more threads than rows: not one is lost."""
+    requests, gate = 3000, threading.Barrier(threads)
+
+    def work(number: int) -> None:
+        row = rows.mine()
+        gate.wait(PATIENCE)
+        for turn in range(requests):
+            serve(row, f"/{turn % 3}", "200" if number % 2 else "500")
+            rows.count(WS_FRAMES, (), 2)
+
+    running = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join(60)
+    heads = Reader(rows.block).read().heads
+    assert (heads.started, heads.finished, heads.aborted, heads.in_flight) == (requests * threads,) * 2 + (0, 0)
+    assert heads.errors == requests * ((threads + 1) // 2)
+    expected = {("GET", f"/{n}", "200"): requests // 3 * (threads // 2) for n in range(3)}
+    expected |= {("GET", f"/{n}", "500"): requests // 3 * ((threads + 1) // 2) for n in range(3)}
+    assert counts(rows.block) == expected
+    assert counts(rows.block, WS_FRAMES.key) == {(): 2 * requests * threads}
+
+
+def test_requests_in_the_shared_row_are_in_flight_each(rows: Rows) -> None:
+    """Threads that have no row of their own are counted all the same while they work."""
+    inside, done = threading.Semaphore(0), threading.Event()
+
+    def work() -> None:
+        row = rows.mine()
+        row.begin("GET", "/x")
+        inside.release()
+        done.wait(PATIENCE)
+        row.respond("GET", "/x", "200")
+        row.finish()
+
+    threads = [threading.Thread(target=work) for _ in range(9)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert inside.acquire(timeout=PATIENCE)
+    reader = Reader(rows.block)
+    assert reader.read().heads.in_flight == 9
+    done.set()
+    for thread in threads:
+        thread.join(PATIENCE)
+    heads = reader.read().heads
+    assert (heads.in_flight, heads.finished) == (0, 9)
+
+
+def test_past_the_limit_series_share_one_marked_as_overflow(rows: Rows) -> None:
+    """Nothing is lost, the catalogue stays bounded, and what overflows is not remembered."""
+    limit, row = rows.block.layout.series, rows.mine()
+    for number in range(limit + 500):
+        serve(row, f"/{number}", "404")
+    found = counts(rows.block)
+    assert found.pop((OVERFLOW,) * 3) == 500
+    assert found == {("GET", f"/{number}", "404"): 1 for number in range(limit)}
+    assert len(rows.known[HTTP.key]) == limit
+    serve(row, "/0", "404")
+    assert counts(rows.block)["GET", "/0", "404"] == 2
+    heads = Reader(rows.block).read().heads
+    assert heads.started == heads.finished == heads.errors == limit + 501
+
+
+def test_every_family_with_labels_overflows_by_itself(rows: Rows) -> None:
+    """One that is full leaves room for the others."""
+    for number in range(100):
+        rows.count(ABORTED, (f"cause {number}",))
+    assert counts(rows.block, ABORTED.key)[(OVERFLOW,)] == 100 - (ABORTED.limit or 0)
+    for family in FAMILIES.values():
+        labels = ("new",) * len(family.labels)
+        rows.count(family, labels)
+        assert counts(rows.block, family.key).get(labels) == (None if family is ABORTED else 1)
+
+
+def test_the_next_process_of_a_slot_goes_on_from_its_counts(rows: Rows) -> None:
+    """A counter cell never goes back to zero."""
+    serve(rows.mine())
+    later = Rows(rows.block, rows.slot)
+    in_thread(lambda: serve(later.mine()))
+    assert counts(rows.block) == {("GET", "/x", "200"): 2}
+
+
+def test_a_row_that_nobody_used_is_not_read(rows: Rows) -> None:
+    """The slot says which were, so that a read costs no more than what is in use."""
+    heads = [rows.block.layout.row_cell(rows.slot, number) for number in range(4)]
+    assert used_heads(rows.block, rows.slot) == heads[:1]
+    in_thread(rows.mine)
+    assert used_heads(rows.block, rows.slot) == heads[:2]
+    held = [rows.take() for _ in range(3)]
+    assert isinstance(held[-1], SharedRow)
+    assert used_heads(rows.block, rows.slot) == heads

@@ -1,0 +1,196 @@
+"""Slots: who gets which, and what is left of the dead."""
+
+import os
+import signal
+
+import pytest
+
+from hvd.core import layout as at
+from hvd.core.block import Block
+from hvd.core.proc import start_ticks
+from hvd.core.slots import Slots, mark_used, request_in_progress, settle, used_heads
+from hvd.errors import NoFreeSlot
+from tests.unit.core.support import SMALL, WORKER, dead_pid, ended, fork, forked
+
+ME = os.getpid()
+WORKERS = SMALL.slots - at.COMPANION_SLOTS
+
+
+def test_kinds_have_ranges_of_their_own(block: Block) -> None:
+    """Companions the first slots, workers the others, the lowest free one each."""
+    slots = Slots(block)
+    assert [slots.claim(at.KIND_WORKER, ME) for _ in range(WORKERS)] == list(range(WORKER, SMALL.slots))
+    assert slots.claim(at.KIND_AGGREGATOR, ME) == 0
+    assert slots.claim(at.KIND_JOB_RUNNER, ME) == 1
+    slots.free(WORKER + 1)
+    assert slots.claim(at.KIND_WORKER, ME) == WORKER + 1
+
+
+@pytest.mark.parametrize(("kind", "number"), [(at.KIND_WORKER, WORKERS), (at.KIND_AGGREGATOR, at.COMPANION_SLOTS)])
+def test_when_all_are_taken_the_error_says_what_to_do(block: Block, kind: int, number: int) -> None:
+    """And the slots that are taken stay as they are."""
+    slots = Slots(block)
+    for _ in range(number):
+        slots.claim(kind, ME)
+    with pytest.raises(NoFreeSlot, match="HVD_SLOTS"):
+        slots.claim(kind, ME)
+    assert len(list(slots.taken())) == number
+
+
+def test_a_slot_says_whose_it_is(block: Block) -> None:
+    """Its process once that is known, its master, when it was taken; nothing while it is free."""
+    slots = Slots(block)
+    assert slots.get(WORKER) is None
+    slots.claim(at.KIND_WORKER, ME)
+    slot = slots.get(WORKER)
+    assert slot
+    assert (slot.kind_name, slot.pid, slot.master, slot.master_start) == ("worker", 0, ME, start_ticks(ME))
+    slots.name_process(WORKER, ME)
+    slots.beat(WORKER)
+    slot = slots.get(WORKER)
+    assert slot
+    assert (slot.pid, slot.pid_start) == (ME, start_ticks(ME))
+    assert slot.heartbeat_ns >= slot.taken_ns > 0
+    slots.free(WORKER)
+    assert slots.get(WORKER) is None
+    assert list(slots.taken()) == []
+
+
+def test_a_new_owner_inherits_no_sign_of_life(block: Block) -> None:
+    """The heartbeat and the process of the one before are gone."""
+    slots = Slots(block)
+    slots.claim(at.KIND_AGGREGATOR, ME, ME)
+    slots.beat(0)
+    slots.free(0)
+    slots.claim(at.KIND_AGGREGATOR, ME)
+    slot = slots.get(0)
+    assert slot
+    assert (slot.pid, slot.pid_start, slot.heartbeat_ns) == (0, 0, 0)
+
+
+def test_a_process_is_alive_only_as_the_one_that_took_the_slot(block: Block) -> None:
+    """A pid that another process has by now, a zombie and a process that is gone are dead."""
+    slots = Slots(block)
+    number = slots.claim(at.KIND_WORKER, ME, ME)
+    slot = slots.get(number)
+    assert slot
+    assert slot.is_alive()
+    block.cells[SMALL.slot_cell(number) + at.S_PID_START] += 1
+    slot = slots.get(number)
+    assert slot
+    assert not slot.is_alive()
+
+    with forked(signal.pause) as pid:
+        slots.name_process(number, pid)
+        slot = slots.get(number)
+        assert slot
+        assert slot.is_alive()
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        assert not slot.is_alive()
+    assert not slot.is_alive()
+
+
+def test_a_slot_without_process_lives_with_its_master(block: Block) -> None:
+    """The master may be about to fork; a dead one isn't."""
+    slots = Slots(block)
+    own, orphaned = slots.claim(at.KIND_WORKER, ME), slots.claim(at.KIND_WORKER, dead_pid())
+    assert [slot.is_alive() for slot in slots.taken() if slot.number in (own, orphaned)] == [True, False]
+
+
+def test_processes_that_claim_at_once_get_different_slots(block: Block) -> None:
+    """Each claims and frees again and again; none ever finds another's mark in its own slot."""
+
+    def claim_often() -> None:
+        slots = Slots(block)
+        for _ in range(300):
+            number = slots.claim(at.KIND_WORKER, os.getppid(), os.getpid())
+            slot = slots.get(number)
+            assert slot
+            assert slot.pid == os.getpid()
+            slots.free(number)
+
+    children = [fork(claim_often) for _ in range(WORKERS)]
+    assert [ended(pid) for pid in children] == [0] * WORKERS
+    assert list(Slots(block).taken()) == []
+
+
+def test_counters_stay_when_a_slot_changes_hands(block: Block) -> None:
+    """What the next process did is what is above the values noted when it took the slot."""
+    slots = Slots(block)
+    slots.claim(at.KIND_WORKER, ME)
+    for row, (cell, value) in enumerate([(at.R_STARTED, 7), (at.R_FINISHED, 4), (at.R_ABORTED, 3), (at.R_ERRORS, 2)]):
+        block.cells[SMALL.row_cell(WORKER, row) + cell] = value
+        block.cells[SMALL.row_cell(WORKER, 0) + cell] += 10
+    before = bytes(block.raw[SMALL.first_row :])
+    slots.free(WORKER)
+    slots.claim(at.KIND_WORKER, ME)
+    slot = slots.get(WORKER)
+    assert slot
+    assert slot.base == (17, 14, 13, 12)
+    assert bytes(block.raw[SMALL.first_row :]) == before
+
+
+def test_rows_once_used_are_read_for_ever(block: Block) -> None:
+    """Whoever has the slot by then: what was counted there counts."""
+    slots, heads = Slots(block), [SMALL.row_cell(WORKER, row) for row in range(SMALL.rows)]
+    slots.claim(at.KIND_WORKER, ME)
+    assert used_heads(block, WORKER) == []
+    mark_used(block, WORKER, 1)
+    assert used_heads(block, WORKER) == heads[:2]
+    slots.free(WORKER)
+    slots.claim(at.KIND_WORKER, ME)
+    mark_used(block, WORKER, 0)
+    assert used_heads(block, WORKER) == heads[:2]
+    mark_used(block, WORKER, SMALL.rows - 1)
+    assert used_heads(block, WORKER) == [*heads[:2], heads[-1]]
+
+
+def in_progress(block: Block, row: int, text: bytes = b"GET /slow", begin: int = 1, **cells: int) -> int:
+    """Make a row of the first worker's slot look so; the cell of its head."""
+    head = SMALL.row_cell(WORKER, row)
+    mark_used(block, WORKER, row)
+    block.cells[head + at.R_BEGIN_NS] = begin
+    for name, value in cells.items():
+        block.cells[head + getattr(at, f"R_{name.upper()}")] = value
+    start = (head + at.R_TEXT) * at.CELL
+    block.raw[start : start + at.TEXT_BYTES] = text.ljust(at.TEXT_BYTES, b"\0")
+    return head
+
+
+def test_settling_counts_what_was_in_progress_and_clears_it(block: Block) -> None:
+    """Own rows and the shared one, of which the last request is known; idle and unused rows stay."""
+    idle = in_progress(block, 0, begin=0, started=9, finished=9)
+    own = in_progress(block, 1, started=5, finished=3, aborted=1)
+    shared = in_progress(block, 3, b"POST /last", started=10, finished=4, busy=6)
+    settled = settle(block, WORKER)
+    assert settled.aborted == 1 + 6
+    assert [(request.method, request.path) for request in settled.requests] == [("GET", "/slow"), ("POST", "/last")]
+    assert [block.cells[head + at.R_ABORTED] for head in (idle, own, shared)] == [0, 2, 6]
+    assert [block.cells[head + at.R_BEGIN_NS] for head in (idle, own, shared)] == [0, 0, 0]
+    assert block.cells[shared + at.R_BUSY] == 0
+    assert settle(block, WORKER).aborted == 0
+
+
+@pytest.mark.parametrize(
+    ("started", "finished", "begin", "aborted"),
+    [(3, 3, 1, 0), (4, 3, 1, 1), (4, 4, 1, 0), (4, 4, 0, 0)],
+    ids=["begun, not started", "in progress", "finished, not idle", "idle"],
+)
+def test_a_death_between_two_stores_is_told_by_the_counts(
+    block: Block, started: int, finished: int, begin: int, aborted: int
+) -> None:
+    """The begin time alone says nothing."""
+    head = in_progress(block, 0, begin=begin, started=started, finished=finished)
+    settled = settle(block, WORKER)
+    assert (settled.aborted, len(settled.requests)) == (aborted, aborted)
+    assert block.cells[head + at.R_BEGIN_NS] == 0
+
+
+def test_a_request_in_progress_tells_method_path_and_age(block: Block) -> None:
+    """Bytes that are no UTF-8 are shown as such; a clock that seems to go back gives no negative age."""
+    head = in_progress(block, 0, b"GET /\xff\xc3\xbc " + b"x" * 55, begin=2**62)
+    request = request_in_progress(block, head)
+    assert request
+    assert (request.method, request.path, request.age) == ("GET", "/�ü " + "x" * 55, 0)
+    assert request_in_progress(block, in_progress(block, 1, begin=0)) is None
