@@ -1,0 +1,76 @@
+"""Post-mortems in the block."""
+
+import json
+
+import pytest
+
+from hvd.core import layout as at
+from hvd.core import postmortem
+from hvd.core.block import Block
+from hvd.core.slots import Request
+
+
+def write(block: Block, pid: int, requests: list[Request] | None = None) -> None:
+    postmortem.write(block, {"pid": pid, "cause": "SIGKILL"}, requests or [])
+
+
+def test_none_at_first(block: Block) -> None:
+    """A block that nobody died in has no entries."""
+    assert postmortem.read(block) == []
+
+
+def test_an_entry_is_read_as_it_was_written(block: Block) -> None:
+    """What it is about, and each request with its age in milliseconds' precision."""
+    write(block, 7, [Request("GET", "/slow", 1.23456), Request("POST", "/ü", 0.0)])
+    assert postmortem.read(block) == [
+        {
+            "pid": 7,
+            "cause": "SIGKILL",
+            "requests": [
+                {"method": "GET", "path": "/slow", "age_seconds": 1.235},
+                {"method": "POST", "path": "/ü", "age_seconds": 0.0},
+            ],
+        }
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 49, 50, 51, 137])
+def test_the_last_fifty_are_kept_newest_first(block: Block, count: int) -> None:
+    """Older ones give way, their number is still known."""
+    for pid in range(count):
+        write(block, pid)
+    assert [entry["pid"] for entry in postmortem.read(block)] == list(range(count))[::-1][:50]
+    assert block.cells[at.H_POST_MORTEMS] == count
+
+
+@pytest.mark.parametrize("text", ["x", "\x01", "ü", "�", "\\", '"'], ids=repr)
+def test_an_entry_fits_its_place_whatever_the_clients_sent(block: Block, text: str) -> None:
+    """Paths that JSON writes six times as long leave room for fewer requests, never for half an entry."""
+    path = text * at.TEXT_BYTES
+    write(block, 1)
+    write(block, 2, [Request("GET", path, 1e6)] * 40)
+    write(block, 3)
+    newest, entry, oldest = postmortem.read(block)
+    assert (newest["pid"], entry["pid"], oldest["pid"]) == (3, 2, 1)
+    assert 5 <= len(entry["requests"]) <= postmortem.SHOWN_REQUESTS
+    assert all(request["path"] == path for request in entry["requests"])
+
+
+def test_an_entry_half_written_is_left_out(block: Block) -> None:
+    """A reader that comes while a master writes gets the others."""
+    for pid in range(3):
+        write(block, pid)
+    start = block.layout.post_mortems + 1 * at.POST_MORTEM_BYTES
+    block.cells[start // at.CELL] = 0
+    assert [entry["pid"] for entry in postmortem.read(block)] == [2, 0]
+
+
+def test_entries_stay_within_their_part(block: Block) -> None:
+    """The parts before and after are as they were."""
+    layout = block.layout
+    before = bytes(block.raw[: layout.post_mortems])
+    for pid in range(120):
+        write(block, pid, [Request("GET", "\x7f" * 64, 1.0)] * 16)
+    assert json.loads(json.dumps(postmortem.read(block)[0]))["pid"] == 119
+    assert bytes(block.raw[at.PAGE : layout.post_mortems]) == before[at.PAGE :]
+    assert not any(block.raw[layout.pages : layout.pages + at.PAGE_BYTES])
