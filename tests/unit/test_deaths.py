@@ -1,0 +1,139 @@
+"""What a master does about the dead, and what it leaves to others."""
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from hvd.core import layout as at
+from hvd.core import postmortem
+from hvd.core.block import Block
+from hvd.core.rows import Rows
+from hvd.core.slots import Slots
+from hvd.core.totals import Reader
+from hvd.deaths import UNKNOWN, Undertaker, exit_cause
+from hvd.metrics import ABORTED, EXITS
+from tests.unit.core.conftest import block, name
+from tests.unit.core.support import dead_pid, fork, forked
+
+__all__ = ["block", "name"]
+
+log = logging.getLogger("test")
+ME = os.getpid()
+
+
+@pytest.fixture
+def undertaker(block: Block) -> Undertaker:
+    """This process's, as a master."""
+    return Undertaker(block, log)
+
+
+@pytest.fixture
+def other_master() -> Iterator[int]:
+    """A process that lives until the test ends."""
+    with forked(signal.pause) as pid:
+        yield pid
+
+
+def counted(block: Block, family: str) -> dict[tuple[str, ...], int]:
+    totals = Reader(block).read()
+    return {one.labels: totals.cells[one.offset] for one in totals.of(family) if totals.cells[one.offset]}
+
+
+def died(pid: int, how: int) -> os.waitid_result | None:
+    return os.waitid(os.P_PID, pid, how)
+
+
+@pytest.mark.parametrize(
+    ("signum", "cause"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGTERM, "SIGTERM"), (signal.SIGRTMIN + 3, "signal 37")]
+)
+def test_a_killed_process_is_named_by_its_signal(signum: int, cause: str) -> None:
+    """By number where it has no name."""
+    pid = fork(lambda: os.kill(os.getpid(), signum))
+    assert exit_cause(died(pid, os.WEXITED)) == cause
+
+
+def test_a_process_that_ended_is_named_by_its_status() -> None:
+    """And one that nobody knows of is unknown."""
+    pid = fork(lambda: os._exit(7))
+    assert exit_cause(died(pid, os.WEXITED)) == "exit 7"
+    assert exit_cause(None) == UNKNOWN
+
+
+def test_a_death_at_work_is_counted_logged_and_kept(
+    block: Block, undertaker: Undertaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, and the slot is free again; a control character of a path does not reach the log."""
+    pid = dead_pid()
+    number = Slots(block).claim(at.KIND_WORKER, ME, pid)
+    Rows(block, number).mine().begin("GET", "/a\nb\x1b[2J")
+    for _ in range(2):
+        undertaker.bury(number, pid, "timeout", "exit 1")
+    assert counted(block, ABORTED.key) == {("timeout",): 1}
+    assert counted(block, EXITS.key) == {("worker", "timeout"): 1}
+    (entry,) = postmortem.read(block)
+    assert (entry["pid"], entry["cause"], entry["signal"], entry["exit_status"]) == (pid, "timeout", None, 1)
+    assert [(one["method"], one["path"]) for one in entry["requests"]] == [("GET", "/a\nb\x1b[2J")]
+    (message,) = caplog.messages
+    assert f"worker (pid:{pid}) died (timeout) with 1 request in progress: GET /a\\nb\\x1b[2J (" in message
+    assert list(Slots(block).taken()) == []
+
+
+def test_an_idle_death_is_counted_only(block: Block, undertaker: Undertaker, caplog: pytest.LogCaptureFixture) -> None:
+    """A worker that ended as it should is no post-mortem."""
+    pid = dead_pid()
+    undertaker.bury(Slots(block).claim(at.KIND_WORKER, ME, pid), pid, "exit 0")
+    assert counted(block, EXITS.key) == {("worker", "exit 0"): 1}
+    assert (postmortem.read(block), caplog.messages) == ([], [])
+
+
+def test_a_slot_that_has_changed_hands_is_left_alone(block: Block, undertaker: Undertaker) -> None:
+    """Whoever has it now is alive, and so is its request."""
+    number = Slots(block).claim(at.KIND_WORKER, ME, ME)
+    Rows(block, number).mine().begin("GET", "/alive")
+    undertaker.bury(number, dead_pid(), "SIGKILL")
+    assert counted(block, EXITS.key) == {}
+    assert Reader(block).read().heads.in_flight == 1
+    assert [slot.pid for slot in Slots(block).taken()] == [ME]
+
+
+def test_a_worker_that_died_before_it_named_itself_is_buried(block: Block, undertaker: Undertaker) -> None:
+    """Between the fork and its first line."""
+    number = Slots(block).claim(at.KIND_WORKER, ME)
+    undertaker.bury(number, dead_pid(), "SIGKILL")
+    assert list(Slots(block).taken()) == []
+
+
+def test_a_sweep_leaves_the_children_of_a_living_master_to_it(
+    block: Block, undertaker: Undertaker, other_master: int
+) -> None:
+    """It reaps them and knows how they ended; dead or alive they are not ours."""
+    slots = Slots(block)
+    slots.claim(at.KIND_WORKER, other_master, dead_pid())
+    slots.claim(at.KIND_WORKER, other_master, ME)
+    slots.claim(at.KIND_WORKER, other_master)
+    undertaker.sweep(set())
+    assert len(list(slots.taken())) == 3
+
+
+def test_a_sweep_buries_what_a_dead_master_left(block: Block, undertaker: Undertaker) -> None:
+    """Its dead children and the slots of children that it never forked, not those that still live."""
+    slots, gone = Slots(block), dead_pid()
+    slots.claim(at.KIND_WORKER, gone, dead_pid())
+    slots.claim(at.KIND_WORKER, gone)
+    alive = slots.claim(at.KIND_WORKER, gone, ME)
+    undertaker.sweep(set())
+    assert [slot.number for slot in slots.taken()] == [alive]
+    assert counted(block, EXITS.key) == {("worker", UNKNOWN): 2}
+
+
+def test_a_sweep_leaves_our_own_children_until_they_are_reaped(block: Block, undertaker: Undertaker) -> None:
+    """What is still in gunicorn's table will be reported by its hook; what is not, won't."""
+    slots, known, lost = Slots(block), dead_pid(), dead_pid()
+    slots.claim(at.KIND_WORKER, ME, known)
+    slots.claim(at.KIND_WORKER, ME, lost)
+    slots.claim(at.KIND_WORKER, ME)
+    undertaker.sweep({known})
+    assert [slot.pid for slot in slots.taken()] == [known, 0]
