@@ -19,6 +19,7 @@ from hvd.core.block import Block
 from hvd.core.proc import is_stopped
 from hvd.core.slots import Slots
 from hvd.deaths import Undertaker, exit_cause
+from hvd.errors import HvdError
 
 STALL = 2.0  # s without a heartbeat, after which a companion is taken for stuck
 START_GRACE = 15.0  # s that a companion may take to its first heartbeat, on a machine that is busy
@@ -105,11 +106,13 @@ class Companions:
                 self._start(companion)
 
     def _start(self, companion: Companion) -> None:
-        slot = self._slots.claim(companion.kind, os.getpid())
+        slot = -1
         try:
+            slot = self._slots.claim(companion.kind, os.getpid())
             companion.start(slot)
-        except OSError as error:
-            self._slots.free(slot)
+        except (OSError, HvdError) as error:
+            if slot >= 0:
+                self._slots.free(slot)
             companion.next_start = time.monotonic() + PAUSES[-1]
             self._log.error("%s can't be started: %s; trying again in %g s", companion.name, error, PAUSES[-1])
             return

@@ -59,7 +59,7 @@ class Undertaker:
             self._slots.free(number)
 
     def _count(self, number: int, family: Family, labels: tuple[str, ...], by: int) -> None:
-        head = self._block.layout.row_cell(number, 0)
+        head = self._block.layout.row_cell(number, 0)  # reserved when the slot was taken
         self._block.cells[head + self._catalogue.get_or_add(family, labels).offset] += by
         mark_used(self._block, number, 0)
 

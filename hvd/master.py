@@ -21,7 +21,7 @@ from hvd.core.layout import Layout
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.deaths import TIMEOUT, UNKNOWN, Undertaker, exit_cause
-from hvd.errors import NoFreeSlot
+from hvd.errors import HvdError
 from hvd.metrics import TIMED_CELLS
 from hvd.runtime import Worker
 from hvd.settings import Settings
@@ -134,7 +134,7 @@ class Master:
         """Before the fork: the worker gets a slot, or, where there is none, is told so after it."""
         try:
             worker.hvd_slot = self._slots.claim(at.KIND_WORKER, os.getpid())
-        except NoFreeSlot as error:
+        except HvdError as error:
             worker.hvd_slot = None
             self._server.log.error("hvd: %s", error)
 

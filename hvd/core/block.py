@@ -25,7 +25,7 @@ from pathlib import Path
 
 from hvd.core import layout as at
 from hvd.core.layout import Layout
-from hvd.errors import BlockError, BlockForeign, BlockInUse
+from hvd.errors import BlockError, BlockForeign, BlockFull, BlockInUse
 from hvd.metrics import TIMED_CELLS
 
 DIRECTORY = Path("/dev/shm")
@@ -79,6 +79,18 @@ class Block:
                 self._depth -= 1
                 if self._depth == 0:
                     fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, 0)
+
+    def reserve(self, cell: int, count: int) -> None:
+        """Have memory set aside for so many cells from this one on. Raises BlockFull where the file system has none.
+
+        The segment is sparse; a store into a page for which no memory is left would end the process by SIGBUS.
+        """
+        try:
+            os.posix_fallocate(self.fd, cell * at.CELL, count * at.CELL)
+        except OSError as error:
+            raise BlockFull(
+                f"block {self.name} can't grow: {error.strerror} in {DIRECTORY}; make that file system larger"
+            ) from None
 
     @property
     def path(self) -> Path:
@@ -197,6 +209,7 @@ def _create(path: Path, layout: Layout) -> int:
         raise BlockError(f"no shared memory can be made in {path.parent}: {error.strerror}") from None
     try:
         os.ftruncate(fd, layout.size)
+        os.posix_fallocate(fd, 0, layout.first_row)
         header = bytearray(at.PAGE)
         cells = memoryview(header).cast("q")
         cells[at.H_MAGIC], cells[at.H_FORMAT] = at.MAGIC, at.FORMAT
@@ -208,8 +221,10 @@ def _create(path: Path, layout: Layout) -> int:
         _own(fd, exclusive=False)
         # open(2), O_TMPFILE, says to link through /proc; os.link follows that link only when a directory is named.
         os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd, follow_symlinks=True)
-    except BaseException:
+    except BaseException as error:
         os.close(fd)
+        if isinstance(error, OSError) and not isinstance(error, FileExistsError):
+            raise BlockError(f"no block can be made in {path.parent}: {error.strerror}") from None
         raise
     return fd
 

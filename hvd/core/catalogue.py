@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from hvd.core import layout as at
 from hvd.core.block import Block
-from hvd.errors import BlockForeign
+from hvd.core.slots import used_heads
+from hvd.errors import BlockForeign, BlockFull
 from hvd.metrics import FAMILIES, Family
 
 OVERFLOW = "overflow"
@@ -99,12 +100,26 @@ class Catalogue:
             if family.labels:
                 self.get_or_add(family, (OVERFLOW,) * len(family.labels))
 
+    def _reserve(self, offset: int, count: int) -> None:
+        """Memory for the run in the rows in use and in those that a process may always count in."""
+        layout = self._block.layout
+        for number in range(layout.slots):
+            heads = {*used_heads(self._block, number)}
+            if self._block.cells[layout.slot_cell(number) + at.S_TAKEN]:
+                heads |= {layout.row_cell(number, 0), layout.row_cell(number, layout.rows - 1)}
+            for head in heads:
+                self._block.reserve(head + offset, count)
+
     def _append(self, family: Family, labels: tuple[str, ...]) -> Series | None:
         cells, layout = self._block.cells, self._block.layout
         offset, used = cells[at.H_CELLS_USED], cells[at.H_CATALOGUE_BYTES]
         payload = json.dumps([family.key, labels, offset], separators=(",", ":")).encode()
         size = at.round_up(_PREFIX.size + len(payload), at.CELL)
         if offset + family.cells > layout.row_cells or used + size > layout.catalogue_bytes:
+            return None
+        try:
+            self._reserve(offset, family.cells)
+        except BlockFull:
             return None
         start = layout.catalogue + used
         record = _PREFIX.pack(len(payload), zlib.crc32(payload)) + payload

@@ -11,6 +11,7 @@ So of a row that is read between two stores, started - finished - aborted is nev
 that its begin time shows, and says itself how many they are.
 """
 
+import contextlib
 import struct
 import threading
 from bisect import bisect_left
@@ -21,6 +22,7 @@ from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
 from hvd.core.latency import BOUNDS
 from hvd.core.slots import mark_used
+from hvd.errors import BlockFull
 from hvd.metrics import ABORTED, FAMILIES, HTTP, Family
 
 STARTED, FINISHED, ABORT_COUNT, ERRORS = at.R_STARTED, at.R_FINISHED, at.R_ABORTED, at.R_ERRORS
@@ -73,8 +75,13 @@ class Rows:
 
     def take(self) -> "Row":
         """A row that no other thread has, or the shared one."""
-        with self._taking:
-            return Row(self, self._free.pop()) if self._free else SharedRow(self, self.block.layout.rows - 1)
+        block = self.block
+        with self._taking, block.locked():  # the lock: a series that is appended now is in this row, or after it
+            if self._free:
+                with contextlib.suppress(BlockFull):
+                    block.reserve(block.layout.row_cell(self.slot, self._free[-1]), block.cells[at.H_CELLS_USED])
+                    return Row(self, self._free.pop())
+            return SharedRow(self, block.layout.rows - 1)
 
     def give_back(self, row: int) -> None:
         """Let another thread have the row."""

@@ -65,7 +65,7 @@ class Slots:
         self._layout = block.layout
 
     def claim(self, kind: int, master: int, pid: int = 0) -> int:
-        """Hand out the lowest free slot of the kind's range. Raises NoFreeSlot."""
+        """Hand out the lowest free slot of the kind's range. Raises NoFreeSlot, BlockFull."""
         companion = kind != at.KIND_WORKER
         numbers = range(at.COMPANION_SLOTS) if companion else range(at.COMPANION_SLOTS, self._layout.slots)
         with self._block.locked():
@@ -81,6 +81,8 @@ class Slots:
 
     def _take(self, number: int, kind: int, master: int, pid: int) -> None:
         cells, cell = self._cells, self._layout.slot_cell(number)
+        for row in (0, self._layout.rows - 1):  # what the process counts in whatever else it can't have
+            self._block.reserve(self._layout.row_cell(number, row), cells[at.H_CELLS_USED])
         for index, total in enumerate(self._head_sums(number)):
             cells[cell + at.S_BASE + index] = total
         cells[cell + at.S_KIND] = kind
@@ -90,7 +92,7 @@ class Slots:
         cells[cell + at.S_TAKEN] = 1
 
     def _head_sums(self, number: int) -> list[int]:
-        heads = [self._layout.row_cell(number, row) for row in range(self._layout.rows)]
+        heads = used_heads(self._block, number)
         return [
             sum(self._cells[head + index] for head in heads)
             for index in (at.R_STARTED, at.R_FINISHED, at.R_ABORTED, at.R_ERRORS)

@@ -43,7 +43,7 @@ class Server:
         self.instance = instance or f"test-{uuid.uuid4().hex[:12]}"
         self.bind = bind
         self.log_path = folder / f"{self.instance}-{uuid.uuid4().hex[:6]}.log"
-        self._arguments = [sys.executable, "-m", "gunicorn", "-c", "python:hvd.gunicorn_conf", *arguments, app]
+        self.command = [sys.executable, "-m", "gunicorn", "-c", "python:hvd.gunicorn_conf", *arguments, app]
         self._environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("HVD_")},
             "HVD_INSTANCE": self.instance,
@@ -58,7 +58,7 @@ class Server:
         """Start it; wait until it listens, its workers are up and its aggregator ticks, unless not `ready`."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                self._arguments, cwd=self.folder, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.command, cwd=self.folder, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         if ready:
             until(self._listens, f"{self.instance} listens; log:\n{self.log}", 20)

@@ -122,6 +122,7 @@ def test_counters_stay_when_a_slot_changes_hands(block: Block) -> None:
     for row, (cell, value) in enumerate([(at.R_STARTED, 7), (at.R_FINISHED, 4), (at.R_ABORTED, 3), (at.R_ERRORS, 2)]):
         block.cells[SMALL.row_cell(WORKER, row) + cell] = value
         block.cells[SMALL.row_cell(WORKER, 0) + cell] += 10
+        mark_used(block, WORKER, row)
     before = bytes(block.raw[SMALL.first_row :])
     slots.free(WORKER)
     slots.claim(at.KIND_WORKER, ME)
