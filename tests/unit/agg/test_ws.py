@@ -24,6 +24,12 @@ CONTINUATION = 0
 PATIENT = 60.0  # s
 
 
+@pytest.fixture(autouse=True)
+def _no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An end that comes only because time ran out is a failure."""
+    monkeypatch.setattr(ws, "LINGER", PATIENT)
+
+
 async def ended(stage: Scene, peer: Peer, reason: str) -> None:
     """The peer sees the end, and the hub has counted it under this reason alone."""
     await peer.end()
