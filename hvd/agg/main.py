@@ -85,6 +85,7 @@ class Aggregator:
         self._rows = Rows(block, slot)
         self._observer = Observer()
         self._before = self._mark(self._view.totals())
+        self._published_clients = 0
         self._frame = ""
         self._framed = float("-inf")
         self.hub = Hub(
@@ -142,12 +143,16 @@ class Aggregator:
             "processes": [sample.as_dict() for sample in samples],
         }
         self._before = mark
+        self._published_clients = self.hub.clients
         self._page.write(json.dumps(observed, separators=(",", ":")).encode())
         self._make_frame(totals)
         self._timed("broadcast", lambda: self.hub.broadcast(self._frame))
 
     def _make_frame(self, totals: Totals) -> None:
-        raw = build_raw(totals, self._view.observed(), healthy=True)
+        observed = self._view.observed()
+        if observed:
+            observed["websocket_clients"] += self.hub.clients - self._published_clients
+        raw = build_raw(totals, observed, healthy=True)
         message = {"type": "metrics", "timestamp": raw["timestamp"], "data": {"raw": raw}}
         self._frame, self._framed = json.dumps(message, separators=(",", ":")), time.monotonic()
 
