@@ -1,0 +1,200 @@
+"""What clients counted is what the daemon says, to the last request, wherever it is asked."""
+
+import os
+import signal
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hvd.core.block import open_block
+from hvd.view import View
+from tests.support.http import Tally, load
+from tests.support.server import Server
+from tests.support.waiting import until
+from tests.support.ws import RawWebSocket
+
+PATHS = [
+    *["/hello"] * 20,
+    *[f"/status-of/{code}" for code in (200, 201, 404, 500, 503)] * 3,
+    *[f"/items/{number}" for number in range(200)],
+    *[f"/nowhere/{number}" for number in range(20)],
+]
+"""What the load asks for: a few paths often, many of one route, and some that match none."""
+
+CLASSES = {"gthread": {"threads": 4}, "sync": {"threads": 1}}
+
+
+def answer_of(path: str) -> tuple[str, int]:
+    """The route and status that a path of PATHS, or of the daemon's own, has."""
+    first, _, rest = path[1:].partition("/")
+    if first == "status-of":
+        return "/status-of/{code}", int(rest)
+    if first == "items":
+        return "/items/{number}", 200
+    if first == "nowhere":
+        return "(unmatched)", 404
+    return path, 200
+
+
+def expected(tally: Tally) -> Counter[tuple[str, int]]:
+    """What clients received, by route and status; each status was the one that belongs to its path."""
+    counted: Counter[tuple[str, int]] = Counter()
+    for (path, status), number in tally.received.items():
+        assert answer_of(path)[1] == status
+        counted[answer_of(path)] += number
+    return counted
+
+
+def of_load(counted: dict[tuple[str, int], int]) -> Counter[tuple[str, int]]:
+    """Without what the tests' own reads are."""
+    answers = {answer_of(path) for path in PATHS}
+    return Counter({answer: number for answer, number in counted.items() if answer in answers})
+
+
+@contextmanager
+def view_of(server: Server) -> Iterator[View]:
+    """The daemon's block seen from here: a look that is no request."""
+    block = open_block(server.block.name)
+    try:
+        yield View(block)
+    finally:
+        os.close(block.fd)
+
+
+def wait_idle(view: View) -> None:
+    """Until the workers are done with what clients have received already."""
+    until(lambda: view.totals().heads.in_flight == 0, "no request is in flight")
+
+
+@pytest.mark.parametrize(("worker_class", "requests"), [("gthread", 20_000), ("sync", 2_000)])
+def test_every_request_is_counted_once(tmp_path: Path, worker_class: str, requests: int) -> None:
+    """By route and status on /metrics, /api/v1/snapshot and /ws; sums, counts and buckets agree with each other."""
+    with Server(tmp_path, workers=2, worker_class=worker_class, interval=0.2, **CLASSES[worker_class]) as server:
+        tally = load(server.address, PATHS, clients=16, requests=requests)
+        assert not tally.failed
+        assert tally.responses == requests
+        counted = expected(tally)
+        assert of_load(server.counted()) == counted
+
+        with view_of(server) as view, RawWebSocket(server.address) as client:
+            client.message()  # the greeting, which is an old tick's
+            wait_idle(view)
+            client.message()  # of a tick that may have begun before
+            raw = client.message()["data"]["raw"]
+            snapshot = server.snapshot()  # the first one, so that only this request of its route is missing in it
+            wait_idle(view)
+            samples = server.metrics()
+
+        assert_agree(snapshot, raw, counted)
+        assert_sound_histograms(samples)
+        assert_exact_mean(snapshot, samples)
+    assert not server.alarms
+
+
+def assert_agree(snapshot: dict[str, Any], raw: dict[str, Any], counted: Counter[tuple[str, int]]) -> None:
+    """Snapshot and WebSocket message of the same moment, and what clients counted."""
+    for name in ("http_requests", "http_errors", "avg_response_time"):
+        assert raw[name] == snapshot[name]
+    by_status = {
+        (route["route"], int(code)): n for route in snapshot["routes"] for code, n in route["statuses"].items()
+    }
+    assert of_load(by_status) == counted
+    assert snapshot["http_requests"] == sum(by_status.values())
+    assert snapshot["http_errors"] == sum(n for (_, status), n in counted.items() if status >= 400)
+    for route in snapshot["routes"]:
+        assert route["count"] == sum(route["statuses"].values())
+        assert route["errors"] == sum(
+            n for (name, status), n in by_status.items() if name == route["route"] and status >= 400
+        )
+    requests = snapshot["requests"]
+    assert requests["started"] == snapshot["http_requests"] + 1  # the snapshot's own
+    assert (requests["finished"], requests["in_flight"], requests["aborted"]) == (snapshot["http_requests"], 1, 0)
+    assert raw["requests"] == {**requests, "started": requests["started"] - 1, "in_flight": 0}
+
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+DURATION = "hvd_http_request_duration_seconds"
+
+
+def assert_sound_histograms(samples: Samples) -> None:
+    """Buckets grow with their bound, the last is the count, which is the number of responses."""
+    histograms: dict[frozenset[tuple[str, str]], list[tuple[float, float]]] = {}
+    for (name, labels), value in samples.items():
+        if name == f"{DURATION}_bucket":
+            bound = float(dict(labels)["le"])
+            series = frozenset(label for label in labels if label[0] != "le")
+            histograms.setdefault(series, []).append((bound, value))
+    assert len(histograms) >= 7
+    for series, buckets in histograms.items():
+        values = [value for _, value in sorted(buckets)]
+        assert values == sorted(values)
+        assert values[-1] == samples[f"{DURATION}_count", series] == samples["hvd_http_requests_total", series]
+        assert samples[f"{DURATION}_sum", series] > 0
+
+
+def assert_exact_mean(snapshot: dict[str, Any], samples: Samples) -> None:
+    """The mean times the number is the sum of all durations but the snapshot's own, which came later."""
+    own = {"method": "GET", "route": "/api/v1/snapshot", "status": "200"}
+    durations = [
+        value for (name, labels), value in samples.items() if name == f"{DURATION}_sum" and dict(labels) != own
+    ]
+    count = snapshot["requests"]["finished"]
+    assert snapshot["avg_response_time"] * count == pytest.approx(1000 * sum(durations), rel=1e-9)
+    own_duration = samples[f"{DURATION}_sum", frozenset(own.items())]
+    assert own_duration > 1e-9 * sum(durations), "the comparison could not see one request missing"
+
+
+@pytest.mark.parametrize("worker_class", CLASSES)
+def test_percentiles_of_a_known_latency_are_right(tmp_path: Path, worker_class: str) -> None:
+    """Of a route that takes 50 ms or, one time in ten, 200 ms: between what it sleeps and what the client waits."""
+    with Server(tmp_path, workers=2, worker_class=worker_class, **CLASSES[worker_class]) as server:
+        waits = []
+        for number in range(40):
+            start = time.monotonic()
+            assert server.get("/slow?s=0.2" if number % 10 == 9 else "/slow?s=0.05").status == 200
+            waits.append(1000 * (time.monotonic() - start))
+        with view_of(server) as view:
+            wait_idle(view)
+        (route,) = (route for route in server.snapshot()["routes"] if route["route"] == "/slow")
+        waits.sort()
+        for name, slept, rank in (("p50_ms", 50, 20), ("p90_ms", 50, 36), ("p99_ms", 200, 40)):
+            assert 0.95 * slept <= route[name] <= 1.05 * waits[rank - 1], name
+        assert (36 * 50 + 4 * 200) / 40 <= route["mean_ms"] <= statistics.fmean(waits)
+
+
+@pytest.mark.parametrize("worker_class", CLASSES)
+def test_any_worker_gives_the_same_fresh_numbers(tmp_path: Path, worker_class: str) -> None:
+    """Read after read, each finds all the reads before counted, whoever answered them."""
+    with Server(tmp_path, workers=2, worker_class=worker_class, timeout=60, **CLASSES[worker_class]) as server:
+        workers = server.pids("worker")
+        assert len(workers) == 2
+        before = server.snapshot()["http_requests"]
+        answered = []
+        for number in range(1, 61):
+            with stopped(workers[number % 2]):  # so that it is the other one's turn
+                status = server.get("/status").json()
+                snapshot = server.snapshot()
+            answered.append(status["answered_by"])
+            assert snapshot["http_requests"] == before + 2 * number
+            assert status["requests"]["started"] == before + 2 * number
+            assert snapshot["requests"]["started"] == before + 2 * number + 1
+            for requests in (status["requests"], snapshot["requests"]):
+                assert requests["started"] == requests["finished"] + requests["in_flight"] + requests["aborted"]
+        assert Counter(answered) == dict.fromkeys(workers, 30)
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """The process stands still meanwhile."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
