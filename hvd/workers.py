@@ -34,8 +34,9 @@ class CountingWorker(Worker):  # type: ignore[misc]
             row.respond(method, route, str(status))
 
         super().handle_error(req, _Answer(client, respond), addr, exc)
-        if not isinstance(exc, SystemExit):  # the process is ending: the request counts as aborted, by the master
+        if self.alive or not isinstance(exc, SystemExit):
             row.finish()
+        # else a signal is ending the process: the request counts as aborted, by the master
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: from the master, a graceful stop; from the kernel, at the master's death, one with a deadline."""
