@@ -1,5 +1,6 @@
 """hvd's own app with routes that tests need: statuses at will, slowness, CPU, memory, threads, deaths."""
 
+import ctypes
 import os
 import signal
 import threading
@@ -36,10 +37,18 @@ class Item:
 
 
 class Slow:
-    """`/slow?s=1.5` answers after that many seconds."""
+    """`/slow?s=1.5` answers after that many seconds, `/slow/{any}?s=1.5` too."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, any: str = "") -> None:
+        time.sleep(float(req.get_param("s", default="1")))
+        resp.media = {"pid": os.getpid()}
+
+
+class Hold:
+    """`/hold?s=60` keeps the interpreter's lock that long: no other thread of the process runs."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        time.sleep(float(req.get_param("s", default="1")))
+        ctypes.PyDLL(None).sleep(req.get_param_as_int("s", default=60))
         resp.media = {"pid": os.getpid()}
 
 
@@ -112,6 +121,8 @@ for template, resource in {
     "/status-of/{code}": WithStatus(),
     "/items/{number}": Item(),
     "/slow": Slow(),
+    "/slow/{any}": Slow(),
+    "/hold": Hold(),
     "/burn": Burn(),
     "/allocate": Allocate(),
     "/threads": Threads(),

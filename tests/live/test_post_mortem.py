@@ -1,0 +1,268 @@
+"""A worker that dies at work leaves one line in the log, one post-mortem, and exact counts."""
+
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hvd.core.block import open_block
+from hvd.core.totals import Heads
+from hvd.view import View
+from tests.support.http import Response
+from tests.support.server import Server
+from tests.support.waiting import until
+
+SYNC = {"worker_class": "sync", "threads": 1}
+GTHREAD = {"worker_class": "gthread", "threads": 4}
+
+
+class Daemon(Server):
+    """A daemon whose block is looked at from outside, so that looking is no request."""
+
+    view: View
+
+    def heads(self) -> Heads:
+        heads = self.view.totals().heads
+        assert heads.started == heads.finished + heads.in_flight + heads.aborted
+        return heads
+
+    def aborted(self) -> dict[str, int]:
+        """hvd_http_requests_aborted_total by cause."""
+        return {
+            dict(labels)["cause"]: int(value)
+            for (name, labels), value in self.metrics().items()
+            if name == "hvd_http_requests_aborted_total"
+        }
+
+    def exits(self) -> dict[str, int]:
+        """hvd_process_exits_total of workers, by cause."""
+        return {
+            dict(labels)["cause"]: int(value)
+            for (name, labels), value in self.metrics().items()
+            if name == "hvd_process_exits_total" and dict(labels)["kind"] == "worker"
+        }
+
+    def deaths(self) -> list[str]:
+        """Lines of the log that tell of a worker's death at work."""
+        return [line for line in self.log.splitlines() if "hvd: worker (pid:" in line]
+
+
+@contextmanager
+def daemon(folder: Path, **settings: object) -> Iterator[Daemon]:
+    with Daemon(folder, **{"interval": 0.2, "workers": 2, **settings}) as server:
+        block = open_block(server.block.name)
+        server.view = View(block)
+        try:
+            yield server
+        finally:
+            os.close(block.fd)
+
+
+class Asking:
+    """A request in a thread of its own, and what became of it."""
+
+    def __init__(self, server: Server, path: str) -> None:
+        self.outcome: Response | OSError | None = None
+        self._server, self._path = server, path
+        self._thread = threading.Thread(target=self._ask)
+        self._thread.start()
+
+    def _ask(self) -> None:
+        try:
+            self.outcome = self._server.get(self._path)
+        except OSError as error:
+            self.outcome = error
+
+    def wait(self) -> Response | OSError:
+        """The response, or how the connection broke."""
+        self._thread.join(60)
+        assert self.outcome is not None
+        return self.outcome
+
+
+def entry_of(server: Daemon, pid: int) -> dict[str, Any]:
+    """The post-mortem of that process, once it is there; the only one."""
+
+    def find() -> list[dict[str, Any]]:
+        return [entry for entry in server.view.post_mortems() if entry["pid"] == pid]
+
+    (entry,) = until(find, f"a post-mortem of {pid}; log:\n{server.log}")
+    assert [found for found in server.snapshot()["post_mortems"] if found["pid"] == pid] == [entry]
+    assert len([line for line in server.deaths() if f"(pid:{pid})" in line]) == 1
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", entry["time"])
+    return entry
+
+
+def only_worker(server: Daemon) -> int:
+    (pid,) = until(lambda: server.pids("worker"), "a worker")
+    return pid
+
+
+def wait_replaced(server: Daemon, pid: int) -> None:
+    """Until another worker serves in its place."""
+    until(lambda: server.pids("worker") and pid not in server.pids("worker"), f"another worker than {pid}")
+    until(server.is_healthy, "it serves")
+
+
+def test_a_worker_killed_with_requests_in_progress(tmp_path: Path) -> None:
+    """Each is in the entry with method, path without query, and age; the one that was done is not."""
+    with daemon(tmp_path, workers=1, **GTHREAD) as server:
+        pid = only_worker(server)
+        started = time.monotonic()
+        asking = [
+            Asking(server, path) for path in ("/slow?s=60&token=secret", "/slow?s=60#secret", "/stream?n=600&s=0.1")
+        ]
+        assert server.get("/hello").status == 200
+        until(lambda: server.heads().in_flight == 3, "three requests are in progress")
+        time.sleep(0.3)  # so that the age of a request is not about nothing
+        os.kill(pid, signal.SIGKILL)
+        entry = entry_of(server, pid)
+        oldest = time.monotonic() - started
+        for one in asking:
+            assert isinstance(one.wait(), ConnectionError)
+        assert (entry["cause"], entry["signal"], entry["exit_status"], entry["kind"], entry["aborted"]) == (
+            "SIGKILL",
+            "SIGKILL",
+            None,
+            "worker",
+            3,
+        )
+        requests = sorted(entry["requests"], key=lambda request: str(request["path"]))
+        assert [(request["method"], request["path"]) for request in requests] == [
+            ("GET", "/slow"),
+            ("GET", "/slow"),
+            ("GET", "/stream"),
+        ]
+        assert all(0.3 <= request["age_seconds"] <= oldest for request in requests)
+        (line,) = server.deaths()
+        assert re.search(r"died \(SIGKILL\) with 3 requests in progress: (GET /\w+ \(\d+\.\d s\)(, )?){3}$", line)
+        assert "secret" not in server.log
+
+        wait_replaced(server, pid)
+        assert server.aborted() == {"SIGKILL": 3}
+        assert server.exits() == {"SIGKILL": 1}
+        assert server.counted()["/stream", 200] == 1, "its first bytes were on their way"
+        assert ("/slow", 200) not in server.counted()
+        assert (server.heads().aborted, server.heads().in_flight) == (3, 0)
+
+
+def test_a_long_path_is_kept_as_far_as_it_fits(tmp_path: Path) -> None:
+    """64 bytes of method and path, not of UTF-8; control characters reach the log escaped."""
+    with daemon(tmp_path, workers=1, **GTHREAD) as server:
+        pid = only_worker(server)
+        stuck = Asking(server, "/slow/%0A%1B[31m%FF" + "y" * 200 + "?s=60")
+        until(lambda: server.heads().in_flight == 1, "the request is in progress")
+        os.kill(pid, signal.SIGKILL)
+        entry = entry_of(server, pid)
+        assert isinstance(stuck.wait(), ConnectionError)
+        (request,) = entry["requests"]
+        assert request["path"] == "/slow/\n\x1b[31m�" + "y" * (64 - len("GET /slow/..[31m."))
+        (line,) = server.deaths()
+        assert "GET /slow/\\n\\x1b[31m\\ufffdyy" in line
+        wait_replaced(server, pid)
+
+
+def test_an_idle_worker_that_is_killed_is_no_post_mortem(tmp_path: Path) -> None:
+    """Its exit is counted; it had nothing to lose."""
+    with daemon(tmp_path, workers=1, **GTHREAD) as server:
+        pid = only_worker(server)
+        until(lambda: server.heads().in_flight == 0, "it is idle")
+        os.kill(pid, signal.SIGKILL)
+        wait_replaced(server, pid)
+        assert server.exits() == {"SIGKILL": 1}
+        assert (server.aborted(), server.snapshot()["post_mortems"], server.deaths()) == ({}, [], [])
+
+
+@pytest.mark.parametrize(
+    ("settings", "path", "signum"),
+    [(SYNC, "/slow?s=60", None), (GTHREAD, "/hold?s=60", "SIGKILL")],
+    ids=["sync", "gthread"],
+)
+def test_a_worker_that_gunicorn_ends_for_its_silence(
+    tmp_path: Path, settings: dict[str, object], path: str, signum: str | None
+) -> None:
+    """The cause is the timeout, however gunicorn had to bring the end about; the request took at least that long."""
+    with daemon(tmp_path, timeout=1, **settings) as server:
+        asking = Asking(server, path)
+        slow = path.partition("?")[0]
+        (pid,) = until(
+            lambda: [slot.slot.pid for slot in server.view.totals().slots if [b for b in slot.busy if b.path == slow]],
+            "a worker serves it",
+        )
+        entry = entry_of(server, pid)
+        outcome = asking.wait()
+        assert isinstance(outcome, OSError) or outcome.status == 500
+        assert (entry["cause"], entry["signal"], entry["aborted"]) == ("timeout", signum, 1)
+        (request,) = entry["requests"]
+        assert (request["method"], request["path"]) == ("GET", slow)
+        assert 1 <= request["age_seconds"] < 30
+        wait_replaced(server, pid)
+        assert server.aborted() == {"timeout": 1}
+        assert server.exits() == {"timeout": 1}
+        assert (server.heads().aborted, server.heads().in_flight) == (1, 0)
+        assert len(server.deaths()) == 1
+
+
+@pytest.fixture(scope="module")
+def by_class(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Daemon]]:
+    """A daemon of each worker class, for the tests that have their workers kill themselves."""
+    with (
+        daemon(tmp_path_factory.mktemp("gthread"), workers=1, **GTHREAD) as gthread,
+        daemon(tmp_path_factory.mktemp("sync"), workers=1, **SYNC) as sync,
+    ):
+        yield {"gthread": gthread, "sync": sync}
+
+
+@pytest.mark.parametrize(
+    ("worker_class", "how", "cause"),
+    [
+        ("gthread", "kill", "SIGKILL"),
+        ("gthread", "segv", "SIGSEGV"),
+        ("gthread", "exit", "exit 7"),
+        ("gthread", "sysexit", "exit 5"),
+        ("gthread", "base", "exit 1"),
+        ("sync", "kill", "SIGKILL"),
+        ("sync", "segv", "SIGSEGV"),
+        ("sync", "exit", "exit 7"),
+    ],
+)
+def test_a_request_that_kills_its_own_process(
+    by_class: dict[str, Daemon], worker_class: str, how: str, cause: str
+) -> None:
+    """It is the one in the entry, with the signal or the status with which the process ended."""
+    server = by_class[worker_class]
+    pid, before, aborted = only_worker(server), server.heads(), server.aborted()
+    assert isinstance(Asking(server, f"/die/{how}?why=secret").wait(), OSError)
+    entry = entry_of(server, pid)
+    wait_replaced(server, pid)
+    assert entry["cause"] == cause
+    assert entry["signal"] == (cause if cause.startswith("SIG") else None)
+    assert entry["exit_status"] == (int(cause.removeprefix("exit ")) if cause.startswith("exit") else None)
+    assert [(request["method"], request["path"]) for request in entry["requests"]] == [("GET", f"/die/{how}")]
+    assert server.heads().aborted == before.aborted + 1
+    assert server.aborted() == {**aborted, cause: aborted.get(cause, 0) + 1}
+    assert not [answer for answer in server.counted() if answer[0] == "/die/{how}" and worker_class == "gthread"]
+
+
+@pytest.mark.parametrize("how", ["sysexit", "base"])
+def test_a_sync_worker_survives_what_its_request_raises(by_class: dict[str, Daemon], how: str) -> None:
+    """gunicorn answers 500 and goes on: that is a response like any other, and nothing stays in flight."""
+    server = by_class["sync"]
+    pid, before = only_worker(server), server.heads()
+    deaths = len(server.deaths())
+    counted = server.counted().get(("/die/{how}", 500), 0)
+    outcome = Asking(server, f"/die/{how}").wait()
+    assert isinstance(outcome, Response)
+    assert outcome.status == 500
+    until(lambda: server.heads().in_flight == 0, "nothing is in flight")
+    assert only_worker(server) == pid
+    assert server.counted()["/die/{how}", 500] == counted + 1
+    assert server.heads().aborted == before.aborted
+    assert len(server.deaths()) == deaths
