@@ -8,12 +8,14 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from itertools import islice
 
 from hvd import __version__
 from hvd.client import Address, get_object
 from hvd.errors import DaemonUnreachable, SettingsError
 from hvd.panel import panel_lines
 from hvd.settings import complaint, load, shown
+from hvd.watch import messages
 
 UNREACHABLE, WRONG, NOT_HEALTHY = 1, 2, 3
 _BROKEN_PIPE = 128 + 13  # what a shell reports of a program that SIGPIPE ended
@@ -26,6 +28,7 @@ examples:
   hvd status                               health of the daemon that these settings describe
   hvd status --url http://10.0.0.7:8080    health of another one
   hvd snapshot --url unix:/run/hvd/http.sock --compact
+  hvd watch --count 3                      its next three WebSocket messages, a line each
 
 exit codes:
   0 all is well, 1 no daemon answers, 2 wrong settings or arguments, 3 the daemon is not healthy
@@ -83,6 +86,10 @@ def _parser() -> argparse.ArgumentParser:
     snapshot = commands.add_parser("snapshot", parents=[remote], help="print all of a daemon's numbers as JSON")
     snapshot.add_argument("--compact", action="store_true", help="on one line")
     snapshot.set_defaults(run=_snapshot)
+
+    watch = commands.add_parser("watch", parents=[remote], help="print a daemon's WebSocket messages as they come")
+    watch.add_argument("--count", type=_count, metavar="N", help="end after so many (default: when interrupted)")
+    watch.set_defaults(run=_watch)
     return parser
 
 
@@ -91,6 +98,12 @@ def _address(text: str) -> Address:
         return Address.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of messages from 1 on")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
@@ -118,6 +131,13 @@ def _snapshot(args: argparse.Namespace) -> int:
     address, _ = _target(args)
     answer = get_object(address, "/api/v1/snapshot", args.timeout)
     print(json.dumps(answer, indent=None if args.compact else 2))  # in ASCII: control characters come escaped
+    return 0
+
+
+def _watch(args: argparse.Namespace) -> int:
+    address, _ = _target(args)
+    for message in islice(messages(address, args.timeout), args.count):
+        print(json.dumps(json.loads(message), separators=(",", ":")), flush=True)  # control characters come escaped
     return 0
 
 

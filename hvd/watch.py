@@ -1,0 +1,57 @@
+"""The messages of a running daemon as they come, over its WebSocket: TCP or unix socket."""
+
+import socket
+from collections.abc import Iterator
+
+import simple_websocket
+from simple_websocket.ws import Base
+from wsproto import ConnectionType
+
+from hvd.client import Address, get_object
+from hvd.errors import DaemonUnreachable
+
+
+class _Client(simple_websocket.Client):  # type: ignore[misc]
+    """On a socket that is open already: the library's constructor opens TCP connections only, to the first address.
+
+    What `handshake` reads is set here, by the names of simple-websocket 1.1.0 (`extra_headeers` is spelled so).
+    """
+
+    def __init__(self, sock: socket.socket, host: str) -> None:
+        self.host = host
+        self.path = "/ws"
+        self.subprotocols: list[str] = []
+        self.extra_headeers: list[tuple[str, str]] = []
+        Base.__init__(self, sock, connection_type=ConnectionType.CLIENT)
+
+
+def messages(address: Address, timeout: float) -> Iterator[str]:
+    """Each message's text, until the daemon closes the connection. Raises DaemonUnreachable.
+
+    `timeout`, in s, is for reaching the daemon; between two messages any time may pass.
+    """
+    get_object(address, "/health", timeout)  # says clearly what is wrong where nothing or something else answers
+    try:
+        client = _Client(_connect(address, timeout), f"{address.host}:{address.port}")
+    except (OSError, simple_websocket.ConnectionError) as error:
+        raise DaemonUnreachable(f"{address.url}/ws refused the connection ({error}): try again") from None
+    try:
+        while True:
+            message = client.receive()
+            if message is not None:
+                yield str(message)
+    except simple_websocket.ConnectionClosed:
+        raise DaemonUnreachable(f"{address.url} closed the connection: its daemon stopped or was replaced") from None
+    finally:
+        client.sock.close()
+
+
+def _connect(address: Address, timeout: float) -> socket.socket:
+    if not address.unix_path:
+        sock = socket.create_connection((address.host, address.port), timeout)
+    else:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(timeout)
+        sock.connect(address.unix_path)
+    sock.settimeout(None)
+    return sock
