@@ -41,7 +41,9 @@ class Companion:
     started: float = 0.0
     next_start: float = 0.0
     quick_ends: int = 0
+    is_leaving: bool = False  # told to end, to be started with other options
     _pidfd: int = field(default=-1, repr=False)
+    _cause: str = field(default="", repr=False)
 
     @property
     def is_running(self) -> bool:
@@ -54,6 +56,7 @@ class Companion:
         )
         process.returncode = 0  # gunicorn reaps it; Popen must neither wait for it nor warn that nobody did
         self.pid, self.slot, self.started = process.pid, slot, time.monotonic()
+        self.is_leaving, self._cause = False, ""
         self._pidfd = os.pidfd_open(self.pid)
 
     def has_ended(self) -> bool:
@@ -61,7 +64,12 @@ class Companion:
         return bool(select.select([self._pidfd], [], [], 0)[0])
 
     def cause_of_end(self) -> str:
-        """How it ended; "unknown" if somebody reaped it before us."""
+        """How it ended: asked once, while the kernel still knows; "unknown" if somebody reaped it before."""
+        if not self._cause:
+            self._cause = self._ask_cause()
+        return self._cause
+
+    def _ask_cause(self) -> str:
         try:
             info = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
@@ -105,6 +113,12 @@ class Companions:
             if not companion.is_running and time.monotonic() >= companion.next_start:
                 self._start(companion)
 
+    def note_ends(self) -> None:
+        """To be called before gunicorn reaps: how those that have ended did."""
+        for companion in self._all:
+            if companion.is_running and companion.has_ended():
+                companion.cause_of_end()
+
     def _start(self, companion: Companion) -> None:
         slot = -1
         try:
@@ -121,11 +135,13 @@ class Companions:
 
     def _bury(self, companion: Companion) -> None:
         cause, lived = companion.cause_of_end(), time.monotonic() - companion.started
-        companion.quick_ends = companion.quick_ends + 1 if lived < QUICK else 0
+        companion.quick_ends = companion.quick_ends + 1 if lived < QUICK and not companion.is_leaving else 0
         pause = PAUSES[min(companion.quick_ends, len(PAUSES) - 1)]
         companion.next_start = time.monotonic() + pause
         again = f"in {pause:g} s" if pause else "at once"
-        if not self.stopping:
+        if companion.is_leaving:
+            self._log.info("%s (pid:%d) ended, to be started with other options", companion.name, companion.pid)
+        elif not self.stopping:
             self._log.error(
                 "%s (pid:%d) ended after %.1f s: %s; starting another %s",
                 *(companion.name, companion.pid, lived, cause, again),
@@ -147,7 +163,7 @@ class Companions:
         """End all, so that `look_after` starts them with the options of now."""
         for companion in self._all:
             if companion.is_running:
-                companion.started = 0.0  # an end on purpose, not a quick one
+                companion.is_leaving = True
                 companion.signal(signal.SIGTERM)
 
     def stop(self) -> None:
@@ -167,7 +183,8 @@ class Companions:
     def _buried(self, companion: Companion) -> bool:
         if not companion.has_ended():
             return False
+        pid = companion.pid
         self._bury(companion)
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(companion.pid, os.WNOHANG) if companion.pid else None
+            os.waitpid(pid, os.WNOHANG)
         return True

@@ -21,6 +21,7 @@ control_socket_disable = True  # gunicorn 27 would open one under the user's hom
 
 on_starting = hooks.on_starting
 on_reload = hooks.on_reload
+when_ready = hooks.when_ready
 pre_fork = hooks.pre_fork
 post_fork = hooks.post_fork
 post_worker_init = hooks.post_worker_init

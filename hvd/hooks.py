@@ -1,5 +1,6 @@
 """gunicorn's hooks, in the order in which gunicorn calls them."""
 
+import atexit
 import os
 import signal
 import sys
@@ -33,6 +34,7 @@ def on_starting(server: Any) -> None:
         print(f"hvd: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, SettingsError) else 1)
     _master.watch()
+    atexit.register(_master.give_up)  # gunicorn calls no hook where it can't bind
 
 
 def _use_counting_worker(server: Any) -> None:
@@ -72,6 +74,11 @@ def apply_reloaded(server: Any, before: Settings, now: Settings) -> None:
     ]
     if fixed:
         server.log.warning("hvd: %s changed; that takes effect at the next start", ", ".join(fixed))
+
+
+def when_ready(server: Any) -> None:
+    """In the master: it listens, and has no worker yet. From here on, `on_exit` is called."""
+    atexit.unregister(master().give_up)
 
 
 def pre_fork(server: Any, worker: Any) -> None:

@@ -48,6 +48,7 @@ class Master:
         self._undertaker = Undertaker(self.block, server.log)
         self._statuses: dict[int, str] = {}
         self._worker_end, self._hub_end = handoff.channel()
+        self._made = not existed
         if existed and not upgrade:
             self._take_over()
         with self.block.locked():
@@ -119,7 +120,8 @@ class Master:
         self._undertaker.sweep(set(self._server.WORKERS))
 
     def _note_statuses(self) -> None:
-        """How the workers that are dead by now ended: gunicorn, which reaps them, does not tell its hooks."""
+        """How the children that are dead by now ended: gunicorn, which reaps them, does not tell its hooks."""
+        self._companions.note_ends()
         for pid in list(self._server.WORKERS):
             if pid in self._statuses:
                 continue
@@ -160,6 +162,11 @@ class Master:
         before, self.settings = self._options(), settings
         if self._options() != before:
             self._companions.replace()
+
+    def give_up(self) -> None:
+        """The start failed: a block made for it goes; one that was taken over keeps its totals for the next start."""
+        if self._made:
+            self.leave()
 
     def leave(self) -> None:
         """The workers are gone: end the companions, and remove the block unless another master goes on with it."""
