@@ -14,6 +14,7 @@ from hvd.runtime import here
 from hvd.web.problem import problem_response
 
 ORPHAN_GRACE = 3  # s that an orphaned worker has to finish its requests
+QUICK_GRACE = 1  # s that a quick stop (INT or QUIT to the master) leaves a sync worker for its request
 
 UNPARSED = "(unparsed)"
 """Method and route of what gunicorn refused before it was a request."""
@@ -38,6 +39,11 @@ class CountingWorker(Worker):  # type: ignore[misc]
             row.finish()
         # else a signal is ending the process: the request counts as aborted, by the master
 
+    def init_signals(self) -> None:
+        """A terminal's Ctrl-C reaches all processes, and is for the master, which then stops its workers."""
+        super().init_signals()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: from the master, a graceful stop; from the kernel, at the master's death, one with a deadline."""
         if os.getppid() != self.ppid:
@@ -47,6 +53,11 @@ class CountingWorker(Worker):  # type: ignore[misc]
 
 class HvdSyncWorker(CountingWorker, SyncWorker):  # type: ignore[misc]
     """gunicorn's `sync` worker, counting."""
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """SIGQUIT: a quick stop. gunicorn's own handler raises SystemExit in the midst of whatever is being served."""
+        self.alive = False
+        signal.alarm(QUICK_GRACE)
 
 
 class HvdThreadWorker(CountingWorker, ThreadWorker):  # type: ignore[misc]
