@@ -46,7 +46,7 @@ class Hub:
 
     Times in seconds, sizes in bytes. `max_buffer` bounds what waits for one client (a single frame may be larger),
     `max_missed` the frames it may lose before its connection, `max_message` what it may send; `greeting` gives the
-    text of the first frame, or None. `max_clients` is by default what the limit on open files allows.
+    text of the first frame, or None. `max_clients` counts no more than the limit on open files allows.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Hub:
         max_buffer: int = 64 * 1024,
         max_missed: int = 5,
         max_message: int = 4096,
-        max_clients: int | None = None,
+        max_clients: int = 1_000_000,
         subprotocols: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -67,7 +67,7 @@ class Hub:
         self._counters = counters
         self._greeting = greeting
         self._limits = ws.Limits(max_buffer, max_missed, max_message, ping_interval, ping_timeout)
-        self._max_clients = _descriptor_limit() if max_clients is None else max_clients
+        self._max_clients = min(max_clients, _descriptor_limit())
         self._subprotocols = tuple(subprotocols)
         self._clock = clock
         self._clients: dict[ws.Client, None] = {}
