@@ -1,0 +1,146 @@
+"""Companions on real processes: replaced when they end, killed when they hang, ended at a stop."""
+
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hvd.companions import STALL, Companion, Companions
+from hvd.core import layout as at
+from hvd.core.block import Block
+from hvd.core.proc import is_alive
+from hvd.core.slots import Slots
+from hvd.core.totals import Reader
+from hvd.deaths import Undertaker
+from hvd.metrics import EXITS
+from tests.support.waiting import until
+from tests.unit.core.conftest import block, name
+
+__all__ = ["block", "name"]
+
+SLEEP = "import signal; signal.pause()"
+
+
+class Master:
+    """Companions as a master has them; `turn` is a turn of its loop, which reaps children as gunicorn does."""
+
+    def __init__(self, block: Block, code: str = SLEEP, program: str = sys.executable) -> None:
+        self.block = block
+        self.companions = Companions(block, Undertaker(block, logging.getLogger("test")), logging.getLogger("test"))
+        self.one = Companion("helper", at.KIND_AGGREGATOR, lambda slot: [program, "-c", code], ())
+        self.companions.add(self.one)
+
+    def turn(self) -> None:
+        self.companions.note_ends()
+        reap()
+        self.companions.look_after()
+
+    def exits(self) -> dict[str, int]:
+        totals = Reader(self.block).read()
+        return {series.labels[1]: totals.cells[series.offset] for series in totals.of(EXITS.key)}
+
+
+def reap() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def ignored_signals(pid: int) -> int:
+    """A mask, from /proc."""
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigIgn:")]
+    return int(line.split()[1], 16)
+
+
+@pytest.fixture
+def master(block: Block) -> object:
+    """Its companion sleeps."""
+    master = Master(block)
+    yield master
+    master.companions.stop()
+    reap()
+
+
+def test_a_killed_companion_is_replaced_and_its_end_is_counted(
+    master: Master, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another pid, the slot handed on, one line that says how it ended."""
+    master.turn()
+    first = master.one.pid
+    os.kill(first, signal.SIGKILL)
+    until(lambda: master.turn() or master.one.pid not in (0, first), "it is replaced")
+    assert [slot.pid for slot in Slots(master.block).taken()] == [master.one.pid]
+    assert master.exits()["SIGKILL"] == 1
+    [line] = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert f"helper (pid:{first}) ended" in line
+    assert "SIGKILL" in line
+
+
+def test_a_companion_that_beats_no_more_is_killed(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+    """STALL s after its last sign of life."""
+    master.turn()
+    first = master.one.pid
+    Slots(master.block).beat(master.one.slot)
+    master.turn()
+    assert master.one.pid == first
+    later = time.monotonic() + STALL + 0.1
+    monkeypatch.setattr("hvd.companions.time.monotonic", lambda: later)
+    master.turn()
+    monkeypatch.undo()
+    until(lambda: not is_alive(first), "it is killed")
+
+
+def test_a_stopped_companion_is_killed_at_once(master: Master) -> None:
+    """It can't beat, so there is nothing to wait for."""
+    master.turn()
+    first = master.one.pid
+    os.kill(first, signal.SIGSTOP)
+    until(lambda: master.turn() or master.one.pid not in (0, first), "it is replaced")
+
+
+def test_one_that_ends_at_once_is_started_less_and_less_often(block: Block) -> None:
+    """No hot loop: the pauses grow."""
+    master = Master(block, "raise SystemExit(3)")
+    started = set()
+    deadline = time.monotonic() + 2.0
+    while time.monotonic() < deadline:
+        master.turn()
+        started.add(master.one.pid)
+        time.sleep(0.005)
+    master.companions.stop()
+    reap()
+    assert 2 <= len(started - {0}) <= 4
+    assert master.exits()["exit 3"] >= 2
+
+
+def test_one_that_can_not_be_executed_is_said_and_tried_again_later(
+    block: Block, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its slot is free again."""
+    master = Master(block, program="/nonexistent/python")
+    master.turn()
+    master.turn()
+    assert not master.one.is_running
+    assert list(Slots(block).taken()) == []
+    [line] = [record.getMessage() for record in caplog.records]
+    assert "helper can't be started" in line
+
+
+def test_stop_ends_even_one_that_ignores_sigterm(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By SIGKILL, after the grace."""
+    monkeypatch.setattr("hvd.companions.STOP_GRACE", 0.3)
+    code = "import signal; signal.signal(15, signal.SIG_IGN); [signal.pause() for _ in iter(int, 1)]"
+    master = Master(block, code)
+    master.turn()
+    pid = master.one.pid
+    until(lambda: ignored_signals(pid) & 1 << signal.SIGTERM - 1, "it ignores SIGTERM", 5)
+    master.companions.stop()
+    reap()
+    assert not is_alive(pid)
+    assert list(Slots(block).taken()) == []
