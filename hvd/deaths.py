@@ -25,12 +25,17 @@ def exit_cause(info: os.waitid_result | None) -> str:
     """How a process ended, from waitid(2): a signal's name, or "exit N"; "unknown" without an answer."""
     if info is None:
         return UNKNOWN
-    if info.si_code == os.CLD_EXITED:
-        return f"exit {info.si_status}"
+    return cause_of(info.si_status if info.si_code == os.CLD_EXITED else -info.si_status)
+
+
+def cause_of(code: int) -> str:
+    """The same, from what os.waitstatus_to_exitcode gives: the exit status, or minus the signal."""
+    if code >= 0:
+        return f"exit {code}"
     try:
-        return signal.Signals(info.si_status).name
+        return signal.Signals(-code).name
     except ValueError:
-        return f"signal {info.si_status}"
+        return f"signal {-code}"
 
 
 class Undertaker:

@@ -20,7 +20,7 @@ from hvd.core.catalogue import Catalogue
 from hvd.core.layout import Layout
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
-from hvd.deaths import TIMEOUT, UNKNOWN, Undertaker, exit_cause
+from hvd.deaths import TIMEOUT, UNKNOWN, Undertaker, cause_of
 from hvd.errors import HvdError
 from hvd.metrics import TIMED_CELLS
 from hvd.runtime import Worker
@@ -98,8 +98,8 @@ class Master:
             self._safely(self._look_after)
 
         def reap_workers() -> None:
-            self._safely(self._note_statuses)
-            reap()
+            self._safely(self._companions.note_ends)
+            self._reap(reap)
             self._safely(self._companions.look_after)
 
         def stop_workers(graceful: bool = True) -> None:
@@ -119,18 +119,24 @@ class Master:
         self._companions.look_after()
         self._undertaker.sweep(set(self._server.WORKERS))
 
-    def _note_statuses(self) -> None:
-        """How the children that are dead by now ended: gunicorn, which reaps them, does not tell its hooks."""
-        self._companions.note_ends()
-        for pid in list(self._server.WORKERS):
-            if pid in self._statuses:
-                continue
-            try:
-                info = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                continue
-            if info is not None:
-                self._statuses[pid] = exit_cause(info)
+    def _reap(self, reap: Callable[[], None]) -> None:
+        """Note how workers ended: gunicorn does not tell its hooks what it has of waitpid(2).
+
+        To ask the kernel before it does would miss a worker that ends in between. The master has no other thread.
+        """
+        wait = os.waitpid
+
+        def noting(pid: int, options: int) -> tuple[int, int]:
+            found, status = wait(pid, options)
+            if found in self._server.WORKERS:
+                self._statuses[found] = cause_of(os.waitstatus_to_exitcode(status))
+            return found, status
+
+        os.waitpid = noting
+        try:
+            reap()
+        finally:
+            os.waitpid = wait
 
     def reserve_slot(self, worker: Any) -> None:
         """Before the fork: the worker gets a slot, or, where there is none, is told so after it."""
@@ -151,7 +157,6 @@ class Master:
 
     def bury(self, worker: Any) -> None:
         """A worker was reaped."""
-        self._safely(self._note_statuses)  # those that died meanwhile, before gunicorn reaps them too
         status = self._statuses.pop(worker.pid, UNKNOWN)
         if worker.hvd_slot is not None:
             cause = TIMEOUT if worker.aborted else status
