@@ -377,12 +377,14 @@ class Leaving:
 
     @staticmethod
     def close_of(client: RawWebSocket) -> bytes:
-        said = NOT_SAID
-        with contextlib.suppress(ConnectionError):
-            while True:
+        said, deadline = NOT_SAID, time.monotonic() + 10 * PATIENCE
+        try:
+            while time.monotonic() < deadline:
                 opcode, payload = client.frame()
                 said = payload if opcode == CLOSE else said
-        return said
+        except ConnectionError:
+            return said
+        raise AssertionError("the daemon did not end the connection")
 
 
 @pytest.mark.parametrize("worker_class", ["sync", "gthread"])
