@@ -1,0 +1,411 @@
+"""Deaths, reloads and upgrades under load: no total goes down, no request is lost or counted twice, nothing leaks."""
+
+import os
+import random
+import signal
+import statistics
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+from hvd.core import layout as at
+from hvd.core.block import Block, open_block
+from hvd.core.catalogue import Catalogue
+from hvd.core.slots import Slots, used_heads
+from hvd.core.totals import Reader
+from hvd.view import View
+from tests.support.http import Connection, Tally, load
+from tests.support.server import Server
+from tests.support.waiting import until
+
+ANSWERS = {
+    "/hello": ("/hello", 200),
+    "/status-of/201": ("/status-of/{code}", 201),
+    "/status-of/404": ("/status-of/{code}", 404),
+    "/status-of/500": ("/status-of/{code}", 500),
+    "/items/1": ("/items/{number}", 200),
+    "/items/2": ("/items/{number}", 200),
+    "/slow?s=0.02": ("/slow", 200),
+    "/nowhere": ("(unmatched)", 404),
+}
+"""What the load asks for, and the route and status under which it is counted."""
+
+
+class Load:
+    """Clients that ask all the time, in threads, until left."""
+
+    def __init__(self, server: Server, clients: int) -> None:
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(server.address, clients))
+        self.tally = Tally()
+
+    def _run(self, address: Any, clients: int) -> None:
+        self.tally = load(address, list(ANSWERS), clients=clients, stop=self._over.is_set)
+
+    def __enter__(self) -> "Load":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    @property
+    def sent(self) -> Counter[tuple[str, int]]:
+        """Requests by what their answer had to be."""
+        counts: Counter[tuple[str, int]] = Counter()
+        for path, number in self.tally.sent.items():
+            counts[ANSWERS[path]] += number
+        return counts
+
+    @property
+    def received(self) -> Counter[tuple[str, int]]:
+        """Responses by route and status."""
+        counts: Counter[tuple[str, int]] = Counter()
+        for (path, status), number in self.tally.received.items():
+            assert ANSWERS[path][1] == status, (path, status)
+            counts[ANSWERS[path]] += number
+        return counts
+
+
+Flat = dict[str, float]
+
+
+def of_snapshot(snapshot: dict[str, Any]) -> Flat:
+    """The totals of a snapshot."""
+    totals = {name: snapshot[name] for name in ("http_requests", "http_errors")}
+    totals |= {f"requests.{name}": snapshot["requests"][name] for name in ("started", "finished", "aborted")}
+    for route in snapshot["routes"]:
+        totals |= {f"{route['route']} {status}": number for status, number in route["statuses"].items()}
+    return totals
+
+
+def of_metrics(text: str) -> Flat:
+    """All counters and histograms of a text, but those of one process, which end with it."""
+    samples = (line.rpartition(" ") for line in text.splitlines() if not line.startswith(("#", "hvd_process_cpu")))
+    ends = ("_total", "_count", "_sum", "_bucket")
+    return {name: float(value) for name, _, value in samples if name.partition("{")[0].endswith(ends)}
+
+
+@dataclass
+class Watcher:
+    """A client that reads both endpoints again and again, and compares each read with the one before."""
+
+    server: Server
+    reads: int = 0
+    broken: int = 0
+    faults: list[str] = field(default_factory=list)
+    _before: dict[str, Flat] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def _watch(self) -> None:
+        while not self._over.is_set():
+            with self.server.connection() as connection:
+                try:
+                    for _ in range(20):  # then on another connection, so that other workers answer too
+                        self._read(connection)
+                except OSError:
+                    self.broken += 1  # the worker that was to answer died
+
+    def _read(self, connection: Connection) -> None:
+        snapshot = connection.get("/api/v1/snapshot").json()
+        requests = snapshot["requests"]
+        if requests["started"] != requests["finished"] + requests["in_flight"] + requests["aborted"]:
+            self.faults.append(f"the identity does not hold: {requests}")
+        if requests["in_flight"] < 1:
+            self.faults.append(f"the read itself is in flight: {requests}")
+        self._compare("snapshot", of_snapshot(snapshot))
+        self._compare("metrics", of_metrics(connection.get("/metrics").body.decode()))
+        self.reads += 1
+
+    def _compare(self, kind: str, now: Flat) -> None:
+        for name, value in self._before.get(kind, {}).items():
+            if now.get(name, -1) < value:
+                self.faults.append(f"{kind}: {name} went from {value} to {now.get(name)}")
+        self._before[kind] = now
+
+    def __enter__(self) -> "Watcher":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def wait_reads(self, number: int = 3) -> None:
+        """Until it has read so often from now on."""
+        goal = self.reads + number
+        until(lambda: self.reads >= goal, f"{number} more reads", 30)
+
+    def assert_content(self, least: int) -> None:
+        """It read often enough, and found no fault."""
+        assert not self.faults, self.faults[:10]
+        assert self.reads >= least
+
+
+@contextmanager
+def block_of(server: Server) -> Iterator[Block]:
+    block = open_block(server.block.name)
+    try:
+        yield block
+    finally:
+        os.close(block.fd)
+
+
+def slot_pids(block: Block, kind: int = at.KIND_WORKER) -> set[int]:
+    """Processes in the slot table that live."""
+    return {slot.pid for slot in Slots(block).taken() if slot.kind == kind and slot.pid and slot.is_alive()}
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def assert_slots_are_the_processes(server: Server, block: Block) -> None:
+    """Each process of the daemon but its master has one slot, and there is no other slot taken."""
+
+    def agree() -> bool:
+        slots = sorted(slot.pid for slot in Slots(block).taken())
+        masters = block.masters()
+        return slots == sorted(process.pid for process in server.processes() if process.pid not in masters)
+
+    until(agree, "the slot table has exactly the live processes", 30)
+
+
+def assert_exact(server: Server, clients: Load) -> None:
+    """What clients received <= what is counted <= what they sent, in total and by route and status."""
+    counted, sent, received = server.counted(), clients.sent, clients.received
+    for answer in sent:
+        assert received[answer] <= counted.get(answer, 0) <= sent[answer], answer
+    ours = sum(counted.get(answer, 0) for answer in sent)
+    assert sum(received.values()) <= ours <= sum(sent.values())
+
+
+def assert_settled(server: Server, block: Block) -> None:
+    """At rest nothing is in flight, and aborted requests are those that have a cause."""
+    view = View(block)
+    until(lambda: view.totals().heads.in_flight == 0, "nothing is in flight")
+    heads = view.totals().heads
+    assert heads.started == heads.finished + heads.aborted
+    causes = [value for (name, _), value in server.metrics().items() if name == "hvd_http_requests_aborted_total"]
+    assert sum(causes) == heads.aborted
+
+
+def exits(server: Server, cause: str, kind: str = "worker") -> int:
+    """How many processes ended so."""
+    labels = frozenset({("kind", kind), ("cause", cause)})
+    return int(server.metrics().get(("hvd_process_exits_total", labels), 0))
+
+
+def test_totals_survive_deaths_reloads_and_changes_of_number(tmp_path: Path) -> None:
+    """Workers killed, recycled, reloaded, more and fewer of them, and the aggregator killed, all under load."""
+    order = random.Random(7)
+    settings = {"workers": 3, "threads": 4, "interval": 0.2, "max_requests": 300, "max_requests_jitter": 100}
+    with Server(tmp_path, graceful_timeout=5, **settings) as server, block_of(server) as block:
+        with Load(server, 6) as clients, Watcher(server) as watcher:
+
+            def wait_workers(number: int, besides: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+                until(
+                    lambda: len(slot_pids(block)) == number and not slot_pids(block) & besides,
+                    f"{number} workers, none of {sorted(besides)}",
+                    30,
+                )
+
+            def kill_one() -> None:
+                pid = order.choice(sorted(slot_pids(block)))
+                with suppress(ProcessLookupError):  # it was recycled just now
+                    kill(pid)
+                until(lambda: pid not in slot_pids(block), f"worker {pid} is gone")
+
+            for _ in range(8):
+                kill_one()
+                watcher.wait_reads(1)
+            for _ in range(2):
+                old = slot_pids(block)
+                server.signal(signal.SIGHUP)
+                wait_workers(3, old)
+                kill_one()
+                watcher.wait_reads()
+            for signum, number in ((signal.SIGTTIN, 4), (signal.SIGTTIN, 5), (signal.SIGTTOU, 4), (signal.SIGTTOU, 3)):
+                server.signal(signum)
+                wait_workers(number)
+                kill_one()
+                watcher.wait_reads()
+            for _ in range(2):
+                gone = until(lambda: slot_pids(block, at.KIND_AGGREGATOR), "an aggregator", 30)
+                for pid in gone:
+                    kill(pid)
+                watcher.wait_reads()
+                until(lambda gone=gone: slot_pids(block, at.KIND_AGGREGATOR) - gone, "another aggregator", 30)  # type: ignore[misc]
+        watcher.assert_content(least=30)
+        server.wait_ready()
+        wait_workers(3)
+        assert_slots_are_the_processes(server, block)
+        assert_settled(server, block)
+        assert_exact(server, clients)
+        assert exits(server, "SIGKILL") >= 10
+        assert exits(server, "SIGKILL", "aggregator") == 2
+        assert exits(server, "exit 0") >= 6, "reloaded, recycled and dismissed workers ended by themselves"
+        assert clients.tally.responses > 1000
+
+
+def upgradable(server: Server) -> Server:
+    """Started by gunicorn's script: gunicorn executes a new master by its own argv[0], which `-m` spoils.
+
+    (Python then puts gunicorn's own folder first on the path, where a package `http` hides the library's.)
+    """
+    server.command[:3] = [str(Path(sys.executable).with_name("gunicorn"))]
+    return server
+
+
+def test_totals_survive_an_upgrade(tmp_path: Path) -> None:
+    """USR2 brings a second master, TERM ends the first, with deaths in between: one block, one count, all the time."""
+    order = random.Random(11)
+    daemon = upgradable(Server(tmp_path, workers=2, threads=4, interval=0.2, graceful_timeout=5))
+    with daemon as server, block_of(server) as block:
+        old, node = server.pid, server.block.stat().st_ino
+        with Load(server, 4) as clients, Watcher(server) as watcher:
+            watcher.wait_reads()
+            server.signal(signal.SIGUSR2)
+            until(lambda: len(block.masters()) == 2, f"two masters; log:\n{server.log}", 30)
+            (new,) = set(block.masters()) - {old}
+            until(
+                lambda: len(slot_pids(block)) == 4 and len(slot_pids(block, at.KIND_AGGREGATOR)) == 2, "both serve", 30
+            )
+            for _ in range(6):
+                pid = order.choice(sorted(slot_pids(block)))
+                kill(pid)
+                until(lambda pid=pid: pid not in slot_pids(block) and len(slot_pids(block)) == 4, "replaced", 30)  # type: ignore[misc]
+                watcher.wait_reads(1)
+            server.signal(signal.SIGTERM)
+            assert server.process is not None
+            assert server.process.wait(30) == 0
+            until(lambda: block.masters() == [new], "the old master is gone", 30)
+            kill(order.choice(sorted(slot_pids(block))))
+            watcher.wait_reads()
+            until(lambda: len(slot_pids(block)) == 2, "two workers", 30)
+        try:
+            watcher.assert_content(least=10)
+            server.wait_ready()
+            assert server.block.stat().st_ino == node
+            assert_slots_are_the_processes(server, block)
+            assert {psutil.Process(pid).ppid() for pid in slot_pids(block)} == {new}
+            assert_settled(server, block)
+            assert_exact(server, clients)
+            assert not exits(server, "unknown"), "each death was reported by its own master"
+            assert exits(server, "SIGKILL") == 7
+        finally:
+            os.kill(new, signal.SIGTERM)
+        until(lambda: not server.processes(), "the new master ends cleanly", 30)
+        assert not server.block.exists()
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much of a block is in use: what a scrape has to read, and what the segment takes."""
+
+    rows: int
+    series: frozenset[tuple[str, tuple[str, ...]]]
+    catalogue_bytes: int
+    cells: int
+    memory: int
+
+    @classmethod
+    def of(cls, block: Block) -> "Extent":
+        catalogue = Catalogue(block)
+        catalogue.refresh()
+        rows = sum(len(used_heads(block, number)) for number in range(block.layout.slots))
+        cells = block.cells
+        return cls(
+            rows,
+            frozenset((series.family, series.labels) for series in catalogue.series),
+            cells[at.H_CATALOGUE_BYTES],
+            cells[at.H_CELLS_USED],
+            os.fstat(block.fd).st_blocks * 512,
+        )
+
+
+def all_are_seen(block: Block) -> bool:
+    """True once every answer that the load can get, and every step of a tick, has its series."""
+    catalogue = Catalogue(block)
+    catalogue.refresh()
+    found = {series.labels[1:] for series in catalogue.series if series.family == "http"}
+    steps = {series.labels for series in catalogue.series if series.family == "tick"}
+    return found >= {(route, str(status)) for route, status in ANSWERS.values()} and ("broadcast",) in steps
+
+
+def scrape_time(server: Server) -> float:
+    """The median of some scrapes, in s."""
+    times = []
+    with server.connection() as connection:
+        for _ in range(25):
+            start = time.monotonic()
+            assert connection.get("/metrics").status == 200
+            times.append(time.monotonic() - start)
+    return statistics.median(times)
+
+
+def test_two_hundred_deaths_leave_nothing_behind(tmp_path: Path) -> None:
+    """Slots, rows, series and memory are bounded by the workers alive, not by those that ever lived."""
+    workers, threads, at_once = 16, 2, 8
+    with (
+        # The app is loaded before the fork, so that two hundred workers start within seconds.
+        Server(tmp_path, workers=workers, threads=threads, interval=0.2, arguments=("--preload",)) as server,
+        block_of(server) as block,
+    ):
+        until(lambda: len(slot_pids(block)) == workers, "all workers", 30)
+        order, dead = random.Random(3), set[int]()
+        with Load(server, 4) as clients, Watcher(server) as watcher:
+            watcher.wait_reads()
+            until(lambda: all_are_seen(block), "each kind of request, and of the aggregator's work, is counted", 30)
+            before, time_before = Extent.of(block), scrape_time(server)
+            while len(dead) < 200:
+                victims = order.sample(sorted(slot_pids(block)), at_once)
+                for pid in victims:
+                    kill(pid)
+                dead.update(victims)
+                until(lambda: len(slot_pids(block)) == workers and not slot_pids(block) & dead, "all are replaced", 30)
+            watcher.wait_reads()
+            after, time_after = Extent.of(block), scrape_time(server)
+        watcher.assert_content(least=10)
+        assert_slots_are_the_processes(server, block)
+        assert_settled(server, block)
+        assert_exact(server, clients)
+
+        slots = [slot for slot in Slots(block).taken() if slot.kind == at.KIND_WORKER]
+        assert len(slots) == workers
+        assert {slot.number for slot in slots} == set(range(at.COMPANION_SLOTS, at.COMPANION_SLOTS + workers))
+        assert after.rows <= workers * (threads + 1) + 2  # of each worker its main thread's too; the aggregator's
+        assert after.series - before.series <= {("exits", ("worker", "SIGKILL")), ("aborted", ("SIGKILL",))}
+        assert after.cells - before.cells <= 2
+        row_bytes = at.round_up((at.HEAD_CELLS + after.cells) * at.CELL, at.PAGE)
+        reserved = workers + 2  # shared rows: memory is taken for them before they are needed
+        assert after.memory <= block.layout.first_row + (after.rows + reserved) * row_bytes
+        assert time_after <= 3 * time_before + 0.05
+
+        totals = Reader(block).read()
+        (killed,) = (series for series in totals.of("exits") if series.labels == ("worker", "SIGKILL"))
+        assert totals.cells[killed.offset] == len(dead) >= 200
+        entries = server.snapshot()["post_mortems"]
+        assert len(entries) == min(50, block.cells[at.H_POST_MORTEMS])
+        assert {entry["pid"] for entry in entries} <= dead
+        assert (
+            len([line for line in server.log.splitlines() if "hvd: worker (pid:" in line])
+            == block.cells[at.H_POST_MORTEMS]
+        )
