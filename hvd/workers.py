@@ -14,7 +14,7 @@ from hvd.runtime import here
 from hvd.web.problem import problem_response
 
 ORPHAN_GRACE = 3  # s that an orphaned worker has to finish its requests
-QUICK_GRACE = 1  # s that a quick stop (INT or QUIT to the master) leaves a sync worker for its request
+QUICK_GRACE = 3  # s that a quick stop (INT or QUIT to the master) leaves a sync worker for its request
 
 UNPARSED = "(unparsed)"
 """Method and route of what gunicorn refused before it was a request."""
