@@ -217,7 +217,7 @@ def test_nothing_outlives_a_killed_master_and_the_next_one_goes_on(
                 assert successor.snapshot()["uptime_seconds"] < time.monotonic() - killed
                 aborted = successor.snapshot()["requests"]["aborted"]
                 assert aborted == (case == "a request is served")
-                assert successor.snapshot()["requests"]["in_flight"] == 1
+                until(lambda: successor.snapshot()["requests"]["in_flight"] == 1, "only this very request is left")
                 assert try_websocket(successor) == (101, "metrics")
                 assert "Taking over" in successor.log
 

@@ -100,7 +100,6 @@ def test_nginx_and_hvd_count_the_same(tmp_path: Path) -> None:
         known = {key: count for key, count in got.items() if key[1] not in ("414", "431", "400") and key[0] != "PURGE"}
         assert {key: counted[key] for key in known} == known, "by method too"
         assert counted["GET", "101"] == CLIENTS * ROUNDS / 3
-        snapshot = server.snapshot()
-        assert snapshot["requests"]["in_flight"] == 1
+        until(lambda: server.snapshot()["requests"]["in_flight"] == 1, "only this very request is left")
         until(lambda: server.snapshot()["websocket_clients"] == 0, "the WebSockets are closed")
         assert "[error]" not in nginx.log

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psutil
@@ -117,9 +118,9 @@ def test_messages_come_at_once_and_then_in_rhythm(
     ):
         assert server.get("/health").status == 200, "on the same port"
         # one run may be spoilt by a machine that is busy; what is wrong with the daemon would spoil them all
-        assert any(first_message_after(address) < INTERVAL * 0.7 for _ in range(3))
+        assert any(first_message_after(address) < INTERVAL * 0.7 for _ in range(5))
         with RawWebSocket(address) as client:
-            assert any(is_in_rhythm(client) for _ in range(3))
+            assert any(is_in_rhythm(client) for _ in range(5))
     assert not server.alarms
 
 
@@ -142,15 +143,20 @@ def first_message_after(address: Address) -> float:
 
 
 def is_in_rhythm(client: RawWebSocket, count: int = 14) -> bool:
-    """True if `count` messages came an interval apart, with no more delay at the end than in the beginning."""
+    """True if `count` messages came an interval apart, with no more delay at the end than in the beginning.
+
+    Some may be late, as the machine is busy with other things, and one may be left out.
+    """
     client.message()  # the one that waits, or the greeting
     times = []
     for _ in range(count):
         client.message()
         times.append(time.monotonic())
-    late = [at - times[0] - number * INTERVAL for number, at in enumerate(times)]
-    drift = min(late[count // 2 :]) - min(late[: count // 2])
-    return max(map(abs, late)) < INTERVAL / 2 and abs(drift) < 0.03
+    numbers = [round((at - times[0]) / INTERVAL) for at in times]
+    late = [at - times[0] - number * INTERVAL for at, number in zip(times, numbers, strict=True)]
+    drift = median(late[count // 2 :]) - median(late[: count // 2])
+    in_time = sum(abs(each) < INTERVAL / 5 for each in late)
+    return numbers[-1] <= count and in_time >= count - 3 and abs(drift) < 0.02
 
 
 # ---- one daemon for clients of all kinds
@@ -543,8 +549,7 @@ def test_two_thousand_clients_cost_no_worker_thread(tmp_path: Path) -> None:
             seen = max(crowd.messages.values())
             until(lambda: crowd.has_each(seen + 2), "each client gets two more", 10)
             assert not crowd.failures
-            busy = [each["path"] for worker in server.snapshot()["workers"] for each in worker["busy"]]
-            assert busy == ["/api/v1/snapshot"], "no thread serves anything but this very request"
+            until(lambda: served_by(server) == ["/api/v1/snapshot"], "no thread serves anything but this very request")
             assert any(four_run_at_once(server) for _ in range(8)), "every worker thread is free"
             crowd.read(0.1)
             assert not crowd.failures
@@ -565,6 +570,11 @@ def test_the_count_of_clients_ends_at_zero(tmp_path: Path) -> None:
             until(lambda: clients(server) == 0, "none is left")
         connections = total(server, "hvd_websocket_connections_total")
         assert connections == 300 == sum(ended(server, reason) for reason in ("client", "error"))
+
+
+def served_by(server: Server) -> list[str]:
+    """What the workers' threads are busy with."""
+    return [each["path"] for worker in server.snapshot()["workers"] for each in worker["busy"]]
 
 
 def four_run_at_once(server: Server) -> bool:
