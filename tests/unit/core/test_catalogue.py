@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -125,6 +126,7 @@ def test_processes_that_append_at_once_agree(block: Block) -> None:
     names = [f"cause {number}" for number in range(40)]
 
     def append(start: int) -> None:
+        block.cells = Watched(block.cells, lambda _: time.sleep(0.001))  # type: ignore[assignment]  # the others' turn
         catalogue = Catalogue(block)
         found = {}
         for number in range(len(names)):

@@ -199,6 +199,8 @@ def test_the_shared_row_shows_a_request_while_any_is_in_progress(rows: Rows) -> 
     assert len(reader.read().slots[0].busy) == 1
     first.abandon("exception")
     assert reader.read().slots[0].busy == ()
+    head = rows.block.layout.row_cell(rows.slot, rows.block.layout.rows - 1)
+    assert rows.block.cells[head + at.R_BEGIN_NS : head + at.R_BUSY + 1].tolist() == [0, 0]
 
 
 def test_a_response_is_counted_before_it_is_finished(rows: Rows) -> None:
