@@ -1,7 +1,8 @@
 """Counting every request, under gunicorn. On the path of each of them: kept short on purpose.
 
-A request is in flight from the call of the app on. Its response is counted when the app returns, before any byte
-leaves: Falcon has called start_response by then and never uses its `write`. Its duration counts in gunicorn's
+A request is in flight from the call of the app on. Its response is counted before any byte leaves: when the app returns
+a list, since Falcon has called start_response by then and never uses its `write`; when a stream gives its first piece,
+since one that fails before that is answered by gunicorn, with another status. Its duration counts in gunicorn's
 post_request hook, which runs once the response is sent or given up.
 
 Wrapping neither start_response nor the response saves three Python calls and two objects a request. It needs
@@ -10,12 +11,13 @@ holds that.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import falcon
 
+from hvd.core.rows import Row
 from hvd.runtime import Runtime
 from hvd.web.upgrade import HandedOver
 
@@ -62,14 +64,31 @@ class Counting:
             # gunicorn answers this, or ends; see CountingWorker.handle_error.
             row.interrupted = method if method in METHODS else OTHER, environ.get(ROUTE, UNMATCHED)
             raise
-        row.respond(
-            method if method in METHODS else OTHER,
-            environ.get(ROUTE, UNMATCHED),
-            start_response.__self__.status[:3],  # type: ignore[attr-defined]
-        )
-        return body
+        method = method if method in METHODS else OTHER
+        status = start_response.__self__.status[:3]  # type: ignore[attr-defined]
+        if type(body) is list:
+            row.respond(method, environ.get(ROUTE, UNMATCHED), status)
+            return body
+        return _streamed(body, row, method, environ.get(ROUTE, UNMATCHED), status)
 
     def _find_rows(self) -> threading.local:
         local: threading.local = self._runtime.worker.rows.local
         self._local = local
         return local
+
+
+def _streamed(body: Iterable[bytes], row: Row, method: str, route: str, status: str) -> Iterator[bytes]:
+    """The body, counted as a response once its first piece is there, or its end."""
+    try:
+        pieces = iter(body)
+        try:
+            first = next(pieces, b"")
+        except BaseException:
+            row.interrupted = method, route
+            raise
+        row.respond(method, route, status)
+        yield first
+        yield from pieces
+    finally:
+        if hasattr(body, "close"):
+            body.close()
