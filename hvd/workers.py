@@ -2,6 +2,7 @@
 and a worker whose master was killed ends soon.
 """
 
+import html
 import os
 import signal
 from typing import Any
@@ -87,7 +88,7 @@ class _Answer:
 
 def _text_of(page: bytes) -> str:
     """The message in gunicorn's HTML error page: what stands between its heading and the end of the body."""
-    return page.rpartition(b"</h1>")[2].partition(b"</body>")[0].decode("latin-1").strip()
+    return html.unescape(page.rpartition(b"</h1>")[2].partition(b"</body>")[0].decode("latin-1").strip())
 
 
 CLASSES: dict[type, type] = {SyncWorker: HvdSyncWorker, ThreadWorker: HvdThreadWorker}
