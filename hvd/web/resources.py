@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from typing import Any
 
 import falcon
@@ -20,16 +21,25 @@ ENDPOINTS = {
 }
 
 
+_TOKEN = r"[!#$%&'*+.^_`|~0-9a-z-]+"
+_MEDIA_RANGE = re.compile(rf"(\*|{_TOKEN}/{_TOKEN})([ \t]*;([ \t]*{_TOKEN}=({_TOKEN}|\"([^\"\\]|\\.)*\"))?)*")
+"""RFC 9110, section 12.5.1, in lower case; and a lone `*`, which java.net.HttpURLConnection sends."""
+
+
 def negotiate(req: falcon.Request, offered: list[str]) -> str:
     """The media type, of those offered, that the client likes best; the first where it has no preference.
 
     Raises falcon.HTTPBadRequest for an Accept header that can't be read, HTTPNotAcceptable (RFC 9110, section
     15.5.7) where it excludes them all.
     """
+    ranges = [part.strip() for part in req.accept.lower().split(",") if part.strip()]
     try:
-        best = mediatypes.best_match(offered, req.accept)
+        if not ranges or not all(map(_MEDIA_RANGE.fullmatch, ranges)):
+            raise ValueError("a media range must be type/subtype, with parameters as ;name=value")
+        best = mediatypes.best_match(offered, ", ".join(ranges))
     except ValueError as error:
-        raise falcon.HTTPBadRequest(description=f"Accept {req.accept[:200]!r} can't be read: {error}.") from None
+        detail = str(error).rstrip(".")
+        raise falcon.HTTPBadRequest(description=f"Accept {req.accept[:200]!r} can't be read: {detail}.") from None
     if not best:
         raise falcon.HTTPNotAcceptable(
             description=f"Accept {req.accept[:200]!r} excludes what is here: {', '.join(offered)}."
