@@ -1,0 +1,252 @@
+"""What Prometheus, its tools and its official client library make of /metrics."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from hvd.metrics import METRICS
+from tests.support.http import Tally, load
+from tests.support.prometheus import SCRAPE_INTERVAL, Prometheus, check_metrics
+from tests.support.server import Server
+from tests.support.waiting import until
+from tests.support.ws import RawWebSocket
+
+# Accept headers that Prometheus servers send, from their sources: 2.42, 3.0 with native histograms, 1.8.
+PROMETHEUS_2 = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+PROMETHEUS_3 = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,"
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
+    "application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,"
+    "text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+)
+PROMETHEUS_1 = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,"
+    "text/plain;version=0.0.4;q=0.3,*/*;q=0.1"
+)
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+def populate(server: Server) -> None:
+    """Make every kind of event happen, so that every metric has a sample."""
+    for path in ("/hello", "/items/1", "/nope", "/boom", "/ws", "/status-of/503"):
+        server.get(path)
+    with RawWebSocket(server.address) as client:
+        client.message()
+        client.message()
+    with server.connection() as slow:
+        answer: list[BaseException] = []
+
+        def wait() -> None:
+            try:
+                slow.get("/slow?s=60")
+            except OSError as error:
+                answer.append(error)
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        busy = until(lambda: workers_serving(server, "/slow"), "a worker serves the slow request")
+        os.kill(busy[0], signal.SIGKILL)
+        waiting.join(30)
+        assert answer
+    expected = {"hvd_http_requests_aborted_total", "hvd_process_exits_total", "hvd_websocket_disconnections_total"}
+    until(lambda: expected <= {name for name, _ in server.metrics()}, "the death and the client's end are counted")
+    until(lambda: len(server.pids("worker")) == 2, "the killed worker is replaced")
+
+
+def workers_serving(server: Server, path: str) -> list[int]:
+    return [each["pid"] for each in server.snapshot()["workers"] if path in [one["path"] for one in each["busy"]]]
+
+
+def test_metrics_pass_promtool_and_the_official_parsers(tmp_path: Path) -> None:
+    """No lint, both formats parse, agree with each other, and hold every metric of the table with its type and help."""
+    with Server(tmp_path, workers=2, threads=2, interval=0.2) as server:
+        populate(server)
+        text, openmetrics = server.get("/metrics"), server.get("/metrics", Accept=PROMETHEUS_2)
+
+        checked = check_metrics(text.body)
+        assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+        plain = {family.name: family for family in parse_text(text.body.decode())}
+        strict = {family.name: family for family in parse_openmetrics(openmetrics.body.decode())}
+        assert len(strict) == len(METRICS)
+        for metric in METRICS:
+            name = metric.name.removesuffix("_total") if metric.kind == "counter" else metric.name
+            family = strict[name.removesuffix("_info")]
+            assert (family.type, family.documentation, family.unit) == (metric.kind, metric.help, metric.unit)
+            assert family.samples, metric.name
+            assert plain[name].samples, metric.name
+            assert plain[name].documentation == metric.help
+            assert {frozenset(sample.labels) for sample in family.samples if "le" not in sample.labels} == {
+                frozenset(metric.labels)
+            }
+        assert openmetrics.body.endswith(b"\n# EOF\n")
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A daemon for questions that change nothing."""
+    with Server(tmp_path_factory.mktemp("quiet"), workers=1, threads=2, interval=0.2) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        (PROMETHEUS_2, OPENMETRICS),
+        (PROMETHEUS_3, OPENMETRICS),
+        (PROMETHEUS_1, TEXT),
+        ("*/*", TEXT),
+        ("text/plain", TEXT),
+        ("Text/Plain", TEXT),
+        ("text/*", TEXT),
+        ("text/plain;version=0.0.4", TEXT),
+        ("application/openmetrics-text", OPENMETRICS),
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", OPENMETRICS),
+        ("text/plain;q=0.9, application/openmetrics-text;version=1.0.0;q=0.1", TEXT),
+        ("text/plain;q=0.1, application/openmetrics-text;version=1.0.0;q=0.9", OPENMETRICS),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", TEXT),
+    ],
+)
+def test_the_format_is_what_accept_prefers(quiet: Server, accept: str, content_type: str) -> None:
+    """Text 0.0.4 unless OpenMetrics is preferred; the content type says which it is."""
+    answer = quiet.get("/metrics", Accept=accept)
+    assert answer.status == 200
+    assert answer.headers["content-type"] == content_type
+    assert answer.body.endswith(b"# EOF\n") == (content_type == OPENMETRICS)
+
+
+def test_no_accept_header_means_text(quiet: Server) -> None:
+    """curl without options and old scrapers get text 0.0.4; HEAD gets the same headers."""
+    with quiet.connection() as connection:
+        assert connection.request("GET", "/metrics").headers["content-type"] == TEXT
+        head = connection.request("HEAD", "/metrics")
+        assert (head.status, head.headers["content-type"], head.body) == (200, TEXT, b"")
+
+
+class Load:
+    """Clients that ask all the time, until told to stop."""
+
+    def __init__(self, server: Server, paths: list[str]) -> None:
+        self._stop = threading.Event()
+        self.tally = Tally()
+        self._thread = threading.Thread(target=self._run, args=(server, paths))
+
+    def _run(self, server: Server, paths: list[str]) -> None:
+        def stop() -> bool:
+            return self._stop.wait(0.005)  # some hundred requests a second: a steady rate, not all that is possible
+
+        self.tally = load(server.address, paths, clients=3, stop=stop)
+
+    def __enter__(self) -> "Load":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def kill(kind: str) -> Callable[[Server], None]:
+    def work(server: Server) -> None:
+        pid = server.pids(kind)[0]
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: (pids := server.pids(kind)) and pid not in pids, f"the killed {kind} is replaced", 20)
+
+    return work
+
+
+def reload(server: Server) -> None:
+    old = set(server.pids("worker"))
+    server.signal(signal.SIGHUP)
+    until(lambda: len(new := set(server.pids("worker"))) == 2 and not old & new, "HUP replaces the workers", 30)
+
+
+DISTURBANCES = (kill("worker"), reload, kill("aggregator"), kill("worker"), reload, kill("worker"))
+PATHS = ["/hello", "/items/1", "/nope"]
+COUNTED = 'hvd_http_requests_total{route=~"/hello|/items/{number}|.unmatched."}'
+
+
+def scrapes(prometheus: Prometheus) -> int:
+    """How often Prometheus got an answer."""
+    return int(prometheus.value("sum_over_time(up[10m])") or 0)
+
+
+def wait_for_scrapes(prometheus: Prometheus, more: int) -> None:
+    enough = scrapes(prometheus) + more
+    until(lambda: scrapes(prometheus) >= enough, f"Prometheus scrapes {more} times more", 30, pause=0.1)
+
+
+def test_prometheus_sees_no_reset_and_no_dead_process(tmp_path: Path) -> None:
+    """Through deaths and reloads under load: no counter goes back, only living processes show, increase() is right."""
+    with Server(tmp_path, workers=2, threads=2, interval=0.5) as server:
+        host, port = server.address
+        for path in PATHS:  # so that the first scrape finds the series that increase() is asked about
+            server.get(path)
+        with Prometheus(tmp_path, (str(host), int(port))) as prometheus:
+            wait_for_scrapes(prometheus, 1)
+            first = prometheus.value(f"sum({COUNTED})")
+            assert first == len(PATHS)
+            began = time.time()
+            with Load(server, PATHS) as clients:
+                for disturb in DISTURBANCES:
+                    wait_for_scrapes(prometheus, 2)
+                    disturb(server)
+                wait_for_scrapes(prometheus, 2)
+            server.wait_ready()
+            tally = clients.tally
+            wait_for_scrapes(prometheus, 2)
+
+            exact = sum(
+                count
+                for (route, _), count in server.counted().items()
+                if route in {"/hello", "/items/{number}", "(unmatched)"}
+            )
+            assert tally.responses > 500
+            assert tally.responses + first <= exact <= tally.responses + first + sum(tally.failed.values())
+            assert prometheus.value(f"sum({COUNTED})") == exact
+            window = int(time.time() - began) + 5
+            increase = prometheus.value(f"sum(increase({COUNTED}[{window}s]))")
+            assert increase == pytest.approx(exact - first, rel=2.5 * SCRAPE_INTERVAL / (window - 5))
+
+            check_no_reset(prometheus)
+            until(
+                lambda: shown_pids(prometheus) == {process.pid for process in server.processes()},
+                "hvd_process_* are of the processes that live",
+            )
+            ever = {series["metric"]["pid"] for series in prometheus.query("hvd_process_threads[10m]")}
+            assert len(ever) >= len(shown_pids(prometheus)) + len(DISTURBANCES)  # they did die, and were shown before
+
+
+def check_no_reset(prometheus: Prometheus) -> None:
+    """resets() is 0 for everything that counts; what is of one process (by pid) aside."""
+    suffixes = ("_total", "_count", "_sum", "_bucket")
+    names = [name for name in prometheus.names() if name.startswith("hvd_") and name.endswith(suffixes)]
+    names.remove("hvd_process_cpu_seconds_total")
+    assert {"hvd_http_requests_total", "hvd_http_request_duration_seconds_sum", "hvd_process_exits_total"} <= set(names)
+    for name in names:
+        assert float(prometheus.value(f"max(count_over_time({name}[10m]))") or 0) > 1, name
+        series = prometheus.query(f"resets({name}[10m])")
+        assert series, name
+        assert [one for one in series if float(one["value"][1])] == []
+
+
+def shown_pids(prometheus: Prometheus) -> set[int]:
+    """The pids of all hvd_process_* of the last scrape; none if a scrape came between two of the questions."""
+    pids = [
+        {int(series["metric"]["pid"]) for series in prometheus.query(name)}
+        for name in prometheus.names()
+        if name.startswith("hvd_process_") and name != "hvd_process_exits_total"
+    ]
+    assert len(pids) == 6
+    return pids[0] if all(each == pids[0] for each in pids) else set()
