@@ -163,7 +163,12 @@ PROCESS_START = Metric(
 )
 PROCESSES = Metric("hvd_processes", "gauge", "Processes of the daemon, by kind.", ("kind",))
 CPU_USAGE = Metric(
-    "hvd_cpu_usage_ratio", "gauge", "CPU time of all processes over the last interval, divided by the interval."
+    "hvd_cpu_usage_ratio",
+    "gauge",
+    "CPU time of all processes over the last interval, divided by the interval.",
+    (),
+    None,
+    "ratio",
 )
 MEMORY_USAGE = Metric(
     "hvd_memory_usage_bytes", "gauge", "Proportional set size of all processes together.", (), None, "bytes"
