@@ -10,9 +10,7 @@ gunicorn's `start_response` to be a bound method of the response whose `status` 
 holds that.
 """
 
-import threading
 from collections.abc import Iterable, Iterator
-from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import falcon
@@ -48,11 +46,9 @@ class Counting:
     def __init__(self, app: WSGIApplication, runtime: Runtime) -> None:
         self._app = app
         self._runtime = runtime
-        self._local: Any = None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        local = self._local or self._find_rows()
-        row = local.row
+        row = self._runtime.worker.rows.local.row
         method = environ["REQUEST_METHOD"]
         row.begin(method, environ["PATH_INFO"])
         try:
@@ -71,11 +67,6 @@ class Counting:
             return body
         return _streamed(body, row, method, environ.get(ROUTE, UNMATCHED), status)
 
-    def _find_rows(self) -> threading.local:
-        local: threading.local = self._runtime.worker.rows.local
-        self._local = local
-        return local
-
 
 def _streamed(body: Iterable[bytes], row: Row, method: str, route: str, status: str) -> Iterator[bytes]:
     """The body, counted as a response once its first piece is there, or its end."""
@@ -83,8 +74,10 @@ def _streamed(body: Iterable[bytes], row: Row, method: str, route: str, status: 
         pieces = iter(body)
         try:
             first = next(pieces, b"")
-        except BaseException:
+        except BaseException as error:
             row.interrupted = method, route
+            if isinstance(error, OSError):  # which gunicorn would take for a lost client, and answer nothing
+                raise RuntimeError("the stream failed before its first byte") from error
             raise
         row.respond(method, route, status)
         yield first
