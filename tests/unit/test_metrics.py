@@ -1,0 +1,90 @@
+"""The table of metrics follows Prometheus' conventions, and each of its rows is really exposed."""
+
+import re
+from collections import Counter
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from hvd.core.totals import Heads
+from hvd.metrics import FAMILIES, METRICS, TIMED_CELLS, Metric
+from hvd.web.exposition import Exposition
+from tests.unit.web import make_observed, make_sample, make_totals, timed
+
+UNITS = ("seconds", "bytes", "ratio")
+"""Base units of Prometheus' conventions (prometheus.io/docs/practices/naming) that are in use here."""
+
+
+def each_metric(function: object) -> object:
+    return pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)(function)
+
+
+def test_names_are_unique() -> None:
+    """Also without the suffix that OpenMetrics drops."""
+    names = Counter(re.sub("_(total|info)$", "", metric.name) for metric in METRICS)
+    assert max(names.values()) == 1, names.most_common(2)
+
+
+@each_metric
+def test_names_follow_the_conventions(metric: Metric) -> None:
+    """Prefixed; _total for counters and for nothing else; no suffix that a histogram's samples have."""
+    assert re.fullmatch(r"hvd(_[a-z]+)+", metric.name)
+    assert metric.name.endswith("_total") == (metric.kind == "counter")
+    assert metric.name.endswith("_info") == (metric.kind == "info")
+    assert not metric.name.endswith(("_count", "_sum", "_bucket"))
+
+
+@each_metric
+def test_units_are_base_units_and_in_the_name(metric: Metric) -> None:
+    """A unit in the name is declared, a declared one ends the name; no milliseconds, kilobytes, percent."""
+    words = metric.name.removesuffix("_total").split("_")
+    assert metric.unit == (words[-1] if words[-1] in UNITS else "")
+    assert not {"ms", "milliseconds", "kb", "kilobytes", "mb", "percent", "minutes"} & set(words)
+
+
+@each_metric
+def test_help_is_one_sentence(metric: Metric) -> None:
+    """It ends with a full stop, and needs no escaping."""
+    assert metric.help.endswith(".")
+    assert metric.help == metric.help.strip()
+    assert "\n" not in metric.help
+    assert "\\" not in metric.help
+
+
+@each_metric
+def test_labels_are_those_of_the_family(metric: Metric) -> None:
+    """What is stored in the block has the block's labels; a label is never named like one of Prometheus' own."""
+    if metric.family:
+        assert metric.labels == FAMILIES[metric.family].labels
+        assert (FAMILIES[metric.family].cells == TIMED_CELLS) or metric.kind == "counter"
+    assert not {"le", "quantile", "job", "instance", "__name__"} & set(metric.labels)
+    assert all(re.fullmatch("[a-z]+", label) for label in metric.labels)
+
+
+def test_every_family_is_shown_by_a_metric() -> None:
+    """Nothing is counted that nobody can see."""
+    assert {metric.family for metric in METRICS if metric.family} == set(FAMILIES)
+
+
+def test_every_metric_is_exposed_and_nothing_else() -> None:
+    """Where everything has happened, each row of the table has a sample; each sample belongs to a row."""
+    counted = {
+        (key, *(f"{label}-value" for label in family.labels)): timed(10**6) if family.cells == TIMED_CELLS else [1]
+        for key, family in FAMILIES.items()
+    }
+    text = Exposition().render(
+        make_totals(counted, Heads(started=1, finished=1)),
+        make_observed(make_sample("worker", 1)),
+        limits=dict.fromkeys(FAMILIES, 64),
+        healthy=True,
+    )
+    families = {family.name: family for family in parse_text(text)}
+    assert len(families) == len(METRICS)
+    for metric in METRICS:
+        name = metric.name.removesuffix("_total") if metric.kind == "counter" else metric.name
+        family = families[name]
+        assert family.type == ("gauge" if metric.kind == "info" else metric.kind)
+        assert family.documentation == metric.help
+        assert family.samples, metric.name
+        for sample in family.samples:
+            assert set(sample.labels) - {"le"} == set(metric.labels)

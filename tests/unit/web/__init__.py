@@ -1,0 +1,81 @@
+"""Shared by tests of what is made of sums: totals and observations without a block behind them."""
+
+from collections.abc import Mapping
+
+from hvd.core import layout as at
+from hvd.core.catalogue import Series
+from hvd.core.latency import BOUNDS, BUCKETS
+from hvd.core.slots import Request, Slot
+from hvd.core.totals import Heads, SlotTotals, Totals
+from hvd.metrics import FAMILIES
+from hvd.snapshot import Json
+
+SECOND = 10**9
+NOW = 1_769_200_200 * SECOND  # 2026-01-23T20:30:00Z
+STARTED = 100 * SECOND  # monotonic; the reading is 50 s later
+
+
+def timed(*durations_ns: int, responses: int | None = None) -> list[int]:
+    """The cells of a timed series: these durations, and as many responses unless said otherwise."""
+    buckets = [0] * BUCKETS
+    for ns in durations_ns:
+        buckets[sum(bound < ns for bound in BOUNDS)] += 1
+    return [len(durations_ns) if responses is None else responses, sum(durations_ns), *buckets]
+
+
+def make_totals(
+    counted: Mapping[tuple[str, ...], list[int]],
+    heads: Heads | None = None,
+    slots: tuple[SlotTotals, ...] = (),
+    seconds: float = 50.0,
+) -> Totals:
+    """Totals in which each (family, *label values) has these cells, read so many seconds after the start."""
+    cells, series = [0] * at.HEAD_CELLS, []
+    for (family, *labels), values in counted.items():
+        assert len(values) == FAMILIES[family].cells
+        series.append(Series(family, tuple(labels), len(cells), len(values)))
+        cells += values
+    view = memoryview(bytearray(8 * len(cells))).cast("q")
+    for index, value in enumerate(cells):
+        view[index] = value
+    after = round(seconds * SECOND)
+    return Totals(NOW, STARTED + after, NOW - after, STARTED, view, tuple(series), heads or Heads(), slots)
+
+
+def make_worker(pid: int, heads: Heads | None = None, busy: tuple[Request, ...] = ()) -> SlotTotals:
+    """A worker that took its slot 10 s after the daemon's start."""
+    slot = Slot(8, at.KIND_WORKER, pid, 1, 1, 1, STARTED + 10 * SECOND, 0, (0, 0, 0, 0))
+    return SlotTotals(slot, heads or Heads(), busy)
+
+
+def make_sample(kind: str, pid: int, **values: float) -> Json:
+    """What an aggregator publishes of one process."""
+    sample: Json = {
+        "kind": kind,
+        "pid": pid,
+        "cpu_percent": 1.5,
+        "cpu_seconds": 2.25,
+        "resident": 30_000_000,
+        "proportional": 20_000_000,
+        "threads": 3,
+        "fds": 11,
+        "start_time": 1_769_200_100.5,
+    }
+    return sample | values
+
+
+def make_observed(*processes: Json, **values: object) -> Json:
+    """What an aggregator published one second before the reading of `make_totals`."""
+    observed: Json = {
+        "monotonic_ns": STARTED + 49 * SECOND,
+        "timestamp": "2026-01-23T20:29:59Z",
+        "interval_seconds": 2.0,
+        "rates": {"requests_per_second": 5.0, "error_rate": 0.5, "p50": 1.0, "p90": 2.0, "p99": 3.0},
+        "cpu_usage": 12.5,
+        "memory_usage": 40_000_000,
+        "threads": 7,
+        "tasks": 2,
+        "websocket_clients": 4,
+        "processes": list(processes),
+    }
+    return observed | values

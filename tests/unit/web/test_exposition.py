@@ -1,0 +1,191 @@
+"""The text of /metrics: escaping, order, formats, what is left out."""
+
+import math
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from hvd.core.catalogue import OVERFLOW
+from hvd.core.latency import SHOWN
+from hvd.core.totals import Heads, Totals
+from hvd.snapshot import Json
+from hvd.web.exposition import Exposition
+from tests.unit.web import make_observed, make_sample, make_totals, timed
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+LIMITS = {"http": 2000, "tick": 8}
+MS = 10**6
+
+
+def render(totals: Totals, observed: Json | None = None, *, openmetrics: bool = False, healthy: bool = True) -> str:
+    return Exposition().render(totals, observed, limits=LIMITS, healthy=healthy, openmetrics=openmetrics)
+
+
+def samples(text: str, *, openmetrics: bool = False) -> Samples:
+    """All samples, read with the official parser, which unescapes the labels."""
+    families = parse_openmetrics(text) if openmetrics else parse_text(text)
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def http(method: str, route: str, status: str) -> frozenset[tuple[str, str]]:
+    return frozenset({("method", method), ("route", route), ("status", status)})
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+@pytest.mark.parametrize(
+    "route",
+    [
+        'say "hi"',
+        "back\\slash",
+        "ends in one\\",
+        "two\nlines",
+        '\\n is no newline, \\" no quote',
+        "100 %, %s and %d",
+        "a{b}=c,d",
+        "{",
+        "}",
+        "grüße, 你好",
+        "",
+    ],
+)
+def test_any_label_value_survives(route: str, openmetrics: bool) -> None:
+    """Quotes, backslashes, newlines, percent signs, braces: the official parsers read back what was counted."""
+    totals = make_totals({("http", "GET", route, "200"): timed(3 * MS, 4 * MS)})
+    found = samples(render(totals, openmetrics=openmetrics), openmetrics=openmetrics)
+    assert found["hvd_http_requests_total", http("GET", route, "200")] == 2
+    assert found["hvd_http_request_duration_seconds_count", http("GET", route, "200")] == 2
+    assert found["hvd_http_request_duration_seconds_sum", http("GET", route, "200")] == pytest.approx(0.007)
+
+
+def test_quotes_backslashes_and_newlines_are_escaped_as_the_format_says() -> None:
+    """The very bytes, since a parser of one's own making could share a mistake."""
+    totals = make_totals({("http", "GET", 'a"b\\c\nd', "200"): timed(MS)})
+    assert 'hvd_http_requests_total{method="GET",route="a\\"b\\\\c\\nd",status="200"} 1\n' in render(totals)
+
+
+def test_buckets_are_cumulative_and_exact() -> None:
+    """A duration on a bound is below it (le), one above it is not; +Inf has them all."""
+    totals = make_totals({("http", "GET", "/a", "200"): timed(SHOWN[0], SHOWN[0] + 1, 20 * 10**9)})
+    found = samples(render(totals))
+    buckets = {
+        float(dict(labels)["le"]): value
+        for (name, labels), value in found.items()
+        if name == "hvd_http_request_duration_seconds_bucket"
+    }
+    assert sorted(buckets) == [*(bound / 1e9 for bound in SHOWN), math.inf]
+    assert buckets[1e-4] == 1
+    assert buckets[2.5e-4] == 2
+    assert buckets[10.0] == 2
+    assert buckets[math.inf] == 3
+
+
+def test_a_response_in_progress_counts_but_has_no_duration() -> None:
+    """The histogram begins when the first response is complete."""
+    text = render(make_totals({("http", "GET", "/a", "200"): timed(responses=1)}))
+    assert samples(text)["hvd_http_requests_total", http("GET", "/a", "200")] == 1
+    assert "hvd_http_request_duration_seconds_bucket" not in text
+
+
+def test_series_that_never_counted_are_left_out() -> None:
+    """The overflow series, there from the start, shows once something fell into it; then it is counted, too."""
+    overflow = ("http", OVERFLOW, OVERFLOW, OVERFLOW)
+    family = frozenset({("family", "http")})
+    unused = samples(render(make_totals({overflow: timed()})))
+    assert not [name for name, _ in unused if name == "hvd_http_requests_total"]
+    assert unused["hvd_series_overflow_total", family] == 0
+    used = samples(render(make_totals({overflow: timed(MS, MS, MS)})))
+    assert used["hvd_http_requests_total", http(OVERFLOW, OVERFLOW, OVERFLOW)] == 3
+    assert used["hvd_series_overflow_total", family] == 3
+    assert used["hvd_series", family] == 1
+    assert used["hvd_series_limit", family] == 2000
+
+
+def test_counters_without_labels_begin_at_zero() -> None:
+    """They are there before anything was counted, so that a rate can be taken of the first count."""
+    assert samples(render(make_totals({})))["hvd_websocket_connections_total", frozenset()] == 0
+    assert samples(render(make_totals({("ws_connected",): [7]})))["hvd_websocket_connections_total", frozenset()] == 7
+
+
+def test_heads_and_times_are_shown() -> None:
+    """The proof of the request counts, and when the daemon started."""
+    totals = make_totals({}, Heads(started=10, finished=6, aborted=1, errors=2, in_flight=3), seconds=50)
+    found = samples(render(totals, healthy=False))
+    assert found["hvd_http_requests_started_total", frozenset()] == 10
+    assert found["hvd_http_requests_finished_total", frozenset()] == 6
+    assert found["hvd_http_requests_in_flight", frozenset()] == 3
+    assert found["hvd_uptime_seconds", frozenset()] == 50
+    assert found["hvd_start_time_seconds", frozenset()] == 1_769_200_150
+    assert found["hvd_aggregator_up", frozenset()] == 0
+
+
+def test_what_only_the_aggregator_knows_is_left_out_without_it() -> None:
+    """No zero that looks like a measurement, and no process that may be gone."""
+    text = render(make_totals({}))
+    for name in ("hvd_process_", "hvd_cpu_usage", "hvd_memory_usage", "hvd_tasks", "hvd_websocket_clients"):
+        assert not [
+            line for line in text.splitlines() if line.startswith(name) and not line.startswith("hvd_process_exits")
+        ]
+
+
+def test_processes_are_shown_one_by_one() -> None:
+    """Each process with kind and pid; how many there are of each kind; what they use together, in base units."""
+    observed = make_observed(make_sample("master", 10), make_sample("worker", 11), make_sample("worker", 12, threads=9))
+    found = samples(render(make_totals({}), observed))
+    assert found["hvd_process_threads", frozenset({("kind", "worker"), ("pid", "12")})] == 9
+    assert found["hvd_process_cpu_seconds_total", frozenset({("kind", "master"), ("pid", "10")})] == 2.25
+    assert found["hvd_processes", frozenset({("kind", "worker")})] == 2
+    assert found["hvd_cpu_usage_ratio", frozenset()] == 0.125
+    assert found["hvd_memory_usage_bytes", frozenset()] == 40_000_000
+    assert found["hvd_observed_age_seconds", frozenset()] == 1
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_each_metric_is_one_block_of_lines(openmetrics: bool) -> None:
+    """Both formats ask that a metric's lines follow each other, its HELP and TYPE first and only once."""
+    totals = make_totals(
+        {("http", "GET", f"/{i}", "200"): timed(MS * i) for i in range(1, 5)} | {("tick", "read"): timed(MS)}
+    )
+    lines = render(totals, make_observed(make_sample("worker", 1)), openmetrics=openmetrics).splitlines()
+    heads = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(heads) == len(set(heads))
+    current = ""
+    for line in lines:
+        if line.startswith("# HELP"):
+            current = line.split()[2]
+        elif line != "# EOF":
+            assert (line.split()[2] if line.startswith("#") else line).startswith(current), line
+    assert (lines[-1] == "# EOF") is openmetrics
+
+
+def test_openmetrics_names_families_without_the_suffix_of_their_samples() -> None:
+    """TYPE hvd_http_requests, sample hvd_http_requests_total; the text format has the sample's name in both."""
+    totals = make_totals({("http", "GET", "/", "200"): timed(MS)})
+    openmetrics, text = render(totals, openmetrics=True), render(totals)
+    assert "# TYPE hvd_http_requests counter\n" in openmetrics
+    assert "# TYPE hvd_build info\n" in openmetrics
+    assert "# UNIT hvd_uptime_seconds seconds\n" in openmetrics
+    assert "# TYPE hvd_http_requests_total counter\n" in text
+    assert "# TYPE hvd_build_info gauge\n" in text
+    assert "# UNIT" not in text
+
+
+def test_templates_are_kept_without_mixing_series_up() -> None:
+    """The second rendering, which uses what the first one kept, shows the second's numbers."""
+    exposition = Exposition()
+
+    def shown(count: int) -> Samples:
+        totals = make_totals(
+            {("http", "GET", "/a", "200"): timed(*[MS] * count), ("http", "GET", "/b", "200"): timed(MS)}
+        )
+        return samples(exposition.render(totals, None, limits=LIMITS, healthy=True))
+
+    for count in (2, 5):
+        found = shown(count)
+        assert found["hvd_http_requests_total", http("GET", "/a", "200")] == count
+        assert found["hvd_http_request_duration_seconds_count", http("GET", "/a", "200")] == count
+        assert found["hvd_http_requests_total", http("GET", "/b", "200")] == 1

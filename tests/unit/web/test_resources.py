@@ -1,0 +1,126 @@
+"""Content negotiation (RFC 9110, section 12.5.1), and the index."""
+
+from typing import Any
+
+import falcon
+import pytest
+from falcon import testing
+
+from hvd.runtime import Runtime
+from hvd.web.app import create_app
+from hvd.web.exposition import OPENMETRICS, TEXT
+from hvd.web.resources import ENDPOINTS, negotiate
+
+METRICS = [TEXT, OPENMETRICS, "text/plain"]
+JSON = ["application/json"]
+
+
+def request(accept: str | None) -> falcon.Request:
+    headers = {} if accept is None else {"Accept": accept}
+    return falcon.Request(testing.create_environ(headers=headers))
+
+
+@pytest.mark.parametrize(
+    "accept", [None, "", "*/*", "*", "application/*", "application/json", "Application/JSON;q=0.1"]
+)
+def test_json_is_given_to_whoever_takes_it(accept: str | None) -> None:
+    """Without an Accept header, too; types are the same in any case."""
+    assert negotiate(request(accept), JSON) == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("accept", "best"),
+    [
+        (None, TEXT),
+        ("*/*", TEXT),
+        (TEXT, TEXT),
+        (OPENMETRICS, OPENMETRICS),
+        ("application/openmetrics-text", OPENMETRICS),
+        (f"{TEXT};q=0.2, {OPENMETRICS};q=0.7", OPENMETRICS),
+        (f"{TEXT};q=0.7, {OPENMETRICS};q=0.2", TEXT),
+        (f"{OPENMETRICS};q=0, */*", TEXT),
+        ("text/plain; version=1.0.0", "text/plain"),
+    ],
+)
+def test_the_preferred_type_is_chosen(accept: str | None, best: str) -> None:
+    """By quality, then by the order in which they are offered."""
+    assert negotiate(request(accept), METRICS) == best
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/json,",
+        ", ,application/json",
+        "text/html;level=1,application/json;q=0.5",
+        'application/json;note="a;b"',
+        "application/json ; q=0.5",
+        "application/json;",
+        "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2",  # java.net.HttpURLConnection
+    ],
+)
+def test_odd_but_readable_headers_are_read(accept: str) -> None:
+    """Empty list elements are ignored (section 5.6.1), parameters may be quoted, and old clients send a lone `*`."""
+    assert negotiate(request(accept), JSON) == "application/json"
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "json",
+        "a/b/c",
+        "text/",
+        "/json",
+        "/",
+        "*/*;q",
+        "*/*;q=",
+        "*/*;q=2",
+        "*/*;q=-1",
+        "*/*;q=x",
+        "a b/c",
+        "a/b c/d",
+        ",",
+        "ä/b",
+    ],
+)
+def test_what_breaks_the_grammar_is_refused(accept: str) -> None:
+    """400, with the header shown."""
+    with pytest.raises(falcon.HTTPBadRequest, match="400") as caught:
+        negotiate(request(accept), JSON)
+    assert repr(accept) in str(caught.value.description)
+
+
+@pytest.mark.parametrize(
+    "accept", ["text/html", "text/*", "application/json;q=0", "application/json;q=0, */*", "application/xml"]
+)
+def test_what_excludes_all_is_not_acceptable(accept: str) -> None:
+    """406, naming what there is."""
+    with pytest.raises(falcon.HTTPNotAcceptable) as caught:
+        negotiate(request(accept), JSON)
+    assert "application/json" in str(caught.value.description)
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("filling", [" ;", "; ", ";  \t", ";a=b", ';a="\\"', ",", "a/b,", " "])
+def test_a_long_header_is_read_in_no_time(filling: str) -> None:
+    """No header makes the grammar's expression backtrack without end."""
+    for end in ("", "!@", '"'):
+        with pytest.raises(falcon.HTTPError):
+            negotiate(request("a/b" + filling * (8000 // len(filling)) + end), JSON)
+
+
+def test_the_index_lists_every_endpoint() -> None:
+    """`/` names what the app answers, and nothing that it doesn't."""
+    app: Any = create_app(Runtime())
+    client = testing.TestClient(app)
+    assert client.simulate_get("/").json["endpoints"] == ENDPOINTS
+    for path in ENDPOINTS:
+        assert client.simulate_options(path).status_code == 200
+
+
+def test_answers_are_not_to_be_cached() -> None:
+    """They are of this moment; HEAD says the same."""
+    client = testing.TestClient(create_app(Runtime()))
+    assert client.simulate_get("/").headers["cache-control"] == "no-store"
+    head = client.simulate_head("/")
+    assert (head.status_code, head.headers["content-type"], head.content) == (200, "application/json", b"")
