@@ -29,9 +29,9 @@ def bare() -> falcon.App:
 def hvd() -> object:
     """Counted as hvd's own app is."""
     from hvd.runtime import here
-    from hvd.web.counting import Counting, RouteName
+    from hvd.web.counting import RouteName, counted
 
-    return Counting(_app(RouteName()), here)
+    return counted(_app(RouteName()), here)
 
 
 class Timed:

@@ -5,6 +5,7 @@
 
 import socket
 from dataclasses import dataclass
+from typing import NoReturn
 
 from hvd.core.block import Block
 from hvd.core.rows import Rows
@@ -24,24 +25,23 @@ class Worker:
 
 
 class Runtime:
-    """Holds this process's parts. Filled once, before the first request."""
+    """Holds this process's parts: `worker`, set by `fill`, before the first request. A plain attribute, as it is read
+    at each request. Raises RuntimeError where hvd's hooks did not run.
+    """
 
-    def __init__(self) -> None:
-        self._worker: Worker | None = None
+    worker: Worker
 
     def fill(self, worker: Worker) -> None:
         """Make these this process's parts."""
-        self._worker = worker
+        self.worker = worker
 
-    @property
-    def worker(self) -> Worker:
-        """This process's parts. Raises RuntimeError where hvd's hooks did not run."""
-        if self._worker is None:
-            raise RuntimeError(
-                "hvd's gunicorn hooks did not run in this process: start gunicorn with `-c python:hvd.gunicorn_conf`, "
-                "or with a gunicorn.conf.py that has `from hvd.gunicorn_conf import *`"
-            )
-        return self._worker
+    def __getattr__(self, name: str) -> NoReturn:
+        if name != "worker":
+            raise AttributeError(name)
+        raise RuntimeError(
+            "hvd's gunicorn hooks did not run in this process: start gunicorn with `-c python:hvd.gunicorn_conf`, "
+            "or with a gunicorn.conf.py that has `from hvd.gunicorn_conf import *`"
+        )
 
 
 here = Runtime()

@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 
 LIVE = {
-    "agg/__main__", "agg/main", "__main__", "gunicorn_conf", "hooks", "runtime", "view", "web/app", "web/wsgi", "workers",
-}  # fmt: skip
+    *("__main__", "agg/__main__", "agg/main", "gunicorn_conf", "hooks", "runtime", "view", "web/app", "web/wsgi"),
+}
 """Modules that only mean something in a running daemon: tests/live starts it."""
 
 

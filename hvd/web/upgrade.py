@@ -22,7 +22,7 @@ AWAY = 5.0  # s without a sign of life from the hub, after which clients are not
 
 
 class HandedOver(BaseException):
-    """The client's socket is the hub's. Passes Falcon, which handles Exception; Counting takes it from there."""
+    """The client's socket is the hub's. Passes Falcon, which handles Exception; `counted` takes it from there."""
 
 
 class Upgrade:

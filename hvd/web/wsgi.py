@@ -2,6 +2,6 @@
 
 from hvd.runtime import here
 from hvd.web.app import create_app
-from hvd.web.counting import Counting
+from hvd.web.counting import counted
 
-app = Counting(create_app(here), here)
+app = counted(create_app(here), here)

@@ -11,7 +11,7 @@ import falcon
 
 from hvd.runtime import here
 from hvd.web.app import create_app
-from hvd.web.counting import Counting
+from hvd.web.counting import counted
 
 _kept: list[object] = []
 
@@ -132,4 +132,4 @@ for template, resource in {
 }.items():
     falcon_app.add_route(template, resource)
 
-app = Counting(falcon_app, here)
+app = counted(falcon_app, here)

@@ -53,5 +53,5 @@ def test_a_timeout_is_told_by_the_aborted_flag() -> None:
 
 
 def test_start_response_is_a_method_of_the_response_that_has_the_status() -> None:
-    """What Counting reads the status from."""
+    """What counting reads the status from."""
     assert "self.status = status" in source(Response.start_response)

@@ -1,4 +1,4 @@
-"""What Counting tells a row, and when: before the first byte, once, under bounded labels."""
+"""What counting tells a row, and when: before the first byte, once, under bounded labels."""
 
 from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ from falcon import testing
 from gunicorn.http.wsgi import FileWrapper
 
 from hvd.runtime import Runtime
-from hvd.web.counting import METHODS, OTHER, ROUTE, UNMATCHED, Counting, RouteName
+from hvd.web.counting import METHODS, OTHER, ROUTE, UNMATCHED, RouteName, counted
 from hvd.web.upgrade import HandedOver
 
 
@@ -75,7 +75,7 @@ def answering(body: Any, status: str = "200 OK") -> Callable[..., Any]:
 def test_a_list_counts_when_the_app_returns(row: FakeRow, runtime: Runtime) -> None:
     """Falcon's usual body: nothing of it can fail any more; it is passed on untouched."""
     body = [b"hello"]
-    assert Server().call(Counting(answering(body), runtime), "POST", "/a", "/{name}") is body
+    assert Server().call(counted(answering(body), runtime), "POST", "/a", "/{name}") is body
     assert row.calls == [("begin", "POST", "/a"), ("respond", "POST", "/{name}", "200")]
 
 
@@ -92,7 +92,7 @@ def test_a_stream_counts_when_its_first_piece_is_there(row: FakeRow, runtime: Ru
         def close(self) -> None:
             closed.append(True)
 
-    pieces = iter(Server().call(Counting(answering(Stream()), runtime)))
+    pieces = iter(Server().call(counted(answering(Stream()), runtime)))
     assert len(row.calls) == 1
     assert next(pieces) == b"one"
     assert row.calls[1:] == [("respond", "GET", UNMATCHED, "200")]
@@ -103,7 +103,7 @@ def test_a_stream_counts_when_its_first_piece_is_there(row: FakeRow, runtime: Ru
 
 def test_an_empty_stream_counts(row: FakeRow, runtime: Runtime) -> None:
     """Its response has no body, but it is one."""
-    assert b"".join(Server().call(Counting(answering(iter(())), runtime))) == b""
+    assert b"".join(Server().call(counted(answering(iter(())), runtime))) == b""
     assert row.calls[1:] == [("respond", "GET", UNMATCHED, "200")]
 
 
@@ -114,7 +114,7 @@ def test_a_stream_that_fails_before_its_first_piece_is_left_to_the_server(row: F
         raise ValueError("at once")
         yield b""
 
-    body = Server().call(Counting(answering(stream()), runtime), "FROB", "/a", "/a")
+    body = Server().call(counted(answering(stream()), runtime), "FROB", "/a", "/a")
     with pytest.raises(ValueError, match="at once"):
         next(iter(body))
     assert [call[0] for call in row.calls] == ["begin"]
@@ -128,7 +128,7 @@ def test_a_stream_that_cannot_be_read_is_no_lost_client(row: FakeRow, runtime: R
         raise ConnectionResetError("of a backend")
         yield b""
 
-    body = Server().call(Counting(answering(stream()), runtime), "GET", "/a", "/a")
+    body = Server().call(counted(answering(stream()), runtime), "GET", "/a", "/a")
     with pytest.raises(RuntimeError) as caught:
         next(iter(body))
     assert isinstance(caught.value.__cause__, ConnectionResetError)
@@ -142,7 +142,7 @@ def test_a_stream_that_fails_later_has_counted_once(row: FakeRow, runtime: Runti
         yield b"one"
         raise ValueError("later")
 
-    pieces = iter(Server().call(Counting(answering(stream()), runtime)))
+    pieces = iter(Server().call(counted(answering(stream()), runtime)))
     next(pieces)
     with pytest.raises(ValueError, match="later"):
         next(pieces)
@@ -157,7 +157,7 @@ def test_an_exception_that_leaves_the_app_is_left_to_the_server(row: FakeRow, ru
         raise SystemExit(5)
 
     with pytest.raises(SystemExit):
-        Server().call(Counting(app, runtime), "GET", "/a", "/a")
+        Server().call(counted(app, runtime), "GET", "/a", "/a")
     assert row.calls == [("begin", "GET", "/a")]
     assert row.interrupted == ("GET", "/a")
 
@@ -169,7 +169,7 @@ def test_a_socket_handed_over_counts_no_response(row: FakeRow, runtime: Runtime)
         raise HandedOver
 
     with pytest.raises(StopIteration):
-        Server().call(Counting(app, runtime), "GET", "/ws", "/ws")
+        Server().call(counted(app, runtime), "GET", "/ws", "/ws")
     assert row.calls == [("begin", "GET", "/ws"), ("pass_on", "GET", "/ws", "101")]
     assert row.interrupted is None
 
@@ -177,14 +177,14 @@ def test_a_socket_handed_over_counts_no_response(row: FakeRow, runtime: Runtime)
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_standard_methods_are_labels(method: str, row: FakeRow, runtime: Runtime) -> None:
     """Those of RFC 9110, and PATCH."""
-    Server().call(Counting(answering([]), runtime), method)
+    Server().call(counted(answering([]), runtime), method)
     assert row.calls[1] == ("respond", method, UNMATCHED, "200")
 
 
 @pytest.mark.parametrize("method", ["FROB", "PROPFIND", "X" * 500, "!"])
 def test_any_other_method_is_one_label(method: str, row: FakeRow, runtime: Runtime) -> None:
     """What clients make up would have no bound."""
-    Server().call(Counting(answering([], "400 Bad Request"), runtime), method)
+    Server().call(counted(answering([], "400 Bad Request"), runtime), method)
     assert row.calls[1] == ("respond", OTHER, UNMATCHED, "400")
 
 
@@ -197,7 +197,7 @@ def test_the_route_is_the_template_and_never_the_path(row: FakeRow, runtime: Run
 
     app = falcon.App(middleware=[RouteName()])
     app.add_route("/items/{number}", Item())
-    counting = Counting(app, runtime)
+    counting = counted(app, runtime)
     for method, path in (
         ("GET", "/items/1"),
         ("GET", "/items/2"),
@@ -216,11 +216,11 @@ def test_the_route_is_the_template_and_never_the_path(row: FakeRow, runtime: Run
 
 
 def test_the_row_is_that_of_the_calling_thread(runtime: Runtime) -> None:
-    """Asked at each request: one Counting serves all threads of a worker."""
+    """Asked at each request: one app serves all threads of a worker."""
     rows = [FakeRow(), FakeRow()]
     local = SimpleNamespace(row=rows[0])
     runtime.fill(SimpleNamespace(rows=SimpleNamespace(local=local)))  # type: ignore[arg-type]
-    counting = Counting(answering([]), runtime)
+    counting = counted(answering([]), runtime)
     Server().call(counting)
     local.row = rows[1]
     Server().call(counting)
