@@ -82,9 +82,16 @@ def check_origin(req: falcon.Request, allowed: Iterable[str]) -> None:
     allowed = tuple(allowed)
     if origin is None or "*" in allowed or origin in allowed:
         return
-    if not allowed and urlsplit(origin).netloc.lower() == (req.get_header("Host") or "").lower():
+    if not allowed and _host_of(origin) == (req.get_header("Host") or "").lower():
         return
     raise falcon.HTTPForbidden(description=f"Origin {origin[:200]!r} may not connect; see HVD_ALLOWED_ORIGINS.")
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:  # brackets that are no IPv6 address
+        return None
 
 
 def replace_by_dead_socket(fd: int) -> None:
