@@ -1,0 +1,240 @@
+"""Who may open /ws, what is passed on to the hub, and what is answered instead."""
+
+import os
+import socket
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import falcon
+import pytest
+from falcon import testing
+
+from hvd.agg import handoff
+from hvd.metrics import HANDOFFS_REFUSED
+from hvd.web.upgrade import HandedOver, Upgrade, check_origin, handshake_headers, replace_by_dead_socket
+
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+PROPER = {
+    "Connection": "keep-alive, Upgrade",
+    "Upgrade": "WebSocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": KEY,
+    "Host": "example.org",
+}
+
+
+def request(**changed: str | None) -> falcon.Request:
+    """A proper handshake, but for these headers (underscores stand for hyphens; None leaves one out)."""
+    headers = PROPER | {name.replace("_", "-"): value for name, value in changed.items()}
+    given = {name: value for name, value in headers.items() if value is not None}
+    return falcon.Request(testing.create_environ(path="/ws", headers=given))
+
+
+def test_a_proper_handshake_passes() -> None:
+    """The hub gets what its answer depends on, and nothing else."""
+    assert handshake_headers(request()) == {"sec-websocket-key": KEY, "sec-websocket-version": "13"}
+
+
+@pytest.mark.parametrize("name", ["Connection", "Upgrade"])
+@pytest.mark.parametrize("value", [None, "close", "h2c"])
+def test_what_asks_for_no_upgrade_is_told_to(name: str, value: str | None) -> None:
+    """426, with the protocol to upgrade to (RFC 9110, section 15.5.22)."""
+    with pytest.raises(falcon.HTTPError) as caught:
+        handshake_headers(request(**{name: value}))
+    assert caught.value.status_code == 426
+    assert caught.value.headers == {"Upgrade": "websocket", "Connection": "upgrade"}
+
+
+@pytest.mark.parametrize("version", [None, "8", "13, 8", "x"])
+def test_another_version_is_told_which_is_spoken(version: str | None) -> None:
+    """426 with Sec-WebSocket-Version (RFC 6455, section 4.2.2)."""
+    with pytest.raises(falcon.HTTPError) as caught:
+        handshake_headers(request(Sec_WebSocket_Version=version))
+    assert caught.value.status_code == 426
+    assert caught.value.headers == {"Sec-WebSocket-Version": "13"}
+
+
+@pytest.mark.parametrize(
+    "key", [None, "", "short", "dGhl", KEY[:-1], KEY + "AAAA", "!" * 24, "ü" * 24, f"{KEY}, {KEY}"]
+)
+def test_a_key_must_be_16_bytes_in_base64(key: str | None) -> None:
+    """400 otherwise."""
+    with pytest.raises(falcon.HTTPBadRequest):
+        handshake_headers(request(Sec_WebSocket_Key=key))
+
+
+@pytest.mark.parametrize("header", [{"Content_Length": "5"}, {"Transfer_Encoding": "chunked"}])
+def test_a_body_is_refused(header: dict[str, str]) -> None:
+    """Its bytes would be taken for frames."""
+    with pytest.raises(falcon.HTTPBadRequest):
+        handshake_headers(request(**header))
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        (None, ()),
+        (None, ("https://other.example",)),
+        ("http://example.org", ()),
+        ("https://example.org", ()),
+        ("https://EXAMPLE.org", ()),
+        ("https://other.example", ("https://one.example", "https://other.example")),
+        ("https://anyone.example", ("*",)),
+        ("null", ("*",)),
+    ],
+)
+def test_allowed_origins_pass(origin: str | None, allowed: tuple[str, ...]) -> None:
+    """No browser, the same host, a listed origin, or any where all are allowed."""
+    check_origin(request(Origin=origin), allowed)
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("https://other.example", ()),
+        ("https://example.org:8443", ()),
+        ("https://example.org.evil.example", ()),
+        ("https://evil.example/example.org", ()),
+        ("https://example.org@evil.example", ()),
+        ("null", ()),
+        ("", ()),
+        ("http://[::1", ()),
+        ("http://[x]", ()),
+        ("https://example.org", ("https://other.example",)),
+        ("http://other.example", ("https://other.example",)),
+    ],
+)
+def test_other_origins_are_refused(origin: str, allowed: tuple[str, ...]) -> None:
+    """403 for a page of another host, scheme or port, for one without an origin, and for what is no origin at all."""
+    with pytest.raises(falcon.HTTPForbidden):
+        check_origin(request(Origin=origin), allowed)
+
+
+def test_a_replaced_descriptor_is_a_connection_that_is_over() -> None:
+    """What gunicorn does to it no longer reaches the client, whose socket another process has by now."""
+    ours, client = socket.socketpair()
+    kept = socket.socket(fileno=os.dup(ours.fileno()))
+    with ours, client, kept:
+        replace_by_dead_socket(ours.fileno())
+        assert ours.recv(1) == b""
+        with pytest.raises(BrokenPipeError):
+            ours.sendall(b"x")
+        ours.close()
+        kept.sendall(b"frame")
+        assert client.recv(10) == b"frame"
+
+
+class Parts:
+    """A worker's parts, with a hub's age that the test sets; notes what is counted as refused."""
+
+    def __init__(self, age: float | None = 0.1) -> None:
+        self.handoff, self.hub_end = handoff.channel()
+        self.settings = SimpleNamespace(allowed_origins=())
+        self.view = SimpleNamespace(heartbeat_age=lambda: age)
+        self.refused: list[str] = []
+        self.rows = SimpleNamespace(count=self._count)
+
+    def _count(self, family: object, labels: tuple[str, ...]) -> None:
+        assert family is HANDOFFS_REFUSED
+        self.refused += labels
+
+    def close(self) -> None:
+        self.handoff.close()
+        self.hub_end.close()
+
+
+@pytest.fixture
+def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The worker's end of a client's connection, and the client's."""
+    ours, client = socket.socketpair()
+    with ours, client:
+        client.settimeout(10)
+        yield ours, client
+
+
+def ask(parts: Parts, ours: socket.socket, **changed: str | None) -> None:
+    """What the endpoint does with a request that came on this socket."""
+    req = request(**changed)
+    req.env["gunicorn.socket"] = ours
+    runtime: Any = SimpleNamespace(worker=parts)
+    Upgrade(runtime).on_get(req, falcon.Response())
+
+
+def test_the_socket_is_handed_over(sockets: tuple[socket.socket, socket.socket]) -> None:
+    """The hub gets the client's very connection and the handshake; the worker's descriptor is dead."""
+    ours, client = sockets
+    parts = Parts()
+    try:
+        with pytest.raises(HandedOver):
+            ask(parts, ours)
+        parts.hub_end.setblocking(False)
+        received = handoff.receive(parts.hub_end)
+        assert received is not None
+        with received[0] as adopted:
+            assert received[1]["sec-websocket-key"] == KEY
+            adopted.sendall(b"hello")
+            assert client.recv(10) == b"hello"
+            assert ours.recv(1) == b""
+        assert parts.refused == []
+    finally:
+        parts.close()
+
+
+@pytest.mark.parametrize("age", [None, 60.0])
+def test_without_a_hub_the_client_is_told_to_come_back(
+    age: float | None, sockets: tuple[socket.socket, socket.socket]
+) -> None:
+    """503 with Retry-After, counted; the connection stays the worker's, which answers on it."""
+    ours, client = sockets
+    parts = Parts(age)
+    try:
+        with pytest.raises(falcon.HTTPServiceUnavailable) as caught:
+            ask(parts, ours)
+        assert dict(caught.value.headers or {})["Retry-After"] == "2"
+        assert parts.refused == ["503"]
+        ours.sendall(b"503")
+        assert client.recv(10) == b"503"
+    finally:
+        parts.close()
+
+
+def test_a_channel_that_is_full_refuses(sockets: tuple[socket.socket, socket.socket]) -> None:
+    """Hand-offs that wait are bounded: a hub that takes none makes 503, not a worker that waits."""
+    ours, _ = sockets
+    parts = Parts()
+    try:
+        outcomes = [outcome_of_asking(parts, ours)]
+        while outcomes[-1] is HandedOver and len(outcomes) < 100_000:
+            outcomes.append(outcome_of_asking(parts, ours))
+        assert len(outcomes) > 10
+        assert outcomes[-1] is falcon.HTTPServiceUnavailable
+        assert parts.refused == ["503"]
+    finally:
+        parts.close()
+
+
+ANSWERS = (HandedOver, falcon.HTTPServiceUnavailable)
+
+
+def outcome_of_asking(parts: Parts, ours: socket.socket) -> type[BaseException]:
+    with socket.socket(fileno=os.dup(ours.fileno())) as spare, pytest.raises(ANSWERS) as caught:
+        ask(parts, spare)
+    return caught.type
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [({"Upgrade": None}, "426"), ({"Sec_WebSocket_Key": "x"}, "400"), ({"Origin": "https://evil.example"}, "403")],
+)
+def test_refusals_are_counted_by_status(
+    changed: dict[str, str | None], reason: str, sockets: tuple[socket.socket, socket.socket]
+) -> None:
+    """Whatever was wrong with the request."""
+    parts = Parts()
+    try:
+        with pytest.raises(falcon.HTTPError):
+            ask(parts, sockets[0], **changed)
+        assert parts.refused == [reason]
+    finally:
+        parts.close()
