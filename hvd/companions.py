@@ -23,6 +23,7 @@ from hvd.errors import HvdError
 
 STALL = 2.0  # s without a heartbeat, after which a companion is taken for stuck
 START_GRACE = 15.0  # s that a companion may take to its first heartbeat, on a machine that is busy
+TURN = 1.1  # s between two turns of the master's loop at most, when it gets the processor
 QUICK = 5.0  # s; one that ends sooner is started again after a pause that doubles
 PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
 STOP_GRACE = 5.0  # s from SIGTERM to SIGKILL at a clean stop
@@ -44,6 +45,9 @@ class Companion:
     is_leaving: bool = False  # told to end, to be started with other options
     _pidfd: int = field(default=-1, repr=False)
     _cause: str = field(default="", repr=False)
+    _beat: int = field(default=0, repr=False)
+    _seen: float = field(default=0.0, repr=False)
+    _silent: float = field(default=0.0, repr=False)
 
     @property
     def is_running(self) -> bool:
@@ -57,6 +61,7 @@ class Companion:
         process.returncode = 0  # gunicorn reaps it; Popen must neither wait for it nor warn that nobody did
         self.pid, self.slot, self.started = process.pid, slot, time.monotonic()
         self.is_leaving, self._cause = False, ""
+        self._beat, self._seen, self._silent = 0, 0.0, 0.0
         self._pidfd = os.pidfd_open(self.pid)
 
     def has_ended(self) -> bool:
@@ -75,6 +80,20 @@ class Companion:
         except ChildProcessError:
             return "unknown"
         return exit_cause(info)
+
+    def watch(self, beat: int, now: float) -> None:
+        """Note its newest heartbeat (0: none yet), `now` in s. The time without one is the time that we watched.
+
+        A machine that stands still, or a master that gets no processor, would else find every companion silent.
+        """
+        watched = min(now - max(self._seen, self.started), TURN)
+        self._silent = self._silent + watched if beat == self._beat else 0.0
+        self._beat, self._seen = beat, now
+
+    @property
+    def is_stuck(self) -> bool:
+        """True after STALL s of silence, or START_GRACE s before the first heartbeat."""
+        return self._silent > (STALL if self._beat else START_GRACE)
 
     def signal(self, signum: signal.Signals) -> None:
         """Send a signal to this very process, never to one that has its pid by now."""
@@ -151,12 +170,9 @@ class Companions:
 
     def _end_if_stuck(self, companion: Companion) -> None:
         slot = self._slots.get(companion.slot)
-        beat = slot.heartbeat_ns if slot else 0
-        silent = time.monotonic() - (beat / 1e9 if beat else companion.started)
-        if silent > (STALL if beat else START_GRACE) or is_stopped(companion.pid):
-            self._log.error(
-                "%s (pid:%d) gave no sign of life for %.1f s; killing it", companion.name, companion.pid, silent
-            )
+        companion.watch(slot.heartbeat_ns if slot else 0, time.monotonic())
+        if companion.is_stuck or is_stopped(companion.pid):
+            self._log.error("%s (pid:%d) gives no sign of life; killing it", companion.name, companion.pid)
             companion.signal(signal.SIGKILL)
 
     def replace(self) -> None:
