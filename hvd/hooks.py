@@ -97,9 +97,12 @@ def post_worker_init(worker: Any) -> None:
 
 
 def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
-    """In the worker, in the thread that served: the response is sent, or given up."""
+    """In the worker, in the thread that served: the response is sent, or given up.
+
+    Without an environ gunicorn failed before it called the app, and nothing was begun (27.0.1, `handle_request`).
+    """
     row = here.worker.rows.local.row
-    if row.interrupted is None:
+    if environ and row.interrupted is None:
         row.finish()
 
 

@@ -70,16 +70,15 @@ class Catalogue:
         found = self._found.get((family.key, labels))
         if found:
             return found
-        overflow = (OVERFLOW,) * len(family.labels)
-        if self.is_full(family):
-            full = self._found.get((family.key, overflow))
-            if full:
-                return full
-            labels = overflow
+        overflow = family.key, (OVERFLOW,) * len(family.labels)
+        if self.is_full(family) and overflow in self._found:
+            return self._found[overflow]  # without the lock: what overflows may come often
         with self._block.locked():
             self.refresh()
+            if self.is_full(family):
+                labels = overflow[1]
             found = self._found.get((family.key, labels))
-            return found or self._append(family, labels) or self._found[family.key, overflow]
+            return found or self._append(family, labels) or self._found[overflow]
 
     def is_full(self, family: Family) -> bool:
         """True if the family has as many series as it may, the overflow series not counted."""

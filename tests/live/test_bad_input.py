@@ -363,7 +363,6 @@ def test_no_client_writes_into_the_log(server: Server) -> None:
     assert "\nforged" not in server.log
 
 
-@pytest.mark.xfail(strict=True, reason="the post_request hook finishes a request that never reached the app")
 def test_a_request_that_cannot_be_handed_to_the_app_is_counted_once(tmp_path: Path) -> None:
     """A path outside the SCRIPT_NAME that a trusted proxy names: gunicorn's 500 counts, nothing else does."""
     with Server(tmp_path, workers=1, threads=1, interval=0.2) as server:

@@ -183,3 +183,25 @@ def test_a_record_is_as_it_is_described(block: Block) -> None:
     text = bytes(block.raw[SMALL.catalogue + 8 : SMALL.catalogue + 8 + length])
     assert json.loads(text) == ["exits", ["worker", "exit 7"], at.HEAD_CELLS]
     assert block.cells[at.H_CATALOGUE_BYTES] == at.round_up(8 + length, at.CELL)
+
+
+def test_processes_that_race_for_the_last_place_keep_the_limit(block: Block) -> None:
+    """Whether there is room is asked again under the lock."""
+    Catalogue(block).reserve_overflow()
+
+    def racer(number: int) -> None:
+        mine = Catalogue(block)
+        mine.refresh()
+        os.read(reader, 1)
+        for turn in range(15):
+            mine.get_or_add(HTTP, ("GET", f"/{number}/{turn}", "200"))
+
+    reader, writer = os.pipe()
+    pids = [fork(lambda number=number: racer(number)) for number in range(6)]
+    os.write(writer, b"." * len(pids))
+    assert [ended(pid) for pid in pids] == [0] * len(pids)
+    os.close(reader)
+    os.close(writer)
+    catalogue = Catalogue(block)
+    catalogue.refresh()
+    assert catalogue.size(HTTP) == SMALL.series + 1
