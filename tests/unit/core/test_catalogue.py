@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -185,23 +186,19 @@ def test_a_record_is_as_it_is_described(block: Block) -> None:
     assert block.cells[at.H_CATALOGUE_BYTES] == at.round_up(8 + length, at.CELL)
 
 
-def test_processes_that_race_for_the_last_place_keep_the_limit(block: Block) -> None:
-    """Whether there is room is asked again under the lock."""
+def test_who_loses_the_race_for_the_last_place_overflows(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether there is room is asked again under the lock: another process may have come between."""
     Catalogue(block).reserve_overflow()
+    ours, theirs = Catalogue(block), Catalogue(block)
+    for number in range(SMALL.series - 1):
+        ours.get_or_add(HTTP, ("GET", f"/{number}", "200"))
+    locked = block.locked
 
-    def racer(number: int) -> None:
-        mine = Catalogue(block)
-        mine.refresh()
-        os.read(reader, 1)
-        for turn in range(15):
-            mine.get_or_add(HTTP, ("GET", f"/{number}/{turn}", "200"))
+    def locked_after_them() -> AbstractContextManager[None]:
+        monkeypatch.undo()
+        theirs.get_or_add(HTTP, ("GET", "/theirs", "200"))
+        return locked()
 
-    reader, writer = os.pipe()
-    pids = [fork(lambda number=number: racer(number)) for number in range(6)]
-    os.write(writer, b"." * len(pids))
-    assert [ended(pid) for pid in pids] == [0] * len(pids)
-    os.close(reader)
-    os.close(writer)
-    catalogue = Catalogue(block)
-    catalogue.refresh()
-    assert catalogue.size(HTTP) == SMALL.series + 1
+    monkeypatch.setattr(block, "locked", locked_after_them)
+    assert ours.get_or_add(HTTP, ("GET", "/ours", "200")).labels == (OVERFLOW,) * 3
+    assert ours.size(HTTP) == SMALL.series + 1
