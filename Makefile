@@ -33,10 +33,10 @@ $(VENV)/bin/pip:
 	  || { echo "hvd needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version`. Try: make PYTHON=python3.13" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run: $(VENV)/bin/pip setup.cfg pyproject.toml
+$(VENV)/.run: $(VENV)/bin/pip setup.cfg setup.py pyproject.toml hvd/core/_hotrow.c
 	$(VENV)/bin/pip install --quiet --editable .
 	touch $@
 
-$(VENV)/.test: $(VENV)/bin/pip setup.cfg pyproject.toml
+$(VENV)/.test: $(VENV)/bin/pip setup.cfg setup.py pyproject.toml hvd/core/_hotrow.c
 	$(VENV)/bin/pip install --quiet --editable '.[test]'
 	touch $@ $(VENV)/.run

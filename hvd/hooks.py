@@ -101,7 +101,7 @@ def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
 
     Without an environ gunicorn failed before it called the app, and nothing was begun (27.0.1, `handle_request`).
     """
-    row = here.worker.rows.local.row
+    row = here.local.row
     if environ and row.interrupted is None:
         row.finish()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from hvd.core.block import Block
-from hvd.core.rows import Rows
+from hvd.core.rows import Rows, ThreadRow
 from hvd.settings import Settings
 from hvd.view import View
 
@@ -25,18 +25,20 @@ class Worker:
 
 
 class Runtime:
-    """Holds this process's parts: `worker`, set by `fill`, before the first request. A plain attribute, as it is read
-    at each request. Raises RuntimeError where hvd's hooks did not run.
+    """Holds this process's parts: `worker`, and `local`, whose `row` is the calling thread's. Set by `fill`, before the
+    first request; plain attributes, as they are read at each one. RuntimeError where hvd's hooks did not run.
     """
 
     worker: Worker
+    local: ThreadRow
 
     def fill(self, worker: Worker) -> None:
         """Make these this process's parts."""
         self.worker = worker
+        self.local = worker.rows.local
 
     def __getattr__(self, name: str) -> NoReturn:
-        if name != "worker":
+        if name not in ("worker", "local"):
             raise AttributeError(name)
         raise RuntimeError(
             "hvd's gunicorn hooks did not run in this process: start gunicorn with `-c python:hvd.gunicorn_conf`, "

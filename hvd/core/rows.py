@@ -1,21 +1,12 @@
-"""Rows: where a thread counts. The hot path; nothing here takes a lock or makes a system call in the usual case.
+"""Rows: where a thread counts. Which thread has which row, and what the row's cells mean to the others.
 
-A thread stores in this order, and readers rely on it (x86-64 and, for aligned 8-byte cells one after the other in one
-thread's bytecode, CPython everywhere keep it):
-
-    begin:   text, begin time, started + 1
-    respond: the series' count + 1            (before the response's first byte)
-    finish:  sum + ns, bucket + 1, finished + 1, begin time = 0
-
-So of a row that is read between two stores, started - finished - aborted is never more than the requests in progress
-that its begin time shows, and says itself how many they are.
+What a thread stores for a request is in hotrow.py, or in _hotrow.c where that could be compiled.
 """
 
 import contextlib
-import struct
 import threading
-from bisect import bisect_left
-from time import monotonic_ns
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from hvd.core import layout as at
 from hvd.core.block import Block
@@ -25,10 +16,19 @@ from hvd.core.slots import mark_used
 from hvd.errors import BlockFull
 from hvd.metrics import ABORTED, FAMILIES, HTTP, Family
 
-STARTED, FINISHED, ABORT_COUNT, ERRORS = at.R_STARTED, at.R_FINISHED, at.R_ABORTED, at.R_ERRORS
-BEGIN, BUSY = at.R_BEGIN_NS, at.R_BUSY
+if TYPE_CHECKING:
+    from hvd.core.hotrow import HotRow
+else:
+    try:
+        from hvd.core import _hotrow
 
-_store_text = struct.Struct(f"{at.TEXT_BYTES}s").pack_into  # cuts what is longer, fills up with zeros
+        _hotrow.set_bounds(BOUNDS)
+        HotRow = _hotrow.HotRow
+    except ImportError:
+        from hvd.core.hotrow import HotRow
+
+IS_COMPILED = HotRow.__module__ == "hvd.core._hotrow"
+"""True where the hot path is the compiled one."""
 
 
 class Known(dict[tuple[str, ...], int]):
@@ -67,7 +67,7 @@ class Rows:
         self._free = list(range(block.layout.rows - 2, -1, -1))
         self._taking = threading.Lock()
         self.shared_lock = threading.RLock()
-        self.local = _ThreadRow(self)
+        self.local = ThreadRow(self)
 
     def mine(self) -> "Row":
         """The calling thread's row."""
@@ -96,101 +96,53 @@ class Rows:
         row = self.mine()
         row.add(self.known[HTTP.key][method, route, status], 1)
         if status >= "4":
-            row.add(ERRORS, 1)
+            row.add(at.R_ERRORS, 1)
 
     def record(self, family: Family, labels: tuple[str, ...], ns: int) -> None:
         """Add a duration to a timed series in the calling thread's row."""
         self.mine().record(self.known[family.key], labels, ns)
 
 
-class _ThreadRow(threading.local):
+class ThreadRow(threading.local):
     """Gives each thread its row at first use; when the thread ends, its row's last reference goes with it."""
 
     def __init__(self, rows: Rows) -> None:
         self.row = rows.take()
 
 
-class Row:
-    """One thread's row. Only the thread that has it may call it."""
+class Row(HotRow):
+    """One thread's row: what it stores for requests, and the rest that it counts. Only that thread may call it."""
 
-    __slots__ = ("_base", "_began", "_cells", "_http", "_raw", "_rows", "_text", "interrupted", "number")
+    __slots__ = ("_counts", "_rows", "number")
 
     def __init__(self, rows: Rows, number: int) -> None:
         layout = rows.block.layout
         head = layout.row_cell(rows.slot, number)
+        super().__init__(rows.block.raw, head, layout.row_cells, rows.known[HTTP.key])
         self.number = number
         self._rows = rows
-        self._http = rows.known[HTTP.key]
-        self._cells = rows.block.cells[head : head + layout.row_cells]
-        self._raw = rows.block.raw
-        self._text = (head + at.R_TEXT) * at.CELL
-        self._base = 0
-        self._began = 0
-        self.interrupted: tuple[str, str] | None = None
+        self._counts = rows.block.cells[head : head + layout.row_cells]
         mark_used(rows.block, rows.slot, number)
 
     def __del__(self) -> None:
         self._rows.give_back(self.number)
 
-    def begin(self, method: str, path: str) -> None:
-        """A request arrived: it is in flight from here, for readers and for a post-mortem."""
-        cells = self._cells
-        if cells[BEGIN]:
-            self.abandon("exception")
-        _store_text(self._raw, self._text, (method + " " + path).encode("latin-1", "replace"))
-        self._base = 0
-        self._began = cells[BEGIN] = monotonic_ns()
-        cells[STARTED] += 1
-
-    def respond(self, method: str, route: str, status: str) -> None:
-        """Count the response; to be called before its first byte leaves."""
-        base = self._base = self._http[method, route, status]
-        cells = self._cells
-        cells[base] += 1
-        if status >= "4":
-            cells[ERRORS] += 1
-
-    def pass_on(self, method: str, route: str, status: str) -> None:
-        """Another process answers, and counts that response before it does: here only the duration will count."""
-        self._base = self._http[method, route, status]
-
-    def finish(self) -> None:
-        """The response is complete: its duration counts. Without a response before it, the request was aborted."""
-        base = self._base
-        if not base:
-            self.abandon("no_response")
-            return
-        cells = self._cells
-        ns = monotonic_ns() - self._began
-        cells[base + 1] += ns
-        cells[base + 2 + bisect_left(BOUNDS, ns)] += 1
-        cells[FINISHED] += 1
-        cells[BEGIN] = 0
-
-    def record(self, known: Known, labels: tuple[str, ...], ns: int) -> None:
-        """Count one piece of work and its duration, for work that is told of when it is over."""
-        base = known[labels]
-        cells = self._cells
-        cells[base] += 1
-        cells[base + 1] += ns
-        cells[base + 2 + bisect_left(BOUNDS, ns)] += 1
-
     def abandon(self, cause: str) -> None:
         """The request in progress will not be finished: a BaseException took the thread out of it."""
-        cells = self._cells
+        cells = self._counts
         cells[self._rows.known[ABORTED.key][cause,]] += 1
-        cells[ABORT_COUNT] += 1
-        cells[BEGIN] = 0
+        cells[at.R_ABORTED] += 1
+        cells[at.R_BEGIN_NS] = 0
         self.interrupted = None
 
     @property
     def is_busy(self) -> bool:
         """True between begin and finish."""
-        return self._cells[BEGIN] != 0
+        return self._counts[at.R_BEGIN_NS] != 0
 
     def add(self, offset: int, by: int) -> None:
         """Add to a one-cell counter."""
-        self._cells[offset] += by
+        self._counts[offset] += by
 
 
 class SharedRow(Row):
@@ -213,9 +165,9 @@ class SharedRow(Row):
         if self._active:
             self.abandon("exception")
         with self._lock:
-            cells = self._cells
-            cells[BEGIN] = 0  # the others' request, else the base class would take it for ours
-            cells[BUSY] += 1
+            cells = self._counts
+            cells[at.R_BEGIN_NS] = 0  # the others' request, else the base class would take it for ours
+            cells[at.R_BUSY] += 1
             super().begin(method, path)
             self._active = True
 
@@ -229,26 +181,26 @@ class SharedRow(Row):
 
     def finish(self) -> None:
         with self._lock:
-            if not self._base:
+            if not self.base:
                 self.abandon("no_response")
                 return
-            began = self._cells[BEGIN]
+            began = self._counts[at.R_BEGIN_NS]
             super().finish()
             self._leave(began)
 
     def abandon(self, cause: str) -> None:
         with self._lock:
-            began = self._cells[BEGIN]
+            began = self._counts[at.R_BEGIN_NS]
             super().abandon(cause)
             self._leave(began)
 
     def _leave(self, began: int) -> None:
         self._active = False
-        cells = self._cells
-        cells[BUSY] -= 1
-        cells[BEGIN] = began if cells[BUSY] else 0
+        cells = self._counts
+        cells[at.R_BUSY] -= 1
+        cells[at.R_BEGIN_NS] = began if cells[at.R_BUSY] else 0
 
-    def record(self, known: Known, labels: tuple[str, ...], ns: int) -> None:
+    def record(self, known: Mapping[tuple[str, ...], int], labels: tuple[str, ...], ns: int) -> None:
         with self._lock:
             super().record(known, labels, ns)
 

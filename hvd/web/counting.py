@@ -44,7 +44,7 @@ def counted(app: WSGIApplication, runtime: Runtime) -> WSGIApplication:
     """
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        row = runtime.worker.rows.local.row
+        row = runtime.local.row
         method = environ["REQUEST_METHOD"]
         row.begin(method, environ["PATH_INFO"])
         try:

@@ -9,6 +9,7 @@ import falcon
 from falcon import mediatypes
 
 from hvd import __version__
+from hvd.core.rows import IS_COMPILED
 from hvd.runtime import Runtime
 from hvd.web.exposition import OPENMETRICS, TEXT, Exposition
 
@@ -103,6 +104,7 @@ class Status(JsonResource):
             "version": __version__,
             "instance": worker.settings.instance,
             "answered_by": os.getpid(),
+            "hot_path": "C" if IS_COMPILED else "Python",
             **{name: snapshot[name] for name in counted},
             "processes": snapshot["processes"],
             "workers": snapshot["workers"],

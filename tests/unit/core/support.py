@@ -1,9 +1,12 @@
 """Shared by the tests of the block: a small layout, forked processes, cells that tell of every store."""
 
 import contextlib
+import importlib.util
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 from hvd.core.layout import COMPANION_SLOTS, Layout
@@ -12,6 +15,26 @@ from hvd.metrics import TIMED_CELLS
 SMALL = Layout(slots=COMPANION_SLOTS + 4, rows=4, series=20, run_cells=TIMED_CELLS)
 WORKER = COMPANION_SLOTS
 """The first slot of a worker."""
+
+
+def _rows_in_python() -> ModuleType:
+    """A second hvd.core.rows, as it is where the hot path could not be compiled."""
+    spec = importlib.util.find_spec("hvd.core.rows")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    compiled = sys.modules.get("hvd.core._hotrow")
+    sys.modules["hvd.core._hotrow"] = None  # type: ignore[assignment]  # an import of it fails
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.modules["hvd.core._hotrow"]
+        if compiled:
+            sys.modules["hvd.core._hotrow"] = compiled
+    return module
+
+
+IN_PYTHON = _rows_in_python()
 
 
 def fork(work: Callable[[], object]) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+import hvd.core.rows
 from hvd.core import layout as at
 from hvd.core.block import Block
 from hvd.core.catalogue import OVERFLOW, Catalogue
@@ -16,15 +17,17 @@ from hvd.core.rows import Row, Rows, SharedRow
 from hvd.core.slots import Slots, used_heads
 from hvd.core.totals import Reader
 from hvd.metrics import ABORTED, FAMILIES, HTTP, TICK, WS_DROPPED, WS_FRAMES
+from tests.unit.core.support import IN_PYTHON
 
 PATIENCE = 20  # s
 
 
-@pytest.fixture
-def rows(block: Block) -> Rows:
+@pytest.fixture(params=[hvd.core.rows, IN_PYTHON], ids=["as installed", "in Python"])
+def rows(block: Block, request: pytest.FixtureRequest) -> Rows:
     """The rows of a worker's slot that this process has: one for this thread, two for others, one shared."""
     Catalogue(block).reserve_overflow()
-    return Rows(block, Slots(block).claim(at.KIND_WORKER, os.getpid(), os.getpid()))
+    made: Rows = request.param.Rows(block, Slots(block).claim(at.KIND_WORKER, os.getpid(), os.getpid()))
+    return made
 
 
 def serve(row: Row, route: str = "/x", status: str = "200") -> None:
@@ -186,10 +189,10 @@ def test_a_thread_that_ends_in_a_request_does_not_hold_its_row(rows: Rows) -> No
 def test_the_shared_row_is_given_to_all_and_back_by_nobody(rows: Rows) -> None:
     """Threads that had it leave no row free that somebody has."""
     held = [rows.take(), rows.take()]
-    assert [(row.number, type(row)) for row in held] == [(1, Row), (2, Row)]
+    assert [(row.number, type(row).__name__) for row in held] == [(1, "Row"), (2, "Row")]
     for _ in range(5):
         in_thread(lambda: serve(rows.mine()))
-    assert isinstance(rows.take(), SharedRow)
+    assert isinstance(rows.take(), (SharedRow, IN_PYTHON.SharedRow))
     held.clear()
     held = [rows.take() for _ in range(3)]
     assert [type(row) for row in held] == [Row, Row, SharedRow]
@@ -276,7 +279,7 @@ def test_every_family_with_labels_overflows_by_itself(rows: Rows) -> None:
 def test_the_next_process_of_a_slot_goes_on_from_its_counts(rows: Rows) -> None:
     """A counter cell never goes back to zero."""
     serve(rows.mine())
-    later = Rows(rows.block, rows.slot)
+    later = type(rows)(rows.block, rows.slot)
     in_thread(lambda: serve(later.mine()))
     assert counts(rows.block) == {("GET", "/x", "200"): 2}
 
@@ -288,5 +291,5 @@ def test_a_row_that_nobody_used_is_not_read(rows: Rows) -> None:
     in_thread(rows.mine)
     assert used_heads(rows.block, rows.slot) == heads[:2]
     held = [rows.take() for _ in range(3)]
-    assert isinstance(held[-1], SharedRow)
+    assert isinstance(held[-1], (SharedRow, IN_PYTHON.SharedRow))
     assert used_heads(rows.block, rows.slot) == heads

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import hvd.core.rows
 from hvd.core import layout as at
 from hvd.core.block import Block
 from hvd.core.rows import Row, Rows, SharedRow
@@ -20,7 +21,7 @@ from hvd.core.slots import Slots, mark_used, settle
 from hvd.core.totals import Reader, Totals
 from hvd.metrics import ABORTED, HTTP, WS_FRAMES
 from tests.support.waiting import until
-from tests.unit.core.support import WORKER, Watched, forked
+from tests.unit.core.support import IN_PYTHON, WORKER, Watched, forked
 
 READS = 2000
 
@@ -28,6 +29,7 @@ READS = 2000
 def watch(row: Row, stored: Callable[[Any], object]) -> None:
     """Have `stored` called after each store into the row's cells."""
     row._cells = Watched(row._cells, stored)  # type: ignore[assignment]
+    row._counts = Watched(row._counts, stored)  # type: ignore[assignment]
 
 
 def assert_identity(totals: Totals) -> None:
@@ -70,7 +72,15 @@ def rows(block: Block) -> Rows:
     """The rows of a worker's slot that this process has."""
     slot = Slots(block).claim(at.KIND_WORKER, os.getpid(), os.getpid())
     assert slot == WORKER
-    return Rows(block, slot)
+    made: Rows = IN_PYTHON.Rows(block, slot)  # whose stores can be watched
+    return made
+
+
+@pytest.fixture(params=[hvd.core.rows, IN_PYTHON], ids=["as installed", "in Python"])
+def any_rows(block: Block, request: pytest.FixtureRequest) -> Rows:
+    """The same, of each of the two hot paths."""
+    made: Rows = request.param.Rows(block, Slots(block).claim(at.KIND_WORKER, os.getpid(), os.getpid()))
+    return made
 
 
 def served(row: Row, status: str = "200") -> None:
@@ -119,7 +129,8 @@ def shared_row(rows: Rows) -> SharedRow:
     """As a thread gets it that finds no other."""
     last = rows.block.layout.rows - 1
     mark_used(rows.block, rows.slot, last)
-    return SharedRow(rows, last)
+    made: SharedRow = (IN_PYTHON.SharedRow if isinstance(rows, IN_PYTHON.Rows) else SharedRow)(rows, last)
+    return made
 
 
 @pytest.mark.parametrize("kind", ["own", "shared"])
@@ -140,7 +151,7 @@ def test_a_death_between_any_two_stores_is_settled(rows: Rows, kind: str, course
     """What was in flight there is aborted, nothing else; the slot's next process goes on from it."""
     reader, deaths = Reader(rows.block), 0
     for survived in itertools.count():
-        row, left = row_of(Rows(rows.block, rows.slot), kind), [survived]
+        row, left = row_of(type(rows)(rows.block, rows.slot), kind), [survived]
 
         def die_later(_: object, left: list[int] = left) -> None:
             if not left[0]:
@@ -284,27 +295,27 @@ def check_reads(reads: Iterator[Totals]) -> set[int]:
     return seen
 
 
-def test_two_thousand_reads_while_another_process_records(rows: Rows) -> None:
+def test_two_thousand_reads_while_another_process_records(any_rows: Rows) -> None:
     """Identity at every read and no sum below the one before, in rows of its own and in the shared one."""
 
     def record() -> None:
-        mine = Rows(rows.block, rows.slot)
+        mine = type(any_rows)(any_rows.block, any_rows.slot)
         shared = shared_row(mine)
         threading.Thread(target=record_for_ever, args=(shared,), daemon=True).start()
         record_for_ever(mine.mine())
 
     with forked(record) as pid:
-        seen = check_reads(read_while(rows.block, lambda: os.waitpid(pid, os.WNOHANG) == (0, 0)))
+        seen = check_reads(read_while(any_rows.block, lambda: os.waitpid(pid, os.WNOHANG) == (0, 0)))
     assert seen <= {0, 1, 2}
     assert len(seen) > 1
 
 
-def test_two_thousand_reads_while_threads_record(rows: Rows) -> None:
+def test_two_thousand_reads_while_threads_record(any_rows: Rows) -> None:
     """The same with more threads than rows, in the reader's own process."""
     stop = threading.Event()
 
     def record() -> None:
-        row, courses = rows.mine(), itertools.cycle(COURSES)
+        row, courses = any_rows.mine(), itertools.cycle(COURSES)
         while not stop.is_set():
             next(courses)(row)
 
@@ -312,13 +323,13 @@ def test_two_thousand_reads_while_threads_record(rows: Rows) -> None:
     for thread in threads:
         thread.start()
     try:
-        seen = check_reads(read_while(rows.block, lambda: all(thread.is_alive() for thread in threads)))
+        seen = check_reads(read_while(any_rows.block, lambda: all(thread.is_alive() for thread in threads)))
     finally:
         stop.set()
         for thread in threads:
             thread.join()
     assert max(seen) <= 5
-    totals = Reader(rows.block).read()
+    totals = Reader(any_rows.block).read()
     assert totals.heads.in_flight == 0
     aborted = {series.labels: totals.cells[series.offset] for series in totals.of(ABORTED.key)}
     assert sum(aborted.values()) == totals.heads.aborted

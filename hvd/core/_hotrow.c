@@ -1,0 +1,328 @@
+/* The hot path of a row in C: the same as hotrow.py beside it, which says what each store means and in which order.
+ *
+ * One thread calls a row (its own, or under SharedRow's lock), so a cell is read plainly and written with one aligned
+ * store; RELEASE keeps the order of the stores for readers in other processes, on every processor.
+ */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+/* layout.py; the module is refused by rows.py where they differ, see LAYOUT below. */
+enum { STARTED = 0, FINISHED = 1, ERRORS = 3, BEGIN = 4, TEXT = 8, TEXT_BYTES = 64, MAX_BOUNDS = 512 };
+
+typedef struct {
+    PyObject_HEAD
+    Py_buffer buffer;      /* of the whole block: keeps the mapping alive */
+    int64_t *cells;        /* the row's head */
+    Py_ssize_t count;      /* cells of the row */
+    PyObject *known;       /* (method, route, status) -> first cell of the run */
+    PyObject *interrupted; /* for the worker: what an exception took the thread out of */
+    Py_ssize_t base;       /* first cell of the run of the request in progress; 0 until it is answered */
+    int64_t began;         /* ns */
+} HotRow;
+
+static int64_t bounds[MAX_BOUNDS];
+static Py_ssize_t bound_count;
+
+static inline void put(int64_t *cell, int64_t value)
+{
+    __atomic_store_n(cell, value, __ATOMIC_RELEASE);
+}
+
+static inline void add(int64_t *cell, int64_t by)
+{
+    put(cell, *cell + by);
+}
+
+static inline int64_t now_ns(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time); /* what time.monotonic_ns() reads, and readers compare with */
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/* bisect_left(BOUNDS, ns) */
+static inline Py_ssize_t bucket_of(int64_t ns)
+{
+    Py_ssize_t low = 0, high = bound_count;
+    while (low < high) {
+        Py_ssize_t middle = (low + high) / 2;
+        if (bounds[middle] < ns)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The first cell of the run of these label values; -1 with an exception set. */
+static Py_ssize_t run_of(HotRow *self, PyObject *known, PyObject *labels)
+{
+    PyObject *found = PyObject_GetItem(known, labels); /* not PyDict_GetItem: Known looks up what it doesn't know */
+    if (found == NULL)
+        return -1;
+    Py_ssize_t base = PyLong_AsSsize_t(found);
+    Py_DECREF(found);
+    if (base == -1 && PyErr_Occurred())
+        return -1;
+    if (base <= 0 || base + 2 + bound_count >= self->count) {
+        PyErr_Format(PyExc_IndexError, "run at cell %zd is outside of the row's %zd cells", base, self->count);
+        return -1;
+    }
+    return base;
+}
+
+static int copy_text(char *to, char *end, char **at, PyObject *text)
+{
+    if (!PyUnicode_Check(text)) {
+        PyErr_SetString(PyExc_TypeError, "method and path are strings");
+        return -1;
+    }
+    int kind = PyUnicode_KIND(text);
+    const void *data = PyUnicode_DATA(text);
+    Py_ssize_t length = PyUnicode_GET_LENGTH(text), room = end - to;
+    length = length < room ? length : room;
+    if (kind == PyUnicode_1BYTE_KIND)
+        memcpy(to, data, (size_t)length);
+    else
+        for (Py_ssize_t i = 0; i < length; i++) {
+            Py_UCS4 character = PyUnicode_READ(kind, data, i);
+            to[i] = character < 256 ? (char)character : '?';
+        }
+    *at = to + length;
+    return 0;
+}
+
+static int store_text(HotRow *self, PyObject *method, PyObject *path)
+{
+    char text[TEXT_BYTES] = {0}, *end = text + TEXT_BYTES, *at = text;
+    if (copy_text(at, end, &at, method) < 0)
+        return -1;
+    if (at < end)
+        *at++ = ' ';
+    if (copy_text(at, end, &at, path) < 0)
+        return -1;
+    memcpy(self->cells + TEXT, text, TEXT_BYTES);
+    return 0;
+}
+
+static int call_abandon(HotRow *self, const char *cause)
+{
+    PyObject *result = PyObject_CallMethod((PyObject *)self, "abandon", "s", cause);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+static int check_arguments(const char *name, Py_ssize_t given, Py_ssize_t wanted)
+{
+    if (given == wanted)
+        return 0;
+    PyErr_Format(PyExc_TypeError, "%s() takes %zd arguments (%zd given)", name, wanted, given);
+    return -1;
+}
+
+static PyObject *begin(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (check_arguments("begin", nargs, 2) < 0)
+        return NULL;
+    if (self->cells[BEGIN] != 0 && call_abandon(self, "exception") < 0)
+        return NULL;
+    if (store_text(self, args[0], args[1]) < 0)
+        return NULL;
+    self->base = 0;
+    self->began = now_ns();
+    put(self->cells + BEGIN, self->began);
+    add(self->cells + STARTED, 1);
+    Py_RETURN_NONE;
+}
+
+static Py_ssize_t run_of_request(HotRow *self, PyObject *const *args)
+{
+    PyObject *labels = PyTuple_Pack(3, args[0], args[1], args[2]);
+    if (labels == NULL)
+        return -1;
+    Py_ssize_t base = run_of(self, self->known, labels);
+    Py_DECREF(labels);
+    return base;
+}
+
+static PyObject *respond(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (check_arguments("respond", nargs, 3) < 0)
+        return NULL;
+    Py_ssize_t base = run_of_request(self, args);
+    if (base < 0)
+        return NULL;
+    self->base = base;
+    add(self->cells + base, 1);
+    if (PyUnicode_Check(args[2]) && PyUnicode_GET_LENGTH(args[2]) && PyUnicode_READ_CHAR(args[2], 0) >= '4')
+        add(self->cells + ERRORS, 1);
+    Py_RETURN_NONE;
+}
+
+static PyObject *pass_on(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (check_arguments("pass_on", nargs, 3) < 0)
+        return NULL;
+    Py_ssize_t base = run_of_request(self, args);
+    if (base < 0)
+        return NULL;
+    self->base = base;
+    Py_RETURN_NONE;
+}
+
+static PyObject *finish(HotRow *self, PyObject *unused)
+{
+    if (self->base == 0) {
+        if (call_abandon(self, "no_response") < 0)
+            return NULL;
+        Py_RETURN_NONE;
+    }
+    int64_t ns = now_ns() - self->began;
+    add(self->cells + self->base + 1, ns);
+    add(self->cells + self->base + 2 + bucket_of(ns), 1);
+    add(self->cells + FINISHED, 1);
+    put(self->cells + BEGIN, 0);
+    Py_RETURN_NONE;
+}
+
+static PyObject *record(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (check_arguments("record", nargs, 3) < 0)
+        return NULL;
+    Py_ssize_t base = run_of(self, args[0], args[1]);
+    if (base < 0)
+        return NULL;
+    long long ns = PyLong_AsLongLong(args[2]);
+    if (ns == -1 && PyErr_Occurred())
+        return NULL;
+    add(self->cells + base, 1);
+    add(self->cells + base + 1, ns);
+    add(self->cells + base + 2 + bucket_of(ns), 1);
+    Py_RETURN_NONE;
+}
+
+static int init(HotRow *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *raw, *known;
+    Py_ssize_t head, count;
+    static char *names[] = {"raw", "head", "count", "known", NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OnnO", names, &raw, &head, &count, &known))
+        return -1;
+    if (self->buffer.obj != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "a row is made once");
+        return -1;
+    }
+    if (PyObject_GetBuffer(raw, &self->buffer, PyBUF_WRITABLE) < 0)
+        return -1;
+    if (head < 0 || count < 16 || (head + count) * 8 > self->buffer.len || (uintptr_t)self->buffer.buf % 8) {
+        PyErr_SetString(PyExc_ValueError, "the row is not within the block");
+        return -1;
+    }
+    self->cells = (int64_t *)self->buffer.buf + head;
+    self->count = count;
+    self->known = Py_NewRef(known);
+    self->interrupted = Py_NewRef(Py_None);
+    return 0;
+}
+
+static void dealloc(HotRow *self)
+{
+    if (self->buffer.obj != NULL)
+        PyBuffer_Release(&self->buffer);
+    Py_XDECREF(self->known);
+    Py_XDECREF(self->interrupted);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMethodDef row_methods[] = {
+    {"begin", (PyCFunction)(void (*)(void))begin, METH_FASTCALL, NULL},
+    {"respond", (PyCFunction)(void (*)(void))respond, METH_FASTCALL, NULL},
+    {"pass_on", (PyCFunction)(void (*)(void))pass_on, METH_FASTCALL, NULL},
+    {"finish", (PyCFunction)finish, METH_NOARGS, NULL},
+    {"record", (PyCFunction)(void (*)(void))record, METH_FASTCALL, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef row_members[] = {
+    {"interrupted", T_OBJECT, offsetof(HotRow, interrupted), 0, NULL},
+    {"base", T_PYSSIZET, offsetof(HotRow, base), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyTypeObject row_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "hvd.core._hotrow.HotRow",
+    .tp_basicsize = sizeof(HotRow),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .tp_doc = "See hotrow.py.",
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)init,
+    .tp_dealloc = (destructor)dealloc,
+    .tp_methods = row_methods,
+    .tp_members = row_members,
+};
+
+/* Called once, at import of rows.py: the bounds of the buckets. */
+static PyObject *set_bounds(PyObject *module, PyObject *values)
+{
+    PyObject *list = PySequence_Fast(values, "bounds are a sequence");
+    if (list == NULL)
+        return NULL;
+    Py_ssize_t count = PySequence_Fast_GET_SIZE(list);
+    if (count > MAX_BOUNDS) {
+        Py_DECREF(list);
+        return PyErr_Format(PyExc_ValueError, "%zd bounds; there is room for %d", count, MAX_BOUNDS);
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        bounds[i] = PyLong_AsLongLong(PySequence_Fast_GET_ITEM(list, i));
+        if (bounds[i] == -1 && PyErr_Occurred()) {
+            Py_DECREF(list);
+            return NULL;
+        }
+    }
+    bound_count = count;
+    Py_DECREF(list);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef module_methods[] = {
+    {"set_bounds", set_bounds, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static int execute(PyObject *module)
+{
+    if (PyModule_AddType(module, &row_type) < 0)
+        return -1;
+    PyObject *layout = Py_BuildValue("(iiiiii)", STARTED, FINISHED, ERRORS, BEGIN, TEXT, TEXT_BYTES);
+    if (layout == NULL)
+        return -1;
+    int result = PyModule_AddObjectRef(module, "LAYOUT", layout);
+    Py_DECREF(layout);
+    return result;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, execute},
+#ifdef Py_GIL_DISABLED
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "hvd.core._hotrow",
+    .m_methods = module_methods,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC PyInit__hotrow(void)
+{
+    return PyModuleDef_Init(&definition);
+}

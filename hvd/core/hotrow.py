@@ -1,0 +1,91 @@
+"""What a thread stores for a request. The hot path: no lock, no system call.
+
+`_hotrow.c` beside it is the same in C, used where it could be compiled. A thread stores in this order, and readers
+rely on it:
+
+    begin:   text, begin time, started + 1
+    respond: the series' count + 1            (before the response's first byte)
+    finish:  sum + ns, bucket + 1, finished + 1, begin time = 0
+
+So of a row that is read between two stores, started - finished - aborted is never more than the requests in progress
+that its begin time shows, and says itself how many they are. Each store is one of a whole aligned cell; x86-64 keeps
+their order, the C version asks every processor to.
+"""
+
+import struct
+from bisect import bisect_left
+from collections.abc import Mapping
+from time import monotonic_ns
+
+from hvd.core import layout as at
+from hvd.core.latency import BOUNDS
+
+STARTED, FINISHED, ERRORS, BEGIN = at.R_STARTED, at.R_FINISHED, at.R_ERRORS, at.R_BEGIN_NS
+
+_store_text = struct.Struct(f"{at.TEXT_BYTES}s").pack_into  # cuts what is longer, fills up with zeros
+
+
+class HotRow:
+    """One thread's row, for the requests it serves. Only the thread that has it may call it.
+
+    `known` gives, for (method, route, status), the first cell of their run, counted from the row's head.
+    `interrupted` is the worker's: method and route of a request that an exception took the thread out of.
+    """
+
+    __slots__ = ("_began", "_cells", "_known", "_raw", "_text", "base", "interrupted")
+
+    def __init__(self, raw: memoryview, head: int, count: int, known: Mapping[tuple[str, ...], int]) -> None:
+        self._raw = raw
+        self._cells = raw.cast("q")[head : head + count]
+        self._text = (head + at.R_TEXT) * at.CELL
+        self._known = known
+        self._began = 0
+        self.base = 0
+        self.interrupted: tuple[str, str] | None = None
+
+    def abandon(self, cause: str) -> None:
+        """Count the request in progress as aborted, of this cause."""
+        raise NotImplementedError
+
+    def begin(self, method: str, path: str) -> None:
+        """A request arrived: it is in flight from here, for readers and for a post-mortem."""
+        cells = self._cells
+        if cells[BEGIN]:
+            self.abandon("exception")
+        _store_text(self._raw, self._text, (method + " " + path).encode("latin-1", "replace"))
+        self.base = 0
+        self._began = cells[BEGIN] = monotonic_ns()
+        cells[STARTED] += 1
+
+    def respond(self, method: str, route: str, status: str) -> None:
+        """Count the response; to be called before its first byte leaves."""
+        base = self.base = self._known[method, route, status]
+        cells = self._cells
+        cells[base] += 1
+        if status >= "4":
+            cells[ERRORS] += 1
+
+    def pass_on(self, method: str, route: str, status: str) -> None:
+        """Another process answers, and counts that response before it does: here only the duration will count."""
+        self.base = self._known[method, route, status]
+
+    def finish(self) -> None:
+        """The response is complete: its duration counts. Without a response before it, the request was aborted."""
+        base = self.base
+        if not base:
+            self.abandon("no_response")
+            return
+        cells = self._cells
+        ns = monotonic_ns() - self._began
+        cells[base + 1] += ns
+        cells[base + 2 + bisect_left(BOUNDS, ns)] += 1
+        cells[FINISHED] += 1
+        cells[BEGIN] = 0
+
+    def record(self, known: Mapping[tuple[str, ...], int], labels: tuple[str, ...], ns: int) -> None:
+        """Count one piece of work and its duration, for work that is told of when it is over."""
+        base = known[labels]
+        cells = self._cells
+        cells[base] += 1
+        cells[base + 1] += ns
+        cells[base + 2 + bisect_left(BOUNDS, ns)] += 1

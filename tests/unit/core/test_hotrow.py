@@ -1,0 +1,99 @@
+"""The hot path's two forms: which one is in use, that both store the same, and what the compiled one refuses."""
+
+import importlib
+import random
+
+import pytest
+
+import hvd.core.rows
+from hvd.core import hotrow
+from hvd.core import layout as at
+from hvd.core.latency import BOUNDS
+from hvd.metrics import TIMED_CELLS
+from tests.unit.core.support import IN_PYTHON
+
+_hotrow = importlib.import_module("hvd.core._hotrow")
+KNOWN = {("GET", "/x", "200"): at.HEAD_CELLS, ("GET", "/x", "500"): at.HEAD_CELLS + TIMED_CELLS}
+CELLS = at.HEAD_CELLS + 2 * TIMED_CELLS
+
+
+def both() -> list[tuple[hotrow.HotRow, memoryview]]:
+    """A row of each form, with its cells."""
+    found = []
+    for form in (hotrow.HotRow, _hotrow.HotRow):
+        raw = memoryview(bytearray(CELLS * at.CELL))
+        found.append((form(raw, 0, CELLS, KNOWN), raw.cast("q")))
+    return found
+
+
+def test_the_installed_one_is_compiled_and_the_tests_can_have_the_other() -> None:
+    """Where there is a compiler, as wherever the tests run."""
+    assert hvd.core.rows.IS_COMPILED
+    assert not IN_PYTHON.IS_COMPILED
+
+
+def test_both_know_the_same_layout() -> None:
+    """The numbers in the C file are those of layout.py."""
+    assert (at.R_STARTED, at.R_FINISHED, at.R_ERRORS, at.R_BEGIN_NS, at.R_TEXT, at.TEXT_BYTES) == _hotrow.LAYOUT
+
+
+@pytest.mark.parametrize("ns", [0, 1, *(bound + step for bound in BOUNDS[::12] for step in (-1, 0, 1)), 10**12])
+def test_both_put_a_duration_into_the_same_bucket(ns: int) -> None:
+    """Bounds belong to the bucket below them."""
+    cells = []
+    for row, run in both():
+        row.record(KNOWN, ("GET", "/x", "200"), ns)
+        cells.append(run.tolist())
+    assert cells[0] == cells[1]
+    assert sum(cells[0][at.HEAD_CELLS + 2 :]) == 1
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/x" * 100, "/äöü", "/\u20ac\U0001f600", "/" + "x" * 58 + "äö", "", "/\x00\n"], ids=ascii
+)
+def test_both_store_the_same_text(path: str) -> None:
+    """64 bytes of latin-1, cut or filled up with zeros; what isn't latin-1 becomes a question mark."""
+    texts = []
+    for row, cells in both():
+        row.begin("GET", path)
+        texts.append(cells[at.R_TEXT : at.R_TEXT + at.TEXT_BYTES // at.CELL].tobytes())
+    assert texts[0] == texts[1]
+
+
+def test_both_count_the_same_requests() -> None:
+    """Whatever their order: started, finished, errors, counts."""
+    order = random.Random(1)
+    plan = [order.choice(["200", "500"]) for _ in range(500)]
+    kept = [at.R_STARTED, at.R_FINISHED, at.R_ERRORS, at.R_BEGIN_NS, *(offset for offset in KNOWN.values())]
+    results = []
+    for row, cells in both():
+        for status in plan:
+            row.begin("GET", "/x")
+            row.respond("GET", "/x", status)
+            row.finish()
+        results.append([cells[index] for index in kept])
+    assert results[0] == results[1]
+    assert results[0][:4] == [500, 500, plan.count("500"), 0]
+
+
+def test_the_compiled_one_stores_nothing_outside_of_its_row() -> None:
+    """Whatever `known` says: an error, not a store into another's cells."""
+    raw = memoryview(bytearray(CELLS * at.CELL))
+    row = _hotrow.HotRow(raw, 0, CELLS, {("a", "b", "c"): CELLS - 5, ("d", "e", "f"): -4})
+    for labels in (("a", "b", "c"), ("d", "e", "f")):
+        with pytest.raises(IndexError, match="outside of the row"):
+            row.respond(*labels)
+    with pytest.raises(ValueError, match="not within the block"):
+        _hotrow.HotRow(raw, 1, CELLS, {})
+    with pytest.raises(BufferError):
+        _hotrow.HotRow(memoryview(b"\0" * CELLS * at.CELL), 0, CELLS, {})
+
+
+def test_the_compiled_one_refuses_what_is_no_text_or_too_little() -> None:
+    """As Python would: TypeError, KeyError."""
+    [_, (row, _cells)] = both()
+    for call in (lambda: row.begin(b"GET", "/"), lambda: row.begin("GET"), lambda: row.respond("GET", "/x")):  # type: ignore
+        with pytest.raises(TypeError):
+            call()
+    with pytest.raises(KeyError):
+        row.respond("GET", "/unknown", "200")
