@@ -195,7 +195,7 @@ def test_the_shared_row_is_given_to_all_and_back_by_nobody(rows: Rows) -> None:
     assert isinstance(rows.take(), (SharedRow, IN_PYTHON.SharedRow))
     held.clear()
     held = [rows.take() for _ in range(3)]
-    assert [type(row) for row in held] == [Row, Row, SharedRow]
+    assert [type(row).__name__ for row in held] == ["Row", "Row", "SharedRow"]
 
 
 @pytest.mark.parametrize("threads", [3, 12])
