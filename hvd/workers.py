@@ -15,7 +15,7 @@ from hvd.runtime import here
 from hvd.web.problem import problem_response
 
 ORPHAN_GRACE = 3  # s that an orphaned worker has to finish its requests
-QUICK_GRACE = 3  # s that a quick stop (INT or QUIT to the master) leaves a sync worker for its request
+QUICK_GRACE = 3  # s that a quick stop (INT or QUIT to the master) leaves a worker for its requests
 
 UNPARSED = "(unparsed)"
 """Method and route of what gunicorn refused before it was a request."""
@@ -51,14 +51,19 @@ class CountingWorker(Worker):  # type: ignore[misc]
             signal.alarm(ORPHAN_GRACE)  # its default action ends the process, whatever Python is doing
         super().handle_exit(sig, frame)
 
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """SIGQUIT: a quick stop, which is a graceful one with a short deadline.
+
+        gunicorn's own handlers raise SystemExit in the midst of whatever is being served, and wait for a lock of the
+        thread pool, which the very thread that the signal interrupted may hold (27.0.1, workers/gthread.py).
+        """
+        signal.alarm(QUICK_GRACE)
+        self.cfg.worker_int(self)
+        super().handle_exit(sig, frame)
+
 
 class HvdSyncWorker(CountingWorker, SyncWorker):  # type: ignore[misc]
     """gunicorn's `sync` worker, counting."""
-
-    def handle_quit(self, sig: int, frame: Any) -> None:
-        """SIGQUIT: a quick stop. gunicorn's own handler raises SystemExit in the midst of whatever is being served."""
-        self.alive = False
-        signal.alarm(QUICK_GRACE)
 
 
 class HvdThreadWorker(CountingWorker, ThreadWorker):  # type: ignore[misc]

@@ -108,3 +108,16 @@ def test_gunicorns_classes_have_a_counting_counterpart() -> None:
     """The two that are supported, and no others."""
     assert {SyncWorker: HvdSyncWorker, ThreadWorker: HvdThreadWorker} == CLASSES
     assert all(issubclass(ours, theirs) for theirs, ours in CLASSES.items())
+
+
+def test_a_quick_stop_waits_for_no_lock_of_the_thread_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signal may have interrupted the thread that holds it; nor does it raise in the midst of something."""
+    alarms: list[int] = []
+    monkeypatch.setattr("hvd.workers.signal.alarm", alarms.append)
+    woken: list[Any] = []
+    worker: Any = HvdThreadWorker.__new__(HvdThreadWorker)  # without a pool: to touch it is an AttributeError
+    worker.alive, worker.cfg, worker.method_queue = True, Config(), SimpleNamespace(defer=woken.append)
+    worker.handle_quit(3, None)
+    assert not worker.alive
+    assert len(woken) == 1
+    assert alarms == [3]
