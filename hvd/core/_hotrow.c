@@ -1,4 +1,5 @@
-/* The hot path of a row in C: the same as hotrow.py beside it, which says what each store means and in which order.
+/* What is compiled of hvd: the hot path of a row, the same as hotrow.py beside it, which says what each store means and
+ * in which order; and the adding up of rows, the same as sum_cells in hotrow.py.
  *
  * One thread calls a row (its own, or under SharedRow's lock), so a cell is read plainly and written with one aligned
  * store; RELEASE keeps the order of the stores for readers in other processes, on every processor.
@@ -290,8 +291,41 @@ static PyObject *set_bounds(PyObject *module, PyObject *values)
     Py_RETURN_NONE;
 }
 
+/* totals.py, sum_cells: the sums of copies of rows, cell by cell. Python sees to it that all are `size` bytes long. */
+static PyObject *sum_cells(PyObject *module, PyObject *args)
+{
+    PyObject *copies;
+    Py_ssize_t size;
+    if (!PyArg_ParseTuple(args, "O!n", &PyList_Type, &copies, &size))
+        return NULL;
+    if (size < 0 || size % 8)
+        return PyErr_Format(PyExc_ValueError, "%zd bytes are no whole number of cells", size);
+    PyObject *sums = PyBytes_FromStringAndSize(NULL, size);
+    if (sums == NULL)
+        return NULL;
+    char *to = PyBytes_AS_STRING(sums);
+    memset(to, 0, (size_t)size);
+    for (Py_ssize_t row = 0; row < PyList_GET_SIZE(copies); row++) {
+        PyObject *copy = PyList_GET_ITEM(copies, row);
+        if (!PyBytes_Check(copy) || PyBytes_GET_SIZE(copy) != size) {
+            Py_DECREF(sums);
+            return PyErr_Format(PyExc_ValueError, "copy %zd is not %zd bytes", row, size);
+        }
+        const char *from = PyBytes_AS_STRING(copy);
+        for (Py_ssize_t at = 0; at < size; at += 8) {
+            int64_t sum, cell; /* by memcpy: bytes objects promise no alignment */
+            memcpy(&sum, to + at, 8);
+            memcpy(&cell, from + at, 8);
+            sum += cell;
+            memcpy(to + at, &sum, 8);
+        }
+    }
+    return sums;
+}
+
 static PyMethodDef module_methods[] = {
     {"set_bounds", set_bounds, METH_O, NULL},
+    {"sum_cells", sum_cells, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

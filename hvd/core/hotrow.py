@@ -89,3 +89,11 @@ class HotRow:
         cells[base] += 1
         cells[base + 1] += ns
         cells[base + 2 + bisect_left(BOUNDS, ns)] += 1
+
+
+def sum_cells(copies: list[bytes], size: int) -> bytes:
+    """The sums, cell by cell, of copies of rows, each `size` bytes.
+
+    One long integer adds all cells of a copy at once: no cell is negative or reaches 2^63, so none carries over.
+    """
+    return sum(int.from_bytes(copy, "little") for copy in copies).to_bytes(size, "little")

@@ -6,29 +6,14 @@ What a thread stores for a request is in hotrow.py, or in _hotrow.c where that c
 import contextlib
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from hvd.core import layout as at
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
-from hvd.core.latency import BOUNDS
+from hvd.core.hot import HotRow
 from hvd.core.slots import mark_used
 from hvd.errors import BlockFull
 from hvd.metrics import ABORTED, FAMILIES, HTTP, Family
-
-if TYPE_CHECKING:
-    from hvd.core.hotrow import HotRow
-else:
-    try:
-        from hvd.core import _hotrow
-
-        _hotrow.set_bounds(BOUNDS)
-        HotRow = _hotrow.HotRow
-    except ImportError:
-        from hvd.core.hotrow import HotRow
-
-IS_COMPILED = HotRow.__module__ == "hvd.core._hotrow"
-"""True where the hot path is the compiled one."""
 
 
 class Known(dict[tuple[str, ...], int]):

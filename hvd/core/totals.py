@@ -16,6 +16,7 @@ from time import monotonic_ns, time_ns
 from hvd.core import layout as at
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue, Series
+from hvd.core.hot import sum_cells
 from hvd.core.slots import Request, Slot, Slots, request_in_progress, used_heads
 from hvd.metrics import FAMILIES
 
@@ -89,21 +90,21 @@ class Reader:
         block = self._block
         self._catalogue.refresh()
         used = block.cells[at.H_CELLS_USED]
-        total, heads, slots = 0, Heads(), []
+        copies, heads, slots = [], Heads(), []
         for number, shared in enumerate(self._shared):
             slot = self._slots.get(number)
             slot_heads, busy = Heads(), []
             for head in used_heads(block, number):
                 copied, row_heads = self._read_row(head, used, shared=head == shared)
-                # One long integer adds all cells at once: no cell is negative or reaches 2^63, so none carries over.
-                total += int.from_bytes(copied, "little")
+                copies.append(copied)
                 slot_heads = _add(slot_heads, row_heads)
                 if row_heads.in_flight and (request := request_in_progress(block, head)):
                     busy.append(request)
             heads = _add(heads, slot_heads)
             if slot:
                 slots.append(SlotTotals(slot, _since(slot_heads, slot.base), tuple(busy)))
-        cells = memoryview((total << (at.HEAD_CELLS * 64)).to_bytes(used * at.CELL, "little")).cast("q")
+        sums = sum_cells(copies, (used - at.HEAD_CELLS) * at.CELL)
+        cells = memoryview(bytes(at.HEAD_CELLS * at.CELL) + sums).cast("q")
         started = block.cells[at.H_STARTED_WALL], block.cells[at.H_STARTED_MONO]
         return Totals(time_ns(), monotonic_ns(), *started, cells, tuple(self._catalogue.series), heads, tuple(slots))
 

@@ -9,7 +9,7 @@ import falcon
 from falcon import mediatypes
 
 from hvd import __version__
-from hvd.core.rows import IS_COMPILED
+from hvd.core.hot import IS_COMPILED
 from hvd.runtime import Runtime
 from hvd.web.exposition import OPENMETRICS, TEXT, Exposition
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 from hvd.core.layout import COMPANION_SLOTS, Layout
 from hvd.metrics import TIMED_CELLS
@@ -17,24 +18,20 @@ WORKER = COMPANION_SLOTS
 """The first slot of a worker."""
 
 
-def _rows_in_python() -> ModuleType:
-    """A second hvd.core.rows, as it is where the hot path could not be compiled."""
-    spec = importlib.util.find_spec("hvd.core.rows")
+def _second(name: str, **instead: ModuleType | None) -> ModuleType:
+    """A second module of hvd.core, made while `instead` stand for others of it (None: can't be imported)."""
+    spec = importlib.util.find_spec(f"hvd.core.{name}")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    compiled = sys.modules.get("hvd.core._hotrow")
-    sys.modules["hvd.core._hotrow"] = None  # type: ignore[assignment]  # an import of it fails
-    try:
+    with patch.dict(sys.modules, {f"hvd.core.{other}": stand_in for other, stand_in in instead.items()}):
         spec.loader.exec_module(module)
-    finally:
-        del sys.modules["hvd.core._hotrow"]
-        if compiled:
-            sys.modules["hvd.core._hotrow"] = compiled
     return module
 
 
-IN_PYTHON = _rows_in_python()
+HOT_IN_PYTHON = _second("hot", _hotrow=None)
+IN_PYTHON = _second("rows", hot=HOT_IN_PYTHON)
+"""hvd.core.rows as it is where nothing could be compiled."""
 
 
 def fork(work: Callable[[], object]) -> int:

@@ -1,16 +1,15 @@
-"""The hot path's two forms: which one is in use, that both store the same, and what the compiled one refuses."""
+"""The two forms of the hot code: that both store and add up the same, and what the compiled one refuses."""
 
 import importlib
 import random
+from array import array
 
 import pytest
 
-import hvd.core.rows
 from hvd.core import hotrow
 from hvd.core import layout as at
 from hvd.core.latency import BOUNDS
 from hvd.metrics import TIMED_CELLS
-from tests.unit.core.support import IN_PYTHON
 
 _hotrow = importlib.import_module("hvd.core._hotrow")
 KNOWN = {("GET", "/x", "200"): at.HEAD_CELLS, ("GET", "/x", "500"): at.HEAD_CELLS + TIMED_CELLS}
@@ -24,12 +23,6 @@ def both() -> list[tuple[hotrow.HotRow, memoryview]]:
         raw = memoryview(bytearray(CELLS * at.CELL))
         found.append((form(raw, 0, CELLS, KNOWN), raw.cast("q")))
     return found
-
-
-def test_the_installed_one_is_compiled_and_the_tests_can_have_the_other() -> None:
-    """Where there is a compiler, as wherever the tests run."""
-    assert hvd.core.rows.IS_COMPILED
-    assert not IN_PYTHON.IS_COMPILED
 
 
 def test_both_know_the_same_layout() -> None:
@@ -97,3 +90,21 @@ def test_the_compiled_one_refuses_what_is_no_text_or_too_little() -> None:
             call()
     with pytest.raises(KeyError):
         row.respond("GET", "/unknown", "200")
+
+
+def test_both_add_rows_up_alike() -> None:
+    """Up to the largest sum that a cell holds; nothing carries over."""
+    order = random.Random(2)
+    copies = [array("q", [order.randrange(2**60) for _ in range(200)] + [0, 2**61 - 1]).tobytes() for _ in range(4)]
+    size = len(copies[0])
+    sums = hotrow.sum_cells(copies, size)
+    assert _hotrow.sum_cells(copies, size) == sums
+    assert memoryview(sums).cast("q")[-1] == 4 * (2**61 - 1)
+    assert _hotrow.sum_cells([], 16) == hotrow.sum_cells([], 16) == bytes(16)
+
+
+@pytest.mark.parametrize(("copies", "size"), [([b"12345678"], 16), ([b"1234567"], 7), ([bytearray(8)], 8)])
+def test_the_compiled_sum_refuses_copies_of_another_size(copies: list[bytes], size: int) -> None:
+    """It reads no byte that isn't there."""
+    with pytest.raises(ValueError, match="bytes"):
+        _hotrow.sum_cells(copies, size)
