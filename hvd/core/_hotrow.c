@@ -1,5 +1,5 @@
 /* What is compiled of hvd: the hot path of a row, the same as hotrow.py beside it, which says what each store means and
- * in which order; and the adding up of rows, the same as sum_cells in hotrow.py.
+ * in which order; and the adding up of rows and buckets, the same as sum_cells and cumulate there.
  *
  * One thread calls a row (its own, or under SharedRow's lock), so a cell is read plainly and written with one aligned
  * store; RELEASE keeps the order of the stores for readers in other processes, on every processor.
@@ -323,7 +323,49 @@ static PyObject *sum_cells(PyObject *module, PyObject *args)
     return sums;
 }
 
+/* hotrow.py, cumulate. */
+static PyObject *cumulate(PyObject *module, PyObject *args)
+{
+    PyObject *source, *ends, *sums = NULL;
+    Py_ssize_t start, at = 0;
+    int64_t sum = 0;
+    Py_buffer buffer;
+    if (!PyArg_ParseTuple(args, "OnO!", &source, &start, &PyTuple_Type, &ends))
+        return NULL;
+    if (PyObject_GetBuffer(source, &buffer, PyBUF_SIMPLE) < 0)
+        return NULL;
+    Py_ssize_t cells = buffer.len / 8, count = PyTuple_GET_SIZE(ends);
+    if ((uintptr_t)buffer.buf % 8) {
+        PyErr_SetString(PyExc_ValueError, "cells are aligned to 8 bytes");
+        goto done;
+    }
+    sums = PyTuple_New(count);
+    for (Py_ssize_t i = 0; sums != NULL && i < count; i++) {
+        Py_ssize_t end = PyLong_AsSsize_t(PyTuple_GET_ITEM(ends, i));
+        if (end == -1 && PyErr_Occurred()) {
+            Py_CLEAR(sums);
+            break;
+        }
+        if (start < 0 || end < at || end > cells - start) {
+            PyErr_Format(PyExc_IndexError, "cells %zd to %zd + %zd are not among %zd", start, start, end, cells);
+            Py_CLEAR(sums);
+            break;
+        }
+        for (; at < end; at++)
+            sum += ((const int64_t *)buffer.buf)[start + at];
+        PyObject *number = PyLong_FromLongLong(sum);
+        if (number == NULL)
+            Py_CLEAR(sums);
+        else
+            PyTuple_SET_ITEM(sums, i, number);
+    }
+done:
+    PyBuffer_Release(&buffer);
+    return sums;
+}
+
 static PyMethodDef module_methods[] = {
+    {"cumulate", cumulate, METH_VARARGS, NULL},
     {"set_bounds", set_bounds, METH_O, NULL},
     {"sum_cells", sum_cells, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},

@@ -15,6 +15,7 @@ their order, the C version asks every processor to.
 import struct
 from bisect import bisect_left
 from collections.abc import Mapping
+from itertools import accumulate
 from time import monotonic_ns
 
 from hvd.core import layout as at
@@ -97,3 +98,9 @@ def sum_cells(copies: list[bytes], size: int) -> bytes:
     One long integer adds all cells of a copy at once: no cell is negative or reaches 2^63, so none carries over.
     """
     return sum(int.from_bytes(copy, "little") for copy in copies).to_bytes(size, "little")
+
+
+def cumulate(cells: memoryview, start: int, ends: tuple[int, ...]) -> tuple[int, ...]:
+    """For each end, how much the cells start to start + end add up to. `ends` rise; IndexError past the cells."""
+    sums = list(accumulate(cells[start : start + ends[-1]].tolist()))
+    return tuple(sums[end - 1] for end in ends)

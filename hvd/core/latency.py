@@ -8,7 +8,6 @@ bucket spans a factor of 2^(1/7) = 1.104; the harmonic mean of its ends is then 
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import accumulate
 
 
 def _bounds() -> tuple[int, ...]:
@@ -27,13 +26,8 @@ BUCKETS = len(BOUNDS) + 1
 SHOWN: tuple[int, ...] = (*(round(10**decade * step) for decade in range(5, 10) for step in (1, 2.5, 5)), 10**10)
 """The bounds that Prometheus is shown, in ns: 100 µs to 10 s."""
 
-_SHOWN_ENDS = [bisect_left(BOUNDS, bound) + 1 for bound in SHOWN] + [BUCKETS]
-_SHOWN_PARTS = [slice(start, end) for start, end in zip([0, *_SHOWN_ENDS], _SHOWN_ENDS, strict=False)]
-
-
-def shown_cumulative(buckets: Sequence[int]) -> list[int]:
-    """Cumulative counts at each bound of SHOWN, and the count of all as the last element."""
-    return list(accumulate([sum(buckets[part]) for part in _SHOWN_PARTS]))
+SHOWN_ENDS: tuple[int, ...] = (*(bisect_left(BOUNDS, bound) + 1 for bound in SHOWN), BUCKETS)
+"""How many buckets are below each bound of SHOWN, and how many there are: where cumulative counts are taken."""
 
 
 def percentile(buckets: Sequence[int], share: float) -> float:

@@ -12,7 +12,8 @@ import gunicorn
 
 from hvd import __version__, metrics
 from hvd.core.catalogue import OVERFLOW, Series
-from hvd.core.latency import SHOWN, shown_cumulative
+from hvd.core.hot import cumulate
+from hvd.core.latency import SHOWN, SHOWN_ENDS
 from hvd.core.totals import Totals
 from hvd.metrics import Metric
 from hvd.snapshot import observed_age
@@ -58,8 +59,7 @@ class Exposition:
 
     def _histogram(self, metric: Metric, totals: Totals) -> Iterable[str]:
         for series in totals.of(metric.family or ""):
-            buckets = totals.cells[series.offset + 2 : series.offset + series.cells].tolist()
-            cumulative = shown_cumulative(buckets)
+            cumulative = cumulate(totals.cells, series.offset + 2, SHOWN_ENDS)
             if cumulative[-1]:
                 template = self._templates.get((metric.name, series.labels))
                 if template is None:

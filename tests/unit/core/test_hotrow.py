@@ -3,6 +3,7 @@
 import importlib
 import random
 from array import array
+from typing import Any
 
 import pytest
 
@@ -108,3 +109,12 @@ def test_the_compiled_sum_refuses_copies_of_another_size(copies: list[bytes], si
     """It reads no byte that isn't there."""
     with pytest.raises(ValueError, match="bytes"):
         _hotrow.sum_cells(copies, size)
+
+
+@pytest.mark.parametrize("form", [hotrow, _hotrow], ids=["in Python", "compiled"])
+def test_cumulative_sums_are_those_up_to_each_end(form: Any) -> None:
+    """From the start that is asked for; past the cells there is nothing to add up."""
+    cells = memoryview(array("q", range(100)))
+    assert form.cumulate(cells, 10, (1, 2, 2, 90)) == (10, 21, 21, sum(range(10, 100)))
+    with pytest.raises(IndexError):
+        form.cumulate(cells, 10, (1, 91))

@@ -3,13 +3,20 @@
 import itertools
 import math
 import random
+from array import array
 from bisect import bisect_left
 
 import pytest
 
-from hvd.core.latency import BOUNDS, BUCKETS, SHOWN, percentile, shown_cumulative
+from hvd.core.hot import cumulate
+from hvd.core.latency import BOUNDS, BUCKETS, SHOWN, SHOWN_ENDS, percentile
 
 SHARES = (0.0, 0.01, 0.5, 0.9, 0.99, 0.999, 1.0)
+
+
+def shown_cumulative(buckets: list[int]) -> list[int]:
+    """As exposition.py takes them."""
+    return list(cumulate(memoryview(array("q", buckets)), 0, SHOWN_ENDS))
 
 
 def bucketed(values: list[int]) -> list[int]:
