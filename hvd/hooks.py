@@ -14,6 +14,7 @@ from hvd.settings import Settings, load
 from hvd.workers import CLASSES
 
 _master: Master | None = None
+_first: Settings  # those of the start, which hvd.gunicorn_conf has and keeps
 
 
 def master() -> Master:
@@ -25,8 +26,8 @@ def master() -> Master:
 
 def on_starting(server: Any) -> None:
     """Make or take over the block. What can't be used ends the start with one clear message."""
-    global _master
-    settings = load().settings
+    global _master, _first
+    settings = _first = load().settings
     try:
         _use_counting_worker(server)
         _master = Master(server, settings)
@@ -55,20 +56,25 @@ def on_reload(server: Any) -> None:
     except SettingsError as error:
         server.log.error("hvd: reload goes on with the settings in force: %s", "; ".join(error.problems))
         server.worker_class = CLASSES.get(server.worker_class, server.worker_class)
+        apply_reloaded(server, _first, master().settings)
         return
-    apply_reloaded(server, master().settings, settings)
+    _warn_of_fixed(server, master().settings, settings)
+    apply_reloaded(server, _first, settings)
     master().reload(settings)
 
 
-def apply_reloaded(server: Any, before: Settings, now: Settings) -> None:
-    """Give gunicorn the values that changed: it keeps what it read of an imported settings module."""
+def apply_reloaded(server: Any, first: Settings, now: Settings) -> None:
+    """Give gunicorn the values in force: at each HUP it goes back to those of its imported settings module, `first`."""
     for name in ("workers", "threads", "timeout", "graceful_timeout", "keepalive", "max_requests"):
         value = getattr(now, name)
-        if value != getattr(before, name):
+        if value != getattr(first, name):
             server.cfg.set(name, value)
-    if now.workers != before.workers:
+    if now.workers != first.workers:
         server.num_workers = now.workers
     server.timeout = server.cfg.timeout
+
+
+def _warn_of_fixed(server: Any, before: Settings, now: Settings) -> None:
     fixed = [
         name for name in ("bind", "instance", "slots", "max_series") if getattr(before, name) != getattr(now, name)
     ]

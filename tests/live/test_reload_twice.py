@@ -1,0 +1,19 @@
+"""A second HUP keeps what the first one changed."""
+
+import signal
+from pathlib import Path
+
+from tests.support.server import Server
+from tests.support.waiting import until
+
+
+def test_a_second_reload_keeps_the_settings_in_force(tmp_path: Path) -> None:
+    """Unchanged or broken, the file does not bring back the settings of the start."""
+    file = tmp_path / "hvd.toml"
+    file.write_text("workers = 1\n")
+    with Server(tmp_path, environ={"HVD_CONFIG": str(file)}) as server:
+        for number, text in enumerate(("workers = 3\n", "workers = 3\n", "workers = many\n"), 1):
+            old = set(server.pids("worker"))
+            file.write_text(text)
+            server.signal(signal.SIGHUP)
+            until(lambda old=old: len(now := set(server.pids("worker"))) == 3 and not now & old, f"HUP {number}")
