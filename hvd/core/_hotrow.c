@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-/* layout.py; the module is refused by rows.py where they differ, see LAYOUT below. */
+/* layout.py; the module is refused by hot.py where they differ, see LAYOUT below. */
 enum { STARTED = 0, FINISHED = 1, ERRORS = 3, BEGIN = 4, TEXT = 8, TEXT_BYTES = 64, MAX_BOUNDS = 512 };
 
 typedef struct {
@@ -268,7 +268,7 @@ static PyTypeObject row_type = {
     .tp_members = row_members,
 };
 
-/* Called once, at import of rows.py: the bounds of the buckets. */
+/* Called once, at import of hot.py: the bounds of the buckets. */
 static PyObject *set_bounds(PyObject *module, PyObject *values)
 {
     PyObject *list = PySequence_Fast(values, "bounds are a sequence");
