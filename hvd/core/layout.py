@@ -3,7 +3,7 @@
     header       one page of int64 cells (H_*), written by masters under the mutation lock
     slot table   SLOT_CELLS cells a slot (S_*)
     post-mortems POST_MORTEMS entries of POST_MORTEM_BYTES: 8 bytes of length, then JSON
-    pages        one page of PAGE_BYTES for each companion slot: what only that companion knows (published.py)
+    pages        one page of PAGE_BYTES for each companion slot: what only that companion knows (pages.py)
     catalogue    records, see catalogue.py
     rows         slots x rows x row_cells; each row starts with HEAD_CELLS cells (R_*), the series' runs follow
 
