@@ -79,7 +79,16 @@ class Master:
             "--slot": slot,
             "--master": os.getpid(),
         }
-        command = [sys.executable, "-P", "-m", "hvd.agg", "--name", self.block.name, "--options", self._options().to_json()]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "hvd.agg",
+            "--name",
+            self.block.name,
+            "--options",
+            self._options().to_json(),
+        ]
         return command + [text for name, number in numbers.items() for text in (name, str(number))]
 
     def _options(self) -> Options:
