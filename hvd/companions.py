@@ -58,11 +58,16 @@ class Companion:
         process = subprocess.Popen(
             self.command(slot), stdin=subprocess.DEVNULL, pass_fds=self.pass_fds, start_new_session=False
         )
+        try:
+            self._pidfd = os.pidfd_open(process.pid)
+        except OSError:
+            process.kill()  # or nobody would know of it
+            process.wait()
+            raise
         process.returncode = 0  # gunicorn reaps it; Popen must neither wait for it nor warn that nobody did
         self.pid, self.slot, self.started = process.pid, slot, time.monotonic()
         self.is_leaving, self._cause = False, ""
         self._beat, self._seen, self._silent = 0, 0.0, 0.0
-        self._pidfd = os.pidfd_open(self.pid)
 
     def has_ended(self) -> bool:
         """True once the process is gone, whoever reaped it."""
@@ -119,6 +124,11 @@ class Companions:
     def add(self, companion: Companion) -> None:
         """Keep this one alive from now on."""
         self._all.append(companion)
+
+    @property
+    def pids(self) -> list[int]:
+        """Of those that run, or ran and were not looked after since."""
+        return [companion.pid for companion in self._all if companion.is_running]
 
     def look_after(self) -> None:
         """Replace what has ended, end what is stuck, start what is due."""

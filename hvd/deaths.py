@@ -47,14 +47,15 @@ class Undertaker:
         self._catalogue = Catalogue(block)
         self._log = log
 
-    def bury(self, number: int, pid: int, cause: str, exit_status: str = "") -> None:
+    def bury(self, number: int, pid: int, cause: str, exit_status: str = "", *, taken_ns: int = 0) -> None:
         """The process of this slot is dead, of this cause; `exit_status` where the cause alone doesn't say it.
 
-        Nothing happens if the slot is free or another process's by now.
+        Nothing happens if the slot is free or another process's by now: one that has just been given it may have no
+        pid yet, so who did not give it out itself says when the slot that it means was taken.
         """
         with self._block.locked():
             slot = self._slots.get(number)
-            if slot is None or slot.pid not in (0, pid):  # 0: it died before it could name itself
+            if slot is None or slot.pid not in (0, pid) or taken_ns not in (0, slot.taken_ns):
                 return
             settled = settle(self._block, number)
             self._count(number, EXITS, (slot.kind_name, cause), 1)
@@ -93,7 +94,7 @@ class Undertaker:
             else:  # another master, if it lives, knows better than we how its children ended
                 unreported = not is_alive(slot.master, slot.master_start)
             if unreported and not slot.is_alive():
-                self.bury(slot.number, slot.pid, UNKNOWN)
+                self.bury(slot.number, slot.pid, UNKNOWN, taken_ns=slot.taken_ns)
 
 
 def _describe(request: Request) -> str:

@@ -126,7 +126,7 @@ class Master:
 
     def _look_after(self) -> None:
         self._companions.look_after()
-        self._undertaker.sweep(set(self._server.WORKERS))
+        self._undertaker.sweep({*self._server.WORKERS, *self._companions.pids})
 
     def _reap(self, reap: Callable[[], None]) -> None:
         """Note how workers ended: gunicorn does not tell its hooks what it has of waitpid(2).

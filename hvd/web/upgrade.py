@@ -41,13 +41,12 @@ class Upgrade:
             raise
         client = req.env["gunicorn.socket"]
         age = worker.view.heartbeat_age()
-        if age is None or age > AWAY or not handoff.send(worker.handoff, client.fileno(), headers):
+        if age is None or age > AWAY or not hand_over(worker.handoff, client.fileno(), headers):
             worker.rows.count(HANDOFFS_REFUSED, ("503",))
             raise falcon.HTTPServiceUnavailable(
                 description="The aggregator, which serves WebSockets, is away or can't keep up.",
                 retry_after=RETRY_AFTER,
             )
-        replace_by_dead_socket(client.fileno())
         raise HandedOver
 
 
@@ -94,13 +93,19 @@ def _host_of(origin: str) -> str | None:
         return None
 
 
-def replace_by_dead_socket(fd: int) -> None:
-    """Make the descriptor mean a connection that is over.
+def hand_over(channel: socket.socket, fd: int, headers: dict[str, str]) -> bool:
+    """Pass the descriptor's socket on, and make the descriptor mean a connection that is over; False if it can't be.
 
     gunicorn shuts the connection down when the request ends (27.0.1, util.close_graceful): that must not reach the
-    socket which the hub has by now.
+    socket which the hub has by now. What may fail for want of descriptors comes first: once sent, nothing may fail.
     """
-    ours, other = socket.socketpair()
+    try:
+        dead, other = socket.socketpair()
+    except OSError:
+        return False
     other.close()
-    with ours:
-        os.dup2(ours.fileno(), fd, inheritable=False)
+    with dead:
+        if not handoff.send(channel, fd, headers):
+            return False
+        os.dup2(dead.fileno(), fd, inheritable=False)
+    return True

@@ -137,3 +137,15 @@ def test_a_sweep_leaves_our_own_children_until_they_are_reaped(block: Block, und
     slots.claim(at.KIND_WORKER, ME)
     undertaker.sweep({known})
     assert [slot.pid for slot in slots.taken()] == [known, 0]
+
+
+def test_a_slot_that_was_given_out_again_is_not_buried(block: Block, undertaker: Undertaker) -> None:
+    """Its new process has no pid yet: the time at which it was taken tells it from the one that was meant."""
+    slots = Slots(block)
+    number = slots.claim(at.KIND_WORKER, ME, dead_pid())
+    stale = slots.get(number)
+    assert stale
+    slots.free(number)
+    assert slots.claim(at.KIND_WORKER, ME) == number
+    undertaker.bury(number, stale.pid, UNKNOWN, taken_ns=stale.taken_ns)
+    assert slots.get(number)

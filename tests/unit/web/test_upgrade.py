@@ -1,6 +1,7 @@
 """Who may open /ws, what is passed on to the hub, and what is answered instead."""
 
 import os
+import resource
 import socket
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from falcon import testing
 
 from hvd.agg import handoff
 from hvd.metrics import HANDOFFS_REFUSED
-from hvd.web.upgrade import HandedOver, Upgrade, check_origin, handshake_headers, replace_by_dead_socket
+from hvd.web.upgrade import HandedOver, Upgrade, check_origin, hand_over, handshake_headers
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 PROPER = {
@@ -111,18 +112,37 @@ def test_other_origins_are_refused(origin: str, allowed: tuple[str, ...]) -> Non
         check_origin(request(Origin=origin), allowed)
 
 
-def test_a_replaced_descriptor_is_a_connection_that_is_over() -> None:
+def test_a_descriptor_handed_over_is_a_connection_that_is_over() -> None:
     """What gunicorn does to it no longer reaches the client, whose socket another process has by now."""
     ours, client = socket.socketpair()
-    kept = socket.socket(fileno=os.dup(ours.fileno()))
-    with ours, client, kept:
-        replace_by_dead_socket(ours.fileno())
+    workers, hub_end = handoff.channel()
+    with ours, client, workers, hub_end:
+        assert hand_over(workers, ours.fileno(), {})
         assert ours.recv(1) == b""
         with pytest.raises(BrokenPipeError):
             ours.sendall(b"x")
         ours.close()
-        kept.sendall(b"frame")
-        assert client.recv(10) == b"frame"
+        taken = handoff.receive(hub_end)
+        assert taken
+        with taken[0] as kept:
+            kept.sendall(b"frame")
+            assert client.recv(10) == b"frame"
+
+
+def test_without_descriptors_nothing_is_handed_over() -> None:
+    """The client is still the worker's to answer: it would get two answers otherwise."""
+    ours, client = socket.socketpair()
+    workers, hub_end = handoff.channel()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ours, client, workers, hub_end:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+        try:
+            assert not hand_over(workers, ours.fileno(), {})
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert handoff.receive(hub_end) is None
+        ours.sendall(b"503")
+        assert client.recv(10) == b"503"
 
 
 class Parts:
