@@ -44,6 +44,7 @@ class Master:
         self.block, existed = acquire(
             f"hvd-{settings.instance}", layout, upgrade=upgrade, waiting=lambda message: server.log.warning(message)
         )
+        Catalogue(self.block).refresh()  # a damaged one is refused before anything is changed
         self._slots = Slots(self.block)
         self._undertaker = Undertaker(self.block, server.log)
         self._statuses: dict[int, str] = {}

@@ -54,7 +54,7 @@ class Block:
         self.fd = fd
         self.layout = layout
         self.name = name
-        self._map = mmap.mmap(fd, layout.size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        self._map = _map(fd, layout.size)
         self.raw = memoryview(self._map)
         self.cells = self.raw.cast("q")
         self._thread_lock = threading.RLock()
@@ -164,9 +164,13 @@ def acquire(
                     os.close(fd)
                     continue
                 layout = found
-            return Block(fd, layout, name), existed
-        except BlockError:
-            os.close(fd)
+            block = Block(fd, layout, name)
+            if existed:
+                _check_numbers(block)
+            return block, existed
+        except BaseException:
+            with contextlib.suppress(OSError):  # closed already, where it was interrupted while it waited
+                os.close(fd)
             raise
 
 
@@ -190,7 +194,7 @@ def _open_or_create(name: str, layout: Layout) -> tuple[int, bool]:
             pass
         except OSError as error:
             raise BlockForeign(
-                f"segment {path} can't be opened ({error.strerror}): it is not this user's. {_REMEDY}"
+                f"segment {path} can't be opened ({error.strerror}): it is no file, or not this user's. {_REMEDY}"
             ) from None
         try:
             return _create(path, layout), False
@@ -209,6 +213,7 @@ def _create(path: Path, layout: Layout) -> int:
         raise BlockError(f"no shared memory can be made in {path.parent}: {error.strerror}") from None
     try:
         os.ftruncate(fd, layout.size)
+        _map(fd, layout.size).close()  # what can't be mapped must not get a name either
         os.posix_fallocate(fd, 0, layout.first_row)
         header = bytearray(at.PAGE)
         cells = memoryview(header).cast("q")
@@ -227,6 +232,15 @@ def _create(path: Path, layout: Layout) -> int:
             raise BlockError(f"no block can be made in {path.parent}: {error.strerror}") from None
         raise
     return fd
+
+
+def _map(fd: int, size: int) -> mmap.mmap:
+    try:
+        return mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+    except (OSError, OverflowError, ValueError) as error:
+        raise BlockError(
+            f"a block of {size / 2**30:,.0f} GiB can't be mapped ({error}): set slots, threads or max_series lower"
+        ) from None
 
 
 def _own(fd: int, *, exclusive: bool) -> bool:
@@ -271,6 +285,22 @@ def _read_layout(fd: int, name: str) -> Layout:
     if cells[at.H_CHECKSUM] != found.checksum or status.st_size != found.size:
         raise BlockForeign(f"segment {name} is damaged: its header and its size don't agree. {_REMEDY}")
     return found
+
+
+def _check_numbers(block: Block) -> None:
+    """What the header and the slot table say of the rest can be. Raises BlockForeign, having changed nothing."""
+    cells, layout = block.cells, block.layout
+    claims = [
+        (cells[at.H_CELLS_USED], at.HEAD_CELLS, layout.row_cells),
+        (cells[at.H_CATALOGUE_BYTES], 0, layout.catalogue_bytes),
+        (cells[at.H_POST_MORTEMS], 0, 2**48),
+    ]
+    for number in range(layout.slots):
+        cell = layout.slot_cell(number)
+        claims.append((cells[cell + at.S_ROWS], 0, layout.rows - 1))
+        claims += [(cells[cell + index], 0, 1) for index in (at.S_TAKEN, at.S_SHARED)]
+    if not all(low <= value <= high for value, low, high in claims):
+        raise BlockForeign(f"segment {block.name} is damaged: it says of itself what can't be. {_REMEDY}")
 
 
 def _in_use_message(fd: int, layout: Layout, name: str) -> str:

@@ -55,6 +55,9 @@ class Catalogue:
             if not length or zlib.crc32(payload) != checksum:
                 raise BlockForeign(f"block {self._block.name}: catalogue record at byte {self._read} is damaged")
             family, labels, offset = json.loads(payload)
+            end_of_run = offset + FAMILIES[family].cells if family in FAMILIES else 0
+            if not at.HEAD_CELLS < end_of_run <= self._block.cells[at.H_CELLS_USED]:
+                raise BlockForeign(f"block {self._block.name}: catalogue record at byte {self._read} makes no sense")
             self._keep(Series(family, tuple(labels), offset, FAMILIES[family].cells))
             self._read += at.round_up(_PREFIX.size + length, at.CELL)
 
