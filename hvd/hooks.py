@@ -13,7 +13,15 @@ from hvd.runtime import here
 from hvd.settings import Settings, load
 from hvd.workers import CLASSES
 
+APPLIED = ("workers", "threads", "timeout", "graceful_timeout", "keepalive", "max_requests", "max_requests_jitter")
+"""Settings of gunicorn's that a reload applies to the workers that come; log_level, and what Master.reload hands to
+workers and aggregator (interval, allowed_origins, ping_interval, ping_timeout, max_clients), are applied too."""
+
+FIXED = ("bind", "instance", "slots", "max_series", "worker_class", "state_dir", "database_url")
+"""Settings that take effect at the next start."""
+
 _master: Master | None = None
+_worker_class: type
 _first: Settings  # those of the start, which hvd.gunicorn_conf has and keeps
 
 
@@ -26,10 +34,11 @@ def master() -> Master:
 
 def on_starting(server: Any) -> None:
     """Make or take over the block. What can't be used ends the start with one clear message."""
-    global _master, _first
+    global _master, _first, _worker_class
     settings = _first = load().settings
     try:
         _use_counting_worker(server)
+        _worker_class = server.worker_class
         _master = Master(server, settings)
     except (BlockError, SettingsError) as error:
         print(f"hvd: {error}", file=sys.stderr)
@@ -55,7 +64,7 @@ def on_reload(server: Any) -> None:
         _use_counting_worker(server)
     except SettingsError as error:
         server.log.error("hvd: reload goes on with the settings in force: %s", "; ".join(error.problems))
-        server.worker_class = CLASSES.get(server.worker_class, server.worker_class)
+        server.worker_class = _worker_class
         apply_reloaded(server, _first, master().settings)
         return
     _warn_of_fixed(server, master().settings, settings)
@@ -65,21 +74,25 @@ def on_reload(server: Any) -> None:
 
 def apply_reloaded(server: Any, first: Settings, now: Settings) -> None:
     """Give gunicorn the values in force: at each HUP it goes back to those of its imported settings module, `first`."""
-    for name in ("workers", "threads", "timeout", "graceful_timeout", "keepalive", "max_requests"):
+    for name in APPLIED:
         value = getattr(now, name)
         if value != getattr(first, name):
             server.cfg.set(name, value)
+    if now.log_level != first.log_level:
+        server.cfg.set("loglevel", now.log_level)
+        server.log.setup(server.cfg)
     if now.workers != first.workers:
         server.num_workers = now.workers
     server.timeout = server.cfg.timeout
 
 
 def _warn_of_fixed(server: Any, before: Settings, now: Settings) -> None:
-    fixed = [
-        name for name in ("bind", "instance", "slots", "max_series") if getattr(before, name) != getattr(now, name)
-    ]
+    fixed = [name for name in FIXED if getattr(before, name) != getattr(now, name)]
     if fixed:
         server.log.warning("hvd: %s changed; that takes effect at the next start", ", ".join(fixed))
+    own_rows = master().block.layout.rows - 1
+    if now.threads > own_rows:
+        server.log.warning("hvd: threads above %d share a row, under a lock, until the next start", own_rows)
 
 
 def when_ready(server: Any) -> None:

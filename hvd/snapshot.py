@@ -59,7 +59,7 @@ def build_raw(totals: Totals, observed: Json | None, *, healthy: bool) -> Json:
     heads, http = totals.heads, http_sums(totals)
     finished = sum(http["buckets"])
     seen = observed or {}
-    since_start = rates(http, None, totals.uptime, heads.errors)
+    since_start = rates(http, None, totals.counted_for, heads.errors)
     threads, tasks, clients = seen.get("threads", 0), seen.get("tasks", 0), seen.get("websocket_clients", 0)
     interval = seen.get("rates") or dict.fromkeys(since_start, 0.0)
     return {

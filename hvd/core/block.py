@@ -222,6 +222,7 @@ def _create(path: Path, layout: Layout) -> int:
         cells[at.H_CHECKSUM] = layout.checksum
         cells[at.H_CELLS_USED] = at.HEAD_CELLS
         cells[at.H_STARTED_WALL], cells[at.H_STARTED_MONO] = time.time_ns(), time.monotonic_ns()
+        cells[at.H_MADE_MONO] = cells[at.H_STARTED_MONO]
         os.pwrite(fd, header, 0)
         _own(fd, exclusive=False)
         # open(2), O_TMPFILE, says to link through /proc; os.link follows that link only when a directory is named.

@@ -23,6 +23,7 @@ FORMAT = 1
 # Header cells.
 H_MAGIC, H_FORMAT, H_SLOTS, H_ROWS, H_SERIES, H_CHECKSUM = range(6)
 H_STARTED_WALL, H_STARTED_MONO = 6, 7  # ns; when the daemon started, kept through reloads and upgrades
+H_MADE_MONO = 13  # ns; when the totals were 0, kept through a takeover too
 H_CATALOGUE_BYTES, H_CELLS_USED = 8, 9  # how much of the catalogue, and of every row, is in use
 H_POST_MORTEMS = 10  # entries ever written; the next one goes to this number modulo POST_MORTEMS
 H_MASTERS = 11  # two cells: pids of the masters alive (two during an upgrade)

@@ -52,6 +52,7 @@ class Totals:
     monotonic_ns: int
     started_wall_ns: int
     started_monotonic_ns: int
+    made_monotonic_ns: int
     cells: memoryview
     series: tuple[Series, ...]
     heads: Heads
@@ -61,6 +62,11 @@ class Totals:
     def uptime(self) -> float:
         """Seconds since the daemon started."""
         return (self.monotonic_ns - self.started_monotonic_ns) / 1e9
+
+    @property
+    def counted_for(self) -> float:
+        """Seconds since the totals were 0: longer than `uptime` after a killed daemon's block was taken over."""
+        return (self.monotonic_ns - self.made_monotonic_ns) / 1e9
 
     def run(self, series: Series) -> memoryview:
         """The summed cells of a series."""
@@ -105,7 +111,7 @@ class Reader:
                 slots.append(SlotTotals(slot, _since(slot_heads, slot.base), tuple(busy)))
         sums = sum_cells(copies, (used - at.HEAD_CELLS) * at.CELL)
         cells = memoryview(bytes(at.HEAD_CELLS * at.CELL) + sums).cast("q")
-        started = block.cells[at.H_STARTED_WALL], block.cells[at.H_STARTED_MONO]
+        started = block.cells[at.H_STARTED_WALL], block.cells[at.H_STARTED_MONO], block.cells[at.H_MADE_MONO]
         return Totals(time_ns(), monotonic_ns(), *started, cells, tuple(self._catalogue.series), heads, tuple(slots))
 
     def _read_row(self, head: int, used: int, *, shared: bool) -> tuple[bytes, Heads]:

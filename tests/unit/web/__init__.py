@@ -39,7 +39,7 @@ def make_totals(
     for index, value in enumerate(cells):
         view[index] = value
     after = round(seconds * SECOND)
-    return Totals(NOW, STARTED + after, NOW - after, STARTED, view, tuple(series), heads or Heads(), slots)
+    return Totals(NOW, STARTED + after, NOW - after, STARTED, STARTED, view, tuple(series), heads or Heads(), slots)
 
 
 def make_worker(pid: int, heads: Heads | None = None, busy: tuple[Request, ...] = ()) -> SlotTotals:
