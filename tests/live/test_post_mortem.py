@@ -33,6 +33,11 @@ class Daemon(Server):
         assert heads.started == heads.finished + heads.in_flight + heads.aborted
         return heads
 
+    def idle_heads(self) -> Heads:
+        """The heads once nothing is in flight: a request is, until after its client has read the last byte."""
+        until(lambda: self.heads().in_flight == 0, "nothing is in flight")
+        return self.heads()
+
     def aborted(self) -> dict[str, int]:
         """hvd_http_requests_aborted_total by cause."""
         return {
@@ -95,6 +100,7 @@ def entry_of(server: Daemon, pid: int) -> dict[str, Any]:
 
     (entry,) = until(find, f"a post-mortem of {pid}; log:\n{server.log}")
     assert [found for found in server.snapshot()["post_mortems"] if found["pid"] == pid] == [entry]
+    until(lambda: [line for line in server.deaths() if f"(pid:{pid})" in line], "the log says so")  # after the entry
     assert len([line for line in server.deaths() if f"(pid:{pid})" in line]) == 1
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", entry["time"])
     return entry
@@ -150,7 +156,7 @@ def test_a_worker_killed_with_requests_in_progress(tmp_path: Path) -> None:
         assert server.exits() == {"SIGKILL": 1}
         assert server.counted()["/stream", 200] == 1, "its first bytes were on their way"
         assert ("/slow", 200) not in server.counted()
-        assert (server.heads().aborted, server.heads().in_flight) == (3, 0)
+        assert server.idle_heads().aborted == 3
 
 
 def test_a_long_path_is_kept_as_far_as_it_fits(tmp_path: Path) -> None:
@@ -173,7 +179,7 @@ def test_an_idle_worker_that_is_killed_is_no_post_mortem(tmp_path: Path) -> None
     """Its exit is counted; it had nothing to lose."""
     with daemon(tmp_path, workers=1, **GTHREAD) as server:
         pid = only_worker(server)
-        until(lambda: server.heads().in_flight == 0, "it is idle")
+        server.idle_heads()
         os.kill(pid, signal.SIGKILL)
         wait_replaced(server, pid)
         assert server.exits() == {"SIGKILL": 1}
@@ -206,7 +212,7 @@ def test_a_worker_that_gunicorn_ends_for_its_silence(
         wait_replaced(server, pid)
         assert server.aborted() == {"timeout": 1}
         assert server.exits() == {"timeout": 1}
-        assert (server.heads().aborted, server.heads().in_flight) == (1, 0)
+        assert server.idle_heads().aborted == 1
         assert len(server.deaths()) == 1
 
 
@@ -261,8 +267,7 @@ def test_a_sync_worker_survives_what_its_request_raises(by_class: dict[str, Daem
     outcome = Asking(server, f"/die/{how}").wait()
     assert isinstance(outcome, Response)
     assert outcome.status == 500
-    until(lambda: server.heads().in_flight == 0, "nothing is in flight")
+    assert server.idle_heads().aborted == before.aborted
     assert only_worker(server) == pid
     assert server.counted()["/die/{how}", 500] == counted + 1
-    assert server.heads().aborted == before.aborted
     assert len(server.deaths()) == deaths
