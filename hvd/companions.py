@@ -71,7 +71,9 @@ class Companion:
 
     def has_ended(self) -> bool:
         """True once the process is gone, whoever reaped it."""
-        return bool(select.select([self._pidfd], [], [], 0)[0])
+        ends = select.poll()  # select(2) takes no descriptor above 1023; a master may have as many files open
+        ends.register(self._pidfd, select.POLLIN)
+        return bool(ends.poll(0))
 
     def cause_of_end(self) -> str:
         """How it ended: asked once, while the kernel still knows; "unknown" if somebody reaped it before."""

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import signal
 import sys
 import time
@@ -148,3 +149,26 @@ def test_stop_ends_even_one_that_ignores_sigterm(block: Block, monkeypatch: pyte
     reap()
     assert not is_alive(pid)
     assert list(Slots(block).taken()) == []
+
+
+def test_a_companion_whose_descriptor_has_a_high_number_is_looked_after(block: Block) -> None:
+    """select(2) knows none above 1023."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    master = Master(block)
+    opened: list[int] = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+        while not opened or opened[-1] < 1100:
+            opened.append(os.dup(block.fd))
+        master.turn()
+        assert master.one.is_running
+        assert not master.one.has_ended()
+        first = master.one.pid
+        os.kill(first, signal.SIGKILL)
+        until(lambda: master.turn() or master.one.pid not in (0, first), "it is replaced")
+    finally:
+        for fd in opened:
+            os.close(fd)
+        master.companions.stop()
+        reap()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
