@@ -200,7 +200,8 @@ class Companions:
         running = [companion for companion in self._all if companion.is_running]
         for signum in (signal.SIGTERM, signal.SIGKILL):
             for companion in running:
-                companion.signal(signum)
+                # one that is stopped takes SIGTERM only once somebody continues it
+                companion.signal(signal.SIGKILL if is_stopped(companion.pid) else signum)
             deadline = time.monotonic() + STOP_GRACE
             while running and time.monotonic() < deadline:
                 running = [companion for companion in running if not self._buried(companion)]

@@ -1,10 +1,12 @@
 """Companions on real processes: replaced when they end, killed when they hang, ended at a stop."""
 
+import contextlib
 import logging
 import os
 import resource
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from hvd.companions import STALL, Companion, Companions
 from hvd.core import layout as at
 from hvd.core.block import Block
-from hvd.core.proc import is_alive
+from hvd.core.proc import is_alive, is_stopped
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
 from hvd.deaths import Undertaker
@@ -149,6 +151,26 @@ def test_stop_ends_even_one_that_ignores_sigterm(block: Block, monkeypatch: pyte
     reap()
     assert not is_alive(pid)
     assert list(Slots(block).taken()) == []
+
+
+def test_stop_does_not_wait_for_one_that_is_stopped(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could not take SIGTERM before the grace is over, however long that is."""
+    monkeypatch.setattr("hvd.companions.STOP_GRACE", 3600.0)
+    master = Master(block)
+    master.turn()
+    pid = master.one.pid
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: is_stopped(pid), "it is stopped")
+    stopping = threading.Thread(target=master.companions.stop)
+    stopping.start()
+    try:
+        until(lambda: not stopping.is_alive(), "the stop is over")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        stopping.join()
+        reap()
+    assert not is_alive(pid)
 
 
 def test_a_companion_whose_descriptor_has_a_high_number_is_looked_after(block: Block) -> None:
