@@ -2,7 +2,8 @@
 
 A record is 4 bytes of length, 4 of CRC-32 (zlib.crc32), then JSON [family, labels, offset], padded to a whole cell.
 It becomes visible when the header's count of bytes is moved past it, the last store: a writer that dies before leaves
-no record, at most a run of cells that nobody uses, and the next one writes over it. `offset` is the series' first cell, counted from the head of any row.
+no record, at most a run of cells that nobody uses, and the next one writes over it. `offset` is the series' first
+cell, counted from the head of any row.
 """
 
 import json
