@@ -8,6 +8,12 @@
         * `BlockFull`: no room is left in it
     * `NoFreeSlot`: every slot of the block belongs to a live process
     * `DaemonUnreachable`: no daemon answered, or what answered isn't hvd
+    * `DaemonRefused`: the daemon answered that it won't do what was asked
+    * `JobsError`: the jobs' database can't do what was asked
+        * `StoreUnavailable`: the database is down, full or read-only
+        * `StoreNewer`: its schema is of a newer hvd
+        * `QueueFull`: as many jobs wait as may
+        * `KeyConflict`: an idempotency key that was used for other jobs
 """
 
 from collections.abc import Iterable
@@ -50,3 +56,27 @@ class NoFreeSlot(HvdError):  # noqa: N818
 
 class DaemonUnreachable(HvdError):  # noqa: N818
     """No daemon answered at the address asked, or what answered isn't hvd."""
+
+
+class DaemonRefused(HvdError):  # noqa: N818
+    """The daemon answered that it won't do what was asked; the text is what it said, one or more lines."""
+
+
+class JobsError(HvdError):
+    """The jobs' database can't do what was asked of it."""
+
+
+class StoreUnavailable(JobsError):  # noqa: N818
+    """The database is down, full or read-only; it may work again later, with nobody doing anything to hvd."""
+
+
+class StoreNewer(JobsError):  # noqa: N818
+    """The database has a schema that only a newer hvd knows."""
+
+
+class QueueFull(JobsError):  # noqa: N818
+    """As many jobs are pending as may be; none of those submitted has been taken."""
+
+
+class KeyConflict(JobsError):  # noqa: N818
+    """The idempotency key was used before, for other jobs."""

@@ -5,23 +5,27 @@
 
 import socket
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from hvd.core.block import Block
 from hvd.core.rows import Rows, ThreadRow
 from hvd.settings import Settings
 from hvd.view import View
 
+if TYPE_CHECKING:  # it brings SQLAlchemy, which a daemon without kinds of job never loads
+    from hvd.jobs.desk import Desk
+
 
 @dataclass
 class Worker:
-    """A worker's parts."""
+    """A worker's parts. `desk` takes jobs; None where no kind of job is declared."""
 
     settings: Settings
     block: Block
     rows: Rows
     view: View
     handoff: socket.socket
+    desk: "Desk | None" = None
 
 
 class Runtime:
