@@ -27,7 +27,7 @@ from hvd.core.proc import die_with_parent
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Totals
-from hvd.metrics import TICK, WS_CONNECTED, WS_DISCONNECTED, WS_DROPPED, WS_FRAMES
+from hvd.metrics import HANDOFFS_REFUSED, TICK, WS_CONNECTED, WS_DISCONNECTED, WS_DROPPED, WS_FRAMES
 from hvd.snapshot import Json, build_raw, http_sums, rates, rfc3339
 from hvd.view import HEARTBEAT, View
 
@@ -63,6 +63,8 @@ class Counters:
 
     def responding(self, status: str) -> None:
         self._rows.count_response("GET", "/ws", status)
+        if status != "101":
+            self._rows.count(HANDOFFS_REFUSED, (status,))
 
     def connected(self) -> None:
         self._rows.count(WS_CONNECTED)

@@ -67,7 +67,10 @@ class HotRow:
             cells[ERRORS] += 1
 
     def pass_on(self, method: str, route: str, status: str) -> None:
-        """Another process answers, and counts that response before it does: here only the duration will count."""
+        """Another process answers, and counts that response before it does: here only the duration will count.
+
+        It is the time until the request was passed on, under the status that was expected of the other process.
+        """
         self.base = self._known[method, route, status]
 
     def finish(self) -> None:

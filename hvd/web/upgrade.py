@@ -26,7 +26,11 @@ class HandedOver(BaseException):
 
 
 class Upgrade:
-    """Passes a proper upgrade request on; the hub answers it."""
+    """Passes a proper upgrade request on; the hub answers it.
+
+    Whatever is refused here is counted as such, as the hub counts what it refuses itself. A request of another method
+    than GET is no upgrade that could be refused (RFC 6455, section 4.1): Falcon answers it, with 405.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime

@@ -417,8 +417,9 @@ def test_only_allowed_origins_may_connect(tmp_path: Path) -> None:
 
 
 def test_clients_beyond_the_limit_are_refused_clearly(server: Server, witness: Witness) -> None:
-    """503 with Retry-After, counted; there is room again once one has left."""
+    """503 with Retry-After, counted as a response and as a refusal; there is room again once one has left."""
     before = server.counted().get(("/ws", 503), 0)
+    refused = total(server, "hvd_websocket_handoffs_refused_total", reason="503")
     errors = server.snapshot()["http_errors"]
     others = [Witness(server.address) for _ in range(11)]
     try:
@@ -426,6 +427,7 @@ def test_clients_beyond_the_limit_are_refused_clearly(server: Server, witness: W
         assert response.status == 503
         assert int(response.headers["retry-after"]) > 0
         assert server.counted()["/ws", 503] == before + 1
+        assert total(server, "hvd_websocket_handoffs_refused_total", reason="503") == refused + 1
         assert server.snapshot()["http_errors"] == errors + 1
     finally:
         for other in others:
