@@ -1,6 +1,10 @@
 """What happens when a process of the daemon has died: its rows are settled, its end is counted, logged and kept.
 
 Only masters do this, each for its own children; and, for what a dead master left, whoever finds it.
+
+In the rows of a slot a request is counted as aborted first, under its cause second, by whoever does so. So a death
+between the two, of the process or of its master, leaves requests aborted without a cause, and how many they are is
+seen from the sums: whoever buries next counts them, and none is counted twice. The slot stays taken until then.
 """
 
 import logging
@@ -9,11 +13,12 @@ import signal
 import time
 from typing import Any
 
+from hvd.core import layout as at
 from hvd.core import postmortem
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
 from hvd.core.proc import is_alive
-from hvd.core.slots import Request, Settled, Slot, Slots, mark_used, settle
+from hvd.core.slots import Request, Settled, Slot, Slots, mark_used, settle, used_heads
 from hvd.metrics import ABORTED, EXITS, Family
 from hvd.snapshot import rfc3339
 
@@ -59,10 +64,21 @@ class Undertaker:
                 return
             settled = settle(self._block, number)
             self._count(number, EXITS, (slot.kind_name, cause), 1)
+            if (causeless := self._causeless(number)) > 0:
+                self._count(number, ABORTED, (cause,), causeless)
             if settled.aborted:
-                self._count(number, ABORTED, (cause,), settled.aborted)
                 self._report(slot, cause, exit_status or cause, settled)
             self._slots.free(number)
+
+    def _causeless(self, number: int) -> int:
+        """How many requests the slot's rows count as aborted and not under any cause."""
+        self._catalogue.refresh()
+        offsets = [series.offset for series in self._catalogue.series if series.family == ABORTED.key]
+        cells = self._block.cells
+        return sum(
+            cells[head + at.R_ABORTED] - sum(cells[head + offset] for offset in offsets)
+            for head in used_heads(self._block, number)
+        )
 
     def _count(self, number: int, family: Family, labels: tuple[str, ...], by: int) -> None:
         head = self._block.layout.row_cell(number, 0)  # reserved when the slot was taken

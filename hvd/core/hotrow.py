@@ -6,6 +6,7 @@ rely on it:
     begin:   text, begin time, started + 1
     respond: the series' count + 1            (before the response's first byte)
     finish:  sum + ns, bucket + 1, finished + 1, begin time = 0
+    abandon: aborted + 1, its cause + 1, begin time = 0         (rows.py)
 
 So of a row that is read between two stores, started - finished - aborted is never more than the requests in progress
 that its begin time shows, and says itself how many they are. Each store is one of a whole aligned cell; x86-64 keeps

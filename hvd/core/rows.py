@@ -113,10 +113,15 @@ class Row(HotRow):
         self._rows.give_back(self.number)
 
     def abandon(self, cause: str) -> None:
-        """The request in progress will not be finished: a BaseException took the thread out of it."""
+        """The request in progress will not be finished: a BaseException took the thread out of it.
+
+        The cause comes second: of a process killed before it, the undertaker finds one aborted request without a cause
+        (deaths.py); the other way round it would find the request in progress still, and count it again.
+        """
         cells = self._counts
-        cells[self._rows.known[ABORTED.key][cause,]] += 1
+        offset = self._rows.known[ABORTED.key][cause,]  # may take a lock, or raise
         cells[at.R_ABORTED] += 1
+        cells[offset] += 1
         cells[at.R_BEGIN_NS] = 0
         self.interrupted = None
 

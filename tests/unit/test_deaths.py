@@ -1,12 +1,15 @@
 """What a master does about the dead, and what it leaves to others."""
 
+import itertools
 import logging
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+import hvd.core.rows
 from hvd.core import layout as at
 from hvd.core import postmortem
 from hvd.core.block import Block
@@ -16,7 +19,7 @@ from hvd.core.totals import Reader
 from hvd.deaths import UNKNOWN, Undertaker, exit_cause
 from hvd.metrics import ABORTED, EXITS
 from tests.unit.core.conftest import block, name
-from tests.unit.core.support import dead_pid, fork, forked
+from tests.unit.core.support import IN_PYTHON, Watched, dead_pid, ended, fork, forked
 
 __all__ = ["block", "name"]
 
@@ -149,3 +152,74 @@ def test_a_slot_that_was_given_out_again_is_not_buried(block: Block, undertaker:
     assert slots.claim(at.KIND_WORKER, ME) == number
     undertaker.bury(number, stale.pid, UNKNOWN, taken_ns=stale.taken_ns)
     assert slots.get(number)
+
+
+class Killing:
+    """Kills this process at the store that comes after so many."""
+
+    def __init__(self, survived: int) -> None:
+        self._left = survived
+
+    def __call__(self, _: object) -> None:
+        if not self._left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._left -= 1
+
+
+def assert_each_has_one_cause(block: Block, aborted: int) -> None:
+    assert Reader(block).read().heads.aborted == aborted
+    assert sum(counted(block, ABORTED.key).values()) == aborted
+
+
+@pytest.mark.parametrize("rows_module", [hvd.core.rows, IN_PYTHON], ids=["as installed", "in Python"])
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_request_has_one_cause_wherever_its_worker_is_killed(
+    block: Block, undertaker: Undertaker, shared: bool, rows_module: Any
+) -> None:
+    """After each store of the worker that gives it up: never more causes than requests, and in the end as many."""
+    number, deaths = -1, 0
+
+    def give_up(survived: int) -> None:
+        rows = rows_module.Rows(block, number)
+        held = [rows.mine(), *(rows.take() for _ in range(3 * shared))]
+        held[-1].begin("GET", "/x")
+        held[-1]._counts = Watched(held[-1]._counts, Killing(survived))
+        held[-1].abandon("exception")
+        os._exit(0)
+
+    for survived in itertools.count():
+        number = Slots(block).claim(at.KIND_WORKER, ME)
+        pid = fork(lambda survived=survived: give_up(survived))
+        status = ended(pid)
+        assert sum(counted(block, ABORTED.key).values()) <= Reader(block).read().heads.aborted <= survived + 1
+        undertaker.bury(number, pid, "SIGKILL")
+        assert_each_has_one_cause(block, survived + 1)
+        if not status:
+            break
+        deaths += 1
+    assert deaths >= 3
+    assert {cause for (cause,) in counted(block, ABORTED.key)} == {"exception", "SIGKILL"}
+
+
+def test_a_request_has_one_cause_wherever_the_master_is_killed(block: Block, undertaker: Undertaker) -> None:
+    """After each store of the master that buries it: the next one finds what is left to do."""
+    deaths = 0
+
+    def bury(number: int, pid: int, survived: int) -> None:
+        block.cells = Watched(block.cells, Killing(survived))  # type: ignore[assignment]
+        Undertaker(block, log).bury(number, pid, "SIGKILL")
+
+    for survived in itertools.count():
+        number, pid = Slots(block).claim(at.KIND_WORKER, ME), dead_pid()
+        Slots(block).name_process(number, pid)
+        Rows(block, number).mine().begin("GET", "/x")
+        status = ended(fork(lambda number=number, pid=pid, survived=survived: bury(number, pid, survived)))
+        assert sum(counted(block, ABORTED.key).values()) <= Reader(block).read().heads.aborted
+        undertaker.bury(number, pid, UNKNOWN)
+        assert_each_has_one_cause(block, survived + 1)
+        assert list(Slots(block).taken()) == []
+        if not status:
+            break
+        deaths += 1
+    assert deaths >= 8
+    assert {cause for (cause,) in counted(block, ABORTED.key)} == {"SIGKILL", UNKNOWN}
