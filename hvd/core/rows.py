@@ -4,6 +4,8 @@ What a thread stores for a request is in hotrow.py, or in _hotrow.c where that c
 """
 
 import contextlib
+import os
+import sys
 import threading
 from collections.abc import Mapping
 
@@ -47,6 +49,7 @@ class Rows:
     def __init__(self, block: Block, slot: int) -> None:
         self.block = block
         self.slot = slot
+        self.pid = os.getpid()
         catalogue, resolving = Catalogue(block), threading.Lock()
         self.known = {family.key: Known(catalogue, family, resolving) for family in FAMILIES.values()}
         self._free = list(range(block.layout.rows - 2, -1, -1))
@@ -144,12 +147,18 @@ class SharedRow(Row):
     __slots__ = ("_active", "_lock")
 
     def __init__(self, rows: Rows, number: int) -> None:
-        super().__init__(rows, number)
-        self._lock = rows.shared_lock
         self._active = False
+        self._lock = rows.shared_lock
+        super().__init__(rows, number)
 
     def __del__(self) -> None:
-        """The shared row was taken from nobody, so it is given back to nobody."""
+        """The shared row was taken from nobody, so it is given back to nobody; a request still in it is aborted.
+
+        Its thread has ended in the midst of it. Not so in a forked child, where the threads of its parent end too, nor
+        at the end of the process, whose master says why its requests are aborted.
+        """
+        if self._active and self._rows.pid == os.getpid() and not sys.is_finalizing():
+            self.abandon("exception")
 
     def begin(self, method: str, path: str) -> None:
         if self._active:

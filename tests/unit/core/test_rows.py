@@ -1,5 +1,6 @@
 """Recording: what a thread stores, whose row it is, and what happens when there are no more rows."""
 
+import gc
 import os
 import threading
 import time
@@ -17,7 +18,7 @@ from hvd.core.rows import Row, Rows, SharedRow
 from hvd.core.slots import Slots, used_heads
 from hvd.core.totals import Reader
 from hvd.metrics import ABORTED, FAMILIES, HTTP, TICK, WS_DROPPED, WS_FRAMES
-from tests.unit.core.support import IN_PYTHON
+from tests.unit.core.support import IN_PYTHON, ended, fork
 
 PATIENCE = 20  # s
 
@@ -184,6 +185,42 @@ def test_a_thread_that_ends_in_a_request_does_not_hold_its_row(rows: Rows) -> No
     in_thread(lambda: serve(rows.mine()))
     heads = Reader(rows.block).read().heads
     assert (heads.started, heads.finished, heads.in_flight, heads.aborted) == (2, 1, 0, 1)
+
+
+def test_a_thread_that_ends_in_a_request_leaves_the_shared_row(rows: Rows) -> None:
+    """Nobody else could tell: that request is aborted at once, and the others in the row go on."""
+    held = [rows.take() for _ in range(3)]
+    held[-1].begin("GET", "/goes-on")
+    in_thread(lambda: rows.mine().begin("GET", "/lost"))
+    heads = Reader(rows.block).read().heads
+    assert (heads.started, heads.in_flight, heads.aborted) == (2, 1, 1)
+    assert counts(rows.block, ABORTED.key) == {("exception",): 1}
+    held[-1].respond("GET", "/goes-on", "200")
+    held[-1].finish()
+    heads = Reader(rows.block).read().heads
+    assert (heads.finished, heads.in_flight, heads.aborted) == (1, 0, 1)
+
+
+def test_a_forked_child_ends_no_request_of_its_parents_threads(rows: Rows) -> None:
+    """There its parent's other threads are no more; their rows are its parent's."""
+    held, inside, done = [rows.take() for _ in range(2)], threading.Event(), threading.Event()
+
+    def work() -> None:
+        rows.mine().begin("GET", "/x")  # no variable has the row: a frame would keep it in the child
+        inside.set()
+        done.wait(PATIENCE)
+        serve(rows.mine())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert inside.wait(PATIENCE)
+    assert ended(fork(gc.collect)) == 0
+    heads = Reader(rows.block).read().heads
+    assert (len(held), heads.in_flight, heads.aborted) == (2, 1, 0)
+    done.set()
+    thread.join(PATIENCE)
+    heads = Reader(rows.block).read().heads
+    assert (heads.in_flight, heads.finished) == (0, 1)
 
 
 def test_the_shared_row_is_given_to_all_and_back_by_nobody(rows: Rows) -> None:
