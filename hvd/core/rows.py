@@ -104,11 +104,11 @@ class Row(HotRow):
     __slots__ = ("_counts", "_rows", "number")
 
     def __init__(self, rows: Rows, number: int) -> None:
+        self.number = number
+        self._rows = rows  # first, as __del__ needs them even where the rest fails
         layout = rows.block.layout
         head = layout.row_cell(rows.slot, number)
         super().__init__(rows.block.raw, head, layout.row_cells, rows.known[HTTP.key])
-        self.number = number
-        self._rows = rows
         self._counts = rows.block.cells[head : head + layout.row_cells]
         mark_used(rows.block, rows.slot, number)
 

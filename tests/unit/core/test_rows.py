@@ -223,6 +223,18 @@ def test_a_forked_child_ends_no_request_of_its_parents_threads(rows: Rows) -> No
     assert (heads.in_flight, heads.finished) == (0, 1)
 
 
+@pytest.mark.parametrize("kind", ["Row", "SharedRow"])
+def test_a_row_that_could_not_be_made_is_free_again(rows: Rows, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says nothing on standard error when it goes."""
+    held = [rows.take() for _ in range(2 if kind == "SharedRow" else 0)]
+    with monkeypatch.context() as failing:
+        failing.setattr(rows, "known", {})
+        with pytest.raises(KeyError):
+            rows.take()
+    assert type(rows.take()).__name__ == kind
+    assert rows.take().number == (3 if held else 1)
+
+
 def test_the_shared_row_is_given_to_all_and_back_by_nobody(rows: Rows) -> None:
     """Threads that had it leave no row free that somebody has."""
     held = [rows.take(), rows.take()]
