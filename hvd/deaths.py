@@ -11,11 +11,13 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hvd.core import layout as at
 from hvd.core import postmortem
-from hvd.core.block import Block
+from hvd.core.block import LOCK_WAIT, Block
 from hvd.core.catalogue import Catalogue
 from hvd.core.proc import is_alive
 from hvd.core.slots import Request, Settled, Slot, Slots, mark_used, settle, used_heads
@@ -51,24 +53,39 @@ class Undertaker:
         self._slots = Slots(block)
         self._catalogue = Catalogue(block)
         self._log = log
+        self._unburied: list[Callable[[], None]] = []
 
     def bury(self, number: int, pid: int, cause: str, exit_status: str = "", *, taken_ns: int = 0) -> None:
         """The process of this slot is dead, of this cause; `exit_status` where the cause alone doesn't say it.
 
         Nothing happens if the slot is free or another process's by now: one that has just been given it may have no
         pid yet, so who did not give it out itself says when the slot that it means was taken.
+
+        Put off to the next sweep where another process keeps the block locked.
         """
-        with self._block.locked():
-            slot = self._slots.get(number)
-            if slot is None or slot.pid not in (0, pid) or taken_ns not in (0, slot.taken_ns):
-                return
-            settled = settle(self._block, number)
-            self._count(number, EXITS, (slot.kind_name, cause), 1)
-            if (causeless := self._causeless(number)) > 0:
-                self._count(number, ABORTED, (cause,), causeless)
-            if settled.aborted:
-                self._report(slot, cause, exit_status or cause, settled)
-            self._slots.free(number)
+        self._unburied.append(partial(self._bury, number, pid, cause, exit_status, taken_ns))
+        if len(self._unburied) == 1:  # else the lock was waited for in this turn of the master's loop
+            self._bury_all()
+
+    def _bury_all(self) -> None:
+        try:
+            with self._block.locked(LOCK_WAIT):
+                while self._unburied:
+                    self._unburied.pop(0)()
+        except TimeoutError as error:
+            self._log.warning("hvd: looking after the dead is put off: %s", error)
+
+    def _bury(self, number: int, pid: int, cause: str, exit_status: str, taken_ns: int) -> None:
+        slot = self._slots.get(number)
+        if slot is None or slot.pid not in (0, pid) or taken_ns not in (0, slot.taken_ns):
+            return
+        settled = settle(self._block, number)
+        self._count(number, EXITS, (slot.kind_name, cause), 1)
+        if (causeless := self._causeless(number)) > 0:
+            self._count(number, ABORTED, (cause,), causeless)
+        if settled.aborted:
+            self._report(slot, cause, exit_status or cause, settled)
+        self._slots.free(number)
 
     def _causeless(self, number: int) -> int:
         """How many requests the slot's rows count as aborted and not under any cause."""
@@ -104,6 +121,10 @@ class Undertaker:
 
     def sweep(self, own_children: set[int]) -> None:
         """Bury what nobody will report: processes of masters that are gone, and our own that were reaped unseen."""
+        if self._unburied:
+            self._bury_all()
+        if self._unburied:
+            return
         for slot in list(self._slots.taken()):
             if slot.master == os.getpid():
                 unreported = slot.pid not in own_children and slot.pid

@@ -9,7 +9,8 @@ Two kinds of lock, both dropped by the kernel when their holder dies:
 - ownership: flock(2), shared, on the master's open file description, which workers and companions inherit. So a block
   whose lock can be had exclusively belongs to nobody alive.
 - mutation: a POSIX record lock (fcntl(2)) on byte 0, owned by a process, held for microseconds by whoever takes a
-  slot, appends a series or writes a post-mortem. A thread lock beside it excludes the threads of one process.
+  slot, appends a series or writes a post-mortem. A thread lock beside it excludes the threads of one process. A
+  process that is stopped (SIGSTOP) while it holds it keeps it: who must not stand still as well gives LOCK_WAIT.
 """
 
 import contextlib
@@ -29,6 +30,8 @@ from hvd.errors import BlockError, BlockForeign, BlockFull, BlockInUse
 from hvd.metrics import TIMED_CELLS
 
 DIRECTORY = Path("/dev/shm")
+LOCK_WAIT = 1.0  # s that a master's loop waits for the mutation lock; it has to end a worker that keeps it, after all
+LOCK_PAUSE = 0.001  # s between two attempts: a record lock can't be waited for with a deadline
 OWNER_WAIT = 8.0  # s; the workers of a killed master end within it, see workers.py
 
 _blocks: "weakref.WeakSet[Block]" = weakref.WeakSet()
@@ -67,11 +70,14 @@ class Block:
         self._depth = 0
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the mutation lock. Re-entrant in a thread; excludes other threads and processes."""
+    def locked(self, wait: float | None = None) -> Iterator[None]:
+        """Hold the mutation lock. Re-entrant in a thread; excludes other threads and processes.
+
+        Raises TimeoutError where another process keeps it for longer than `wait` seconds; None is for ever.
+        """
         with self._thread_lock:
             if self._depth == 0:
-                fcntl.lockf(self.fd, fcntl.LOCK_EX, 1, 0)
+                self._take_lock(wait)
             self._depth += 1
             try:
                 yield
@@ -79,6 +85,19 @@ class Block:
                 self._depth -= 1
                 if self._depth == 0:
                     fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, 0)
+
+    def _take_lock(self, wait: float | None) -> None:
+        if wait is None:
+            fcntl.lockf(self.fd, fcntl.LOCK_EX, 1, 0)
+            return
+        deadline = time.monotonic() + wait
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"another process keeps block {self.name} locked: is one stopped?")
+            time.sleep(LOCK_PAUSE)
 
     def reserve(self, cell: int, count: int) -> None:
         """Have memory set aside for so many cells from this one on. Raises BlockFull where the file system has none.

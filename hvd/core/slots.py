@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hvd.core import layout as at
-from hvd.core.block import Block
+from hvd.core.block import LOCK_WAIT, Block
 from hvd.core.proc import is_alive, start_ticks
-from hvd.errors import NoFreeSlot
+from hvd.errors import BlockError, NoFreeSlot
 
 
 @dataclass(frozen=True)
@@ -65,19 +65,30 @@ class Slots:
         self._layout = block.layout
 
     def claim(self, kind: int, master: int, pid: int = 0) -> int:
-        """Hand out the lowest free slot of the kind's range. Raises NoFreeSlot, BlockFull."""
+        """Hand out the lowest free slot of the kind's range. Raises NoFreeSlot, BlockFull.
+
+        A master calls this in its loop, so it waits for the lock no longer than LOCK_WAIT: BlockError after that.
+        """
         companion = kind != at.KIND_WORKER
         numbers = range(at.COMPANION_SLOTS) if companion else range(at.COMPANION_SLOTS, self._layout.slots)
-        with self._block.locked():
-            for number in numbers:
-                cell = self._layout.slot_cell(number)
-                if not self._cells[cell + at.S_TAKEN]:
-                    self._take(number, kind, master, pid)
-                    return number
-        raise NoFreeSlot(
-            f"all {len(numbers)} {'companion' if companion else 'worker'} slots of block {self._block.name} are taken; "
-            "set HVD_SLOTS higher and restart"
-        )
+        try:
+            with self._block.locked(LOCK_WAIT):
+                number = self._take_first(numbers, kind, master, pid)
+        except TimeoutError as error:
+            raise BlockError(f"no slot can be handed out: {error}") from None
+        if number is None:
+            raise NoFreeSlot(
+                f"all {len(numbers)} {'companion' if companion else 'worker'} slots of block {self._block.name} are "
+                "taken; set HVD_SLOTS higher and restart"
+            )
+        return number
+
+    def _take_first(self, numbers: range, kind: int, master: int, pid: int) -> int | None:
+        for number in numbers:
+            if not self._cells[self._layout.slot_cell(number) + at.S_TAKEN]:
+                self._take(number, kind, master, pid)
+                return number
+        return None
 
     def _take(self, number: int, kind: int, master: int, pid: int) -> None:
         cells, cell = self._cells, self._layout.slot_cell(number)

@@ -19,7 +19,7 @@ from hvd.core.totals import Reader
 from hvd.deaths import UNKNOWN, Undertaker, exit_cause
 from hvd.metrics import ABORTED, EXITS
 from tests.unit.core.conftest import block, name
-from tests.unit.core.support import IN_PYTHON, Watched, dead_pid, ended, fork, forked
+from tests.unit.core.support import IN_PYTHON, Watched, dead_pid, ended, fork, forked, keeping_locked
 
 __all__ = ["block", "name"]
 
@@ -223,3 +223,22 @@ def test_a_request_has_one_cause_wherever_the_master_is_killed(block: Block, und
         deaths += 1
     assert deaths >= 8
     assert {cause for (cause,) in counted(block, ABORTED.key)} == {"SIGKILL", UNKNOWN}
+
+
+def test_the_dead_wait_while_the_block_is_locked(
+    block: Block, undertaker: Undertaker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line each time, and no master that stands still; afterwards each is buried, with the cause that it had."""
+    monkeypatch.setattr("hvd.deaths.LOCK_WAIT", 0.05)
+    pids = [dead_pid() for _ in range(2)]
+    numbers = [Slots(block).claim(at.KIND_WORKER, ME, pid) for pid in pids]
+    with keeping_locked(block):
+        for number, pid in zip(numbers, pids, strict=True):
+            undertaker.bury(number, pid, "SIGSEGV")
+        undertaker.sweep(set())
+        assert len(caplog.messages) == 2
+        assert all("put off: another process keeps block" in message for message in caplog.messages)
+        assert counted(block, EXITS.key) == {}
+    undertaker.sweep(set())
+    assert counted(block, EXITS.key) == {("worker", "SIGSEGV"): 2}
+    assert list(Slots(block).taken()) == []

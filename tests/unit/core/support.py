@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
+from hvd.core.block import Block
 from hvd.core.layout import COMPANION_SLOTS, Layout
 from hvd.metrics import TIMED_CELLS
 
@@ -61,6 +62,25 @@ def forked(work: Callable[[], object]) -> Iterator[int]:
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+@contextlib.contextmanager
+def keeping_locked(block: Block) -> Iterator[None]:
+    """Another process holds the mutation lock, and stands still."""
+    read_end, write_end = os.pipe()
+
+    def keep() -> None:
+        with block.locked():
+            os.write(write_end, b"x")
+            signal.pause()
+
+    try:
+        with forked(keep):
+            assert os.read(read_end, 1)
+            yield
+    finally:
+        os.close(read_end)
+        os.close(write_end)
 
 
 def dead_pid() -> int:

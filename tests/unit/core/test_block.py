@@ -22,7 +22,7 @@ from hvd.core.layout import Layout
 from hvd.errors import BlockForeign, BlockInUse
 from hvd.metrics import TIMED_CELLS
 from tests.support.waiting import until
-from tests.unit.core.support import SMALL, dead_pid, ended, fork
+from tests.unit.core.support import SMALL, dead_pid, ended, fork, keeping_locked
 
 
 @contextlib.contextmanager
@@ -299,6 +299,18 @@ def test_the_mutation_lock_is_gone_with_its_holder(block: Block) -> None:
     assert ended(fork(hold)) == -signal.SIGKILL
     with block.locked():
         pass
+
+
+def test_the_mutation_lock_is_waited_for_as_long_as_is_said(block: Block) -> None:
+    """Whoever must not stand still goes without it, and can have it once it is free."""
+    with keeping_locked(block):
+        with pytest.raises(TimeoutError, match=f"another process keeps block {block.name} locked"), block.locked(0.05):
+            pass
+        with pytest.raises(TimeoutError), block.locked(0):
+            pass
+    with block.locked(20), block.locked(0):
+        pass
+    assert ended(fork(lambda: block.locked(0).__enter__())) == 0, "nothing is held"
 
 
 def test_a_child_forked_under_the_lock_can_have_it(block: Block) -> None:

@@ -9,8 +9,8 @@ from hvd.core import layout as at
 from hvd.core.block import Block
 from hvd.core.proc import start_ticks
 from hvd.core.slots import Slots, mark_used, request_in_progress, settle, used_heads
-from hvd.errors import NoFreeSlot
-from tests.unit.core.support import SMALL, WORKER, dead_pid, ended, fork, forked
+from hvd.errors import BlockError, NoFreeSlot
+from tests.unit.core.support import SMALL, WORKER, dead_pid, ended, fork, forked, keeping_locked
 
 ME = os.getpid()
 WORKERS = SMALL.slots - at.COMPANION_SLOTS
@@ -35,6 +35,14 @@ def test_when_all_are_taken_the_error_says_what_to_do(block: Block, kind: int, n
     with pytest.raises(NoFreeSlot, match="HVD_SLOTS"):
         slots.claim(kind, ME)
     assert len(list(slots.taken())) == number
+
+
+def test_while_the_block_is_locked_no_slot_is_handed_out(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A master must not wait for ever for a process that is stopped: it is the one to end it."""
+    monkeypatch.setattr("hvd.core.slots.LOCK_WAIT", 0.05)
+    with keeping_locked(block), pytest.raises(BlockError, match="no slot can be handed out: another process keeps"):
+        Slots(block).claim(at.KIND_WORKER, ME)
+    assert Slots(block).claim(at.KIND_WORKER, ME) == WORKER
 
 
 def test_a_slot_says_whose_it_is(block: Block) -> None:
