@@ -182,6 +182,9 @@ class Master:
         """The start failed: a block made for it goes; one that was taken over keeps its totals for the next start."""
         if self._made:
             self.leave()
+            return
+        with self.block.locked():
+            self.block.drop_master(os.getpid())
 
     def leave(self) -> None:
         """The workers are gone: end the companions, and remove the block unless another master goes on with it."""

@@ -1,11 +1,22 @@
-"""What hvd relies on in gunicorn's arbiter, which is no public API: read in 27.0.1."""
+"""A start that fails; and what hvd relies on in gunicorn's arbiter, which is no public API: read in 27.0.1."""
 
 import inspect
+import logging
+from types import SimpleNamespace
 
 import gunicorn
+import pytest
 from gunicorn.arbiter import Arbiter
 from gunicorn.http.wsgi import Response
 from gunicorn.workers.base import Worker
+
+from hvd.core.block import acquire
+from hvd.master import Master
+from hvd.settings import load
+from tests.unit.core.conftest import name
+from tests.unit.core.support import SMALL, ended, fork
+
+__all__ = ["name"]
 
 
 def source(function: object) -> str:
@@ -55,3 +66,20 @@ def test_a_timeout_is_told_by_the_aborted_flag() -> None:
 def test_start_response_is_a_method_of_the_response_that_has_the_status() -> None:
     """What counting reads the status from."""
     assert "self.status = status" in source(Response.start_response)
+
+
+@pytest.mark.parametrize("existed", [False, True])
+def test_a_start_that_fails_leaves_the_block_as_it_was(name: str, existed: bool) -> None:
+    """One that was made for it is gone; one that was taken over stays, and doesn't name a master that is no more."""
+    if existed:
+        assert ended(fork(lambda: acquire(name, SMALL))) == 0
+    server = SimpleNamespace(master_pid=0, log=logging.getLogger("test"))
+    master = Master(server, load({"HVD_INSTANCE": name.removeprefix("hvd-")}).settings)
+    try:
+        assert master.block.masters() != []
+        master.give_up()
+        assert master.block.path.exists() == existed
+        assert master.block.masters() == []
+    finally:
+        for channel in (master._worker_end, master._hub_end):
+            channel.close()
