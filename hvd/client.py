@@ -54,17 +54,39 @@ class Address:
         return cls.parse(f"http://{_EVERYWHERE.get(host, host)}:{port}")
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
+class _Socket(socket.socket):
+    """A connection that gives up at its deadline, however many answers in small pieces it gets until then."""
 
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
+    def __init__(self, connected: socket.socket, deadline: float) -> None:
+        timeout = connected.gettimeout()
+        super().__init__(fileno=connected.detach())
+        self.settimeout(timeout)
+        self._deadline = deadline
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:  # what http.client reads with, head and body
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.settimeout(left)
+        return super().recv_into(*args, **kwargs)
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over TCP or a unix socket, all of it within `timeout` seconds but for the search of the host's name."""
+
+    def __init__(self, address: Address, timeout: float) -> None:
+        super().__init__(address.host, address.port, timeout=timeout)
+        self._unix_path = address.unix_path
+        self._deadline = time.monotonic() + timeout
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        if self._unix_path:
+            self.sock = socket.socket(socket.AF_UNIX)
+            self.sock.settimeout(self.timeout)
+            self.sock.connect(self._unix_path)
+        else:
+            super().connect()
+        self.sock = _Socket(self.sock, self._deadline)
 
 
 def get_object(address: Address, path: str, timeout: float) -> dict[str, Any]:
@@ -87,28 +109,21 @@ def get_object(address: Address, path: str, timeout: float) -> dict[str, Any]:
 
 
 def _get(address: Address, path: str, timeout: float) -> bytes:
-    if address.unix_path:
-        connection: http.client.HTTPConnection = _UnixConnection(address.unix_path, timeout)
-    else:
-        connection = http.client.HTTPConnection(address.host, address.port, timeout=timeout)
-    deadline = time.monotonic() + timeout
+    connection = _Connection(address, timeout)
     try:
         connection.request("GET", path, headers={"Accept": "application/json", "Connection": "close"})
         with connection.getresponse() as response:
             if response.status != 200:
                 raise DaemonUnreachable(f"{address.url} answered {_named(response.status)} to GET {path}; see its log")
-            return _read_all(response, deadline)
+            return _read_all(response)
     finally:
         connection.close()
 
 
-def _read_all(response: http.client.HTTPResponse, deadline: float) -> bytes:
-    """The whole body; the socket's timeout bounds one wait, the deadline the sum of them."""
+def _read_all(response: http.client.HTTPResponse) -> bytes:
     body = bytearray()
     while chunk := response.read1(_CHUNK):
         body += chunk
-        if time.monotonic() > deadline:
-            raise TimeoutError
         if len(body) > _BODY_MAX:
             raise http.client.HTTPException(f"more than {_BODY_MAX} bytes")
     if response.length:

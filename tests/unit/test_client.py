@@ -116,6 +116,14 @@ def test_an_answer_that_trickles_is_given_up_too() -> None:
         assert time.monotonic() - before < 4
 
 
+@pytest.mark.parametrize("unix", [False, True])
+def test_a_head_that_trickles_is_given_up_too(unix: bool, tmp_path: Path) -> None:
+    """It would be an answer in the end, if a bad one."""
+    head = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 300 + b"\r\nContent-Length: 0\r\n\r\n"
+    with serving(head, tmp_path / "s" if unix else None, pause=0.01) as (address, _):
+        assert "did not answer within 0.5 s" in failure_of(address, timeout=0.5)
+
+
 @pytest.mark.parametrize("body", ["<html>", "", "[1]", '"x"', "null", "{", "[" * 100_000])
 def test_what_is_no_json_object_is_not_hvd(body: str) -> None:
     """Some other service has the port."""
