@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import simple_websocket
 from simple_websocket.ws import Base
 from wsproto import ConnectionType
+from wsproto.utilities import ProtocolError
 
 from hvd.client import Address, get_object
 from hvd.errors import DaemonUnreachable
@@ -24,6 +25,10 @@ class _Client(simple_websocket.Client):  # type: ignore[misc]
         self.extra_headeers: list[tuple[str, str]] = []
         Base.__init__(self, sock, connection_type=ConnectionType.CLIENT)
 
+    def handshake(self) -> None:
+        super().handshake()
+        self.sock.settimeout(None)  # before the library's thread reads: any time may pass between two messages
+
 
 def messages(address: Address, timeout: float) -> Iterator[str]:
     """Each message's text, until the daemon closes the connection. Raises DaemonUnreachable.
@@ -32,8 +37,8 @@ def messages(address: Address, timeout: float) -> Iterator[str]:
     """
     get_object(address, "/health", timeout)  # says clearly what is wrong where nothing or something else answers
     try:
-        client = _Client(_connect(address, timeout), f"{address.host}:{address.port}")
-    except (OSError, simple_websocket.ConnectionError) as error:
+        client = _open(address, timeout)
+    except (OSError, ProtocolError, simple_websocket.ConnectionError) as error:
         raise DaemonUnreachable(f"{address.url}/ws refused the connection ({error}): try again") from None
     try:
         while True:
@@ -46,12 +51,23 @@ def messages(address: Address, timeout: float) -> Iterator[str]:
         client.sock.close()
 
 
+def _open(address: Address, timeout: float) -> _Client:
+    sock = _connect(address, timeout)
+    try:
+        return _Client(sock, f"{address.host}:{address.port}")
+    except BaseException:
+        sock.close()
+        raise
+
+
 def _connect(address: Address, timeout: float) -> socket.socket:
     if not address.unix_path:
-        sock = socket.create_connection((address.host, address.port), timeout)
-    else:
-        sock = socket.socket(socket.AF_UNIX)
+        return socket.create_connection((address.host, address.port), timeout)
+    sock = socket.socket(socket.AF_UNIX)
+    try:
         sock.settimeout(timeout)
         sock.connect(address.unix_path)
-    sock.settimeout(None)
+    except BaseException:
+        sock.close()
+        raise
     return sock
