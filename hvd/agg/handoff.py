@@ -19,7 +19,7 @@ from typing import Any
 QUEUE_BYTES = 4 * 1024 * 1024
 
 # What the hub needs of a handshake, and the most characters of each that are passed on (RFC 6455 §11.3).
-HEADERS = {"sec-websocket-key": 64, "sec-websocket-version": 16, "sec-websocket-protocol": 256}
+HEADERS = {"sec-websocket-key": 64, "sec-websocket-version": 16}
 
 _PACKET_BYTES = 4096  # JSON escapes a character to at most 6 bytes: the headers above fit
 _RETRY = 0.005  # s between attempts while the queue is full

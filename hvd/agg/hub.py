@@ -10,7 +10,7 @@ import random
 import resource
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from hvd.agg import handoff, ws
@@ -60,7 +60,6 @@ class Hub:
         max_missed: int = 5,
         max_message: int = 4096,
         max_clients: int = 1_000_000,
-        subprotocols: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -68,7 +67,6 @@ class Hub:
         self._greeting = greeting
         self._limits = ws.Limits(max_buffer, max_missed, max_message, ping_interval, ping_timeout)
         self._max_clients = min(max_clients, _descriptor_limit())
-        self._subprotocols = tuple(subprotocols)
         self._clock = clock
         self._clients: dict[ws.Client, None] = {}
         self._leaving: set[ws.Client] = set()  # not clients any more, their descriptors not closed yet
@@ -92,7 +90,7 @@ class Hub:
         if self._all_gone or self.clients + len(self._leaving) >= self._max_clients:
             accepted, response = False, ws.refusal("503 Service Unavailable", "Retry-After: 2")
         else:
-            accepted, response = ws.handshake(headers, self._subprotocols)
+            accepted, response = ws.handshake(headers)
         try:
             ws.prepare(sock, self._limits.ping_interval + self._limits.ping_timeout)
             self._counters.responding(response[9:12].decode())  # after "HTTP/1.1 "

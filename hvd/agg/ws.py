@@ -10,7 +10,7 @@ import binascii
 import socket
 import struct
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -63,10 +63,11 @@ def text_frame(text: str) -> bytes:
     return bytes(Connection(ConnectionType.SERVER).send(TextMessage(text)))
 
 
-def handshake(headers: Mapping[str, str], subprotocols: Sequence[str] = ()) -> tuple[bool, bytes]:
+def handshake(headers: Mapping[str, str]) -> tuple[bool, bytes]:
     """-> whether the handshake is accepted, and the bytes of the HTTP response (RFC 6455 §4.2.2); never raises.
 
-    Names in `headers` are in lower case. No extension is ever agreed on: compressing costs each client its own copy.
+    Names in `headers` are in lower case. No subprotocol is agreed on, and no extension: compressing would cost each
+    client its own copy.
     """
     if headers.get("sec-websocket-version", "").strip() != "13":
         return False, refusal("426 Upgrade Required", "Sec-WebSocket-Version: 13")
@@ -79,8 +80,6 @@ def handshake(headers: Mapping[str, str], subprotocols: Sequence[str] = ()) -> t
         return False, refusal("400 Bad Request")
     lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
     lines.append("Sec-WebSocket-Accept: " + generate_accept_token(key.encode()).decode())
-    offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
-    lines += [f"Sec-WebSocket-Protocol: {name}" for name in offered if name in subprotocols][:1]
     return True, "\r\n".join([*lines, "", ""]).encode()
 
 
