@@ -37,10 +37,6 @@ class Page:
         self._raw[self._start + _DATA : self._start + _DATA + len(data)] = data
         self._cells[0] = sequence + 1
 
-    def clear(self) -> None:
-        """Publish nothing."""
-        self.write(b"")
-
     def read(self) -> bytes:
         """What was published last; nothing if nothing was, or if the writer stands still in the middle of it."""
         for attempt in range(RETRIES):
