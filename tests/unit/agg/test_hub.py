@@ -111,7 +111,7 @@ async def test_a_stopped_reader_loses_frames_then_its_connection(family: int) ->
             stopped.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         for n in range(2000):
             stage.hub.broadcast(f"{n:05}" * 400)
-            assert (await asyncio.wait_for(other.frame(), 1))[1][:5] == b"%05d" % n
+            assert (await other.frame())[1][:5] == b"%05d" % n
             if stage.counters.reasons:
                 break
         assert stage.counters.reasons == {"too_slow": 1}
@@ -169,11 +169,15 @@ async def test_a_frame_larger_than_the_buffer_is_delivered() -> None:
 @in_loop
 async def test_a_client_that_answers_no_ping_is_closed() -> None:
     """Half open: the connection stands, and nobody is there."""
-    async with scene(ping_interval=0.1, ping_timeout=0.1) as stage:
+    now = 0.0  # a clock that stands still until the pong is there, however long that takes
+    async with scene(ping_interval=0.1, ping_timeout=0.1, clock=lambda: now) as stage:
         silent, alive = await stage.client(), await stage.client()
+        ours = list(stage.hub._clients)[1]
         for _ in range(5):
+            now += 0.1
             assert (await alive.frame())[0] == PING
             alive.say(PONG)
+            await eventually(lambda: not ours._awaits_pong)
         assert await silent.close_code() == 1008
         assert stage.hub.clients == 1
         assert stage.counters.reasons == {"ping_timeout": 1}
@@ -323,9 +327,13 @@ async def test_hand_offs_become_clients() -> None:
 
 
 @in_loop
-async def test_a_real_client_gets_frames_and_the_close() -> None:
-    """simple_websocket's client against the hub over TCP."""
-    async with scene(greeting=lambda: "hello", ping_interval=0.1, ping_timeout=5.0) as stage:
+async def test_a_real_client_gets_frames_and_the_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    """simple_websocket's client against the hub over TCP; pings don't disturb it."""
+    monkeypatch.setattr(ws, "LINGER", NEVER)
+    pongs: list[ws.Client] = []
+    on_pong = ws.Client._on_pong
+    monkeypatch.setattr(ws.Client, "_on_pong", lambda client: [pongs.append(client), on_pong(client)])
+    async with scene(greeting=lambda: "hello", ping_interval=0.1, ping_timeout=NEVER) as stage:
         loop = asyncio.get_running_loop()
 
         def talk(port: int) -> list[object]:
@@ -347,7 +355,7 @@ async def test_a_real_client_gets_frames_and_the_close() -> None:
             pairs = (line.split(": ", 1) for line in request.decode().strip().split("\r\n")[1:])
             stage.hub.adopt(ours, {name.lower(): value for name, value in pairs})
             stage.hub.broadcast("news")
-            await asyncio.sleep(0.3)  # time for some pings, which must not disturb
+            await eventually(lambda: len(pongs) >= 3)
             assert stage.hub.clients == 1
-            await stage.hub.close()
+            await stage.hub.close(deadline=PATIENCE)
             assert await talking == ["hello", "news", 1001]
