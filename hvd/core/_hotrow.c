@@ -60,6 +60,15 @@ static inline Py_ssize_t bucket_of(int64_t ns)
     return low;
 }
 
+/* 0, with an exception set, for a row that __new__ made and __init__ did not: it has no cells. */
+static int is_made(HotRow *self)
+{
+    if (self->cells != NULL)
+        return 1;
+    PyErr_SetString(PyExc_RuntimeError, "the row has no cells: its __init__ did not run, or failed");
+    return 0;
+}
+
 /* The first cell of the run of these label values; -1 with an exception set. */
 static Py_ssize_t run_of(HotRow *self, PyObject *known, PyObject *labels)
 {
@@ -70,7 +79,7 @@ static Py_ssize_t run_of(HotRow *self, PyObject *known, PyObject *labels)
     Py_DECREF(found);
     if (base == -1 && PyErr_Occurred())
         return -1;
-    if (base <= 0 || base + 2 + bound_count >= self->count) {
+    if (base <= 0 || base >= self->count - 2 - bound_count) { /* nothing added to base: that could overflow */
         PyErr_Format(PyExc_IndexError, "run at cell %zd is outside of the row's %zd cells", base, self->count);
         return -1;
     }
@@ -128,7 +137,7 @@ static int check_arguments(const char *name, Py_ssize_t given, Py_ssize_t wanted
 
 static PyObject *begin(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (check_arguments("begin", nargs, 2) < 0)
+    if (!is_made(self) || check_arguments("begin", nargs, 2) < 0)
         return NULL;
     if (self->cells[BEGIN] != 0 && call_abandon(self, "exception") < 0)
         return NULL;
@@ -153,7 +162,7 @@ static Py_ssize_t run_of_request(HotRow *self, PyObject *const *args)
 
 static PyObject *respond(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (check_arguments("respond", nargs, 3) < 0)
+    if (!is_made(self) || check_arguments("respond", nargs, 3) < 0)
         return NULL;
     Py_ssize_t base = run_of_request(self, args);
     if (base < 0)
@@ -167,7 +176,7 @@ static PyObject *respond(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
 
 static PyObject *pass_on(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (check_arguments("pass_on", nargs, 3) < 0)
+    if (!is_made(self) || check_arguments("pass_on", nargs, 3) < 0)
         return NULL;
     Py_ssize_t base = run_of_request(self, args);
     if (base < 0)
@@ -178,6 +187,8 @@ static PyObject *pass_on(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
 
 static PyObject *finish(HotRow *self, PyObject *unused)
 {
+    if (!is_made(self))
+        return NULL;
     if (self->base == 0) {
         if (call_abandon(self, "no_response") < 0)
             return NULL;
@@ -193,7 +204,7 @@ static PyObject *finish(HotRow *self, PyObject *unused)
 
 static PyObject *record(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (check_arguments("record", nargs, 3) < 0)
+    if (!is_made(self) || check_arguments("record", nargs, 3) < 0)
         return NULL;
     Py_ssize_t base = run_of(self, args[0], args[1]);
     if (base < 0)
@@ -220,7 +231,8 @@ static int init(HotRow *self, PyObject *args, PyObject *kwargs)
     }
     if (PyObject_GetBuffer(raw, &self->buffer, PyBUF_WRITABLE) < 0)
         return -1;
-    if (head < 0 || count < 16 || (head + count) * 8 > self->buffer.len || (uintptr_t)self->buffer.buf % 8) {
+    Py_ssize_t cells = self->buffer.len / 8;
+    if (head < 0 || count < 16 || count > cells || head > cells - count || (uintptr_t)self->buffer.buf % 8) {
         PyErr_SetString(PyExc_ValueError, "the row is not within the block");
         return -1;
     }

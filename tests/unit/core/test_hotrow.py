@@ -2,17 +2,20 @@
 
 import importlib
 import random
+import sys
 from array import array
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from hvd.core import hotrow
+from hvd.core import hot, hotrow
 from hvd.core import layout as at
 from hvd.core.latency import BOUNDS
 from hvd.metrics import TIMED_CELLS
 
 _hotrow = importlib.import_module("hvd.core._hotrow")
+assert hot.IS_COMPILED  # and its import has given the compiled form its bounds
 KNOWN = {("GET", "/x", "200"): at.HEAD_CELLS, ("GET", "/x", "500"): at.HEAD_CELLS + TIMED_CELLS}
 CELLS = at.HEAD_CELLS + 2 * TIMED_CELLS
 
@@ -81,6 +84,50 @@ def test_the_compiled_one_stores_nothing_outside_of_its_row() -> None:
         _hotrow.HotRow(raw, 1, CELLS, {})
     with pytest.raises(BufferError):
         _hotrow.HotRow(memoryview(b"\0" * CELLS * at.CELL), 0, CELLS, {})
+
+
+@pytest.mark.parametrize("offset", [sys.maxsize, sys.maxsize - 2, -sys.maxsize - 1, 2**60, CELLS - TIMED_CELLS + 1, 0])
+def test_no_offset_gets_the_compiled_one_out_of_its_row(offset: int) -> None:
+    """Not one either whose sum with another is more than a machine's number can be."""
+    raw = memoryview(bytearray(CELLS * at.CELL))
+    row = _hotrow.HotRow(raw, 0, CELLS, {("a", "b", "c"): offset})
+    for call in (row.respond, row.pass_on):
+        with pytest.raises(IndexError, match="outside of the row"):
+            call("a", "b", "c")
+    with pytest.raises(IndexError, match="outside of the row"):
+        row.record({("a",): offset}, ("a",), 1)
+    assert not any(raw)
+
+
+@pytest.mark.parametrize(
+    ("head", "count"), [(2**60, CELLS), (sys.maxsize, CELLS), (0, 2**60), (1, sys.maxsize), (-1, 20)]
+)
+def test_a_compiled_row_is_within_the_block(head: int, count: int) -> None:
+    """However large the numbers are."""
+    with pytest.raises(ValueError, match="not within the block"):
+        _hotrow.HotRow(memoryview(bytearray(CELLS * at.CELL)), head, count, KNOWN)
+
+
+def failed() -> Any:
+    row = _hotrow.HotRow.__new__(_hotrow.HotRow)
+    with pytest.raises(ValueError, match="not within the block"):
+        row.__init__(memoryview(bytearray(CELLS * at.CELL)), 1, CELLS, KNOWN)
+    return row
+
+
+@pytest.mark.parametrize("make", [lambda: _hotrow.HotRow.__new__(_hotrow.HotRow), failed], ids=["not made", "failed"])
+def test_a_compiled_row_that_was_not_made_has_no_cells(make: Callable[[], Any]) -> None:
+    """A clear error, not the end of the process."""
+    row, labels = make(), ("GET", "/x", "200")
+    for call in (
+        lambda: row.begin("GET", "/x"),
+        lambda: row.respond(*labels),
+        lambda: row.pass_on(*labels),
+        lambda: row.finish(),
+        lambda: row.record(KNOWN, labels, 1),
+    ):
+        with pytest.raises(RuntimeError, match="the row has no cells"):
+            call()
 
 
 def test_the_compiled_one_refuses_what_is_no_text_or_too_little() -> None:
