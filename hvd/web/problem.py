@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
@@ -13,10 +14,20 @@ log = logging.getLogger("hvd.web")
 MEDIA_TYPE = "application/problem+json"
 
 
-def problem(status: int, detail: str | None = None, title: str | None = None) -> bytes:
+class Problem(falcon.HTTPError):
+    """An error with members of its own beside status, title and detail (section 3.2)."""
+
+    def __init__(self, status: int, detail: str, **members: Any) -> None:
+        super().__init__(status, description=detail)
+        self.members = members
+
+
+def problem(
+    status: int, detail: str | None = None, title: str | None = None, members: Mapping[str, Any] | None = None
+) -> bytes:
     """A problem object, encoded. `type` is left out, which means "about:blank" (section 4.2.1)."""
-    members = {"status": status, "title": title or _phrase(status), "detail": detail}
-    return json.dumps({name: value for name, value in members.items() if value}).encode()
+    known = {"status": status, "title": title or _phrase(status), "detail": detail}
+    return json.dumps({name: value for name, value in known.items() if value} | dict(members or {})).encode()
 
 
 def problem_response(status: int, detail: str) -> bytes:
@@ -42,7 +53,8 @@ def serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErro
     if detail is None and error.status_code == 404:
         detail = "Nothing is here. GET / lists what there is."
     resp.content_type = MEDIA_TYPE
-    resp.data = problem(error.status_code, detail, error.title if error.title != error.status else None)
+    title = error.title if error.title != falcon.code_to_http_status(error.status) else None
+    resp.data = problem(error.status_code, detail, title, getattr(error, "members", None))
 
 
 def unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
