@@ -9,13 +9,13 @@ import binascii
 import os
 import socket
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 import falcon
 
 from hvd.agg import handoff
 from hvd.metrics import HANDOFFS_REFUSED
 from hvd.runtime import Runtime
+from hvd.web.access import host_of
 
 RETRY_AFTER = 2  # s; an aggregator is replaced sooner
 AWAY = 5.0  # s without a sign of life from the hub, after which clients are not left waiting for it
@@ -85,16 +85,9 @@ def check_origin(req: falcon.Request, allowed: Iterable[str]) -> None:
     allowed = tuple(allowed)
     if origin is None or "*" in allowed or origin in allowed:
         return
-    if not allowed and _host_of(origin) == (req.get_header("Host") or "").lower():
+    if not allowed and host_of(origin) == (req.get_header("Host") or "").lower():
         return
     raise falcon.HTTPForbidden(description=f"Origin {origin[:200]!r} may not connect; see HVD_ALLOWED_ORIGINS.")
-
-
-def _host_of(origin: str) -> str | None:
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:  # brackets that are no IPv6 address
-        return None
 
 
 def hand_over(channel: socket.socket, fd: int, headers: dict[str, str]) -> bool:
