@@ -16,7 +16,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -220,19 +220,6 @@ class Settings:
     def block_name(self) -> str:
         """The name of the daemon's shared-memory segment."""
         return f"hvd-{self.instance}"
-
-    def to_json(self) -> str:
-        """The settings as text, for the companions."""
-        return json.dumps(asdict(self), default=str)
-
-    @classmethod
-    def from_json(cls, text: str) -> "Settings":
-        """The settings from `to_json`'s text. Raises SettingsError where another version of hvd wrote it."""
-        given = json.loads(text)
-        if set(given) != set(SETTINGS):
-            differing = ", ".join(sorted(set(given) ^ set(SETTINGS)))
-            raise SettingsError([f"another version of hvd wrote these settings (differing: {differing}): restart it"])
-        return cls(**{key: setting.kind.read(given[key]) for key, setting in SETTINGS.items()})
 
 
 SETTINGS: dict[str, Setting] = {each.name: each.metadata["setting"] for each in fields(Settings)}

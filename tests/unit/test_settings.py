@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hvd.errors import SettingsError
-from hvd.settings import SETTINGS, Settings, load, load_or_exit, markdown_table, shown, variable
+from hvd.settings import SETTINGS, load, load_or_exit, markdown_table, shown, variable
 
 
 def value_of(key: str, text: str, **others: str) -> Any:
@@ -319,18 +319,6 @@ def test_load_or_exit_ends_the_program_with_2_and_without_traceback() -> None:
 def test_load_or_exit_returns_good_settings() -> None:
     """The way of the daemon."""
     assert load_or_exit({"HVD_WORKERS": "7"}).workers == 7
-
-
-def test_settings_survive_the_way_to_a_companion() -> None:
-    """As JSON, with paths and tuples."""
-    settings = load({"HVD_ALLOWED_ORIGINS": "http://a,http://b", "STATE_DIRECTORY": "/s"}).settings
-    assert Settings.from_json(settings.to_json()) == settings
-
-
-def test_settings_of_another_version_are_refused() -> None:
-    """hvd may have been upgraded on disk under a running daemon."""
-    with pytest.raises(SettingsError, match=r"another version.*differing: new_one"):
-        Settings.from_json(load({}).settings.to_json().replace("{", '{"new_one": 1, ', 1))
 
 
 def test_passwords_are_not_shown() -> None:
