@@ -282,7 +282,7 @@ class _Loader:
             if name in known and text:
                 self.take(known[name], text, name, name, from_text=True)
             elif name.startswith(_PREFIX) and name not in known and name != _CONFIG:
-                self.problems.append(f"{shown(name)} is no variable of hvd{_nearest(name, [*known, _CONFIG])}")
+                self.problems.append(f"{shown(name)} is no variable of hvd{_nearest_variable(name, known)}")
 
     def values(self) -> dict[str, Any]:
         """Every setting's value; a wrong one counts as not given, so that the rest can still be looked at."""
@@ -380,7 +380,13 @@ def _line_of(key: str, text: str) -> int:
     return text.count("\n", 0, match.start()) + 1 if match else 1
 
 
-def _nearest(name: str, names: Iterable[str]) -> str:
+def _nearest(name: str, names: Iterable[str], prefix: str = "") -> str:
     upper = {each.upper(): each for each in names}
     found = difflib.get_close_matches(name.upper(), upper, n=1)
-    return f"; did you mean {upper[found[0]]}?" if found else ""
+    return f"; did you mean {prefix}{upper[found[0]]}?" if found else ""
+
+
+def _nearest_variable(name: str, known: Iterable[str]) -> str:
+    """Compared without the prefix: it would make every variable like every other, the more so the shorter they are."""
+    names = [each.removeprefix(_PREFIX) for each in (*known, _CONFIG)]
+    return _nearest(name.removeprefix(_PREFIX), names, _PREFIX)

@@ -279,6 +279,16 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("HVD_FOO", ""), ("HVD_SLOT", "HVD_SLOTS"), ("HVD_CONFG", "HVD_CONFIG"), ("HVD_TIME_OUT", "HVD_TIMEOUT")],
+)
+def test_a_variable_is_suggested_only_if_it_is_like_the_unknown_one(name: str, meant: str) -> None:
+    """What all variables begin with says nothing."""
+    (problem,) = problems_of({name: "1"})
+    assert problem == f'"{name}" is no variable of hvd' + (f"; did you mean {meant}?" if meant else "")
+
+
 def test_a_wrong_value_causes_no_second_complaint() -> None:
     """A contradiction with a value that is refused anyway is noise."""
     assert len(problems_of({"HVD_WORKERS": "0", "HVD_SLOTS": "2"})) == 1
