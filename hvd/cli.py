@@ -14,7 +14,8 @@ from hvd import __version__
 from hvd.client import Address, get_object
 from hvd.errors import DaemonUnreachable, SettingsError
 from hvd.panel import panel_lines
-from hvd.settings import complaint, load, shown
+from hvd.settings import complaint, load
+from hvd.values import shown
 from hvd.watch import messages
 
 UNREACHABLE, WRONG, NOT_HEALTHY = 1, 2, 3

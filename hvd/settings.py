@@ -1,6 +1,6 @@
 """Every setting, and the only reader of the environment.
 
-A setting is one record: the field of `Settings` with its kind, default and help. The key in hvd.toml is the field's
+A setting is one record: the field of `Settings` with its type, default and help. The key in hvd.toml is the field's
 name, the variable is `HVD_` and that name in capitals; `hvd check` and the README's table derive from the records.
 
 The file named by HVD_CONFIG is read first, variables override it. A variable that is empty or blank counts as unset
@@ -8,49 +8,30 @@ The file named by HVD_CONFIG is read first, variables override it. A variable th
 `1_000` or `+4` in a variable is refused rather than guessed at. All problems are found before any is reported.
 """
 
-import difflib
 import hashlib
-import json
 import os
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hvd.errors import SettingsError
+from hvd.values import BIND, CLASSES, LEVELS, NAME, ORIGINS, PATH, URL, ValueType, nearest, seconds, shown, whole
 
 _PREFIX = "HVD_"
 _CONFIG = "HVD_CONFIG"
-_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
-_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?")
-_PORT = r"(?P<port>0|[1-9][0-9]{0,4})"
-_HOST_PORT = re.compile(rf"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]):{_PORT}")
-_ORIGIN = re.compile(rf"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:{_PORT})?")
-_UNIX_PATH_MAX = 107  # bytes that fit in sockaddr_un.sun_path beside the closing zero
 _SLOTS_MAX = 4096
 _SLOTS_SPARE = 4  # for new workers that start before the old ones have ended
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What a setting takes: `read` makes a value of what TOML has, `parse` makes that of a variable's text.
-
-    Both raise ValueError; its text, if any, says what would be right better than `expected` does.
-    """
-
-    expected: str
-    read: Callable[[Any], Any]
-    parse: Callable[[str], Any] = str
 
 
 @dataclass(frozen=True)
 class Setting:
     """One setting; `default` is a value, or makes one of the settings listed before it."""
 
-    kind: Kind
+    type: ValueType
     default: Any
     help: str
     words: str = ""
@@ -59,93 +40,6 @@ class Setting:
     def default_text(self) -> str:
         """The default as documentation shows it: `words` where it depends on the machine or on other settings."""
         return self.words or ("" if self.default == () else str(self.default))
-
-
-def _number(expected: str, read: Callable[[Any], Any], pattern: re.Pattern[str], make: Callable[[str], Any]) -> Kind:
-    def parse(text: str) -> Any:
-        if not pattern.fullmatch(text):
-            raise ValueError(f"{expected}, in plain digits")
-        return make(text)
-
-    return Kind(expected, read, parse)
-
-
-def _whole(low: int, high: int) -> Kind:
-    def read(value: Any) -> int:
-        if type(value) is not int or not low <= value <= high:  # bool is an int, but True is no number of workers
-            raise ValueError
-        return value
-
-    return _number(f"a whole number from {low} to {high}", read, _WHOLE, int)
-
-
-def _seconds(low: float, high: float) -> Kind:
-    def read(value: Any) -> float:
-        if type(value) not in (int, float) or not low <= value <= high:  # which holds for neither NaN nor inf
-            raise ValueError
-        return float(value)
-
-    return _number(f"a number of seconds from {low:g} to {high:g}", read, _DECIMAL, float)
-
-
-def _text(expected: str, pattern: str) -> Kind:
-    def read(value: Any) -> str:
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            raise ValueError
-        return value
-
-    return Kind(expected, read)
-
-
-def _one_of(*names: str) -> Kind:
-    def read(value: Any) -> str:
-        if not isinstance(value, str) or value.lower() not in names:
-            raise ValueError
-        return value.lower()
-
-    return Kind("one of " + ", ".join(names), read)
-
-
-def _read_bind(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError
-    if value.startswith("unix:"):
-        path = os.path.abspath(value.removeprefix("unix:").removeprefix("//"))
-        if value in ("unix:", "unix://") or not path.isprintable() or len(os.fsencode(path)) > _UNIX_PATH_MAX:
-            raise ValueError(f"unix:PATH with a printable path of 1 to {_UNIX_PATH_MAX} bytes")
-        return f"unix:{path}"
-    match = _HOST_PORT.fullmatch(value)
-    if not match or int(match["port"]) > 65535:
-        raise ValueError
-    return value
-
-
-def _read_origins(value: Any) -> tuple[str, ...]:
-    """The origins as a browser's Origin header has them: lower case, without the scheme's own port."""
-    if not isinstance(value, list | tuple):
-        raise ValueError
-    if "*" in value:
-        if len(value) > 1:
-            raise ValueError("either * alone, or a list of origins")
-        return ("*",)
-    return tuple(_read_origin(origin) for origin in value)
-
-
-def _read_origin(value: Any) -> str:
-    match = _ORIGIN.fullmatch(value.lower()) if isinstance(value, str) else None
-    if not match or int(match["port"] or 1) not in range(1, 65536):
-        raise ValueError(f"a list of scheme://host[:port], without path or closing slash; {value!r} is not one")
-    own_port = {"http": "80", "https": "443"}.get(match["scheme"])
-    port = f":{match['port']}" if match["port"] and match["port"] != own_port else ""
-    return f"{match['scheme']}://{match['host']}{port}"
-
-
-def _read_path(value: Any) -> Path:
-    if isinstance(value, Path):
-        value = str(value)
-    if not isinstance(value, str) or not value or not value.isprintable():
-        raise ValueError
-    return Path(os.path.abspath(value))
 
 
 def _instance_of(values: Mapping[str, Any]) -> str:
@@ -174,47 +68,34 @@ def _database(values: Mapping[str, Any]) -> str:
     return f"sqlite:///{values['state_dir']}/hvd.sqlite3"
 
 
-_BIND = Kind("HOST:PORT, [IPV6]:PORT or unix:PATH", _read_bind)
-_NAME = _text("1 to 64 of the characters A-Z a-z 0-9 . _ -", r"[A-Za-z0-9._-]{1,64}")
-_PATH = Kind("a path", _read_path)
-_URL = _text("a URL such as sqlite:///PATH", r"[a-z][a-z0-9+.-]*://\S+")
-_ORIGINS = Kind(
-    "a list (in the variable: commas between) of scheme://host[:port], or * alone",
-    _read_origins,
-    lambda text: [part.strip() for part in text.split(",") if part.strip()],
-)
-_CLASSES = Kind("gthread or sync; hvd supports no other", _one_of("gthread", "sync").read)
-_LEVELS = _one_of("debug", "info", "warning", "error", "critical")
-
-
-def _of(kind: Kind, default: Any, help: str, words: str = "") -> dict[str, Setting]:
-    return {"setting": Setting(kind, default, help, words)}
+def _of(type: ValueType, default: Any, help: str, words: str = "") -> dict[str, Setting]:
+    return {"setting": Setting(type, default, help, words)}
 
 
 @dataclass(frozen=True)
 class Settings:
     """The settings in force. A default may depend on fields above its own."""
 
-    bind: str = field(metadata=_of(_BIND, "127.0.0.1:8080", "Address to serve."))
-    workers: int = field(metadata=_of(_whole(1, 1024), _cores, "Worker processes.", "cores it may use, at least 2"))
-    worker_class: str = field(metadata=_of(_CLASSES, "gthread", "gunicorn's worker class."))
-    threads: int = field(metadata=_of(_whole(1, 256), _threads, "Requests at once in a worker.", "4 (1 under sync)"))
-    interval: float = field(metadata=_of(_seconds(0.1, 60), 2.0, "Seconds between two broadcasts."))
-    instance: str = field(metadata=_of(_NAME, _instance_of, "Names this daemon and its block.", "derived from bind"))
-    max_series: int = field(metadata=_of(_whole(16, 100_000), 2000, "HTTP series; the rest share one more."))
-    slots: int = field(metadata=_of(_whole(1, _SLOTS_MAX), _slots, "Most workers alive.", "8 a worker, at least 64"))
-    state_dir: Path = field(metadata=_of(_PATH, "var", "Folder for what outlives hvd.", "STATE_DIRECTORY, else ./var"))
-    database_url: str = field(metadata=_of(_URL, _database, "Database of the jobs.", "hvd.sqlite3 in state_dir"))
-    allowed_origins: tuple[str, ...] = field(metadata=_of(_ORIGINS, (), "Origins that may open /ws.", "same origin"))
-    log_level: str = field(metadata=_of(_LEVELS, "info", "Least severe messages that are logged."))
-    timeout: int = field(metadata=_of(_whole(1, 86_400), 30, "Seconds until a worker that hangs is killed."))
-    graceful_timeout: int = field(metadata=_of(_whole(1, 86_400), 30, "Seconds that a stop leaves to requests."))
-    keepalive: int = field(metadata=_of(_whole(0, 86_400), 15, "Seconds that idle connections stay open (gthread)."))
-    max_requests: int = field(metadata=_of(_whole(0, 10**9), 0, "Requests until a worker is replaced; 0 is never."))
-    max_requests_jitter: int = field(metadata=_of(_whole(0, 10**9), 0, "Most added to max_requests at random."))
-    ping_interval: float = field(metadata=_of(_seconds(0.1, 3600), 20.0, "Seconds between pings to a client."))
-    ping_timeout: float = field(metadata=_of(_seconds(0.1, 3600), 20.0, "Seconds that a client has to answer a ping."))
-    max_clients: int = field(metadata=_of(_whole(1, 1_000_000), 10_000, "WebSocket clients at once; more get 503."))
+    bind: str = field(metadata=_of(BIND, "127.0.0.1:8080", "Address to serve."))
+    workers: int = field(metadata=_of(whole(1, 1024), _cores, "Worker processes.", "cores it may use, at least 2"))
+    worker_class: str = field(metadata=_of(CLASSES, "gthread", "gunicorn's worker class."))
+    threads: int = field(metadata=_of(whole(1, 256), _threads, "Requests at once in a worker.", "4 (1 under sync)"))
+    interval: float = field(metadata=_of(seconds(0.1, 60), 2.0, "Seconds between two broadcasts."))
+    instance: str = field(metadata=_of(NAME, _instance_of, "Names this daemon and its block.", "derived from bind"))
+    max_series: int = field(metadata=_of(whole(16, 100_000), 2000, "HTTP series; the rest share one more."))
+    slots: int = field(metadata=_of(whole(1, _SLOTS_MAX), _slots, "Most workers alive.", "8 a worker, at least 64"))
+    state_dir: Path = field(metadata=_of(PATH, "var", "Folder for what outlives hvd.", "STATE_DIRECTORY, else ./var"))
+    database_url: str = field(metadata=_of(URL, _database, "Database of the jobs.", "hvd.sqlite3 in state_dir"))
+    allowed_origins: tuple[str, ...] = field(metadata=_of(ORIGINS, (), "Origins that may open /ws.", "same origin"))
+    log_level: str = field(metadata=_of(LEVELS, "info", "Least severe messages that are logged."))
+    timeout: int = field(metadata=_of(whole(1, 86_400), 30, "Seconds until a worker that hangs is killed."))
+    graceful_timeout: int = field(metadata=_of(whole(1, 86_400), 30, "Seconds that a stop leaves to requests."))
+    keepalive: int = field(metadata=_of(whole(0, 86_400), 15, "Seconds that idle connections stay open (gthread)."))
+    max_requests: int = field(metadata=_of(whole(0, 10**9), 0, "Requests until a worker is replaced; 0 is never."))
+    max_requests_jitter: int = field(metadata=_of(whole(0, 10**9), 0, "Most added to max_requests at random."))
+    ping_interval: float = field(metadata=_of(seconds(0.1, 3600), 20.0, "Seconds between pings to a client."))
+    ping_timeout: float = field(metadata=_of(seconds(0.1, 3600), 20.0, "Seconds that a client has to answer a ping."))
+    max_clients: int = field(metadata=_of(whole(1, 1_000_000), 10_000, "WebSocket clients at once; more get 503."))
 
     @property
     def block_name(self) -> str:
@@ -249,12 +130,12 @@ class _Loader:
 
     def take(self, key: str, raw: Any, source: str, place: str, from_text: bool) -> None:
         """Note a value for `key`, or what is wrong with it; a later value replaces an earlier one."""
-        kind = SETTINGS[key].kind
+        taken = SETTINGS[key].type
         try:
-            value = kind.read(kind.parse(raw) if from_text else raw)
+            value = taken.read(taken.parse(raw) if from_text else raw)
         except ValueError as error:
             self.wrong.add(key)
-            self.problems.append(f"{key} ({place}) is {shown(raw)}: it must be {str(error) or kind.expected}")
+            self.problems.append(f"{key} ({place}) is {shown(raw)}: it must be {str(error) or taken.expected}")
         else:
             self.given[key] = _Given(value, source, place)
 
@@ -273,7 +154,7 @@ class _Loader:
             if key in SETTINGS:
                 self.take(key, value, Path(path).name, place, from_text=False)
             else:
-                self.problems.append(f"{shown(key)} ({place}) is no setting{_nearest(key, SETTINGS)}")
+                self.problems.append(f"{shown(key)} ({place}) is no setting{nearest(key, SETTINGS)}")
 
     def read_variables(self, environ: Mapping[str, str]) -> None:
         known = {variable(key): key for key in SETTINGS}
@@ -289,7 +170,7 @@ class _Loader:
         values: dict[str, Any] = {}
         for key, setting in SETTINGS.items():
             default = setting.default(values) if callable(setting.default) else setting.default
-            values[key] = self.given[key].value if key in self.given else setting.kind.read(default)
+            values[key] = self.given[key].value if key in self.given else setting.type.read(default)
         return values
 
     def contradictions(self, values: Mapping[str, Any]) -> Iterator[str]:
@@ -355,22 +236,12 @@ def variable(key: str) -> str:
     return _PREFIX + key.upper()
 
 
-def shown(value: Any) -> str:
-    """A value as a person may see it: written as in TOML, without passwords."""
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(shown(each) for each in value) + "]"
-    if isinstance(value, str | Path):
-        text = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", str(value))
-        return json.dumps(re.sub(r"(password=)[^&]*", r"\1***", text))
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def markdown_table() -> str:
     """The settings as the README lists them."""
     lines = ["| key | variable | default | meaning |", "|---|---|---|---|"]
     for key, setting in SETTINGS.items():
         default = setting.words or f"`{setting.default_text}`"
-        lines.append(f"| `{key}` | `{variable(key)}` | {default} | {setting.help} Takes {setting.kind.expected}. |")
+        lines.append(f"| `{key}` | `{variable(key)}` | {default} | {setting.help} Takes {setting.type.expected}. |")
     return "\n".join(lines)
 
 
@@ -380,13 +251,7 @@ def _line_of(key: str, text: str) -> int:
     return text.count("\n", 0, match.start()) + 1 if match else 1
 
 
-def _nearest(name: str, names: Iterable[str], prefix: str = "") -> str:
-    upper = {each.upper(): each for each in names}
-    found = difflib.get_close_matches(name.upper(), upper, n=1)
-    return f"; did you mean {prefix}{upper[found[0]]}?" if found else ""
-
-
 def _nearest_variable(name: str, known: Iterable[str]) -> str:
     """Compared without the prefix: it would make every variable like every other, the more so the shorter they are."""
     names = [each.removeprefix(_PREFIX) for each in (*known, _CONFIG)]
-    return _nearest(name.removeprefix(_PREFIX), names, _PREFIX)
+    return nearest(name.removeprefix(_PREFIX), names, _PREFIX)

@@ -24,7 +24,7 @@ def test_the_example_file_tells_of_every_setting_in_order() -> None:
     """Each with its help, what it takes, and its default."""
     assert re.findall(r"^#(\w+) = ", TOML, re.MULTILINE) == list(SETTINGS)
     for setting in SETTINGS.values():
-        assert f"# {setting.help} Takes {setting.kind.expected}.\n" in TOML
+        assert f"# {setting.help} Takes {setting.type.expected}.\n" in TOML
         assert not setting.words or f"# Default: {setting.words}.\n" in TOML
 
 

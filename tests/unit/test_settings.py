@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hvd.errors import SettingsError
-from hvd.settings import SETTINGS, load, load_or_exit, markdown_table, shown, variable
+from hvd.settings import SETTINGS, load, load_or_exit, markdown_table, variable
 
 
 def value_of(key: str, text: str, **others: str) -> Any:
@@ -69,7 +69,7 @@ BOUNDS: dict[str, tuple[float, float, dict[str, str]]] = {
 
 def test_every_number_has_its_bounds_tested() -> None:
     """A number added to the settings has to be added above."""
-    numbers = {key for key, setting in SETTINGS.items() if "number" in setting.kind.expected}
+    numbers = {key for key, setting in SETTINGS.items() if "number" in setting.type.expected}
     assert numbers == set(BOUNDS)
 
 
@@ -332,8 +332,7 @@ def test_load_or_exit_returns_good_settings() -> None:
 
 
 def test_passwords_are_not_shown() -> None:
-    """Neither by the command nor in a complaint."""
-    assert shown("postgresql://hvd:s@cr/et@db/hvd?password=s&x=1") == '"postgresql://hvd:***@db/hvd?password=***&x=1"'
+    """Not in a complaint either."""
     assert "geheim" not in problems_of({"HVD_DATABASE_URL": "1://u:geheim@h"})[0]
 
 

@@ -1,0 +1,156 @@
+"""Types of values: what a setting may be, how it is read from TOML and from a variable's text, how a person sees it."""
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?")
+_PORT = r"(?P<port>0|[1-9][0-9]{0,4})"
+_HOST_PORT = re.compile(rf"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]):{_PORT}")
+_ORIGIN = re.compile(rf"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:{_PORT})?")
+_UNIX_PATH_MAX = 107  # bytes that fit in sockaddr_un.sun_path beside the closing zero
+
+
+@dataclass(frozen=True)
+class ValueType:
+    """What a value may be: `read` makes a value of what TOML has, `parse` makes that of a variable's text.
+
+    Both raise ValueError; its text, if any, says what would be right better than `expected` does.
+    """
+
+    expected: str
+    read: Callable[[Any], Any]
+    parse: Callable[[str], Any] = str
+
+
+def _number(
+    expected: str, read: Callable[[Any], Any], pattern: re.Pattern[str], make: Callable[[str], Any]
+) -> ValueType:
+    def parse(text: str) -> Any:
+        if not pattern.fullmatch(text):
+            raise ValueError(f"{expected}, in plain digits")
+        return make(text)
+
+    return ValueType(expected, read, parse)
+
+
+def whole(low: int, high: int) -> ValueType:
+    """A whole number within bounds that belong to it."""
+
+    def read(value: Any) -> int:
+        if type(value) is not int or not low <= value <= high:  # bool is an int, but True is no number of workers
+            raise ValueError
+        return value
+
+    return _number(f"a whole number from {low} to {high}", read, _WHOLE, int)
+
+
+def seconds(low: float, high: float) -> ValueType:
+    """A finite number of seconds within bounds that belong to it."""
+
+    def read(value: Any) -> float:
+        if type(value) not in (int, float) or not low <= value <= high:  # which holds for neither NaN nor inf
+            raise ValueError
+        return float(value)
+
+    return _number(f"a number of seconds from {low:g} to {high:g}", read, _DECIMAL, float)
+
+
+def text(expected: str, pattern: str) -> ValueType:
+    """A text that the pattern matches as a whole."""
+
+    def read(value: Any) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError
+        return value
+
+    return ValueType(expected, read)
+
+
+def one_of(*names: str) -> ValueType:
+    """One of some lower-case names, in any case."""
+
+    def read(value: Any) -> str:
+        if not isinstance(value, str) or value.lower() not in names:
+            raise ValueError
+        return value.lower()
+
+    return ValueType("one of " + ", ".join(names), read)
+
+
+def _read_bind(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    if value.startswith("unix:"):
+        path = os.path.abspath(value.removeprefix("unix:").removeprefix("//"))
+        if value in ("unix:", "unix://") or not path.isprintable() or len(os.fsencode(path)) > _UNIX_PATH_MAX:
+            raise ValueError(f"unix:PATH with a printable path of 1 to {_UNIX_PATH_MAX} bytes")
+        return f"unix:{path}"
+    match = _HOST_PORT.fullmatch(value)
+    if not match or int(match["port"]) > 65535:
+        raise ValueError
+    return value
+
+
+def _read_origins(value: Any) -> tuple[str, ...]:
+    """The origins as a browser's Origin header has them: lower case, without the scheme's own port."""
+    if not isinstance(value, list | tuple):
+        raise ValueError
+    if "*" in value:
+        if len(value) > 1:
+            raise ValueError("either * alone, or a list of origins")
+        return ("*",)
+    return tuple(_read_origin(origin) for origin in value)
+
+
+def _read_origin(value: Any) -> str:
+    match = _ORIGIN.fullmatch(value.lower()) if isinstance(value, str) else None
+    if not match or int(match["port"] or 1) not in range(1, 65536):
+        raise ValueError(f"a list of scheme://host[:port], without path or closing slash; {value!r} is not one")
+    own_port = {"http": "80", "https": "443"}.get(match["scheme"])
+    port = f":{match['port']}" if match["port"] and match["port"] != own_port else ""
+    return f"{match['scheme']}://{match['host']}{port}"
+
+
+def _read_path(value: Any) -> Path:
+    if isinstance(value, Path):
+        value = str(value)
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise ValueError
+    return Path(os.path.abspath(value))
+
+
+def shown(value: Any) -> str:
+    """A value as a person may see it: written as in TOML, without passwords."""
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(shown(each) for each in value) + "]"
+    if isinstance(value, str | Path):
+        text = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", str(value))
+        return json.dumps(re.sub(r"(password=)[^&]*", r"\1***", text))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def nearest(name: str, names: Iterable[str], prefix: str = "") -> str:
+    """A question after the name that may have been meant, or nothing."""
+    upper = {each.upper(): each for each in names}
+    found = difflib.get_close_matches(name.upper(), upper, n=1)
+    return f"; did you mean {prefix}{upper[found[0]]}?" if found else ""
+
+
+BIND = ValueType("HOST:PORT, [IPV6]:PORT or unix:PATH", _read_bind)
+NAME = text("1 to 64 of the characters A-Z a-z 0-9 . _ -", r"[A-Za-z0-9._-]{1,64}")
+PATH = ValueType("a path", _read_path)
+URL = text("a URL such as sqlite:///PATH", r"[a-z][a-z0-9+.-]*://\S+")
+ORIGINS = ValueType(
+    "a list (in the variable: commas between) of scheme://host[:port], or * alone",
+    _read_origins,
+    lambda text: [part.strip() for part in text.split(",") if part.strip()],
+)
+CLASSES = ValueType("gthread or sync; hvd supports no other", one_of("gthread", "sync").read)
+LEVELS = one_of("debug", "info", "warning", "error", "critical")
