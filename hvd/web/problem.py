@@ -52,6 +52,8 @@ def serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErro
     detail = error.description
     if detail is None and error.status_code == 404:
         detail = "Nothing is here. GET / lists what there is."
+    if detail is None and error.status_code == 405:
+        detail = f"{req.method} is not served here: the header Allow lists what is."
     resp.content_type = MEDIA_TYPE
     title = error.title if error.title != falcon.code_to_http_status(error.status) else None
     resp.data = problem(error.status_code, detail, title, getattr(error, "members", None))

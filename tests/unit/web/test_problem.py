@@ -69,6 +69,13 @@ def test_an_error_is_a_problem_whatever_is_accepted(accept: str) -> None:
     assert result.json == {"status": 503, "title": "Service Unavailable", "detail": "later"}
 
 
+def test_a_405_without_detail_gets_one() -> None:
+    """The header says which methods there are."""
+    result = answer(falcon.HTTPMethodNotAllowed(["POST", "OPTIONS"]))
+    assert "GET is not served" in result.json["detail"]
+    assert result.headers["allow"] == "POST, OPTIONS"
+
+
 def test_a_title_of_its_own_is_kept() -> None:
     """Unless it only repeats the status line."""
     assert answer(falcon.HTTPConflict(title="Taken", description="by another")).json["title"] == "Taken"
