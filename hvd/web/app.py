@@ -3,7 +3,7 @@
 import falcon
 
 from hvd.runtime import Runtime
-from hvd.web import problem
+from hvd.web import jobs, problem
 from hvd.web.counting import RouteName
 from hvd.web.resources import Health, Index, Metrics, Snapshot, Status
 from hvd.web.upgrade import Upgrade
@@ -20,4 +20,5 @@ def create_app(runtime: Runtime) -> falcon.App[falcon.Request, falcon.Response]:
     app.add_route("/api/v1/snapshot", Snapshot(runtime))
     app.add_route("/metrics", Metrics(runtime))
     app.add_route("/ws", Upgrade(runtime))
+    jobs.add_routes(app, runtime)
     return app

@@ -19,6 +19,13 @@ ENDPOINTS = {
     "/api/v1/snapshot": "all numbers as JSON",
     "/metrics": "all numbers for Prometheus",
     "/ws": "the numbers as they change, by WebSocket",
+    "/jobs": "the newest jobs; ?status=, kind=, limit=, before=",
+    "/jobs/kinds": "what kinds of job there are, and their parameters",
+    "/jobs/submit": "POST a job, or many",
+    "/jobs/query": "POST a list of ids: these jobs",
+    "/jobs/cancel": "POST a list of ids: cancel these jobs",
+    "/jobs/{job_id}": "one job",
+    "/jobs/{job_id}/cancel": "POST: cancel it",
 }
 
 

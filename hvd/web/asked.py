@@ -1,0 +1,122 @@
+"""What a request to the jobs says: its JSON, its idempotency key, its parameters."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs
+
+import falcon
+from gunicorn.http.errors import ParseException
+
+from hvd.jobs import bodies
+from hvd.jobs.ids import is_id
+from hvd.jobs.states import STATUSES
+
+KEY_MAX = 255  # characters of an idempotency key
+LIST_MAX, LIST_DEFAULT = 500, 50  # jobs in one page
+
+_KEY = re.compile(rf"[\x20-\x7e]{{1,{KEY_MAX}}}")
+_KIND = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_LIMIT = re.compile(r"[1-9][0-9]{0,2}")
+
+
+def idempotency_key(req: falcon.Request) -> str | None:
+    key = req.get_header("Idempotency-Key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise falcon.HTTPBadRequest(description=f"Idempotency-Key must be 1 to {KEY_MAX} printable ASCII characters.")
+    return key
+
+
+def json_body(req: falcon.Request) -> Any:
+    """The request's JSON. Raises falcon.HTTPError for anything else."""
+    media_type, *parameters = [part.strip().lower() for part in (req.content_type or "").split(";")]
+    if media_type != falcon.MEDIA_JSON or (req.get_header("Content-Encoding") or "identity").lower() != "identity":
+        raise falcon.HTTPUnsupportedMediaType(description="Send the body as application/json, without compression.")
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name == "charset" and value.strip('"') not in ("utf-8", "utf8", "us-ascii"):
+            raise falcon.HTTPBadRequest(description="The body must be in UTF-8, as all JSON (RFC 8259, section 8.1).")
+    try:
+        return bodies.parse(_bytes(req))
+    except ValueError as error:
+        raise falcon.HTTPBadRequest(description=str(error)) from None
+
+
+def _bytes(req: falcon.Request) -> bytes:
+    """The body, of bounded length: as announced, or, where it is chunked, as it comes."""
+    length = req.content_length
+    too_large = falcon.HTTPContentTooLarge(description=f"The body is larger than {bodies.BODY_MAX} bytes.")
+    if length is not None and length > bodies.BODY_MAX:
+        raise too_large
+    try:
+        if length is None and req.env.get("wsgi.input_terminated"):
+            data: bytes = req.stream.read(bodies.BODY_MAX + 1)
+        else:
+            data = req.bounded_stream.read()
+    except (OSError, ParseException):  # gunicorn's, for chunks that are none and for a client that has gone
+        raise falcon.HTTPBadRequest(description="The body breaks off, or its chunks can't be read.") from None
+    if len(data) > bodies.BODY_MAX:
+        raise too_large
+    if length is not None and len(data) < length:
+        raise falcon.HTTPBadRequest(description="The body breaks off.")
+    return data
+
+
+class Listing(NamedTuple):
+    """What GET /jobs is asked for."""
+
+    statuses: list[str]
+    kinds: list[str]
+    limit: int
+    before: str | None
+
+
+def listing(req: falcon.Request) -> Listing:
+    """The request's parameters. Raises falcon.HTTPBadRequest naming one that is wrong."""
+    query = _query(req.query_string)
+    return Listing(_statuses(query), _kinds(query), _limit(query), _before(query))
+
+
+def _query(text: str) -> dict[str, list[str]]:
+    """The parameters, each with its values: what commas and what repetition separates is the same."""
+    try:
+        given = parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=50)
+    except ValueError:  # UnicodeDecodeError too
+        raise _bad("The query", "can't be read") from None
+    known = ("status", "kind", "limit", "before")
+    for name in given:
+        if name not in known:
+            raise _bad(f"Parameter {bodies.shown(name)}", f"is unknown; there are: {', '.join(known)}")
+    return {name: [part for value in values for part in value.split(",")] for name, values in given.items()}
+
+
+def _statuses(query: Mapping[str, list[str]]) -> list[str]:
+    for status in query.get("status", []):
+        if status not in STATUSES:
+            raise _bad("status", f"{bodies.shown(status)} is none; there are: {', '.join(STATUSES)}")
+    return query.get("status", [])
+
+
+def _kinds(query: Mapping[str, list[str]]) -> list[str]:
+    for kind in query.get("kind", []):
+        if not _KIND.fullmatch(kind):
+            raise _bad("kind", f"{bodies.shown(kind)} can't be the name of a kind")
+    return query.get("kind", [])
+
+
+def _limit(query: Mapping[str, list[str]]) -> int:
+    values = query.get("limit", [str(LIST_DEFAULT)])
+    if len(values) > 1 or not _LIMIT.fullmatch(values[0]) or int(values[0]) > LIST_MAX:
+        raise _bad("limit", f"must be one whole number from 1 to {LIST_MAX}")
+    return int(values[0])
+
+
+def _before(query: Mapping[str, list[str]]) -> str | None:
+    values = query.get("before")
+    if values and (len(values) > 1 or not is_id(values[0])):
+        raise _bad("before", "must be the id of a job, as `next` has it")
+    return values[0] if values else None
+
+
+def _bad(name: str, detail: str) -> falcon.HTTPBadRequest:
+    return falcon.HTTPBadRequest(description=f"{name}: {detail}.")

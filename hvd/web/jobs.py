@@ -1,0 +1,221 @@
+"""`/jobs`: submit jobs, look at them, cancel them. access.py says who may ask, hvd/jobs/bodies.py in what form.
+
+Nothing here loads the database's library: the desk does, which a worker has only where kinds of job are declared.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import falcon
+
+from hvd.errors import JobsError, KeyConflict, QueueFull
+from hvd.jobs import bodies
+from hvd.jobs.ids import is_id
+from hvd.runtime import Runtime
+from hvd.settings import Settings
+from hvd.web.access import check_change, check_page
+from hvd.web.asked import idempotency_key, json_body, listing
+from hvd.web.problem import Problem
+from hvd.web.resources import negotiate
+
+if TYPE_CHECKING:
+    from hvd.jobs.desk import Desk
+
+log = logging.getLogger("hvd.web")
+
+QUEUE_RETRY = 5  # s after which a full queue may have room
+STORE_RETRY = 10  # s after which a database may be back
+QUIET = 10.0  # s between two log lines of the same text
+_TEXTS_MAX = 10  # different texts in that time
+
+
+class _Resource:
+    """An endpoint of the jobs."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    @property
+    def settings(self) -> Settings:
+        return self._runtime.worker.settings
+
+    def desk(self, req: falcon.Request) -> "Desk":
+        """What takes jobs. Raises falcon.HTTPError where there is none, or for a client that takes no JSON."""
+        desk = self._runtime.worker.desk
+        if desk is None:
+            raise falcon.HTTPNotFound(description="No kinds of job are declared: see [jobs.kinds] in hvd.toml.")
+        negotiate(req, [falcon.MEDIA_JSON])
+        return desk
+
+
+class Jobs(_Resource):
+    """`/jobs`: the newest jobs, filtered and paged."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        desk = self.desk(req)
+        statuses, kinds, limit, before = listing(req)
+        found = desk.list(statuses, kinds, limit + 1, before)
+        page = found[:limit]
+        last = page[-1].id if len(found) > limit else None
+        _answer(resp, 200, {"jobs": [job.as_dict() for job in page], "next": last})
+
+    on_head = on_get
+
+
+class Kinds(_Resource):
+    """`/jobs/kinds`: what may be submitted. Commands, environments and folders are the operator's business."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        kinds = self.desk(req).kinds
+        told = {name: {"params": _public(kind.to_dict()["params"])} for name, kind in kinds.items()}
+        _answer(resp, 200, {"kinds": told})
+
+    on_head = on_get
+
+
+class Submit(_Resource):
+    """`/jobs/submit`: one job, or many."""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        desk = self.desk(req)
+        check_change(req, self.settings)
+        key, body = idempotency_key(req), json_body(req)
+        once = (key, bodies.fingerprint(body)) if key else None
+        if once and (earlier := desk.replay(*once)):
+            resp.set_header("Idempotent-Replayed", "true")
+            _answer(resp, 202, earlier)
+            return
+        asked = bodies.read_submit(body, desk.kinds)
+        if not asked.jobs:
+            raise _refusal(asked.errors, job_ids=[], accepted=0, rejected=asked.rejected)
+        _answer(resp, 202, desk.submit(asked.jobs, asked.errors, asked.rejected, once))
+
+
+class Query(_Resource):
+    """`/jobs/query`: the jobs of a list of ids. POST for the length of the list only: nothing changes."""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        desk = self.desk(req)
+        check_page(req, self.settings)
+        ids, malformed = _ids(req)
+        found = {job.id: job.as_dict() for job in (desk.find(ids) if ids else [])}
+        unknown = [each for each in ids if each not in found] + malformed
+        _answer(resp, 200, {"jobs": [found[each] for each in ids if each in found], "unknown": unknown})
+
+
+class CancelMany(_Resource):
+    """`/jobs/cancel`: cancel the jobs of a list of ids, and say what became of each."""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        desk = self.desk(req)
+        check_change(req, self.settings)
+        ids, malformed = _ids(req)
+        outcomes = desk.cancel(ids) if ids else {}
+        answer: dict[str, list[str]] = {"cancelled": [], "cancelling": [], "ended": [], "unknown": []}
+        for each in ids:
+            answer[outcomes[each][0]].append(each)
+        answer["unknown"] += malformed
+        _answer(resp, 200, answer)
+
+
+class OneJob(_Resource):
+    """`/jobs/{job_id}`: all of one job."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
+        desk = self.desk(req)
+        job = desk.get(job_id) if is_id(job_id) else None
+        if job is None:
+            raise _unknown(job_id)
+        _answer(resp, 200, job.as_dict())
+
+    on_head = on_get
+
+
+class CancelOne(_Resource):
+    """`/jobs/{job_id}/cancel`: 200 when it was pending, 202 when it runs and is told to end."""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
+        desk = self.desk(req)
+        check_change(req, self.settings)
+        outcome, job = desk.cancel([job_id])[job_id] if is_id(job_id) else ("unknown", None)
+        if job is None:
+            raise _unknown(job_id)
+        if outcome == "ended":
+            raise Problem(409, f"The job is {job.status} already: nothing is left to cancel.", job=job.as_dict())
+        _answer(resp, 200 if outcome == "cancelled" else 202, job.as_dict())
+
+
+def add_routes(app: "falcon.App[Any, Any]", runtime: Runtime) -> None:
+    """The jobs' endpoints, and what is answered when the store can't do what is asked."""
+    app.add_route("/jobs", Jobs(runtime))
+    app.add_route("/jobs/kinds", Kinds(runtime))
+    app.add_route("/jobs/submit", Submit(runtime))
+    app.add_route("/jobs/query", Query(runtime))
+    app.add_route("/jobs/cancel", CancelMany(runtime))
+    app.add_route("/jobs/{job_id}", OneJob(runtime))
+    app.add_route("/jobs/{job_id}/cancel", CancelOne(runtime))
+    app.add_error_handler(JobsError, Failures())
+
+
+class Failures:
+    """Falcon's handler of a JobsError: an answer, and a log line where an operator has to do something.
+
+    While a database is down every request fails: a text is logged again only after `QUIET` seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._said: dict[str, float] = {}
+
+    def __call__(self, req: falcon.Request, resp: falcon.Response, error: JobsError, params: Mapping[str, Any]) -> None:
+        text = str(error)
+        text = text[:1].upper() + text[1:]
+        if isinstance(error, KeyConflict):
+            raise falcon.HTTPUnprocessableEntity(description=text)
+        if isinstance(error, QueueFull):
+            raise falcon.HTTPTooManyRequests(description=text, retry_after=QUEUE_RETRY)
+        if self._is_news(text):
+            log.error("jobs: %s (told at most every %g s)", text, QUIET)
+        raise falcon.HTTPServiceUnavailable(description=text, retry_after=STORE_RETRY)
+
+    def _is_news(self, text: str) -> bool:
+        now = self._clock()
+        with self._lock:
+            self._said = {each: when for each, when in self._said.items() if now - when < QUIET}
+            if text in self._said or len(self._said) >= _TEXTS_MAX:
+                return False
+            self._said[text] = now
+            return True
+
+
+def _answer(resp: falcon.Response, status: int, value: Mapping[str, Any]) -> None:
+    resp.status = status
+    resp.content_type = falcon.MEDIA_JSON
+    resp.cache_control = ["no-store"]
+    resp.data = json.dumps(value, separators=(",", ":")).encode()
+
+
+def _unknown(job_id: str) -> falcon.HTTPNotFound:
+    return falcon.HTTPNotFound(description=f"No job has the id {bodies.shown(job_id)}.")
+
+
+def _refusal(errors: list[dict[str, Any]], **members: Any) -> Problem:
+    first = errors[0]
+    more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
+    return Problem(422, f"{first['pointer'] or 'The body'}: {first['detail']}{more}.", **members, errors=errors)
+
+
+def _public(params: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: {key: value for key, value in param.items() if key != "roots"} for name, param in params.items()}
+
+
+def _ids(req: falcon.Request) -> tuple[list[str], list[str]]:
+    ids, malformed, errors = bodies.read_ids(json_body(req))
+    if errors:
+        raise _refusal(errors)
+    return ids, malformed

@@ -1,0 +1,138 @@
+"""A desk that keeps its jobs in a dict, and a client of an app that has it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from falcon import testing
+
+from hvd.errors import KeyConflict
+from hvd.jobs.ids import new_id
+from hvd.web.app import create_app
+
+Json = dict[str, Any]
+GOOD = {"kind": "checksum", "params": {"file": "/a"}}
+
+
+class FakeJob:
+    """A job of which only id and status matter."""
+
+    def __init__(self, job_id: str, kind: str = "checksum", status: str = "pending") -> None:
+        self.id, self.kind, self.status = job_id, kind, status
+
+    def as_dict(self) -> Json:
+        return {"id": self.id, "kind": self.kind, "status": self.status}
+
+
+class FakeKind:
+    """A kind whose only parameter is `file`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def check(self, params: Mapping[str, Any]) -> list[Any]:
+        return [] if set(params) == {"file"} else [SimpleNamespace(pointer="/file", detail="is missing")]
+
+    def normal(self, params: Mapping[str, Any]) -> Json:
+        return dict(params)
+
+    def to_dict(self) -> Json:
+        return {
+            "name": self.name,
+            "command": ["sha256sum", "{file}"],
+            "env": {"SECRET": "x"},
+            "params": {"file": {"type": "path", "roots": ["/srv/secret"]}},
+        }
+
+
+class FakeDesk:
+    """A desk without a database; `error` is raised by whatever is asked next."""
+
+    def __init__(self) -> None:
+        self.kinds = {name: FakeKind(name) for name in ("checksum", "convert")}
+        self.jobs: dict[str, FakeJob] = {}
+        self.answers: dict[str, tuple[str, Json]] = {}
+        self.error: Exception | None = None
+        self.asked: list[Any] = []
+
+    def _fail(self) -> None:
+        if self.error:
+            raise self.error
+
+    def add(self, status: str = "pending", kind: str = "checksum") -> str:
+        job = FakeJob(new_id(), kind, status)
+        self.jobs[job.id] = job
+        return job.id
+
+    def replay(self, key: str, fingerprint: str) -> Json | None:
+        self._fail()
+        known = self.answers.get(key)
+        if known and known[0] != fingerprint:
+            raise KeyConflict("the key was used for another submission")
+        return known[1] if known else None
+
+    def submit(self, jobs: Sequence[Any], errors: Sequence[Json], rejected: int, key: tuple[str, str] | None) -> Json:
+        self._fail()
+        ids = [self.add(kind=job.kind) for job in jobs]
+        answer = {"job_ids": ids, "accepted": len(ids), "rejected": rejected, "errors": list(errors)}
+        if key:
+            self.answers[key[0]] = key[1], answer
+        return answer
+
+    def get(self, job_id: str) -> FakeJob | None:
+        self._fail()
+        return self.jobs.get(job_id)
+
+    def find(self, ids: Sequence[str]) -> list[FakeJob]:
+        self._fail()
+        assert ids
+        return [self.jobs[each] for each in sorted(ids) if each in self.jobs]
+
+    def list(self, statuses: Sequence[str], kinds: Sequence[str], limit: int, before: str | None) -> list[FakeJob]:
+        self._fail()
+        self.asked.append((statuses, kinds, limit, before))
+        found = [job for job in self.jobs.values() if before is None or job.id < before]
+        return sorted(found, key=lambda job: job.id, reverse=True)[:limit]
+
+    def cancel(self, ids: Sequence[str]) -> dict[str, tuple[str, FakeJob | None]]:
+        self._fail()
+        assert ids
+        words = {"pending": "cancelled", "running": "cancelling"}
+        jobs = {each: self.jobs.get(each) for each in ids}
+        return {each: (words.get(job.status, "ended") if job else "unknown", job) for each, job in jobs.items()}
+
+
+class Client:
+    """A client of an app with that desk."""
+
+    def __init__(self, desk: FakeDesk | None, bind: str = "127.0.0.1:8080", token: str = "") -> None:
+        settings = SimpleNamespace(bind=bind, token=token, allowed_origins=())
+        runtime: Any = SimpleNamespace(worker=SimpleNamespace(desk=desk, settings=settings))
+        self._client = testing.TestClient(create_app(runtime))
+
+    def get(self, path: str, **headers: str) -> testing.Result:
+        return self._client.simulate_get(path, headers=_named(headers))
+
+    def head(self, path: str) -> testing.Result:
+        return self._client.simulate_head(path)
+
+    def post(self, path: str, body: object = None, **headers: str) -> testing.Result:
+        return self.send(path, json.dumps(body).encode(), **{"Content-Type": "application/json"} | headers)
+
+    def send(self, path: str, data: bytes, extras: Json | None = None, **headers: Any) -> testing.Result:
+        return self._client.simulate_post(path, body=data, headers=_named(headers), extras=extras)
+
+
+def _named(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def problem_of(result: testing.Result, status: int) -> Json:
+    """The problem that was answered; it says what is wrong."""
+    assert result.status_code == status, result.text
+    assert result.headers["content-type"] == "application/problem+json"
+    assert result.json["status"] == status
+    assert result.json["detail"]
+    answer: Json = result.json
+    return answer

@@ -1,0 +1,264 @@
+"""The jobs' endpoints, on a desk that keeps its jobs in a dict."""
+
+import logging
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from hvd.errors import KeyConflict, QueueFull, StoreNewer, StoreUnavailable
+from hvd.jobs.ids import new_id
+from hvd.web.jobs import QUIET, Failures
+from tests.unit.web.desk import GOOD, Client, FakeDesk, problem_of
+
+POSTS = ("/jobs/submit", "/jobs/query", "/jobs/cancel", "/jobs/ID/cancel")
+
+
+def test_a_job_is_taken(client: Client, desk: FakeDesk) -> None:
+    """202 with its id."""
+    result = client.post("/jobs/submit", GOOD)
+    assert result.status_code == 202
+    assert result.json == {"job_ids": list(desk.jobs), "accepted": 1, "rejected": 0, "errors": []}
+    assert result.headers["cache-control"] == "no-store"
+
+
+def test_of_many_jobs_the_good_ones_are_taken(client: Client, desk: FakeDesk) -> None:
+    """202 as long as one is, with what is wrong with the others."""
+    result = client.post("/jobs/submit", {"jobs": [GOOD, {"kind": "checksum", "params": {}}, GOOD]})
+    assert result.status_code == 202
+    assert (result.json["accepted"], result.json["rejected"]) == (2, 1)
+    assert result.json["errors"] == [{"pointer": "/jobs/1/params/file", "detail": "is missing"}]
+    assert len(desk.jobs) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "rejected", "pointer"),
+    [
+        ({"kind": "nope", "params": {}}, 1, "/kind"),
+        ({"jobs": [{}, 7]}, 2, "/jobs/0/kind"),
+        ({"jobs": []}, 0, "/jobs"),
+        (None, 1, ""),
+    ],
+)
+def test_where_all_are_wrong_none_is_taken(
+    client: Client, desk: FakeDesk, body: object, rejected: int, pointer: str
+) -> None:
+    """422: a problem with the same four members."""
+    answer = problem_of(client.post("/jobs/submit", body), 422)
+    assert (answer["job_ids"], answer["accepted"], answer["rejected"]) == ([], 0, rejected)
+    assert answer["errors"][0]["pointer"] == pointer
+    assert (pointer or "The body") in answer["detail"]
+    assert not desk.jobs
+
+
+def test_a_repeated_submission_gets_the_first_ones_answer(client: Client, desk: FakeDesk) -> None:
+    """With a header that says so; other jobs under the same key are a mistake."""
+    first = client.post("/jobs/submit", GOOD, Idempotency_Key="k 1")
+    again = client.post("/jobs/submit", dict(reversed(GOOD.items())), Idempotency_Key="k 1")
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert first.json == again.json
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    assert len(desk.jobs) == 1
+    problem_of(client.post("/jobs/submit", GOOD | {"name": "x"}, Idempotency_Key="k 1"), 422)
+    assert client.post("/jobs/submit", GOOD, Idempotency_Key="k 2").json["job_ids"] != first.json["job_ids"]
+
+
+def test_jobs_are_listed_newest_first_in_pages(client: Client, desk: FakeDesk) -> None:
+    """`next` leads from page to page, and is null on the last one."""
+    ids = [desk.add() for _ in range(5)]
+    seen, before = [], ""
+    for _ in range(3):
+        page = client.get(f"/jobs?limit=2{before}").json
+        seen += [job["id"] for job in page["jobs"]]
+        before = f"&before={page['next']}"
+    assert seen == ids[::-1]
+    assert page["next"] is None
+    assert client.get("/jobs?limit=5").json["next"] is None
+
+
+def test_filters_reach_the_desk(client: Client, desk: FakeDesk) -> None:
+    """Separated by commas or given again; one job more is asked for, to know whether there is a next page."""
+    job_id = desk.add()
+    assert client.get(f"/jobs?status=pending,running&kind=a,b&kind=c&limit=500&before={job_id}").status_code == 200
+    assert client.get("/jobs").status_code == 200
+    assert desk.asked == [(["pending", "running"], ["a", "b", "c"], 501, job_id), ([], [], 51, None)]
+
+
+def test_one_job_is_shown(client: Client, desk: FakeDesk) -> None:
+    """HEAD says the same without it."""
+    job_id = desk.add()
+    assert client.get(f"/jobs/{job_id}").json == {"id": job_id, "kind": "checksum", "status": "pending"}
+    head = client.head(f"/jobs/{job_id}")
+    assert (head.status_code, head.content, head.headers["content-type"]) == (200, b"", "application/json")
+    for path in ("/jobs", "/jobs/kinds"):
+        assert client.head(path).status_code == 200
+
+
+@pytest.mark.parametrize("job_id", ["x", "019ab6b1-0000-7000-8000-000000000000", "%00", "%ff", "..", "a" * 5000, "%1b"])
+def test_an_id_that_is_none_is_404(client: Client, job_id: str) -> None:
+    """Well-formed or not, to look at and to cancel."""
+    assert problem_of(client.get(f"/jobs/{job_id}"), 404)["detail"].isprintable()
+    problem_of(client.post(f"/jobs/{job_id}/cancel"), 404)
+
+
+@pytest.mark.parametrize(("status", "code"), [("pending", 200), ("running", 202)])
+def test_an_open_job_is_cancelled(client: Client, desk: FakeDesk, status: str, code: int) -> None:
+    """At once, or told to end. A body isn't needed."""
+    job_id = desk.add(status)
+    result = client.send(f"/jobs/{job_id}/cancel", b"")
+    assert (result.status_code, result.json["id"]) == (code, job_id)
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
+def test_an_ended_job_is_a_conflict(client: Client, desk: FakeDesk, status: str) -> None:
+    """409, with the job as it is."""
+    job_id = desk.add(status)
+    answer = problem_of(client.post(f"/jobs/{job_id}/cancel"), 409)
+    assert status in answer["detail"]
+    assert answer["job"]["id"] == job_id
+
+
+def test_many_jobs_are_looked_up(client: Client, desk: FakeDesk) -> None:
+    """In the order of the list."""
+    ids = [desk.add() for _ in range(3)][::-1]
+    missing = new_id()
+    result = client.post("/jobs/query", {"ids": [*ids, missing, "nonsense", ids[0]]})
+    assert result.status_code == 200
+    assert [job["id"] for job in result.json["jobs"]] == ids
+    assert result.json["unknown"] == [missing, "nonsense"]
+    assert client.post("/jobs/query", {"ids": ["\ud800"]}).json == {"jobs": [], "unknown": ["\ud800"]}
+
+
+def test_many_jobs_are_cancelled(client: Client, desk: FakeDesk) -> None:
+    """And told what became of each."""
+    ids = {status: desk.add(status) for status in ("pending", "running", "completed", "failed")}
+    missing = new_id()
+    result = client.post("/jobs/cancel", {"ids": [*ids.values(), missing, "nonsense"]})
+    assert result.status_code == 200
+    assert result.json == {
+        "cancelled": [ids["pending"]],
+        "cancelling": [ids["running"]],
+        "ended": [ids["completed"], ids["failed"]],
+        "unknown": [missing, "nonsense"],
+    }
+    assert client.post("/jobs/cancel", {"ids": ["x"]}).json["unknown"] == ["x"]
+
+
+@pytest.mark.parametrize("path", ["/jobs/query", "/jobs/cancel"])
+@pytest.mark.parametrize("body", [None, {}, {"ids": []}, {"ids": [7]}, {"ids": ["x"] * 1001}])
+def test_a_list_of_ids_that_is_none_is_422(client: Client, path: str, body: object) -> None:
+    """With pointers."""
+    assert "pointer" in problem_of(client.post(path, body), 422)["errors"][0]
+
+
+def test_kinds_are_told_without_what_is_the_operators(client: Client) -> None:
+    """No command, environment or folder."""
+    result = client.get("/jobs/kinds")
+    assert result.json["kinds"]["checksum"] == {"params": {"file": {"type": "path"}}}
+    assert "secret" not in result.text.lower()
+
+
+def test_without_kinds_no_path_is_served() -> None:
+    """404, saying what to do."""
+    client = Client(None)
+    for path in ("/jobs", "/jobs/kinds", f"/jobs/{new_id()}"):
+        assert "[jobs.kinds]" in problem_of(client.get(path), 404)["detail"]
+    for path in POSTS:
+        assert "[jobs.kinds]" in problem_of(client.post(path, GOOD), 404)["detail"]
+
+
+def test_a_client_that_takes_no_json_is_told_before_anything_happens(client: Client, desk: FakeDesk) -> None:
+    """406: it couldn't learn what became of its job."""
+    problem_of(client.post("/jobs/submit", GOOD, Accept="text/html"), 406)
+    problem_of(client.get("/jobs", Accept="text/html"), 406)
+    assert not desk.jobs
+
+
+def test_changes_need_the_token_where_others_reach_the_daemon(desk: FakeDesk) -> None:
+    """403 before the body is looked at; looking needs none."""
+    client = Client(desk, "0.0.0.0:8080", "secret")
+    job_id = desk.add()
+    for path in ("/jobs/submit", "/jobs/cancel", f"/jobs/{job_id}/cancel"):
+        result = client.send(path, b"nonsense")
+        problem_of(result, 403)
+        assert result.headers["www-authenticate"] == "Bearer"
+    assert client.post("/jobs/submit", GOOD, Authorization="Bearer secret").status_code == 202
+    assert client.post("/jobs/query", {"ids": [job_id]}).status_code == 200
+    assert client.get(f"/jobs/{job_id}").status_code == 200
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_a_page_of_another_site_is_refused(client: Client, desk: FakeDesk, path: str) -> None:
+    """By what its browser says."""
+    path = path.replace("ID", desk.add())
+    for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec_Fetch_Site": "cross-site"}):
+        problem_of(client.post(path, GOOD, **headers), 403)
+    assert len(desk.jobs) == 1
+
+
+@pytest.mark.parametrize("path", ["/jobs/submit", "/jobs/query", "/jobs/cancel"])
+def test_what_is_posted_to_is_not_got(client: Client, path: str) -> None:
+    """405 with what would do: these words are no ids."""
+    result = client.get(path)
+    problem_of(result, 405)
+    assert "POST" in result.headers["allow"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "retry"),
+    [
+        (StoreUnavailable("the database is read-only"), 503, True),
+        (StoreNewer("schema 9 is of a newer hvd"), 503, True),
+        (QueueFull("the queue is full"), 429, True),
+        (KeyConflict("the key was used"), 422, False),
+    ],
+)
+def test_what_the_store_can_not_do_is_told(
+    client: Client, desk: FakeDesk, error: Exception, status: int, retry: bool
+) -> None:
+    """On every path, with the time to come back where that helps."""
+    job_id = desk.add()
+    desk.error = error
+    results = [client.post("/jobs/submit", GOOD), client.post("/jobs/query", {"ids": [job_id]})]
+    results += [client.post("/jobs/cancel", {"ids": [job_id]}), client.post(f"/jobs/{job_id}/cancel")]
+    results += [client.get("/jobs"), client.get(f"/jobs/{job_id}")]
+    for result in results:
+        assert problem_of(result, status)["detail"].lower() == str(error)
+        assert ("retry-after" in result.headers) is retry
+
+
+def test_a_database_that_is_away_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    """One line for each text, then silence for a while; what is the client's mistake is not logged at all."""
+    now = [100.0]
+    handler = Failures(clock=lambda: now[0])
+
+    def fail(error: Any) -> None:
+        with pytest.raises(Exception, match=r"4\d\d|503"):
+            handler(Any, Any, error, {})  # type: ignore[arg-type]
+
+    with caplog.at_level(logging.ERROR, "hvd.web"):
+        for _ in range(50):
+            fail(StoreUnavailable("disk full"))
+            fail(StoreNewer("schema 9"))
+            fail(QueueFull("full"))
+            fail(KeyConflict("used"))
+        assert [record.getMessage().split(" (")[0] for record in caplog.records] == [
+            "jobs: Disk full",
+            "jobs: Schema 9",
+        ]
+        now[0] += QUIET
+        fail(StoreUnavailable("disk full"))
+        assert len(caplog.records) == 3
+        for index in range(1000):
+            fail(StoreUnavailable(f"text {index}"))
+        assert len(caplog.records) < 20
+
+
+def test_a_daemon_without_kinds_loads_neither_the_database_library_nor_the_schemas() -> None:
+    """The app is loaded by every worker of every daemon."""
+    names = ("sqlalchemy", "jsonschema", "rich")
+    script = f"import hvd.web.wsgi, sys; print([name for name in {names} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
