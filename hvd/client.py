@@ -1,9 +1,10 @@
-"""One GET to a running daemon, over TCP or a unix socket, with only the standard library."""
+"""One request to a running daemon, over TCP or a unix socket, with only the standard library."""
 
 import http.client
 import json
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -91,8 +92,27 @@ class _Connection(http.client.HTTPConnection):
 
 def get_object(address: Address, path: str, timeout: float) -> dict[str, Any]:
     """The JSON object that the daemon answers at `path`, within about `timeout` seconds. Raises DaemonUnreachable."""
+    status, answer = exchange(address, "GET", path, timeout)
+    if status != 200:
+        raise DaemonUnreachable(f"{address.url} answered {_named(status)} to GET {path}; see its log")
+    return answer
+
+
+def exchange(
+    address: Address,
+    method: str,
+    path: str,
+    timeout: float,
+    *,
+    body: object = None,
+    headers: Mapping[str, str | bytes] | None = None,
+) -> tuple[int, dict[str, Any]]:
+    """Status and JSON object of the daemon's answer, whatever the status; `body` is sent as JSON unless it is None.
+
+    Raises DaemonUnreachable where there is none within about `timeout` seconds.
+    """
     try:
-        body = _get(address, path, timeout)
+        status, data = _send(address, method, path, timeout, body, headers or {})
     except TimeoutError:
         raise DaemonUnreachable(
             f"{address.url} did not answer within {timeout:g} s: is it overloaded or stopped? See its log"
@@ -100,22 +120,29 @@ def get_object(address: Address, path: str, timeout: float) -> dict[str, Any]:
     except (OSError, http.client.HTTPException) as error:
         raise DaemonUnreachable(f"no daemon answers at {address.url} ({_reason(error)}): {_REMEDY}") from None
     try:
-        answer = json.loads(body)
+        answer = json.loads(data)
     except (ValueError, RecursionError):
         answer = None
-    if not isinstance(answer, dict):
-        raise DaemonUnreachable(f"{address.url} is not hvd: GET {path} gave no JSON object; {_REMEDY}")
-    return answer
+    if isinstance(answer, dict):
+        return status, answer
+    if status >= 300:
+        raise DaemonUnreachable(f"{address.url} answered {_named(status)} to {method} {path}; see its log")
+    raise DaemonUnreachable(f"{address.url} is not hvd: {method} {path} gave no JSON object; {_REMEDY}")
 
 
-def _get(address: Address, path: str, timeout: float) -> bytes:
+def _send(
+    address: Address, method: str, path: str, timeout: float, body: object, headers: Mapping[str, str | bytes]
+) -> tuple[int, bytes]:
     connection = _Connection(address, timeout)
+    all_headers = {"Accept": "application/json", "Connection": "close", **headers}
+    data = None
+    if body is not None:
+        data = json.dumps(body).encode()
+        all_headers["Content-Type"] = "application/json"
     try:
-        connection.request("GET", path, headers={"Accept": "application/json", "Connection": "close"})
+        connection.request(method, path, data, all_headers)
         with connection.getresponse() as response:
-            if response.status != 200:
-                raise DaemonUnreachable(f"{address.url} answered {_named(response.status)} to GET {path}; see its log")
-            return _read_all(response)
+            return response.status, _read_all(response)
     finally:
         connection.close()
 

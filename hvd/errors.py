@@ -59,7 +59,14 @@ class DaemonUnreachable(HvdError):  # noqa: N818
 
 
 class DaemonRefused(HvdError):  # noqa: N818
-    """The daemon answered that it won't do what was asked; the text is what it said, one or more lines."""
+    """The daemon answered that it won't do what was asked; the text is what it said, `status` the answer's."""
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text, status)
+        self.status = status
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class JobsError(HvdError):

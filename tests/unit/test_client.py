@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hvd.client import Address, get_object
+from hvd.client import Address, exchange, get_object
 from hvd.errors import DaemonUnreachable
 
 PATH = "/api/v1/snapshot"
@@ -79,6 +79,27 @@ def test_an_object_comes_over_a_unix_socket(tmp_path: Path) -> None:
     with serving(answer('{"a": 1}'), unix=tmp_path / "s") as (address, asked):
         assert get_object(address, PATH, 5.0) == {"a": 1}
     assert b"Host: localhost\r\n" in asked[0]
+
+
+def test_a_body_is_sent_as_json(tmp_path: Path) -> None:
+    """With headers of the caller's, also as bytes, over either kind of socket."""
+    for unix in (None, tmp_path / "s"):
+        with serving(answer('{"a": 1}', "202 Accepted"), unix=unix) as (address, asked):
+            found = exchange(address, "POST", PATH, 5.0, body={"b": "é"}, headers={"X-A": "ü".encode()})
+        assert found == (202, {"a": 1})
+        head, _, body = asked[0].partition(b"\r\n\r\n")
+        assert head.startswith(b"POST /api/v1/snapshot HTTP/1.1\r\n")
+        assert "X-A: ü".encode() in head
+        assert b"Content-Type: application/json" in head
+        assert body == b'{"b": "\\u00e9"}'
+
+
+def test_an_answer_of_any_status_is_given_if_it_is_an_object() -> None:
+    """A problem says more than its status."""
+    with serving(answer('{"detail": "x"}', "422 x")) as (address, _):
+        assert exchange(address, "POST", PATH, 5.0) == (422, {"detail": "x"})
+    with serving(answer("<html>", "502 x")) as (address, _), pytest.raises(DaemonUnreachable, match="502 Bad Gateway"):
+        exchange(address, "POST", PATH, 5.0)
 
 
 def test_a_refused_connection_names_the_address_and_the_remedy() -> None:

@@ -32,6 +32,12 @@ def test_settings_error_survives_pickling() -> None:
     assert pickle.loads(pickle.dumps(errors.SettingsError(["x"]))).problems == ("x",)
 
 
+def test_a_refusal_keeps_the_answers_status() -> None:
+    """Whoever waits goes on waiting at some of them."""
+    error = pickle.loads(pickle.dumps(errors.DaemonRefused("no", 503)))
+    assert (str(error), error.status) == ("no", 503)
+
+
 @pytest.mark.parametrize("kind", [each for each in TREE if each is not errors.SettingsError])
 def test_other_exceptions_say_their_message(kind: type[Exception]) -> None:
     """They carry a text, nothing else."""
