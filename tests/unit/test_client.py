@@ -1,6 +1,7 @@
 """The client against real, tiny servers: TCP and unix sockets, good and bad answers, and no answer."""
 
 import contextlib
+import re
 import socket
 import socketserver
 import threading
@@ -22,6 +23,18 @@ def answer(body: str, status: str = "200 OK", length: int | None = None) -> byte
     return f"HTTP/1.1 {status}\r\nContent-Length: {size}\r\n\r\n{body}".encode()
 
 
+def request_from(client: socket.socket) -> bytes:
+    """One request: its head, and as much of a body as that announces."""
+    data = b""
+    while piece := client.recv(65_536):
+        data += piece
+        head, end, body = data.partition(b"\r\n\r\n")
+        announced = re.search(rb"Content-Length: (\d+)", head)
+        if end and len(body) >= int(announced[1] if announced else 0):
+            break
+    return data
+
+
 class _Unix(socketserver.ThreadingUnixStreamServer):
     """A stream server at a path."""
 
@@ -33,7 +46,7 @@ def serving(reply: bytes, unix: Path | None = None, pause: float = 0.0) -> Itera
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            asked.append(self.request.recv(65_536))
+            asked.append(request_from(self.request))
             with contextlib.suppress(OSError):  # the client may leave before the end
                 for piece in [reply[i : i + 1] for i in range(len(reply))] if pause else [reply]:
                     self.request.sendall(piece)
