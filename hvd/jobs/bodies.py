@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from hvd.jobs.ids import is_id
 
 if TYPE_CHECKING:
-    from hvd.jobs.kinds import Kind
     from jsonschema.protocols import Validator
 
+    from hvd.jobs.kinds import Kind
     from hvd.jobs.store import NewJob
 
 Json = dict[str, Any]
@@ -26,6 +26,8 @@ Json = dict[str, Any]
 BODY_MAX = 1024 * 1024  # bytes: a thousand jobs of a kilobyte each
 JOBS_MAX = 1000  # in one body; what one transaction of the store takes in some 100 ms
 NAME_MAX = 200  # characters
+KEY_MAX = 255  # characters of an idempotency key
+LIST_MAX, LIST_DEFAULT = 500, 50  # jobs in one page of a list
 DEPTH_MAX = 32  # of arrays and objects in each other; a job needs 4, and Python's own limit is near 1000
 _DIGITS_MAX = 100  # of a whole number; Python refuses to read 4,301, and takes quadratic time below
 _PROBLEMS_MAX = 10  # told of one job: the answer to a megabyte of nonsense stays small

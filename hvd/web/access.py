@@ -27,7 +27,7 @@ def check_change(req: falcon.Request, settings: Settings) -> None:
     """Raises falcon.HTTPForbidden for who may not change anything."""
     check_page(req, settings)
     if not (bound_locally(settings.bind) and _came_locally(req)):
-        _check_token(req, settings.token)
+        _check_token(req, settings.token or "")
 
 
 def check_page(req: falcon.Request, settings: Settings) -> None:

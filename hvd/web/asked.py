@@ -9,14 +9,12 @@ import falcon
 from gunicorn.http.errors import ParseException
 
 from hvd.jobs import bodies
+from hvd.jobs.bodies import KEY_MAX, LIST_DEFAULT, LIST_MAX
 from hvd.jobs.ids import is_id
 from hvd.jobs.states import STATUSES
 
-KEY_MAX = 255  # characters of an idempotency key
-LIST_MAX, LIST_DEFAULT = 500, 50  # jobs in one page
-
 _KEY = re.compile(rf"[\x20-\x7e]{{1,{KEY_MAX}}}")
-_KIND = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_KIND = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # as hvd/jobs/kinds.py has it
 _LIMIT = re.compile(r"[1-9][0-9]{0,2}")
 
 

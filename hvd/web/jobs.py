@@ -58,7 +58,7 @@ class Jobs(_Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         desk = self.desk(req)
         statuses, kinds, limit, before = listing(req)
-        found = desk.list(statuses, kinds, limit + 1, before)
+        found = desk.newest(statuses, kinds, limit + 1, before)
         page = found[:limit]
         last = page[-1].id if len(found) > limit else None
         _answer(resp, 200, {"jobs": [job.as_dict() for job in page], "next": last})
@@ -211,7 +211,13 @@ def _refusal(errors: list[dict[str, Any]], **members: Any) -> Problem:
 
 
 def _public(params: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {name: {key: value for key, value in param.items() if key != "roots"} for name, param in params.items()}
+    """Parameters as declared, but for folders of the operator's, which the default of a path tells too."""
+    told = {}
+    for name, param in params.items():
+        hidden = ("roots", "default") if param["type"] == "path" else ()
+        shown = {key: value for key, value in param.items() if key not in hidden}
+        told[name] = {**shown, "required": param.get("default") is None}
+    return told
 
 
 def _ids(req: falcon.Request) -> tuple[list[str], list[str]]:

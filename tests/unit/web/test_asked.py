@@ -6,8 +6,7 @@ import json
 import pytest
 from gunicorn.http.errors import ChunkMissingTerminator, NoMoreData
 
-from hvd.jobs.bodies import BODY_MAX
-from hvd.web.asked import KEY_MAX
+from hvd.jobs.bodies import BODY_MAX, KEY_MAX
 from tests.unit.web.desk import GOOD, Client, FakeDesk, problem_of
 
 POSTS = ("/jobs/submit", "/jobs/query", "/jobs/cancel")

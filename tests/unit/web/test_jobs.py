@@ -156,7 +156,7 @@ def test_a_list_of_ids_that_is_none_is_422(client: Client, path: str, body: obje
 def test_kinds_are_told_without_what_is_the_operators(client: Client) -> None:
     """No command, environment or folder."""
     result = client.get("/jobs/kinds")
-    assert result.json["kinds"]["checksum"] == {"params": {"file": {"type": "path"}}}
+    assert result.json["kinds"]["checksum"] == {"params": {"file": {"type": "path", "required": True}}}
     assert "secret" not in result.text.lower()
 
 
