@@ -14,6 +14,7 @@ _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?")
 _PORT = r"(?P<port>0|[1-9][0-9]{0,4})"
 _HOST_PORT = re.compile(rf"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]):{_PORT}")
 _ORIGIN = re.compile(rf"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:{_PORT})?")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _UNIX_PATH_MAX = 107  # bytes that fit in sockaddr_un.sun_path beside the closing zero
 
 
@@ -141,6 +142,17 @@ def nearest(name: str, names: Iterable[str], prefix: str = "") -> str:
     upper = {each.upper(): each for each in names}
     found = difflib.get_close_matches(name.upper(), upper, n=1)
     return f"; did you mean {prefix}{upper[found[0]]}?" if found else ""
+
+
+def dotted(steps: Iterable[str | int]) -> str:
+    """The steps to a value as TOML writes a key; a place in a list as [0]."""
+    text = ""
+    for step in steps:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            text += ("." if text else "") + (step if _BARE.fullmatch(step) else json.dumps(step))
+    return text
 
 
 BIND = ValueType("HOST:PORT, [IPV6]:PORT or unix:PATH", _read_bind)
