@@ -9,6 +9,7 @@
     * `NoFreeSlot`: every slot of the block belongs to a live process
     * `DaemonUnreachable`: no daemon answered, or what answered isn't hvd
     * `DaemonRefused`: the daemon answered that it won't do what was asked
+    * `StillOpen`: jobs that were waited for had not ended in time
     * `JobsError`: the jobs' database can't do what was asked
         * `StoreUnavailable`: the database is down, full or read-only
         * `StoreNewer`: its schema is of a newer hvd
@@ -67,6 +68,10 @@ class DaemonRefused(HvdError):  # noqa: N818
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class StillOpen(HvdError):  # noqa: N818
+    """The time is over, and jobs that were waited for have not ended."""
 
 
 class JobsError(HvdError):

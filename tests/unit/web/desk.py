@@ -89,7 +89,7 @@ class FakeDesk:
         assert ids
         return [self.jobs[each] for each in sorted(ids) if each in self.jobs]
 
-    def list(self, statuses: Sequence[str], kinds: Sequence[str], limit: int, before: str | None) -> list[FakeJob]:
+    def newest(self, statuses: Sequence[str], kinds: Sequence[str], limit: int, before: str | None) -> list[FakeJob]:
         self._fail()
         self.asked.append((statuses, kinds, limit, before))
         found = [job for job in self.jobs.values() if before is None or job.id < before]
@@ -117,7 +117,7 @@ class Client:
     def head(self, path: str) -> testing.Result:
         return self._client.simulate_head(path)
 
-    def post(self, path: str, body: object = None, **headers: str) -> testing.Result:
+    def post(self, path: str, body: object = None, **headers: Any) -> testing.Result:
         return self.send(path, json.dumps(body).encode(), **{"Content-Type": "application/json"} | headers)
 
     def send(self, path: str, data: bytes, extras: Json | None = None, **headers: Any) -> testing.Result:

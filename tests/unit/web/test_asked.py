@@ -2,6 +2,7 @@
 
 import io
 import json
+from typing import Any
 
 import pytest
 from gunicorn.http.errors import ChunkMissingTerminator, NoMoreData
@@ -47,7 +48,7 @@ def test_what_is_no_json_is_400(client: Client, path: str, data: bytes) -> None:
 )
 def test_only_json_in_utf_8_is_read(client: Client, path: str, media_type: str | None, status: int) -> None:
     """A form of another site can't say that it is JSON."""
-    headers = {} if media_type is None else {"Content_Type": media_type}
+    headers: dict[str, Any] = {} if media_type is None else {"Content_Type": media_type}
     problem_of(client.send(path, json.dumps(GOOD).encode(), **headers), status)
 
 
