@@ -1,6 +1,7 @@
-"""The command `hvd`: look at the settings, and at a running daemon. The daemon itself is started by `gunicorn`.
+"""The command `hvd`: look at the settings, at a running daemon, and at its jobs. `gunicorn` starts the daemon itself.
 
-Exit codes: 0 all is well; 1 no daemon answers; 2 wrong settings or arguments; 3 the daemon is not healthy.
+Exit codes: 0 all is well; 1 no daemon answers; 2 wrong settings or arguments; 3 the daemon is not healthy; 4 a job
+that was waited for failed or was cancelled; 5 the daemon refused; 6 not all jobs ended in time.
 """
 
 import argparse
@@ -12,7 +13,9 @@ from itertools import islice
 
 from hvd import __version__
 from hvd.client import Address, get_object
-from hvd.errors import DaemonUnreachable, SettingsError
+from hvd.errors import DaemonRefused, DaemonUnreachable, SettingsError, StillOpen
+from hvd.jobs import commands as jobs
+from hvd.jobs.show import plain
 from hvd.panel import panel_lines
 from hvd.settings import complaint, load
 from hvd.values import shown
@@ -30,9 +33,11 @@ examples:
   hvd status --url http://10.0.0.7:8080    health of another one
   hvd snapshot --url unix:/run/hvd/http.sock --compact
   hvd watch --count 3                      its next three WebSocket messages, a line each
+  hvd jobs --help                          submit jobs, list them, wait for them, cancel them
 
 exit codes:
-  0 all is well, 1 no daemon answers, 2 wrong settings or arguments, 3 the daemon is not healthy
+  0 all is well, 1 no daemon answers, 2 wrong settings or arguments, 3 the daemon is not healthy,
+  4 a job that was waited for failed or was cancelled, 5 the daemon refused, 6 not all jobs ended in time
 
 The daemon is started by `gunicorn`."""
 
@@ -48,6 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(complaint(error), WRONG)
     except DaemonUnreachable as error:
         return _fail(f"hvd: {error}", UNREACHABLE)
+    except DaemonRefused as error:
+        return _fail("\n".join(plain(line, most=2000) for line in f"hvd: {error}".splitlines()), jobs.REFUSED)
+    except StillOpen as error:
+        return _fail(f"hvd: {error}", jobs.STILL_OPEN)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except OSError as error:  # of stdout: those of the connection have become DaemonUnreachable
@@ -74,10 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="show the settings in force, or all that is wrong with them")
     check.set_defaults(run=_check)
 
-    remote = argparse.ArgumentParser(add_help=False)
-    remote.add_argument(
+    url = argparse.ArgumentParser(add_help=False)
+    url.add_argument(
         "--url", type=_address, help="the daemon: http://HOST:PORT or unix:PATH (default: from the setting bind)"
     )
+    remote = argparse.ArgumentParser(add_help=False, parents=[url])
     remote.add_argument(
         "--timeout", type=_seconds, default=5.0, metavar="S", help="seconds to wait for its answer (default: 5)"
     )
@@ -91,6 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     watch = commands.add_parser("watch", parents=[remote], help="print a daemon's WebSocket messages as they come")
     watch.add_argument("--count", type=_count, metavar="N", help="end after so many (default: when interrupted)")
     watch.set_defaults(run=_watch)
+
+    jobs.add_parser(commands, url, remote, lambda args: _target(args)[0])
     return parser
 
 
