@@ -1,0 +1,283 @@
+"""The queue as a runner sees it: claimed, renewed, finished, recovered. What clients do is in store.py.
+
+A runner holds a lease, and its running jobs with it. On one machine a runner is gone when its process is; of another
+machine's, only the lease tells. Whoever finds a runner gone gives its jobs another attempt, or ends them.
+"""
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from hvd.core.proc import is_alive, start_ticks
+from hvd.jobs.ids import new_id
+from hvd.jobs.schema import Database, count_end, jobs, now, runners, submissions, totals
+from hvd.jobs.states import CANCELLED, ENDED, FAILED, OPEN, PENDING, RUNNING, bucket_of, retry_pause
+from hvd.jobs.store import Job, Json, job_of
+
+RECENT = 20  # jobs that `recent_jobs` shows
+KEY_SECONDS = 86_400  # how long an idempotency key is known
+PRUNED_AT_ONCE = 1000  # rows, so that a long overdue cleaning doesn't hold up submissions
+
+
+class End(NamedTuple):
+    """How one attempt of a job ended; `may_retry` where the kind's retries apply to such an end."""
+
+    job_id: str
+    attempt: int
+    status: str
+    exit_code: int | None
+    error: str
+    output: str
+    progress: float
+    may_retry: bool
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Who runs jobs: a process of a machine."""
+
+    id: str
+    host: str
+    machine: str
+    pid: int
+    pid_start: int
+
+    @classmethod
+    def here(cls) -> "Runner":
+        """This process, as a new runner."""
+        return cls(new_id(), socket.gethostname(), machine(), os.getpid(), start_ticks(os.getpid()))
+
+
+def machine() -> str:
+    """Where a pid means what it means here: this boot of this machine, and this pid namespace (namespaces(7))."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return f"{file.read().strip()}/{os.readlink('/proc/self/ns/pid')}"
+
+
+class Queue:
+    """One runner's access to the queue. Everything raises StoreUnavailable, StoreNewer. One thread at a time."""
+
+    def __init__(self, database: Database, runner: Runner, daemon: str, lease: float) -> None:
+        self.database = database
+        self.runner = runner
+        self._daemon = daemon
+        self._lease = round(lease * 1e6)
+
+    def renew(self) -> bool:
+        """Hold the lease from now on -> False if it was lost, or never had: what we ran isn't ours any more."""
+        with self.database.writing() as connection:
+            until = now(connection) + self._lease
+            held = update(runners).where(runners.c.id == self.runner.id).values(lease_until=until)
+            if connection.execute(held).rowcount:
+                return True
+            me = {name: getattr(self.runner, name) for name in ("id", "host", "machine", "pid", "pid_start")}
+            connection.execute(insert(runners).values(**me, lease_until=until))
+            return False
+
+    def leave(self) -> None:
+        """Give the lease up: at a clean stop, once nothing runs any more."""
+        with self.database.writing() as connection:
+            connection.execute(delete(runners).where(runners.c.id == self.runner.id))
+
+    def claim(self, room: Mapping[str, int], most: int) -> list[Job]:
+        """Take up to `most` pending jobs, oldest first; `room` says how many of each kind. They run from now on."""
+        if not most or not any(room.values()):
+            return []
+        claimed: list[Job] = []
+        with self.database.writing() as connection:
+            at, left = now(connection), {kind: count for kind, count in room.items() if count > 0}
+            while left and len(claimed) < most:
+                rows = connection.execute(
+                    select(jobs.c.id, jobs.c.kind)
+                    .where(jobs.c.status == PENDING, jobs.c.kind.in_(left), jobs.c.not_before <= at)
+                    .order_by(jobs.c.id)
+                    .limit(most - len(claimed))
+                    .with_for_update(skip_locked=True)
+                ).all()
+                fitting = _fitting(rows, left)
+                if not fitting:
+                    break
+                claimed += self._start(connection, fitting, at)
+        return sorted(claimed, key=lambda job: job.id)
+
+    def _start(self, connection: Connection, ids: Sequence[str], at: int) -> list[Job]:
+        started = (
+            update(jobs)
+            .where(jobs.c.id.in_(ids), jobs.c.status == PENDING)
+            .values(
+                status=RUNNING,
+                runner=self.runner.id,
+                host=self.runner.host,
+                attempt=jobs.c.attempt + 1,
+                started=at,
+                updated=at,
+                ended=None,
+                progress=0.0,
+                exit_code=None,
+                error="",
+                output="",
+                revision=jobs.c.revision + 1,
+            )
+            .returning(*jobs.c)
+        )
+        return [job_of(row) for row in connection.execute(started)]
+
+    def next_due(self, kinds: Sequence[str]) -> float | None:
+        """Seconds until the next pending job of these kinds may start, 0.0 if one may now; None if none is pending."""
+        query = select(func.min(jobs.c.not_before)).where(jobs.c.status == PENDING, jobs.c.kind.in_(kinds))
+        with self.database.reading() as connection:
+            due = connection.scalar(query)
+            return None if due is None else max(0.0, (due - now(connection)) / 1e6)
+
+    def to_cancel(self) -> list[str]:
+        """Ids of our running jobs that somebody wants ended."""
+        with self.database.reading() as connection:
+            return list(
+                connection.scalars(
+                    select(jobs.c.id).where(
+                        jobs.c.status == RUNNING, jobs.c.runner == self.runner.id, jobs.c.cancel_requested
+                    )
+                )
+            )
+
+    def progress(self, percents: Mapping[str, float]) -> None:
+        """Note how far our running jobs are, in percent."""
+        with self.database.writing() as connection:
+            at = now(connection)
+            for job_id in sorted(percents):
+                connection.execute(
+                    update(jobs)
+                    .where(jobs.c.id == job_id, jobs.c.runner == self.runner.id, jobs.c.status == RUNNING)
+                    .values(progress=percents[job_id], updated=at, revision=jobs.c.revision + 1)
+                )
+
+    def finish(self, ends: Sequence[End]) -> list[Job]:
+        """End attempts of ours -> the jobs as they are then: ended, or pending again; not those that were lost."""
+        by_id = {end.job_id: end for end in ends}
+        done = []
+        with self.database.writing() as connection:
+            at = now(connection)
+            for row in self._ours(connection, by_id):
+                end = by_id[row.id]
+                if row.attempt == end.attempt:
+                    done.append(self._end(connection, row, end, at))
+        return done
+
+    def _ours(self, connection: Connection, ids: Mapping[str, object]) -> Sequence[Row[Any]]:
+        query = select(jobs).where(jobs.c.id.in_(ids), jobs.c.status == RUNNING, jobs.c.runner == self.runner.id)
+        return connection.execute(query.order_by(jobs.c.id).with_for_update()).all()
+
+    def _end(self, connection: Connection, row: Row[Any], end: End, at: int) -> Job:
+        change: Json = {
+            "exit_code": end.exit_code,
+            "error": end.error,
+            "output": end.output,
+            "progress": end.progress,
+            "runner": None,
+            "updated": at,
+            "revision": jobs.c.revision + 1,
+        }
+        if end.may_retry and row.cancel_requested:
+            change |= {"status": CANCELLED, "ended": at}
+        elif end.may_retry and row.attempt <= row.retries:
+            pause = round(retry_pause(row.backoff, row.attempt) * 1e6)
+            change |= {"status": PENDING, "not_before": at + pause, "started": None}
+        else:
+            change |= {"status": end.status, "ended": at}
+        if change["status"] in ENDED:
+            seconds = max(0, at - row.started) / 1e6
+            count_end(connection, self._daemon, row.kind, change["status"], bucket_of(seconds), seconds)
+        return job_of(
+            connection.execute(update(jobs).where(jobs.c.id == row.id).values(change).returning(*jobs.c)).one()
+        )
+
+    def gone(self) -> list[Runner]:
+        """The runners that are gone: dead on this machine, or without a lease on another."""
+        with self.database.reading() as connection:
+            at, here = now(connection), self.runner.machine
+            rows = connection.execute(select(runners).where(runners.c.id != self.runner.id)).all()
+        return [
+            Runner(row.id, row.host, row.machine, row.pid, row.pid_start)
+            for row in rows
+            if (not is_alive(row.pid, row.pid_start) if row.machine == here else row.lease_until < at)
+        ]
+
+    def recover(self, runner: Runner) -> list[Job]:
+        """Give the jobs of a runner that is gone another attempt, where they have one left, or end them as failed.
+
+        On this machine, what the runner had started must be ended before.
+        """
+        recovered = []
+        with self.database.writing() as connection:
+            at = now(connection)
+            mine = select(runners).where(runners.c.id == runner.id).with_for_update()
+            row = connection.execute(mine).one_or_none()
+            if row is None or (runner.machine != self.runner.machine and row.lease_until >= at):
+                return []  # another was quicker, or it has come back
+            lost = select(jobs).where(jobs.c.runner == runner.id, jobs.c.status == RUNNING)
+            for job in connection.execute(lost.order_by(jobs.c.id).with_for_update()).all():
+                end = _lost(job, f"its runner on {runner.host} (pid {runner.pid}) died")
+                recovered.append(self._end(connection, job, end, at))
+            connection.execute(delete(runners).where(runners.c.id == runner.id))
+        return recovered
+
+    def reclaim(self, running: Mapping[str, object]) -> list[Job]:
+        """The same with jobs that are noted as ours but that we don't run: a claim whose answer never reached us."""
+        with self.database.writing() as connection:
+            at = now(connection)
+            query = select(jobs).where(
+                jobs.c.status == RUNNING, jobs.c.runner == self.runner.id, jobs.c.id.not_in(running)
+            )
+            rows = connection.execute(query.order_by(jobs.c.id).with_for_update()).all()
+            return [
+                self._end(connection, row, _lost(row, "it was claimed, and could not be started"), at) for row in rows
+            ]
+
+    def prune(self, keep_days: float) -> int:
+        """Delete jobs that ended, and idempotency keys that were used, long ago -> how many jobs."""
+        with self.database.writing() as connection:
+            at = now(connection)
+            old = (
+                select(jobs.c.id)
+                .where(jobs.c.status.in_(ENDED), jobs.c.ended < at - round(keep_days * 86_400e6))
+                .limit(PRUNED_AT_ONCE)
+            )
+            deleted = connection.execute(delete(jobs).where(jobs.c.id.in_(old.scalar_subquery()))).rowcount
+            connection.execute(delete(submissions).where(submissions.c.created < at - KEY_SECONDS * 1_000_000))
+        return deleted
+
+    def figures(self) -> Json:
+        """What the daemon shows of the queue: counts by kind and status, this daemon's ends, the jobs changed last."""
+        with self.database.reading() as connection:
+            counts = select(jobs.c.kind, jobs.c.status, func.count()).where(jobs.c.status.in_(OPEN))
+            found = connection.execute(counts.group_by(jobs.c.kind, jobs.c.status)).all()
+            ends = connection.execute(select(totals)).all()
+            recent = connection.execute(select(jobs).order_by(jobs.c.updated.desc()).limit(RECENT)).all()
+        return {
+            "open": [list(row) for row in found],
+            "ends": [[row.kind, row.status, row.bucket, row.count, row.seconds] for row in ends],
+            "own": [
+                [row.kind, row.status, row.bucket, row.count, row.seconds] for row in ends if row.daemon == self._daemon
+            ],
+            "recent": [job_of(row).as_recent() for row in recent],
+        }
+
+
+def _fitting(rows: Sequence[Any], left: dict[str, int]) -> list[str]:
+    """The ids for which there is room; `left` is what is left of it then."""
+    ids = []
+    for row in rows:
+        if left.get(row.kind, 0) > 0:
+            left[row.kind] -= 1
+            ids.append(row.id)
+    for kind in [kind for kind, count in left.items() if count <= 0]:
+        del left[kind]
+    return ids
+
+
+def _lost(row: Row[Any], why: str) -> End:
+    return End(row.id, row.attempt, FAILED, None, why, row.output, row.progress, may_retry=True)

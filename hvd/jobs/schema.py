@@ -1,0 +1,279 @@
+"""The jobs' database: tables, their versions, and how SQLite and PostgreSQL are opened. SQLAlchemy 2 Core.
+
+Times are microseconds since the Unix epoch by the database's own clock, so that several machines agree on a lease.
+"""
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    Engine,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    exc,
+    func,
+    insert,
+    inspect,
+    make_url,
+    select,
+    text,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from hvd.errors import StoreNewer, StoreUnavailable
+from hvd.values import shown
+
+BUSY = 5.0  # s that SQLite waits for another's write, and PostgreSQL for a connection
+STATEMENT = 10_000  # ms that PostgreSQL may take for a statement
+_MIGRATION_LOCK = 0x6876646A  # "hvdj": the advisory lock that two daemons starting on one new database share
+
+metadata = MetaData()
+
+schema_version = Table("hvd_schema", metadata, Column("version", Integer, nullable=False))
+
+runners = Table(
+    "hvd_runners",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("machine", String(255), nullable=False),  # boot and pid namespace: where a pid means something
+    Column("pid", Integer, nullable=False),
+    Column("pid_start", BigInteger, nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+)
+
+jobs = Table(
+    "hvd_jobs",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("kind", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("params", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("progress", Double, nullable=False, default=0.0),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("retries", Integer, nullable=False),
+    Column("backoff", Double, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("not_before", BigInteger, nullable=False),
+    Column("started", BigInteger),
+    Column("ended", BigInteger),
+    Column("runner", String(36)),
+    Column("host", String(255), nullable=False, default=""),
+    Column("cancel_requested", Boolean, nullable=False, default=False),
+    Column("exit_code", Integer),
+    Column("error", Text, nullable=False, default=""),
+    Column("output", Text, nullable=False, default=""),
+    Column("revision", Integer, nullable=False, default=1),
+    Index("hvd_jobs_by_status", "status", "kind", "id"),
+    Index("hvd_jobs_by_update", "updated"),
+)
+
+totals = Table(
+    "hvd_job_totals",
+    metadata,
+    # who ended the job: a daemon's own counters are its own, and those of all add up to the queue's
+    Column("daemon", String(255), primary_key=True),
+    Column("kind", String(64), primary_key=True),
+    Column("status", String(16), primary_key=True),
+    Column("bucket", Integer, primary_key=True),  # of the duration, see states.py
+    Column("count", BigInteger, nullable=False),
+    Column("seconds", Double, nullable=False),
+)
+
+submissions = Table(
+    "hvd_submissions",
+    metadata,
+    Column("key", String(255), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("created", BigInteger, nullable=False, index=True),
+)
+
+
+def _create(connection: Connection) -> None:
+    metadata.create_all(connection)
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create,)
+"""What brings a database from each version to the next; version 0 is an empty one."""
+
+VERSION = len(MIGRATIONS)
+
+
+class Database:
+    """A database of jobs, opened at first use and again after it failed. Thread-safe; not to be used across a fork."""
+
+    def __init__(self, url: str, connections: int = 5) -> None:
+        self._url = make_url(url)
+        if self._url.get_backend_name() == "postgresql":
+            self._url = self._url.set(drivername="postgresql+psycopg")
+        self._connections = connections
+        self._engine: Engine | None = None
+        self._opening = threading.Lock()
+
+    @property
+    def is_local(self) -> bool:
+        """True for SQLite: all who use it are on this machine."""
+        return self._url.get_backend_name() == "sqlite"
+
+    @property
+    def name(self) -> str:
+        """The database as messages show it: without its password."""
+        return shown(self._url.render_as_string(hide_password=True))
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that only reads. Raises StoreUnavailable, StoreNewer."""
+        with self._failing():
+            engine = self._opened()
+            with engine.execution_options(hvd_reads=True).begin() as connection:
+                yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that writes: of those on SQLite, one at a time. Raises StoreUnavailable, StoreNewer."""
+        with self._failing():
+            engine = self._opened()
+            with engine.begin() as connection:
+                yield connection
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except (exc.IntegrityError, exc.ProgrammingError):
+            raise
+        except (exc.DBAPIError, exc.TimeoutError) as error:
+            reason = str(getattr(error, "orig", None) or error).strip().splitlines()
+            raise StoreUnavailable(
+                f"the jobs' database {self.name} can't be used: {reason[0] if reason else 'no reason given'}"
+            ) from None
+        except OSError as error:
+            raise StoreUnavailable(f"the jobs' database {self.name} can't be used: {error.strerror}") from None
+
+    def _opened(self) -> Engine:
+        with self._opening:
+            if self._engine is None:
+                self._engine = self._open()
+            return self._engine
+
+    def _open(self) -> Engine:
+        engine = self._sqlite() if self.is_local else self._postgresql()
+        try:
+            with engine.begin() as connection:
+                self._migrate(connection)
+        except BaseException:
+            engine.dispose()
+            raise
+        return engine
+
+    def _sqlite(self) -> Engine:
+        path = self._url.database or ""
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        # gunicorn's umask is 0: SQLite would make the file, and those beside it, writable by all
+        with contextlib.suppress(PermissionError):  # to be told by SQLite, which may still be able to read it
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        engine = create_engine(
+            self._url,
+            connect_args={"timeout": BUSY},
+            pool_size=self._connections,
+            max_overflow=self._connections,
+            pool_timeout=BUSY,
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+    def _postgresql(self) -> Engine:
+        try:
+            return create_engine(
+                self._url,
+                connect_args={
+                    "connect_timeout": round(BUSY),
+                    "options": f"-c statement_timeout={STATEMENT} -c lock_timeout={STATEMENT}",
+                },
+                pool_size=self._connections,
+                max_overflow=self._connections,
+                pool_timeout=BUSY,
+                pool_pre_ping=True,
+            )
+        except ImportError:
+            raise StoreUnavailable(
+                f"the jobs' database {self.name} needs the package psycopg: pip install 'hvd[postgresql]'"
+            ) from None
+
+    def _migrate(self, connection: Connection) -> None:
+        if not self.is_local:
+            connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+        found = 0
+        if inspect(connection).has_table(schema_version.name):
+            found = connection.scalar(select(func.max(schema_version.c.version))) or 0
+        if found > VERSION:
+            raise StoreNewer(
+                f"the jobs' database {self.name} has schema version {found}, and this hvd knows {VERSION}: "
+                "upgrade hvd, or set another database_url"
+            )
+        for version in range(found, VERSION):
+            MIGRATIONS[version](connection)
+            connection.execute(insert(schema_version).values(version=version + 1))
+
+    def close(self) -> None:
+        """Close all connections; the next use opens new ones."""
+        if self._engine:
+            self._engine.dispose()
+            self._engine = None
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # transactions are ours, see _begin_sqlite
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        try:
+            connection.execute(f"PRAGMA {pragma}").close()
+        except sqlite3.OperationalError:  # a file that is read-only stays in the mode that it has
+            continue
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A write that begins as a read fails at once when another has written since; so it begins as a write."""
+    reads = connection.get_execution_options().get("hvd_reads")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def now(connection: Connection) -> int:
+    """The database's time, µs."""
+    if connection.dialect.name == "sqlite":
+        return time.time_ns() // 1000
+    found = connection.scalar(text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"))
+    return int(found or 0)
+
+
+def count_end(connection: Connection, daemon: str, kind: str, status: str, bucket: int, seconds: float) -> None:
+    """Add one ended job to the totals; in the transaction that ends it, so that the two always agree."""
+    dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(totals).values(
+        daemon=daemon, kind=kind, status=status, bucket=bucket, count=1, seconds=seconds
+    )
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["daemon", "kind", "status", "bucket"],
+            set_={"count": totals.c.count + 1, "seconds": totals.c.seconds + seconds},
+        )
+    )

@@ -1,0 +1,273 @@
+"""Jobs as clients see them: submitted, looked at, cancelled. What runs them is in queue.py."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, exc, func, insert, select, update
+
+from hvd.errors import KeyConflict, QueueFull
+from hvd.jobs.ids import new_id
+from hvd.jobs.kinds import Kind
+from hvd.jobs.schema import Database, count_end, jobs, now, submissions
+from hvd.jobs.states import CANCELLED, ENDED, NEVER_RAN, PENDING, RUNNING
+
+Json = dict[str, Any]
+
+
+class NewJob(NamedTuple):
+    """A job to submit: `params` are checked, and normal (see Kind)."""
+
+    kind: str
+    params: Json
+    name: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as it is in the database. Times in s since the epoch; progress in percent."""
+
+    id: str
+    kind: str
+    name: str
+    params: Json
+    status: str
+    progress: float
+    attempt: int
+    retries: int
+    backoff: float
+    created: float
+    updated: float
+    started: float | None
+    ended: float | None
+    exit_code: int | None
+    error: str
+    output: list[str]
+    host: str
+    cancel_requested: bool
+    revision: int
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the start of the last attempt to the end; None while there is no end, or was no start."""
+        if self.started is None or self.ended is None:
+            return None
+        return round(max(0.0, self.ended - self.started), 6)
+
+    def as_dict(self) -> Json:
+        """The job as HTTP answers it."""
+        return {
+            **{field: getattr(self, field) for field in ("id", "kind", "name", "params", "status", "progress")},
+            "attempt": self.attempt,
+            "created_at": moment(self.created),
+            "updated_at": moment(self.updated),
+            "started_at": moment(self.started),
+            "ended_at": moment(self.ended),
+            "duration_seconds": self.duration,
+            "exit_code": self.exit_code,
+            "error": self.error or None,
+            "output": self.output,
+            "host": self.host or None,
+            "cancel_requested": self.cancel_requested,
+            "revision": self.revision,
+        }
+
+    def as_recent(self) -> Json:
+        """The job as `recent_jobs` and `job_update` have it."""
+        return {
+            **{field: getattr(self, field) for field in ("id", "name", "status", "progress")},
+            "start_time": moment(self.started),
+            "end_time": moment(self.ended),
+            "duration_seconds": self.duration,
+            "error_msg": self.error or None,
+            "created_at": moment(self.created),
+            "updated_at": moment(self.updated),
+            "kind": self.kind,
+            "params": self.params,
+            "revision": self.revision,
+        }
+
+
+def moment(seconds: float | None) -> str | None:
+    """A time as RFC 3339, UTC, with milliseconds."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def job_of(row: Row[Any]) -> Job:
+    """The job that a row of the table is."""
+    found = dict(row._mapping)
+    for time in ("created", "updated", "started", "ended"):
+        found[time] = None if found[time] is None else found[time] / 1e6
+    found["params"] = json.loads(found["params"])
+    found["output"] = found["output"].splitlines()
+    return Job(**{field: found[field] for field in Job.__dataclass_fields__})
+
+
+class Store:
+    """The queue as clients see it. Thread-safe. Everything raises StoreUnavailable, StoreNewer.
+
+    `daemon` names whose counters the jobs cancelled here go to.
+    """
+
+    def __init__(self, database: Database, daemon: str) -> None:
+        self._database = database
+        self._daemon = daemon
+
+    def replay(self, key: str, fingerprint: str) -> Json | None:
+        """The answer to the first submission with that key. Raises KeyConflict where it was of another body."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(submissions).where(submissions.c.key == key)).one_or_none()
+        if row is None:
+            return None
+        if row.fingerprint != fingerprint:
+            raise KeyConflict(f"Idempotency-Key {key!r} was used for another submission: use a new key for new jobs")
+        answer: Json = json.loads(row.answer)
+        return answer
+
+    def submit(
+        self,
+        new: Sequence[NewJob],
+        kinds: Mapping[str, Kind],
+        refused: Sequence[Json],
+        rejected: int,
+        *,
+        queue_limit: int,
+        key: tuple[str, str] | None,
+    ) -> tuple[Json, list[Job], bool]:
+        """Take the jobs, all in one transaction -> the answer, the jobs taken, whether it is a replay.
+
+        `refused` says what was wrong with the `rejected` ones that don't get here. Raises QueueFull where none fits.
+        On PostgreSQL, submissions at the same moment can pass the limit by what they bring.
+        """
+        try:
+            with self._database.writing() as connection:
+                taken = self._insert(connection, new, kinds, queue_limit)
+                answer = _answer(taken, new[len(taken) :], refused, rejected, queue_limit)
+                if key:
+                    connection.execute(
+                        insert(submissions).values(
+                            key=key[0], fingerprint=key[1], answer=json.dumps(answer), created=now(connection)
+                        )
+                    )
+        except exc.IntegrityError:  # the same key at the same time: the other was first
+            found = self.replay(*key) if key else None
+            if found is None:
+                raise
+            return found, [], True
+        return answer, taken, False
+
+    def _insert(
+        self, connection: Connection, new: Sequence[NewJob], kinds: Mapping[str, Kind], queue_limit: int
+    ) -> list[Job]:
+        waiting = connection.scalar(select(func.count()).where(jobs.c.status == PENDING)) or 0
+        fitting = new[: max(0, queue_limit - waiting)]
+        if not fitting:
+            raise QueueFull(
+                f"the queue is full: {waiting} jobs are pending, and at most {queue_limit} may be (jobs.queue_limit)"
+            )
+        at = now(connection)
+        rows = [
+            {
+                "id": new_id(),
+                "kind": job.kind,
+                "name": job.name,
+                "params": json.dumps(job.params, separators=(",", ":")),
+                "status": PENDING,
+                "retries": kinds[job.kind].retries,
+                "backoff": kinds[job.kind].backoff,
+                "created": at,
+                "updated": at,
+                "not_before": at,
+            }
+            for job in fitting
+        ]
+        connection.execute(insert(jobs), rows)
+        return [_submitted(row, job) for row, job in zip(rows, fitting, strict=True)]
+
+    def get(self, job_id: str) -> Job | None:
+        """The job of that id."""
+        return next(iter(self.find([job_id])), None)
+
+    def find(self, ids: Sequence[str]) -> list[Job]:
+        """Those of that ids that there are, oldest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(jobs).where(jobs.c.id.in_(ids)).order_by(jobs.c.id)).all()
+        return [job_of(row) for row in rows]
+
+    def newest(self, statuses: Sequence[str], kinds: Sequence[str], limit: int, before: str | None) -> list[Job]:
+        """The newest jobs of these statuses and kinds (none given: of all), older than the one of id `before`."""
+        query = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
+        if statuses:
+            query = query.where(jobs.c.status.in_(statuses))
+        if kinds:
+            query = query.where(jobs.c.kind.in_(kinds))
+        if before is not None:
+            query = query.where(jobs.c.id < before)
+        with self._database.reading() as connection:
+            return [job_of(row) for row in connection.execute(query)]
+
+    def cancel(self, ids: Sequence[str]) -> dict[str, tuple[str, Job | None]]:
+        """End the pending ones, and ask that the running ones be ended.
+
+        -> for each id ("cancelled", job), ("cancelling", job), ("ended", job) for what had ended before, or
+        ("unknown", None).
+        """
+        found: dict[str, tuple[str, Job | None]] = dict.fromkeys(ids, ("unknown", None))
+        with self._database.writing() as connection:
+            at = now(connection)
+            # all rows first and in one order: two that cancel the same jobs could else wait for each other
+            for row in connection.execute(select(jobs).where(jobs.c.id.in_(ids)).order_by(jobs.c.id).with_for_update()):
+                found[row.id] = self._cancel(connection, row, at)
+        return found
+
+    def _cancel(self, connection: Connection, row: Row[Any], at: int) -> tuple[str, Job]:
+        if row.status in ENDED:
+            return "ended", job_of(row)
+        if row.status == RUNNING and row.cancel_requested:
+            return "cancelling", job_of(row)
+        change: Json = {"cancel_requested": True, "updated": at, "revision": jobs.c.revision + 1}
+        if row.status == PENDING:
+            change |= {"status": CANCELLED, "ended": at}
+            count_end(connection, self._daemon, row.kind, CANCELLED, NEVER_RAN, 0.0)
+        changed = connection.execute(update(jobs).where(jobs.c.id == row.id).values(change).returning(*jobs.c)).one()
+        return "cancelling" if row.status == RUNNING else "cancelled", job_of(changed)
+
+
+def _submitted(row: Json, new: NewJob) -> Job:
+    created = row["created"] / 1e6
+    return Job(
+        **{name: row[name] for name in ("id", "kind", "name", "status", "retries", "backoff")},
+        params=new.params,
+        progress=0.0,
+        attempt=0,
+        created=created,
+        updated=created,
+        started=None,
+        ended=None,
+        exit_code=None,
+        error="",
+        output=[],
+        host="",
+        cancel_requested=False,
+        revision=1,
+    )
+
+
+def _answer(
+    taken: Sequence[Job], left: Sequence[NewJob], refused: Sequence[Json], rejected: int, queue_limit: int
+) -> Json:
+    errors = list(refused)
+    if left:
+        errors.append(
+            {"detail": f"the queue is full: the last {len(left)} jobs of these were not taken (limit {queue_limit})"}
+        )
+    return {
+        "job_ids": [job.id for job in taken],
+        "accepted": len(taken),
+        "rejected": rejected + len(left),
+        "errors": errors,
+    }

@@ -1,0 +1,52 @@
+"""Jobs, kinds and runners for tests."""
+
+import os
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from hvd.core.proc import start_ticks
+from hvd.jobs.kinds import Kind, read_kinds
+from hvd.jobs.queue import End, Queue, Runner, machine
+from hvd.jobs.schema import Database
+from hvd.jobs.store import Job, NewJob, Store
+
+KINDS_TABLE: dict[str, dict[str, Any]] = {
+    "plain": {"command": ["true"]},
+    "stubborn": {"command": ["false"], "retries": 2, "backoff": 0.01},
+}
+
+
+def kinds() -> dict[str, Kind]:
+    """Kinds `plain`, without retries, and `stubborn`, with two."""
+    found, faults = read_kinds(KINDS_TABLE)
+    assert not faults
+    return found
+
+
+def submit(store: Store, count: int = 1, kind: str = "plain", limit: int = 10_000, key: Any = None) -> list[str]:
+    """Ids of so many new jobs."""
+    new = [NewJob(kind, {"n": index}, f"job {index}") for index in range(count)]
+    answer, _, _ = store.submit(new, kinds(), [], 0, queue_limit=limit, key=key)
+    ids: list[str] = answer["job_ids"]
+    return ids
+
+
+def queue_of(database: Database, *, daemon: str = "here/a", lease: float = 15.0, **changes: Any) -> Queue:
+    """The queue as a new runner sees it, which holds its lease; `changes` as for Runner."""
+    plain = {"id": str(uuid.uuid4()), "host": "here", "machine": machine(), "pid": os.getpid()}
+    runner = Runner(**{**plain, "pid_start": start_ticks(os.getpid()), **changes})
+    queue = Queue(database, runner, daemon, lease)
+    queue.renew()
+    return queue
+
+
+def end_of(job: Job, status: str = "completed", **changes: Any) -> End:
+    """How that attempt of the job ended."""
+    plain = {"exit_code": 0, "error": "", "output": "", "progress": 100.0, "may_retry": status == "failed"}
+    return End(job.id, job.attempt, status, **{**plain, **changes})
+
+
+def statuses(store: Store, ids: Sequence[str]) -> list[str]:
+    """The statuses of these jobs, oldest first."""
+    return [job.status for job in store.find(ids)]
