@@ -1,0 +1,7 @@
+"""`python -m hvd.jobs`: how the master starts a job runner."""
+
+import sys
+
+from hvd.jobs.main import main
+
+sys.exit(main())

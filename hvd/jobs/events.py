@@ -1,0 +1,42 @@
+"""What happens to jobs, told to the aggregator as it happens, for `job_update` messages.
+
+A unix SEQPACKET pair that the master makes: workers and the runner write, the aggregator reads. It is a courtesy, not
+the record: what finds no room is dropped, and the database, the counts and `recent_jobs` say the same a moment later.
+"""
+
+import contextlib
+import json
+import socket
+from typing import Any
+
+PACKET = 128 * 1024  # bytes; a job's parameters are far below
+
+
+class Events:
+    """The writing end. Safe in any thread or process that has it."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+
+    def send(self, job: dict[str, Any]) -> None:
+        """Tell that this is how the job is now, as `Job.as_recent` has it; never waits, never raises."""
+        packet = json.dumps(job, separators=(",", ":")).encode()
+        with contextlib.suppress(OSError):
+            self._channel.send(packet, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+
+
+def channel() -> tuple[socket.socket, socket.socket]:
+    """-> the writers' end and the reader's end, both non-blocking."""
+    writers, reader = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for end in (writers, reader):
+        end.setblocking(False)
+    return writers, reader
+
+
+def receive(reader: socket.socket) -> dict[str, Any] | None:
+    """-> the next job told of; None if none is waiting, or the packet is none of ours."""
+    try:
+        found = json.loads(reader.recv(PACKET, socket.MSG_DONTWAIT))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,122 @@
+"""The job runner's process: started by the master with inherited descriptors, ended with it."""
+
+import argparse
+import asyncio
+import ctypes
+import json
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Sequence
+
+from hvd.core.block import Block, attach
+from hvd.core.pages import CAPACITY, Page
+from hvd.core.proc import die_with_parent
+from hvd.core.slots import Slots
+from hvd.jobs.events import Events
+from hvd.jobs.options import Options
+from hvd.jobs.queue import Queue
+from hvd.jobs.queue import Runner as Identity
+from hvd.jobs.runner import Runner
+from hvd.jobs.schema import Database
+from hvd.jobs.store import Json
+from hvd.settings import inherited
+from hvd.view import HEARTBEAT, JOBS_PAGE
+
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+ORPHANED_GRACE = 2.0  # s that jobs get when the master was killed: the next start waits for us to be gone
+
+log = logging.getLogger("hvd.jobs")
+
+
+class Publisher:
+    """Writes the runner's page."""
+
+    def __init__(self, block: Block, slot: int) -> None:
+        self._page = Page(block, slot)
+
+    def __call__(self, figures: Json) -> None:
+        page = {"page": JOBS_PAGE, "monotonic_ns": time.monotonic_ns(), **figures}
+        data = json.dumps(page, separators=(",", ":")).encode()
+        while len(data) > CAPACITY and page.get("recent"):
+            page["recent"] = page["recent"][: len(page["recent"]) // 2]
+            data = json.dumps(page, separators=(",", ":")).encode()
+        self._page.write(data)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="hvd.jobs", description="hvd's job runner; the gunicorn master starts it")
+    for name in ("--block-fd", "--events-fd", "--wake-fd", "--options-fd", "--slot", "--master"):
+        parser.add_argument(name, type=int, required=True)
+    parser.add_argument("--name", required=True, help="name of the block")
+    given = parser.parse_args(arguments)
+    for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(signum, signal.SIG_IGN)  # a terminal's Ctrl-C is for the master, which then stops us
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    asyncio.run(_serve(given))
+    return 0
+
+
+async def _serve(given: argparse.Namespace) -> None:
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    die_with_parent(given.master, signal.SIGTERM)
+    reread = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, reread.set)
+    options = Options.read(given.options_fd)
+    logging.basicConfig(
+        format="[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s",
+        datefmt="%Y-%m-%d %H:%M:%S %z",
+        level=options.log_level.upper(),
+    )
+    block = attach(given.block_fd, given.name)
+    heart = asyncio.create_task(_beat(Slots(block), given.slot), name="heartbeat")
+    queue = Queue(Database(options.database_url), Identity.here(), options.daemon, options.lease)
+    runner = Runner(
+        queue,
+        options,
+        environ={**inherited(), "HVD_INSTANCE": options.instance},
+        events=Events(socket.socket(fileno=given.events_fd)),
+        publish=Publisher(block, given.slot),
+    )
+    loop.add_reader(given.wake_fd, _wake, given.wake_fd, runner)
+    reading = asyncio.create_task(_reread(given.options_fd, reread, runner), name="options")
+    loop.add_signal_handler(signal.SIGTERM, _stop, runner, given.master, stopping)
+    if stopping.is_set():
+        _stop(runner, given.master, stopping)
+    await runner.run(stopping)
+    heart.cancel()
+    reading.cancel()
+
+
+def _stop(runner: Runner, master: int, stopping: asyncio.Event) -> None:
+    if os.getppid() != master:
+        runner.stop_grace = min(ORPHANED_GRACE, runner.options.grace)
+    stopping.set()
+
+
+def _wake(fd: int, runner: Runner) -> None:
+    os.eventfd_read(fd)
+    runner.wake()
+
+
+async def _beat(slots: Slots, slot: int) -> None:
+    while True:
+        slots.beat(slot)
+        await asyncio.sleep(HEARTBEAT)
+
+
+async def _reread(fd: int, reread: asyncio.Event, runner: Runner) -> None:
+    """Take new options over at SIGHUP; jobs that run go on as they were started."""
+    while True:
+        await reread.wait()
+        reread.clear()
+        try:
+            runner.options = Options.read(fd)
+        except ValueError:
+            continue
+        logging.getLogger().setLevel(runner.options.log_level.upper())
+        runner.wake()

@@ -1,0 +1,333 @@
+"""The job runner: takes jobs from the queue, runs them, and tells how they are.
+
+One loop, one turn after the other: what the database is asked runs in a thread, everything else in the event loop. A
+turn comes when there is a reason (a submission or cancellation, an end, a retry that is due), and otherwise seldom.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from hvd.errors import JobsError
+from hvd.jobs import strays
+from hvd.jobs.attempt import Attempt
+from hvd.jobs.events import Events
+from hvd.jobs.guard import GOODBYE
+from hvd.jobs.options import Options
+from hvd.jobs.queue import End, Queue
+from hvd.jobs.states import CANCELLED, FAILED
+from hvd.jobs.store import Job, Json
+
+Result = TypeVar("Result")
+
+log = logging.getLogger("hvd.jobs")
+
+LOCAL_TURN, SHARED_TURN = 5.0, 1.0  # s between turns without a reason; of a shared queue, others' jobs are seen then
+PROGRESS_PAUSE = 1.0  # s between two writes of the progress to the database
+UPDATE_PAUSE = 0.2  # s between two messages of one job's progress
+FIGURES_PAUSE = 0.1  # s between two readings of the counts, under load
+PRUNE_PAUSE = 600.0
+TROUBLE_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # s until a database that failed is tried again
+LEASE_MARGIN = 0.7  # of a lease that could not be renewed: then the jobs are ended, before another machine starts them
+
+
+class Runner:
+    """Runs jobs until told to stop. All of it in one event loop."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        options: Options,
+        *,
+        environ: Mapping[str, str],
+        events: Events,
+        publish: Callable[[Json], None],
+    ) -> None:
+        self.options = options
+        self.stop_grace: float | None = None  # s that jobs get when the runner is stopped; None: the usual
+        self._environ = environ  # of jobs
+        self._queue = queue
+        self._events = events
+        self._publish = publish
+        self._loop = asyncio.get_running_loop()
+        self._database = ThreadPoolExecutor(1, "database")
+        self._reason = asyncio.Event()
+        self._running: dict[str, Attempt] = {}
+        self._ends: dict[str, End] = {}  # not noted in the database yet
+        self._moved: set[str] = set()  # whose progress is not noted there yet
+        self._told: dict[str, float] = {}  # when a job's progress was last sent
+        self._look_at_cancels = self._figures_wanted = True
+        self._renewed = self._noted = self._pruned = self._counted = float("-inf")
+        self._figures: Json = {}
+        self._trouble = ""
+        self._failures = 0
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    def wake(self) -> None:
+        """Something was submitted or cancelled."""
+        self._look_at_cancels = self._figures_wanted = True
+        self._reason.set()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Take and run jobs until told to stop; then end what runs, and note how."""
+        self._keep_guard()
+        stop = asyncio.create_task(stopping.wait())
+        stop.add_done_callback(lambda _: self._reason.set())
+        while not stopping.is_set():
+            self._reason.clear()
+            await self._turn()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._reason.wait(), await self._rest())
+        await self._stop()
+
+    # ---- one turn
+
+    async def _turn(self) -> None:
+        self._keep_guard()
+        self._sweep()
+        try:
+            await self._note()
+            await self._hold_lease()
+            await self._cancel()
+            await self._claim()
+            await self._look()
+        except JobsError as error:
+            self._note_trouble(str(error))
+        else:
+            self._note_recovery()
+
+    async def _ask(self, work: Callable[[], Result]) -> Result:
+        return await self._loop.run_in_executor(self._database, work)
+
+    async def _rest(self) -> float:
+        """Seconds until the next turn, if there is no reason before."""
+        if self._trouble:
+            return TROUBLE_PAUSES[min(self._failures, len(TROUBLE_PAUSES)) - 1]
+        most = LOCAL_TURN if self._queue.database.is_local else SHARED_TURN
+        most = min(most, self.options.lease / 3)
+        if self._moved:
+            most = min(most, PROGRESS_PAUSE)
+        if self._figures_wanted:
+            most = min(most, FIGURES_PAUSE)
+        if kinds := self._startable():
+            with contextlib.suppress(JobsError):
+                due = await self._ask(lambda: self._queue.next_due(kinds))
+                most = most if due is None else min(most, max(due, 0.02))
+        return most
+
+    def _note_trouble(self, text: str) -> None:
+        self._failures += 1
+        if text != self._trouble:
+            log.error("%s; %d jobs run on, no other is started; trying again", text, len(self._running))
+        self._trouble = text
+        self._say()
+        if not self._queue.database.is_local and time.monotonic() - self._renewed > LEASE_MARGIN * self.options.lease:
+            for attempt in self._running.values():
+                attempt.kill()
+
+    def _note_recovery(self) -> None:
+        if self._trouble:
+            log.info("the jobs' database can be used again")
+            self._trouble, self._failures, self._figures_wanted = "", 0, True
+            self._reason.set()
+
+    # ---- what has happened, to the database
+
+    async def _note(self) -> None:
+        """How attempts ended, and how far the others are."""
+        if self._ends:
+            ends = list(self._ends.values())
+            for job in await self._ask(lambda: self._queue.finish(ends)):
+                self._report(job)
+            for end in ends:
+                self._ends.pop(end.job_id, None)
+            self._figures_wanted = True
+        if self._moved and time.monotonic() - self._noted >= PROGRESS_PAUSE:
+            moved, self._moved = self._moved, set()
+            percents = {name: self._running[name].percent for name in moved if name in self._running}
+            await self._ask(lambda: self._queue.progress(percents))
+            self._noted, self._figures_wanted = time.monotonic(), True
+
+    async def _hold_lease(self) -> None:
+        """Renew the lease, and take care of the jobs of runners that have lost theirs."""
+        asked = time.monotonic()
+        if asked - self._renewed < self.options.lease / 3:
+            return
+        held = await self._ask(self._queue.renew)
+        if not held:
+            for attempt in self._running.values():  # another has them by now
+                attempt.kill()
+        self._renewed = asked
+        await self._recover()
+        if asked - self._pruned >= PRUNE_PAUSE:
+            days = self.options.keep_days
+            await self._ask(lambda: self._queue.prune(days))
+            self._pruned = asked
+
+    async def _recover(self) -> None:
+        for runner in await self._ask(self._queue.gone):
+            if runner.machine == self._queue.runner.machine:
+                killed = await self._loop.run_in_executor(None, strays.kill_all_of, runner.id)
+                if killed:
+                    log.warning("ended %d processes of a runner that died (pid:%d)", killed, runner.pid)
+            jobs = await self._ask(lambda gone=runner: self._queue.recover(gone))  # type: ignore[misc]
+            if jobs:
+                log.warning(
+                    "took %d jobs over from a runner on %s that is gone (pid:%d)", len(jobs), runner.host, runner.pid
+                )
+            for job in jobs:
+                self._report(job)
+        known = {**self._running, **self._ends}
+        for job in await self._ask(lambda: self._queue.reclaim(known)):
+            self._report(job)
+
+    async def _cancel(self) -> None:
+        if not self._running or not (self._look_at_cancels or not self._queue.database.is_local):
+            self._look_at_cancels = False
+            return
+        self._look_at_cancels = False
+        try:
+            for job_id in await self._ask(self._queue.to_cancel):
+                if job_id in self._running:
+                    self._running[job_id].cancel()
+        except JobsError:
+            self._look_at_cancels = True
+            raise
+
+    # ---- starting jobs
+
+    def _room(self) -> dict[str, int]:
+        """How many more of each kind may run."""
+        used: dict[str, int] = {}
+        for attempt in self._running.values():
+            used[attempt.job.kind] = used.get(attempt.job.kind, 0) + 1
+        return {name: kind.concurrency - used.get(name, 0) for name, kind in self.options.kinds.items()}
+
+    def _free(self) -> int:
+        return self.options.concurrency - len(self._running)
+
+    def _startable(self) -> list[str]:
+        """The kinds of which one more may run."""
+        return [kind for kind, count in self._room().items() if count > 0] if self._free() > 0 else []
+
+    async def _claim(self) -> None:
+        if not self._startable():
+            return
+        room, free = self._room(), self._free()
+        for job in await self._ask(lambda: self._queue.claim(room, free)):
+            self._start(job)
+
+    def _start(self, job: Job) -> None:
+        try:
+            self._running[job.id] = self._execute(job)
+        except (OSError, ValueError) as error:
+            why = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else str(error)
+            why = f"could not be started: {why}"
+            self._ends[job.id] = End(job.id, job.attempt, FAILED, None, why, "", 0.0, may_retry=True)
+            self._reason.set()
+        self._report(job)
+        self._figures_wanted = True
+
+    def _execute(self, job: Job) -> Attempt:
+        kind = self.options.kinds.get(job.kind)
+        if kind is None:  # a reload came in between
+            raise ValueError(f"kind {job.kind} is not declared any more")
+        attempt = Attempt(job, kind, grace=self.options.grace, changed=self._progressed, ended=self._ended)
+        attempt.start({**self._environ, strays.RUNNER: self._queue.runner.id})
+        return attempt
+
+    def _progressed(self, attempt: Attempt) -> None:
+        job = attempt.job
+        self._moved.add(job.id)
+        now = time.monotonic()
+        if now - self._told.get(job.id, 0.0) >= UPDATE_PAUSE:
+            self._told[job.id] = now
+            self._events.send({**job.as_recent(), "progress": attempt.percent})
+        if len(self._moved) == 1:
+            self._reason.set()
+
+    def _ended(self, attempt: Attempt) -> None:
+        job_id = attempt.job.id
+        del self._running[job_id]
+        self._told.pop(job_id, None)
+        self._moved.discard(job_id)
+        self._ends[job_id] = attempt.as_end()
+        self._reason.set()
+
+    # ---- what is told
+
+    def _report(self, job: Job) -> None:
+        self._events.send(job.as_recent())
+        if job.error and job.status != CANCELLED:
+            then = "failed" if job.status == FAILED else f"will be tried again, attempt {job.attempt} failed"
+            log.warning("job %s (%s) %s: %s", job.id, job.kind, then, job.error)
+        else:
+            log.debug("job %s (%s) is %s", job.id, job.kind, job.status)
+
+    async def _look(self) -> None:
+        """Read the counts and publish them."""
+        since = time.monotonic() - self._counted
+        wanted = self._figures_wanted or not self._queue.database.is_local
+        if since < FIGURES_PAUSE or (not wanted and self._figures):
+            return
+        self._figures_wanted = False
+        try:
+            self._figures = await self._ask(self._queue.figures)
+        except JobsError:
+            self._figures_wanted = True
+            raise
+        self._counted = time.monotonic()
+        self._say()
+
+    def _say(self) -> None:
+        self._publish({**self._figures, "trouble": self._trouble})
+
+    # ---- processes
+
+    def _sweep(self) -> None:
+        """End and reap what jobs that are over have left: as a subreaper (prctl(2)) the runner is its parent now."""
+        own = {attempt.pid for attempt in self._running.values()}
+        if self._guard:
+            own.add(self._guard.pid)
+
+        def is_stray(pid: int) -> bool:
+            return strays.mark_of(pid, strays.JOB) not in {None, *self._running}
+
+        for pid in strays.children() - own:
+            with contextlib.suppress(ChildProcessError):
+                if os.waitpid(pid, os.WNOHANG) == (0, 0) and strays.kill(pid, is_stray):
+                    self._loop.call_later(0.05, self._reason.set)
+
+    def _keep_guard(self) -> None:
+        if self._guard is None or self._guard.poll() is not None:
+            self._guard = subprocess.Popen(
+                [sys.executable, "-P", "-m", "hvd.jobs.guard", self._queue.runner.id],
+                stdin=subprocess.PIPE,
+                start_new_session=True,
+            )
+
+    async def _stop(self) -> None:
+        """End what runs, note how, and leave the queue."""
+        for attempt in list(self._running.values()):
+            attempt.end("interrupted: hvd was stopped", grace=self.stop_grace)
+        while self._running:
+            self._reason.clear()
+            await self._reason.wait()
+        self._sweep()
+        try:
+            await self._note()
+            await self._ask(self._queue.leave)
+        except JobsError as error:
+            log.error("%s; %d ends of jobs are noted by the next runner as losses", error, len(self._ends))
+        if self._guard and self._guard.stdin:
+            self._guard.stdin.write(GOODBYE)
+            self._guard.stdin.close()
+            self._guard.wait()
+        self._database.shutdown()

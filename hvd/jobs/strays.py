@@ -1,0 +1,74 @@
+"""Processes that a job left behind: found by what they inherit, however they have changed parent, group or session.
+
+Each process of a job has HVD_JOB and HVD_RUNNER in the environment that it was started with (proc(5), environ).
+What belongs to another user can't be read, so a program that changes its user is out of reach.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+JOB, RUNNER = "HVD_JOB", "HVD_RUNNER"
+
+ROUNDS = (0.0, 0.02, 0.1, 0.3)
+"""Seconds before each look: a process that forks while it is looked for is found by the next one."""
+
+
+def mark_of(pid: int, name: str) -> str | None:
+    """The value of that variable in the environment of a process; None where it has none, or can't be read."""
+    prefix = f"{name}=".encode()
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            for entry in file.read().split(b"\0"):
+                if entry.startswith(prefix):
+                    return entry[len(prefix) :].decode("utf-8", "replace")
+    except OSError:
+        pass
+    return None
+
+
+def children() -> set[int]:
+    """Pids of this process's children, those included that were left to it (proc(5), task/TID/children)."""
+    found: set[int] = set()
+    for task in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError), open(f"/proc/self/task/{task}/children", encoding="ascii") as file:
+            found.update(map(int, file.read().split()))
+    return found
+
+
+def kill(pid: int, is_meant: Callable[[int], bool]) -> bool:
+    """SIGKILL for the process of that pid, if it is still one that is meant once it can't be mistaken any more."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        if is_meant(pid):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            return True
+    except OSError:
+        pass
+    finally:
+        os.close(pidfd)
+    return False
+
+
+def kill_all_of(runner_id: str, pause: Callable[[float], None] = time.sleep) -> int:
+    """End whatever a runner that is gone has started, and what that has started -> how many processes."""
+
+    def is_meant(pid: int) -> bool:
+        return mark_of(pid, RUNNER) == runner_id
+
+    killed = 0
+    for seconds in ROUNDS:
+        pause(seconds)
+        while found := sum(kill(pid, is_meant) for pid in _pids() if is_meant(pid)):
+            killed += found
+            pause(0.01)  # what is being killed is still listed
+    return killed
+
+
+def _pids() -> Iterator[int]:
+    return (int(name) for name in os.listdir("/proc") if name.isdigit())
