@@ -26,7 +26,7 @@ START_GRACE = 15.0  # s that a companion may take to its first heartbeat, on a m
 TURN = 1.1  # s between two turns of the master's loop at most, when it gets the processor
 QUICK = 5.0  # s; one that ends sooner is started again after a pause that doubles
 PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
-STOP_GRACE = 5.0  # s from SIGTERM to SIGKILL at a clean stop
+STOP_GRACE = 5.0  # s from SIGTERM to SIGKILL at a clean stop, of a companion that has nothing to wait for
 
 
 @dataclass
@@ -37,6 +37,8 @@ class Companion:
     kind: int
     command: Callable[[int], Sequence[str]]  # slot number → arguments
     pass_fds: Sequence[int]
+    stop_grace: float = STOP_GRACE
+    user: tuple[int, int] | None = None  # uid and gid that it runs as; None: the master's
     pid: int = 0
     slot: int = -1
     started: float = 0.0
@@ -55,8 +57,15 @@ class Companion:
 
     def start(self, slot: int) -> None:
         """Execute it. Raises OSError."""
+        uid, gid = self.user or (None, None)
         process = subprocess.Popen(
-            self.command(slot), stdin=subprocess.DEVNULL, pass_fds=self.pass_fds, start_new_session=False
+            self.command(slot),
+            stdin=subprocess.DEVNULL,
+            pass_fds=self.pass_fds,
+            start_new_session=False,
+            user=uid,
+            group=gid,
+            extra_groups=None if uid is None else (),
         )
         try:
             self._pidfd = os.pidfd_open(process.pid)
@@ -187,22 +196,22 @@ class Companions:
             self._log.error("%s (pid:%d) gives no sign of life; killing it", companion.name, companion.pid)
             companion.signal(signal.SIGKILL)
 
-    def replace(self) -> None:
-        """End all, so that `look_after` starts them with the options of now."""
+    def replace(self, kind: int) -> None:
+        """End those of a kind, so that `look_after` starts them with the options of now."""
         for companion in self._all:
-            if companion.is_running:
+            if companion.is_running and companion.kind == kind:
                 companion.is_leaving = True
                 companion.signal(signal.SIGTERM)
 
     def stop(self) -> None:
-        """End all, and wait for it: SIGTERM, then SIGKILL after STOP_GRACE s."""
+        """End all, and wait for it: SIGTERM, then SIGKILL after each one's grace time."""
         self.stopping = True
         running = [companion for companion in self._all if companion.is_running]
         for signum in (signal.SIGTERM, signal.SIGKILL):
             for companion in running:
                 # one that is stopped takes SIGTERM only once somebody continues it
                 companion.signal(signal.SIGKILL if is_stopped(companion.pid) else signum)
-            deadline = time.monotonic() + STOP_GRACE
+            deadline = time.monotonic() + max((companion.stop_grace for companion in running), default=0.0)
             while running and time.monotonic() < deadline:
                 running = [companion for companion in running if not self._buried(companion)]
                 time.sleep(0.01 if running else 0)

@@ -6,14 +6,15 @@ read in gunicorn 27.0.1, arbiter.py; tests/unit/test_master.py fails if they cha
 """
 
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from hvd.agg import handoff
 from hvd.agg.main import Options
-from hvd.companions import Companion, Companions
+from hvd.companions import STOP_GRACE, Companion, Companions
 from hvd.core import layout as at
 from hvd.core.block import acquire
 from hvd.core.catalogue import Catalogue
@@ -22,10 +23,15 @@ from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.deaths import TIMEOUT, UNKNOWN, Undertaker, cause_of
 from hvd.errors import HvdError
+from hvd.jobs import events
+from hvd.jobs.options import Options as JobOptions
 from hvd.metrics import TIMED_CELLS
 from hvd.runtime import Worker
 from hvd.settings import Settings
 from hvd.view import View
+
+if TYPE_CHECKING:
+    from hvd.jobs.desk import Desk
 
 SPARE_ROWS = 4  # beside one for each thread: threads that an app starts itself, and the shared row
 NO_SLOT_PAUSE = 1.0  # s that a worker without a slot waits before it ends and gunicorn tries again
@@ -49,6 +55,9 @@ class Master:
         self._undertaker = Undertaker(self.block, server.log)
         self._statuses: dict[int, str] = {}
         self._worker_end, self._hub_end = handoff.channel()
+        self._event_writers, self._event_reader = events.channel()
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._job_options_fd = os.memfd_create("hvd-jobs")
         self._made = not existed
         if existed and not upgrade:
             self._take_over()
@@ -57,6 +66,8 @@ class Master:
             self.block.add_master(os.getpid())
         self._companions = Companions(self.block, self._undertaker, server.log)
         self._companions.add(self._aggregator())
+        self._job_runner: Companion | None = None
+        self._keep_job_runner()
 
     def _take_over(self) -> None:
         """The block of a daemon that is gone: what it had in progress is aborted, its totals go on."""
@@ -70,32 +81,64 @@ class Master:
 
     def _aggregator(self) -> Companion:
         return Companion(
-            "aggregator", at.KIND_AGGREGATOR, self._aggregator_command, (self.block.fd, self._hub_end.fileno())
+            "aggregator",
+            at.KIND_AGGREGATOR,
+            self._aggregator_command,
+            (self.block.fd, self._hub_end.fileno(), self._event_reader.fileno()),
         )
 
     def _aggregator_command(self, slot: int) -> list[str]:
         numbers = {
             "--block-fd": self.block.fd,
             "--handoff-fd": self._hub_end.fileno(),
-            "--slot": slot,
-            "--master": os.getpid(),
+            "--events-fd": self._event_reader.fileno(),
         }
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "hvd.agg",
-            "--name",
-            self.block.name,
-            "--options",
-            self._options().to_json(),
-        ]
+        return [*self._command("hvd.agg", slot, numbers), "--options", self._options().to_json()]
+
+    def _command(self, module: str, slot: int, numbers: Mapping[str, int]) -> list[str]:
+        """What executes a companion; -P: from what is installed, not from the working folder."""
+        numbers = {**numbers, "--slot": slot, "--master": os.getpid()}
+        command = [sys.executable, "-P", "-m", module, "--name", self.block.name]
         return command + [text for name, number in numbers.items() for text in (name, str(number))]
+
+    def _keep_job_runner(self) -> None:
+        """Give the job runner its options; there is one from the moment on that kinds of job are declared."""
+        self._job_options = options = JobOptions.of(self.settings)
+        options.write(self._job_options_fd)
+        if self._job_runner is None and options.kinds:
+            config = self._server.cfg
+            changes_user = os.geteuid() == 0 and config.uid != 0
+            self._job_runner = Companion(
+                "job runner",
+                at.KIND_JOB_RUNNER,
+                self._job_runner_command,
+                (self.block.fd, self._event_writers.fileno(), self._wake_fd, self._job_options_fd),
+                user=(config.uid, config.gid) if changes_user else None,
+            )
+            self._companions.add(self._job_runner)
+        if self._job_runner:
+            self._job_runner.stop_grace = options.grace + STOP_GRACE
+            if self._job_runner.is_running:
+                self._job_runner.signal(signal.SIGHUP)
+
+    def _job_runner_command(self, slot: int) -> list[str]:
+        numbers = {
+            "--block-fd": self.block.fd,
+            "--events-fd": self._event_writers.fileno(),
+            "--wake-fd": self._wake_fd,
+            "--options-fd": self._job_options_fd,
+        }
+        return self._command("hvd.jobs", slot, numbers)
 
     def _options(self) -> Options:
         settings = self.settings
         return Options(
-            settings.interval, settings.ping_interval, settings.ping_timeout, settings.max_clients, settings.log_level
+            settings.interval,
+            settings.ping_interval,
+            settings.ping_timeout,
+            settings.max_clients,
+            settings.log_level,
+            bool(settings.job_kinds),
         )
 
     def watch(self) -> None:
@@ -163,7 +206,18 @@ class Master:
             sys.exit(1)
         self._slots.name_process(worker.hvd_slot, os.getpid())
         self._hub_end.close()
-        return Worker(self.settings, self.block, Rows(self.block, worker.hvd_slot), View(self.block), self._worker_end)
+        self._event_reader.close()
+        view = View(self.block, runs_jobs=bool(self.settings.job_kinds))
+        return Worker(
+            self.settings, self.block, Rows(self.block, worker.hvd_slot), view, self._worker_end, self._desk()
+        )
+
+    def _desk(self) -> "Desk | None":
+        if not self.settings.job_kinds:
+            return None
+        from hvd.jobs.desk import Desk  # here: a daemon without jobs does without SQLAlchemy's 25 MB
+
+        return Desk(self.settings, self._wake_fd, self._event_writers)
 
     def bury(self, worker: Any) -> None:
         """A worker was reaped."""
@@ -176,7 +230,9 @@ class Master:
         """The settings after HUP. The aggregator, and its clients' connections, stay unless its options changed."""
         before, self.settings = self._options(), settings
         if self._options() != before:
-            self._companions.replace()
+            self._companions.replace(at.KIND_AGGREGATOR)
+        if JobOptions.of(self.settings) != self._job_options:
+            self._keep_job_runner()
 
     def give_up(self) -> None:
         """The start failed: a block made for it goes; one that was taken over keeps its totals for the next start."""

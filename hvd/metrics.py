@@ -161,6 +161,27 @@ PROCESS_FDS = Metric("hvd_process_open_fds", "gauge", "Open file descriptors of 
 PROCESS_START = Metric(
     "hvd_process_start_time_seconds", "gauge", "When a process started, Unix time.", _PROCESS, None, "seconds"
 )
+JOBS = Metric(
+    "hvd_jobs",
+    "gauge",
+    "Jobs that are pending or running, by kind; of the whole queue, so daemons that share one tell the same.",
+    ("kind", "status"),
+)
+JOBS_ENDED = Metric(
+    "hvd_jobs_total",
+    "counter",
+    "Jobs that this daemon brought to an end, by kind and final status; kept in the jobs' database.",
+    ("kind", "status"),
+)
+JOB_DURATION = Metric(
+    "hvd_job_duration_seconds",
+    "histogram",
+    "Time from the start of a job's last attempt to its end, of the jobs that this daemon ran.",
+    ("kind", "status"),
+    None,
+    "seconds",
+)
+JOB_RUNNER_UP = Metric("hvd_job_runner_up", "gauge", "1 while the job runner lives and can use its database.")
 PROCESSES = Metric("hvd_processes", "gauge", "Processes of the daemon, by kind.", ("kind",))
 CPU_USAGE = Metric(
     "hvd_cpu_usage_ratio",
@@ -191,6 +212,10 @@ METRICS: tuple[Metric, ...] = (
     TASKS,
     OBSERVED_AGE,
     AGGREGATOR_UP,
+    JOBS,
+    JOBS_ENDED,
+    JOB_DURATION,
+    JOB_RUNNER_UP,
     PROCESS_CPU,
     PROCESS_RESIDENT,
     PROCESS_PROPORTIONAL,

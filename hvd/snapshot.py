@@ -54,8 +54,11 @@ def rates(now: Json, before: Json | None, seconds: float, errors: int) -> Json:
     }
 
 
-def build_raw(totals: Totals, observed: Json | None, *, healthy: bool) -> Json:
-    """The `raw` object. What only the aggregator knows is 0 or empty while nothing was published, and its age None."""
+def build_raw(totals: Totals, observed: Json | None, *, healthy: bool, jobs: Json | None = None) -> Json:
+    """The `raw` object; `jobs` as Queue.figures has it.
+
+    What only the aggregator knows is 0 or empty while nothing was published, and its age None.
+    """
     heads, http = totals.heads, http_sums(totals)
     finished = sum(http["buckets"])
     seen = observed or {}
@@ -75,7 +78,7 @@ def build_raw(totals: Totals, observed: Json | None, *, healthy: bool) -> Json:
         "threads": threads,
         "tasks": tasks,
         "uptime_seconds": round(totals.uptime, 3),
-        **_jobs(),
+        **build_jobs(jobs or {}),
         "alerts": [],
         "system_health": "healthy" if healthy else "degraded",
         **interval,
@@ -90,10 +93,42 @@ def build_raw(totals: Totals, observed: Json | None, *, healthy: bool) -> Json:
     }
 
 
-def _jobs() -> Json:
-    """The job fields of a daemon that has no job manager: clients expect them, and there are no jobs."""
-    counts = ("jobs_active", "jobs_pending", "jobs_completed", "jobs_failed", "jobs_cancelled", "queue_length")
-    return {**dict.fromkeys(counts, 0), "recent_jobs": [], "provider_stats": {}}
+JOB_COUNTS = ("jobs_active", "jobs_pending", "jobs_completed", "jobs_failed", "jobs_cancelled", "queue_length")
+
+
+def build_jobs(figures: Json) -> Json:
+    """The job fields of `raw`, of the whole queue; all 0 or empty where no kind of job is declared."""
+    open_jobs, ends = figures.get("open", ()), figures.get("ends", ())
+    counts = [*((row[1], int(row[2])) for row in open_jobs), *((row[1], int(row[3])) for row in ends)]
+
+    def count(status: str) -> int:
+        return sum(number for one, number in counts if one == status)
+
+    kinds = sorted({row[0] for row in (*open_jobs, *ends)})
+    return {
+        "jobs_active": count("running"),
+        "jobs_pending": count("pending"),
+        "jobs_completed": count("completed"),
+        "jobs_failed": count("failed"),
+        "jobs_cancelled": count("cancelled"),
+        "queue_length": count("pending"),
+        "recent_jobs": list(figures.get("recent", ())),
+        "provider_stats": {kind: _provider(kind, open_jobs, ends) for kind in kinds},
+    }
+
+
+def _provider(kind: str, open_jobs: Sequence[Sequence[Any]], ends: Sequence[Sequence[Any]]) -> Json:
+    """One kind's figures; the mean duration is of what ran, however it ended."""
+    waiting = {row[1]: row[2] for row in open_jobs if row[0] == kind}
+    own = [row for row in ends if row[0] == kind]
+    ran = sum(row[3] for row in own if row[2] >= 0)
+    return {
+        "jobs_total": sum(waiting.values()) + sum(row[3] for row in own),
+        "jobs_active": waiting.get("running", 0),
+        "jobs_completed": sum(row[3] for row in own if row[1] == "completed"),
+        "jobs_failed": sum(row[3] for row in own if row[1] == "failed"),
+        "avg_duration_seconds": round(sum(row[4] for row in own) / ran, 6) if ran else 0.0,
+    }
 
 
 def observed_age(totals: Totals, observed: Json | None) -> float | None:
@@ -101,11 +136,18 @@ def observed_age(totals: Totals, observed: Json | None) -> float | None:
     return round((totals.monotonic_ns - observed["monotonic_ns"]) / 1e9, 3) if observed else None
 
 
-def build_snapshot(totals: Totals, observed: Json | None, post_mortems: Sequence[Json], *, healthy: bool) -> Json:
+def build_snapshot(
+    totals: Totals,
+    observed: Json | None,
+    post_mortems: Sequence[Json],
+    *,
+    healthy: bool,
+    jobs: Json | None = None,
+) -> Json:
     """The answer of /api/v1/snapshot: `raw`, and workers, processes, routes, post-mortems beside it."""
     samples = {sample["pid"]: sample for sample in (observed or {}).get("processes", ())}
     return {
-        **build_raw(totals, observed, healthy=healthy),
+        **build_raw(totals, observed, healthy=healthy, jobs=jobs),
         "workers": [_worker(slot, samples, totals) for slot in totals.slots if slot.slot.kind == at.KIND_WORKER],
         "processes": list(samples.values()),
         "routes": build_routes(totals),

@@ -19,12 +19,16 @@ from hvd.snapshot import Json, build_snapshot, merge_observed
 HEARTBEAT = 0.25  # s between an aggregator's signs of life
 LATE = 1.5  # s without one, after which the daemon counts as degraded
 
+AGGREGATOR_PAGE, JOBS_PAGE = "aggregator", "jobs"
+"""What a companion's page is: slots change hands, and a page outlives its writer."""
+
 
 class View:
     """What any process of the daemon can tell of it. Thread-safe: one read at a time."""
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: Block, *, runs_jobs: bool = False) -> None:
         self._block = block
+        self._runs_jobs = runs_jobs
         self._slots = Slots(block)
         self._reader = Reader(block)
         self._lock = threading.Lock()
@@ -36,8 +40,11 @@ class View:
 
     def aggregators(self) -> list[Slot]:
         """The slots of the aggregators whose process lives: none, one, or two during an upgrade."""
+        return self._companions(at.KIND_AGGREGATOR)
+
+    def _companions(self, kind: int) -> list[Slot]:
         slots = (self._slots.get(number) for number in range(at.COMPANION_SLOTS))
-        return [slot for slot in slots if slot and slot.kind == at.KIND_AGGREGATOR and slot.is_alive()]
+        return [slot for slot in slots if slot and slot.kind == kind and slot.is_alive()]
 
     def observed(self) -> Json | None:
         """What the aggregators alive published last; while there is none, what the last one did, without what ended
@@ -46,33 +53,64 @@ class View:
         own = [page for slot in self.aggregators() if (page := self._page(slot.number, slot.taken_ns))]
         return merge_observed(own) or self._last_words()
 
-    def _page(self, slot: int, since_ns: int) -> Json | None:
+    def _page(self, slot: int, since_ns: int, what: str = AGGREGATOR_PAGE) -> Json | None:
         """What was published on a companion slot's page, if it was after that monotonic time: else by another one."""
         data = Page(self._block, slot).read()
         page: Json | None = json.loads(data) if data else None
-        return page if page and page["monotonic_ns"] >= since_ns else None
+        return page if page and page["page"] == what and page["monotonic_ns"] >= since_ns else None
+
+    def _newest(self, what: str) -> Json | None:
+        """The page of that kind that was written last since the daemon started, whether its writer lives or not."""
+        started = self._block.cells[at.H_STARTED_MONO]
+        pages = [page for number in range(at.COMPANION_SLOTS) if (page := self._page(number, started, what))]
+        return max(pages, key=lambda page: int(page["monotonic_ns"])) if pages else None
+
+    def jobs(self) -> Json | None:
+        """What a job runner published last: see Queue.figures; None if none did."""
+        return self._newest(JOBS_PAGE)
 
     def _last_words(self) -> Json | None:
-        started = self._block.cells[at.H_STARTED_MONO]
-        pages = [page for number in range(at.COMPANION_SLOTS) if (page := self._page(number, started))]
-        if not pages:
+        newest = self._newest(AGGREGATOR_PAGE)
+        if newest is None:
             return None
-        newest = max(pages, key=lambda page: int(page["monotonic_ns"]))
         alive = [sample for sample in newest["processes"] if is_alive(sample["pid"])]
         return {**newest, "websocket_clients": 0, "tasks": 0, "processes": alive}
 
-    def heartbeat_age(self) -> float | None:
+    def heartbeat_age(self, kind: int = at.KIND_AGGREGATOR) -> float | None:
         """Seconds since an aggregator gave a sign of life; None if none that lives and isn't stopped ever did."""
-        beats = [slot.heartbeat_ns for slot in self.aggregators() if not is_stopped(slot.pid)]
+        beats = [slot.heartbeat_ns for slot in self._companions(kind) if not is_stopped(slot.pid)]
         newest = max(beats, default=0)
         return (time.monotonic_ns() - newest) / 1e9 if newest else None
 
     def is_healthy(self) -> bool:
-        """True while an aggregator ticks: it gives signs of life, and has published."""
+        """True while nothing is wrong."""
+        return not self.reasons()
+
+    def reasons(self) -> list[str]:
+        """What is wrong, a line each."""
+        reasons = []
+        if not self.aggregator_ticks():
+            reasons.append("aggregator away: process figures are old, /ws is not served")
+        return reasons + self.job_troubles()
+
+    def aggregator_ticks(self) -> bool:
+        """True while an aggregator gives signs of life, and has published."""
         age = self.heartbeat_age()
         if age is None or age >= LATE:
             return False
         return any(self._page(slot.number, slot.taken_ns) for slot in self.aggregators())
+
+    def job_troubles(self) -> list[str]:
+        """Why jobs don't run, where kinds of job are declared."""
+        if not self._runs_jobs:
+            return []
+        age = self.heartbeat_age(at.KIND_JOB_RUNNER)
+        if age is None or age >= LATE:
+            return ["job runner away: jobs wait"]
+        page = self.jobs()
+        if page and page["trouble"]:
+            return [f"{page['trouble']}: jobs wait"]
+        return []
 
     def series_limits(self) -> dict[str, int]:
         """How many series each family may have."""
@@ -84,4 +122,6 @@ class View:
 
     def snapshot(self) -> Json:
         """The answer of /api/v1/snapshot."""
-        return build_snapshot(self.totals(), self.observed(), self.post_mortems(), healthy=self.is_healthy())
+        return build_snapshot(
+            self.totals(), self.observed(), self.post_mortems(), jobs=self.jobs(), healthy=self.is_healthy()
+        )

@@ -46,14 +46,14 @@ class Hub:
 
     Times in seconds, sizes in bytes. `max_buffer` bounds what waits for one client (a single frame may be larger),
     `max_missed` the frames it may lose before its connection, `max_message` what it may send; `greeting` gives the
-    text of the first frame, or None. `max_clients` counts no more than the limit on open files allows.
+    texts of the first frames. `max_clients` counts no more than the limit on open files allows.
     """
 
     def __init__(
         self,
         *,
         counters: HubCounters,
-        greeting: Callable[[], str | None],
+        greeting: Callable[[], tuple[str, ...]],
         ping_interval: float = 20.0,
         ping_timeout: float = 20.0,
         max_buffer: int = 64 * 1024,
@@ -72,7 +72,7 @@ class Hub:
         self._leaving: set[ws.Client] = set()  # not clients any more, their descriptors not closed yet
         self._all_gone: asyncio.Event | None = None  # set by `close`
         self._channels: set[int] = set()  # descriptors that `listen` watches
-        self._greeted = ("", b"")
+        self._greeted: tuple[tuple[str, ...], bytes] = ((), b"")
         self._sweep_every = min(_SWEEP, ping_interval / 4, ping_timeout / 4)
         self._timer = self._loop.call_later(self._sweep_every, self._sweep)
 
@@ -157,12 +157,12 @@ class Hub:
     # ---- inside
 
     def _greet(self, client: ws.Client) -> None:
-        text = self._greeting()
-        if text is None:
+        texts = self._greeting()
+        if not texts:
             return
-        if text is not self._greeted[0]:  # thousands connect at once after a restart: encode for all of them once
-            self._greeted = (text, ws.text_frame(text))
-        self._counters.frame_sent(int(client.send(self._greeted[1])))
+        if texts is not self._greeted[0]:  # thousands connect at once after a restart: encode for all of them once
+            self._greeted = (texts, b"".join(map(ws.text_frame, texts)))
+        self._counters.frame_sent(len(texts) * client.send(self._greeted[1]))
 
     def _take(self, hub_end: socket.socket) -> None:
         for _ in range(HANDOFFS_PER_WAKE):

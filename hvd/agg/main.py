@@ -19,8 +19,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
+from hvd import __version__
 from hvd.agg.hub import Hub
 from hvd.agg.observe import Observer, Sample
+from hvd.agg.updates import JobUpdates
 from hvd.core.block import Block, attach
 from hvd.core.pages import Page
 from hvd.core.proc import die_with_parent
@@ -28,8 +30,8 @@ from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Totals
 from hvd.metrics import HANDOFFS_REFUSED, TICK, WS_CONNECTED, WS_DISCONNECTED, WS_DROPPED, WS_FRAMES
-from hvd.snapshot import Json, build_raw, http_sums, rates, rfc3339
-from hvd.view import HEARTBEAT, View
+from hvd.snapshot import JOB_COUNTS, Json, build_raw, http_sums, rates, rfc3339
+from hvd.view import AGGREGATOR_PAGE, HEARTBEAT, View
 
 Result = TypeVar("Result")
 
@@ -50,6 +52,7 @@ class Options:
     ping_timeout: float
     max_clients: int
     log_level: str
+    runs_jobs: bool
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -84,12 +87,13 @@ class Aggregator:
 
     def __init__(self, block: Block, slot: int, options: Options) -> None:
         self._block, self._slot, self._options = block, slot, options
-        self._slots, self._view, self._page = Slots(block), View(block), Page(block, slot)
+        self._slots, self._page = Slots(block), Page(block, slot)
+        self._view = View(block, runs_jobs=options.runs_jobs)
         self._rows = Rows(block, slot)
         self._observer = Observer()
         self._before = self._mark(self._view.totals())
         self._published_clients = 0
-        self._frame = ""
+        self._frames: tuple[str, ...] = ()
         self._framed = float("-inf")
         self.hub = Hub(
             counters=Counters(self._rows),
@@ -99,15 +103,17 @@ class Aggregator:
             greeting=self._greeting,
         )
 
-    async def run(self, hub_end: socket.socket, stopping: asyncio.Event) -> None:
+    async def run(self, hub_end: socket.socket, event_reader: socket.socket, stopping: asyncio.Event) -> None:
         """Tick until told to stop, then close the clients' connections."""
         heart = asyncio.create_task(self._beat(), name="heartbeat")
         self._observe()
         await asyncio.sleep(min(WARM_UP, self._options.interval))
         self.tick()
         self.hub.listen(hub_end)
+        updates = JobUpdates(event_reader, self._send_update)
         await self._tick_until(stopping)
         heart.cancel()
+        updates.close()
         await self.hub.close()
 
     async def _beat(self) -> None:
@@ -134,6 +140,7 @@ class Aggregator:
         at_ns, before, errors = self._before
         seconds = (totals.monotonic_ns - at_ns) / 1e9
         observed = {
+            "page": AGGREGATOR_PAGE,
             "monotonic_ns": totals.monotonic_ns,
             "timestamp": rfc3339(totals.time_ns),
             "interval_seconds": round(seconds, 3),
@@ -148,22 +155,31 @@ class Aggregator:
         self._before = mark
         self._published_clients = self.hub.clients
         self._page.write(json.dumps(observed, separators=(",", ":")).encode())
-        self._make_frame(totals)
-        self._timed("broadcast", lambda: self.hub.broadcast(self._frame))
+        self._make_frames(totals)
+        self._timed("broadcast", lambda: self.hub.broadcast(self._frames[0]))
 
-    def _make_frame(self, totals: Totals) -> None:
+    def _make_frames(self, totals: Totals) -> None:
         observed = self._view.observed()
         if observed:
             observed["websocket_clients"] += self.hub.clients - self._published_clients
-        raw = build_raw(totals, observed, healthy=True)
-        message = {"type": "metrics", "timestamp": raw["timestamp"], "data": {"raw": raw}}
-        self._frame, self._framed = json.dumps(message, separators=(",", ":")), time.monotonic()
+        reasons = self._view.job_troubles()  # that we live ourselves, we know
+        raw = build_raw(totals, observed, healthy=not reasons, jobs=self._view.jobs())
+        status = {name: raw[name] for name in ("system_health", "uptime_seconds", "requests", *JOB_COUNTS)}
+        self._frames = (
+            message("metrics", raw["timestamp"], {"raw": raw}),
+            message("status", raw["timestamp"], {"version": __version__, **status, "reasons": reasons}),
+            message("jobs", raw["timestamp"], {"jobs": raw["recent_jobs"]}),
+        )
+        self._framed = time.monotonic()
 
-    def _greeting(self) -> str:
-        """A new client's first message, with the counts of now; clients that come together share one."""
+    def _greeting(self) -> tuple[str, ...]:
+        """A new client's first messages, with the counts of now; clients that come together share them."""
         if time.monotonic() - self._framed > GREETING_AGE:
-            self._make_frame(self._view.totals())
-        return self._frame
+            self._make_frames(self._view.totals())
+        return self._frames
+
+    def _send_update(self, job: Json) -> None:
+        self.hub.broadcast(message("job_update", rfc3339(time.time_ns()), job))
 
     @staticmethod
     def _mark(totals: Totals) -> tuple[int, Json, int]:
@@ -182,10 +198,15 @@ class Aggregator:
         return self._observer.sample([*masters, *taken], time.monotonic())
 
 
+def message(kind: str, timestamp: str, data: Json) -> str:
+    """A message to WebSocket clients."""
+    return json.dumps({"type": kind, "timestamp": timestamp, "data": data}, separators=(",", ":"))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="hvd.agg", description="hvd's aggregator; the gunicorn master starts it")
-    for name in ("--block-fd", "--handoff-fd", "--slot", "--master"):
+    for name in ("--block-fd", "--handoff-fd", "--events-fd", "--slot", "--master"):
         parser.add_argument(name, type=int, required=True)
     parser.add_argument("--name", required=True, help="name of the block")
     parser.add_argument("--options", required=True, help="Options as JSON")
@@ -202,14 +223,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))  # a descriptor a client
     block = attach(given.block_fd, given.name)
-    asyncio.run(_serve(block, given.slot, options, socket.socket(fileno=given.handoff_fd)))
+    hub_end, event_reader = (socket.socket(fileno=fd) for fd in (given.handoff_fd, given.events_fd))
+    asyncio.run(_serve(block, given.slot, options, hub_end, event_reader))
     return 0
 
 
-async def _serve(block: Block, slot: int, options: Options, hub_end: socket.socket) -> None:
+async def _serve(
+    block: Block, slot: int, options: Options, hub_end: socket.socket, event_reader: socket.socket
+) -> None:
     stopping = asyncio.Event()
     aggregator = Aggregator(block, slot, options)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     gc.freeze()  # what is loaded by now stays: the collector need not look at it again
     log.debug("aggregator %d ready", os.getpid())
-    await aggregator.run(hub_end, stopping)
+    await aggregator.run(hub_end, event_reader, stopping)

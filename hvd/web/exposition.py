@@ -15,6 +15,7 @@ from hvd.core.catalogue import OVERFLOW, Series
 from hvd.core.hot import cumulate
 from hvd.core.latency import SHOWN, SHOWN_ENDS
 from hvd.core.totals import Totals
+from hvd.jobs.states import DURATIONS
 from hvd.metrics import Metric
 from hvd.snapshot import observed_age
 
@@ -23,6 +24,13 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 Samples = Iterable[tuple[tuple[str, ...], float]]
 """Label values and value of each sample of a metric."""
+
+# A counter whose family OpenMetrics would name as a gauge is named already; as of unknown type it keeps its name.
+_CLASHING = {
+    counter.name
+    for counter in metrics.METRICS
+    if counter.kind == "counter" and any(counter.name == f"{other.name}_total" for other in metrics.METRICS)
+}
 
 _BOUNDS = [repr(bound / 1e9) for bound in SHOWN] + ["+Inf"]
 
@@ -39,20 +47,24 @@ class Exposition:
         observed: Mapping[str, Any] | None,
         *,
         limits: Mapping[str, int],
-        healthy: bool,
+        aggregator_up: bool,
+        jobs: Mapping[str, Any] | None = None,
+        job_runner_up: bool = False,
         openmetrics: bool = False,
     ) -> str:
-        """The whole text. What only the aggregator knows is left out while nothing is published."""
+        """The whole text. What only the aggregator, or the job runner, knows is left out while nothing is published."""
         parts = []
         for histogram in metrics.HISTOGRAMS:
             parts += [_head(histogram, openmetrics), *self._histogram(histogram, totals)]
         for counter in (metrics.REQUESTS, *metrics.COUNTERS):
             parts += [_head(counter, openmetrics), *self._counter(counter, totals)]
-        for metric, samples in _sums(totals, limits, healthy):
+        for metric, samples in _sums(totals, limits, aggregator_up):
             parts += [_head(metric, openmetrics), *_lines(metric, samples)]
         if observed:
             for metric, samples in _observed(totals, observed):
                 parts += [_head(metric, openmetrics), *_lines(metric, samples)]
+        if jobs:
+            parts += _jobs(jobs, job_runner_up, openmetrics)
         if openmetrics:
             parts.append("# EOF\n")
         return "".join(parts)
@@ -81,9 +93,11 @@ class Exposition:
 
 
 def _head(metric: Metric, openmetrics: bool) -> str:
-    name, kind = metric.name, metric.kind
+    name, kind = metric.name, str(metric.kind)
     if openmetrics:
         # OpenMetrics names the family in these lines: without the suffix that its samples have.
+        if name in _CLASHING:
+            kind = "unknown"
         name = name.removesuffix("_total") if kind == "counter" else name
         name = name.removesuffix("_info") if kind == "info" else name
     elif kind == "info":
@@ -121,7 +135,7 @@ def _lines(metric: Metric, samples: Samples) -> Iterable[str]:
         yield f"{metric.name}{_labels(metric.labels, labels)} {value!r}\n"
 
 
-def _sums(totals: Totals, limits: Mapping[str, int], healthy: bool) -> Iterable[tuple[Metric, Samples]]:
+def _sums(totals: Totals, limits: Mapping[str, int], aggregator_up: bool) -> Iterable[tuple[Metric, Samples]]:
     heads = totals.heads
     families = {name: totals.of(name) for name in metrics.FAMILIES}
     overflow = {name: [one for one in found if OVERFLOW in one.labels] for name, found in families.items()}
@@ -137,12 +151,38 @@ def _sums(totals: Totals, limits: Mapping[str, int], healthy: bool) -> Iterable[
     yield metrics.BUILD_INFO, [(_versions(), 1)]
     yield metrics.UPTIME, [((), totals.uptime)]
     yield metrics.START_TIME, [((), totals.started_wall_ns / 1e9)]
-    yield metrics.AGGREGATOR_UP, [((), int(healthy))]
+    yield metrics.AGGREGATOR_UP, [((), int(aggregator_up))]
 
 
 @cache
 def _versions() -> tuple[str, str, str]:
     return __version__, platform.python_version(), gunicorn.__version__
+
+
+def _jobs(jobs: Mapping[str, Any], runner_up: bool, openmetrics: bool) -> Iterable[str]:
+    """From what the job runner publishes, see Queue.figures."""
+    ended: dict[tuple[str, str], dict[int, tuple[int, float]]] = {}
+    for kind, status, bucket, count, seconds in jobs.get("own", ()):
+        ended.setdefault((kind, status), {})[bucket] = count, seconds
+    yield _head(metrics.JOBS, openmetrics)
+    yield from _lines(metrics.JOBS, [((kind, status), count) for kind, status, count in jobs.get("open", ())])
+    yield _head(metrics.JOBS_ENDED, openmetrics)
+    counts = [(labels, sum(count for count, _ in found.values())) for labels, found in sorted(ended.items())]
+    yield from _lines(metrics.JOBS_ENDED, counts)
+    yield _head(metrics.JOB_DURATION, openmetrics)
+    for labels, found in sorted(ended.items()):
+        yield from _durations(metrics.JOB_DURATION, labels, found)
+    yield _head(metrics.JOB_RUNNER_UP, openmetrics)
+    yield from _lines(metrics.JOB_RUNNER_UP, [((), int(runner_up))])
+
+
+def _durations(metric: Metric, labels: tuple[str, ...], found: Mapping[int, tuple[int, float]]) -> Iterable[str]:
+    plain, seen = _labels(metric.labels, labels), 0
+    inner = plain.removesuffix("}")
+    for index, bound in enumerate((*DURATIONS, "+Inf")):
+        seen += found.get(index, (0, 0.0))[0]
+        yield f'{metric.name}_bucket{inner},le="{bound}"}} {seen}\n'
+    yield f"{metric.name}_count{plain} {seen}\n{metric.name}_sum{plain} {sum(one[1] for one in found.values())!r}\n"
 
 
 def _observed(totals: Totals, observed: Mapping[str, Any]) -> Iterable[tuple[Metric, Samples]]:

@@ -11,6 +11,7 @@ from falcon import mediatypes
 from hvd import __version__
 from hvd.core.hot import IS_COMPILED
 from hvd.runtime import Runtime
+from hvd.snapshot import JOB_COUNTS
 from hvd.web.exposition import OPENMETRICS, TEXT, Exposition
 
 ENDPOINTS = {
@@ -79,7 +80,7 @@ class Index(JsonResource):
 
 
 class Health(JsonResource):
-    """`/health`: healthy, or degraded while no aggregator ticks. 200 either way: requests are served."""
+    """`/health`: healthy, or degraded while a companion is away. 200 either way: requests are served."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -87,10 +88,10 @@ class Health(JsonResource):
     def answer(self) -> dict[str, Any]:
         view = self._runtime.worker.view
         totals, age = view.totals(), view.heartbeat_age()
-        healthy = view.is_healthy()
+        reasons = view.reasons()
         return {
-            "status": "healthy" if healthy else "degraded",
-            "reasons": [] if healthy else ["aggregator away: process figures are old, /ws is not served"],
+            "status": "degraded" if reasons else "healthy",
+            "reasons": reasons,
             "uptime_seconds": round(totals.uptime, 3),
             "aggregator_heartbeat_age_seconds": None if age is None else round(age, 3),
         }
@@ -106,7 +107,6 @@ class Status(JsonResource):
         worker = self._runtime.worker
         snapshot = worker.view.snapshot()
         counted = ("uptime_seconds", "system_health", "websocket_clients", "observed_age_seconds", "requests")
-        jobs = ("jobs_active", "jobs_pending", "jobs_completed", "jobs_failed", "jobs_cancelled", "queue_length")
         return {
             "version": __version__,
             "instance": worker.settings.instance,
@@ -115,7 +115,7 @@ class Status(JsonResource):
             **{name: snapshot[name] for name in counted},
             "processes": snapshot["processes"],
             "workers": snapshot["workers"],
-            "jobs": {name: snapshot[name] for name in jobs},
+            "jobs": {name: snapshot[name] for name in JOB_COUNTS},
         }
 
 
@@ -144,7 +144,9 @@ class Metrics:
             view.totals(),
             view.observed(),
             limits=view.series_limits(),
-            healthy=view.is_healthy(),
+            aggregator_up=view.aggregator_ticks(),
+            jobs=view.jobs(),
+            job_runner_up=not view.job_troubles(),
             openmetrics=openmetrics,
         )
         resp.content_type = f"{OPENMETRICS if openmetrics else TEXT}; charset=utf-8"

@@ -19,7 +19,7 @@ MS = 10**6
 
 
 def render(totals: Totals, observed: Json | None = None, *, openmetrics: bool = False, healthy: bool = True) -> str:
-    return Exposition().render(totals, observed, limits=LIMITS, healthy=healthy, openmetrics=openmetrics)
+    return Exposition().render(totals, observed, limits=LIMITS, aggregator_up=healthy, openmetrics=openmetrics)
 
 
 def samples(text: str, *, openmetrics: bool = False) -> Samples:
@@ -182,7 +182,7 @@ def test_templates_are_kept_without_mixing_series_up() -> None:
         totals = make_totals(
             {("http", "GET", "/a", "200"): timed(*[MS] * count), ("http", "GET", "/b", "200"): timed(MS)}
         )
-        return samples(exposition.render(totals, None, limits=LIMITS, healthy=True))
+        return samples(exposition.render(totals, None, limits=LIMITS, aggregator_up=True))
 
     for count in (2, 5):
         found = shown(count)

@@ -1,0 +1,73 @@
+"""`job_update` messages: what workers and the runner tell of jobs, passed on to the hub's clients.
+
+Only the newest state of a job matters, so states that come faster than they can be sent replace each other: jobs that
+end by the hundred a second don't delay the broadcast of the metrics.
+"""
+
+import asyncio
+import socket
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from hvd.jobs import events
+
+PAUSE = 0.05  # s between two bursts of messages
+SHARE = 0.2  # of the time that sending them may take
+BURST = 20  # messages
+WAITING = 1000  # jobs whose newest state waits; beyond, the oldest is left out
+REMEMBERED = 10_000  # jobs whose last state is known, so that one told late by another process isn't sent after it
+PACKETS = 200  # taken at a time
+
+
+class JobUpdates:
+    """Reads events from `reader` and gives `send` each job's newest state. In the event loop's thread only."""
+
+    def __init__(self, reader: socket.socket, send: Callable[[dict[str, Any]], None]) -> None:
+        self._reader = reader
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._waiting: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._last: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop.add_reader(reader.fileno(), self._take)
+
+    def _take(self) -> None:
+        for _ in range(PACKETS):
+            job = events.receive(self._reader)
+            if job is None:
+                break
+            self._note(job)
+        if self._waiting and self._timer is None:
+            self._timer = self._loop.call_soon(self._flush)  # type: ignore[assignment]
+
+    def _note(self, job: dict[str, Any]) -> None:
+        """Keep it if it is newer than what is known: by revision, and by progress within one."""
+        name, state = str(job["id"]), (int(job["revision"]), float(job["progress"]))
+        if state <= self._last.get(name, (0, -1.0)):
+            return
+        self._last[name] = state
+        self._last.move_to_end(name)
+        self._waiting[name] = job
+        for kept, most in ((self._last, REMEMBERED), (self._waiting, WAITING)):
+            while len(kept) > most:
+                kept.popitem(last=False)
+
+    def _flush(self) -> None:
+        started = time.monotonic()
+        for _ in range(min(BURST, len(self._waiting))):
+            self._send(self._waiting.popitem(last=False)[1])
+        pause = max(PAUSE, (time.monotonic() - started) * (1 - SHARE) / SHARE)
+        self._timer = self._loop.call_later(pause, self._again)
+
+    def _again(self) -> None:
+        self._timer = None
+        if self._waiting:
+            self._flush()
+
+    def close(self) -> None:
+        """Read no more."""
+        self._loop.remove_reader(self._reader.fileno())
+        if self._timer:
+            self._timer.cancel()
