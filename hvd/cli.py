@@ -17,7 +17,7 @@ from hvd.errors import DaemonRefused, DaemonUnreachable, SettingsError, StillOpe
 from hvd.jobs import commands as jobs
 from hvd.jobs.show import plain
 from hvd.panel import panel_lines
-from hvd.settings import complaint, load
+from hvd.settings import SETTINGS, complaint, load, written
 from hvd.values import shown
 from hvd.watch import messages
 
@@ -131,12 +131,17 @@ def _seconds(text: str) -> float:
 
 def _check(_: argparse.Namespace) -> int:
     settings, sources, file = load()
-    rows = [(key, shown(getattr(settings, key)), source) for key, source in sources.items()]
+    rows = [(written(key), SETTINGS[key].shown(getattr(settings, key)), source) for key, source in sources.items()]
     rows.append(("block", shown(settings.block_name), "from instance"))
     keys, values = (max(len(row[column]) for row in rows) for column in (0, 1))
     print(f"file: {shown(file)}" if file else "file: none, HVD_CONFIG names no file")
     for key, value, source in rows:
         print(f"{key:<{keys}}  {value:<{values}}  {source}")
+    for kind in settings.job_kinds.values():
+        params = ", ".join(f"{name}: {param.TYPE}" for name, param in kind.params.items())
+        print(f"kind of job {kind.name}: {shown(kind.command)}, params {params or 'none'}")
+    for doubt in (doubt for kind in settings.job_kinds.values() for doubt in kind.doubts()):
+        print(f"warning: {doubt}; has the daemon's user one?")
     return 0
 
 

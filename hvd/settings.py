@@ -2,6 +2,8 @@
 
 A setting is one record: the field of `Settings` with its type, default and help. The key in hvd.toml is the field's
 name, the variable is `HVD_` and that name in capitals; `hvd check` and the README's table derive from the records.
+What begins with jobs_ stands in the file's table [jobs]: jobs_grace as jobs.grace. The kinds of job, jobs.kinds, have
+no variable.
 
 The file named by HVD_CONFIG is read first, variables override it. A variable that is empty or blank counts as unset
 (so does systemd's `HVD_X=`), and blanks around a value are dropped. Numbers are written as TOML writes them: `08`,
@@ -13,16 +15,34 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hvd.errors import SettingsError
-from hvd.values import BIND, CLASSES, LEVELS, NAME, ORIGINS, PATH, URL, ValueType, nearest, seconds, shown, whole
+from hvd.jobs.kinds import Kind, read_kinds
+from hvd.values import (
+    BIND,
+    CLASSES,
+    LEVELS,
+    NAME,
+    ORIGINS,
+    PATH,
+    TOKEN,
+    URL,
+    ValueType,
+    dotted,
+    key_lines,
+    nearest,
+    seconds,
+    shown,
+    whole,
+)
 
 _PREFIX = "HVD_"
 _CONFIG = "HVD_CONFIG"
+_TABLE, _KINDS = "jobs", "kinds"
 _SLOTS_MAX = 4096
 _SLOTS_SPARE = 4  # for new workers that start before the old ones have ended
 
@@ -35,11 +55,18 @@ class Setting:
     default: Any
     help: str
     words: str = ""
+    is_secret: bool = False
 
     @property
     def default_text(self) -> str:
         """The default as documentation shows it: `words` where it depends on the machine or on other settings."""
         return self.words or ("" if self.default == () else str(self.default))
+
+    def shown(self, value: Any) -> str:
+        """The value as a person may see it."""
+        if self.is_secret:
+            return "***" if value else "none"
+        return shown(value)
 
 
 def _instance_of(values: Mapping[str, Any]) -> str:
@@ -55,6 +82,10 @@ def _cores(_: Mapping[str, Any]) -> int:
     return min(1024, max(2, len(os.sched_getaffinity(0))))
 
 
+def _job_cores(_: Mapping[str, Any]) -> int:
+    return min(1024, len(os.sched_getaffinity(0)))
+
+
 def _threads(values: Mapping[str, Any]) -> int:
     return 1 if values["worker_class"] == "sync" else 4
 
@@ -68,8 +99,8 @@ def _database(values: Mapping[str, Any]) -> str:
     return f"sqlite:///{values['state_dir']}/hvd.sqlite3"
 
 
-def _of(type: ValueType, default: Any, help: str, words: str = "") -> dict[str, Setting]:
-    return {"setting": Setting(type, default, help, words)}
+def _of(type: ValueType, default: Any, help: str, words: str = "", is_secret: bool = False) -> dict[str, Setting]:
+    return {"setting": Setting(type, default, help, words, is_secret)}
 
 
 @dataclass(frozen=True)
@@ -96,6 +127,13 @@ class Settings:
     ping_interval: float = field(metadata=_of(seconds(0.1, 3600), 20.0, "Seconds between pings to a client."))
     ping_timeout: float = field(metadata=_of(seconds(0.1, 3600), 20.0, "Seconds that a client has to answer a ping."))
     max_clients: int = field(metadata=_of(whole(1, 1_000_000), 10_000, "WebSocket clients at once; more get 503."))
+    token: str = field(repr=False, metadata=_of(TOKEN, "", "Bearer token that opens changes to others.", "none", True))
+    jobs_concurrency: int = field(metadata=_of(whole(1, 1024), _job_cores, "Jobs at once.", "cores it may use"))
+    jobs_queue_limit: int = field(metadata=_of(whole(1, 10**6), 10_000, "Jobs that may wait; more get 429."))
+    jobs_grace: float = field(metadata=_of(seconds(0.1, 3600), 5.0, "Seconds that a job has to end once told to."))
+    jobs_lease: float = field(metadata=_of(seconds(1, 3600), 15.0, "Seconds until a silent runner's jobs are lost."))
+    jobs_keep_days: int = field(metadata=_of(whole(1, 36_500), 30, "Days that ended jobs are kept."))
+    job_kinds: Mapping[str, Kind] = field(default_factory=dict, hash=False)
 
     @property
     def block_name(self) -> str:
@@ -103,7 +141,7 @@ class Settings:
         return f"hvd-{self.instance}"
 
 
-SETTINGS: dict[str, Setting] = {each.name: each.metadata["setting"] for each in fields(Settings)}
+SETTINGS: dict[str, Setting] = {each.name: each.metadata["setting"] for each in fields(Settings) if each.metadata}
 
 
 class Loaded(NamedTuple):
@@ -127,15 +165,19 @@ class _Loader:
         self.given: dict[str, _Given] = {}
         self.wrong: set[str] = set()
         self.problems: list[str] = []
+        self.kinds: dict[str, Kind] = {}
+        self.file = ""
+        self.lines: dict[tuple[str | int, ...], int] = {}
 
     def take(self, key: str, raw: Any, source: str, place: str, from_text: bool) -> None:
         """Note a value for `key`, or what is wrong with it; a later value replaces an earlier one."""
-        taken = SETTINGS[key].type
+        setting = SETTINGS[key]
         try:
-            value = taken.read(taken.parse(raw) if from_text else raw)
+            value = setting.type.read(setting.type.parse(raw) if from_text else raw)
         except ValueError as error:
             self.wrong.add(key)
-            self.problems.append(f"{key} ({place}) is {shown(raw)}: it must be {str(error) or taken.expected}")
+            expected = str(error) or setting.type.expected
+            self.problems.append(f"{written(key)} ({place}) is {setting.shown(raw)}: it must be {expected}")
         else:
             self.given[key] = _Given(value, source, place)
 
@@ -149,12 +191,33 @@ class _Loader:
                 f"{_CONFIG} is {path!r}, which can't be read ({reason}): name a TOML file, or unset it"
             )
             return
+        self.file, self.lines = path, key_lines(text)
+        jobs = table.pop(_TABLE, {})
         for key, value in table.items():
-            place = f"{path}:{_line_of(key, text)}"
-            if key in SETTINGS:
-                self.take(key, value, Path(path).name, place, from_text=False)
-            else:
-                self.problems.append(f"{shown(key)} ({place}) is no setting{nearest(key, SETTINGS)}")
+            self._take_key((key,), key if written(key) == key else "", value)
+        if not isinstance(jobs, dict):
+            self.problems.append(f"{self._told((_TABLE,))} is no table: write [jobs] above its keys")
+            return
+        for key, value in jobs.items():
+            if key != _KINDS:
+                self._take_key((_TABLE, key), f"{_TABLE}_{key}", value)
+        self.kinds, faults = read_kinds(jobs.get(_KINDS, {}))
+        self.problems += [f"{self._told((_TABLE, _KINDS, *path))} {text}" for path, text in faults]
+
+    def _take_key(self, steps: tuple[str, ...], key: str, value: Any) -> None:
+        if key in SETTINGS:
+            self.take(key, value, Path(self.file).name, self._place(steps), from_text=False)
+        else:
+            self.problems.append(f"{self._told(steps)} is no setting{_meant(steps, value)}")
+
+    def _told(self, steps: tuple[str | int, ...]) -> str:
+        return f"{dotted(steps)} ({self._place(steps)})"
+
+    def _place(self, steps: tuple[str | int, ...]) -> str:
+        """File and line of a key: that of the nearest table around it, where the key itself isn't found."""
+        while len(steps) > 1 and steps not in self.lines:
+            steps = steps[:-1]
+        return f"{self.file}:{self.lines.get(steps, 1)}"
 
     def read_variables(self, environ: Mapping[str, str]) -> None:
         known = {variable(key): key for key in SETTINGS}
@@ -163,15 +226,29 @@ class _Loader:
             if name in known and text:
                 self.take(known[name], text, name, name, from_text=True)
             elif name.startswith(_PREFIX) and name not in known and name != _CONFIG:
-                self.problems.append(f"{shown(name)} is no variable of hvd{_nearest_variable(name, known)}")
+                # The prefix would make every variable like every other, the more so the shorter they are.
+                like = nearest(name, [*known, _CONFIG], lambda each: each.removeprefix(_PREFIX))
+                self.problems.append(f"{shown(name)} is no variable of hvd{like}")
 
     def values(self) -> dict[str, Any]:
         """Every setting's value; a wrong one counts as not given, so that the rest can still be looked at."""
         values: dict[str, Any] = {}
         for key, setting in SETTINGS.items():
             default = setting.default(values) if callable(setting.default) else setting.default
-            values[key] = self.given[key].value if key in self.given else setting.type.read(default)
+            if key in self.given:
+                values[key] = self.given[key].value
+            else:
+                values[key] = self._read_default(key, default) if default != "" else ""
         return values
+
+    def _read_default(self, key: str, default: Any) -> Any:
+        taken = SETTINGS[key].type
+        try:
+            return taken.read(default)
+        except ValueError:  # what it derives from is right by itself, but not for this
+            told = f"{written(key)} would be {shown(default)}, which can't be: set it to {taken.expected}"
+            self.problems.append(told)
+            return default
 
     def contradictions(self, values: Mapping[str, Any]) -> Iterator[str]:
         """What is wrong with values that are right each by itself; silent about keys already complained of."""
@@ -212,7 +289,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Loaded:
     if problems:
         raise SettingsError(problems)
     sources = {key: loader.given[key].source if key in loader.given else "default" for key in SETTINGS}
-    return Loaded(Settings(**values), sources, path)
+    return Loaded(Settings(**values, job_kinds=loader.kinds), sources, path)
 
 
 def load_or_exit(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -231,6 +308,11 @@ def complaint(error: SettingsError) -> str:
     return "\n  ".join([heading, *error.problems])
 
 
+def written(key: str) -> str:
+    """The key as the file has it."""
+    return key.replace("_", ".", 1) if key.startswith(f"{_TABLE}_") else key
+
+
 def variable(key: str) -> str:
     """The variable that overrides `key`."""
     return _PREFIX + key.upper()
@@ -241,17 +323,25 @@ def markdown_table() -> str:
     lines = ["| key | variable | default | meaning |", "|---|---|---|---|"]
     for key, setting in SETTINGS.items():
         default = setting.words or f"`{setting.default_text}`"
-        lines.append(f"| `{key}` | `{variable(key)}` | {default} | {setting.help} Takes {setting.type.expected}. |")
+        lines.append(
+            f"| `{written(key)}` | `{variable(key)}` | {default} | {setting.help} Takes {setting.type.expected}. |"
+        )
+    lines.append("| `jobs.kinds` |  | none | Kinds of job, a table each: see [deploy/hvd.toml](deploy/hvd.toml). |")
     return "\n".join(lines)
 
 
-def _line_of(key: str, text: str) -> int:
-    """The line where `key` is set, found as text since tomllib doesn't tell; line 1 if it is written oddly."""
-    match = re.search(rf"^[ \t]*\[*[ \t]*[\"']?{re.escape(key)}\b", text, re.MULTILINE)
-    return text.count("\n", 0, match.start()) + 1 if match else 1
+def _meant(steps: tuple[str, ...], value: Any) -> str:
+    """What whoever wrote an unknown key may have meant."""
+    *above, key = steps
+    if above and key in SETTINGS and written(key) == key:
+        return f"; did you mean {key}, above the first [table]?"
+    names = [*map(written, SETTINGS), f"{_TABLE}.{_KINDS}"]
+    if not above:
+        return nearest(key, names)
+    if isinstance(value, dict):
+        return nearest(dotted(steps), names[-1:], _in_jobs) or f"; did you mean {dotted((*above, _KINDS, key))}?"
+    return nearest(dotted(steps), [name for name in names if "." in name], _in_jobs)
 
 
-def _nearest_variable(name: str, known: Iterable[str]) -> str:
-    """Compared without the prefix: it would make every variable like every other, the more so the shorter they are."""
-    names = [each.removeprefix(_PREFIX) for each in (*known, _CONFIG)]
-    return nearest(name.removeprefix(_PREFIX), names, _PREFIX)
+def _in_jobs(name: str) -> str:
+    return name.removeprefix(f"{_TABLE}.")

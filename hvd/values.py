@@ -14,7 +14,14 @@ _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?")
 _PORT = r"(?P<port>0|[1-9][0-9]{0,4})"
 _HOST_PORT = re.compile(rf"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]):{_PORT}")
 _ORIGIN = re.compile(rf"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:{_PORT})?")
+_URL = re.compile(
+    r"sqlite:///(?!:memory:)[^?#]*[^?#/]|postgresql(\+psycopg)?://\S+"
+)  # SQLAlchemy would split a path at ?
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+_STEP = re.compile(r"""([A-Za-z0-9_-]+)|"([^"]*)"|'([^']*)'""")
+_KEY = re.compile(
+    rf"[ \t]*(?P<table>\[\[?)?[ \t]*(?P<key>({_STEP.pattern})([ \t]*\.[ \t]*({_STEP.pattern}))*)[ \t]*[\]=]"
+)
 _UNIX_PATH_MAX = 107  # bytes that fit in sockaddr_un.sun_path beside the closing zero
 
 
@@ -127,6 +134,14 @@ def _read_path(value: Any) -> Path:
     return Path(os.path.abspath(value))
 
 
+def _read_url(value: Any) -> str:
+    """Of a SQLite file the absolute path, as for other paths: the companions may run in another folder."""
+    if not isinstance(value, str) or not value.isprintable() or not _URL.fullmatch(value):
+        raise ValueError
+    path = value.removeprefix("sqlite:///")
+    return value if path == value else f"sqlite:///{os.path.abspath(path)}"
+
+
 def shown(value: Any) -> str:
     """A value as a person may see it: written as in TOML, without passwords."""
     if isinstance(value, list | tuple):
@@ -137,11 +152,11 @@ def shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def nearest(name: str, names: Iterable[str], prefix: str = "") -> str:
-    """A question after the name that may have been meant, or nothing."""
-    upper = {each.upper(): each for each in names}
-    found = difflib.get_close_matches(name.upper(), upper, n=1)
-    return f"; did you mean {prefix}{upper[found[0]]}?" if found else ""
+def nearest(name: str, names: Iterable[str], compared: Callable[[str], str] = str) -> str:
+    """A question after the name that may have been meant, or nothing; `compared` is what is looked at of each."""
+    upper = {compared(each).upper(): each for each in names}
+    found = difflib.get_close_matches(compared(name).upper(), upper, n=1)
+    return f"; did you mean {upper[found[0]]}?" if found else ""
 
 
 def dotted(steps: Iterable[str | int]) -> str:
@@ -155,10 +170,24 @@ def dotted(steps: Iterable[str | int]) -> str:
     return text
 
 
+def key_lines(text: str) -> dict[tuple[str | int, ...], int]:
+    """The line of each key of a TOML text, since tomllib doesn't tell. Keys that are written oddly are left out."""
+    lines: dict[tuple[str | int, ...], int] = {}
+    table: tuple[str | int, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        match = _KEY.match(line)
+        if match:
+            steps = tuple(step[0] or step[1] or step[2] for step in _STEP.findall(match["key"]))
+            table = steps if match["table"] else table
+            lines.setdefault(steps if match["table"] else (*table, *steps), number)
+    return lines
+
+
 BIND = ValueType("HOST:PORT, [IPV6]:PORT or unix:PATH", _read_bind)
 NAME = text("1 to 64 of the characters A-Z a-z 0-9 . _ -", r"[A-Za-z0-9._-]{1,64}")
 PATH = ValueType("a path", _read_path)
-URL = text("a URL such as sqlite:///PATH", r"[a-z][a-z0-9+.-]*://\S+")
+URL = ValueType("sqlite:///PATH or postgresql://USER@HOST/NAME (also postgresql+psycopg://)", _read_url)
+TOKEN = text("16 to 4096 printable ASCII characters, no blanks", r"[!-~]{16,4096}")
 ORIGINS = ValueType(
     "a list (in the variable: commas between) of scheme://host[:port], or * alone",
     _read_origins,

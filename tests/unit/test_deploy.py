@@ -2,14 +2,20 @@
 
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
-from hvd.settings import SETTINGS, load
+import pytest
+
+from hvd.errors import SettingsError
+from hvd.jobs.kinds import Kind
+from hvd.settings import SETTINGS, load, written
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 TOML = (DEPLOY / "hvd.toml").read_text()
 UNIT = (DEPLOY / "hvd.service").read_text()
 SITE = (DEPLOY / "nginx.conf").read_text()
+SETTINGS_TEXT = TOML[: TOML.index("# Kinds of job.")]
 LISTEN = "listen 127.0.0.1:8000;"
 UPSTREAM = "server 127.0.0.1:8080;"
 
@@ -20,29 +26,78 @@ def passes(*command: str) -> None:
     assert done.returncode == 0, done.stderr + done.stdout
 
 
+def uncommented(text: str) -> str:
+    """The text with the mark of every line that is TOML taken away: it has no blank behind."""
+    return re.sub(r"^#(?=\S)", "", text, flags=re.MULTILINE)
+
+
 def test_the_example_file_tells_of_every_setting_in_order() -> None:
     """Each with its help, what it takes, and its default."""
-    assert re.findall(r"^#(\w+) = ", TOML, re.MULTILINE) == list(SETTINGS)
+    own, _, of_jobs = SETTINGS_TEXT.partition("\n#[jobs]\n")
+    keys = [*re.findall(r"^#(\w+) = ", own, re.MULTILINE)]
+    keys += [f"jobs.{key}" for key in re.findall(r"^#(\w+) = ", of_jobs, re.MULTILINE)]
+    assert keys == [written(key) for key in SETTINGS]
     for setting in SETTINGS.values():
         assert f"# {setting.help} Takes {setting.type.expected}.\n" in TOML
-        assert not setting.words or f"# Default: {setting.words}.\n" in TOML
+        assert not setting.words or f"# Default: {setting.words}." in TOML
 
 
-def test_the_example_file_changes_nothing_as_it_is(tmp_path: Path) -> None:
+def test_the_example_file_changes_nothing_as_it_is() -> None:
     """All of it is commented out."""
     loaded = load({"HVD_CONFIG": str(DEPLOY / "hvd.toml")})
     assert set(loaded.sources.values()) == {"default"}
+    assert loaded.settings.job_kinds == {}
 
 
 def test_the_example_file_shows_the_defaults(tmp_path: Path) -> None:
     """With every line's mark taken away it is valid, and fixed defaults stay what they were."""
     path = tmp_path / "hvd.toml"
-    path.write_text(re.sub(r"^#(\w+ = )", r"\1", TOML, flags=re.MULTILINE))
+    path.write_text(uncommented(TOML).replace("MAKE-ONE", "x" * 16))
     settings, sources, _ = load({"HVD_CONFIG": str(path)})
     assert set(sources.values()) == {"hvd.toml"}
     defaults = load({}).settings
     for key, setting in SETTINGS.items():
         assert setting.words or getattr(settings, key) == getattr(defaults, key)
+    assert list(settings.job_kinds) == ["convert", "checksum"]
+
+
+def test_the_token_of_the_example_file_is_none(tmp_path: Path) -> None:
+    """Everybody can read it: whoever takes the mark away has to make one."""
+    path = tmp_path / "hvd.toml"
+    path.write_text(uncommented(TOML))
+    with pytest.raises(SettingsError) as caught:
+        load({"HVD_CONFIG": str(path)})
+    assert [problem[:6] for problem in caught.value.problems] == ["token "]
+
+
+def kinds_in(folder: Path) -> Mapping[str, Kind]:
+    """The kinds of job of the example file, with another folder for /srv/images."""
+    (folder / "images").mkdir()
+    path = folder / "hvd.toml"
+    path.write_text(uncommented(TOML[len(SETTINGS_TEXT) :]).replace("/srv/images", str(folder / "images")))
+    return load({"HVD_CONFIG": str(path)}).settings.job_kinds
+
+
+def test_the_kind_checksum_works(tmp_path: Path) -> None:
+    """With the real program, on a name that tries to be an option."""
+    kind = kinds_in(tmp_path)["checksum"]
+    (tmp_path / "images" / "-w x").write_text("abc")
+    params = kind.normal({"file": f"{tmp_path}/images/-w x"})
+    done = subprocess.run(kind.argv(params), capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad ")
+
+
+def test_the_kind_convert_asks_for_a_new_file(tmp_path: Path) -> None:
+    """And finds the percents in what qemu-img prints."""
+    kind = kinds_in(tmp_path)["convert"]
+    (tmp_path / "images" / "a.raw").write_text("x")
+    source, target = f"{tmp_path}/images/a.raw", f"{tmp_path}/images/b.qcow2"
+    params = kind.normal({"source": source, "target": target})
+    assert kind.argv(params) == ["qemu-img", "convert", "-p", "-O", "qcow2", "--", source, target]
+    assert [problem.pointer for problem in kind.check({"source": source, "target": source})] == ["/target"]
+    match = re.search(kind.progress or "", "    (12.34/100%)\r")
+    assert match
+    assert match["percent"] == "12.34"
 
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hvd.errors import SettingsError
-from hvd.settings import SETTINGS, load, load_or_exit, markdown_table, variable
+from hvd.settings import SETTINGS, load, load_or_exit, markdown_table, variable, written
 
 
 def value_of(key: str, text: str, **others: str) -> Any:
@@ -45,6 +45,10 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert (settings.timeout, settings.graceful_timeout, settings.keepalive) == (30, 30, 15)
     assert (settings.max_requests, settings.max_requests_jitter) == (0, 0)
     assert (settings.ping_interval, settings.ping_timeout) == (20.0, 20.0)
+    assert (settings.token, settings.job_kinds) == ("", {})
+    assert settings.jobs_concurrency == len(os.sched_getaffinity(0))
+    assert (settings.jobs_queue_limit, settings.jobs_grace, settings.jobs_lease) == (10_000, 5.0, 15.0)
+    assert settings.jobs_keep_days == 30
     assert set(sources) == set(SETTINGS)
     assert set(sources.values()) == {"default"}
     assert file == ""
@@ -64,6 +68,11 @@ BOUNDS: dict[str, tuple[float, float, dict[str, str]]] = {
     "ping_interval": (0.1, 3600, {}),
     "ping_timeout": (0.1, 3600, {}),
     "max_clients": (1, 1_000_000, {}),
+    "jobs_concurrency": (1, 1024, {}),
+    "jobs_queue_limit": (1, 1_000_000, {}),
+    "jobs_grace": (0.1, 3600, {}),
+    "jobs_lease": (1, 3600, {}),
+    "jobs_keep_days": (1, 36_500, {}),
 }
 
 
@@ -82,7 +91,7 @@ def test_a_number_is_taken_at_its_bounds_and_refused_beyond(key: str) -> None:
         assert value_of(key, str(right), **others) == right
     for wrong in (low - step, high + step):
         (problem,) = problems_of({variable(key): str(wrong), **others})
-        assert problem.startswith(f"{key} (HVD_{key.upper()}) is ")
+        assert problem.startswith(f"{written(key)} (HVD_{key.upper()}) is ")
         assert str(wrong) in problem
 
 
@@ -270,7 +279,7 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     environ |= {"HVD_THREADS": "999", "HVD_WROKERS": "1", "HVD_TOTALLY_ELSE": "", "HVD_LOG_LEVEL": "x", "HOME": "/"}
     assert problems_of(environ) == (
         f"workers ({file}:2) is 0: it must be a whole number from 1 to 1024",
-        f'"wrkers" ({file}:4) is no setting; did you mean workers?',
+        f"wrkers ({file}:4) is no setting; did you mean workers?",
         f"interval ({file}:5) is {{'x': 1}}: it must be a number of seconds from 0.1 to 60",
         'log_level (HVD_LOG_LEVEL) is "x": it must be one of debug, info, warning, error, critical',
         'threads (HVD_THREADS) is "999": it must be a whole number from 1 to 256',
@@ -346,8 +355,136 @@ def test_workers_follow_the_cores_that_may_be_used(monkeypatch: pytest.MonkeyPat
 def test_the_table_names_every_setting() -> None:
     """The README derives from it."""
     table = markdown_table()
-    assert len(table.splitlines()) == 2 + len(SETTINGS)
+    assert len(table.splitlines()) == 2 + len(SETTINGS) + 1, "the kinds of job have no variable"
     for key, setting in SETTINGS.items():
-        assert f"| `{key}` | `HVD_{key.upper()}` |" in table
+        assert f"| `{written(key)}` | `HVD_{key.upper()}` |" in table
         assert setting.help in table
     assert "| `2.0` |" in table
+    assert "| `jobs.queue_limit` | `HVD_JOBS_QUEUE_LIMIT` | `10000` |" in table
+
+
+def test_the_jobs_have_a_table(tmp_path: Path) -> None:
+    """Its keys are those of the settings without jobs_; variables override them."""
+    environ = config(tmp_path, "workers = 3\n[jobs]\nqueue_limit = 5\ngrace = 1\n")
+    settings, sources, _ = load({**environ, "HVD_JOBS_GRACE": "2.5", "HVD_JOBS_LEASE": "30"})
+    assert (settings.jobs_queue_limit, settings.jobs_grace, settings.jobs_lease) == (5, 2.5, 30.0)
+    assert sources["jobs_queue_limit"] == "hvd.toml"
+    assert (sources["jobs_grace"], sources["jobs_concurrency"]) == ("HVD_JOBS_GRACE", "default")
+
+
+def test_wrong_keys_of_the_jobs_are_told_with_what_may_be_meant(tmp_path: Path) -> None:
+    """Misspelt, misplaced in the table or outside of it."""
+    environ = config(
+        tmp_path,
+        "jobs_grace = 1\nqueue_limit = 2\n[kinds]\n[jobs]\ngrace = 0\nqueue_limt = 1\nthreads = 4\nfoo = 1\n"
+        "jobs_lease = 1\n[jobs.checksum]\ncommand = []\n[jobs.knds]\n",
+    )
+    file = environ["HVD_CONFIG"]
+    assert problems_of({**environ, "HVD_JOBS_GRACE": "0"}) == (
+        f"jobs_grace ({file}:1) is no setting; did you mean jobs.grace?",
+        f"queue_limit ({file}:2) is no setting; did you mean jobs.queue_limit?",
+        f"kinds ({file}:3) is no setting; did you mean jobs.kinds?",
+        f"jobs.grace ({file}:5) is 0: it must be a number of seconds from 0.1 to 3600",
+        f"jobs.queue_limt ({file}:6) is no setting; did you mean jobs.queue_limit?",
+        f"jobs.threads ({file}:7) is no setting; did you mean threads, above the first [table]?",
+        f"jobs.foo ({file}:8) is no setting",
+        f"jobs.jobs_lease ({file}:9) is no setting; did you mean jobs.lease?",
+        f"jobs.checksum ({file}:10) is no setting; did you mean jobs.kinds.checksum?",
+        f"jobs.knds ({file}:12) is no setting; did you mean jobs.kinds?",
+        'jobs.grace (HVD_JOBS_GRACE) is "0": it must be a number of seconds from 0.1 to 3600',
+    )
+
+
+@pytest.mark.parametrize("text", ["jobs = 3", "jobs = []", "[[jobs]]\ngrace = 1", "jobs = 'x'"])
+def test_the_table_of_the_jobs_is_a_table(tmp_path: Path, text: str) -> None:
+    """And nothing else."""
+    environ = config(tmp_path, text)
+    assert problems_of(environ) == (f"jobs ({environ['HVD_CONFIG']}:1) is no table: write [jobs] above its keys",)
+
+
+def test_kinds_of_job_come_from_the_file(tmp_path: Path) -> None:
+    """As the example of the README has it."""
+    text = '[jobs.kinds.checksum]\ncommand = ["sha256sum", "{file}"]\n'
+    text += 'params = { file = { type = "path", roots = ["/srv/images"] } }\n'
+    settings = load(config(tmp_path, text)).settings
+    assert list(settings.job_kinds) == ["checksum"]
+    assert settings.job_kinds["checksum"].command == ("sha256sum", "{file}")
+    assert hash(settings) == hash(load(config(tmp_path, text)).settings)
+    assert settings == load(config(tmp_path, text)).settings
+    assert settings != load(config(tmp_path, text.replace("srv", "opt"))).settings
+
+
+def test_what_is_wrong_with_kinds_is_told_with_the_line(tmp_path: Path) -> None:
+    """Of the key, or of the table around it; beside all else that is wrong."""
+    environ = config(
+        tmp_path,
+        'workers = 0\n\n[jobs.kinds.a]\ncommand = ["x", "{f}", "{g}"]\n'
+        'params = { f = { type = "path", roots = [] }, g = { type = "int", min = 0 } }\n'
+        '\n[jobs.kinds.b]\n\n[jobs.kinds.b.params.n]\ntype = "nothing"\n[jobs.kinds."a b"]\ncommand = ["x"]\n',
+    )
+    file = environ["HVD_CONFIG"]
+    assert problems_of(environ) == (
+        f"workers ({file}:1) is 0: it must be a whole number from 1 to 1024",
+        f"jobs.kinds.a.params.f.roots ({file}:5) is []: it must be a list of 1 to 100 folders",
+        f"jobs.kinds.a.params.g.max ({file}:5) is missing: it must be a whole number of 64 bits",
+        f"jobs.kinds.b.command ({file}:7) is missing: it must be a list of 1 to 1000 texts, the program first",
+        f'jobs.kinds.b.params.n.type ({file}:10) is "nothing": it must be one of choice, int, string, path',
+        f'jobs.kinds."a b" ({file}:11) is no name of a kind of job: it must be a lower-case letter, then at most 31 of'
+        " a-z 0-9 _ -",
+    )
+
+
+@pytest.mark.parametrize("token", ["x" * 15, "x" * 4097, "geheim geheim geheim", "gehéim" * 4, "geheim\x7f" * 4])
+def test_a_wrong_token_is_refused_and_not_shown(tmp_path: Path, token: str) -> None:
+    """It may be nearly the right one."""
+    expected = "is ***: it must be 16 to 4096 printable ASCII characters, no blanks"
+    assert problems_of({"HVD_TOKEN": token}) == (f"token (HVD_TOKEN) {expected}",)
+    for value in (f"'{token}'", f"['{token}']", f"{{ a = '{token}' }}"):
+        environ = config(tmp_path, f"token = {value}".replace("\x7f", " "))
+        assert problems_of(environ) == (f"token ({environ['HVD_CONFIG']}:1) {expected}",)
+    (problem,) = problems_of(config(tmp_path, "token = ''"))
+    assert ":1) is none: it must be 16 to 4096" in problem
+
+
+def test_the_token_is_in_no_text_of_the_settings() -> None:
+    """Whoever logs them gives nothing away."""
+    for token in ("geheim~!" * 2, "x" * 4096):
+        settings = load({"HVD_TOKEN": f" {token} "}).settings
+        assert settings.token == token
+        assert token not in repr(settings)
+        assert SETTINGS["token"].shown(token) == "***"
+
+
+@pytest.mark.parametrize(
+    ("url", "as_read"),
+    [
+        ("sqlite:////srv/a b.db", ""),
+        ("sqlite:///var/hvd.db", f"sqlite:///{Path.cwd()}/var/hvd.db"),
+        ("postgresql://hvd@db/hvd", ""),
+        ("postgresql+psycopg://hvd:x@db:5432/hvd?sslmode=require", ""),
+    ],
+)
+def test_a_database_is_sqlite_or_postgresql(url: str, as_read: str) -> None:
+    """The path of a file is made absolute, since the runner may work in another folder."""
+    assert value_of("database_url", url) == (as_read or url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///a?mode=ro", "sqlite:///dir/", "/srv/hvd.db"),
+        *("mysql://db/hvd", "postgres://db/hvd", "postgresql+asyncpg://db/hvd", "postgresql:", "postgresql://a b"),
+    ],
+)
+def test_other_databases_are_refused(url: str) -> None:
+    """With those that there are; a database in memory would be another one in each process."""
+    (problem,) = problems_of({"HVD_DATABASE_URL": url})
+    assert "it must be sqlite:///PATH or postgresql://USER@HOST/NAME" in problem
+
+
+def test_a_state_dir_that_can_hold_no_database_is_told() -> None:
+    """SQLAlchemy would cut the path at the question mark."""
+    assert load({"HVD_STATE_DIR": "/a b"}).settings.database_url == "sqlite:////a b/hvd.sqlite3"
+    (problem,) = problems_of({"HVD_STATE_DIR": "/a?b"})
+    assert problem.startswith('database_url would be "sqlite:////a?b/hvd.sqlite3", which can\'t be: set it to sqlite')
+    assert value_of("database_url", "sqlite:////x", HVD_STATE_DIR="/a?b") == "sqlite:////x"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hvd.values import ValueType, nearest, one_of, seconds, shown, text, whole
+from hvd.values import ValueType, dotted, key_lines, nearest, one_of, seconds, shown, text, whole
 
 
 def refusal(kind: ValueType, value: Any) -> str:
@@ -50,7 +50,56 @@ def test_a_value_is_shown_as_toml_has_it_without_passwords(value: Any, as_shown:
 
 
 def test_the_nearest_name_is_asked_for_if_there_is_one() -> None:
-    """Case doesn't matter; a prefix is put back."""
+    """Case doesn't matter; what is not to count is left out of what is compared."""
     assert nearest("Wrkers", ["workers", "slots"]) == "; did you mean workers?"
-    assert nearest("SLOT", ["WORKERS", "SLOTS"], "HVD_") == "; did you mean HVD_SLOTS?"
+    assert (
+        nearest("HVD_SLOT", ["HVD_WORKERS", "HVD_SLOTS"], lambda name: name.removeprefix("HVD_"))
+        == "; did you mean HVD_SLOTS?"
+    )
     assert nearest("foo", ["workers", "slots"]) == ""
+
+
+def test_the_steps_to_a_value_are_written_as_a_key() -> None:
+    """Quoted where TOML needs it, and without control characters."""
+    assert dotted(("jobs", "kinds", "a-b_1", "command", 0)) == "jobs.kinds.a-b_1.command[0]"
+    assert dotted(("jobs", "a b", "\x1b", "")) == 'jobs."a b"."\\u001b".""'
+
+
+def test_the_lines_of_keys_are_found() -> None:
+    """Of tables, of dotted and quoted keys; the first line counts, and what is no key is passed over."""
+    text = """# a = 1
+a = 1
+  b . "c d" = 2 # e = 3
+
+[t.u]
+x = { y = 1 }
+# z = 1
+'q' = [
+  "r = 1",
+]
+[[v]]
+w=1
+[ t . "s" ]
+x = 2
+[v]
+w = 3
+"""
+    assert key_lines(text) == {
+        ("a",): 2,
+        ("b", "c d"): 3,
+        ("t", "u"): 5,
+        ("t", "u", "x"): 6,
+        ("t", "u", "q"): 8,
+        ("v",): 11,
+        ("v", "w"): 12,
+        ("t", "s"): 13,
+        ("t", "s", "x"): 14,
+    }
+
+
+@pytest.mark.parametrize(
+    "line", ["", "=", "[", "[]", '"', "a", "a b = 1", '"a = 1', "\x00", "[" * 1000, '."' * 1000, "a." * 5000]
+)
+def test_a_line_that_is_no_key_has_none(line: str) -> None:
+    """At once, however long it is."""
+    assert key_lines(line) == {}
