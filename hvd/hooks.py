@@ -4,6 +4,7 @@ import atexit
 import os
 import signal
 import sys
+from dataclasses import replace
 from typing import Any
 
 from hvd.core.proc import die_with_parent
@@ -15,7 +16,8 @@ from hvd.workers import CLASSES
 
 APPLIED = ("workers", "threads", "timeout", "graceful_timeout", "keepalive", "max_requests", "max_requests_jitter")
 """Settings of gunicorn's that a reload applies to the workers that come; log_level, and what Master.reload hands to
-workers and aggregator (interval, allowed_origins, ping_interval, ping_timeout, max_clients), are applied too."""
+workers and companions (interval, allowed_origins, ping_interval, ping_timeout, max_clients, token, all of [jobs]), are
+applied too."""
 
 FIXED = ("bind", "instance", "slots", "max_series", "worker_class", "state_dir", "database_url")
 """Settings that take effect at the next start."""
@@ -67,7 +69,9 @@ def on_reload(server: Any) -> None:
         server.worker_class = _worker_class
         apply_reloaded(server, _first, master().settings)
         return
-    _warn_of_fixed(server, master().settings, settings)
+    before = master().settings
+    _warn_of_fixed(server, before, settings)
+    settings = replace(settings, **{name: getattr(before, name) for name in FIXED})
     apply_reloaded(server, _first, settings)
     master().reload(settings)
 

@@ -33,6 +33,7 @@ LOCAL_TURN, SHARED_TURN = 5.0, 1.0  # s between turns without a reason; of a sha
 PROGRESS_PAUSE = 1.0  # s between two writes of the progress to the database
 UPDATE_PAUSE = 0.2  # s between two messages of one job's progress
 FIGURES_PAUSE = 0.1  # s between two readings of the counts, under load
+SHARED_FIGURES_PAUSE = 2.0  # s until the counts are read again for what other machines did
 PRUNE_PAUSE = 600.0
 TROUBLE_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # s until a database that failed is tried again
 LEASE_MARGIN = 0.7  # of a lease that could not be renewed: then the jobs are ended, before another machine starts them
@@ -274,8 +275,10 @@ class Runner:
     async def _look(self) -> None:
         """Read the counts and publish them."""
         since = time.monotonic() - self._counted
-        wanted = self._figures_wanted or not self._queue.database.is_local
-        if since < FIGURES_PAUSE or (not wanted and self._figures):
+        if not self._figures_wanted:
+            if self._queue.database.is_local or since < SHARED_FIGURES_PAUSE:
+                return
+        elif since < FIGURES_PAUSE:
             return
         self._figures_wanted = False
         try:
