@@ -43,6 +43,7 @@ from hvd.values import (
 _PREFIX = "HVD_"
 _CONFIG = "HVD_CONFIG"
 _TABLE, _KINDS = "jobs", "kinds"
+_INHERITED = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"}
 _SLOTS_MAX = 4096
 _SLOTS_SPARE = 4  # for new workers that start before the old ones have ended
 
@@ -345,3 +346,8 @@ def _meant(steps: tuple[str, ...], value: Any) -> str:
 
 def _in_jobs(name: str) -> str:
     return name.removeprefix(f"{_TABLE}.")
+
+
+def inherited(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What a job gets to see of hvd's own environment: how to find programs and to talk to people, and no secret."""
+    return {name: text for name, text in environ.items() if name in _INHERITED or name.startswith("LC_")}
