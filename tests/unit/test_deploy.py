@@ -2,7 +2,10 @@
 
 import re
 import subprocess
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from hvd.errors import SettingsError
 from hvd.jobs.kinds import Kind
 from hvd.settings import SETTINGS, load, written
+from tests.support.nginx import Nginx
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 TOML = (DEPLOY / "hvd.toml").read_text()
@@ -149,3 +153,60 @@ def test_the_site_agrees_with_the_settings() -> None:
     assert for_all > settings.timeout
     assert for_ws > settings.ping_interval + settings.ping_timeout
     assert idle < settings.keepalive
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """The address of the real nginx with the site, before a server that answers everything with 204."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(204)
+            self.end_headers()
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def do_DELETE(self) -> None:
+            self.do_GET()
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keep quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        with Nginx(tmp_path, ("127.0.0.1", server.server_port)) as nginx:
+            yield nginx.address
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("client", "method", "path", "status"),
+    [
+        ("127.0.0.1", "POST", "/jobs/submit", 204),
+        ("127.0.0.2", "POST", "/jobs/submit", 403),
+        ("127.0.0.2", "POST", "/jobs", 403),
+        ("127.0.0.2", "POST", "//x/../%6aobs/./submit", 403),
+        ("127.0.0.2", "DELETE", "/jobs/1", 403),
+        ("127.0.0.2", "GET", "/jobs", 204),
+        ("127.0.0.2", "HEAD", "/jobs/1", 204),
+        ("127.0.0.2", "POST", "/health", 204),
+    ],
+)
+def test_only_its_own_machine_may_change_jobs_through_nginx(
+    site: tuple[str, int], client: str, method: str, path: str, status: int
+) -> None:
+    """hvd takes all that nginx passes on for local; 127.0.0.2 stands for the world."""
+    connection = HTTPConnection(*site, timeout=30, source_address=(client, 0))
+    connection.request(method, path, body=b"{}" if method == "POST" else None)
+    assert connection.getresponse().status == status
+    connection.close()
