@@ -141,7 +141,7 @@ def _check(_: argparse.Namespace) -> int:
         params = ", ".join(f"{name}: {param.TYPE}" for name, param in kind.params.items())
         print(f"kind of job {kind.name}: {shown(kind.command)}, params {params or 'none'}")
     for doubt in (doubt for kind in settings.job_kinds.values() for doubt in kind.doubts()):
-        print(f"warning: {doubt}; has the daemon's user one?")
+        print(f"warning: {doubt}")
     return 0
 
 

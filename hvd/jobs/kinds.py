@@ -132,13 +132,13 @@ class Kind:
     def doubts(self) -> Iterator[str]:
         """What this machine and this user lack for the kind; the daemon, as another user, may have it."""
         if not shutil.which(self.command[0], path=self.env.get("PATH")):
-            yield f"jobs.kinds.{self.name}.command: no program {shown(self.command[0])} is found"
+            yield f"jobs.kinds.{self.name}.command: no program {shown(self.command[0])} is found by this user"
         folders = [("cwd", self.cwd)] if self.cwd else []
         for name, param in self.params.items():
             folders += [(f"params.{name}.roots", root) for root in getattr(param, "roots", ())]
         for key, folder in folders:
             if not os.path.isdir(folder):
-                yield f"jobs.kinds.{self.name}.{key}: no folder {shown(folder)} is found"
+                yield f"jobs.kinds.{self.name}.{key}: no folder {shown(folder)} is found by this user"
 
     def _read(
         self, params: Mapping[str, Any], read: Callable[[Param, Any], Any]
@@ -273,9 +273,12 @@ def _option_faults(argument: str, params: Mapping[str, Param | None]) -> Iterato
                     yield ("params", name, "choices", index), f"is {shown(choice)}: it must not begin with -; {why}"
         if isinstance(param, StringParam) and str(param.default or "").startswith("-"):
             yield ("params", name, "default"), f"is {shown(param.default)}: it must not begin with -; {why}"
-        may_be_empty = isinstance(param, StringParam) and re.fullmatch(param.pattern, "")
-        if param and not may_be_empty:
+        if param and not _may_be_empty(param):
             return  # so the next place begins nothing
+
+
+def _may_be_empty(param: Param) -> bool:
+    return isinstance(param, StringParam) and not regex_problem(param.pattern) and bool(re.fullmatch(param.pattern, ""))
 
 
 def _leading(argument: str) -> list[str]:

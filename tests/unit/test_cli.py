@@ -87,7 +87,7 @@ def test_check_lists_the_kinds_of_job_and_what_this_machine_lacks_for_them(tmp_p
     assert done.stdout.splitlines()[-3:] == [
         'kind of job sum: ["no-such-program", "{file}", "{n}\\u001b"], params file: path, n: int',
         'kind of job nothing: ["true"], params none',
-        'warning: jobs.kinds.sum.command: no program "no-such-program" is found; has the daemon\'s user one?',
+        'warning: jobs.kinds.sum.command: no program "no-such-program" is found by this user',
     ]
     assert "geheim" not in done.stdout
 

@@ -209,8 +209,9 @@ def test_a_bad_declaration_is_told_whole() -> None:
         n = { type = "int", min = -1, max = 1 }
         t = { type = "string", pattern = "[", max_length = 0, help = 3 }
         [c]
-        command = ["run", "x"]
+        command = ["run", "{used}{used}x"]
         params.left = { type = "float" }
+        params.used = { type = "string", pattern = "*" }
         params.over = { type = "string", pattern = "[" }
     """
     assert told(tomllib.loads(text)) == [
@@ -241,6 +242,7 @@ def test_a_bad_declaration_is_told_whole() -> None:
         "b.params.n.min is -1: it must be at least 0; at {n} it begins an argument, and what begins with - could be"
         " taken for an option",
         'c.params.left.type is "float": it must be one of choice, int, string, path',
+        'c.params.used.pattern is "*": it must be a regular expression (nothing to repeat at position 0)',
         'c.params.over.pattern is "[": it must be a regular expression (unterminated character set at position 0)',
         "c.params.left is not used: the command needs a place {left}, or the parameter has to go",
         "c.params.over is not used: the command needs a place {over}, or the parameter has to go",
@@ -357,9 +359,9 @@ def test_doubts_are_about_this_machine(tmp_path: Path) -> None:
     param = {"type": "path", "roots": [str(tmp_path), f"{tmp_path}/missing"]}
     kind = declared({"command": ["no-such-program", "{p}"], "params": {"p": param}, "cwd": f"{tmp_path}/none"})
     assert list(kind.doubts()) == [
-        'jobs.kinds.k.command: no program "no-such-program" is found',
-        f'jobs.kinds.k.cwd: no folder "{tmp_path}/none" is found',
-        f'jobs.kinds.k.params.p.roots: no folder "{tmp_path}/missing" is found',
+        'jobs.kinds.k.command: no program "no-such-program" is found by this user',
+        f'jobs.kinds.k.cwd: no folder "{tmp_path}/none" is found by this user',
+        f'jobs.kinds.k.params.p.roots: no folder "{tmp_path}/missing" is found by this user',
     ]
     assert list(declared({"command": ["true"]}).doubts()) == []
     assert list(declared({"command": ["true"], "env": {"PATH": str(tmp_path)}}).doubts()) != []
