@@ -24,6 +24,7 @@ bench: $(VENV)/.test
 	$(VENV)/bin/python bench/scrape.py
 	$(VENV)/bin/python bench/broadcast.py
 	$(VENV)/bin/python bench/idle.py
+	$(VENV)/bin/python bench/jobs.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
