@@ -60,8 +60,28 @@ def kinds_listed(kinds: Json, encoding: str) -> list[str]:
     for name, kind in kinds.items():
         params = kind.get("params") if isinstance(kind, Mapping) else None
         lines.append(plain(name, encoding))
-        lines += [f"  {plain(f'{param}: {_params(limits)}', encoding)}" for param, limits in (params or {}).items()]
+        lines += [f"  {plain(f'{param}: {_limits(limits)}', encoding)}" for param, limits in (params or {}).items()]
     return lines
+
+
+def _limits(limits: object) -> str:
+    """What a parameter takes, in words."""
+    if not isinstance(limits, Mapping):
+        return _UNKNOWN
+    words = [str(limits.get("type"))]
+    if "choices" in limits:
+        words = ["one of " + ", ".join(map(str, limits["choices"]))]
+    if "min" in limits and "max" in limits:
+        words = [f"whole number from {limits['min']} to {limits['max']}"]
+    if "exists" in limits:
+        words = ["path of a file that exists" if limits["exists"] else "path of a file to be made"]
+    if "pattern" in limits:
+        words = [f"text like {limits['pattern']}"]
+    if not limits.get("required", True):
+        words.append(f"default {limits['default']}" if limits.get("default") is not None else "may be left out")
+    if limits.get("help"):
+        words.append(str(limits["help"]))
+    return "; ".join(words)
 
 
 def percent(value: object) -> str:
