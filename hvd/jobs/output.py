@@ -26,19 +26,19 @@ class Output:
     def feed(self, data: bytes) -> None:
         """Take the next piece."""
         *lines, self._partial = (self._partial + data)[-LOOKED_AT:].split(b"\n")
-        for line in lines:
-            self._take(line)
-            self._lines.append(_shown(line))
-        self._take(self._partial)
+        last = lines[-LINES:]
+        self._lines.extend(map(_shown, last))
+        if self._pattern:
+            self._look_for_progress(self._pattern, [*last, self._partial])
 
-    def _take(self, line: bytes) -> None:
-        if self._pattern is None:
-            return
-        for piece in reversed(line.split(b"\r")):
-            match = self._pattern.search(piece[-LINE_CHARACTERS:].decode("utf-8", "replace"))
-            if match:
-                self._note(match[self._group])
-                return
+    def _look_for_progress(self, pattern: re.Pattern[str], lines: list[bytes]) -> None:
+        """The newest that there is: in a line, what follows the last carriage return overwrites what is before."""
+        for line in reversed(lines):
+            for piece in reversed(line.split(b"\r")[-LINES:]):
+                match = pattern.search(piece[-LINE_CHARACTERS:].decode("utf-8", "replace"))
+                if match:
+                    self._note(match[self._group])
+                    return
 
     def _note(self, percent: str | None) -> None:
         try:
