@@ -324,6 +324,8 @@ class Runner:
             self._reason.clear()
             await self._reason.wait()
         self._sweep()
+        if strays.children() - {self._guard.pid if self._guard else 0}:  # theirs become ours only when they are gone
+            await self._loop.run_in_executor(None, strays.kill_all_of, self._queue.runner.id)
         try:
             await self._note()
             await self._ask(self._queue.leave)
