@@ -9,7 +9,7 @@ run: $(VENV)/.run
 	$(VENV)/bin/gunicorn
 
 test: $(VENV)/.test
-	sh tests/install-programs nginx:nginx promtool:prometheus systemd-analyze:systemd
+	sh tests/install-programs nginx:nginx promtool:prometheus systemd-analyze:systemd postgres:postgresql qemu-img:qemu-utils
 	$(VENV)/bin/python -m pytest
 
 lint: $(VENV)/.test
