@@ -143,7 +143,7 @@ class JobsDaemon(Server):
     def figures(self) -> Json:
         """The job figures of the next `metrics` message on /ws, `provider_stats` too."""
         with RawWebSocket(self.address) as client:
-            while (message := client.message(""))["type"] != "metrics":
+            while (message := next_message(client))["type"] != "metrics":
                 pass
         raw = message["data"]["raw"]
         return {name: raw[name] for name in (*FIGURES, "provider_stats")}
@@ -235,6 +235,17 @@ def post(connection: Connection, path: str, body: object, **headers: str) -> Res
     """POST as JSON, on a connection that is kept; bytes are sent as they are."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return connection.request("POST", path, {"Content-Type": "application/json", **headers}, data)
+
+
+def next_message(client: RawWebSocket) -> Json:
+    """The next message of any type. Raises ConnectionError at the end, TimeoutError."""
+    while True:
+        opcode, payload = client.frame()
+        if opcode == 1:
+            message: Json = json.loads(payload)
+            return message
+        if opcode == 8:
+            raise ConnectionError(f"closed by the server: {payload!r}")
 
 
 def together(work: Sequence[Callable[[], Result]]) -> list[Result]:
