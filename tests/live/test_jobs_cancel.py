@@ -13,7 +13,7 @@ import pytest
 
 from hvd.jobs.states import CANCELLED, COMPLETED, ENDED, PENDING, RUNNING
 from tests.support.http import Response
-from tests.support.jobs import Book, JobsDaemon, lines, post, shell, together
+from tests.support.jobs import Book, JobsDaemon, lines, next_message, post, shell, together
 from tests.support.waiting import until
 from tests.support.ws import RawWebSocket
 
@@ -107,7 +107,7 @@ def assert_one_end_was_told(client: RawWebSocket, statuses: dict[str, str]) -> N
     client.sock.settimeout(0.5)
     try:
         while True:
-            message = client.message("")
+            message = next_message(client)
             if message["type"] == "job_update":
                 job_id, status = message["data"]["id"], message["data"]["status"]
                 assert last.get(job_id) not in ENDED, (job_id, last[job_id], status)
