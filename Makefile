@@ -34,10 +34,10 @@ $(VENV)/bin/pip:
 	  || { echo "hvd needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version`. Try: make PYTHON=python3.13" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run: $(VENV)/bin/pip setup.cfg setup.py pyproject.toml hvd/core/_hotrow.c
+$(VENV)/.run: $(VENV)/bin/pip setup.cfg setup.py pyproject.toml hvd/core/_hotrow.c hvd/web/_counting.c
 	$(VENV)/bin/pip install --quiet --editable .
 	touch $@
 
-$(VENV)/.test: $(VENV)/bin/pip setup.cfg setup.py pyproject.toml hvd/core/_hotrow.c
+$(VENV)/.test: $(VENV)/bin/pip setup.cfg setup.py pyproject.toml hvd/core/_hotrow.c hvd/web/_counting.c
 	$(VENV)/bin/pip install --quiet --editable '.[test]'
 	touch $@ $(VENV)/.run

@@ -12,6 +12,7 @@ from hvd.errors import BlockError, SettingsError
 from hvd.master import Master
 from hvd.runtime import here
 from hvd.settings import Settings, load
+from hvd.web.counting import finishing
 from hvd.workers import CLASSES
 
 APPLIED = ("workers", "threads", "timeout", "graceful_timeout", "keepalive", "max_requests", "max_requests_jitter")
@@ -119,14 +120,8 @@ def post_worker_init(worker: Any) -> None:
     die_with_parent(worker.ppid, signal.SIGTERM)
 
 
-def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
-    """In the worker, in the thread that served: the response is sent, or given up.
-
-    Without an environ gunicorn failed before it called the app, and nothing was begun (27.0.1, `handle_request`).
-    """
-    row = here.local.row
-    if environ and row.interrupted is None:
-        row.finish()
+post_request = finishing(here)
+"""In the worker, in the thread that served: the response is sent, or given up."""
 
 
 def child_exit(server: Any, worker: Any) -> None:

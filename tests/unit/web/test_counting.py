@@ -1,5 +1,11 @@
 """What counting tells a row, and when: before the first byte, once, under bounded labels."""
 
+import gc
+import inspect
+import shutil
+import sys
+import traceback
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -7,11 +13,23 @@ from typing import Any
 import falcon
 import pytest
 from falcon import testing
+from gunicorn.config import Config
 from gunicorn.http.wsgi import FileWrapper
 
 from hvd.runtime import Runtime
-from hvd.web.counting import METHODS, OTHER, ROUTE, UNMATCHED, RouteName, counted
+from hvd.web import counting
+from hvd.web.counting import METHODS, OTHER, ROUTE, UNMATCHED, RouteName, counted, finishing
 from hvd.web.upgrade import HandedOver
+
+
+@pytest.fixture(autouse=True, params=["compiled", "Python"])
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All tests run on both forms; where there is no compiler, there is none of the first to be tested."""
+    if request.param == "Python":
+        monkeypatch.setattr(counting, "compiled", None)
+    elif counting.compiled is None:
+        assert shutil.which("cc") is None, "there is a compiler, and hvd.web._counting could not be imported"
+        pytest.skip("no compiler")
 
 
 class FakeRow:
@@ -29,6 +47,9 @@ class FakeRow:
 
     def pass_on(self, method: str, route: str, status: str) -> None:
         self.calls.append(("pass_on", method, route, status))
+
+    def finish(self) -> None:
+        self.calls.append(("finish",))
 
 
 class Server:
@@ -197,7 +218,7 @@ def test_the_route_is_the_template_and_never_the_path(row: FakeRow, runtime: Run
 
     app = falcon.App(middleware=[RouteName()])
     app.add_route("/items/{number}", Item())
-    counting = counted(app, runtime)
+    application = counted(app, runtime)
     for method, path in (
         ("GET", "/items/1"),
         ("GET", "/items/2"),
@@ -205,7 +226,7 @@ def test_the_route_is_the_template_and_never_the_path(row: FakeRow, runtime: Run
         ("GET", "/x"),
         ("PUT", "/items/3"),
     ):
-        Server().call(counting, method, path)
+        Server().call(application, method, path)
     assert [call[1:] for call in row.calls if call[0] == "respond"] == [
         ("GET", "/items/{number}", "200"),
         ("GET", "/items/{number}", "200"),
@@ -220,8 +241,91 @@ def test_the_row_is_that_of_the_calling_thread(runtime: Runtime) -> None:
     rows = [FakeRow(), FakeRow()]
     local = SimpleNamespace(row=rows[0])
     runtime.fill(SimpleNamespace(rows=SimpleNamespace(local=local)))  # type: ignore[arg-type]
-    counting = counted(answering([]), runtime)
-    Server().call(counting)
+    application = counted(answering([]), runtime)
+    Server().call(application)
     local.row = rows[1]
-    Server().call(counting)
+    Server().call(application)
     assert [len(each.calls) for each in rows] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("environ", "interrupted", "calls"),
+    [({"PATH_INFO": "/"}, None, [("finish",)]), ({}, None, []), ({"PATH_INFO": "/"}, ("GET", "/a"), [])],
+    ids=["served", "never begun", "left by an exception"],
+)
+def test_a_request_is_finished_once_it_was_served(
+    row: FakeRow, runtime: Runtime, environ: object, interrupted: tuple[str, str] | None, calls: object
+) -> None:
+    """Not one that gunicorn refused before the app, nor one that an exception took the thread out of."""
+    row.interrupted = interrupted
+    finishing(runtime)(None, None, environ, None)
+    assert row.calls == calls
+
+
+def test_gunicorn_takes_the_hook_for_one_of_four_arguments(row: FakeRow, runtime: Runtime) -> None:
+    """It counts the parameters, and wraps a hook that has others (27.0.1, config.validate_post_request)."""
+    hook = finishing(runtime)
+    assert len(inspect.signature(hook).parameters) == 4
+    config = Config()
+    config.set("post_request", hook)
+    assert config.post_request is hook
+    config.post_request(None, None, {"PATH_INFO": "/"}, None)
+    assert row.calls == [("finish",)]
+
+
+@pytest.mark.parametrize("broken", ["begin", "respond"])
+def test_what_a_row_raises_comes_through(broken: str, row: FakeRow, runtime: Runtime) -> None:
+    """Nothing is swallowed, and nothing served, when counting fails."""
+
+    def fail(*args: object) -> None:
+        raise LookupError(broken)
+
+    setattr(row, broken, fail)
+    with pytest.raises(LookupError, match=broken):
+        Server().call(counted(answering([]), runtime))
+
+
+def test_the_apps_traceback_is_kept(runtime: Runtime) -> None:
+    """What gunicorn logs names the line that failed."""
+
+    def app(environ: object, start_response: object) -> list[bytes]:
+        raise KeyError("here")
+
+    with pytest.raises(KeyError) as caught:
+        Server().call(counted(app, runtime))
+    assert "app" in {frame.name for frame in traceback.extract_tb(caught.value.__traceback__)}
+
+
+def test_counting_holds_on_to_nothing(runtime: Runtime) -> None:
+    """Thousands of requests of every kind leave no object behind; an application that is dropped is freed."""
+
+    class App:
+        def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+            if environ["PATH_INFO"] == "/fails":
+                raise KeyError
+            start_response("200 OK", [])
+            return [b""] if environ["PATH_INFO"] == "/list" else iter([b""])
+
+    app = App()
+    application, gone = counted(app, runtime), weakref.ref(app)
+    hook, server, row = finishing(runtime), Server(), runtime.local.row
+
+    def ask_all(times: int, application: Any = application) -> None:
+        for _ in range(times):
+            for path in ("/list", "/stream"):
+                list(server.call(application, path=path))
+                hook(None, None, {"PATH_INFO": path}, None)
+            with pytest.raises(KeyError):
+                server.call(application, path="/fails")
+            row.interrupted = None
+            row.calls.clear()  # type: ignore[attr-defined]
+
+    ask_all(50)
+    gc.collect()
+    before = sys.getallocatedblocks()
+    ask_all(2000)
+    gc.collect()
+    assert sys.getallocatedblocks() - before < 500
+    del app, application, ask_all
+    gc.collect()
+    assert gone() is None
