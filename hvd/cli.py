@@ -32,7 +32,8 @@ examples:
   hvd status                               health of the daemon that these settings describe
   hvd status --url http://10.0.0.7:8080    health of another one
   hvd snapshot --url unix:/run/hvd/http.sock --compact
-  hvd watch --count 3                      its next three WebSocket messages, a line each
+  hvd watch --count 4                      its next four WebSocket messages, a line each
+  hvd top                                  all of it in the terminal, live; --once prints it as text
   hvd jobs --help                          submit jobs, list them, wait for them, cancel them
 
 exit codes:
@@ -102,6 +103,17 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("--count", type=_count, metavar="N", help="end after so many (default: when interrupted)")
     watch.set_defaults(run=_watch)
 
+    top = commands.add_parser("top", parents=[remote], help="show a daemon's numbers on the whole screen, live")
+    top.add_argument("--once", action="store_true", help="print them as text, and end: 3 if not healthy")
+    top.add_argument("--json", action="store_true", help="print them as a JSON object, and end: 3 if not healthy")
+    top.add_argument(
+        "--sort",
+        choices=("requests", "rate", "cpu", "memory", "pid"),
+        default="requests",
+        help="order of the workers, and of the routes where they have it (default: requests)",
+    )
+    top.set_defaults(run=_top)
+
     jobs.add_parser(commands, url, remote, lambda args: _target(args)[0])
     return parser
 
@@ -164,6 +176,12 @@ def _status(args: argparse.Namespace) -> int:
     answer = get_object(address, "/api/v1/snapshot", args.timeout)
     print("\n".join(panel_lines(answer, stale_after=stale_after, unicode=_can_print("┌─│"))))
     return 0 if answer.get("system_health") == "healthy" else NOT_HEALTHY
+
+
+def _top(args: argparse.Namespace) -> int:
+    from hvd.top import command  # rich takes longer to import than the other commands take
+
+    return command.run(args, *_target(args))
 
 
 def _target(args: argparse.Namespace) -> tuple[Address, float]:

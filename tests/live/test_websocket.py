@@ -523,8 +523,8 @@ class Crowd:
                 data, self.messages[sock] = rest, 0
             elif found:
                 self.failures.append(head[:40].decode("latin-1"))
-        while self.messages[sock] >= 0 and data[:2] == b"\x81\x7e" and len(data) >= 4:
-            size = 4 + int.from_bytes(data[2:4], "big")
+        while self.messages[sock] >= 0 and data[:1] == b"\x81" and len(data) >= 4:
+            size = 2 + data[1] if data[1] < 126 else 4 + int.from_bytes(data[2:4], "big")
             if len(data) < size:
                 break
             data, self.messages[sock] = data[size:], self.messages[sock] + 1

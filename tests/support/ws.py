@@ -62,13 +62,14 @@ class RawWebSocket:
                 return short, 2
         raise AssertionError("unreachable")
 
-    def message(self) -> dict[str, Any]:
-        """The next text message; pings are passed over, not answered."""
+    def message(self, kind: str = "metrics") -> dict[str, Any]:
+        """The next message of that type, or of any if it is empty; pings are passed over, not answered."""
         while True:
             opcode, payload = self.frame()
             if opcode == 1:
                 message: dict[str, Any] = json.loads(payload)
-                return message
+                if kind in ("", message["type"]):
+                    return message
             if opcode == 8:
                 raise ConnectionError(f"closed by the server: {payload!r}")
 

@@ -25,10 +25,10 @@ def test_watch_prints_a_line_a_message(tmp_path: Path, unix: bool) -> None:
     bind = f"unix:{tmp_path}/http.sock" if unix else "127.0.0.1:0"
     with Server(tmp_path, bind=bind, workers=1, interval=0.1) as server:
         url = bind if unix else "http://{}:{}".format(*server.address)
-        command = [sys.executable, "-m", "hvd", "watch", "--count", "3", "--url", url]
+        command = [sys.executable, "-m", "hvd", "watch", "--count", "4", "--url", url]
         result = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
         lines = result.stdout.splitlines()
-        assert [json.loads(line)["type"] for line in lines] == ["metrics"] * 3
+        assert [json.loads(line)["type"] for line in lines] == ["metrics", "status", "jobs", "metrics"]
         assert result.stderr == ""
 
 
