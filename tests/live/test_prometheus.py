@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from hvd.metrics import METRICS
 from tests.support.http import Tally, load
-from tests.support.prometheus import SCRAPE_INTERVAL, Prometheus, check_metrics
 from tests.support.jobs import JobsDaemon
+from tests.support.prometheus import SCRAPE_INTERVAL, Prometheus, check_metrics
 from tests.support.server import Server
 from tests.support.waiting import until
 from tests.support.ws import RawWebSocket
