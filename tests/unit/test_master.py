@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import os
 from types import SimpleNamespace
 
 import gunicorn
@@ -81,5 +82,7 @@ def test_a_start_that_fails_leaves_the_block_as_it_was(name: str, existed: bool)
         assert master.block.path.exists() == existed
         assert master.block.masters() == []
     finally:
-        for channel in (master._worker_end, master._hub_end):
+        for channel in (master._worker_end, master._hub_end, master._event_writers, master._event_reader):
             channel.close()
+        for fd in (master.block.fd, master._wake_fd, master._job_options_fd):
+            os.close(fd)
