@@ -79,6 +79,7 @@ class Runner:
     async def run(self, stopping: asyncio.Event) -> None:
         """Take and run jobs until told to stop; then end what runs, and note how."""
         self._keep_guard()
+        self._watch_lease()
         stop = asyncio.create_task(stopping.wait())
         stop.add_done_callback(lambda _: self._reason.set())
         while not stopping.is_set():
@@ -129,9 +130,6 @@ class Runner:
             log.error("%s; %d jobs run on, no other is started; trying again", text, len(self._running))
         self._trouble = text
         self._say()
-        if not self._queue.database.is_local and time.monotonic() - self._renewed > LEASE_MARGIN * self.options.lease:
-            for attempt in self._running.values():
-                attempt.kill()
 
     def _note_recovery(self) -> None:
         if self._trouble:
@@ -163,14 +161,23 @@ class Runner:
             return
         held = await self._ask(self._queue.renew)
         if not held:
-            for attempt in self._running.values():  # another has them by now
-                attempt.kill()
+            self._give_up_running()  # another has them by now
         self._renewed = asked
         await self._recover()
         if asked - self._pruned >= PRUNE_PAUSE:
             days = self.options.keep_days
             await self._ask(lambda: self._queue.prune(days))
             self._pruned = asked
+
+    def _watch_lease(self) -> None:
+        """Apart from the turns, since one may hang in a network that has lost the database."""
+        self._loop.call_later(self.options.lease / 10, self._watch_lease)
+        if not self._queue.database.is_local and time.monotonic() - self._renewed > LEASE_MARGIN * self.options.lease:
+            self._give_up_running()
+
+    def _give_up_running(self) -> None:
+        for attempt in list(self._running.values()):
+            attempt.end("the lease of its runner could not be renewed", grace=0.0)
 
     async def _recover(self) -> None:
         for runner in await self._ask(self._queue.gone):
@@ -230,7 +237,7 @@ class Runner:
             self._running[job.id] = self._execute(job)
         except (OSError, ValueError) as error:
             why = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else str(error)
-            why = f"could not be started: {why}"
+            why = "could not be started: " + "".join(each if each.isprintable() else "\ufffd" for each in why)
             self._ends[job.id] = End(job.id, job.attempt, FAILED, None, why, "", 0.0, may_retry=True)
             self._reason.set()
         self._report(job)

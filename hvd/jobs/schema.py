@@ -208,6 +208,7 @@ class Database:
                 self._url,
                 connect_args={
                     "connect_timeout": round(BUSY),
+                    "tcp_user_timeout": STATEMENT,  # a network that swallows everything is not waited for longer
                     "options": f"-c statement_timeout={STATEMENT} -c lock_timeout={STATEMENT}",
                 },
                 pool_size=self._connections,
