@@ -76,7 +76,7 @@ class HvdHub(Plain):
     def __init__(self) -> None:
         self.hub = Hub(
             counters=Counters(),
-            greeting=tuple,
+            greeting=lambda _: (),
             ping_interval=KEEPALIVE,
             ping_timeout=KEEPALIVE,
             max_clients=10**6,

@@ -9,6 +9,7 @@ from typing import Any
 
 from hvd.core import layout as at
 from hvd.core.catalogue import Series
+from hvd.core.history import COARSE, POINT_SECONDS, VALUE_NAMES, Point
 from hvd.core.latency import percentile
 from hvd.core.totals import SlotTotals, Totals
 from hvd.metrics import HTTP
@@ -136,6 +137,22 @@ def observed_age(totals: Totals, observed: Json | None) -> float | None:
     return round((totals.monotonic_ns - observed["monotonic_ns"]) / 1e9, 3) if observed else None
 
 
+def build_history(points: Sequence[Point], interval: float) -> Json:
+    """The answer of /api/v1/history; `interval` is the daemon's, in s."""
+    return {
+        "interval_seconds": max(POINT_SECONDS, interval),
+        "columns": ["time", *VALUE_NAMES],
+        "points": [history_row(point) for point in points],
+        "latency": {"bounds_ms": [bound / 1e6 for bound in COARSE], "counts": [list(point.counts) for point in points]},
+    }
+
+
+def history_row(point: Point) -> list[float]:
+    """A point as JSON has it: Unix time in s, then the values, whole numbers without a fraction."""
+    values = (int(value) if value.is_integer() else round(value, 4) for value in point.values)
+    return [round(point.time_ns / 1e9, 3), *values]
+
+
 def build_snapshot(
     totals: Totals,
     observed: Json | None,
@@ -145,14 +162,19 @@ def build_snapshot(
     jobs: Json | None = None,
 ) -> Json:
     """The answer of /api/v1/snapshot: `raw`, and workers, processes, routes, post-mortems beside it."""
-    samples = {sample["pid"]: sample for sample in (observed or {}).get("processes", ())}
     return {
         **build_raw(totals, observed, healthy=healthy, jobs=jobs),
-        "workers": [_worker(slot, samples, totals) for slot in totals.slots if slot.slot.kind == at.KIND_WORKER],
-        "processes": list(samples.values()),
+        "workers": build_workers(totals, observed or {}),
+        "processes": list((observed or {}).get("processes", ())),
         "routes": build_routes(totals),
         "post_mortems": list(post_mortems),
     }
+
+
+def build_workers(totals: Totals, observed: Mapping[str, Any]) -> list[Json]:
+    """Each worker: what it did since it started, what it is doing, and what was observed of its process."""
+    samples = {sample["pid"]: sample for sample in observed.get("processes", ())}
+    return [_worker(slot, samples, totals) for slot in totals.slots if slot.slot.kind == at.KIND_WORKER]
 
 
 def _worker(slot: SlotTotals, samples: Mapping[int, Json], totals: Totals) -> Json:

@@ -10,6 +10,7 @@ import time
 from hvd.core import layout as at
 from hvd.core import postmortem
 from hvd.core.block import Block
+from hvd.core.history import History, Point
 from hvd.core.pages import Page
 from hvd.core.proc import is_alive, is_stopped
 from hvd.core.slots import Slot, Slots
@@ -31,6 +32,7 @@ class View:
         self._runs_jobs = runs_jobs
         self._slots = Slots(block)
         self._reader = Reader(block)
+        self._history = History(block)
         self._lock = threading.Lock()
 
     def totals(self) -> Totals:
@@ -115,6 +117,10 @@ class View:
     def series_limits(self) -> dict[str, int]:
         """How many series each family may have."""
         return self._reader.limits()
+
+    def history(self) -> list[Point]:
+        """The points of the last fifteen minutes."""
+        return self._history.read()
 
     def post_mortems(self) -> list[Json]:
         """The last processes that died at work, newest first."""

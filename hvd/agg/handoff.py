@@ -18,8 +18,11 @@ from typing import Any
 # doubles the number); an unprivileged process gets what net.core.wmem_max allows, some 400.
 QUEUE_BYTES = 4 * 1024 * 1024
 
+DETAIL = "detail"
+"""No header of HTTP's: "1" where the client asked for details in the query."""
+
 # What the hub needs of a handshake, and the most characters of each that are passed on (RFC 6455 §11.3).
-HEADERS = {"sec-websocket-key": 64, "sec-websocket-version": 16}
+HEADERS = {"sec-websocket-key": 64, "sec-websocket-version": 16, DETAIL: 1}
 
 _PACKET_BYTES = 4096  # JSON escapes a character to at most 6 bytes: the headers above fit
 _RETRY = 0.005  # s between attempts while the queue is full

@@ -46,14 +46,15 @@ class Hub:
 
     Times in seconds, sizes in bytes. `max_buffer` bounds what waits for one client (a single frame may be larger),
     `max_missed` the frames it may lose before its connection, `max_message` what it may send; `greeting` gives the
-    texts of the first frames. `max_clients` counts no more than the limit on open files allows.
+    texts of the first frames, to one who asked for details or to one who didn't. `max_clients` counts no more than the
+    limit on open files allows.
     """
 
     def __init__(
         self,
         *,
         counters: HubCounters,
-        greeting: Callable[[], tuple[str, ...]],
+        greeting: Callable[[bool], tuple[str, ...]],
         ping_interval: float = 20.0,
         ping_timeout: float = 20.0,
         max_buffer: int = 64 * 1024,
@@ -69,10 +70,11 @@ class Hub:
         self._max_clients = min(max_clients, _descriptor_limit())
         self._clock = clock
         self._clients: dict[ws.Client, None] = {}
+        self._detailed: dict[ws.Client, None] = {}  # those of them that asked for details
         self._leaving: set[ws.Client] = set()  # not clients any more, their descriptors not closed yet
         self._all_gone: asyncio.Event | None = None  # set by `close`
         self._channels: set[int] = set()  # descriptors that `listen` watches
-        self._greeted: tuple[tuple[str, ...], bytes] = ((), b"")
+        self._greeted: dict[bool, tuple[tuple[str, ...], bytes]] = {}
         self._sweep_every = min(_SWEEP, ping_interval / 4, ping_timeout / 4)
         self._timer = self._loop.call_later(self._sweep_every, self._sweep)
 
@@ -80,6 +82,11 @@ class Hub:
     def clients(self) -> int:
         """How many clients are connected."""
         return len(self._clients)
+
+    @property
+    def detailed_clients(self) -> int:
+        """How many of them asked for details."""
+        return len(self._detailed)
 
     def adopt(self, sock: socket.socket, headers: Mapping[str, str]) -> None:
         """Answer the handshake that a worker has read from `sock`, send the greeting, and make it a client.
@@ -105,12 +112,15 @@ class Hub:
         ping_at = self._clock() + self._limits.ping_interval * random.uniform(0.5, 1)
         client = ws.Client(sock, self._loop, self, self._limits, ping_at)
         self._clients[client] = None
+        detailed = headers.get(handoff.DETAIL) == "1"
+        if detailed:
+            self._detailed[client] = None
         self._counters.connected()
-        self._greet(client)
+        self._greet(client, detailed)
 
-    def broadcast(self, text: str) -> None:
-        """Send `text` to every client as one text frame; returns at once, whatever the clients do."""
-        clients = tuple(self._clients)  # sending may end one
+    def broadcast(self, text: str, *, detailed: bool = False) -> None:
+        """Send `text` as one text frame to every client, or to those that asked for details; returns at once."""
+        clients = tuple(self._detailed if detailed else self._clients)  # sending may end one
         if not clients:
             return
         frame = ws.text_frame(text)
@@ -143,6 +153,7 @@ class Hub:
 
     def left(self, client: ws.Client, reason: str) -> None:
         del self._clients[client]
+        self._detailed.pop(client, None)
         self._leaving.add(client)
         self._counters.disconnected(reason)
 
@@ -156,13 +167,14 @@ class Hub:
 
     # ---- inside
 
-    def _greet(self, client: ws.Client) -> None:
-        texts = self._greeting()
+    def _greet(self, client: ws.Client, detailed: bool) -> None:
+        texts = self._greeting(detailed)
         if not texts:
             return
-        if texts is not self._greeted[0]:  # thousands connect at once after a restart: encode for all of them once
-            self._greeted = (texts, b"".join(map(ws.text_frame, texts)))
-        self._counters.frame_sent(len(texts) * client.send(self._greeted[1]))
+        greeted = self._greeted.get(detailed)
+        if greeted is None or texts != greeted[0]:  # thousands connect at once after a restart: encode for all once
+            greeted = self._greeted[detailed] = (texts, b"".join(map(ws.text_frame, texts)))
+        self._counters.frame_sent(len(texts) * client.send(greeted[1]))
 
     def _take(self, hub_end: socket.socket) -> None:
         for _ in range(HANDOFFS_PER_WAKE):

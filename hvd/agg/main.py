@@ -22,8 +22,10 @@ from typing import TypeVar
 from hvd import __version__
 from hvd.agg.hub import Hub
 from hvd.agg.observe import Observer, Sample
+from hvd.agg.trend import Details, Trend
 from hvd.agg.updates import JobUpdates
 from hvd.core.block import Block, attach
+from hvd.core.history import History
 from hvd.core.pages import Page
 from hvd.core.proc import die_with_parent
 from hvd.core.rows import Rows
@@ -91,9 +93,12 @@ class Aggregator:
         self._view = View(block, runs_jobs=options.runs_jobs)
         self._rows = Rows(block, slot)
         self._observer = Observer()
-        self._before = self._mark(self._view.totals())
+        totals = self._view.totals()
+        self._before = self._mark(totals)
+        self._trend, self._details = Trend(History(block), totals), Details()
         self._published_clients = 0
         self._frames: tuple[str, ...] = ()
+        self._detail_frame = ""
         self._framed = float("-inf")
         self.hub = Hub(
             counters=Counters(self._rows),
@@ -155,10 +160,14 @@ class Aggregator:
         self._before = mark
         self._published_clients = self.hub.clients
         self._page.write(json.dumps(observed, separators=(",", ":")).encode())
-        self._make_frames(totals)
+        raw = self._make_frames(totals)
+        self._trend.tick(totals, raw)
         self._timed("broadcast", lambda: self.hub.broadcast(self._frames[0]))
+        if self.hub.detailed_clients:
+            self._detail_frame = self._make_detail(totals)
+            self.hub.broadcast(self._detail_frame, detailed=True)
 
-    def _make_frames(self, totals: Totals) -> None:
+    def _make_frames(self, totals: Totals) -> Json:
         observed = self._view.observed()
         if observed:
             observed["websocket_clients"] += self.hub.clients - self._published_clients
@@ -171,12 +180,23 @@ class Aggregator:
             message("jobs", raw["timestamp"], {"jobs": raw["recent_jobs"]}),
         )
         self._framed = time.monotonic()
+        return raw
 
-    def _greeting(self) -> tuple[str, ...]:
+    def _make_detail(self, totals: Totals) -> str:
+        data = self._details.make(totals, self._view.observed() or {}, self._trend.point)
+        return message("detail", rfc3339(totals.time_ns), data)
+
+    def _greeting(self, detailed: bool) -> tuple[str, ...]:
         """A new client's first messages, with the counts of now; clients that come together share them."""
         if time.monotonic() - self._framed > GREETING_AGE:
-            self._make_frames(self._view.totals())
-        return self._frames
+            totals = self._view.totals()
+            self._make_frames(totals)
+            self._detail_frame = ""
+        if detailed and not self._detail_frame:
+            # of its own Details: the others' rates go from tick to tick
+            data = Details().make(self._view.totals(), self._view.observed() or {}, None)
+            self._detail_frame = message("detail", rfc3339(time.time_ns()), data)
+        return (*self._frames, self._detail_frame) if detailed else self._frames
 
     def _send_update(self, job: Json) -> None:
         self.hub.broadcast(message("job_update", rfc3339(time.time_ns()), job))

@@ -4,6 +4,7 @@
     slot table   SLOT_CELLS cells a slot (S_*)
     post-mortems POST_MORTEMS entries of POST_MORTEM_BYTES: 8 bytes of length, then JSON
     pages        one page of PAGE_BYTES for each companion slot: what only that companion knows (pages.py)
+    history      HISTORY_POINTS points of HISTORY_RECORD_CELLS cells, see history.py
     catalogue    records, see catalogue.py
     rows         slots x rows x row_cells; each row starts with HEAD_CELLS cells (R_*), the series' runs follow
 
@@ -18,7 +19,7 @@ from functools import cached_property
 CELL = 8
 PAGE = 4096
 MAGIC = int.from_bytes(b"HVDBLOCK", "little")
-FORMAT = 1
+FORMAT = 2
 
 # Header cells.
 H_MAGIC, H_FORMAT, H_SLOTS, H_ROWS, H_SERIES, H_CHECKSUM = range(6)
@@ -48,6 +49,7 @@ R_TEXT, TEXT_BYTES = 8, 64  # method, space, path of the request in progress
 
 POST_MORTEMS, POST_MORTEM_BYTES = 50, 4096
 PAGE_BYTES = 256 * 1024
+HISTORY_POINTS, HISTORY_RECORD_CELLS = 450, 40
 
 PLAIN_SERIES = 512  # one-cell counters, beside the timed series
 TIMED_SPARE = 16  # timed series beside the requests': their overflow series, and hvd's own timings
@@ -92,8 +94,12 @@ class Layout:
         return self.post_mortems + POST_MORTEMS * POST_MORTEM_BYTES
 
     @cached_property
-    def catalogue(self) -> int:
+    def history(self) -> int:
         return self.pages + COMPANION_SLOTS * PAGE_BYTES
+
+    @cached_property
+    def catalogue(self) -> int:
+        return self.history + round_up(HISTORY_POINTS * HISTORY_RECORD_CELLS * CELL, PAGE)
 
     @cached_property
     def catalogue_bytes(self) -> int:

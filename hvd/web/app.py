@@ -5,7 +5,7 @@ import falcon
 from hvd.runtime import Runtime
 from hvd.web import jobs, problem
 from hvd.web.counting import RouteName
-from hvd.web.resources import Health, Index, Metrics, Snapshot, Status
+from hvd.web.resources import Health, History, Index, Metrics, Snapshot, Status
 from hvd.web.upgrade import Upgrade
 
 
@@ -18,6 +18,7 @@ def create_app(runtime: Runtime) -> falcon.App[falcon.Request, falcon.Response]:
     app.add_route("/health", Health(runtime))
     app.add_route("/status", Status(runtime))
     app.add_route("/api/v1/snapshot", Snapshot(runtime))
+    app.add_route("/api/v1/history", History(runtime))
     app.add_route("/metrics", Metrics(runtime))
     app.add_route("/ws", Upgrade(runtime))
     jobs.add_routes(app, runtime)

@@ -11,13 +11,14 @@ from falcon import mediatypes
 from hvd import __version__
 from hvd.core.hot import IS_COMPILED
 from hvd.runtime import Runtime
-from hvd.snapshot import JOB_COUNTS
+from hvd.snapshot import JOB_COUNTS, build_history
 from hvd.web.exposition import OPENMETRICS, TEXT, Exposition
 
 ENDPOINTS = {
     "/health": "whether the daemon works",
     "/status": "version, uptime, processes",
     "/api/v1/snapshot": "all numbers as JSON",
+    "/api/v1/history": "the last fifteen minutes",
     "/metrics": "all numbers for Prometheus",
     "/ws": "the numbers as they change, by WebSocket",
     "/jobs": "the newest jobs; ?status=, kind=, limit=, before=",
@@ -127,6 +128,17 @@ class Snapshot(JsonResource):
 
     def answer(self) -> dict[str, Any]:
         return self._runtime.worker.view.snapshot()
+
+
+class History(JsonResource):
+    """`/api/v1/history`: the last fifteen minutes, a point every two seconds."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def answer(self) -> dict[str, Any]:
+        worker = self._runtime.worker
+        return build_history(worker.view.history(), worker.settings.interval)
 
 
 class Metrics:

@@ -21,9 +21,6 @@ from hvd.core.totals import Reader
 from hvd.deaths import Undertaker
 from hvd.metrics import EXITS
 from tests.support.waiting import until
-from tests.unit.core.conftest import block, name
-
-__all__ = ["block", "name"]
 
 SLEEP = "import signal; signal.pause()"
 

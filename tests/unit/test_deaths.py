@@ -18,10 +18,7 @@ from hvd.core.slots import Slots
 from hvd.core.totals import Reader
 from hvd.deaths import UNKNOWN, Undertaker, exit_cause
 from hvd.metrics import ABORTED, EXITS
-from tests.unit.core.conftest import block, name
 from tests.unit.core.support import IN_PYTHON, Watched, dead_pid, ended, fork, forked, keeping_locked
-
-__all__ = ["block", "name"]
 
 log = logging.getLogger("test")
 ME = os.getpid()

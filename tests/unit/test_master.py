@@ -14,10 +14,7 @@ from gunicorn.workers.base import Worker
 from hvd.core.block import acquire
 from hvd.master import Master
 from hvd.settings import load
-from tests.unit.core.conftest import name
 from tests.unit.core.support import SMALL, ended, fork
-
-__all__ = ["name"]
 
 
 def source(function: object) -> str:

@@ -145,7 +145,7 @@ class Scene:
 
     def __init__(self, **options: Any) -> None:
         self.counters = Counters()
-        self.hub = Hub(counters=self.counters, **{"greeting": tuple, **options})
+        self.hub = Hub(counters=self.counters, **{"greeting": lambda _: (), **options})
         self._peers: list[Peer] = []
 
     def pair(self, family: int = socket.AF_UNIX) -> tuple[socket.socket, Peer]:

@@ -37,7 +37,7 @@ def descriptors() -> int:
 @in_loop
 async def test_the_greeting_comes_first(family: int) -> None:
     """Before any broadcast, on each kind of socket."""
-    async with scene(greeting=lambda: ("hello",)) as stage:
+    async with scene(greeting=lambda _: ("hello",)) as stage:
         peer = await stage.client(family)
         stage.hub.broadcast("news")
         assert await peer.frame() == (TEXT, b"hello")
@@ -49,7 +49,7 @@ async def test_the_greeting_comes_first(family: int) -> None:
 async def test_each_greeting_is_the_latest() -> None:
     """The texts are asked for at each connection, and all of them are sent."""
     texts = iter([("one",), ("two", "and"), ("two", "and"), ()])
-    async with scene(greeting=lambda: next(texts)) as stage:
+    async with scene(greeting=lambda _: next(texts)) as stage:
         for expected in ([b"one"], [b"two", b"and"], [b"two", b"and"]):
             peer = await stage.client()
             assert [await peer.frame() for _ in expected] == [(TEXT, text) for text in expected]
@@ -309,7 +309,7 @@ async def test_fifty_rounds_leak_no_descriptor() -> None:
 @in_loop
 async def test_hand_offs_become_clients() -> None:
     """A burst of them, while broadcasts go on, and a channel whose other end closes."""
-    async with scene(greeting=lambda: ("hello",)) as stage:
+    async with scene(greeting=lambda _: ("hello",)) as stage:
         worker_end, hub_end = handoff.channel()
         stage.hub.listen(hub_end)
         peers = []
@@ -334,7 +334,7 @@ async def test_a_real_client_gets_frames_and_the_close(monkeypatch: pytest.Monke
     pongs: list[ws.Client] = []
     on_pong = ws.Client._on_pong
     monkeypatch.setattr(ws.Client, "_on_pong", lambda client: [pongs.append(client), on_pong(client)])
-    async with scene(greeting=lambda: ("hello",), ping_interval=0.1, ping_timeout=NEVER) as stage:
+    async with scene(greeting=lambda _: ("hello",), ping_interval=0.1, ping_timeout=NEVER) as stage:
         loop = asyncio.get_running_loop()
 
         def talk(port: int) -> list[object]:
