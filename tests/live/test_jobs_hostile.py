@@ -53,7 +53,7 @@ def server(folder: Path) -> Iterator[JobsDaemon]:
 
 
 def assert_right_ones_are_executed(server: JobsDaemon, folder: Path) -> None:
-    """What is refused is so for what is wrong with it: without that, each kind's job is executed, and leaves its mark."""
+    """Without what is wrong with the others, each kind's job is taken and executed, and leaves its mark."""
     file, new = str(folder / "root" / "file"), str(folder / "root" / "sub" / ".." / "new")
     right = {
         "path": {"file": file},
