@@ -1,0 +1,103 @@
+"""`job_update` messages: each job's newest state, once."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hvd.agg import updates
+from hvd.agg.updates import JobUpdates
+from hvd.jobs.events import Events, channel
+
+Job = dict[str, Any]
+
+
+def job(name: str, revision: int, progress: float = 0.0) -> Job:
+    return {"id": name, "revision": revision, "progress": progress}
+
+
+def told(*batches: list[Job]) -> list[Job]:
+    """What clients are sent when these jobs are told, each batch once the last one has been sent."""
+    sent: list[Job] = []
+
+    async def run() -> None:
+        writers, reader = channel()
+        with writers, reader:
+            passed = JobUpdates(reader, sent.append)
+            for batch in batches:
+                for each in batch:
+                    Events(writers).send(each)
+                await settled(lambda: not passed._waiting and passed._timer is None)
+            passed.close()
+
+    asyncio.run(run())
+    return sent
+
+
+async def settled(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    await asyncio.sleep(0.01)
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.005)
+
+
+def test_each_state_is_passed_on() -> None:
+    """In order."""
+    states = [job("a", 1), job("a", 2), job("a", 2, 30.0), job("a", 3)]
+    assert told(*([state] for state in states)) == states
+
+
+def test_a_state_that_comes_late_is_not_sent() -> None:
+    """A worker tells of a submission after the runner has told of the start: only the newest matters."""
+    assert told([job("a", 2)], [job("a", 1)], [job("a", 2)], [job("a", 2, 5.0)], [job("b", 1)]) == [
+        job("a", 2),
+        job("a", 2, 5.0),
+        job("b", 1),
+    ]
+
+
+def test_states_that_come_too_fast_replace_each_other() -> None:
+    """The newest of each is sent, and no other twice."""
+    sent = told([job("a", 1)], [job(name, revision) for revision in range(2, 40) for name in "abc"])
+    assert [each for each in sent if each["revision"] == 39] == [job(name, 39) for name in "abc"]
+    assert len(sent) <= 1 + 3 * 3
+
+
+def test_a_flood_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more jobs than may wait the oldest are left out; what is remembered is bounded too."""
+    monkeypatch.setattr(updates, "WAITING", 30)
+    monkeypatch.setattr(updates, "REMEMBERED", 50)
+    sent = told([job(str(number), 1) for number in range(100)])
+    assert len(sent) <= 30 + updates.BURST
+    assert sent[-1] == job("99", 1)
+
+
+def test_sending_takes_a_share_of_the_time_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With thousands of clients a message takes long: the metrics must not wait for it."""
+    pauses: list[float] = []
+    monkeypatch.setattr(updates, "BURST", 1)
+
+    async def run() -> None:
+        writers, reader = channel()
+        loop = asyncio.get_running_loop()
+        with writers, reader:
+            passed = JobUpdates(reader, lambda each: time.sleep(0.05))
+            original = loop.call_later
+
+            def noted(delay: float, *rest: Any) -> Any:
+                pauses.append(delay)
+                return original(delay, *rest)
+
+            monkeypatch.setattr(loop, "call_later", noted)
+            Events(writers).send(job("a", 1))
+            deadline = time.monotonic() + 10
+            while not [pause for pause in pauses if pause > 0.1]:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.005)
+            passed.close()
+
+    asyncio.run(run())
+    assert max(pauses) >= 0.05 * (1 - updates.SHARE) / updates.SHARE

@@ -1,0 +1,85 @@
+"""A worker's part in jobs: the store, and who is told."""
+
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hvd.jobs import events
+from hvd.jobs.desk import Desk
+from hvd.jobs.store import NewJob
+from hvd.settings import load
+from tests.unit.jobs.support import kinds
+
+New = NewJob("plain", {}, "one")
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[int, socket.socket, socket.socket]]:
+    """The runner's eventfd, and both ends of the channel to the aggregator."""
+    fd = os.eventfd(0, os.EFD_NONBLOCK)
+    writers, reader = events.channel()
+    with writers, reader:
+        yield fd, writers, reader
+    os.close(fd)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, ends: tuple[int, socket.socket, socket.socket]) -> Iterator[Desk]:
+    settings = load({"HVD_STATE_DIR": str(tmp_path), "HVD_JOBS_QUEUE_LIMIT": "3"}).settings
+    made = Desk(replace(settings, job_kinds=kinds()), ends[0], ends[1])
+    yield made
+    made._store._database.close()
+
+
+def told(reader: socket.socket) -> list[tuple[str, str]]:
+    found = []
+    while job := events.receive(reader):
+        found.append((job["id"], job["status"]))
+    return found
+
+
+def test_a_submission_wakes_the_runner_and_is_told(desk: Desk, ends: tuple[int, socket.socket, socket.socket]) -> None:
+    """Once it is in the database."""
+    answer = desk.submit([New, New], [{"detail": "x"}], 1, None)
+    assert (answer["accepted"], answer["rejected"], answer["errors"]) == (2, 1, [{"detail": "x"}])
+    assert os.eventfd_read(ends[0]) >= 1
+    assert told(ends[2]) == [(name, "pending") for name in answer["job_ids"]]
+    assert [job.id for job in desk.newest([], [], 10, None)] == answer["job_ids"][::-1]
+
+
+def test_a_replay_wakes_nobody(desk: Desk, ends: tuple[int, socket.socket, socket.socket]) -> None:
+    """Nothing has happened."""
+    first = desk.submit([New], [], 0, ("key", "print"))
+    os.eventfd_read(ends[0])
+    told(ends[2])
+    assert desk.replay("key", "print") == first
+    assert desk.submit([New], [], 0, ("key", "print")) == first
+    with pytest.raises(BlockingIOError):
+        os.eventfd_read(ends[0])
+    assert told(ends[2]) == []
+
+
+def test_a_cancellation_wakes_the_runner_and_is_told(
+    desk: Desk, ends: tuple[int, socket.socket, socket.socket]
+) -> None:
+    """Not where there was nothing left to cancel."""
+    (name,) = desk.submit([New], [], 0, None)["job_ids"]
+    os.eventfd_read(ends[0])
+    told(ends[2])
+    assert desk.cancel([name])[name][0] == "cancelled"
+    assert os.eventfd_read(ends[0]) == 1
+    assert told(ends[2]) == [(name, "cancelled")]
+    assert desk.cancel([name])[name][0] == "ended"
+    with pytest.raises(BlockingIOError):
+        os.eventfd_read(ends[0])
+
+
+def test_a_runner_that_is_away_is_not_waited_for(desk: Desk, ends: tuple[int, socket.socket, socket.socket]) -> None:
+    """The eventfd may be full, and the aggregator gone."""
+    os.eventfd_write(ends[0], 2**64 - 2)
+    ends[2].close()
+    assert desk.submit([New], [], 0, None)["accepted"] == 1
