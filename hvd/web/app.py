@@ -5,6 +5,7 @@ import falcon
 from hvd.runtime import Runtime
 from hvd.web import jobs, problem
 from hvd.web.counting import RouteName
+from hvd.web.dashboard import Static
 from hvd.web.resources import Health, History, Index, Metrics, Snapshot, Status
 from hvd.web.upgrade import Upgrade
 
@@ -15,6 +16,7 @@ def create_app(runtime: Runtime) -> falcon.App[falcon.Request, falcon.Response]:
     app.set_error_serializer(problem.serialize)
     app.add_error_handler(Exception, problem.unexpected)
     app.add_route("/", Index())
+    app.add_route("/static/{name}", Static())
     app.add_route("/health", Health(runtime))
     app.add_route("/status", Status(runtime))
     app.add_route("/api/v1/snapshot", Snapshot(runtime))

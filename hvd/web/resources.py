@@ -12,6 +12,7 @@ from hvd import __version__
 from hvd.core.hot import IS_COMPILED
 from hvd.runtime import Runtime
 from hvd.snapshot import JOB_COUNTS, build_history
+from hvd.web.dashboard import send_page
 from hvd.web.exposition import OPENMETRICS, TEXT, Exposition
 
 ENDPOINTS = {
@@ -74,7 +75,16 @@ class JsonResource:
 
 
 class Index(JsonResource):
-    """`/`: what there is."""
+    """`/`: the dashboard for whoever likes a page best, as browsers do; for all others what there is, as JSON."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        resp.append_header("Vary", "Accept")
+        if negotiate(req, [falcon.MEDIA_JSON, "text/html"]) == falcon.MEDIA_JSON:
+            super().on_get(req, resp)
+        else:
+            send_page(req, resp)
+
+    on_head = on_get
 
     def answer(self) -> dict[str, Any]:
         return {"name": "hvd", "version": __version__, "endpoints": ENDPOINTS}

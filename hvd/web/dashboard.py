@@ -1,0 +1,162 @@
+"""The dashboard's files: named by what is in them, compressed once, and served from memory.
+
+A file's name holds the hash of its content, so a browser keeps it for ever, and a new version is another name. The
+page, which is always asked for, names the current ones; modules import each other by these names too.
+"""
+
+import functools
+import gzip
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import falcon
+
+STATIC = Path(__file__).parent / "static"
+
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+}
+_FOREVER = ["public", "max-age=31536000", "immutable"]
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "connect-src 'self'",  # the WebSocket too, where the browser knows CSP level 3
+        "img-src 'self' data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+_PAGE_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+}
+_IMPORT = re.compile(r'((?:\bfrom|\bimport)\s*\(?\s*")\./([a-z]+\.js)(")')
+_REFERENCE = re.compile(r'((?:href|src)="static/)([a-z]+\.(?:js|css))(")')
+_MODULES = "<!-- modules -->"
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file as it is served: both encodings, and the hash that names it."""
+
+    content_type: str
+    plain: bytes = field(repr=False)
+    packed: bytes = field(repr=False)
+    digest: str
+
+    @classmethod
+    def of(cls, suffix: str, data: bytes) -> "Asset":
+        digest = hashlib.sha256(data).hexdigest()[:12]
+        return cls(_TYPES[suffix], data, gzip.compress(data, 9, mtime=0), digest)
+
+
+@dataclass(frozen=True)
+class Site:
+    """The page, and what it is made of by the name that it is asked for by."""
+
+    page: Asset
+    files: Mapping[str, Asset]
+
+
+class _Builder:
+    """Names each file by its content, what it imports first: an import's name is content too."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.files: dict[str, Asset] = {}
+        self._names: dict[str, str] = {}
+
+    def name(self, source: str) -> str:
+        """The hashed name of a file; ValueError where modules import each other in a circle."""
+        if source not in self._names:
+            self._names[source] = ""
+            text = (self._folder / source).read_text(encoding="utf-8")
+            stem, suffix = source.rsplit(".", 1)
+            asset = Asset.of(f".{suffix}", _IMPORT.sub(self._renamed, text).encode())
+            self._names[source] = f"{stem}.{asset.digest}.{suffix}"
+            self.files[self._names[source]] = asset
+        if not self._names[source]:
+            raise ValueError(f"{source} imports itself, through others: it has no name before it has one")
+        return self._names[source]
+
+    def _renamed(self, found: re.Match[str]) -> str:
+        relative = "./" if found.re is _IMPORT else ""
+        return f"{found[1]}{relative}{self.name(found[2])}{found[3]}"
+
+    def page(self) -> Asset:
+        text = _REFERENCE.sub(self._renamed, (self._folder / "index.html").read_text(encoding="utf-8"))
+        # named at once, or the browser would find one module only in the one before
+        modules = [name for name in self.files if name.endswith(".js")]
+        hints = "\n".join(f'<link rel="modulepreload" href="static/{name}">' for name in modules)
+        return Asset.of(".html", text.replace(_MODULES, hints).encode())
+
+
+@functools.cache
+def load(folder: Path = STATIC) -> Site:
+    """The site of a folder: read, named and compressed once for each process."""
+    builder = _Builder(folder)
+    page = builder.page()
+    return Site(page, builder.files)
+
+
+class Static:
+    """`/static/{name}`: a file of the dashboard. It never changes under its name."""
+
+    def __init__(self) -> None:
+        self._files = load().files
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        asset = self._files.get(name)
+        if asset is None:
+            raise falcon.HTTPNotFound(
+                description="No file of the dashboard has this name: reload the page.",
+                headers={"Cache-Control": "no-store"},
+            )
+        resp.cache_control = _FOREVER
+        _send(asset, req, resp)
+
+    on_head = on_get
+
+
+def send_page(req: falcon.Request, resp: falcon.Response) -> None:
+    """Answer with the page, which a browser may keep but has to ask about each time."""
+    resp.set_headers(_PAGE_HEADERS)
+    resp.cache_control = ["no-cache"]
+    _send(load().page, req, resp)
+
+
+def _send(asset: Asset, req: falcon.Request, resp: falcon.Response) -> None:
+    packed = _takes_gzip(req.get_header("Accept-Encoding") or "")
+    resp.append_header("Vary", "Accept-Encoding")
+    resp.set_header("X-Content-Type-Options", "nosniff")
+    resp.etag = f"{asset.digest}-gzip" if packed else asset.digest  # RFC 9110, section 8.8.3: one for each encoding
+    known = req.if_none_match or []
+    if "*" in known or resp.etag.strip('"') in known:
+        resp.status = falcon.HTTP_304
+        return
+    if packed:
+        resp.set_header("Content-Encoding", "gzip")
+    resp.content_type = asset.content_type
+    resp.data = asset.packed if packed else asset.plain
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether Accept-Encoding names gzip, or anything, with a weight above 0; what can't be read names nothing."""
+    weights = {}
+    for part in accepted.lower().split(","):
+        coding, _, parameters = part.partition(";")
+        name, _, weight = parameters.partition("=")
+        try:
+            weights[coding.strip()] = float(weight) if name.strip() == "q" else 1.0
+        except ValueError:
+            continue
+    return weights.get("gzip", weights.get("*", 0.0)) > 0

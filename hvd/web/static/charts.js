@@ -1,0 +1,145 @@
+/** The charts: one table says what each shows, and a card shows it, as a picture or as a table. */
+
+import { Rows, draw, make, mark, say } from "./dom.js";
+import { clock, count, milliseconds, percent, rate, share, size } from "./format.js";
+import { HeatMap, rangeOf } from "./heatmap.js";
+import { DASHES, LineChart } from "./linechart.js";
+
+const MB = 1024 * 1024;
+
+/** Ticks have no more digits than their place asks for: `20ms`, not `20.0ms`. */
+const short = (form) => (value) => form(value).replace(/\.0+(?=\D|$)/, "");
+
+const CHARTS = [
+  { title: "Requests", unit: "per second", series: [["requests_per_second", "requests/s"]], form: rate, least: 1 },
+  { title: "Errors", unit: "share of responses", series: [["error_rate", "errors"]], form: share, least: 0.01 },
+  {
+    title: "Latency",
+    unit: "",
+    series: [["p50", "p50"], ["p90", "p90"], ["p99", "p99"]],
+    form: milliseconds,
+    least: 1,
+  },
+  { title: "Latency heat map", unit: "responses by time taken", heat: true },
+  { title: "CPU", unit: "of one core", series: [["cpu_usage", "CPU"]], form: percent, least: 5 },
+  { title: "Memory", unit: "all processes", series: [["memory_usage", "memory"]], form: size, least: MB, base: 1024 },
+  { title: "WebSocket clients", unit: "", series: [["websocket_clients", "clients"]], form: count, least: 4 },
+  { title: "Jobs", unit: "", series: [["jobs_active", "running"], ["jobs_pending", "waiting"]], form: count, least: 4 },
+].map((chart) => ({
+  ...chart,
+  tick: chart.form && short(chart.form),
+  series: chart.series?.map(([column, name]) => ({ column, name })) ?? [],
+}));
+
+/** @param {HTMLElement} parent @param {import("./timeline.js").Timeline} timeline @returns {Card[]} */
+export function addCharts(parent, timeline) {
+  return CHARTS.map((chart) => {
+    const card = new Card(chart, timeline);
+    parent.append(card.element);
+    return card;
+  });
+}
+
+class Card {
+  constructor(chart, timeline) {
+    this.chart = chart;
+    this.timeline = timeline;
+    this.view = chart.heat ? new HeatMap(timeline, chart) : new LineChart(timeline, chart);
+    this.values = chart.heat ? [make("span", { class: "value" })] : chart.series.map(() => make("b", { class: "value" }));
+    this.button = make("button", { type: "button", "aria-pressed": "false", "aria-label": `${chart.title} as a table` });
+    this.button.append(draw("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, draw("path", { d: TABLE })));
+    this.button.title = "Show as a table";
+    this.button.addEventListener("click", () => this.#toggle());
+    const head = chart.heat ? ["Time taken", "Responses", "Share"] : ["Time", ...chart.series.map(({ name }) => name)];
+    const body = make("tbody");
+    this.rows = new Rows(
+      body,
+      () => make("tr", {}, make("th", { scope: "row" }), ...head.slice(1).map(() => make("td"))),
+      (row, cells) => cells.forEach((text, i) => say(row.cells[i], text)),
+    );
+    this.scroll = make(
+      "div",
+      { class: "scroll", role: "region", tabindex: "0", hidden: true, "aria-label": `${chart.title}, table` },
+      make(
+        "table",
+        {},
+        make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col", text })))),
+        body,
+      ),
+    );
+    this.element = make(
+      "section",
+      { class: `panel chart${chart.heat ? " heat" : ""}`, "aria-label": chart.title },
+      make(
+        "header",
+        {},
+        make("h3", { text: chart.title }, make("small", { text: chart.unit })),
+        this.#legend(),
+        this.button,
+      ),
+      this.view.plot.canvas,
+      this.scroll,
+    );
+  }
+
+  #legend() {
+    const { chart } = this;
+    if (chart.heat) {
+      this.shades = make("span", { text: "" });
+      return make("p", { class: "legend" }, this.values[0]);
+    }
+    if (chart.series.length === 1) return make("p", { class: "legend" }, this.values[0]);
+    const entries = chart.series.map(({ name }, i) => {
+      const line = draw("line", { x1: 0, y1: 4, x2: 20, y2: 4, class: `s${i}`, "stroke-dasharray": DASHES[i].join(" ") });
+      return make("li", {}, draw("svg", { viewBox: "0 0 20 8", "aria-hidden": "true" }, line), `${name} `, this.values[i]);
+    });
+    return make("ul", { class: "legend" }, ...entries);
+  }
+
+  #toggle() {
+    const on = this.scroll.hidden;
+    mark(this.button, "aria-pressed", on);
+    this.scroll.hidden = !on;
+    this.view.plot.canvas.hidden = on;
+    this.timeline.changed();
+  }
+
+  draw(theme) {
+    if (this.scroll.hidden) this.view.draw(theme);
+    else this.#fill();
+    const i = this.timeline.shown();
+    const { history } = this.timeline;
+    if (this.chart.heat) say(this.values[0], this.view.textAt(i).replace(/^\S+ /, ""));
+    else this.chart.series.forEach(({ column }, at) => say(this.values[at], this.chart.form(history.at(column, i))));
+  }
+
+  #fill() {
+    const { history } = this.timeline;
+    const [from, to] = this.timeline.window();
+    const first = history.ring.first("time", from);
+    const end = history.ring.first("time", to + 1e-3);
+    const rows = this.chart.heat ? this.#buckets(first, end) : this.#points(first, end);
+    this.rows.update(rows, (_, i) => i);
+  }
+
+  /** The newest point first. */
+  #points(first, end) {
+    const { history } = this.timeline;
+    const rows = [];
+    for (let i = end - 1; i >= first; i -= 1) {
+      rows.push([clock(history.time(i)), ...this.chart.series.map(({ column }) => this.chart.form(history.at(column, i)))]);
+    }
+    return rows;
+  }
+
+  #buckets(first, end) {
+    const { history } = this.timeline;
+    const sums = new Array(history.width).fill(0);
+    for (let i = first; i < end; i += 1) history.latency(i).forEach((each, row) => (sums[row] += each));
+    const all = sums.reduce((sum, each) => sum + each, 0);
+    if (!history.bounds.length) return [];
+    return sums.flatMap((sum, row) => (sum ? [[rangeOf(history.bounds, row), count(sum), share(sum / all)]] : []));
+  }
+}
+
+const TABLE = "M1.5 2.5h13v11h-13zM1.5 6.2h13M1.5 9.8h13M6 2.5v11";

@@ -1,0 +1,76 @@
+/** Elements, made once and reused. Text gets in as text only: it may come from anybody. */
+
+/**
+ * @param {string} tag @param {Record<string, any>} [properties] attributes; `text` and `class` too
+ * @param {...(Node | string)} children @returns {HTMLElement}
+ */
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name === "text") element.append(value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** The same in SVG. Looks are attributes or classes: the page's policy forbids inline styles. */
+export function draw(tag, properties, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(properties)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+/** Let the element say `text`, by its one text node, and only if it doesn't yet. */
+export function say(element, text) {
+  const node = element.firstChild ?? element.appendChild(document.createTextNode(""));
+  if (node.data !== text) node.data = text;
+}
+
+/** Set an attribute if it isn't that yet; null takes it away. */
+export function mark(element, name, value) {
+  if (value === null || value === undefined) {
+    if (element.hasAttribute(name)) element.removeAttribute(name);
+  } else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+}
+
+/** Rows under a parent, one for each item: a row stays its item's, and spare ones wait for the next. */
+export class Rows {
+  /**
+   * @param {Element} parent @param {() => HTMLElement} create a row
+   * @param {(row: any, item: any) => void} fill a row with what its item says now
+   */
+  constructor(parent, create, fill) {
+    this.parent = parent;
+    this.create = create;
+    this.fill = fill;
+    /** @type {Map<string | number, HTMLElement>} */
+    this.rows = new Map();
+    this.spare = [];
+  }
+
+  /** @param {any[]} items in order @param {(item: any, i: number) => string | number} key */
+  update(items, key) {
+    const keys = items.map(key);
+    const wanted = new Set(keys);
+    for (const [known, row] of this.rows) {
+      if (wanted.has(known)) continue;
+      this.rows.delete(known);
+      row.remove();
+      if (this.spare.length < 50) this.spare.push(row);
+    }
+    let next = this.parent.firstElementChild;
+    items.forEach((item, i) => {
+      let row = this.rows.get(keys[i]);
+      if (!row) {
+        row = this.spare.pop() ?? this.create();
+        this.rows.set(keys[i], row);
+      }
+      this.fill(row, item);
+      if (row === next) next = next.nextElementSibling;
+      else this.parent.insertBefore(row, next);
+    });
+  }
+}

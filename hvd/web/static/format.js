@@ -1,0 +1,82 @@
+/** Numbers as people read them, and as `hvd status` writes them. Pure. */
+
+/** What is shown for a number that isn't known. */
+export const UNKNOWN = "–";
+
+const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+const TENTHS = new Intl.NumberFormat("en-US", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const UP_TO_TENTHS = new Intl.NumberFormat("en-US", { maximumFractionDigits: 1 });
+const EXACT = new Intl.NumberFormat("en-US", { maximumFractionDigits: 6 });
+const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const HOUR = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+
+/** @param {unknown} value @returns {value is number} */
+export const isKnown = (value) => typeof value === "number" && Number.isFinite(value);
+
+/**
+ * A form that shows what isn't known as such.
+ * @param {(value: number) => string} form @returns {(value: unknown) => string}
+ */
+const of = (form) => (value) => (isKnown(value) ? form(value) : UNKNOWN);
+
+/** `1,250` */
+export const count = of((value) => WHOLE.format(value));
+
+/** All digits that there are: for titles. */
+export const exact = of((value) => EXACT.format(value));
+
+/** `1d 2h 3m 4s`, from the largest unit that isn't zero; `parts` of them at most. */
+export function duration(seconds, parts = 4) {
+  if (!isKnown(seconds)) return UNKNOWN;
+  let left = Math.max(0, Math.floor(seconds));
+  const shown = [];
+  for (const [unit, length] of [["d", 86400], ["h", 3600], ["m", 60], ["s", 1]]) {
+    const amount = Math.floor(left / length);
+    left -= amount * length;
+    if (amount || shown.length || unit === "s") shown.push(`${amount}${unit}`);
+  }
+  return shown.slice(0, parts).join(" ");
+}
+
+/** Bytes in the largest unit of 1024 that keeps a digit before the point: `50 MB`, `1.5 GB`. */
+export const size = of((bytes) => {
+  const units = ["B", "KB", "MB", "GB", "TB"];
+  let unit = 0;
+  for (; bytes >= 1024 && unit < units.length - 1; unit += 1) bytes /= 1024;
+  return `${UP_TO_TENTHS.format(bytes)} ${units[unit]}`;
+});
+
+/** A time given in ms: `45.2ms`, three decimals below 1, seconds from ten on. */
+export const milliseconds = of((ms) => {
+  if (ms >= 10000) return `${TENTHS.format(ms / 1000)}s`;
+  return ms >= 1 ? `${TENTHS.format(ms)}ms` : `${ms.toFixed(3)}ms`;
+});
+
+/** A value in percent: `0.4%` */
+export const percent = of((value) => `${TENTHS.format(value)}%`);
+
+/** A share of one, in percent. */
+export const share = of((value) => percent(value * 100));
+
+/** So many a second: a decimal where it tells something. */
+export const rate = of((value) => (value >= 1000 ? WHOLE : TENTHS).format(value));
+
+/** Errors with their share of all: `5 (0.4%)` */
+export const errors = (failed, all) =>
+  isKnown(failed) && isKnown(all) ? `${count(failed)} (${share(all ? failed / all : 0)})` : count(failed);
+
+/** Bounds of latencies: `2.5 ms`, `10 s` */
+export const bound = of((ms) => (ms < 1 ? `${ms * 1000} µs` : ms < 1000 ? `${ms} ms` : `${ms / 1000} s`));
+
+/** A Unix time in s, as the clock on the wall shows it: `14:03:22` */
+export const clock = of((seconds) => CLOCK.format(seconds * 1000));
+
+/** The same to the minute. */
+export const hour = of((seconds) => HOUR.format(seconds * 1000));
+
+/** With the day: `25 Nov, 14:03` */
+export const day = of((seconds) => DAY.format(seconds * 1000));
+
+/** Unix time in s of what the daemon sends as RFC 3339. */
+export const instant = (text) => Date.parse(text) / 1000;

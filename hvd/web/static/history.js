@@ -1,0 +1,94 @@
+/** The points of the charts: what `api/v1/history` answered, then what `detail` messages bring. */
+
+import { Ring } from "./ring.js";
+
+const CAPACITY = 1024; // points: the 450 of a history, and as many again while the page is paused
+const GAP = 2.5; // intervals between two points, above which there was nobody to observe
+
+export class History {
+  constructor() {
+    this.interval = 2; // s between two points
+    /** @type {number[]} upper ends of the latency buckets, in ms; one more bucket follows them */
+    this.bounds = [];
+    this.ring = new Ring(["time"], CAPACITY);
+    this.counts = new Uint32Array(0); // of each slot of the ring, a row of buckets
+    this.version = 0; // changes whenever the points do
+  }
+
+  get length() {
+    return this.ring.length;
+  }
+
+  get width() {
+    return this.bounds.length + 1;
+  }
+
+  /** Take an answer of api/v1/history, and keep what came after it by message meanwhile. */
+  load(answer) {
+    const later = this.#after(answer.points.at(-1)?.[0] ?? 0, answer.columns);
+    this.interval = answer.interval_seconds;
+    this.bounds = answer.latency.bounds_ms;
+    this.ring = new Ring(answer.columns, CAPACITY);
+    this.counts = new Uint32Array(CAPACITY * this.width);
+    answer.points.forEach((row, i) => this.#push(row, answer.latency.counts[i]));
+    for (const [row, counts] of later) this.#push(row, counts);
+  }
+
+  /**
+   * Take a point that a message brought. One that isn't newer is known already, by the answer that came in parallel.
+   * @param {Record<string, number | null>} point @param {number[] | null} latency
+   */
+  add(point, latency) {
+    if (!point || point.time <= this.time(this.length - 1)) return;
+    if (this.ring.columns.length === 1) this.ring = new Ring(Object.keys(point), CAPACITY);
+    this.#push(this.ring.columns.map((name) => point[name]), latency);
+  }
+
+  #push(row, counts) {
+    const slot = this.ring.push(row);
+    if (counts?.length === this.width && this.counts.length) this.counts.set(counts, slot * this.width);
+    else this.counts.fill(0, slot * this.width, (slot + 1) * this.width);
+    this.version += 1;
+  }
+
+  #after(time, columns) {
+    const rows = [];
+    for (let i = this.ring.first("time", time + 1e-3); i < this.length; i += 1) {
+      rows.push([columns.map((name) => this.ring.at(name, i)), this.counts.length ? Array.from(this.latency(i)) : null]);
+    }
+    return rows;
+  }
+
+  /** Unix time of point `i`; before all times where there is none. */
+  time(i) {
+    return i >= 0 && i < this.length ? this.ring.at("time", i) : -Infinity;
+  }
+
+  at(column, i) {
+    return this.ring.at(column, i);
+  }
+
+  /** Counts by bucket of point `i`: a view, valid until the next point. */
+  latency(i) {
+    const slot = this.ring.slot(i);
+    return this.counts.subarray(slot * this.width, (slot + 1) * this.width);
+  }
+
+  /** True if nothing was observed between point `i` and the one before it. */
+  isAfterGap(i) {
+    return i === 0 || this.time(i) - this.time(i - 1) > GAP * this.interval;
+  }
+
+  /** The points of a time span, and one beyond each end, for lines that leave the chart -> [first, end). */
+  span(from, to) {
+    const first = Math.max(0, this.ring.first("time", from) - 1);
+    return [first, Math.min(this.length, this.ring.first("time", to) + 1)];
+  }
+
+  /** The point nearest to that time; -1 where there is none. */
+  nearest(time) {
+    const after = this.ring.first("time", time);
+    if (after === this.length) return this.length - 1;
+    return after > 0 && time - this.time(after - 1) < this.time(after) - time ? after - 1 : after;
+  }
+}

@@ -1,0 +1,113 @@
+/** The jobs: how far each is, and a way to end it for who may. */
+
+import { make, mark, say } from "./dom.js";
+import { count, duration, exact, instant } from "./format.js";
+import { Table, text } from "./table.js";
+
+const STATES = {
+  pending: "◌ pending",
+  running: "▶ running",
+  completed: "✓ completed",
+  failed: "✕ failed",
+  cancelled: "⊘ cancelled",
+};
+const OPEN = ["pending", "running"];
+
+export function addJobs(section, changed) {
+  let isAllowed = true; // until the daemon says no
+  const asked = new Set(); // ids whose end was asked for
+  const table = new Table(section, {
+    title: "Jobs",
+    none: "No jobs.",
+    columns: [
+      { name: "Job", class: "name", fill: (cell, job) => text(cell, job.name, `${job.kind} ${job.id}\n${JSON.stringify(job.params)}`) },
+      { name: "State", fill: state },
+      { name: "Progress", create: (cell) => cell.append(...progress()), fill: showProgress },
+      { name: "Time", number: true, fill: (cell, job) => text(cell, timeOf(job), titleOf(job)) },
+      { name: "", create: (cell) => cell.append(button(cancel)), fill: showButton, class: "action" },
+    ],
+  });
+  say(table.heads[4], "Action");
+
+  function showButton(cell, job) {
+    const [element] = cell.children;
+    element.job = job;
+    element.hidden = !isAllowed || !OPEN.includes(job.status);
+    element.disabled = asked.has(job.id);
+    say(element, asked.has(job.id) ? "Cancelling" : "Cancel");
+    mark(element, "aria-label", `Cancel ${job.name} ${job.id.slice(-6)}`);
+  }
+
+  async function cancel(job) {
+    asked.add(job.id);
+    changed();
+    const refusal = await ask(`jobs/${encodeURIComponent(job.id)}/cancel`);
+    if (refusal) {
+      asked.delete(job.id);
+      if (refusal.status === 403) isAllowed = false;
+      say(table.note, isAllowed ? `${job.name} was not cancelled: ${refusal.why}` : `Jobs can't be cancelled from here: ${refusal.why}`);
+    } else say(table.note, `${job.name} is told to end.`);
+    table.scroll.focus({ preventScroll: true }); // its button goes away, and focus would with it
+    changed();
+  }
+
+  return (model) => {
+    const jobs = model.shownJobs();
+    const ids = new Set(jobs.filter(({ status }) => OPEN.includes(status)).map(({ id }) => id));
+    for (const id of asked) if (!ids.has(id)) asked.delete(id);
+    const { raw } = model;
+    const told = ["active", "pending", "completed", "failed", "cancelled"].map((name) => [name, raw?.[`jobs_${name}`] ?? 0]);
+    const shown = told.filter(([name, n]) => n || name === "active");
+    say(table.aside, shown.map(([name, n]) => `${count(n)} ${name === "active" ? "running" : name}`).join(" · "));
+    table.update(jobs, ({ id }) => id);
+  };
+}
+
+/** POST there -> null, or the refusal: its status, and the reason in words. */
+async function ask(path) {
+  try {
+    const answer = await fetch(path, { method: "POST", headers: { Accept: "application/json" } });
+    if (answer.ok) return null;
+    const isOurs = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
+    const why = isOurs ? (await answer.json()).detail : `a server in between answered ${answer.status}.`;
+    return { status: answer.status, why: why ?? `the answer was ${answer.status}.` };
+  } catch {
+    return { status: 0, why: "the daemon can't be reached." };
+  }
+}
+
+function button(cancel) {
+  const element = make("button", { type: "button" });
+  element.addEventListener("click", () => cancel(element.job));
+  return element;
+}
+
+const progress = () => [make("progress", { max: "100" }), make("span")];
+
+function state(cell, job) {
+  text(cell, job.error_msg ? `${STATES[job.status]}: ${job.error_msg}` : STATES[job.status] ?? job.status, job.error_msg);
+  mark(cell, "data-state", { failed: "bad", completed: "good" }[job.status] ?? null);
+}
+
+function showProgress(cell, job) {
+  const [bar, label] = cell.children;
+  if (bar.value !== job.progress) bar.value = job.progress;
+  mark(bar, "aria-label", `Progress of ${job.name}`);
+  say(label, `${Math.floor(job.progress)}%`);
+}
+
+/** How long it took, or takes by now. */
+function timeOf(job) {
+  if (typeof job.duration_seconds === "number") return short(job.duration_seconds);
+  return job.start_time ? short(Math.max(0, Date.now() / 1000 - instant(job.start_time))) : "–";
+}
+
+const short = (seconds) => (seconds < 1 ? `${Math.round(seconds * 1000)}ms` : duration(seconds, 2));
+
+const titleOf = (job) =>
+  [
+    `created ${job.created_at}`,
+    job.start_time && `started ${job.start_time}`,
+    job.end_time && `ended ${job.end_time}`,
+    typeof job.duration_seconds === "number" && `${exact(job.duration_seconds)} s`,
+  ].filter(Boolean).join("\n");

@@ -1,0 +1,162 @@
+/** Lines over time. Each series has its own dashes and, beside others, its name at the line's end. */
+
+import { Plot } from "./plot.js";
+import { linear, spread } from "./scale.js";
+
+const LEFT = 52; // px for the values
+const NAMES = 52; // px for the series' names
+/** Dashes of the series, in px: the legend and the stylesheet know the same. */
+export const DASHES = [[], [6, 3], [2, 2]];
+
+export class LineChart {
+  /**
+   * @param {import("./timeline.js").Timeline} timeline
+   * @param {{title: string, series: {column: string, name: string}[], form: (value: number) => string,
+   *   least: number, base?: number}} chart `least` is what the axis holds at least
+   */
+  constructor(timeline, chart) {
+    this.timeline = timeline;
+    this.chart = chart;
+    this.plot = new Plot(timeline, chart.title, { left: LEFT, right: chart.series.length > 1 ? NAMES : 10 });
+  }
+
+  draw(theme) {
+    const { plot, chart } = this;
+    if (!plot.begin(theme)) return;
+    const [first, end] = this.timeline.history.span(plot.from, plot.to);
+    const { top, step } = linear(this.#most(first, end), 4, chart.base);
+    this.unit = (plot.bottom - plot.top) / top;
+    this.#drawValues(theme, top, step);
+    plot.drawTimes(theme);
+    plot.context.save();
+    plot.context.beginPath();
+    plot.context.rect(plot.left, 0, plot.right - plot.left, plot.bottom + 2);
+    plot.context.clip();
+    // the first series last, on top of the others
+    for (let i = chart.series.length - 1; i >= 0; i -= 1) this.#drawLine(theme, i, first, end);
+    plot.drawCursor(theme);
+    plot.context.restore();
+    this.#drawDots(theme);
+    if (chart.series.length > 1) this.#drawNames(theme, end);
+    const i = this.timeline.shown();
+    plot.tell(i, this.textAt(i));
+  }
+
+  /** The values of point `i` in words. */
+  textAt(i) {
+    const { history } = this.timeline;
+    if (i < 0) return "no values yet";
+    const values = this.chart.series.map(({ column, name }) => `${name} ${this.chart.form(history.at(column, i))}`);
+    return `${new Date(history.time(i) * 1000).toLocaleTimeString()}: ${values.join(", ")}`;
+  }
+
+  #y(value) {
+    return this.plot.bottom - value * this.unit;
+  }
+
+  #most(first, end) {
+    let most = this.chart.least;
+    for (const { column } of this.chart.series) {
+      for (let i = first; i < end; i += 1) {
+        const value = this.timeline.history.at(column, i);
+        if (value > most) most = value;
+      }
+    }
+    return most;
+  }
+
+  #drawValues(theme, top, step) {
+    const { plot, chart } = this;
+    const { context } = plot;
+    context.strokeStyle = theme.grid;
+    context.fillStyle = theme.muted;
+    context.lineWidth = 1;
+    context.textAlign = "right";
+    context.setLineDash([]);
+    context.beginPath();
+    for (let value = 0; value <= top * 1.0001; value += step) {
+      const y = Math.round(this.#y(value)) + 0.5;
+      context.moveTo(plot.left, y);
+      context.lineTo(plot.right, y);
+      context.fillText(chart.tick(value), plot.left - 8, y);
+    }
+    context.stroke();
+  }
+
+  #drawLine(theme, series, first, end) {
+    const { plot } = this;
+    const { context } = plot;
+    const { history } = this.timeline;
+    const { column } = this.chart.series[series];
+    context.strokeStyle = context.fillStyle = theme.series[series];
+    context.lineWidth = 1.75;
+    context.lineJoin = "round";
+    context.setLineDash(DASHES[series]);
+    const fills = this.chart.series.length === 1;
+    let from = 0; // px where the present stretch without gap begins
+    let last = 0;
+    let drawing = false;
+    const finish = () => {
+      if (!drawing) return;
+      context.stroke();
+      if (fills) {
+        context.lineTo(last, plot.bottom);
+        context.lineTo(from, plot.bottom);
+        context.globalAlpha = 0.1;
+        context.fill();
+        context.globalAlpha = 1;
+      }
+      drawing = false;
+    };
+    for (let i = first; i < end; i += 1) {
+      const value = history.at(column, i);
+      if (Number.isNaN(value) || history.isAfterGap(i)) finish();
+      if (Number.isNaN(value)) continue;
+      const x = plot.x(history.time(i));
+      if (drawing) context.lineTo(x, this.#y(value));
+      else {
+        context.beginPath();
+        context.moveTo(x, this.#y(value));
+        from = x;
+        drawing = true;
+      }
+      last = x;
+    }
+    finish();
+    context.setLineDash([]);
+  }
+
+  #drawDots(theme) {
+    const { plot, timeline } = this;
+    if (timeline.cursor === null) return;
+    const i = timeline.shown();
+    this.chart.series.forEach(({ column }, series) => {
+      const value = timeline.history.at(column, i);
+      if (Number.isNaN(value)) return;
+      plot.context.beginPath();
+      plot.context.arc(plot.x(timeline.history.time(i)), this.#y(value), 3.5, 0, 2 * Math.PI);
+      plot.context.fillStyle = theme.series[series];
+      plot.context.strokeStyle = theme.card;
+      plot.context.lineWidth = 1.5;
+      plot.context.fill();
+      plot.context.stroke();
+    });
+  }
+
+  #drawNames(theme, end) {
+    const { plot, chart } = this;
+    const { history } = this.timeline;
+    let last = end - 1;
+    while (last >= 0 && history.time(last) > plot.to) last -= 1;
+    if (last < 0) return;
+    const ends = chart.series
+      .map(({ column, name }, series) => ({ name, series, y: this.#y(history.at(column, last) || 0) }))
+      .sort((one, other) => one.y - other.y);
+    const places = spread(ends.map(({ y }) => y), 12, plot.top, plot.bottom - 4);
+    plot.context.textAlign = "left";
+    ends.forEach(({ name, series }, i) => {
+      plot.context.fillStyle = theme.series[series];
+      plot.context.fillText(name, plot.right + 6, places[i]);
+    });
+  }
+}

@@ -1,0 +1,110 @@
+/** What the page knows: answers and messages go in, each view takes what it shows. Nothing of the page. */
+
+const MARKED = 10; // s that a new worker is marked, and one that is gone is still shown
+const FORGOTTEN = 30; // s after which a job that nobody told of again is left out
+const JOBS = 40; // that are shown at most; a daemon tells of 20, and of each that changes
+const ALERTS = 20;
+const RANK = { running: 0, pending: 1 };
+
+export class Model {
+  /** @param {import("./history.js").History} history @param {() => number} now in s, from any start */
+  constructor(history, now = () => performance.now() / 1000) {
+    this.history = history;
+    this.now = now;
+    this.raw = null;
+    this.version = "";
+    /** @type {string[]} what is wrong, while the daemon is degraded */
+    this.reasons = [];
+    /** @type {Map<number, {pid: number, seen: number, gone: number | null, isNew: boolean, data: any}>} */
+    this.workers = new Map();
+    this.restarts = null;
+    this.routes = [];
+    this.postMortems = [];
+    this.alerts = [];
+    /** @type {Map<string, {job: any, told: number}>} */
+    this.jobs = new Map();
+    this.heard = -Infinity; // when the last numbers came
+  }
+
+  /** Take an answer of api/v1/snapshot: all but the rates of workers and routes. */
+  snapshot(answer) {
+    const { workers, routes, post_mortems: postMortems, processes, ...raw } = answer;
+    this.#take(raw);
+    this.postMortems = postMortems ?? [];
+    const known = new Map(this.routes.map((route) => [route.route, route]));
+    this.routes = routes.map((route) => ({ ...known.get(route.route), ...route }));
+    this.#meet(workers.map((worker) => ({ ...this.workers.get(worker.pid)?.data, ...worker })));
+  }
+
+  /**
+   * Take a message of /ws; a type that isn't known is left alone.
+   * @returns {boolean} true if a worker has ended: a new snapshot tells how
+   */
+  message({ type, data }) {
+    if (type === "metrics") this.#take(data.raw);
+    else if (type === "detail") return this.#detail(data);
+    else if (type === "job_update") this.#job(data);
+    else if (type === "jobs") data.jobs.forEach((job) => this.#job(job));
+    else if (type === "alert") this.alerts = [data, ...this.alerts].slice(0, ALERTS);
+    else if (type === "status") {
+      this.version = data.version;
+      this.reasons = data.reasons ?? [];
+    }
+    return false;
+  }
+
+  /** Jobs as they are shown: what runs, what waits, then the newest. */
+  shownJobs() {
+    const rank = ({ status }) => RANK[status] ?? 2;
+    const jobs = [...this.jobs.values()].map(({ job }) => job);
+    jobs.sort((one, other) => rank(one) - rank(other) || (one.created_at < other.created_at ? 1 : -1));
+    return jobs.slice(0, JOBS);
+  }
+
+  /** Workers by slot, those that are gone for a moment too. */
+  shownWorkers() {
+    const order = ({ data, gone }) => data.slot + (gone === null ? 0 : 0.5);
+    return [...this.workers.values()].sort((one, other) => order(one) - order(other) || one.pid - other.pid);
+  }
+
+  #take(raw) {
+    this.raw = raw;
+    this.heard = this.now();
+    raw.recent_jobs.forEach((job) => this.#job(job));
+    for (const [id, { told }] of this.jobs) if (this.heard - told > FORGOTTEN) this.jobs.delete(id);
+  }
+
+  #job(job) {
+    const known = this.jobs.get(job.id)?.job;
+    const isOlder =
+      known && (job.revision < known.revision || (job.revision === known.revision && job.progress < known.progress));
+    this.jobs.set(job.id, { job: isOlder ? known : job, told: this.now() });
+  }
+
+  #detail({ workers, routes, restarts, point, latency }) {
+    const died = this.restarts !== null && restarts > this.restarts;
+    this.restarts = restarts;
+    this.routes = routes;
+    this.#meet(workers);
+    if (point) this.history.add(point, latency);
+    return died;
+  }
+
+  #meet(workers) {
+    const now = this.now();
+    const isFirst = !this.workers.size;
+    const alive = new Set();
+    for (const data of workers) {
+      alive.add(data.pid);
+      const known = this.workers.get(data.pid);
+      const seen = known?.seen ?? (isFirst ? -Infinity : now);
+      const isNew = now - seen < MARKED || data.age_seconds < MARKED;
+      this.workers.set(data.pid, { pid: data.pid, seen, gone: null, isNew, data });
+    }
+    for (const [pid, worker] of this.workers) {
+      if (alive.has(pid)) continue;
+      worker.gone ??= now;
+      if (now - worker.gone > MARKED) this.workers.delete(pid);
+    }
+  }
+}

@@ -1,0 +1,192 @@
+/** A canvas with a time axis: sharp on any screen, in the page's colours; pointer and keys move the timeline. */
+
+import { clock, hour } from "./format.js";
+import { times } from "./scale.js";
+
+export const FONT = 11; // px
+const BOTTOM = 20; // px for the times
+const TOP = 8;
+const DRAGGED = 5; // px from which a press is a drag
+
+/** The page's colours, read once for each colour scheme. */
+export function readTheme() {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+  return {
+    text: colour("text"),
+    muted: colour("muted"),
+    grid: colour("grid"),
+    card: colour("card"),
+    select: colour("select"),
+    series: [colour("s0"), colour("s1"), colour("s2")],
+    heat: [colour("h0"), colour("h1"), colour("h2")],
+    font: `${FONT}px ${style.getPropertyValue("--font")}`,
+  };
+}
+
+export class Plot {
+  /**
+   * @param {import("./timeline.js").Timeline} timeline
+   * @param {string} label the chart's name for who can't see it
+   * @param {{left: number, right: number}} margins px beside the plot, for labels
+   */
+  constructor(timeline, label, margins) {
+    this.timeline = timeline;
+    this.margins = margins;
+    this.width = this.height = this.ratio = 0;
+    this.canvas = document.createElement("canvas");
+    this.context = this.canvas.getContext("2d");
+    this.canvas.tabIndex = 0;
+    // a slider along time: assistive technology then passes the arrow keys on and reads the values at each step
+    for (const [name, value] of [["role", "slider"], ["aria-label", label], ["aria-valuemin", "0"]]) {
+      this.canvas.setAttribute(name, value);
+    }
+    new ResizeObserver(([entry]) => {
+      this.width = entry.contentRect.width;
+      this.height = entry.contentRect.height;
+      timeline.changed();
+    }).observe(this.canvas);
+    this.#follow();
+  }
+
+  get left() {
+    return this.margins.left;
+  }
+
+  get right() {
+    return this.width - this.margins.right;
+  }
+
+  get bottom() {
+    return this.height - BOTTOM;
+  }
+
+  get top() {
+    return TOP;
+  }
+
+  /** Make the canvas ready, with this window of time. False if there is nothing to draw on. */
+  begin(theme) {
+    if (this.width < 60 || this.height < 60) return false;
+    const ratio = window.devicePixelRatio || 1;
+    const width = Math.round(this.width * ratio);
+    const height = Math.round(this.height * ratio);
+    if (this.canvas.width !== width || this.canvas.height !== height) {
+      this.canvas.width = width;
+      this.canvas.height = height;
+    }
+    [this.from, this.to] = this.timeline.window();
+    this.scale = (this.right - this.left) / (this.to - this.from);
+    const { context } = this;
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, this.width, this.height);
+    context.font = theme.font;
+    context.textBaseline = "middle";
+    return true;
+  }
+
+  /** px of a Unix time. */
+  x(time) {
+    return this.left + (time - this.from) * this.scale;
+  }
+
+  /** Unix time of px from the canvas's left. */
+  time(x) {
+    return this.from + (x - this.left) / this.scale;
+  }
+
+  /** Marks of time below the plot. */
+  drawTimes(theme) {
+    const { context } = this;
+    const { marks, step } = times(this.from, this.to, (this.right - this.left) / 84);
+    const form = step < 60 ? clock : hour;
+    context.fillStyle = theme.muted;
+    context.textAlign = "center";
+    for (const time of marks) {
+      const text = form(time);
+      const half = context.measureText(text).width / 2;
+      const x = this.x(time);
+      if (x - half >= 0 && x + half <= this.width) context.fillText(text, x, this.bottom + BOTTOM / 2 + 2);
+    }
+  }
+
+  /** The cursor, and what is being dragged over. */
+  drawCursor(theme) {
+    const { context, timeline } = this;
+    if (timeline.drag) {
+      const [from, to] = timeline.drag.map((time) => Math.min(this.right, Math.max(this.left, this.x(time))));
+      context.fillStyle = theme.select;
+      context.fillRect(from, this.top, to - from, this.bottom - this.top);
+    }
+    if (timeline.cursor === null) return;
+    const x = Math.round(this.x(timeline.cursor)) + 0.5;
+    context.strokeStyle = theme.muted;
+    context.lineWidth = 1;
+    context.setLineDash([]);
+    context.beginPath();
+    context.moveTo(x, this.top);
+    context.lineTo(x, this.bottom);
+    context.stroke();
+  }
+
+  /** Tell assistive technology where the cursor is, and what is there. */
+  tell(i, text) {
+    const { canvas } = this;
+    if (document.activeElement !== canvas && canvas.hasAttribute("aria-valuenow")) return;
+    canvas.setAttribute("aria-valuemax", String(Math.max(0, this.timeline.history.length - 1)));
+    canvas.setAttribute("aria-valuenow", String(Math.max(0, i)));
+    canvas.setAttribute("aria-valuetext", text);
+  }
+
+  #follow() {
+    const { canvas, timeline } = this;
+    let pressed = null; // x where a mouse's button went down
+    const inside = (event) => Math.min(this.right, Math.max(this.left, event.offsetX));
+    canvas.addEventListener("pointerdown", (event) => {
+      if (event.pointerType !== "mouse") return timeline.point(this.time(inside(event)));
+      if (event.button !== 0) return;
+      pressed = inside(event);
+      canvas.setPointerCapture(event.pointerId);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      const x = inside(event);
+      this.pointer = event.offsetY;
+      timeline.point(this.time(x));
+      if (pressed !== null && Math.abs(x - pressed) >= DRAGGED) timeline.select(this.time(pressed), this.time(x));
+    });
+    canvas.addEventListener("pointerup", () => {
+      pressed = null;
+      timeline.zoomIn();
+    });
+    canvas.addEventListener("pointercancel", () => {
+      pressed = null;
+      timeline.select(null);
+    });
+    canvas.addEventListener("pointerleave", (event) => {
+      this.pointer = null;
+      if (event.pointerType === "mouse" && pressed === null) timeline.point(null);
+    });
+    canvas.addEventListener("dblclick", () => timeline.reset());
+    canvas.addEventListener("blur", () => timeline.point(null));
+    canvas.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      const far = event.shiftKey ? 10 : 1;
+      const keys = {
+        ArrowLeft: () => timeline.step(-far),
+        ArrowRight: () => timeline.step(far),
+        PageUp: () => timeline.step(30),
+        PageDown: () => timeline.step(-30),
+        Home: () => timeline.point(timeline.window()[0]),
+        End: () => timeline.point(timeline.window()[1]),
+        "+": () => timeline.zoomBy(0.5),
+        "=": () => timeline.zoomBy(0.5),
+        "-": () => timeline.zoomBy(2),
+        Escape: () => timeline.reset(),
+      };
+      const act = keys[event.key];
+      if (!act) return;
+      event.preventDefault();
+      act();
+    });
+  }
+}

@@ -1,0 +1,125 @@
+/** System Health: the numbers that are looked at first. */
+
+import { Rows, make, mark, say } from "./dom.js";
+import { count, day, duration, errors, exact, instant, milliseconds, percent, rate, share, size } from "./format.js";
+
+const bytes = (value) => `${exact(value)} bytes`;
+
+/** Name, value, exact value, and a line beside it, of a `raw` object. */
+const TILES = [
+  {
+    name: "Uptime",
+    value: (raw) => duration(raw.uptime_seconds),
+    exact: (raw) => `${exact(raw.uptime_seconds)} s`,
+    beside: (raw) => `since ${day(instant(raw.timestamp) - raw.uptime_seconds)}`,
+  },
+  {
+    name: "Requests",
+    value: (raw) => count(raw.http_requests),
+    exact: (raw) => `${exact(raw.http_requests)}; ${exact(raw.requests.in_flight)} in flight, ${exact(raw.requests.aborted)} aborted`,
+    beside: (raw) => `${rate(raw.requests_per_second)}/s now`,
+  },
+  {
+    name: "Errors",
+    value: (raw) => errors(raw.http_errors, raw.http_requests),
+    exact: (raw) => `${exact(raw.http_errors)} of ${exact(raw.http_requests)}`,
+    beside: (raw) => `${share(raw.error_rate)} now`,
+    state: (raw) => (raw.error_rate > 0 ? "bad" : null),
+  },
+  {
+    name: "Mean response",
+    value: (raw) => milliseconds(raw.avg_response_time),
+    exact: (raw) => `${exact(raw.avg_response_time)} ms since start`,
+    beside: (raw) => `p99 ${milliseconds(raw.p99)} now`,
+  },
+  {
+    name: "CPU",
+    value: (raw) => percent(raw.cpu_usage),
+    exact: (raw) => `${exact(raw.cpu_usage)} % of one core`,
+    beside: () => "of one core",
+  },
+  {
+    name: "Memory",
+    value: (raw) => size(raw.memory_usage),
+    exact: (raw) => bytes(raw.memory_usage),
+    beside: () => "all processes",
+  },
+  {
+    name: "Concurrency",
+    value: (raw) => count(raw.goroutines),
+    exact: (raw) => `${exact(raw.threads)} threads and ${exact(raw.tasks)} asyncio tasks`,
+    beside: (raw) => `${count(raw.threads)} threads, ${count(raw.tasks)} tasks`,
+  },
+  {
+    name: "WS clients",
+    value: (raw) => count(raw.websocket_clients),
+    exact: (raw) => exact(raw.websocket_clients),
+    beside: () => "this page included",
+  },
+];
+
+/** @param {HTMLElement} list a <dl> */
+export function addTiles(list) {
+  const tiles = TILES.map((tile) => {
+    const [value, beside] = [make("dd", { class: "value", text: "–" }), make("dd", { text: " " })];
+    list.append(make("div", {}, make("dt", { text: tile.name }), value, beside));
+    return { tile, value, beside };
+  });
+  return ({ raw }) => {
+    if (!raw) return;
+    for (const { tile, value, beside } of tiles) {
+      say(value, tile.value(raw));
+      mark(value, "title", tile.exact(raw));
+      say(beside, tile.beside(raw));
+      mark(beside, "data-state", tile.state?.(raw) ?? null);
+    }
+  };
+}
+
+const HEALTH = { healthy: "●", degraded: "▲", unhealthy: "✕" };
+
+/** The badge that says whether the daemon is healthy. */
+export function showHealth(badge, { raw, reasons }) {
+  if (!raw) return;
+  const state = raw.system_health;
+  mark(badge, "data-state", state);
+  say(badge.querySelector(".mark"), HEALTH[state] ?? "?");
+  say(badge.querySelector(".word"), state.charAt(0).toUpperCase() + state.slice(1));
+  mark(badge, "title", state === "healthy" ? null : reasons.join("\n") || null);
+}
+
+/** Alerts, and what processes that died were doing. The section is there only while there is something to say. */
+export function addEvents(section) {
+  const item = () => make("li", {}, make("span", { class: "when" }), make("span", { class: "what" }));
+  const rows = new Rows(section.querySelector("ul"), item, (row, event) => {
+    say(row.children[0], event.when);
+    say(row.children[1], event.what);
+    mark(row, "data-state", event.state);
+    mark(row, "title", event.title);
+  });
+  return ({ raw, alerts, postMortems }) => {
+    const current = [...(raw?.alerts ?? []), ...alerts].map(alertOf);
+    const dead = postMortems.slice(0, 5).map(deathOf);
+    section.hidden = !current.length && !dead.length;
+    say(section.querySelector(".aside"), [current.length && `${current.length} alerts`, postMortems.length && `${postMortems.length} died at work`].filter(Boolean).join(" · "));
+    rows.update([...current, ...dead], (_, i) => i);
+  };
+}
+
+const alertOf = (alert) => ({
+  state: "bad",
+  when: alert.timestamp ? day(instant(alert.timestamp)) : "",
+  what: `▲ ${typeof alert === "string" ? alert : (alert.message ?? alert.name ?? JSON.stringify(alert))}`,
+  title: null,
+});
+
+const deathOf = (entry) => {
+  const requests = entry.requests.map(({ method, path, age_seconds: age }) => `${method} ${path} (${milliseconds(age * 1000)})`);
+  const more = requests.length > 1 ? `, and ${requests.length - 1} more` : "";
+  return {
+    state: "dead",
+    when: entry.time ? day(instant(entry.time)) : "",
+    what: `✕ ${entry.kind ?? "process"} ${entry.pid} died (${entry.cause ?? "unknown"})${requests.length ? ` while serving ${requests[0]}${more}` : ""}`,
+    title: requests.join("\n") || null,
+  };
+};
