@@ -5,11 +5,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from heapq import nlargest
 from typing import Any
 
 from hvd.core import layout as at
 from hvd.core.catalogue import Series
-from hvd.core.history import COARSE, POINT_SECONDS, VALUE_NAMES, Point
+from hvd.core.history import COARSE, VALUE_NAMES, Point, spacing
 from hvd.core.latency import percentile
 from hvd.core.totals import SlotTotals, Totals
 from hvd.metrics import HTTP
@@ -140,7 +141,7 @@ def observed_age(totals: Totals, observed: Json | None) -> float | None:
 def build_history(points: Sequence[Point], interval: float) -> Json:
     """The answer of /api/v1/history; `interval` is the daemon's, in s."""
     return {
-        "interval_seconds": max(POINT_SECONDS, interval),
+        "interval_seconds": spacing(interval),
         "columns": ["time", *VALUE_NAMES],
         "points": [history_row(point) for point in points],
         "latency": {"bounds_ms": [bound / 1e6 for bound in COARSE], "counts": [list(point.counts) for point in points]},
@@ -148,8 +149,8 @@ def build_history(points: Sequence[Point], interval: float) -> Json:
 
 
 def history_row(point: Point) -> list[float]:
-    """A point as JSON has it: Unix time in s, then the values, whole numbers without a fraction."""
-    values = (int(value) if value.is_integer() else round(value, 4) for value in point.values)
+    """A point as JSON has it: Unix time in s, then the values, to five digits where they aren't whole numbers."""
+    values = (int(value) if value.is_integer() else float(f"{value:.5g}") for value in point.values)
     return [round(point.time_ns / 1e9, 3), *values]
 
 
@@ -197,13 +198,19 @@ def _worker(slot: SlotTotals, samples: Mapping[int, Json], totals: Totals) -> Js
     }
 
 
-def build_routes(totals: Totals) -> list[Json]:
-    """For each route: responses, errors, by status, and mean and percentiles in ms of the completed ones."""
+def build_routes(totals: Totals, most: int | None = None) -> list[Json]:
+    """For each route: responses, errors, by status, and mean and percentiles in ms of the completed ones.
+
+    All routes by name, or so many that have the most responses, these first.
+    """
     routes: dict[str, list[Series]] = {}
     for series in totals.of(HTTP.key):
         if totals.cells[series.offset]:
             routes.setdefault(series.labels[1], []).append(series)
-    return [_route(route, series, totals) for route, series in sorted(routes.items())]
+    shown = sorted(routes.items())
+    if most is not None:
+        shown = nlargest(most, shown, key=lambda item: sum(totals.cells[series.offset] for series in item[1]))
+    return [_route(route, series, totals) for route, series in shown]
 
 
 def _route(route: str, found: Sequence[Series], totals: Totals) -> Json:

@@ -44,6 +44,11 @@ class View:
         """The slots of the aggregators whose process lives: none, one, or two during an upgrade."""
         return self._companions(at.KIND_AGGREGATOR)
 
+    def is_newest_aggregator(self, slot: int) -> bool:
+        """Whether, of the aggregators alive, the one of this slot was started last."""
+        newest = max(self.aggregators(), key=lambda found: found.taken_ns, default=None)
+        return newest is not None and newest.number == slot
+
     def _companions(self, kind: int) -> list[Slot]:
         slots = (self._slots.get(number) for number in range(at.COMPANION_SLOTS))
         return [slot for slot in slots if slot and slot.kind == kind and slot.is_alive()]

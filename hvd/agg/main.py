@@ -22,7 +22,7 @@ from typing import TypeVar
 from hvd import __version__
 from hvd.agg.hub import Hub
 from hvd.agg.observe import Observer, Sample
-from hvd.agg.trend import Details, Trend
+from hvd.agg.trend import Trend, build_detail
 from hvd.agg.updates import JobUpdates
 from hvd.core.block import Block, attach
 from hvd.core.history import History
@@ -95,10 +95,14 @@ class Aggregator:
         self._observer = Observer()
         totals = self._view.totals()
         self._before = self._mark(totals)
-        self._trend, self._details = Trend(History(block), totals), Details()
+        self._ticked = self._ticked_before = totals
+        self._trend = Trend(
+            History(block), totals, options.interval, lambda: self._view.is_newest_aggregator(self._slot)
+        )
         self._published_clients = 0
         self._frames: tuple[str, ...] = ()
-        self._detail_frame = ""
+        self._shown: tuple[Totals, Json] = (totals, {})  # what the frames are made of
+        self._detail_frame = ""  # made when somebody wants it
         self._framed = float("-inf")
         self.hub = Hub(
             counters=Counters(self._rows),
@@ -158,14 +162,14 @@ class Aggregator:
             "processes": [sample.as_dict() for sample in samples[:SHOWN_PROCESSES]],
         }
         self._before = mark
+        self._ticked_before, self._ticked = self._ticked, totals
         self._published_clients = self.hub.clients
         self._page.write(json.dumps(observed, separators=(",", ":")).encode())
         raw = self._make_frames(totals)
-        self._trend.tick(totals, raw)
+        self._trend.tick(totals, mark[1], raw)
         self._timed("broadcast", lambda: self.hub.broadcast(self._frames[0]))
         if self.hub.detailed_clients:
-            self._detail_frame = self._make_detail(totals)
-            self.hub.broadcast(self._detail_frame, detailed=True)
+            self.hub.broadcast(self._detail(), detailed=True)
 
     def _make_frames(self, totals: Totals) -> Json:
         observed = self._view.observed()
@@ -179,24 +183,23 @@ class Aggregator:
             message("status", raw["timestamp"], {"version": __version__, **status, "reasons": reasons}),
             message("jobs", raw["timestamp"], {"jobs": raw["recent_jobs"]}),
         )
+        self._shown, self._detail_frame = (totals, observed or {}), ""
         self._framed = time.monotonic()
         return raw
 
-    def _make_detail(self, totals: Totals) -> str:
-        data = self._details.make(totals, self._view.observed() or {}, self._trend.point)
-        return message("detail", rfc3339(totals.time_ns), data)
+    def _detail(self) -> str:
+        """The details of what the frames show; rates are since the tick before the last one, an interval at least."""
+        if not self._detail_frame:
+            totals, observed = self._shown
+            data = build_detail(totals, self._ticked_before, observed, self._trend.point)
+            self._detail_frame = message("detail", rfc3339(totals.time_ns), data)
+        return self._detail_frame
 
     def _greeting(self, detailed: bool) -> tuple[str, ...]:
         """A new client's first messages, with the counts of now; clients that come together share them."""
         if time.monotonic() - self._framed > GREETING_AGE:
-            totals = self._view.totals()
-            self._make_frames(totals)
-            self._detail_frame = ""
-        if detailed and not self._detail_frame:
-            # of its own Details: the others' rates go from tick to tick
-            data = Details().make(self._view.totals(), self._view.observed() or {}, None)
-            self._detail_frame = message("detail", rfc3339(time.time_ns()), data)
-        return (*self._frames, self._detail_frame) if detailed else self._frames
+            self._make_frames(self._view.totals())
+        return (*self._frames, self._detail()) if detailed else self._frames
 
     def _send_update(self, job: Json) -> None:
         self.hub.broadcast(message("job_update", rfc3339(time.time_ns()), job))

@@ -1,44 +1,54 @@
 """What is seen only from tick to tick: the points of the history, and the details that some clients ask for."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hvd.core import layout as at
-from hvd.core.history import POINT_SECONDS, VALUE_NAMES, History, Point, coarse
-from hvd.core.totals import Totals
-from hvd.metrics import EXITS
+from hvd.core.history import POINT_SECONDS, VALUE_NAMES, History, Point, coarse, spacing
+from hvd.core.totals import SlotTotals, Totals
+from hvd.metrics import EXITS, HTTP
 from hvd.snapshot import Json, build_routes, build_workers, history_row, http_sums, rates, rfc3339
 
 ROUTES, WORKERS, PROCESSES = 200, 200, 200  # that a detail message shows at most
 
 
 class Trend:
-    """Fed with every tick; writes a point of the history when it is time for one. One process uses it."""
+    """Fed with every tick; makes a point of the history when it is time for one. One process uses it.
 
-    def __init__(self, history: History, totals: Totals) -> None:
+    `interval` is from tick to tick, in s; `is_writer` says whether points are for this process to write.
+    """
+
+    def __init__(self, history: History, totals: Totals, interval: float, is_writer: Callable[[], bool]) -> None:
         self._history = history
-        self._at_ns, self._sums, self._errors = totals.monotonic_ns, http_sums(totals), totals.heads.errors
-        self._cpu = 0.0  # percent times seconds since the last point
+        self._is_writer = is_writer
+        # a tick that comes a little early, after one that was late, keeps the rhythm
+        self._enough = spacing(interval) - min(interval / 2, POINT_SECONDS / 4)
+        self._begin(totals, http_sums(totals))
         self._ticked_ns = totals.monotonic_ns
         self.point: Point | None = None  # the one that the last tick made
 
-    def tick(self, totals: Totals, raw: Json) -> None:
-        """Take the figures of a tick."""
+    def _begin(self, totals: Totals, sums: Json) -> None:
+        self._at_ns, self._sums, self._errors = totals.monotonic_ns, sums, totals.heads.errors
+        self._cpu = 0.0  # percent times seconds since then
+
+    def tick(self, totals: Totals, sums: Json, raw: Json) -> None:
+        """Take the figures of a tick; `sums` are its `http_sums`."""
         self._cpu += raw["cpu_usage"] * (totals.monotonic_ns - self._ticked_ns) / 1e9
         self._ticked_ns = totals.monotonic_ns
         seconds = (totals.monotonic_ns - self._at_ns) / 1e9
         self.point = None
-        if seconds < POINT_SECONDS * 0.95:  # a tick may come a little early
+        if seconds < self._enough:
             return
-        sums, errors = http_sums(totals), totals.heads.errors
-        point = self._make(totals, raw, sums, errors, seconds)
-        self._at_ns, self._sums, self._errors, self._cpu = totals.monotonic_ns, sums, errors, 0.0
-        if self._history.add(point, apart_ns=int(POINT_SECONDS * 0.5e9)):
-            self.point = point
+        point = self._make(totals, sums, raw, seconds)
+        if self._is_writer() and not self._history.add(point):
+            return  # the next tick's point is of this time too
+        self.point = point
+        self._begin(totals, sums)
 
-    def _make(self, totals: Totals, raw: Json, sums: Json, errors: int, seconds: float) -> Point:
+    def _make(self, totals: Totals, sums: Json, raw: Json, seconds: float) -> Point:
         found = {
-            **rates(sums, self._sums, seconds, errors - self._errors),
+            **rates(sums, self._sums, seconds, totals.heads.errors - self._errors),
             **{name: raw[name] for name in ("memory_usage", "websocket_clients", "jobs_active", "jobs_pending")},
             "cpu_usage": round(self._cpu / seconds, 2),
             "in_flight": totals.heads.in_flight,
@@ -48,45 +58,49 @@ class Trend:
         return Point(totals.time_ns, tuple(float(found[name]) for name in VALUE_NAMES), coarse(new))
 
 
-class Details:
-    """Makes `detail` messages: workers and routes, each with its rate since the last one."""
+def build_detail(totals: Totals, before: Totals, observed: Mapping[str, Any], point: Point | None) -> Json:
+    """The data of a `detail` message: workers and routes, with their rates since `before`, and the newest point."""
+    seconds = (totals.monotonic_ns - before.monotonic_ns) / 1e9
+    slots = {slot.slot.number: slot for slot in totals.slots}
+    finished = {_tenure(slot): slot.heads.finished for slot in before.slots}
+    counts = _route_counts(before)
 
-    def __init__(self) -> None:
-        self._before: tuple[int, dict[object, int]] = (0, {})
+    def rate(count: int) -> float:
+        return round(count / seconds, 3) if seconds > 0 else 0.0
 
-    def make(self, totals: Totals, observed: Mapping[str, Any], point: Point | None) -> Json:
-        """The data of one message; call it at each tick while somebody listens."""
-        workers = build_workers(totals, observed)[:WORKERS]
-        routes = sorted(build_routes(totals), key=lambda route: int(route["count"]), reverse=True)[:ROUTES]
-        counts: dict[object, int] = {(worker["pid"], worker["slot"]): worker["requests"] for worker in workers}
-        counts |= {route["route"]: route["count"] for route in routes}
-        at_ns, before = self._before
-        seconds = (totals.monotonic_ns - at_ns) / 1e9
-        self._before = totals.monotonic_ns, counts
-
-        def rate(key: object) -> float | None:
-            return round((counts[key] - before[key]) / seconds, 3) if key in before and seconds > 0 else None
-
+    def with_rate(worker: Json) -> Json:
+        slot = slots[worker["slot"]]
         return {
-            "workers": [
-                {
-                    **worker,
-                    "requests_per_second": rate((worker["pid"], worker["slot"])),
-                    "started_at": rfc3339(totals.time_ns - int(worker["age_seconds"] * 1e9)),
-                }
-                for worker in workers
-            ],
-            "restarts": _worker_exits(totals),
-            "routes": [{**route, "requests_per_second": rate(route["route"])} for route in routes],
-            "processes": list(observed.get("processes", ()))[:PROCESSES],
-            "point": history_row(point) if point else None,
-            "latency": list(point.counts) if point else None,
+            **worker,
+            "requests_per_second": rate(slot.heads.finished - finished.get(_tenure(slot), 0)),
+            "started_at": rfc3339(totals.started_wall_ns + slot.slot.taken_ns - totals.started_monotonic_ns),
         }
+
+    return {
+        "workers": [with_rate(worker) for worker in build_workers(totals, observed)[:WORKERS]],
+        "restarts": _worker_exits(totals),
+        "routes": [
+            {**route, "requests_per_second": rate(route["count"] - counts[route["route"]])}
+            for route in build_routes(totals, ROUTES)
+        ],
+        "processes": list(observed.get("processes", ()))[:PROCESSES],
+        "point": dict(zip(("time", *VALUE_NAMES), history_row(point), strict=True)) if point else None,
+        "latency": list(point.counts) if point else None,
+    }
+
+
+def _tenure(slot: SlotTotals) -> tuple[int, int]:
+    """Which process it is: a slot is taken again and again, and a pid may be another's one day."""
+    return slot.slot.number, slot.slot.taken_ns
+
+
+def _route_counts(totals: Totals) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for series in totals.of(HTTP.key):
+        counts[series.labels[1]] += totals.cells[series.offset]
+    return counts
 
 
 def _worker_exits(totals: Totals) -> int:
-    return sum(
-        totals.cells[series.offset]
-        for series in totals.of(EXITS.key)
-        if series.labels[0] == at.KIND_NAMES[at.KIND_WORKER]
-    )
+    kind = at.KIND_NAMES[at.KIND_WORKER]
+    return sum(totals.cells[series.offset] for series in totals.of(EXITS.key) if series.labels[0] == kind)

@@ -1,12 +1,20 @@
 """The last fifteen minutes: a ring of points in the block, so that they outlive whoever wrote them.
 
-A point is HISTORY_RECORD_CELLS cells: its sequence number, its time (Unix, ns), a float64 for each of VALUE_NAMES, and how
-many responses fell into each of the coarse latency buckets since the point before. The sequence is 0 while a point is written and stored
-last; a reader takes a point only if it was the same before and after the copy. Aggregators write (two live during an
-upgrade), one at a time under the mutation lock.
+A point is HISTORY_RECORD_CELLS cells: its sequence number, a CRC-32 of all the rest and of the sequence, its time
+(Unix, ns), a float64 for each of VALUE_NAMES, and how many responses fell into each of the coarse latency buckets in
+its span. The point of sequence n lies at place n modulo HISTORY_POINTS. Its sequence is 0 while it is written, and
+stored last.
+
+Aggregators write: of two that live during an upgrade the newer one, and whoever writes holds the mutation lock, which
+ends with its holder; so no two ever write into one place. A reader takes no lock: what it copied of a point that is
+being written, or that a killed writer left half, has the sequence 0 or a checksum that doesn't agree, and is passed
+over.
 """
 
+import math
 import struct
+import time
+import zlib
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,10 +33,14 @@ COARSE: tuple[int, ...] = (*SHOWN, 25 * 10**9, 50 * 10**9, 100 * 10**9)
 """Bounds of a point's latency buckets, in ns; a last bucket without bound follows. Exact unions of the fine ones."""
 
 SECONDS = 900  # that are shown
-POINT_SECONDS = 2.0  # between two points at least
+POINT_SECONDS = SECONDS / at.HISTORY_POINTS  # between two points at least: the ring holds all that is shown
+LOCK_WAIT = 0.05  # s; a tick doesn't wait for a process that is stopped with the lock: the next one writes
+
 _ENDS = (0, *(bisect_left(BOUNDS, bound) + 1 for bound in COARSE), BUCKETS)
-_SEQUENCE, _TIME, _VALUES, _COUNTS = 0, 1, 2, 16
+_BODY = struct.Struct(f"=q{len(VALUE_NAMES)}d{len(COARSE) + 1}q")
+_SEQUENCE, _CHECK, _TIME = 0, 1, 2
 _RECORD = at.HISTORY_RECORD_CELLS * at.CELL
+_LAST = 2**62  # what claims a higher sequence is damaged
 
 
 @dataclass(frozen=True)
@@ -40,73 +52,76 @@ class Point:
     counts: tuple[int, ...]
 
 
+def spacing(interval: float) -> float:
+    """Seconds between two points where a tick comes every `interval` s: as many whole ticks as POINT_SECONDS need."""
+    return round(interval * math.ceil(round(POINT_SECONDS / interval, 6)), 6)
+
+
 def coarse(buckets: Sequence[int]) -> tuple[int, ...]:
     """Counts by the fine buckets (latency.BOUNDS) → by the coarse ones."""
     return tuple(sum(buckets[start:end]) for start, end in pairwise(_ENDS))
 
 
 class History:
-    """The ring of a block. Safe in any process."""
+    """The ring of a block. Any process reads it; `add` is for the newest aggregator."""
 
     def __init__(self, block: Block) -> None:
         self._block = block
-        self._start = block.layout.history
-        end = self._start + at.HISTORY_POINTS * _RECORD
-        self._raw = block.raw[self._start : end]
-        self._cells = block.cells[self._start // at.CELL : end // at.CELL]
+        start = block.layout.history
+        end = start + at.HISTORY_POINTS * _RECORD
+        self._raw = block.raw[start:end]
+        self._cells = block.cells[start // at.CELL : end // at.CELL]
 
-    def add(self, point: Point, apart_ns: int = 0) -> bool:
-        """Write the next point; not if the newest is nearer than `apart_ns` in the past: another aggregator's.
+    def add(self, point: Point) -> bool:
+        """Write the next point. -> False if the lock could not be had in time: nothing was written."""
+        try:
+            with self._block.locked(LOCK_WAIT):
+                self._store(self._newest() + 1, point)
+        except TimeoutError:
+            return False
+        return True
 
-        -> whether it was written.
-        """
-        with self._block.locked():
-            sequences = self._sequences()
-            last = max(sequences)
-            if last:
-                newest = self._cells[sequences.index(last) * at.HISTORY_RECORD_CELLS + _TIME]
-                if 0 <= point.time_ns - newest < apart_ns:
-                    return False
-            self._store(last + 1, point)
-            return True
+    def _newest(self) -> int:
+        return max((sequence for _, sequence in self._sequences()), default=0)
+
+    def _sequences(self) -> list[tuple[int, int]]:
+        """Place and sequence of what may be a point."""
+        found = enumerate(self._cells[:: at.HISTORY_RECORD_CELLS].tolist())
+        return [(n, sequence) for n, sequence in found if 0 < sequence < _LAST and sequence % at.HISTORY_POINTS == n]
 
     def _store(self, sequence: int, point: Point) -> None:
         first = sequence % at.HISTORY_POINTS * at.HISTORY_RECORD_CELLS
-        cells = self._cells
-        cells[first + _SEQUENCE] = 0
-        cells[first + _TIME] = point.time_ns
-        for index, value in enumerate(point.values):
-            cells[first + _VALUES + index] = struct.unpack("q", struct.pack("d", value))[0]
-        for index, count in enumerate(point.counts):
-            cells[first + _COUNTS + index] = count
-        cells[first + _SEQUENCE] = sequence
+        body = _BODY.pack(point.time_ns, *point.values, *point.counts)
+        start = (first + _TIME) * at.CELL
+        self._cells[first + _SEQUENCE] = 0
+        self._raw[start : start + len(body)] = body
+        self._cells[first + _CHECK] = _check(sequence, body)
+        self._cells[first + _SEQUENCE] = sequence
 
-    def _sequences(self) -> list[int]:
-        return self._cells[:: at.HISTORY_RECORD_CELLS].tolist()
+    def read(self, now_ns: int | None = None) -> list[Point]:
+        """The points of the fifteen minutes before now (Unix, ns), oldest first, each later than the one before.
 
-    def read(self) -> list[Point]:
-        """The points of the last fifteen minutes, oldest first, each later than the one before.
-
-        Where the clock was set back, the points from before that lie in the new future are left out.
+        Where the clock was set back, the points that lie after newer ones, or after now, are left out.
         """
-        before = self._sequences()
-        copy = bytes(self._raw)
-        after = self._sequences()
-        whole = [(sequence, index) for index, sequence in enumerate(before) if sequence and sequence == after[index]]
+        now = time.time_ns() if now_ns is None else now_ns
+        newest_first = sorted(self._sequences(), key=lambda found: found[1], reverse=True)
         points: list[Point] = []
-        for _, index in sorted(whole, reverse=True):
-            point = _point(copy, index)
-            if points and (point.time_ns >= points[-1].time_ns or point.time_ns < points[0].time_ns - SECONDS * 10**9):
-                continue
-            points.append(point)
+        before = now + 1
+        for place, sequence in newest_first:
+            point = self._load(place, sequence)
+            if point and now - SECONDS * 10**9 <= point.time_ns < before:
+                before = point.time_ns
+                points.append(point)
         return points[::-1]
 
+    def _load(self, place: int, sequence: int) -> Point | None:
+        record = bytes(self._raw[place * _RECORD : (place + 1) * _RECORD])
+        body = record[_TIME * at.CELL : _TIME * at.CELL + _BODY.size]
+        if struct.unpack_from("=qq", record) != (sequence, _check(sequence, body)):
+            return None
+        time_ns, *numbers = _BODY.unpack(body)
+        return Point(time_ns, tuple(numbers[: len(VALUE_NAMES)]), tuple(numbers[len(VALUE_NAMES) :]))
 
-def _point(copy: bytes, index: int) -> Point:
-    record = memoryview(copy)[index * _RECORD : (index + 1) * _RECORD]
-    cells, floats = record.cast("q"), record.cast("d")
-    return Point(
-        cells[_TIME],
-        tuple(floats[_VALUES : _VALUES + len(VALUE_NAMES)].tolist()),
-        tuple(cells[_COUNTS : _COUNTS + len(COARSE) + 1].tolist()),
-    )
+
+def _check(sequence: int, body: bytes) -> int:
+    return zlib.crc32(body, sequence & 0xFFFFFFFF)

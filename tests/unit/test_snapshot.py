@@ -5,9 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from hvd.core.history import COARSE, VALUE_NAMES, Point
+from hvd.core.latency import SHOWN
 from hvd.core.slots import Request
 from hvd.core.totals import Heads
 from hvd.snapshot import (
+    build_history,
     build_raw,
     build_routes,
     build_snapshot,
@@ -204,3 +207,37 @@ def test_a_route_whose_responses_are_all_in_progress_has_no_durations() -> None:
     """It counts, and divides by nothing."""
     (route,) = build_routes(make_totals({("http", "GET", "/a", "200"): timed(responses=1)}))
     assert (route["count"], route["mean_ms"], route["p50_ms"]) == (1, 0.0, 0.0)
+
+
+def test_the_history_is_json_with_its_columns_named() -> None:
+    """Unix seconds first; whole numbers without a fraction, others to five digits."""
+    point = Point(NOW + 123_456_789, (1.0, 0.123456, 1234.567, *[2.5] * (len(VALUE_NAMES) - 3)), (4, 5))
+    answer = build_history([point], 0.3)
+    assert answer["interval_seconds"] == 2.1
+    assert answer["columns"] == ["time", *VALUE_NAMES]
+    assert json.dumps(answer["points"][0][:4]) == f"[{NOW // SECOND}.123, 1, 0.12346, 1234.6]"
+    assert answer["latency"]["counts"] == [[4, 5]]
+    assert answer["latency"]["bounds_ms"] == [bound / 1e6 for bound in SHOWN] + [25_000, 50_000, 100_000]
+
+
+def test_a_full_history_is_below_100_kb() -> None:
+    """Of a daemon that answers some 5,000 requests a second, before compression."""
+    values = (5123.4567, 0.0123456, 12.345678, 23.456789, 345.67891, 387.65, 987_654_321.0, 1234.0, 12.0, 3456.0, 17.0)
+    counts = tuple(4321 // (abs(index - 6) ** 3 + 1) for index in range(len(COARSE) + 1))
+    points = [Point(NOW + number * 2 * SECOND + 3_141_592, values, counts) for number in range(450)]
+    assert len(json.dumps(build_history(points, 2.0), separators=(",", ":"))) < 100_000
+
+
+def test_routes_with_the_most_responses_come_first_where_not_all_are_wanted() -> None:
+    """Methods and statuses of a route add up; of equals the first by name."""
+    totals = make_totals(
+        {
+            ("http", "GET", "/a", "200"): timed(1, 1),
+            ("http", "GET", "/c", "200"): timed(1, 1, 1),
+            ("http", "POST", "/b", "200"): timed(1, 1),
+            ("http", "GET", "/b", "404"): timed(1, 1),
+            ("http", "GET", "/d", "200"): timed(1, 1),
+        }
+    )
+    assert [route["route"] for route in build_routes(totals, 3)] == ["/b", "/c", "/a"]
+    assert [route["route"] for route in build_routes(totals)] == ["/a", "/b", "/c", "/d"]

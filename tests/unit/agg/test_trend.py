@@ -1,15 +1,17 @@
 """From tick to tick: points of the history, and the details that some clients ask for."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from hvd.agg.trend import ROUTES, Details, Trend
+from hvd.agg.trend import PROCESSES, ROUTES, WORKERS, Trend, build_detail
 from hvd.core.block import Block
 from hvd.core.history import VALUE_NAMES, History, Point
 from hvd.core.totals import Heads, Totals
-from hvd.snapshot import build_history
+from hvd.snapshot import build_history, build_routes, build_workers, http_sums
+from tests.unit.core.support import keeping_locked
 from tests.unit.web import NOW, SECOND, make_observed, make_sample, make_totals, make_worker, timed
 
 MS = 10**6
@@ -37,89 +39,162 @@ def history(block: Block) -> History:
     return History(block)
 
 
+def always() -> bool:
+    return True
+
+
+def make_trend(history: History, totals: Totals, interval: float = 2.0, writes: Callable[[], bool] = always) -> Trend:
+    return Trend(history, totals, interval, writes)
+
+
+def tick(trend: Trend, totals: Totals, cpu: float = 0.0) -> Point | None:
+    """-> the point that it made."""
+    trend.tick(totals, http_sums(totals), raw(cpu))
+    return trend.point
+
+
+def read(history: History) -> list[Point]:
+    return history.read(NOW + 900 * SECOND)
+
+
 def test_a_point_is_of_the_time_since_the_last(history: History) -> None:
-    """Rate, share, percentiles, buckets: differences over the point's own span, whatever the ticks are."""
-    trend = Trend(history, at(10, *[MS] * 5))
-    trend.tick(at(11, *[MS] * 5, *[20 * MS] * 3), raw(cpu=10))
-    assert (trend.point, history.read()) == (None, [])
-    trend.tick(at(12, *[MS] * 5, *[20 * MS] * 8, errors=2, in_flight=1), raw(cpu=30))
-    (point,) = history.read()
-    assert trend.point == point
+    """Rate, share, percentiles, CPU, buckets: of the point's own span, whatever the ticks are."""
+    trend = make_trend(history, at(10, *[MS] * 5), 1.0)
+    assert tick(trend, at(11, *[MS] * 5, *[20 * MS] * 3), cpu=10) is None
+    assert read(history) == []
+    point = tick(trend, at(12, *[MS] * 5, *[20 * MS] * 8, errors=2, in_flight=1), cpu=30)
+    assert point
+    assert read(history) == [point]
     found = values(point)
     assert (found["requests_per_second"], found["error_rate"]) == (4.0, 0.25)
     assert found["p50"] == pytest.approx(20, rel=0.05)
     assert (found["cpu_usage"], found["memory_usage"], found["websocket_clients"]) == (20.0, 1000, 3)
     assert (found["jobs_active"], found["jobs_pending"], found["in_flight"]) == (2, 1, 1)
     assert sum(point.counts) == 8
-    trend.tick(at(13, *[MS] * 5, *[20 * MS] * 8), raw())
-    assert trend.point is None, "a point is told once"
+    assert tick(trend, at(13, *[MS] * 5, *[20 * MS] * 8)) is None, "a point is told once"
 
 
 def test_a_long_interval_gives_a_point_a_tick(history: History) -> None:
     """Of a minute each, say."""
-    trend = Trend(history, at(0))
+    trend = make_trend(history, at(0), 60.0)
     for minute in range(1, 4):
-        trend.tick(at(60 * minute, *[MS] * 60 * minute), raw())
-    assert [values(point)["requests_per_second"] for point in history.read()] == [1.0, 1.0, 1.0]
+        tick(trend, at(60 * minute, *[MS] * 60 * minute))
+    assert [values(point)["requests_per_second"] for point in read(history)] == [1.0, 1.0, 1.0]
 
 
-def test_a_second_aggregator_adds_no_second_point(history: History) -> None:
-    """Two live during an upgrade."""
-    trends = [Trend(history, at(0)), Trend(history, at(0.1))]
-    for second in (2, 4, 6):
-        for index, trend in enumerate(trends):
-            trend.tick(at(second + index / 10), raw())
-    assert len(history.read()) == 3
+@pytest.mark.parametrize(("interval", "every"), [(0.1, 20), (0.3, 7), (1.5, 2), (2.0, 1)])
+def test_ticks_that_are_late_or_early_skip_no_point(history: History, interval: float, every: int) -> None:
+    """The rhythm is that of the ticks, each of which may be a twentieth of an interval off."""
+    trend = make_trend(history, at(0), interval)
+    made = [n for n in range(1, 201) if tick(trend, at((n + (n * 7 % 11 - 5) / 100) * interval))]
+    assert made == list(range(every, 201, every))
 
 
-def test_details_have_rates_from_the_second_time_on() -> None:
-    """None while there is nothing to measure from; of each worker and of each route."""
-    details = Details()
+def test_missed_beats_make_a_longer_point(history: History) -> None:
+    """Nothing that was counted is left out."""
+    trend = make_trend(history, at(0))
+    for seconds in (2, 9, 11):
+        tick(trend, at(seconds, *[MS] * seconds))
+    assert [(sum(point.counts), values(point)["requests_per_second"]) for point in read(history)] == [
+        (2, 1.0),
+        (7, 1.0),
+        (2, 1.0),
+    ]
+
+
+def test_of_two_aggregators_one_writes(history: History) -> None:
+    """Two live during an upgrade; the one that doesn't write tells its clients, and goes on where the other ended."""
+    newer = True
+    old, new = make_trend(history, at(0), writes=lambda: not newer), make_trend(history, at(0.1))
+    for second in (2, 4):
+        assert tick(old, at(second, *[MS] * second))
+        assert tick(new, at(second + 0.1, *[MS] * second))
+    assert [point.time_ns for point in read(history)] == [NOW + second * SECOND // 10 for second in (21, 41)]
+    newer = False
+    tick(old, at(6, *[MS] * 6))
+    assert [sum(point.counts) for point in read(history)] == [2, 2, 2]
+
+
+def test_what_could_not_be_written_is_in_the_next_point(history: History, block: Block) -> None:
+    """While a stopped process has the block locked: no tick waits for it."""
+    trend = make_trend(history, at(0))
+    with keeping_locked(block):
+        assert tick(trend, at(2, *[MS] * 3)) is None
+    point = tick(trend, at(4, *[MS] * 8))
+    assert read(history) == [point]
+    assert sum(read(history)[0].counts) == 8
+
+
+def serving(seconds: float, requests: int, *, new: int = 0, exits: int = 0) -> Totals:
+    """Totals of one worker and one route; of another worker and route too, where there is something `new`."""
+    counted: dict[tuple[str, ...], list[int]] = {
+        ("http", "GET", "/a", "200"): timed(*[MS] * requests),
+        ("http", "POST", "/a", "503"): timed(MS),
+        ("exits", "worker", "SIGKILL"): [exits],
+        ("exits", "worker", "0"): [exits],
+        ("exits", "aggregator", "SIGKILL"): [9],
+    }
+    slots = [make_worker(7, Heads(finished=requests))]
+    if new:
+        counted["http", "GET", "/b", "200"] = timed(*[MS] * new)
+        slot = make_worker(8, Heads(finished=new))
+        slots.append(replace(slot, slot=replace(slot.slot, number=9, taken_ns=slot.slot.taken_ns + 35 * SECOND)))
+    return make_totals(counted, slots=tuple(slots), seconds=seconds)
+
+
+def test_details_have_rates_beside_what_the_snapshot_has() -> None:
+    """Of each worker and each route; what is new counts from 0 on."""
     observed = make_observed(make_sample("worker", 7))
+    totals = serving(52, 30, new=8, exits=1)
+    detail = build_detail(totals, serving(48, 10), observed, None)
+    assert [worker.pop("requests_per_second") for worker in detail["workers"]] == [5.0, 2.0]
+    assert [worker.pop("started_at") for worker in detail["workers"]] == [
+        "2026-01-23T20:29:18Z",
+        "2026-01-23T20:29:53Z",
+    ]
+    assert [route.pop("requests_per_second") for route in detail["routes"]] == [5.0, 2.0]
+    assert detail["workers"] == build_workers(totals, observed)
+    assert detail["routes"] == build_routes(totals)
+    assert detail["restarts"] == 2
+    assert detail["processes"] == observed["processes"]
+    assert (detail["point"], detail["latency"]) == (None, None)
 
-    def make(seconds: float, requests: int) -> Any:
-        totals = make_totals(
-            {("http", "GET", "/a", "200"): timed(*[MS] * requests), ("exits", "worker", "SIGKILL"): [2]},
-            slots=(make_worker(7, Heads(finished=requests)),),
-            seconds=seconds,
-        )
-        return details.make(totals, observed, None)
 
-    first, second = make(50, 10), make(52, 30)
-    assert first["workers"][0]["requests_per_second"] is None
-    assert first["routes"][0]["requests_per_second"] is None
-    assert second["workers"][0]["requests_per_second"] == 10.0
-    assert second["routes"][0]["requests_per_second"] == 10.0
-    assert second["restarts"] == 2
-    assert second["workers"][0]["started_at"] == "2026-01-23T20:29:18Z"
-    assert second["processes"] == observed["processes"]
-    assert (second["point"], second["latency"]) == (None, None)
+def test_a_worker_that_took_a_slot_over_has_done_only_its_own() -> None:
+    """Another process's requests are no rate of it, even if its pid were the same."""
+    before, totals = serving(48, 100), serving(52, 4)
+    (slot,) = totals.slots
+    later = replace(slot, slot=replace(slot.slot, taken_ns=slot.slot.taken_ns + 39 * SECOND))
+    detail = build_detail(replace(totals, slots=(later,)), before, {}, None)
+    assert detail["workers"][0]["requests_per_second"] == 1.0
+
+
+def test_no_time_between_two_readings_is_no_rate() -> None:
+    """At the very first greeting."""
+    totals = serving(50, 10)
+    detail = build_detail(totals, totals, {}, None)
+    assert [row["requests_per_second"] for row in (*detail["workers"], *detail["routes"])] == [0.0, 0.0]
 
 
 def test_details_carry_the_newest_point() -> None:
-    """As a row of the history."""
+    """A row of the history, with its columns named."""
     point = Point(NOW, tuple(float(index) for index in range(len(VALUE_NAMES))), (1, 2, 3))
-    data = Details().make(at(1), {}, point)
-    assert data["point"] == build_history([point], 2.0)["points"][0]
-    assert data["latency"] == [1, 2, 3]
+    detail = build_detail(at(1), at(0), {}, point)
+    answer = build_history([point], 2.0)
+    assert detail["point"] == dict(zip(answer["columns"], answer["points"][0], strict=True))
+    assert detail["latency"] == [1, 2, 3]
 
 
 def test_details_are_bounded() -> None:
-    """The routes with the most responses are shown."""
-    counted = {("http", "GET", f"/{number}", "200"): timed(*[MS] * (number % 7 + 1)) for number in range(ROUTES + 50)}
-    routes = Details().make(make_totals(counted), {}, None)["routes"]
-    assert len(routes) == ROUTES
-    assert routes[0]["count"] == 7
-    assert min(route["count"] for route in routes) >= 2
-
-
-def test_the_history_is_json_with_its_columns_named() -> None:
-    """Unix seconds first; whole numbers without a fraction; the interval is never below that of the points."""
-    point = Point(NOW + 123_456_789, (1.0, 0.123456, *[2.5] * (len(VALUE_NAMES) - 2)), (4, 5))
-    answer = build_history([point], 0.5)
-    assert answer["interval_seconds"] == 2.0
-    assert build_history([], 30.0)["interval_seconds"] == 30.0
-    assert answer["columns"] == ["time", *VALUE_NAMES]
-    assert answer["points"][0][:3] == [NOW / 1e9 + 0.123, 1, 0.1235]
-    assert answer["latency"]["counts"] == [[4, 5]]
-    assert answer["latency"]["bounds_ms"][0] == 0.1
+    """The routes with the most responses are shown, these first."""
+    counted: dict[tuple[str, ...], list[int]] = {
+        ("http", "GET", f"/{number}", "200"): timed(*[MS] * (number % 7 + 1)) for number in range(ROUTES + 50)
+    }
+    slots = tuple(make_worker(pid) for pid in range(1, WORKERS + 2))
+    observed = make_observed(*(make_sample("worker", pid) for pid in range(1, PROCESSES + 2)))
+    totals = make_totals(counted, slots=slots)
+    detail = build_detail(totals, totals, observed, None)
+    counts = [route["count"] for route in detail["routes"]]
+    assert (len(detail["workers"]), len(counts), len(detail["processes"])) == (WORKERS, ROUTES, PROCESSES)
+    assert counts == sorted(counts, reverse=True)
+    assert min(counts) >= 2

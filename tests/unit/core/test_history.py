@@ -1,14 +1,15 @@
 """The ring of points: order, gaps, clocks, and two who write."""
 
-import threading
-import time
+import os
+import signal
 
 import pytest
 
 from hvd.core import layout as at
 from hvd.core.block import Block
-from hvd.core.history import COARSE, SECONDS, VALUE_NAMES, History, Point, coarse
+from hvd.core.history import COARSE, POINT_SECONDS, SECONDS, VALUE_NAMES, History, Point, coarse, spacing
 from hvd.core.latency import BOUNDS, BUCKETS
+from tests.unit.core.support import Watched, ended, fork, keeping_locked
 
 START = 1_800_000_000 * 10**9
 STEP = 2 * 10**9
@@ -26,6 +27,22 @@ def history(block: Block) -> History:
     return History(block)
 
 
+def add(history: History, *points: Point) -> None:
+    assert all(history.add(each) for each in points)
+
+
+def read(block: Block, now_ns: int | None = None) -> list[Point]:
+    """What another process sees of it, at that time, or when the newest point is just written."""
+    return History(block).read(newest(block) if now_ns is None else now_ns)
+
+
+def newest(block: Block) -> int:
+    """Time of the point with the highest sequence."""
+    cells = block.cells[block.layout.history // at.CELL : block.layout.catalogue // at.CELL]
+    places = range(0, at.HISTORY_POINTS * at.HISTORY_RECORD_CELLS, at.HISTORY_RECORD_CELLS)
+    return max((cells[first], cells[first + 2]) for first in places)[1]
+
+
 def test_a_new_ring_is_empty(history: History) -> None:
     """Nothing is made up."""
     assert history.read() == []
@@ -34,80 +51,122 @@ def test_a_new_ring_is_empty(history: History) -> None:
 def test_points_come_back_as_they_were_written(history: History, block: Block) -> None:
     """In order, and to another process's view of the block too."""
     written = [point(number) for number in range(5)]
-    assert all(history.add(each) for each in written)
-    assert History(block).read() == written
+    add(history, *written)
+    assert read(block) == written
 
 
-def test_the_ring_keeps_the_newest(history: History) -> None:
-    """As many as there is room for, over several rounds."""
-    for number in range(3 * at.HISTORY_POINTS + 7):
-        history.add(point(number))
-    last = 3 * at.HISTORY_POINTS + 6
-    assert history.read() == [point(number) for number in range(last - at.HISTORY_POINTS + 1, last + 1)]
+def test_the_ring_keeps_the_newest(history: History, block: Block) -> None:
+    """As many as there is room for, over several rounds: fifteen minutes of them."""
+    count = 3 * at.HISTORY_POINTS + 7
+    add(history, *map(point, range(count)))
+    assert read(block) == [point(number) for number in range(count - at.HISTORY_POINTS, count)]
+    assert at.HISTORY_POINTS * POINT_SECONDS == SECONDS
 
 
-def test_what_is_too_old_is_left_out(history: History) -> None:
-    """A gap doesn't bring back what was before the fifteen minutes."""
-    old, kept, newest = point(1), point(2, START + 10 * STEP), point(3, START + 10 * STEP + SECONDS * 10**9)
-    for each in (old, kept, newest):
-        history.add(each)
-    assert history.read() == [kept, newest]
+def test_what_is_too_old_is_left_out(history: History, block: Block) -> None:
+    """A gap doesn't bring back what was before the fifteen minutes, nor does a daemon that was down for long."""
+    span = SECONDS * 10**9
+    old, kept, last = point(1), point(2, START + 10 * STEP), point(3, START + 10 * STEP + span)
+    add(history, old, kept, last)
+    assert read(block, last.time_ns) == [kept, last]
+    assert read(block, last.time_ns + 1) == [last]
+    assert read(block, last.time_ns + span + 1) == []
 
 
-def test_a_clock_that_was_set_back_hides_the_new_future(history: History) -> None:
-    """Times only rise in what is read; the newest points are the ones that count."""
-    for number in range(10):
-        history.add(point(number))
+def test_a_clock_that_was_set_back_hides_the_new_future(history: History, block: Block) -> None:
+    """Times only rise in what is read; the newest points are the ones that count, none is later than now."""
+    add(history, *map(point, range(10)))
+    assert read(block, START + 5 * STEP) == [point(number) for number in range(6)]
     again = [point(20 + number, START + number * STEP + 1) for number in range(3, 6)]
-    for each in again:
-        assert history.add(each)
-    assert history.read() == [*(point(number) for number in range(4)), *again]
+    add(history, *again)
+    assert read(block, again[-1].time_ns) == [*(point(number) for number in range(4)), *again]
+    assert read(block, START + 9 * STEP) == [*(point(number) for number in range(4)), *again], "the clock caught up"
 
 
-def test_a_half_written_point_is_not_read(history: History, block: Block) -> None:
-    """Its writer was killed there; the next one takes its place."""
-    for number in range(3):
-        history.add(point(number))
+@pytest.mark.parametrize("stores", [1, 2, 3])
+def test_a_writer_killed_in_the_middle_leaves_no_half_point(block: Block, history: History, stores: int) -> None:
+    """Readers pass it over, and the next writer, who need not wait for the lock, takes its place."""
+    add(history, point(0), point(1))
+
+    def write_partly() -> None:
+        own, left = History(block), [stores]
+
+        def stored(_: object) -> None:
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        own._cells = Watched(own._cells, stored)  # type: ignore[assignment]
+        own._raw = Watched(own._raw, stored)  # type: ignore[assignment]
+        own.add(point(2))
+
+    assert ended(fork(write_partly)) == -signal.SIGKILL
+    assert read(block, point(9).time_ns) == [point(0), point(1)]
+    add(history, point(3))
+    assert read(block) == [point(0), point(1), point(3)]
+
+
+def test_what_is_damaged_is_passed_over(history: History, block: Block) -> None:
+    """One byte of a value, a sequence that can't be, a point in another's place; what follows is kept."""
+    add(history, *map(point, range(6)))
+    first = block.layout.history // at.CELL
+    size = at.HISTORY_RECORD_CELLS
+    block.raw[(first + 2 * size + 5) * at.CELL] ^= 1  # point(1), of sequence 2
+    block.cells[first + 3 * size] = 2**63 - 1
+    block.cells[first + 4 * size] = -4
+    start, there = (first + 5 * size) * at.CELL, (first + 9 * size) * at.CELL
+    block.raw[there : there + size * at.CELL] = bytes(block.raw[start : start + size * at.CELL])
+    assert read(block, point(9).time_ns) == [point(0), point(4), point(5)]
+    add(history, point(6))
+    assert read(block, point(9).time_ns) == [point(0), point(4), point(5), point(6)]
+
+
+def test_two_writers_never_mix(block: Block) -> None:
+    """Should both of an upgrade's aggregators take themselves for the newest: each point is one of theirs, whole."""
+
+    def write(start: int) -> None:
+        history = History(block)
+        for number in range(start, start + 1000):
+            while not history.add(point(number, START)):
+                pass
+
+    writers = [fork(lambda start=start: write(start)) for start in (0, 100_000)]  # type: ignore[misc]
+    seen = 0
+    while any(os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None for pid in writers):
+        seen += assert_whole(block)
+    assert [ended(pid) for pid in writers] == [0, 0]
+    assert_whole(block)
     cells = block.cells[block.layout.history // at.CELL :]
-    sequences = cells[:: at.HISTORY_RECORD_CELLS].tolist()[: at.HISTORY_POINTS]
-    cells[sequences.index(3) * at.HISTORY_RECORD_CELLS] = 0
-    assert history.read() == [point(0), point(1)]
-    history.add(point(7))
-    assert history.read() == [point(0), point(1), point(7)]
+    assert max(cells[n * at.HISTORY_RECORD_CELLS] for n in range(at.HISTORY_POINTS)) == 2000, "none was lost"
+    assert seen
 
 
-def test_of_two_writers_one_writes_each_point(history: History, block: Block) -> None:
-    """Two aggregators live during an upgrade: what the other has just written isn't written again."""
-    other = History(block)
-    assert history.add(point(0), apart_ns=STEP // 2)
-    assert not other.add(point(9, START + STEP // 4), apart_ns=STEP // 2)
-    assert other.add(point(1), apart_ns=STEP // 2)
-    assert history.add(point(2, START), apart_ns=STEP // 2), "the clock was set back: the newest is not near, but ahead"
+def assert_whole(block: Block) -> int:
+    """Each point that is read is one that was written. -> how many"""
+    history = History(block)
+    loaded = [history._load(*found) for found in history._sequences()]
+    points = [each for each in loaded if each]
+    for each in points:
+        assert each == point(round(each.values[0]), each.time_ns)
+    return len(points)
 
 
-def test_a_reader_never_sees_half_a_point(history: History, block: Block) -> None:
-    """While another thread writes as fast as it can."""
-    stop = threading.Event()
+def test_a_writer_does_not_wait_for_a_stopped_one(history: History, block: Block) -> None:
+    """It holds the lock until it is killed; a tick says no to this point, and makes the next one of it."""
+    add(history, point(0))
+    with keeping_locked(block):
+        assert not history.add(point(1))
+        assert read(block) == [point(0)]
+    add(history, point(2))
+    assert read(block) == [point(0), point(2)]
 
-    def write() -> None:
-        number = 0
-        while not stop.is_set():
-            history.add(point(number))
-            number += 1
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        deadline, seen = time.monotonic() + 10, 0
-        while seen < 300 and time.monotonic() < deadline:
-            points = History(block).read()
-            for each in points:
-                assert each == point(round(each.values[0]))
-            seen += bool(points)
-        assert seen == 300
-    finally:
-        stop.set()
-        writer.join()
+@pytest.mark.parametrize(
+    ("interval", "expected"), [(0.1, 2.0), (0.2, 2.0), (0.3, 2.1), (1.5, 3.0), (2.0, 2.0), (2.5, 2.5), (60.0, 60.0)]
+)
+def test_points_are_whole_ticks_apart(interval: float, expected: float) -> None:
+    """As many as two seconds need."""
+    assert spacing(interval) == expected
 
 
 def test_coarse_buckets_are_unions_of_the_fine_ones() -> None:
@@ -123,8 +182,7 @@ def test_coarse_buckets_are_unions_of_the_fine_ones() -> None:
 
 
 def test_a_record_has_room_for_all(block: Block) -> None:
-    """Two cells, the values, the counts, and the ring ends before the catalogue."""
-    assert len(VALUE_NAMES) <= 14
-    assert 16 + len(COARSE) + 1 <= at.HISTORY_RECORD_CELLS
+    """Sequence, checksum, time, values, counts; and the ring ends before the catalogue."""
+    assert 3 + len(VALUE_NAMES) + len(COARSE) + 1 <= at.HISTORY_RECORD_CELLS
     end = block.layout.history + at.HISTORY_POINTS * at.HISTORY_RECORD_CELLS * at.CELL
     assert end <= block.layout.catalogue

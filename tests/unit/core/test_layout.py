@@ -22,6 +22,7 @@ def parts(layout: Layout) -> list[tuple[int, int]]:
         (layout.slot_table, layout.slot_table + layout.slots * at.SLOT_CELLS * at.CELL),
         (layout.post_mortems, layout.post_mortems + at.POST_MORTEMS * at.POST_MORTEM_BYTES),
         (layout.pages, layout.pages + at.COMPANION_SLOTS * at.PAGE_BYTES),
+        (layout.history, layout.history + at.HISTORY_POINTS * at.HISTORY_RECORD_CELLS * at.CELL),
         (layout.catalogue, layout.catalogue + layout.catalogue_bytes),
     ]
 
