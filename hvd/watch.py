@@ -1,5 +1,6 @@
 """The messages of a running daemon as they come, over its WebSocket: TCP or unix socket."""
 
+import contextlib
 import socket
 from collections.abc import Iterator
 
@@ -18,9 +19,9 @@ class _Client(simple_websocket.Client):  # type: ignore[misc]
     What `handshake` reads is set here, by the names of simple-websocket 1.1.0 (`extra_headeers` is spelled so).
     """
 
-    def __init__(self, sock: socket.socket, host: str) -> None:
+    def __init__(self, sock: socket.socket, host: str, path: str) -> None:
         self.host = host
-        self.path = "/ws"
+        self.path = path
         self.subprotocols: list[str] = []
         self.extra_headeers: list[tuple[str, str]] = []
         Base.__init__(self, sock, connection_type=ConnectionType.CLIENT)
@@ -30,31 +31,35 @@ class _Client(simple_websocket.Client):  # type: ignore[misc]
         self.sock.settimeout(None)  # before the library's thread reads: any time may pass between two messages
 
 
-def messages(address: Address, timeout: float) -> Iterator[str]:
+def messages(address: Address, timeout: float, *, path: str = "/ws", silence: float | None = None) -> Iterator[str]:
     """Each message's text, until the daemon closes the connection. Raises DaemonUnreachable.
 
-    `timeout`, in s, is for reaching the daemon; between two messages any time may pass.
+    `timeout`, in s, is for reaching the daemon; between two messages `silence` seconds may pass, or any time.
     """
     get_object(address, "/health", timeout)  # says clearly what is wrong where nothing or something else answers
     try:
-        client = _open(address, timeout)
+        client = _open(address, timeout, path)
     except (OSError, ProtocolError, simple_websocket.ConnectionError) as error:
         raise DaemonUnreachable(f"{address.url}/ws refused the connection ({error}): try again") from None
     try:
         while True:
-            message = client.receive()
+            message = client.receive(silence)
             if message is not None:
                 yield str(message)
+            elif silence is not None:
+                raise DaemonUnreachable(f"{address.url} has sent nothing for {silence:g} s")
     except simple_websocket.ConnectionClosed:
         raise DaemonUnreachable(f"{address.url} closed the connection: its daemon stopped or was replaced") from None
     finally:
+        with contextlib.suppress(OSError):
+            client.sock.shutdown(socket.SHUT_RDWR)  # the library's thread, which may be reading, hears of this only
         client.sock.close()
 
 
-def _open(address: Address, timeout: float) -> _Client:
+def _open(address: Address, timeout: float, path: str) -> _Client:
     sock = _connect(address, timeout)
     try:
-        return _Client(sock, f"{address.host}:{address.port}")
+        return _Client(sock, f"{address.host}:{address.port}", path)
     except BaseException:
         sock.close()
         raise

@@ -1,0 +1,1 @@
+"""`hvd top`: a daemon's numbers in the terminal, live."""
