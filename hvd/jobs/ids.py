@@ -16,7 +16,8 @@ def new_id() -> str:
     """
     global _last
     with _lock:
-        _last = now = max(_last + 1, time.time_ns() // 1_000_000 << 12 | time.time_ns() % 1_000_000 * 4096 // 1_000_000)
+        milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+        _last = now = max(_last + 1, milliseconds << 12 | rest * 4096 // 1_000_000)
     random = int.from_bytes(os.urandom(8), "big") >> 2
     number = (now >> 12) << 80 | 0x7 << 76 | (now & 0xFFF) << 64 | 0b10 << 62 | random
     return str(uuid.UUID(int=number))

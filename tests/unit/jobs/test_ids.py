@@ -1,39 +1,113 @@
-"""Ids sort by time, and are unique."""
+"""Ids of jobs: RFC 9562's layout, sorted by time, unique among threads."""
 
+import itertools
+import sys
 import threading
-import time
 import uuid
 
-from hvd.jobs.ids import is_id, new_id
+import pytest
+
+from hvd.jobs import ids
+
+MS = 1_000_000
 
 
-def test_ids_rise_within_a_process() -> None:
-    """Also within one millisecond."""
-    ids = [new_id() for _ in range(20_000)]
-    assert ids == sorted(set(ids))
+def clock(monkeypatch: pytest.MonkeyPatch, *times_ns: int) -> None:
+    """These readings, one after the other, the last one again and again; no id has been made yet."""
+    readings = itertools.chain(times_ns, itertools.repeat(times_ns[-1]))
+    monkeypatch.setattr(ids.time, "time_ns", lambda: next(readings))
+    monkeypatch.setattr(ids, "_last", 0)
 
 
-def test_ids_are_uuids_of_version_7() -> None:
-    """Whose first 48 bits are the Unix time in ms (RFC 9562, section 5.7)."""
-    before = time.time_ns() // 10**6
-    number = uuid.UUID(new_id())
-    assert (number.version, number.variant) == (7, uuid.RFC_4122)
-    assert before <= number.int >> 80 <= time.time_ns() // 10**6
+def fields(text: str) -> tuple[int, int]:
+    """Milliseconds, and the fraction of one in 4096ths."""
+    number = uuid.UUID(text).int
+    return number >> 80, number >> 64 & 0xFFF
 
 
-def test_threads_share_no_id() -> None:
-    """Eight at once."""
-    found: list[str] = []
-    threads = [threading.Thread(target=lambda: found.extend([new_id() for _ in range(2000)])) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(set(found)) == 16_000
+def test_an_id_has_the_layout_of_version_7() -> None:
+    """Version, variant, and lower-case text as databases compare it."""
+    for _ in range(100):
+        made = ids.new_id()
+        assert (uuid.UUID(made).version, uuid.UUID(made).variant) == (7, uuid.RFC_4122)
+        assert made == str(uuid.UUID(made))
+        assert ids.is_id(made)
 
 
-def test_what_is_no_id_is_told() -> None:
-    """Other spellings of a UUID too: an id has one form."""
-    assert is_id(new_id())
-    for text in ("", "x", new_id().upper(), "{" + new_id() + "}", new_id().replace("-", ""), "1" * 10_000):
-        assert not is_id(text)
+def test_an_id_begins_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example of RFC 9562, appendix A.6, and three quarters of a millisecond."""
+    clock(monkeypatch, 1_645_557_742_000 * MS + 750_000)
+    assert ids.new_id().startswith("017f22e2-79b0-7c00-")
+    assert fields(ids.new_id()) == (1_645_557_742_000, 0xC01)
+
+
+def test_an_id_is_of_one_reading_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Milliseconds and fraction of two readings, at the turn of a millisecond, would be a time that never was."""
+    clock(monkeypatch, 5000 * MS - 1, 5000 * MS)
+    assert fields(ids.new_id()) == (4999, 4095)
+
+
+def test_ids_rise_though_the_clock_stands_still_or_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By one each, on into the next millisecond; once the clock has caught up, it counts again."""
+    clock(monkeypatch, 5000 * MS, *[4000 * MS] * 5000, 9000 * MS)
+    made = [ids.new_id() for _ in range(5001)]
+    assert made == sorted(set(made))
+    assert fields(made[5000]) == (5001, 5000 - 4096)
+    assert fields(ids.new_id()) == (9000, 0)
+
+
+def test_ids_of_threads_are_all_different_and_rise_in_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight threads at once, switched as often as can be, while the clock stands still."""
+    clock(monkeypatch, 5000 * MS)
+    made: list[list[str]] = [[] for _ in range(8)]
+    together = threading.Barrier(8)
+
+    def make(own: list[str]) -> None:
+        together.wait()
+        own.extend(ids.new_id() for _ in range(6000))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=make, args=(own,)) for own in made]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert all(own == sorted(own) for own in made)
+    stamps = {fields(one) for own in made for one in own}
+    assert len(stamps) == 48_000, "unique before any random bit"
+
+
+def test_ids_of_one_moment_in_two_processes_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By 62 random bits."""
+    found = set()
+    for _ in range(1000):
+        clock(monkeypatch, 5000 * MS)
+        found.add(ids.new_id())
+    assert len(found) == 1000
+    assert len({one[:18] for one in found}) == 1
+    spread = [uuid.UUID(one).int & (1 << 62) - 1 for one in found]
+    assert max(spread) > 1 << 61 > min(spread)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("019ab6b1-0000-7000-8000-000000000001", True),
+        ("019AB6B1-0000-7000-8000-000000000001", False),
+        ("019ab6b1000070008000000000000001", False),
+        ("{019ab6b1-0000-7000-8000-000000000001}", False),
+        ("urn:uuid:019ab6b1-0000-7000-8000-000000000001", False),
+        ("019ab6b1-0000-7000-8000-000000000001\n", False),
+        ("019ab6b1-0000-7000-8000-00000000000", False),
+        ("../../etc/passwd", False),
+        ("", False),
+        ("\0", False),
+    ],
+)
+def test_only_the_very_form_is_an_id(text: str, is_one: bool) -> None:
+    """Nothing that merely means the same: it is compared as text."""
+    assert ids.is_id(text) is is_one
