@@ -1,43 +1,107 @@
-"""Telling the aggregator: a courtesy that never waits."""
+"""What happens to jobs, through a real socket pair: told at once or not at all, never in anybody's way."""
 
-from hvd.jobs.events import Events, channel, receive
+import os
+import socket
+import threading
+from collections.abc import Iterator
 
+import pytest
 
-def test_what_is_told_arrives_in_order() -> None:
-    """As it was sent, one packet a job."""
-    writers, reader = channel()
-    with writers, reader:
-        for number in range(3):
-            Events(writers).send({"id": str(number), "params": {"name": "ä" * 1000}})
-        assert [receive(reader) for _ in range(4)] == [
-            *({"id": str(number), "params": {"name": "ä" * 1000}} for number in range(3)),
-            None,
-        ]
+from hvd.jobs import events
+from hvd.jobs.events import PACKET, Events, receive
+from tests.unit.core.support import ended, fork
 
-
-def test_a_full_channel_drops_and_does_not_wait() -> None:
-    """While no aggregator reads."""
-    writers, reader = channel()
-    with writers, reader:
-        for number in range(5000):
-            Events(writers).send({"id": number, "fill": "x" * 1000})
-        assert receive(reader) == {"id": 0, "fill": "x" * 1000}
+Pair = tuple[socket.socket, socket.socket]
 
 
-def test_neither_a_huge_job_nor_a_closed_reader_raises() -> None:
-    """The job is in the database all the same."""
-    writers, reader = channel()
-    with writers:
-        Events(writers).send({"fill": "x" * 10_000_000})
-        assert receive(reader) is None
-        reader.close()
-        Events(writers).send({"id": 1})
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    writers, reader = events.channel()
+    yield writers, reader
+    writers.close()
+    reader.close()
 
 
-def test_garbage_is_no_job() -> None:
-    """What isn't a JSON object is passed over."""
-    writers, reader = channel()
-    with writers, reader:
-        for packet in (b"\xff", b"{", b"[1]", b'"x"'):
-            writers.send(packet)
-            assert receive(reader) is None
+def received(reader: socket.socket) -> list[object]:
+    found = []
+    while (job := receive(reader)) is not None:
+        found.append(job)
+    return found
+
+
+def test_what_is_sent_is_received_in_order(pair: Pair) -> None:
+    """One packet a job, whatever its text is; then there is none."""
+    writers, reader = pair
+    jobs = [{"id": str(number), "name": "grüße \ud800\n\0", "params": {"n": [number]}} for number in range(5)]
+    for job in jobs:
+        Events(writers).send(job)
+    assert received(reader) == jobs
+    assert receive(reader) is None
+
+
+def test_a_full_channel_drops_and_never_waits(pair: Pair) -> None:
+    """Also where the socket blocks; what had found room is whole, and there is room again once it is read."""
+    writers, reader = pair
+    writers.setblocking(True)
+    sender = Events(writers)
+    jobs = [{"id": number, "name": "x" * 1000} for number in range(5000)]
+    sending = threading.Thread(target=lambda: [sender.send(job) for job in jobs], daemon=True)
+    sending.start()
+    sending.join(10)
+    assert not sending.is_alive(), "it waits"
+    found = received(reader)
+    assert 0 < len(found) < 5000
+    assert found == jobs[: len(found)]
+    sender.send({"id": "later"})
+    assert received(reader) == [{"id": "later"}]
+
+
+def test_a_reader_that_is_gone_is_no_error(pair: Pair) -> None:
+    """Neither an exception nor SIGPIPE, which would end a process that doesn't ignore it; nor is a closed end."""
+    writers, reader = pair
+    reader.close()
+
+    def send() -> None:
+        import signal
+
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        Events(writers).send({"id": "x"})
+        writers.close()
+        Events(writers).send({"id": "x"})
+
+    assert ended(fork(send)) == 0
+
+
+def test_a_job_that_is_too_big_is_dropped(pair: Pair) -> None:
+    """Cut off it would be no JSON; the next one arrives."""
+    writers, reader = pair
+    for length in (PACKET, 10 * PACKET):
+        Events(writers).send({"id": "big", "name": "x" * length})
+        Events(writers).send({"id": "next"})
+        assert {"id": "next"} in (receive(reader), receive(reader))
+
+
+@pytest.mark.parametrize("packet", [b"x", b"\xff", b"[1]", b"7", b'"id"', b"null", b"{", b"[" * 100])
+def test_a_packet_that_is_no_job_is_none(pair: Pair, packet: bytes) -> None:
+    """It is used up: the next one arrives."""
+    writers, reader = pair
+    writers.send(packet)
+    Events(writers).send({"id": "next"})
+    assert receive(reader) is None
+    assert receive(reader) == {"id": "next"}
+
+
+def test_no_end_blocks_or_is_inherited(pair: Pair) -> None:
+    """The master passes them to whom it means to."""
+    for end in pair:
+        assert not end.getblocking()
+        assert not os.get_inheritable(end.fileno())
+
+
+def test_many_writers_send_whole_packets(pair: Pair) -> None:
+    """Four processes at the same socket."""
+    writers, reader = pair
+    pids = [fork(lambda name=name: [Events(writers).send({"id": name * 500}) for _ in range(20)]) for name in "abcd"]
+    assert [ended(pid) for pid in pids] == [0] * 4
+    found = received(reader)
+    assert sorted(str(job) for job in found) == sorted(str({"id": name * 500}) for name in "abcd" for _ in range(20))
