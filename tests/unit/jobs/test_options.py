@@ -1,48 +1,107 @@
-"""The runner's options, by a memory file."""
+"""What the runner is told, through a real descriptor."""
 
-import json
 import os
+import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from hvd.jobs.kinds import read_kinds
 from hvd.jobs.options import Options, daemon_name
-from hvd.settings import Settings, load
-from tests.unit.jobs.support import kinds
+from hvd.settings import load
+
+KINDS = {
+    "plain": {"command": ["true"]},
+    "full": {
+        "command": ["convert", "-f", "{format}", "--", "{source}", "{note}", "{count}"],
+        "params": {
+            "format": {"type": "choice", "choices": ["raw", "qcow2"], "default": "raw"},
+            "source": {"type": "path", "roots": ["/etc", "/srv/ü"]},
+            "note": {"type": "string", "pattern": "[a-z]*", "default": ""},
+            "count": {"type": "int", "min": 1, "max": 9},
+        },
+        "progress": r"\((?P<percent>[0-9.]+)/100%\)",
+        "timeout": 7,
+        "concurrency": 3,
+        "retries": 2,
+        "backoff": 0.5,
+        "env": {"PASSWORD": "gruß"},
+        "cwd": "/",
+    },
+}
 
 
 @pytest.fixture
 def fd() -> Iterator[int]:
-    made = os.memfd_create("test")
-    yield made
-    os.close(made)
+    fd = os.memfd_create("options")
+    yield fd
+    os.close(fd)
 
 
-def options(**environ: str) -> Options:
-    settings: Settings = load({"HVD_INSTANCE": "test", **environ}).settings
-    return Options(**{**Options.of(settings).__dict__, "kinds": kinds()})
+def made(**changes: object) -> Options:
+    kinds, faults = read_kinds(KINDS)
+    assert not faults
+    plain = Options("sqlite:////var/jobs", "host/one", "one", 4, 2.5, 15.0, 7.0, "info", kinds)
+    return replace(plain, **changes)  # type: ignore[arg-type]
 
 
 def test_what_is_written_is_read(fd: int) -> None:
-    """Kinds with all that they have; again after a reload that makes it shorter."""
-    first = options(HVD_DATABASE_URL="postgresql://hvd:" + "x" * 200 + "@db/hvd")
-    first.write(fd)
-    assert Options.read(fd) == first
-    second = options(HVD_JOBS_CONCURRENCY="7")
-    second.write(fd)
-    assert Options.read(fd) == second
-    assert (second.concurrency, second.instance) == (7, "test")
+    """All of it, each kind with all that it declares."""
+    options = made()
+    options.write(fd)
+    assert Options.read(fd) == options
+    assert Options.read(fd) == options, "as often as it is asked for"
 
 
-def test_a_half_written_file_is_told(fd: int) -> None:
-    """A signal will tell of its end."""
-    options().write(fd)
-    os.ftruncate(fd, 100)
-    with pytest.raises(json.JSONDecodeError):
+def test_a_kind_read_makes_the_same_command(fd: int) -> None:
+    """Numbers, patterns and defaults are as before."""
+    made().write(fd)
+    kind = Options.read(fd).kinds["full"]
+    params = kind.normal({"source": "/etc/passwd", "count": 3})
+    assert kind.argv(params) == ["convert", "-f", "raw", "--", "/etc/passwd", "", "3"]
+    assert [problem.pointer for problem in kind.check({"source": "/srv/x", "count": 10})] == ["/source", "/count"]
+
+
+def test_shorter_options_leave_nothing_of_longer_ones(fd: int) -> None:
+    """Nor the other way round."""
+    for options in (made(), made(kinds={}), made(database_url="x" * 10_000), made()):
+        options.write(fd)
+        assert Options.read(fd) == options
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, -1])
+def test_half_written_options_are_no_options(fd: int, length: int) -> None:
+    """ValueError, so that whoever reads them waits for the next signal."""
+    made().write(fd)
+    os.ftruncate(fd, length if length >= 0 else os.fstat(fd).st_size + length)
+    with pytest.raises(ValueError, match=r"line 1|Unterminated"):
         Options.read(fd)
 
 
-def test_a_daemons_name_holds_its_machines() -> None:
-    """Two machines may use the same instance name."""
-    assert daemon_name("a").endswith("/a")
-    assert len(daemon_name("a")) > 2
+def test_a_process_that_has_the_descriptor_reads_them(fd: int) -> None:
+    """Wherever another one's file position is: both share one."""
+    made().write(fd)
+    other = os.dup(fd)
+    os.lseek(fd, 17, os.SEEK_SET)
+    assert Options.read(other) == made()
+    os.close(other)
+
+
+def test_they_are_of_the_settings() -> None:
+    """Each from the setting that it is named after, and the daemon's name tells machines apart."""
+    settings = load(
+        {
+            "HVD_INSTANCE": "one",
+            "HVD_DATABASE_URL": "sqlite:////tmp/x.db",
+            "HVD_JOBS_CONCURRENCY": "3",
+            "HVD_JOBS_GRACE": "4",
+            "HVD_JOBS_LEASE": "50",
+            "HVD_JOBS_KEEP_DAYS": "6",
+            "HVD_LOG_LEVEL": "debug",
+        }
+    ).settings
+    assert Options.of(settings) == Options(
+        *("sqlite:////tmp/x.db", f"{socket.gethostname()}/one", "one"), 3, 4.0, 50.0, 6.0, "debug", {}
+    )
+    assert daemon_name("two") == f"{socket.gethostname()}/two"
