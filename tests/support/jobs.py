@@ -50,6 +50,16 @@ class JobsDaemon(Server):
         )
         (self.folder / "hvd.toml").write_text(text)
 
+    def wait_ready(self, seconds: float = 20) -> None:
+        super().wait_ready(seconds)
+        until(self._runs, f"the runner has opened the queue; log:\n{self.log}", seconds)
+
+    def _runs(self) -> bool:
+        try:
+            return bool(self.rows(f"SELECT id FROM hvd_runners WHERE pid = {self.runner_pid}"))
+        except (sqlite3.OperationalError, psycopg.errors.UndefinedTable):  # not made yet
+            return False
+
     # ---- what clients do
 
     def post(self, path: str, body: object, **headers: str) -> Response:
