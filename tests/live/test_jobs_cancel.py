@@ -1,6 +1,5 @@
 """Cancelling before, at, during and after a job's run: one end for each, and nothing of it is left."""
 
-import os
 import random
 import signal
 import time
@@ -9,9 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from hvd.jobs.states import CANCELLED, COMPLETED, ENDED, PENDING, RUNNING
+from hvd.jobs.states import CANCELLED, COMPLETED, ENDED, FAILED, PENDING, RUNNING
 from tests.support.http import Response
 from tests.support.jobs import Book, JobsDaemon, lines, next_message, post, shell, together
 from tests.support.waiting import until
@@ -150,29 +147,36 @@ def test_a_job_that_ignores_sigterm_is_killed_after_its_grace(tmp_path: Path) ->
         assert not server.alarms
 
 
-@pytest.mark.parametrize("how", ["cancel", "complete", "time out", "stop"])
-def test_no_descendant_outlives_its_job(tmp_path: Path, how: str) -> None:
+def test_no_descendant_outlives_its_job(tmp_path: Path) -> None:
     """However it ends: grandchildren end with it, those in sessions of their own, and orphans, too."""
-    script = ORPHANS + 'echo "$HVD_JOB" >>"$0/starts"; until [ -e "$0/gate" ]; do sleep 0.02; done'
-    kind = {"timeout": 2.0} if how == "time out" else {}
-    with daemon(tmp_path, shell(script, tmp_path), kind=kind) as server:
-        ids = server.submit("work", 3)
-        until(lambda: len(lines(tmp_path / "starts")) == 3, "all have started")
-        until(lambda: len(server.job_processes()) >= 3 * 6, "with all that they start", 5)
-        if how == "stop":
-            os.kill(server.pid, signal.SIGTERM)
-            assert server.process is not None
-            assert server.process.wait(20) == 0
-            until(lambda: not server.processes(), "nothing is left", 2)
-            return
-        if how == "cancel":
-            assert server.post("/jobs/cancel", {"ids": ids}).json()["cancelling"] == ids
-        if how == "complete":
-            (tmp_path / "gate").touch()
-        for job_id in ids:
-            server.wait_status(job_id, *ENDED)
-        server.wait_no_job_process(2)
+    command = shell(ORPHANS + 'echo "$HVD_JOB" >>"$0/starts"; until [ -e "$0/gate" ]; do sleep 0.02; done', tmp_path)
+    kinds = {"cancel": {"command": command}, "complete": {"command": command}, "stop": {"command": command}}
+    expected = {"cancel": CANCELLED, "time-out": FAILED, "complete": COMPLETED}
+    with JobsDaemon(tmp_path, {**kinds, "time-out": {"command": command, "timeout": 1}}, jobs_grace=GRACE) as server:
+        for number, (kind, status) in enumerate(expected.items(), 1):
+            ids = server.submit(kind, 2)
+            wait_families(server, tmp_path, 2 * number)
+            if kind == "cancel":
+                assert server.post("/jobs/cancel", {"ids": ids}).json()["cancelling"] == ids
+            if kind == "complete":
+                (tmp_path / "gate").touch()
+            for job_id in ids:
+                server.wait_status(job_id, status)
+            server.wait_no_job_process(2)
         server.assert_books_agree()
+        (tmp_path / "gate").unlink()
+        server.submit("stop", 2)
+        wait_families(server, tmp_path, 8)
+        server.signal(signal.SIGTERM)
+        assert server.process is not None
+        assert server.process.wait(20) == 0
+        until(lambda: not server.processes(), "nothing is left", 2)
+
+
+def wait_families(server: JobsDaemon, folder: Path, started: int) -> None:
+    """Until so many jobs have started in all, and the last two run with all that they start."""
+    until(lambda: len(lines(folder / "starts")) == started, f"{started} have started; log:\n{server.log}")
+    until(lambda: len(server.job_processes()) >= 2 * 6, "with all that they start", 5)
 
 
 def test_cancelling_ends_retries(tmp_path: Path) -> None:
