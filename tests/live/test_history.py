@@ -6,6 +6,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from tests.live.test_survival import upgradable
 from tests.support.server import Server
 from tests.support.waiting import until
 from tests.support.ws import RawWebSocket
@@ -19,6 +22,11 @@ def history(server: Server) -> dict[str, Any]:
 def requests_in(answer: dict[str, Any]) -> float:
     """How many requests the points tell of, by their latency buckets."""
     return sum(map(sum, answer["latency"]["counts"]))
+
+
+def rows(answer: dict[str, Any]) -> list[dict[str, float]]:
+    """The points, by column."""
+    return [dict(zip(answer["columns"], row, strict=True)) for row in answer["points"]]
 
 
 def counts(data: dict[str, Any]) -> dict[str, int]:
@@ -62,3 +70,94 @@ def test_details_go_to_those_who_ask(tmp_path: Path) -> None:
         assert all(worker["requests_per_second"] is not None for worker in newest["workers"])
         assert newest["restarts"] == 0
         assert [other.message("")["type"] for _ in range(8)] == ["metrics", "status", "jobs", *["metrics"] * 5]
+
+
+def test_points_tell_what_was_served(tmp_path: Path) -> None:
+    """Each response once, whatever the ticks are: in the rates, the error shares and the buckets."""
+    with Server(tmp_path, workers=2, interval=0.3) as server, server.connection() as connection:
+        until(lambda: rows(history(server)), "a first point is there")
+        before, after = server.snapshot(), ["/hello"] * 60 + ["/status-of/404"] * 20 + ["/slow?s=0.3"]
+        for path in after:
+            connection.get(path)
+        until(lambda: (found := rows(history(server))) and found[-1]["time"] - found[0]["time"] > 5, "more follow")
+        answer = server.get("/api/v1/history")
+        assert answer.headers["cache-control"] == "no-store"
+        found = answer.json()
+        points, buckets = rows(found), found["latency"]
+        assert found["interval_seconds"] == 2.1
+        assert all(later["time"] - earlier["time"] > 1.9 for earlier, later in pairwise(points))
+        assert {len(counts) for counts in buckets["counts"]} == {len(buckets["bounds_ms"]) + 1}
+        slow = buckets["bounds_ms"].index(500)
+        assert sum(counts[slow] for counts in buckets["counts"]) == 1
+        spans = [later["time"] - earlier["time"] for earlier, later in pairwise(points)]
+        served = sum(point["requests_per_second"] * span for point, span in zip(points[1:], spans, strict=True))
+        told = sum(sum(counts) for counts in buckets["counts"][1:])
+        assert abs(served - told) <= 1 + 0.02 * told
+        assert told >= len(after)
+        errors = sum(
+            point["requests_per_second"] * span * point["error_rate"]
+            for point, span in zip(points[1:], spans, strict=True)
+        )
+        assert abs(errors - 20) < 1
+        assert all(point["memory_usage"] > 10_000_000 and point["websocket_clients"] == 0 for point in points)
+        assert server.snapshot()["http_requests"] > before["http_requests"] + len(after)
+        assert server.counted()["/api/v1/history", 200] >= 2, "counted under its template"
+
+
+def test_the_history_outlives_its_daemon(tmp_path: Path) -> None:
+    """A killed master's block is taken over, its points too; a clean stop leaves nothing."""
+    with Server(tmp_path, interval=0.2) as server:
+        first = until(lambda: (found := history(server))["points"] and found, "a first point is there")
+        assert first
+        server.signal(signal.SIGKILL)
+        assert server.process
+        server.process.wait(10)
+        with Server(tmp_path, instance=server.instance, interval=0.2) as successor:
+            assert history(successor)["points"][: len(first["points"])] == first["points"]
+            until(lambda: len(history(successor)["points"]) > len(first["points"]), "others follow")
+            successor.stop()
+        with Server(tmp_path, instance=server.instance, interval=0.2) as another:
+            assert first["points"][0] not in history(another)["points"]
+
+
+def test_one_of_two_aggregators_writes_the_history(tmp_path: Path) -> None:
+    """During an upgrade two tick; points stay two seconds apart, and go on when the old daemon has left."""
+    with upgradable(Server(tmp_path, workers=1, interval=0.2)) as server:
+        until(lambda: history(server)["points"], "a first point is there")
+        [old] = server.pids("aggregator")
+        server.signal(signal.SIGUSR2)
+        until(lambda: len(server.pids("aggregator")) == 2, f"a second aggregator is there; log:\n{server.log}")
+        start = rows(history(server))[-1]["time"]
+        until(lambda: rows(history(server))[-1]["time"] > start + 5, "points go on while two are there")
+        assert len(server.pids("aggregator")) == 2
+        server.signal(signal.SIGTERM)
+        assert server.process
+        assert server.process.wait(30) == 0
+        assert old not in server.pids("aggregator")
+        try:
+            last = rows(history(server))[-1]["time"]
+            until(lambda: rows(history(server))[-1]["time"] > last, "points go on without it")
+            times = [point["time"] for point in rows(history(server))]
+            assert all(later - earlier > 1.4 for earlier, later in pairwise(times)), times
+        finally:
+            master = psutil.Process(server.pids("aggregator")[0]).parent()
+            assert master
+            master.terminate()
+        until(lambda: not server.processes(), "the new daemon has ended too")
+
+
+def test_details_cost_nothing_while_nobody_asks(tmp_path: Path) -> None:
+    """A client that comes after others have gone gets the numbers of now, with rates at once."""
+    with Server(tmp_path, workers=2, interval=0.2) as server:
+        with RawWebSocket(server.address, "/ws?detail=1") as early:
+            assert "/hello" not in counts(early.message("detail")["data"])
+        for _ in range(10):
+            server.get("/hello")
+        with RawWebSocket(server.address) as plain:
+            assert [plain.message()["type"] for _ in range(3)] == ["metrics"] * 3
+        for _ in range(5):
+            with RawWebSocket(server.address, "/ws?detail=1") as late:
+                data = late.message("detail")["data"]
+                assert counts(data)["/hello"] == 10
+                assert all(row["requests_per_second"] >= 0 for row in (*data["routes"], *data["workers"]))
+                assert {process["kind"] for process in data["processes"]} >= {"master", "worker", "aggregator"}

@@ -71,6 +71,39 @@ async def test_a_broadcast_reaches_every_client() -> None:
 
 
 @in_loop
+async def test_details_go_to_those_who_asked() -> None:
+    """In their greeting and after it; the others see none of it, and nobody does once they are gone."""
+    asked: list[bool] = []
+
+    def greeting(detailed: bool) -> tuple[str, ...]:
+        asked.append(detailed)
+        return ("hello", "more") if detailed else ("hello",)
+
+    async with scene(greeting=greeting) as stage:
+        plain = await stage.client()
+        others = []
+        for wish in ("1", "2", ""):
+            ours, peer = stage.pair()
+            stage.hub.adopt(ours, {**HEADERS, handoff.DETAIL: wish})
+            await peer.response()
+            others.append(peer)
+        detailed = others[0]
+        assert asked == [False, True, False, False]
+        assert stage.hub.detailed_clients == 1
+        stage.hub.broadcast("all")
+        stage.hub.broadcast("details", detailed=True)
+        stage.hub.broadcast("all again")
+        assert [(await detailed.frame())[1] for _ in range(5)] == [b"hello", b"more", b"all", b"details", b"all again"]
+        for peer in (plain, *others[1:]):
+            assert [(await peer.frame())[1] for _ in range(3)] == [b"hello", b"all", b"all again"]
+        detailed.sock.close()
+        await eventually(lambda: stage.hub.detailed_clients == 0)
+        sent = stage.counters.sent
+        stage.hub.broadcast("details", detailed=True)
+        assert (stage.counters.sent, stage.hub.clients) == (sent, 3)
+
+
+@in_loop
 async def test_a_broadcast_to_nobody_is_nothing() -> None:
     """No client, no frame."""
     async with scene() as stage:

@@ -37,6 +37,26 @@ def test_a_proper_handshake_passes() -> None:
     assert handshake_headers(request()) == {"sec-websocket-key": KEY, "sec-websocket-version": "13"}
 
 
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        ("detail=1", True),
+        ("x=2&detail=1", True),
+        ("", False),
+        ("detail=2", False),
+        ("detail=11", False),
+        ("detail", False),
+        ("details=1", False),
+        ("detail=%ff", False),
+        ("a=b&&&=;%zz", False),
+    ],
+)
+def test_a_wish_for_details_is_passed_on(query: str, asked: bool) -> None:
+    """`detail=1`, and nothing else of a query; a header of that name is no wish."""
+    req = falcon.Request(testing.create_environ(path="/ws", headers={**PROPER, "Detail": "1"}, query_string=query))
+    assert (handshake_headers(req).get(handoff.DETAIL) == "1") is asked
+
+
 @pytest.mark.parametrize("name", ["Connection", "Upgrade"])
 @pytest.mark.parametrize("value", [None, "close", "h2c"])
 def test_what_asks_for_no_upgrade_is_told_to(name: str, value: str | None) -> None:
