@@ -119,7 +119,7 @@ ACCEPT = {
     b"text/html text/plain": 400,
     b"\xff\xfe": 400,
     b"image/png": 406,
-    b"text/html, image/*;q=0.5": 406,
+    b"text/csv, image/*;q=0.5": 406,
     b"*/*;q=0": 406,
 }
 CASES += [
