@@ -15,6 +15,9 @@ JOB, RUNNER = "HVD_JOB", "HVD_RUNNER"
 ROUNDS = (0.0, 0.02, 0.1, 0.3)
 """Seconds before each look: a process that forks while it is looked for is found by the next one."""
 
+LISTED = 0.01  # s between looks at what was killed: it is listed until it is gone
+GOING = 20  # looks; what waits for a dead disk goes only when that answers, but executes nothing before
+
 
 def mark_of(pid: int, name: str) -> str | None:
     """The value of that variable in the environment of a process; None where it has none, or can't be read."""
@@ -61,13 +64,15 @@ def kill_all_of(runner_id: str, pause: Callable[[float], None] = time.sleep) -> 
     def is_meant(pid: int) -> bool:
         return mark_of(pid, RUNNER) == runner_id
 
-    killed = 0
+    killed: set[int] = set()
     for seconds in ROUNDS:
         pause(seconds)
-        while found := sum(kill(pid, is_meant) for pid in _pids() if is_meant(pid)):
-            killed += found
-            pause(0.01)  # what is being killed is still listed
-    return killed
+        going = GOING
+        while going and (found := {pid for pid in _pids() if is_meant(pid) and kill(pid, is_meant)}):
+            going -= found <= killed
+            killed |= found
+            pause(LISTED)
+    return len(killed)
 
 
 def _pids() -> Iterator[int]:
