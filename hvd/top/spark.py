@@ -18,8 +18,9 @@ def binned(points: Sequence[Point], end: float, step: float, bins: int, interval
     """
     found: list[float | None] = [None] * bins
     first = math.floor(end / step) - bins + 1
+    # without points the second is the longer one: nothing is looked at then
     reach = max(step, _CARRIED * interval)
-    for (time, value), (following, _) in zip(points, [*points[1:], (end, None)], strict=True):
+    for (time, value), (following, _) in zip(points, [*points[1:], (end, None)], strict=False):
         if value is None:
             continue
         place = math.floor(time / step) - first

@@ -1,0 +1,186 @@
+"""`hvd top` in a real pseudo-terminal, with a real daemon."""
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hvd.top.terminal import ENTER, LEAVE
+from tests.support.pseudo import Pseudo
+from tests.support.server import Server
+
+ENVIRON = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for all tests that leave it as it is."""
+    folder = tmp_path_factory.mktemp("top")
+    with Server(folder, bind=f"unix:{folder}/http.sock", workers=2, interval=0.2) as server:
+        for path in ("/hello", "/hello", "/nope"):
+            server.get(path)
+        yield server
+
+
+def top(server: Server, columns: int = 80, lines: int = 24, *arguments: str, **environ: str) -> Pseudo:
+    command = [sys.executable, "-m", "hvd", "top", "--url", server.bind, *arguments]
+    return Pseudo(command, columns, lines, {**ENVIRON, **environ})
+
+
+def ask(server: Server, times: int) -> None:
+    with server.connection() as connection:
+        for _ in range(times):
+            connection.get("/hello")
+
+
+def hellos(server: Server) -> int:
+    return server.counted()["/hello", 200]
+
+
+def shown(text: str) -> str:
+    """The count of /hello on the screen."""
+    return next((line.split()[1] for line in text.splitlines() if line.startswith("/hello ")), "")
+
+
+def entered(terminal: Pseudo) -> int:
+    """How often the alternate screen was taken; the emulator has no second screen to show that."""
+    return terminal.output.count(ENTER.encode())
+
+
+def left(terminal: Pseudo) -> int:
+    """How often it was given back."""
+    return terminal.output.count(LEAVE.encode())
+
+
+def ended_well(terminal: Pseudo) -> bool:
+    """The alternate screen is left, and the terminal's modes are those of before."""
+    output = terminal.output
+    return (
+        output.startswith(ENTER.encode())
+        and output.endswith(LEAVE.encode())
+        and entered(terminal) == left(terminal)
+        and terminal.modes == terminal.before
+    )
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (200, 50)])
+def test_the_numbers_are_shown_and_move(server: Server, columns: int, lines: int) -> None:
+    """Health, charts, workers, routes, keys; at 80 columns all of what matters; q ends it."""
+    with top(server, columns, lines) as terminal:
+        terminal.shows(
+            "hvd top", "healthy", "live", "Uptime", "requests/s", "workers 2", "/hello", "(unmatched)", "q quit"
+        )
+        ask(server, 41)
+        count = str(hellos(server))
+        terminal.until(lambda text: shown(text) == count, "they count")
+        terminal.press("q")
+        assert terminal.wait() == 0
+        assert ended_well(terminal)
+
+
+def test_a_resize_is_followed_at_once(server: Server) -> None:
+    """Smaller and larger, down to nearly nothing."""
+    with top(server) as terminal:
+        terminal.shows("q quit")
+        terminal.resize(200, 50)
+        terminal.shows("threads", "q quit", "? help")
+        terminal.resize(40, 10)
+        terminal.shows("hvd top")
+        assert len(terminal.text.splitlines()) <= 10
+        terminal.resize(80, 24)
+        terminal.shows("requests/s", "/hello", "q quit")
+        terminal.press("q")
+        assert terminal.wait() == 0
+        assert ended_well(terminal)
+
+
+def test_keys_change_what_is_shown(server: Server) -> None:
+    """Order, list, pause, help."""
+    with top(server) as terminal:
+        terminal.shows("REQUESTS▼")
+        terminal.press("s")
+        terminal.shows("/S▼")
+        terminal.press("2s")
+        terminal.press("r")
+        terminal.until(lambda text: text.count("/S▼") == 1 and text.count("/S▲") == 1, "routes turned round")
+        terminal.press("?")
+        terminal.shows("hvd top: keys", "suspend")
+        terminal.press("x")
+        terminal.press("p")
+        terminal.shows("PAUSED")
+        before = shown(terminal.text)
+        ask(server, 30)
+        count = str(hellos(server))
+        age = terminal.until(lambda text: "PAUSED 2s" in text or "PAUSED 3s" in text, "some seconds have gone by")
+        assert shown(age) == before != count
+        terminal.press("p")
+        terminal.until(lambda text: "PAUSED" not in text and shown(text) == count, "it goes on with the newest")
+        terminal.press("q")
+        assert terminal.wait() == 0
+
+
+def test_a_lost_daemon_is_told_and_found_again(tmp_path: Path) -> None:
+    """The last numbers stay, marked; when it is back they move."""
+    bind = f"unix:{tmp_path}/http.sock"
+    with Server(tmp_path, bind=bind, workers=1, interval=0.2) as server:
+        server.get("/hello")
+        with top(server) as terminal:
+            terminal.shows("live", "/hello")
+            assert server.stop() == 0
+            lost = terminal.shows("STALE", "No connection")
+            assert "/hello" in lost
+            with Server(tmp_path, bind=bind, workers=1, interval=0.2) as again:
+                again.get("/hello")
+                terminal.until(lambda text: "live" in text and "No connection" not in text, "it is found", 20)
+                assert "/hello" in terminal.shows("/hello")
+                terminal.press("q")
+                assert terminal.wait() == 0
+                assert ended_well(terminal)
+
+
+@pytest.mark.parametrize(("how", "status"), [("\x03", 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_the_terminal_is_put_back_at_every_end(server: Server, how: str | signal.Signals, status: int) -> None:
+    """Ctrl-C, and signals that end a program."""
+    with top(server) as terminal:
+        terminal.shows("q quit")
+        if isinstance(how, str):
+            terminal.press(how)
+        else:
+            terminal.process.send_signal(how)
+        assert terminal.wait() == status
+        assert ended_well(terminal)
+
+
+def test_a_suspended_top_gives_the_terminal_back(server: Server) -> None:
+    """To the shell, and takes it again when that goes on with it."""
+    command = f"{sys.executable} -m hvd top --url {server.bind}"
+    with Pseudo(["bash", "--norc", "--noprofile", "-i"], 80, 24, {**ENVIRON, "PS1": "ready> "}) as terminal:
+        terminal.shows("ready>")
+        terminal.press(f"{command}\n")
+        terminal.shows("live", "q quit")
+        terminal.press("\x1a")
+        terminal.until(lambda text: "Stopped" in text and left(terminal) == 1, "the shell is there again")
+        terminal.press("fg\n")
+        terminal.until(lambda text: "live" in text and entered(terminal) >= 2, "top has the screen again")
+        terminal.press("q")
+        terminal.until(lambda _: left(terminal) == 2, "it has ended")
+        terminal.press("echo status:$?\n")
+        terminal.shows("status:0")
+        terminal.press("exit\n")
+        assert terminal.wait() == 0
+
+
+def test_terminals_without_colour_or_utf8(server: Server) -> None:
+    """Plain signs; and one that can't move its cursor is told what to do."""
+    with top(server, LC_ALL="C", PYTHONIOENCODING="ascii", NO_COLOR="1") as terminal:
+        assert terminal.shows("hvd top", "/hello", "q quit").isascii()
+        assert not re.search(rb"\x1b\[([0-9]+;)*(3[0-7]|9[0-7])m", terminal.output), "no colour"
+        terminal.press("q")
+        assert terminal.wait() == 0
+    with top(server, TERM="dumb") as terminal:
+        assert terminal.wait() == 2
+        assert "hvd top --once" in terminal.text

@@ -1,0 +1,108 @@
+"""The numbers as they come, and what happens when they don't."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from hvd.client import Address
+from hvd.errors import DaemonUnreachable
+from hvd.top import feed as module
+from hvd.top.feed import FIRST_PAUSE, LONGEST_PAUSE, Feed
+from hvd.top.model import Model
+from tests.support.waiting import until
+from tests.unit.top.data import detail, metrics
+
+HERE = Address.parse("http://127.0.0.1:1")
+
+
+def fed(connect: Callable[..., Iterator[str]], **more: object) -> Feed:
+    """A feed whose daemon is this; HTTP isn't asked."""
+    return Feed(HERE, 1.0, Model(), lambda: None, connect=connect, jitter=lambda: 1.0, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the daemon would answer over HTTP."""
+    monkeypatch.setattr(module, "fetch", lambda address, timeout, model, now: model)
+    monkeypatch.setattr(module, "get_object", lambda address, path, timeout: {"post_mortems": [{"pid": 3}]})
+
+
+def test_messages_change_the_model() -> None:
+    """Garbage between them doesn't."""
+    over = threading.Event()
+
+    def connect(address: Address, timeout: float, silence: float) -> Iterator[str]:
+        yield json.dumps(metrics())
+        yield "garbage"
+        yield json.dumps(detail())
+        over.wait(20)
+
+    feed = fed(connect)
+    feed.start()
+    try:
+        until(lambda: feed.model.workers, "all are taken")
+        assert feed.model.raw["http_requests"] == 1250
+    finally:
+        feed.stop()
+        over.set()
+
+
+def test_a_lost_connection_is_tried_again() -> None:
+    """With pauses that double up to a bound; the numbers stay, and the trouble goes with the next message."""
+    pauses: list[float] = []
+    attempts = 0
+    over = threading.Event()
+
+    def connect(address: Address, timeout: float, silence: float) -> Iterator[str]:
+        nonlocal attempts
+        attempts += 1
+        if attempts in (1, 9):
+            yield json.dumps(metrics())
+        if attempts == 9:
+            over.wait(20)
+            return
+        raise DaemonUnreachable("gone")
+
+    feed = fed(connect, clock=lambda: 0.0)
+    feed._stopping.wait = lambda seconds=None: bool(pauses.append(seconds or 0.0))  # type: ignore[method-assign]
+    feed.start()
+    try:
+        until(lambda: attempts == 9 and not feed.model.trouble, "it is there again")
+        assert pauses == [min(LONGEST_PAUSE, FIRST_PAUSE * 2**count) for count in range(8)]
+        assert feed.model.raw["http_requests"] == 1250
+    finally:
+        feed.stop()
+        over.set()
+
+
+def test_a_death_makes_the_feed_look_for_post_mortems() -> None:
+    """Messages carry how many workers ended, not what they were doing."""
+    over = threading.Event()
+
+    def connect(address: Address, timeout: float, silence: float) -> Iterator[str]:
+        yield json.dumps(metrics())
+        yield json.dumps(detail())
+        yield json.dumps(detail(restarts=1))
+        over.wait(20)
+
+    feed = fed(connect)
+    feed.start()
+    try:
+        until(lambda: feed.model.post_mortems == ({"pid": 3},), "it has asked")
+    finally:
+        feed.stop()
+        over.set()
+
+
+def test_a_failure_of_our_own_is_not_hidden() -> None:
+    """The screen ends with it, instead of standing still."""
+
+    def connect(address: Address, timeout: float, silence: float) -> Iterator[str]:
+        raise KeyError("ours")
+        yield ""
+
+    feed = fed(connect)
+    feed.start()
+    assert isinstance(until(lambda: feed.failure, "it is noted"), KeyError)

@@ -1,0 +1,67 @@
+"""The terminal's modes and screen; tests/live/test_top.py has the program in one."""
+
+import os
+import pty
+import termios
+from collections.abc import Iterator
+
+import pytest
+
+from hvd.top.terminal import ENTER, LEAVE, Terminal
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[int, int]]:
+    """A pseudo-terminal: the emulator's end, and the program's."""
+    master, slave = pty.openpty()
+    yield master, slave
+    os.close(master)
+    os.close(slave)
+
+
+def test_the_terminal_is_put_back(ends: tuple[int, int]) -> None:
+    """Whatever happens in between: modes, screen, cursor."""
+    master, slave = ends
+    before = termios.tcgetattr(slave)
+
+    def fail() -> None:
+        with Terminal(slave, slave) as terminal:
+            assert termios.tcgetattr(slave)[3] & (termios.ICANON | termios.ECHO) == 0
+            terminal.show(["one", "two"])
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert termios.tcgetattr(slave) == before
+    seen = os.read(master, 65_536).decode()
+    assert seen.startswith(ENTER)
+    assert seen.endswith(LEAVE)
+
+
+def test_only_what_changed_is_drawn(ends: tuple[int, int]) -> None:
+    """Over a slow line that is the difference."""
+    master, slave = ends
+    with Terminal(slave, slave) as terminal:
+        terminal.show(["one", "two"])
+        os.read(master, 65_536)
+        terminal.show(["one", "TWO"])
+        assert os.read(master, 65_536) == b"\x1b[2H\x1b[0m\x1b[KTWO"
+
+
+def test_a_terminal_that_takes_nothing_is_not_waited_for(ends: tuple[int, int]) -> None:
+    """Ctrl-S, or a line that is down: what waits is bounded."""
+    _, slave = ends
+    with Terminal(slave, slave) as terminal:
+        for number in range(200):
+            terminal.show([f"{number} " + "x" * 1000] * 50)
+        assert terminal.flush()
+        assert len(terminal._waiting) < 200_000
+
+
+def test_a_size_that_is_not_known_is_eighty_by_twenty_four(ends: tuple[int, int]) -> None:
+    """As everywhere."""
+    _, slave = ends
+    with Terminal(slave, slave) as terminal:
+        assert terminal.size() == (80, 24)
+        termios.tcsetwinsize(slave, (50, 200))
+        assert terminal.size() == (200, 50)
