@@ -135,7 +135,7 @@ def send_page(req: falcon.Request, resp: falcon.Response) -> None:
 
 
 def _send(asset: Asset, req: falcon.Request, resp: falcon.Response) -> None:
-    packed = _takes_gzip(req.get_header("Accept-Encoding") or "")
+    packed = takes_gzip(req.get_header("Accept-Encoding") or "")
     resp.append_header("Vary", "Accept-Encoding")
     resp.set_header("X-Content-Type-Options", "nosniff")
     resp.etag = f"{asset.digest}-gzip" if packed else asset.digest  # RFC 9110, section 8.8.3: one for each encoding
@@ -149,7 +149,7 @@ def _send(asset: Asset, req: falcon.Request, resp: falcon.Response) -> None:
     resp.data = asset.packed if packed else asset.plain
 
 
-def _takes_gzip(accepted: str) -> bool:
+def takes_gzip(accepted: str) -> bool:
     """Whether Accept-Encoding names gzip, or anything, with a weight above 0; what can't be read names nothing."""
     weights = {}
     for part in accepted.lower().split(","):

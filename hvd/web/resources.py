@@ -1,5 +1,6 @@
 """The endpoints that answer from the block. Each reads it when asked: no worker's answer is older than another's."""
 
+import gzip
 import json
 import os
 import re
@@ -12,7 +13,7 @@ from hvd import __version__
 from hvd.core.hot import IS_COMPILED
 from hvd.runtime import Runtime
 from hvd.snapshot import JOB_COUNTS, build_history
-from hvd.web.dashboard import send_page
+from hvd.web.dashboard import send_page, takes_gzip
 from hvd.web.exposition import OPENMETRICS, TEXT, Exposition
 
 ENDPOINTS = {
@@ -31,6 +32,9 @@ ENDPOINTS = {
     "/jobs/{job_id}/cancel": "POST: cancel it",
 }
 
+
+LARGE = 16 * 1024
+"""Bytes above which an answer is compressed: a whole history has 55 kB, and a third of it in half a millisecond."""
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9a-z-]+"
 _MEDIA_RANGE = re.compile(rf"(\*|{_TOKEN}/{_TOKEN})([ \t]*;([ \t]*{_TOKEN}=({_TOKEN}|\"([^\"\\]|\\.)*\"))?)*")
@@ -69,7 +73,11 @@ class JsonResource:
         negotiate(req, [falcon.MEDIA_JSON])
         resp.content_type = falcon.MEDIA_JSON
         resp.cache_control = ["no-store"]
+        resp.append_header("Vary", "Accept-Encoding")
         resp.data = json.dumps(self.answer(), separators=(",", ":")).encode()
+        if len(resp.data) > LARGE and takes_gzip(req.get_header("Accept-Encoding") or ""):
+            resp.data = gzip.compress(resp.data, 1)
+            resp.set_header("Content-Encoding", "gzip")
 
     on_head = on_get
 

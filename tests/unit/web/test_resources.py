@@ -1,5 +1,7 @@
 """Content negotiation (RFC 9110, section 12.5.1), and the index."""
 
+import gzip
+import json
 from typing import Any
 
 import falcon
@@ -9,7 +11,7 @@ from falcon import testing
 from hvd.runtime import Runtime
 from hvd.web.app import create_app
 from hvd.web.exposition import OPENMETRICS, TEXT
-from hvd.web.resources import ENDPOINTS, negotiate
+from hvd.web.resources import ENDPOINTS, LARGE, Index, JsonResource, negotiate
 
 METRICS = [TEXT, OPENMETRICS, "text/plain"]
 JSON = ["application/json"]
@@ -124,3 +126,23 @@ def test_answers_are_not_to_be_cached() -> None:
     assert client.simulate_get("/").headers["cache-control"] == "no-store"
     head = client.simulate_head("/")
     assert (head.status_code, head.headers["content-type"], head.content) == (200, "application/json", b"")
+
+
+class Many(JsonResource):
+    def answer(self) -> dict[str, Any]:
+        return {"numbers": list(range(LARGE))}
+
+
+@pytest.mark.parametrize(("accepted", "packed"), [("gzip", True), ("br", False), (None, False)])
+def test_large_answers_are_compressed_for_who_takes_it(accepted: str | None, packed: bool) -> None:
+    """A history, say; small ones aren't worth it. Caches are told in both cases."""
+    app: Any = falcon.App()
+    app.add_route("/many", Many())
+    app.add_route("/", Index())
+    client = testing.TestClient(app, headers={"Accept-Encoding": accepted} if accepted else {})
+    answer = client.simulate_get("/many")
+    assert answer.headers["vary"] == "Accept-Encoding"
+    assert answer.headers.get("content-encoding") == ("gzip" if packed else None)
+    data = gzip.decompress(answer.content) if packed else answer.content
+    assert json.loads(data) == {"numbers": list(range(LARGE))}
+    assert "content-encoding" not in client.simulate_get("/").headers
