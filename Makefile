@@ -9,7 +9,8 @@ run: $(VENV)/.run
 	$(VENV)/bin/gunicorn
 
 test: $(VENV)/.test
-	sh tests/install-programs nginx:nginx promtool:prometheus systemd-analyze:systemd postgres:postgresql qemu-img:qemu-utils
+	sh tests/install-programs nginx:nginx promtool:prometheus systemd-analyze:systemd postgres:postgresql qemu-img:qemu-utils \
+	  chromium:chromium chromedriver:chromium-driver node:nodejs npm:npm
 	$(VENV)/bin/python -m pytest
 
 lint: $(VENV)/.test

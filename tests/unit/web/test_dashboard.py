@@ -2,6 +2,8 @@
 
 import gzip
 import re
+import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -177,3 +179,15 @@ def test_each_module_is_small_and_says_what_it_is_for() -> None:
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|\.style\b", text), (
             path.name
         )
+
+
+def test_the_modules_pass_their_own_tests(tmp_path: Path) -> None:
+    """static/*.test.js, under node: what needs no page."""
+    for path in [*STATIC.glob("*.js"), *Path(__file__).with_name("static").glob("*.test.js")]:
+        shutil.copy(path, tmp_path)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    found = subprocess.run(
+        ["node", "--test", "--test-reporter=tap"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert int(re.findall(r"^# pass (\d+)$", found.stdout, re.MULTILINE)[-1]) >= 30, found.stdout

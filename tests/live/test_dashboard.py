@@ -1,0 +1,326 @@
+"""The dashboard in a real Chromium, on a real daemon: it shows what happens, and comes back by itself."""
+
+import contextlib
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.browser import Browser, PrefixedNginx, url_of
+from tests.support.http import Connection
+from tests.support.jobs import JobsDaemon
+from tests.support.server import Server
+from tests.support.waiting import PATIENCE, until
+
+PERCENTS = "import sys, time\nfor i in range(101): print('%d%%' % i, flush=True); time.sleep(float(sys.argv[1]))"
+KINDS: dict[str, dict[str, Any]] = {
+    "count": {
+        "command": ["python3", "-c", PERCENTS, "{pause}"],
+        "params.pause": {"type": "string", "pattern": "[0-9.]+", "default": "0.01"},
+        "progress": "(?P<percent>[0-9]+)%",
+    },
+    "fail": {"command": ["sh", "-c", "exit 3"]},
+}
+TILE = "#tiles > div:nth-child({}) .value"
+REQUESTS, ERRORS = TILE.format(2), TILE.format(3)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with Browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobsDaemon]:
+    server = JobsDaemon(tmp_path_factory.mktemp("daemon"), KINDS, interval=0.5)
+    with server:
+        yield server
+
+
+def open_page(browser: Browser, server: Server) -> None:
+    """The page, live, with nothing to complain of."""
+    browser.size(1366, 768)
+    browser.open(url_of(server.address))
+    wait_live(browser)
+
+
+def wait_live(browser: Browser, seconds: float = 15) -> None:
+    browser.wait_text("#connection", "Live", seconds)
+    until(lambda: number(browser.text(REQUESTS)) > 0, "the page shows numbers", seconds)
+
+
+def number(text: str) -> int:
+    """The number that a text begins with: 1,250 of `1,250 (0.4%)`; -1 where it begins with none."""
+    digits = text.split(" ")[0].replace(",", "")
+    return int(digits) if digits.isdigit() else -1
+
+
+def ask(server: Server, path: str, times: int) -> None:
+    with server.connection() as connection:
+        for _ in range(times):
+            connection.get(path)
+
+
+def test_it_shows_everything_within_a_second(browser: Browser, daemon: JobsDaemon) -> None:
+    """Painted within 300 ms, complete within 1 s, in less than 100 kB; from this host alone, and without complaint."""
+    ask(daemon, "/hello", 50)
+    daemon.submit("fail")
+    until(lambda: len(daemon.get("/api/v1/history").json()["points"]) > 0, "there is a history")
+    browser.size(1366, 768)
+    browser.open(url_of(daemon.address))
+    shown = browser.with_page(
+        """
+        const { model, history } = page;
+        const complete = () => model.raw && model.workers.size && model.jobs.size && model.routes.length
+          && history.length && !page.news && !page.frame && document.querySelector("#routes tbody tr");
+        while (!complete()) await new Promise((next) => setTimeout(next, 5));
+        return performance.now();
+        """
+    )
+    assert shown < 1000 * PATIENCE
+    timing = browser.run(
+        "return { paint: performance.getEntriesByName('first-contentful-paint')[0].startTime,"
+        " files: [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]"
+        " .map((entry) => [entry.name, entry.transferSize]) }"
+    )
+    print(f"shown after {shown:.0f} ms, painted after {timing['paint']:.0f} ms")
+    assert timing["paint"] < 300 * PATIENCE
+    assert all(name.startswith((url_of(daemon.address), "data:")) for name, _ in timing["files"])
+    weight = sum(size for _, size in timing["files"])
+    print(f"{weight} bytes, with headers, in {len(timing['files'])} answers")
+    assert 10_000 < weight < 100_000
+    wait_live(browser)
+    assert browser.texts("#tiles dt") == [
+        *("Uptime", "Requests", "Errors", "Mean response", "CPU", "Memory", "Concurrency", "WS clients"),
+    ]
+    assert len(browser.texts("#charts canvas")) == 8
+    assert len(browser.texts("#workers tbody tr")) == 2
+    assert any("/hello" in row for row in browser.texts("#routes tbody th"))
+    assert browser.complaints() == []
+
+
+def test_nothing_is_fetched_twice(browser: Browser, daemon: JobsDaemon) -> None:
+    """A second visit takes the files from the browser's cache, and the page itself is unchanged (304)."""
+    open_page(browser, daemon)
+    before = daemon.counted()
+    open_page(browser, daemon)
+    after = daemon.counted()
+    assert after.get(("/static/{name}", 200), 0) == before.get(("/static/{name}", 200), 0) > 0
+    assert after[("/", 304)] == before.get(("/", 304), 0) + 1
+
+
+def test_numbers_move_with_load(browser: Browser, daemon: JobsDaemon) -> None:
+    """Requests, errors of both kinds, the routes that they went to, and the charts."""
+    open_page(browser, daemon)
+    requests, errors = number(browser.text(REQUESTS)), number(browser.text(ERRORS))
+    ask(daemon, "/hello", 300)
+    ask(daemon, "/no/such/path", 20)
+    ask(daemon, "/boom", 10)
+    until(lambda: number(browser.text(REQUESTS)) >= requests + 330, "requests are shown")
+    until(lambda: number(browser.text(ERRORS)) >= errors + 30, "errors are shown")
+    until(lambda: any(row.startswith("/boom") and "10 (100.0%)" in row for row in rows(browser, "routes")), "by route")
+    rate = "return page.history.at('{}', page.history.length - 1)"
+    until(lambda: browser.with_page(rate.format("requests_per_second")) > 10, "the chart has a point of it")
+    assert browser.with_page("return page.timeline.window()[1] === page.history.time(page.history.length - 1)")
+    assert browser.complaints() == []
+
+
+def rows(browser: Browser, table: str) -> list[str]:
+    return [row.replace("\t", " ") for row in browser.texts(f"#{table} tbody tr")]
+
+
+def test_routes_are_sorted_and_filtered(browser: Browser, daemon: JobsDaemon) -> None:
+    """By header buttons, which say so to all, and by a text field."""
+    for path in ("/hello", "/items/1", "/items/2"):
+        ask(daemon, path, 3)
+    open_page(browser, daemon)
+    heads = "#routes thead th"
+    until(lambda: len(rows(browser, "routes")) >= 3, "routes are shown")
+    sorting = f"return [...document.querySelectorAll('{heads}')].map((head) => head.getAttribute('aria-sort'))"
+    assert [way for way in browser.run(sorting) if way] == ["descending"]
+    browser.click(f"{heads}:first-child button")
+    assert browser.run(sorting)[0] == "ascending"
+    names = until(lambda: found if (found := browser.texts("#routes tbody th")) == sorted(found) else None, "by name")
+    browser.click(f"{heads}:first-child button")
+    until(lambda: browser.texts("#routes tbody th") == sorted(names or [], reverse=True), "the other way")
+    browser.driver.find_element("css selector", "#routes input").send_keys("ITEMS")
+    until(lambda: browser.texts("#routes tbody th") == ["/items/{number}"], "what is left of them")
+    browser.driver.find_element("css selector", "#routes input").send_keys("nothing")
+    browser.wait_text("#routes .empty", "No route has")
+
+
+def test_it_follows_a_job_and_cancels_one(browser: Browser, daemon: JobsDaemon) -> None:
+    """Progress as it happens, the end with its reason, and a button that ends what runs."""
+    open_page(browser, daemon)
+    quick, slow = daemon.submit("count", pause="0.04")[0], daemon.submit("count", pause="0.5")[0]
+    values = "return [...document.querySelectorAll('#jobs tbody tr')].map((row) => row.querySelector('progress').value)"
+    until(lambda: any(0 < value < 100 for value in browser.run(values)), "progress is shown", 10, 0.005)
+    until(lambda: any("completed" in row for row in rows(browser, "jobs")), "the first is done")
+    assert daemon.job(quick)["status"] == "completed"
+    until(lambda: any("running" in row for row in rows(browser, "jobs")), "the second runs")
+    browser.click("#jobs tbody tr button:not([hidden])")
+    until(lambda: any("cancelled" in row for row in rows(browser, "jobs")), "it is shown cancelled")
+    assert daemon.wait_status(slow, "cancelled")
+    browser.wait_text("#jobs .note", "told to end")
+    daemon.submit("fail")
+    until(lambda: any("failed: exit status 3" in row for row in rows(browser, "jobs")), "why one failed")
+    assert browser.complaints() == []
+
+
+def test_a_killed_worker_is_seen_to_be_replaced(browser: Browser, daemon: JobsDaemon) -> None:
+    """The dead one is shown as gone, the new one marked, and what the dead one was doing is told."""
+    open_page(browser, daemon)
+    until(lambda: len(rows(browser, "workers")) == 2, "both workers are shown")
+
+    def hang() -> None:
+        with Connection(daemon.address) as connection, contextlib.suppress(OSError):
+            connection.get("/slow/dashboard?s=20")
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    until(lambda: any("/slow/dashboard" in row for row in rows(browser, "workers")), "what a thread serves")
+    row = next(row for row in rows(browser, "workers") if "/slow/dashboard" in row)
+    pid = row.split(" ")[0]
+    os.kill(int(pid), signal.SIGKILL)
+    thread.join()
+    until(lambda: any(row.startswith(pid) and "gone" in row for row in rows(browser, "workers")), "it is gone")
+    until(lambda: any("new" in row for row in rows(browser, "workers")), "another one is new")
+    browser.wait_text("#workers .aside", "2 alive · 1 restart")
+    browser.wait_text("#events", f"worker {pid} died")
+    assert "GET /slow/dashboard" in browser.text("#events")
+    assert browser.complaints() == []
+
+
+def test_it_comes_back_when_the_aggregator_was_killed(browser: Browser, daemon: JobsDaemon) -> None:
+    """The loss is told, nobody reloads anything, and the numbers move again."""
+    open_page(browser, daemon)
+    (aggregator,) = daemon.pids("aggregator")
+    browser.run(
+        "window.states = []; new MutationObserver(() => states.push(document.querySelector('#connection').innerText))"
+        ".observe(document.querySelector('#connection'), { subtree: true, characterData: true, attributes: true })"
+    )
+    os.kill(aggregator, signal.SIGKILL)
+    until(lambda: any("Reconnecting" in state for state in browser.run("return states")), "the loss is told")
+    wait_live(browser, 20)
+    requests = number(browser.text(REQUESTS))
+    ask(daemon, "/hello", 100)
+    until(lambda: number(browser.text(REQUESTS)) >= requests + 100, "numbers move again", 20)
+    others = [each for each in browser.complaints() if "/ws" not in each]
+    assert others == [], "beside the attempts that failed"
+
+
+def test_numbers_that_are_old_are_marked(browser: Browser, daemon: JobsDaemon) -> None:
+    """While the aggregator is stopped nothing comes: a word says so, and since when; then it is taken away."""
+    open_page(browser, daemon)
+    browser.with_page("page.history.interval = 0.6")  # nobody waits 5 s for 2 intervals and 1 s
+    pids = [daemon.pid, *daemon.pids("aggregator")]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)  # the master too, which would replace it
+    try:
+        browser.wait_text("#stale", "Stale: the numbers are of")
+        assert browser.run("return document.body.hasAttribute('data-stale')")
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    until(lambda: browser.text("#stale") == "", "the mark is gone", 20)
+    wait_live(browser, 20)
+
+
+def test_charts_are_used_by_pointer_and_keys(browser: Browser, daemon: JobsDaemon) -> None:
+    """One cursor for all, zoom by dragging and by keys, pause, and a table of each chart."""
+    until(lambda: len(daemon.get("/api/v1/history").json()["points"]) > 3, "there is a history")
+    open_page(browser, daemon)
+    browser.click("#spans button:first-child")
+    box = browser.run("const b = document.querySelector('canvas').getBoundingClientRect(); return [b.x, b.y, b.width]")
+
+    def mouse(kind: str, x: float, **more: Any) -> None:
+        browser.cdp("Input.dispatchMouseEvent", type=kind, x=box[0] + x, y=box[1] + 60, **more)
+
+    mouse("mouseMoved", box[2] - 40)
+    browser.wait_text("#cursor", "at ")
+    mouse("mousePressed", box[2] - 120, button="left", clickCount=1)
+    mouse("mouseMoved", box[2] - 40, button="left", buttons=1)
+    mouse("mouseReleased", box[2] - 40, button="left", clickCount=1)
+    browser.wait_text("#charts-title", " to ")
+    assert browser.with_page("return page.timeline.zoom[1] - page.timeline.zoom[0] < 30")
+    browser.click("#reset")
+    browser.wait_text("#charts-title", "Last minute")
+    browser.run("document.querySelector('canvas').focus()")
+    keys = browser.driver.switch_to.active_element
+    keys.send_keys("\ue012\ue012")  # arrow left, twice
+    until(lambda: "requests/s" in (keys.get_attribute("aria-valuetext") or ""), "values are told")
+    keys.send_keys("+")
+    browser.wait_text("#charts-title", " to ")
+    keys.send_keys("\ue00c")  # escape
+    browser.wait_text("#charts-title", "Last minute")
+    keys.send_keys("p")
+    browser.wait_text("#pause", "Resume")
+    shown = browser.text(REQUESTS)
+    ask(daemon, "/hello", 50)
+    handled = "return page.model.raw.http_requests"
+    until(lambda: browser.with_page(handled) > number(shown) + 49, "messages go on")
+    assert browser.text(REQUESTS) == shown
+    browser.click("#pause")
+    until(lambda: number(browser.text(REQUESTS)) > number(shown) + 49, "and are shown again")
+    for chart in ("Requests", "Latency heat map"):
+        browser.click(f'[aria-label="{chart} as a table"]')
+        until(lambda: len(browser.texts(f'[aria-label="{chart} chart, table"] tbody tr')) > 0, f"{chart} as a table")  # noqa: B023
+    assert browser.complaints() == []
+
+
+def test_cancelling_is_not_offered_where_it_is_forbidden(browser: Browser, tmp_path: Path) -> None:
+    """The first refusal is explained, and all buttons go."""
+    with JobsDaemon(tmp_path, KINDS, interval=0.5, bind="0.0.0.0:0", token="t" * 20) as server:
+        address = "127.0.0.1", int(server.address[1])
+        job = {"kind": "count", "params": {"pause": "1"}}
+        head = {"Content-Type": "application/json", "Authorization": "Bearer " + "t" * 20}
+        with Connection(address) as connection:
+            assert connection.request("POST", "/jobs/submit", head, json.dumps(job).encode()).status == 202
+        browser.size(1366, 768)
+        browser.open(url_of(address))
+        until(lambda: any("running" in row for row in rows(browser, "jobs")), "it is shown")
+        browser.click("#jobs tbody tr button:not([hidden])")
+        browser.wait_text("#jobs .note", "Authorization: Bearer TOKEN")
+        assert browser.run("return document.querySelectorAll('#jobs tbody button:not([hidden])').length") == 0
+        assert [each for each in browser.complaints() if "403" not in each] == []
+
+
+def test_it_works_under_a_path_behind_nginx(browser: Browser, daemon: JobsDaemon, tmp_path: Path) -> None:
+    """All that the page asks for is relative to it: files, answers, the WebSocket, the end of a job."""
+    with PrefixedNginx(tmp_path, daemon.address) as nginx:
+        job = daemon.submit("count", pause="1")[0]
+        browser.size(1366, 768)
+        browser.open(url_of(nginx.address, "/hvd"))  # nginx adds the slash
+        wait_live(browser)
+        assert browser.driver.current_url.endswith("/hvd/")
+        until(lambda: any("running" in row for row in rows(browser, "jobs")), "the job is shown")
+        browser.click("#jobs tbody tr button:not([hidden])")
+        assert daemon.wait_status(job, "cancelled")
+        assert browser.complaints() == []
+        browser.open("about:blank")
+        assert "[error]" not in nginx.log
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_accessible(browser: Browser, daemon: JobsDaemon, scheme: str) -> None:
+    """axe-core finds nothing: not with everything on the page, on a phone, as tables, or stale."""
+    daemon.submit("count", pause="1")
+    daemon.submit("fail")
+    ask(daemon, "/boom", 3)
+    open_page(browser, daemon)
+    browser.size(1366, 768, scheme=scheme)
+    until(lambda: any("running" in row for row in rows(browser, "jobs")), "a job runs")
+    assert browser.accessibility() == []
+    browser.size(360, 800, scheme=scheme, ratio=2)
+    for button in browser.driver.find_elements("css selector", "#charts header button")[:4]:
+        browser.run("arguments[0].click()", button)
+    until(lambda: browser.run("return !document.querySelector('#charts .scroll').hidden"), "tables are shown")
+    assert browser.run("return document.documentElement.scrollWidth") == 360, "nothing sticks out"
+    browser.with_page("page.socket.close(); page.model.heard -= 60; page.status.check(); page.draw()")
+    assert browser.accessibility() == []

@@ -1,0 +1,41 @@
+"""The dashboard left open for a day: 43,200 messages of each kind, given to its handler as fast as it takes them."""
+
+from pathlib import Path
+
+from tests.support.browser import Browser, url_of
+from tests.support.server import Server
+from tests.support.waiting import PATIENCE, until
+
+HOURS = 24
+MESSAGES = HOURS * 3600 // 2
+DRAWN_EVERY = 180  # messages: all frames of a day would take minutes
+SLACK = 512 * 1024  # bytes: what 16 bytes a message would come to
+
+FEED = (Path(__file__).parents[1] / "support" / "day.js").read_text()
+
+
+def test_a_day_takes_no_memory_and_little_time(tmp_path: Path) -> None:
+    """What JavaScript keeps, and the page's elements, are as many after the last quarter as after the first; and a
+    frame with everything new in it takes below 8 ms.
+    """
+    with Server(tmp_path, workers=2) as server, Browser() as browser:
+        browser.size(1366, 768)
+        browser.open(url_of(server.address))
+        browser.wait_text("#connection", "Live")
+        until(lambda: browser.with_page("return page.history.bounds.length"), "the history is there")
+        browser.with_page(
+            "page.socket.close(); page.model.now = () => window.now; window.now = 0; page.history.ring.clear()"
+        )
+        heaps, found = [], []
+        quarters = 4
+        for quarter in range(quarters):
+            script = FEED.replace("FROM", str(MESSAGES * quarter // quarters)).replace("EVERY", str(DRAWN_EVERY))
+            script = script.replace("TO", str(MESSAGES * (quarter + 1) // quarters))
+            found.append(browser.with_page(script))
+            heaps.append(browser.heap())
+        print(f"heap after each quarter: {[round(heap / 1e6, 2) for heap in heaps]} MB; {found}")
+        assert sum(each["drawn"] for each in found) >= MESSAGES // DRAWN_EVERY
+        assert heaps[-1] - heaps[0] < SLACK, "flat"
+        assert found[-1]["nodes"] <= found[0]["nodes"] + 200, "elements are reused"
+        assert min(each["median"] for each in found) < 8 * PATIENCE, "in the quarter with the least beside it"
+        assert browser.complaints() == []

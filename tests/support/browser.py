@@ -1,0 +1,187 @@
+"""The real Chromium for tests, headless; what its page complains of; and axe-core, which judges accessibility."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+
+from tests.support.http import Address
+from tests.support.nginx import Nginx
+from tests.support.waiting import PATIENCE, until
+
+AXE = "axe-core@4.14.1"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hvd-tests"
+
+ARGUMENTS = (
+    "--headless=new",
+    "--no-sandbox",  # the tests may run as root
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    "--enable-precise-memory-info",
+    "--window-size=1366,768",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no request leaves this machine
+)
+
+WATCH = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) => {
+  window.violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`);
+});
+"""
+
+
+class Browser:
+    """A Chromium with one page. A context manager; nothing of it stays."""
+
+    def __init__(self) -> None:
+        options = webdriver.ChromeOptions()
+        options.binary_location = shutil.which("chromium") or "/usr/bin/chromium"
+        for argument in ARGUMENTS:
+            options.add_argument(argument)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self._profile = tempfile.TemporaryDirectory(prefix="hvd-browser-")
+        options.add_argument(f"--user-data-dir={self._profile.name}")
+        self.driver = webdriver.Chrome(options, Service(shutil.which("chromedriver") or "/usr/bin/chromedriver"))
+        self.driver.set_script_timeout(60 * PATIENCE)
+        self.cdp("Page.addScriptToEvaluateOnNewDocument", source=WATCH)
+
+    def __enter__(self) -> "Browser":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.driver.quit()
+        with contextlib.suppress(OSError):  # Chromium's last processes may still write there
+            self._profile.cleanup()
+
+    def open(self, url: str) -> None:
+        """Go there; what the page before complained of is forgotten."""
+        self.driver.get("about:blank")
+        self.complaints()
+        self.driver.get(url)
+
+    def cdp(self, command: str, **parameters: Any) -> Any:
+        """Send a command of the DevTools protocol."""
+        return self.driver.execute_cdp_cmd(command, parameters)
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """What the script returns."""
+        return self.driver.execute_script(script, *arguments)
+
+    def with_page(self, body: str) -> Any:
+        """What an async function of the page's own `page` (see app.js) returns, or the error that it threw."""
+        script = (
+            "const done = arguments[arguments.length - 1];"
+            'import(document.querySelector("script[type=module]").src)'
+            f".then(async ({{ page }}) => {{ {body} }})"
+            ".then((value) => done({ value }), (error) => done({ error: `${error}\\n${error.stack}` }));"
+        )
+        answer = self.driver.execute_async_script(script)
+        assert "error" not in answer, answer
+        return answer["value"]
+
+    def text(self, selector: str) -> str:
+        """The visible text of the first such element; empty where there is none."""
+        script = (
+            "const found = document.querySelector(arguments[0]); return found?.checkVisibility() ? found.innerText : ''"
+        )
+        found: str = self.run(script, selector)
+        return found
+
+    def texts(self, selector: str) -> list[str]:
+        found: list[str] = self.run(
+            "return [...document.querySelectorAll(arguments[0])].map((each) => each.innerText)", selector
+        )
+        return found
+
+    def click(self, selector: str) -> None:
+        self.driver.find_element("css selector", selector).click()
+
+    def wait_text(self, selector: str, part: str, seconds: float = 15) -> str:
+        """The text of that element once it has `part` in it."""
+        return (
+            until(lambda: text if part in (text := self.text(selector)) else None, f"{selector} says {part!r}", seconds)
+            or ""
+        )
+
+    def size(self, width: int, height: int, *, scheme: str = "light", ratio: float = 1) -> None:
+        """Show the page in a viewport of that size, and in that colour scheme."""
+        self.cdp(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=ratio,
+            mobile=width < 500,
+        )
+        self.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def complaints(self) -> list[str]:
+        """What is on the console since the last call, and what the page's policy has forbidden."""
+        logged = [entry["message"] for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
+        violations: list[str] = self.run("return window.violations.splice(0)")
+        return logged + violations
+
+    def heap(self) -> int:
+        """Bytes of JavaScript's heap in use, once all that is garbage is collected."""
+        self.cdp("HeapProfiler.collectGarbage")
+        return int(self.cdp("Runtime.getHeapUsage")["usedSize"])
+
+    def accessibility(self) -> list[str]:
+        """What axe-core finds wrong with the page."""
+        self.run(axe_source())
+        script = (
+            "const done = arguments[arguments.length - 1];"
+            "const brief = (node) => [node.html.slice(0, 200), node.failureSummary];"
+            "axe.run().then(({ violations }) => done(violations.map(({ id, help, nodes }) =>"
+            " ({ id, help, nodes: nodes.slice(0, 5).map(brief) }))));"
+        )
+        return [json.dumps(found) for found in self.driver.execute_async_script(script)]
+
+
+def axe_source() -> str:
+    """axe-core's script, from npm: fetched once, and kept outside of the project, which ships nothing of it."""
+    kept = CACHE / f"{AXE}.js"
+    if not kept.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+            subprocess.run(["npm", "pack", "--silent", AXE], cwd=folder, check=True, timeout=120 * PATIENCE)
+            (archive,) = Path(folder).glob("*.tgz")
+            with tarfile.open(archive) as packed:
+                script = packed.extractfile("package/axe.min.js")
+                assert script
+                (Path(folder) / "axe.js").write_bytes(script.read())
+            (Path(folder) / "axe.js").replace(kept)
+    return kept.read_text(encoding="utf-8")
+
+
+def url_of(address: Address, path: str = "/") -> str:
+    """The URL of a path there, over TCP."""
+    assert not isinstance(address, str), address
+    return f"http://{address[0]}:{address[1]}{path}"
+
+
+class PrefixedNginx(Nginx):
+    """nginx with the daemon under the path /hvd/, changed as the site's own comment says."""
+
+    def _write_site(self) -> None:
+        super()._write_site()
+        path = self.folder / "site.conf"
+        path.write_text(with_prefix(path.read_text(), "/hvd"))
+
+
+def with_prefix(site: str, prefix: str) -> str:
+    """The site with the prefix before each location's path, and that path in its proxy_pass."""
+    location = re.compile(r"(location (?:= )?)(/\w*)( \{.*?proxy_pass http://hvd)(;)", re.DOTALL)
+    changed, count = location.subn(rf"\g<1>{prefix}\g<2>\g<3>\g<2>\g<4>", site)
+    assert count == 3, f"{count} locations"
+    return changed

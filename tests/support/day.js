@@ -1,0 +1,52 @@
+// A piece of a day of messages, given to the dashboard's own handler: the body of an async function that has `page`.
+// FROM, TO and EVERY are put in: the first message, the one after the last, and after how many a frame is drawn.
+const raw = (i) => ({
+  timestamp: new Date(start + 2000 * i).toISOString(), http_requests: 120 * i, http_errors: i, avg_response_time: 3 + (i % 7),
+  active_connections: 3, websocket_clients: 1 + (i % 5), memory_usage: 1.5e8 + 1e6 * (i % 31), cpu_usage: i % 90,
+  goroutines: 19, threads: 17, tasks: 2, uptime_seconds: 2 * i, jobs_active: i % 3, jobs_pending: i % 5,
+  jobs_completed: i, jobs_failed: 0, jobs_cancelled: 0, queue_length: i % 5, provider_stats: {}, alerts: [],
+  system_health: i % 500 ? "healthy" : "degraded", requests_per_second: 60 + (i % 40), error_rate: (i % 20) / 400,
+  p50: 1 + (i % 3), p90: 5 + (i % 11), p99: 40 + (i % 97), requests: { started: 120 * i, finished: 120 * i, in_flight: 0, aborted: 0 },
+  observed_age_seconds: 0.1,
+  recent_jobs: Array.from({ length: 20 }, (_, k) => job(i - k)),
+});
+const job = (k, progress = 100) => ({
+  id: `01a21081-8bc0-735c-8883-${String(k).padStart(12, "0")}`, name: `convert ${k}`, kind: "convert", params: { n: k }, revision: 3,
+  status: k % 4 ? "completed" : "running", progress, created_at: new Date(start + 2000 * k).toISOString(),
+  start_time: new Date(start + 2000 * k).toISOString(), end_time: null, duration_seconds: k % 4 ? 12.5 : null, error_msg: null,
+});
+const detail = (i) => ({
+  restarts: 0,
+  workers: Array.from({ length: 8 }, (_, slot) => ({
+    pid: 1000 + slot + 8 * Math.floor((i + 40 * slot) / 320), slot, age_seconds: 2 * (i % 320), requests: i, errors: 0, in_flight: 1,
+    busy: [{ method: "GET", path: `/items/${i}`, age_seconds: 0.01 }], cpu_percent: i % 50, memory_bytes: 4e7 + i, threads: 5,
+    requests_per_second: 7.5, started_at: "2026-11-25T02:49:57Z",
+  })),
+  routes: Array.from({ length: 60 }, (_, k) => ({
+    route: `/route/${k + (i % 6000 < 3000 ? 0 : 30)}`, methods: ["GET"], count: i * k, errors: i % 9, statuses: { 200: i * k },
+    mean_ms: 1 + ((i * k) % 13), p50_ms: 1, p90_ms: 2, p99_ms: 30 + (i % 17), requests_per_second: (i * k) % 23,
+  })),
+  point: {
+    time: start / 1000 + 2 * i, requests_per_second: 60 + (i % 40), error_rate: (i % 20) / 400, p50: 1 + (i % 3), p90: 5 + (i % 11),
+    p99: 40 + (i % 97), cpu_usage: i % 90, memory_usage: 1.5e8 + 1e6 * (i % 31), websocket_clients: 1 + (i % 5),
+    jobs_active: i % 3, jobs_pending: i % 5, in_flight: 0,
+  },
+  latency: Array.from({ length: page.history.width }, (_, k) => (k > 1 && k < 14 ? (i * (k + 3)) % 40 : 0)),
+});
+const start = Date.now();
+const times = [];
+for (let i = FROM; i < TO; i += 1) {
+  now = 2 * i;  // of the page's clock, so that what is to be forgotten is
+  page.handle({ type: "metrics", timestamp: "", data: { raw: raw(i) } });
+  page.handle({ type: "detail", timestamp: "", data: detail(i) });
+  if (i % 3 === 0) page.handle({ type: "job_update", timestamp: "", data: job(i, 50) });
+  if (i % EVERY) continue;
+  page.timeline.cursor = i % (2 * EVERY) ? null : page.history.time(Math.floor(page.history.length / 2));
+  const before = performance.now();
+  page.draw();
+  times.push(performance.now() - before);
+  await new Promise((next) => setTimeout(next));  // the browser lays out and paints, as it would
+}
+times.sort((one, other) => one - other);
+return { median: times[times.length >> 1], worst: times[Math.floor(times.length * 0.99)], drawn: times.length,
+  nodes: document.querySelectorAll("*").length };

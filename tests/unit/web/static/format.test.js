@@ -1,0 +1,41 @@
+/** Numbers as people read them: what the issue and the terminal show. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as format from "./format.js";
+
+test("numbers have the form that the terminal gives them", () => {
+  assert.equal(format.duration(3600), "1h 0m 0s");
+  assert.equal(format.duration(0.9), "0s");
+  assert.equal(format.duration(93784.2), "1d 2h 3m 4s");
+  assert.equal(format.duration(93784.2, 2), "1d 2h");
+  assert.equal(format.size(50 * 1024 ** 2), "50 MB");
+  assert.equal(format.size(1.5 * 1024 ** 3), "1.5 GB");
+  assert.equal(format.size(0), "0 B");
+  assert.equal(format.size(5000 * 1024 ** 4), "5,000 TB");
+  assert.equal(format.count(1250), "1,250");
+  assert.equal(format.count(999.4), "999");
+  assert.equal(format.count(-1234567), "-1,234,567");
+  assert.equal(format.count(1e12), "1,000,000,000,000");
+  assert.equal(format.exact(1234567.5), "1,234,567.5");
+  assert.equal(format.errors(5, 1250), "5 (0.4%)");
+  assert.equal(format.errors(0, 0), "0 (0.0%)");
+  assert.equal(format.milliseconds(45.2), "45.2ms");
+  assert.equal(format.milliseconds(0.35), "0.350ms");
+  assert.equal(format.milliseconds(1234.5), "1,234.5ms");
+  assert.equal(format.milliseconds(12345), "12.3s");
+  assert.equal(format.share(0.004), "0.4%");
+  assert.equal(format.rate(12.345), "12.3");
+  assert.equal(format.rate(12345.6), "12,346");
+  assert.equal(format.exact(0.6985821), "0.698582");
+  assert.equal(format.bound(0.25), "250 µs");
+  assert.equal(format.bound(2.5), "2.5 ms");
+  assert.equal(format.bound(10000), "10 s");
+});
+
+test("what isn't known is shown so", () => {
+  for (const form of ["count", "exact", "duration", "size", "milliseconds", "percent", "share", "rate", "clock"]) {
+    for (const value of [null, undefined, NaN, Infinity, "7"]) assert.equal(format[form](value), format.UNKNOWN);
+  }
+  assert.equal(format.errors(null, 5), format.UNKNOWN);
+  assert.equal(format.errors(5, undefined), "5");
+});

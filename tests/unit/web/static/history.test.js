@@ -1,0 +1,75 @@
+/** The points of the charts: bounded, in order, and whole whichever of answer and message comes first. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { History } from "./history.js";
+import { Ring } from "./ring.js";
+
+const answer = (from, to) => ({
+  interval_seconds: 2,
+  columns: ["time", "p50"],
+  points: Array.from({ length: (to - from) / 2 + 1 }, (_, i) => [from + 2 * i, i]),
+  latency: { bounds_ms: [1, 10], counts: Array.from({ length: (to - from) / 2 + 1 }, (_, i) => [i, 0, 1]) },
+});
+const times = (history) => Array.from({ length: history.length }, (_, i) => history.time(i));
+
+test("a ring keeps the newest rows, in order", () => {
+  const ring = new Ring(["a", "b"], 4);
+  for (let i = 0; i < 11; i += 1) ring.push([i, i === 9 ? null : i * i]);
+  assert.deepEqual([0, 1, 2, 3].map((i) => ring.at("a", i)), [7, 8, 9, 10]);
+  assert.ok(Number.isNaN(ring.at("b", 2)));
+  assert.ok(Number.isNaN(ring.at("unknown", 0)));
+  assert.deepEqual([6, 7, 8.5, 10, 11].map((value) => ring.first("a", value)), [0, 0, 2, 3, 4]);
+  ring.clear();
+  assert.equal(ring.first("a", 0), 0);
+});
+
+test("an answer and messages make one history, whatever comes first", () => {
+  for (const isAnswerFirst of [true, false]) {
+    const history = new History();
+    const points = [108, 110, 112].map((time) => [{ time, p50: time }, [0, time, 0]]);
+    if (isAnswerFirst) history.load(answer(100, 110));
+    points.forEach(([point, latency]) => history.add(point, latency));
+    if (!isAnswerFirst) history.load(answer(100, 110));
+    assert.deepEqual(times(history), [100, 102, 104, 106, 108, 110, 112]);
+    assert.equal(history.at("p50", 6), 112);
+    assert.equal(history.at("p50", 5), 5);
+    assert.deepEqual([...history.latency(6)], isAnswerFirst ? [0, 112, 0] : [0, 0, 0]);
+    assert.deepEqual([...history.latency(3)], [3, 0, 1]);
+  }
+});
+
+test("a new answer after a loss keeps what only messages told", () => {
+  const history = new History();
+  history.load(answer(100, 110));
+  history.add({ time: 112, p50: 1 }, [1, 2, 3]);
+  history.load(answer(104, 110));
+  assert.deepEqual(times(history), [104, 106, 108, 110, 112]);
+  assert.deepEqual([...history.latency(4)], [1, 2, 3]);
+});
+
+test("an empty history can be asked", () => {
+  const history = new History();
+  assert.deepEqual([history.nearest(5), history.time(0), history.span(0, 10)], [-1, -Infinity, [0, 0]]);
+  history.load({ ...answer(0, 0), points: [], latency: { bounds_ms: [1], counts: [] } });
+  history.add({ time: 5, p50: 1 }, [1, 2]);
+  assert.equal(history.nearest(-100), 0);
+});
+
+test("gaps are found, and so is the point nearest to a time", () => {
+  const history = new History();
+  history.load(answer(100, 104));
+  history.add({ time: 120, p50: 0 }, null);
+  assert.deepEqual([0, 1, 2, 3].map((i) => history.isAfterGap(i)), [true, false, false, true]);
+  assert.deepEqual([0, 101.1, 111, 113, 999].map((time) => history.nearest(time)), [0, 1, 2, 3, 3]);
+  assert.deepEqual([history.span(103, 104), history.span(103, 105)], [[1, 3], [1, 4]]);
+});
+
+test("it never grows beyond its capacity", () => {
+  const history = new History();
+  history.load(answer(0, 100));
+  for (let time = 200; time < 20000; time += 2) history.add({ time, p50: time }, [1, 2, time]);
+  assert.equal(history.length, 1024);
+  assert.equal(history.time(1023), 19998);
+  assert.deepEqual([...history.latency(1023)], [1, 2, 19998]);
+  assert.deepEqual([...history.latency(0)], [1, 2, history.time(0)]);
+});

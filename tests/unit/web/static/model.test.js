@@ -1,0 +1,83 @@
+/** What the page knows, by what it was told. */
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+import { History } from "./history.js";
+import { Model } from "./model.js";
+
+let now, model;
+beforeEach(() => {
+  now = 1000;
+  model = new Model(new History(), () => now);
+});
+
+const metrics = (more = {}) => ({ type: "metrics", data: { raw: { recent_jobs: [], alerts: [], ...more } } });
+const worker = (pid, slot = pid, age = 100) => ({ pid, slot, age_seconds: age, busy: [] });
+const detail = (workers, more = {}) => ({
+  type: "detail",
+  data: { workers, routes: [], restarts: 0, point: null, latency: null, ...more },
+});
+const job = (id, status, revision, progress = 0, created = id) => ({ id, status, revision, progress, created_at: created });
+const states = () => model.shownWorkers().map(({ pid, gone, isNew }) => `${pid}${gone === null ? "" : " gone"}${isNew ? " new" : ""}`);
+
+test("a new worker is marked for a while, and so is one that is gone", () => {
+  model.message(detail([worker(1), worker(2)]));
+  assert.deepEqual(states(), ["1", "2"]);
+  assert.equal(model.message(detail([worker(1), worker(3, 2, 1)], { restarts: 1 })), true);
+  assert.deepEqual(states(), ["1", "3 new", "2 gone"]);
+  now += 9;
+  assert.equal(model.message(detail([worker(1), worker(3, 2, 10)], { restarts: 1 })), false);
+  assert.deepEqual(states(), ["1", "3 new", "2 gone"]);
+  now += 2;
+  model.message(detail([worker(1), worker(3, 2, 12)], { restarts: 1 }));
+  assert.deepEqual(states(), ["1", "3"]);
+});
+
+test("an older state of a job never replaces a newer one", () => {
+  model.message({ type: "job_update", data: job("a", "running", 2, 50) });
+  model.message({ type: "job_update", data: job("a", "running", 2, 40) });
+  model.message(metrics({ recent_jobs: [job("a", "pending", 1)] }));
+  assert.deepEqual(model.shownJobs().map(({ status, progress }) => [status, progress]), [["running", 50]]);
+  model.message({ type: "job_update", data: job("a", "completed", 3, 100) });
+  assert.equal(model.shownJobs()[0].status, "completed");
+});
+
+test("what runs comes first, then what waits, then the newest", () => {
+  model.message({
+    type: "jobs",
+    data: { jobs: [job("1", "completed", 1), job("2", "pending", 1), job("3", "failed", 1), job("4", "running", 1)] },
+  });
+  assert.deepEqual(model.shownJobs().map(({ id }) => id), ["4", "2", "3", "1"]);
+});
+
+test("jobs that nobody tells of are forgotten, however many there were", () => {
+  for (let i = 0; i < 5000; i += 1) {
+    now += 2;
+    model.message({ type: "job_update", data: job(`j${i}`, "completed", 3) });
+    model.message(metrics());
+  }
+  assert.ok(model.jobs.size < 20);
+  for (let i = 0; i < 500; i += 1) model.message({ type: "job_update", data: job(`k${i}`, "completed", 3) });
+  assert.equal(model.shownJobs().length, 40);
+});
+
+test("a snapshot keeps the rates that only messages tell", () => {
+  model.message(detail([{ ...worker(1), requests_per_second: 5 }], { routes: [{ route: "/", count: 1, requests_per_second: 2 }] }));
+  model.snapshot({ ...metrics().data.raw, workers: [worker(1)], routes: [{ route: "/", count: 3 }], post_mortems: [{ pid: 7 }] });
+  assert.equal(model.shownWorkers()[0].data.requests_per_second, 5);
+  assert.deepEqual(model.routes, [{ route: "/", count: 3, requests_per_second: 2 }]);
+  assert.deepEqual(model.postMortems, [{ pid: 7 }]);
+});
+
+test("unknown types are left alone; numbers have an age", () => {
+  assert.equal(model.message({ type: "from the future", data: null }), false);
+  assert.equal(model.heard, -Infinity);
+  model.message(metrics());
+  now += 7;
+  assert.equal(model.now() - model.heard, 7);
+});
+
+test("the newest alerts are kept", () => {
+  for (let i = 0; i < 100; i += 1) model.message({ type: "alert", data: { message: `${i}` } });
+  assert.equal(model.alerts.length, 20);
+  assert.equal(model.alerts[0].message, "99");
+});

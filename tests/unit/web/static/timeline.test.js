@@ -1,0 +1,81 @@
+/** Zoom, pause and cursor, which all charts share. */
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+import { History } from "./history.js";
+import { Timeline } from "./timeline.js";
+
+let history, timeline, changes;
+beforeEach(() => {
+  history = new History();
+  for (let time = 100; time <= 200; time += 2) history.add({ time, p50: time }, null);
+  changes = 0;
+  timeline = new Timeline(history, () => (changes += 1));
+  timeline.span = 60;
+});
+
+test("it follows the newest point, until it is paused", () => {
+  assert.deepEqual(timeline.window(), [140, 200]);
+  timeline.pause(true);
+  history.add({ time: 202, p50: 1 }, null);
+  assert.deepEqual(timeline.window(), [140, 200]);
+  assert.equal(history.time(timeline.shown()), 200);
+  timeline.pause(false);
+  assert.deepEqual(timeline.window(), [142, 202]);
+  assert.equal(changes, 2);
+});
+
+test("dragging zooms, however short, and reset zooms out", () => {
+  timeline.select(170, 150);
+  timeline.zoomIn();
+  assert.deepEqual(timeline.window(), [150, 170]);
+  timeline.select(160, 160.5);
+  timeline.zoomIn();
+  assert.deepEqual(timeline.window(), [158.25, 162.25]);
+  timeline.reset();
+  assert.deepEqual([timeline.window(), timeline.drag], [[140, 200], null]);
+});
+
+test("a press without a drag zooms nothing", () => {
+  timeline.zoomIn();
+  assert.equal(timeline.zoom, null);
+});
+
+test("the cursor snaps to points, and steps", () => {
+  timeline.step(-1);
+  assert.equal(timeline.cursor, 200);
+  timeline.step(-1);
+  assert.equal(timeline.cursor, 198);
+  timeline.point(151.2);
+  assert.equal(timeline.cursor, 152);
+  timeline.step(-3);
+  assert.equal(timeline.cursor, 146);
+  timeline.step(-50);
+  assert.equal(timeline.cursor, 140, "not out of what is shown");
+  timeline.point(null);
+  assert.equal(history.time(timeline.shown()), 200);
+});
+
+test("stepping out of a zoom moves it along", () => {
+  timeline.zoom = [150, 160];
+  timeline.point(150);
+  timeline.step(-2);
+  assert.deepEqual([timeline.cursor, timeline.window()], [146, [146, 156]]);
+});
+
+test("keys zoom around the cursor, down to what shows two points", () => {
+  timeline.point(170);
+  timeline.zoomBy(0.5);
+  assert.deepEqual(timeline.window(), [155, 185]);
+  for (let i = 0; i < 20; i += 1) timeline.zoomBy(0.5);
+  assert.deepEqual(timeline.window(), [168, 172]);
+  for (let i = 0; i < 5; i += 1) timeline.zoomBy(2);
+  assert.equal(timeline.zoom, null);
+});
+
+test("nothing is known yet", () => {
+  const empty = new Timeline(new History(), () => {});
+  empty.step(-1);
+  empty.point(5);
+  empty.zoomBy(0.5);
+  assert.deepEqual([empty.cursor, empty.shown()], [null, -1]);
+});
