@@ -69,12 +69,11 @@ class Page {
   draw() {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
-    if (this.news && !this.isPaused) {
-      for (const view of this.views) view(this.model);
-      this.news = false;
-    }
     for (const chart of this.charts) chart.draw(this.theme);
     this.#drawTools();
+    if (!this.news || this.isPaused) return;
+    for (const view of this.views) view(this.model);
+    this.news = false;
   }
 
   #connected(state) {
@@ -133,7 +132,6 @@ class Page {
   #pause() {
     this.isPaused = !this.isPaused;
     mark($("pause"), "aria-pressed", this.isPaused);
-    say($("pause").querySelector(".mark"), this.isPaused ? "▶" : "⏸");
     say($("pause").querySelector(".word"), this.isPaused ? "Resume" : "Pause");
     this.timeline.pause(this.isPaused);
   }

@@ -59,7 +59,7 @@ class Card {
     );
     this.scroll = make(
       "div",
-      { class: "scroll", role: "region", tabindex: "0", hidden: true, "aria-label": `${chart.title}, table` },
+      { class: "scroll", role: "region", tabindex: "0", hidden: true, "aria-label": `${chart.title} chart, table` },
       make(
         "table",
         {},
@@ -69,7 +69,7 @@ class Card {
     );
     this.element = make(
       "section",
-      { class: `panel chart${chart.heat ? " heat" : ""}`, "aria-label": chart.title },
+      { class: `panel chart${chart.heat ? " heat" : ""}`, "aria-label": `${chart.title} chart` },
       make(
         "header",
         {},
@@ -85,8 +85,9 @@ class Card {
   #legend() {
     const { chart } = this;
     if (chart.heat) {
-      this.shades = make("span", { text: "" });
-      return make("p", { class: "legend" }, this.values[0]);
+      this.most = make("span");
+      const scale = make("span", { class: "scaled" }, "1", make("span", { class: "shades", "aria-hidden": "true" }), this.most);
+      return make("p", { class: "legend" }, scale, this.values[0]);
     }
     if (chart.series.length === 1) return make("p", { class: "legend" }, this.values[0]);
     const entries = chart.series.map(({ name }, i) => {
@@ -109,8 +110,10 @@ class Card {
     else this.#fill();
     const i = this.timeline.shown();
     const { history } = this.timeline;
-    if (this.chart.heat) say(this.values[0], this.view.textAt(i).replace(/^\S+ /, ""));
-    else this.chart.series.forEach(({ column }, at) => say(this.values[at], this.chart.form(history.at(column, i))));
+    if (this.chart.heat) {
+      say(this.values[0], this.view.textAt(i).replace(/^\S+ /, ""));
+      say(this.most, count(this.view.most));
+    } else this.chart.series.forEach(({ column }, at) => say(this.values[at], this.chart.form(history.at(column, i))));
   }
 
   #fill() {

@@ -21,9 +21,9 @@ export function addJobs(section, changed) {
     none: "No jobs.",
     columns: [
       { name: "Job", class: "name", fill: (cell, job) => text(cell, job.name, `${job.kind} ${job.id}\n${JSON.stringify(job.params)}`) },
-      { name: "State", fill: state },
+      { name: "State", class: "state", fill: state },
       { name: "Progress", create: (cell) => cell.append(...progress()), fill: showProgress },
-      { name: "Time", number: true, fill: (cell, job) => text(cell, timeOf(job), titleOf(job)) },
+      { name: "Time", number: true, class: "spare", fill: (cell, job) => text(cell, timeOf(job), titleOf(job)) },
       { name: "", create: (cell) => cell.append(button(cancel)), fill: showButton, class: "action" },
     ],
   });

@@ -71,7 +71,8 @@ export class Plot {
     const ratio = window.devicePixelRatio || 1;
     const width = Math.round(this.width * ratio);
     const height = Math.round(this.height * ratio);
-    if (this.canvas.width !== width || this.canvas.height !== height) {
+    const isResized = this.canvas.width !== width || this.canvas.height !== height;
+    if (isResized) {
       this.canvas.width = width;
       this.canvas.height = height;
     }
@@ -80,7 +81,8 @@ export class Plot {
     const { context } = this;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, this.width, this.height);
-    context.font = theme.font;
+    // a canvas forgets its font when it is resized; to set it makes the browser compute the whole page's styles
+    if (isResized || this.font !== theme.font) context.font = this.font = theme.font;
     context.textBaseline = "middle";
     return true;
   }

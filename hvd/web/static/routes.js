@@ -31,7 +31,7 @@ export function addRoutes(section, changed) {
         sort: ({ errors: n }) => n,
         fill: (cell, route) => {
           text(cell, errors(route.errors, route.count), statuses(route));
-          mark(cell, "data-state", route.errors ? "bad" : null);
+          mark(cell, "data-state", route.errors ? "bad" : "none");
         },
       },
       ms("Mean", "mean_ms"),

@@ -24,7 +24,7 @@ export class Table {
     this.rows = new Rows(body, () => this.#row(), (row, item) => this.#fill(row, item));
     this.scroll = make(
       "div",
-      { class: "scroll", role: "region", tabindex: "0", "aria-labelledby": id },
+      { class: "scroll", role: "region", tabindex: "0", "aria-label": `${table.title}, table` },
       make("table", { "aria-labelledby": id }, make("thead", {}, make("tr", {}, ...this.heads)), body),
     );
     section.append(

@@ -11,7 +11,7 @@ export function addWorkers(section) {
     columns: [
       { name: "PID", fill: (cell, { pid }) => text(cell, String(pid)) },
       { name: "State", fill: (cell, worker) => text(cell, stateOf(worker)) },
-      { name: "Age", number: true, fill: (cell, { data }) => text(cell, duration(data.age_seconds, 2), started(data)) },
+      { name: "Age", number: true, class: "spare", fill: (cell, { data }) => text(cell, duration(data.age_seconds, 2), started(data)) },
       { name: "Requests", number: true, fill: (cell, { data }) => text(cell, count(data.requests), `${count(data.errors)} errors`) },
       { name: "Per second", number: true, fill: (cell, { data, gone }) => text(cell, rate(gone === null ? data.requests_per_second : null)) },
       { name: "CPU", number: true, fill: (cell, { data }) => text(cell, percent(data.cpu_percent)) },
