@@ -165,10 +165,16 @@ class Attempt:
         self._close_pipe()
 
     def _group_lives(self) -> bool:
+        """True while a process of the group is left; one that has ended and was left to us is reaped, so it isn't."""
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-self.pid, os.WNOHANG)[0]:
+                pass
         try:
             os.killpg(self.pid, 0)
         except ProcessLookupError:
             return False
+        except PermissionError:  # what is left of it has become another user's
+            pass
         return True
 
     def as_end(self) -> End:

@@ -53,11 +53,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument(name, type=int, required=True)
     parser.add_argument("--name", required=True, help="name of the block")
     given = parser.parse_args(arguments)
-    for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(signum, signal.SIG_IGN)  # a terminal's Ctrl-C is for the master, which then stops us
+    deafen()
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     asyncio.run(_serve(given))
     return 0
+
+
+def deafen() -> None:
+    """Take no notice of a terminal's Ctrl-C and the like: they are for the master, which then stops us.
+
+    By a handler: jobs would inherit that a signal is ignored, and then could neither be interrupted by it nor trap it.
+    """
+    for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(signum, lambda *_: None)
 
 
 async def _serve(given: argparse.Namespace) -> None:
