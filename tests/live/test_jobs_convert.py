@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import tomllib
 from pathlib import Path
@@ -104,6 +105,7 @@ def test_a_conversion_is_cancelled_half_way(tmp_path: Path, images: Path) -> Non
         assert server.post(f"/jobs/{job_id}/cancel", {}).status == 202
         job = server.wait_status(job_id, CANCELLED, seconds=5)
         assert at["progress"] <= job["progress"] < 100
+        assert job["exit_code"] == -signal.SIGTERM
         assert job["attempt"] == 1, "cancelled is not failed: no other attempt"
         server.wait_no_job_process(1)
         last = updates(client, job_id, until_progress=101)[-1]
