@@ -1,9 +1,9 @@
 /** The charts: one table says what each shows, and a card shows it, as a picture or as a table. */
 
 import { Rows, draw, make, mark, say } from "./dom.js";
-import { clock, count, milliseconds, percent, rate, share, size } from "./format.js";
+import { bound, clock, count, milliseconds, percent, rate, share, size } from "./format.js";
 import { HeatMap, rangeOf } from "./heatmap.js";
-import { DASHES, LineChart } from "./linechart.js";
+import { LineChart } from "./linechart.js";
 
 const MB = 1024 * 1024;
 
@@ -18,7 +18,9 @@ const CHARTS = [
     unit: "",
     series: [["p50", "p50"], ["p90", "p90"], ["p99", "p99"]],
     form: milliseconds,
+    tick: bound,
     least: 1,
+    log: true,
   },
   { title: "Latency heat map", unit: "responses by time taken", heat: true },
   { title: "CPU", unit: "of one core", series: [["cpu_usage", "CPU"]], form: percent, least: 5 },
@@ -27,7 +29,7 @@ const CHARTS = [
   { title: "Jobs", unit: "", series: [["jobs_active", "running"], ["jobs_pending", "waiting"]], form: count, least: 4 },
 ].map((chart) => ({
   ...chart,
-  tick: chart.form && short(chart.form),
+  tick: chart.tick ?? (chart.form && short(chart.form)),
   series: chart.series?.map(([column, name]) => ({ column, name })) ?? [],
 }));
 
@@ -90,10 +92,9 @@ class Card {
       return make("p", { class: "legend" }, scale, this.values[0]);
     }
     if (chart.series.length === 1) return make("p", { class: "legend" }, this.values[0]);
-    const entries = chart.series.map(({ name }, i) => {
-      const line = draw("line", { x1: 0, y1: 4, x2: 20, y2: 4, class: `s${i}`, "stroke-dasharray": DASHES[i].join(" ") });
-      return make("li", {}, draw("svg", { viewBox: "0 0 20 8", "aria-hidden": "true" }, line), `${name} `, this.values[i]);
-    });
+    const entries = chart.series.map(({ name }, i) =>
+      make("li", {}, make("span", { class: `s${i}`, text: name }), " ", this.values[i]),
+    );
     return make("ul", { class: "legend" }, ...entries);
   }
 

@@ -74,7 +74,7 @@ export const errors = (failed, all) =>
   isKnown(failed) && isKnown(all) ? `${count(failed)} (${share(all ? failed / all : 0)})` : count(failed);
 
 /** Bounds of latencies: `2.5 ms`, `10 s` */
-export const bound = of((ms) => (ms < 1 ? `${ms * 1000} µs` : ms < 1000 ? `${ms} ms` : `${ms / 1000} s`));
+export const bound = of((ms) => (ms < 1 ? `${Math.round(ms * 1000)} µs` : ms < 1000 ? `${ms} ms` : `${ms / 1000} s`));
 
 /** A Unix time in s, as the clock on the wall shows it: `14:03:22` */
 export const clock = of((seconds) => CLOCK.format(seconds * 1000));

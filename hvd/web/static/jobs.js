@@ -92,6 +92,7 @@ function state(cell, job) {
 function showProgress(cell, job) {
   const [bar, label] = cell.children;
   if (bar.value !== job.progress) bar.value = job.progress;
+  bar.hidden = !OPEN.includes(job.status); // what has ended moves no more, and shouldn't look as if
   mark(bar, "aria-label", `Progress of ${job.name}`);
   say(label, `${Math.floor(job.progress)}%`);
 }

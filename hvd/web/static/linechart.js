@@ -1,18 +1,19 @@
 /** Lines over time. Each series has its own dashes and, beside others, its name at the line's end. */
 
 import { Plot } from "./plot.js";
-import { linear, spread } from "./scale.js";
+import { decades, linear, spread } from "./scale.js";
 
 const LEFT = 52; // px for the values
 const NAMES = 52; // px for the series' names
-/** Dashes of the series, in px: the legend and the stylesheet know the same. */
-export const DASHES = [[], [6, 3], [2, 2]];
+/** Dashes of the series, in px: solid, dashed, dotted, as the stylesheet has it for the legend. */
+const DASHES = [[], [6, 3], [2, 2]];
 
 export class LineChart {
   /**
    * @param {import("./timeline.js").Timeline} timeline
    * @param {{title: string, series: {column: string, name: string}[], form: (value: number) => string,
-   *   least: number, base?: number}} chart `least` is what the axis holds at least
+   *   tick: (value: number) => string, least: number, base?: number, log?: boolean}} chart
+   *   `least` is what the axis holds at least; a logarithmic one has no place for 0, which then means that nothing is known
    */
   constructor(timeline, chart) {
     this.timeline = timeline;
@@ -24,9 +25,7 @@ export class LineChart {
     const { plot, chart } = this;
     if (!plot.begin(theme)) return;
     const [first, end] = this.timeline.history.span(plot.from, plot.to);
-    const { top, step } = linear(this.#most(first, end), 4, chart.base);
-    this.unit = (plot.bottom - plot.top) / top;
-    this.#drawValues(theme, top, step);
+    this.#drawValues(theme, this.#scale(first, end));
     plot.drawTimes(theme);
     plot.context.save();
     plot.context.beginPath();
@@ -50,22 +49,39 @@ export class LineChart {
     return `${new Date(history.time(i) * 1000).toLocaleTimeString()}: ${values.join(", ")}`;
   }
 
-  #y(value) {
-    return this.plot.bottom - value * this.unit;
-  }
-
-  #most(first, end) {
-    let most = this.chart.least;
-    for (const { column } of this.chart.series) {
+  /** Decide which values have room -> the ticks' values. */
+  #scale(first, end) {
+    const { plot, chart } = this;
+    let most = chart.least;
+    let least = chart.least;
+    for (const { column } of chart.series) {
       for (let i = first; i < end; i += 1) {
-        const value = this.timeline.history.at(column, i);
+        const value = this.#at(column, i);
         if (value > most) most = value;
+        if (value < least) least = value;
       }
     }
-    return most;
+    const height = plot.bottom - plot.top;
+    const ticks = [];
+    if (chart.log) {
+      const { bottom, top } = decades(least, most);
+      const unit = height / Math.log(top / bottom);
+      this.y = (value) => plot.bottom - Math.max(0, Math.log(value / bottom)) * unit;
+      for (let tick = bottom; tick < top * 1.1; tick *= 10) ticks.push(Number(tick.toPrecision(3)));
+    } else {
+      const { top, step } = linear(most, 4, chart.base);
+      this.y = (value) => plot.bottom - (value * height) / top;
+      for (let tick = 0; tick < top + step / 2; tick += step) ticks.push(tick);
+    }
+    return ticks;
   }
 
-  #drawValues(theme, top, step) {
+  #at(column, i) {
+    const value = this.timeline.history.at(column, i);
+    return this.chart.log && value === 0 ? NaN : value;
+  }
+
+  #drawValues(theme, ticks) {
     const { plot, chart } = this;
     const { context } = plot;
     context.strokeStyle = theme.grid;
@@ -74,11 +90,11 @@ export class LineChart {
     context.textAlign = "right";
     context.setLineDash([]);
     context.beginPath();
-    for (let value = 0; value <= top * 1.0001; value += step) {
-      const y = Math.round(this.#y(value)) + 0.5;
+    for (const tick of ticks) {
+      const y = Math.round(this.y(tick)) + 0.5;
       context.moveTo(plot.left, y);
       context.lineTo(plot.right, y);
-      context.fillText(chart.tick(value), plot.left - 8, y);
+      context.fillText(chart.tick(tick), plot.left - 8, y);
     }
     context.stroke();
   }
@@ -109,14 +125,14 @@ export class LineChart {
       drawing = false;
     };
     for (let i = first; i < end; i += 1) {
-      const value = history.at(column, i);
+      const value = this.#at(column, i);
       if (Number.isNaN(value) || history.isAfterGap(i)) finish();
       if (Number.isNaN(value)) continue;
       const x = plot.x(history.time(i));
-      if (drawing) context.lineTo(x, this.#y(value));
+      if (drawing) context.lineTo(x, this.y(value));
       else {
         context.beginPath();
-        context.moveTo(x, this.#y(value));
+        context.moveTo(x, this.y(value));
         from = x;
         drawing = true;
       }
@@ -131,10 +147,10 @@ export class LineChart {
     if (timeline.cursor === null) return;
     const i = timeline.shown();
     this.chart.series.forEach(({ column }, series) => {
-      const value = timeline.history.at(column, i);
+      const value = this.#at(column, i);
       if (Number.isNaN(value)) return;
       plot.context.beginPath();
-      plot.context.arc(plot.x(timeline.history.time(i)), this.#y(value), 3.5, 0, 2 * Math.PI);
+      plot.context.arc(plot.x(timeline.history.time(i)), this.y(value), 3.5, 0, 2 * Math.PI);
       plot.context.fillStyle = theme.series[series];
       plot.context.strokeStyle = theme.card;
       plot.context.lineWidth = 1.5;
@@ -150,7 +166,7 @@ export class LineChart {
     while (last >= 0 && history.time(last) > plot.to) last -= 1;
     if (last < 0) return;
     const ends = chart.series
-      .map(({ column, name }, series) => ({ name, series, y: this.#y(history.at(column, last) || 0) }))
+      .map(({ column, name }, series) => ({ name, series, y: this.y(this.#at(column, last) || 0) }))
       .sort((one, other) => one.y - other.y);
     const places = spread(ends.map(({ y }) => y), 12, plot.top, plot.bottom - 4);
     plot.context.textAlign = "left";

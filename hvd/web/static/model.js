@@ -95,6 +95,7 @@ export class Model {
     const isFirst = !this.workers.size;
     const alive = new Set();
     for (const data of workers) {
+      if (!data.pid) continue; // its slot is taken, and it is about to be forked
       alive.add(data.pid);
       const known = this.workers.get(data.pid);
       const seen = known?.seen ?? (isFirst ? -Infinity : now);

@@ -17,6 +17,15 @@ export function linear(most, steps = 4, base = 10) {
   return { top: step * Math.max(1, Math.ceil(most / step - 1e-9)), step };
 }
 
+/**
+ * A logarithmic scale of whole powers of ten that holds `least` to `most`; two of them at least.
+ * @returns {{bottom: number, top: number}}
+ */
+export function decades(least, most) {
+  const bottom = Math.floor(Math.log10(least) + 1e-9);
+  return { bottom: 10 ** bottom, top: 10 ** Math.max(bottom + 2, Math.ceil(Math.log10(most) - 1e-9)) };
+}
+
 /** Unix times between `from` and `to` for marks of which `most` have room: whole minutes, say. */
 export function times(from, to, most) {
   const wanted = (to - from) / Math.max(1, most);

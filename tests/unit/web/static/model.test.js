@@ -32,6 +32,11 @@ test("a new worker is marked for a while, and so is one that is gone", () => {
   assert.deepEqual(states(), ["1", "3"]);
 });
 
+test("a worker that isn't there yet isn't shown", () => {
+  model.message(detail([worker(1), worker(0, 2, 0)]));
+  assert.deepEqual(states(), ["1"]);
+});
+
 test("an older state of a job never replaces a newer one", () => {
   model.message({ type: "job_update", data: job("a", "running", 2, 50) });
   model.message({ type: "job_update", data: job("a", "running", 2, 40) });

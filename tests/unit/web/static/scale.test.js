@@ -1,7 +1,7 @@
 /** Ticks, and labels that don't cover each other. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { linear, spread, times } from "./scale.js";
+import { decades, linear, spread, times } from "./scale.js";
 
 test("a scale holds its values in few round steps", () => {
   assert.deepEqual(linear(80), { top: 80, step: 20 });
@@ -15,6 +15,12 @@ test("a scale holds its values in few round steps", () => {
     }
   }
   assert.ok(linear(0).top > 0);
+});
+
+test("a logarithmic scale has whole decades", () => {
+  assert.deepEqual(decades(0.18, 35), { bottom: 0.1, top: 100 });
+  assert.deepEqual(decades(1, 1), { bottom: 1, top: 100 });
+  assert.deepEqual(decades(0.1, 1000), { bottom: 0.1, top: 1000 });
 });
 
 test("sizes have steps of whole powers of two", () => {
