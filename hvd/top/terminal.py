@@ -59,8 +59,12 @@ class Terminal:
             termios.tcsetattr(self.keyboard, termios.TCSANOW, self._modes)
 
     def refresh_modes(self) -> None:
-        """Note the modes that are to be put back: while the screen is not ours they may have been changed."""
-        self._modes = termios.tcgetattr(self.keyboard)
+        """Note the modes that are to be put back: while the screen was not ours the user may have changed them.
+
+        Unless we go on in the background: then they are what the shell needs for itself.
+        """
+        if os.tcgetpgrp(self.keyboard) == os.getpgrp():
+            self._modes = termios.tcgetattr(self.keyboard)
 
     def size(self) -> tuple[int, int]:
         """Columns and lines; 80 and 24 where the terminal doesn't know."""

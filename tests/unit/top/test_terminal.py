@@ -38,6 +38,28 @@ def test_the_terminal_is_put_back(ends: tuple[int, int]) -> None:
     assert seen.endswith(LEAVE)
 
 
+def test_modes_that_the_user_changed_meanwhile_are_kept(ends: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a shell that has the terminal are not: it edits its line in modes of its own."""
+    _, slave = ends
+    before = termios.tcgetattr(slave)
+    changed = [*before]
+    changed[3] ^= termios.ECHOE
+    monkeypatch.setattr(os, "tcgetpgrp", lambda fd: os.getpgrp() + 1)
+    with Terminal(slave, slave) as terminal:
+        terminal.leave()
+        termios.tcsetattr(slave, termios.TCSANOW, changed)
+        terminal.refresh_modes()
+        terminal.enter()
+    assert termios.tcgetattr(slave) == before
+    monkeypatch.setattr(os, "tcgetpgrp", lambda fd: os.getpgrp())
+    with Terminal(slave, slave) as terminal:
+        terminal.leave()
+        termios.tcsetattr(slave, termios.TCSANOW, changed)
+        terminal.refresh_modes()
+        terminal.enter()
+    assert termios.tcgetattr(slave) == changed
+
+
 def test_only_what_changed_is_drawn(ends: tuple[int, int]) -> None:
     """Over a slow line that is the difference."""
     master, slave = ends
