@@ -49,12 +49,18 @@ def chart_lines(model: Model, state: State, width: int, left: int | None, glyphs
     rows = 1 if left is None or glyphs.encoding == "ascii" else max(1, min(4, (left - 14) // (2 * lines_of)))
     cell = (width - 3 * (columns - 1)) // columns
     bins = cell - _LABEL - _VALUE - 2
-    step = max(WINDOWS[state.window] / bins, model.interval)
+    step = max(_window(model, state) / bins, model.interval)
     lines = [_rule(f"last {brief(step * bins).removesuffix(' 0s')}", width, glyphs)]
     for start in range(0, len(_CHARTS), columns):
         charts = [_chart(each, model, step, bins, rows, glyphs) for each in _CHARTS[start : start + columns]]
         lines += [Text("   ").join(parts) for parts in zip(*charts, strict=True)]
     return lines
+
+
+def _window(model: Model, state: State) -> float:
+    """What was chosen; less while a daemon hasn't run that long: its first minute would be a bar or two."""
+    span = model.points[-1]["time"] - model.points[0]["time"] if model.points else 0.0
+    return min(WINDOWS[state.window], *(window for window in WINDOWS if window >= span), WINDOWS[0])
 
 
 def _rule(title: str, width: int, glyphs: Glyphs) -> Text:

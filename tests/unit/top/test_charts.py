@@ -7,7 +7,7 @@ from hvd.top.charts import chart_lines
 from hvd.top.keys import State
 from hvd.top.model import Model
 from hvd.top.tables import ASCII, UNICODE
-from tests.unit.top.data import model
+from tests.unit.top.data import history, model
 
 
 @pytest.mark.parametrize(("width", "left"), [(80, 18), (200, 44), (64, 20), (50, 30)])
@@ -27,6 +27,15 @@ def test_charts_tell_what_they_show() -> None:
     assert "last 15m" in text
     narrow = "\n".join(line.plain for line in chart_lines(model(), State(window=2), 80, 18, UNICODE))
     assert "last 1m" in narrow
+
+
+@pytest.mark.parametrize(("points", "window"), [(1, "1m"), (30, "1m"), (100, "5m"), (200, "15m"), (450, "15m")])
+def test_a_young_history_fills_the_chart(points: int, window: str) -> None:
+    """A daemon's first minute isn't a bar at the edge; the shortest window that holds all is taken."""
+    first, *_ = chart_lines(Model().with_history(history(points)), State(), 80, 18, UNICODE)
+    assert f" last {window} " in first.plain
+    first, *_ = chart_lines(Model().with_history(history(points)), State(window=2), 80, 18, UNICODE)
+    assert " last 1m " in first.plain, "what the user chose is the most"
 
 
 def test_where_there_is_no_room_there_are_none() -> None:
