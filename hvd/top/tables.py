@@ -36,9 +36,10 @@ ASCII = Glyphs("ascii", "_.:-=+*#", "-", "#", ".", "v", "^", "~", "*", "  ")
 
 @dataclass(frozen=True)
 class Column:
-    """Numbers under a head. `width` holds nearly all of them; where room is short the last columns are left out.
+    """Numbers under a head. `width` holds nearly all of them.
 
-    `alarming` tells of a row whether its value asks for attention.
+    Where room is short `spare` columns are left out, then the last of the others. `alarming` tells of a row whether
+    its value asks for attention.
     """
 
     head: str
@@ -46,6 +47,7 @@ class Column:
     form: Callable[[Json, Glyphs], str]
     order: str = ""
     left: bool = False
+    spare: bool = False
     alarming: Callable[[Json], bool] = lambda row: False
 
 
@@ -103,8 +105,15 @@ def _worker(row: Json, glyphs: Glyphs) -> str:
 
 
 def _job(row: Json, glyphs: Glyphs) -> str:
-    name, kind = (plain(row.get(field), glyphs.encoding) for field in ("name", "kind"))
-    return name if name == kind else f"{name} ({kind})"
+    """What it is, and why it failed."""
+    name, kind, why = (plain(row.get(field), glyphs.encoding) for field in ("name", "kind", "error_msg"))
+    what = name if name == kind else f"{name} ({kind})"
+    return what if why == UNKNOWN else f"{what}: {why}"
+
+
+def _created(row: Json, glyphs: Glyphs) -> str:
+    created = plain(row.get("created_at"), "ascii", 30)
+    return created if created == UNKNOWN else f"{created[:19]}Z"
 
 
 def _progress(row: Json, glyphs: Glyphs) -> str:
@@ -141,8 +150,8 @@ WORKERS = Table(
         Column("BUSY", 4, lambda row, _: str(len(_busy(row)))),
         Column("CPU", 7, _figure("cpu_percent", percent), "cpu"),
         Column("MEMORY", 8, _figure("memory_bytes", memory), "memory"),
-        Column("ERRORS", 9, _figure("errors", count), alarming=_fails),
-        Column("THREADS", 7, _figure("threads", count)),
+        Column("ERRORS", 9, _figure("errors", count), spare=True, alarming=_fails),
+        Column("THREADS", 7, _figure("threads", count), spare=True),
     ),
     (
         Order("requests", _by("requests")),
@@ -163,9 +172,9 @@ ROUTES = Table(
         Column("/S", 8, _figure("requests_per_second", rate), "rate"),
         Column("ERRORS", 7, _figure("errors", count), "errors", alarming=_fails),
         Column("P50", 8, _figure("p50_ms", latency), "p50"),
+        Column("P90", 8, _figure("p90_ms", latency), spare=True),
         Column("P99", 8, _figure("p99_ms", latency), "p99"),
-        Column("P90", 8, _figure("p90_ms", latency)),
-        Column("MEAN", 8, _figure("mean_ms", latency)),
+        Column("MEAN", 8, _figure("mean_ms", latency), spare=True),
     ),
     (
         Order("requests", _by("count")),
@@ -176,7 +185,7 @@ ROUTES = Table(
         Order("route", lambda row: str(row.get("route")), descends=False),
     ),
     text_order="route",
-    text_width=18,
+    text_width=26,
 )
 
 JOBS = Table(
@@ -186,8 +195,7 @@ JOBS = Table(
         Column("STATE", 9, lambda row, glyphs: plain(row.get("status"), glyphs.encoding, 9), "state", left=True),
         Column("PROGRESS", 15, _progress, "progress", left=True),
         Column("TIME", 7, _figure("duration_seconds", lambda value: brief(value) if value >= 10 else f"{value:.1f}s")),
-        Column("CREATED", 20, lambda row, glyphs: plain(row.get("created_at"), "ascii", 30)[:19] + "Z", "created"),
-        Column("WHY", 60, lambda row, glyphs: plain(row.get("error_msg"), glyphs.encoding, 60), left=True),
+        Column("CREATED", 20, _created, "created", spare=True),
     ),
     (
         Order("state", _state_rank, descends=False),
@@ -225,18 +233,19 @@ def table_lines(table: Table, titles: Sequence[str], rows: Sequence[Json], shape
     start = last_start(len(rows), room, shape.scrolled)
     visible = rows[start : start + room]
     cells = [[column.form(row, shape.glyphs) for column in table.columns] for row in visible]
-    columns, widths = _fitting(table, cells, shape.width)
-    text_width = shape.width - sum(width + 2 for width in widths)
+    places, widths = _fitting(table, cells, shape.width)
+    text_width = shape.width - sum(widths[place] + 2 for place in places)
     part = f" {start + 1}-{start + len(visible)}/{len(rows)}" if 0 < len(visible) < len(rows) else ""
     arrow = _arrow(table, shape) if table.orders[shape.order].name == table.text_order else ""
     fitting = (f"{title}{part}{arrow}" for title in titles if cell_len(title + part + arrow) <= text_width)
     title = _cut(next(fitting, titles[-1]), text_width, shape.glyphs)
-    lines = [_head(table, title, columns, widths, shape)]
+    lines = [_head(table, title, [(table.columns[place], widths[place]) for place in places], shape)]
     for row, row_cells in zip(visible, cells, strict=True):
         line = Text(_cut(table.text(row, shape.glyphs), text_width, shape.glyphs))
-        for column, cell, width in zip(columns, row_cells, widths, strict=False):
+        for place in places:
+            column = table.columns[place]
             style = "yellow" if column.alarming(row) else table.style(row)
-            line.append("  ").append(_aligned(column, cell, width), style)
+            line.append("  ").append(_aligned(column, row_cells[place], widths[place]), style)
         lines.append(line)
     return lines
 
@@ -246,25 +255,25 @@ def last_start(rows: int, room: int, scrolled: int) -> int:
     return max(0, min(scrolled, rows - room))
 
 
-def _fitting(table: Table, cells: Sequence[Sequence[str]], width: int) -> tuple[list[Column], list[int]]:
-    """The columns that have room beside the first one, and how wide each is."""
-    columns: list[Column] = []
-    widths: list[int] = []
+def _fitting(table: Table, cells: Sequence[Sequence[str]], width: int) -> tuple[list[int], list[int]]:
+    """The places of the columns that have room beside the first one, and how wide each is."""
+    widths = [
+        max([column.width, *(cell_len(row[place]) for row in cells)]) for place, column in enumerate(table.columns)
+    ]
+    chosen: list[int] = []
     left = width - table.text_width
-    for place, column in enumerate(table.columns):
-        wide = max(column.width, *(cell_len(row[place]) for row in cells)) if cells else column.width
-        if wide + 2 > left:
+    for place in sorted(range(len(widths)), key=lambda place: table.columns[place].spare):
+        if widths[place] + 2 > left:
             break
-        left -= wide + 2
-        columns.append(column)
-        widths.append(wide)
-    return columns, widths
+        left -= widths[place] + 2
+        chosen.append(place)
+    return sorted(chosen), widths
 
 
-def _head(table: Table, title: str, columns: Sequence[Column], widths: Sequence[int], shape: Shape) -> Text:
+def _head(table: Table, title: str, columns: Sequence[tuple[Column, int]], shape: Shape) -> Text:
     order, arrow = table.orders[shape.order], _arrow(table, shape)
     line = Text(title, "bold")
-    for column, width in zip(columns, widths, strict=True):
+    for column, width in columns:
         head = column.head + arrow if column.order == order.name else column.head
         line.append("  ").append(_aligned(column, head, width))
     line.stylize("reverse" if shape.focused else "underline")

@@ -208,18 +208,30 @@ def _deaths(model: Model, glyphs: Glyphs, most: int) -> list[tuple[str, str]]:
 
 
 def _ago(then: object, raw: Json) -> str:
+    seconds = _seconds_since(then, raw)
+    return f"at {plain(then, 'ascii', 30)}" if seconds is None else f"{brief(seconds)} ago"
+
+
+def _seconds_since(then: object, raw: Json) -> float | None:
     """How long before the numbers that was, by the daemon's own clock."""
     try:
         seconds = (datetime.fromisoformat(str(raw["timestamp"])) - datetime.fromisoformat(str(then))).total_seconds()
     except (ValueError, KeyError, TypeError):
-        return f"at {plain(then, 'ascii', 30)}"
-    return f"{brief(max(0.0, seconds))} ago"
+        return None
+    return max(0.0, seconds)
+
+
+def _timed(job: Json, raw: Json) -> Json:
+    """A job that runs has no duration yet: it has run since its start."""
+    if job.get("status") != "running" or job.get("duration_seconds") is not None:
+        return job
+    return {**job, "duration_seconds": _seconds_since(job.get("start_time"), raw)}
 
 
 def _titles(model: Model) -> list[list[str]]:
     """Of each list, from the one that says most to the one that fits anywhere."""
     restarts, workers = shown(model.restarts, count), f"workers {len(model.workers)}"
-    more = [f"{workers}, {restarts} ended before"] if restarts not in (UNKNOWN, "0") else []
+    more = [f"{workers}, {restarts} ended"] if restarts not in (UNKNOWN, "0") else []
     jobs = [
         f"{shown(model.raw.get(name), count)} {word}"
         for name, word in (("jobs_active", "active"), ("jobs_pending", "pending"), ("jobs_failed", "failed"))
@@ -232,7 +244,7 @@ def _titles(model: Model) -> list[list[str]]:
 
 
 def _tables(model: Model, state: State, frame: Frame, left: int | None) -> tuple[list[Text], int, int]:
-    lists = (model.workers, model.routes, model.jobs)
+    lists = (model.workers, model.routes, [_timed(job, model.raw) for job in model.jobs])
     heights = [None, None, None] if left is None else shares([len(rows) for rows in lists], state.focus, left)
     lines: list[Text] = []
     page, end = 1, 0

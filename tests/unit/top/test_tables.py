@@ -37,6 +37,13 @@ def test_large_numbers_are_whole() -> None:
     assert any("1,234,567,890" in line for line in lines(ROUTES, ROUTE_ROWS))
 
 
+def test_spare_columns_are_the_first_to_go() -> None:
+    """And stand in their place where there is room."""
+    assert lines(ROUTES, ROUTE_ROWS)[0].split()[2:] == ["COUNT▼", "/S", "ERRORS", "P50", "P99"]
+    wide = lines(ROUTES, ROUTE_ROWS, 120)[0].split()[2:]
+    assert wide == ["COUNT▼", "/S", "ERRORS", "P50", "P90", "P99", "MEAN"]
+
+
 def test_rows_are_in_the_chosen_order() -> None:
     """From the greatest on, or turned round; equal ones in the order of their names."""
 
@@ -76,7 +83,8 @@ def test_a_job_has_a_bar_and_says_why_it_failed() -> None:
     row = lines(JOBS, [job("disk", "failed", 50.0, error_msg="exit status 3")], 160)[1]
     assert "failed" in row
     assert "█████░░░░░  50%" in row
-    assert "exit status 3" in row
+    assert "disk (convert): exit status 3" in row
+    assert "disk (convert): exit status 3" in lines(JOBS, [job("disk", "failed", 50.0, error_msg="exit status 3")])[1]
     assert "#####.....  50%" in lines(JOBS, [job("disk", "running", 50.0)], glyphs=ASCII)[1]
 
 

@@ -9,7 +9,7 @@ from hvd.top.keys import State
 from hvd.top.model import Model
 from hvd.top.tables import ASCII
 from hvd.top.view import Frame, screen, shares
-from tests.unit.top.data import HOSTILE, metrics, model, route, worker
+from tests.unit.top.data import HOSTILE, detail, job, metrics, model, route, worker
 
 
 def frame(width: int = 80, height: int | None = 24, **more: object) -> Frame:
@@ -73,6 +73,19 @@ def test_what_is_wrong_is_said() -> None:
     shown = text(known, frame())
     for part in ("degraded", "! aggregator away", "! hot", "worker 9 died 1m 0s ago (SIGKILL) at GET /slow 2.0s"):
         assert part in shown, shown
+
+
+def test_a_running_job_tells_how_long() -> None:
+    """By the daemon's clock; it has a duration only at its end."""
+    jobs = [job("c", "running", 40.0, start_time="2026-01-23T20:26:30.000Z"), job("d", "running", 1.0, start_time="?")]
+    shown = text(model().with_message(metrics(recent_jobs=jobs), 100.0), frame(80, None))
+    assert [line.split()[-1] for line in shown.splitlines() if "running" in line] == ["30s", "-"]
+    assert "3m 30s" in shown
+
+
+def test_workers_that_ended_are_counted() -> None:
+    """Where nothing else tells that one was replaced; at 80 columns too."""
+    assert "workers 2, 7 ended" in text(model().with_message(detail(restarts=7), 100.0), frame())
 
 
 def test_ascii_screens_are_ascii() -> None:
