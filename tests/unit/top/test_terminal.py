@@ -2,12 +2,14 @@
 
 import os
 import pty
+import select
 import termios
 from collections.abc import Iterator
 
 import pytest
 
 from hvd.top.terminal import ENTER, LEAVE, Terminal
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -17,6 +19,19 @@ def ends() -> Iterator[tuple[int, int]]:
     yield master, slave
     os.close(master)
     os.close(slave)
+
+
+def seen(master: int, end: str) -> str:
+    """What was written, up to that end: the kernel hands it over in pieces."""
+    data = bytearray()
+
+    def complete() -> bool:
+        while select.select([master], [], [], 0)[0]:
+            data.extend(os.read(master, 65_536))
+        return data.endswith(end.encode())
+
+    until(complete, f"{end!r} has been written")
+    return data.decode()
 
 
 def test_the_terminal_is_put_back(ends: tuple[int, int]) -> None:
@@ -33,9 +48,7 @@ def test_the_terminal_is_put_back(ends: tuple[int, int]) -> None:
     with pytest.raises(KeyError):
         fail()
     assert termios.tcgetattr(slave) == before
-    seen = os.read(master, 65_536).decode()
-    assert seen.startswith(ENTER)
-    assert seen.endswith(LEAVE)
+    assert seen(master, LEAVE).startswith(ENTER)
 
 
 def test_modes_that_the_user_changed_meanwhile_are_kept(ends: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,9 +78,9 @@ def test_only_what_changed_is_drawn(ends: tuple[int, int]) -> None:
     master, slave = ends
     with Terminal(slave, slave) as terminal:
         terminal.show(["one", "two"])
-        os.read(master, 65_536)
+        seen(master, "two")
         terminal.show(["one", "TWO"])
-        assert os.read(master, 65_536) == b"\x1b[2H\x1b[0m\x1b[KTWO"
+        assert seen(master, "TWO") == "\x1b[2H\x1b[0m\x1b[KTWO"
 
 
 def test_a_terminal_that_takes_nothing_is_not_waited_for(ends: tuple[int, int]) -> None:
