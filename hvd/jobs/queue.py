@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, case, delete, func, insert, or_, select, update
 
 from hvd.core.proc import is_alive, start_ticks
 from hvd.jobs.ids import new_id
-from hvd.jobs.schema import Database, count_end, jobs, now, runners, submissions, totals
+from hvd.jobs.schema import Database, Tally, jobs, now, runners, submissions, totals
 from hvd.jobs.states import CANCELLED, ENDED, FAILED, OPEN, PENDING, RUNNING, bucket_of, retry_pause
 from hvd.jobs.store import Job, Json, job_of
 
@@ -64,13 +64,13 @@ class Queue:
     def __init__(self, database: Database, runner: Runner, daemon: str, lease: float) -> None:
         self.database = database
         self.runner = runner
+        self.lease = lease  # s
         self._daemon = daemon
-        self._lease = round(lease * 1e6)
 
     def renew(self) -> bool:
         """Hold the lease from now on -> False if it was lost, or never had: what we ran isn't ours any more."""
         with self.database.writing() as connection:
-            until = now(connection) + self._lease
+            until = now(connection) + round(self.lease * 1e6)
             held = update(runners).where(runners.c.id == self.runner.id).values(lease_until=until)
             if connection.execute(held).rowcount:
                 return True
@@ -89,6 +89,9 @@ class Queue:
             return []
         claimed: list[Job] = []
         with self.database.writing() as connection:
+            mine = select(runners.c.id).where(runners.c.id == self.runner.id).with_for_update(read=True)
+            if connection.scalar(mine) is None:
+                return []  # the lease was lost: nobody would look after what we took
             at, left = now(connection), {kind: count for kind, count in room.items() if count > 0}
             while left and len(claimed) < most:
                 rows = connection.execute(
@@ -160,18 +163,19 @@ class Queue:
         by_id = {end.job_id: end for end in ends}
         done = []
         with self.database.writing() as connection:
-            at = now(connection)
+            at, tally = now(connection), Tally(self._daemon)
             for row in self._ours(connection, by_id):
                 end = by_id[row.id]
                 if row.attempt == end.attempt:
-                    done.append(self._end(connection, row, end, at))
+                    done.append(self._end(connection, row, end, at, tally))
+            tally.store(connection)
         return done
 
     def _ours(self, connection: Connection, ids: Mapping[str, object]) -> Sequence[Row[Any]]:
         query = select(jobs).where(jobs.c.id.in_(ids), jobs.c.status == RUNNING, jobs.c.runner == self.runner.id)
         return connection.execute(query.order_by(jobs.c.id).with_for_update()).all()
 
-    def _end(self, connection: Connection, row: Row[Any], end: End, at: int) -> Job:
+    def _end(self, connection: Connection, row: Row[Any], end: End, at: int, tally: Tally) -> Job:
         change: Json = {
             "exit_code": end.exit_code,
             "error": end.error,
@@ -190,7 +194,7 @@ class Queue:
             change |= {"status": end.status, "ended": at}
         if change["status"] in ENDED:
             seconds = max(0, at - row.started) / 1e6
-            count_end(connection, self._daemon, row.kind, change["status"], bucket_of(seconds), seconds)
+            tally.add(row.kind, change["status"], bucket_of(seconds), seconds)
         return job_of(
             connection.execute(update(jobs).where(jobs.c.id == row.id).values(change).returning(*jobs.c)).one()
         )
@@ -213,7 +217,7 @@ class Queue:
         """
         recovered = []
         with self.database.writing() as connection:
-            at = now(connection)
+            at, tally = now(connection), Tally(self._daemon)
             mine = select(runners).where(runners.c.id == runner.id).with_for_update()
             row = connection.execute(mine).one_or_none()
             if row is None or (runner.machine != self.runner.machine and row.lease_until >= at):
@@ -221,21 +225,34 @@ class Queue:
             lost = select(jobs).where(jobs.c.runner == runner.id, jobs.c.status == RUNNING)
             for job in connection.execute(lost.order_by(jobs.c.id).with_for_update()).all():
                 end = _lost(job, f"its runner on {runner.host} (pid {runner.pid}) died")
-                recovered.append(self._end(connection, job, end, at))
+                recovered.append(self._end(connection, job, end, at, tally))
+            tally.store(connection)
             connection.execute(delete(runners).where(runners.c.id == runner.id))
         return recovered
 
-    def reclaim(self, running: Mapping[str, object]) -> list[Job]:
-        """The same with jobs that are noted as ours but that we don't run: a claim whose answer never reached us."""
+    def put_back(self, ids: Sequence[str], pause: float) -> None:
+        """Let jobs that we claimed and could not start wait `pause` s for another; it counts as no attempt."""
         with self.database.writing() as connection:
             at = now(connection)
-            query = select(jobs).where(
-                jobs.c.status == RUNNING, jobs.c.runner == self.runner.id, jobs.c.id.not_in(running)
-            )
+            for row in self._ours(connection, dict.fromkeys(ids)):
+                change = {"status": PENDING, "attempt": row.attempt - 1, "not_before": at + round(pause * 1e6)}
+                change |= {"started": None, "runner": None, "updated": at, "revision": row.revision + 1}
+                connection.execute(update(jobs).where(jobs.c.id == row.id).values(change))
+
+    def reclaim(self, running: Mapping[str, object]) -> list[Job]:
+        """The same with jobs that nobody runs: noted as ours but not known here, since the claim's answer never reached
+        us, or noted as of a runner that nobody knows.
+        """
+        with self.database.writing() as connection:
+            at, tally = now(connection), Tally(self._daemon)
+            lost_claim = and_(jobs.c.runner == self.runner.id, jobs.c.id.not_in(running))
+            nobodys = jobs.c.runner.not_in(select(runners.c.id))
+            query = select(jobs).where(jobs.c.status == RUNNING, or_(lost_claim, nobodys))
             rows = connection.execute(query.order_by(jobs.c.id).with_for_update()).all()
-            return [
-                self._end(connection, row, _lost(row, "it was claimed, and could not be started"), at) for row in rows
-            ]
+            why = "it was claimed, and could not be started"
+            ended = [self._end(connection, row, _lost(row, why), at, tally) for row in rows]
+            tally.store(connection)
+            return ended
 
     def prune(self, keep_days: float) -> int:
         """Delete jobs that ended, and idempotency keys that were used, long ago -> how many jobs."""
@@ -255,14 +272,16 @@ class Queue:
         with self.database.reading() as connection:
             counts = select(jobs.c.kind, jobs.c.status, func.count()).where(jobs.c.status.in_(OPEN))
             found = connection.execute(counts.group_by(jobs.c.kind, jobs.c.status)).all()
-            ends = connection.execute(select(totals)).all()
+            own = totals.c.daemon == self._daemon
+            each = (totals.c.kind, totals.c.status, totals.c.bucket)
+            sums = (func.sum(totals.c.count), func.sum(totals.c.seconds))
+            ours = (func.sum(case((own, totals.c.count), else_=0)), func.sum(case((own, totals.c.seconds), else_=0.0)))
+            ends = connection.execute(select(*each, *sums, *ours).group_by(*each).order_by(*each)).all()
             recent = connection.execute(select(jobs).order_by(jobs.c.updated.desc()).limit(RECENT)).all()
         return {
             "open": [list(row) for row in found],
-            "ends": [[row.kind, row.status, row.bucket, row.count, row.seconds] for row in ends],
-            "own": [
-                [row.kind, row.status, row.bucket, row.count, row.seconds] for row in ends if row.daemon == self._daemon
-            ],
+            "ends": [[*row[:3], int(row[3]), row[4]] for row in ends],
+            "own": [[*row[:3], int(row[5]), row[6]] for row in ends if row[5]],
             "recent": [job_of(row).as_recent() for row in recent],
         }
 

@@ -128,6 +128,7 @@ class Database:
         self._connections = connections
         self._engine: Engine | None = None
         self._opening = threading.Lock()
+        self._file: tuple[int, int] | None = None  # device and inode of an open SQLite database
 
     @property
     def is_local(self) -> bool:
@@ -159,7 +160,7 @@ class Database:
     def _failing(self) -> Iterator[None]:
         try:
             yield
-        except (exc.IntegrityError, exc.ProgrammingError):
+        except exc.IntegrityError:
             raise
         except (exc.DBAPIError, exc.TimeoutError) as error:
             reason = str(getattr(error, "orig", None) or error).strip().splitlines()
@@ -171,8 +172,12 @@ class Database:
 
     def _opened(self) -> Engine:
         with self._opening:
+            if self._engine is not None and self.is_local and _file(self._url.database) != self._file:
+                self._engine.dispose()  # its file was removed or replaced: what is written there, nobody finds again
+                self._engine = None
             if self._engine is None:
                 self._engine = self._open()
+                self._file = _file(self._url.database) if self.is_local else None
             return self._engine
 
     def _open(self) -> Engine:
@@ -243,6 +248,14 @@ class Database:
             self._engine = None
 
 
+def _file(path: str | None) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path or "")
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # transactions are ours, see _begin_sqlite
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
@@ -266,15 +279,28 @@ def now(connection: Connection) -> int:
     return int(found or 0)
 
 
-def count_end(connection: Connection, daemon: str, kind: str, status: str, bucket: int, seconds: float) -> None:
-    """Add one ended job to the totals; in the transaction that ends it, so that the two always agree."""
-    dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(totals).values(
-        daemon=daemon, kind=kind, status=status, bucket=bucket, count=1, seconds=seconds
-    )
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["daemon", "kind", "status", "bucket"],
-            set_={"count": totals.c.count + 1, "seconds": totals.c.seconds + seconds},
-        )
-    )
+class Tally:
+    """Jobs that a transaction ends; `store` adds them to the totals in it, so that the two always agree."""
+
+    def __init__(self, daemon: str) -> None:
+        self._daemon = daemon
+        self._counts: dict[tuple[str, str, int], tuple[int, float]] = {}
+
+    def add(self, kind: str, status: str, bucket: int, seconds: float) -> None:
+        """One more."""
+        count, sum_of = self._counts.get((kind, status, bucket), (0, 0.0))
+        self._counts[kind, status, bucket] = count + 1, sum_of + seconds
+
+    def store(self, connection: Connection) -> None:
+        """Last in the transaction, and in one order: two of them could else wait for each other's rows."""
+        dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
+        for (kind, status, bucket), (count, seconds) in sorted(self._counts.items()):
+            statement = dialect.insert(totals).values(
+                daemon=self._daemon, kind=kind, status=status, bucket=bucket, count=count, seconds=seconds
+            )
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["daemon", "kind", "status", "bucket"],
+                    set_={"count": totals.c.count + count, "seconds": totals.c.seconds + seconds},
+                )
+            )

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, exc, func, insert, select, update
 from hvd.errors import KeyConflict, QueueFull
 from hvd.jobs.ids import new_id
 from hvd.jobs.kinds import Kind
-from hvd.jobs.schema import Database, count_end, jobs, now, submissions
+from hvd.jobs.schema import Database, Tally, jobs, now, submissions
 from hvd.jobs.states import CANCELLED, ENDED, NEVER_RAN, PENDING, RUNNING
 
 Json = dict[str, Any]
@@ -218,13 +218,14 @@ class Store:
         """
         found: dict[str, tuple[str, Job | None]] = dict.fromkeys(ids, ("unknown", None))
         with self._database.writing() as connection:
-            at = now(connection)
+            at, tally = now(connection), Tally(self._daemon)
             # all rows first and in one order: two that cancel the same jobs could else wait for each other
             for row in connection.execute(select(jobs).where(jobs.c.id.in_(ids)).order_by(jobs.c.id).with_for_update()):
-                found[row.id] = self._cancel(connection, row, at)
+                found[row.id] = self._cancel(connection, row, at, tally)
+            tally.store(connection)
         return found
 
-    def _cancel(self, connection: Connection, row: Row[Any], at: int) -> tuple[str, Job]:
+    def _cancel(self, connection: Connection, row: Row[Any], at: int, tally: Tally) -> tuple[str, Job]:
         if row.status in ENDED:
             return "ended", job_of(row)
         if row.status == RUNNING and row.cancel_requested:
@@ -232,7 +233,7 @@ class Store:
         change: Json = {"cancel_requested": True, "updated": at, "revision": jobs.c.revision + 1}
         if row.status == PENDING:
             change |= {"status": CANCELLED, "ended": at}
-            count_end(connection, self._daemon, row.kind, CANCELLED, NEVER_RAN, 0.0)
+            tally.add(row.kind, CANCELLED, NEVER_RAN, 0.0)
         changed = connection.execute(update(jobs).where(jobs.c.id == row.id).values(change).returning(*jobs.c)).one()
         return "cancelling" if row.status == RUNNING else "cancelled", job_of(changed)
 

@@ -189,7 +189,7 @@ def test_figures_tell_own_ends_from_all(store: Store, queue: Queue, database: Da
     figures = queue.figures()
     assert sorted(figures["open"]) == [["plain", "pending", 1], ["plain", "running", 1]]
     assert [row[:4] for row in figures["own"]] == [["plain", "completed", 0, 1]]
-    assert [row[:4] for row in figures["ends"]] == [["plain", "completed", 0, 1]] * 2
+    assert [row[:4] for row in figures["ends"]] == [["plain", "completed", 0, 2]]
     assert len(figures["recent"]) == 4
     assert figures["recent"][0]["status"] == "running"
 
@@ -208,3 +208,56 @@ def test_a_runner_here_is_this_process() -> None:
     assert here.machine == machine()
     assert here.pid_start == start_ticks(here.pid) > 0
     assert Runner.here().id != here.id
+
+
+def test_nothing_is_claimed_without_a_lease(store: Store, database: Database) -> None:
+    """It was lost, and another has looked after what we had: nobody would look after what we took now."""
+    lost = queue_of(database)
+    lost.leave()
+    submit(store)
+    assert lost.claim({"plain": 1}, 1) == []
+    lost.renew()
+    assert len(lost.claim({"plain": 1}, 1)) == 1
+
+
+def test_a_job_of_a_runner_that_nobody_knows_is_not_running_for_ever(store: Store, database: Database) -> None:
+    """However it came to that."""
+    forgotten, queue = queue_of(database), queue_of(database)
+    submit(store)
+    (job,) = forgotten.claim({"plain": 1}, 1)
+    forgotten.leave()
+    assert [each.id for each in queue.reclaim({})] == [job.id]
+    assert statuses(store, [job.id]) == ["failed"]
+
+
+def test_a_job_that_could_not_be_started_waits_for_another_moment(store: Store, queue: Queue) -> None:
+    """For want of descriptors, say: no attempt is lost, nothing is counted."""
+    submit(store)
+    (job,) = queue.claim({"plain": 1}, 1)
+    queue.put_back([job.id], 0.05)
+    assert queue.claim({"plain": 1}, 1) == [], "not at once"
+    (again,) = until(lambda: queue.claim({"plain": 1}, 1), "the pause is over", pause=0.005)
+    assert (again.id, again.attempt) == (job.id, 1)
+    assert queue.figures()["ends"] == []
+
+
+def test_cancels_of_mixed_kinds_do_not_wait_for_each_other(store: Store, database: Database) -> None:
+    """Whatever the order of kinds among the jobs: totals are locked in one order."""
+    failures: list[Exception] = []
+
+    def cancel(ids: list[str]) -> None:
+        try:
+            store.cancel(ids)
+        except Exception as error:
+            failures.append(error)
+
+    for _ in range(5):
+        mixed = [submit(store, 1, kind)[0] for kind in ("plain", "stubborn", "stubborn", "plain") * 4]
+        threads = [threading.Thread(target=cancel, args=(mixed[half::2],)) for half in (0, 1)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not failures
+    ends = queue_of(database).figures()["ends"]
+    assert [row[:4] for row in ends] == [["plain", "cancelled", -1, 40], ["stubborn", "cancelled", -1, 40]]

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
 from hvd.errors import StoreNewer, StoreUnavailable
 from hvd.jobs import schema
@@ -132,3 +132,24 @@ def test_times_are_microseconds(database: Database) -> None:
 
     with database.reading() as connection:
         assert abs(schema.now(connection) / 1e6 - time.time()) < 60
+
+
+def test_a_file_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    """What is written into a file without a name, nobody finds again."""
+    path = tmp_path / "jobs.sqlite3"
+    database = Database(f"sqlite:///{path}")
+    versions(database)
+    for file in tmp_path.glob("jobs.sqlite3*"):
+        file.unlink()
+    assert versions(database) == [schema.VERSION]
+    assert path.exists()
+    database.close()
+
+
+def test_a_table_that_is_missing_is_unavailable(database: Database) -> None:
+    """Somebody dropped it, or took the rights away: no fault of the request."""
+    versions(database)
+    with database.writing() as connection:
+        connection.execute(text("DROP TABLE hvd_schema"))
+    with pytest.raises(StoreUnavailable, match="hvd_schema"):
+        versions(database)
