@@ -157,6 +157,8 @@ class Master:
 
         def stop_workers(graceful: bool = True) -> None:
             self._companions.stopping = True
+            if self._job_runner and self._job_runner.is_running:  # starts no more, and ends its jobs meanwhile
+                self._job_runner.signal(signal.SIGTERM)
             stop(graceful)
 
         server.manage_workers, server.reap_workers, server.stop = manage_workers, reap_workers, stop_workers

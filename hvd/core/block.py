@@ -195,13 +195,13 @@ def acquire(
 
 def attach(fd: int, name: str) -> Block:
     """The block behind a descriptor inherited from the master. Raises BlockForeign."""
-    return Block(fd, _read_layout(fd, name), name)
+    return Block(fd, _read_layout(fd, name, os.fstat(fd).st_uid), name)  # the master may be another user
 
 
 def open_block(name: str) -> Block:
     """The block of that name, for looking at it from outside. Raises BlockError, FileNotFoundError."""
     fd = os.open(DIRECTORY / name, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    return attach(fd, name)
+    return Block(fd, _read_layout(fd, name), name)
 
 
 def _open_or_create(name: str, layout: Layout) -> tuple[int, bool]:
@@ -285,10 +285,10 @@ def _is_linked(fd: int, name: str) -> bool:
         return False
 
 
-def _read_layout(fd: int, name: str) -> Layout:
+def _read_layout(fd: int, name: str, owner: int | None = None) -> Layout:
     """The layout that the header tells. Raises BlockForeign, having changed nothing."""
     status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != (os.geteuid() if owner is None else owner):
         raise BlockForeign(f"segment {name} is not a file of this user (owner uid {status.st_uid}). {_REMEDY}")
     header = os.pread(fd, at.PAGE, 0)
     if len(header) < at.PAGE:

@@ -20,6 +20,7 @@ from hvd.jobs.states import CANCELLED, COMPLETED, FAILED
 from hvd.jobs.store import Job
 
 READ = 64 * 1024  # bytes read at a time
+FLOOD_PAUSE = 0.02  # s between two reads that each gave all that was asked for
 REST = 16  # reads at the end: a pipe holds one by default, and at most 1 MiB
 LOOK = 0.02  # s between looks at whether a group that was told to end is empty
 
@@ -58,12 +59,12 @@ class Attempt:
     def start(self, environ: Mapping[str, str]) -> None:
         """Execute the kind's command. Raises OSError, ValueError where that can't be."""
         process = subprocess.Popen(
-            self._kind.argv(self.job.params),
+            self._kind.argv(self.job.params, is_first=self.job.attempt <= 1),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=self._kind.cwd,
-            env={**environ, **self._kind.env, strays.JOB: self.job.id},
+            env={**environ, **self._kind.env, **_marks(environ), strays.JOB: self.job.id},
             start_new_session=True,
             bufsize=0,
             restore_signals=True,
@@ -93,10 +94,15 @@ class Attempt:
 
     def end(self, why: str, status: str = FAILED, *, grace: float | None = None) -> None:
         """SIGTERM for the group, and SIGKILL after the grace time (s); `why` is kept as the error."""
-        if self._why or self._pidfd < 0:
+        grace = self._grace if grace is None else grace
+        if self._why:
+            if time.monotonic() + grace < self._deadline:  # there is less time than there was
+                self._deadline = time.monotonic() + grace
+                self._set_timer(grace, self.kill if self._pidfd >= 0 else self._close_group)
+            return
+        if self._pidfd < 0:
             return
         self._why, self._told = why, status
-        grace = self._grace if grace is None else grace
         self._deadline = time.monotonic() + grace
         self._signal(signal.SIGTERM)
         self._signal(signal.SIGCONT)  # one that is stopped could not end
@@ -126,10 +132,17 @@ class Attempt:
             if not data:
                 self._close_pipe()
                 return
+        if len(data) == READ and self._pidfd >= 0:  # a flood: the full pipe slows the job, not the runner
+            self._loop.remove_reader(pipe.fileno())
+            self._loop.call_later(FLOOD_PAUSE, self._read_on)
         before = self._output.percent
         self._output.feed(data)
         if self._output.percent != before:
             self._changed(self)
+
+    def _read_on(self) -> None:
+        if self._pipe is not None:
+            self._loop.add_reader(self._pipe.fileno(), self._read)
 
     def _close_pipe(self) -> None:
         if self._pipe is not None:
@@ -194,6 +207,11 @@ class Attempt:
             100.0 if status == COMPLETED else self.percent,
             may_retry=status == FAILED,
         )
+
+
+def _marks(environ: Mapping[str, str]) -> dict[str, str]:
+    """What processes of jobs are found by: a kind's own variables can't hide it."""
+    return {name: text for name, text in environ.items() if name.startswith("HVD_")}
 
 
 def _exit_text(code: int) -> str:

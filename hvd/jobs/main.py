@@ -6,6 +6,7 @@ import ctypes
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import time
@@ -36,6 +37,7 @@ class Publisher:
 
     def __init__(self, block: Block, slot: int) -> None:
         self._page = Page(block, slot)
+        self._is_told = False
 
     def __call__(self, figures: Json) -> None:
         page = {"page": JOBS_PAGE, "monotonic_ns": time.monotonic_ns(), **figures}
@@ -43,6 +45,11 @@ class Publisher:
         while len(data) > CAPACITY and page.get("recent"):
             page["recent"] = page["recent"][: len(page["recent"]) // 2]
             data = json.dumps(page, separators=(",", ":")).encode()
+        if len(data) > CAPACITY:  # hundreds of kinds, each with all its durations
+            if not self._is_told:
+                log.error("%d bytes of counts don't fit: those of before stay; use fewer kinds of job", len(data))
+            self._is_told = True
+            return
         self._page.write(data)
 
 
@@ -54,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", required=True, help="name of the block")
     given = parser.parse_args(arguments)
     deafen()
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))  # a running job takes two descriptors
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     asyncio.run(_serve(given))
     return 0
@@ -123,8 +132,7 @@ async def _reread(fd: int, reread: asyncio.Event, runner: Runner) -> None:
         await reread.wait()
         reread.clear()
         try:
-            runner.options = Options.read(fd)
+            runner.take(Options.read(fd))
         except ValueError:
             continue
         logging.getLogger().setLevel(runner.options.log_level.upper())
-        runner.wake()

@@ -6,6 +6,7 @@ turn comes when there is a reason (a submission or cancellation, an end, a retry
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import subprocess
@@ -15,27 +16,30 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from hvd.errors import JobsError
+from hvd.errors import JobsError, StoreUnavailable
 from hvd.jobs import strays
 from hvd.jobs.attempt import Attempt
 from hvd.jobs.events import Events
 from hvd.jobs.guard import GOODBYE
 from hvd.jobs.options import Options
-from hvd.jobs.queue import End, Queue
-from hvd.jobs.states import CANCELLED, FAILED
+from hvd.jobs.queue import PRUNED_AT_ONCE, End, Queue
+from hvd.jobs.states import CANCELLED, FAILED, PENDING
 from hvd.jobs.store import Job, Json
 
 Result = TypeVar("Result")
 
 log = logging.getLogger("hvd.jobs")
 
-LOCAL_TURN, SHARED_TURN = 5.0, 1.0  # s between turns without a reason; of a shared queue, others' jobs are seen then
+LOCAL_TURN, SHARED_TURN = 2.0, 1.0  # s between turns without a reason; of a shared queue, others' jobs are seen then
 PROGRESS_PAUSE = 1.0  # s between two writes of the progress to the database
 UPDATE_PAUSE = 0.2  # s between two messages of one job's progress
 FIGURES_PAUSE = 0.1  # s between two readings of the counts, under load
-SHARED_FIGURES_PAUSE = 2.0  # s until the counts are read again for what other machines did
+OTHERS_FIGURES_PAUSE = 2.0  # s until the counts are read again for what other runners did
 PRUNE_PAUSE = 600.0
 TROUBLE_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # s until a database that failed is tried again
+ANSWER = 15.0  # s that the database may take: above what its own limits allow
+LACKS = {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
+LACK_PAUSE = 1.0  # s
 LEASE_MARGIN = 0.7  # of a lease that could not be renewed: then the jobs are ended, before another machine starts them
 
 
@@ -64,7 +68,9 @@ class Runner:
         self._ends: dict[str, End] = {}  # not noted in the database yet
         self._moved: set[str] = set()  # whose progress is not noted there yet
         self._told: dict[str, float] = {}  # when a job's progress was last sent
-        self._look_at_cancels = self._figures_wanted = True
+        self._figures_wanted = True
+        self._claimed, self._lack = 0, ""
+        self._undeclared: set[str] = set()  # kinds of pending jobs that were told of
         self._renewed = self._noted = self._pruned = self._counted = float("-inf")
         self._figures: Json = {}
         self._trouble = ""
@@ -73,8 +79,15 @@ class Runner:
 
     def wake(self) -> None:
         """Something was submitted or cancelled."""
-        self._look_at_cancels = self._figures_wanted = True
+        self._figures_wanted = True
         self._reason.set()
+
+    def take(self, options: Options) -> None:
+        """Go on with these options; jobs that run go on as they were started."""
+        self.options = options
+        self._queue.lease = options.lease
+        self._undeclared.clear()
+        self.wake()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Take and run jobs until told to stop; then end what runs, and note how."""
@@ -102,11 +115,19 @@ class Runner:
             await self._look()
         except JobsError as error:
             self._note_trouble(str(error))
+        except Exception as error:  # of ours: to end here would end every job that runs
+            if not self._trouble:
+                log.exception("a turn of the job runner failed")
+            self._note_trouble(f"the job runner failed ({type(error).__name__}); its log says more")
         else:
             self._note_recovery()
 
     async def _ask(self, work: Callable[[], Result]) -> Result:
-        return await self._loop.run_in_executor(self._database, work)
+        asked = self._loop.run_in_executor(self._database, work)
+        try:
+            return await asyncio.wait_for(asyncio.shield(asked), ANSWER)
+        except TimeoutError:
+            raise StoreUnavailable(f"the jobs' database has not answered for {ANSWER:g} s") from None
 
     async def _rest(self) -> float:
         """Seconds until the next turn, if there is no reason before."""
@@ -121,7 +142,8 @@ class Runner:
         if kinds := self._startable():
             with contextlib.suppress(JobsError):
                 due = await self._ask(lambda: self._queue.next_due(kinds))
-                most = most if due is None else min(most, max(due, 0.02))
+                # what is due and was not to be had (another runner is at it) isn't asked for again at once
+                most = most if due is None else min(most, max(due, 0.02 if self._claimed else 0.5))
         return most
 
     def _note_trouble(self, text: str) -> None:
@@ -166,8 +188,8 @@ class Runner:
         await self._recover()
         if asked - self._pruned >= PRUNE_PAUSE:
             days = self.options.keep_days
-            await self._ask(lambda: self._queue.prune(days))
-            self._pruned = asked
+            if await self._ask(lambda: self._queue.prune(days)) < PRUNED_AT_ONCE:
+                self._pruned = asked
 
     def _watch_lease(self) -> None:
         """Apart from the turns, since one may hang in a network that has lost the database."""
@@ -197,17 +219,11 @@ class Runner:
             self._report(job)
 
     async def _cancel(self) -> None:
-        if not self._running or not (self._look_at_cancels or not self._queue.database.is_local):
-            self._look_at_cancels = False
+        if not self._running:
             return
-        self._look_at_cancels = False
-        try:
-            for job_id in await self._ask(self._queue.to_cancel):
-                if job_id in self._running:
-                    self._running[job_id].cancel()
-        except JobsError:
-            self._look_at_cancels = True
-            raise
+        for job_id in await self._ask(self._queue.to_cancel):
+            if job_id in self._running:
+                self._running[job_id].cancel()
 
     # ---- starting jobs
 
@@ -229,19 +245,29 @@ class Runner:
         if not self._startable():
             return
         room, free = self._room(), self._free()
-        for job in await self._ask(lambda: self._queue.claim(room, free)):
-            self._start(job)
+        jobs = await self._ask(lambda: self._queue.claim(room, free))
+        self._claimed = len(jobs)
+        left = [job for job in jobs if not self._start(job)]
+        if left:
+            log.error("no resources to start %d jobs: %s; they wait %g s", len(left), self._lack, LACK_PAUSE)
+            await self._ask(lambda: self._queue.put_back([job.id for job in left], LACK_PAUSE))
 
-    def _start(self, job: Job) -> None:
+    def _start(self, job: Job) -> bool:
+        """False where the machine lacks what it takes: no fault of the job's."""
         try:
             self._running[job.id] = self._execute(job)
+            self._tell_guard(b"+%d\n" % self._running[job.id].pid)
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in LACKS:
+                self._lack = str(error.strerror)
+                return False
             why = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else str(error)
             why = "could not be started: " + "".join(each if each.isprintable() else "\ufffd" for each in why)
             self._ends[job.id] = End(job.id, job.attempt, FAILED, None, why, "", 0.0, may_retry=True)
             self._reason.set()
         self._report(job)
         self._figures_wanted = True
+        return True
 
     def _execute(self, job: Job) -> Attempt:
         kind = self.options.kinds.get(job.kind)
@@ -264,6 +290,7 @@ class Runner:
     def _ended(self, attempt: Attempt) -> None:
         job_id = attempt.job.id
         del self._running[job_id]
+        self._tell_guard(b"-%d\n" % attempt.pid)
         self._told.pop(job_id, None)
         self._moved.discard(job_id)
         self._ends[job_id] = attempt.as_end()
@@ -281,11 +308,7 @@ class Runner:
 
     async def _look(self) -> None:
         """Read the counts and publish them."""
-        since = time.monotonic() - self._counted
-        if not self._figures_wanted:
-            if self._queue.database.is_local or since < SHARED_FIGURES_PAUSE:
-                return
-        elif since < FIGURES_PAUSE:
+        if time.monotonic() - self._counted < (FIGURES_PAUSE if self._figures_wanted else OTHERS_FIGURES_PAUSE):
             return
         self._figures_wanted = False
         try:
@@ -295,6 +318,10 @@ class Runner:
             raise
         self._counted = time.monotonic()
         self._say()
+        waiting = {kind for kind, status, _ in self._figures["open"] if status == PENDING}
+        if unknown := sorted(waiting - self.options.kinds.keys() - self._undeclared):
+            self._undeclared.update(unknown)
+            log.warning("jobs of kinds that are not declared here wait: %s", ", ".join(unknown))
 
     def _say(self) -> None:
         self._publish({**self._figures, "trouble": self._trouble})
@@ -308,7 +335,10 @@ class Runner:
             own.add(self._guard.pid)
 
         def is_stray(pid: int) -> bool:
-            return strays.mark_of(pid, strays.JOB) not in {None, *self._running}
+            mark = strays.mark_of(pid, strays.JOB)
+            if mark:
+                return mark not in self._running
+            return not self._running and os.getsid(pid) != os.getsid(0)  # it has dropped its environment
 
         for pid in strays.children() - own:
             with contextlib.suppress(ChildProcessError):
@@ -317,11 +347,22 @@ class Runner:
 
     def _keep_guard(self) -> None:
         if self._guard is None or self._guard.poll() is not None:
-            self._guard = subprocess.Popen(
-                [sys.executable, "-P", "-m", "hvd.jobs.guard", self._queue.runner.id],
-                stdin=subprocess.PIPE,
-                start_new_session=True,
-            )
+            if self._guard and self._guard.stdin:
+                self._guard.stdin.close()
+            command = [sys.executable, "-P", "-m", "hvd.jobs.guard", self._queue.runner.id]
+            self._guard = subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0, start_new_session=True)
+            assert self._guard.stdin is not None
+            os.set_blocking(self._guard.stdin.fileno(), False)
+            self._tell_guard(b"".join(b"+%d\n" % attempt.pid for attempt in self._running.values()))
+
+    def _tell_guard(self, text: bytes) -> None:
+        if self._guard and self._guard.stdin and text:
+            try:
+                self._guard.stdin.write(text)
+            except BlockingIOError:  # it is stopped: the next turn starts another
+                self._guard.kill()
+            except BrokenPipeError:  # somebody killed it, a moment ago
+                pass
 
     async def _stop(self) -> None:
         """End what runs, note how, and leave the queue."""
@@ -339,7 +380,7 @@ class Runner:
         except JobsError as error:
             log.error("%s; %d ends of jobs are noted by the next runner as losses", error, len(self._ends))
         if self._guard and self._guard.stdin:
-            self._guard.stdin.write(GOODBYE)
+            self._tell_guard(GOODBYE)
             self._guard.stdin.close()
             self._guard.wait()
-        self._database.shutdown()
+        self._database.shutdown(wait=False, cancel_futures=True)

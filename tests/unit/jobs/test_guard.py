@@ -103,3 +103,18 @@ def pending_of(pid: int) -> int:
     """A mask, from /proc."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return sum(int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd:", "ShdPnd:")))
+
+
+def test_groups_that_were_told_of_are_ended(scene: Scene) -> None:
+    """A program that has dropped its environment is known by its process group; one that has ended isn't."""
+    bare, over = (subprocess.Popen(["sleep", "300"], env={}, start_new_session=True) for _ in range(2))
+    try:
+        scene.pipe.write(b"+%d\n+%d\n-%d\n" % (bare.pid, over.pid, over.pid))
+        scene.pipe.close()
+        assert scene.guard.wait(20) == 0
+        assert bare.wait(20) == -signal.SIGKILL
+        assert is_alive(over.pid)
+    finally:
+        for process in (bare, over):
+            process.kill()
+            process.wait()

@@ -265,3 +265,14 @@ def test_a_pointer_is_escaped_and_short(name: str, pointer: str) -> None:
 def test_a_rule_is_a_schema_with_words() -> None:
     """`description` is what a message says."""
     assert rule("a number", "integer", minimum=1) == {"description": "a number", "type": "integer", "minimum": 1}
+
+
+def test_a_file_to_be_made_must_not_be_there_at_the_first_start(tmp_path: Path) -> None:
+    """Two jobs were submitted for it; the second would overwrite what the first has made. A retry may."""
+    param = param_from({"type": "path", "roots": [str(tmp_path)], "exists": False})
+    path = str(tmp_path / "target")
+    assert param.at_start(path, True) == path
+    (tmp_path / "target").write_text("made")
+    with pytest.raises(ValueError, match="does not exist yet"):
+        param.at_start(path, True)
+    assert param.at_start(path, False) == path

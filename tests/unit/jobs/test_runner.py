@@ -1,321 +1,232 @@
-"""The runner's loop, with a real database and real processes."""
+"""The runner in one loop, with a real queue in SQLite and real processes: what it starts, and what it tells."""
 
 import asyncio
-import ctypes
 import os
-import socket
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hvd.core.proc import is_alive
-from hvd.errors import StoreUnavailable
-from hvd.jobs import events, runner
-from hvd.jobs.kinds import Kind, read_kinds
-from hvd.jobs.main import PR_SET_CHILD_SUBREAPER
-from hvd.jobs.options import Options
+from hvd.jobs import runner
 from hvd.jobs.queue import Queue
-from hvd.jobs.queue import Runner as Identity
-from hvd.jobs.runner import Runner
+from hvd.jobs.runner import LOCAL_TURN
 from hvd.jobs.schema import Database
-from hvd.jobs.store import Job, Json, NewJob, Store
-from hvd.settings import load
-from tests.support.waiting import PATIENCE
-from tests.unit.jobs.support import queue_of
+from hvd.jobs.strays import JOB, mark_of
+from tests.support.waiting import until
+from tests.unit.agg import eventually, in_loop
+from tests.unit.jobs.running import PATIENT, WAIT, Kinds, scene, shell, subreaper
 
-TABLE: dict[str, dict[str, Any]] = {
-    "noop": {"command": ["true"]},
-    "nap": {"command": ["sleep", "1000"]},
-    "alone": {"command": ["sh", "-c", "sleep 0.05"], "concurrency": 1},
-    "stubborn": {"command": ["false"], "retries": 2, "backoff": 0.01},
-    "missing": {"command": ["/no/such/program"]},
-    "steps": {"command": ["sh", "-c", "for i in 1 2 3 4; do echo ${{i}}0%; sleep 0.06; done"], "progress": "([0-9]+)%"},
-    "daemon": {"command": ["sh", "-c", "setsid sh -c 'setsid sleep 1000 & echo $! > $HOME/pid' & wait; exit 0"]},
-}
+__all__ = ["subreaper"]
 
 
-def declared(**more: dict[str, Any]) -> dict[str, Kind]:
-    table = {**TABLE, **more}
-    found, faults = read_kinds(table)
-    assert not faults, faults
-    return found
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """One database is enough here: test_queue.py has both."""
+    return f"sqlite:///{tmp_path}/jobs.sqlite3"
 
 
-class Stage:
-    """A runner at work, and what clients of its queue see."""
-
-    def __init__(self, folder: Path, kinds: dict[str, Kind], **changes: Any) -> None:
-        self.database = Database(f"sqlite:///{folder}/jobs.sqlite3")
-        self.store = Store(self.database, "here/a")
-        self.queue = Queue(self.database, Identity.here(), "here/a", 15.0)
-        plain = {**Options.of(load({}).settings).__dict__, "kinds": kinds, "concurrency": 8, "grace": 5.0}
-        writers, self.reader = events.channel()
-        self.writers: socket.socket = writers
-        self.published: list[Json] = []
-        environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
-        self.runner = Runner(
-            self.queue,
-            Options(**{**plain, **changes}),
-            environ=environ,
-            events=events.Events(writers),
-            publish=self.published.append,
-        )
-
-    def submit(self, kind: str, count: int = 1) -> list[str]:
-        new = [NewJob(kind, {}, f"{kind} {index}") for index in range(count)]
-        kinds = {**declared(), **self.runner.options.kinds}
-        ids: list[str] = self.store.submit(new, kinds, [], 0, queue_limit=10_000, key=None)[0]["job_ids"]
-        self.runner.wake()
-        return ids
-
-    def cancel(self, job_id: str) -> None:
-        self.store.cancel([job_id])
-        self.runner.wake()
-
-    def job(self, job_id: str) -> Job:
-        found = self.store.get(job_id)
-        assert found
-        return found
-
-    def told(self) -> list[Json]:
-        found = []
-        while job := events.receive(self.reader):
-            found.append(job)
-        return found
-
-    async def until(self, condition: Callable[[], Any], seconds: float = 15) -> Any:
-        deadline = time.monotonic() + seconds * PATIENCE
-        while not (value := condition()):
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.005)
-        return value
-
-    async def ended(self, ids: list[str]) -> list[Job]:
-        def all_ended() -> list[Job]:
-            jobs = self.store.find(ids)
-            return jobs if all(job.ended is not None for job in jobs) else []
-
-        jobs: list[Job] = await self.until(all_ended)
-        return jobs
+@in_loop
+async def test_each_job_runs_once(database: Database, tmp_path: Path) -> None:
+    """Whenever it was submitted; and the figures published last are those of the database."""
+    async with scene(database, tmp_path, 'echo "$HVD_JOB" >>"$FOLDER/starts"') as stage:
+        ids = stage.submit(count=10)
+        for _ in range(5):
+            ids += stage.submit(count=4)
+            await asyncio.sleep(0.02)
+        await eventually(lambda: stage.book() == {"completed": 30})
+        assert sorted(stage.lines("starts")) == sorted(ids)
+        await eventually(lambda: stage.published and not stage.published[-1]["open"])
+        last = stage.published[-1]
+        assert [row[:2] for row in last["ends"]] == [["work", "completed"]] * len(last["ends"])
+        assert sum(row[3] for row in last["ends"]) == sum(row[3] for row in last["own"]) == 30
+        assert last["trouble"] == ""
+        assert len(last["recent"]) == 20
 
 
-@asynccontextmanager
-async def stage(folder: Path, kinds: dict[str, Kind] | None = None, **changes: Any) -> AsyncIterator[Stage]:
-    """A runner that runs while the context does, and is stopped in order."""
-    made = Stage(folder, declared() if kinds is None else kinds, **changes)
-    stopping = asyncio.Event()
-    running = asyncio.create_task(made.runner.run(stopping))
-    try:
-        yield made
-    finally:
-        stopping.set()
-        await asyncio.wait_for(running, 30 * PATIENCE)
-        made.database.close()
-        for end in (made.writers, made.reader):
-            end.close()
+@in_loop
+async def test_no_more_run_at_once_than_may(database: Database, tmp_path: Path) -> None:
+    """Of a kind, and in all; a kind that is full keeps no other one waiting."""
+    kinds = {"one": shell(WAIT, concurrency=1), "two": shell(WAIT, concurrency=2), "many": shell(WAIT)}
+    async with scene(database, tmp_path, kinds, concurrency=5) as stage:
+        for kind in kinds:
+            stage.submit(kind, 10)
+        await eventually(lambda: len(stage.lines("starts")) == 5)
+        await stage.rest()
+        running = Counter(job.kind for job in stage.store.newest(["running"], [], 100, None))
+        assert running == {"one": 1, "two": 2, "many": 2}
+        (tmp_path / "go").touch()
+        await eventually(lambda: stage.book() == {"completed": 30})
 
 
-def test_jobs_run_and_their_counts_are_published(tmp_path: Path) -> None:
-    """Each once; what is told of one begins with its start and ends with its end."""
-
-    async def go() -> None:
-        async with stage(tmp_path) as there:
-            ids = there.submit("noop", 20)
-            jobs = await there.ended(ids)
-            assert {(job.status, job.attempt, job.exit_code) for job in jobs} == {("completed", 1, 0)}
-            await there.until(lambda: there.published and sum(row[3] for row in there.published[-1]["ends"]) == 20)
-            assert there.published[-1]["open"] == []
-            told = there.told()
-            assert [job["status"] for job in told if job["id"] == ids[0]] == ["running", "completed"]
-
-    asyncio.run(go())
-
-
-def test_no_more_run_at_once_than_may(tmp_path: Path) -> None:
-    """In all, and of a kind; a kind that is full doesn't keep the others back."""
-
-    async def go() -> None:
-        async with stage(tmp_path, concurrency=3) as there:
-            alone, naps = there.submit("alone", 3), there.submit("nap", 1)
-            most = 0
-            while any(job.ended is None for job in there.store.find(alone)):
-                running = [each.job.kind for each in there.runner._running.values()]
-                most = max(most, running.count("alone"))
-                assert len(running) <= 3
-                await asyncio.sleep(0.002)
-            assert most == 1
-            assert there.job(naps[0]).status == "running"
-            there.submit("nap", 5)
-            await there.until(lambda: len(there.runner._running) == 3)
-            await there.until(
-                lambda: there.published[-1]["open"] and ["nap", "pending", 3] in there.published[-1]["open"]
-            )
-
-    asyncio.run(go())
+@in_loop
+async def test_a_job_of_a_kind_that_is_not_declared_waits(database: Database, tmp_path: Path) -> None:
+    """It is run once the kind is declared. Where a reload takes the kind away, what runs goes on."""
+    async with scene(database, tmp_path, {"work": shell(WAIT), "other": shell("true")}) as stage:
+        (running,) = stage.submit("work")
+        await eventually(lambda: stage.lines("starts"))
+        declared = stage.runner.options
+        stage.runner.options = replace(declared, kinds={"other": declared.kinds["other"]})
+        (waiting,) = stage.submit("work")
+        await stage.wait(stage.submit("other")[0], "completed")
+        assert [stage.job(each).status for each in (running, waiting)] == ["running", "pending"]
+        (tmp_path / "go").touch()
+        await stage.wait(running, "completed")
+        assert stage.job(waiting).status == "pending"
+        stage.runner.options = declared
+        stage.runner.wake()
+        await stage.wait(waiting, "completed")
 
 
-def test_failures_are_tried_again_as_often_as_the_kind_says(tmp_path: Path) -> None:
-    """What can't be started is a failure too."""
-
-    async def go() -> None:
-        async with stage(tmp_path) as there:
-            (stubborn,), (missing,) = there.submit("stubborn"), there.submit("missing")
-            jobs = {job.id: job for job in await there.ended([stubborn, missing])}
-            assert (jobs[stubborn].status, jobs[stubborn].attempt) == ("failed", 3)
-            assert (jobs[missing].status, jobs[missing].attempt, jobs[missing].exit_code) == ("failed", 1, None)
-            assert jobs[missing].error == "could not be started: No such file or directory: /no/such/program"
-
-    asyncio.run(go())
-
-
-def test_a_kind_that_is_declared_no_more_waits(tmp_path: Path) -> None:
-    """Its jobs stay pending, cost no turn, and run when it is there again."""
-
-    async def go() -> None:
-        kinds = declared()
-        noop = kinds.pop("noop")
-        async with stage(tmp_path, kinds) as there:
-            ids = there.submit("noop")
-            await there.until(lambda: not there.runner._figures_wanted)
-            assert await there.runner._rest() == runner.LOCAL_TURN
-            there.runner.options = Options(**{**there.runner.options.__dict__, "kinds": {**kinds, "noop": noop}})
-            there.runner.wake()
-            await there.ended(ids)
-
-    asyncio.run(go())
+@in_loop
+async def test_a_failure_is_tried_again_when_its_kind_says_so(database: Database, tmp_path: Path) -> None:
+    """After its pause, without anybody waking the runner; what failed is told, and what it came to."""
+    script = 'echo x >>"$FOLDER/tries"; [ $(wc -l <"$FOLDER/tries") = 3 ] || exit 7'
+    async with scene(database, tmp_path, {"work": shell(script, retries=5, backoff=0.01)}) as stage:
+        (job_id,) = stage.submit()
+        job = await stage.wait(job_id, "completed")
+        assert (job.attempt, job.error, len(stage.lines("tries"))) == (3, "", 3)
+        await eventually(lambda: stage.told[-1]["status"] == "completed")
+        assert [each["status"] for each in stage.told] == ["running", "pending"] * 2 + ["running", "completed"]
+        assert stage.told[1]["error_msg"] == "exit status 7"
+        assert sorted(each["revision"] for each in stage.told) == [each["revision"] for each in stage.told]
 
 
-def test_an_idle_runner_rests(tmp_path: Path) -> None:
-    """Also while all that may run runs, and more is pending."""
-
-    async def go() -> None:
-        async with stage(tmp_path, concurrency=2) as there:
-            await there.until(lambda: there.published and not there.runner._figures_wanted)
-            assert await there.runner._rest() == runner.LOCAL_TURN
-            there.submit("nap", 5)
-            await there.until(lambda: len(there.runner._running) == 2 and not there.runner._figures_wanted)
-            assert await there.runner._rest() == runner.LOCAL_TURN
-
-    asyncio.run(go())
+@in_loop
+async def test_what_can_not_be_started_has_failed(database: Database, tmp_path: Path) -> None:
+    """With the reason, in characters that can be shown; it is tried again like any other failure."""
+    kinds: Kinds = {"work": {"command": ["true"], "cwd": f"{tmp_path}/none\u202e", "retries": 1, "backoff": 0.01}}
+    async with scene(database, tmp_path, kinds) as stage:
+        job = await stage.wait(stage.submit()[0], "failed")
+        assert (job.attempt, job.exit_code) == (2, None)
+        assert job.error == f"could not be started: No such file or directory: {tmp_path}/none\ufffd"
 
 
-def test_a_cancelled_job_is_ended(tmp_path: Path) -> None:
-    """And its process."""
-
-    async def go() -> None:
-        async with stage(tmp_path) as there:
-            (name,) = there.submit("nap")
-            attempt = await there.until(lambda: there.runner._running.get(name))
-            there.cancel(name)
-            (job,) = await there.ended([name])
-            assert (job.status, job.error) == ("cancelled", "cancelled")
-            assert not is_alive(attempt.pid)
-
-    asyncio.run(go())
-
-
-def test_progress_goes_to_clients_and_to_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To the database seldom, to clients as it comes, never back."""
-    monkeypatch.setattr(runner, "PROGRESS_PAUSE", 0.05)
-    monkeypatch.setattr(runner, "UPDATE_PAUSE", 0.01)
-
-    async def go() -> None:
-        async with stage(tmp_path) as there:
-            (name,) = there.submit("steps")
-            await there.until(lambda: 0 < there.job(name).progress < 100)
-            await there.ended([name])
-            told = [job["progress"] for job in there.told()]
-            assert told == sorted(told)
-            assert len(set(told)) >= 4
-            assert told[-1] == 100.0
-
-    asyncio.run(go())
+@in_loop
+async def test_progress_is_told_at_once_and_noted_in_time(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events, database and figures; and the last one of many is noted, too."""
+    monkeypatch.setattr(runner, "PROGRESS_PAUSE", 0.1)
+    monkeypatch.setattr(runner, "UPDATE_PAUSE", 0.0)
+    script = 'for p in 1 2 50; do echo $p%; sleep .03; done; until [ -e "$FOLDER/go" ]; do sleep .01; done'
+    async with scene(database, tmp_path, {"work": shell(script, progress="([0-9]+)%")}) as stage:
+        (job_id,) = stage.submit()
+        await eventually(lambda: stage.job(job_id).progress == 50.0)
+        await eventually(lambda: stage.published[-1]["recent"][0]["progress"] == 50.0)
+        told = [each["progress"] for each in stage.told]
+        assert told == sorted(told)
+        assert told[-1] == 50.0
+        (tmp_path / "go").touch()
+        assert (await stage.wait(job_id, "completed")).progress == 100.0
+        await eventually(lambda: stage.told[-1]["status"] == "completed")
+        assert not stage.runner._told
+        assert not stage.runner._moved
 
 
-def test_a_database_that_fails_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What ends meanwhile is noted when it can be; nothing is started; the trouble is published, and told once."""
-    monkeypatch.setattr(runner, "TROUBLE_PAUSES", (0.01,))
-
-    async def go() -> None:
-        async with stage(tmp_path) as there:
-            (name,) = there.submit("alone")
-            await there.until(lambda: name in there.runner._running)
-
-            def fail(*args: object, **kwargs: object) -> None:
-                raise StoreUnavailable("the disk is full")
-
-            broken = ("finish", "claim", "renew", "progress", "figures", "next_due", "to_cancel")
-            kept = {each: getattr(there.queue, each) for each in broken}
-            for each in broken:
-                setattr(there.queue, each, fail)
-            await there.until(lambda: name in there.runner._ends)
-            await there.until(lambda: there.published[-1]["trouble"] == "the disk is full")
-            (later,) = there.submit("noop")
-            turns = there.runner._failures
-            await there.until(lambda: there.runner._failures > turns + 3)
-            assert there.job(later).status == "pending"
-            for each, method in kept.items():
-                setattr(there.queue, each, method)
-            jobs = await there.ended([name, later])
-            assert [job.status for job in jobs] == ["completed", "completed"]
-            await there.until(lambda: there.published[-1]["trouble"] == "")
-
-    asyncio.run(go())
+@in_loop
+async def test_progress_that_floods_is_told_seldom(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once in a pause, in events and in the database."""
+    monkeypatch.setattr(runner, "PROGRESS_PAUSE", PATIENT)
+    monkeypatch.setattr(runner, "UPDATE_PAUSE", PATIENT)
+    written: list[object] = []
+    monkeypatch.setattr(Queue, "progress", lambda self, percents: written.append(percents))
+    script = "for p in 1 2 3 4 5 6 7 8 9; do echo $p%; sleep .01; done"
+    async with scene(database, tmp_path, {"work": shell(script, progress="([0-9]+)%")}) as stage:
+        await stage.wait(stage.submit()[0], "completed")
+        await eventually(lambda: stage.told[-1]["status"] == "completed")
+        assert len(stage.told) == 3, "running, one progress, completed"
+        assert len(written) <= 1
 
 
-def test_a_stop_ends_what_runs_and_notes_it(tmp_path: Path) -> None:
-    """Failed, or waiting for another attempt where the kind grants one; and the lease is given up."""
-    kinds = declared(again={"command": ["sleep", "1000"], "retries": 1})
-
-    async def go() -> tuple[list[str], list[int], Stage]:
-        async with stage(tmp_path, kinds) as there:
-            ids = [*there.submit("nap"), *there.submit("again")]
-            await there.until(lambda: len(there.runner._running) == 2)
-            return ids, [attempt.pid for attempt in there.runner._running.values()], there
-
-    ids, pids, there = asyncio.run(go())
-    assert not any(map(is_alive, pids))
-    jobs = there.store.find(ids)
-    assert [job.status for job in jobs] == ["failed", "pending"]
-    assert jobs[0].error == "interrupted: hvd was stopped"
-    assert queue_of(there.database).gone() == []
-    there.database.close()
+@in_loop
+async def test_a_job_is_cancelled_whatever_it_is(database: Database, tmp_path: Path) -> None:
+    """Running: ended; pending: never started; and one that ignores SIGTERM is killed after the grace."""
+    async with scene(database, tmp_path, f"trap '' TERM; {WAIT}", concurrency=1, grace=0.2) as stage:
+        first, second = stage.submit(count=2)
+        await eventually(lambda: stage.lines("starts"))
+        stage.cancel(first, second)
+        job = await stage.wait(first, "cancelled")
+        assert (job.exit_code, job.error, job.attempt) == (-9, "cancelled", 1)
+        assert stage.lines("starts") == [first]
+        assert stage.book() == {"cancelled": 2}
 
 
-def test_a_lease_that_was_lost_ends_what_runs(tmp_path: Path) -> None:
-    """Another has the jobs by then: what comes of these processes is nobody's."""
+@in_loop
+async def test_strays_of_a_job_that_is_over_are_ended_and_of_no_other(database: Database, tmp_path: Path) -> None:
+    """A sweep takes what has become the runner's child, by its mark; what has none, or a running job's, is let be."""
+    stray = '(setsid sleep 300 & echo $! >>"$FOLDER/pid$HVD_JOB"); '
+    async with scene(database, tmp_path, {"over": shell(stray), "work": shell(stray + WAIT)}) as stage:
+        (running,) = stage.submit("work")
+        await eventually(lambda: stage.lines("starts"))
+        process = await asyncio.create_subprocess_exec("sleep", "300")
+        (over,) = stage.submit("over")
+        await stage.wait(over, "completed")
+        ((gone,), (going,)) = (stage.lines(f"pid{each}") for each in (over, running))
+        await eventually(lambda: not os.path.exists(f"/proc/{gone}"))
+        assert mark_of(int(going), JOB) == running
+        assert process.returncode is None
+        process.kill()
+        await process.wait()
+        (tmp_path / "go").touch()
+        await eventually(lambda: not os.path.exists(f"/proc/{going}"))
 
-    async def go() -> None:
-        async with stage(tmp_path) as there:
-            (name,) = there.submit("nap")
-            attempt = await there.until(lambda: there.runner._running.get(name))
-            other = queue_of(there.database)
-            there.queue.leave()
-            assert [job.id for job in other.reclaim({})] == []
-            there.runner._renewed = float("-inf")
-            there.runner.wake()
-            await there.until(lambda: not is_alive(attempt.pid))
-            other.leave()
 
-    asyncio.run(go())
+@in_loop
+async def test_an_idle_runner_rests(database: Database, tmp_path: Path) -> None:
+    """For LOCAL_TURN s at a time, if nothing happens: also where jobs wait that it can't start now, or never."""
+    kinds = {"one": shell(WAIT, concurrency=1), "other": shell(WAIT)}
+    async with scene(database, tmp_path, kinds, concurrency=2) as stage:
+        await stage.rest()
+        assert stage.pause == LOCAL_TURN
+        stage.submit("undeclared")
+        await stage.rest()
+        assert stage.pause == LOCAL_TURN
+        stage.submit("one", 3)
+        await eventually(lambda: len(stage.lines("starts")) == 1)
+        await stage.rest()
+        assert stage.pause == LOCAL_TURN, "no room for its kind"
+        stage.submit("other", 3)
+        await eventually(lambda: len(stage.lines("starts")) == 2)
+        await stage.rest()
+        assert stage.pause == LOCAL_TURN, "no room at all"
+        turns = stage.turns
+        await asyncio.sleep(0.3)
+        assert stage.turns == turns
 
 
-def test_what_left_its_group_is_ended_with_its_job(tmp_path: Path) -> None:
-    """It fell to the runner, its subreaper; what belongs to jobs that run is left alone."""
-    libc = ctypes.CDLL(None)
-    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+@in_loop
+async def test_a_runner_wakes_up_when_a_retry_is_due(database: Database, tmp_path: Path) -> None:
+    """Not before, and at most some hundredths of a second at a time."""
+    async with scene(database, tmp_path, {"work": shell("exit 1", retries=1, backoff=2.0)}) as stage:
+        await eventually(lambda: stage.published)
+        (job_id,) = stage.submit()
+        await eventually(lambda: stage.job(job_id).status == "pending" and stage.job(job_id).attempt == 1)
+        await stage.rest(0.6)
+        assert stage.pause <= 2.0
 
-    async def go() -> None:
-        async with stage(tmp_path) as there:
-            await there.ended(there.submit("daemon"))
-            pid = int((tmp_path / "pid").read_text())
-            await there.until(lambda: not is_alive(pid))
 
-    try:
-        asyncio.run(go())
-    finally:
-        libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+@in_loop
+async def test_the_lease_is_renewed_in_time(database: Database, tmp_path: Path) -> None:
+    """However little there is to do."""
+    async with scene(database, tmp_path, "true", lease=0.3) as stage:
+        await stage.rest(0.0)
+        assert stage.pause <= 0.1
+        renewed = stage.runner._renewed
+        await eventually(lambda: stage.runner._renewed > renewed)
+
+
+@in_loop
+async def test_a_sweep_takes_no_attempts_end(database: Database, tmp_path: Path) -> None:
+    """A job's process that has ended is a child like any other, and its exit status is told only once."""
+    async with scene(database, tmp_path, f"{WAIT}; exit 3") as stage:
+        (job_id,) = stage.submit()
+        await eventually(lambda: stage.lines("starts"))
+        (attempt,) = stage.runner._running.values()
+        (tmp_path / "go").touch()
+        until(lambda: not is_alive(attempt.pid), "it has ended, and the loop has not seen it")
+        stage.runner._sweep()
+        assert (await stage.wait(job_id, "failed")).exit_code == 3
