@@ -42,6 +42,7 @@ from hvd.values import (
 
 _PREFIX = "HVD_"
 _CONFIG = "HVD_CONFIG"
+_OF_JOBS = ("HVD_JOB", "HVD_RUNNER")  # what hvd itself tells the programs that it runs as jobs
 _TABLE, _KINDS = "jobs", "kinds"
 _INHERITED = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"}
 _SLOTS_MAX = 4096
@@ -226,7 +227,7 @@ class _Loader:
             text = environ[name].strip()
             if name in known and text:
                 self.take(known[name], text, name, name, from_text=True)
-            elif name.startswith(_PREFIX) and name not in known and name != _CONFIG:
+            elif name.startswith(_PREFIX) and name not in known and name not in (_CONFIG, *_OF_JOBS):
                 # The prefix would make every variable like every other, the more so the shorter they are.
                 like = nearest(name, [*known, _CONFIG], lambda each: each.removeprefix(_PREFIX))
                 self.problems.append(f"{shown(name)} is no variable of hvd{like}")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?")
@@ -137,6 +138,8 @@ def _read_path(value: Any) -> Path:
 def _read_url(value: Any) -> str:
     """Of a SQLite file the absolute path, as for other paths: the companions may run in another folder."""
     if not isinstance(value, str) or not value.isprintable() or not _URL.fullmatch(value):
+        raise ValueError
+    if urlsplit(value).port == 0:  # ValueError, which says so, where it is no number of a port
         raise ValueError
     path = value.removeprefix("sqlite:///")
     return value if path == value else f"sqlite:///{os.path.abspath(path)}"

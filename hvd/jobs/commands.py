@@ -23,7 +23,7 @@ _EXAMPLES = """\
 examples:
   hvd jobs kinds                                    what there is, with its parameters
   hvd jobs submit checksum file=/srv/images/a.img   prints the job's id
-  hvd jobs submit convert source=a.img format=qcow2 --name "a for x" --wait
+  hvd jobs submit convert source=/srv/a.img target=/srv/a.qcow2 format=qcow2 --wait
   hvd jobs submit --json jobs.json --key 2026-01-23-nightly
   hvd jobs list --status pending,running --kind convert
   hvd jobs wait ID ID --timeout 600

@@ -81,6 +81,9 @@ _PARAMS = {
 }
 
 
+_SHELLS = {"sh", "bash", "dash", "zsh", "ksh"}
+
+
 @dataclass(frozen=True)
 class Kind:
     """A declared kind of job."""
@@ -104,13 +107,15 @@ class Kind:
         """The parameters as a job keeps them: defaults filled in, paths resolved. Raises ValueError for wrong ones."""
         return _right(*self._read(params, lambda param, value: param.normal(value)))
 
-    def argv(self, params: Mapping[str, Any]) -> list[str]:
+    def argv(self, params: Mapping[str, Any], *, is_first: bool = False) -> list[str]:
         """The command of a job that starts. Raises ValueError for parameters that have become wrong.
+
+        At the first attempt a file that is to be made must still not be there: another job may have made it.
 
         A path may have left its roots since, or the declaration may be another. What the program is given holds no
         link; whoever may change folders inside the roots could still put one there before the program opens the path.
         """
-        values = _right(*self._read(params, lambda param, value: param.at_start(value)))
+        values = _right(*self._read(params, lambda param, value: param.at_start(value, is_first)))
         return [
             "".join(str(values[text]) if is_place else text for is_place, text in _pieces(argument))
             for argument in self.command
@@ -133,12 +138,23 @@ class Kind:
         """What this machine and this user lack for the kind; the daemon, as another user, may have it."""
         if not shutil.which(self.command[0], path=self.env.get("PATH")):
             yield f"jobs.kinds.{self.name}.command: no program {shown(self.command[0])} is found by this user"
+        if self._is_shell_for_clients():
+            yield (
+                f"jobs.kinds.{self.name}.command: a place in a shell's script runs whatever a client sends: "
+                'write "$0" there, and the place as the argument after the script'
+            )
         folders = [("cwd", self.cwd)] if self.cwd else []
         for name, param in self.params.items():
             folders += [(f"params.{name}.roots", root) for root in getattr(param, "roots", ())]
         for key, folder in folders:
             if not os.path.isdir(folder):
                 yield f"jobs.kinds.{self.name}.{key}: no folder {shown(folder)} is found by this user"
+
+    def _is_shell_for_clients(self) -> bool:
+        if os.path.basename(self.command[0]) not in _SHELLS or "-c" not in self.command[:-1]:
+            return False
+        script = self.command[self.command.index("-c") + 1]
+        return any(is_place for is_place, _ in _pieces(script))
 
     def _read(
         self, params: Mapping[str, Any], read: Callable[[Param, Any], Any]

@@ -57,7 +57,7 @@ class Param:
         """The value as a job keeps it. Raises ValueError that says what it must be."""
         raise NotImplementedError
 
-    def at_start(self, value: Any) -> Any:
+    def at_start(self, value: Any, is_first: bool = False) -> Any:
         """The same once more for the job's start, and for a default: what has changed since must do no harm."""
         return self.normal(value)
 
@@ -182,8 +182,10 @@ class PathParam(Param):
             raise ValueError("must be a file that does not exist yet, in a folder that does")
         return path
 
-    def at_start(self, value: Any) -> str:
-        """The path that the command gets. Only its place is looked at: a retry finds the file that it left behind."""
+    def at_start(self, value: Any, is_first: bool = False) -> str:
+        """The path that the command gets. Its place is looked at, and at the first attempt that a file to be made isn't
+        there: two jobs may have been submitted for it. A retry finds the file that it left behind.
+        """
         if type(value) is not str or not value.startswith("/") or _UNCLEAN.search(value):
             raise ValueError("must be an absolute path without control characters")
         if len(value.encode()) > PATH_MAX:
@@ -191,6 +193,8 @@ class PathParam(Param):
         path = _resolved(value)
         if not path or not any(_is_inside(path, root) for root in self.roots):
             raise ValueError("must lie in a folder that is open to this kind of job")
+        if is_first and not self.exists and os.path.lexists(path):
+            raise ValueError("must be a file that does not exist yet")
         return path
 
 
