@@ -73,27 +73,17 @@ def test_it_shows_everything_within_a_second(browser: Browser, daemon: JobsDaemo
     daemon.submit("fail")
     until(lambda: len(daemon.get("/api/v1/history").json()["points"]) > 0, "there is a history")
     browser.size(1366, 768)
-    browser.open(url_of(daemon.address))
-    shown = browser.with_page(
-        """
-        const { model, history } = page;
-        const complete = () => model.raw && model.workers.size && model.jobs.size && model.routes.length
-          && history.length && !page.news && !page.frame && document.querySelector("#routes tbody tr");
-        while (!complete()) await new Promise((next) => setTimeout(next, 5));
-        return performance.now();
-        """
+    openings = [first_opening(browser, daemon) for _ in range(3)]
+    print(f"painted and complete after, in ms: {openings}")
+    assert min(painted for painted, _ in openings) < 300 * PATIENCE
+    assert min(complete for _, complete in openings) < 1000 * PATIENCE
+    files = browser.run(
+        "return [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]"
+        ".map((entry) => [entry.name, entry.transferSize])"
     )
-    assert shown < 1000 * PATIENCE
-    timing = browser.run(
-        "return { paint: performance.getEntriesByName('first-contentful-paint')[0].startTime,"
-        " files: [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]"
-        " .map((entry) => [entry.name, entry.transferSize]) }"
-    )
-    print(f"shown after {shown:.0f} ms, painted after {timing['paint']:.0f} ms")
-    assert timing["paint"] < 300 * PATIENCE
-    assert all(name.startswith((url_of(daemon.address), "data:")) for name, _ in timing["files"])
-    weight = sum(size for _, size in timing["files"])
-    print(f"{weight} bytes, with headers, in {len(timing['files'])} answers")
+    assert all(name.startswith((url_of(daemon.address), "data:")) for name, _ in files)
+    weight = sum(size for _, size in files)
+    print(f"{weight} bytes, with headers, in {len(files)} answers")
     assert 10_000 < weight < 100_000
     wait_live(browser)
     assert browser.texts("#tiles dt") == [
@@ -103,6 +93,23 @@ def test_it_shows_everything_within_a_second(browser: Browser, daemon: JobsDaemo
     assert len(browser.texts("#workers tbody tr")) == 2
     assert any("/hello" in row for row in browser.texts("#routes tbody th"))
     assert browser.complaints() == []
+
+
+def first_opening(browser: Browser, server: Server) -> tuple[int, int]:
+    """Open the page with an empty cache -> ms until its first paint, and until everything is shown."""
+    browser.cdp("Network.clearBrowserCache")
+    browser.open(url_of(server.address))
+    complete = browser.with_page(
+        """
+        const { model, history } = page;
+        const complete = () => model.raw && model.workers.size && model.jobs.size && model.routes.length
+          && history.length && !page.news && !page.frame && document.querySelector("#routes tbody tr");
+        while (!complete()) await new Promise((next) => setTimeout(next, 5));
+        return performance.now();
+        """
+    )
+    painted = browser.run("return performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    return round(painted), round(complete)
 
 
 def test_nothing_is_fetched_twice(browser: Browser, daemon: JobsDaemon) -> None:
@@ -287,7 +294,8 @@ def test_cancelling_is_not_offered_where_it_is_forbidden(browser: Browser, tmp_p
         until(lambda: any("running" in row for row in rows(browser, "jobs")), "it is shown")
         browser.click("#jobs tbody tr button:not([hidden])")
         browser.wait_text("#jobs .note", "Authorization: Bearer TOKEN")
-        assert browser.run("return document.querySelectorAll('#jobs tbody button:not([hidden])').length") == 0
+        buttons = "return document.querySelectorAll('#jobs tbody button:not([hidden])').length"
+        until(lambda: browser.run(buttons) == 0, "all buttons are gone")
         assert [each for each in browser.complaints() if "403" not in each] == []
 
 
