@@ -7,11 +7,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hvd.top.terminal import ENTER, LEAVE
 from tests.support.pseudo import Pseudo
 from tests.support.server import Server
+from tests.support.waiting import until
 
 ENVIRON = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"}
 
@@ -142,9 +144,9 @@ def test_a_lost_daemon_is_told_and_found_again(tmp_path: Path) -> None:
                 assert ended_well(terminal)
 
 
-@pytest.mark.parametrize(("how", "status"), [("\x03", 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(("how", "status"), [("\x03", 130), ("\x1c", 131), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_the_terminal_is_put_back_at_every_end(server: Server, how: str | signal.Signals, status: int) -> None:
-    """Ctrl-C, and signals that end a program."""
+    """Ctrl-C, Ctrl-\\, and signals that end a program."""
     with top(server) as terminal:
         terminal.shows("q quit")
         if isinstance(how, str):
@@ -172,6 +174,20 @@ def test_a_suspended_top_gives_the_terminal_back(server: Server) -> None:
         terminal.shows("status:0")
         terminal.press("exit\n")
         assert terminal.wait() == 0
+
+
+def test_a_top_that_was_stopped_unasked_takes_the_terminal_again(server: Server) -> None:
+    """SIGSTOP can't be heeded: who continues it may have changed screen and modes meanwhile."""
+    with top(server) as terminal:
+        terminal.shows("live", "q quit")
+        terminal.process.send_signal(signal.SIGSTOP)
+        until(lambda: psutil.Process(terminal.process.pid).status() == psutil.STATUS_STOPPED, "it stands still")
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.until(lambda text: entered(terminal) == 2 and "q quit" in text, "it has the screen again")
+        terminal.press("q")
+        assert terminal.wait() == 0
+        assert left(terminal) == 1
+        assert terminal.modes == terminal.before
 
 
 def test_terminals_without_colour_or_utf8(server: Server) -> None:
