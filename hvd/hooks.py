@@ -1,6 +1,7 @@
 """gunicorn's hooks, in the order in which gunicorn calls them."""
 
 import atexit
+import logging
 import os
 import signal
 import sys
@@ -112,7 +113,15 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 def post_fork(server: Any, worker: Any) -> None:
     """In the worker: its parts."""
+    _log_as_gunicorn(worker)
     here.fill(master().enter_worker(worker))
+
+
+def _log_as_gunicorn(worker: Any) -> None:
+    """hvd's own loggers, in a worker, write where gunicorn's error log does, with time, pid and level."""
+    ours, theirs = logging.getLogger("hvd"), worker.log.error_log
+    ours.handlers, ours.propagate = list(theirs.handlers), False
+    ours.setLevel(theirs.level)
 
 
 def post_worker_init(worker: Any) -> None:

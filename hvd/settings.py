@@ -42,7 +42,7 @@ from hvd.values import (
 
 _PREFIX = "HVD_"
 _CONFIG = "HVD_CONFIG"
-_OF_JOBS = ("HVD_JOB", "HVD_RUNNER")  # what hvd itself tells the programs that it runs as jobs
+_OF_JOBS = ("HVD_JOB", "HVD_ATTEMPT", "HVD_RUNNER")  # what hvd itself tells the programs that it runs as jobs
 _TABLE, _KINDS = "jobs", "kinds"
 _INHERITED = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"}
 _SLOTS_MAX = 4096

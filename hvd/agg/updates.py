@@ -44,7 +44,10 @@ class JobUpdates:
 
     def _note(self, job: dict[str, Any]) -> None:
         """Keep it if it is newer than what is known: by revision, and by progress within one."""
-        name, state = str(job["id"]), (int(job["revision"]), float(job["progress"]))
+        try:
+            name, state = str(job["id"]), (int(job["revision"]), float(job["progress"]))
+        except (KeyError, TypeError, ValueError, OverflowError):  # another version of hvd may write, at an upgrade
+            return
         if state <= self._last.get(name, (0, -1.0)):
             return
         self._last[name] = state

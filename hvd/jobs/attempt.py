@@ -56,6 +56,11 @@ class Attempt:
         """The progress that the job told last."""
         return self._output.percent
 
+    @property
+    def marks(self) -> dict[str, str]:
+        """What tells the processes of this attempt from those of any other."""
+        return {strays.JOB: self.job.id, strays.ATTEMPT: str(self.job.attempt)}
+
     def start(self, environ: Mapping[str, str]) -> None:
         """Execute the kind's command. Raises OSError, ValueError where that can't be."""
         process = subprocess.Popen(
@@ -64,7 +69,7 @@ class Attempt:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=self._kind.cwd,
-            env={**environ, **self._kind.env, **_marks(environ), strays.JOB: self.job.id},
+            env={**environ, **self._kind.env, **_marks(environ), **self.marks},
             start_new_session=True,
             bufsize=0,
             restore_signals=True,

@@ -337,7 +337,8 @@ class Runner:
         def is_stray(pid: int) -> bool:
             mark = strays.mark_of(pid, strays.JOB)
             if mark:
-                return mark not in self._running
+                attempt = self._running.get(mark)
+                return attempt is None or strays.mark_of(pid, strays.ATTEMPT) != attempt.marks[strays.ATTEMPT]
             return not self._running and os.getsid(pid) != os.getsid(0)  # it has dropped its environment
 
         for pid in strays.children() - own:

@@ -1,6 +1,7 @@
 """Processes that a job left behind: found by what they inherit, however they have changed parent, group or session.
 
-Each process of a job has HVD_JOB and HVD_RUNNER in the environment that it was started with (proc(5), environ).
+Each process of a job has HVD_JOB, HVD_ATTEMPT and HVD_RUNNER in the environment that it was started with (proc(5),
+environ).
 What belongs to another user can't be read, so a program that changes its user is out of reach.
 """
 
@@ -10,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 
-JOB, RUNNER = "HVD_JOB", "HVD_RUNNER"
+JOB, ATTEMPT, RUNNER = "HVD_JOB", "HVD_ATTEMPT", "HVD_RUNNER"
 
 ROUNDS = (0.0, 0.02, 0.1, 0.3)
 """Seconds before each look: a process that forks while it is looked for is found by the next one."""

@@ -9,7 +9,8 @@ import pytest
 
 from hvd.agg import updates
 from hvd.agg.updates import JobUpdates
-from hvd.jobs.events import Events, channel
+from hvd.jobs.events import Events, channel, receive
+from tests.unit.agg import in_loop
 
 Job = dict[str, Any]
 
@@ -73,6 +74,90 @@ def test_a_flood_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = told([job(str(number), 1) for number in range(100)])
     assert len(sent) <= 30 + updates.BURST
     assert sent[-1] == job("99", 1)
+
+
+GARBAGE = [
+    *(b"\xff", b"[1]", b"{}", b'{"id": "a"}', b'{"id": "a", "revision"', b"x" * 200_000),
+    *(b'{"id": "a", "revision": null, "progress": 1}', b'{"id": "a", "revision": 1, "progress": "x"}'),
+    b'{"id": "a", "revision": 1e999, "progress": 1}',
+]
+
+
+@pytest.mark.parametrize("packet", GARBAGE)
+def test_what_is_no_job_stops_nothing(packet: bytes) -> None:
+    """It is passed over: what was told before it, and comes after it, is sent, and at once."""
+    sent: list[Job] = []
+
+    @in_loop
+    async def run() -> None:
+        writers, reader = channel()
+        with writers, reader:
+            passed = JobUpdates(reader, sent.append)
+            Events(writers).send(job("before", 1))
+            writers.send(packet)
+            await settled(lambda: len(sent) == 1)
+            Events(writers).send(job("after", 1))
+            await settled(lambda: len(sent) == 2)
+            passed.close()
+
+    run()
+    assert sent == [job("before", 1), job("after", 1)]
+
+
+def test_the_newest_state_keeps_its_place() -> None:
+    """A job that changes all the time is not put off for ever by others."""
+    told_of = [job("a", 1), *(job(str(number), 1) for number in range(100)), job("a", 2)]
+    assert told(told_of)[0] == job("a", 2)
+
+
+def test_one_state_is_remembered_long_after_it_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as it is among the last; what changed lately is."""
+    monkeypatch.setattr(updates, "REMEMBERED", 3)
+    early = [job(name, 1) for name in "abc"]
+    sent = told(early, [job("a", 2)], [job("d", 1)], [job("a", 1)], [job("b", 1)])
+    assert sent == [*early, job("a", 2), job("d", 1), job("b", 1)], "b was forgotten, a was not"
+
+
+def test_a_close_ends_it() -> None:
+    """Nothing is read or sent after it, though something waits."""
+    sent: list[Job] = []
+
+    @in_loop
+    async def run() -> None:
+        writers, reader = channel()
+        with writers, reader:
+            passed = JobUpdates(reader, sent.append)
+            for number in range(100):
+                Events(writers).send(job(str(number), 1))
+            await settled(lambda: bool(sent))
+            passed.close()
+            count = len(sent)
+            Events(writers).send(job("late", 1))
+            await asyncio.sleep(2 * updates.PAUSE)
+            assert len(sent) == count < 100
+            assert receive(reader) == job("late", 1), "it is left in the channel"
+
+    run()
+
+
+def test_bursts_are_a_pause_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes in the pause waits for its end."""
+    monkeypatch.setattr(updates, "PAUSE", 60.0)
+    sent: list[Job] = []
+
+    @in_loop
+    async def run() -> None:
+        writers, reader = channel()
+        with writers, reader:
+            passed = JobUpdates(reader, sent.append)
+            for name in "abc":
+                Events(writers).send(job(name, 1))
+                await settled(lambda name=name: name in passed._last)
+                await asyncio.sleep(0.01)
+            passed.close()
+
+    run()
+    assert sent == [job("a", 1)]
 
 
 def test_sending_takes_a_share_of_the_time_only(monkeypatch: pytest.MonkeyPatch) -> None:

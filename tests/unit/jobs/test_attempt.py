@@ -328,7 +328,7 @@ async def test_it_runs_in_its_folder_with_its_variables(tmp_path: Path, monkeypa
     command, kind = "pwd; env | grep -v '^PWD=\\|^_=\\|^SHLVL=' | sort", {"A": "kind", "HVD_JOB": "mine"}
     stage = Stage(command, cwd=str(tmp_path), env=kind).start({"PATH": "/usr/bin:/bin", "A": "runner", "B": "b"})
     lines = (await stage.end()).output.split("\n")
-    assert lines == [str(tmp_path), "A=kind", "B=b", f"HVD_JOB={ID}", "PATH=/usr/bin:/bin"]
+    assert lines == [str(tmp_path), "A=kind", "B=b", "HVD_ATTEMPT=3", f"HVD_JOB={ID}", "PATH=/usr/bin:/bin"]
 
 
 @in_loop
@@ -341,7 +341,7 @@ async def test_nothing_secret_of_the_daemon_reaches_it(monkeypatch: pytest.Monke
     stage = Stage("cat /proc/$$/environ | tr '\\0' '\\n'").start(inherited())
     found = dict(line.split("=", 1) for line in (await stage.end()).output.split("\n"))
     assert "secret" not in str(found)
-    assert [name for name in found if name.startswith("HVD_")] == ["HVD_JOB"]
+    assert [name for name in found if name.startswith("HVD_")] == ["HVD_JOB", "HVD_ATTEMPT"]
     assert found["LC_ALL"] == "C.UTF-8"
 
 

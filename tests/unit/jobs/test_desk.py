@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from hvd.errors import QueueFull
 from hvd.jobs import events
 from hvd.jobs.desk import Desk
+from hvd.jobs.options import daemon_name
 from hvd.jobs.store import NewJob
 from hvd.settings import load
 from tests.unit.jobs.support import kinds
@@ -83,3 +85,35 @@ def test_a_runner_that_is_away_is_not_waited_for(desk: Desk, ends: tuple[int, so
     os.eventfd_write(ends[0], 2**64 - 2)
     ends[2].close()
     assert desk.submit([New], [], 0, None)["accepted"] == 1
+
+
+def test_a_full_queue_takes_what_fits_and_tells_of_that(
+    desk: Desk, ends: tuple[int, socket.socket, socket.socket]
+) -> None:
+    """Up to the daemon's limit; where nothing fits, nobody is woken."""
+    answer = desk.submit([New] * 5, [], 0, None)
+    assert (answer["accepted"], answer["rejected"]) == (3, 2)
+    assert len(told(ends[2])) == 3
+    os.eventfd_read(ends[0])
+    with pytest.raises(QueueFull):
+        desk.submit([New], [], 0, None)
+    assert told(ends[2]) == []
+    with pytest.raises(BlockingIOError):
+        os.eventfd_read(ends[0])
+
+
+def test_a_job_is_found_wherever_it_is_asked_for(
+    desk: Desk, ends: tuple[int, socket.socket, socket.socket], tmp_path: Path
+) -> None:
+    """By one id, by many, in the list; the totals of a cancellation go to the daemon's own name."""
+    ids = desk.submit([New, New], [], 0, None)["job_ids"]
+    found = desk.get(ids[0])
+    assert found
+    assert found.id == ids[0]
+    assert [job.id for job in desk.find([*ids, "unknown"])] == ids
+    assert desk.newest(["running"], [], 10, None) == []
+    assert [job.id for job in desk.newest([], ["plain"], 10, ids[1])] == ids[:1]
+    desk.cancel(ids)
+    with desk._store._database.reading() as connection:
+        rows = connection.exec_driver_sql("SELECT daemon, status, count FROM hvd_totals").all()
+    assert rows == [(daemon_name(load({}).settings.instance), "cancelled", 2)]

@@ -188,11 +188,11 @@ async def test_an_idle_runner_rests(database: Database, tmp_path: Path) -> None:
         stage.submit("one", 3)
         await eventually(lambda: len(stage.lines("starts")) == 1)
         await stage.rest()
-        assert stage.pause == LOCAL_TURN, "no room for its kind"
+        assert (stage.pause, len(stage.lines("starts"))) == (LOCAL_TURN, 1), "no room for its kind"
         stage.submit("other", 3)
         await eventually(lambda: len(stage.lines("starts")) == 2)
         await stage.rest()
-        assert stage.pause == LOCAL_TURN, "no room at all"
+        assert (stage.pause, len(stage.lines("starts"))) == (LOCAL_TURN, 2), "no room at all"
         turns = stage.turns
         await asyncio.sleep(0.3)
         assert stage.turns == turns
