@@ -102,9 +102,7 @@ def test_a_full_queue_takes_what_fits_and_tells_of_that(
         os.eventfd_read(ends[0])
 
 
-def test_a_job_is_found_wherever_it_is_asked_for(
-    desk: Desk, ends: tuple[int, socket.socket, socket.socket], tmp_path: Path
-) -> None:
+def test_a_job_is_found_wherever_it_is_asked_for(desk: Desk, ends: tuple[int, socket.socket, socket.socket]) -> None:
     """By one id, by many, in the list; the totals of a cancellation go to the daemon's own name."""
     ids = desk.submit([New, New], [], 0, None)["job_ids"]
     found = desk.get(ids[0])
@@ -115,5 +113,5 @@ def test_a_job_is_found_wherever_it_is_asked_for(
     assert [job.id for job in desk.newest([], ["plain"], 10, ids[1])] == ids[:1]
     desk.cancel(ids)
     with desk._store._database.reading() as connection:
-        rows = connection.exec_driver_sql("SELECT daemon, status, count FROM hvd_totals").all()
+        rows = connection.exec_driver_sql("SELECT daemon, status, count FROM hvd_job_totals").all()
     assert rows == [(daemon_name(load({}).settings.instance), "cancelled", 2)]
