@@ -10,7 +10,9 @@ from hvd.core.latency import SHOWN
 from hvd.core.slots import Request
 from hvd.core.totals import Heads
 from hvd.snapshot import (
+    JOB_COUNTS,
     build_history,
+    build_jobs,
     build_raw,
     build_routes,
     build_snapshot,
@@ -133,6 +135,55 @@ def test_a_daemon_without_jobs_has_none() -> None:
     raw = build_raw(make_totals({}), None, healthy=True)
     assert [raw[name] for name in raw if name.startswith("jobs_")] == [0] * 5
     assert (raw["queue_length"], raw["recent_jobs"], raw["provider_stats"], raw["alerts"]) == (0, [], {}, [])
+
+
+FIGURES = {
+    "open": [["convert", "running", 2], ["convert", "pending", 5], ["checksum", "pending", 1]],
+    "ends": [
+        ["convert", "completed", 3, 4, 10.5],
+        ["convert", "completed", 4, 1, 7.0],
+        ["convert", "failed", 0, 2, 0.5],
+        ["convert", "cancelled", 2, 1, 1.0],
+        ["convert", "cancelled", -1, 9, 0.0],
+        ["hash", "failed", 1, 3, 0.75],
+        ["never", "cancelled", -1, 6, 0.0],
+    ],
+    "own": [["convert", "completed", 3, 1, 2.0]],
+    "recent": [{"id": "b"}, {"id": "a"}],
+    "trouble": "",
+}
+"""As Queue.figures has them: counts by kind and status, ends by kind, status and bucket, each with the seconds."""
+
+
+def test_jobs_are_counted_over_all_kinds_and_daemons() -> None:
+    """Of the whole queue, not only what this daemon ended; the same numbers in `raw`."""
+    found = build_jobs(FIGURES)
+    assert [found[name] for name in JOB_COUNTS] == [2, 6, 5, 5, 16, 6]
+    assert found["recent_jobs"] == [{"id": "b"}, {"id": "a"}]
+    raw = build_raw(make_totals({}), None, healthy=True, jobs=FIGURES)
+    assert {name: raw[name] for name in found} == found
+    snapshot = build_snapshot(make_totals({}), None, [], healthy=True, jobs=FIGURES)
+    assert {name: snapshot[name] for name in found} == found
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_each_kind_is_told_of_with_its_mean_duration() -> None:
+    """Of what ran, however it ended: a job that was cancelled while it waited took no time, and none counts for it."""
+    stats = build_jobs(FIGURES)["provider_stats"]
+    names = ("jobs_total", "jobs_active", "jobs_completed", "jobs_failed", "avg_duration_seconds")
+    assert {kind: tuple(found[name] for name in names) for kind, found in stats.items()} == {
+        "checksum": (1, 0, 0, 0, 0.0),
+        "convert": (24, 2, 5, 2, 2.375),
+        "hash": (3, 0, 0, 3, 0.25),
+        "never": (6, 0, 0, 0, 0.0),
+    }
+    assert list(stats) == sorted(stats)
+
+
+def test_a_runner_that_has_read_nothing_yet_is_no_error() -> None:
+    """It says that it is in trouble before it has any figures."""
+    assert build_jobs({"trouble": "disk full"}) == build_jobs({})
+    assert build_jobs({})["recent_jobs"] == []
 
 
 def test_observations_of_two_aggregators_merge() -> None:
