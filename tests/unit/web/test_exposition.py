@@ -1,6 +1,7 @@
 """The text of /metrics: escaping, order, formats, what is left out."""
 
 import math
+import re
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -9,8 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from hvd.core.catalogue import OVERFLOW
 from hvd.core.latency import SHOWN
 from hvd.core.totals import Heads, Totals
+from hvd.jobs.states import DURATIONS
 from hvd.snapshot import Json
 from hvd.web.exposition import Exposition
+from tests.support.prometheus import check_metrics
 from tests.unit.web import make_observed, make_sample, make_totals, timed
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -189,3 +192,97 @@ def test_templates_are_kept_without_mixing_series_up() -> None:
         assert found["hvd_http_requests_total", http("GET", "/a", "200")] == count
         assert found["hvd_http_request_duration_seconds_count", http("GET", "/a", "200")] == count
         assert found["hvd_http_requests_total", http("GET", "/b", "200")] == 1
+
+
+JOBS = {
+    "open": [["convert", "running", 2], ['odd"kind', "pending", 5]],
+    "ends": [["convert", "completed", 3, 999, 999.0]],
+    "own": [
+        ["convert", "completed", 1, 3, 0.75],
+        ["convert", "completed", 3, 4, 12.5],
+        ["convert", "completed", len(DURATIONS), 1, 100_000.0],
+        ["convert", "cancelled", -1, 9, 0.0],
+        ["convert", "cancelled", 0, 1, 0.0625],
+    ],
+    "recent": [],
+    "trouble": "",
+}
+"""As the runner publishes them."""
+
+
+def of(kind: str, status: str, **more: str) -> frozenset[tuple[str, str]]:
+    return frozenset({"kind": kind, "status": status, **more}.items())
+
+
+def with_jobs(*, runner_up: bool = True, openmetrics: bool = False, jobs: Json | None = JOBS) -> str:
+    return Exposition().render(
+        make_totals({("http", "GET", "/", "200"): timed(MS)}),
+        make_observed(make_sample("worker", 1)),
+        limits=LIMITS,
+        aggregator_up=True,
+        jobs=jobs,
+        job_runner_up=runner_up,
+        openmetrics=openmetrics,
+    )
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_jobs_are_shown_by_kind_and_status(openmetrics: bool) -> None:
+    """How many there are, and how many this daemon has ended: another daemon on the same queue shows its own."""
+    found = samples(with_jobs(openmetrics=openmetrics), openmetrics=openmetrics)
+    assert found["hvd_jobs", of("convert", "running")] == 2
+    assert found["hvd_jobs", of('odd"kind', "pending")] == 5
+    assert found["hvd_jobs_total", of("convert", "completed")] == 8
+    assert found["hvd_jobs_total", of("convert", "cancelled")] == 10
+    assert len([name for name, _ in found if name == "hvd_jobs_total"]) == 2
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_durations_of_jobs_are_a_histogram_of_what_ran(openmetrics: bool) -> None:
+    """Cumulative, +Inf the same as the count; a job that never ran had no duration."""
+    found = samples(with_jobs(openmetrics=openmetrics), openmetrics=openmetrics)
+    completed = [
+        found["hvd_job_duration_seconds_bucket", of("convert", "completed", le=bound)]
+        for bound in (*map(str, DURATIONS), "+Inf")
+    ]
+    assert completed == [0, 3, 3, *[7] * (len(DURATIONS) - 3), 8]
+    assert found["hvd_job_duration_seconds_count", of("convert", "completed")] == 8
+    assert found["hvd_job_duration_seconds_sum", of("convert", "completed")] == 100_013.25
+    assert found["hvd_job_duration_seconds_count", of("convert", "cancelled")] == 1
+    assert found["hvd_job_duration_seconds_bucket", of("convert", "cancelled", le="0.1")] == 1
+
+
+def test_whether_the_job_runner_works_is_shown() -> None:
+    """Its figures stay while it is away, as the last that are known."""
+    assert samples(with_jobs())["hvd_job_runner_up", frozenset()] == 1
+    away = samples(with_jobs(runner_up=False))
+    assert away["hvd_job_runner_up", frozenset()] == 0
+    assert away["hvd_jobs", of("convert", "running")] == 2
+
+
+def test_without_jobs_nothing_is_shown_of_them() -> None:
+    """No zero that looks like a measurement; a runner without figures shows that it is there."""
+    assert "hvd_job" not in with_jobs(jobs=None)
+    found = samples(with_jobs(jobs={"trouble": "disk full"}, runner_up=False))
+    assert {name for name, _ in found if name.startswith("hvd_job")} == {"hvd_job_runner_up"}
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_metrics_of_jobs_are_one_block_each(openmetrics: bool) -> None:
+    """Of its own type, which no other has the name of; a counter beside a gauge of the same family has none."""
+    text = with_jobs(openmetrics=openmetrics)
+    heads = [line.split()[2:] for line in text.splitlines() if line.startswith("# TYPE hvd_job")]
+    total = ["hvd_jobs_total", "unknown" if openmetrics else "counter"]
+    assert heads == [
+        ["hvd_jobs", "gauge"],
+        total,
+        ["hvd_job_duration_seconds", "histogram"],
+        ["hvd_job_runner_up", "gauge"],
+    ]
+    assert len(re.findall("^# EOF$", text, re.MULTILINE)) == openmetrics
+
+
+def test_promtool_finds_nothing_wrong_with_jobs() -> None:
+    """Neither in the format nor in names and units."""
+    checked = check_metrics(with_jobs().encode())
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
