@@ -2,16 +2,26 @@
 
 import gzip
 import json
+import os
+import re
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import falcon
 import pytest
 from falcon import testing
 
+from hvd.core import layout as at
+from hvd.core.block import Block
+from hvd.core.pages import Page
+from hvd.core.slots import Slots
 from hvd.runtime import Runtime
+from hvd.view import AGGREGATOR_PAGE, JOBS_PAGE, LATE, View
 from hvd.web.app import create_app
 from hvd.web.exposition import OPENMETRICS, TEXT
 from hvd.web.resources import ENDPOINTS, LARGE, Index, JsonResource, negotiate
+from tests.unit.web import make_observed
 
 METRICS = [TEXT, OPENMETRICS, "text/plain"]
 JSON = ["application/json"]
@@ -146,3 +156,73 @@ def test_large_answers_are_compressed_for_who_takes_it(accepted: str | None, pac
     data = gzip.decompress(answer.content) if packed else answer.content
     assert json.loads(data) == {"numbers": list(range(LARGE))}
     assert "content-encoding" not in client.simulate_get("/").headers
+
+
+class Daemon:
+    """A daemon's block, with this process as its companions, and a client of its app."""
+
+    def __init__(self, block: Block, *, runs_jobs: bool = True) -> None:
+        self.block, self._slots = block, Slots(block)
+        runtime: Any = SimpleNamespace(worker=SimpleNamespace(view=View(block, runs_jobs=runs_jobs)))
+        self.client = testing.TestClient(create_app(runtime))
+
+    def companion(self, kind: int, page: str, **published: Any) -> int:
+        """The slot of one that lives, and has published."""
+        slot = self._slots.claim(kind, os.getpid(), os.getpid())
+        self._slots.beat(slot)
+        text = {**published, "page": page, "monotonic_ns": time.monotonic_ns()}
+        Page(self.block, slot).write(json.dumps(text).encode())
+        return slot
+
+    def reasons(self) -> list[str]:
+        """What /health says; it is degraded where there is any reason, and answers 200 either way."""
+        answer = self.client.simulate_get("/health")
+        assert answer.status_code == 200
+        assert answer.json["status"] == ("degraded" if answer.json["reasons"] else "healthy")
+        assert self.client.simulate_get("/api/v1/snapshot").json["system_health"] == answer.json["status"]
+        reasons: list[str] = answer.json["reasons"]
+        return reasons
+
+    def up(self) -> list[str]:
+        """What /metrics says of the companions."""
+        return [
+            line for line in self.client.simulate_get("/metrics").text.splitlines() if re.match(r"hvd_\w+_up", line)
+        ]
+
+
+AGGREGATOR_AWAY = "aggregator away: process figures are old, /ws is not served"
+
+
+def test_health_says_why_jobs_wait(block: Block) -> None:
+    """A runner that is away, or can't use its database: each has its line, and all is well without any."""
+    daemon = Daemon(block)
+    assert daemon.reasons() == [AGGREGATOR_AWAY, "job runner away: jobs wait"]
+    daemon.companion(at.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
+    assert daemon.reasons() == ["job runner away: jobs wait"]
+    slot = daemon.companion(at.KIND_JOB_RUNNER, JOBS_PAGE, trouble="the disk is full")
+    assert daemon.reasons() == ["the disk is full: jobs wait"]
+    assert daemon.up() == ["hvd_aggregator_up 1", "hvd_job_runner_up 0"]
+    Slots(block).free(slot)
+    assert daemon.reasons() == ["job runner away: jobs wait"]
+    assert daemon.up() == ["hvd_aggregator_up 1", "hvd_job_runner_up 0"], "what it published last is shown on"
+    daemon.companion(at.KIND_JOB_RUNNER, JOBS_PAGE, trouble="", open=[["k", "running", 2]], ends=[], recent=[])
+    assert daemon.reasons() == []
+    assert daemon.up() == ["hvd_aggregator_up 1", "hvd_job_runner_up 1"]
+
+
+def test_a_runner_that_gives_no_sign_of_life_is_away(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though its process lives."""
+    daemon = Daemon(block)
+    daemon.companion(at.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
+    daemon.companion(at.KIND_JOB_RUNNER, JOBS_PAGE, trouble="")
+    assert daemon.reasons() == []
+    later = time.monotonic_ns() + round(LATE * 1e9)
+    monkeypatch.setattr("hvd.view.time.monotonic_ns", lambda: later)
+    assert daemon.reasons() == [AGGREGATOR_AWAY, "job runner away: jobs wait"]
+
+
+def test_health_says_nothing_of_jobs_where_no_kind_is_declared(block: Block) -> None:
+    """There is no runner to miss."""
+    daemon = Daemon(block, runs_jobs=False)
+    assert daemon.reasons() == [AGGREGATOR_AWAY]
+    assert daemon.up() == ["hvd_aggregator_up 0"]
