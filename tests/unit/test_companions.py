@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hvd.companions import STALL, Companion, Companions
+from hvd.companions import STALL, STOP_GRACE, Companion, Companions
 from hvd.core import layout as at
 from hvd.core.block import Block
 from hvd.core.proc import is_alive, is_stopped
@@ -52,10 +52,20 @@ def reap() -> None:
         pass
 
 
+def status_of(pid: int) -> dict[str, str]:
+    """What /proc tells of it, by name."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value for name, _, value in (line.partition(":") for line in lines)}
+
+
 def ignored_signals(pid: int) -> int:
     """A mask, from /proc."""
-    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigIgn:")]
-    return int(line.split()[1], 16)
+    return int(status_of(pid)["SigIgn"], 16)
+
+
+def caught_signals(pid: int) -> int:
+    """A mask, from /proc."""
+    return int(status_of(pid)["SigCgt"], 16)
 
 
 @pytest.fixture
@@ -136,24 +146,26 @@ def test_one_that_can_not_be_executed_is_said_and_tried_again_later(
     assert "helper can't be started" in line
 
 
-def test_stop_ends_even_one_that_ignores_sigterm(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By SIGKILL, after the grace."""
-    monkeypatch.setattr("hvd.companions.STOP_GRACE", 0.3)
+def test_stop_ends_even_one_that_ignores_sigterm(block: Block) -> None:
+    """By SIGKILL, after its grace, and not before."""
     code = "import signal; signal.signal(15, signal.SIG_IGN); [signal.pause() for _ in iter(int, 1)]"
     master = Master(block, code)
+    master.one.stop_grace = 0.3
     master.turn()
     pid = master.one.pid
     until(lambda: ignored_signals(pid) & 1 << signal.SIGTERM - 1, "it ignores SIGTERM", 5)
+    started = time.monotonic()
     master.companions.stop()
+    assert 0.3 <= time.monotonic() - started < STOP_GRACE
     reap()
     assert not is_alive(pid)
     assert list(Slots(block).taken()) == []
 
 
-def test_stop_does_not_wait_for_one_that_is_stopped(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_does_not_wait_for_one_that_is_stopped(block: Block) -> None:
     """It could not take SIGTERM before the grace is over, however long that is."""
-    monkeypatch.setattr("hvd.companions.STOP_GRACE", 3600.0)
     master = Master(block)
+    master.one.stop_grace = 3600.0
     master.turn()
     pid = master.one.pid
     os.kill(pid, signal.SIGSTOP)
@@ -191,3 +203,54 @@ def test_a_companion_whose_descriptor_has_a_high_number_is_looked_after(block: B
         master.companions.stop()
         reap()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_companion_has_its_own_time_to_stop(block: Block) -> None:
+    """The job runner ends its jobs first: it is waited for beyond what suits the others, and then not killed."""
+    slow = "import signal, sys, time; signal.signal(15, lambda *_: (time.sleep(0.5), sys.exit(7))); signal.pause()"
+    master = Master(block)
+    master.one.stop_grace = 0.1
+    other = Companion("slow", at.KIND_JOB_RUNNER, lambda slot: [sys.executable, "-c", slow], (), stop_grace=60.0)
+    master.companions.add(other)
+    master.turn()
+    pids = master.companions.pids
+    assert len(pids) == 2
+    until(lambda: caught_signals(other.pid) & 1 << signal.SIGTERM - 1, "it handles SIGTERM", 5)
+    master.companions.stop()
+    reap()
+    assert not any(map(is_alive, pids))
+    assert master.exits()["exit 7"] == 1
+
+
+def test_one_kind_is_replaced_and_no_other(block: Block, caplog: pytest.LogCaptureFixture) -> None:
+    """At once, though it has not lived long, and without an alarm: it was meant."""
+    master = Master(block)
+    other = Companion("other", at.KIND_JOB_RUNNER, master.one.command, ())
+    master.companions.add(other)
+    for _ in range(3):
+        master.turn()
+        first, kept = master.one.pid, other.pid
+        master.companions.replace(at.KIND_AGGREGATOR)
+        until(lambda first=first: not is_alive(first), "it has ended")
+        master.turn()
+        assert master.one.pid not in (0, first)
+        assert (other.pid, is_alive(kept)) == (kept, True)
+        assert (master.one.quick_ends, master.one.is_leaving, other.is_leaving) == (0, False, False)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    master.companions.stop()
+    reap()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may change its user")
+def test_a_companion_runs_as_the_user_it_is_given(block: Block) -> None:
+    """In that group alone: no group of the master's comes along."""
+    master = Master(block)
+    master.one.user = (65534, 65533)
+    master.turn()
+    try:
+        until(lambda: Path(f"/proc/{master.one.pid}/exe").exists(), "it is executed")
+        found = status_of(master.one.pid)
+        assert [found[name].split() for name in ("Uid", "Gid", "Groups")] == [["65534"] * 4, ["65533"] * 4, []]
+    finally:
+        master.companions.stop()
+        reap()
