@@ -1,9 +1,15 @@
 """A start that fails; and what hvd relies on in gunicorn's arbiter, which is no public API: read in 27.0.1."""
 
+import contextlib
 import inspect
 import logging
 import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import gunicorn
 import pytest
@@ -11,10 +17,13 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.http.wsgi import Response
 from gunicorn.workers.base import Worker
 
+from hvd.companions import STOP_GRACE, Companion
 from hvd.core.block import acquire
+from hvd.jobs.options import Options
 from hvd.master import Master
-from hvd.settings import load
+from hvd.settings import Settings, load
 from tests.unit.core.support import SMALL, ended, fork
+from tests.unit.jobs.support import kinds
 
 
 def source(function: object) -> str:
@@ -71,15 +80,116 @@ def test_a_start_that_fails_leaves_the_block_as_it_was(name: str, existed: bool)
     """One that was made for it is gone; one that was taken over stays, and doesn't name a master that is no more."""
     if existed:
         assert ended(fork(lambda: acquire(name, SMALL))) == 0
-    server = SimpleNamespace(master_pid=0, log=logging.getLogger("test"))
-    master = Master(server, load({"HVD_INSTANCE": name.removeprefix("hvd-")}).settings)
-    try:
+    with made(name) as master:
         assert master.block.masters() != []
         master.give_up()
         assert master.block.path.exists() == existed
         assert master.block.masters() == []
+
+
+def settings_of(name: str, **changes: Any) -> Settings:
+    return replace(load({"HVD_INSTANCE": name.removeprefix("hvd-")}).settings, **changes)
+
+
+@contextlib.contextmanager
+def made(name: str, uid: int = 0, **changes: Any) -> Iterator[Master]:
+    """A master of this process, whose companions have not been started yet."""
+    server = SimpleNamespace(
+        master_pid=0, log=logging.getLogger("test"), cfg=SimpleNamespace(uid=uid, gid=uid and uid - 1)
+    )
+    master = Master(server, settings_of(name, **changes))
+    try:
+        yield master
     finally:
         for channel in (master._worker_end, master._hub_end, master._event_writers, master._event_reader):
             channel.close()
         for fd in (master.block.fd, master._wake_fd, master._job_options_fd):
             os.close(fd)
+
+
+SLEEP = "import signal; signal.signal(1, lambda *_: print('told', flush=True)); print('on', flush=True); signal.pause()"
+
+
+def test_there_is_a_job_runner_once_a_kind_is_declared(name: str) -> None:
+    """Of a reload, too; without one no process is kept for jobs."""
+    with made(name) as master:
+        assert [one.name for one in master._companions._all] == ["aggregator"]
+        master.reload(settings_of(name, interval=3.0))
+        assert master._job_runner is None
+        master.reload(settings_of(name, job_kinds=kinds()))
+        assert [one.name for one in master._companions._all] == ["aggregator", "job runner"]
+        assert set(Options.read(master._job_options_fd).kinds) == {"plain", "stubborn"}
+        master.reload(settings_of(name))
+        assert Options.read(master._job_options_fd).kinds == {}, "it stays, and starts nothing"
+
+
+def test_the_job_runner_is_told_of_all_that_it_needs(name: str) -> None:
+    """By descriptors that it inherits; nothing secret is in its command."""
+    with made(name, job_kinds=kinds(), database_url="postgresql://hvd:secret@db/hvd") as master:
+        runner = master._job_runner
+        assert runner
+        command = runner.command(3)
+        assert command[1:4] == ["-P", "-m", "hvd.jobs"]
+        assert "secret" not in str(command)
+        given = {name: command[command.index(name) + 1] for name in command if name.startswith("--")}
+        fds = [int(given[f"--{name}-fd"]) for name in ("block", "events", "wake", "options")]
+        assert fds == list(runner.pass_fds)
+        assert (given["--slot"], given["--master"], given["--name"]) == ("3", str(os.getpid()), name)
+        assert Options.read(fds[3]) == Options.of(master.settings)
+        assert Options.read(fds[3]).database_url.endswith("secret@db/hvd")
+
+
+def test_the_job_runner_has_time_to_end_its_jobs(name: str) -> None:
+    """Their grace, and then its own; as long as the settings of now say."""
+    with made(name, job_kinds=kinds(), jobs_grace=7.0) as master:
+        assert master._job_runner
+        assert master._job_runner.stop_grace == 7.0 + STOP_GRACE
+        master.reload(settings_of(name, job_kinds=kinds(), jobs_grace=60.0))
+        assert master._job_runner.stop_grace == 60.0 + STOP_GRACE
+
+
+def test_a_reload_tells_the_job_runner_of_other_options_only(name: str) -> None:
+    """By SIGHUP, so that what runs goes on; a change that is none of its business doesn't wake it."""
+    with made(name, job_kinds=kinds()) as master:
+        runner = master._job_runner
+        assert runner
+        read_end, write_end = os.pipe()
+        code = f"import os; os.dup2({write_end}, 1); {SLEEP}; [signal.pause() for _ in iter(int, 1)]"
+        command = [sys.executable, "-c", code]
+        alike = Companion(runner.name, runner.kind, lambda slot: command, (write_end,))
+        alike.start(0)
+        master._job_runner = alike
+        try:
+            os.close(write_end)
+            assert os.read(read_end, 100) == b"on\n"
+            master.reload(settings_of(name, job_kinds=kinds(), interval=9.0))
+            master.reload(settings_of(name, job_kinds=kinds(), jobs_concurrency=3))
+            assert os.read(read_end, 100) == b"told\n"
+            assert Options.read(master._job_options_fd).concurrency == 3
+        finally:
+            alike.signal(signal.SIGKILL)
+            os.waitpid(alike.pid, 0)
+            alike.forget()
+            os.close(read_end)
+
+
+@pytest.mark.parametrize(("uid", "user"), [(0, None), (1000, (1000, 999))])
+def test_the_job_runner_has_the_workers_user(
+    name: str, uid: int, user: tuple[int, int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a master that is root gives them another; a master that is none can't, and need not, change it."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with made(name, uid, job_kinds=kinds()) as master:
+        assert master._job_runner
+        assert master._job_runner.user == user
+        assert master._companions._all[0].user is None, "the aggregator reads all processes"
+
+
+def test_a_worker_has_a_desk_where_kinds_are_declared(name: str) -> None:
+    """And does without the database's library elsewhere."""
+    with made(name) as master:
+        assert master._desk() is None
+        master.reload(settings_of(name, job_kinds=kinds()))
+        desk = master._desk()
+        assert desk
+        assert set(desk.kinds) == {"plain", "stubborn"}
