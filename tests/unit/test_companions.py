@@ -246,11 +246,14 @@ def test_a_companion_runs_as_the_user_it_is_given(block: Block) -> None:
     """In that group alone: no group of the master's comes along."""
     master = Master(block)
     master.one.user = (65534, 65533)
-    master.turn()
+    groups = os.getgroups()
+    os.setgroups([*groups, 65532])
     try:
+        master.turn()
         until(lambda: Path(f"/proc/{master.one.pid}/exe").exists(), "it is executed")
         found = status_of(master.one.pid)
         assert [found[name].split() for name in ("Uid", "Gid", "Groups")] == [["65534"] * 4, ["65533"] * 4, []]
     finally:
+        os.setgroups(groups)
         master.companions.stop()
         reap()

@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import logging
 import os
+import select
 import signal
 import sys
 from collections.abc import Iterator
@@ -107,7 +108,7 @@ def made(name: str, uid: int = 0, **changes: Any) -> Iterator[Master]:
             os.close(fd)
 
 
-SLEEP = "import signal; signal.signal(1, lambda *_: print('told', flush=True)); print('on', flush=True); signal.pause()"
+SLEEP = "signal.signal(1, lambda *_: os.write(1, b'told')); os.write(1, b'on'); signal.pause()"
 
 
 def test_there_is_a_job_runner_once_a_kind_is_declared(name: str) -> None:
@@ -154,17 +155,18 @@ def test_a_reload_tells_the_job_runner_of_other_options_only(name: str) -> None:
         runner = master._job_runner
         assert runner
         read_end, write_end = os.pipe()
-        code = f"import os; os.dup2({write_end}, 1); {SLEEP}; [signal.pause() for _ in iter(int, 1)]"
+        code = f"import os, signal; os.dup2({write_end}, 1); {SLEEP}; [signal.pause() for _ in iter(int, 1)]"
         command = [sys.executable, "-c", code]
         alike = Companion(runner.name, runner.kind, lambda slot: command, (write_end,))
         alike.start(0)
         master._job_runner = alike
         try:
             os.close(write_end)
-            assert os.read(read_end, 100) == b"on\n"
+            assert os.read(read_end, 100) == b"on"
             master.reload(settings_of(name, job_kinds=kinds(), interval=9.0))
+            assert select.select([read_end], [], [], 0.1)[0] == []
             master.reload(settings_of(name, job_kinds=kinds(), jobs_concurrency=3))
-            assert os.read(read_end, 100) == b"told\n"
+            assert os.read(read_end, 100) == b"told"
             assert Options.read(master._job_options_fd).concurrency == 3
         finally:
             alike.signal(signal.SIGKILL)
