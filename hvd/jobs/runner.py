@@ -40,6 +40,7 @@ TROUBLE_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # s until a database that failed is 
 ANSWER = 15.0  # s that the database may take: above what its own limits allow
 LACKS = {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
 LACK_PAUSE = 1.0  # s
+GUARD_WAIT = 1.0  # s that the guard may take to hear a goodbye
 LEASE_MARGIN = 0.7  # of a lease that could not be renewed: then the jobs are ended, before another machine starts them
 
 
@@ -383,5 +384,9 @@ class Runner:
         if self._guard and self._guard.stdin:
             self._tell_guard(GOODBYE)
             self._guard.stdin.close()
-            self._guard.wait()
+            try:
+                self._guard.wait(GUARD_WAIT)
+            except subprocess.TimeoutExpired:  # somebody has stopped it
+                self._guard.kill()
+                self._guard.wait()
         self._database.shutdown(wait=False, cancel_futures=True)
