@@ -37,9 +37,11 @@ def daemon(snapshot: Mapping[str, Any]) -> Iterator[str]:
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:  # a thread that is left would keep a failed run from ending
+            server.shutdown()
+            thread.join()
 
 
 def run(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:

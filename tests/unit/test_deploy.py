@@ -183,10 +183,12 @@ def site(tmp_path: Path) -> Iterator[tuple[str, int]]:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        with Nginx(tmp_path, ("127.0.0.1", server.server_port)) as nginx:
-            yield nginx.address
-        server.shutdown()
-        thread.join()
+        try:
+            with Nginx(tmp_path, ("127.0.0.1", server.server_port)) as nginx:
+                yield nginx.address
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize(
