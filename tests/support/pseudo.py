@@ -37,6 +37,7 @@ class Pseudo:
 
     def _take_terminal(self) -> None:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which the tests may ignore, started by nohup
 
     def _read(self) -> None:
         while select.select([self._master], [], [], 0)[0]:
