@@ -127,7 +127,10 @@ def test_a_worker_killed_with_requests_in_progress(tmp_path: Path) -> None:
         ]
         assert server.get("/hello").status == 200
         until(lambda: server.heads().in_flight == 3, "three requests are in progress")
-        time.sleep(0.3)  # so that the age of a request is not about nothing
+        until(
+            lambda: all(request.age >= 0.3 for slot in server.view.totals().slots for request in slot.busy),
+            "the age of a request is not about nothing",
+        )
         os.kill(pid, signal.SIGKILL)
         entry = entry_of(server, pid)
         oldest = time.monotonic() - started
