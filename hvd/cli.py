@@ -13,6 +13,7 @@ from itertools import islice
 
 from hvd import __version__
 from hvd.client import Address, get_object
+from hvd.core.descriptors import fill_standard
 from hvd.errors import DaemonRefused, DaemonUnreachable, SettingsError, StillOpen
 from hvd.jobs import commands as jobs
 from hvd.jobs.show import plain
@@ -45,10 +46,11 @@ The daemon is started by `gunicorn`."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    fill_standard()
     args = _parser().parse_args(argv)
     try:
         code: int = args.run(args)
-        print(end="", flush=True)  # not sys.stdout.flush: there may be no stdout
+        sys.stdout.flush()
         return code
     except SettingsError as error:
         return _fail(complaint(error), WRONG)

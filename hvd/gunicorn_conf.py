@@ -1,8 +1,10 @@
 """The gunicorn settings of the daemon: `gunicorn -c python:hvd.gunicorn_conf`, or imported by a gunicorn.conf.py."""
 
 from hvd import hooks
+from hvd.core.descriptors import fill_standard
 from hvd.settings import load_or_exit
 
+fill_standard()  # before gunicorn opens its logs and sockets
 _settings = load_or_exit()
 
 wsgi_app = "hvd.web.wsgi:app"

@@ -25,6 +25,7 @@ from hvd.agg.observe import Observer, Sample
 from hvd.agg.trend import Trend, build_detail
 from hvd.agg.updates import JobUpdates
 from hvd.core.block import Block, attach
+from hvd.core.descriptors import fill_standard
 from hvd.core.history import History
 from hvd.core.pages import Page
 from hvd.core.proc import die_with_parent
@@ -228,6 +229,7 @@ def message(kind: str, timestamp: str, data: Json) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM. Returns the exit status."""
+    fill_standard()
     parser = argparse.ArgumentParser(prog="hvd.agg", description="hvd's aggregator; the gunicorn master starts it")
     for name in ("--block-fd", "--handoff-fd", "--events-fd", "--slot", "--master"):
         parser.add_argument(name, type=int, required=True)

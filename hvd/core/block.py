@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hvd.core import layout as at
+from hvd.core.descriptors import fill_standard
 from hvd.core.layout import Layout
 from hvd.errors import BlockError, BlockForeign, BlockFull, BlockInUse
 from hvd.metrics import TIMED_CELLS
@@ -161,6 +162,7 @@ def acquire(
 
     Raises BlockInUse where they don't, BlockForeign where the segment is not a block of this format and user.
     """
+    fill_standard()
     deadline = time.monotonic() + wait
     told = False
     while True:
@@ -200,8 +202,13 @@ def attach(fd: int, name: str) -> Block:
 
 def open_block(name: str) -> Block:
     """The block of that name, for looking at it from outside. Raises BlockError, FileNotFoundError."""
+    fill_standard()
     fd = os.open(DIRECTORY / name, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    return Block(fd, _read_layout(fd, name), name)
+    try:
+        return Block(fd, _read_layout(fd, name), name)
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 def _open_or_create(name: str, layout: Layout) -> tuple[int, bool]:
@@ -324,9 +331,7 @@ def _check_numbers(block: Block) -> None:
 
 
 def _in_use_message(fd: int, layout: Layout, name: str) -> str:
-    block = Block(os.dup(fd), layout, name)
-    masters = [pid for pid in block.masters() if _pid_exists(pid)]
-    os.close(block.fd)
+    masters = [pid for pid in Block(fd, layout, name).masters() if _pid_exists(pid)]
     who = f"master pid {', '.join(map(str, masters))}" if masters else "workers of a master that is gone"
     return f"block {name} is in use by another daemon ({who}): stop it, or choose another HVD_INSTANCE"
 

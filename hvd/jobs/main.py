@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 
 from hvd.core.block import Block, attach
+from hvd.core.descriptors import fill_standard
 from hvd.core.pages import CAPACITY, Page
 from hvd.core.proc import die_with_parent
 from hvd.core.slots import Slots
@@ -55,6 +56,7 @@ class Publisher:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM. Returns the exit status."""
+    fill_standard()
     parser = argparse.ArgumentParser(prog="hvd.jobs", description="hvd's job runner; the gunicorn master starts it")
     for name in ("--block-fd", "--events-fd", "--wake-fd", "--options-fd", "--slot", "--master"):
         parser.add_argument(name, type=int, required=True)

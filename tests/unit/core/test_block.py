@@ -347,6 +347,17 @@ def test_a_block_that_nobody_refers_to_is_let_go(block: Block) -> None:
     assert after == before
 
 
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_looking_at_what_is_no_block_leaves_no_descriptor(name: str, content: bytes) -> None:
+    """However often a monitor tries."""
+    (DIRECTORY / name).write_bytes(content)
+    before = len(os.listdir("/proc/self/fd"))
+    for attempt in (lambda: open_block(name), lambda: acquire(name, SMALL, wait=0)):
+        with pytest.raises(BlockForeign):
+            attempt()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_a_missing_block_is_not_made_by_looking(name: str) -> None:
     """Only a master makes one."""
     with pytest.raises(FileNotFoundError):

@@ -1,0 +1,68 @@
+"""What stands where a standard descriptor was closed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LINKS = "[os.readlink(f'/proc/self/fd/{n}') for n in range(3)]"
+
+
+def run_closed(closed: str, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A Python that begins with these redirections of a shell."""
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", code, *arguments]
+    return subprocess.run(shell, input="", capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_descriptor_is_the_null_device(tmp_path: Path, closed: str) -> None:
+    """For this process and its children; all that is printed goes there; others stay what they were."""
+    code = f"""if True:
+        import os, subprocess, sys
+        from hvd.core.descriptors import fill_standard
+        fill_standard()
+        ours, opened = {LINKS}, os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+        print("out", flush=True), print("err", file=sys.stderr), sys.stdin.read()
+        subprocess.run([sys.executable, "-c", f"import os; print('child', file=open(2, 'w'))"], check=True)
+        os.write(opened, repr((ours, opened > 2)).encode())"""
+    file = tmp_path / "opened"
+    done = run_closed(closed, code, str(file))
+    links, is_above = eval(file.read_text())
+    assert is_above
+    for number, sign in enumerate(("<&-", " >&-", "2>&-")):
+        assert (links[number] == os.devnull) == (sign in closed), links
+    assert (done.stdout == "") == (" >&-" in closed)
+    assert (done.stderr == "") == ("2>&-" in closed)
+
+
+def test_a_block_never_is_a_standard_descriptor(name: str) -> None:
+    """In no process, whoever started it: neither its descriptor nor that of its mapping."""
+    code = f"""if True:
+        import os, sys
+        from hvd.core.block import acquire, open_block
+        from tests.unit.core.support import SMALL
+        kept = acquire(sys.argv[1], SMALL), open_block(sys.argv[1])
+        sys.exit(any("shm" in link for link in {LINKS}))"""
+    assert run_closed("<&- >&- 2>&-", code, name).returncode == 0
+
+
+PROGRAMS = {
+    "the daemon": "import hvd.gunicorn_conf",
+    "the aggregator": "import hvd.agg.main as program",
+    "the job runner": "import hvd.jobs.main as program",
+    "the command": "import hvd.cli as program",
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
+def test_programs_fill_them_first(program: str) -> None:
+    """Before they read as much as their arguments."""
+    code = f"""if True:
+        import contextlib, os, sys
+        {program}
+        with contextlib.suppress(SystemExit, NameError):
+            program.main(["--help"])
+        sys.exit({LINKS} != [os.devnull] * 3)"""
+    assert run_closed("<&- >&- 2>&-", code).returncode == 0
