@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import os
 import socket
 import struct
 import time
@@ -112,7 +111,7 @@ def client_frame(opcode: int, payload: bytes = b"", *, final: bool = True, maske
         head += bytes([bit | 126]) + struct.pack("!H", len(payload))
     if not masked:
         return head + payload
-    mask = os.urandom(4)
+    mask = b"\x5a\x17\xc3\x88"  # not by chance: names of tests, which processes that share them compare, hold frames
     return head + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
 
 
