@@ -2,6 +2,8 @@
 
 VENV := .venv
 PYTHON ?= python3
+# processes that run tests: most tests wait most of the time
+SIDE_BY_SIDE ?= 3
 
 .PHONY: run test lint bench clean
 
@@ -11,7 +13,7 @@ run: $(VENV)/.run
 test: $(VENV)/.test
 	sh tests/install-programs nginx:nginx promtool:prometheus systemd-analyze:systemd postgres:postgresql qemu-img:qemu-utils \
 	  chromium:chromium chromedriver:chromium-driver node:nodejs npm:npm
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n $(SIDE_BY_SIDE) --dist worksteal
 
 lint: $(VENV)/.test
 	$(VENV)/bin/ruff check

@@ -19,7 +19,7 @@ WORK = """
 exec 9>"$0/lock-$HVD_JOB"
 flock -w 0.1 9 || echo "$HVD_JOB" >>"$0/overlaps"
 echo "$HVD_JOB" >>"$0/starts"
-sleep 0.15
+sleep 0.3
 echo "$HVD_JOB" >>"$0/ends"
 """
 """Notes when it starts and ends, and whether anything of an earlier attempt lives on: that would hold the lock."""
