@@ -80,7 +80,7 @@ def build_raw(totals: Totals, observed: Json | None, *, healthy: bool, jobs: Jso
         "threads": threads,
         "tasks": tasks,
         "uptime_seconds": round(totals.uptime, 3),
-        **build_jobs(jobs or {}),
+        **build_jobs(jobs or {}, totals.monotonic_ns),
         "alerts": [],
         "system_health": "healthy" if healthy else "degraded",
         **interval,
@@ -98,8 +98,8 @@ def build_raw(totals: Totals, observed: Json | None, *, healthy: bool, jobs: Jso
 JOB_COUNTS = ("jobs_active", "jobs_pending", "jobs_completed", "jobs_failed", "jobs_cancelled", "queue_length")
 
 
-def build_jobs(figures: Json) -> Json:
-    """The job fields of `raw`, of the whole queue; all 0 or empty where no kind of job is declared."""
+def build_jobs(figures: Json, at_ns: int) -> Json:
+    """The job fields of `raw` at that monotonic time, of the whole queue; all 0 or empty where no kind is declared."""
     open_jobs, ends = figures.get("open", ()), figures.get("ends", ())
     counts = [*((row[1], int(row[2])) for row in open_jobs), *((row[1], int(row[3])) for row in ends)]
 
@@ -114,9 +114,16 @@ def build_jobs(figures: Json) -> Json:
         "jobs_failed": count("failed"),
         "jobs_cancelled": count("cancelled"),
         "queue_length": count("pending"),
-        "recent_jobs": list(figures.get("recent", ())),
+        "recent_jobs": [_going_on(job, at_ns - figures["read_ns"]) for job in figures.get("recent", ())],
         "provider_stats": {kind: _provider(kind, open_jobs, ends) for kind in kinds},
     }
+
+
+def _going_on(job: Json, age_ns: int) -> Json:
+    """The job so long after it was read: what runs has run longer by then."""
+    if job["status"] != "running":
+        return job
+    return {**job, "duration_seconds": round(job["duration_seconds"] + max(0, age_ns) / 1e9, 6)}
 
 
 def _provider(kind: str, open_jobs: Sequence[Sequence[Any]], ends: Sequence[Sequence[Any]]) -> Json:

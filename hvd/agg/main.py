@@ -100,6 +100,7 @@ class Aggregator:
         self._trend = Trend(
             History(block), totals, options.interval, lambda: self._view.is_newest_aggregator(self._slot)
         )
+        self._updates: JobUpdates | None = None
         self._published_clients = 0
         self._frames: tuple[str, ...] = ()
         self._shown: tuple[Totals, Json] = (totals, {})  # what the frames are made of
@@ -120,10 +121,10 @@ class Aggregator:
         await asyncio.sleep(min(WARM_UP, self._options.interval))
         self.tick()
         self.hub.listen(hub_end)
-        updates = JobUpdates(event_reader, self._send_update)
+        self._updates = JobUpdates(event_reader, self._send_update)
         await self._tick_until(stopping)
         heart.cancel()
-        updates.close()
+        self._updates.close()
         await self.hub.close()
 
     async def _beat(self) -> None:
@@ -178,6 +179,8 @@ class Aggregator:
             observed["websocket_clients"] += self.hub.clients - self._published_clients
         reasons = self._view.job_troubles()  # that we live ourselves, we know
         raw = build_raw(totals, observed, healthy=not reasons, jobs=self._view.jobs())
+        if self._updates:
+            self._updates.take(raw["recent_jobs"])
         status = {name: raw[name] for name in ("system_health", "uptime_seconds", "requests", *JOB_COUNTS)}
         self._frames = (
             message("metrics", raw["timestamp"], {"raw": raw}),

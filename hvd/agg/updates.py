@@ -1,14 +1,16 @@
 """`job_update` messages: what workers and the runner tell of jobs, passed on to the hub's clients.
 
-Only the newest state of a job matters, so states that come faster than they can be sent replace each other: jobs that
-end by the hundred a second don't delay the broadcast of the metrics.
+Only the newest state of a job matters, so states that come faster than they are sent replace each other: clients hear
+of a job at most twice a second, always its last state, and jobs that end by the hundred a second don't delay the
+broadcast of the metrics.
 """
 
 import asyncio
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 from hvd.jobs import events
@@ -16,6 +18,7 @@ from hvd.jobs import events
 PAUSE = 0.05  # s between two bursts of messages
 SHARE = 0.2  # of the time that sending them may take
 BURST = 20  # messages
+SPACING = 0.55  # s between two messages of one job: at most two a second, also where they arrive a little unevenly
 WAITING = 1000  # jobs whose newest state waits; beyond, the oldest is left out
 REMEMBERED = 10_000  # jobs whose last state is known, so that one told late by another process isn't sent after it
 PACKETS = 200  # taken at a time
@@ -30,8 +33,17 @@ class JobUpdates:
         self._loop = asyncio.get_running_loop()
         self._waiting: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._last: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._sent: dict[str, float] = {}  # when (monotonic s) a job was told of, in the last SPACING s
         self._timer: asyncio.TimerHandle | None = None
         self._loop.add_reader(reader.fileno(), self._take)
+
+    def take(self, jobs: Iterable[dict[str, Any]]) -> None:
+        """Clients are being told of these by another message: nothing older comes after it, and what got lost on the
+        way here is made up for.
+        """
+        for job in jobs:
+            self._note(job)
+        self._send_soon()
 
     def _take(self) -> None:
         for _ in range(PACKETS):
@@ -39,6 +51,9 @@ class JobUpdates:
             if job is None:
                 break
             self._note(job)
+        self._send_soon()
+
+    def _send_soon(self) -> None:
         if self._waiting and self._timer is None:
             self._timer = self._loop.call_soon(self._flush)  # type: ignore[assignment]
 
@@ -59,8 +74,10 @@ class JobUpdates:
 
     def _flush(self) -> None:
         started = time.monotonic()
-        for _ in range(min(BURST, len(self._waiting))):
-            self._send(self._waiting.popitem(last=False)[1])
+        self._sent = {name: sent for name, sent in self._sent.items() if started - sent < SPACING}
+        for name in list(islice((name for name in self._waiting if name not in self._sent), BURST)):
+            self._send(self._waiting.pop(name))
+            self._sent[name] = started
         pause = max(PAUSE, (time.monotonic() - started) * (1 - SHARE) / SHARE)
         self._timer = self._loop.call_later(pause, self._again)
 

@@ -6,6 +6,7 @@ machine's, only the lease tells. Whoever finds a runner gone gives its jobs anot
 
 import os
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -147,16 +148,20 @@ class Queue:
                 )
             )
 
-    def progress(self, percents: Mapping[str, float]) -> None:
-        """Note how far our running jobs are, in percent."""
+    def progress(self, percents: Mapping[str, float]) -> list[Job]:
+        """Note how far our running jobs are, in percent -> the jobs as they are then."""
+        noted: list[Job] = []
         with self.database.writing() as connection:
             at = now(connection)
             for job_id in sorted(percents):
-                connection.execute(
+                changed = connection.execute(
                     update(jobs)
                     .where(jobs.c.id == job_id, jobs.c.runner == self.runner.id, jobs.c.status == RUNNING)
                     .values(progress=percents[job_id], updated=at, revision=jobs.c.revision + 1)
+                    .returning(*jobs.c)
                 )
+                noted += map(job_of, changed)
+        return noted
 
     def finish(self, ends: Sequence[End]) -> list[Job]:
         """End attempts of ours -> the jobs as they are then: ended, or pending again; not those that were lost."""
@@ -268,7 +273,9 @@ class Queue:
         return deleted
 
     def figures(self) -> Json:
-        """What the daemon shows of the queue: counts by kind and status, this daemon's ends, the jobs changed last."""
+        """What the daemon shows of the queue: counts by kind and status, this daemon's ends, the jobs changed last, and
+        when (monotonic ns) that was so.
+        """
         with self.database.reading() as connection:
             counts = select(jobs.c.kind, jobs.c.status, func.count()).where(jobs.c.status.in_(OPEN))
             found = connection.execute(counts.group_by(jobs.c.kind, jobs.c.status)).all()
@@ -278,11 +285,13 @@ class Queue:
             ours = (func.sum(case((own, totals.c.count), else_=0)), func.sum(case((own, totals.c.seconds), else_=0.0)))
             ends = connection.execute(select(*each, *sums, *ours).group_by(*each).order_by(*each)).all()
             recent = connection.execute(select(jobs).order_by(jobs.c.updated.desc()).limit(RECENT)).all()
+            at, read_ns = now(connection) / 1e6, time.monotonic_ns()
         return {
             "open": [list(row) for row in found],
             "ends": [[*row[:3], int(row[3]), row[4]] for row in ends],
             "own": [[*row[:3], int(row[5]), row[6]] for row in ends if row[5]],
-            "recent": [job_of(row).as_recent() for row in recent],
+            "recent": [job_of(row).as_recent(at) for row in recent],
+            "read_ns": read_ns,
         }
 
 

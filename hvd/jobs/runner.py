@@ -31,8 +31,7 @@ Result = TypeVar("Result")
 log = logging.getLogger("hvd.jobs")
 
 LOCAL_TURN, SHARED_TURN = 2.0, 1.0  # s between turns without a reason; of a shared queue, others' jobs are seen then
-PROGRESS_PAUSE = 1.0  # s between two writes of the progress to the database
-UPDATE_PAUSE = 0.2  # s between two messages of one job's progress
+PROGRESS_PAUSE = 0.5  # s between two writes of the progress to the database, each of which is told
 FIGURES_PAUSE = 0.1  # s between two readings of the counts, under load
 OTHERS_FIGURES_PAUSE = 2.0  # s until the counts are read again for what other runners did
 PRUNE_PAUSE = 600.0
@@ -68,7 +67,6 @@ class Runner:
         self._running: dict[str, Attempt] = {}
         self._ends: dict[str, End] = {}  # not noted in the database yet
         self._moved: set[str] = set()  # whose progress is not noted there yet
-        self._told: dict[str, float] = {}  # when a job's progress was last sent
         self._figures_wanted = True
         self._claimed, self._lack = 0, ""
         self._undeclared: set[str] = set()  # kinds of pending jobs that were told of
@@ -174,7 +172,8 @@ class Runner:
         if self._moved and time.monotonic() - self._noted >= PROGRESS_PAUSE:
             moved, self._moved = self._moved, set()
             percents = {name: self._running[name].percent for name in moved if name in self._running}
-            await self._ask(lambda: self._queue.progress(percents))
+            for job in await self._ask(lambda: self._queue.progress(percents)):
+                self._report(job)  # as the database has it: `recent_jobs` tells the same of this revision
             self._noted, self._figures_wanted = time.monotonic(), True
 
     async def _hold_lease(self) -> None:
@@ -279,12 +278,7 @@ class Runner:
         return attempt
 
     def _progressed(self, attempt: Attempt) -> None:
-        job = attempt.job
-        self._moved.add(job.id)
-        now = time.monotonic()
-        if now - self._told.get(job.id, 0.0) >= UPDATE_PAUSE:
-            self._told[job.id] = now
-            self._events.send({**job.as_recent(), "progress": attempt.percent})
+        self._moved.add(attempt.job.id)
         if len(self._moved) == 1:
             self._reason.set()
 
@@ -292,7 +286,6 @@ class Runner:
         job_id = attempt.job.id
         del self._running[job_id]
         self._tell_guard(b"-%d\n" % attempt.pid)
-        self._told.pop(job_id, None)
         self._moved.discard(job_id)
         self._ends[job_id] = attempt.as_end()
         self._reason.set()

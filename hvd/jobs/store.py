@@ -74,14 +74,22 @@ class Job:
             "revision": self.revision,
         }
 
-    def as_recent(self) -> Json:
-        """The job as `recent_jobs` and `job_update` have it."""
+    def as_recent(self, at: float | None = None) -> Json:
+        """The job as `recent_jobs` and `job_update` have it, at that time by the database's clock (s): by itself, when
+        it changed last.
+
+        Clients format these fields without asking: each is of one type at every moment, but for `end_time`, which is
+        null until there is an end.
+        """
+        until = self.ended or at or self.updated
         return {
             **{field: getattr(self, field) for field in ("id", "name", "status", "progress")},
-            "start_time": moment(self.started),
+            "provider": self.kind,
+            "vm_name": self.name,
+            "start_time": moment(self.started or self.created),
             "end_time": moment(self.ended),
-            "duration_seconds": self.duration,
-            "error_msg": self.error or None,
+            "duration_seconds": round(max(0.0, until - self.started), 6) if self.started else 0.0,
+            "error_msg": self.error,
             "created_at": moment(self.created),
             "updated_at": moment(self.updated),
             "kind": self.kind,
@@ -102,6 +110,7 @@ def job_of(row: Row[Any]) -> Job:
     found = dict(row._mapping)
     for time in ("created", "updated", "started", "ended"):
         found[time] = None if found[time] is None else found[time] / 1e6
+    found["progress"] = float(found["progress"])  # SQLite's RETURNING gives a whole number as an int
     found["params"] = json.loads(found["params"])
     found["output"] = found["output"].splitlines()
     return Job(**{field: found[field] for field in Job.__dataclass_fields__})

@@ -221,13 +221,6 @@ def _seconds_since(then: object, raw: Json) -> float | None:
     return max(0.0, seconds)
 
 
-def _timed(job: Json, raw: Json) -> Json:
-    """A job that runs has no duration yet: it has run since its start."""
-    if job.get("status") != "running" or job.get("duration_seconds") is not None:
-        return job
-    return {**job, "duration_seconds": _seconds_since(job.get("start_time"), raw)}
-
-
 def _titles(model: Model) -> list[list[str]]:
     """Of each list, from the one that says most to the one that fits anywhere."""
     restarts, workers = shown(model.restarts, count), f"workers {len(model.workers)}"
@@ -244,7 +237,7 @@ def _titles(model: Model) -> list[list[str]]:
 
 
 def _tables(model: Model, state: State, frame: Frame, left: int | None) -> tuple[list[Text], int, int]:
-    lists = (model.workers, model.routes, [_timed(job, model.raw) for job in model.jobs])
+    lists = (model.workers, model.routes, model.jobs)
     heights = [None, None, None] if left is None else shares([len(rows) for rows in lists], state.focus, left)
     lines: list[Text] = []
     page, end = 1, 0

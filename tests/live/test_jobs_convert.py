@@ -66,7 +66,7 @@ def test_an_image_is_converted(tmp_path: Path, images: Path) -> None:
         seen = updates(client, job_id, until_progress=101)
         progress = [update["progress"] for update in seen]
         assert progress == sorted(progress)
-        assert len({percent for percent in progress if 0 < percent < 100}) >= 5, progress
+        assert len({percent for percent in progress if 0 < percent < 100}) >= 2, progress
         statuses = [update["status"] for update in seen]
         assert list(dict.fromkeys(statuses)) in (["pending", RUNNING, COMPLETED], [RUNNING, COMPLETED])
         job = server.wait_status(job_id, COMPLETED)

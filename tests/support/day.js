@@ -14,7 +14,7 @@ const raw = (i) => ({
 const job = (k, progress = 100) => ({
   id: `01a21081-8bc0-735c-8883-${String(k).padStart(12, "0")}`, name: `convert ${k}`, kind: "convert", params: { n: k }, revision: 3,
   status: k % 4 ? "completed" : "running", progress, created_at: new Date(start + 2000 * k).toISOString(),
-  start_time: new Date(start + 2000 * k).toISOString(), end_time: null, duration_seconds: k % 4 ? 12.5 : null, error_msg: null,
+  start_time: new Date(start + 2000 * k).toISOString(), end_time: null, duration_seconds: k % 4 ? 12.5 : 2, error_msg: "",
 });
 const detail = (i) => ({
   restarts: 0,

@@ -149,7 +149,11 @@ FIGURES = {
         ["never", "cancelled", -1, 6, 0.0],
     ],
     "own": [["convert", "completed", 3, 1, 2.0]],
-    "recent": [{"id": "b"}, {"id": "a"}],
+    "recent": [
+        {"id": "b", "status": "running", "duration_seconds": 2.5},
+        {"id": "a", "status": "failed", "duration_seconds": 2.5},
+    ],
+    "read_ns": 0,
     "trouble": "",
 }
 """As Queue.figures has them: counts by kind and status, ends by kind, status and bucket, each with the seconds."""
@@ -157,19 +161,27 @@ FIGURES = {
 
 def test_jobs_are_counted_over_all_kinds_and_daemons() -> None:
     """Of the whole queue, not only what this daemon ended; the same numbers in `raw`."""
-    found = build_jobs(FIGURES)
+    totals = make_totals({})
+    found = build_jobs(FIGURES, totals.monotonic_ns)
     assert [found[name] for name in JOB_COUNTS] == [2, 6, 5, 5, 16, 6]
-    assert found["recent_jobs"] == [{"id": "b"}, {"id": "a"}]
-    raw = build_raw(make_totals({}), None, healthy=True, jobs=FIGURES)
+    assert [job["id"] for job in found["recent_jobs"]] == ["b", "a"]
+    raw = build_raw(totals, None, healthy=True, jobs=FIGURES)
     assert {name: raw[name] for name in found} == found
     snapshot = build_snapshot(make_totals({}), None, [], healthy=True, jobs=FIGURES)
     assert {name: snapshot[name] for name in found} == found
     assert json.loads(json.dumps(found)) == found
 
 
+def test_what_runs_has_run_longer_than_when_it_was_read() -> None:
+    """By the monotonic clock, and never less: the page may be from after the sums. What has ended has its duration."""
+    for after, seconds in ((1.5, 4.0), (-0.5, 2.5)):
+        jobs = build_jobs(FIGURES, round(after * SECOND))["recent_jobs"]
+        assert [job["duration_seconds"] for job in jobs] == [seconds, 2.5]
+
+
 def test_each_kind_is_told_of_with_its_mean_duration() -> None:
     """Of what ran, however it ended: a job that was cancelled while it waited took no time, and none counts for it."""
-    stats = build_jobs(FIGURES)["provider_stats"]
+    stats = build_jobs(FIGURES, 0)["provider_stats"]
     names = ("jobs_total", "jobs_active", "jobs_completed", "jobs_failed", "avg_duration_seconds")
     assert {kind: tuple(found[name] for name in names) for kind, found in stats.items()} == {
         "checksum": (1, 0, 0, 0, 0.0),
@@ -182,8 +194,8 @@ def test_each_kind_is_told_of_with_its_mean_duration() -> None:
 
 def test_a_runner_that_has_read_nothing_yet_is_no_error() -> None:
     """It says that it is in trouble before it has any figures."""
-    assert build_jobs({"trouble": "disk full"}) == build_jobs({})
-    assert build_jobs({})["recent_jobs"] == []
+    assert build_jobs({"trouble": "disk full"}, 0) == build_jobs({}, 0)
+    assert build_jobs({}, 0)["recent_jobs"] == []
 
 
 def test_observations_of_two_aggregators_merge() -> None:

@@ -1,7 +1,7 @@
 /** The jobs: how far each is, and a way to end it for who may. */
 
 import { make, mark, say } from "./dom.js";
-import { count, duration, exact, instant } from "./format.js";
+import { count, duration, exact } from "./format.js";
 import { Table, text } from "./table.js";
 
 const STATES = {
@@ -98,17 +98,14 @@ function showProgress(cell, job) {
 }
 
 /** How long it took, or takes by now. */
-function timeOf(job) {
-  if (typeof job.duration_seconds === "number") return short(job.duration_seconds);
-  return job.start_time ? short(Math.max(0, Date.now() / 1000 - instant(job.start_time))) : "–";
-}
+const timeOf = ({ status, duration_seconds: seconds }) => (status === "pending" ? "–" : short(seconds));
 
 const short = (seconds) => (seconds < 1 ? `${Math.round(seconds * 1000)}ms` : duration(seconds, 2));
 
 const titleOf = (job) =>
   [
     `created ${job.created_at}`,
-    job.start_time && `started ${job.start_time}`,
+    job.duration_seconds > 0 && `started ${job.start_time}`, // before the start it is the time of creation
     job.end_time && `ended ${job.end_time}`,
-    typeof job.duration_seconds === "number" && `${exact(job.duration_seconds)} s`,
+    `${exact(job.duration_seconds)} s`,
   ].filter(Boolean).join("\n");

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -43,6 +44,61 @@ async def settled(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.005)
+
+
+@pytest.fixture(autouse=True)
+def _no_spacing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for the tests of it."""
+    if "spacing" not in request.node.name:
+        monkeypatch.setattr(updates, "SPACING", 0.0)
+
+
+def test_spacing_holds_each_job_to_two_messages_a_second() -> None:
+    """However often it changes; other jobs don't wait for it, and its last state comes."""
+    sent: list[tuple[float, Job]] = []
+
+    @in_loop
+    async def run() -> None:
+        writers, reader = channel()
+        with writers, reader:
+            passed = JobUpdates(reader, lambda each: sent.append((time.monotonic(), each)))
+            for revision in range(1, 120):
+                Events(writers).send(job("a", revision))
+                if revision == 60:
+                    Events(writers).send(job("b", 1))
+                await asyncio.sleep(0.01)
+            await settled(lambda: sent[-1][1] == job("a", 119))
+            passed.close()
+
+    run()
+    times = [when for when, each in sent if each["id"] == "a"]
+    assert all(later - first >= 0.5 for first, later in pairwise(times))
+    assert sent[0][1] == job("a", 1)
+    assert [each["id"] for _, each in sent[1:-1]].count("b") == 1
+
+
+def test_spacing_sends_what_another_message_tells_and_nothing_older_after_it() -> None:
+    """The state that waited is replaced; what got lost on the way here is made up for, and once."""
+    sent: list[Job] = []
+
+    @in_loop
+    async def run() -> None:
+        writers, reader = channel()
+        with writers, reader:
+            passed = JobUpdates(reader, sent.append)
+            Events(writers).send(job("a", 1))
+            await settled(lambda: bool(sent))
+            Events(writers).send(job("a", 2))
+            await settled(lambda: bool(passed._waiting))
+            for _ in range(2):
+                passed.take([job("a", 3), job("lost", 2)])
+            Events(writers).send(job("lost", 1))
+            await settled(lambda: len(sent) == 3 and not passed._waiting)
+            passed.close()
+
+    run()
+    assert sent[:1] == [job("a", 1)]
+    assert sorted(sent[1:], key=str) == [job("a", 3), job("lost", 2)]
 
 
 def test_each_state_is_passed_on() -> None:

@@ -107,9 +107,8 @@ async def test_what_can_not_be_started_has_failed(database: Database, tmp_path: 
 async def test_progress_is_told_at_once_and_noted_in_time(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Events, database and figures; and the last one of many is noted, too."""
+    """Database, events and figures, which tell the same of one revision; the last one of many is noted, too."""
     monkeypatch.setattr(runner, "PROGRESS_PAUSE", 0.1)
-    monkeypatch.setattr(runner, "UPDATE_PAUSE", 0.0)
     script = 'for p in 1 2 50; do echo $p%; sleep .03; done; until [ -e "$FOLDER/go" ]; do sleep .01; done'
     async with scene(database, tmp_path, {"work": shell(script, progress="([0-9]+)%")}) as stage:
         (job_id,) = stage.submit()
@@ -118,10 +117,13 @@ async def test_progress_is_told_at_once_and_noted_in_time(
         told = [each["progress"] for each in stage.told]
         assert told == sorted(told)
         assert told[-1] == 50.0
+        shown = {job["revision"]: job for figures in stage.published for job in figures.get("recent", ())}
+        for each in stage.told:
+            known = shown.get(each["revision"], each)
+            assert {**each, "duration_seconds": 0} == {**known, "duration_seconds": 0}
         (tmp_path / "go").touch()
         assert (await stage.wait(job_id, "completed")).progress == 100.0
         await eventually(lambda: stage.told[-1]["status"] == "completed")
-        assert not stage.runner._told
         assert not stage.runner._moved
 
 
@@ -131,15 +133,15 @@ async def test_progress_that_floods_is_told_seldom(
 ) -> None:
     """Once in a pause, in events and in the database."""
     monkeypatch.setattr(runner, "PROGRESS_PAUSE", PATIENT)
-    monkeypatch.setattr(runner, "UPDATE_PAUSE", PATIENT)
     written: list[object] = []
-    monkeypatch.setattr(Queue, "progress", lambda self, percents: written.append(percents))
+    note = Queue.progress
+    monkeypatch.setattr(Queue, "progress", lambda self, told: written.append(told) or note(self, told))
     script = "for p in 1 2 3 4 5 6 7 8 9; do echo $p%; sleep .01; done"
     async with scene(database, tmp_path, {"work": shell(script, progress="([0-9]+)%")}) as stage:
         await stage.wait(stage.submit()[0], "completed")
         await eventually(lambda: stage.told[-1]["status"] == "completed")
         assert len(stage.told) == 3, "running, one progress, completed"
-        assert len(written) <= 1
+        assert len(written) == 1
 
 
 @in_loop

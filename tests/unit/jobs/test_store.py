@@ -9,6 +9,7 @@ import pytest
 from hvd.errors import KeyConflict, QueueFull
 from hvd.jobs.schema import Database
 from hvd.jobs.store import NewJob, Store, moment
+from tests.support.waiting import until
 from tests.unit.jobs.support import end_of, kinds, queue_of, statuses, submit
 
 
@@ -41,8 +42,34 @@ def test_a_job_is_json_for_http_and_for_the_snapshot(store: Store) -> None:
     assert {"id", "name", "status", "progress", "start_time", "end_time", "duration_seconds"} <= set(recent)
     assert recent["created_at"] == moment(job.created)
     assert recent["created_at"].endswith("Z")
-    assert (recent["start_time"], recent["error_msg"]) == (None, None)
+    assert (recent["provider"], recent["vm_name"]) == ("plain", "job 0")
     assert (recent["kind"], recent["params"]) == ("plain", {"n": 0})
+
+
+def test_clients_need_not_ask_before_they_format_a_job(store: Store, database: Database) -> None:
+    """Before its start, while it runs, at its end: a number, times and texts, all of which say what is so."""
+    queue, (never, job_id) = queue_of(database), submit(store, 2)
+
+    def recent(name: str = job_id) -> dict[str, Any]:
+        (found,) = (job for job in queue.figures()["recent"] if job["id"] == name)
+        return dict(found)
+
+    created = recent()["created_at"]
+    assert (recent()["start_time"], recent()["duration_seconds"], recent()["error_msg"]) == (created, 0.0, "")
+    store.cancel([never])
+    assert (recent(never)["start_time"], recent(never)["duration_seconds"]) == (recent(never)["created_at"], 0.0)
+    assert recent(never)["end_time"] is not None
+    queue.renew()
+    (job,) = queue.claim({"plain": 1}, 1)
+    assert job.as_recent()["duration_seconds"] == 0.0
+    first = recent()
+    assert first["start_time"] == moment(job.started)
+    until(lambda: recent()["duration_seconds"] > first["duration_seconds"] >= 0.0, "it has run for longer")
+    (noted,) = queue.progress({job_id: 50.0})
+    shown = recent()
+    assert {**noted.as_recent(), "duration_seconds": 0} == {**shown, "duration_seconds": 0}, "one revision, one job"
+    (ended,) = queue.finish([end_of(job, "failed")])
+    assert recent()["duration_seconds"] == ended.as_recent()["duration_seconds"] == ended.duration
 
 
 def test_jobs_are_listed_newest_first_in_pages(store: Store) -> None:

@@ -38,7 +38,7 @@ def raw(**values: Any) -> Json:
 
 def job(name: str, status: str, progress: float, revision: int = 2, **values: Any) -> Json:
     plain = {"id": name, "name": name, "kind": "convert", "status": status, "progress": progress, "revision": revision}
-    return {**plain, "created_at": "2026-01-23T20:29:00.000Z", "duration_seconds": None, **values}
+    return {**plain, "created_at": "2026-01-23T20:29:00.000Z", "duration_seconds": 0.0, **values}
 
 
 def worker(pid: int, requests: int, **values: Any) -> Json:
