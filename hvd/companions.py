@@ -20,6 +20,7 @@ from hvd.core.proc import is_stopped
 from hvd.core.slots import Slots
 from hvd.deaths import Undertaker, exit_cause
 from hvd.errors import HvdError
+from hvd.logs import Lines, error_log
 
 STALL = 2.0  # s without a heartbeat, after which a companion is taken for stuck
 START_GRACE = 15.0  # s that a companion may take to its first heartbeat, on a machine that is busy
@@ -46,6 +47,7 @@ class Companion:
     quick_ends: int = 0
     is_leaving: bool = False  # told to end, to be started with other options
     _pidfd: int = field(default=-1, repr=False)
+    _lines: Lines | None = field(default=None, repr=False)
     _cause: str = field(default="", repr=False)
     _beat: int = field(default=0, repr=False)
     _seen: float = field(default=0.0, repr=False)
@@ -57,10 +59,26 @@ class Companion:
 
     def start(self, slot: int) -> None:
         """Execute it. Raises OSError."""
+        lines = Lines()
+        try:
+            process = self._execute(slot, lines)
+        except OSError:
+            lines.close()
+            raise
+        finally:
+            lines.theirs.close()
+        self._lines = lines
+        self.pid, self.slot, self.started = process.pid, slot, time.monotonic()
+        self.is_leaving, self._cause = False, ""
+        self._beat, self._seen, self._silent = 0, 0.0, 0.0
+
+    def _execute(self, slot: int, lines: Lines) -> "subprocess.Popen[bytes]":
         uid, gid = self.user or (None, None)
-        process = subprocess.Popen(
+        process: subprocess.Popen[bytes] = subprocess.Popen(
             self.command(slot),
             stdin=subprocess.DEVNULL,
+            stdout=lines.theirs.fileno(),
+            stderr=lines.theirs.fileno(),
             pass_fds=self.pass_fds,
             start_new_session=False,
             user=uid,
@@ -74,9 +92,17 @@ class Companion:
             process.wait()
             raise
         process.returncode = 0  # gunicorn reaps it; Popen must neither wait for it nor warn that nobody did
-        self.pid, self.slot, self.started = process.pid, slot, time.monotonic()
-        self.is_leaving, self._cause = False, ""
-        self._beat, self._seen, self._silent = 0, 0.0, 0.0
+        return process
+
+    def log_lines(self, to: logging.Logger) -> None:
+        """Log what it has logged since the last time."""
+        if self._lines:
+            self._lines.drain(self.pid, to)
+
+    def be_quiet(self) -> None:
+        """Wake the master's loop no more when it logs something."""
+        if self._lines:
+            self._lines.be_quiet()
 
     def has_ended(self) -> bool:
         """True once the process is gone, whoever reaped it."""
@@ -116,10 +142,13 @@ class Companion:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, signum)
 
-    def forget(self) -> None:
-        """Let go of a process that has ended."""
+    def forget(self, to: logging.Logger) -> None:
+        """Let go of a process that has ended, once its last lines are logged."""
         os.close(self._pidfd)
-        self._pidfd, self.pid = -1, 0
+        if self._lines:
+            self._lines.drain(self.pid, to, to_the_end=True)
+            self._lines.close()
+        self._pidfd, self.pid, self._lines = -1, 0, None
 
 
 class Companions:
@@ -128,7 +157,7 @@ class Companions:
     def __init__(self, block: Block, undertaker: Undertaker, log: logging.Logger) -> None:
         self._slots = Slots(block)
         self._undertaker = undertaker
-        self._log = log
+        self._log, self._error_log = log, error_log(log)
         self._all: list[Companion] = []
         self.stopping = False
 
@@ -142,7 +171,9 @@ class Companions:
         return [companion.pid for companion in self._all if companion.is_running]
 
     def look_after(self) -> None:
-        """Replace what has ended, end what is stuck, start what is due."""
+        """Log what they log, replace what has ended, end what is stuck, start what is due."""
+        for companion in self._all:
+            companion.log_lines(self._error_log)
         if self.stopping:
             return
         for companion in self._all:
@@ -179,6 +210,7 @@ class Companions:
         pause = PAUSES[min(companion.quick_ends, len(PAUSES) - 1)]
         companion.next_start = time.monotonic() + pause
         again = f"in {pause:g} s" if pause else "at once"
+        companion.log_lines(self._error_log)
         if companion.is_leaving:
             self._log.info("%s (pid:%d) ended, to be started with other options", companion.name, companion.pid)
         elif not self.stopping:
@@ -187,7 +219,7 @@ class Companions:
                 *(companion.name, companion.pid, lived, cause, again),
             )
         self._undertaker.bury(companion.slot, companion.pid, cause)
-        companion.forget()
+        companion.forget(self._error_log)
 
     def _end_if_stuck(self, companion: Companion) -> None:
         slot = self._slots.get(companion.slot)
@@ -203,9 +235,15 @@ class Companions:
                 companion.is_leaving = True
                 companion.signal(signal.SIGTERM)
 
+    def begin_stop(self) -> None:
+        """Start none from now on."""
+        self.stopping = True
+        for companion in self._all:
+            companion.be_quiet()
+
     def stop(self) -> None:
         """End all, and wait for it: SIGTERM, then SIGKILL after each one's grace time."""
-        self.stopping = True
+        self.begin_stop()
         running = [companion for companion in self._all if companion.is_running]
         for signum in (signal.SIGTERM, signal.SIGKILL):
             for companion in running:
@@ -214,6 +252,7 @@ class Companions:
             deadline = time.monotonic() + max((companion.stop_grace for companion in running), default=0.0)
             while running and time.monotonic() < deadline:
                 running = [companion for companion in running if not self._buried(companion)]
+                self.look_after()
                 time.sleep(0.01 if running else 0)
         for companion in running:
             self._log.error("%s (pid:%d) could not be ended", companion.name, companion.pid)

@@ -1,7 +1,6 @@
 """gunicorn's hooks, in the order in which gunicorn calls them."""
 
 import atexit
-import logging
 import os
 import signal
 import sys
@@ -10,6 +9,7 @@ from typing import Any
 
 from hvd.core.proc import die_with_parent
 from hvd.errors import BlockError, SettingsError
+from hvd.logs import error_log, log_through
 from hvd.master import Master
 from hvd.runtime import here
 from hvd.settings import Settings, load
@@ -40,6 +40,7 @@ def on_starting(server: Any) -> None:
     """Make or take over the block. What can't be used ends the start with one clear message."""
     global _master, _first, _worker_class
     settings = _first = load().settings
+    log_through(error_log(server.log))
     try:
         _use_counting_worker(server)
         _worker_class = server.worker_class
@@ -104,6 +105,7 @@ def _warn_of_fixed(server: Any, before: Settings, now: Settings) -> None:
 def when_ready(server: Any) -> None:
     """In the master: it listens, and has no worker yet. From here on, `on_exit` is called."""
     atexit.unregister(master().give_up)
+    master().log_start()
 
 
 def pre_fork(server: Any, worker: Any) -> None:
@@ -113,15 +115,7 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 def post_fork(server: Any, worker: Any) -> None:
     """In the worker: its parts."""
-    _log_as_gunicorn(worker)
     here.fill(master().enter_worker(worker))
-
-
-def _log_as_gunicorn(worker: Any) -> None:
-    """hvd's own loggers, in a worker, write where gunicorn's error log does, with time, pid and level."""
-    ours, theirs = logging.getLogger("hvd"), worker.log.error_log
-    ours.handlers, ours.propagate = list(theirs.handlers), False
-    ours.setLevel(theirs.level)
 
 
 def post_worker_init(worker: Any) -> None:

@@ -10,25 +10,31 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hvd import __version__
 from hvd.agg import handoff
 from hvd.agg.main import Options
 from hvd.companions import STOP_GRACE, Companion, Companions
+from hvd.core import hot
 from hvd.core import layout as at
 from hvd.core.block import acquire
 from hvd.core.catalogue import Catalogue
 from hvd.core.layout import Layout
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
+from hvd.core.totals import Reader
 from hvd.deaths import TIMEOUT, UNKNOWN, Undertaker, cause_of
 from hvd.errors import HvdError
 from hvd.jobs import events
 from hvd.jobs.options import Options as JobOptions
+from hvd.logs import error_log, level_name
 from hvd.metrics import TIMED_CELLS
 from hvd.runtime import Worker
 from hvd.settings import Settings
 from hvd.view import View
+from hvd.web import counting
 
 if TYPE_CHECKING:
     from hvd.jobs.desk import Desk
@@ -103,7 +109,7 @@ class Master:
 
     def _keep_job_runner(self) -> None:
         """Give the job runner its options; there is one from the moment on that kinds of job are declared."""
-        self._job_options = options = JobOptions.of(self.settings)
+        self._job_options = options = self._options_of_jobs()
         options.write(self._job_options_fd)
         if self._job_runner is None and options.kinds:
             config = self._server.cfg
@@ -137,8 +143,36 @@ class Master:
             settings.ping_interval,
             settings.ping_timeout,
             settings.max_clients,
-            settings.log_level,
+            level_name(error_log(self._server.log)),
             bool(settings.job_kinds),
+        )
+
+    def _options_of_jobs(self) -> JobOptions:
+        return replace(JobOptions.of(self.settings), log_level=level_name(error_log(self._server.log)))
+
+    def log_start(self) -> None:
+        """One line that says what runs here; and one of what was not compiled, since that is easily overlooked."""
+        compiled = {"hvd.core._hotrow": hot.IS_COMPILED, "hvd.web._counting": counting.compiled is not None}
+        self._server.log.info(
+            "hvd %s: hot path %s, block %s%s, serving %s",
+            __version__,
+            ", ".join(f"{name} {'compiled' if there else 'in Python'}" for name, there in compiled.items()),
+            self.block.path,
+            "" if self._made else " (its totals go on)",
+            ", ".join(map(str, self._server.LISTENERS)),
+        )
+        if missing := [name for name, there in compiled.items() if not there]:
+            self._server.log.warning(
+                "hvd: %s can't be used: counting is as exact in Python, and slower; to compile, install a C compiler "
+                "and then hvd again",
+                " and ".join(missing),
+            )
+
+    def _log_end(self) -> None:
+        heads = Reader(self.block).read().heads
+        self._server.log.info(
+            "hvd %s ends: %d requests finished, %d of them errors, %d aborted",
+            *(__version__, heads.finished, heads.errors, heads.aborted),
         )
 
     def watch(self) -> None:
@@ -156,7 +190,7 @@ class Master:
             self._safely(self._companions.look_after)
 
         def stop_workers(graceful: bool = True) -> None:
-            self._companions.stopping = True
+            self._companions.begin_stop()
             if self._job_runner and self._job_runner.is_running:  # starts no more, and ends its jobs meanwhile
                 self._job_runner.signal(signal.SIGTERM)
             stop(graceful)
@@ -233,7 +267,7 @@ class Master:
         before, self.settings = self._options(), settings
         if self._options() != before:
             self._companions.replace(at.KIND_AGGREGATOR)
-        if JobOptions.of(self.settings) != self._job_options:
+        if self._options_of_jobs() != self._job_options:
             self._keep_job_runner()
 
     def give_up(self) -> None:
@@ -247,6 +281,7 @@ class Master:
     def leave(self) -> None:
         """The workers are gone: end the companions, and remove the block unless another master goes on with it."""
         self._companions.stop()
+        self._safely(self._log_end)
         with self.block.locked():
             self.block.drop_master(os.getpid())
         self.block.remove_if_last()

@@ -32,6 +32,7 @@ from hvd.core.proc import die_with_parent
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Totals
+from hvd.logs import log_to_master
 from hvd.metrics import HANDOFFS_REFUSED, TICK, WS_CONNECTED, WS_DISCONNECTED, WS_DROPPED, WS_FRAMES
 from hvd.snapshot import JOB_COUNTS, Json, build_raw, http_sums, rates, rfc3339
 from hvd.view import AGGREGATOR_PAGE, HEARTBEAT, View
@@ -243,11 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signum, signal.SIG_IGN)  # a terminal's Ctrl-C is for the master, which then stops us
     die_with_parent(given.master, signal.SIGKILL)
     options = Options(**json.loads(given.options))
-    logging.basicConfig(
-        format="[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s",
-        datefmt="%Y-%m-%d %H:%M:%S %z",
-        level=options.log_level.upper(),
-    )
+    log_to_master(options.log_level)
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))  # a descriptor a client
     block = attach(given.block_fd, given.name)

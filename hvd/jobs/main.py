@@ -24,6 +24,7 @@ from hvd.jobs.queue import Runner as Identity
 from hvd.jobs.runner import Runner
 from hvd.jobs.schema import Database
 from hvd.jobs.store import Json
+from hvd.logs import log_to_master
 from hvd.settings import inherited
 from hvd.view import HEARTBEAT, JOBS_PAGE
 
@@ -86,11 +87,7 @@ async def _serve(given: argparse.Namespace) -> None:
     reread = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, reread.set)
     options = Options.read(given.options_fd)
-    logging.basicConfig(
-        format="[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s",
-        datefmt="%Y-%m-%d %H:%M:%S %z",
-        level=options.log_level.upper(),
-    )
+    log_to_master(options.log_level)
     block = attach(given.block_fd, given.name)
     heart = asyncio.create_task(_beat(Slots(block), given.slot), name="heartbeat")
     queue = Queue(Database(options.database_url), Identity.here(), options.daemon, options.lease)

@@ -18,6 +18,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.http.wsgi import Response
 from gunicorn.workers.base import Worker
 
+from hvd import __version__
 from hvd.companions import STOP_GRACE, Companion
 from hvd.core.block import acquire
 from hvd.jobs.options import Options
@@ -108,6 +109,32 @@ def made(name: str, uid: int = 0, **changes: Any) -> Iterator[Master]:
             os.close(fd)
 
 
+def test_a_start_and_a_stop_are_a_line_each(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What runs here, and what it has counted."""
+    caplog.set_level(logging.INFO)
+    with made(name) as master:
+        master._server.LISTENERS = ["http://127.0.0.1:1"]
+        master.log_start()
+        master.leave()
+    start, end = caplog.messages
+    for part in (__version__, "_hotrow compiled", "_counting compiled", f"/dev/shm/{name}", "http://127.0.0.1:1"):
+        assert part in start
+    assert f"hvd {__version__} ends: 0 requests finished, 0 of them errors, 0 aborted" in end
+
+
+def test_what_is_not_compiled_is_said_at_the_start(
+    name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One warning that names it; a checkout without a compiler is legitimate."""
+    monkeypatch.setattr("hvd.core.hot.IS_COMPILED", False)
+    with made(name) as master:
+        master._server.LISTENERS = []
+        master.log_start()
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert "hvd.core._hotrow can't be used" in warning
+    assert "compiler" in warning
+
+
 SLEEP = "signal.signal(1, lambda *_: os.write(1, b'told')); os.write(1, b'on'); signal.pause()"
 
 
@@ -136,7 +163,7 @@ def test_the_job_runner_is_told_of_all_that_it_needs(name: str) -> None:
         fds = [int(given[f"--{name}-fd"]) for name in ("block", "events", "wake", "options")]
         assert fds == list(runner.pass_fds)
         assert (given["--slot"], given["--master"], given["--name"]) == ("3", str(os.getpid()), name)
-        assert Options.read(fds[3]) == Options.of(master.settings)
+        assert Options.read(fds[3]) == replace(Options.of(master.settings), log_level="warning"), "the log's own level"
         assert Options.read(fds[3]).database_url.endswith("secret@db/hvd")
 
 
@@ -171,7 +198,7 @@ def test_a_reload_tells_the_job_runner_of_other_options_only(name: str) -> None:
         finally:
             alike.signal(signal.SIGKILL)
             os.waitpid(alike.pid, 0)
-            alike.forget()
+            alike.forget(logging.getLogger("test"))
             os.close(read_end)
 
 
