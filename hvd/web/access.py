@@ -5,8 +5,8 @@ Three rules, each answering 403:
 
 * On a loopback or unix-socket bind changes are served; on any other one only with the token of HVD_TOKEN. What the
   setting `bind` says must hold for the connection too: gunicorn may have been given another address, or a socket.
-* A page of another site may change nothing, on no bind. Browsers name the page's origin in each such request, and
-  its own address in Host. `*` in allowed_origins opens /ws, which only tells; it opens nothing here.
+* A page of another site may change nothing, nor read of jobs, on no bind. Browsers name the page's origin in each such
+  request, and its own address in Host. `*` in allowed_origins opens /ws, which only tells; it opens nothing here.
 * On a loopback bind that page must have come from an IP address or localhost, unless its origin is allowed by name:
   the name of any other site may have been led to 127.0.0.1 (DNS rebinding), and then is the Host's own.
 """

@@ -43,11 +43,17 @@ class _Resource:
     def settings(self) -> Settings:
         return self._runtime.worker.settings
 
-    def desk(self, req: falcon.Request) -> "Desk":
-        """What takes jobs. Raises falcon.HTTPError where there is none, or for a client that takes no JSON."""
+    def desk(self, req: falcon.Request, *, changes: bool = False) -> "Desk":
+        """What takes jobs. Raises falcon.HTTPError where there is none, for who may not ask for this, and for a client
+        that takes no JSON.
+        """
         desk = self._runtime.worker.desk
         if desk is None:
             raise falcon.HTTPNotFound(description="No kinds of job are declared: see [jobs.kinds] in hvd.toml.")
+        if changes:
+            check_change(req, self.settings)
+        else:
+            check_page(req, self.settings)
         negotiate(req, [falcon.MEDIA_JSON])
         return desk
 
@@ -81,8 +87,7 @@ class Submit(_Resource):
     """`/jobs/submit`: one job, or many."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        desk = self.desk(req)
-        check_change(req, self.settings)
+        desk = self.desk(req, changes=True)
         key, body = idempotency_key(req), json_body(req)
         once = (key, bodies.fingerprint(body)) if key else None
         if once and (earlier := desk.replay(*once)):
@@ -100,7 +105,6 @@ class Query(_Resource):
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         desk = self.desk(req)
-        check_page(req, self.settings)
         ids, malformed = _ids(req)
         found = {job.id: job.as_dict() for job in (desk.find(ids) if ids else [])}
         unknown = [each for each in ids if each not in found] + malformed
@@ -111,8 +115,7 @@ class CancelMany(_Resource):
     """`/jobs/cancel`: cancel the jobs of a list of ids, and say what became of each."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        desk = self.desk(req)
-        check_change(req, self.settings)
+        desk = self.desk(req, changes=True)
         ids, malformed = _ids(req)
         outcomes = desk.cancel(ids) if ids else {}
         answer: dict[str, list[str]] = {"cancelled": [], "cancelling": [], "ended": [], "unknown": []}
@@ -139,8 +142,7 @@ class CancelOne(_Resource):
     """`/jobs/{job_id}/cancel`: 200 when it was pending, 202 when it runs and is told to end."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
-        desk = self.desk(req)
-        check_change(req, self.settings)
+        desk = self.desk(req, changes=True)
         outcome, job = desk.cancel([job_id])[job_id] if is_id(job_id) else ("unknown", None)
         if job is None:
             raise _unknown(job_id)
