@@ -5,17 +5,22 @@ and a worker whose master was killed ends soon.
 import html
 import os
 import signal
+import time
 from typing import Any
 
 from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import ThreadWorker
 from gunicorn.workers.sync import SyncWorker
 
+from hvd.core.descriptors import LACKS, count_free, limit
 from hvd.runtime import here
 from hvd.web.problem import problem_response
 
 ORPHAN_GRACE = 3  # s that an orphaned worker has to finish its requests
 QUICK_GRACE = 3  # s that a quick stop (INT or QUIT to the master) leaves a worker for its requests
+
+OWN_DESCRIPTORS, THREAD_DESCRIPTORS = 8, 4  # that connections leave a worker, and each of its threads
+LACK_PAUSE, LACK_TOLD = 0.05, 60.0  # s until a worker without a free descriptor tries again, and until it says so again
 
 UNPARSED = "(unparsed)"
 """Method and route of what gunicorn refused before it was a request."""
@@ -23,6 +28,29 @@ UNPARSED = "(unparsed)"
 
 class CountingWorker(Worker):  # type: ignore[misc]
     """The changes, for either class of worker."""
+
+    _lack_told = float("-inf")
+
+    def accept(self, listener: Any) -> None:
+        """Take a connection; where there is no descriptor for it, leave it to wait.
+
+        gunicorn's own (27.0.1, workers/sync.py and gthread.py) end the worker then, with all that it serves.
+        """
+        try:
+            super().accept(listener)
+        except OSError as error:
+            if error.errno not in LACKS:
+                raise
+            if time.monotonic() - self._lack_told > LACK_TOLD:
+                self._lack_told = time.monotonic()
+                self.log.warning(
+                    "hvd: new connections wait: %s, the limit is %d; raise it (ulimit -n, LimitNOFILE=)",
+                    *(error.strerror, limit()),
+                )
+            self._make_room()
+
+    def _make_room(self) -> None:
+        time.sleep(LACK_PAUSE)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Let gunicorn decide status and text, as it does, and send them as a problem (RFC 9457) that is counted."""
@@ -67,7 +95,21 @@ class HvdSyncWorker(CountingWorker, SyncWorker):  # type: ignore[misc]
 
 
 class HvdThreadWorker(CountingWorker, ThreadWorker):  # type: ignore[misc]
-    """gunicorn's `gthread` worker, counting."""
+    """gunicorn's `gthread` worker, counting. Takes no more connections than it has descriptors for."""
+
+    max_keepalived: int
+
+    def init_process(self) -> None:
+        most, threads = count_free() - OWN_DESCRIPTORS, self.cfg.threads
+        self.worker_connections = min(self.cfg.worker_connections, max(1, most - THREAD_DESCRIPTORS * threads))
+        # Each thread may add one to those that are idle by now, and there has to be room for others then.
+        self.max_keepalived = min(self.max_keepalived, max(0, self.worker_connections - 2 * threads))
+        super().init_process()
+
+    def _make_room(self) -> None:
+        """Connections that are idle take what others need."""
+        self.murder_keepalived(force=True)
+        super()._make_room()
 
 
 class _Answer:

@@ -7,19 +7,19 @@ connection; it never delays another.
 import asyncio
 import contextlib
 import random
-import resource
 import socket
 import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from hvd.agg import handoff, ws
+from hvd.core.descriptors import limit
 
 REASONS = ("client", "error", "ping_timeout", "too_slow", "message_too_big", "protocol", "going_away")
 
 HANDOFFS_PER_WAKE = 64  # some 5 ms of handshakes, then the loop turns: a burst of clients doesn't hold a broadcast up
 _SWEEP = 1.0  # s at most between two looks at who is due for a ping; shorter when the ping times ask for it
-_SPARE_DESCRIPTORS = 128  # kept for the aggregator's own files when clients take all others
+SPARE_DESCRIPTORS = 128  # kept for the aggregator's own files when clients take all others; of few, half of them
 
 
 class HubCounters(Protocol):
@@ -67,7 +67,7 @@ class Hub:
         self._counters = counters
         self._greeting = greeting
         self._limits = ws.Limits(max_buffer, max_missed, max_message, ping_interval, ping_timeout)
-        self._max_clients = min(max_clients, _descriptor_limit())
+        self._max_clients = min(max_clients, limit() - min(SPARE_DESCRIPTORS, limit() // 2))
         self._clock = clock
         self._clients: dict[ws.Client, None] = {}
         self._detailed: dict[ws.Client, None] = {}  # those of them that asked for details
@@ -196,8 +196,3 @@ class Hub:
         now = self._clock()
         for client in tuple(self._clients):
             client.sweep(now)
-
-
-def _descriptor_limit() -> int:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(1, soft - _SPARE_DESCRIPTORS) if soft != resource.RLIM_INFINITY else 1_000_000

@@ -11,7 +11,6 @@ import gc
 import json
 import logging
 import os
-import resource
 import signal
 import socket
 import time
@@ -20,12 +19,12 @@ from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 from hvd import __version__
-from hvd.agg.hub import Hub
+from hvd.agg.hub import SPARE_DESCRIPTORS, Hub
 from hvd.agg.observe import Observer, Sample
 from hvd.agg.trend import Trend, build_detail
 from hvd.agg.updates import JobUpdates
 from hvd.core.block import Block, attach
-from hvd.core.descriptors import fill_standard
+from hvd.core.descriptors import fill_standard, raise_limit
 from hvd.core.history import History
 from hvd.core.pages import Page
 from hvd.core.proc import die_with_parent
@@ -245,8 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     die_with_parent(given.master, signal.SIGKILL)
     options = Options(**json.loads(given.options))
     log_to_master(options.log_level)
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))  # a descriptor a client
+    raise_limit(options.max_clients + SPARE_DESCRIPTORS)
     block = attach(given.block_fd, given.name)
     hub_end, event_reader = (socket.socket(fileno=fd) for fd in (given.handoff_fd, given.events_fd))
     asyncio.run(_serve(block, given.slot, options, hub_end, event_reader))

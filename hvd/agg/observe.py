@@ -44,7 +44,7 @@ class Observer:
         for kind, pid in pids:
             try:
                 sample = self._sample(kind, pid, elapsed)
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
+            except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):  # OSError: no descriptor is free to look
                 self._handles.pop(pid, None)
                 continue
             samples.append(sample)

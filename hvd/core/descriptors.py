@@ -1,11 +1,20 @@
-"""File descriptors 0, 1 and 2: whatever prints writes to them, whatever they are.
+"""File descriptors of this process: the three that whatever prints writes to, and how many there may be.
 
-A process that is started with one of them closed (`2>&-`, some supervisors) gives its number to the first file that it
-opens: a log line would then be written over the block, or read from a client's connection.
+A process that is started with standard error closed (`2>&-`, some supervisors) gives its number to the first file that
+it opens: a log line would then be written over the block.
 """
 
+import errno
 import os
+import resource
 import sys
+from collections.abc import Callable
+from functools import partial
+
+LACKS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+"""Errors that say that no descriptor is to be had now: not for good, and nobody's fault who is told of it."""
+
+_AT_START = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
 def fill_standard() -> None:
@@ -19,3 +28,40 @@ def fill_standard() -> None:
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:  # the interpreter found it closed
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+
+
+def limit() -> int:
+    """How many this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if soft != resource.RLIM_INFINITY else 2**30
+
+
+def count_free() -> int:
+    """How many more this process may open now."""
+    most = limit()
+    try:
+        used = [name for name in os.listdir("/proc/self/fd") if int(name) < most]  # the limit is one of numbers
+    except OSError as error:
+        if error.errno in LACKS:
+            return 0
+        raise
+    return most - len(used) + 1  # one of those listed is that of the look itself
+
+
+def raise_limit(wanted: int) -> None:
+    """Allow this process so many, as far as its hard limit does; never fewer than before.
+
+    Programs that it starts inherit that, and those that use select(2) can't have more than 1,024: give them
+    `limit_at_start`.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if resource.RLIM_INFINITY != soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def limit_at_start() -> Callable[[], None] | None:
+    """What gives a forked child the limits that this process was started with; None where it has them anyway."""
+    if resource.getrlimit(resource.RLIMIT_NOFILE) == _AT_START:
+        return None
+    return partial(resource.setrlimit, resource.RLIMIT_NOFILE, _AT_START)

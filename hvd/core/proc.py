@@ -4,6 +4,8 @@ import ctypes
 import os
 import signal
 
+from hvd.core.descriptors import LACKS
+
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -18,7 +20,10 @@ def die_with_parent(parent: int, signum: signal.Signals) -> None:
 
 
 def start_ticks(pid: int) -> int:
-    """When the process started, in clock ticks since boot; 0 if there is none. A pid and this name one process."""
+    """When the process started, in clock ticks since boot; 0 if there is none, or none that can be looked at.
+
+    A pid and this name one process.
+    """
     fields = _stat(pid)
     return int(fields[19]) if fields else 0
 
@@ -26,19 +31,34 @@ def start_ticks(pid: int) -> int:
 def is_alive(pid: int, started: int = 0) -> bool:
     """True if the process exists, is no zombie, and, where `started` is given, is the one that started then."""
     fields = _stat(pid)
+    if fields is None:
+        return _exists(pid)
     return bool(fields) and fields[0] not in "ZX" and started in (0, int(fields[19]))
 
 
 def is_stopped(pid: int) -> bool:
     """True if a signal (SIGSTOP, SIGTSTP) has stopped the process."""
     fields = _stat(pid)
-    return bool(fields) and fields[0] == "T"
+    return fields is not None and fields[:1] == ["T"]
 
 
-def _stat(pid: int) -> list[str]:
-    """The fields from the third on; what is before them may hold spaces and brackets. Index 19 is the start time."""
+def _stat(pid: int) -> list[str] | None:
+    """The fields from the third on; what is before them may hold spaces and brackets. Index 19 is the start time.
+
+    Empty where there is no such process; None where it can't be looked at, as no descriptor is free for it.
+    """
     try:
         with open(f"/proc/{pid}/stat", encoding="latin-1") as file:
             return file.read().rpartition(")")[2].split()
-    except OSError:
-        return []
+    except OSError as error:
+        return None if error.errno in LACKS else []
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import IO
 
+from hvd.core.descriptors import limit_at_start
 from hvd.jobs import strays
 from hvd.jobs.kinds import Kind
 from hvd.jobs.output import Output
@@ -73,6 +74,7 @@ class Attempt:
             start_new_session=True,
             bufsize=0,
             restore_signals=True,
+            preexec_fn=limit_at_start(),  # of one system call: threads of the runner may hold any lock
         )
         self.pid = process.pid
         try:

@@ -6,14 +6,13 @@ import ctypes
 import json
 import logging
 import os
-import resource
 import signal
 import socket
 import time
 from collections.abc import Sequence
 
 from hvd.core.block import Block, attach
-from hvd.core.descriptors import fill_standard
+from hvd.core.descriptors import fill_standard, raise_limit
 from hvd.core.pages import CAPACITY, Page
 from hvd.core.proc import die_with_parent
 from hvd.core.slots import Slots
@@ -29,6 +28,7 @@ from hvd.settings import inherited
 from hvd.view import HEARTBEAT, JOBS_PAGE
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+OWN_DESCRIPTORS, JOB_DESCRIPTORS = 128, 4  # that the runner needs for itself, and for each running job, at most
 ORPHANED_GRACE = 2.0  # s that jobs get when the master was killed: the next start waits for us to be gone
 
 log = logging.getLogger("hvd.jobs")
@@ -64,8 +64,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", required=True, help="name of the block")
     given = parser.parse_args(arguments)
     deafen()
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))  # a running job takes two descriptors
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     asyncio.run(_serve(given))
     return 0
@@ -88,6 +86,7 @@ async def _serve(given: argparse.Namespace) -> None:
     loop.add_signal_handler(signal.SIGHUP, reread.set)
     options = Options.read(given.options_fd)
     log_to_master(options.log_level)
+    _make_room(options)
     block = attach(given.block_fd, given.name)
     heart = asyncio.create_task(_beat(Slots(block), given.slot), name="heartbeat")
     queue = Queue(Database(options.database_url), Identity.here(), options.daemon, options.lease)
@@ -106,6 +105,10 @@ async def _serve(given: argparse.Namespace) -> None:
     await runner.run(stopping)
     heart.cancel()
     reading.cancel()
+
+
+def _make_room(options: Options) -> None:
+    raise_limit(OWN_DESCRIPTORS + JOB_DESCRIPTORS * options.concurrency)
 
 
 def _stop(runner: Runner, master: int, stopping: asyncio.Event) -> None:
@@ -134,4 +137,5 @@ async def _reread(fd: int, reread: asyncio.Event, runner: Runner) -> None:
             runner.take(Options.read(fd))
         except ValueError:
             continue
+        _make_room(runner.options)
         logging.getLogger().setLevel(runner.options.log_level.upper())

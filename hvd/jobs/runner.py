@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from hvd.core.descriptors import LACKS
 from hvd.errors import JobsError, StoreUnavailable
 from hvd.jobs import strays
 from hvd.jobs.attempt import Attempt
@@ -37,7 +38,6 @@ OTHERS_FIGURES_PAUSE = 2.0  # s until the counts are read again for what other r
 PRUNE_PAUSE = 600.0
 TROUBLE_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # s until a database that failed is tried again
 ANSWER = 15.0  # s that the database may take: above what its own limits allow
-LACKS = {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
 LACK_PAUSE = 1.0  # s
 GUARD_WAIT = 1.0  # s that the guard may take to hear a goodbye
 LEASE_MARGIN = 0.7  # of a lease that could not be renewed: then the jobs are ended, before another machine starts them
@@ -90,7 +90,6 @@ class Runner:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Take and run jobs until told to stop; then end what runs, and note how."""
-        self._keep_guard()
         self._watch_lease()
         stop = asyncio.create_task(stopping.wait())
         stop.add_done_callback(lambda _: self._reason.set())
@@ -104,9 +103,9 @@ class Runner:
     # ---- one turn
 
     async def _turn(self) -> None:
-        self._keep_guard()
-        self._sweep()
         try:
+            self._keep_guard()
+            self._sweep()
             await self._note()
             await self._hold_lease()
             await self._cancel()
@@ -258,7 +257,7 @@ class Runner:
             self._running[job.id] = self._execute(job)
             self._tell_guard(b"+%d\n" % self._running[job.id].pid)
         except (OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno in LACKS:
+            if isinstance(error, OSError) and error.errno in (*LACKS, errno.EAGAIN):
                 self._lack = str(error.strerror)
                 return False
             why = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else str(error)

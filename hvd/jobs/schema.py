@@ -194,7 +194,7 @@ class Database:
         path = self._url.database or ""
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         # gunicorn's umask is 0: SQLite would make the file, and those beside it, writable by all
-        with contextlib.suppress(PermissionError):  # to be told by SQLite, which may still be able to read it
+        with contextlib.suppress(OSError):  # to be told by SQLite, which may still be able to read it
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         engine = create_engine(
             self._url,

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import socket
 import time
 from array import array
@@ -14,6 +13,7 @@ import pytest
 
 from hvd.agg import handoff
 from tests.unit.agg import HEADERS
+from tests.unit.core.support import no_descriptor
 
 Channel = tuple[socket.socket, socket.socket]
 
@@ -164,14 +164,8 @@ def test_no_room_for_a_descriptor_loses_that_client_only(channel: Channel, pair:
     for _ in range(2):
         assert handoff.send(channel[0], pair[0].fileno(), HEADERS)
     before = descriptors()
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest = os.dup(0)
-    os.close(lowest)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
-    try:
+    with no_descriptor():
         assert handoff.receive(channel[1]) is None
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert descriptors() == before
     assert handoff.send(channel[0], pair[0].fileno(), HEADERS)
     received = handoff.receive(channel[1])

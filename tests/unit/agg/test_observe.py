@@ -1,6 +1,7 @@
 """Sampling processes: shares of CPU from two samples, and processes that come, go and vanish in between."""
 
 import contextlib
+import errno
 import os
 import subprocess
 import sys
@@ -93,7 +94,10 @@ def test_a_process_that_came_later_counts_from_its_start() -> None:
     assert [each.cpu_percent for each in observer.sample([("master", 1), ("worker", 2)], 102.0)] == [0.0, 10.0]
 
 
-@pytest.mark.parametrize("error", [psutil.NoSuchProcess(2), psutil.ZombieProcess(2), psutil.AccessDenied(2)])
+@pytest.mark.parametrize(
+    "error",
+    [psutil.NoSuchProcess(2), psutil.ZombieProcess(2), psutil.AccessDenied(2), OSError(errno.EMFILE, "none is free")],
+)
 def test_a_process_that_ends_while_it_is_read_is_left_out(error: Exception) -> None:
     """The others are sampled all the same."""
     machine = Machine(1, 2, 3)

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -109,3 +110,16 @@ class Watched:
 
     def __buffer__(self, flags: int) -> memoryview:  # from Python 3.12 on
         return self._view
+
+
+@contextlib.contextmanager
+def no_descriptor() -> Iterator[None]:
+    """This process can open nothing more meanwhile (EMFILE)."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)

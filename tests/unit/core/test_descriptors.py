@@ -1,11 +1,16 @@
-"""What stands where a standard descriptor was closed."""
+"""What stands where a standard descriptor was closed, and how many descriptors there may be."""
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from hvd.core import descriptors
+from hvd.core.descriptors import count_free, limit, limit_at_start, raise_limit
+from tests.unit.core.support import ended, fork
 
 LINKS = "[os.readlink(f'/proc/self/fd/{n}') for n in range(3)]"
 
@@ -66,3 +71,38 @@ def test_programs_fill_them_first(program: str) -> None:
             program.main(["--help"])
         sys.exit({LINKS} != [os.devnull] * 3)"""
     assert run_closed("<&- >&- 2>&-", code).returncode == 0
+
+
+def test_a_limit_is_raised_as_far_as_it_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never lowered; a child can be given the one that there was at the start."""
+
+    def try_it() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 110))
+        monkeypatch.setattr(descriptors, "_AT_START", (100, 110))
+        raise_limit(1)
+        assert (limit(), limit_at_start()) == (100, None)
+        for wanted, got in ((105, 105), (10**6, 110)):
+            raise_limit(wanted)
+            assert limit() == got
+        give = limit_at_start()
+        assert give
+        give()
+        assert limit() == 100
+
+    assert ended(fork(try_it)) == 0
+
+
+def test_how_many_are_free_is_what_can_be_opened() -> None:
+    """By the limit of now."""
+
+    def try_it() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+        for _ in range(count_free()):
+            os.dup(0)
+        try:
+            os.dup(0)
+        except OSError:
+            os._exit(count_free())
+        os._exit(99)
+
+    assert ended(fork(try_it)) == 0

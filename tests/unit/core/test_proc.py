@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hvd.core.proc import die_with_parent, is_alive, is_stopped, start_ticks
 from tests.support.waiting import until
-from tests.unit.core.support import dead_pid, fork, forked
+from tests.unit.core.support import dead_pid, fork, forked, no_descriptor
 
 
 def test_a_live_process_is_told_by_pid_and_start() -> None:
@@ -86,3 +86,13 @@ def test_a_child_whose_parent_is_gone_already_dies_at_once() -> None:
     """The parent may end between the fork and the call."""
     pid = fork(lambda: die_with_parent(dead_pid(), signal.SIGKILL))
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+
+
+def test_without_a_descriptor_a_live_process_is_not_taken_for_dead() -> None:
+    """Its slot would be given away. What is gone is seen all the same."""
+    gone = dead_pid()
+    with no_descriptor():
+        assert is_alive(os.getpid(), start_ticks(os.getpid()))
+        assert is_alive(1)
+        assert not is_alive(gone)
+        assert not is_stopped(os.getpid())

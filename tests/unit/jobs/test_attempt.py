@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import fcntl
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from hvd.core import descriptors
 from hvd.core.proc import is_alive, is_stopped
 from hvd.jobs.attempt import Attempt
 from hvd.jobs.kinds import Kind, read_kinds
@@ -398,3 +400,17 @@ async def test_an_end_leaves_no_descriptor_no_zombie_and_no_timer() -> None:
     assert len(os.listdir("/proc/self/fd")) == before
     assert not {str(stage.attempt.pid) for stage in stages} & set(os.listdir("/proc"))
     assert not [timer for timer in loop._scheduled if not timer.cancelled() and "Attempt" in repr(timer)]
+
+
+@in_loop
+async def test_a_job_has_the_limit_of_descriptors_that_hvd_was_started_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the runner has allowed itself: programs that use select(2) can't have more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    monkeypatch.setattr(descriptors, "_AT_START", (soft, hard))
+    stage = Stage("ulimit -Sn")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
+    try:
+        stage.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (await stage.end()).output == str(soft)

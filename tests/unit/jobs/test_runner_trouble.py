@@ -18,6 +18,7 @@ from hvd.jobs.queue import Runner as Identity
 from hvd.jobs.schema import Database
 from hvd.jobs.strays import RUNNER, mark_of
 from tests.unit.agg import eventually, in_loop
+from tests.unit.core.support import no_descriptor
 from tests.unit.jobs.running import PATIENT, WAIT, scene, shell, subreaper
 from tests.unit.jobs.support import queue_of
 
@@ -227,3 +228,22 @@ async def test_the_jobs_of_a_runner_that_is_gone_are_taken_over(database: Databa
         await eventually(lambda: stage.book() == {"completed": 2})
         assert await process.wait() == -9
         assert [stage.job(job_id).attempt for job_id in ids] == [2, 2]
+
+
+@in_loop
+async def test_without_a_descriptor_jobs_wait(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runner and what it runs go on, and it says what is wrong."""
+    monkeypatch.setattr(runner, "TROUBLE_PAUSES", (0.01, 0.02))
+    async with scene(database, tmp_path, WAIT) as stage:
+        (first,) = stage.submit()
+        await eventually(lambda: len(stage.lines("starts")) == 1)
+        with no_descriptor():
+            stage.runner.wake()
+            await eventually(lambda: bool(stage.published) and bool(stage.published[-1]["trouble"]))
+        (second,) = stage.submit()
+        await eventually(lambda: len(stage.lines("starts")) == 2)
+        (tmp_path / "go").touch()
+        for job in (first, second):
+            await stage.wait(job, "completed")

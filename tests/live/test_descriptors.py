@@ -1,0 +1,81 @@
+"""A daemon that may have 64 descriptors a process: what finds none fails by itself, and nobody ends of it."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.http import Connection
+from tests.support.jobs import JobsDaemon
+from tests.support.server import Server
+from tests.support.waiting import until
+from tests.support.ws import RawWebSocket
+
+APP = """
+import os, threading, time
+from tests.support.app import app as inner
+def hog():
+    taken, end = [], time.monotonic() + 1
+    while time.monotonic() < end:
+        try:
+            taken.append(os.dup(0))
+        except OSError:
+            time.sleep(0.001)
+    for fd in taken:
+        os.close(fd)
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/hog":
+        threading.Thread(target=hog).start()
+    return inner(environ, start_response)
+"""
+"""Its /hog takes every descriptor that there is, for a second."""
+
+
+def answers(server: Server) -> bool:
+    try:
+        return server.get("/hello").status == 200
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(("worker_class", "threads"), [("gthread", 4), ("sync", 1)])
+def test_without_descriptors_things_fail_one_by_one(tmp_path: Path, worker_class: str, threads: int) -> None:
+    """Connections wait, upgrades get 503, jobs and reloads come through; all is well again when there are some."""
+    (tmp_path / "hogging.py").write_text(APP)
+    server = JobsDaemon(
+        tmp_path,
+        {"limit": {"command": ["sh", "-c", "ulimit -Sn"]}},
+        workers=1,
+        worker_class=worker_class,
+        keepalive=2,
+        threads=threads,
+    )
+    server.command = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *server.command[:-1]]
+    server.command += ["--pythonpath", str(tmp_path), "hogging:app"]
+    with server:
+        before = server.pids("worker"), server.pids("aggregator"), server.runner_pid
+        many = [Connection(server.address) for _ in range(80)]
+        assert {one.get("/hello").status for one in many} == {200}, "all at once, and idle meanwhile"
+
+        clients = [RawWebSocket(server.address) for _ in range(60)]
+        statuses = [client.status for client in clients]
+        assert sorted(set(statuses)) == [101, 503]
+        assert 16 <= statuses.count(101) <= 40
+        for client in clients:
+            client.sock.close()
+        until(lambda: server.snapshot()["websocket_clients"] == 0, "all are gone")
+        with RawWebSocket(server.address) as client:
+            assert client.status == 101
+
+        server.get("/hog")
+        wanted = "new connections wait: Too many open files, the limit is 64"
+        until(lambda: answers(server) and wanted in server.log, "one waits, and is answered")
+
+        (job,) = server.submit("limit")
+        assert server.wait_status(job, "completed")["output"] == ["64"]
+        assert (server.pids("worker"), server.pids("aggregator"), server.runner_pid) == before
+        server.signal(signal.SIGHUP)
+        until(lambda: server.is_healthy() and server.pids("worker") != before[0], "the reload is through")
+        for one in many:
+            one.close()
+    assert "Exception in worker process" not in server.log
