@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 
 import psutil
 
+from hvd.core.proc import start_ticks, unix_time
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -31,6 +33,7 @@ class Observer:
         self._process = process
         self._handles: dict[int, psutil.Process] = {}
         self._cpu: dict[int, float] = {}
+        self._started: dict[int, float] = {}
         self._at: float | None = None
 
     def sample(self, pids: Iterable[tuple[str, int]], now: float) -> list[Sample]:
@@ -51,6 +54,7 @@ class Observer:
             cpu[pid] = sample.cpu_seconds
         self._at, self._cpu = now, cpu
         self._handles = {pid: handle for pid, handle in self._handles.items() if pid in cpu}
+        self._started = {pid: started for pid, started in self._started.items() if pid in cpu}
         return samples
 
     def _sample(self, kind: str, pid: int, elapsed: float) -> Sample:
@@ -58,6 +62,7 @@ class Observer:
         if handle is None or not handle.is_running():
             handle = self._handles[pid] = self._process(pid)
             self._cpu.pop(pid, None)
+            self._started[pid] = unix_time(start_ticks(pid))  # create_time() needs /proc/stat, which may be hidden
         with handle.oneshot():
             times = handle.cpu_times()
             seconds = times.user + times.system
@@ -72,5 +77,5 @@ class Observer:
                 proportional=memory.pss,
                 threads=handle.num_threads(),
                 fds=handle.num_fds(),
-                start_time=handle.create_time(),
+                start_time=self._started[pid],
             )

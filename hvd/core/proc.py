@@ -3,8 +3,7 @@
 import ctypes
 import os
 import signal
-
-from hvd.core.descriptors import LACKS
+import time
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -31,30 +30,39 @@ def start_ticks(pid: int) -> int:
 def is_alive(pid: int, started: int = 0) -> bool:
     """True if the process exists, is no zombie, and, where `started` is given, is the one that started then."""
     fields = _stat(pid)
-    if fields is None:
+    if not fields:
         return _exists(pid)
-    return bool(fields) and fields[0] not in "ZX" and started in (0, int(fields[19]))
+    return fields[0] not in "ZX" and started in (0, int(fields[19]))
 
 
 def is_stopped(pid: int) -> bool:
     """True if a signal (SIGSTOP, SIGTSTP) has stopped the process."""
     fields = _stat(pid)
-    return fields is not None and fields[:1] == ["T"]
+    return fields[:1] == ["T"]
 
 
-def _stat(pid: int) -> list[str] | None:
+def unix_time(ticks: int) -> float:
+    """Of a moment in clock ticks since boot, as `start_ticks` has it, the Unix time in s, by the clock of now."""
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> list[str]:
     """The fields from the third on; what is before them may hold spaces and brackets. Index 19 is the start time.
 
-    Empty where there is no such process; None where it can't be looked at, as no descriptor is free for it.
+    Empty where there is no such process, or none that can be looked at: another user's (hidepid), or no descriptor is
+    free for it.
     """
     try:
         with open(f"/proc/{pid}/stat", encoding="latin-1") as file:
             return file.read().rpartition(")")[2].split()
-    except OSError as error:
-        return None if error.errno in LACKS else []
+    except OSError:
+        return []
 
 
 def _exists(pid: int) -> bool:
+    """True if there is such a process, alive or a zombie; 0 and below would be whole groups."""
+    if pid <= 0:
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

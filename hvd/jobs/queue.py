@@ -54,9 +54,16 @@ class Runner:
 
 
 def machine() -> str:
-    """Where a pid means what it means here: this boot of this machine, and this pid namespace (namespaces(7))."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return f"{file.read().strip()}/{os.readlink('/proc/self/ns/pid')}"
+    """Where a pid means what it means here: this boot of this machine, and this pid namespace (namespaces(7)).
+
+    Where /proc hides the boot (subset=pid), no other runner is known to be here, and leases alone count.
+    """
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            boot = file.read().strip()
+    except OSError:
+        boot = new_id()
+    return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
 
 
 class Queue:
