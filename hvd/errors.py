@@ -25,11 +25,15 @@ class HvdError(Exception):
 
 
 class SettingsError(HvdError):
-    """Settings that can't be used: `problems` holds every one found, and `str()` gives one a line."""
+    """Settings that can't be used: `problems` holds those found, and `str()` gives one a line.
 
-    def __init__(self, problems: Iterable[str]) -> None:
+    Of very many, as a wrong file has them, only the first are told; `untold` is the number of the others.
+    """
+
+    def __init__(self, problems: Iterable[str], untold: int = 0) -> None:
         self.problems = tuple(problems)
-        super().__init__(self.problems)
+        self.untold = untold
+        super().__init__(self.problems, untold)
 
     def __str__(self) -> str:
         return "\n".join(self.problems)

@@ -15,11 +15,13 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hvd.config import key_lines, read_text
+from hvd.cores import usable_cores
 from hvd.errors import SettingsError
 from hvd.jobs.kinds import Kind, read_kinds
 from hvd.values import (
@@ -32,9 +34,10 @@ from hvd.values import (
     TOKEN,
     URL,
     ValueType,
+    cut,
     dotted,
-    key_lines,
     nearest,
+    quoted,
     seconds,
     shown,
     whole,
@@ -42,8 +45,17 @@ from hvd.values import (
 
 _PREFIX = "HVD_"
 _CONFIG = "HVD_CONFIG"
-_OF_JOBS = ("HVD_JOB", "HVD_ATTEMPT", "HVD_RUNNER")  # what hvd itself tells the programs that it runs as jobs
+_OWN = (_CONFIG, "HVD_JOB", "HVD_ATTEMPT", "HVD_RUNNER")  # the last ones are for the programs that hvd runs as jobs
 _TABLE, _KINDS = "jobs", "kinds"
+_PROBLEMS_MAX = 50  # that are told one by one: the name of a wrong file must not cost minutes, or fill the log
+_FOREIGN = re.compile(
+    r"HVD_(\w+_)?(PORT(_\d+_(TCP|UDP|SCTP))?=(tcp|udp|sctp)://.*|PORT_\d+_(TCP|UDP|SCTP)_[A-Z_]+=.*"
+    r"|SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=\d+|NAME=/.*|ENV_.*)",
+    re.DOTALL,
+)
+"""What Kubernetes (services, "environment variables") and Docker (legacy container links) tell every process of a
+service named hvd, or hvd-something: no settings, and no mistakes."""
+
 _INHERITED = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"}
 _SLOTS_MAX = 4096
 _SLOTS_SPARE = 4  # for new workers that start before the old ones have ended
@@ -70,6 +82,10 @@ class Setting:
             return "***" if value else "none"
         return shown(value)
 
+    def quoted(self, value: Any) -> str:
+        """The value in a complaint."""
+        return cut(self.shown(value))
+
 
 def _instance_of(values: Mapping[str, Any]) -> str:
     """A name for the block that two daemons share only if they would share their address too."""
@@ -81,11 +97,11 @@ def _instance_of(values: Mapping[str, Any]) -> str:
 
 
 def _cores(_: Mapping[str, Any]) -> int:
-    return min(1024, max(2, len(os.sched_getaffinity(0))))
+    return min(1024, max(2, usable_cores()))
 
 
 def _job_cores(_: Mapping[str, Any]) -> int:
-    return min(1024, len(os.sched_getaffinity(0)))
+    return min(1024, usable_cores())
 
 
 def _threads(values: Mapping[str, Any]) -> int:
@@ -167,6 +183,7 @@ class _Loader:
         self.given: dict[str, _Given] = {}
         self.wrong: set[str] = set()
         self.problems: list[str] = []
+        self.untold = 0  # further problems
         self.kinds: dict[str, Kind] = {}
         self.file = ""
         self.lines: dict[tuple[str | int, ...], int] = {}
@@ -179,38 +196,50 @@ class _Loader:
         except ValueError as error:
             self.wrong.add(key)
             expected = str(error) or setting.type.expected
-            self.problems.append(f"{written(key)} ({place}) is {setting.shown(raw)}: it must be {expected}")
+            self.blame(lambda: f"{written(key)} ({place}) is {setting.quoted(raw)}: it must be {expected}")
         else:
             self.given[key] = _Given(value, source, place)
 
+    def blame(self, wording: Callable[[], str]) -> None:
+        """Note a problem. Past the first ones only their number: a suggestion for each may cost minutes."""
+        if len(self.problems) < _PROBLEMS_MAX:
+            self.problems.append(wording())
+        else:
+            self.untold += 1
+
     def read_file(self, path: str) -> None:
         try:
-            text = Path(path).read_bytes().decode()
+            text = read_text(path)
             table = tomllib.loads(text)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            self.problems.append(
-                f"{_CONFIG} is {path!r}, which can't be read ({reason}): name a TOML file, or unset it"
-            )
+            if isinstance(error, RecursionError):
+                reason = "its lists or tables are nested too deep"
+            named = f"{_CONFIG} is {cut(repr(path))}, which can't be read ({cut(str(reason))})"
+            self.problems.append(f"{named}: name a TOML file, or unset it")
             return
         self.file, self.lines = path, key_lines(text)
         jobs = table.pop(_TABLE, {})
         for key, value in table.items():
             self._take_key((key,), key if written(key) == key else "", value)
         if not isinstance(jobs, dict):
-            self.problems.append(f"{self._told((_TABLE,))} is no table: write [jobs] above its keys")
+            self.blame(lambda: f"{self._told((_TABLE,))} is no table: write [jobs] above its keys")
             return
         for key, value in jobs.items():
             if key != _KINDS:
                 self._take_key((_TABLE, key), f"{_TABLE}_{key}", value)
         self.kinds, faults = read_kinds(jobs.get(_KINDS, {}))
-        self.problems += [f"{self._told((_TABLE, _KINDS, *path))} {text}" for path, text in faults]
+        for fault in faults:
+            self._blame_kind(*fault)
+
+    def _blame_kind(self, path: tuple[str | int, ...], text: str) -> None:
+        self.blame(lambda: f"{self._told((_TABLE, _KINDS, *path))} {text}")
 
     def _take_key(self, steps: tuple[str, ...], key: str, value: Any) -> None:
         if key in SETTINGS:
             self.take(key, value, Path(self.file).name, self._place(steps), from_text=False)
         else:
-            self.problems.append(f"{self._told(steps)} is no setting{_meant(steps, value)}")
+            self.blame(lambda: f"{self._told(steps)} is no setting{_meant(steps, value)}")
 
     def _told(self, steps: tuple[str | int, ...]) -> str:
         return f"{dotted(steps)} ({self._place(steps)})"
@@ -227,10 +256,14 @@ class _Loader:
             text = environ[name].strip()
             if name in known and text:
                 self.take(known[name], text, name, name, from_text=True)
-            elif name.startswith(_PREFIX) and name not in known and name not in (_CONFIG, *_OF_JOBS):
-                # The prefix would make every variable like every other, the more so the shorter they are.
-                like = nearest(name, [*known, _CONFIG], lambda each: each.removeprefix(_PREFIX))
-                self.problems.append(f"{shown(name)} is no variable of hvd{like}")
+            elif name.startswith(_PREFIX) and name not in (*known, *_OWN) and not _FOREIGN.fullmatch(f"{name}={text}"):
+                self._blame_variable(name, [*known, _CONFIG])
+
+    def _blame_variable(self, name: str, known: list[str]) -> None:
+        def plain(variable: str) -> str:  # the prefix would make every variable like every other
+            return variable.removeprefix(_PREFIX)
+
+        self.blame(lambda: f"{quoted(name)} is no variable of hvd{nearest(name, known, plain)}")
 
     def values(self) -> dict[str, Any]:
         """Every setting's value; a wrong one counts as not given, so that the rest can still be looked at."""
@@ -248,7 +281,7 @@ class _Loader:
         try:
             return taken.read(default)
         except ValueError:  # what it derives from is right by itself, but not for this
-            told = f"{written(key)} would be {shown(default)}, which can't be: set it to {taken.expected}"
+            told = f"{written(key)} would be {quoted(default)}, which can't be: set it to {taken.expected}"
             self.problems.append(told)
             return default
 
@@ -256,7 +289,7 @@ class _Loader:
         """What is wrong with values that are right each by itself; silent about keys already complained of."""
 
         def told(key: str) -> str:
-            return f"{key} ({self.given[key].place}) is {shown(values[key])}"
+            return f"{key} ({self.given[key].place}) is {quoted(values[key])}"
 
         given = self.given.keys() - self.wrong
         if (
@@ -289,7 +322,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Loaded:
     values = loader.values()
     problems = [*loader.problems, *loader.contradictions(values)]
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(problems, loader.untold)
     sources = {key: loader.given[key].source if key in loader.given else "default" for key in SETTINGS}
     return Loaded(Settings(**values, job_kinds=loader.kinds), sources, path)
 
@@ -305,9 +338,10 @@ def load_or_exit(environ: Mapping[str, str] = os.environ) -> Settings:
 
 def complaint(error: SettingsError) -> str:
     """The problems under one heading line."""
-    count = len(error.problems)
+    count = len(error.problems) + error.untold
     heading = f"hvd: {count} problem{'s' if count > 1 else ''} in the settings:"
-    return "\n  ".join([heading, *error.problems])
+    more = [f"and {error.untold} more"] if error.untold else []
+    return "\n  ".join([heading, *error.problems, *more])
 
 
 def written(key: str) -> str:

@@ -4,7 +4,7 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ _URL = re.compile(
     r"sqlite:///(?!:memory:)[^?#]*[^?#/]|postgresql(\+psycopg)?://\S+"
 )  # SQLAlchemy would split a path at ?
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
-_STEP = re.compile(r"""([A-Za-z0-9_-]+)|"([^"]*)"|'([^']*)'""")
-_KEY = re.compile(
-    rf"[ \t]*(?P<table>\[\[?)?[ \t]*(?P<key>({_STEP.pattern})([ \t]*\.[ \t]*({_STEP.pattern}))*)[ \t]*[\]=]"
-)
+QUOTED = 200
+"""Characters of a value that a complaint shows: a whole file in a variable by mistake must not fill the log."""
+
+_SHOWN_BITS = 1000
+_COMPARED = 64  # characters of a name that are compared: no name that there is is longer
 _UNIX_PATH_MAX = 107  # bytes that fit in sockaddr_un.sun_path beside the closing zero
 
 
@@ -121,7 +122,7 @@ def _read_origins(value: Any) -> tuple[str, ...]:
 def _read_origin(value: Any) -> str:
     match = _ORIGIN.fullmatch(value.lower()) if isinstance(value, str) else None
     if not match or int(match["port"] or 1) not in range(1, 65536):
-        raise ValueError(f"a list of scheme://host[:port], without path or closing slash; {value!r} is not one")
+        raise ValueError(f"a list of scheme://host[:port], without path or closing slash; {quoted(value)} is not one")
     own_port = {"http": "80", "https": "443"}.get(match["scheme"])
     port = f":{match['port']}" if match["port"] and match["port"] != own_port else ""
     return f"{match['scheme']}://{match['host']}{port}"
@@ -147,18 +148,32 @@ def _read_url(value: Any) -> str:
 
 def shown(value: Any) -> str:
     """A value as a person may see it: written as in TOML, without passwords."""
+    if isinstance(value, Mapping):  # it may hold passwords, and be as deep as it likes
+        return "a table"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(shown(each) for each in value) + "]"
     if isinstance(value, str | Path):
         text = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", str(value))
         return json.dumps(re.sub(r"(password=)[^&]*", r"\1***", text))
+    if isinstance(value, int) and value.bit_length() > _SHOWN_BITS:  # Python refuses to write many digits
+        return f"a number of {value.bit_length()} bits"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def quoted(value: Any) -> str:
+    """A value in a complaint: as `shown`, and no more than QUOTED characters of it."""
+    return cut(shown(value))
+
+
+def cut(text: str) -> str:
+    """The text where it is short, or its first QUOTED characters."""
+    return text if len(text) <= QUOTED else f"{text[:QUOTED]}… ({len(text)} characters)"
 
 
 def nearest(name: str, names: Iterable[str], compared: Callable[[str], str] = str) -> str:
     """A question after the name that may have been meant, or nothing; `compared` is what is looked at of each."""
     upper = {compared(each).upper(): each for each in names}
-    found = difflib.get_close_matches(compared(name).upper(), upper, n=1)
+    found = difflib.get_close_matches(compared(name[:_COMPARED]).upper(), upper, n=1)
     return f"; did you mean {upper[found[0]]}?" if found else ""
 
 
@@ -169,21 +184,8 @@ def dotted(steps: Iterable[str | int]) -> str:
         if isinstance(step, int):
             text += f"[{step}]"
         else:
-            text += ("." if text else "") + (step if _BARE.fullmatch(step) else json.dumps(step))
+            text += ("." if text else "") + cut(step if _BARE.fullmatch(step) else json.dumps(step))
     return text
-
-
-def key_lines(text: str) -> dict[tuple[str | int, ...], int]:
-    """The line of each key of a TOML text, since tomllib doesn't tell. Keys that are written oddly are left out."""
-    lines: dict[tuple[str | int, ...], int] = {}
-    table: tuple[str | int, ...] = ()
-    for number, line in enumerate(text.splitlines(), 1):
-        match = _KEY.match(line)
-        if match:
-            steps = tuple(step[0] or step[1] or step[2] for step in _STEP.findall(match["key"]))
-            table = steps if match["table"] else table
-            lines.setdefault(steps if match["table"] else (*table, *steps), number)
-    return lines
 
 
 BIND = ValueType("HOST:PORT, [IPV6]:PORT or unix:PATH", _read_bind)

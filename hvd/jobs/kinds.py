@@ -19,7 +19,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from typing import TYPE_CHECKING, Any, cast
 
 from hvd.jobs.params import (
@@ -36,7 +36,7 @@ from hvd.jobs.params import (
     regex_problem,
     rule,
 )
-from hvd.values import nearest, shown
+from hvd.values import cut, nearest, quoted
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -49,6 +49,8 @@ _NAME_EXPECTED = "a lower-case letter, then at most 31 of a-z 0-9 _ -"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _PIECE = re.compile(r"(?P<brace>\{\{|\}\})|\{(?P<place>[^{}]*)\}|(?P<stray>[{}])|(?P<text>[^{}]+)")
 _UNKNOWN_MAX = 20  # unknown parameters that are told of one by one
+FAULTS_MAX = 100
+"""Faults after which nothing further is looked at: of a wrong file nobody reads them all, and each costs time."""
 
 _ARGUMENT = rule("a text of at most 4096 characters, no NUL", "string", pattern=r"^[^\x00]{0,4096}\Z")
 _KIND = rule("a table that declares a kind of job", "object", required=["command"], additionalProperties=False) | {
@@ -137,7 +139,7 @@ class Kind:
     def doubts(self) -> Iterator[str]:
         """What this machine and this user lack for the kind; the daemon, as another user, may have it."""
         if not shutil.which(self.command[0], path=self.env.get("PATH")):
-            yield f"jobs.kinds.{self.name}.command: no program {shown(self.command[0])} is found by this user"
+            yield f"jobs.kinds.{self.name}.command: no program {quoted(self.command[0])} is found by this user"
         if self._is_shell_for_clients():
             yield (
                 f"jobs.kinds.{self.name}.command: a place in a shell's script runs whatever a client sends: "
@@ -148,7 +150,7 @@ class Kind:
             folders += [(f"params.{name}.roots", root) for root in getattr(param, "roots", ())]
         for key, folder in folders:
             if not os.path.isdir(folder):
-                yield f"jobs.kinds.{self.name}.{key}: no folder {shown(folder)} is found by this user"
+                yield f"jobs.kinds.{self.name}.{key}: no folder {quoted(folder)} is found by this user"
 
     def _is_shell_for_clients(self) -> bool:
         if os.path.basename(self.command[0]) not in _SHELLS or "-c" not in self.command[:-1]:
@@ -195,7 +197,9 @@ def read_kinds(table: object) -> tuple[dict[str, Kind], list[Fault]]:
     kinds: dict[str, Kind] = {}
     faults: list[Fault] = []
     for name, declaration in table.items():
-        found = list(_named(name, "of a kind of job")) + list(_faults(declaration))
+        if len(faults) >= FAULTS_MAX:
+            break
+        found = list(islice(chain(_named(name, "of a kind of job"), _faults(declaration)), FAULTS_MAX))
         faults += [((name, *path), text) for path, text in found]
         if not found:
             kinds[name] = Kind.from_dict({"name": name, **declaration})
@@ -207,7 +211,8 @@ def _faults(declaration: Any) -> Iterator[Fault]:
     yield from found
     if not isinstance(declaration, Mapping):
         return
-    sound = {key: value for key, value in declaration.items() if all(path[:1] != (key,) for path, _ in found)}
+    faulty = {path[:1] for path, _ in found}
+    sound = {key: value for key, value in declaration.items() if (key,) not in faulty}
     for name in sound.get("env", ()):
         if not _VARIABLE.fullmatch(name):
             yield ("env", name), "is no name of a variable"
@@ -240,7 +245,7 @@ def _progress_faults(pattern: str | None) -> Iterator[Fault]:
             return
         problem = f"it has {groups.groups} groups, none of them named percent"
     expected = _KIND["properties"]["progress"]["description"]
-    yield ("progress",), f"is {shown(pattern)}: it must be {expected} ({problem})"
+    yield ("progress",), f"is {quoted(pattern)}: it must be {expected} ({problem})"
 
 
 def _command_faults(command: list[str], params: Mapping[str, Param | None]) -> Iterator[Fault]:
@@ -266,7 +271,7 @@ def _command_faults(command: list[str], params: Mapping[str, Param | None]) -> I
 def _place_faults(places: Iterable[str], params: Mapping[str, Param | None]) -> Iterator[str]:
     for name in places:
         if name not in params:
-            yield f"{{{name}}} is no parameter{nearest(name, params)} (a brace itself is written twice)"
+            yield f"{{{cut(name)}}} is no parameter{nearest(name, params)} (a brace itself is written twice)"
 
 
 def _program_faults(program: str) -> Iterator[Fault]:
@@ -286,9 +291,9 @@ def _option_faults(argument: str, params: Mapping[str, Param | None]) -> Iterato
         if isinstance(param, ChoiceParam):
             for index, choice in enumerate(param.choices):
                 if choice.startswith("-"):
-                    yield ("params", name, "choices", index), f"is {shown(choice)}: it must not begin with -; {why}"
+                    yield ("params", name, "choices", index), f"is {quoted(choice)}: it must not begin with -; {why}"
         if isinstance(param, StringParam) and str(param.default or "").startswith("-"):
-            yield ("params", name, "default"), f"is {shown(param.default)}: it must not begin with -; {why}"
+            yield ("params", name, "default"), f"is {quoted(param.default)}: it must not begin with -; {why}"
         if param and not _may_be_empty(param):
             return  # so the next place begins nothing
 
@@ -331,7 +336,7 @@ def _structure(schema: Mapping[str, Any], value: Any) -> Iterator[Fault]:
             for name in (name for name in broken["required"] if name not in error.instance):
                 found[(*path, name), f"is missing: it must be {known[name]['description']}"] = None
         elif error.validator == "additionalProperties":
-            for name in (name for name in error.instance if name not in known):
+            for name in islice((name for name in error.instance if name not in known), FAULTS_MAX):
                 found[(*path, name), f"is no key here{nearest(name, known)}"] = None
         else:
             told = "" if path[:1] == ("env",) else f"is {_brief(error.instance)}: it "  # passwords, perhaps
@@ -358,12 +363,9 @@ def _validator() -> "Callable[[Mapping[str, Any]], Validator]":
 
 def _brief(value: Any) -> str:
     """A value in a message; of what may hold others' passwords only what it is."""
-    if isinstance(value, Mapping):
-        return "a table"
     if isinstance(value, list) and any(isinstance(each, list | Mapping) for each in value):
         return "a list of tables or lists"
-    text = shown(value)
-    return text if len(text) <= 200 else text[:200] + "..."
+    return quoted(value)
 
 
 def _right(values: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:

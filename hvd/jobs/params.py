@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
-from hvd.values import shown
+from hvd.values import quoted
 
 Fault = tuple[tuple[str | int, ...], str]
 """What is wrong with a declaration: the steps to the key, and what is to be said of it."""
@@ -67,7 +67,7 @@ class Param:
             try:
                 self.at_start(self.default)
             except ValueError as error:
-                yield ("default",), f"is {shown(self.default)}: it {error}"
+                yield ("default",), f"is {quoted(self.default)}: it {error}"
 
     def to_dict(self) -> dict[str, Any]:
         """The declaration."""
@@ -145,7 +145,7 @@ class StringParam(Param):
     def faults(self) -> Iterator[Fault]:
         problem = regex_problem(self.pattern)
         if problem:
-            yield ("pattern",), f"is {shown(self.pattern)}: it must be a regular expression ({problem})"
+            yield ("pattern",), f"is {quoted(self.pattern)}: it must be a regular expression ({problem})"
         else:
             yield from super().faults()
 

@@ -1,16 +1,18 @@
 """Settings: bounds, sources, contradictions, and every problem told at once."""
 
-import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hvd.cores import usable_cores
 from hvd.errors import SettingsError
-from hvd.settings import SETTINGS, load, load_or_exit, markdown_table, variable, written
+from hvd.settings import SETTINGS, complaint, load, load_or_exit, markdown_table, variable, written
+from tests.support.waiting import PATIENCE
 
 
 def value_of(key: str, text: str, **others: str) -> Any:
@@ -37,7 +39,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     settings, sources, file = load({})
     assert (settings.bind, settings.worker_class, settings.threads) == ("127.0.0.1:8080", "gthread", 4)
     assert (settings.interval, settings.max_series, settings.slots) == (2.0, 2000, max(64, 8 * settings.workers))
-    assert settings.workers == max(2, len(os.sched_getaffinity(0)))
+    assert settings.workers == max(2, usable_cores())
     assert (settings.instance, settings.block_name) == ("127.0.0.1-8080", "hvd-127.0.0.1-8080")
     assert settings.state_dir == Path.cwd() / "var"
     assert settings.database_url == f"sqlite:///{settings.state_dir}/hvd.sqlite3"
@@ -46,7 +48,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert (settings.max_requests, settings.max_requests_jitter) == (0, 0)
     assert (settings.ping_interval, settings.ping_timeout) == (20.0, 20.0)
     assert (settings.token, settings.job_kinds) == ("", {})
-    assert settings.jobs_concurrency == len(os.sched_getaffinity(0))
+    assert settings.jobs_concurrency == usable_cores()
     assert (settings.jobs_queue_limit, settings.jobs_grace, settings.jobs_lease) == (10_000, 5.0, 15.0)
     assert settings.jobs_keep_days == 30
     assert set(sources) == set(SETTINGS)
@@ -280,7 +282,7 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     assert problems_of(environ) == (
         f"workers ({file}:2) is 0: it must be a whole number from 1 to 1024",
         f"wrkers ({file}:4) is no setting; did you mean workers?",
-        f"interval ({file}:5) is {{'x': 1}}: it must be a number of seconds from 0.1 to 60",
+        f"interval ({file}:5) is a table: it must be a number of seconds from 0.1 to 60",
         'log_level (HVD_LOG_LEVEL) is "x": it must be one of debug, info, warning, error, critical',
         'threads (HVD_THREADS) is "999": it must be a whole number from 1 to 256',
         '"HVD_TOTALLY_ELSE" is no variable of hvd',
@@ -346,10 +348,11 @@ def test_passwords_are_not_shown() -> None:
 
 
 def test_workers_follow_the_cores_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The affinity of the process, not the machine's cores."""
+    """Those of affinity and quota (test_cores.py), not the machine's."""
     for cores, workers in ((1, 2), (6, 6), (2000, 1024)):
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        monkeypatch.setattr("hvd.settings.usable_cores", lambda cores=cores: cores)
         assert load({}).settings.workers == workers
+        assert load({}).settings.jobs_concurrency == min(cores, 1024)
 
 
 def test_the_table_names_every_setting() -> None:
@@ -488,3 +491,87 @@ def test_a_state_dir_that_can_hold_no_database_is_told() -> None:
     (problem,) = problems_of({"HVD_STATE_DIR": "/a?b"})
     assert problem.startswith('database_url would be "sqlite:////a?b/hvd.sqlite3", which can\'t be: set it to sqlite')
     assert value_of("database_url", "sqlite:////x", HVD_STATE_DIR="/a?b") == "sqlite:////x"
+
+
+SERVICE = {
+    "HVD_PORT": "tcp://10.96.0.10:8080",
+    "HVD_SERVICE_HOST": "10.96.0.10",
+    "HVD_SERVICE_PORT": "8080",
+    "HVD_SERVICE_PORT_HTTP_2": "8080",
+    "HVD_PORT_8080_TCP": "tcp://[fd00::10]:8080",
+    "HVD_PORT_8080_TCP_PROTO": "tcp",
+    "HVD_PORT_8080_TCP_PORT": "8080",
+    "HVD_PORT_8080_TCP_ADDR": "10.96.0.10",
+    "HVD_PORT_53_UDP": "udp://10.96.0.10:53",
+    "HVD_ADMIN_SERVICE_HOST": "10.96.0.11",
+    "HVD_ADMIN_SERVICE_PORT": "80",
+    "HVD_JOBS_2_PORT_80_TCP_ADDR": "10.96.0.11",
+    "HVD_NAME": "/web/hvd",
+    "HVD_ENV_PATH": "/usr/bin",
+    "HVD_1_PORT_8080_TCP_START": "tcp://172.17.0.5:8080",
+}
+
+
+@pytest.mark.parametrize("name", SERVICE)
+def test_what_kubernetes_and_docker_tell_of_a_service_named_hvd_is_no_mistake(name: str) -> None:
+    """Every pod of the namespace, every linked container has it; nobody wrote it."""
+    assert load({name: SERVICE[name]}) == load({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HVD_PORT", "8080"),
+        ("HVD_NAME", "web"),
+        ("HVD_SERVICE_PORT", "http"),
+        ("HVD_PORTS", "tcp://a:1"),
+        ("HVD_ENV", ""),
+    ],
+)
+def test_what_only_looks_like_a_service_is_a_mistake(name: str, value: str) -> None:
+    """A person wrote it, who believes that hvd reads it."""
+    assert "is no variable of hvd" in problems_of({name: value})[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n".join(f"workes{n} = 1" for n in range(20_000)),
+        "[jobs]\n" + "\n".join(f"grce{n} = 1" for n in range(20_000)),
+        "[jobs.kinds.a]\n" + "\n".join(f"comand{n} = 1" for n in range(20_000)),
+        "\n".join(f"[jobs.kinds.A{n}]\ncomand = 1" for n in range(8_000)),
+        "[jobs.kinds.a]\ncommand = ['x']\n[jobs.kinds.a.params]\n" + "\n".join(f"x{n} = 1" for n in range(20_000)),
+    ],
+    ids=["keys", "jobs", "kind", "kinds", "params"],
+)
+def test_a_file_full_of_mistakes_is_refused_soon(tmp_path: Path, text: str) -> None:
+    """The first ones are told; to look for what each of 100,000 may have meant took minutes."""
+    environ = config(tmp_path, text)
+    start = time.process_time()
+    with pytest.raises(SettingsError) as caught:
+        load(environ)
+    assert time.process_time() - start < 2 * PATIENCE
+    lines = complaint(caught.value).splitlines()
+    assert 50 < len(lines) < 60
+    assert lines[-1] == f"  and {caught.value.untold} more"
+
+
+@pytest.mark.parametrize(
+    "text", ["x = " + "[" * 5000 + "]" * 5000, "interval = {" + "a." * 900 + "a = 1}", "workers = 0x" + "f" * 100_000]
+)
+def test_odd_values_end_in_a_complaint(tmp_path: Path, text: str) -> None:
+    """Nested deeper than Python goes, longer than it writes: a reload reads such a file in the master."""
+    (problem,) = problems_of(config(tmp_path, text))
+    assert len(problem) < 1000
+
+
+def test_a_complaint_quotes_little_of_a_long_value(tmp_path: Path) -> None:
+    """A whole file in a variable must not become a line of the log."""
+    long = "x" * 100_000
+    environ = {"HVD_BIND": long, "HVD_WORKERS": long, f"HVD_{long}": "1", "HVD_ALLOWED_ORIGINS": f"{long},{long}"}
+    file = config(
+        tmp_path, f"{long} = 1\nthreads = '{long}'\n[jobs.kinds.{long}]\ncommand = ['{long}']\nprogress = ''\n"
+    )
+    problems = [*problems_of({**environ, **file}), *problems_of({"HVD_CONFIG": f"/{long}"})]
+    assert len(problems) >= 8
+    assert max(map(len, problems)) < 1000

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hvd.values import ValueType, dotted, key_lines, nearest, one_of, seconds, shown, text, whole
+from hvd.values import ValueType, cut, dotted, nearest, one_of, quoted, seconds, shown, text, whole
 
 
 def refusal(kind: ValueType, value: Any) -> str:
@@ -65,41 +65,20 @@ def test_the_steps_to_a_value_are_written_as_a_key() -> None:
     assert dotted(("jobs", "a b", "\x1b", "")) == 'jobs."a b"."\\u001b".""'
 
 
-def test_the_lines_of_keys_are_found() -> None:
-    """Of tables, of dotted and quoted keys; the first line counts, and what is no key is passed over."""
-    text = """# a = 1
-a = 1
-  b . "c d" = 2 # e = 3
-
-[t.u]
-x = { y = 1 }
-# z = 1
-'q' = [
-  "r = 1",
-]
-[[v]]
-w=1
-[ t . "s" ]
-x = 2
-[v]
-w = 3
-"""
-    assert key_lines(text) == {
-        ("a",): 2,
-        ("b", "c d"): 3,
-        ("t", "u"): 5,
-        ("t", "u", "x"): 6,
-        ("t", "u", "q"): 8,
-        ("v",): 11,
-        ("v", "w"): 12,
-        ("t", "s"): 13,
-        ("t", "s", "x"): 14,
-    }
+def test_a_complaint_quotes_200_characters_at_most() -> None:
+    """And no part of a password: that is taken out before the rest is cut."""
+    assert cut("x" * 200) == "x" * 200
+    assert cut("x" * 201) == "x" * 200 + "… (201 characters)"
+    assert quoted("y" * 100_000) == '"' + "y" * 199 + "… (100002 characters)"
+    assert "geheim" not in quoted("postgresql://hvd:" + "geheim" * 100 + "@db/hvd")
+    assert len(dotted(["k" * 5000, "l" * 5000])) < 500
 
 
-@pytest.mark.parametrize(
-    "line", ["", "=", "[", "[]", '"', "a", "a b = 1", '"a = 1', "\x00", "[" * 1000, '."' * 1000, "a." * 5000]
-)
-def test_a_line_that_is_no_key_has_none(line: str) -> None:
-    """At once, however long it is."""
-    assert key_lines(line) == {}
+def test_what_cannot_be_written_out_is_described() -> None:
+    """A table may be as deep as it likes, a number have more digits than Python converts."""
+    deep: dict[str, object] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    assert shown(deep) == "a table"
+    assert shown([{}, 1]) == "[a table, 1]"
+    assert shown(1 << 40_000) == "a number of 40001 bits"
