@@ -107,7 +107,7 @@ def cpu_per_call(record: Record, calls: int, threads: int) -> float:
 def rows_of_a_block() -> Iterator[Rows]:
     block, _ = acquire(f"hvd-bench-{uuid.uuid4().hex[:8]}", Layout(at.COMPANION_SLOTS + 1, 8, 200, TIMED_CELLS))
     try:
-        Catalogue(block).reserve_overflow()
+        Catalogue(block).add_families()
         yield Rows(block, Slots(block).claim(at.KIND_WORKER, os.getpid(), os.getpid()))
     finally:
         block.remove_if_last()

@@ -113,7 +113,7 @@ class Hvd:
 def block_for_bench() -> Iterator[Block]:
     block, _ = acquire(f"hvd-bench-{uuid.uuid4().hex[:8]}", Layout(at.COMPANION_SLOTS + 64, 8, 2000, TIMED_CELLS))
     try:
-        Catalogue(block).reserve_overflow()
+        Catalogue(block).add_families()
         yield block
     finally:
         block.remove_if_last()

@@ -68,7 +68,8 @@ class Master:
         if existed and not upgrade:
             self._take_over()
         with self.block.locked():
-            Catalogue(self.block).reserve_overflow()
+            Catalogue(self.block).add_families()
+            self._slots.prepare(settings.workers)
             self.block.add_master(os.getpid())
         self._companions = Companions(self.block, self._undertaker, server.log)
         self._companions.add(self._aggregator())

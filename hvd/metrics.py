@@ -122,8 +122,11 @@ SERIES_LIMIT = Metric("hvd_series_limit", "gauge", "Series that a family may hav
 OVERFLOW = Metric(
     "hvd_series_overflow_total",
     "counter",
-    "Counts that fell into a family's overflow series because its limit was reached.",
+    "Counts that fell into a family's overflow series: its limit was reached, or memory could not be had.",
     ("family",),
+)
+LOST = Metric(
+    "hvd_counts_lost_total", "counter", "Counts for which the block had no cells, not even in overflow series."
 )
 BUILD_INFO = Metric("hvd_build_info", "info", "Versions that this daemon runs.", ("version", "python", "gunicorn"))
 UPTIME = Metric(
@@ -205,6 +208,7 @@ METRICS: tuple[Metric, ...] = (
     SERIES,
     SERIES_LIMIT,
     OVERFLOW,
+    LOST,
     BUILD_INFO,
     UPTIME,
     START_TIME,

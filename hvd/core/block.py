@@ -246,7 +246,8 @@ def _create(path: Path, layout: Layout) -> int:
         cells[at.H_MAGIC], cells[at.H_FORMAT] = at.MAGIC, at.FORMAT
         cells[at.H_SLOTS], cells[at.H_ROWS], cells[at.H_SERIES] = layout.slots, layout.rows, layout.series
         cells[at.H_CHECKSUM] = layout.checksum
-        cells[at.H_CELLS_USED] = at.HEAD_CELLS
+        cells[at.H_ROW_CELLS] = layout.row_cells
+        cells[at.H_CELLS_USED] = layout.first_run
         cells[at.H_STARTED_WALL], cells[at.H_STARTED_MONO] = time.time_ns(), time.monotonic_ns()
         cells[at.H_MADE_MONO] = cells[at.H_STARTED_MONO]
         os.pwrite(fd, header, 0)
@@ -318,7 +319,7 @@ def _check_numbers(block: Block) -> None:
     """What the header and the slot table say of the rest can be. Raises BlockForeign, having changed nothing."""
     cells, layout = block.cells, block.layout
     claims = [
-        (cells[at.H_CELLS_USED], at.HEAD_CELLS, layout.row_cells),
+        (cells[at.H_CELLS_USED], layout.first_run, layout.row_cells),
         (cells[at.H_CATALOGUE_BYTES], 0, layout.catalogue_bytes),
         (cells[at.H_POST_MORTEMS], 0, 2**48),
     ]

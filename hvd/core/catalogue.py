@@ -1,27 +1,43 @@
 """The catalogue: which series owns which cells. Append-only, in the block, the same for every process.
 
-A record is 4 bytes of length, 4 of CRC-32 (zlib.crc32), then JSON [family, labels, offset], padded to a whole cell.
-It becomes visible when the header's count of bytes is moved past it, the last store: a writer that dies before leaves
-no record, at most a run of cells that nobody uses, and the next one writes over it. `offset` is the series' first
-cell, counted from the head of any row.
+A record is 4 bytes of length, 4 of CRC-32 (zlib.crc32), then JSON, padded to a whole cell. It becomes visible when the
+header's count of bytes is moved past it, the last store: a writer that dies before leaves no record, at most a run of
+cells that nobody uses, and the next one writes over it.
+
+    {"family": key, "cells": n, "labels": [name, …], "merge": "sum"}    once for each family, before its first series
+    [key, [value, …], offset]    a series: its cells begin at offset, counted from the head of any row
+    [key, null, offset]          the family's overflow series
+
+Processes of several versions may use one block. A family that this version doesn't know, or knows in another form, is
+passed over, with its series; so are a record of another kind, which is an object too, and what else a record holds.
+
+Nothing that is counted may fail for want of room. Each family has cells from the start: its overflow series, or, where
+it has no labels, its only one. What finds no room for a series of its own, in memory, in the catalogue or within the
+limit, counts in the overflow series; what has not even that counts in the run of what is lost (layout.LOST).
 """
 
+import contextlib
 import json
 import struct
+import time
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from hvd.core import layout as at
 from hvd.core.block import Block
 from hvd.core.slots import used_heads
-from hvd.errors import BlockForeign, BlockFull
+from hvd.errors import BlockError, BlockForeign, BlockFull
 from hvd.metrics import FAMILIES, Family
 
 OVERFLOW = "overflow"
-"""The value of every label of a family's overflow series."""
+"""What is shown as the value of every label of a family's overflow series."""
 
 LABEL_CHARS = 120
 """Longer label values are cut: a label is for telling series apart, not for carrying data."""
+
+RETRY = 1.0  # s after a vain attempt, before a family tries to add a series again: what overflows may come often
 
 _PREFIX = struct.Struct("<II")
 
@@ -34,6 +50,7 @@ class Series:
     labels: tuple[str, ...]
     offset: int
     cells: int
+    is_overflow: bool = False
 
 
 class Catalogue:
@@ -42,8 +59,11 @@ class Catalogue:
     def __init__(self, block: Block) -> None:
         self._block = block
         self._read = 0
-        self._found: dict[tuple[str, tuple[str, ...]], Series] = {}
+        self._is_known: dict[str, bool] = {}  # families that the block has; false: in a form that isn't ours
+        self._found: dict[tuple[str, tuple[str, ...] | None], Series] = {}  # None: the overflow series
         self._sizes = dict.fromkeys(FAMILIES, 0)
+        self._retry_at = dict.fromkeys(FAMILIES, 0.0)
+        self._lost = Series("", (), at.LOST, block.layout.run_cells)
         self.series: list[Series] = []
 
     def refresh(self) -> None:
@@ -55,79 +75,111 @@ class Catalogue:
             payload = bytes(self._block.raw[start + _PREFIX.size : start + _PREFIX.size + length])
             if not length or zlib.crc32(payload) != checksum:
                 raise BlockForeign(f"block {self._block.name}: catalogue record at byte {self._read} is damaged")
-            family, labels, offset = json.loads(payload)
-            end_of_run = offset + FAMILIES[family].cells if family in FAMILIES else 0
-            if not at.HEAD_CELLS < end_of_run <= self._block.cells[at.H_CELLS_USED]:
-                raise BlockForeign(f"block {self._block.name}: catalogue record at byte {self._read} makes no sense")
-            self._keep(Series(family, tuple(labels), offset, FAMILIES[family].cells))
+            self._take_in(json.loads(payload))
             self._read += at.round_up(_PREFIX.size + length, at.CELL)
 
-    def _keep(self, series: Series) -> None:
-        self._found[series.family, series.labels] = series
-        self._sizes[series.family] += 1
+    def _take_in(self, record: Any) -> None:
+        if isinstance(record, dict):
+            family = FAMILIES.get(record.get("family", ""))
+            if family:
+                self._is_known.setdefault(family.key, _form(family).items() <= record.items())
+        elif isinstance(record, list) and self._is_known.get(record[0]):
+            self._keep(FAMILIES[record[0]], *record[1:3])
+
+    def _keep(self, family: Family, labels: list[str] | None, offset: int) -> None:
+        if not self._block.layout.first_run <= offset <= self._block.cells[at.H_CELLS_USED] - family.cells:
+            raise BlockForeign(f"block {self._block.name}: catalogue record at byte {self._read} makes no sense")
+        if labels is None:
+            series = Series(family.key, (OVERFLOW,) * len(family.labels), offset, family.cells, is_overflow=True)
+            self._found[family.key, None] = series
+        else:
+            series = Series(family.key, tuple(labels), offset, family.cells)
+            self._found[family.key, series.labels] = series
+            self._sizes[family.key] += 1
         self.series.append(series)
 
     def get_or_add(self, family: Family, labels: tuple[str, ...]) -> Series:
-        """The series of these label values, appended if nobody has seen it; the overflow series if there is no room."""
-        labels = tuple(label[:LABEL_CHARS] for label in labels)
-        self.refresh()
-        found = self._found.get((family.key, labels))
-        if found:
-            return found
-        overflow = family.key, (OVERFLOW,) * len(family.labels)
-        if self.is_full(family) and overflow in self._found:
-            return self._found[overflow]  # without the lock: what overflows may come often
+        """The series of these label values, appended if nobody has seen it; what overflows, or is lost, see above.
+
+        Raises nothing, and waits for the lock no longer than Block.locked does.
+        """
+        labels = _shown(labels)
+        found = None
+        try:
+            self.refresh()
+            found = self._found.get((family.key, labels))
+            if not found and not self.is_full(family) and time.monotonic() >= self._retry_at[family.key]:
+                found = self._add(family, labels)
+        except BlockError:
+            self._retry_at[family.key] = time.monotonic() + RETRY
+        return found or self._found.get((family.key, None)) or self._lost
+
+    def _add(self, family: Family, labels: tuple[str, ...] | None) -> Series | None:
+        """The series, appended if there is none; None if there may be none. Raises BlockError where it can't be."""
         with self._block.locked():
             self.refresh()
-            if self.is_full(family):
-                labels = overflow[1]
-            found = self._found.get((family.key, labels))
-            return found or self._append(family, labels) or self._found[overflow]
+            may_be = self._is_known.get(family.key, True) and (labels is None or not self.is_full(family))
+            if may_be and (family.key, labels) not in self._found:
+                self._append(family, labels)
+            return self._found.get((family.key, labels))
 
     def is_full(self, family: Family) -> bool:
         """True if the family has as many series as it may, the overflow series not counted."""
-        counted = self._sizes[family.key] - ((family.key, (OVERFLOW,) * len(family.labels)) in self._found)
-        return counted >= self.limit(family)
+        return self._sizes[family.key] >= self.limit(family)
 
     def limit(self, family: Family) -> int:
         """How many series the family may have."""
         return self._block.layout.series if family.limit is None else family.limit
 
-    def size(self, family: Family) -> int:
-        """How many series the family has, as far as this process has read."""
-        return self._sizes[family.key]
-
-    def reserve_overflow(self) -> None:
-        """Append every family's overflow series, so that there is room for it when the rest is used up."""
+    def add_families(self) -> None:
+        """Have cells for each family, as is said above. For masters, at their start. Raises BlockError."""
+        self.refresh()
         for family in FAMILIES.values():
-            if family.labels:
-                self.get_or_add(family, (OVERFLOW,) * len(family.labels))
+            with contextlib.suppress(BlockFull):  # of a block that was taken over: counts of this family are lost
+                self._add(family, None if family.labels else ())
+
+    def _append(self, family: Family, labels: tuple[str, ...] | None) -> None:
+        cells, layout = self._block.cells, self._block.layout
+        offset, used = cells[at.H_CELLS_USED], cells[at.H_CATALOGUE_BYTES]
+        records: list[Any] = [[family.key, labels, offset]]
+        if family.key not in self._is_known:
+            records.insert(0, _form(family))
+        data = b"".join(map(_encode, records))
+        if offset + family.cells > layout.row_cells or used + len(data) > layout.catalogue_bytes:
+            raise BlockFull(f"block {self._block.name} has no room for another series: set max_series higher")
+        self._reserve(offset, family.cells)
+        start = layout.catalogue + used
+        self._block.raw[start : start + len(data)] = data
+        cells[at.H_CELLS_USED] = offset + family.cells
+        cells[at.H_CATALOGUE_BYTES] = used + len(data)
+        self.refresh()
 
     def _reserve(self, offset: int, count: int) -> None:
-        """Memory for the run in the rows in use and in those that a process may always count in."""
+        """Memory for the run in the rows in use, and in those that a process may always count in.
+
+        The latter in slots that are free by now too: whoever takes one of them then needs no more memory.
+        """
         layout = self._block.layout
         for number in range(layout.slots):
             heads = {*used_heads(self._block, number)}
-            if self._block.cells[layout.slot_cell(number) + at.S_TAKEN]:
+            if self._block.cells[layout.slot_cell(number) + at.S_TAKEN_NS]:
                 heads |= {layout.row_cell(number, 0), layout.row_cell(number, layout.rows - 1)}
             for head in heads:
                 self._block.reserve(head + offset, count)
 
-    def _append(self, family: Family, labels: tuple[str, ...]) -> Series | None:
-        cells, layout = self._block.cells, self._block.layout
-        offset, used = cells[at.H_CELLS_USED], cells[at.H_CATALOGUE_BYTES]
-        payload = json.dumps([family.key, labels, offset], separators=(",", ":")).encode()
-        size = at.round_up(_PREFIX.size + len(payload), at.CELL)
-        if offset + family.cells > layout.row_cells or used + size > layout.catalogue_bytes:
-            return None
-        try:
-            self._reserve(offset, family.cells)
-        except BlockFull:
-            return None
-        start = layout.catalogue + used
-        record = _PREFIX.pack(len(payload), zlib.crc32(payload)) + payload
-        self._block.raw[start : start + size] = record.ljust(size, b"\0")
-        cells[at.H_CELLS_USED] = offset + family.cells
-        cells[at.H_CATALOGUE_BYTES] = used + size
-        self.refresh()
-        return self._found[family.key, labels]
+
+def _form(family: Family) -> dict[str, Any]:
+    """What a family's record says of it, and what processes that add up the same must agree on."""
+    return {"family": family.key, "cells": family.cells, "labels": list(family.labels), "merge": "sum"}
+
+
+def _shown(labels: Iterable[str]) -> tuple[str, ...]:
+    """Label values as they are kept: cut, and never such that they read like an overflow series."""
+    kept = tuple(label[:LABEL_CHARS] for label in labels)
+    return (*kept[:-1], f"{OVERFLOW}_") if kept and set(kept) == {OVERFLOW} else kept
+
+
+def _encode(record: Any) -> bytes:
+    payload = json.dumps(record, separators=(",", ":")).encode()
+    data = _PREFIX.pack(len(payload), zlib.crc32(payload)) + payload
+    return data.ljust(at.round_up(len(data), at.CELL), b"\0")

@@ -6,10 +6,21 @@
     pages        one page of PAGE_BYTES for each companion slot: what only that companion knows (pages.py)
     history      HISTORY_POINTS points of HISTORY_RECORD_CELLS cells, see history.py
     catalogue    records, see catalogue.py
-    rows         slots x rows x row_cells; each row starts with HEAD_CELLS cells (R_*), the series' runs follow
+    rows         slots x rows x row_cells; each row starts with HEAD_CELLS cells (R_*), then comes the run of what is
+                 lost (LOST), then the series' runs
 
 Every cell is 8-byte aligned, native byte order, int64. A row begins on a page of its own, so that two threads
 never write one cache line, and a row that is never used costs no memory (the segment is sparse).
+
+Processes of two versions share a block during an upgrade, and a version may find the block of another one. A new FORMAT
+is needed where that can't go well: another place or meaning of a cell named here, another form of a record, a page or a
+point, other latency buckets. None is needed for a new metric family, a new kind of slot, a free cell that gets a
+meaning, or more in a catalogue record: whoever doesn't know it passes over it. Other cells or labels for a metric need
+a new family key (catalogue.py).
+
+In every format these stay where they are, so that any version can say what the block of another one has counted: the
+header cells up to H_SERIES, H_STARTED_WALL and H_ROW_CELLS; the rows, which fill the file to its end; R_STARTED to
+R_ERRORS in their heads.
 """
 
 import zlib
@@ -19,7 +30,7 @@ from functools import cached_property
 CELL = 8
 PAGE = 4096
 MAGIC = int.from_bytes(b"HVDBLOCK", "little")
-FORMAT = 2
+FORMAT = 3
 
 # Header cells.
 H_MAGIC, H_FORMAT, H_SLOTS, H_ROWS, H_SERIES, H_CHECKSUM = range(6)
@@ -29,6 +40,7 @@ H_CATALOGUE_BYTES, H_CELLS_USED = 8, 9  # how much of the catalogue, and of ever
 H_POST_MORTEMS = 10  # entries ever written; the next one goes to this number modulo POST_MORTEMS
 H_MASTERS = 11  # two cells: pids of the masters alive (two during an upgrade)
 MASTERS = 2
+H_ROW_CELLS = 14  # 0 in format 2
 
 # Slot table cells.
 SLOT_CELLS = 16
@@ -46,13 +58,14 @@ COMPANION_SLOTS = 8  # the first ones; two masters during an upgrade, two compan
 HEAD_CELLS = 16
 R_STARTED, R_FINISHED, R_ABORTED, R_ERRORS, R_BEGIN_NS, R_BUSY = range(6)
 R_TEXT, TEXT_BYTES = 8, 64  # method, space, path of the request in progress
+LOST = HEAD_CELLS  # a run that every row has: what finds no cells of its own is counted there, see catalogue.py
 
 POST_MORTEMS, POST_MORTEM_BYTES = 50, 4096
 PAGE_BYTES = 256 * 1024
 HISTORY_POINTS, HISTORY_RECORD_CELLS = 450, 40
 
 PLAIN_SERIES = 512  # one-cell counters, beside the timed series
-TIMED_SPARE = 16  # timed series beside the requests': their overflow series, and hvd's own timings
+TIMED_SPARE = 16  # runs beside those of requests: what is lost, the overflow series, and hvd's own timings
 RECORD_BYTES = 192  # a catalogue record's usual size at most; longer label values leave room for fewer
 
 
@@ -80,6 +93,11 @@ class Layout:
     def row_cells(self) -> int:
         cells = HEAD_CELLS + PLAIN_SERIES + (self.series + TIMED_SPARE) * self.run_cells
         return round_up(cells * CELL, PAGE) // CELL
+
+    @property
+    def first_run(self) -> int:
+        """The cell, counted from a row's head, of the first run that a series may own."""
+        return LOST + self.run_cells
 
     @cached_property
     def slot_table(self) -> int:

@@ -21,7 +21,7 @@ from hvd.metrics import ABORTED, FAMILIES, HTTP, Family
 class Known(dict[tuple[str, ...], int]):
     """Label values → first cell of their run, for one family; what isn't known yet is looked up in the catalogue.
 
-    What overflows is not remembered: there is no bound on its different label values.
+    What overflows, or is lost, is not remembered: there is no bound on its different label values.
     """
 
     def __init__(self, catalogue: Catalogue, family: Family, resolving: threading.Lock) -> None:
@@ -33,7 +33,7 @@ class Known(dict[tuple[str, ...], int]):
     def __missing__(self, labels: tuple[str, ...]) -> int:
         with self._resolving:
             series = self._catalogue.get_or_add(self._family, labels)
-        if series.labels == labels:
+        if (series.family, series.labels) == (self._family.key, labels) and not series.is_overflow:
             self[labels] = series.offset
         return series.offset
 

@@ -4,6 +4,7 @@ A slot's counter cells stay as they are when it changes hands. What belongs to t
 is settled by the master once the process is dead: see `settle`.
 """
 
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from hvd.core import layout as at
 from hvd.core.block import LOCK_WAIT, Block
 from hvd.core.proc import is_alive, start_ticks
-from hvd.errors import BlockError, NoFreeSlot
+from hvd.errors import BlockError, BlockFull, NoFreeSlot
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,19 @@ class Slots:
         self._cells = block.cells
         self._layout = block.layout
 
+    def prepare(self, workers: int) -> None:
+        """Have memory for so many workers and for companions, and for those that follow them in a reload or upgrade.
+
+        So none of them is missing when memory is full by then. Without the memory this does nothing.
+        """
+        first, companions = at.COMPANION_SLOTS, at.COMPANION_SLOTS // 2
+        numbers = (*range(companions), *range(first, min(first + 2 * workers, self._layout.slots)))
+        with self._block.locked(), contextlib.suppress(BlockFull):
+            for number in numbers:
+                self._reserve(number)
+                taken_ns = self._layout.slot_cell(number) + at.S_TAKEN_NS  # from now on it grows with the series
+                self._cells[taken_ns] = self._cells[taken_ns] or 1
+
     def claim(self, kind: int, master: int, pid: int = 0) -> int:
         """Hand out the lowest free slot of the kind's range. Raises NoFreeSlot, BlockFull.
 
@@ -84,16 +98,22 @@ class Slots:
         return number
 
     def _take_first(self, numbers: range, kind: int, master: int, pid: int) -> int | None:
+        full = None
         for number in numbers:
             if not self._cells[self._layout.slot_cell(number) + at.S_TAKEN]:
-                self._take(number, kind, master, pid)
-                return number
+                try:
+                    self._take(number, kind, master, pid)
+                except BlockFull as error:
+                    full = error  # a slot that somebody had before needs no more memory
+                else:
+                    return number
+        if full:
+            raise full
         return None
 
     def _take(self, number: int, kind: int, master: int, pid: int) -> None:
+        self._reserve(number)
         cells, cell = self._cells, self._layout.slot_cell(number)
-        for row in (0, self._layout.rows - 1):  # what the process counts in whatever else it can't have
-            self._block.reserve(self._layout.row_cell(number, row), cells[at.H_CELLS_USED])
         for index, total in enumerate(self._head_sums(number)):
             cells[cell + at.S_BASE + index] = total
         cells[cell + at.S_KIND] = kind
@@ -101,6 +121,11 @@ class Slots:
         cells[cell + at.S_MASTER], cells[cell + at.S_MASTER_START] = master, start_ticks(master)
         cells[cell + at.S_TAKEN_NS], cells[cell + at.S_HEARTBEAT_NS] = time.monotonic_ns(), 0
         cells[cell + at.S_TAKEN] = 1
+
+    def _reserve(self, number: int) -> None:
+        """Memory for what a process counts in whatever else it can't have."""
+        for row in (0, self._layout.rows - 1):
+            self._block.reserve(self._layout.row_cell(number, row), self._cells[at.H_CELLS_USED])
 
     def _head_sums(self, number: int) -> list[int]:
         heads = used_heads(self._block, number)

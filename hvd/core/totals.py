@@ -59,6 +59,11 @@ class Totals:
     slots: tuple[SlotTotals, ...]
 
     @property
+    def lost(self) -> int:
+        """How much was counted for which there were no cells, see catalogue.py."""
+        return self.cells[at.LOST]
+
+    @property
     def uptime(self) -> float:
         """Seconds since the daemon started."""
         return (self.monotonic_ns - self.started_monotonic_ns) / 1e9

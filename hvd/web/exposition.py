@@ -11,7 +11,7 @@ from typing import Any
 import gunicorn
 
 from hvd import __version__, metrics
-from hvd.core.catalogue import OVERFLOW, Series
+from hvd.core.catalogue import Series
 from hvd.core.hot import cumulate
 from hvd.core.latency import SHOWN, SHOWN_ENDS
 from hvd.core.totals import Totals
@@ -138,7 +138,7 @@ def _lines(metric: Metric, samples: Samples) -> Iterable[str]:
 def _sums(totals: Totals, limits: Mapping[str, int], aggregator_up: bool) -> Iterable[tuple[Metric, Samples]]:
     heads = totals.heads
     families = {name: totals.of(name) for name in metrics.FAMILIES}
-    overflow = {name: [one for one in found if OVERFLOW in one.labels] for name, found in families.items()}
+    overflow = {name: [one for one in found if one.is_overflow] for name, found in families.items()}
     yield metrics.STARTED, [((), heads.started)]
     yield metrics.FINISHED, [((), heads.finished)]
     yield metrics.IN_FLIGHT, [((), heads.in_flight)]
@@ -148,6 +148,7 @@ def _sums(totals: Totals, limits: Mapping[str, int], aggregator_up: bool) -> Ite
         metrics.OVERFLOW,
         [((name,), sum(totals.cells[one.offset] for one in found)) for name, found in overflow.items()],
     )
+    yield metrics.LOST, [((), totals.lost)]
     yield metrics.BUILD_INFO, [(_versions(), 1)]
     yield metrics.UPTIME, [((), totals.uptime)]
     yield metrics.START_TIME, [((), totals.started_wall_ns / 1e9)]

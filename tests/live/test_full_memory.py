@@ -1,12 +1,19 @@
 """A file system for shared memory that is nearly full: clear errors, exact totals, no process ended by SIGBUS."""
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from hvd.core.block import attach
+from hvd.core.catalogue import Catalogue
+from hvd.metrics import ABORTED, HANDOFFS_REFUSED, WS_DISCONNECTED
 from tests.support.http import load
 from tests.support.server import Server
 from tests.support.waiting import until
+from tests.support.ws import RawWebSocket
 
 
 def in_small_shm(server: Server, size: str) -> Server:
@@ -31,6 +38,62 @@ def test_totals_stay_exact_when_no_series_can_be_added(tmp_path: Path) -> None:
         assert snapshot["http_requests"] >= 4000
         assert snapshot["http_errors"] == sum(n for (_, status), n in tally.received.items() if status >= 400)
         assert not [line for line in server.log.splitlines() if "SIGBUS" in line]
+
+
+def use_up_the_last_page(path: Path) -> None:
+    """Append series of one cell until there is no memory for another."""
+    fd = os.open(path, os.O_RDWR)
+    catalogue = Catalogue(attach(fd, path.name))
+    for family in (ABORTED, WS_DISCONNECTED, HANDOFFS_REFUSED):
+        for number in range(60):
+            catalogue.get_or_add(family, (f"filler {number}",))
+    os.close(fd)
+
+
+OVERFLOWED = frozenset((label, "overflow") for label in ("method", "route", "status"))
+
+
+def exits(server: Server) -> float:
+    """How many workers' ends are counted, under whatever cause."""
+    return sum(
+        value
+        for (name, labels), value in server.metrics().items()
+        if name == "hvd_process_exits_total" and dict(labels)["kind"] in ("worker", "overflow")
+    )
+
+
+def test_with_full_memory_clients_and_workers_come_and_go(tmp_path: Path) -> None:
+    """WebSocket clients get every message, from an aggregator that stays; what finds no room is counted as overflow.
+
+    The memory is filled up from outside. Then come series that nobody has seen, threads that are new, the first
+    client, a death, a reload.
+    """
+    server = in_small_shm(Server(tmp_path, workers=2, threads=4, interval=0.2), "64m")
+    with server:
+        assert server.process
+        (aggregator,) = [one.pid for one in server.processes() if "hvd.agg" in one.cmdline()]
+        shm = Path(f"/proc/{server.process.pid}/root/dev/shm")
+        with (shm / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+            while filler.write(b"x" * 4096) == 4096:
+                pass
+        paths = [f"/status-of/{code}" for code in range(200, 300) if code not in (204, 304)]
+        assert load(server.address, paths, clients=8, requests=400).responses == 400
+        use_up_the_last_page(shm / server.block.name)
+        with RawWebSocket(server.address) as client:
+            client.message()  # the first one may have been made before
+            for _ in range(5):
+                assert client.message()["data"]["raw"]["websocket_clients"] == 1
+        os.kill(server.snapshot()["workers"][0]["pid"], signal.SIGKILL)
+        until(lambda: exits(server) == 1, "the death is counted")
+        server.signal(signal.SIGHUP)
+        until(lambda: exits(server) == 3, "workers that came after the memory was full serve")
+        samples = server.metrics()
+        assert samples["hvd_series_overflow_total", frozenset({("family", "http")})] > 0
+        assert samples["hvd_counts_lost_total", frozenset()] == 0
+        assert samples["hvd_http_requests_total", OVERFLOWED] >= 300
+        assert [one.pid for one in server.processes() if "hvd.agg" in one.cmdline()] == [aggregator]
+        assert "Traceback" not in server.log
+        assert "can't grow" not in server.log
 
 
 def test_no_room_for_a_block_is_a_clear_error(tmp_path: Path) -> None:

@@ -11,9 +11,12 @@ import pytest
 
 from hvd.core import layout as at
 from hvd.core.block import Block
-from hvd.core.catalogue import LABEL_CHARS, OVERFLOW, Catalogue, Series
+from hvd.core.catalogue import LABEL_CHARS, OVERFLOW, Catalogue, Series, _encode, _form
+from hvd.core.rows import Rows
+from hvd.core.slots import Slots
+from hvd.core.totals import Reader
 from hvd.errors import BlockForeign
-from hvd.metrics import ABORTED, EXITS, FAMILIES, HTTP, WS_FRAMES
+from hvd.metrics import ABORTED, EXITS, FAMILIES, HTTP, TICK, WS_FRAMES, Family
 from tests.unit.core.support import SMALL, Watched, ended, fork
 
 
@@ -28,7 +31,7 @@ def assert_sound(block: Block) -> None:
     """No label values twice, no cells shared, all cells within the part of a row that is in use."""
     series = fresh(block)
     assert len({(one.family, one.labels) for one in series}) == len(series)
-    end = at.HEAD_CELLS
+    end = SMALL.first_run
     for one in sorted(series, key=lambda one: one.offset):
         assert one.offset >= end
         end = one.offset + one.cells
@@ -47,8 +50,9 @@ def test_a_series_keeps_its_cells(block: Block) -> None:
     second = one.get_or_add(WS_FRAMES, ())
     assert other.get_or_add(WS_FRAMES, ()) == second
     assert other.get_or_add(HTTP, ("GET", "/", "200")) == one.get_or_add(HTTP, ("GET", "/", "200")) == first
-    assert (first.offset, first.cells, second.offset) == (at.HEAD_CELLS, HTTP.cells, at.HEAD_CELLS + HTTP.cells)
-    assert [one.size(HTTP), one.size(WS_FRAMES), one.size(EXITS)] == [1, 1, 0]
+    start = SMALL.first_run
+    assert (first.offset, first.cells, second.offset) == (start, HTTP.cells, start + HTTP.cells)
+    assert [(found.family, found.is_overflow) for found in one.series] == [("http", False), ("ws_frames", False)]
     assert_sound(block)
 
 
@@ -77,7 +81,7 @@ def test_long_labels_are_cut(block: Block) -> None:
 def test_past_its_limit_a_family_has_only_its_overflow_series_more(block: Block) -> None:
     """The same one for all, at the limit and not before; the other families have their own."""
     catalogue = Catalogue(block)
-    catalogue.reserve_overflow()
+    catalogue.add_families()
     reserved = len(fresh(block))
     labels = list(routes(SMALL.series + 30))
     found = [catalogue.get_or_add(HTTP, each).labels for each in labels]
@@ -88,19 +92,107 @@ def test_past_its_limit_a_family_has_only_its_overflow_series_more(block: Block)
     assert_sound(block)
 
 
-def test_overflow_series_are_reserved_once(block: Block) -> None:
-    """Each master does so at its start; what is there is left."""
-    Catalogue(block).reserve_overflow()
+def test_each_family_has_cells_from_the_start(block: Block) -> None:
+    """Its overflow series, or its only one. Each master sees to it; what is there is left."""
+    Catalogue(block).add_families()
     before = fresh(block)
-    Catalogue(block).reserve_overflow()
+    Catalogue(block).add_families()
     assert fresh(block) == before
-    assert {one.family for one in before} == {family.key for family in FAMILIES.values() if family.labels}
+    assert [(one.family, one.is_overflow) for one in before] == [
+        (family.key, bool(family.labels)) for family in FAMILIES.values()
+    ]
+
+
+def test_labels_that_say_overflow_are_no_overflow(block: Block) -> None:
+    """A route may have that name; and where all label values have it, they are told from the overflow series."""
+    catalogue = Catalogue(block)
+    catalogue.add_families()
+    for family, labels, shown in (
+        (HTTP, ("GET", OVERFLOW, "200"), ("GET", OVERFLOW, "200")),
+        (HTTP, (OVERFLOW,) * 3, (OVERFLOW, OVERFLOW, OVERFLOW + "_")),
+        (ABORTED, (OVERFLOW,), (OVERFLOW + "_",)),
+    ):
+        series = catalogue.get_or_add(family, labels)
+        assert (series.labels, series.is_overflow) == (shown, False)
+        assert catalogue.get_or_add(family, labels) is series
+    assert len({(one.family, one.labels) for one in fresh(block)}) == len(fresh(block))
+
+
+def fill(block: Block) -> Catalogue:
+    """A catalogue without room for another record."""
+    catalogue = Catalogue(block)
+    for length, family in ((117, EXITS), (117, ABORTED), (0, ABORTED)):
+        catalogue._retry_at[family.key] = 0.0
+        for number in range(64):
+            catalogue.get_or_add(family, (f"{number}" + "\x01" * length, "\x01" * 120)[: len(family.labels)])
+    assert not catalogue.is_full(ABORTED)
+    return catalogue
+
+
+def test_what_has_no_cells_is_lost_and_counted(block: Block) -> None:
+    """Of a full block that was taken over: no exception in whoever counts, in any family, old and new."""
+    fill(block).add_families()
+    rows = Rows(block, Slots(block).claim(at.KIND_AGGREGATOR, os.getpid(), os.getpid()))
+    for times in (1, 2):
+        rows.count(WS_FRAMES, (), 1000)
+        rows.record(TICK, ("read",), 10**6)
+        rows.mine().begin("GET", "/")
+        rows.mine().respond("PUT", "/" + "\x01" * 110, "200")
+        rows.mine().finish()
+        totals = Reader(block).read()
+        assert totals.lost == times * (1000 + 1 + 1)
+        assert totals.heads.finished == times
+    assert_sound(block)
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["unknown", "of another form"])
+def test_the_families_of_another_version_are_passed_over(
+    block: Block, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """Whoever knows it not, or with other cells or labels, reads on; and what it counts there itself is lost."""
+    theirs = Family("novel", ("what", "why"), cells=5)
+    monkeypatch.setitem(FAMILIES, "novel", theirs)
+    newer = Catalogue(block)
+    newer.add_families()
+    offset = newer.get_or_add(theirs, ("a", "b")).offset
+    after = newer.get_or_add(ABORTED, ("after",))
+    ours = Family("novel", ("what",))
+    if known:
+        monkeypatch.setitem(FAMILIES, "novel", ours)
+    else:
+        monkeypatch.delitem(FAMILIES, "novel")
+    older = Catalogue(block)
+    older.add_families()
+    assert older.get_or_add(ABORTED, ("after",)) == after
+    assert "novel" not in {one.family for one in older.series}
+    if known:
+        assert older.get_or_add(ours, ("a",)).offset == at.LOST
+    mine = older.get_or_add(EXITS, ("worker", "exit 0"))
+    monkeypatch.setitem(FAMILIES, "novel", theirs)
+    assert newer.get_or_add(EXITS, ("worker", "exit 0")) == mine
+    assert newer.get_or_add(theirs, ("a", "b")).offset == offset
+    assert_sound(block)
+
+
+def test_more_in_a_record_and_records_of_another_kind_are_passed_over(block: Block) -> None:
+    """As a later version may write them."""
+    catalogue = Catalogue(block)
+    series = catalogue.get_or_add(EXITS, ("worker", "exit 7"))
+    for record in ({"unit": "seconds"}, ["exits", ["worker", "exit 8"], series.offset, {"more": 1}]):
+        used, data = block.cells[at.H_CATALOGUE_BYTES], _encode(record)
+        block.raw[SMALL.catalogue + used : SMALL.catalogue + used + len(data)] = data
+        block.cells[at.H_CATALOGUE_BYTES] = used + len(data)
+    assert [one.labels for one in fresh(block)] == [("worker", "exit 7"), ("worker", "exit 8")]
+    form = {**_form(EXITS), "help": "Ends."}
+    catalogue._is_known.clear()
+    catalogue._take_in(form)
+    assert catalogue._is_known == {"exits": True}
 
 
 def test_all_families_can_be_full_at_once(block: Block) -> None:
     """There is room for what the limits allow, with the longest labels that records are sized for."""
     catalogue = Catalogue(block)
-    catalogue.reserve_overflow()
+    catalogue.add_families()
     for family in FAMILIES.values():
         for number in range(catalogue.limit(family) + 5 if family.labels else 1):
             catalogue.get_or_add(family, tuple(f"{number:_>30}" for _ in family.labels))
@@ -111,7 +203,7 @@ def test_all_families_can_be_full_at_once(block: Block) -> None:
 def test_without_room_for_a_record_counts_go_to_the_overflow_series(block: Block) -> None:
     """Labels longer than records are sized for use the room up before the limit is reached."""
     catalogue = Catalogue(block)
-    catalogue.reserve_overflow()
+    catalogue.add_families()
     for each in routes(10**4, "/" + "\x01" * 110):
         if OVERFLOW in catalogue.get_or_add(HTTP, each).labels:
             break
@@ -175,20 +267,27 @@ def test_a_damaged_record_is_told(block: Block, byte: int) -> None:
     block.raw[SMALL.catalogue + byte] ^= 1
     with pytest.raises(BlockForeign, match=f"{block.name}.*damaged"):
         Catalogue(block).refresh()
+    assert Catalogue(block).get_or_add(ABORTED, ("cause",)).offset == at.LOST, "no exception in whoever counts"
 
 
-def test_a_record_is_as_it_is_described(block: Block) -> None:
+def test_records_are_as_they_are_described(block: Block) -> None:
     """Length, checksum, JSON, padded to a whole cell: other programs may read it."""
     Catalogue(block).get_or_add(EXITS, ("worker", "exit 7"))
-    length = int.from_bytes(block.raw[SMALL.catalogue : SMALL.catalogue + 4], "little")
-    text = bytes(block.raw[SMALL.catalogue + 8 : SMALL.catalogue + 8 + length])
-    assert json.loads(text) == ["exits", ["worker", "exit 7"], at.HEAD_CELLS]
-    assert block.cells[at.H_CATALOGUE_BYTES] == at.round_up(8 + length, at.CELL)
+    start, end, records = SMALL.catalogue, SMALL.catalogue + block.cells[at.H_CATALOGUE_BYTES], []
+    while start < end:
+        length = int.from_bytes(block.raw[start : start + 4], "little")
+        records.append(json.loads(bytes(block.raw[start + 8 : start + 8 + length])))
+        start += at.round_up(8 + length, at.CELL)
+    assert start == end
+    assert records == [
+        {"family": "exits", "cells": 1, "labels": ["kind", "cause"], "merge": "sum"},
+        ["exits", ["worker", "exit 7"], SMALL.first_run],
+    ]
 
 
 def test_who_loses_the_race_for_the_last_place_overflows(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether there is room is asked again under the lock: another process may have come between."""
-    Catalogue(block).reserve_overflow()
+    Catalogue(block).add_families()
     ours, theirs = Catalogue(block), Catalogue(block)
     for number in range(SMALL.series - 1):
         ours.get_or_add(HTTP, ("GET", f"/{number}", "200"))
@@ -200,5 +299,5 @@ def test_who_loses_the_race_for_the_last_place_overflows(block: Block, monkeypat
         return locked()
 
     monkeypatch.setattr(block, "locked", locked_after_them)
-    assert ours.get_or_add(HTTP, ("GET", "/ours", "200")).labels == (OVERFLOW,) * 3
-    assert ours.size(HTTP) == SMALL.series + 1
+    assert ours.get_or_add(HTTP, ("GET", "/ours", "200")).is_overflow
+    assert len([one for one in ours.series if one.family == HTTP.key]) == SMALL.series + 1

@@ -26,7 +26,7 @@ PATIENCE = 20  # s
 @pytest.fixture(params=[hvd.core.rows, IN_PYTHON], ids=["as installed", "in Python"])
 def rows(block: Block, request: pytest.FixtureRequest) -> Rows:
     """The rows of a worker's slot that this process has: one for this thread, two for others, one shared."""
-    Catalogue(block).reserve_overflow()
+    Catalogue(block).add_families()
     made: Rows = request.param.Rows(block, Slots(block).claim(at.KIND_WORKER, os.getpid(), os.getpid()))
     return made
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from hvd.core import layout as at
-from hvd.core.catalogue import Series
+from hvd.core.catalogue import OVERFLOW, Series
 from hvd.core.latency import BOUNDS, BUCKETS
 from hvd.core.slots import Request, Slot
 from hvd.core.totals import Heads, SlotTotals, Totals
@@ -30,10 +30,10 @@ def make_totals(
     seconds: float = 50.0,
 ) -> Totals:
     """Totals in which each (family, *label values) has these cells, read so many seconds after the start."""
-    cells, series = [0] * at.HEAD_CELLS, []
+    cells, series = [0] * at.HEAD_CELLS + timed(), []
     for (family, *labels), values in counted.items():
         assert len(values) == FAMILIES[family].cells
-        series.append(Series(family, tuple(labels), len(cells), len(values)))
+        series.append(Series(family, tuple(labels), len(cells), len(values), set(labels) == {OVERFLOW}))
         cells += values
     view = memoryview(bytearray(8 * len(cells))).cast("q")
     for index, value in enumerate(cells):
