@@ -1,33 +1,22 @@
-"""The gunicorn settings of the daemon: `gunicorn -c python:hvd.gunicorn_conf`, or imported by a gunicorn.conf.py."""
+"""The gunicorn settings of the daemon: `gunicorn -c python:hvd.gunicorn_conf`, or imported by a gunicorn.conf.py.
 
-from hvd import hooks
+Values only: hvd's hooks are put around those that gunicorn is given in the end (hooks.py), so hooks of one's own may
+stand before or after `from hvd.gunicorn_conf import *`.
+"""
+
+from typing import Any
+
+from hvd import conf, hooks
 from hvd.core.descriptors import fill_standard
 from hvd.settings import load_or_exit
 
 fill_standard()  # before gunicorn opens its logs and sockets
-_settings = load_or_exit()
+conf.give(globals(), load_or_exit())
+hooks.take_hold()
 
-wsgi_app = "hvd.web.wsgi:app"
-bind = _settings.bind
-workers = _settings.workers
-threads = _settings.threads
-worker_class = _settings.worker_class
-timeout = _settings.timeout
-graceful_timeout = _settings.graceful_timeout
-keepalive = _settings.keepalive
-max_requests = _settings.max_requests
-max_requests_jitter = _settings.max_requests_jitter
-loglevel = _settings.log_level
-proc_name = f"hvd-{_settings.instance}"
-control_socket_disable = True  # gunicorn 27 would open one under the user's home folder
 
-on_starting = hooks.on_starting
-on_reload = hooks.on_reload
-when_ready = hooks.when_ready
-pre_fork = hooks.pre_fork
-post_fork = hooks.post_fork
-post_worker_init = hooks.post_worker_init
-post_request = hooks.post_request
-child_exit = hooks.child_exit
-worker_exit = hooks.worker_exit
-on_exit = hooks.on_exit
+def __getattr__(name: str) -> Any:
+    """hvd's part of a hook, for a gunicorn.conf.py that calls it by name; `import *` doesn't see it."""
+    if name not in hooks.HOOKS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(hooks, name)

@@ -1,32 +1,93 @@
-"""gunicorn's hooks, in the order in which gunicorn calls them."""
+"""hvd's part of gunicorn's hooks, in the order in which gunicorn calls them, and how it gets into them.
+
+gunicorn has one function a hook, and whoever sets it last replaces it. So hvd sets none: once gunicorn has read all its
+settings, hvd puts its own part around whatever function is there. It goes first in hooks at a beginning, and last in
+those at an end: a hook of the user's finds hvd ready, and its block there.
+
+gunicorn has no hook for "the settings are read": `Arbiter.setup`, with which each start and reload begins, is wrapped
+(27.0.1, arbiter.py: no public API; tests/unit/test_hooks.py fails if it changes). A part that is called once more, by a
+hook of the user's, does nothing.
+"""
 
 import atexit
+import functools
 import os
 import signal
 import sys
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
+from gunicorn.arbiter import Arbiter
+
+from hvd import conf
+from hvd.arbiter import Loop
 from hvd.core.proc import die_with_parent
 from hvd.errors import BlockError, SettingsError
 from hvd.logs import error_log, log_through
 from hvd.master import Master
 from hvd.runtime import here
-from hvd.settings import Settings, load
 from hvd.web.counting import finishing
-from hvd.workers import CLASSES
 
-APPLIED = ("workers", "threads", "timeout", "graceful_timeout", "keepalive", "max_requests", "max_requests_jitter")
-"""Settings of gunicorn's that a reload applies to the workers that come; log_level, and what Master.reload hands to
-workers and companions (interval, allowed_origins, ping_interval, ping_timeout, max_clients, token, all of [jobs]), are
-applied too."""
-
-FIXED = ("bind", "instance", "slots", "max_series", "worker_class", "state_dir", "database_url")
-"""Settings that take effect at the next start."""
+BEGINNINGS = ("on_starting", "on_reload", "when_ready", "post_fork", "post_worker_init", "post_request")
+ENDS = ("pre_fork", "child_exit", "worker_exit", "on_exit")
+HOOKS = (*BEGINNINGS, *ENDS)
+CONTAINED = ("on_reload", "child_exit", "worker_exit")
+"""Hooks in the master's loop, which an exception of the user's part would end, and the daemon with it."""
 
 _master: Master | None = None
-_worker_class: type
-_first: Settings  # those of the start, which hvd.gunicorn_conf has and keeps
+
+
+def take_hold() -> None:
+    """From now on, put hvd's parts around the hooks of each arbiter that this process starts or reloads."""
+    setup = Arbiter.setup
+    if hasattr(setup, "hvd"):
+        return
+
+    @functools.wraps(setup)
+    def setup_with_hvd(server: Any, app: Any) -> None:
+        compose(app.cfg)
+        setup(server, app)
+        if _master:  # a reload, which goes on with the class of the start
+            server.worker_class = _master.worker_class
+
+    setup_with_hvd.hvd = True  # type: ignore[attr-defined]
+    Arbiter.setup = setup_with_hvd
+
+
+def compose(cfg: Any) -> None:
+    """Put hvd's parts around the hooks of this configuration of gunicorn's, or nothing where they are already."""
+    for name in HOOKS:
+        ours, setting = globals()[name], cfg.settings[name]
+        if setting.value is ours or hasattr(setting.value, "hvd"):
+            continue
+        is_default = setting.value is setting.default
+        setting.value = ours if is_default else _composed(name, ours, setting.value)
+
+
+def _composed(name: str, ours: Callable[..., None], theirs: Callable[..., Any]) -> Callable[..., None]:
+    def contained(server: Any, *args: Any) -> None:
+        try:
+            theirs(server, *args)
+        except Exception:
+            server.log.exception("the hook %s failed", name)
+
+    call = contained if name in CONTAINED else theirs
+
+    @functools.wraps(theirs)
+    def at_the_beginning(*args: Any) -> None:
+        ours(*args)
+        call(*args)
+
+    @functools.wraps(theirs)
+    def at_the_end(*args: Any) -> None:
+        try:
+            call(*args)
+        finally:
+            ours(*args)
+
+    composed = at_the_beginning if name in BEGINNINGS else at_the_end
+    composed.hvd = True  # type: ignore[attr-defined]
+    return composed
 
 
 def master() -> Master:
@@ -38,83 +99,43 @@ def master() -> Master:
 
 def on_starting(server: Any) -> None:
     """Make or take over the block. What can't be used ends the start with one clear message."""
-    global _master, _first, _worker_class
-    settings = _first = load().settings
+    global _master
+    if _master:
+        return
     log_through(error_log(server.log))
     try:
-        _use_counting_worker(server)
-        _worker_class = server.worker_class
+        server.worker_class = conf.counting_class(server.cfg)
+        settings = conf.in_force(server.cfg)
+        conf.name_processes(server.cfg, settings)
+        server.proc_name = server.cfg.proc_name + (".2" if server.master_pid else "")  # as Arbiter.start does
         _master = Master(server, settings)
     except (BlockError, SettingsError) as error:
         print(f"hvd: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, SettingsError) else 1)
-    _master.watch()
-    atexit.register(_master.give_up)  # gunicorn calls no hook where it can't bind
-
-
-def _use_counting_worker(server: Any) -> None:
-    """gunicorn's own classes, named on its command line or by default, are replaced by ours."""
-    chosen = server.worker_class
-    if chosen not in CLASSES.values() and chosen not in CLASSES:
-        raise SettingsError(
-            [f"worker class {server.cfg.worker_class_str!r} is not supported: use gthread or sync (HVD_WORKER_CLASS)"]
-        )
-    server.worker_class = CLASSES.get(chosen, chosen)
+    atexit.register(_master.leave)  # gunicorn calls no hook where it can't bind, or where its loop fails
+    Loop(server, _master).take_over()
 
 
 def on_reload(server: Any) -> None:
-    """HUP: read the settings again. Wrong ones are reported, and the old ones stay in force."""
-    try:
-        settings = load().settings
-        _use_counting_worker(server)
-    except SettingsError as error:
-        server.log.error("hvd: reload goes on with the settings in force: %s", "; ".join(error.problems))
-        server.worker_class = _worker_class
-        apply_reloaded(server, _first, master().settings)
-        return
-    before = master().settings
-    _warn_of_fixed(server, before, settings)
-    settings = replace(settings, **{name: getattr(before, name) for name in FIXED})
-    apply_reloaded(server, _first, settings)
-    master().reload(settings)
-
-
-def apply_reloaded(server: Any, first: Settings, now: Settings) -> None:
-    """Give gunicorn the values in force: at each HUP it goes back to those of its imported settings module, `first`."""
-    for name in APPLIED:
-        value = getattr(now, name)
-        if value != getattr(first, name):
-            server.cfg.set(name, value)
-    if now.log_level != first.log_level:
-        server.cfg.set("loglevel", now.log_level)
-        server.log.setup(server.cfg)
-    if now.workers != first.workers:
-        server.num_workers = now.workers
-    server.timeout = server.cfg.timeout
-
-
-def _warn_of_fixed(server: Any, before: Settings, now: Settings) -> None:
-    fixed = [name for name in FIXED if getattr(before, name) != getattr(now, name)]
-    if fixed:
-        server.log.warning("hvd: %s changed; that takes effect at the next start", ", ".join(fixed))
-    own_rows = master().block.layout.rows - 1
-    if now.threads > own_rows:
-        server.log.warning("hvd: threads above %d share a row, under a lock, until the next start", own_rows)
+    """HUP: apply the settings, which were read again by now."""
+    master().apply_coming()
 
 
 def when_ready(server: Any) -> None:
-    """In the master: it listens, and has no worker yet. From here on, `on_exit` is called."""
-    atexit.unregister(master().give_up)
+    """In the master: it listens, and has no worker yet."""
     master().log_start()
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """In the master: the worker's slot."""
-    master().reserve_slot(worker)
+    """In the master: the worker's slot. Raises NoFreeSlot, BlockError."""
+    master().before_fork(worker)
 
 
 def post_fork(server: Any, worker: Any) -> None:
     """In the worker: its parts."""
+    if "worker" in vars(here):
+        return
+    worker.begin_boot()
     here.fill(master().enter_worker(worker))
 
 

@@ -1,8 +1,6 @@
 """hvd in the gunicorn master (the arbiter): owns the block, hands out slots, looks after companions.
 
-gunicorn has no hooks for "each turn of the main loop", "before a child is reaped" and "before the workers are
-stopped", so the arbiter instance's `manage_workers`, `reap_workers` and `stop` are wrapped. They are not public API:
-read in gunicorn 27.0.1, arbiter.py; tests/unit/test_master.py fails if they change.
+hooks.py and arbiter.py say when each part of it is called.
 """
 
 import os
@@ -17,6 +15,7 @@ from hvd import __version__
 from hvd.agg import handoff
 from hvd.agg.main import Options
 from hvd.companions import STOP_GRACE, Companion, Companions
+from hvd.conf import FIXED
 from hvd.core import hot
 from hvd.core import layout as at
 from hvd.core.block import acquire
@@ -26,7 +25,6 @@ from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
 from hvd.deaths import TIMEOUT, UNKNOWN, Undertaker, cause_of
-from hvd.errors import HvdError
 from hvd.jobs import events
 from hvd.jobs.options import Options as JobOptions
 from hvd.logs import error_log, level_name
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
     from hvd.jobs.desk import Desk
 
 SPARE_ROWS = 4  # beside one for each thread: threads that an app starts itself, and the shared row
-NO_SLOT_PAUSE = 1.0  # s that a worker without a slot waits before it ends and gunicorn tries again
 
 
 class Master:
@@ -51,7 +48,13 @@ class Master:
             settings.slots + at.COMPANION_SLOTS, settings.threads + SPARE_ROWS, settings.max_series, TIMED_CELLS
         )
         self._server = server
+        self._pid = os.getpid()
         self.settings = settings
+        self.coming: Settings | None = None  # read by a reload that is under way
+        self.worker_class: type = server.worker_class
+        self.has_served = False
+        self._has_left = False
+        self._forking: Any = None
         upgrade = server.master_pid != 0
         self.block, existed = acquire(
             f"hvd-{settings.instance}", layout, upgrade=upgrade, waiting=lambda message: server.log.warning(message)
@@ -176,71 +179,55 @@ class Master:
             *(__version__, heads.finished, heads.errors, heads.aborted),
         )
 
-    def watch(self) -> None:
-        """Wrap the arbiter's methods, so that its loop looks after the companions and children are seen to die."""
-        server = self._server
-        manage, reap, stop = server.manage_workers, server.reap_workers, server.stop
-
-        def manage_workers() -> None:
-            manage()
-            self._safely(self._look_after)
-
-        def reap_workers() -> None:
-            self._safely(self._companions.note_ends)
-            self._reap(reap)
-            self._safely(self._companions.look_after)
-
-        def stop_workers(graceful: bool = True) -> None:
-            self._companions.begin_stop()
-            if self._job_runner and self._job_runner.is_running:  # starts no more, and ends its jobs meanwhile
-                self._job_runner.signal(signal.SIGTERM)
-            stop(graceful)
-
-        server.manage_workers, server.reap_workers, server.stop = manage_workers, reap_workers, stop_workers
-
-    def _safely(self, work: Callable[[], None]) -> None:
+    def safely(self, work: Callable[[], None]) -> None:
         """An exception here would end gunicorn's main loop, and every worker with it."""
         try:
             work()
         except Exception:
             self._server.log.exception("hvd: looking after the processes failed")
 
-    def _look_after(self) -> None:
+    def begin_stop(self) -> None:
+        """Workers are to be stopped: companions aren't replaced any more, and the job runner starts no more jobs."""
+        self._companions.begin_stop()
+        if self._job_runner and self._job_runner.is_running:  # it ends its jobs meanwhile
+            self._job_runner.signal(signal.SIGTERM)
+
+    def look_after(self) -> None:
+        """At each turn of the master's loop: what has ended is replaced, and settled."""
         self._companions.look_after()
         self._undertaker.sweep({*self._server.WORKERS, *self._companions.pids})
 
-    def _reap(self, reap: Callable[[], None]) -> None:
-        """Note how workers ended: gunicorn does not tell its hooks what it has of waitpid(2).
+    def look_after_companions(self) -> None:
+        """As soon as one may have ended."""
+        self._companions.look_after()
 
-        To ask the kernel before it does would miss a worker that ends in between. The master has no other thread.
-        """
-        wait = os.waitpid
+    def note_ends(self) -> None:
+        """Before children are reaped: how companions ended."""
+        self._companions.note_ends()
 
-        def noting(pid: int, options: int) -> tuple[int, int]:
-            found, status = wait(pid, options)
-            if found in self._server.WORKERS:
-                self._statuses[found] = cause_of(os.waitstatus_to_exitcode(status))
-            return found, status
+    def note_status(self, pid: int, status: int) -> None:
+        """A worker was reaped, with this status of waitpid(2)."""
+        self._statuses[pid] = cause_of(os.waitstatus_to_exitcode(status))
 
-        os.waitpid = noting
-        try:
-            reap()
-        finally:
-            os.waitpid = wait
+    def before_fork(self, worker: Any) -> None:
+        """Give the worker its slot. Raises NoFreeSlot, BlockError: then it is not forked."""
+        if self._forking is worker:
+            return
+        worker.hvd_slot = self._slots.claim(at.KIND_WORKER, os.getpid())
+        self._forking = worker
+        worker.hold_signals()
 
-    def reserve_slot(self, worker: Any) -> None:
-        """Before the fork: the worker gets a slot, or, where there is none, is told so after it."""
-        try:
-            worker.hvd_slot = self._slots.claim(at.KIND_WORKER, os.getpid())
-        except HvdError as error:
-            worker.hvd_slot = None
-            self._server.log.error("hvd: %s", error)
+    def after_fork(self, has_failed: bool) -> None:
+        """In the master, once `before_fork` was called, or not: a worker that could not be forked needs no slot."""
+        worker, self._forking = self._forking, None
+        if worker is None:
+            return
+        worker.let_signals()
+        if has_failed:
+            self._slots.free(worker.hvd_slot)
 
     def enter_worker(self, worker: Any) -> Worker:
-        """After the fork, in the worker: its parts. A worker without a slot could not count, so it ends."""
-        if worker.hvd_slot is None:
-            time.sleep(NO_SLOT_PAUSE)
-            sys.exit(1)
+        """After the fork, in the worker: its parts."""
         self._slots.name_process(worker.hvd_slot, os.getpid())
         self._hub_end.close()
         self._event_reader.close()
@@ -259,30 +246,44 @@ class Master:
     def bury(self, worker: Any) -> None:
         """A worker was reaped."""
         status = self._statuses.pop(worker.pid, UNKNOWN)
-        if worker.hvd_slot is not None:
-            cause = TIMEOUT if worker.aborted else status
-            self._safely(lambda: self._undertaker.bury(worker.hvd_slot, worker.pid, cause, status))
+        cause = TIMEOUT if worker.aborted else status
+        self.safely(lambda: self._undertaker.bury(worker.hvd_slot, worker.pid, cause, status))
+
+    def apply_coming(self) -> None:
+        """HUP: go over to the settings that were read, if they could be."""
+        if self.coming:
+            settings, self.coming = self.coming, None
+            self._warn_of_fixed(settings)
+            self.reload(replace(settings, **{name: getattr(self.settings, name) for name in FIXED}))
+
+    def _warn_of_fixed(self, coming: Settings) -> None:
+        fixed = [name for name in FIXED if getattr(self.settings, name) != getattr(coming, name)]
+        if fixed:
+            self._server.log.warning("hvd: %s changed; that takes effect at the next start", ", ".join(fixed))
+        own_rows = self.block.layout.rows - 1
+        if coming.threads > own_rows:
+            self._server.log.warning("hvd: threads above %d share a row, under a lock, until the next start", own_rows)
 
     def reload(self, settings: Settings) -> None:
-        """The settings after HUP. The aggregator, and its clients' connections, stay unless its options changed."""
+        """Other settings. The aggregator, and its clients' connections, stay unless its options changed."""
         before, self.settings = self._options(), settings
         if self._options() != before:
             self._companions.replace(at.KIND_AGGREGATOR)
         if self._options_of_jobs() != self._job_options:
             self._keep_job_runner()
 
-    def give_up(self) -> None:
-        """The start failed: a block made for it goes; one that was taken over keeps its totals for the next start."""
-        if self._made:
-            self.leave()
-            return
-        with self.block.locked():
-            self.block.drop_master(os.getpid())
-
     def leave(self) -> None:
-        """The workers are gone: end the companions, and remove the block unless another master goes on with it."""
+        """The daemon ends, however it came to that: end the companions, and remove the block.
+
+        It stays where another master goes on with it, and where a start failed that had taken it over: the next one
+        goes on with its totals. Only the master itself does so, once: its children inherit what is to be done at exit.
+        """
+        if self._has_left or os.getpid() != self._pid:
+            return
+        self._has_left = True
         self._companions.stop()
-        self._safely(self._log_end)
+        self.safely(self._log_end)
         with self.block.locked():
-            self.block.drop_master(os.getpid())
-        self.block.remove_if_last()
+            self.block.drop_master(self._pid)
+        if self._made or self.has_served:
+            self.block.remove_if_last()

@@ -57,6 +57,7 @@ _FOREIGN = re.compile(
 service named hvd, or hvd-something: no settings, and no mistakes."""
 
 _INHERITED = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"}
+_NOTHING: Mapping[str, Any] = {}
 _SLOTS_MAX = 4096
 _SLOTS_SPARE = 4  # for new workers that start before the old ones have ended
 
@@ -265,6 +266,15 @@ class _Loader:
 
         self.blame(lambda: f"{quoted(name)} is no variable of hvd{nearest(name, known, plain)}")
 
+    def take_gunicorns(self, told: Mapping[str, Any]) -> None:
+        """Note what gunicorn's own settings say, which win."""
+        place = "gunicorn's own setting"
+        for key, value in told.items():
+            if key == "bind":  # gunicorn has read it, and takes more forms than we do
+                self.given[key] = _Given(value, "gunicorn", place)
+            else:
+                self.take(key, value, "gunicorn", place, from_text=False)
+
     def values(self) -> dict[str, Any]:
         """Every setting's value; a wrong one counts as not given, so that the rest can still be looked at."""
         values: dict[str, Any] = {}
@@ -304,21 +314,30 @@ class _Loader:
             yield f"{told('slots')}: {values['workers']} workers need at least {least}; leave it unset for more"
         if "bind" in given and "instance" not in given | self.wrong and re.fullmatch("(?!unix:).*:0", values["bind"]):
             yield f"{told('bind')}: port 0 is another port at each start; set instance, which names the block"
+        if values["bind"].startswith("fd://") and "instance" not in given | self.wrong:
+            yield f"{told('bind')}: every daemon may have such a descriptor; set instance, which names the block"
         jitter = "max_requests_jitter" in given and values["max_requests_jitter"] > 0
         if jitter and values["max_requests"] == 0 and "max_requests" not in self.wrong:
             yield f"{told('max_requests_jitter')}: it has no effect while max_requests is 0; set both, or neither"
 
 
-def load(environ: Mapping[str, str] = os.environ) -> Loaded:
-    """The settings of that environment. Raises SettingsError with every problem found."""
+def load(environ: Mapping[str, str] = os.environ, gunicorn: Mapping[str, Any] = _NOTHING) -> Loaded:
+    """The settings of that environment; `gunicorn` has values that gunicorn was told otherwise, which win.
+
+    Raises SettingsError with every problem found.
+    """
     loader = _Loader()
     state = environ.get("STATE_DIRECTORY", "").split(":")[0]  # systemd separates several by colons
     if state:
         loader.take("state_dir", state, "STATE_DIRECTORY", "STATE_DIRECTORY", from_text=True)
     path = environ.get(_CONFIG, "").strip()
     if path:
-        loader.read_file(path)
+        try:
+            loader.read_file(path)
+        except RecursionError:  # of tomllib, or of whoever looks at a value
+            loader.problems.append(f"{_CONFIG} is {path!r}, which is nested too deeply: name a file of settings")
     loader.read_variables(environ)
+    loader.take_gunicorns(gunicorn)
     values = loader.values()
     problems = [*loader.problems, *loader.contradictions(values)]
     if problems:

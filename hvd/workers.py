@@ -1,10 +1,14 @@
-"""gunicorn's sync and gthread workers, with two changes: what gunicorn answers itself is counted and is a JSON problem,
-and a worker whose master was killed ends soon.
+"""gunicorn's sync and gthread workers, with three changes: what gunicorn answers itself is counted and is a JSON
+problem; a worker whose master was killed ends soon; and no signal is lost while a worker boots.
+
+gunicorn lets a child keep its master's signal handlers, which put a signal into a queue that nobody reads there, until
+`init_signals`; from then on a signal to stop only sets a flag, until the app is loaded, however long that takes.
 """
 
 import html
 import os
 import signal
+import sys
 import time
 from typing import Any
 
@@ -21,6 +25,10 @@ QUICK_GRACE = 3  # s that a quick stop (INT or QUIT to the master) leaves a work
 
 OWN_DESCRIPTORS, THREAD_DESCRIPTORS = 8, 4  # that connections leave a worker, and each of its threads
 LACK_PAUSE, LACK_TOLD = 0.05, 60.0  # s until a worker without a free descriptor tries again, and until it says so again
+BOOT_GRACE = 3  # s that a worker which is told to stop while it boots has to leave whatever it is importing
+
+HELD = {getattr(signal, f"SIG{name}") for name in ("ABRT", "HUP", "INT", "QUIT", "TERM", "USR1", "WINCH")}
+"""Signals that a worker takes: they wait while it can't."""
 
 UNPARSED = "(unparsed)"
 """Method and route of what gunicorn refused before it was a request."""
@@ -68,13 +76,42 @@ class CountingWorker(Worker):  # type: ignore[misc]
             row.finish()
         # else a signal is ending the process: the request counts as aborted, by the master
 
+    def hold_signals(self) -> None:
+        """In the master, right before the fork: signals wait, the child's too, which inherits that."""
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+
+    def let_signals(self) -> None:
+        """Take the signals that waited, and all others as before `hold_signals`."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+    def begin_boot(self) -> None:
+        """In the child, right after the fork: what signals mean until `init_signals`."""
+        for signum in HELD:
+            signal.signal(signum, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGUSR1, self.handle_usr1)
+        for signum in (signal.SIGTERM, signal.SIGQUIT):
+            signal.signal(signum, self._leave_boot)
+        self.let_signals()
+
+    def _leave_boot(self, sig: int, frame: Any) -> None:
+        """Told to stop before there can be any request: end now, whatever is being imported."""
+        signal.alarm(BOOT_GRACE)  # its default action ends the process, should the exception be caught
+        for signum in (signal.SIGTERM, signal.SIGQUIT):
+            signal.signal(signum, signal.SIG_IGN)
+        sys.exit(0)
+
     def init_signals(self) -> None:
         """A terminal's Ctrl-C reaches all processes, and is for the master, which then stops its workers."""
+        self.hold_signals()  # gunicorn's sets each to its default first, and USR1's would end the process
         super().init_signals()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.let_signals()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: from the master, a graceful stop; from the kernel, at the master's death, one with a deadline."""
+        if not self.booted:
+            self._leave_boot(sig, frame)
         if os.getppid() != self.ppid:
             signal.alarm(ORPHAN_GRACE)  # its default action ends the process, whatever Python is doing
         super().handle_exit(sig, frame)
@@ -85,6 +122,8 @@ class CountingWorker(Worker):  # type: ignore[misc]
         gunicorn's own handlers raise SystemExit in the midst of whatever is being served, and wait for a lock of the
         thread pool, which the very thread that the signal interrupted may hold (27.0.1, workers/gthread.py).
         """
+        if not self.booted:
+            self._leave_boot(sig, frame)
         signal.alarm(QUICK_GRACE)
         self.cfg.worker_int(self)
         super().handle_exit(sig, frame)

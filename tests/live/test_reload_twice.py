@@ -12,7 +12,8 @@ def test_a_second_reload_keeps_the_settings_in_force(tmp_path: Path) -> None:
     file = tmp_path / "hvd.toml"
     file.write_text("workers = 1\n")
     with Server(tmp_path, environ={"HVD_CONFIG": str(file)}) as server:
-        for number, text in enumerate(("workers = 3\n", "workers = 3\n", "workers = many\n"), 1):
+        deep = f"workers = {'[' * 5000}"
+        for number, text in enumerate(("workers = 3\n", "workers = 3\n", "workers = many\n", deep), 1):
             old = set(server.pids("worker"))
             file.write_text(text)
             server.signal(signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""A start that fails; and what hvd relies on in gunicorn's arbiter, which is no public API: read in 27.0.1."""
+"""A start that fails, what the master does for workers and the job runner, and who may remove the block."""
 
 import contextlib
 import inspect
@@ -12,11 +12,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-import gunicorn
 import pytest
-from gunicorn.arbiter import Arbiter
 from gunicorn.http.wsgi import Response
-from gunicorn.workers.base import Worker
 
 from hvd import __version__
 from hvd.companions import STOP_GRACE, Companion
@@ -24,57 +21,14 @@ from hvd.core.block import acquire
 from hvd.jobs.options import Options
 from hvd.master import Master
 from hvd.settings import Settings, load
+from hvd.workers import HELD, HvdThreadWorker
 from tests.unit.core.support import SMALL, ended, fork
 from tests.unit.jobs.support import kinds
 
 
-def source(function: object) -> str:
-    return inspect.getsource(function)  # type: ignore[arg-type]
-
-
-def test_the_version_that_was_read_is_the_one_installed() -> None:
-    """A newer one may well work: read the methods named here again, then change this line."""
-    assert gunicorn.__version__.split(".")[:2] == ["27", "0"]
-
-
-def test_the_main_loop_calls_what_is_wrapped() -> None:
-    """manage_workers at each turn, at most a second apart; reap_workers when a child has died; stop at the end."""
-    run = source(Arbiter.run)
-    assert "self.wait_for_signals(timeout=1.0)" in run
-    assert run.count("self.manage_workers()") == 2
-    assert "self.reap_workers()" in source(Arbiter.handle_chld)
-    assert "self.reap_workers()" in source(Arbiter.reload)
-    assert "self.stop()" in source(Arbiter.halt)
-    assert list(inspect.signature(Arbiter.stop).parameters) == ["self", "graceful"]
-
-
-def test_a_child_is_peeked_at_before_it_is_reaped() -> None:
-    """waitpid comes in reap_workers, and the hook after it, for a worker that has left WORKERS."""
-    reap = source(Arbiter.reap_workers)
-    assert reap.index("os.waitpid(-1, os.WNOHANG)") < reap.index("self.WORKERS.pop(wpid, None)")
-    assert reap.index("self.WORKERS.pop(wpid, None)") < reap.index("self.cfg.child_exit(self, worker)")
-
-
-def test_hooks_come_in_the_order_that_slots_need() -> None:
-    """pre_fork in the master, post_fork before the app is loaded, post_worker_init after the change of user."""
-    spawn = source(Arbiter.spawn_worker)
-    assert spawn.index("cfg.pre_fork") < spawn.index("os.fork()") < spawn.index("cfg.post_fork")
-    assert spawn.index("cfg.post_fork") < spawn.index("worker.init_process()")
-    init = source(Worker.init_process)
-    assert init.index("set_owner_process") < init.index("self.load_wsgi()") < init.index("cfg.post_worker_init")
-    start = source(Arbiter.start)
-    assert start.index("self.master_pid = int") < start.index("cfg.on_starting") < start.index("create_sockets")
-
-
-def test_a_timeout_is_told_by_the_aborted_flag() -> None:
-    """It is set before the signal, so a worker that was aborted is known when it is reaped."""
-    murder = source(Arbiter.murder_workers)
-    assert murder.index("worker.aborted = True") < murder.index("signal.SIGABRT")
-
-
 def test_start_response_is_a_method_of_the_response_that_has_the_status() -> None:
     """What counting reads the status from."""
-    assert "self.status = status" in source(Response.start_response)
+    assert "self.status = status" in inspect.getsource(Response.start_response)
 
 
 @pytest.mark.parametrize("existed", [False, True])
@@ -84,9 +38,39 @@ def test_a_start_that_fails_leaves_the_block_as_it_was(name: str, existed: bool)
         assert ended(fork(lambda: acquire(name, SMALL))) == 0
     with made(name) as master:
         assert master.block.masters() != []
-        master.give_up()
+        master.leave()
         assert master.block.path.exists() == existed
         assert master.block.masters() == []
+
+
+def test_the_block_of_a_daemon_that_served_goes_with_it(name: str) -> None:
+    """Once taken over and used, it is this daemon's."""
+    assert ended(fork(lambda: acquire(name, SMALL))) == 0
+    with made(name) as master:
+        master.has_served = True
+        master.leave()
+        assert not master.block.path.exists()
+
+
+def test_only_the_master_removes_the_block(name: str) -> None:
+    """A worker inherits what is to be done at exit, and the lock that says whose the block is."""
+    with made(name) as master:
+        assert ended(fork(master.leave)) == 0
+        assert master.block.path.exists()
+        assert master.block.masters() == [os.getpid()]
+
+
+def test_a_worker_that_could_not_be_forked_needs_no_slot(name: str) -> None:
+    """And signals reach the master again."""
+    with made(name) as master:
+        worker: Any = HvdThreadWorker.__new__(HvdThreadWorker)
+        master.before_fork(worker)
+        master.before_fork(worker)
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) >= HELD
+        assert [slot.number for slot in master._slots.taken()] == [worker.hvd_slot]
+        master.after_fork(has_failed=True)
+        assert not HELD & signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        assert list(master._slots.taken()) == []
 
 
 def settings_of(name: str, **changes: Any) -> Settings:
@@ -97,7 +81,10 @@ def settings_of(name: str, **changes: Any) -> Settings:
 def made(name: str, uid: int = 0, **changes: Any) -> Iterator[Master]:
     """A master of this process, whose companions have not been started yet."""
     server = SimpleNamespace(
-        master_pid=0, log=logging.getLogger("test"), cfg=SimpleNamespace(uid=uid, gid=uid and uid - 1)
+        master_pid=0,
+        worker_class=HvdThreadWorker,
+        log=logging.getLogger("test"),
+        cfg=SimpleNamespace(uid=uid, gid=uid and uid - 1),
     )
     master = Master(server, settings_of(name, **changes))
     try:

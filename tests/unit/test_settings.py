@@ -265,6 +265,14 @@ def test_state_dir_comes_from_systemd_unless_set(tmp_path: Path) -> None:
     assert problems_of({"HVD_STATE_DIR": "/a\x07"}) == ('state_dir (HVD_STATE_DIR) is "/a\\u0007": it must be a path',)
 
 
+@pytest.mark.parametrize("depth", [100, 490, 5000])
+@pytest.mark.parametrize("opening", ["workers = {}", "jobs = {}", "jobs.kinds = {}"])
+def test_a_file_that_is_nested_deeply_is_one_problem_among_others(tmp_path: Path, opening: str, depth: int) -> None:
+    """Whether the parser gives up, or whoever looks at the value."""
+    environ = config(tmp_path, opening.format("[" * depth + "]" * depth) + "\n")
+    assert len(problems_of({**environ, "HVD_THREADS": "0"})) == 2
+
+
 def test_variables_override_the_file_and_sources_tell(tmp_path: Path) -> None:
     """Each setting says where it comes from."""
     environ = config(tmp_path, "workers = 3\nthreads = 5\n")

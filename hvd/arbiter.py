@@ -1,0 +1,172 @@
+"""What hvd wraps of gunicorn's arbiter, the master's main loop: no exception ends it that need not.
+
+gunicorn has no hooks for "each turn of the main loop", "before a child is reaped" and "before the workers are
+stopped"; and an exception out of a signal's handling, of a fork or of a hook ends its loop, and the daemon with it. So
+the methods of the one arbiter that runs are wrapped. They are not public API: read in gunicorn 27.0.1, arbiter.py;
+tests/unit/test_arbiter.py fails if they change.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gunicorn.errors import HaltServer
+
+from hvd import conf
+from hvd.errors import HvdError, SettingsError
+from hvd.master import Master
+
+HANDLED = ("hup", "usr1", "usr2", "ttin", "ttou", "winch")
+"""Signals whose handling must not end the daemon: TERM, INT and QUIT are to."""
+
+REMIND = 60.0  # s between two messages that workers still can't be started; it is tried at each turn of the loop
+
+
+class CannotSpawn(Exception):  # noqa: N818
+    """A worker could not be started now. It is tried again."""
+
+
+class Loop:
+    """The wrapped methods. All of it runs in the master's main thread."""
+
+    def __init__(self, server: Any, master: Master) -> None:
+        self._server, self._master, self._log = server, master, server.log
+        self._told = float("-inf")  # when it was last said that workers can't be started
+        self._outdated = 0  # workers up to this age are to be replaced: a reload could not start all the new ones
+        self._spawn, self._manage, self._reap = server.spawn_worker, server.manage_workers, server.reap_workers
+        self._stop, self._reload, self._read_settings = server.stop, server.reload, server.app.reload
+
+    def take_over(self) -> None:
+        """Put these methods in the place of the arbiter's own."""
+        server = self._server
+        server.spawn_worker, server.manage_workers, server.reap_workers = (
+            self._spawn_worker,
+            self._turn,
+            self._reap_all,
+        )
+        server.stop, server.reload, server.app.reload = self._stop_all, self._reload_all, self._read_settings_again
+        for name in HANDLED:
+            setattr(server, f"handle_{name}", self._guarded(name, getattr(server, f"handle_{name}")))
+
+    def _guarded(self, name: str, handle: Callable[[], None]) -> Callable[[], None]:
+        def guarded() -> None:
+            try:
+                handle()
+            except (HaltServer, StopIteration):
+                raise
+            except (Exception, SystemExit) as error:
+                if os.getpid() == self._server.pid:
+                    self._log.exception("hvd: handling SIG%s failed; the daemon goes on", name.upper())
+                elif isinstance(error, SystemExit):  # the end of a worker, which was forked in there
+                    raise
+                else:  # what was to become the new master would else stop the workers of the old one
+                    self._log.exception("hvd: no new master could be executed")
+                    os._exit(1)
+
+        return guarded
+
+    def _turn(self) -> None:
+        try:
+            self._manage()
+            self._replace_outdated()
+        except CannotSpawn as error:
+            self._tell(error)
+        else:
+            if self._told > 0:
+                self._log.info("hvd: workers can be started again")
+                self._told = float("-inf")
+        self._master.has_served = True
+        self._master.safely(self._master.look_after)
+
+    def _replace_outdated(self) -> None:
+        """Go on where a reload could not: each new worker takes the place of an old one."""
+        server = self._server
+        while self._outdated and sum(w.age > self._outdated for w in server.WORKERS.values()) < server.num_workers:
+            self._spawn_worker()
+            self._manage()
+        self._outdated = 0
+
+    def _tell(self, error: CannotSpawn) -> None:
+        if time.monotonic() - self._told < REMIND:
+            return
+        self._told = time.monotonic()
+        cause = error.__cause__
+        known = isinstance(cause, OSError | HvdError)
+        self._log.error(
+            "hvd: %d of %d workers run, and no other can be started (%s); it is tried again each second",
+            *(len(self._server.WORKERS), self._server.num_workers, cause),
+            exc_info=None if known else cause,
+        )
+
+    def _spawn_worker(self) -> int:
+        """Raises CannotSpawn, or what ends a start for which no worker can ever be had."""
+        has_failed = True
+        try:
+            pid: int = self._spawn()
+            has_failed = False
+            return pid
+        except Exception as error:  # of the master: those of a child end in gunicorn, as SystemExit
+            if isinstance(error, OSError | HvdError) or self._master.has_served:
+                raise CannotSpawn from error
+            raise
+        finally:
+            if os.getpid() == self._server.pid:
+                self._master.after_fork(has_failed)
+
+    def _reap_all(self) -> None:
+        """Note how workers ended: gunicorn does not tell its hooks what it has of waitpid(2).
+
+        To ask the kernel before it does would miss a worker that ends in between. The master has no other thread.
+        """
+        self._master.safely(self._master.note_ends)
+        wait = os.waitpid
+
+        def noting(pid: int, options: int) -> tuple[int, int]:
+            ended, status = wait(pid, options)
+            if ended in self._server.WORKERS:
+                self._master.note_status(ended, status)
+            return ended, status
+
+        os.waitpid = noting
+        try:
+            self._reap()
+        finally:
+            os.waitpid = wait
+        self._master.safely(self._master.look_after_companions)
+
+    def _stop_all(self, graceful: bool = True) -> None:
+        self._master.safely(self._master.begin_stop)
+        self._stop(graceful)
+
+    def _reload_all(self) -> None:
+        before = self._server.worker_age
+        try:
+            self._reload()
+        except CannotSpawn as error:
+            self._outdated = before
+            self._tell(error)
+
+    def _read_settings_again(self) -> None:
+        """HUP: what can't be read is reported, and the settings in force stay."""
+        app, before = self._server.app, self._server.app.cfg
+        self._master.coming = None
+        try:
+            conf.read_again()
+            self._read_settings()
+            settings = conf.in_force(app.cfg)
+        except (Exception, SystemExit) as error:
+            app.cfg = before
+            self._log.error("hvd: reload goes on with the settings in force: %s", _reason(error))
+            return
+        app.cfg.set("bind", before.bind)
+        conf.name_processes(app.cfg, self._master.settings)
+        self._master.coming = settings
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, SettingsError):
+        return "; ".join(error.problems)
+    if isinstance(error, SystemExit):
+        return "gunicorn can't read its own, and has said why on standard error"
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,86 @@
+"""gunicorn's settings and hvd's: what hvd gives gunicorn, and which are in force once gunicorn has read its own.
+
+gunicorn's command line, GUNICORN_CMD_ARGS and a gunicorn.conf.py may say something else than hvd.toml and the
+variables. Then they win, and the rows, slots and name of the block follow them.
+"""
+
+import os
+from collections.abc import MutableMapping
+from typing import Any
+
+from gunicorn.workers.sync import SyncWorker
+
+from hvd.errors import SettingsError
+from hvd.settings import Settings, load
+from hvd.workers import CLASSES
+
+SAME = (
+    *("bind", "workers", "threads", "worker_class", "timeout", "graceful_timeout", "keepalive"),
+    *("max_requests", "max_requests_jitter"),
+)
+"""Settings that gunicorn has under the same name."""
+
+FIXED = ("bind", "instance", "slots", "max_series", "worker_class", "state_dir", "database_url")
+"""Settings that take effect at the next start."""
+
+_given: MutableMapping[str, Any] = {}
+
+
+def give(namespace: MutableMapping[str, Any], settings: Settings) -> None:
+    """Put gunicorn's settings, by its names, where gunicorn looks for them: the globals of hvd.gunicorn_conf."""
+    global _given
+    _given = namespace
+    namespace.update({name: getattr(settings, name) for name in SAME})
+    namespace["wsgi_app"] = "hvd.web.wsgi:app"
+    namespace["loglevel"] = settings.log_level
+    namespace["proc_name"] = _proc_name(settings)
+    namespace["control_socket_disable"] = True  # gunicorn 27 would open one under the user's home folder
+
+
+def read_again() -> None:
+    """At a reload: give gunicorn what the settings say now. Raises SettingsError."""
+    give(_given, load().settings)
+
+
+def in_force(cfg: Any) -> Settings:
+    """hvd's settings, with what gunicorn's configuration `cfg` was told otherwise. Raises SettingsError."""
+    otherwise = {name: getattr(cfg, name) for name in ("workers", "threads") if getattr(cfg, name) != _given[name]}
+    if cfg.bind != [_given["bind"]]:
+        otherwise["bind"] = _bind(cfg.address)
+    kind = "sync" if issubclass(counting_class(cfg), SyncWorker) else "gthread"
+    if kind != _given["worker_class"]:
+        otherwise |= {"worker_class": kind, "threads": cfg.threads}
+    return load(gunicorn=otherwise).settings
+
+
+def name_processes(cfg: Any, settings: Settings) -> None:
+    """Call gunicorn's processes after the instance in force, unless somebody else has named them."""
+    if cfg.proc_name == _given["proc_name"]:
+        cfg.set("proc_name", _proc_name(settings))
+
+
+def _proc_name(settings: Settings) -> str:
+    return f"hvd-{settings.instance}"
+
+
+def _bind(addresses: list[Any]) -> str:
+    """The first of gunicorn's addresses, as the setting bind has it; a descriptor as fd://N."""
+    if not addresses:
+        raise SettingsError(["gunicorn's bind is empty: name an address to serve"])
+    first = addresses[0]
+    if isinstance(first, str):
+        return f"unix:{os.path.abspath(first)}"
+    if isinstance(first, int):
+        return f"fd://{first}"
+    host, port = first
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def counting_class(cfg: Any) -> type:
+    """hvd's class of worker for the one that gunicorn was told. Raises SettingsError for one that has none."""
+    chosen: type = cfg.worker_class
+    if chosen not in CLASSES.values() and chosen not in CLASSES:
+        raise SettingsError(
+            [f"worker class {cfg.worker_class_str!r} is not supported: use gthread or sync (HVD_WORKER_CLASS)"]
+        )
+    return CLASSES.get(chosen, chosen)

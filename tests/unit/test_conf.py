@@ -1,0 +1,117 @@
+"""What gunicorn was told otherwise wins, and hvd's own settings follow it."""
+
+from typing import Any
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.workers.sync import SyncWorker
+
+from hvd import conf
+from hvd.errors import SettingsError
+from hvd.settings import Settings, load
+from hvd.workers import HvdSyncWorker, HvdThreadWorker
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of this shell's own."""
+    for name in ("HVD_CONFIG", "HVD_BIND", "HVD_WORKERS", "HVD_THREADS", "HVD_INSTANCE", "PORT", "WEB_CONCURRENCY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def configured(environ: dict[str, str] | None = None, **told: Any) -> Config:
+    """gunicorn's settings as hvd gives them, and then those that it was told otherwise."""
+    cfg = Config()
+    given: dict[str, Any] = {}
+    conf.give(given, load(environ or {}).settings)
+    for name, value in {**given, **told}.items():
+        cfg.set(name, value)
+    return cfg
+
+
+def in_force(**told: Any) -> Settings:
+    return conf.in_force(configured(**told))
+
+
+def test_without_other_settings_hvds_own_are_in_force() -> None:
+    """Nothing is taken for told otherwise that hvd gave itself."""
+    assert in_force() == load().settings
+
+
+@pytest.mark.parametrize(
+    ("told", "bind", "instance"),
+    [
+        (["0.0.0.0:9000"], "0.0.0.0:9000", "0.0.0.0-9000"),
+        (["localhost"], "localhost:8000", "localhost-8000"),
+        ([":9000"], ":9000", "9000"),
+        (["127.0.0.2:1", "127.0.0.3:2"], "127.0.0.2:1", "127.0.0.2-1"),
+    ],
+)
+def test_the_instance_is_of_the_address_in_force(told: list[str], bind: str, instance: str) -> None:
+    """Two daemons with one HVD_BIND and two -b are two; of several addresses the first names it."""
+    settings = in_force(bind=told)
+    assert (settings.bind, settings.instance) == (bind, instance)
+
+
+@pytest.mark.parametrize(("told", "bind"), [("[::1]:90", "[::1]:90"), ("unix:/run/a.sock", "unix:/run/a.sock")])
+def test_other_addresses_are_followed_too(told: str, bind: str) -> None:
+    """In the form that the setting has."""
+    settings = in_force(bind=[told])
+    assert settings.bind == bind
+    assert settings.instance != load().settings.instance
+
+
+def test_a_descriptor_names_no_instance() -> None:
+    """Every daemon may have a descriptor 3."""
+    with pytest.raises(SettingsError, match="set instance"):
+        in_force(bind=["fd://3"])
+
+
+def test_rows_and_slots_follow_threads_and_workers() -> None:
+    """As many rows as threads, and eight slots a worker, unless slots says otherwise."""
+    settings = in_force(threads=16, workers=80)
+    assert (settings.threads, settings.workers, settings.slots) == (16, 80, 640)
+
+
+def test_a_reload_follows_what_the_file_says_only_where_gunicorn_was_told_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The command line wins each time."""
+    configured()
+    monkeypatch.setenv("HVD_WORKERS", "7")
+    monkeypatch.setenv("HVD_THREADS", "3")
+    conf.read_again()
+    cfg = Config()
+    for name, value in {**conf._given, "threads": 9}.items():
+        cfg.set(name, value)
+    settings = conf.in_force(cfg)
+    assert (settings.workers, settings.threads) == (7, 9)
+
+
+def test_more_workers_than_the_slots_that_were_set_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is started, in the words of the setting."""
+    monkeypatch.setenv("HVD_SLOTS", "64")
+    with pytest.raises(SettingsError, match="80 workers need at least 84"):
+        in_force(workers=80)
+
+
+def test_the_class_of_worker_is_the_counting_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However it was named; the threads that go with it are gunicorn's, and another class is refused."""
+    assert conf.counting_class(configured()) is HvdThreadWorker
+    assert conf.counting_class(configured(worker_class="sync", threads=1)) is HvdSyncWorker
+    assert conf.counting_class(configured(worker_class=SyncWorker, threads=1)) is HvdSyncWorker
+    settings = in_force(worker_class="sync", threads=1)
+    assert (settings.worker_class, settings.threads) == ("sync", 1)
+    monkeypatch.setenv("HVD_WORKER_CLASS", "sync")
+    settings = conf.in_force(configured({"HVD_WORKER_CLASS": "sync"}, worker_class="gthread"))
+    assert (settings.worker_class, settings.threads) == ("gthread", 1)
+
+
+def test_processes_are_named_after_the_instance_unless_somebody_named_them() -> None:
+    """ps(1) tells two daemons of one machine apart."""
+    cfg = configured(bind=["0.0.0.0:9000"])
+    conf.name_processes(cfg, conf.in_force(cfg))
+    assert cfg.proc_name == "hvd-0.0.0.0-9000"
+    cfg = configured(proc_name="mine")
+    conf.name_processes(cfg, conf.in_force(cfg))
+    assert cfg.proc_name == "mine"
