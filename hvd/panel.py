@@ -90,7 +90,7 @@ def _shown(snapshot: Mapping[str, Any], key: str, form: Callable[[float], str]) 
 
 
 def _health(snapshot: Mapping[str, Any]) -> str:
-    value = snapshot.get("system_health")
+    value = snapshot.get("health", snapshot.get("system_health"))  # an older daemon's has no `health`
     return (escape(value) if isinstance(value, str) else "") or _UNKNOWN
 
 

@@ -166,12 +166,16 @@ def build_snapshot(
     observed: Json | None,
     post_mortems: Sequence[Json],
     *,
-    healthy: bool,
+    health: str,
     jobs: Json | None = None,
 ) -> Json:
-    """The answer of /api/v1/snapshot: `raw`, and workers, processes, routes, post-mortems beside it."""
+    """The answer of /api/v1/snapshot: `raw`, and health, workers, processes, routes, post-mortems beside it.
+
+    `health` is what /health says: "starting" too, which `system_health` does not know.
+    """
     return {
-        **build_raw(totals, observed, healthy=healthy, jobs=jobs),
+        **build_raw(totals, observed, healthy=health == "healthy", jobs=jobs),
+        "health": health,
         "workers": build_workers(totals, observed or {}),
         "processes": list((observed or {}).get("processes", ())),
         "routes": build_routes(totals),

@@ -19,6 +19,7 @@ from hvd.snapshot import Json, build_snapshot, merge_observed
 
 HEARTBEAT = 0.25  # s between an aggregator's signs of life
 LATE = 1.5  # s without one, after which the daemon counts as degraded
+STARTING = 15.0  # s that companions may take to begin, on a machine that is busy
 
 AGGREGATOR_PAGE, JOBS_PAGE = "aggregator", "jobs"
 """What a companion's page is: slots change hands, and a page outlives its writer."""
@@ -89,9 +90,19 @@ class View:
         newest = max(beats, default=0)
         return (time.monotonic_ns() - newest) / 1e9 if newest else None
 
-    def is_healthy(self) -> bool:
-        """True while nothing is wrong."""
-        return not self.reasons()
+    def health(self) -> tuple[str, list[str]]:
+        """What /health says of the daemon: healthy, degraded or starting; and what is wrong, a line each."""
+        if self._is_starting():
+            return "starting", []
+        reasons = self.reasons()
+        return ("degraded" if reasons else "healthy"), reasons
+
+    def _is_starting(self) -> bool:
+        """True until each companion has published for the first time since the daemon started, for some seconds."""
+        if time.monotonic_ns() - self._block.cells[at.H_STARTED_MONO] > STARTING * 1e9:
+            return False
+        pages = [AGGREGATOR_PAGE, JOBS_PAGE] if self._runs_jobs else [AGGREGATOR_PAGE]
+        return not all(map(self._newest, pages))
 
     def reasons(self) -> list[str]:
         """What is wrong, a line each."""
@@ -134,5 +145,5 @@ class View:
     def snapshot(self) -> Json:
         """The answer of /api/v1/snapshot."""
         return build_snapshot(
-            self.totals(), self.observed(), self.post_mortems(), jobs=self.jobs(), healthy=self.is_healthy()
+            self.totals(), self.observed(), self.post_mortems(), jobs=self.jobs(), health=self.health()[0]
         )

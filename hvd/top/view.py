@@ -19,7 +19,7 @@ from hvd.top.tables import TABLES, UNICODE, Glyphs, Shape, last_start, serving, 
 Json = Mapping[str, Any]
 
 _WIDE = 120  # cells from which on there is room for words
-_HEALTH = {"healthy": "green", "degraded": "yellow", "unhealthy": "red"}
+_HEALTH = {"healthy": "green", "starting": "yellow", "degraded": "yellow", "unhealthy": "red"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def is_stale(model: Model, frame: Frame) -> bool:
 
 
 def _title(model: Model, frame: Frame) -> Text:
-    health = plain(model.raw.get("system_health"), frame.glyphs.encoding, 20)
+    health = plain(model.raw.get("health", model.raw.get("system_health")), frame.glyphs.encoding, 20)
     stale = is_stale(model, frame)
     right = Text(f"{frame.glyphs.dot} {health}", "dim" if stale else _HEALTH.get(health, "red"))
     if frame.paused_for is not None:

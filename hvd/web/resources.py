@@ -99,7 +99,7 @@ class Index(JsonResource):
 
 
 class Health(JsonResource):
-    """`/health`: healthy, or degraded while a companion is away. 200 either way: requests are served."""
+    """`/health`: healthy, starting, or degraded while a companion is away. 200 each time: requests are served."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -107,9 +107,9 @@ class Health(JsonResource):
     def answer(self) -> dict[str, Any]:
         view = self._runtime.worker.view
         totals, age = view.totals(), view.heartbeat_age()
-        reasons = view.reasons()
+        status, reasons = view.health()
         return {
-            "status": "degraded" if reasons else "healthy",
+            "status": status,
             "reasons": reasons,
             "uptime_seconds": round(totals.uptime, 3),
             "aggregator_heartbeat_age_seconds": None if age is None else round(age, 3),

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tests.support.server import Server
+from tests.support.waiting import until
 from tests.support.ws import RawWebSocket
 
 
@@ -17,3 +18,21 @@ def test_numbers_agree_everywhere(tmp_path: Path) -> None:
             assert client.status == 101
             assert client.message()["data"]["raw"]["http_requests"] > 0
     assert not server.alarms
+
+
+def test_the_first_answers_say_starting(tmp_path: Path) -> None:
+    """And the next ones healthy: nothing is degraded that has not begun."""
+    server = Server(tmp_path, workers=1)
+    try:
+        server.start(ready=False)
+        until(lambda: "Listening at" in server.log, "it listens", 20)
+        seen: list[str] = []
+
+        def is_healthy() -> bool:
+            seen.append(server.get("/health").json()["status"])
+            return seen[-1] == "healthy"
+
+        until(is_healthy, "it is healthy", 20, pause=0.005)
+        assert set(seen) == {"starting", "healthy"}
+    finally:
+        server.destroy()

@@ -93,6 +93,12 @@ def test_errors_have_a_share_only_where_there_were_requests() -> None:
     assert values_of({"http_requests": 1})["Errors"] == "-"
 
 
+def test_a_daemon_that_starts_says_so() -> None:
+    """Though `system_health`, which an older daemon has alone, knows no such state."""
+    assert values_of({"system_health": "degraded", "health": "starting"})["Health"] == "starting"
+    assert values_of({"system_health": "degraded"})["Health"] == "degraded"
+
+
 def test_text_from_the_daemon_cannot_drive_the_terminal() -> None:
     """Escape sequences, line ends and wide characters are shown, not sent."""
     assert values_of({"system_health": "\x1b[2J\n│ok"})["Health"] == r"\x1b[2J\n\u2502ok"

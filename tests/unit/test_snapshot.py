@@ -167,7 +167,7 @@ def test_jobs_are_counted_over_all_kinds_and_daemons() -> None:
     assert [job["id"] for job in found["recent_jobs"]] == ["b", "a"]
     raw = build_raw(totals, None, healthy=True, jobs=FIGURES)
     assert {name: raw[name] for name in found} == found
-    snapshot = build_snapshot(make_totals({}), None, [], healthy=True, jobs=FIGURES)
+    snapshot = build_snapshot(make_totals({}), None, [], health="healthy", jobs=FIGURES)
     assert {name: snapshot[name] for name in found} == found
     assert json.loads(json.dumps(found)) == found
 
@@ -223,7 +223,7 @@ def test_workers_are_told_with_what_they_do_and_use() -> None:
         make_worker(12),
     )
     observed = make_observed(make_sample("master", 10), make_sample("worker", 11, cpu_percent=77.0, threads=6))
-    snapshot = build_snapshot(make_totals({}, slots=slots), observed, [{"pid": 9}], healthy=True)
+    snapshot = build_snapshot(make_totals({}, slots=slots), observed, [{"pid": 9}], health="healthy")
     busy, new = snapshot["workers"]
     assert busy == {
         "pid": 11,

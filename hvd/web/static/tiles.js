@@ -76,12 +76,12 @@ export function addTiles(list) {
   };
 }
 
-const HEALTH = { healthy: "●", degraded: "▲", unhealthy: "✕" };
+const HEALTH = { healthy: "●", starting: "◌", degraded: "▲", unhealthy: "✕" };
 
 /** The badge that says whether the daemon is healthy. */
 export function showHealth(badge, { raw, reasons }) {
   if (!raw) return;
-  const state = raw.system_health;
+  const state = raw.health ?? raw.system_health; // /ws has the second alone
   mark(badge, "data-state", state);
   say(badge.querySelector(".mark"), HEALTH[state] ?? "?");
   say(badge.querySelector(".word"), state.charAt(0).toUpperCase() + state.slice(1));

@@ -75,6 +75,13 @@ def test_what_is_wrong_is_said() -> None:
         assert part in shown, shown
 
 
+def test_a_daemon_that_starts_says_so() -> None:
+    """Until the first message of its WebSocket, which tells `system_health` alone."""
+    known = model().with_snapshot({**metrics(system_health="degraded")["data"]["raw"], "health": "starting"}, 100.0)
+    assert "starting" in text(known, frame())
+    assert "degraded" in text(known.with_message(metrics(system_health="degraded"), 100.0), frame())
+
+
 def test_a_running_job_tells_how_long() -> None:
     """As the daemon says."""
     jobs = [job("c", "running", 40.0, duration_seconds=210.5), job("d", "running", 1.0, duration_seconds=None)]

@@ -17,7 +17,7 @@ from hvd.core.block import Block
 from hvd.core.pages import Page
 from hvd.core.slots import Slots
 from hvd.runtime import Runtime
-from hvd.view import AGGREGATOR_PAGE, JOBS_PAGE, LATE, View
+from hvd.view import AGGREGATOR_PAGE, JOBS_PAGE, LATE, STARTING, View
 from hvd.web.app import create_app
 from hvd.web.exposition import OPENMETRICS, TEXT
 from hvd.web.resources import ENDPOINTS, LARGE, Index, JsonResource, negotiate
@@ -161,8 +161,9 @@ def test_large_answers_are_compressed_for_who_takes_it(accepted: str | None, pac
 class Daemon:
     """A daemon's block, with this process as its companions, and a client of its app."""
 
-    def __init__(self, block: Block, *, runs_jobs: bool = True) -> None:
+    def __init__(self, block: Block, *, runs_jobs: bool = True, age: float = STARTING) -> None:
         self.block, self._slots = block, Slots(block)
+        block.cells[at.H_STARTED_MONO] -= round(age * 1e9)
         runtime: Any = SimpleNamespace(worker=SimpleNamespace(view=View(block, runs_jobs=runs_jobs)))
         self.client = testing.TestClient(create_app(runtime))
 
@@ -191,6 +192,32 @@ class Daemon:
 
 
 AGGREGATOR_AWAY = "aggregator away: process figures are old, /ws is not served"
+
+
+def test_a_daemon_that_has_just_started_is_starting(block: Block) -> None:
+    """Until each companion has published for the first time; `system_health` knows three values, and says degraded."""
+    daemon = Daemon(block, age=0)
+
+    def told() -> list[str]:
+        health = daemon.client.simulate_get("/health").json
+        snapshot = daemon.client.simulate_get("/api/v1/snapshot").json
+        assert health["reasons"] == []
+        assert snapshot["health"] == health["status"]
+        return [health["status"], snapshot["system_health"]]
+
+    assert told() == ["starting", "degraded"]
+    daemon.companion(at.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
+    assert told() == ["starting", "degraded"]
+    slot = daemon.companion(at.KIND_JOB_RUNNER, JOBS_PAGE, trouble="")
+    assert told() == ["healthy", "healthy"]
+    Slots(block).free(slot)
+    assert daemon.reasons() == ["job runner away: jobs wait"], "what has been there once is away"
+
+
+def test_a_start_is_no_excuse_for_ever(block: Block) -> None:
+    """A companion that never begins is away after some seconds."""
+    assert Daemon(block, age=STARTING - 5).client.simulate_get("/health").json["status"] == "starting"
+    assert Daemon(block, age=5).reasons() == [AGGREGATOR_AWAY, "job runner away: jobs wait"]
 
 
 def test_health_says_why_jobs_wait(block: Block) -> None:
