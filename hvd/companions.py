@@ -21,6 +21,8 @@ from hvd.core.slots import Slots
 from hvd.deaths import Undertaker, exit_cause
 from hvd.errors import HvdError
 from hvd.logs import Lines, error_log
+from hvd.settings import environment
+from hvd.users import User
 
 STALL = 2.0  # s without a heartbeat, after which a companion is taken for stuck
 START_GRACE = 15.0  # s that a companion may take to its first heartbeat, on a machine that is busy
@@ -39,12 +41,13 @@ class Companion:
     command: Callable[[int], Sequence[str]]  # slot number → arguments
     pass_fds: Sequence[int]
     stop_grace: float = STOP_GRACE
-    user: tuple[int, int] | None = None  # uid and gid that it runs as; None: the master's
+    user: User | None = None  # whom it runs as; None: the master's
     pid: int = 0
     slot: int = -1
     started: float = 0.0
     next_start: float = 0.0
     quick_ends: int = 0
+    trouble: str = ""  # why it could not be started the last time
     is_leaving: bool = False  # told to end, to be started with other options
     _pidfd: int = field(default=-1, repr=False)
     _lines: Lines | None = field(default=None, repr=False)
@@ -73,7 +76,7 @@ class Companion:
         self._beat, self._seen, self._silent = 0, 0.0, 0.0
 
     def _execute(self, slot: int, lines: Lines) -> "subprocess.Popen[bytes]":
-        uid, gid = self.user or (None, None)
+        user = self.user
         process: subprocess.Popen[bytes] = subprocess.Popen(
             self.command(slot),
             stdin=subprocess.DEVNULL,
@@ -81,9 +84,10 @@ class Companion:
             stderr=lines.theirs.fileno(),
             pass_fds=self.pass_fds,
             start_new_session=False,
-            user=uid,
-            group=gid,
-            extra_groups=None if uid is None else (),
+            user=user.uid if user else None,
+            group=user.gid if user else None,
+            extra_groups=user.groups if user else None,
+            env=user.environ(environment()) if user else None,
         )
         try:
             self._pidfd = os.pidfd_open(process.pid)
@@ -199,10 +203,16 @@ class Companions:
             if slot >= 0:
                 self._slots.free(slot)
             companion.next_start = time.monotonic() + PAUSES[-1]
-            self._log.error("%s can't be started: %s; trying again in %g s", companion.name, error, PAUSES[-1])
+            self._say_once(companion, _why_not(companion, error))
             return
+        companion.trouble = ""
         self._slots.name_process(slot, companion.pid)
         self._log.info("Started %s (pid:%d)", companion.name, companion.pid)
+
+    def _say_once(self, companion: Companion, trouble: str) -> None:
+        if trouble != companion.trouble:
+            self._log.error("%s can't be started%s; trying every %g s", companion.name, trouble, PAUSES[-1])
+        companion.trouble = trouble
 
     def _bury(self, companion: Companion) -> None:
         cause, lived = companion.cause_of_end(), time.monotonic() - companion.started
@@ -265,3 +275,15 @@ class Companions:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
         return True
+
+
+def _why_not(companion: Companion, error: Exception) -> str:
+    if companion.user is None:
+        return f": {error}"
+    name, advice = companion.user.name, ""
+    if isinstance(error, PermissionError) and error.filename:  # nothing else that is executed has a name
+        advice = (
+            f"; {name} must be allowed to read and execute this Python, and to enter every folder above it: "
+            "install Python and hvd outside of a private folder, or start gunicorn with another --user"
+        )
+    return f" as user {name}: {error}{advice}"

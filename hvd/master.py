@@ -31,6 +31,7 @@ from hvd.logs import error_log, level_name
 from hvd.metrics import TIMED_CELLS
 from hvd.runtime import Worker
 from hvd.settings import Settings
+from hvd.users import User
 from hvd.view import View
 from hvd.web import counting
 
@@ -95,6 +96,7 @@ class Master:
             at.KIND_AGGREGATOR,
             self._aggregator_command,
             (self.block.fd, self._hub_end.fileno(), self._event_reader.fileno()),
+            user=User.of_workers(self._server.cfg),
         )
 
     def _aggregator_command(self, slot: int) -> list[str]:
@@ -116,14 +118,12 @@ class Master:
         self._job_options = options = self._options_of_jobs()
         options.write(self._job_options_fd)
         if self._job_runner is None and options.kinds:
-            config = self._server.cfg
-            changes_user = os.geteuid() == 0 and config.uid != 0
             self._job_runner = Companion(
                 "job runner",
                 at.KIND_JOB_RUNNER,
                 self._job_runner_command,
                 (self.block.fd, self._event_writers.fileno(), self._wake_fd, self._job_options_fd),
-                user=(config.uid, config.gid) if changes_user else None,
+                user=User.of_workers(self._server.cfg),
             )
             self._companions.add(self._job_runner)
         if self._job_runner:

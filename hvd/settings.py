@@ -405,3 +405,8 @@ def _in_jobs(name: str) -> str:
 def inherited(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What a job gets to see of hvd's own environment: how to find programs and to talk to people, and no secret."""
     return {name: text for name, text in environ.items() if name in _INHERITED or name.startswith("LC_")}
+
+
+def environment() -> Mapping[str, str]:
+    """All variables, for a program that gets others than these."""
+    return os.environ

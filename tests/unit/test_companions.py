@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import pwd
 import resource
 import signal
 import sys
@@ -20,6 +21,7 @@ from hvd.core.slots import Slots
 from hvd.core.totals import Reader
 from hvd.deaths import Undertaker
 from hvd.metrics import EXITS
+from hvd.users import User
 from tests.support.waiting import until
 
 SLEEP = "import signal; signal.pause()"
@@ -146,6 +148,29 @@ def test_one_that_can_not_be_executed_is_said_and_tried_again_later(
     assert "helper can't be started" in line
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may change its user")
+def test_a_python_that_its_user_can_not_execute_is_said_once(
+    block: Block, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whose Python it is, which, and what to do; a try that fails in the same way is no news, another one is."""
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    (private / "python").symlink_to("/bin/sh")
+    master = Master(block, "sleep 1000", str(private / "python"))
+    master.one.user = User(65534, 65533)
+    for _ in range(3):
+        master.one.next_start = 0.0
+        master.turn()
+    (said,) = caplog.messages
+    for part in (f"as user {master.one.user.name}", str(private), "enter every folder above it"):
+        assert part in said
+    (private / "python").unlink()
+    master.one.user = None
+    master.one.next_start = 0.0
+    master.turn()
+    assert len(caplog.messages) == 2
+
+
 def test_stop_ends_even_one_that_ignores_sigterm(block: Block) -> None:
     """By SIGKILL, after its grace, and not before."""
     code = "import signal; signal.signal(15, signal.SIG_IGN); [signal.pause() for _ in iter(int, 1)]"
@@ -243,16 +268,17 @@ def test_one_kind_is_replaced_and_no_other(block: Block, caplog: pytest.LogCaptu
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may change its user")
 def test_a_companion_runs_as_the_user_it_is_given(block: Block) -> None:
-    """In that group alone: no group of the master's comes along."""
-    master = Master(block)
-    master.one.user = (65534, 65533)
+    """In its groups alone, with its surroundings: nothing of the master's user comes along."""
+    master = Master(block, "sleep 1000", "/bin/sh")  # any user may execute that
+    master.one.user = User(65534, 65533, (65531,))
     groups = os.getgroups()
     os.setgroups([*groups, 65532])
     try:
         master.turn()
-        until(lambda: Path(f"/proc/{master.one.pid}/exe").exists(), "it is executed")
-        found = status_of(master.one.pid)
-        assert [found[name].split() for name in ("Uid", "Gid", "Groups")] == [["65534"] * 4, ["65533"] * 4, []]
+        found = status_of(master.one.pid)  # Popen returns once it is executed
+        assert [found[name].split() for name in ("Uid", "Gid", "Groups")] == [["65534"] * 4, ["65533"] * 4, ["65531"]]
+        environ = Path(f"/proc/{master.one.pid}/environ").read_bytes().split(b"\0")
+        assert b"HOME=" + pwd.getpwuid(65534).pw_dir.encode() in environ
     finally:
         os.setgroups(groups)
         master.companions.stop()

@@ -21,6 +21,7 @@ from hvd.core.block import acquire
 from hvd.jobs.options import Options
 from hvd.master import Master
 from hvd.settings import Settings, load
+from hvd.users import User
 from hvd.workers import HELD, HvdThreadWorker
 from tests.unit.core.support import SMALL, ended, fork
 from tests.unit.jobs.support import kinds
@@ -84,7 +85,7 @@ def made(name: str, uid: int = 0, **changes: Any) -> Iterator[Master]:
         master_pid=0,
         worker_class=HvdThreadWorker,
         log=logging.getLogger("test"),
-        cfg=SimpleNamespace(uid=uid, gid=uid and uid - 1),
+        cfg=SimpleNamespace(uid=uid, gid=uid and uid - 1, initgroups=False),
     )
     master = Master(server, settings_of(name, **changes))
     try:
@@ -189,16 +190,15 @@ def test_a_reload_tells_the_job_runner_of_other_options_only(name: str) -> None:
             os.close(read_end)
 
 
-@pytest.mark.parametrize(("uid", "user"), [(0, None), (1000, (1000, 999))])
-def test_the_job_runner_has_the_workers_user(
-    name: str, uid: int, user: tuple[int, int] | None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("uid", "user"), [(0, None), (1000, User(1000, 999))])
+def test_companions_have_the_workers_user(
+    name: str, uid: int, user: User | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a master that is root gives them another; a master that is none can't, and need not, change it."""
+    """What parses bytes from the network, and what runs programs, is no more than a worker is."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "getegid", lambda: 0)
     with made(name, uid, job_kinds=kinds()) as master:
-        assert master._job_runner
-        assert master._job_runner.user == user
-        assert master._companions._all[0].user is None, "the aggregator reads all processes"
+        assert [one.user for one in master._companions._all] == [user, user]
 
 
 def test_a_worker_has_a_desk_where_kinds_are_declared(name: str) -> None:
