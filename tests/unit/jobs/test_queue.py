@@ -234,7 +234,7 @@ def test_a_job_that_could_not_be_started_waits_for_another_moment(store: Store, 
     """For want of descriptors, say: no attempt is lost, nothing is counted."""
     submit(store)
     (job,) = queue.claim({"plain": 1}, 1)
-    queue.put_back([job.id], 0.05)
+    queue.put_back([job.id], 1.0)
     assert queue.claim({"plain": 1}, 1) == [], "not at once"
     (again,) = until(lambda: queue.claim({"plain": 1}, 1), "the pause is over", pause=0.005)
     assert (again.id, again.attempt) == (job.id, 1)
