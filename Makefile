@@ -11,7 +11,7 @@ run: $(VENV)/.run
 	$(VENV)/bin/gunicorn
 
 test: $(VENV)/.test
-	sh tests/install-programs nginx:nginx promtool:prometheus systemd-analyze:systemd postgres:postgresql qemu-img:qemu-utils \
+	sh tests/install-programs nginx:nginx promtool:prometheus systemd-analyze:systemd postgres:postgresql pgbouncer:pgbouncer qemu-img:qemu-utils \
 	  chromium:chromium chromedriver:chromium-driver node:nodejs npm:npm
 	$(VENV)/bin/python -m pytest -n $(SIDE_BY_SIDE) --dist worksteal
 

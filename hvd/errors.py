@@ -79,15 +79,34 @@ class StillOpen(HvdError):  # noqa: N818
 
 
 class JobsError(HvdError):
-    """The jobs' database can't do what was asked of it."""
+    """The jobs' database can't do what was asked of it. `public` is what strangers may read of it."""
+
+    @property
+    def public(self) -> str:
+        return str(self)
 
 
 class StoreUnavailable(JobsError):  # noqa: N818
-    """The database is down, full or read-only; it may work again later, with nobody doing anything to hvd."""
+    """The database is down, full or read-only; it may work again later, with nobody doing anything to hvd.
+
+    The text may name the database's user, host and file, so `public` doesn't repeat it.
+    """
+
+    def __init__(self, text: str, public: str = "the jobs' database can't be used: the daemon's log says why") -> None:
+        super().__init__(text)
+        self._public = public
+
+    @property
+    def public(self) -> str:
+        return self._public
 
 
 class StoreNewer(JobsError):  # noqa: N818
     """The database has a schema that only a newer hvd knows."""
+
+    @property
+    def public(self) -> str:
+        return "the jobs' database has a schema that only a newer hvd knows"
 
 
 class QueueFull(JobsError):  # noqa: N818

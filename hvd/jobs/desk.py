@@ -10,52 +10,58 @@ from hvd.jobs.kinds import Kind
 from hvd.jobs.options import daemon_name
 from hvd.jobs.schema import Database
 from hvd.jobs.store import Job, Json, NewJob, Store
+from hvd.jobs.threads import DatabaseThreads
 from hvd.settings import Settings
 
 
 class Desk:
     """What the endpoints of jobs use. Thread-safe; made in the worker, after the fork.
 
-    Everything raises StoreUnavailable and StoreNewer where the database can't be used.
+    Everything raises StoreUnavailable and StoreNewer where the database can't be used. Half of the worker's threads at
+    most wait for it, so that the others can answer what needs no database.
     """
 
     def __init__(self, settings: Settings, wake_fd: int, events: socket.socket) -> None:
         self.kinds: Mapping[str, Kind] = settings.job_kinds
         self._limit = settings.jobs_queue_limit
-        self._store = Store(Database(settings.database_url, settings.threads), daemon_name(settings.instance))
+        waiting = max(1, settings.threads // 2)
+        self._threads = DatabaseThreads(waiting)
+        self._store = Store(Database(settings.database_url, waiting), daemon_name(settings))
         self._wake_fd = wake_fd
         self._events = Events(events)
 
     def replay(self, key: str, fingerprint: str) -> Json | None:
         """The answer to the first submission with that key. Raises KeyConflict where it was of another body."""
-        return self._store.replay(key, fingerprint)
+        return self._threads.do(lambda: self._store.replay(key, fingerprint))
 
     def submit(
         self, jobs: Sequence[NewJob], errors: Sequence[Json], rejected: int, key: tuple[str, str] | None
-    ) -> Json:
-        """Take the jobs -> the answer of POST /jobs/submit; `errors` and `rejected` are of those refused before.
+    ) -> tuple[Json, bool]:
+        """Take the jobs -> the answer of POST /jobs/submit, and whether it is that to an earlier submission.
 
-        Raises QueueFull where none of them fits, KeyConflict.
+        `errors` and `rejected` are of those refused before. Raises QueueFull where none of them fits, KeyConflict.
         """
-        answer, taken, _ = self._store.submit(jobs, self.kinds, errors, rejected, queue_limit=self._limit, key=key)
+        answer, taken, is_replay = self._threads.do(
+            lambda: self._store.submit(jobs, self.kinds, errors, rejected, queue_limit=self._limit, key=key)
+        )
         self._tell(taken)
-        return answer
+        return answer, is_replay
 
     def get(self, job_id: str) -> Job | None:
         """The job of that id."""
-        return self._store.get(job_id)
+        return self._threads.do(lambda: self._store.get(job_id))
 
     def find(self, ids: Sequence[str]) -> list[Job]:
         """Those of these ids that there are."""
-        return self._store.find(ids)
+        return self._threads.do(lambda: self._store.find(ids))
 
     def newest(self, statuses: Sequence[str], kinds: Sequence[str], limit: int, before: str | None) -> list[Job]:
         """The newest jobs of these statuses and kinds, older than the one of id `before`."""
-        return self._store.newest(statuses, kinds, limit, before)
+        return self._threads.do(lambda: self._store.newest(statuses, kinds, limit, before))
 
     def cancel(self, ids: Sequence[str]) -> dict[str, tuple[str, Job | None]]:
         """See Store.cancel."""
-        found = self._store.cancel(ids)
+        found = self._threads.do(lambda: self._store.cancel(ids))
         self._tell([job for what, job in found.values() if job and what != "ended"])
         return found
 

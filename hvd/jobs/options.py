@@ -30,7 +30,7 @@ class Options:
         """Those of a daemon with these settings."""
         return cls(
             settings.database_url,
-            daemon_name(settings.instance),
+            daemon_name(settings),
             settings.instance,
             settings.jobs_concurrency,
             settings.jobs_grace,
@@ -55,6 +55,7 @@ class Options:
         return cls(**{**found, "kinds": kinds})
 
 
-def daemon_name(instance: str) -> str:
-    """What the totals in the database call this daemon: an instance name is a machine's own."""
-    return f"{socket.gethostname()}/{instance}"
+def daemon_name(settings: Settings) -> str:
+    """What the totals in the database call this daemon: an instance name is a machine's own, as SQLite is."""
+    is_local = settings.database_url.startswith("sqlite:")
+    return settings.instance if is_local else f"{socket.gethostname()}/{settings.instance}"

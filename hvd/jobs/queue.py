@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, and_, case, delete, func, insert, or_, s
 
 from hvd.core.proc import is_alive, start_ticks
 from hvd.jobs.ids import new_id
-from hvd.jobs.schema import Database, Tally, jobs, now, runners, submissions, totals
+from hvd.jobs.schema import Database, Tally, jobs, now, runners, shift, submissions, totals
 from hvd.jobs.states import CANCELLED, ENDED, FAILED, OPEN, PENDING, RUNNING, bucket_of, retry_pause
 from hvd.jobs.store import Job, Json, job_of
 
@@ -135,7 +135,7 @@ class Queue:
             )
             .returning(*jobs.c)
         )
-        return [job_of(row) for row in connection.execute(started)]
+        return [job_of(row, shift(connection)) for row in connection.execute(started)]
 
     def next_due(self, kinds: Sequence[str]) -> float | None:
         """Seconds until the next pending job of these kinds may start, 0.0 if one may now; None if none is pending."""
@@ -167,7 +167,7 @@ class Queue:
                     .values(progress=percents[job_id], updated=at, revision=jobs.c.revision + 1)
                     .returning(*jobs.c)
                 )
-                noted += map(job_of, changed)
+                noted += [job_of(row, shift(connection)) for row in changed]
         return noted
 
     def finish(self, ends: Sequence[End]) -> list[Job]:
@@ -180,7 +180,7 @@ class Queue:
                 end = by_id[row.id]
                 if row.attempt == end.attempt:
                     done.append(self._end(connection, row, end, at, tally))
-            tally.store(connection)
+            tally.store(connection, at)
         return done
 
     def _ours(self, connection: Connection, ids: Mapping[str, object]) -> Sequence[Row[Any]]:
@@ -207,9 +207,8 @@ class Queue:
         if change["status"] in ENDED:
             seconds = max(0, at - row.started) / 1e6
             tally.add(row.kind, change["status"], bucket_of(seconds), seconds)
-        return job_of(
-            connection.execute(update(jobs).where(jobs.c.id == row.id).values(change).returning(*jobs.c)).one()
-        )
+        ended = connection.execute(update(jobs).where(jobs.c.id == row.id).values(change).returning(*jobs.c)).one()
+        return job_of(ended, shift(connection))
 
     def gone(self) -> list[Runner]:
         """The runners that are gone: dead on this machine, or without a lease on another."""
@@ -238,7 +237,7 @@ class Queue:
             for job in connection.execute(lost.order_by(jobs.c.id).with_for_update()).all():
                 end = _lost(job, f"its runner on {runner.host} (pid {runner.pid}) died")
                 recovered.append(self._end(connection, job, end, at, tally))
-            tally.store(connection)
+            tally.store(connection, at)
             connection.execute(delete(runners).where(runners.c.id == runner.id))
         return recovered
 
@@ -263,7 +262,7 @@ class Queue:
             rows = connection.execute(query.order_by(jobs.c.id).with_for_update()).all()
             why = "it was claimed, and could not be started"
             ended = [self._end(connection, row, _lost(row, why), at, tally) for row in rows]
-            tally.store(connection)
+            tally.store(connection, at)
             return ended
 
     def prune(self, keep_days: float) -> int:
@@ -292,12 +291,13 @@ class Queue:
             ours = (func.sum(case((own, totals.c.count), else_=0)), func.sum(case((own, totals.c.seconds), else_=0.0)))
             ends = connection.execute(select(*each, *sums, *ours).group_by(*each).order_by(*each)).all()
             recent = connection.execute(select(jobs).order_by(jobs.c.updated.desc()).limit(RECENT)).all()
-            at, read_ns = now(connection) / 1e6, time.monotonic_ns()
+            behind = shift(connection)
+            at, read_ns = (now(connection) + behind) / 1e6, time.monotonic_ns()
         return {
             "open": [list(row) for row in found],
             "ends": [[*row[:3], int(row[3]), row[4]] for row in ends],
             "own": [[*row[:3], int(row[5]), row[6]] for row in ends if row[5]],
-            "recent": [job_of(row).as_recent(at) for row in recent],
+            "recent": [job_of(row, behind).as_recent(at) for row in recent],
             "read_ns": read_ns,
         }
 

@@ -13,11 +13,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from hvd.core.descriptors import LACKS
-from hvd.errors import JobsError, StoreUnavailable
+from hvd.errors import JobsError
 from hvd.jobs import strays
 from hvd.jobs.attempt import Attempt
 from hvd.jobs.events import Events
@@ -26,6 +25,7 @@ from hvd.jobs.options import Options
 from hvd.jobs.queue import PRUNED_AT_ONCE, End, Queue
 from hvd.jobs.states import CANCELLED, FAILED, PENDING
 from hvd.jobs.store import Job, Json
+from hvd.jobs.threads import DatabaseThreads, unanswered
 
 Result = TypeVar("Result")
 
@@ -37,7 +37,7 @@ FIGURES_PAUSE = 0.1  # s between two readings of the counts, under load
 OTHERS_FIGURES_PAUSE = 2.0  # s until the counts are read again for what other runners did
 PRUNE_PAUSE = 600.0
 TROUBLE_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # s until a database that failed is tried again
-ANSWER = 15.0  # s that the database may take: above what its own limits allow
+ANSWER = 10.0  # s that the database may take for one of our questions, of a few statements each
 LACK_PAUSE = 1.0  # s
 GUARD_WAIT = 1.0  # s that the guard may take to hear a goodbye
 LEASE_MARGIN = 0.7  # of a lease that could not be renewed: then the jobs are ended, before another machine starts them
@@ -62,7 +62,7 @@ class Runner:
         self._events = events
         self._publish = publish
         self._loop = asyncio.get_running_loop()
-        self._database = ThreadPoolExecutor(1, "database")
+        self._database = DatabaseThreads(1)
         self._reason = asyncio.Event()
         self._running: dict[str, Attempt] = {}
         self._ends: dict[str, End] = {}  # not noted in the database yet
@@ -72,7 +72,7 @@ class Runner:
         self._undeclared: set[str] = set()  # kinds of pending jobs that were told of
         self._renewed = self._noted = self._pruned = self._counted = float("-inf")
         self._figures: Json = {}
-        self._trouble = ""
+        self._trouble = self._told_trouble = ""  # what strangers may read of it, and what the log has
         self._failures = 0
         self._guard: subprocess.Popen[bytes] | None = None
 
@@ -112,20 +112,25 @@ class Runner:
             await self._claim()
             await self._look()
         except JobsError as error:
-            self._note_trouble(str(error))
+            self._note_trouble(str(error), error.public)
         except Exception as error:  # of ours: to end here would end every job that runs
             if not self._trouble:
                 log.exception("a turn of the job runner failed")
-            self._note_trouble(f"the job runner failed ({type(error).__name__}); its log says more")
+            why = f"the job runner failed ({type(error).__name__}); its log says more"
+            self._note_trouble(why, why)
         else:
             self._note_recovery()
 
     async def _ask(self, work: Callable[[], Result]) -> Result:
-        asked = self._loop.run_in_executor(self._database, work)
-        try:
-            return await asyncio.wait_for(asyncio.shield(asked), ANSWER)
-        except TimeoutError:
-            raise StoreUnavailable(f"the jobs' database has not answered for {ANSWER:g} s") from None
+        task = self._database.start(work)
+        asked = asyncio.wrap_future(task.future, loop=self._loop)
+        await asyncio.wait([asked], timeout=ANSWER)
+        if not asked.done():
+            self._database.give_up(task)
+            asked.add_done_callback(asyncio.Future.exception)  # which nobody else looks at
+            raise unanswered(ANSWER)
+        result: Result = asked.result()
+        return result
 
     async def _rest(self) -> float:
         """Seconds until the next turn, if there is no reason before."""
@@ -144,17 +149,17 @@ class Runner:
                 most = most if due is None else min(most, max(due, 0.02 if self._claimed else 0.5))
         return most
 
-    def _note_trouble(self, text: str) -> None:
+    def _note_trouble(self, text: str, public: str) -> None:
         self._failures += 1
-        if text != self._trouble:
+        if text != self._told_trouble:
             log.error("%s; %d jobs run on, no other is started; trying again", text, len(self._running))
-        self._trouble = text
+        self._told_trouble, self._trouble = text, public
         self._say()
 
     def _note_recovery(self) -> None:
         if self._trouble:
             log.info("the jobs' database can be used again")
-            self._trouble, self._failures, self._figures_wanted = "", 0, True
+            self._trouble, self._told_trouble, self._failures, self._figures_wanted = "", "", 0, True
             self._reason.set()
 
     # ---- what has happened, to the database
@@ -381,4 +386,4 @@ class Runner:
             except subprocess.TimeoutExpired:  # somebody has stopped it
                 self._guard.kill()
                 self._guard.wait()
-        self._database.shutdown(wait=False, cancel_futures=True)
+        self._database.close()

@@ -1,14 +1,14 @@
 """The jobs' database: tables, their versions, and how SQLite and PostgreSQL are opened. SQLAlchemy 2 Core.
 
-Times are microseconds since the Unix epoch by the database's own clock, so that several machines agree on a lease.
+Times are microseconds since the Unix epoch: on PostgreSQL by its own clock, so that several machines agree; on SQLite
+by the queue's clock, which goes on evenly whatever becomes of the machine's (see clock.py).
 """
 
 import contextlib
 import os
 import sqlite3
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     create_engine,
+    delete,
     event,
     exc,
     func,
@@ -37,10 +38,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hvd.errors import StoreNewer, StoreUnavailable
+from hvd.jobs import clock
+from hvd.jobs.clock import Clock
+from hvd.jobs.ids import micros_of
+from hvd.jobs.threads import ticket
 from hvd.values import shown
 
-BUSY = 5.0  # s that SQLite waits for another's write, and PostgreSQL for a connection
-STATEMENT = 10_000  # ms that PostgreSQL may take for a statement
+BUSY = 4.0  # s that SQLite waits for another's write, and anybody for a connection
 _MIGRATION_LOCK = 0x6876646A  # "hvdj": the advisory lock that two daemons starting on one new database share
 
 metadata = MetaData()
@@ -56,6 +60,7 @@ runners = Table(
     Column("pid", Integer, nullable=False),
     Column("pid_start", BigInteger, nullable=False),
     Column("lease_until", BigInteger, nullable=False),
+    Column("lease", Double, nullable=False, server_default=text("15")),  # s: so long it may be silent
 )
 
 jobs = Table(
@@ -82,9 +87,11 @@ jobs = Table(
     Column("error", Text, nullable=False, default=""),
     Column("output", Text, nullable=False, default=""),
     Column("revision", Integer, nullable=False, default=1),
-    Index("hvd_jobs_by_status", "status", "kind", "id"),
     Index("hvd_jobs_by_update", "updated"),
 )
+
+by_status = Index("hvd_jobs_by_status_and_id", jobs.c.status, jobs.c.id, jobs.c.kind)
+"""The oldest and the newest of a status are found in it; with the kind, it alone answers how many there are of each."""
 
 totals = Table(
     "hvd_job_totals",
@@ -96,6 +103,7 @@ totals = Table(
     Column("bucket", Integer, primary_key=True),  # of the duration, see states.py
     Column("count", BigInteger, nullable=False),
     Column("seconds", Double, nullable=False),
+    Column("updated", BigInteger, nullable=False, server_default=text("0")),
 )
 
 submissions = Table(
@@ -108,14 +116,41 @@ submissions = Table(
 )
 
 
-def _create(connection: Connection) -> None:
-    metadata.create_all(connection)
+clocks = Table(
+    "hvd_clock",
+    metadata,
+    Column("boot", String(64), primary_key=True),
+    Column("ahead", BigInteger, nullable=False),  # µs, of the queue's clock against the time since that boot
+)
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create,)
-"""What brings a database from each version to the next; version 0 is an empty one."""
+def _to_2(connection: Connection) -> None:
+    connection.execute(text("DROP INDEX hvd_jobs_by_status"))
+    by_status.create(connection)
+    clocks.create(connection)
+    connection.execute(text("ALTER TABLE hvd_runners ADD COLUMN lease DOUBLE PRECISION NOT NULL DEFAULT 15"))
+    connection.execute(text("ALTER TABLE hvd_job_totals ADD COLUMN updated BIGINT NOT NULL DEFAULT 0"))
+    if connection.dialect.name == "sqlite":
+        _drop_hosts(connection)
 
-VERSION = len(MIGRATIONS)
+
+def _drop_hosts(connection: Connection) -> None:
+    """Totals on SQLite were HOST/INSTANCE's: a container with a new host name at each start began new ones."""
+    sums: dict[tuple[Any, ...], tuple[int, float]] = {}
+    for daemon, *of, count, seconds, _ in connection.execute(select(totals)).all():
+        key = (daemon.rpartition("/")[2], *of)
+        before = sums.get(key, (0, 0.0))
+        sums[key] = before[0] + count, before[1] + seconds
+    connection.execute(delete(totals))
+    for (daemon, kind, status, bucket), (count, seconds) in sums.items():
+        row = {"daemon": daemon, "kind": kind, "status": status, "bucket": bucket}
+        connection.execute(insert(totals).values(**row, count=count, seconds=seconds, updated=0))
+
+
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {2: _to_2}
+"""What brings a database of the version before to each version; a new one is made at once as it is to be."""
+
+VERSION = 2
 
 
 class Database:
@@ -126,6 +161,7 @@ class Database:
         if self._url.get_backend_name() == "postgresql":
             self._url = self._url.set(drivername="postgresql+psycopg")
         self._connections = connections
+        self.clock = Clock(0)  # once it is open
         self._engine: Engine | None = None
         self._opening = threading.Lock()
         self._file: tuple[int, int] | None = None  # device and inode of an open SQLite database
@@ -140,21 +176,26 @@ class Database:
         """The database as messages show it: without its password."""
         return shown(self._url.render_as_string(hide_password=True))
 
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> contextlib.AbstractContextManager[Connection]:
         """A transaction that only reads. Raises StoreUnavailable, StoreNewer."""
-        with self._failing():
-            engine = self._opened()
-            with engine.execution_options(hvd_reads=True).begin() as connection:
-                yield connection
+        return self._transaction(reads=True)
+
+    def writing(self) -> contextlib.AbstractContextManager[Connection]:
+        """A transaction that writes: of those on SQLite, one at a time. Raises StoreUnavailable, StoreNewer."""
+        return self._transaction(reads=False)
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction that writes: of those on SQLite, one at a time. Raises StoreUnavailable, StoreNewer."""
+    def _transaction(self, *, reads: bool) -> Iterator[Connection]:
+        holder = ticket()
         with self._failing():
             engine = self._opened()
-            with engine.begin() as connection:
-                yield connection
+            with (engine.execution_options(hvd_reads=True) if reads else engine).begin() as connection:
+                holder.use(connection.connection.info.get("socket"))
+                try:
+                    yield connection
+                    holder.check()
+                finally:
+                    holder.use(None)
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
@@ -163,6 +204,8 @@ class Database:
         except exc.IntegrityError:
             raise
         except (exc.DBAPIError, exc.TimeoutError) as error:
+            if _is_fault(error):
+                raise
             reason = str(getattr(error, "orig", None) or error).strip().splitlines()
             raise StoreUnavailable(
                 f"the jobs' database {self.name} can't be used: {reason[0] if reason else 'no reason given'}"
@@ -185,10 +228,11 @@ class Database:
         try:
             with engine.begin() as connection:
                 self._migrate(connection)
+                self.clock = self._set_clock(connection)
         except BaseException:
             engine.dispose()
             raise
-        return engine
+        return engine.execution_options(hvd_clock=self.clock)
 
     def _sqlite(self) -> Engine:
         path = self._url.database or ""
@@ -209,25 +253,25 @@ class Database:
 
     def _postgresql(self) -> Engine:
         try:
-            return create_engine(
-                self._url,
-                connect_args={
-                    "connect_timeout": round(BUSY),
-                    "tcp_user_timeout": STATEMENT,  # a network that swallows everything is not waited for longer
-                    "options": f"-c statement_timeout={STATEMENT} -c lock_timeout={STATEMENT}",
-                },
-                pool_size=self._connections,
-                max_overflow=self._connections,
-                pool_timeout=BUSY,
-                pool_pre_ping=True,
-            )
+            from hvd.jobs import postgresql as server  # here: psycopg is wanted where there is PostgreSQL only
         except ImportError:
             raise StoreUnavailable(
                 f"the jobs' database {self.name} needs the package psycopg: pip install 'hvd[postgresql]'"
             ) from None
+        engine = create_engine(
+            self._url,
+            connect_args=server.ARGUMENTS,
+            use_native_hstore=False,
+            pool_size=self._connections,
+            max_overflow=self._connections,
+            pool_timeout=BUSY,
+        )
+        server.watch(engine)
+        return engine
 
     def _migrate(self, connection: Connection) -> None:
         if not self.is_local:
+            connection.execute(text("SET LOCAL statement_timeout = 0"))  # an index of a long table takes its time
             connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         found = 0
         if inspect(connection).has_table(schema_version.name):
@@ -237,9 +281,26 @@ class Database:
                 f"the jobs' database {self.name} has schema version {found}, and this hvd knows {VERSION}: "
                 "upgrade hvd, or set another database_url"
             )
-        for version in range(found, VERSION):
+        if not found:
+            metadata.create_all(connection)
+        for version in range(found + 1 if found else VERSION + 1, VERSION + 1):
             MIGRATIONS[version](connection)
-            connection.execute(insert(schema_version).values(version=version + 1))
+        if found < VERSION:
+            connection.execute(insert(schema_version).values(version=VERSION))
+
+    def _set_clock(self, connection: Connection) -> Clock:
+        """The queue's clock: never behind what was noted by it before."""
+        if not self.is_local:
+            newest = connection.scalar(select(func.max(jobs.c.id)))
+            return Clock(max(_server_time(connection), micros_of(newest) if newest else 0) - clock.since_boot())
+        boot = clock.boot_id()
+        ahead = connection.scalar(select(clocks.c.ahead).where(clocks.c.boot == boot))
+        if ahead is None:
+            newest = connection.scalar(select(func.max(jobs.c.updated))) or 0
+            ahead = max(clock.wall_time(), newest) - clock.since_boot()
+            connection.execute(delete(clocks))
+            connection.execute(insert(clocks).values(boot=boot, ahead=ahead))
+        return Clock(ahead)
 
     def close(self) -> None:
         """Close all connections; the next use opens new ones."""
@@ -271,12 +332,38 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
+def _is_fault(error: exc.DBAPIError | exc.TimeoutError) -> bool:
+    """True where the statement is wrong, which is a fault of ours, and not the database's state."""
+    original = getattr(error, "orig", None)
+    if isinstance(original, sqlite3.OperationalError):
+        return original.sqlite_errorcode == sqlite3.SQLITE_ERROR and "no such table" not in str(original)
+    # a table that was dropped, a right that was taken away
+    is_operators = getattr(original, "sqlstate", None) in ("42P01", "42501")
+    return isinstance(error, exc.ProgrammingError | exc.DataError | exc.NotSupportedError) and not is_operators
+
+
 def now(connection: Connection) -> int:
-    """The database's time, µs."""
+    """The queue's time, µs."""
     if connection.dialect.name == "sqlite":
-        return time.time_ns() // 1000
-    found = connection.scalar(text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"))
-    return int(found or 0)
+        found: Clock = connection.get_execution_options()["hvd_clock"]
+        return found.micros()
+    return _server_time(connection)
+
+
+def shift(connection: Connection) -> int:
+    """What is to be added to a time of the queue where people read it, µs: see clock.py."""
+    if connection.dialect.name == "sqlite":
+        found: Clock = connection.get_execution_options()["hvd_clock"]
+        return found.behind()
+    return 0
+
+
+def _server_time(connection: Connection) -> int:
+    return int(connection.scalar(text(f"SELECT {SERVER_TIME}")) or 0)
+
+
+SERVER_TIME = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+"""PostgreSQL's time as `now` has it."""
 
 
 class Tally:
@@ -291,16 +378,16 @@ class Tally:
         count, sum_of = self._counts.get((kind, status, bucket), (0, 0.0))
         self._counts[kind, status, bucket] = count + 1, sum_of + seconds
 
-    def store(self, connection: Connection) -> None:
+    def store(self, connection: Connection, at: int) -> None:
         """Last in the transaction, and in one order: two of them could else wait for each other's rows."""
         dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
         for (kind, status, bucket), (count, seconds) in sorted(self._counts.items()):
             statement = dialect.insert(totals).values(
-                daemon=self._daemon, kind=kind, status=status, bucket=bucket, count=count, seconds=seconds
+                daemon=self._daemon, kind=kind, status=status, bucket=bucket, count=count, seconds=seconds, updated=at
             )
             connection.execute(
                 statement.on_conflict_do_update(
                     index_elements=["daemon", "kind", "status", "bucket"],
-                    set_={"count": totals.c.count + count, "seconds": totals.c.seconds + seconds},
+                    set_={"count": totals.c.count + count, "seconds": totals.c.seconds + seconds, "updated": at},
                 )
             )

@@ -91,13 +91,13 @@ class Submit(_Resource):
         key, body = idempotency_key(req), json_body(req)
         once = (key, bodies.fingerprint(body)) if key else None
         if once and (earlier := desk.replay(*once)):
-            resp.set_header("Idempotent-Replayed", "true")
-            _answer(resp, 202, earlier)
+            _answer_submission(resp, earlier, is_replay=True)
             return
         asked = bodies.read_submit(body, desk.kinds)
         if not asked.jobs:
             raise _refusal(asked.errors, job_ids=[], accepted=0, rejected=asked.rejected)
-        _answer(resp, 202, desk.submit(asked.jobs, asked.errors, asked.rejected, once))
+        answer, is_replay = desk.submit(asked.jobs, asked.errors, asked.rejected, once)
+        _answer_submission(resp, answer, is_replay=is_replay)
 
 
 class Query(_Resource):
@@ -175,14 +175,13 @@ class Failures:
         self._said: dict[str, float] = {}
 
     def __call__(self, req: falcon.Request, resp: falcon.Response, error: JobsError, params: Mapping[str, Any]) -> None:
-        text = str(error)
-        text = text[:1].upper() + text[1:]
+        text = error.public[:1].upper() + error.public[1:]
         if isinstance(error, KeyConflict):
             raise falcon.HTTPUnprocessableEntity(description=text)
         if isinstance(error, QueueFull):
             raise falcon.HTTPTooManyRequests(description=text, retry_after=QUEUE_RETRY)
-        if self._is_news(text):
-            log.error("jobs: %s (told at most every %g s)", text, QUIET)
+        if self._is_news(str(error)):
+            log.error("jobs: %s (told at most every %g s)", error, QUIET)
         raise falcon.HTTPServiceUnavailable(description=text, retry_after=STORE_RETRY)
 
     def _is_news(self, text: str) -> bool:
@@ -200,6 +199,12 @@ def _answer(resp: falcon.Response, status: int, value: Mapping[str, Any]) -> Non
     resp.content_type = falcon.MEDIA_JSON
     resp.cache_control = ["no-store"]
     resp.data = json.dumps(value, separators=(",", ":")).encode()
+
+
+def _answer_submission(resp: falcon.Response, answer: Mapping[str, Any], *, is_replay: bool) -> None:
+    if is_replay:
+        resp.set_header("Idempotent-Replayed", "true")
+    _answer(resp, 202, answer)
 
 
 def _unknown(job_id: str) -> falcon.HTTPNotFound:

@@ -1,22 +1,28 @@
 """A real PostgreSQL for tests: a cluster of its own in a temporary folder, reached by a unix socket in it."""
 
+import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 
 from tests.support.waiting import until
 
 
 def program(name: str) -> str:
-    """Where it is: Debian keeps PostgreSQL's programs out of PATH."""
-    found = shutil.which(name) or next(map(str, sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))), None)
-    assert found, f"PostgreSQL's {name} is not installed: apt-get install postgresql"
+    """Where it is: Debian keeps PostgreSQL's programs out of PATH, and servers out of that of ordinary users."""
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") or next(
+        map(str, sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))), None
+    )
+    assert found, f"{name} is not installed: apt-get install postgresql pgbouncer"
     return found
 
 
@@ -75,12 +81,49 @@ class Postgres:
             self._server.wait(30)
             self._server = None
 
-    def database(self) -> str:
-        """The URL of a new, empty database."""
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """All its processes are stopped meanwhile: connections are accepted by the kernel, and nothing answers."""
+        assert self._server is not None
+        server = psutil.Process(self._server.pid)
+        processes = [server, *server.children(recursive=True)]
+        for process in processes:
+            process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.send_signal(signal.SIGCONT)
+
+    def database(self, options: str = "") -> str:
+        """The URL of a new, empty database; `options` are CREATE DATABASE's."""
         name = f"test_{uuid.uuid4().hex[:12]}"
         with psycopg.connect(self._conninfo("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+            connection.execute(f"CREATE DATABASE {name} {options}".encode())
         return f"postgresql://hvd@/{name}?host={self.folder}"
+
+    @contextlib.contextmanager
+    def pooled(self, url: str) -> Iterator[str]:
+        """A PgBouncer before that database, in transaction mode with three sessions -> its URL."""
+        folder, port = self.folder / f"pool-{uuid.uuid4().hex[:8]}", 6432  # names a socket in the folder, no TCP port
+        name = url.partition("@/")[2].partition("?")[0]
+        folder.mkdir()
+        if self._user:
+            os.chown(folder, self._user.pw_uid, self._user.pw_gid)
+        (folder / "users").write_text('"hvd" ""\n')
+        (folder / "ini").write_text(
+            f"[databases]\n{name} = host={self.folder} dbname={name} user=hvd\n[pgbouncer]\nlisten_addr =\n"
+            f"unix_socket_dir = {folder}\nlisten_port = {port}\nauth_type = any\nauth_file = {folder}/users\n"
+            "pool_mode = transaction\ndefault_pool_size = 3\n"
+        )
+        pooler = self._popen(program("pgbouncer"), str(folder / "ini"))
+        try:
+            socket = folder / f".s.PGSQL.{port}"
+            until(socket.exists, "PgBouncer listens")
+            yield f"postgresql://hvd@/{name}?host={folder}&port={port}"
+        finally:
+            pooler.terminate()
+            pooler.wait(30)
 
     def connect(self, url: str) -> "psycopg.Connection[tuple[object, ...]]":
         """A connection to a database that `database` made."""

@@ -46,7 +46,7 @@ def told(reader: socket.socket) -> list[tuple[str, str]]:
 
 def test_a_submission_wakes_the_runner_and_is_told(desk: Desk, ends: tuple[int, socket.socket, socket.socket]) -> None:
     """Once it is in the database."""
-    answer = desk.submit([New, New], [{"detail": "x"}], 1, None)
+    answer, _ = desk.submit([New, New], [{"detail": "x"}], 1, None)
     assert (answer["accepted"], answer["rejected"], answer["errors"]) == (2, 1, [{"detail": "x"}])
     assert os.eventfd_read(ends[0]) >= 1
     assert told(ends[2]) == [(name, "pending") for name in answer["job_ids"]]
@@ -55,11 +55,12 @@ def test_a_submission_wakes_the_runner_and_is_told(desk: Desk, ends: tuple[int, 
 
 def test_a_replay_wakes_nobody(desk: Desk, ends: tuple[int, socket.socket, socket.socket]) -> None:
     """Nothing has happened."""
-    first = desk.submit([New], [], 0, ("key", "print"))
+    first, is_replay = desk.submit([New], [], 0, ("key", "print"))
+    assert not is_replay
     os.eventfd_read(ends[0])
     told(ends[2])
     assert desk.replay("key", "print") == first
-    assert desk.submit([New], [], 0, ("key", "print")) == first
+    assert desk.submit([New], [], 0, ("key", "print")) == (first, True)
     with pytest.raises(BlockingIOError):
         os.eventfd_read(ends[0])
     assert told(ends[2]) == []
@@ -69,7 +70,7 @@ def test_a_cancellation_wakes_the_runner_and_is_told(
     desk: Desk, ends: tuple[int, socket.socket, socket.socket]
 ) -> None:
     """Not where there was nothing left to cancel."""
-    (name,) = desk.submit([New], [], 0, None)["job_ids"]
+    (name,) = desk.submit([New], [], 0, None)[0]["job_ids"]
     os.eventfd_read(ends[0])
     told(ends[2])
     assert desk.cancel([name])[name][0] == "cancelled"
@@ -84,14 +85,14 @@ def test_a_runner_that_is_away_is_not_waited_for(desk: Desk, ends: tuple[int, so
     """The eventfd may be full, and the aggregator gone."""
     os.eventfd_write(ends[0], 2**64 - 2)
     ends[2].close()
-    assert desk.submit([New], [], 0, None)["accepted"] == 1
+    assert desk.submit([New], [], 0, None)[0]["accepted"] == 1
 
 
 def test_a_full_queue_takes_what_fits_and_tells_of_that(
     desk: Desk, ends: tuple[int, socket.socket, socket.socket]
 ) -> None:
     """Up to the daemon's limit; where nothing fits, nobody is woken."""
-    answer = desk.submit([New] * 5, [], 0, None)
+    answer, _ = desk.submit([New] * 5, [], 0, None)
     assert (answer["accepted"], answer["rejected"]) == (3, 2)
     assert len(told(ends[2])) == 3
     os.eventfd_read(ends[0])
@@ -104,7 +105,7 @@ def test_a_full_queue_takes_what_fits_and_tells_of_that(
 
 def test_a_job_is_found_wherever_it_is_asked_for(desk: Desk, ends: tuple[int, socket.socket, socket.socket]) -> None:
     """By one id, by many, in the list; the totals of a cancellation go to the daemon's own name."""
-    ids = desk.submit([New, New], [], 0, None)["job_ids"]
+    ids = desk.submit([New, New], [], 0, None)[0]["job_ids"]
     found = desk.get(ids[0])
     assert found
     assert found.id == ids[0]
@@ -114,4 +115,4 @@ def test_a_job_is_found_wherever_it_is_asked_for(desk: Desk, ends: tuple[int, so
     desk.cancel(ids)
     with desk._store._database.reading() as connection:
         rows = connection.exec_driver_sql("SELECT daemon, status, count FROM hvd_job_totals").all()
-    assert rows == [(daemon_name(load({}).settings.instance), "cancelled", 2)]
+    assert rows == [(daemon_name(load({}).settings), "cancelled", 2)]

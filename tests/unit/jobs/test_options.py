@@ -89,7 +89,7 @@ def test_a_process_that_has_the_descriptor_reads_them(fd: int) -> None:
 
 
 def test_they_are_of_the_settings() -> None:
-    """Each from the setting that it is named after, and the daemon's name tells machines apart."""
+    """Each from the setting that it is named after, and a name of its own for each machine on one database."""
     settings = load(
         {
             "HVD_INSTANCE": "one",
@@ -101,7 +101,6 @@ def test_they_are_of_the_settings() -> None:
             "HVD_LOG_LEVEL": "debug",
         }
     ).settings
-    assert Options.of(settings) == Options(
-        *("sqlite:////tmp/x.db", f"{socket.gethostname()}/one", "one"), 3, 4.0, 50.0, 6.0, "debug", {}
-    )
-    assert daemon_name("two") == f"{socket.gethostname()}/two"
+    assert Options.of(settings) == Options(*("sqlite:////tmp/x.db", "one", "one"), 3, 4.0, 50.0, 6.0, "debug", {})
+    shared = load({"HVD_INSTANCE": "two", "HVD_DATABASE_URL": "postgresql://a@b/c"}).settings
+    assert daemon_name(shared) == f"{socket.gethostname()}/two"

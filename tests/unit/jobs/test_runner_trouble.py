@@ -56,7 +56,7 @@ async def test_a_database_that_fails_loses_no_end(
         await stage.rest(0.1)
         with unavailable(stage.queue):
             stage.submit(count=1)
-            await eventually(lambda: stage.published[-1]["trouble"] == "disk full")
+            await eventually(lambda: stage.published[-1]["trouble"] == StoreUnavailable("disk full").public)
             renewed = stage.runner._renewed
             await eventually(lambda: time.monotonic() - renewed > 0.7)  # nobody else can have the jobs: it is local
             assert not stage.runner._ends

@@ -53,6 +53,7 @@ class FakeDesk:
         self.kinds = {name: FakeKind(name) for name in ("checksum", "convert")}
         self.jobs: dict[str, FakeJob] = {}
         self.answers: dict[str, tuple[str, Json]] = {}
+        self.answers_of_others: dict[str, Json] = {}  # of keys that were free a moment ago
         self.error: Exception | None = None
         self.asked: list[Any] = []
 
@@ -72,13 +73,17 @@ class FakeDesk:
             raise KeyConflict("the key was used for another submission")
         return known[1] if known else None
 
-    def submit(self, jobs: Sequence[Any], errors: Sequence[Json], rejected: int, key: tuple[str, str] | None) -> Json:
+    def submit(
+        self, jobs: Sequence[Any], errors: Sequence[Json], rejected: int, key: tuple[str, str] | None
+    ) -> tuple[Json, bool]:
         self._fail()
         ids = [self.add(kind=job.kind) for job in jobs]
         answer = {"job_ids": ids, "accepted": len(ids), "rejected": rejected, "errors": list(errors)}
+        if key and key[0] in self.answers_of_others:
+            return self.answers_of_others[key[0]], True
         if key:
             self.answers[key[0]] = key[1], answer
-        return answer
+        return answer, False
 
     def get(self, job_id: str) -> FakeJob | None:
         self._fail()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hvd.errors import KeyConflict, QueueFull, StoreNewer, StoreUnavailable
+from hvd.errors import JobsError, KeyConflict, QueueFull, StoreNewer, StoreUnavailable
 from hvd.jobs.ids import new_id
 from hvd.web.jobs import QUIET, Failures
 from tests.unit.web.desk import GOOD, Client, FakeDesk, problem_of
@@ -64,6 +64,13 @@ def test_a_repeated_submission_gets_the_first_ones_answer(client: Client, desk: 
     assert len(desk.jobs) == 1
     problem_of(client.post("/jobs/submit", GOOD | {"name": "x"}, Idempotency_Key="k 1"), 422)
     assert client.post("/jobs/submit", GOOD, Idempotency_Key="k 2").json["job_ids"] != first.json["job_ids"]
+
+
+def test_the_loser_of_two_submissions_with_one_key_is_told(client: Client, desk: FakeDesk) -> None:
+    """It comes while the first one is being taken: its answer is the first one's, and says so."""
+    desk.answers_of_others["k"] = {"job_ids": ["x"], "accepted": 1, "rejected": 0, "errors": []}
+    late = client.post("/jobs/submit", GOOD, Idempotency_Key="k")
+    assert (late.status_code, late.json["job_ids"], late.headers["idempotent-replayed"]) == (202, ["x"], "true")
 
 
 def test_jobs_are_listed_newest_first_in_pages(client: Client, desk: FakeDesk) -> None:
@@ -223,7 +230,7 @@ def test_what_is_posted_to_is_not_got(client: Client, path: str) -> None:
     ],
 )
 def test_what_the_store_can_not_do_is_told(
-    client: Client, desk: FakeDesk, error: Exception, status: int, retry: bool
+    client: Client, desk: FakeDesk, error: JobsError, status: int, retry: bool
 ) -> None:
     """On every path, with the time to come back where that helps."""
     job_id = desk.add()
@@ -232,8 +239,16 @@ def test_what_the_store_can_not_do_is_told(
     results += [client.post("/jobs/cancel", {"ids": [job_id]}), client.post(f"/jobs/{job_id}/cancel")]
     results += [client.get("/jobs"), client.get(f"/jobs/{job_id}")]
     for result in results:
-        assert problem_of(result, status)["detail"].lower() == str(error)
+        assert problem_of(result, status)["detail"].lower() == error.public
         assert ("retry-after" in result.headers) is retry
+
+
+def test_strangers_read_no_address_of_the_database(client: Client, desk: FakeDesk) -> None:
+    """Which user, host or file it is, is for the log."""
+    desk.error = StoreUnavailable("postgresql://hvd@db.internal/jobs can't be used: no such user hvd")
+    assert (
+        problem_of(client.get("/jobs"), 503)["detail"] == "The jobs' database can't be used: the daemon's log says why"
+    )
 
 
 def test_a_database_that_is_away_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -252,8 +267,8 @@ def test_a_database_that_is_away_fills_no_log(caplog: pytest.LogCaptureFixture) 
             fail(QueueFull("full"))
             fail(KeyConflict("used"))
         assert [record.getMessage().split(" (")[0] for record in caplog.records] == [
-            "jobs: Disk full",
-            "jobs: Schema 9",
+            "jobs: disk full",
+            "jobs: schema 9",
         ]
         now[0] += QUIET
         fail(StoreUnavailable("disk full"))
