@@ -41,6 +41,8 @@ class Attempt:
         self.job = job
         self.pid = 0
         self.exit_code: int | None = None
+        self.seconds = 0.0  # that it lasted
+        self._began = 0.0
         self._kind = kind
         self._grace = grace
         self._changed, self._ended = changed, ended
@@ -76,7 +78,7 @@ class Attempt:
             restore_signals=True,
             preexec_fn=limit_at_start(),  # of one system call: threads of the runner may hold any lock
         )
-        self.pid = process.pid
+        self.pid, self._began = process.pid, time.monotonic()
         try:
             self._pidfd = os.pidfd_open(process.pid)
         except OSError:
@@ -177,6 +179,7 @@ class Attempt:
         if self._timer:
             self._timer.cancel()
         self._read_rest()
+        self.seconds = time.monotonic() - self._began
         self._ended(self)
 
     def _read_rest(self) -> None:
@@ -213,6 +216,7 @@ class Attempt:
             self._output.tail(),
             100.0 if status == COMPLETED else self.percent,
             may_retry=status == FAILED,
+            seconds=self.seconds,
         )
 
 

@@ -16,6 +16,7 @@ class Options:
     """The part of the settings that the runner needs; times in s."""
 
     database_url: str
+    state_dir: str
     daemon: str
     instance: str
     concurrency: int
@@ -30,6 +31,7 @@ class Options:
         """Those of a daemon with these settings."""
         return cls(
             settings.database_url,
+            str(settings.state_dir),
             daemon_name(settings),
             settings.instance,
             settings.jobs_concurrency,

@@ -1,26 +1,29 @@
 """The queue as a runner sees it: claimed, renewed, finished, recovered. What clients do is in store.py.
 
 A runner holds a lease, and its running jobs with it. On one machine a runner is gone when its process is; of another
-machine's, only the lease tells. Whoever finds a runner gone gives its jobs another attempt, or ends them.
+machine's, only the lease tells: it is over when it was seen unrenewed for its whole length, by the watcher's own
+monotonic clock, and with a database that answered. So neither a clock that steps nor a database that was away makes a
+living runner lose its jobs. Whoever finds a runner gone gives its jobs another attempt, or ends them.
 """
 
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, insert, or_, select, update
 
 from hvd.core.proc import is_alive, start_ticks
 from hvd.jobs.ids import new_id
 from hvd.jobs.schema import Database, Tally, jobs, now, runners, shift, submissions, totals
-from hvd.jobs.states import CANCELLED, ENDED, FAILED, OPEN, PENDING, RUNNING, bucket_of, retry_pause
+from hvd.jobs.states import CANCELLED, ENDED, FAILED, NEVER_RAN, OPEN, PENDING, RUNNING, bucket_of, retry_pause
 from hvd.jobs.store import Job, Json, job_of
 
 RECENT = 20  # jobs that `recent_jobs` shows
 KEY_SECONDS = 86_400  # how long an idempotency key is known
+STEP = 60.0  # s that the queue's clock may be off between two prunings
 PRUNED_AT_ONCE = 1000  # rows, so that a long overdue cleaning doesn't hold up submissions
 
 
@@ -35,6 +38,7 @@ class End(NamedTuple):
     output: str
     progress: float
     may_retry: bool
+    seconds: float | None = None  # how long it ran, by a monotonic clock, where somebody knows
 
 
 @dataclass(frozen=True)
@@ -73,18 +77,23 @@ class Queue:
         self.database = database
         self.runner = runner
         self.lease = lease  # s
+        self.has_rivals = False  # whether a runner of another machine was there when the lease was renewed last
         self._daemon = daemon
+        self._leases: dict[str, tuple[int, float]] = {}  # of other machines' runners: until when, first seen so when
+        self._clocks: tuple[float, float] | None = None  # the queue's and the monotonic one, s, at the last pruning
 
     def renew(self) -> bool:
         """Hold the lease from now on -> False if it was lost, or never had: what we ran isn't ours any more."""
         with self.database.writing() as connection:
             until = now(connection) + round(self.lease * 1e6)
-            held = update(runners).where(runners.c.id == self.runner.id).values(lease_until=until)
-            if connection.execute(held).rowcount:
-                return True
-            me = {name: getattr(self.runner, name) for name in ("id", "host", "machine", "pid", "pid_start")}
-            connection.execute(insert(runners).values(**me, lease_until=until))
-            return False
+            held = update(runners).where(runners.c.id == self.runner.id).values(lease_until=until, lease=self.lease)
+            is_held = bool(connection.execute(held).rowcount)
+            if not is_held:
+                me = {name: getattr(self.runner, name) for name in ("id", "host", "machine", "pid", "pid_start")}
+                connection.execute(insert(runners).values(**me, lease_until=until, lease=self.lease))
+            rival = select(runners.c.id).where(runners.c.machine != self.runner.machine).limit(1)
+            self.has_rivals = connection.scalar(rival) is not None
+            return is_held
 
     def leave(self) -> None:
         """Give the lease up: at a clean stop, once nothing runs any more."""
@@ -102,17 +111,18 @@ class Queue:
                 return []  # the lease was lost: nobody would look after what we took
             at, left = now(connection), {kind: count for kind, count in room.items() if count > 0}
             while left and len(claimed) < most:
+                wanted = most - len(claimed)
                 rows = connection.execute(
                     select(jobs.c.id, jobs.c.kind)
-                    .where(jobs.c.status == PENDING, jobs.c.kind.in_(left), jobs.c.not_before <= at)
+                    .where(jobs.c.status == PENDING, jobs.c.kind.in_(left), _is_due(at))
                     .order_by(jobs.c.id)
-                    .limit(most - len(claimed))
+                    .limit(wanted)
                     .with_for_update(skip_locked=True)
                 ).all()
-                fitting = _fitting(rows, left)
-                if not fitting:
+                if fitting := _fitting(rows, left):
+                    claimed += self._start(connection, fitting, at)
+                if not fitting or len(rows) < wanted:
                     break
-                claimed += self._start(connection, fitting, at)
         return sorted(claimed, key=lambda job: job.id)
 
     def _start(self, connection: Connection, ids: Sequence[str], at: int) -> list[Job]:
@@ -139,10 +149,12 @@ class Queue:
 
     def next_due(self, kinds: Sequence[str]) -> float | None:
         """Seconds until the next pending job of these kinds may start, 0.0 if one may now; None if none is pending."""
-        query = select(func.min(jobs.c.not_before)).where(jobs.c.status == PENDING, jobs.c.kind.in_(kinds))
         with self.database.reading() as connection:
-            due = connection.scalar(query)
-            return None if due is None else max(0.0, (due - now(connection)) / 1e6)
+            at = now(connection)
+            due = case((_is_due(at), at), else_=jobs.c.not_before)
+            query = select(func.min(due)).where(jobs.c.status == PENDING, jobs.c.kind.in_(kinds))
+            found = connection.scalar(query)
+            return None if found is None else max(0.0, (found - at) / 1e6)
 
     def to_cancel(self) -> list[str]:
         """Ids of our running jobs that somebody wants ended."""
@@ -197,78 +209,111 @@ class Queue:
             "updated": at,
             "revision": jobs.c.revision + 1,
         }
+        seconds = max(0, at - row.started) / 1e6 if end.seconds is None else end.seconds
+        ended = row.started + round(seconds * 1e6)
         if end.may_retry and row.cancel_requested:
-            change |= {"status": CANCELLED, "ended": at}
+            change |= {"status": CANCELLED, "ended": ended}
         elif end.may_retry and row.attempt <= row.retries:
             pause = round(retry_pause(row.backoff, row.attempt) * 1e6)
             change |= {"status": PENDING, "not_before": at + pause, "started": None}
         else:
-            change |= {"status": end.status, "ended": at}
+            change |= {"status": end.status, "ended": ended}
         if change["status"] in ENDED:
-            seconds = max(0, at - row.started) / 1e6
             tally.add(row.kind, change["status"], bucket_of(seconds), seconds)
         ended = connection.execute(update(jobs).where(jobs.c.id == row.id).values(change).returning(*jobs.c)).one()
         return job_of(ended, shift(connection))
 
     def gone(self) -> list[Runner]:
-        """The runners that are gone: dead on this machine, or without a lease on another."""
+        """The runners that are gone: dead on this machine, or silent for a whole lease on another."""
         with self.database.reading() as connection:
-            at, here = now(connection), self.runner.machine
             rows = connection.execute(select(runners).where(runners.c.id != self.runner.id)).all()
-        return [
-            Runner(row.id, row.host, row.machine, row.pid, row.pid_start)
-            for row in rows
-            if (not is_alive(row.pid, row.pid_start) if row.machine == here else row.lease_until < at)
-        ]
+        known = {row.id for row in rows}
+        self._leases = {name: seen for name, seen in self._leases.items() if name in known}
+        return [Runner(row.id, row.host, row.machine, row.pid, row.pid_start) for row in rows if self._is_gone(row)]
 
-    def recover(self, runner: Runner) -> list[Job]:
+    def _is_gone(self, row: Row[Any]) -> bool:
+        if row.machine == self.runner.machine:
+            return not is_alive(row.pid, row.pid_start)
+        seen = time.monotonic()
+        if self._leases.get(row.id, (None,))[0] != row.lease_until:
+            self._leases[row.id] = row.lease_until, seen
+        return seen - self._leases[row.id][1] > float(row.lease)
+
+    def recover(self, runner: Runner, started: Container[tuple[str, int]] | None = None) -> list[Job]:
         """Give the jobs of a runner that is gone another attempt, where they have one left, or end them as failed.
 
-        On this machine, what the runner had started must be ended before.
+        `started` has the ids and attempts that it had started, where that is known: what it had only claimed goes back,
+        and has had no attempt. On this machine, what the runner had started must be ended before.
         """
         recovered = []
         with self.database.writing() as connection:
             at, tally = now(connection), Tally(self._daemon)
             mine = select(runners).where(runners.c.id == runner.id).with_for_update()
             row = connection.execute(mine).one_or_none()
-            if row is None or (runner.machine != self.runner.machine and row.lease_until >= at):
+            if row is None or (runner.machine != self.runner.machine and not self._is_gone(row)):
                 return []  # another was quicker, or it has come back
             lost = select(jobs).where(jobs.c.runner == runner.id, jobs.c.status == RUNNING)
             for job in connection.execute(lost.order_by(jobs.c.id).with_for_update()).all():
-                end = _lost(job, f"its runner on {runner.host} (pid {runner.pid}) died")
-                recovered.append(self._end(connection, job, end, at, tally))
+                if started is not None and (job.id, job.attempt) not in started:
+                    recovered.append(self._put_back(connection, job, at, 0.0, tally))
+                else:
+                    end = _lost(job, f"its runner on {runner.host} (pid {runner.pid}) died")
+                    recovered.append(self._end(connection, job, end, at, tally))
             tally.store(connection, at)
             connection.execute(delete(runners).where(runners.c.id == runner.id))
         return recovered
 
-    def put_back(self, ids: Sequence[str], pause: float) -> None:
+    def put_back(self, ids: Sequence[str], pause: float) -> list[Job]:
         """Let jobs that we claimed and could not start wait `pause` s for another; it counts as no attempt."""
         with self.database.writing() as connection:
-            at = now(connection)
-            for row in self._ours(connection, dict.fromkeys(ids)):
-                change = {"status": PENDING, "attempt": row.attempt - 1, "not_before": at + round(pause * 1e6)}
-                change |= {"started": None, "runner": None, "updated": at, "revision": row.revision + 1}
-                connection.execute(update(jobs).where(jobs.c.id == row.id).values(change))
+            at, tally = now(connection), Tally(self._daemon)
+            rows = self._ours(connection, dict.fromkeys(ids))
+            back = [self._put_back(connection, row, at, pause, tally) for row in rows]
+            tally.store(connection, at)
+        return back
+
+    def _put_back(self, connection: Connection, row: Row[Any], at: int, pause: float, tally: Tally) -> Job:
+        change: Json = {"attempt": row.attempt - 1, "runner": None, "started": None}
+        change |= {"updated": at, "revision": row.revision + 1}
+        if row.cancel_requested:
+            change |= {"status": CANCELLED, "ended": at}
+            tally.add(row.kind, CANCELLED, NEVER_RAN, 0.0)
+        else:
+            change |= {"status": PENDING, "not_before": at + round(pause * 1e6)}
+        changed = connection.execute(update(jobs).where(jobs.c.id == row.id).values(change).returning(*jobs.c)).one()
+        return job_of(changed, shift(connection))
 
     def reclaim(self, running: Mapping[str, object]) -> list[Job]:
-        """The same with jobs that nobody runs: noted as ours but not known here, since the claim's answer never reached
-        us, or noted as of a runner that nobody knows.
+        """Look after jobs that nobody runs -> the jobs as they are then.
+
+        Those that are noted as ours and not known here were claimed by a question whose answer never reached us: they
+        never ran, and go back. Those of a runner that nobody knows get another attempt, or fail.
         """
         with self.database.writing() as connection:
             at, tally = now(connection), Tally(self._daemon)
             lost_claim = and_(jobs.c.runner == self.runner.id, jobs.c.id.not_in(running))
             nobodys = jobs.c.runner.not_in(select(runners.c.id))
             query = select(jobs).where(jobs.c.status == RUNNING, or_(lost_claim, nobodys))
-            rows = connection.execute(query.order_by(jobs.c.id).with_for_update()).all()
-            why = "it was claimed, and could not be started"
-            ended = [self._end(connection, row, _lost(row, why), at, tally) for row in rows]
+            found = []
+            for row in connection.execute(query.order_by(jobs.c.id).with_for_update()).all():
+                if row.runner == self.runner.id:
+                    found.append(self._put_back(connection, row, at, 0.0, tally))
+                else:
+                    end = _lost(row, "its runner is gone, and nobody knows how")
+                    found.append(self._end(connection, row, end, at, tally))
             tally.store(connection, at)
-            return ended
+        return found
 
     def prune(self, keep_days: float) -> int:
-        """Delete jobs that ended, and idempotency keys that were used, long ago -> how many jobs."""
+        """Delete jobs that ended, and idempotency keys that were used, long ago -> how many jobs.
+
+        Only where the queue's clock has kept step with the monotonic one since the last call: a clock that has stepped
+        to next month makes all jobs old at once, and by the next call somebody may have set it right.
+        """
         with self.database.writing() as connection:
             at = now(connection)
+            if not self._has_kept_step(at / 1e6):
+                return 0
             old = (
                 select(jobs.c.id)
                 .where(jobs.c.status.in_(ENDED), jobs.c.ended < at - round(keep_days * 86_400e6))
@@ -277,6 +322,10 @@ class Queue:
             deleted = connection.execute(delete(jobs).where(jobs.c.id.in_(old.scalar_subquery()))).rowcount
             connection.execute(delete(submissions).where(submissions.c.created < at - KEY_SECONDS * 1_000_000))
         return deleted
+
+    def _has_kept_step(self, queue: float) -> bool:
+        before, self._clocks = self._clocks, (queue, time.monotonic())
+        return before is not None and abs(queue - before[0] - (self._clocks[1] - before[1])) < STEP
 
     def figures(self) -> Json:
         """What the daemon shows of the queue: counts by kind and status, this daemon's ends, the jobs changed last, and
@@ -312,6 +361,11 @@ def _fitting(rows: Sequence[Any], left: dict[str, int]) -> list[str]:
     for kind in [kind for kind, count in left.items() if count <= 0]:
         del left[kind]
     return ids
+
+
+def _is_due(at: int) -> ColumnElement[bool]:
+    """A job whose pause is over; or that was put back at a time that is still to come: the clock has stepped back."""
+    return or_(jobs.c.not_before <= at, jobs.c.updated > at)
 
 
 def _lost(row: Row[Any], why: str) -> End:

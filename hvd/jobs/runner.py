@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
 from hvd.core.descriptors import LACKS
@@ -23,6 +24,7 @@ from hvd.jobs.events import Events
 from hvd.jobs.guard import GOODBYE
 from hvd.jobs.options import Options
 from hvd.jobs.queue import PRUNED_AT_ONCE, End, Queue
+from hvd.jobs.started import Started
 from hvd.jobs.states import CANCELLED, FAILED, PENDING
 from hvd.jobs.store import Job, Json
 from hvd.jobs.threads import DatabaseThreads, unanswered
@@ -63,6 +65,7 @@ class Runner:
         self._publish = publish
         self._loop = asyncio.get_running_loop()
         self._database = DatabaseThreads(1)
+        self._started = Started(options.state_dir, queue.runner.id)
         self._reason = asyncio.Event()
         self._running: dict[str, Attempt] = {}
         self._ends: dict[str, End] = {}  # not noted in the database yet
@@ -90,6 +93,7 @@ class Runner:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Take and run jobs until told to stop; then end what runs, and note how."""
+        self._started.begin()
         self._watch_lease()
         stop = asyncio.create_task(stopping.wait())
         stop.add_done_callback(lambda _: self._reason.set())
@@ -196,9 +200,12 @@ class Runner:
                 self._pruned = asked
 
     def _watch_lease(self) -> None:
-        """Apart from the turns, since one may hang in a network that has lost the database."""
+        """Apart from the turns, since one may hang in a network that has lost the database.
+
+        Where no other machine could take the jobs over they run on: a database that is away is no reason to end them.
+        """
         self._loop.call_later(self.options.lease / 10, self._watch_lease)
-        if not self._queue.database.is_local and time.monotonic() - self._renewed > LEASE_MARGIN * self.options.lease:
+        if self._queue.has_rivals and time.monotonic() - self._renewed > LEASE_MARGIN * self.options.lease:
             self._give_up_running()
 
     def _give_up_running(self) -> None:
@@ -211,7 +218,8 @@ class Runner:
                 killed = await self._loop.run_in_executor(None, strays.kill_all_of, runner.id)
                 if killed:
                     log.warning("ended %d processes of a runner that died (pid:%d)", killed, runner.pid)
-            jobs = await self._ask(lambda gone=runner: self._queue.recover(gone))  # type: ignore[misc]
+            jobs = await self._ask(partial(self._queue.recover, runner, self._started.of(runner.id)))
+            self._started.forget(runner.id)
             if jobs:
                 log.warning(
                     "took %d jobs over from a runner on %s that is gone (pid:%d)", len(jobs), runner.host, runner.pid
@@ -254,7 +262,8 @@ class Runner:
         left = [job for job in jobs if not self._start(job)]
         if left:
             log.error("no resources to start %d jobs: %s; they wait %g s", len(left), self._lack, LACK_PAUSE)
-            await self._ask(lambda: self._queue.put_back([job.id for job in left], LACK_PAUSE))
+            for job in await self._ask(lambda: self._queue.put_back([job.id for job in left], LACK_PAUSE)):
+                self._report(job)
 
     def _start(self, job: Job) -> bool:
         """False where the machine lacks what it takes: no fault of the job's."""
@@ -277,6 +286,9 @@ class Runner:
         kind = self.options.kinds.get(job.kind)
         if kind is None:  # a reload came in between
             raise ValueError(f"kind {job.kind} is not declared any more")
+        if self._started.is_full:
+            self._started.begin((each.job.id, each.job.attempt) for each in self._running.values())
+        self._started.note(job.id, job.attempt)
         attempt = Attempt(job, kind, grace=self.options.grace, changed=self._progressed, ended=self._ended)
         attempt.start({**self._environ, strays.RUNNER: self._queue.runner.id})
         return attempt
@@ -376,6 +388,7 @@ class Runner:
         try:
             await self._note()
             await self._ask(self._queue.leave)
+            self._started.leave()
         except JobsError as error:
             log.error("%s; %d ends of jobs are noted by the next runner as losses", error, len(self._ends))
         if self._guard and self._guard.stdin:

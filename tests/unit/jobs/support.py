@@ -43,7 +43,8 @@ def queue_of(database: Database, *, daemon: str = "here/a", lease: float = 15.0,
 
 def end_of(job: Job, status: str = "completed", **changes: Any) -> End:
     """How that attempt of the job ended."""
-    plain = {"exit_code": 0, "error": "", "output": "", "progress": 100.0, "may_retry": status == "failed"}
+    plain: dict[str, Any] = {"exit_code": 0, "error": "", "output": "", "progress": 100.0, "seconds": 0.01}
+    plain["may_retry"] = status == "failed"
     return End(job.id, job.attempt, status, **{**plain, **changes})
 
 

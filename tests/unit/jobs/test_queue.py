@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from hvd.core.proc import start_ticks
+from hvd.jobs import queue as queue_module
 from hvd.jobs import schema
 from hvd.jobs.queue import Queue, Runner, machine
 from hvd.jobs.schema import Database
@@ -148,7 +149,7 @@ def test_another_machines_runner_is_gone_when_its_lease_is(store: Store, queue: 
     (job,) = far.claim({"plain": 1}, 1)
     assert queue.gone() == []
     assert queue.recover(far.runner) == []
-    far = Queue(database, far.runner, "there/a", 0.0)
+    far = Queue(database, far.runner, "there/a", 0.02)
     assert far.renew(), "the lease was held"
     until(lambda: queue.gone() == [far.runner], "its lease is over")
     assert [job.status for job in queue.recover(far.runner)] == ["failed"]
@@ -156,12 +157,53 @@ def test_another_machines_runner_is_gone_when_its_lease_is(store: Store, queue: 
     assert far.finish([end_of(job)]) == []
 
 
-def test_a_claim_whose_answer_was_lost_is_taken_back(store: Store, queue: Queue) -> None:
-    """What is noted as ours and isn't running gets another attempt or fails; what is running stays."""
+def test_a_lease_is_over_when_it_was_seen_unrenewed(database: Database, queue: Queue) -> None:
+    """For its whole length, whatever the times in the database are: it was away, or its clock has stepped."""
+    far = queue_of(database, machine="elsewhere", pid=1, lease=0.2)
+    with database.writing() as connection:
+        connection.exec_driver_sql("UPDATE hvd_runners SET lease_until = 1 WHERE machine = 'elsewhere'")
+    assert queue.gone() == [], "it is seen for the first time"
+    far.renew()
+    assert queue.gone() == []
+    until(lambda: queue.gone() == [far.runner], "it is not renewed any more")
+    far.renew()
+    assert queue.recover(far.runner) == [], "it has come back in between"
+    assert far.renew()
+
+
+def test_a_runner_knows_whether_another_machine_could_take_its_jobs_over(database: Database, queue: Queue) -> None:
+    """As of the last renewal; another daemon of this machine looks at processes, not at leases."""
+    queue_of(database)
+    queue.renew()
+    assert not queue.has_rivals
+    far = queue_of(database, machine="elsewhere")
+    queue.renew()
+    assert queue.has_rivals
+    assert far.has_rivals
+
+
+def test_a_claim_whose_answer_was_lost_is_undone(store: Store, queue: Queue) -> None:
+    """What is noted as ours and isn't running never ran: it runs later, with all its attempts; what runs stays."""
+    submit(store, 3)
+    kept, lost, cancelled = queue.claim({"plain": 3}, 3)
+    store.cancel([cancelled.id])
+    assert [job.id for job in queue.reclaim({kept.id: None})] == [lost.id, cancelled.id]
+    assert statuses(store, [kept.id, lost.id, cancelled.id]) == ["running", "pending", "cancelled"]
+    assert [row[:4] for row in queue.figures()["ends"]] == [["plain", "cancelled", -1, 1]]
+    (again,) = queue.claim({"plain": 9}, 9)
+    assert (again.id, again.attempt) == (lost.id, 1)
+
+
+def test_what_a_dead_runner_had_only_claimed_has_had_no_attempt(store: Store, queue: Queue, database: Database) -> None:
+    """It goes back, where it is known what was started."""
+    pid, started = dead_pid()
+    dead = queue_of(database, pid=pid, pid_start=started)
     submit(store, 2)
-    kept, lost = queue.claim({"plain": 2}, 2)
-    assert [job.id for job in queue.reclaim({kept.id: None})] == [lost.id]
-    assert statuses(store, [kept.id, lost.id]) == ["running", "failed"]
+    ran, never = dead.claim({"plain": 2}, 2)
+    queue.recover(dead.runner, {(ran.id, 1), (never.id, 7)})
+    assert statuses(store, [ran.id, never.id]) == ["failed", "pending"]
+    (again,) = queue.claim({"plain": 9}, 9)
+    assert (again.id, again.attempt) == (never.id, 1)
 
 
 def test_old_jobs_and_keys_are_deleted(store: Store, queue: Queue) -> None:
@@ -169,12 +211,46 @@ def test_old_jobs_and_keys_are_deleted(store: Store, queue: Queue) -> None:
     submit(store, 3, key=("k", "f"))
     job, *_ = queue.claim({"plain": 1}, 1)
     queue.finish([end_of(job)])
+    assert queue.prune(0.0) == 0, "nobody knows yet whether the clock is right"
     assert queue.prune(1.0) == 0
     until(lambda: queue.prune(0.0) == 1, "it is older than no time at all")
     assert store.get(job.id) is None
     assert len(store.newest([], [], 50, None)) == 2
     assert store.replay("k", "f") is not None, "a key is known for a day"
     assert [row[:4] for row in queue.figures()["ends"]] == [["plain", "completed", 0, 1]]
+
+
+def test_a_clock_that_has_stepped_deletes_nothing(store: Store, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the next pruning somebody may have set it right; if not, it is taken for the time."""
+    submit(store, key=("k", "f"))
+    (job,) = queue.claim({"plain": 1}, 1)
+    queue.finish([end_of(job)])
+    assert queue.prune(1.0) == 0
+    step, clock = 32 * 86_400_000_000, schema.now
+    monkeypatch.setattr(queue_module, "now", lambda connection: clock(connection) + step)
+    assert queue.prune(1.0) == 0
+    assert store.get(job.id)
+    assert store.replay("k", "f")
+    monkeypatch.setattr(queue_module, "now", clock)
+    assert [queue.prune(1.0), queue.prune(1.0)] == [0, 0]
+    assert store.get(job.id)
+
+
+def test_a_job_that_was_put_back_at_a_time_to_come_is_due(
+    store: Store, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock has stepped back since: nobody waits until it is that late again. It lasted what it lasted."""
+    submit(store, 1, "stubborn")
+    (job,) = queue.claim({"stubborn": 1}, 1)
+    queue.finish([end_of(job, "failed", seconds=0.25)])
+    clock = schema.now
+    monkeypatch.setattr(queue_module, "now", lambda connection: clock(connection) - 3_600_000_000)
+    assert queue.next_due(["stubborn"]) == 0.0
+    (job,) = queue.claim({"stubborn": 1}, 1)
+    monkeypatch.setattr(queue_module, "now", lambda connection: clock(connection) + 3_600_000_000)
+    (done,) = queue.finish([end_of(job, seconds=0.25)])
+    assert done.duration == 0.25
+    assert queue.figures()["ends"] == [["stubborn", "completed", 1, 1, 0.25]]
 
 
 def test_figures_tell_own_ends_from_all(store: Store, queue: Queue, database: Database) -> None:

@@ -5,7 +5,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +14,9 @@ import pytest
 from hvd.errors import StoreUnavailable
 from hvd.jobs import runner
 from hvd.jobs.queue import Queue
-from hvd.jobs.queue import Runner as Identity
 from hvd.jobs.schema import Database
+from hvd.jobs.started import Started
+from hvd.jobs.store import Job
 from hvd.jobs.strays import RUNNER, mark_of
 from tests.unit.agg import eventually, in_loop
 from tests.unit.core.support import no_descriptor
@@ -163,32 +164,22 @@ async def test_a_guard_that_was_killed_is_replaced_and_never_missed(database: Da
 
 
 @in_loop
-async def test_one_that_has_lost_its_lease_ends_what_it_runs(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_one_that_has_lost_its_lease_ends_what_it_runs(database: Database, tmp_path: Path) -> None:
     """Another has the jobs by now: no grace, and no end of theirs is noted. It goes on with the next ones."""
     async with scene(database, tmp_path, f"trap '' TERM; {WAIT}", lease=0.3) as stage:
         (job_id,) = stage.submit()
         await eventually(lambda: stage.lines("starts"))
         (attempt,) = stage.runner._running.values()
-        other = queue_of(database)
-        monkeypatch.setattr(other, "runner", other.runner.__class__(*("x", "x", "elsewhere", 1, 1)))
-        with database.writing() as connection:
-            connection.exec_driver_sql("UPDATE hvd_runners SET lease_until = 0, machine = 'far'")
-        (lost,) = other.recover(stage_runner(stage.queue))
-        assert (lost.id, lost.status) == (job_id, "failed")
+        with database.writing() as connection:  # what another machine does that finds it gone
+            connection.exec_driver_sql("DELETE FROM hvd_runners")
+            connection.exec_driver_sql("UPDATE hvd_jobs SET status = 'failed', runner = NULL, error = 'lost'")
         await eventually(lambda: attempt.exit_code is not None)
         assert attempt.exit_code == -9
         assert attempt.as_end().error == "the lease of its runner could not be renewed"
         await eventually(lambda: not stage.runner._ends)
-        assert stage.job(job_id).error == lost.error
+        assert stage.job(job_id).error == "lost"
         (tmp_path / "go").touch()
         await stage.wait(stage.submit()[0], "completed")
-
-
-def stage_runner(queue: Queue) -> Identity:
-    """The runner of that queue, as of another machine."""
-    return replace(queue.runner, machine="far")
 
 
 @in_loop
@@ -200,34 +191,64 @@ async def test_the_lease_is_watched_while_a_turn_hangs(
         stage.submit()
         await eventually(lambda: stage.lines("starts"))
         (attempt,) = stage.runner._running.values()
-        monkeypatch.setattr(Database, "is_local", False)
+        monkeypatch.setattr(stage.queue, "has_rivals", True)
         going_on = threading.Event()
         monkeypatch.setattr(stage.queue, "renew", lambda: going_on.wait(PATIENT))
         try:
             await eventually(lambda: attempt.exit_code is not None)
         finally:
             going_on.set()
-            monkeypatch.setattr(Database, "is_local", True)
         assert attempt.exit_code == -9
         assert attempt.as_end().error == "the lease of its runner could not be renewed"
 
 
 @in_loop
+async def test_a_claim_that_hangs_is_given_up_and_its_jobs_run_later(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer comes too late, or is lost: the jobs have not run, so they do, as if nothing had been."""
+    monkeypatch.setattr(runner, "ANSWER", 0.5)
+    monkeypatch.setattr(runner, "TROUBLE_PAUSES", (0.01,))
+    async with scene(database, tmp_path, "true", lease=0.3) as stage:
+        await stage.rest(0.05)
+        claim, late = stage.queue.claim, list[Job]()
+
+        def hang(room: Mapping[str, int], most: int) -> list[Job]:
+            late.extend(claim(room, most))
+            if late:
+                time.sleep(0.8)
+                stage.queue.claim = claim  # type: ignore[method-assign]
+            return late
+
+        monkeypatch.setattr(stage.queue, "claim", hang)
+        ids = stage.submit(count=3)
+        await eventually(lambda: stage.book() == {"completed": 3})
+        assert [job.id for job in late] == ids
+        assert [stage.job(job_id).attempt for job_id in ids] == [1, 1, 1]
+        assert [stage.job(job_id).error for job_id in ids] == ["", "", ""]
+
+
+@in_loop
 async def test_the_jobs_of_a_runner_that_is_gone_are_taken_over(database: Database, tmp_path: Path) -> None:
-    """What it had started is ended before; and what was claimed for us but never reached us, is done again."""
+    """What it had started is ended before; and what was claimed for us but never reached us, is done."""
     async with scene(database, tmp_path, {"work": shell(WAIT, retries=1, backoff=0.0)}) as stage:
         await stage.rest()
         (tmp_path / "go").touch()
         dead = queue_of(database, pid=1 << 22, pid_start=1)
         process = await asyncio.create_subprocess_exec("sleep", "300", env={**os.environ, RUNNER: dead.runner.id})
         await eventually(lambda: mark_of(process.pid, RUNNER))
-        ids = stage.submit(count=2)
-        taken = [*dead.claim({"work": 1}, 1), *stage.queue.claim({"work": 1}, 1)]
+        ids = stage.submit(count=3)
+        taken = [*dead.claim({"work": 1}, 1), *stage.queue.claim({"work": 1}, 1), *dead.claim({"work": 1}, 1)]
         assert [job.id for job in taken] == ids
+        notes = Started(str(tmp_path / "state"), dead.runner.id)
+        notes.begin()
+        notes.note(ids[0], 1)
+        notes.close()
         stage.runner.options = replace(stage.runner.options, lease=0.1)
-        await eventually(lambda: stage.book() == {"completed": 2})
+        await eventually(lambda: stage.book() == {"completed": 3})
         assert await process.wait() == -9
-        assert [stage.job(job_id).attempt for job_id in ids] == [2, 2]
+        assert [stage.job(job_id).attempt for job_id in ids] == [2, 1, 1], "only the first had been started"
+        assert notes.of(dead.runner.id) is None
 
 
 @in_loop

@@ -1,0 +1,92 @@
+"""What a runner has started: noted in a file before each start, for the next runner of this machine.
+
+A job that was claimed, and whose runner died before it could start it, has had no attempt: it may run, even where its
+kind grants one only. The database can't tell the two apart, and to ask it before each start would halve what a runner
+can start. A file can: what was written survives its writer, and what doesn't survive a machine's crash isn't needed,
+since nobody asks for it on another boot.
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+FULL = 64 * 1024  # bytes, after which the file is written anew with what still runs: 1,500 starts
+
+log = logging.getLogger("hvd.jobs")
+
+
+class Started:
+    """The notes of one runner, and those that others left in the same folder. One thread at a time."""
+
+    def __init__(self, folder: str, runner: str) -> None:
+        self._folder = Path(folder)
+        self._path = self._path_of(runner)
+        self._fd = -1
+        self._size = 0
+
+    def _path_of(self, runner: str) -> Path:
+        return self._folder / f"started-{runner}"
+
+    def begin(self, running: Iterable[tuple[str, int]] = ()) -> None:
+        """A new file, with the ids and attempts of what runs.
+
+        Where nothing can be written there is none: whoever looks for it takes all that was claimed as started.
+        """
+        self.close()
+        new = self._path.with_suffix(".new")
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._size = os.write(self._fd, b"".join(_line(*each) for each in running))
+            new.rename(self._path)
+        except OSError as error:
+            self._give_up(error)
+
+    def note(self, job: str, attempt: int) -> None:
+        """This attempt is started next."""
+        if self._fd >= 0:
+            try:
+                self._size += os.write(self._fd, _line(job, attempt))
+            except OSError as error:
+                self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        log.warning("what is started can't be noted in %s: %s", self._path, error.strerror)
+        self.leave()
+
+    @property
+    def is_full(self) -> bool:
+        """True once the file is long, and most of it of what has ended: `begin` makes it short."""
+        return self._size > FULL
+
+    def of(self, runner: str) -> set[tuple[str, int]] | None:
+        """Ids and attempts that a runner that is gone had started; None where that isn't known."""
+        try:
+            text = self._path_of(runner).read_text(encoding="ascii")
+        except (OSError, ValueError):
+            return None
+        lines = [line.split(" ") for line in text.split("\n")[:-1]]
+        return {(line[0], int(line[1])) for line in lines}
+
+    def forget(self, runner: str) -> None:
+        """Remove what a runner has left whose jobs were looked after."""
+        with contextlib.suppress(OSError):
+            self._path_of(runner).unlink()
+
+    def leave(self) -> None:
+        """Remove the own notes: nothing runs any more."""
+        self.close()
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+
+    def close(self) -> None:
+        """Let go of the file, which stays."""
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd, self._size = -1, 0
+
+
+def _line(job: str, attempt: int) -> bytes:
+    return f"{job} {attempt}\n".encode()
