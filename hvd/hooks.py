@@ -26,7 +26,7 @@ from hvd.errors import BlockError, SettingsError
 from hvd.logs import error_log, log_through
 from hvd.master import Master
 from hvd.runtime import here
-from hvd.web.counting import finishing
+from hvd.web import counting
 
 BEGINNINGS = ("on_starting", "on_reload", "when_ready", "post_fork", "post_worker_init", "post_request")
 ENDS = ("pre_fork", "child_exit", "worker_exit", "on_exit")
@@ -144,7 +144,7 @@ def post_worker_init(worker: Any) -> None:
     die_with_parent(worker.ppid, signal.SIGTERM)
 
 
-post_request = finishing(here)
+post_request = counting.post_request
 """In the worker, in the thread that served: the response is sent, or given up."""
 
 

@@ -18,6 +18,7 @@ from gunicorn.workers.sync import SyncWorker
 
 from hvd.core.descriptors import LACKS, count_free, limit
 from hvd.runtime import here
+from hvd.web.counting import NOT_COUNTED, outermost
 from hvd.web.problem import problem_response
 
 ORPHAN_GRACE = 3  # s that an orphaned worker has to finish its requests
@@ -61,9 +62,15 @@ class CountingWorker(Worker):  # type: ignore[misc]
         time.sleep(LACK_PAUSE)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Let gunicorn decide status and text, as it does, and send them as a problem (RFC 9457) that is counted."""
-        row = here.worker.rows.mine()
+        """Let gunicorn decide status and text, as it does, and send them as a problem (RFC 9457) that is counted.
+
+        Where no app is counted, or the one that failed is not, neither is this.
+        """
+        row = here.local.row
         interrupted, row.interrupted = row.interrupted, None
+        if not here.counts or interrupted == NOT_COUNTED:
+            super().handle_error(req, _Answer(client, lambda status: None), addr, exc)
+            return
         method, route = interrupted or (UNPARSED, UNPARSED)
         if not interrupted:
             row.begin(UNPARSED, "")
@@ -75,6 +82,12 @@ class CountingWorker(Worker):  # type: ignore[misc]
         if self.alive or not isinstance(exc, SystemExit):
             row.finish()
         # else a signal is ending the process: the request counts as aborted, by the master
+
+    def load_wsgi(self) -> None:
+        """What is around a counted app (middleware) has a say in what a client sees."""
+        super().load_wsgi()
+        if here.counts:
+            self.wsgi: Any = outermost(self.wsgi, here)
 
     def hold_signals(self) -> None:
         """In the master, right before the fork: signals wait, the child's too, which inherits that."""
@@ -131,6 +144,20 @@ class CountingWorker(Worker):  # type: ignore[misc]
 
 class HvdSyncWorker(CountingWorker, SyncWorker):  # type: ignore[misc]
     """gunicorn's `sync` worker, counting."""
+
+    def init_process(self) -> None:
+        """In the worker; the serving thread's row is there before `handle_abort`, which can't take a lock, needs it."""
+        self._row = here.local.row
+        super().init_process()
+
+    def handle_abort(self, sig: int, frame: Any) -> None:
+        """SIGABRT, by which the master ends a worker that hangs: what it serves is the master's to count, as aborted.
+
+        gunicorn takes the SystemExit for a response that was cut off where its headers are sent, and ends as usual.
+        """
+        if self._row.is_busy and self._row.interrupted is None:
+            self._row.interrupted = UNPARSED, UNPARSED
+        super().handle_abort(sig, frame)
 
 
 class HvdThreadWorker(CountingWorker, ThreadWorker):  # type: ignore[misc]

@@ -16,13 +16,10 @@ from hvd.agg import handoff
 from hvd.metrics import HANDOFFS_REFUSED
 from hvd.runtime import Runtime
 from hvd.web.access import host_of
+from hvd.web.counting import EXCHANGE
 
 RETRY_AFTER = 2  # s; an aggregator is replaced sooner
 AWAY = 5.0  # s without a sign of life from the hub, after which clients are not left waiting for it
-
-
-class HandedOver(BaseException):
-    """The client's socket is the hub's. Passes Falcon, which handles Exception; `counted` takes it from there."""
 
 
 class Upgrade:
@@ -51,7 +48,9 @@ class Upgrade:
                 description="The aggregator, which serves WebSockets, is away or can't keep up.",
                 retry_after=RETRY_AFTER,
             )
-        raise HandedOver
+        if exchange := req.env.get(EXCHANGE):
+            exchange.pass_on()
+        resp.status = falcon.HTTP_101  # which gunicorn writes to a connection that is over, and says nothing of that
 
 
 def handshake_headers(req: falcon.Request) -> dict[str, str]:

@@ -198,3 +198,69 @@ def stopped(pid: int) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def test_an_app_behind_a_middleware_is_counted_as_the_client_sees_it(tmp_path: Path) -> None:
+    """Whatever `start_response` it gets: once, with its route; and /ws is handed over as ever."""
+    statuses = {"/hello": 200, "/items/1": 200, "/status-of/404": 503, "/boom": 500, "/stream": 200, "/nowhere": 503}
+    with Server(tmp_path, app="tests.support.wrapped:app", workers=1, threads=2) as server, view_of(server) as view:
+        wait_idle(view)
+        before = view.totals().heads
+        for path, status in statuses.items():
+            assert server.get(path).status == status, path
+        with RawWebSocket(server.address) as client:
+            client.message()
+        wait_idle(view)
+        heads = view.totals().heads
+        number = len(statuses) + 1
+        assert (heads.started, heads.finished) == (before.started + number, before.finished + number)
+        assert heads.aborted == 0
+        counted = server.counted()
+        assert {answer: n for answer, n in counted.items() if answer[0] not in ("/health", "/metrics")} == {
+            ("/hello", 200): 1,
+            ("/items/{number}", 200): 1,
+            ("/status-of/{code}", 503): 1,
+            ("/boom", 500): 1,
+            ("/stream", 200): 1,
+            ("(unmatched)", 503): 1,
+            ("/ws", 101): 1,
+        }
+    assert [line for line in server.alarms if "boom" not in line and "Traceback" not in line] == []
+
+
+@pytest.mark.parametrize("worker_class", CLASSES)
+@pytest.mark.parametrize("app", ["tests.support.wrapped:plain", "syntax_error:app"])
+def test_what_is_not_counted_changes_nothing(tmp_path: Path, app: str, worker_class: str) -> None:
+    """An app that isn't counted, or gunicorn's stand-in for one with a syntax error, under hvd's hooks."""
+    (tmp_path / "syntax_error.py").write_text("def app(:\n")
+    server = Server(
+        tmp_path, app=app, arguments=("--reload",), workers=1, worker_class=worker_class, **CLASSES[worker_class]
+    )
+    with starting(server), view_of(server) as view:
+        for path in ("/", "/fails", "/"):
+            assert status_of(server, path) == (500 if path == "/fails" or "error" in app else 200)
+        if "error" in app:  # elsewhere an app is counted in this process, and so is what gunicorn refuses
+            with server.connection() as connection:
+                assert connection.exchange(b"GET\r\n\r\n").status == 400
+        heads = view.totals().heads
+        assert (heads.started, heads.finished, heads.in_flight, heads.aborted) == (0, 0, 0, 0)
+
+
+@contextmanager
+def starting(server: Server) -> Iterator[Server]:
+    """The daemon, which serves no /health, once it answers."""
+    try:
+        server.start(ready=False)
+        until(lambda: status_of(server, "/") in (200, 500), "it answers")
+        with server:
+            yield server
+    finally:
+        server.destroy()
+
+
+def status_of(server: Server, path: str) -> int:
+    """Of the answer; 0 without one."""
+    try:
+        return server.get(path).status
+    except (OSError, IndexError):
+        return 0

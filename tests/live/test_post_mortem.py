@@ -191,8 +191,8 @@ def test_an_idle_worker_that_is_killed_is_no_post_mortem(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("settings", "path", "signum"),
-    [(SYNC, "/slow?s=60", None), (GTHREAD, "/hold?s=60", "SIGKILL")],
-    ids=["sync", "gthread"],
+    [(SYNC, "/slow?s=60", None), (SYNC, "/stream?n=10000&s=0.05", None), (GTHREAD, "/hold?s=60", "SIGKILL")],
+    ids=["sync", "sync, in a stream", "gthread"],
 )
 def test_a_worker_that_gunicorn_ends_for_its_silence(
     tmp_path: Path, settings: dict[str, object], path: str, signum: str | None

@@ -1,7 +1,6 @@
 """A start that fails, what the master does for workers and the job runner, and who may remove the block."""
 
 import contextlib
-import inspect
 import logging
 import os
 import select
@@ -13,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from gunicorn.http.wsgi import Response
 
 from hvd import __version__
 from hvd.companions import STOP_GRACE, Companion
@@ -25,11 +23,6 @@ from hvd.users import User
 from hvd.workers import HELD, HvdThreadWorker
 from tests.unit.core.support import SMALL, ended, fork
 from tests.unit.jobs.support import kinds
-
-
-def test_start_response_is_a_method_of_the_response_that_has_the_status() -> None:
-    """What counting reads the status from."""
-    assert "self.status = status" in inspect.getsource(Response.start_response)
 
 
 @pytest.mark.parametrize("existed", [False, True])

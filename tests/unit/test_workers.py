@@ -49,10 +49,11 @@ class FakeRow:
         self.calls.append(("finish",))
 
 
-def refused(monkeypatch: pytest.MonkeyPatch, exc: BaseException, row: FakeRow, *, alive: bool = True) -> Client:
+def refused(
+    monkeypatch: pytest.MonkeyPatch, exc: BaseException, row: FakeRow, *, alive: bool = True, counts: bool = True
+) -> Client:
     """The client after gunicorn has handled this exception."""
-    rows = SimpleNamespace(mine=lambda: row)
-    monkeypatch.setattr("hvd.workers.here", SimpleNamespace(worker=SimpleNamespace(rows=rows)))
+    monkeypatch.setattr("hvd.workers.here", SimpleNamespace(counts=counts, local=SimpleNamespace(row=row)))
     worker: Any = HvdThreadWorker.__new__(HvdThreadWorker)
     worker.alive, worker.cfg = alive, Config()
     worker.log = SimpleNamespace(**dict.fromkeys(("warning", "exception", "debug", "access"), lambda *a, **k: None))
@@ -105,6 +106,14 @@ def test_a_request_cut_off_by_the_end_of_the_process_stays_in_progress(monkeypat
     row = FakeRow(interrupted=("GET", "/slow"))
     refused(monkeypatch, SystemExit(1), row, alive=False)
     assert row.calls == [("respond", "GET", "/slow", "500")]
+
+
+def test_nothing_is_counted_where_no_app_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An uncounted app, or gunicorn's stand-in for one with a syntax error, changes no cell; the answer is the same."""
+    row = FakeRow()
+    client = refused(monkeypatch, ValueError("a bug"), row, counts=False)
+    assert client.sent[0].startswith(b"HTTP/1.1 500 ")
+    assert row.calls == []
 
 
 def test_gunicorns_classes_have_a_counting_counterpart() -> None:

@@ -2,101 +2,31 @@
 
 import gc
 import inspect
-import shutil
 import sys
 import traceback
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import falcon
 import pytest
-from falcon import testing
 from gunicorn.config import Config
-from gunicorn.http.wsgi import FileWrapper
+from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.sync import SyncWorker
 
 from hvd.runtime import Runtime
 from hvd.web import counting
-from hvd.web.counting import METHODS, OTHER, ROUTE, UNMATCHED, RouteName, counted, finishing
-from hvd.web.upgrade import HandedOver
+from hvd.web.counting import EXCHANGE, METHODS, OTHER, UNMATCHED, RouteName, counted
+from tests.unit.web.exchange import FakeRow, Server, answering, routed
 
-
-@pytest.fixture(autouse=True, params=["compiled", "Python"])
-def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All tests run on both forms; where there is no compiler, there is none of the first to be tested."""
-    if request.param == "Python":
-        monkeypatch.setattr(counting, "compiled", None)
-    elif counting.compiled is None:
-        assert shutil.which("cc") is None, "there is a compiler, and hvd.web._counting could not be imported"
-        pytest.skip("no compiler")
-
-
-class FakeRow:
-    """Notes what it is told."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, ...]] = []
-        self.interrupted: tuple[str, str] | None = None
-
-    def begin(self, method: str, path: str) -> None:
-        self.calls.append(("begin", method, path))
-
-    def respond(self, method: str, route: str, status: str) -> None:
-        self.calls.append(("respond", method, route, status))
-
-    def pass_on(self, method: str, route: str, status: str) -> None:
-        self.calls.append(("pass_on", method, route, status))
-
-    def finish(self) -> None:
-        self.calls.append(("finish",))
-
-
-class Server:
-    """Calls an app as gunicorn does: start_response is a method of the response, which keeps the status."""
-
-    def __init__(self) -> None:
-        self.status = ""
-
-    def start_response(self, status: str, headers: object, exc_info: object = None) -> Callable[[bytes], None]:
-        self.status = status
-        return lambda data: None
-
-    def call(self, app: Any, method: str = "GET", path: str = "/", route: str | None = None) -> Iterable[bytes]:
-        environ = testing.create_environ(path=path, method=method)
-        environ["wsgi.file_wrapper"] = FileWrapper
-        if route:
-            environ[ROUTE] = route
-        body: Iterable[bytes] = app(environ, self.start_response)
-        return body
-
-
-@pytest.fixture
-def row() -> FakeRow:
-    return FakeRow()
-
-
-@pytest.fixture
-def runtime(row: FakeRow) -> Runtime:
-    runtime = Runtime()
-    runtime.fill(SimpleNamespace(rows=SimpleNamespace(local=SimpleNamespace(row=row))))  # type: ignore[arg-type]
-    return runtime
-
-
-def answering(body: Any, status: str = "200 OK") -> Callable[..., Any]:
-    """A WSGI app that answers with this body."""
-
-    def app(environ: dict[str, Any], start_response: Any) -> Any:
-        start_response(status, [])
-        return body
-
-    return app
+pytestmark = pytest.mark.usefixtures("form")
 
 
 def test_a_list_counts_when_the_app_returns(row: FakeRow, runtime: Runtime) -> None:
     """Falcon's usual body: nothing of it can fail any more; it is passed on untouched."""
     body = [b"hello"]
-    assert Server().call(counted(answering(body), runtime), "POST", "/a", "/{name}") is body
+    assert Server().call(counted(answering(body, route="/{name}"), runtime), "POST", "/a") is body
     assert row.calls == [("begin", "POST", "/a"), ("respond", "POST", "/{name}", "200")]
 
 
@@ -113,11 +43,14 @@ def test_a_stream_counts_when_its_first_piece_is_there(row: FakeRow, runtime: Ru
         def close(self) -> None:
             closed.append(True)
 
-    pieces = iter(Server().call(counted(answering(Stream()), runtime)))
+    body: Any = Server().call(counted(answering(Stream()), runtime))
+    pieces = iter(body)
     assert len(row.calls) == 1
     assert next(pieces) == b"one"
     assert row.calls[1:] == [("respond", "GET", UNMATCHED, "200")]
     assert list(pieces) == [b"two"]
+    body.close()
+    body.close()
     assert closed == [True]
     assert len(row.calls) == 2
 
@@ -135,7 +68,7 @@ def test_a_stream_that_fails_before_its_first_piece_is_left_to_the_server(row: F
         raise ValueError("at once")
         yield b""
 
-    body = Server().call(counted(answering(stream()), runtime), "FROB", "/a", "/a")
+    body = Server().call(counted(answering(stream(), route="/a"), runtime), "FROB", "/a")
     with pytest.raises(ValueError, match="at once"):
         next(iter(body))
     assert [call[0] for call in row.calls] == ["begin"]
@@ -149,7 +82,7 @@ def test_a_stream_that_cannot_be_read_is_no_lost_client(row: FakeRow, runtime: R
         raise ConnectionResetError("of a backend")
         yield b""
 
-    body = Server().call(counted(answering(stream()), runtime), "GET", "/a", "/a")
+    body = Server().call(counted(answering(stream(), route="/a"), runtime), "GET", "/a")
     with pytest.raises(RuntimeError) as caught:
         next(iter(body))
     assert isinstance(caught.value.__cause__, ConnectionResetError)
@@ -178,21 +111,23 @@ def test_an_exception_that_leaves_the_app_is_left_to_the_server(row: FakeRow, ru
         raise SystemExit(5)
 
     with pytest.raises(SystemExit):
-        Server().call(counted(app, runtime), "GET", "/a", "/a")
+        Server().call(counted(routed(app, "/a"), runtime), "GET", "/a")
     assert row.calls == [("begin", "GET", "/a")]
     assert row.interrupted == ("GET", "/a")
 
 
 def test_a_socket_handed_over_counts_no_response(row: FakeRow, runtime: Runtime) -> None:
-    """The hub counts the 101; gunicorn is told that the connection is over."""
+    """The hub counts the 101, and here only the duration counts."""
 
-    def app(environ: object, start_response: object) -> list[bytes]:
-        raise HandedOver
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        environ[EXCHANGE].pass_on()
+        start_response("101 Switching Protocols", [])
+        return []
 
-    with pytest.raises(StopIteration):
-        Server().call(counted(app, runtime), "GET", "/ws", "/ws")
-    assert row.calls == [("begin", "GET", "/ws"), ("pass_on", "GET", "/ws", "101")]
-    assert row.interrupted is None
+    server = Server()
+    server.call(counted(routed(app, "/ws"), runtime), "GET", "/ws")
+    server.end()
+    assert row.calls == [("begin", "GET", "/ws"), ("pass_on", "GET", "/ws", "101"), ("finish",)]
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
@@ -248,29 +183,39 @@ def test_the_row_is_that_of_the_calling_thread(runtime: Runtime) -> None:
     assert [len(each.calls) for each in rows] == [2, 2]
 
 
-@pytest.mark.parametrize(
-    ("environ", "interrupted", "calls"),
-    [({"PATH_INFO": "/"}, None, [("finish",)]), ({}, None, []), ({"PATH_INFO": "/"}, ("GET", "/a"), [])],
-    ids=["served", "never begun", "left by an exception"],
-)
-def test_a_request_is_finished_once_it_was_served(
-    row: FakeRow, runtime: Runtime, environ: object, interrupted: tuple[str, str] | None, calls: object
-) -> None:
-    """Not one that gunicorn refused before the app, nor one that an exception took the thread out of."""
-    row.interrupted = interrupted
-    finishing(runtime)(None, None, environ, None)
-    assert row.calls == calls
+def test_a_request_is_finished_once(row: FakeRow, runtime: Runtime) -> None:
+    """However often the hook is called."""
+    server = Server()
+    server.call(counted(answering([]), runtime))
+    server.end()
+    server.end()
+    assert [call[0] for call in row.calls] == ["begin", "respond", "finish"]
+
+
+@pytest.mark.parametrize("environ", [{}, {"PATH_INFO": "/"}])
+def test_the_hook_changes_nothing_for_what_was_not_counted(row: FakeRow, environ: dict[str, Any]) -> None:
+    """gunicorn failed before the app (an empty environ), or the app isn't counted."""
+    server = Server()
+    server.environ = environ
+    server.end()
+    assert row.calls == []
 
 
 def test_gunicorn_takes_the_hook_for_one_of_four_arguments(row: FakeRow, runtime: Runtime) -> None:
     """It counts the parameters, and wraps a hook that has others (27.0.1, config.validate_post_request)."""
-    hook = finishing(runtime)
-    assert len(inspect.signature(hook).parameters) == 4
+    assert len(inspect.signature(counting.post_request).parameters) == 4
     config = Config()
-    config.set("post_request", hook)
-    assert config.post_request is hook
-    config.post_request(None, None, {"PATH_INFO": "/"}, None)
-    assert row.calls == [("finish",)]
+    config.set("post_request", counting.post_request)
+    assert config.post_request is counting.post_request
+
+
+@pytest.mark.parametrize("worker", [SyncWorker, ThreadWorker])
+def test_one_environ_goes_to_the_app_and_to_the_hook(worker: Any) -> None:
+    """gunicorn keeps it in between (27.0.1); the app is what `load_wsgi` left in `wsgi`."""
+    handle = inspect.getsource(worker.handle_request)
+    call, hook = "self.wsgi(environ, resp.start_response)", "post_request(self, req, environ, resp)"
+    assert handle.index(call) < handle.index(hook)
+    assert "self.wsgi = self.app.wsgi()" in inspect.getsource(worker.load_wsgi)
 
 
 @pytest.mark.parametrize("broken", ["begin", "respond"])
@@ -308,17 +253,18 @@ def test_counting_holds_on_to_nothing(runtime: Runtime) -> None:
 
     app = App()
     application, gone = counted(app, runtime), weakref.ref(app)
-    hook, server, row = finishing(runtime), Server(), runtime.local.row
+    server, row = Server(), runtime.local.row
 
     def ask_all(times: int, application: Any = application) -> None:
         for _ in range(times):
             for path in ("/list", "/stream"):
                 list(server.call(application, path=path))
-                hook(None, None, {"PATH_INFO": path}, None)
+                server.end()
             with pytest.raises(KeyError):
                 server.call(application, path="/fails")
             row.interrupted = None
             row.calls.clear()  # type: ignore[attr-defined]
+            server.statuses.clear()
 
     ask_all(50)
     gc.collect()
@@ -326,6 +272,7 @@ def test_counting_holds_on_to_nothing(runtime: Runtime) -> None:
     ask_all(2000)
     gc.collect()
     assert sys.getallocatedblocks() - before < 500
+    server.environ.clear()
     del app, application, ask_all
     gc.collect()
     assert gone() is None

@@ -1,0 +1,77 @@
+"""Shared by tests of counting: a row that notes what it is told, and a server that calls an app as gunicorn does."""
+
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import Any
+
+from falcon import testing
+from gunicorn.http.wsgi import FileWrapper
+
+from hvd.web import counting
+from hvd.web.counting import RouteName
+
+
+class FakeRow:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, ...]] = []
+        self.interrupted: tuple[str, str] | None = None
+
+    def begin(self, method: str, path: str) -> None:
+        self.calls.append(("begin", method, path))
+
+    def respond(self, method: str, route: str, status: str) -> None:
+        self.calls.append(("respond", method, route, status))
+
+    def pass_on(self, method: str, route: str, status: str) -> None:
+        self.calls.append(("pass_on", method, route, status))
+
+    def finish(self) -> None:
+        self.calls.append(("finish",))
+
+
+class Server:
+    """Calls an app as gunicorn does, and then its hook, with the environ of the call."""
+
+    def __init__(self) -> None:
+        self.environ: dict[str, Any] = {}
+        self.statuses: list[object] = []
+        self.sent: list[bytes] = []
+
+    def start_response(self, status: str, headers: object, exc_info: Any = None) -> Callable[[bytes], None]:
+        if exc_info and self.sent:
+            raise exc_info[1]
+        self.statuses.append(status)
+        return self.sent.append
+
+    def call(self, app: Any, method: str = "GET", path: str = "/") -> Iterable[bytes]:
+        self.environ = testing.create_environ(path=path, method=method)
+        self.environ["wsgi.file_wrapper"] = FileWrapper
+        body: Iterable[bytes] = app(self.environ, self.start_response)
+        return body
+
+    def end(self) -> None:
+        hook = counting.compiled.post_request if counting.compiled else counting.post_request_in_python
+        hook(None, None, self.environ, None)
+
+
+def answering(body: Any, status: Any = "200 OK", route: str | None = None) -> Callable[..., Any]:
+    """A WSGI app that answers with this body."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        start_response(status, [])
+        return body
+
+    return routed(app, route) if route else app
+
+
+def routed(app: Any, route: str) -> Any:
+    """`app`, whose every path matches this template."""
+    name = RouteName().process_resource
+
+    def named(environ: dict[str, Any], start_response: Any) -> Any:
+        name(SimpleNamespace(env=environ, uri_template=route), *[None] * 3)  # type: ignore[arg-type]
+        return app(environ, start_response)
+
+    return named

@@ -1,0 +1,416 @@
+"""Whoever calls a counted app, and however it answers: counted once, before the first byte, with the status sent."""
+
+import functools
+import gc
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+from wsgiref.validate import validator
+
+import pytest
+
+from hvd.runtime import Runtime
+from hvd.web.counting import EXCHANGE, NOT_COUNTED, OTHER, UNMATCHED, counted, outermost
+from tests.unit.web.exchange import FakeRow, Server, answering, routed
+
+pytestmark = pytest.mark.usefixtures("form")
+
+TEXT = [("Content-Type", "text/plain")]
+
+
+def responses(row: FakeRow) -> list[tuple[str, ...]]:
+    return [call[1:] for call in row.calls if call[0] == "respond"]
+
+
+def served(app: Any, method: str = "GET") -> Server:
+    """Call `app` as gunicorn does, to the end."""
+    server = Server()
+    try:
+        body: Any = server.call(app, method)
+        try:
+            server.sent += body
+        finally:
+            if hasattr(body, "close"):
+                body.close()
+    finally:
+        server.end()
+    return server
+
+
+def closure(app: Any) -> Any:
+    def middleware(environ: Any, start_response: Any) -> Any:
+        def mine(status: str, headers: Any, exc_info: Any = None) -> Any:
+            return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
+
+        return app(environ, mine)
+
+    return middleware
+
+
+def partial(app: Any) -> Any:
+    return lambda environ, start_response: app(environ, functools.partial(start_response))
+
+
+def method_of_another(app: Any) -> Any:
+    """As New Relic's agent: a bound method, of an object whose `status` is none of the response."""
+
+    class Transaction:
+        status = None
+
+        def __init__(self, start_response: Any) -> None:
+            self._start_response = start_response
+
+        def start_response(self, status: str, headers: Any, *exc_info: Any) -> Any:
+            return self._start_response(status, headers, *exc_info)
+
+    return lambda environ, start_response: app(environ, Transaction(start_response).start_response)
+
+
+def copying(app: Any) -> Any:
+    """With an environ of its own."""
+    return lambda environ, start_response: app({**environ}, start_response)
+
+
+def in_a_generator(app: Any) -> Any:
+    def middleware(environ: Any, start_response: Any) -> Iterator[bytes]:
+        yield from app(environ, start_response)
+
+    return middleware
+
+
+MIDDLEWARE = [closure, partial, method_of_another, copying, in_a_generator, validator]
+
+
+@pytest.mark.parametrize("outside", [True, False], ids=["outside", "inside"])
+@pytest.mark.parametrize("middleware", MIDDLEWARE, ids=lambda each: each.__name__)
+def test_any_middleware_may_be_around_or_within(
+    middleware: Callable[[Any], Any], outside: bool, row: FakeRow, runtime: Runtime
+) -> None:
+    """Counted with its route and status, once; outside, as the worker has it, where it leaves the outermost app."""
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("404 Not Found", TEXT)
+        return [b"none"]
+
+    named = routed(app, "/a")
+    if outside:
+        server = served(outermost(middleware(counted(named, runtime)), runtime))
+    else:
+        server = served(counted(middleware(named), runtime))
+    assert server.sent == [b"none"]
+    assert row.calls == [("begin", "GET", "/"), ("respond", "GET", "/a", "404"), ("finish",)]
+
+
+@pytest.mark.parametrize("middleware", [closure, partial, method_of_another, validator], ids=lambda each: each.__name__)
+def test_another_server_may_call_with_any_start_response(
+    middleware: Callable[[Any], Any], row: FakeRow, runtime: Runtime
+) -> None:
+    """The counted app itself gets what the middleware makes of it."""
+    served(middleware(counted(routed(answering_text, "/a"), runtime)))
+    assert responses(row) == [("GET", "/a", "200")]
+
+
+def answering_text(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", TEXT)
+    return [b"text"]
+
+
+def test_a_counted_app_is_counted_once(row: FakeRow, runtime: Runtime) -> None:
+    """As often as it is wrapped, also when a middleware calls it twice for a request."""
+    app = counted(answering([b""]), runtime)
+    assert counted(app, runtime) is outermost(app, runtime) is app
+
+    def twice(environ: Any, start_response: Any) -> Any:
+        list(app(environ, lambda status, headers: None))
+        return app(environ, start_response)
+
+    served(outermost(twice, runtime))
+    assert row.calls == [("begin", "GET", "/"), ("respond", "GET", UNMATCHED, "200"), ("finish",)]
+
+
+def test_what_a_middleware_makes_of_a_response_counts(row: FakeRow, runtime: Runtime) -> None:
+    """Its status is what the client sees."""
+    inner = counted(answering([b""], "200 OK"), runtime)
+
+    def to_503(environ: Any, start_response: Any) -> Any:
+        return inner(environ, lambda status, headers: start_response("503 Later", headers))
+
+    served(outermost(to_503, runtime))
+    assert responses(row) == [("GET", UNMATCHED, "503")]
+
+
+@pytest.mark.parametrize("body_of", [list, iter], ids=["list", "stream"])
+def test_what_came_to_no_counted_app_changes_nothing(body_of: Any, row: FakeRow, runtime: Runtime) -> None:
+    """An answer of a middleware's own, an app beside it; not even a bad one, nor the server's answer for it."""
+    assert served(outermost(answering(body_of([b"x"])), runtime)).sent == [b"x"]
+    served(outermost(lambda environ, start_response: [], runtime))
+    assert row.interrupted is None
+    with pytest.raises(ZeroDivisionError):
+        served(outermost(lambda environ, start_response: 1 / 0, runtime))
+    assert row.calls == []
+    assert row.interrupted == NOT_COUNTED
+
+
+def test_a_counted_app_may_be_called_after_the_first_byte(row: FakeRow, runtime: Runtime) -> None:
+    """Late, yet counted once."""
+    inner = counted(answering([b"two"], "201 Created"), runtime)
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        yield b""
+        yield from inner(environ, start_response)
+
+    assert served(outermost(app, runtime)).sent == [b"", b"two"]
+    assert row.calls == [("begin", "GET", "/"), ("respond", "GET", UNMATCHED, "201"), ("finish",)]
+
+
+def test_a_middleware_that_fails_after_the_app_counts_the_servers_answer(row: FakeRow, runtime: Runtime) -> None:
+    """No 200: nobody saw one."""
+    inner = counted(routed(answering([b"fine"]), "/a"), runtime)
+
+    def app(environ: Any, start_response: Any) -> Any:
+        inner(environ, start_response)
+        raise ValueError("too late for the app")
+
+    with pytest.raises(ValueError, match="too late"):
+        served(outermost(app, runtime))
+    assert responses(row) == []
+    assert row.interrupted == ("GET", "/a")
+
+
+def test_a_late_start_response_is_found(row: FakeRow, runtime: Runtime) -> None:
+    """In the stream, before its first piece (PEP 3333)."""
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("202 Accepted", [])
+        assert responses(row) == []
+        yield b"one"
+        assert responses(row) == [("GET", UNMATCHED, "202")]
+
+    assert served(counted(app, runtime)).sent == [b"one"]
+    assert len(responses(row)) == 1
+
+
+@pytest.mark.parametrize("body", [[b"x"], [], iter([b"x"]), ()])
+def test_without_a_status_there_is_no_response(body: Any, row: FakeRow, runtime: Runtime) -> None:
+    """The server answers 500, and that counts."""
+    with pytest.raises(RuntimeError, match="start_response"):
+        served(counted(lambda environ, start_response: body, runtime))
+    assert responses(row) == []
+    assert row.interrupted == ("GET", UNMATCHED)
+
+
+def test_the_last_status_before_the_first_byte_counts(row: FakeRow, runtime: Runtime) -> None:
+    """exc_info replaces one that was not sent yet, in any of the forms of such a call."""
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        try:
+            raise KeyError
+        except KeyError:
+            start_response("500 Oh", [], sys.exc_info())
+            start_response("502 Oh", [], exc_info=sys.exc_info())
+        start_response(status="503 Oh", headers=[])
+        return [b""]
+
+    assert served(counted(app, runtime)).statuses == ["200 OK", "500 Oh", "502 Oh", "503 Oh"]
+    assert responses(row) == [("GET", UNMATCHED, "503")]
+
+
+def test_after_the_first_byte_the_status_stays(row: FakeRow, runtime: Runtime) -> None:
+    """The server raises what exc_info has; the response that was begun counts, and is over."""
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"one"
+        try:
+            raise KeyError("in the middle")
+        except KeyError:
+            start_response("500 Oh", [], sys.exc_info())
+        yield b"two"
+
+    with pytest.raises(KeyError, match="in the middle"):
+        served(counted(app, runtime))
+    assert row.calls == [("begin", "GET", "/"), ("respond", "GET", UNMATCHED, "200"), ("finish",)]
+
+
+def test_write_counts_before_it_sends(row: FakeRow, runtime: Runtime) -> None:
+    """Once, whatever else comes; a response that was sent in part is one when the app fails."""
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        write = start_response("201 Created", [])
+        assert row.calls[-1][0] == "begin"
+        write(b"one")
+        assert row.calls[-1] == ("respond", environ["REQUEST_METHOD"], UNMATCHED, "201")
+        write(b"two")
+        if environ["REQUEST_METHOD"] == "POST":
+            raise ValueError("after it")
+        return [b"three"]
+
+    assert served(counted(app, runtime)).sent == [b"one", b"two", b"three"]
+    with pytest.raises(ValueError, match="after it"):
+        served(counted(app, runtime), "POST")
+    assert [call[0] for call in row.calls] == ["begin", "respond", "finish"] * 2
+    assert row.interrupted is None
+
+
+def test_a_body_that_is_not_read_is_closed_and_no_response(row: FakeRow, runtime: Runtime) -> None:
+    """The row finds at the end that nothing was counted."""
+    closed = []
+
+    def stream() -> Iterator[bytes]:
+        try:
+            yield b"one"
+            yield b"two"
+        finally:
+            closed.append(True)
+
+    server = Server()
+    body: Any = server.call(counted(answering(stream()), runtime))
+    body.close()
+    assert list(body) == []
+    server.end()
+    assert row.calls == [("begin", "GET", "/"), ("finish",)]
+
+    server = Server()
+    body = server.call(counted(answering(stream()), runtime))
+    assert next(iter(body)) == b"one"
+    body.close()
+    server.end()
+    assert row.calls[2:] == [("begin", "GET", "/"), ("respond", "GET", UNMATCHED, "200"), ("finish",)]
+    assert closed == [True]
+
+
+def test_an_app_whose_client_is_gone_leaves_no_request_behind(row: FakeRow, runtime: Runtime) -> None:
+    """gunicorn answers no OSError: the hook ends the request, which had no response."""
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        served(counted(app, runtime))
+    assert row.calls == [("begin", "GET", "/"), ("finish",)]
+    assert row.interrupted is None
+
+
+ODD = [b"200 OK", None, 200, "", "2", "OK", "²00 x", "20", ["200"], "ab\ud800"]
+
+
+@pytest.mark.parametrize("status", ODD, ids=repr)
+def test_a_status_that_is_none_is_one_label(status: Any, row: FakeRow, runtime: Runtime) -> None:
+    """gunicorn refuses it; another server may not."""
+    served(counted(answering([b""], status), runtime))
+    assert responses(row) == [("GET", UNMATCHED, OTHER)]
+
+
+def test_a_status_that_the_server_refuses_is_not_counted(row: FakeRow, runtime: Runtime) -> None:
+    """The app may try again with another one."""
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        with pytest.raises(TypeError):
+            start_response()
+        with pytest.raises(ZeroDivisionError):
+            start_response("500 Bad", [], (None, ZeroDivisionError(), None))
+        start_response("204 Fine", [])
+        return []
+
+    server = Server()
+    server.sent.append(b"as if sent")
+    server.call(counted(app, runtime))
+    assert responses(row) == [("GET", UNMATCHED, "204")]
+
+
+def test_an_exchange_that_is_over_sends_nothing(row: FakeRow, runtime: Runtime) -> None:
+    """And holds on to nothing that the request was made of, though the environ is part of its body."""
+    kept: list[Any] = []
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        kept.append((start_response, start_response("200 OK", [])))
+        environ["body"] = SimpleNamespace()
+        yield b""
+
+    served(counted(app, runtime))
+    start_response, write = kept.pop()
+    calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [(start_response, ("200 OK", [])), (write, (b"x",))]
+    for late, arguments in calls:
+        with pytest.raises((RuntimeError, TypeError)):
+            late(*arguments)
+    assert len(responses(row)) == 1
+    gc.collect()
+    assert not [each for each in gc.get_objects() if isinstance(each, dict) and "body" in each and EXCHANGE in each]
+
+
+FUZZ = """
+import itertools, random, sys
+from types import SimpleNamespace
+from hvd.core import _hotrow
+from hvd.web import _counting, counting
+from hvd.web.counting import EXCHANGE, METHODS
+
+class Liar(str): pass
+class Raises:
+    def __getattribute__(self, name): raise ValueError(name)
+things = [None, 0, -1, 2**70, 1.5, b"", b"200 OK", bytearray(9000), "", "GET", "\\ud800", Liar("200"), [], [b"x"],
+          (), {}, set(), METHODS, object, object(), Raises(), SimpleNamespace(env={}),
+          SimpleNamespace(env=None, uri_template=None),
+          SimpleNamespace(local=SimpleNamespace(row=None)), lambda *a, **k: None, iter([b"x"]), Exception, Exception(),
+          memoryview(bytearray(4096)), sys, {EXCHANGE: None}, {"REQUEST_METHOD": [], "PATH_INFO": []}]
+pick = random.Random(int(sys.argv[1])).choice
+def row(): return SimpleNamespace(**{n: pick(things) for n in ("begin", "respond", "pass_on", "finish", "interrupted")})
+def nothing(*arguments, **named): return None
+def attempt(function, *arguments, **named):
+    try: return function(*arguments, **named)
+    except Exception: return None
+def some(most): return [pick(things) for _ in range(random.randint(0, most))]
+
+def one_round():
+    for function in (_counting.post_request, _counting.name_route, _counting.Counted, _counting.Counted.__new__,
+                     _hotrow.HotRow, _hotrow.HotRow.__new__, _hotrow.set_bounds, _hotrow.sum_cells, _hotrow.cumulate):
+        attempt(function, *some(8))
+        attempt(function, *some(3), **{"head": pick(things)})
+    made = attempt(_hotrow.HotRow, memoryview(bytearray(8 * 400)), 0, 400, pick([{}, {("GET", "/", "200"): 20}, None]))
+    for target in (made, attempt(_hotrow.HotRow.__new__, _hotrow.HotRow)):
+        for name in ("begin", "respond", "pass_on", "finish", "record"):
+            attempt(getattr(target, name), *some(4))
+        attempt(setattr, target, "interrupted", pick(things)); attempt(delattr, target, "interrupted")
+        attempt(getattr, target, "interrupted")
+    good = SimpleNamespace(begin=nothing, respond=nothing, pass_on=nothing, finish=nothing, interrupted=None)
+    runtime = SimpleNamespace(local=SimpleNamespace(row=pick([good, good, row()])))
+    def app(environ, start_response):
+        for _ in range(2):
+            write = attempt(start_response, *some(4))
+            attempt(write, *some(2))
+        start_response(**{pick(["status", "x", "headers"]): pick(things)})
+        return pick(things)
+    counted = _counting.Counted(runtime, pick([app, app, app, pick(things)]), METHODS, pick(["(other)", None]),
+                                pick(["(unmatched)", None]), pick([counting._broke_off] * 5 + things),
+                                pick([True, False]))
+    environ = pick([{"REQUEST_METHOD": pick(things), "PATH_INFO": "/"}, {"REQUEST_METHOD": "GET", "PATH_INFO": "/"}])
+    body = attempt(counted, environ, pick([nothing, nothing, pick(things)]))
+    exchange = environ.get(EXCHANGE)
+    for _ in range(3):
+        attempt(next, exchange)
+    attempt(counted, *some(3))
+    for name in random.sample(["close", "pass_on", "finish", "write", "__call__", "__next__", "__iter__"], 7):
+        attempt(getattr(exchange, name, nothing), *some(1))
+        for field in ("row", "method", "route", "is_counted"):
+            attempt(getattr, exchange, field); attempt(setattr, exchange, field, pick(things))
+    attempt(_counting.name_route, SimpleNamespace(env=environ, uri_template=pick(things)), 0, 0, 0)
+    attempt(_counting.post_request, 0, 0, environ, 0)
+    attempt(type(exchange))
+
+for _ in range(3000):
+    one_round()
+_hotrow.set_bounds(range(170))
+print("survived")
+"""
+
+
+def test_no_argument_of_any_type_ends_the_process() -> None:
+    """What is compiled checks a type before it looks inside: bytes as status were read as text once (SIGSEGV)."""
+    environ = {**os.environ, "PYTHONMALLOC": "debug"}
+    seed = str(int.from_bytes(os.urandom(4), "big"))
+    run = subprocess.run([sys.executable, "-c", FUZZ, seed], capture_output=True, text=True, env=environ, check=False)
+    assert (run.returncode, run.stdout) == (0, "survived\n"), f"seed {seed}: {run.returncode} {run.stderr[-2000:]}"
