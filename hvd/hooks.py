@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
+from gunicorn.http.errors import InvalidHeader
 
 from hvd import conf
 from hvd.arbiter import Loop
@@ -28,7 +29,7 @@ from hvd.master import Master
 from hvd.runtime import here
 from hvd.web import counting
 
-BEGINNINGS = ("on_starting", "on_reload", "when_ready", "post_fork", "post_worker_init", "post_request")
+BEGINNINGS = ("on_starting", "on_reload", "when_ready", "post_fork", "post_worker_init", "pre_request", "post_request")
 ENDS = ("pre_fork", "child_exit", "worker_exit", "on_exit")
 HOOKS = (*BEGINNINGS, *ENDS)
 CONTAINED = ("on_reload", "child_exit", "worker_exit")
@@ -142,6 +143,19 @@ def post_fork(server: Any, worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """In the worker, once it runs as the user it will be: end with the master, after a short grace."""
     die_with_parent(worker.ppid, signal.SIGTERM)
+
+
+def pre_request(worker: Any, req: Any) -> None:
+    """In the worker, before a request is served: HTTP/1.1 without Host is answered 400 (RFC 9112, section 3.2).
+
+    gunicorn takes it (27.0.1), and reads of this hook's exceptions, as of its parser's, what to answer.
+    """
+    worker.log.debug("%s %s", req.method, req.path)  # as gunicorn's own hook
+    if (1, 1) <= req.version < (2, 0):
+        for name, _ in req.headers:
+            if name == "HOST":
+                return
+        raise InvalidHeader("HOST is missing", req=req)
 
 
 post_request = counting.post_request
