@@ -12,7 +12,7 @@ run: $(VENV)/.run
 
 test: $(VENV)/.test
 	sh tests/install-programs nginx:nginx promtool:prometheus systemd-analyze:systemd postgres:postgresql pgbouncer:pgbouncer qemu-img:qemu-utils \
-	  chromium:chromium chromedriver:chromium-driver node:nodejs npm:npm
+	  chromium:chromium chromedriver:chromium-driver node:nodejs npm:npm openssl:openssl
 	$(VENV)/bin/python -m pytest -n $(SIDE_BY_SIDE) --dist worksteal
 
 lint: $(VENV)/.test

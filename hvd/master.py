@@ -50,6 +50,7 @@ class Master:
         )
         self._server = server
         self._pid = os.getpid()
+        self._since = time.monotonic()
         self.settings = settings
         self.coming: Settings | None = None  # read by a reload that is under way
         self.worker_class: type = server.worker_class
@@ -232,9 +233,8 @@ class Master:
         self._hub_end.close()
         self._event_reader.close()
         view = View(self.block, runs_jobs=bool(self.settings.job_kinds))
-        return Worker(
-            self.settings, self.block, Rows(self.block, worker.hvd_slot), view, self._worker_end, self._desk()
-        )
+        rows = Rows(self.block, worker.hvd_slot)
+        return Worker(self.settings, self.block, rows, view, self._worker_end, self._since, self._desk())
 
     def _desk(self) -> "Desk | None":
         if not self.settings.job_kinds:

@@ -18,13 +18,16 @@ if TYPE_CHECKING:  # it brings SQLAlchemy, which a daemon without kinds of job n
 
 @dataclass
 class Worker:
-    """A worker's parts. `desk` takes jobs; None where no kind of job is declared."""
+    """A worker's parts. `since` is when its master started, in s of the monotonic clock; `desk` takes jobs, None where
+    no kind of job is declared.
+    """
 
     settings: Settings
     block: Block
     rows: Rows
     view: View
     handoff: socket.socket
+    since: float
     desk: "Desk | None" = None
 
 

@@ -136,7 +136,9 @@ class Settings:
     slots: int = field(metadata=_of(whole(1, _SLOTS_MAX), _slots, "Most workers alive.", "8 a worker, at least 64"))
     state_dir: Path = field(metadata=_of(PATH, "var", "Folder for what outlives hvd.", "STATE_DIRECTORY, else ./var"))
     database_url: str = field(metadata=_of(URL, _database, "Database of the jobs.", "hvd.sqlite3 in state_dir"))
-    allowed_origins: tuple[str, ...] = field(metadata=_of(ORIGINS, (), "Origins that may open /ws.", "same origin"))
+    allowed_origins: tuple[str, ...] = field(
+        metadata=_of(ORIGINS, (), "More origins that may open /ws.", "same origin")
+    )
     log_level: str = field(metadata=_of(LEVELS, "info", "Least severe messages that are logged."))
     timeout: int = field(metadata=_of(whole(1, 86_400), 30, "Seconds until a worker that hangs is killed."))
     graceful_timeout: int = field(metadata=_of(whole(1, 86_400), 30, "Seconds that a stop leaves to requests."))

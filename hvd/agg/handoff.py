@@ -1,4 +1,5 @@
-"""The hand-off: an accepted client socket passed from a worker to the hub, with the headers of its handshake.
+"""The hand-off: an accepted client socket passed from a worker to the hub, with the headers of its handshake and what
+the client sent behind them.
 
 Both ends come from one unix SEQPACKET pair, which keeps packets apart and in order whoever writes them: one `sendmsg`
 is one hand-off, so every worker and thread can use the same end. Packets wait in the kernel while the hub is away.
@@ -12,7 +13,7 @@ import socket
 import time
 from array import array
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 # Bytes of waiting hand-offs. One costs about 1 KiB of kernel memory, so this is some 10,000 clients at once (the kernel
 # doubles the number); an unprivileged process gets what net.core.wmem_max allows, some 400.
@@ -24,7 +25,11 @@ DETAIL = "detail"
 # What the hub needs of a handshake, and the most characters of each that are passed on (RFC 6455 §11.3).
 HEADERS = {"sec-websocket-key": 64, "sec-websocket-version": 16, DETAIL: 1}
 
-_PACKET_BYTES = 4096  # JSON escapes a character to at most 6 bytes: the headers above fit
+EARLY_BYTES = 8192
+"""Most bytes passed on that came with the request: what gunicorn reads at once, of which the request is a part."""
+
+_HEAD_BYTES = 4096  # JSON escapes a character to at most 6 bytes: the headers above fit
+_PACKET_BYTES = _HEAD_BYTES + 1 + EARLY_BYTES  # a line end between them, which JSON has none of
 _RETRY = 0.005  # s between attempts while the queue is full
 _GARBAGE = 64  # packets dropped by one `receive`, so that it ends whatever is sent
 _FULL = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.ETOOMANYREFS}
@@ -44,13 +49,22 @@ def channel() -> tuple[socket.socket, socket.socket]:
     return worker_end, hub_end
 
 
-def send(channel: socket.socket, fd: int, headers: Mapping[str, str], wait: float = 0.25) -> bool:
-    """Pass `fd` and what `HEADERS` names on to the hub; the caller keeps, and closes, its own copy of the descriptor.
+class Handed(NamedTuple):
+    """What the hub gets: the client's socket, the handshake's headers (names in lower case), bytes read already."""
+
+    sock: socket.socket
+    headers: dict[str, str]
+    early: bytes
+
+
+def send(channel: socket.socket, fd: int, headers: Mapping[str, str], early: bytes = b"", wait: float = 0.25) -> bool:
+    """Pass `fd`, what `HEADERS` names and at most EARLY_BYTES on to the hub; the caller keeps, and closes, its own copy
+    of the descriptor.
 
     Waits at most `wait` seconds for room. -> False if there was none or the hub's end is closed: nothing was passed.
     Safe in any thread or process that has the workers' end.
     """
-    packet = _packet(headers)
+    packet = _packet(headers) + (b"\n" + early if early else b"")
     rights: list[tuple[int, int, Any]] = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [fd]))]
     deadline = time.monotonic() + wait
     while True:
@@ -68,8 +82,8 @@ def send(channel: socket.socket, fd: int, headers: Mapping[str, str], wait: floa
         time.sleep(min(_RETRY, left))
 
 
-def receive(hub_end: socket.socket) -> tuple[socket.socket, dict[str, str]] | None:
-    """-> the next client socket and its handshake's headers (names in lower case), or None if none is waiting.
+def receive(hub_end: socket.socket) -> Handed | None:
+    """-> the next client, or None if none is waiting.
 
     Packets that aren't a hand-off, and those whose descriptor found no room in this process (EMFILE), are dropped
     with all they carried. Raises EOFError once every workers' end is closed. Not for two threads at once.
@@ -85,12 +99,13 @@ def receive(hub_end: socket.socket) -> tuple[socket.socket, dict[str, str]] | No
         if not data and not fds and _is_hung_up(hub_end):
             raise EOFError("every worker's end of the hand-off channel is closed")
         complete = not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC)
-        headers = _headers(data) if complete and len(fds) == 1 else None
+        head, _, early = data.partition(b"\n")
+        headers = _headers(head) if complete and len(fds) == 1 else None
         client = _stream(fds.pop()) if headers is not None else None
         for fd in fds:
             os.close(fd)
         if client is not None and headers is not None:
-            return client, headers
+            return Handed(client, headers, early)
     return None
 
 

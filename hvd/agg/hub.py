@@ -15,7 +15,7 @@ from typing import Protocol
 from hvd.agg import handoff, ws
 from hvd.core.descriptors import limit
 
-REASONS = ("client", "error", "ping_timeout", "too_slow", "message_too_big", "protocol", "going_away")
+REASONS = ("client", "error", "ping_timeout", "too_slow", "flood", "message_too_big", "protocol", "going_away")
 
 HANDOFFS_PER_WAKE = 64  # some 5 ms of handshakes, then the loop turns: a burst of clients doesn't hold a broadcast up
 _SWEEP = 1.0  # s at most between two looks at who is due for a ping; shorter when the ping times ask for it
@@ -88,8 +88,9 @@ class Hub:
         """How many of them asked for details."""
         return len(self._detailed)
 
-    def adopt(self, sock: socket.socket, headers: Mapping[str, str]) -> None:
-        """Answer the handshake that a worker has read from `sock`, send the greeting, and make it a client.
+    def adopt(self, sock: socket.socket, headers: Mapping[str, str], early: bytes = b"") -> None:
+        """Answer the handshake that a worker has read from `sock`, send the greeting, and make it a client, which may
+        have said `early` already.
 
         The hub owns `sock` from now on. A handshake that can't be accepted gets an HTTP error; never raises for what
         the peer did. Names in `headers` are in lower case.
@@ -117,6 +118,7 @@ class Hub:
             self._detailed[client] = None
         self._counters.connected()
         self._greet(client, detailed)
+        client.receive(early)
 
     def broadcast(self, text: str, *, detailed: bool = False) -> None:
         """Send `text` as one text frame to every client, or to those that asked for details; returns at once."""

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import CloseConnection, Message, Ping, Pong, TextMessage
-from wsproto.frame_protocol import CloseReason
+from wsproto.frame_protocol import CloseReason, Frame, FrameProtocol
 from wsproto.utilities import generate_accept_token
 
 READ_BYTES = 4096  # taken from a client at a time, so that none keeps the loop
@@ -28,6 +28,8 @@ FRAME_COST = 64
 
 CONTROL_BYTES = 512  # pings and pongs that wait behind an unread frame; more pongs are left out (RFC 6455 §5.5.3)
 LINGER = 1.0  # s that the peer gets to take our close frame and end the connection
+
+BAD_GATEWAY = 1014  # close code
 
 _SEND_BUFFER = 64 * 1024  # bytes; the kernel's own choice, up to 4 MB, would hide a stopped reader for hours
 
@@ -95,6 +97,26 @@ def prepare(sock: socket.socket, patience: float) -> None:
     if sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, int(patience * 1000)))
+
+
+class _Frames(FrameProtocol):
+    """wsproto's frames, and close code 1014 (Bad Gateway), which IANA has registered; wsproto takes it for one that
+    nobody may send (1.3.2, `_process_close`: a test holds that).
+    """
+
+    def _process_close(self, frame: Frame) -> Frame:
+        payload: Any = frame.payload
+        if payload[:2] != BAD_GATEWAY.to_bytes(2, "big"):
+            return super()._process_close(frame)
+        known = CloseReason.INTERNAL_ERROR.to_bytes(2, "big")
+        found: Any = super()._process_close(frame._replace(payload=known + payload[2:]))
+        return frame._replace(payload=(BAD_GATEWAY, found.payload[1]))
+
+
+def _parser() -> Connection:
+    parser = Connection(ConnectionType.SERVER)
+    parser._proto = _Frames(client=False, extensions=[])
+    return parser
 
 
 class Client:
@@ -238,17 +260,23 @@ class Client:
         except OSError:
             self.abort("error")
             return
-        if not data:
+        if data:
+            self.receive(data)
+        else:
             self.abort("client")
-        elif not self._linger:  # after our close frame nothing counts any more, but is read: see `end`
-            self._budget -= len(data)
-            self._parse(data)
-            if self._budget <= 0 and self._sock is not None and not self._linger:
-                self._loop.remove_reader(self._fd)
+
+    def receive(self, data: bytes) -> None:
+        """These bytes came from the peer."""
+        if not data or self._sock is None or self._linger:  # after our close frame nothing counts any more: see `end`
+            return
+        self._budget -= len(data)
+        self._parse(data)
+        if self._budget <= 0 and self._sock is not None and not self._linger:
+            self._loop.remove_reader(self._fd)
 
     def _parse(self, data: bytes) -> None:
         if self._parser is None:
-            self._parser = Connection(ConnectionType.SERVER)
+            self._parser = _parser()
         self._parser.receive_data(data)
         pong = b""
         for event in self._parser.events():
@@ -297,8 +325,8 @@ class Client:
             self._loop.add_reader(self._fd, self._on_readable)
         if now < self._due:
             return
-        if self._awaits_pong:
-            self.end(CloseReason.POLICY_VIOLATION, "ping_timeout")
+        if self._awaits_pong:  # the pong of one that floods waits behind what isn't read
+            self.end(CloseReason.POLICY_VIOLATION, "flood" if paused else "ping_timeout")
             return
         self._awaits_pong = True
         self._due = now + self._limits.ping_timeout

@@ -1,25 +1,29 @@
 """`/ws`: check an upgrade request, then pass the client's socket on to the hub.
 
 The worker is free again at once: it never speaks WebSocket. The handshake is RFC 6455, section 4.2.1; who may connect
-is decided by the Origin header (section 10.2), which browsers always send.
+is decided by the Origin header (section 10.2), which browsers always send. Subprotocols are not spoken: one that is
+asked for is not confirmed (section 4.2.2), and whoever insists on it ends the connection.
 """
 
 import base64
 import binascii
 import os
 import socket
+import ssl
+import time
 from collections.abc import Iterable
+from typing import Any
 
 import falcon
 
 from hvd.agg import handoff
 from hvd.metrics import HANDOFFS_REFUSED
-from hvd.runtime import Runtime
+from hvd.runtime import Runtime, Worker
 from hvd.web.access import host_of
 from hvd.web.counting import EXCHANGE
 
 RETRY_AFTER = 2  # s; an aggregator is replaced sooner
-AWAY = 5.0  # s without a sign of life from the hub, after which clients are not left waiting for it
+AWAY = 5.0  # s without a sign of life from the hub, or since the start, after which clients are not left waiting for it
 
 
 class Upgrade:
@@ -37,12 +41,13 @@ class Upgrade:
         try:
             headers = handshake_headers(req)
             check_origin(req, worker.settings.allowed_origins)
+            early = early_bytes(req.env)
+            check_connection(req.env["gunicorn.socket"])
         except falcon.HTTPError as error:
             worker.rows.count(HANDOFFS_REFUSED, (str(error.status_code),))
             raise
         client = req.env["gunicorn.socket"]
-        age = worker.view.heartbeat_age()
-        if age is None or age > AWAY or not hand_over(worker.handoff, client.fileno(), headers):
+        if silence(worker) > AWAY or not hand_over(worker.handoff, client.fileno(), headers, early):
             worker.rows.count(HANDOFFS_REFUSED, ("503",))
             raise falcon.HTTPServiceUnavailable(
                 description="The aggregator, which serves WebSockets, is away or can't keep up.",
@@ -53,10 +58,22 @@ class Upgrade:
         resp.status = falcon.HTTP_101  # which gunicorn writes to a connection that is over, and says nothing of that
 
 
+def silence(worker: Worker) -> float:
+    """Seconds since the hub's last sign of life; before the first one, since its master's start.
+
+    What is passed on meanwhile waits in the channel for the hub that is about to come, and holds no thread.
+    """
+    age = worker.view.heartbeat_age()
+    return time.monotonic() - worker.since if age is None else age
+
+
 def handshake_headers(req: falcon.Request) -> dict[str, str]:
     """What the hub needs for its answer. Raises falcon.HTTPError where the request is no proper handshake."""
-    connection = {token.strip().lower() for token in (req.get_header("Connection") or "").split(",")}
-    if "upgrade" not in connection or (req.get_header("Upgrade") or "").lower() != "websocket":
+    if (
+        req.env["SERVER_PROTOCOL"] != "HTTP/1.1"  # RFC 9110, section 7.8: no upgrade from 1.0; HTTP/2 has none at all
+        or "upgrade" not in tokens(req, "Connection")
+        or "websocket" not in tokens(req, "Upgrade")
+    ):
         raise falcon.HTTPError(
             426,
             description="This is a WebSocket: connect with an upgrade request.",
@@ -79,18 +96,45 @@ def handshake_headers(req: falcon.Request) -> dict[str, str]:
     return {"sec-websocket-key": key, "sec-websocket-version": "13", **asked}
 
 
+def tokens(req: falcon.Request, name: str) -> set[str]:
+    """The members of a header that is a list of tokens, in lower case."""
+    return {token.strip().lower() for token in (req.get_header(name) or "").split(",")}
+
+
+def early_bytes(environ: dict[str, Any]) -> bytes:
+    """What the client sent behind its request, and gunicorn has read with it. falcon.HTTPBadRequest for too much.
+
+    It lies in the buffer of gunicorn's reader, whichever parser read the head, sync or gthread (27.0.1: `reader` of
+    http/body.py's Body, `unreader` of its LengthReader, `buf` of http/unreader.py's Unreader): a test holds that. It
+    stays there, as the request may yet be refused. None is found where a middleware has put something else in place.
+    """
+    unreader = getattr(getattr(environ.get("wsgi.input"), "reader", None), "unreader", None)
+    early: bytes = unreader.buf.getvalue() if unreader is not None else b""
+    if len(early) > handoff.EARLY_BYTES:
+        raise falcon.HTTPBadRequest(description="Too much was sent before the answer (RFC 6455, section 4.1).")
+    return early
+
+
+def check_connection(client: socket.socket) -> None:
+    """Raises falcon.HTTPNotImplemented for a TLS connection: its keys are this process's, so it can't be passed on."""
+    if isinstance(client, ssl.SSLSocket):
+        raise falcon.HTTPNotImplemented(
+            description="WebSockets are not served where gunicorn itself ends TLS: end it in a proxy before hvd."
+        )
+
+
 def check_origin(req: falcon.Request, allowed: Iterable[str]) -> None:
     """Raises falcon.HTTPForbidden for a browser whose page is neither of this host nor of an allowed origin."""
     origin = req.get_header("Origin")
     allowed = tuple(allowed)
     if origin is None or "*" in allowed or origin in allowed:
         return
-    if not allowed and host_of(origin) == (req.get_header("Host") or "").lower():
+    if host_of(origin) == (req.get_header("Host") or "").lower():
         return
     raise falcon.HTTPForbidden(description=f"Origin {origin[:200]!r} may not connect; see HVD_ALLOWED_ORIGINS.")
 
 
-def hand_over(channel: socket.socket, fd: int, headers: dict[str, str]) -> bool:
+def hand_over(channel: socket.socket, fd: int, headers: dict[str, str], early: bytes = b"") -> bool:
     """Pass the descriptor's socket on, and make the descriptor mean a connection that is over; False if it can't be.
 
     gunicorn shuts the connection down when the request ends (27.0.1, util.close_graceful): that must not reach the
@@ -102,7 +146,7 @@ def hand_over(channel: socket.socket, fd: int, headers: dict[str, str]) -> bool:
         return False
     other.close()
     with dead:
-        if not handoff.send(channel, fd, headers):
+        if not handoff.send(channel, fd, headers, early):
             return False
         os.dup2(dead.fileno(), fd, inheritable=False)
     return True

@@ -11,9 +11,14 @@ from tests.support.http import Address, connect
 
 
 class RawWebSocket:
-    """A client on a blocking socket: handshake, then frames as they come. Nothing is answered on its own."""
+    """A client on a blocking socket: handshake, then frames as they come. Nothing is answered on its own.
 
-    def __init__(self, address: Address, path: str = "/ws", timeout: float = 15, **headers: str) -> None:
+    `early` is sent with the request, in one piece.
+    """
+
+    def __init__(
+        self, address: Address, path: str = "/ws", timeout: float = 15, early: bytes = b"", **headers: str
+    ) -> None:
         self.sock = connect(address, timeout)
         lines = {
             "Host": "test",
@@ -26,7 +31,7 @@ class RawWebSocket:
         request = f"GET {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         self._data = b""
         try:
-            self.sock.sendall(request.encode() + b"\r\n")
+            self.sock.sendall(request.encode() + b"\r\n" + early)
             while b"\r\n\r\n" not in self._data:
                 self._receive()
         except BaseException:

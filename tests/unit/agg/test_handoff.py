@@ -50,8 +50,9 @@ def test_a_socket_arrives_with_its_headers(channel: Channel, pair: Channel) -> N
     assert handoff.send(channel[0], pair[0].fileno(), given)
     received = handoff.receive(channel[1])
     assert received is not None
-    sock, headers = received
+    sock, headers, early = received
     with sock:
+        assert early == b""
         assert headers == {"sec-websocket-key": "k" * 24, "sec-websocket-version": "13"}
         assert not os.get_inheritable(sock.fileno())
         sock.sendall(b"through")
@@ -69,6 +70,17 @@ def test_headers_are_bounded(channel: Channel, pair: Channel) -> None:
         assert received is not None
         received[0].close()
         assert received[1] == expected
+
+
+@pytest.mark.parametrize("early", [b"x", b"\n{}\n", b"\0" * handoff.EARLY_BYTES])
+def test_bytes_that_came_early_arrive_with_it(channel: Channel, pair: Channel, early: bytes) -> None:
+    """As they are, beside the largest headers."""
+    given = {name: "\0" * limit for name, limit in handoff.HEADERS.items()}
+    assert handoff.send(channel[0], pair[0].fileno(), given, early)
+    received = handoff.receive(channel[1])
+    assert received is not None
+    received.sock.close()
+    assert (received.headers, received.early) == (given, early)
 
 
 def test_a_socket_crosses_a_fork(channel: Channel, pair: Channel) -> None:
@@ -140,7 +152,7 @@ def test_what_is_no_hand_off_is_dropped(channel: Channel, pair: Channel) -> None
         post(channel[0], good, [])
         post(channel[0], good, [fd, fd])
         post(channel[0], good, [fd] * 100)
-        post(channel[0], good + b" " * 10_000, [fd])
+        post(channel[0], good + b" " * 20_000, [fd])
         post(channel[0], good, [file.fileno()])
         post(channel[0], good, [datagrams.fileno()])
     post(channel[0], b'{"sec-websocket-key": 7, "sec-websocket-version": "13"}', [fd])

@@ -3,6 +3,9 @@
 import socket
 
 import pytest
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import CloseConnection
+from wsproto.frame_protocol import FrameProtocol
 
 from hvd.agg import ws
 from tests.unit.agg import (
@@ -97,6 +100,48 @@ async def test_an_empty_close_frame_is_answered() -> None:
         peer.say(CLOSE)
         assert await peer.close_code() is None
         await ended(stage, peer, "client")
+
+
+@pytest.mark.parametrize("code", [*range(1000, 1004), *range(1007, 1015), 3000, 3999, 4000, 4999])
+@in_loop
+async def test_every_code_that_may_be_sent_is_answered(code: int) -> None:
+    """RFC 6455 §7.4, and IANA's list, which has grown: 1014 is one that wsproto doesn't know."""
+    async with scene() as stage:
+        peer = await stage.client()
+        peer.say(CLOSE, code.to_bytes(2, "big") + "é".encode())
+        assert await peer.close_code() == code
+        await ended(stage, peer, "client")
+
+
+@pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535])
+@in_loop
+async def test_a_code_that_nobody_may_send_breaks_the_rules(code: int) -> None:
+    """Reserved, or said of what was never sent."""
+    async with scene() as stage:
+        peer = await stage.client()
+        peer.say(CLOSE, code.to_bytes(2, "big"))
+        assert await peer.close_code() == 1002
+        await ended(stage, peer, "protocol")
+
+
+@in_loop
+async def test_a_bad_gateways_reason_is_text_too() -> None:
+    """What is made of 1014 changes nothing else."""
+    async with scene() as stage:
+        peer = await stage.client()
+        peer.say(CLOSE, (1014).to_bytes(2, "big") + b"\xff")
+        assert await peer.close_code() == 1007
+        await ended(stage, peer, "protocol")
+
+
+def test_wsproto_still_takes_1014_for_nobodys() -> None:
+    """If this fails, `_Frames` has had its time."""
+    parser = Connection(ConnectionType.SERVER)
+    assert isinstance(parser._proto, FrameProtocol)
+    parser.receive_data(client_frame(CLOSE, (1014).to_bytes(2, "big")))
+    (event,) = parser.events()
+    assert isinstance(event, CloseConnection)
+    assert event.code == 1002
 
 
 @in_loop
@@ -198,6 +243,20 @@ async def test_a_flood_is_read_slowly_and_still_ends() -> None:
         assert stage.hub.clients == 2
         await flooder.close_code()
         await eventually(lambda: stage.hub.clients == 1)
+
+
+@in_loop
+async def test_a_flood_ends_under_its_own_name() -> None:
+    """Its pong isn't reached in time, which is no silence: 1008, and the reason says why."""
+    async with scene(ping_interval=0.2, ping_timeout=0.2) as stage:
+        peer = await stage.client()
+        peer.sock.setblocking(True)
+        peer.sock.sendall(client_frame(TEXT) * 10_000)
+        peer.sock.setblocking(False)
+        while (frame := await peer.frame())[0] == PING:
+            pass
+        assert frame == (CLOSE, (1008).to_bytes(2, "big"))
+        await ended(stage, peer, "flood")
 
 
 @in_loop

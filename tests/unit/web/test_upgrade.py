@@ -3,6 +3,8 @@
 import os
 import resource
 import socket
+import ssl
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -10,11 +12,14 @@ from typing import Any
 import falcon
 import pytest
 from falcon import testing
+from gunicorn.config import Config
+from gunicorn.http import get_parser
+from gunicorn.http.wsgi import create
 
 from hvd.agg import handoff
 from hvd.metrics import HANDOFFS_REFUSED
 from hvd.web.counting import EXCHANGE
-from hvd.web.upgrade import Upgrade, check_origin, hand_over, handshake_headers
+from hvd.web.upgrade import Upgrade, check_connection, check_origin, early_bytes, hand_over, handshake_headers
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 PROPER = {
@@ -68,7 +73,32 @@ def test_what_asks_for_no_upgrade_is_told_to(name: str, value: str | None) -> No
     assert caught.value.headers == {"Upgrade": "websocket", "Connection": "upgrade"}
 
 
-@pytest.mark.parametrize("version", [None, "8", "13, 8", "x"])
+@pytest.mark.parametrize("protocol", ["HTTP/1.0", "HTTP/0.9", "HTTP/2.0"])
+def test_only_http_1_1_is_upgraded(protocol: str) -> None:
+    """RFC 9110, section 7.8: the header of an older request is ignored; HTTP/2 has no such header."""
+    req = request()
+    req.env["SERVER_PROTOCOL"] = protocol
+    with pytest.raises(falcon.HTTPError) as caught:
+        handshake_headers(req)
+    assert caught.value.status_code == 426
+
+
+@pytest.mark.parametrize("upgrade", ["websocket", "h2c, websocket", "WebSocket,x/1"])
+@pytest.mark.parametrize("connection", ["upgrade", "keep-alive,Upgrade", " Upgrade , close"])
+def test_headers_that_are_lists_may_name_others_too(upgrade: str, connection: str) -> None:
+    """RFC 9110, sections 7.6.1 and 7.8."""
+    assert handshake_headers(request(Upgrade=upgrade, Connection=connection))
+
+
+@pytest.mark.parametrize("upgrade", ["websockets", "websocket/13", "web socket", "xwebsocket"])
+def test_another_protocol_is_not_ours(upgrade: str) -> None:
+    """Whole tokens count."""
+    with pytest.raises(falcon.HTTPError) as caught:
+        handshake_headers(request(Upgrade=upgrade))
+    assert caught.value.status_code == 426
+
+
+@pytest.mark.parametrize("version", [None, "8", "13, 8", "13,13", "x"])
 def test_another_version_is_told_which_is_spoken(version: str | None) -> None:
     """426 with Sec-WebSocket-Version (RFC 6455, section 4.2.2)."""
     with pytest.raises(falcon.HTTPError) as caught:
@@ -101,13 +131,14 @@ def test_a_body_is_refused(header: dict[str, str]) -> None:
         ("http://example.org", ()),
         ("https://example.org", ()),
         ("https://EXAMPLE.org", ()),
+        ("https://example.org", ("https://other.example",)),
         ("https://other.example", ("https://one.example", "https://other.example")),
         ("https://anyone.example", ("*",)),
         ("null", ("*",)),
     ],
 )
 def test_allowed_origins_pass(origin: str | None, allowed: tuple[str, ...]) -> None:
-    """No browser, the same host, a listed origin, or any where all are allowed."""
+    """No browser, the same host whatever else is listed, a listed origin, or any where all are allowed."""
     check_origin(request(Origin=origin), allowed)
 
 
@@ -123,7 +154,8 @@ def test_allowed_origins_pass(origin: str | None, allowed: tuple[str, ...]) -> N
         ("", ()),
         ("http://[::1", ()),
         ("http://[x]", ()),
-        ("https://example.org", ("https://other.example",)),
+        ("https://example.org, https://other.example", ("https://other.example",)),
+        ("https://third.example", ("https://other.example",)),
         ("http://other.example", ("https://other.example",)),
     ],
 )
@@ -169,7 +201,8 @@ def test_without_descriptors_nothing_is_handed_over() -> None:
 class Parts:
     """A worker's parts, with a hub's age that the test sets; notes what is counted as refused."""
 
-    def __init__(self, age: float | None = 0.1) -> None:
+    def __init__(self, age: float | None = 0.1, since: float = 0.0) -> None:
+        self.since = since
         self.handoff, self.hub_end = handoff.channel()
         self.settings = SimpleNamespace(allowed_origins=())
         self.view = SimpleNamespace(heartbeat_age=lambda: age)
@@ -221,6 +254,18 @@ def test_the_socket_is_handed_over(sockets: tuple[socket.socket, socket.socket])
             assert client.recv(10) == b"hello"
             assert ours.recv(1) == b""
         assert parts.refused == []
+    finally:
+        parts.close()
+
+
+def test_before_its_first_sign_of_life_the_hub_is_waited_for(sockets: tuple[socket.socket, socket.socket]) -> None:
+    """In the channel, so no thread waits; only as long after the start as a hub may be silent later."""
+    parts = Parts(None, since=time.monotonic())
+    try:
+        assert ask(parts, sockets[0]) == falcon.HTTP_101
+        received = handoff.receive(parts.hub_end)
+        assert received
+        received.sock.close()
     finally:
         parts.close()
 
@@ -282,3 +327,43 @@ def test_refusals_are_counted_by_status(
         assert parts.refused == [reason]
     finally:
         parts.close()
+
+
+@pytest.mark.parametrize("early", [b"", b"\x89\x80abcd", bytes(range(256)) * 28])
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_what_came_with_the_request_is_found(early: bytes, pieces: int) -> None:
+    """Where gunicorn's own parser leaves it, in the environ that gunicorn makes; it stays there."""
+    head = "GET /ws HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in PROPER.items()) + "\r\n"
+    data, config = head.encode() + early, Config()
+    ours, client = socket.socketpair()
+    with ours, client:
+        for number in range(pieces):
+            client.sendall(data[number * len(data) // pieces : (number + 1) * len(data) // pieces])
+        _, environ = create(next(get_parser(config, ours, "")), ours, "", "server", config)
+        rest = early[len(early_bytes(environ)) :]
+        assert early_bytes(environ) + (ours.recv(len(early)) if rest else b"") == early
+        assert early_bytes(environ) == early[: len(early) - len(rest)]
+
+
+def test_more_than_gunicorn_reads_at_once_is_refused() -> None:
+    """400: what is passed on is bounded."""
+    unreader = SimpleNamespace(buf=SimpleNamespace(getvalue=lambda: b"x" * (handoff.EARLY_BYTES + 1)))
+    with pytest.raises(falcon.HTTPBadRequest):
+        early_bytes({"wsgi.input": SimpleNamespace(reader=SimpleNamespace(unreader=unreader))})
+    assert early_bytes({"wsgi.input": SimpleNamespace()}) == b""
+
+
+def test_a_tls_connection_is_not_handed_over() -> None:
+    """501: the hub would write its frames into it in the clear."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    ours, client = socket.socketpair()
+    with client, context.wrap_socket(ours, do_handshake_on_connect=False, server_hostname="x") as encrypted:
+        check_connection(client)
+        parts = Parts()
+        try:
+            with pytest.raises(falcon.HTTPNotImplemented):
+                ask(parts, encrypted)
+            assert parts.refused == ["501"]
+            assert handoff.receive(parts.hub_end) is None
+        finally:
+            parts.close()
