@@ -2,7 +2,8 @@
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import simple_websocket
 from simple_websocket.ws import Base
@@ -31,10 +32,22 @@ class _Client(simple_websocket.Client):  # type: ignore[misc]
         self.sock.settimeout(None)  # before the library's thread reads: any time may pass between two messages
 
 
-def messages(address: Address, timeout: float, *, path: str = "/ws", silence: float | None = None) -> Iterator[str]:
+End = Callable[[], None]
+"""Ends a connection, from any thread."""
+
+
+def messages(
+    address: Address,
+    timeout: float,
+    *,
+    path: str = "/ws",
+    silence: float | None = None,
+    opened: Callable[[End], None] = lambda end: None,
+) -> Iterator[str]:
     """Each message's text, until the daemon closes the connection. Raises DaemonUnreachable.
 
-    `timeout`, in s, is for reaching the daemon; between two messages `silence` seconds may pass, or any time.
+    `timeout`, in s, is for reaching the daemon; between two messages `silence` seconds may pass, or any time. `opened`
+    gets what ends the connection.
     """
     get_object(address, "/health", timeout)  # says clearly what is wrong where nothing or something else answers
     try:
@@ -42,6 +55,7 @@ def messages(address: Address, timeout: float, *, path: str = "/ws", silence: fl
     except (OSError, ProtocolError, simple_websocket.ConnectionError) as error:
         raise DaemonUnreachable(f"{address.url}/ws refused the connection ({error}): try again") from None
     try:
+        opened(partial(_shut_down, client.sock))
         while True:
             message = client.receive(silence)
             if message is not None:
@@ -51,9 +65,13 @@ def messages(address: Address, timeout: float, *, path: str = "/ws", silence: fl
     except simple_websocket.ConnectionClosed:
         raise DaemonUnreachable(f"{address.url} closed the connection: its daemon stopped or was replaced") from None
     finally:
-        with contextlib.suppress(OSError):
-            client.sock.shutdown(socket.SHUT_RDWR)  # the library's thread, which may be reading, hears of this only
+        _shut_down(client.sock)  # the library's thread, which may be reading, hears of this only
         client.sock.close()
+
+
+def _shut_down(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 def _open(address: Address, timeout: float, path: str) -> _Client:

@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterator
 from hvd.client import Address, exchange, get_object
 from hvd.errors import DaemonUnreachable
 from hvd.top.model import Model
-from hvd.watch import messages
+from hvd.watch import End, messages
 
 PATH = "/ws?detail=1"
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0  # s between two attempts, before the jitter
 _SILENCE = 10.0  # s, and four intervals: a daemon that sends nothing for so long is asked anew
 
-Messages = Callable[[Address, float, float], Iterator[str]]
+_JOIN = 1.0  # s that `stop` waits; one that asks over HTTP just then may take longer, and is left to itself
+
+Messages = Callable[[Address, float, float, Callable[[End], None]], Iterator[str]]
 
 
 def fetch(address: Address, timeout: float, model: Model, now: float) -> Model:
@@ -31,7 +33,7 @@ def fetch(address: Address, timeout: float, model: Model, now: float) -> Model:
 
 def first_message(address: Address, timeout: float, model: Model, now: float) -> Model:
     """`model` with what the daemon says first over the WebSocket; as it was, where it says nothing."""
-    stream = _messages(address, timeout, timeout)
+    stream = _messages(address, timeout, timeout, lambda end: None)
     try:
         for text in stream:
             message = _parsed(text)
@@ -43,8 +45,8 @@ def first_message(address: Address, timeout: float, model: Model, now: float) ->
     return model
 
 
-def _messages(address: Address, timeout: float, silence: float) -> Iterator[str]:
-    return messages(address, timeout, path=PATH, silence=silence)
+def _messages(address: Address, timeout: float, silence: float, opened: Callable[[End], None]) -> Iterator[str]:
+    return messages(address, timeout, path=PATH, silence=silence, opened=opened)
 
 
 def _parsed(text: str) -> dict[str, object]:
@@ -78,6 +80,8 @@ class Feed:
         self._address, self._timeout, self._changed = address, timeout, changed
         self._connect, self._clock, self._jitter = connect, clock, jitter
         self._stopping = threading.Event()
+        self._telling = threading.Lock()  # held while `changed` is called: not after `stop`
+        self._end: End = lambda: None
         self._failed = 0
         # a daemon, as the threads that the connection starts from it then are: nobody waits for a silent peer
         self._thread = threading.Thread(target=self._run, name="hvd-top-feed", daemon=True)
@@ -87,8 +91,17 @@ class Feed:
         self._thread.start()
 
     def stop(self) -> None:
-        """Listen no more; the thread ends with the next message, or with its connection."""
-        self._stopping.set()
+        """Listen no more: `changed` is not called after this, and the connection is ended."""
+        with self._telling:
+            self._stopping.set()
+        self._end()
+        if self._thread.is_alive():
+            self._thread.join(_JOIN)
+
+    def _opened(self, end: End) -> None:
+        self._end = end
+        if self._stopping.is_set():
+            end()
 
     def _run(self) -> None:
         try:
@@ -96,7 +109,7 @@ class Feed:
                 self._attempt()
         except Exception as error:
             self.failure = error
-            self._changed()
+            self._tell()
 
     def _attempt(self) -> None:
         """One connection, from its beginning to its end and the pause after it."""
@@ -114,7 +127,7 @@ class Feed:
         if self.model.trouble:  # what the HTTP side tells is told even if the WebSocket isn't served
             self._become(fetch(self._address, self._timeout, self.model, self._clock()))
         silence = max(_SILENCE, 4 * self.model.interval)
-        for text in self._connect(self._address, self._timeout, silence):
+        for text in self._connect(self._address, self._timeout, silence, self._opened):
             if self._stopping.is_set():
                 return
             before = self.model
@@ -134,4 +147,9 @@ class Feed:
 
     def _become(self, model: Model) -> None:
         self.model = model
-        self._changed()
+        self._tell()
+
+    def _tell(self) -> None:
+        with self._telling:
+            if not self._stopping.is_set():
+                self._changed()

@@ -128,15 +128,15 @@ class Top:
 def watch(feed_of: Callable[[Callable[[], None]], Feed], console: Console, frame: Frame, state: State) -> int:
     """Show what the feed brings until the user quits. Returns the exit code; the terminal is as it was before."""
     signals, changes = Wakeups(), Wakeups()
+    feed = feed_of(changes.wake)
     try:
-        feed = feed_of(changes.wake)
         with _signals_to(signals), Terminal(0, 1) as terminal:
             feed.start()
             code = _loop(Top(terminal, console, frame, state), terminal, feed, signals, changes)
-            feed.stop()
     except (OSError, termios.error):
         return _KILLED + signal.SIGHUP  # the terminal has gone
     finally:
+        feed.stop()  # first: its thread writes into `changes`
         changes.close()
         signals.close()
     if feed.failure:

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +12,11 @@ from hvd.errors import DaemonUnreachable
 from hvd.top import feed as module
 from hvd.top.feed import FIRST_PAUSE, LONGEST_PAUSE, Feed
 from hvd.top.model import Model
+from tests.support.server import Server
 from tests.support.waiting import until
 from tests.unit.top.data import detail, metrics
 
+Opened = Callable[[Callable[[], None]], None]
 HERE = Address.parse("http://127.0.0.1:1")
 
 
@@ -33,7 +36,8 @@ def test_messages_change_the_model() -> None:
     """Garbage between them doesn't."""
     over = threading.Event()
 
-    def connect(address: Address, timeout: float, silence: float) -> Iterator[str]:
+    def connect(address: Address, timeout: float, silence: float, opened: Opened) -> Iterator[str]:
+        opened(over.set)
         yield json.dumps(metrics())
         yield "garbage"
         yield json.dumps(detail())
@@ -46,7 +50,6 @@ def test_messages_change_the_model() -> None:
         assert feed.model.raw["http_requests"] == 1250
     finally:
         feed.stop()
-        over.set()
 
 
 def test_a_lost_connection_is_tried_again() -> None:
@@ -55,9 +58,10 @@ def test_a_lost_connection_is_tried_again() -> None:
     attempts = 0
     over = threading.Event()
 
-    def connect(address: Address, timeout: float, silence: float) -> Iterator[str]:
+    def connect(address: Address, timeout: float, silence: float, opened: Opened) -> Iterator[str]:
         nonlocal attempts
         attempts += 1
+        opened(over.set)
         if attempts in (1, 9):
             yield json.dumps(metrics())
         if attempts == 9:
@@ -74,14 +78,14 @@ def test_a_lost_connection_is_tried_again() -> None:
         assert feed.model.raw["http_requests"] == 1250
     finally:
         feed.stop()
-        over.set()
 
 
 def test_a_death_makes_the_feed_look_for_post_mortems() -> None:
     """Messages carry how many workers ended, not what they were doing."""
     over = threading.Event()
 
-    def connect(address: Address, timeout: float, silence: float) -> Iterator[str]:
+    def connect(address: Address, timeout: float, silence: float, opened: Opened) -> Iterator[str]:
+        opened(over.set)
         yield json.dumps(metrics())
         yield json.dumps(detail())
         yield json.dumps(detail(restarts=1))
@@ -93,16 +97,50 @@ def test_a_death_makes_the_feed_look_for_post_mortems() -> None:
         until(lambda: feed.model.post_mortems == ({"pid": 3},), "it has asked")
     finally:
         feed.stop()
-        over.set()
 
 
 def test_a_failure_of_our_own_is_not_hidden() -> None:
     """The screen ends with it, instead of standing still."""
 
-    def connect(address: Address, timeout: float, silence: float) -> Iterator[str]:
+    def connect(address: Address, timeout: float, silence: float, opened: Opened) -> Iterator[str]:
         raise KeyError("ours")
         yield ""
 
     feed = fed(connect)
     feed.start()
     assert isinstance(until(lambda: feed.failure, "it is noted"), KeyError)
+
+
+def test_a_feed_that_is_stopped_says_nothing_more(tmp_path: Path) -> None:
+    """Its connection is ended and its thread joined; what it calls is closed by then."""
+    with Server(tmp_path, workers=1, interval=0.1) as server:
+        address = Address.parse("http://{}:{}".format(*server.address))
+        changes: list[int] = []
+        feed = Feed(address, 5.0, Model(), lambda: changes.append(1))
+        feed.start()
+        until(lambda: feed.model.workers, "it listens")
+        feed.stop()
+        told = len(changes)
+        until(lambda: server.snapshot()["websocket_clients"] == 0, "the connection is ended")
+        assert not [thread for thread in threading.enumerate() if thread.name == "hvd-top-feed"]
+        assert len(changes) == told
+        feed.stop()
+
+
+def test_a_peer_that_keeps_silent_does_not_hold_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for it; when it speaks at last, nobody is told."""
+    monkeypatch.setattr(module, "_JOIN", 0.05)
+    over, changes = threading.Event(), list[int]()
+
+    def connect(address: Address, timeout: float, silence: float, opened: Opened) -> Iterator[str]:
+        over.wait(20)
+        yield json.dumps(metrics())
+
+    feed = fed(connect)
+    feed._changed = lambda: changes.append(1)
+    feed.start()
+    feed.stop()
+    over.set()
+    feed._thread.join(20)
+    assert changes == []
+    assert feed.failure is None
