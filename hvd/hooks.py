@@ -20,7 +20,7 @@ from typing import Any
 from gunicorn.arbiter import Arbiter
 from gunicorn.http.errors import InvalidHeader
 
-from hvd import conf
+from hvd import conf, passing
 from hvd.arbiter import Loop
 from hvd.core.proc import die_with_parent
 from hvd.errors import BlockError, SettingsError
@@ -30,7 +30,7 @@ from hvd.runtime import here
 from hvd.web import counting
 
 BEGINNINGS = ("on_starting", "on_reload", "when_ready", "post_fork", "post_worker_init", "pre_request", "post_request")
-ENDS = ("pre_fork", "child_exit", "worker_exit", "on_exit")
+ENDS = ("pre_exec", "pre_fork", "child_exit", "worker_exit", "on_exit")
 HOOKS = (*BEGINNINGS, *ENDS)
 CONTAINED = ("on_reload", "child_exit", "worker_exit")
 """Hooks in the master's loop, which an exception of the user's part would end, and the daemon with it."""
@@ -125,6 +125,11 @@ def on_reload(server: Any) -> None:
 def when_ready(server: Any) -> None:
     """In the master: it listens, and has no worker yet."""
     master().log_start()
+
+
+def pre_exec(server: Any) -> None:
+    """In what becomes the new master at an upgrade (USR2), before it is executed: what it gets from this one."""
+    passing.pass_on(master().block, server.cfg.env_orig)
 
 
 def pre_fork(server: Any, worker: Any) -> None:

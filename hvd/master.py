@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hvd import __version__
+from hvd import __version__, passing
 from hvd.agg import handoff
 from hvd.agg.main import Options
 from hvd.companions import STOP_GRACE, Companion, Companions
@@ -59,8 +59,13 @@ class Master:
         self._forking: Any = None
         upgrade = server.master_pid != 0
         self.block, existed = acquire(
-            f"hvd-{settings.instance}", layout, upgrade=upgrade, waiting=lambda message: server.log.warning(message)
+            f"hvd-{settings.instance}",
+            layout,
+            upgrade=upgrade,
+            passed=passing.receive(os.environ),
+            waiting=lambda message: server.log.warning(message),
         )
+        self._is_nameless = False
         Catalogue(self.block).refresh()  # a damaged one is refused before anything is changed
         self._slots = Slots(self.block)
         self._undertaker = Undertaker(self.block, server.log)
@@ -194,9 +199,26 @@ class Master:
             self._job_runner.signal(signal.SIGTERM)
 
     def look_after(self) -> None:
-        """At each turn of the master's loop: what has ended is replaced, and settled."""
+        """At each turn of the master's loop: what has ended is replaced, and settled; the block keeps its name."""
+        self._keep_name()
         self._companions.look_after()
         self._undertaker.sweep({*self._server.WORKERS, *self._companions.pids})
+
+    def _keep_name(self) -> None:
+        """Without its name, a start after a crash would not find the block, and begin at 0."""
+        name, was_nameless = self.block.file_name, self._is_nameless
+        if name.holds():
+            self._is_nameless = False
+            return
+        self._is_nameless = not name.restore()
+        if not self._is_nameless:
+            self._server.log.warning("hvd: the block's name %s had been removed, and is there again", name.path)
+        elif not was_nameless:
+            self._server.log.error(
+                "hvd: the block's name %s was removed (rm, logind's RemoveIPC, a reader?) and can't be restored; "
+                "hvd goes on, through upgrades (USR2) too, but should it be killed, its totals are lost: restart it",
+                name.path,
+            )
 
     def look_after_companions(self) -> None:
         """As soon as one may have ended."""
@@ -232,6 +254,7 @@ class Master:
         self._slots.name_process(worker.hvd_slot, os.getpid())
         self._hub_end.close()
         self._event_reader.close()
+        self.block.release_claim()
         view = View(self.block, runs_jobs=bool(self.settings.job_kinds))
         rows = Rows(self.block, worker.hvd_slot)
         return Worker(self.settings, self.block, rows, view, self._worker_end, self._since, self._desk())

@@ -109,6 +109,8 @@ class View:
         reasons = []
         if not self.aggregator_ticks():
             reasons.append("aggregator away: process figures are old, /ws is not served")
+        if not self._block.file_name.holds():
+            reasons.append(f"{self._block.path} was removed: should hvd be killed, its totals are lost; restart it")
         return reasons + self.job_troubles()
 
     def aggregator_ticks(self) -> bool:

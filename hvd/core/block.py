@@ -2,10 +2,11 @@
 
 The segment is POSIX shared memory, `/dev/shm/hvd-<instance>` on Linux (shm_overview(7)). It is opened by path and not
 through `multiprocessing.shared_memory.SharedMemory`, which opens the same file: that class starts a resource tracker
-process which unlinks the segment when the master is killed (decision 10 wants it kept), and keeps the descriptor, on
-which the locks below rest, private. `SharedMemory(name="hvd-…")` can attach to it from outside.
+process which unlinks the segment when the master is killed, or when a reader ends (decision 12 wants it kept), and
+keeps the descriptor, on which the locks below rest, private. From outside use `open_block`.
 
-Two kinds of lock, both dropped by the kernel when their holder dies:
+Three kinds of lock, all dropped by the kernel when their holder dies:
+- the claim: see claim.py. Whoever has it is the only master, or was started by the other one for an upgrade.
 - ownership: flock(2), shared, on the master's open file description, which workers and companions inherit. So a block
   whose lock can be had exclusively belongs to nobody alive.
 - mutation: a POSIX record lock (fcntl(2)) on byte 0, owned by a process, held for microseconds by whoever takes a
@@ -23,17 +24,28 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from hvd.core import layout as at
+from hvd.core.claim import DYING, take_claim
 from hvd.core.descriptors import fill_standard
 from hvd.core.layout import Layout
+from hvd.core.name import Name
 from hvd.errors import BlockError, BlockForeign, BlockFull, BlockInUse
 from hvd.metrics import TIMED_CELLS
 
 DIRECTORY = Path("/dev/shm")
 LOCK_WAIT = 1.0  # s that a master's loop waits for the mutation lock; it has to end a worker that keeps it, after all
 LOCK_PAUSE = 0.001  # s between two attempts: a record lock can't be waited for with a deadline
-OWNER_WAIT = 8.0  # s; the workers of a killed master end within it, see workers.py
+OWNER_WAIT = 30.0  # s; the workers of a killed master end within 3 s once they have booted, see workers.py
+
+
+class Passed(NamedTuple):
+    """Descriptors that a master passes on at an upgrade."""
+
+    block: int
+    claim: int
+
 
 _blocks: "weakref.WeakSet[Block]" = weakref.WeakSet()
 """All of this process; weakly, for a mapping keeps its descriptor open until nobody refers to it."""
@@ -56,8 +68,10 @@ class Block:
 
     def __init__(self, fd: int, layout: Layout, name: str) -> None:
         self.fd = fd
+        self.claim = -1  # a master's descriptor, see claim.py
         self.layout = layout
         self.name = name
+        self.file_name = Name(DIRECTORY / name, fd)
         self._map = _map(fd, layout.size)
         self.raw = memoryview(self._map)
         self.cells = self.raw.cast("q")
@@ -112,9 +126,15 @@ class Block:
                 f"block {self.name} can't grow: {error.strerror} in {DIRECTORY}; make that file system larger"
             ) from None
 
+    def release_claim(self) -> None:
+        """In a process that is not the master, or not any more: the claim is no longer held by it."""
+        if self.claim >= 0:
+            os.close(self.claim)
+            self.claim = -1
+
     @property
     def path(self) -> Path:
-        return DIRECTORY / self.name
+        return self.file_name.path
 
     def masters(self) -> list[int]:
         """Pids that the header names as masters; whether they live is not asked."""
@@ -141,9 +161,7 @@ class Block:
             except BlockingIOError:
                 # A failed conversion drops the lock that we had (flock(2)); we are leaving anyway.
                 return False
-            with contextlib.suppress(FileNotFoundError):
-                if os.stat(self.path).st_ino == os.fstat(self.fd).st_ino:
-                    self.path.unlink()
+            self.file_name.remove()
             return True
 
 
@@ -152,17 +170,61 @@ def acquire(
     layout: Layout,
     *,
     upgrade: bool = False,
+    passed: Passed | None = None,
     wait: float = OWNER_WAIT,
     waiting: Callable[[str], None] = lambda message: None,
 ) -> tuple[Block, bool]:
     """The block of that name for a master that starts: made, or taken over; True if it was there before.
 
     A block that exists keeps its own number of slots and series, whatever `layout` says. With `upgrade` the old
-    master lives and shares it; otherwise this waits up to `wait` seconds for the processes of a killed master to end.
+    master lives and shares it, and what it has `passed` is used; otherwise this waits up to `wait` seconds for the
+    processes of a killed master to end.
 
-    Raises BlockInUse where they don't, BlockForeign where the segment is not a block of this format and user.
+    Raises BlockInUse where they don't, and at once where a master lives; BlockForeign where the segment is not a block
+    of this format and user.
     """
     fill_standard()
+    claim = passed.claim if passed else _claim(name, min(wait, DYING))
+    os.set_inheritable(claim, False)
+    try:
+        block, existed = _share(passed.block, name) if passed else _acquire(name, layout, upgrade, wait, waiting)
+    except BaseException:
+        os.close(claim)
+        raise
+    block.claim = claim
+    block.file_name.keep_spare()
+    return block, existed
+
+
+def _claim(name: str, wait: float) -> int:
+    try:
+        return take_claim(DIRECTORY, name, wait)
+    except BlockInUse as error:
+        raise BlockInUse(
+            f"{error}{_masters_text(name)}: stop it, or start this one on another address (HVD_BIND), "
+            "and under another HVD_INSTANCE where that is set"
+        ) from None
+
+
+def _share(passed: int, name: str) -> tuple[Block, bool]:
+    """The block behind a descriptor of the old master's, whose file need not have a name any more."""
+    try:  # opened again: on the same open file description the two masters would hold one lock
+        fd = os.open(f"/proc/self/fd/{passed}", os.O_RDWR | os.O_CLOEXEC)
+    finally:
+        os.close(passed)
+    try:
+        block = Block(fd, _read_layout(fd, name), name)
+        _own(fd, exclusive=False)
+        _check_numbers(block)
+    except BaseException:
+        os.close(fd)
+        raise
+    return block, True
+
+
+def _acquire(
+    name: str, layout: Layout, upgrade: bool, wait: float, waiting: Callable[[str], None]
+) -> tuple[Block, bool]:
     deadline = time.monotonic() + wait
     told = False
     while True:
@@ -172,16 +234,17 @@ def acquire(
                 found = _read_layout(fd, name)
                 if not _own(fd, exclusive=not upgrade):
                     if time.monotonic() > deadline:
-                        raise BlockInUse(_in_use_message(fd, found, name))
+                        raise BlockInUse(_held_message(fd, found, name))
                     if not told:
                         waiting(
-                            f"block {name} is held by processes of another daemon; waiting up to {wait:g} s for them"
+                            f"block {name} is held by processes of a master that is gone; "
+                            f"waiting up to {wait:g} s for them to end"
                         )
                         told = True
                     os.close(fd)
                     time.sleep(0.05)
                     continue
-                if not _is_linked(fd, name):  # its last owner removed it between our open and our lock
+                if not Name(DIRECTORY / name, fd).holds():  # its last owner removed it between our open and our lock
                     os.close(fd)
                     continue
                 layout = found
@@ -286,13 +349,6 @@ def _own(fd: int, *, exclusive: bool) -> bool:
     return True
 
 
-def _is_linked(fd: int, name: str) -> bool:
-    try:
-        return os.stat(DIRECTORY / name).st_ino == os.fstat(fd).st_ino
-    except FileNotFoundError:
-        return False
-
-
 def _read_layout(fd: int, name: str, owner: int | None = None) -> Layout:
     """The layout that the header tells. Raises BlockForeign, having changed nothing."""
     status = os.fstat(fd)
@@ -331,10 +387,25 @@ def _check_numbers(block: Block) -> None:
         raise BlockForeign(f"segment {block.name} is damaged: it says of itself what can't be. {_REMEDY}")
 
 
-def _in_use_message(fd: int, layout: Layout, name: str) -> str:
-    masters = [pid for pid in Block(fd, layout, name).masters() if _pid_exists(pid)]
-    who = f"master pid {', '.join(map(str, masters))}" if masters else "workers of a master that is gone"
-    return f"block {name} is in use by another daemon ({who}): stop it, or choose another HVD_INSTANCE"
+def _masters_text(name: str) -> str:
+    """Which processes the block of that name says are its masters, if it can be asked and they can be seen."""
+    with contextlib.suppress(OSError, BlockForeign):
+        block = open_block(name)
+        masters = [pid for pid in block.masters() if _pid_exists(pid)]
+        os.close(block.fd)
+        if masters:
+            return f" (master pid {', '.join(map(str, masters))})"
+    return ""
+
+
+def _held_message(fd: int, layout: Layout, name: str) -> str:
+    cells = Block(fd, layout, name).cells
+    pids = [cells[layout.slot_cell(number) + at.S_PID] for number in range(layout.slots)]
+    alive = ", ".join(str(pid) for pid in pids if pid and _pid_exists(pid))
+    return (
+        f"block {name} is held by processes that should have ended with their master"
+        f"{f' (pid {alive})' if alive else ''}: end them, or choose another HVD_INSTANCE"
+    )
 
 
 def _pid_exists(pid: int) -> bool:

@@ -228,6 +228,8 @@ def test_nothing_outlives_a_killed_master_and_the_next_one_goes_on(
 def a_block(path: Path) -> None:
     """A proper one, of a daemon that is gone."""
     block, _ = acquire(path.name, Layout(12, 4, 16, TIMED_CELLS))
+    block.release_claim()
+    block.file_name.spare.unlink()
     os.close(block.fd)
 
 

@@ -100,6 +100,11 @@ class Server:
         return SHM / f"hvd-{self.instance}"
 
     @property
+    def spare(self) -> Path:
+        """The block's second name."""
+        return SHM / f"hvd-{self.instance}~"
+
+    @property
     def address(self) -> Address:
         if self.bind.startswith("unix:"):
             return self.bind.removeprefix("unix:")
@@ -174,7 +179,8 @@ class Server:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"SIGTERM did not end the daemon in {seconds} s; its log:\n{self.log}") from None
         until(lambda: not self.processes(), f"no process of {self.instance} is left", 10)
-        assert not self.block.exists(), f"{self.block} is left; log:\n{self.log}"
+        for name in (self.block, self.spare):
+            assert not name.exists(), f"{name} is left; log:\n{self.log}"
         return status
 
     def destroy(self) -> None:
@@ -191,7 +197,8 @@ class Server:
             psutil.wait_procs(found, timeout=0.2)
         if self.process is not None:
             self.process.wait(10)
-        self.block.unlink(missing_ok=True)
+        for name in (self.block, self.spare):
+            name.unlink(missing_ok=True)
 
     def __enter__(self) -> "Server":
         try:

@@ -15,7 +15,8 @@ def name() -> Iterator[str]:
     """A segment's name that nobody uses; whatever is there in the end is removed."""
     name = f"hvd-test-{uuid.uuid4().hex[:12]}"
     yield name
-    (DIRECTORY / name).unlink(missing_ok=True)
+    for left in (name, f"{name}~"):
+        (DIRECTORY / left).unlink(missing_ok=True)
 
 
 @pytest.fixture
@@ -24,4 +25,5 @@ def block(name: str) -> Iterator[Block]:
     block, existed = acquire(name, SMALL)
     assert not existed
     yield block
+    block.release_claim()
     os.close(block.fd)

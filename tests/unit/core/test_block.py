@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import gc
 import os
+import re
 import signal
 import socket
 import stat
@@ -17,12 +18,13 @@ import pytest
 
 from hvd.core import block as module
 from hvd.core import layout as at
-from hvd.core.block import DIRECTORY, Block, acquire, attach, open_block
+from hvd.core.block import DIRECTORY, Block, Passed, acquire, attach, open_block
 from hvd.core.layout import Layout
+from hvd.core.slots import Slots, mark_used
 from hvd.errors import BlockForeign, BlockInUse
 from hvd.metrics import TIMED_CELLS
 from tests.support.waiting import until
-from tests.unit.core.support import SMALL, dead_pid, ended, fork, keeping_locked
+from tests.unit.core.support import SMALL, WORKER, dead_pid, ended, fork, keeping_locked
 
 
 @contextlib.contextmanager
@@ -61,20 +63,16 @@ def test_a_block_is_made_whole(block: Block) -> None:
     assert block.masters() == []
 
 
-def test_other_programs_can_attach(block: Block) -> None:
-    """Through multiprocessing.shared_memory, by the segment's name."""
-    block.cells[block.layout.row_cell(9, 1)] = 4711
-    program = (
-        "import sys; from multiprocessing import resource_tracker, shared_memory\n"
-        "block = shared_memory.SharedMemory(name=sys.argv[1])\n"
-        "resource_tracker.unregister(block._name, 'shared_memory')\n"  # a reader must not remove it at its end
-        "print(bytes(block.buf[:8]), block.buf.cast('q')[int(sys.argv[2])])\n"
-    )
-    cell = str(block.layout.row_cell(9, 1))
-    command = [sys.executable, "-W", "ignore", "-c", program, block.name, cell]
-    output = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
-    assert output == "b'HVDBLOCK' 4711\n"
-    assert block.path.exists()
+def test_another_program_reads_it_as_the_readme_says(block: Block) -> None:
+    """And does it no harm at its end."""
+    mark_used(block, WORKER, 0)
+    block.cells[block.layout.row_cell(WORKER, 0) + at.R_STARTED] = 4711
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    (program,) = (text for text in re.findall(r"```python\n(.*?)```", readme, re.S) if "open_block(" in text)
+    program = program.replace("hvd-127.0.0.1-8080", block.name)
+    command = [sys.executable, "-c", program]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout == "4711 0\n"
+    assert block.file_name.holds()
 
 
 def test_what_one_process_stores_another_reads(block: Block) -> None:
@@ -112,7 +110,7 @@ def test_a_block_whose_owner_lives_is_refused_untouched(name: str) -> None:
 def test_a_start_waits_for_the_processes_of_a_killed_master(name: str) -> None:
     """It says so once, and goes on when they have ended."""
     messages: list[str] = []
-    with holder(name) as pid:
+    with holder(name, Block.release_claim) as pid:
         timer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
         timer.start()
         block, existed = acquire(name, SMALL, wait=20, waiting=messages.append)
@@ -123,20 +121,49 @@ def test_a_start_waits_for_the_processes_of_a_killed_master(name: str) -> None:
     os.close(block.fd)
 
 
-def test_an_upgrade_shares_the_block(name: str) -> None:
-    """The last of the two removes it, not the first."""
-    with holder(name, lambda block: block.add_master(os.getpid())) as old:
-        block, existed = acquire(name, SMALL, upgrade=True)
+def test_processes_that_outlive_their_master_are_named(name: str) -> None:
+    """Where they don't end in time: somebody has to do it."""
+
+    def work(block: Block) -> None:
+        block.release_claim()
+        Slots(block).claim(at.KIND_WORKER, os.getpid(), os.getpid())
+
+    with (
+        holder(name, work) as pid,
+        pytest.raises(BlockInUse, match=rf"ended with their master \(pid {pid}\): end them"),
+    ):
+        acquire(name, SMALL, wait=0.1)
+
+
+def test_an_upgrade_shares_the_block(block: Block) -> None:
+    """By the descriptors that are passed on, whether it has a name or not. The last of the two removes it."""
+    block.add_master(os.getpid())
+    ours, theirs = socket.socketpair()
+
+    def upgrade() -> None:
+        shared, existed = acquire(block.name, SMALL, upgrade=True, passed=Passed(block.fd, block.claim))
         assert existed
-        block.add_master(os.getpid())
-        assert block.masters() == [old, os.getpid()]
-        assert not block.remove_if_last()
-        assert block.path.exists()
-    block.drop_master(old)
-    assert block.masters() == [os.getpid()]
+        shared.add_master(os.getpid())
+        theirs.sendall(b"." if not os.get_inheritable(shared.claim) else b"!")
+        signal.pause()
+
+    for remove in (False, True):
+        if remove:
+            block.file_name.remove()
+        pid = fork(upgrade)
+        try:
+            assert ours.recv(1) == b"."
+            assert block.masters() == [os.getpid(), pid]
+            assert not block.remove_if_last()
+            assert block.path.exists() != remove
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        fcntl.flock(block.fd, fcntl.LOCK_SH)
     assert block.remove_if_last()
     assert not block.path.exists()
-    os.close(block.fd)
+    ours.close()
+    theirs.close()
 
 
 def test_a_dead_masters_place_is_given_to_the_next(block: Block) -> None:
@@ -253,9 +280,23 @@ def test_another_users_segment_is_refused(name: str) -> None:
         acquire(name, SMALL, wait=0)
 
 
+def test_a_living_daemon_is_not_doubled_when_its_name_is_gone(block: Block) -> None:
+    """Nobody could find its block, which is still in use."""
+    block.file_name.remove()
+    with pytest.raises(BlockInUse, match="belongs to a daemon that is running: stop it"):
+        acquire(block.name, SMALL, wait=0)
+    assert not block.path.exists()
+    block.release_claim()
+    later, existed = acquire(block.name, SMALL, wait=0)
+    assert not existed
+    later.release_claim()
+    os.close(later.fd)
+
+
 def test_removal_leaves_a_later_segment_of_that_name(block: Block) -> None:
     """Somebody removed ours by hand and another daemon has made its own."""
     block.path.unlink()
+    block.release_claim()
     later, existed = acquire(block.name, SMALL)
     assert not existed
     assert block.remove_if_last()

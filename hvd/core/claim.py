@@ -1,0 +1,35 @@
+"""The claim to a block: a lock that a living master holds, whatever becomes of the block's name.
+
+It is the name of an abstract unix socket (unix(7)): no file that somebody could remove, gone with the master that has
+it, and held by no worker. It stands for the user, the instance and the file system of the blocks; abstract names are
+of one network namespace, so where two share a /dev/shm, the lock on the block itself decides (block.py).
+"""
+
+import errno
+import os
+import socket
+import time
+from pathlib import Path
+
+from hvd.errors import BlockInUse
+
+DYING = 1.0  # s in which a master that was killed lets go of its descriptors
+PAUSE = 0.02  # s between two attempts
+
+
+def take_claim(folder: Path, name: str, wait: float) -> int:
+    """The descriptor that is the claim to the block of that name while it is open. Raises BlockInUse."""
+    address = f"\0hvd/{os.stat(folder).st_dev:x}/{os.geteuid()}/{name}"
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            claim.bind(address)
+            return claim.detach()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                claim.close()
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                raise BlockInUse(f"block {name} belongs to a daemon that is running") from None
+        time.sleep(PAUSE)

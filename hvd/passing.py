@@ -1,0 +1,25 @@
+"""What a master passes on to the one that an upgrade (USR2) starts: its block and its claim to it, as descriptors.
+
+By name the new master would find no block, or another one, where the name was removed. gunicorn's own listeners go the
+same way, as GUNICORN_FD. The variable's name does not begin with HVD_, which would make it a setting.
+"""
+
+import os
+from collections.abc import MutableMapping
+
+from hvd.core.block import Block, Passed
+
+VARIABLE = "_HVD_PASSED"
+
+
+def pass_on(block: Block, environ: MutableMapping[str, str]) -> None:
+    """Leave them to the program that this process is about to execute with that environment."""
+    for fd in (block.fd, block.claim):
+        os.set_inheritable(fd, True)
+    environ[VARIABLE] = f"{os.getpid()}:{block.fd}:{block.claim}"
+
+
+def receive(environ: MutableMapping[str, str]) -> Passed | None:
+    """What was passed to this process, if anything was: a variable that was meant for another pid is none of ours."""
+    pid, *fds = environ.pop(VARIABLE, "").split(":")
+    return Passed(*map(int, fds)) if pid == str(os.getpid()) else None
