@@ -12,6 +12,7 @@ from gunicorn.workers.sync import SyncWorker
 
 from hvd.errors import SettingsError
 from hvd.settings import Settings, load
+from hvd.sockets import inherited_umask
 from hvd.workers import CLASSES
 
 SAME = (
@@ -34,6 +35,7 @@ def give(namespace: MutableMapping[str, Any], settings: Settings) -> None:
     namespace["wsgi_app"] = "hvd.web.wsgi:app"
     namespace["loglevel"] = settings.log_level
     namespace["proc_name"] = _proc_name(settings)
+    namespace["umask"] = inherited_umask()  # of the files of unix sockets
     namespace["control_socket_disable"] = True  # gunicorn 27 would open one under the user's home folder
 
 

@@ -6,6 +6,7 @@
         * `BlockInUse`: its owner is alive
         * `BlockForeign`: another layout, corrupt, or another user's
         * `BlockFull`: no room is left in it
+    * `CannotStart`: the daemon can't start here: what it needs is another's, or refused to it
     * `NoFreeSlot`: every slot of the block belongs to a live process
     * `DaemonUnreachable`: no daemon answered, or what answered isn't hvd
     * `DaemonRefused`: the daemon answered that it won't do what was asked
@@ -53,6 +54,10 @@ class BlockForeign(BlockError):  # noqa: N818
 
 class BlockFull(BlockError):  # noqa: N818
     """The block has no room left for what was asked."""
+
+
+class CannotStart(HvdError):  # noqa: N818
+    """The daemon can't start here: what it needs is another's, or the system refuses it."""
 
 
 class NoFreeSlot(HvdError):  # noqa: N818

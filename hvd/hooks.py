@@ -22,8 +22,8 @@ from gunicorn.http.errors import InvalidHeader
 
 from hvd import conf, passing
 from hvd.arbiter import Loop
-from hvd.core.proc import die_with_parent
-from hvd.errors import BlockError, SettingsError
+from hvd.core.proc import die_with_parent, require_system_calls
+from hvd.errors import BlockError, CannotStart, SettingsError
 from hvd.logs import error_log, log_through
 from hvd.master import Master
 from hvd.runtime import here
@@ -109,11 +109,14 @@ def on_starting(server: Any) -> None:
         settings = conf.in_force(server.cfg)
         conf.name_processes(server.cfg, settings)
         server.proc_name = server.cfg.proc_name + (".2" if server.master_pid else "")  # as Arbiter.start does
+        require_system_calls()
         _master = Master(server, settings)
-    except (BlockError, SettingsError) as error:
+        atexit.register(_master.leave)  # gunicorn calls no hook where it can't bind, or where its loop fails
+        # Only now: on the socket of a daemon that was killed its last workers listen until the block can be had.
+        _master.unix_sockets.refuse_taken()
+    except (BlockError, CannotStart, SettingsError) as error:
         print(f"hvd: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, SettingsError) else 1)
-    atexit.register(_master.leave)  # gunicorn calls no hook where it can't bind, or where its loop fails
     Loop(server, _master).take_over()
 
 
@@ -124,6 +127,7 @@ def on_reload(server: Any) -> None:
 
 def when_ready(server: Any) -> None:
     """In the master: it listens, and has no worker yet."""
+    master().unix_sockets.note()
     master().log_start()
 
 

@@ -31,6 +31,7 @@ from hvd.logs import error_log, level_name
 from hvd.metrics import TIMED_CELLS
 from hvd.runtime import Worker
 from hvd.settings import Settings
+from hvd.sockets import UnixSockets
 from hvd.users import User
 from hvd.view import View
 from hvd.web import counting
@@ -66,6 +67,7 @@ class Master:
             waiting=lambda message: server.log.warning(message),
         )
         self._is_nameless = False
+        self.unix_sockets = UnixSockets(server)
         Catalogue(self.block).refresh()  # a damaged one is refused before anything is changed
         self._slots = Slots(self.block)
         self._undertaker = Undertaker(self.block, server.log)
@@ -197,6 +199,7 @@ class Master:
         self._companions.begin_stop()
         if self._job_runner and self._job_runner.is_running:  # it ends its jobs meanwhile
             self._job_runner.signal(signal.SIGTERM)
+        self.unix_sockets.disown()
 
     def look_after(self) -> None:
         """At each turn of the master's loop: what has ended is replaced, and settled; the block keeps its name."""

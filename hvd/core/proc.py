@@ -1,21 +1,65 @@
 """What the kernel tells of a process: when it started, whether it lives (proc(5), /proc/pid/stat); dying with it."""
 
+import contextlib
 import ctypes
 import os
 import signal
 import time
+from typing import Any
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
+from hvd.errors import CannotStart
+
+PR_SET_PDEATHSIG, PR_GET_PDEATHSIG = 1, 2  # linux/prctl.h
+PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER = 36, 37
+
+
+def prctl(option: int, argument: int) -> None:
+    """Set an attribute of this process (prctl(2)). Raises OSError where a sandbox refuses it."""
+    _prctl(option, ctypes.c_ulong(argument))
+
+
+def _prctl(option: int, argument: Any) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(option, argument, *[ctypes.c_ulong(0)] * 3):
+        number = ctypes.get_errno()
+        raise OSError(number, f"prctl({option}) is refused: {os.strerror(number)}")
 
 
 def die_with_parent(parent: int, signum: signal.Signals) -> None:
     """Have the kernel send this process a signal when its parent ends (prctl(2)); now, if it has ended already.
 
-    The setting is lost at a change of user, so it comes after that.
+    The setting is lost at a change of user, so it comes after that. Raises OSError.
     """
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signum), 0, 0, 0)
+    prctl(PR_SET_PDEATHSIG, signum)
     if os.getppid() != parent:
         os.kill(os.getpid(), signum)
+
+
+def require_system_calls() -> None:
+    """Raises CannotStart where the kernel is too old for what hvd can't do without, or a sandbox refuses it.
+
+    Seen at the start: later it would be a companion that can't be looked after, or a worker that outlives its master.
+    """
+    try:
+        what = "pidfd_open(2)"
+        pidfd = os.pidfd_open(os.getpid())
+        try:
+            what = "pidfd_send_signal(2)"
+            signal.pidfd_send_signal(pidfd, 0)
+            what = "waitid(2) with P_PIDFD"
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        finally:
+            os.close(pidfd)
+        what = "prctl(2)"
+        for get, set_ in ((PR_GET_PDEATHSIG, PR_SET_PDEATHSIG), (PR_GET_CHILD_SUBREAPER, PR_SET_CHILD_SUBREAPER)):
+            now = ctypes.c_int()
+            _prctl(get, ctypes.byref(now))
+            prctl(set_, now.value)
+    except OSError as error:
+        raise CannotStart(
+            f"{what} does not work here ({error.strerror}): hvd needs Linux 5.4 or newer, and a sandbox (seccomp) "
+            "that allows it"
+        ) from None
 
 
 def start_ticks(pid: int) -> int:

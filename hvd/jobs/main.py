@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import ctypes
 import json
 import logging
 import os
@@ -14,7 +13,7 @@ from collections.abc import Sequence
 from hvd.core.block import Block, attach
 from hvd.core.descriptors import fill_standard, raise_limit
 from hvd.core.pages import CAPACITY, Page
-from hvd.core.proc import die_with_parent
+from hvd.core.proc import PR_SET_CHILD_SUBREAPER, die_with_parent, prctl
 from hvd.core.slots import Slots
 from hvd.jobs.events import Events
 from hvd.jobs.options import Options
@@ -27,7 +26,6 @@ from hvd.logs import log_to_master
 from hvd.settings import inherited
 from hvd.view import HEARTBEAT, JOBS_PAGE
 
-PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 OWN_DESCRIPTORS, JOB_DESCRIPTORS = 128, 4  # that the runner needs for itself, and for each running job, at most
 ORPHANED_GRACE = 2.0  # s that jobs get when the master was killed: the next start waits for us to be gone
 
@@ -64,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", required=True, help="name of the block")
     given = parser.parse_args(arguments)
     deafen()
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     asyncio.run(_serve(given))
     return 0
 

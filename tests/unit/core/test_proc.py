@@ -5,7 +5,9 @@ import signal
 import time
 from pathlib import Path
 
-from hvd.core.proc import die_with_parent, is_alive, is_stopped, start_ticks
+import pytest
+
+from hvd.core.proc import PR_SET_PDEATHSIG, die_with_parent, is_alive, is_stopped, prctl, start_ticks
 from tests.support.waiting import until
 from tests.unit.core.support import dead_pid, fork, forked, no_descriptor
 
@@ -96,3 +98,9 @@ def test_without_a_descriptor_a_live_process_is_not_taken_for_dead() -> None:
         assert is_alive(1)
         assert not is_alive(gone)
         assert not is_stopped(os.getpid())
+
+
+def test_an_attribute_that_can_not_be_set_is_an_error() -> None:
+    """No process goes on as if it ended with its parent."""
+    with pytest.raises(OSError, match=r"prctl\(1\) is refused: Invalid argument"):
+        prctl(PR_SET_PDEATHSIG, 4711)

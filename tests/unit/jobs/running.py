@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from hvd.core.proc import PR_SET_CHILD_SUBREAPER
 from hvd.jobs import events
 from hvd.jobs.events import Events
 from hvd.jobs.kinds import read_kinds
-from hvd.jobs.main import PR_SET_CHILD_SUBREAPER
 from hvd.jobs.options import Options
 from hvd.jobs.runner import Runner
 from hvd.jobs.schema import Database

@@ -15,10 +15,10 @@ from unittest.mock import Mock
 import pytest
 
 from hvd.core import descriptors
-from hvd.core.proc import is_alive, is_stopped
+from hvd.core.proc import PR_SET_CHILD_SUBREAPER, is_alive, is_stopped
 from hvd.jobs.attempt import Attempt
 from hvd.jobs.kinds import Kind, read_kinds
-from hvd.jobs.main import PR_SET_CHILD_SUBREAPER, deafen
+from hvd.jobs.main import deafen
 from hvd.jobs.queue import End
 from hvd.jobs.store import Job
 from hvd.settings import inherited

@@ -1,0 +1,86 @@
+"""The daemon's unix sockets, whose files gunicorn makes and removes without a look at whose they are.
+
+`gunicorn.sock` (27.0.1) removes whatever socket is at the path that it binds, even one that another daemon serves; at a
+stop it removes whatever is there, and fails in the midst of the stop where nothing is. What it did would be seen by
+tests/live/test_unix_sockets.py.
+"""
+
+import contextlib
+import os
+import socket
+import stat
+from typing import Any
+
+from gunicorn import systemd
+
+from hvd.errors import CannotStart
+
+
+def inherited_umask() -> int:
+    """The umask that this process was started with: gunicorn's own default, 0, lets everybody connect."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
+
+
+class UnixSockets:
+    """Those of one master. Used in its main thread."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self._files: dict[str, os.stat_result] = {}
+
+    def refuse_taken(self) -> None:
+        """Before gunicorn binds them. Raises CannotStart where a server listens, or what is there is no socket."""
+        if self._server.master_pid or systemd.listen_fds(unset_environment=False):
+            return  # they are inherited
+        for path in self._server.cfg.address:
+            if isinstance(path, str) and not path.startswith("\0"):
+                _refuse_if_taken(path)
+
+    def note(self) -> None:
+        """They are bound: these files are ours."""
+        for path in self._paths():
+            with contextlib.suppress(OSError):
+                self._files[path] = os.stat(path)
+
+    def disown(self) -> None:
+        """Before gunicorn removes them: have it leave alone what is gone or another's by now."""
+        for path, listener in self._paths().items():
+            if not self._is_ours(path):
+                listener.close()
+                self._server.LISTENERS.remove(listener)
+
+    def _paths(self) -> dict[str, Any]:
+        found = {}
+        for listener in self._server.LISTENERS:
+            if listener.FAMILY == socket.AF_UNIX and (path := str(listener.getsockname())):
+                found[path] = listener
+        return found
+
+    def _is_ours(self, path: str) -> bool:
+        try:
+            return path not in self._files or os.path.samestat(self._files[path], os.stat(path))
+        except OSError:
+            return False
+
+
+def _refuse_if_taken(path: str) -> None:
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            raise CannotStart(f"bind is unix:{path}, which is there and no socket: remove it, or bind another path")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise CannotStart(f"bind is unix:{path}, which can't be used: {error.strerror}") from None
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return  # nobody has it open any more
+        except OSError as error:
+            why = f"another server's socket ({error.strerror})"
+        else:
+            why = "a socket at which another server listens"
+    raise CannotStart(f"bind is unix:{path}, {why}: stop that server, or bind another path (HVD_BIND)")
