@@ -7,7 +7,8 @@ same way, as GUNICORN_FD. The variable's name does not begin with HVD_, which wo
 import os
 from collections.abc import MutableMapping
 
-from hvd.core.block import Block, Passed
+from hvd.core.block import Block
+from hvd.core.claim import Passed
 
 VARIABLE = "_HVD_PASSED"
 

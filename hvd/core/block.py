@@ -24,10 +24,9 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from hvd.core import layout as at
-from hvd.core.claim import DYING, take_claim
+from hvd.core.claim import DYING, Passed, take_claim
 from hvd.core.descriptors import fill_standard
 from hvd.core.layout import Layout
 from hvd.core.name import Name
@@ -38,14 +37,6 @@ DIRECTORY = Path("/dev/shm")
 LOCK_WAIT = 1.0  # s that a master's loop waits for the mutation lock; it has to end a worker that keeps it, after all
 LOCK_PAUSE = 0.001  # s between two attempts: a record lock can't be waited for with a deadline
 OWNER_WAIT = 30.0  # s; the workers of a killed master end within 3 s once they have booted, see workers.py
-
-
-class Passed(NamedTuple):
-    """Descriptors that a master passes on at an upgrade."""
-
-    block: int
-    claim: int
-
 
 _blocks: "weakref.WeakSet[Block]" = weakref.WeakSet()
 """All of this process; weakly, for a mapping keeps its descriptor open until nobody refers to it."""
@@ -214,7 +205,11 @@ def _share(passed: int, name: str) -> tuple[Block, bool]:
         os.close(passed)
     try:
         block = Block(fd, _read_layout(fd, name), name)
-        _own(fd, exclusive=False)
+        deadline = time.monotonic() + LOCK_WAIT
+        while not _own(fd, exclusive=False):
+            if time.monotonic() > deadline:
+                raise BlockInUse(f"block {name} is kept locked by another process: is one stopped?")
+            time.sleep(LOCK_PAUSE)
         _check_numbers(block)
     except BaseException:
         os.close(fd)
@@ -335,9 +330,15 @@ def _map(fd: int, size: int) -> mmap.mmap:
 
 
 def _own(fd: int, *, exclusive: bool) -> bool:
-    """Take the ownership lock: shared in the end, but only if it can be had exclusively where that is asked."""
-    # flock's conversion from exclusive to shared is not atomic (flock(2)): the record lock makes it so.
-    fcntl.lockf(fd, fcntl.LOCK_EX, 1, 0)
+    """Take the ownership lock: shared in the end, but only if it can be had exclusively where that is asked.
+
+    False where it can't be had now, or where another process has the record lock, be it for a moment or stopped.
+    """
+    try:
+        # flock's conversion from exclusive to shared is not atomic (flock(2)): the record lock makes it so.
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
+    except BlockingIOError:
+        return False
     try:
         if exclusive:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,11 +10,19 @@ import os
 import socket
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from hvd.errors import BlockInUse
 
 DYING = 1.0  # s in which a master that was killed lets go of its descriptors
 PAUSE = 0.02  # s between two attempts
+
+
+class Passed(NamedTuple):
+    """Descriptors that a master passes on at an upgrade: its block, and its claim to it."""
+
+    block: int
+    claim: int
 
 
 def take_claim(folder: Path, name: str, wait: float) -> int:

@@ -18,7 +18,8 @@ import pytest
 
 from hvd.core import block as module
 from hvd.core import layout as at
-from hvd.core.block import DIRECTORY, Block, Passed, acquire, attach, open_block
+from hvd.core.block import DIRECTORY, Block, acquire, attach, open_block
+from hvd.core.claim import Passed
 from hvd.core.layout import Layout
 from hvd.core.slots import Slots, mark_used
 from hvd.errors import BlockForeign, BlockInUse
@@ -133,6 +134,18 @@ def test_processes_that_outlive_their_master_are_named(name: str) -> None:
         pytest.raises(BlockInUse, match=rf"ended with their master \(pid {pid}\): end them"),
     ):
         acquire(name, SMALL, wait=0.1)
+
+
+@pytest.mark.parametrize("is_upgrade", [False, True])
+def test_a_start_does_not_wait_for_a_stopped_process(
+    block: Block, is_upgrade: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that keeps the mutation lock: not for longer than for any other."""
+    monkeypatch.setattr(module, "LOCK_WAIT", 0.1)
+    passed = Passed(os.dup(block.fd), os.dup(block.claim)) if is_upgrade else None
+    block.release_claim()
+    with keeping_locked(block), pytest.raises(BlockInUse):
+        acquire(block.name, SMALL, upgrade=is_upgrade, passed=passed, wait=0.1)
 
 
 def test_an_upgrade_shares_the_block(block: Block) -> None:
