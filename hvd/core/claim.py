@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from hvd.errors import BlockInUse
+from hvd.errors import BlockInUse, CannotStart
 
 DYING = 1.0  # s in which a master that was killed lets go of its descriptors
 PAUSE = 0.02  # s between two attempts
@@ -26,7 +26,7 @@ class Passed(NamedTuple):
 
 
 def take_claim(folder: Path, name: str, wait: float) -> int:
-    """The descriptor that is the claim to the block of that name while it is open. Raises BlockInUse."""
+    """The descriptor that is the claim to the block of that name while it is open. Raises BlockInUse, CannotStart."""
     address = f"\0hvd/{os.stat(folder).st_dev:x}/{os.geteuid()}/{name}"
     claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     deadline = time.monotonic() + wait
@@ -35,9 +35,10 @@ def take_claim(folder: Path, name: str, wait: float) -> int:
             claim.bind(address)
             return claim.detach()
         except OSError as error:
-            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+            if error.errno != errno.EADDRINUSE:
                 claim.close()
-                if error.errno != errno.EADDRINUSE:
-                    raise
+                raise CannotStart(f"no abstract unix socket can be bound ({error.strerror}): hvd needs one") from None
+            if time.monotonic() > deadline:
+                claim.close()
                 raise BlockInUse(f"block {name} belongs to a daemon that is running") from None
         time.sleep(PAUSE)
