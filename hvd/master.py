@@ -63,7 +63,7 @@ class Master:
             f"hvd-{settings.instance}",
             layout,
             upgrade=upgrade,
-            passed=passing.receive(os.environ),
+            passed=passing.receive(server.cfg.env_orig),
             waiting=lambda message: server.log.warning(message),
         )
         self._is_nameless = False

@@ -21,6 +21,9 @@ def pass_on(block: Block, environ: MutableMapping[str, str]) -> None:
 
 
 def receive(environ: MutableMapping[str, str]) -> Passed | None:
-    """What was passed to this process, if anything was: a variable that was meant for another pid is none of ours."""
+    """What was passed to this process, if anything was, by the environment that it was started with.
+
+    A variable that was meant for another pid is none of ours.
+    """
     pid, *fds = environ.pop(VARIABLE, "").split(":")
     return Passed(*map(int, fds)) if pid == str(os.getpid()) else None

@@ -78,7 +78,7 @@ def made(name: str, uid: int = 0, **changes: Any) -> Iterator[Master]:
         master_pid=0,
         worker_class=HvdThreadWorker,
         log=logging.getLogger("test"),
-        cfg=SimpleNamespace(uid=uid, gid=uid and uid - 1, initgroups=False),
+        cfg=SimpleNamespace(uid=uid, gid=uid and uid - 1, initgroups=False, env_orig={}),
     )
     master = Master(server, settings_of(name, **changes))
     try:
