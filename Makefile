@@ -37,10 +37,10 @@ $(VENV)/bin/pip:
 	  || { echo "hvd needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version`. Try: make PYTHON=python3.13" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run: $(VENV)/bin/pip setup.cfg setup.py pyproject.toml hvd/core/_hotrow.c hvd/web/_counting.c
+$(VENV)/.run: $(VENV)/bin/pip setup.cfg setup.py pyproject.toml $(wildcard hvd/*/*.[ch])
 	$(VENV)/bin/pip install --quiet --editable .
 	touch $@
 
-$(VENV)/.test: $(VENV)/bin/pip setup.cfg setup.py pyproject.toml hvd/core/_hotrow.c hvd/web/_counting.c
+$(VENV)/.test: $(VENV)/bin/pip setup.cfg setup.py pyproject.toml $(wildcard hvd/*/*.[ch])
 	$(VENV)/bin/pip install --quiet --editable '.[test]'
 	touch $@ $(VENV)/.run

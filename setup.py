@@ -6,10 +6,14 @@ setup(
     ext_modules=[
         Extension(
             name,
-            [f"{name.replace('.', '/')}.c"],
-            extra_compile_args=["-O2", "-Wall", "-Wextra", "-Wno-unused-parameter"],
+            sources,
+            depends=["hvd/web/_exchange.h"],
+            extra_compile_args=["-O2", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"],
             optional=True,  # without a compiler hvd counts in Python: hvd/core/hotrow.py, hvd/web/counting.py
         )
-        for name in ("hvd.core._hotrow", "hvd.web._counting")
+        for name, sources in {
+            "hvd.core._hotrow": ["hvd/core/_hotrow.c"],
+            "hvd.web._counting": ["hvd/web/_counting.c", "hvd/web/_exchange.c"],
+        }.items()
     ]
 )

@@ -7,7 +7,7 @@ counts in gunicorn's post_request hook, which runs once the response is sent or 
 
 An `Exchange` goes with the request, in its environ. So it is all the same who calls the app, with what
 `start_response`, and what is around it or in it; and the hook changes nothing for a request that has none. What is
-compiled, in _counting.c, is the same as here.
+compiled, in _counting.c and _exchange.c, is the same as here.
 """
 
 from collections.abc import Callable, Iterable, Iterator

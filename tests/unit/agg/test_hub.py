@@ -45,30 +45,6 @@ async def test_the_greeting_comes_first(family: int) -> None:
         assert (stage.counters.connects, stage.counters.sent, stage.hub.clients) == (1, 2, 1)
 
 
-@pytest.mark.parametrize(
-    ("early", "answer"),
-    [
-        (client_frame(PING, b"early"), (PONG, b"early")),
-        (client_frame(PING, b"early")[:4], None),
-        (client_frame(CLOSE, b"\x03\xe8"), (CLOSE, b"\x03\xe8")),
-        (b"GET / HTTP/1.1\r\n\r\n", (CLOSE, b"\x03\xea")),
-    ],
-    ids=["ping", "half a ping", "close", "garbage"],
-)
-@in_loop
-async def test_what_came_with_the_handshake_is_heard(early: bytes, answer: tuple[int, bytes] | None) -> None:
-    """After the greeting; a frame may go on in what comes later."""
-    async with scene(greeting=lambda _: ("hello",)) as stage:
-        ours, peer = stage.pair()
-        stage.hub.adopt(ours, HEADERS, early)
-        await peer.response()
-        assert await peer.frame() == (TEXT, b"hello")
-        if answer is None:
-            peer.sock.sendall(client_frame(PING, b"early")[4:])
-            answer = (PONG, b"early")
-        assert await peer.frame() == answer
-
-
 @in_loop
 async def test_each_greeting_is_the_latest() -> None:
     """The texts are asked for at each connection, and all of them are sent."""

@@ -82,6 +82,30 @@ def test_text_frame_has_the_shortest_length_field(length: int) -> None:
     assert len(frame) == length + (2 if length < 126 else 4 if length < 65536 else 10)
 
 
+@pytest.mark.parametrize(
+    ("early", "answer"),
+    [
+        (client_frame(PING, b"early"), (PONG, b"early")),
+        (client_frame(PING, b"early")[:4], None),
+        (client_frame(CLOSE, b"\x03\xe8"), (CLOSE, b"\x03\xe8")),
+        (b"GET / HTTP/1.1\r\n\r\n", (CLOSE, b"\x03\xea")),
+    ],
+    ids=["ping", "half a ping", "close", "garbage"],
+)
+@in_loop
+async def test_what_came_with_the_handshake_is_heard(early: bytes, answer: tuple[int, bytes] | None) -> None:
+    """After the greeting; a frame may go on in what comes later."""
+    async with scene(greeting=lambda _: ("hello",)) as stage:
+        ours, peer = stage.pair()
+        stage.hub.adopt(ours, HEADERS, early)
+        await peer.response()
+        assert await peer.frame() == (TEXT, b"hello")
+        if answer is None:
+            peer.sock.sendall(client_frame(PING, b"early")[4:])
+            answer = (PONG, b"early")
+        assert await peer.frame() == answer
+
+
 @in_loop
 async def test_a_close_frame_is_answered_with_its_code() -> None:
     """RFC 6455 §5.5.1; then the server ends the connection."""

@@ -1,0 +1,291 @@
+/* Exchange of counting.py, compiled: see there, and _counting.c. */
+
+#include "_exchange.h"
+#include <stddef.h>
+#include <structmember.h>
+
+static PyObject *str_begin, *str_respond, *str_pass_on, *str_finish, *str_interrupted;
+static PyObject *str_close, *str_status, *str_path, *str_101;
+
+/* The label of what start_response was given, a new reference. */
+static PyObject *label_of(Exchange *self, PyObject *status)
+{
+    if (status == NULL || !PyUnicode_Check(status) || PyUnicode_GET_LENGTH(status) < 3)
+        return Py_NewRef(self->counted->other);
+    for (Py_ssize_t i = 0; i < 3; i++) {
+        Py_UCS4 digit = PyUnicode_READ_CHAR(status, i);
+        if (digit < '0' || digit > '9')
+            return Py_NewRef(self->counted->other);
+    }
+    return PyUnicode_Substring(status, 0, 3);
+}
+
+/* The argument `status`, borrowed; NULL if there is none. */
+static PyObject *status_among(PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    if (count > 0)
+        return args[0];
+    for (Py_ssize_t i = 0; names != NULL && i < PyTuple_GET_SIZE(names); i++)
+        if (PyUnicode_Compare(PyTuple_GET_ITEM(names, i), str_status) == 0)
+            return args[i];
+    return NULL;
+}
+
+/* Call one of the row's methods with method, route and status. */
+static int tell_row(Exchange *self, PyObject *name, PyObject *status)
+{
+    int known = PySet_Contains(self->counted->methods, self->method);
+    if (known < 0)
+        return -1;
+    PyObject *arguments[] = {self->row, known ? self->method : self->counted->other, self->route, status};
+    PyObject *none = PyObject_VectorcallMethod(name, arguments, 4, NULL);
+    if (none == NULL)
+        return -1;
+    Py_DECREF(none);
+    self->is_counted = 1;
+    return 0;
+}
+
+int hvd_exchange_count(Exchange *self)
+{
+    if (self->is_counted || !self->has_begun)
+        return 0;
+    if (self->status == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "the app has not called start_response, and its response begins");
+        return -1;
+    }
+    return tell_row(self, str_respond, self->status);
+}
+
+static PyObject *write_counted(Exchange *self, PyObject *data)
+{
+    if (hvd_exchange_count(self) < 0)
+        return NULL;
+    if (self->write == NULL)
+        return PyErr_Format(PyExc_RuntimeError, "the response is over");
+    PyObject *write = Py_NewRef(self->write);
+    PyObject *result = PyObject_CallOneArg(write, data);
+    Py_DECREF(write);
+    return result;
+}
+
+static PyMethodDef write_method = {"write", (PyCFunction)write_counted, METH_O, NULL};
+
+static PyObject *start_response(PyObject *callable, PyObject *const *args, size_t flags, PyObject *names)
+{
+    Exchange *self = (Exchange *)callable;
+    if (self->start_response == NULL)
+        return PyErr_Format(PyExc_RuntimeError, "the response is over");
+    PyObject *original = Py_NewRef(self->start_response);
+    PyObject *write = PyObject_Vectorcall(original, args, flags, names);
+    Py_DECREF(original);
+    if (write == NULL)
+        return NULL;
+    Py_XSETREF(self->write, write);
+    PyObject *label = label_of(self, status_among(args, PyVectorcall_NARGS(flags), names));
+    if (label == NULL)
+        return NULL;
+    Py_XSETREF(self->status, label);
+    return PyCFunction_New(&write_method, callable);
+}
+
+/* The app, or its stream, raised: broke_off says what that means, and raises what gunicorn is to see. */
+void *hvd_exchange_failed(Exchange *self, int streaming)
+{
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback != NULL)
+        PyException_SetTraceback(error, traceback);
+    PyObject *arguments[] = {error, (PyObject *)self, streaming ? Py_True : Py_False};
+    PyObject *result = PyObject_Vectorcall(self->counted->broke_off, arguments, 3, NULL);
+    if (result != NULL) {
+        Py_DECREF(result);
+        PyErr_SetString(PyExc_SystemError, "broke_off raised nothing");
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(error);
+    Py_XDECREF(traceback);
+    return NULL;
+}
+
+/* tp_iternext: NULL without an exception is the end. */
+static PyObject *next_piece(Exchange *self)
+{
+    if (self->body == NULL)
+        return NULL;
+    if (self->pieces == NULL && (self->pieces = PyObject_GetIter(self->body)) == NULL)
+        return hvd_exchange_failed(self, 1);
+    PyObject *pieces = Py_NewRef(self->pieces);
+    PyObject *piece = PyIter_Next(pieces);
+    Py_DECREF(pieces);
+    if ((piece != NULL || !PyErr_Occurred()) && hvd_exchange_count(self) == 0)
+        return piece;
+    Py_XDECREF(piece);
+    return hvd_exchange_failed(self, 1);
+}
+
+static PyObject *close_body(Exchange *self, PyObject *unused)
+{
+    PyObject *body = self->body, *result = NULL;
+    self->body = NULL;
+    Py_CLEAR(self->pieces);
+    if (body == NULL)
+        Py_RETURN_NONE;
+    PyObject *close = PyObject_GetAttr(body, str_close);
+    if (close != NULL) {
+        result = PyObject_CallNoArgs(close);
+        Py_DECREF(close);
+    } else if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+        result = Py_NewRef(Py_None);
+    }
+    Py_DECREF(body);
+    return result;
+}
+
+static PyObject *pass_on(Exchange *self, PyObject *unused)
+{
+    if (self->has_begun && tell_row(self, str_pass_on, str_101) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+PyObject *hvd_exchange_finish(Exchange *self, PyObject *unused)
+{
+    PyObject *result = Py_NewRef(Py_None);
+    if (self->has_begun && !self->is_over) {
+        self->is_over = 1;
+        PyObject *interrupted = PyObject_GetAttr(self->row, str_interrupted);
+        if (interrupted == Py_None)
+            Py_SETREF(result, PyObject_CallMethodNoArgs(self->row, str_finish));
+        else if (interrupted == NULL)
+            Py_CLEAR(result);
+        Py_XDECREF(interrupted);
+    }
+    Py_CLEAR(self->start_response);
+    Py_CLEAR(self->write);
+    Py_CLEAR(self->body);
+    Py_CLEAR(self->pieces);
+    return result;
+}
+
+static int exchange_traverse(Exchange *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->counted);
+    Py_VISIT(self->row);
+    Py_VISIT(self->method);
+    Py_VISIT(self->route);
+    Py_VISIT(self->status);
+    Py_VISIT(self->start_response);
+    Py_VISIT(self->write);
+    Py_VISIT(self->body);
+    Py_VISIT(self->pieces);
+    return 0;
+}
+
+/* What a cycle can go through. The rest stays: whoever still has the object may call it. */
+static int exchange_clear(Exchange *self)
+{
+    Py_CLEAR(self->start_response);
+    Py_CLEAR(self->write);
+    Py_CLEAR(self->body);
+    Py_CLEAR(self->pieces);
+    return 0;
+}
+
+static void exchange_dealloc(Exchange *self)
+{
+    PyObject_GC_UnTrack(self);
+    exchange_clear(self);
+    Py_XDECREF(self->counted);
+    Py_XDECREF(self->row);
+    Py_XDECREF(self->method);
+    Py_XDECREF(self->route);
+    Py_XDECREF(self->status);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMethodDef exchange_methods[] = {
+    {"close", (PyCFunction)close_body, METH_NOARGS, NULL},
+    {"pass_on", (PyCFunction)pass_on, METH_NOARGS, NULL},
+    {"finish", (PyCFunction)hvd_exchange_finish, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef exchange_members[] = {
+    {"row", T_OBJECT, offsetof(Exchange, row), READONLY, NULL},
+    {"method", T_OBJECT, offsetof(Exchange, method), READONLY, NULL},
+    {"route", T_OBJECT, offsetof(Exchange, route), READONLY, NULL},
+    {"has_begun", T_BOOL, offsetof(Exchange, has_begun), READONLY, NULL},
+    {"is_counted", T_BOOL, offsetof(Exchange, is_counted), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+PyTypeObject hvd_exchange_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "hvd.web._counting.Exchange",
+    .tp_basicsize = sizeof(Exchange),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL |
+                Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_doc = "See counting.py.",
+    .tp_traverse = (traverseproc)exchange_traverse,
+    .tp_clear = (inquiry)exchange_clear,
+    .tp_dealloc = (destructor)exchange_dealloc,
+    .tp_call = PyVectorcall_Call,
+    .tp_vectorcall_offset = offsetof(Exchange, vectorcall),
+    .tp_iter = PyObject_SelfIter,
+    .tp_iternext = (iternextfunc)next_piece,
+    .tp_methods = exchange_methods,
+    .tp_members = exchange_members,
+};
+
+Exchange *hvd_exchange_new(Counted *counted, PyObject *row, PyObject *method, PyObject *original)
+{
+    Exchange *self = (Exchange *)hvd_exchange_type.tp_alloc(&hvd_exchange_type, 0);
+    if (self == NULL)
+        return NULL;
+    self->vectorcall = start_response;
+    self->counted = (Counted *)Py_NewRef(counted);
+    self->row = Py_NewRef(row);
+    self->method = Py_NewRef(method);
+    self->route = Py_NewRef(counted->unmatched);
+    self->start_response = Py_NewRef(original);
+    return self;
+}
+
+/* The request has come to a counted app; what comes to none is not counted. */
+int hvd_exchange_begin(Exchange *self, PyObject *environ)
+{
+    if (self->has_begun)
+        return 0;
+    PyObject *path = PyDict_GetItemWithError(environ, str_path); /* borrowed, of a dict that this request owns */
+    if (path == NULL) {
+        if (!PyErr_Occurred())
+            PyErr_SetObject(PyExc_KeyError, str_path);
+        return -1;
+    }
+    PyObject *arguments[] = {self->row, self->method, path};
+    PyObject *none = PyObject_VectorcallMethod(str_begin, arguments, 3, NULL);
+    if (none == NULL)
+        return -1;
+    Py_DECREF(none);
+    self->has_begun = 1;
+    return 0;
+}
+
+int hvd_exchange_ready(void)
+{
+    struct {
+        PyObject **name;
+        const char *text;
+    } names[] = {
+        {&str_begin, "begin"},   {&str_respond, "respond"},         {&str_pass_on, "pass_on"},
+        {&str_finish, "finish"}, {&str_interrupted, "interrupted"}, {&str_close, "close"},
+        {&str_status, "status"}, {&str_path, "PATH_INFO"},          {&str_101, "101"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (hvd_intern(names[i].name, names[i].text) < 0)
+            return -1;
+    return PyType_Ready(&hvd_exchange_type);
+}

@@ -1,0 +1,40 @@
+/* What _counting.c and _exchange.c know of each other: the two types of counting.py. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+/* Counted(runtime, app, methods, other, unmatched, broke_off, is_outermost): the WSGI application */
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    PyObject *runtime, *app, *methods, *other, *unmatched, *broke_off;
+    int is_outermost;
+} Counted;
+
+/* Exchange, which only a Counted makes. Pieces, body and write are NULL until there are any, and once it is over. */
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall; /* the app's start_response */
+    Counted *counted;
+    PyObject *row, *method, *route, *status, *start_response, *write, *body, *pieces;
+    char has_begun, is_counted, is_over;
+} Exchange;
+
+extern PyTypeObject hvd_exchange_type;
+
+/* An exchange that has not begun; counting.py says what the rest mean. NULL or -1 with an exception set. */
+Exchange *hvd_exchange_new(Counted *counted, PyObject *row, PyObject *method, PyObject *start_response);
+int hvd_exchange_begin(Exchange *self, PyObject *environ);
+int hvd_exchange_count(Exchange *self);
+PyObject *hvd_exchange_finish(Exchange *self, PyObject *unused);
+void *hvd_exchange_failed(Exchange *self, int streaming);
+
+int hvd_exchange_ready(void);
+
+/* A text that is there for good: made at the first call, and once. */
+static inline int hvd_intern(PyObject **name, const char *text)
+{
+    if (*name == NULL)
+        *name = PyUnicode_InternFromString(text);
+    return *name == NULL ? -1 : 0;
+}
