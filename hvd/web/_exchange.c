@@ -265,6 +265,8 @@ int hvd_exchange_begin(Exchange *self, PyObject *environ)
             PyErr_SetObject(PyExc_KeyError, str_path);
         return -1;
     }
+    if (PyObject_SetAttr(self->row, str_interrupted, Py_None) < 0)
+        return -1;
     PyObject *arguments[] = {self->row, self->method, path};
     PyObject *none = PyObject_VectorcallMethod(str_begin, arguments, 3, NULL);
     if (none == NULL)

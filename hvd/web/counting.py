@@ -139,6 +139,7 @@ class Exchange:
     def begin(self, path: str) -> None:
         """The request has come to a counted app; what comes to none is not counted."""
         if not self.has_begun:
+            self.row.interrupted = None  # of a request before, which the server answered in another way
             self.row.begin(self.method, path)
             self.has_begun = True
 
@@ -208,7 +209,7 @@ def _broke_off(error: BaseException, exchange: Exchange, streaming: bool) -> NoR
     Anything else it answers, if nothing was sent, or it ends: see CountingWorker.handle_error.
     """
     if not exchange.has_begun:
-        exchange.row.interrupted = NOT_COUNTED
+        exchange.row.interrupted = None if isinstance(error, OSError) else NOT_COUNTED
     elif not exchange.is_counted:
         if streaming and isinstance(error, OSError):
             failure = RuntimeError("the stream failed before its first byte")

@@ -293,6 +293,21 @@ def test_an_app_whose_client_is_gone_leaves_no_request_behind(row: FakeRow, runt
     assert row.interrupted is None
 
 
+@pytest.mark.parametrize("stale", [NOT_COUNTED, ("GET", "/old")])
+def test_a_failure_before_is_none_of_the_next_request(stale: Any, row: FakeRow, runtime: Runtime) -> None:
+    """A server may answer one without asking what it was: HTTP/2's part of gunicorn does."""
+
+    def gone(environ: Any, start_response: Any) -> list[bytes]:
+        raise BrokenPipeError
+
+    row.interrupted = stale
+    served(counted(answering([b""]), runtime))
+    assert row.calls[-1] == ("finish",)
+    with pytest.raises(BrokenPipeError):
+        served(outermost(gone, runtime))
+    assert row.interrupted is None
+
+
 ODD = [b"200 OK", None, 200, "", "2", "OK", "²00 x", "20", ["200"], "ab\ud800"]
 
 
