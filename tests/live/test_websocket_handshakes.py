@@ -1,13 +1,18 @@
 """Who gets a WebSocket, and what the others are told."""
 
+import os
+import signal
 import ssl
 import subprocess
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hvd.core.block import open_block
 from tests.support.http import connect
 from tests.support.server import Server
 from tests.support.waiting import until
@@ -168,6 +173,33 @@ def connected(server: Server) -> RawWebSocket | None:
         return RawWebSocket(server.address, timeout=30)
     except (OSError, IndexError):  # it doesn't listen, or its log doesn't say where
         return None
+
+
+def test_an_upgrade_refuses_no_client(tmp_path: Path) -> None:
+    """USR2, and TERM to the old master before the new one's hub ticks: a connection may break, and none gets 503."""
+    daemon = Server(tmp_path, workers=1, threads=2, interval=INTERVAL)
+    daemon.command[:3] = [str(Path(sys.executable).with_name("gunicorn"))]  # what the new master can execute
+    answers: Counter[int] = Counter()
+
+    def connect_once() -> None:
+        if client := connected(daemon):
+            answers[client.status] += 1
+            client.close()
+
+    with daemon as server:
+        block, old = open_block(server.block.name), server.pid
+        try:
+            server.signal(signal.SIGUSR2)
+            until(lambda: connect_once() or len(block.masters()) == 2, "two masters")
+            server.signal(signal.SIGTERM)
+            until(lambda: connect_once() or old not in block.masters(), "the old master is gone", 30)
+            until(lambda: connect_once() or server.is_healthy(), "the new one is all there", 30)
+            (new,) = block.masters()
+        finally:
+            os.close(block.fd)
+        os.kill(new, signal.SIGTERM)
+        until(lambda: not server.processes(), "the new master ends cleanly", 30)
+    assert answers.keys() == {101}
 
 
 class Encrypted:
