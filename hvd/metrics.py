@@ -44,12 +44,11 @@ WS_CONNECTED = Family("ws_connected", ())
 WS_DISCONNECTED = Family("ws_disconnected", ("reason",))
 WS_FRAMES = Family("ws_frames", ())
 WS_DROPPED = Family("ws_dropped", ())
+CPU = Family("cpu", ("kind", "slot"), limit=192)  # ns; two generations of 90 workers
 TICK = Family("tick", ("step",), cells=TIMED_CELLS, limit=8)
 
-FAMILIES = {
-    family.key: family
-    for family in (HTTP, ABORTED, EXITS, HANDOFFS_REFUSED, WS_CONNECTED, WS_DISCONNECTED, WS_FRAMES, WS_DROPPED, TICK)
-}
+_ALL = (HTTP, ABORTED, EXITS, HANDOFFS_REFUSED, WS_CONNECTED, WS_DISCONNECTED, WS_FRAMES, WS_DROPPED, CPU, TICK)
+FAMILIES = {family.key: family for family in _ALL}
 
 REQUESTS = Metric(
     "hvd_http_requests_total",
@@ -144,9 +143,14 @@ OBSERVED_AGE = Metric(
     "seconds",
 )
 AGGREGATOR_UP = Metric("hvd_aggregator_up", "gauge", "1 while the aggregator ticks.")
-_PROCESS = ("kind", "pid")
+_PROCESS = ("kind", "slot")
 PROCESS_CPU = Metric(
-    "hvd_process_cpu_seconds_total", "counter", "User and system CPU time of a process.", _PROCESS, None, "seconds"
+    "hvd_process_cpu_seconds_total",
+    "counter",
+    "User and system CPU time of a slot's processes, one after the other, as far as it was sampled.",
+    _PROCESS,
+    CPU.key,
+    "seconds",
 )
 PROCESS_RESIDENT = Metric(
     "hvd_process_resident_memory_bytes", "gauge", "Resident set of a process.", _PROCESS, None, "bytes"
@@ -197,6 +201,14 @@ CPU_USAGE = Metric(
 MEMORY_USAGE = Metric(
     "hvd_memory_usage_bytes", "gauge", "Proportional set size of all processes together.", (), None, "bytes"
 )
+MEMORY_AGE = Metric(
+    "hvd_memory_usage_age_seconds",
+    "gauge",
+    "Age of the oldest part of hvd_memory_usage_bytes: large processes are read less often.",
+    (),
+    None,
+    "seconds",
+)
 
 METRICS: tuple[Metric, ...] = (
     REQUESTS,
@@ -229,4 +241,5 @@ METRICS: tuple[Metric, ...] = (
     PROCESSES,
     CPU_USAGE,
     MEMORY_USAGE,
+    MEMORY_AGE,
 )

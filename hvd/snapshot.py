@@ -92,6 +92,7 @@ def build_raw(totals: Totals, observed: Json | None, *, healthy: bool, jobs: Jso
             "aborted": heads.aborted,
         },
         "observed_age_seconds": observed_age(totals, observed),
+        "memory_age_seconds": memory_age(totals, observed),
     }
 
 
@@ -145,6 +146,12 @@ def observed_age(totals: Totals, observed: Json | None) -> float | None:
     return round((totals.monotonic_ns - observed["monotonic_ns"]) / 1e9, 3) if observed else None
 
 
+def memory_age(totals: Totals, observed: Mapping[str, Any] | None) -> float | None:
+    """Seconds since the oldest part of `memory_usage` was read; None where nothing was published."""
+    read_ns = observed.get("memory_ns", observed["monotonic_ns"]) if observed else None
+    return None if read_ns is None else round((totals.monotonic_ns - read_ns) / 1e9, 3)
+
+
 def build_history(points: Sequence[Point], interval: float) -> Json:
     """The answer of /api/v1/history; `interval` is the daemon's, in s."""
     return {
@@ -186,7 +193,11 @@ def build_snapshot(
 def build_workers(totals: Totals, observed: Mapping[str, Any]) -> list[Json]:
     """Each worker: what it did since it started, what it is doing, and what was observed of its process."""
     samples = {sample["pid"]: sample for sample in observed.get("processes", ())}
-    return [_worker(slot, samples, totals) for slot in totals.slots if slot.slot.kind == at.KIND_WORKER]
+    return [
+        _worker(slot, samples, totals)
+        for slot in totals.slots
+        if slot.slot.kind == at.KIND_WORKER and slot.slot.pid  # a slot has none until its worker is forked
+    ]
 
 
 def _worker(slot: SlotTotals, samples: Mapping[int, Json], totals: Totals) -> Json:

@@ -1,11 +1,15 @@
-"""Reading a daemon's block as a whole: sums, what aggregators published, health, post-mortems.
+"""Reading a daemon's block as a whole: sums, what companions published, health, post-mortems.
 
-The only place that turns the running system into the JSON and the numbers that HTTP and the hub give out.
+The only place that turns the running system into the JSON and the numbers that HTTP and the hub give out. An answer is
+made of one reading: each companion's page once, then the rows; so no figure is older than another that it goes with,
+and no age is negative.
 """
 
 import json
 import threading
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from hvd.core import layout as at
 from hvd.core import postmortem
@@ -25,6 +29,79 @@ AGGREGATOR_PAGE, JOBS_PAGE = "aggregator", "jobs"
 """What a companion's page is: slots change hands, and a page outlives its writer."""
 
 
+@dataclass(frozen=True)
+class Published:
+    """What companions have published and how they are, read once, at one moment.
+
+    `aggregators` are those that live and have published, with their pages; `last` is the newest aggregator's page since
+    the daemon started, whether its writer lives or not; `jobs` the newest job runner's, see Queue.figures. Ages are in
+    s since a sign of life; None where no companion that lives and isn't stopped ever gave one. `removed` is the block's
+    path, where its name is gone.
+    """
+
+    aggregators: tuple[tuple[Slot, Json], ...]
+    last: Json | None
+    jobs: Json | None
+    aggregator_age: float | None
+    job_runner_age: float | None
+    runs_jobs: bool
+    uptime: float
+    removed: str
+
+    def observed(self) -> Json | None:
+        """What the aggregators alive published last; while there is none, what the last one did, without what ended
+        with it: WebSocket clients, tasks, and processes that are gone. None if nothing was published since the start.
+        """
+        own = merge_observed(page for _, page in self.aggregators)
+        if own or not self.last:
+            return own
+        alive = [sample for sample in self.last["processes"] if is_alive(sample["pid"])]
+        return {**self.last, "websocket_clients": 0, "tasks": 0, "processes": alive}
+
+    def health(self) -> tuple[str, list[str]]:
+        """What /health says of the daemon: healthy, degraded or starting; and what is wrong, a line each."""
+        if self._is_starting():
+            return "starting", []
+        reasons = self.reasons()
+        return ("degraded" if reasons else "healthy"), reasons
+
+    def _is_starting(self) -> bool:
+        """True until each companion has published for the first time since the daemon started, for some seconds."""
+        have_begun = self.last and (self.jobs or not self.runs_jobs)
+        return not have_begun and self.uptime <= STARTING
+
+    def reasons(self) -> list[str]:
+        """What is wrong, a line each."""
+        reasons = []
+        if not self.aggregator_ticks():
+            reasons.append("aggregator away: process figures are old, /ws is not served")
+        if self.removed:
+            reasons.append(f"{self.removed} was removed: should hvd be killed, its totals are lost; restart it")
+        return reasons + self.job_troubles()
+
+    def aggregator_ticks(self) -> bool:
+        """True while an aggregator gives signs of life, and has published."""
+        return self.aggregator_age is not None and self.aggregator_age < LATE and bool(self.aggregators)
+
+    def job_troubles(self) -> list[str]:
+        """Why jobs don't run, where kinds of job are declared."""
+        if not self.runs_jobs:
+            return []
+        if self.job_runner_age is None or self.job_runner_age >= LATE:
+            return ["job runner away: jobs wait"]
+        if self.jobs and self.jobs["trouble"]:
+            return [f"{self.jobs['trouble']}: jobs wait"]
+        return []
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A daemon at one moment: what was published, then the sums."""
+
+    published: Published
+    totals: Totals
+
+
 class View:
     """What any process of the daemon can tell of it. Thread-safe: one read at a time."""
 
@@ -36,101 +113,54 @@ class View:
         self._history = History(block)
         self._lock = threading.Lock()
 
+    def read(self) -> Reading:
+        """All that an answer needs."""
+        published = self.published()
+        return Reading(published, self.totals())
+
     def totals(self) -> Totals:
         """The sums now."""
         with self._lock:
             return self._reader.read()
 
-    def aggregators(self) -> list[Slot]:
-        """The slots of the aggregators whose process lives: none, one, or two during an upgrade."""
-        return self._companions(at.KIND_AGGREGATOR)
+    def published(self, without: int = -1) -> Published:
+        """What companions published; the page of the slot `without` isn't looked at."""
+        started = self._block.cells[at.H_STARTED_MONO]
+        companions = self._companions()
+        numbers = (number for number in range(at.COMPANION_SLOTS) if number != without)
+        pages = ((number, page) for number in numbers if (page := self._page(number)))
+        since = {number: page for number, page in pages if page["monotonic_ns"] >= started}
+        own = [
+            (slot, page)
+            for slot in companions
+            if slot.kind == at.KIND_AGGREGATOR
+            and (page := since.get(slot.number))
+            and page["page"] == AGGREGATOR_PAGE
+            and page["monotonic_ns"] >= slot.taken_ns  # else its predecessor's
+        ]
+        return Published(
+            tuple(own),
+            _newest(since.values(), AGGREGATOR_PAGE),
+            _newest(since.values(), JOBS_PAGE),
+            _age(companions, at.KIND_AGGREGATOR),
+            _age(companions, at.KIND_JOB_RUNNER),
+            self._runs_jobs,
+            (time.monotonic_ns() - started) / 1e9,
+            "" if self._block.file_name.holds() else str(self._block.path),
+        )
 
-    def is_newest_aggregator(self, slot: int) -> bool:
-        """Whether, of the aggregators alive, the one of this slot was started last."""
-        newest = max(self.aggregators(), key=lambda found: found.taken_ns, default=None)
-        return newest is not None and newest.number == slot
-
-    def _companions(self, kind: int) -> list[Slot]:
+    def _companions(self) -> list[Slot]:
         slots = (self._slots.get(number) for number in range(at.COMPANION_SLOTS))
-        return [slot for slot in slots if slot and slot.kind == kind and slot.is_alive()]
+        return [slot for slot in slots if slot and slot.is_alive()]
 
-    def observed(self) -> Json | None:
-        """What the aggregators alive published last; while there is none, what the last one did, without what ended
-        with it: WebSocket clients, tasks, and processes that are gone. None if nothing was published since the start.
-        """
-        own = [page for slot in self.aggregators() if (page := self._page(slot.number, slot.taken_ns))]
-        return merge_observed(own) or self._last_words()
-
-    def _page(self, slot: int, since_ns: int, what: str = AGGREGATOR_PAGE) -> Json | None:
-        """What was published on a companion slot's page, if it was after that monotonic time: else by another one."""
+    def _page(self, slot: int) -> Json | None:
         data = Page(self._block, slot).read()
         page: Json | None = json.loads(data) if data else None
-        return page if page and page["page"] == what and page["monotonic_ns"] >= since_ns else None
+        return page
 
-    def _newest(self, what: str) -> Json | None:
-        """The page of that kind that was written last since the daemon started, whether its writer lives or not."""
-        started = self._block.cells[at.H_STARTED_MONO]
-        pages = [page for number in range(at.COMPANION_SLOTS) if (page := self._page(number, started, what))]
-        return max(pages, key=lambda page: int(page["monotonic_ns"])) if pages else None
-
-    def jobs(self) -> Json | None:
-        """What a job runner published last: see Queue.figures; None if none did."""
-        return self._newest(JOBS_PAGE)
-
-    def _last_words(self) -> Json | None:
-        newest = self._newest(AGGREGATOR_PAGE)
-        if newest is None:
-            return None
-        alive = [sample for sample in newest["processes"] if is_alive(sample["pid"])]
-        return {**newest, "websocket_clients": 0, "tasks": 0, "processes": alive}
-
-    def heartbeat_age(self, kind: int = at.KIND_AGGREGATOR) -> float | None:
+    def heartbeat_age(self) -> float | None:
         """Seconds since an aggregator gave a sign of life; None if none that lives and isn't stopped ever did."""
-        beats = [slot.heartbeat_ns for slot in self._companions(kind) if not is_stopped(slot.pid)]
-        newest = max(beats, default=0)
-        return (time.monotonic_ns() - newest) / 1e9 if newest else None
-
-    def health(self) -> tuple[str, list[str]]:
-        """What /health says of the daemon: healthy, degraded or starting; and what is wrong, a line each."""
-        if self._is_starting():
-            return "starting", []
-        reasons = self.reasons()
-        return ("degraded" if reasons else "healthy"), reasons
-
-    def _is_starting(self) -> bool:
-        """True until each companion has published for the first time since the daemon started, for some seconds."""
-        if time.monotonic_ns() - self._block.cells[at.H_STARTED_MONO] > STARTING * 1e9:
-            return False
-        pages = [AGGREGATOR_PAGE, JOBS_PAGE] if self._runs_jobs else [AGGREGATOR_PAGE]
-        return not all(map(self._newest, pages))
-
-    def reasons(self) -> list[str]:
-        """What is wrong, a line each."""
-        reasons = []
-        if not self.aggregator_ticks():
-            reasons.append("aggregator away: process figures are old, /ws is not served")
-        if not self._block.file_name.holds():
-            reasons.append(f"{self._block.path} was removed: should hvd be killed, its totals are lost; restart it")
-        return reasons + self.job_troubles()
-
-    def aggregator_ticks(self) -> bool:
-        """True while an aggregator gives signs of life, and has published."""
-        age = self.heartbeat_age()
-        if age is None or age >= LATE:
-            return False
-        return any(self._page(slot.number, slot.taken_ns) for slot in self.aggregators())
-
-    def job_troubles(self) -> list[str]:
-        """Why jobs don't run, where kinds of job are declared."""
-        if not self._runs_jobs:
-            return []
-        age = self.heartbeat_age(at.KIND_JOB_RUNNER)
-        if age is None or age >= LATE:
-            return ["job runner away: jobs wait"]
-        page = self.jobs()
-        if page and page["trouble"]:
-            return [f"{page['trouble']}: jobs wait"]
-        return []
+        return _age(self._companions(), at.KIND_AGGREGATOR)
 
     def series_limits(self) -> dict[str, int]:
         """How many series each family may have."""
@@ -146,6 +176,23 @@ class View:
 
     def snapshot(self) -> Json:
         """The answer of /api/v1/snapshot."""
+        reading, post_mortems = self.read(), self.post_mortems()
+        published = reading.published
         return build_snapshot(
-            self.totals(), self.observed(), self.post_mortems(), jobs=self.jobs(), health=self.health()[0]
+            reading.totals,
+            published.observed(),
+            post_mortems,
+            jobs=published.jobs,
+            health=published.health()[0],
         )
+
+
+def _newest(pages: Iterable[Json], what: str) -> Json | None:
+    of_that_kind = (page for page in pages if page["page"] == what)
+    return max(of_that_kind, key=lambda page: int(page["monotonic_ns"]), default=None)
+
+
+def _age(companions: Iterable[Slot], kind: int) -> float | None:
+    beats = [slot.heartbeat_ns for slot in companions if slot.kind == kind and not is_stopped(slot.pid)]
+    newest = max(beats, default=0)
+    return (time.monotonic_ns() - newest) / 1e9 if newest else None

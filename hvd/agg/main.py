@@ -20,9 +20,10 @@ from typing import TypeVar
 
 from hvd import __version__
 from hvd.agg.hub import SPARE_DESCRIPTORS, Hub
-from hvd.agg.observe import Observer, Sample
+from hvd.agg.observe import CpuTime, Observer, Sample, Watched
 from hvd.agg.trend import Trend, build_detail
 from hvd.agg.updates import JobUpdates
+from hvd.core import layout as at
 from hvd.core.block import Block, attach
 from hvd.core.descriptors import fill_standard, raise_limit
 from hvd.core.history import History
@@ -33,13 +34,14 @@ from hvd.core.slots import Slots
 from hvd.core.totals import Totals
 from hvd.logs import log_to_master
 from hvd.metrics import HANDOFFS_REFUSED, TICK, WS_CONNECTED, WS_DISCONNECTED, WS_DROPPED, WS_FRAMES
-from hvd.snapshot import JOB_COUNTS, Json, build_raw, http_sums, rates, rfc3339
-from hvd.view import AGGREGATOR_PAGE, HEARTBEAT, View
+from hvd.snapshot import JOB_COUNTS, Json, build_raw, http_sums, merge_observed, rates, rfc3339
+from hvd.view import AGGREGATOR_PAGE, HEARTBEAT, Published, View
 
 Result = TypeVar("Result")
 
 log = logging.getLogger("hvd.aggregator")
 
+LEAD = 0.1  # s before a tick at which sizes of processes begin to be read, so that those of new ones are there in time
 WARM_UP = 0.2  # s between the first sample and the first tick: CPU use is a difference of two samples
 
 SHOWN_PROCESSES = 1000  # with figures of their own; the sums are of all. A page holds some 1,400
@@ -94,14 +96,15 @@ class Aggregator:
         self._view = View(block, runs_jobs=options.runs_jobs)
         self._rows = Rows(block, slot)
         self._observer = Observer()
+        self._cpu_time: CpuTime | None = None
+        self._taken_ns = taken.taken_ns if (taken := self._slots.get(slot)) else 0
+        self._is_newest = False
         totals = self._view.totals()
         self._before = self._mark(totals)
         self._ticked = self._ticked_before = totals
-        self._trend = Trend(
-            History(block), totals, options.interval, lambda: self._view.is_newest_aggregator(self._slot)
-        )
+        self._trend = Trend(History(block), totals, options.interval, lambda: self._is_newest)
         self._updates: JobUpdates | None = None
-        self._published_clients = 0
+        self._own: Json = {}  # what our page says
         self._frames: tuple[str, ...] = ()
         self._shown: tuple[Totals, Json] = (totals, {})  # what the frames are made of
         self._detail_frame = ""  # made when somebody wants it
@@ -118,6 +121,7 @@ class Aggregator:
         """Tick until told to stop, then close the clients' connections."""
         heart = asyncio.create_task(self._beat(), name="heartbeat")
         self._observe()
+        self._observer.measure(self._watched())
         await asyncio.sleep(min(WARM_UP, self._options.interval))
         self.tick()
         self.hub.listen(hub_end)
@@ -136,8 +140,10 @@ class Aggregator:
         interval = self._options.interval
         due = time.monotonic() + interval
         while not stopping.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), max(0.0, due - time.monotonic()))
+            if await _is_set_by(stopping, due - min(LEAD, interval / 4)):
+                return
+            self._observer.measure(self._watched())
+            if await _is_set_by(stopping, due):
                 return
             self.tick()
             late = time.monotonic() - due
@@ -145,40 +151,53 @@ class Aggregator:
 
     def tick(self) -> None:
         """Read, observe, publish, broadcast."""
+        if self._cpu_time is None:  # the slot that we have, and its page, may have been that of the one before us
+            self._cpu_time = CpuTime(self._rows, self._view.published().last, SHOWN_PROCESSES)
+        published = self._view.published(without=self._slot)
         totals = self._timed("read", self._view.totals)
         samples = self._timed("observe", self._observe)
         mark = self._mark(totals)
-        at_ns, before, errors = self._before
-        seconds = (totals.monotonic_ns - at_ns) / 1e9
-        observed = {
-            "page": AGGREGATOR_PAGE,
-            "monotonic_ns": totals.monotonic_ns,
-            "timestamp": rfc3339(totals.time_ns),
-            "interval_seconds": round(seconds, 3),
-            "rates": rates(mark[1], before, seconds, mark[2] - errors),
-            "cpu_usage": round(sum(sample.cpu_percent for sample in samples), 2),
-            "memory_usage": sum(sample.proportional for sample in samples),
-            "threads": sum(sample.threads for sample in samples),
-            "tasks": len(asyncio.all_tasks()),
-            "websocket_clients": self.hub.clients,
-            "processes": [sample.as_dict() for sample in samples[:SHOWN_PROCESSES]],
-        }
+        self._own = self._observed(totals, mark, samples)
         self._before = mark
         self._ticked_before, self._ticked = self._ticked, totals
-        self._published_clients = self.hub.clients
-        self._page.write(json.dumps(observed, separators=(",", ":")).encode())
-        raw = self._make_frames(totals)
+        self._page.write(json.dumps(self._own, separators=(",", ":")).encode())
+        # Of two, during an upgrade, the newer one counts and writes the history, once it has published.
+        self._is_newest = all(slot.taken_ns < self._taken_ns for slot, _ in published.aggregators)
+        # The page comes first: killed between the two, some time is left out. Counted twice it would be told for ever.
+        self._cpu_time.count(samples[:SHOWN_PROCESSES], counts=self._is_newest)
+        raw = self._make_frames(published, totals)
         self._trend.tick(totals, mark[1], raw)
         self._timed("broadcast", lambda: self.hub.broadcast(self._frames[0]))
         if self.hub.detailed_clients:
             self.hub.broadcast(self._detail(), detailed=True)
 
-    def _make_frames(self, totals: Totals) -> Json:
-        observed = self._view.observed()
-        if observed:
-            observed["websocket_clients"] += self.hub.clients - self._published_clients
-        reasons = self._view.job_troubles()  # that we live ourselves, we know
-        raw = build_raw(totals, observed, healthy=not reasons, jobs=self._view.jobs())
+    def _observed(self, totals: Totals, mark: tuple[int, Json, int], samples: list[Sample]) -> Json:
+        """What this tick publishes; `mark` is of its totals."""
+        at_ns, before, errors = self._before
+        seconds = (totals.monotonic_ns - at_ns) / 1e9
+        return {
+            "page": AGGREGATOR_PAGE,
+            "monotonic_ns": totals.monotonic_ns,
+            "timestamp": rfc3339(totals.time_ns),
+            "interval_seconds": round(seconds, 3),
+            "rates": rates(mark[1], before, seconds, mark[2] - errors),
+            "cpu_usage": round(sum(sample.cpu_percent or 0.0 for sample in samples), 2),
+            "memory_usage": sum(
+                (sample.resident or 0) if sample.proportional is None else sample.proportional for sample in samples
+            ),
+            "memory_ns": min((sample.sized_ns for sample in samples if sample.sized_ns), default=totals.monotonic_ns),
+            "threads": sum(sample.threads or 0 for sample in samples),
+            "tasks": len(asyncio.all_tasks()),
+            "websocket_clients": self.hub.clients,
+            "processes": [sample.as_dict() for sample in samples[:SHOWN_PROCESSES]],
+        }
+
+    def _make_frames(self, published: Published, totals: Totals) -> Json:
+        """The frames for clients; `published` is what others than we ourselves did."""
+        own = {**self._own, "websocket_clients": self.hub.clients} if self._own else None
+        observed = merge_observed([*(page for _, page in published.aggregators), *([own] if own else [])])
+        reasons = published.job_troubles()  # that we live ourselves, we know
+        raw = build_raw(totals, observed, healthy=not reasons, jobs=published.jobs)
         if self._updates:
             self._updates.take(raw["recent_jobs"])
         status = {name: raw[name] for name in ("system_health", "uptime_seconds", "requests", *JOB_COUNTS)}
@@ -202,7 +221,8 @@ class Aggregator:
     def _greeting(self, detailed: bool) -> tuple[str, ...]:
         """A new client's first messages, with the counts of now; clients that come together share them."""
         if time.monotonic() - self._framed > GREETING_AGE:
-            self._make_frames(self._view.totals())
+            published = self._view.published(without=self._slot)
+            self._make_frames(published, self._view.totals())
         return (*self._frames, self._detail()) if detailed else self._frames
 
     def _send_update(self, job: Json) -> None:
@@ -220,9 +240,19 @@ class Aggregator:
         return result
 
     def _observe(self) -> list[Sample]:
-        masters = [("master", pid) for pid in self._block.masters()]
-        taken = [(slot.kind_name, slot.pid) for slot in self._slots.taken() if slot.pid]
-        return self._observer.sample([*masters, *taken], time.monotonic())
+        return self._observer.sample(self._watched(), time.monotonic())
+
+    def _watched(self) -> list[Watched]:
+        masters = enumerate(self._block.cells[at.H_MASTERS : at.H_MASTERS + at.MASTERS].tolist())
+        taken = ((slot.kind_name, slot.number, slot.pid) for slot in self._slots.taken())
+        return [Watched(*each) for each in (*(("master", *master) for master in masters), *taken) if each[2]]
+
+
+async def _is_set_by(event: asyncio.Event, deadline: float) -> bool:
+    """Wait for the event until that monotonic time -> whether it came."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), max(0.0, deadline - time.monotonic()))
+    return event.is_set()
 
 
 def message(kind: str, timestamp: str, data: Json) -> str:

@@ -1,81 +1,165 @@
 """What only the aggregator observes: CPU time, memory, threads and descriptors of the daemon's processes (psutil)."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
 
 import psutil
 
-from hvd.core.proc import start_ticks, unix_time
+from hvd.agg.sizes import Sizes
+from hvd.core.proc import is_alive, start_ticks, unix_time
+from hvd.core.rows import Rows
+from hvd.metrics import CPU
+
+log = logging.getLogger("hvd.aggregator")
+
+
+class Watched(NamedTuple):
+    """A process to observe, and its place among those of its kind."""
+
+    kind: str
+    slot: int
+    pid: int
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One process at one moment. Times in s, memory in bytes, CPU in percent of one core since the last sample."""
+    """One process at one moment; None is what could not be asked. Times in s, memory in bytes, CPU in percent of one
+    core since the last sample; `started` in clock ticks since boot, which with the pid names one process.
+    """
 
     kind: str
+    slot: int
     pid: int
-    cpu_percent: float
-    cpu_seconds: float
-    resident: int
-    proportional: int
-    threads: int
-    fds: int
-    start_time: float
+    started: int = 0
+    cpu_percent: float | None = None
+    cpu_seconds: float | None = None
+    resident: int | None = None
+    proportional: int | None = None
+    threads: int | None = None
+    fds: int | None = None
+    start_time: float | None = None
+    sized_ns: int | None = None  # monotonic; when the proportional set was read
 
     def as_dict(self) -> dict[str, object]:
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "sized_ns"}
+
+
+class _Known(NamedTuple):
+    handle: psutil.Process
+    started: int
+    start_time: float
 
 
 class Observer:
-    """Samples processes again and again. Keeps, of each, its psutil handle and the CPU time seen last."""
+    """Samples processes again and again. Keeps, of each, its psutil handle and the sample of before."""
 
-    def __init__(self, process: Callable[[int], psutil.Process] = psutil.Process) -> None:
+    def __init__(
+        self,
+        process: Callable[[int], psutil.Process] = psutil.Process,
+        alive: Callable[[int], bool] = is_alive,
+        started: Callable[[int], int] = start_ticks,
+        sizes: Sizes | None = None,
+    ) -> None:
         self._process = process
-        self._handles: dict[int, psutil.Process] = {}
-        self._cpu: dict[int, float] = {}
-        self._started: dict[int, float] = {}
+        self._is_alive, self._start_ticks = alive, started
+        self._sizes = sizes or Sizes()
+        self._known: dict[int, _Known] = {}
+        self._last: dict[int, Sample] = {}
         self._at: float | None = None
+        self._told: set[str] = set()
 
-    def sample(self, pids: Iterable[tuple[str, int]], now: float) -> list[Sample]:
-        """The processes that live, of these (kind, pid); `now` is monotonic, in s.
+    def measure(self, watched: Iterable[Watched]) -> None:
+        """Begin to ask for what is slow to ask, for the next sample; never waits."""
+        self._sizes.begin(each.pid for each in watched)
+
+    def sample(self, watched: Iterable[Watched], now: float) -> list[Sample]:
+        """Those of these processes that live; `now` is monotonic, in s.
 
         A process seen for the first time used its CPU time since it started: it started after the last sample, or
         this is the first sample, which then gives 0 percent.
         """
         elapsed = now - self._at if self._at is not None else 0.0
-        samples, cpu = [], {}
-        for kind, pid in pids:
-            try:
-                sample = self._sample(kind, pid, elapsed)
-            except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):  # OSError: no descriptor is free to look
-                self._handles.pop(pid, None)
-                continue
-            samples.append(sample)
-            cpu[pid] = sample.cpu_seconds
-        self._at, self._cpu = now, cpu
-        self._handles = {pid: handle for pid, handle in self._handles.items() if pid in cpu}
-        self._started = {pid: started for pid, started in self._started.items() if pid in cpu}
+        samples = [sample for each in watched if (sample := self._sample_or_last(each, elapsed))]
+        self._at, self._last = now, {sample.pid: sample for sample in samples}
+        self._known = {pid: known for pid, known in self._known.items() if pid in self._last}
         return samples
 
-    def _sample(self, kind: str, pid: int, elapsed: float) -> Sample:
-        handle = self._handles.get(pid)
-        if handle is None or not handle.is_running():
-            handle = self._handles[pid] = self._process(pid)
-            self._cpu.pop(pid, None)
-            self._started[pid] = unix_time(start_ticks(pid))  # create_time() needs /proc/stat, which may be hidden
-        with handle.oneshot():
-            times = handle.cpu_times()
-            seconds = times.user + times.system
-            memory = handle.memory_full_info()
-            used = seconds - self._cpu.get(pid, 0.0)
-            return Sample(
-                kind=kind,
-                pid=pid,
-                cpu_percent=100 * used / elapsed if elapsed > 0 else 0.0,
-                cpu_seconds=seconds,
-                resident=memory.rss,
-                proportional=memory.pss,
-                threads=handle.num_threads(),
-                fds=handle.num_fds(),
-                start_time=self._started[pid],
-            )
+    def _sample_or_last(self, watched: Watched, elapsed: float) -> Sample | None:
+        """Of a process that lives and can't be asked (hidepid; no descriptor is free), what was known before."""
+        try:
+            return self._sample(watched, elapsed)
+        except (psutil.Error, OSError) as error:
+            if not self._is_alive(watched.pid):
+                return None
+            self._tell_once(watched.kind, f"{error}: what was known of it stays")
+            last = self._last.get(watched.pid)
+            return replace(last, cpu_percent=None) if last else Sample(*watched)
+
+    def _sample(self, watched: Watched, elapsed: float) -> Sample:
+        known = self._handle(watched.pid)
+        with known.handle.oneshot():
+            times = known.handle.cpu_times()
+            resident, threads = known.handle.memory_info().rss, known.handle.num_threads()
+        seconds = times.user + times.system
+        last = self._last.get(watched.pid)
+        before = last.cpu_seconds if last and last.started == known.started and last.cpu_seconds else 0.0
+        size = self._sizes.of(watched.pid, known.started)
+        if size and None in (size.proportional, size.fds):
+            self._tell_once(watched.kind, "its proportional memory or its open files may not be read")
+        return Sample(
+            *watched,
+            started=known.started,
+            cpu_percent=100 * (seconds - before) / elapsed if elapsed > 0 else 0.0,
+            cpu_seconds=seconds,
+            resident=resident,
+            proportional=size.proportional if size else None,
+            threads=threads,
+            fds=size.fds if size else None,
+            start_time=known.start_time,
+            sized_ns=size.at_ns if size else None,
+        )
+
+    def _handle(self, pid: int) -> _Known:
+        known = self._known.get(pid)
+        if known is None or not known.handle.is_running():
+            started = self._start_ticks(pid)
+            if not started:
+                raise psutil.NoSuchProcess(pid)
+            # psutil's create_time() needs /proc/stat, which may be hidden
+            known = self._known[pid] = _Known(self._process(pid), started, unix_time(started))
+            self._last.pop(pid, None)
+        return known
+
+    def _tell_once(self, kind: str, what: str) -> None:
+        if kind not in self._told:
+            self._told.add(kind)
+            log.warning("a process of kind %s can't be observed in full: %s", kind, what)
+
+
+class CpuTime:
+    """CPU time of processes → counters by kind and slot. Of each process it keeps up to where its time is counted.
+
+    `page` is what the aggregator before this one published last: from there on it goes on, and what it had not
+    counted when it ended is counted now. Where a page did not hold all processes, those beyond it count from now on.
+    """
+
+    def __init__(self, rows: Rows, page: Mapping[str, Any] | None, most: int) -> None:
+        self._rows = rows
+        published = page["processes"] if page else []
+        self._counted = {(each["pid"], each.get("started")): each["cpu_seconds"] or 0.0 for each in published}
+        self._is_partial = len(published) >= most
+
+    def count(self, samples: Iterable[Sample], *, counts: bool) -> None:
+        """Take the samples of a tick; without `counts`, another aggregator counts them."""
+        counted: dict[tuple[int, int], float] = {}
+        for sample in samples:
+            identity, seconds = (sample.pid, sample.started), sample.cpu_seconds
+            if seconds is None:
+                continue
+            before = self._counted.get(identity, seconds if self._is_partial else 0.0)
+            if counts and seconds > before:
+                self._rows.count(CPU, (sample.kind, str(sample.slot)), round((seconds - before) * 1e9))
+            counted[identity] = max(before, seconds)
+        self._counted, self._is_partial = counted, False

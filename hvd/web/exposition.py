@@ -17,7 +17,7 @@ from hvd.core.latency import SHOWN, SHOWN_ENDS
 from hvd.core.totals import Totals
 from hvd.jobs.states import DURATIONS
 from hvd.metrics import Metric
-from hvd.snapshot import observed_age
+from hvd.snapshot import memory_age, observed_age
 
 TEXT = "text/plain; version=0.0.4"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -56,7 +56,7 @@ class Exposition:
         parts = []
         for histogram in metrics.HISTOGRAMS:
             parts += [_head(histogram, openmetrics), *self._histogram(histogram, totals)]
-        for counter in (metrics.REQUESTS, *metrics.COUNTERS):
+        for counter in (metrics.REQUESTS, *metrics.COUNTERS, metrics.PROCESS_CPU):
             parts += [_head(counter, openmetrics), *self._counter(counter, totals)]
         for metric, samples in _sums(totals, limits, aggregator_up):
             parts += [_head(metric, openmetrics), *_lines(metric, samples)]
@@ -85,9 +85,9 @@ class Exposition:
                 template = self._templates.get((metric.name, series.labels))
                 if template is None:
                     template = self._templates[metric.name, series.labels] = (
-                        f"{metric.name}{_escape(_labels(metric.labels, series.labels))} %d\n"
+                        f"{metric.name}{_escape(_labels(metric.labels, series.labels))} %s\n"
                     )
-                yield template % value
+                yield template % (value / 1e9 if metric.unit == "seconds" else value)
         if not metric.labels and not totals.of(metric.family or ""):
             yield f"{metric.name} 0\n"
 
@@ -191,15 +191,20 @@ def _observed(totals: Totals, observed: Mapping[str, Any]) -> Iterable[tuple[Met
     kinds = sorted({process["kind"] for process in processes})
 
     def each(field: str) -> Samples:
-        return [((process["kind"], str(process["pid"])), process[field]) for process in processes]
+        return [
+            ((process["kind"], str(process["slot"])), process[field])
+            for process in processes
+            if "slot" in process
+            and process.get(field) is not None  # an older aggregator, during an upgrade, tells none
+        ]
 
     yield metrics.WS_CLIENTS, [((), observed["websocket_clients"])]
     yield metrics.TASKS, [((), observed["tasks"])]
     yield metrics.OBSERVED_AGE, [((), observed_age(totals, dict(observed)) or 0.0)]
     yield metrics.CPU_USAGE, [((), observed["cpu_usage"] / 100)]
     yield metrics.MEMORY_USAGE, [((), observed["memory_usage"])]
+    yield metrics.MEMORY_AGE, [((), memory_age(totals, observed) or 0.0)]
     yield metrics.PROCESSES, [((kind,), sum(one["kind"] == kind for one in processes)) for kind in kinds]
-    yield metrics.PROCESS_CPU, each("cpu_seconds")
     yield metrics.PROCESS_RESIDENT, each("resident")
     yield metrics.PROCESS_PROPORTIONAL, each("proportional")
     yield metrics.PROCESS_THREADS, each("threads")

@@ -105,13 +105,12 @@ class Health(JsonResource):
         self._runtime = runtime
 
     def answer(self) -> dict[str, Any]:
-        view = self._runtime.worker.view
-        totals, age = view.totals(), view.heartbeat_age()
-        status, reasons = view.health()
+        published = self._runtime.worker.view.published()
+        (status, reasons), age = published.health(), published.aggregator_age
         return {
             "status": status,
             "reasons": reasons,
-            "uptime_seconds": round(totals.uptime, 3),
+            "uptime_seconds": round(published.uptime, 3),
             "aggregator_heartbeat_age_seconds": None if age is None else round(age, 3),
         }
 
@@ -170,13 +169,15 @@ class Metrics:
         best = negotiate(req, [TEXT, OPENMETRICS, "text/plain"])
         openmetrics = best == OPENMETRICS
         view = self._runtime.worker.view
+        reading = view.read()
+        published = reading.published
         text = self._exposition.render(
-            view.totals(),
-            view.observed(),
+            reading.totals,
+            published.observed(),
             limits=view.series_limits(),
-            aggregator_up=view.aggregator_ticks(),
-            jobs=view.jobs(),
-            job_runner_up=not view.job_troubles(),
+            aggregator_up=published.aggregator_ticks(),
+            jobs=published.jobs,
+            job_runner_up=not published.job_troubles(),
             openmetrics=openmetrics,
         )
         resp.content_type = f"{OPENMETRICS if openmetrics else TEXT}; charset=utf-8"

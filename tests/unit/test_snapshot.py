@@ -16,6 +16,7 @@ from hvd.snapshot import (
     build_raw,
     build_routes,
     build_snapshot,
+    build_workers,
     http_sums,
     merge_observed,
     observed_age,
@@ -113,7 +114,7 @@ def test_raw_joins_sums_and_observations() -> None:
     assert (raw["requests_per_second"], raw["requests_per_second_since_start"]) == (5.0, 0.06)
     assert (raw["error_rate"], raw["error_rate_since_start"]) == (0.5, pytest.approx(1 / 3, abs=1e-6))
     assert (raw["p99"], raw["p99_since_start"]) == (3.0, pytest.approx(3, rel=0.05))
-    assert raw["observed_age_seconds"] == 1.0
+    assert (raw["observed_age_seconds"], raw["memory_age_seconds"]) == (1.0, 3.0)
     assert raw["system_health"] == "healthy"
     assert json.loads(json.dumps(raw)) == raw
 
@@ -241,6 +242,11 @@ def test_workers_are_told_with_what_they_do_and_use() -> None:
     assert (new["pid"], new["cpu_percent"], new["memory_bytes"], new["threads"]) == (12, None, None, None)
     assert [each["pid"] for each in snapshot["processes"]] == [10, 11]
     assert snapshot["post_mortems"] == [{"pid": 9}]
+
+
+def test_a_slot_whose_worker_is_not_forked_yet_is_no_worker() -> None:
+    """It has no pid; what the slot counted before is in the totals."""
+    assert build_workers(make_totals({}, slots=(make_worker(0), make_worker(12))), {})[0]["pid"] == 12
 
 
 def test_routes_are_told_with_all_their_statuses() -> None:

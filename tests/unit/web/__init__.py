@@ -48,11 +48,13 @@ def make_worker(pid: int, heads: Heads | None = None, busy: tuple[Request, ...] 
     return SlotTotals(slot, heads or Heads(), busy)
 
 
-def make_sample(kind: str, pid: int, **values: float) -> Json:
+def make_sample(kind: str, pid: int, **values: float | None) -> Json:
     """What an aggregator publishes of one process."""
     sample: Json = {
         "kind": kind,
+        "slot": 8,
         "pid": pid,
+        "started": 1234,
         "cpu_percent": 1.5,
         "cpu_seconds": 2.25,
         "resident": 30_000_000,
@@ -73,6 +75,7 @@ def make_observed(*processes: Json, **values: object) -> Json:
         "rates": {"requests_per_second": 5.0, "error_rate": 0.5, "p50": 1.0, "p90": 2.0, "p99": 3.0},
         "cpu_usage": 12.5,
         "memory_usage": 40_000_000,
+        "memory_ns": STARTED + 47 * SECOND,
         "threads": 7,
         "tasks": 2,
         "websocket_clients": 4,

@@ -136,11 +136,16 @@ def test_what_only_the_aggregator_knows_is_left_out_without_it() -> None:
 
 
 def test_processes_are_shown_one_by_one() -> None:
-    """Each process with kind and pid; how many there are of each kind; what they use together, in base units."""
-    observed = make_observed(make_sample("master", 10), make_sample("worker", 11), make_sample("worker", 12, threads=9))
-    found = samples(render(make_totals({}), observed))
-    assert found["hvd_process_threads", frozenset({("kind", "worker"), ("pid", "12")})] == 9
-    assert found["hvd_process_cpu_seconds_total", frozenset({("kind", "master"), ("pid", "10")})] == 2.25
+    """Each with kind and slot; how many of each kind; together, in base units; without what can't be known."""
+    worker = make_sample("worker", 12, slot=9, threads=9, proportional=None)
+    observed = make_observed(make_sample("master", 10, slot=0), make_sample("worker", 11), worker)
+    found = samples(render(make_totals({("cpu", "worker", "9"): [2_250_000_000]}), observed))
+    place = frozenset({("kind", "worker"), ("slot", "9")})
+    assert found["hvd_process_threads", place] == 9
+    assert found["hvd_process_cpu_seconds_total", place] == 2.25
+    assert ("hvd_process_proportional_memory_bytes", place) not in found
+    assert found["hvd_process_proportional_memory_bytes", frozenset({("kind", "master"), ("slot", "0")})] == 20_000_000
+    assert found["hvd_memory_usage_age_seconds", frozenset()] == 3
     assert found["hvd_processes", frozenset({("kind", "worker")})] == 2
     assert found["hvd_cpu_usage_ratio", frozenset()] == 0.125
     assert found["hvd_memory_usage_bytes", frozenset()] == 40_000_000

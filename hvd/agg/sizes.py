@@ -1,0 +1,82 @@
+"""What is slow to ask of a process: its proportional set, and how many files it has open. Asked in a thread of its own.
+
+The kernel walks all page tables for a proportional set: 12 to 30 ms for each GB of each process, in which the hub must
+go on. Whoever asks never waits: it takes what was found last, with its age.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import psutil
+
+from hvd.core.proc import start_ticks
+
+SHARE = 0.05
+"""Of the time, at most, that is spent on it: after a round as many times longer nothing is asked as that takes."""
+
+Identity = tuple[int, int]
+"""A process: its pid, and when it started in clock ticks since boot."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of one process at that monotonic time in ns: bytes, and open files; None where we may not ask."""
+
+    at_ns: int
+    proportional: int | None
+    fds: int | None
+
+
+def read_size(pid: int) -> Size:
+    """Ask now. Raises psutil.NoSuchProcess."""
+    process = psutil.Process(pid)
+    proportional = fds = None
+    with contextlib.suppress(psutil.AccessDenied, OSError):
+        proportional = process.memory_full_info().pss
+    with contextlib.suppress(psutil.AccessDenied, OSError):
+        fds = process.num_fds()
+    return Size(time.monotonic_ns(), proportional, fds)
+
+
+class Sizes:
+    """The sizes found last. One thread uses it; the thread that reads is its own."""
+
+    def __init__(self, read: Callable[[int], Size] = read_size, clock: Callable[[], float] = time.monotonic) -> None:
+        self._read = read
+        self._clock = clock
+        self._found: dict[Identity, Size] = {}
+        self._reading: threading.Thread | None = None
+        self._next = float("-inf")
+
+    def begin(self, pids: Iterable[int]) -> bool:
+        """Ask anew for these -> False if a round is under way, or its share of time is used up."""
+        if (self._reading and self._reading.is_alive()) or self._clock() < self._next:
+            return False
+        # a daemon thread: the kernel may let it wait for a process whose memory is locked, and we must be able to end
+        self._reading = threading.Thread(target=self._read_all, args=(list(pids),), name="sizes", daemon=True)
+        try:
+            self._reading.start()
+        except RuntimeError:  # no more threads are allowed
+            self._reading = None
+        return self._reading is not None
+
+    def of(self, pid: int, started: int) -> Size | None:
+        """What was found last of the process; None if nothing was yet."""
+        return self._found.get((pid, started))
+
+    def _read_all(self, pids: list[int]) -> None:
+        start = self._clock()
+        known: set[Identity] = set()
+        for pid in pids:
+            with contextlib.suppress(psutil.Error):
+                started = start_ticks(pid)
+                size = self._read(pid)
+                if started == start_ticks(pid):  # else another process has the pid by now
+                    known.add((pid, started))
+                    self._found[pid, started] = size
+        self._found = {identity: size for identity, size in self._found.items() if identity in known}
+        now = self._clock()
+        self._next = now + (now - start) * (1 / SHARE - 1)
