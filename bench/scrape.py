@@ -92,7 +92,10 @@ class Hvd:
         view, exposition = View(block), Exposition()
 
         def scrape() -> None:
-            exposition.render(view.totals(), view.observed(), limits=view.series_limits(), aggregator_up=True)
+            reading = view.read()
+
+            observed, limits = reading.published.observed(), view.series_limits()
+            exposition.render(reading.totals, observed, limits=limits, aggregator_up=True)
 
         def record() -> None:
             rows = Rows(block, self._slots.claim(at.KIND_WORKER, os.getppid(), os.getpid()))

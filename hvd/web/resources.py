@@ -65,12 +65,15 @@ def negotiate(req: falcon.Request, offered: list[str]) -> str:
 class JsonResource:
     """An endpoint that answers GET and HEAD with one JSON object."""
 
+    heeds_accept = True
+
     def answer(self) -> dict[str, Any]:
         """The object."""
         raise NotImplementedError
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        negotiate(req, [falcon.MEDIA_JSON])
+        if self.heeds_accept:
+            negotiate(req, [falcon.MEDIA_JSON])
         resp.content_type = falcon.MEDIA_JSON
         resp.cache_control = ["no-store"]
         resp.append_header("Vary", "Accept-Encoding")
@@ -99,7 +102,13 @@ class Index(JsonResource):
 
 
 class Health(JsonResource):
-    """`/health`: healthy, starting, or degraded while a companion is away. 200 each time: requests are served."""
+    """`/health`: healthy, starting, or degraded while a companion is away. 200 each time: requests are served.
+
+    Whatever the client accepts: a probe that sends an odd header asks whether the daemon lives, not for a format
+    (RFC 9110, section 12.5.1, leaves that to the server).
+    """
+
+    heeds_accept = False
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime

@@ -194,6 +194,49 @@ class Daemon:
 AGGREGATOR_AWAY = "aggregator away: process figures are old, /ws is not served"
 
 
+@pytest.mark.parametrize(
+    "accept", ["text/html", "*/*;q=0", "garbage", "a/b/c", ",", "application/json;q=nan", "x" * 4000]
+)
+def test_health_answers_whatever_a_probe_accepts(block: Block, accept: str) -> None:
+    """In JSON, to GET and HEAD; the other endpoints say what is wrong with the header."""
+    client = Daemon(block).client
+    for query in ("", "?", "?a=%ff&%", "?a[]=1;b"):
+        answer = client.simulate_get(f"/health{query}", headers={"Accept": accept, "Content-Type": "garbage"})
+        assert (answer.status_code, answer.json["status"]) == (200, "degraded")
+        assert answer.headers["content-type"] == "application/json"
+    head = client.simulate_head("/health", headers={"Accept": accept})
+    assert (head.status_code, head.content) == (200, b"")
+    assert client.simulate_get("/status", headers={"Accept": accept}).status_code in (400, 406)
+
+
+def test_an_answer_reads_each_page_once(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the sums, so that no age is negative, though a page is written between any two readings of one."""
+    daemon = Daemon(block)
+    slot = daemon.companion(at.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
+    daemon.companion(at.KIND_JOB_RUNNER, JOBS_PAGE, trouble="")
+    page, reads, read = Page(block, slot), [0], Page.read
+
+    def counting(self: Page) -> bytes:
+        reads[0] += 1
+        data = read(self)
+        text = make_observed() | {
+            "page": AGGREGATOR_PAGE,
+            "monotonic_ns": time.monotonic_ns(),
+            "memory_ns": time.monotonic_ns(),
+        }
+        page.write(json.dumps(text).encode())
+        return data
+
+    monkeypatch.setattr(Page, "read", counting)
+    for path in ("/health", "/api/v1/snapshot", "/metrics", "/status"):
+        reads[0] = 0
+        answer = daemon.client.simulate_get(path)
+        assert reads[0] == at.COMPANION_SLOTS
+        found = re.findall(r"age_seconds\"?[: ]+(-?[0-9.e-]+)", answer.text)
+        assert found or path == "/status"
+        assert all(float(age) >= 0 for age in found), found
+
+
 def test_a_daemon_that_has_just_started_is_starting(block: Block) -> None:
     """Until each companion has published for the first time; `system_health` knows three values, and says degraded."""
     daemon = Daemon(block, age=0)
