@@ -37,8 +37,12 @@ static int tell_row(Exchange *self, PyObject *name, PyObject *status)
     int known = PySet_Contains(self->counted->methods, self->method);
     if (known < 0)
         return -1;
-    PyObject *arguments[] = {self->row, known ? self->method : self->counted->other, self->route, status};
+    PyObject *route = Py_NewRef(self->route); /* both may be replaced by what the row calls */
+    Py_INCREF(status);
+    PyObject *arguments[] = {self->row, known ? self->method : self->counted->other, route, status};
     PyObject *none = PyObject_VectorcallMethod(name, arguments, 4, NULL);
+    Py_DECREF(route);
+    Py_DECREF(status);
     if (none == NULL)
         return -1;
     Py_DECREF(none);
@@ -114,11 +118,13 @@ static PyObject *next_piece(Exchange *self)
 {
     if (self->body == NULL)
         return NULL;
-    if (self->pieces == NULL && (self->pieces = PyObject_GetIter(self->body)) == NULL)
-        return hvd_exchange_failed(self, 1);
-    PyObject *pieces = Py_NewRef(self->pieces);
-    PyObject *piece = PyIter_Next(pieces);
-    Py_DECREF(pieces);
+    PyObject *piece = NULL, *pieces = Py_XNewRef(self->pieces), *body = Py_NewRef(self->body);
+    if (pieces == NULL && (pieces = PyObject_GetIter(body)) != NULL)
+        Py_XSETREF(self->pieces, Py_NewRef(pieces));
+    Py_DECREF(body);
+    if (pieces != NULL)
+        piece = PyIter_Next(pieces);
+    Py_XDECREF(pieces);
     if ((piece != NULL || !PyErr_Occurred()) && hvd_exchange_count(self) == 0)
         return piece;
     Py_XDECREF(piece);

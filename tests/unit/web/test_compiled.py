@@ -24,6 +24,11 @@ things = [None, 0, -1, 2**70, 1.5, b"", b"200 OK", bytearray(9000), "", "GET", "
 pick = random.Random(int(sys.argv[1])).choice
 def row(): return SimpleNamespace(**{n: pick(things) for n in ("begin", "respond", "pass_on", "finish", "interrupted")})
 def nothing(*arguments, **named): return None
+class Closing:  # a body that ends its own exchange while it is asked for
+    def __init__(self, environ): self.environ = environ
+    def __iter__(self):
+        self.environ[EXCHANGE].close(); self.environ[EXCHANGE]("204 x", []); return iter([b"x", b"y"])
+    def __next__(self): self.environ[EXCHANGE].finish(); return b"z"
 def attempt(function, *arguments, **named):
     try: return function(*arguments, **named)
     except Exception: return None
@@ -47,7 +52,7 @@ def one_round():
             write = attempt(start_response, *some(4))
             attempt(write, *some(2))
         start_response(**{pick(["status", "x", "headers"]): pick(things)})
-        return pick(things)
+        return Closing(environ) if random.random() < 0.2 else pick(things)
     counted = _counting.Counted(runtime, pick([app, app, app, pick(things)]), METHODS, pick(["(other)", None]),
                                 pick(["(unmatched)", None]), pick([counting._broke_off] * 5 + things),
                                 pick([True, False]))
