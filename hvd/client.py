@@ -6,12 +6,13 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.message import Message
 from typing import Any
 from urllib.parse import urlsplit
 
 from hvd.errors import DaemonUnreachable
 
-_BODY_MAX = 64 * 1024 * 1024  # bytes; a snapshot of 100,000 series is below, what is above is not a snapshot
+_BODY_MAX = 65 * 1024 * 1024  # bytes; the longest output of a job is below, and a snapshot of 100,000 series
 _CHUNK = 64 * 1024
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # bound to all addresses, reached at the local one
 _REMEDY = "start the daemon, or name its address with --url"
@@ -111,14 +112,7 @@ def exchange(
 
     Raises DaemonUnreachable where there is none within about `timeout` seconds.
     """
-    try:
-        status, data = _send(address, method, path, timeout, body, headers or {})
-    except TimeoutError:
-        raise DaemonUnreachable(
-            f"{address.url} did not answer within {timeout:g} s: is it overloaded or stopped? See its log"
-        ) from None
-    except (OSError, http.client.HTTPException) as error:
-        raise DaemonUnreachable(f"no daemon answers at {address.url} ({_reason(error)}): {_REMEDY}") from None
+    status, _, data = fetch(address, method, path, timeout, body=body, headers=headers)
     try:
         answer = json.loads(data)
     except (ValueError, RecursionError):
@@ -130,9 +124,29 @@ def exchange(
     raise DaemonUnreachable(f"{address.url} is not hvd: {method} {path} gave no JSON object; {_REMEDY}")
 
 
+def fetch(
+    address: Address,
+    method: str,
+    path: str,
+    timeout: float,
+    *,
+    body: object = None,
+    headers: Mapping[str, str | bytes] | None = None,
+) -> tuple[int, Message, bytes]:
+    """Status, headers and body of the daemon's answer, whatever they are; otherwise as `exchange`."""
+    try:
+        return _send(address, method, path, timeout, body, headers or {})
+    except TimeoutError:
+        raise DaemonUnreachable(
+            f"{address.url} did not answer within {timeout:g} s: is it overloaded or stopped? See its log"
+        ) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise DaemonUnreachable(f"no daemon answers at {address.url} ({_reason(error)}): {_REMEDY}") from None
+
+
 def _send(
     address: Address, method: str, path: str, timeout: float, body: object, headers: Mapping[str, str | bytes]
-) -> tuple[int, bytes]:
+) -> tuple[int, Message, bytes]:
     connection = _Connection(address, timeout)
     all_headers = {"Accept": "application/json", "Connection": "close", **headers}
     data = None
@@ -142,7 +156,7 @@ def _send(
     try:
         connection.request(method, path, data, all_headers)
         with connection.getresponse() as response:
-            return response.status, _read_all(response)
+            return response.status, response.headers, _read_all(response)
     finally:
         connection.close()
 

@@ -1,11 +1,13 @@
 """The System Health panel: a snapshot → the lines of a box. Pure; a field that is missing or odd shows as `-`."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 _UNKNOWN = "-"
 _SANE = 1e18  # a count or size above is no measurement; NaN and infinity fail the comparison too
 _TEXT_MAX = 40  # characters of text from the daemon that a row shows
+_ODD = re.compile(r"[^\x20-\x7e]")
 _UNICODE = ("┌", "┐", "└", "┘", "─", "│")
 _ASCII = ("+", "+", "+", "+", "-", "|")
 
@@ -67,10 +69,15 @@ def milliseconds(amount: float) -> str:
     return f"{amount:,.1f}ms" if amount >= 1 else f"{amount:.3f}ms"
 
 
-def escape(text: str) -> str:
-    """Text from elsewhere as plain ASCII of bounded length: it can't move the cursor or break the box."""
-    plain = ascii(text)[1:-1]
-    return plain if len(plain) <= _TEXT_MAX else plain[: _TEXT_MAX - 3] + "..."
+def escaped(text: str, encoding: str = "utf-8", keep: str = "") -> str:
+    """Text from elsewhere, for a terminal: what isn't printable, or what `encoding` can't say, as an escape, so that
+    nothing moves the cursor or turns the direction of what follows. Characters of `keep` stay.
+    """
+
+    def form(match: re.Match[str]) -> str:
+        return match[0] if match[0].isprintable() or match[0] in keep else ascii(match[0])[1:-1]
+
+    return _ODD.sub(form, text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _count(value: float) -> str:
@@ -91,7 +98,10 @@ def _shown(snapshot: Mapping[str, Any], key: str, form: Callable[[float], str]) 
 
 def _health(snapshot: Mapping[str, Any]) -> str:
     value = snapshot.get("health", snapshot.get("system_health"))  # an older daemon's has no `health`
-    return (escape(value) if isinstance(value, str) else "") or _UNKNOWN
+    if not isinstance(value, str) or not value:
+        return _UNKNOWN
+    text = escaped(value, "ascii")  # of bounded length: it can't break the box
+    return text if len(text) <= _TEXT_MAX else text[: _TEXT_MAX - 3] + "..."
 
 
 def _concurrency(snapshot: Mapping[str, Any]) -> str:

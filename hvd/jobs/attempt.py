@@ -5,35 +5,42 @@ Runs in the runner's event loop. Whether the job's process lives is told by a pi
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from typing import IO
 
 from hvd.core.descriptors import limit_at_start
 from hvd.jobs import strays
 from hvd.jobs.kinds import Kind
 from hvd.jobs.output import Output
+from hvd.jobs.pump import Pump, Stream
 from hvd.jobs.queue import End
 from hvd.jobs.states import CANCELLED, COMPLETED, FAILED
 from hvd.jobs.store import Job
+from hvd.jobs.transcript import Recorder
 
-READ = 64 * 1024  # bytes read at a time
-FLOOD_PAUSE = 0.02  # s between two reads that each gave all that was asked for
-REST = 16  # reads at the end: a pipe holds one by default, and at most 1 MiB
+log = logging.getLogger("hvd.jobs")
+
+REST_WAIT = 2.0  # s that the end of the output may take to be read and kept: a disk that hangs holds up no job's end
 LOOK = 0.02  # s between looks at whether a group that was told to end is empty
 
 
 class Attempt:
-    """One attempt. `changed` is called when the progress moved, `ended` once, when nothing of the group is left."""
+    """One attempt. `changed` is called when the progress moved, `ended` once, when nothing of the group is left.
+
+    What it prints is read by `pump` and kept by `recorder`; where that fails, the job goes on.
+    """
 
     def __init__(
         self,
         job: Job,
         kind: Kind,
         *,
+        pump: Pump,
+        recorder: Recorder,
         grace: float,
         changed: Callable[["Attempt"], None],
         ended: Callable[["Attempt"], None],
@@ -49,7 +56,10 @@ class Attempt:
         self._output = Output(kind.progress)
         self._loop = asyncio.get_running_loop()
         self._pidfd = -1
-        self._pipe: IO[bytes] | None = None
+        self._pump, self._recorder = pump, recorder
+        self._keeps = True  # false once the recorder failed
+        self._stream: Stream | None = None
+        self._is_closing = self._is_over = False
         self._why, self._told = "", FAILED  # why it was told to end, and as what; empty where it ends by itself
         self._deadline = 0.0  # when what was told to end is killed
         self._timer: asyncio.TimerHandle | None = None
@@ -66,19 +76,30 @@ class Attempt:
 
     def start(self, environ: Mapping[str, str]) -> None:
         """Execute the kind's command. Raises OSError, ValueError where that can't be."""
+        output, end = os.pipe2(os.O_CLOEXEC)
+        try:
+            self._stream = self._pump.add(output, self._take, self._recorder.close)
+            self._execute(environ, end)
+        finally:
+            os.close(end)  # where nothing was started, the pump sees the pipe's end
+        self._loop.add_reader(self._pidfd, self._exited)
+        if self._kind.timeout:
+            self._timer = self._loop.call_later(self._kind.timeout, self._time_out)
+
+    def _execute(self, environ: Mapping[str, str], output: int) -> None:
+        self._began = time.monotonic()  # before it: on a busy machine a job may be over when Popen returns
         process = subprocess.Popen(
             self._kind.argv(self.job.params, is_first=self.job.attempt <= 1),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=output,
+            stderr=output,
             cwd=self._kind.cwd,
             env={**environ, **self._kind.env, **_marks(environ), **self.marks},
             start_new_session=True,
-            bufsize=0,
             restore_signals=True,
             preexec_fn=limit_at_start(),  # of one system call: threads of the runner may hold any lock
         )
-        self.pid, self._began = process.pid, time.monotonic()
+        self.pid = process.pid
         try:
             self._pidfd = os.pidfd_open(process.pid)
         except OSError:
@@ -86,13 +107,6 @@ class Attempt:
             process.wait()
             raise
         process.returncode = 0  # reaped below, by the pidfd
-        self._pipe = process.stdout
-        assert self._pipe is not None
-        os.set_blocking(self._pipe.fileno(), False)
-        self._loop.add_reader(self._pipe.fileno(), self._read)
-        self._loop.add_reader(self._pidfd, self._exited)
-        if self._kind.timeout:
-            self._timer = self._loop.call_later(self._kind.timeout, self._time_out)
 
     def _time_out(self) -> None:
         self.end(f"timed out after {self._kind.timeout:g} s")
@@ -104,6 +118,8 @@ class Attempt:
     def end(self, why: str, status: str = FAILED, *, grace: float | None = None) -> None:
         """SIGTERM for the group, and SIGKILL after the grace time (s); `why` is kept as the error."""
         grace = self._grace if grace is None else grace
+        if self._is_closing:
+            return
         if self._why:
             if time.monotonic() + grace < self._deadline:  # there is less time than there was
                 self._deadline = time.monotonic() + grace
@@ -131,33 +147,20 @@ class Attempt:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signum)
 
-    def _read(self) -> None:
-        pipe = self._pipe
-        if pipe is None:
-            return
-        data = b""
-        with contextlib.suppress(BlockingIOError):
-            data = os.read(pipe.fileno(), READ)
-            if not data:
-                self._close_pipe()
-                return
-        if len(data) == READ and self._pidfd >= 0:  # a flood: the full pipe slows the job, not the runner
-            self._loop.remove_reader(pipe.fileno())
-            self._loop.call_later(FLOOD_PAUSE, self._read_on)
+    def _take(self, data: bytes) -> None:
+        """In the pump's thread."""
         before = self._output.percent
         self._output.feed(data)
         if self._output.percent != before:
-            self._changed(self)
-
-    def _read_on(self) -> None:
-        if self._pipe is not None:
-            self._loop.add_reader(self._pipe.fileno(), self._read)
-
-    def _close_pipe(self) -> None:
-        if self._pipe is not None:
-            self._loop.remove_reader(self._pipe.fileno())
-            self._pipe.close()
-            self._pipe = None
+            self._loop.call_soon_threadsafe(self._changed, self)
+        if not self._keeps:
+            return
+        try:
+            self._recorder.write(data)
+        except OSError as error:
+            self._keeps = False
+            self._recorder.close()
+            log.warning("output of job %s is not kept any further: %s", self.job.id, error.strerror)
 
     def _exited(self) -> None:
         """The job's own process is over, and so is the job: what is left of its group has no more to do."""
@@ -178,14 +181,18 @@ class Attempt:
             self._signal(signal.SIGKILL)
         if self._timer:
             self._timer.cancel()
-        self._read_rest()
         self.seconds = time.monotonic() - self._began
-        self._ended(self)
+        self._is_closing = True
+        assert self._stream is not None
+        self._pump.finish(self._stream, self._over)
+        self._timer = self._loop.call_later(REST_WAIT, self._over)
 
-    def _read_rest(self) -> None:
-        for _ in range(REST):
-            self._read()
-        self._close_pipe()
+    def _over(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        if not self._is_over:
+            self._is_over = True
+            self._ended(self)
 
     def _group_lives(self) -> bool:
         """True while a process of the group is left; one that has ended and was left to us is reaped, so it isn't."""

@@ -1,4 +1,4 @@
-"""`hvd jobs`: submit, list, show, cancel and wait for the jobs of a running daemon."""
+"""`hvd jobs`: submit, list, show, cancel and wait for the jobs of a running daemon, and read what they print."""
 
 import argparse
 import json
@@ -9,9 +9,9 @@ from typing import Any
 
 from hvd.client import Address
 from hvd.jobs.bodies import BODY_MAX, KEY_MAX, LIST_DEFAULT, LIST_MAX, NAME_MAX, parse
-from hvd.jobs.follow import follow, line, progress
+from hvd.jobs.follow import follow, line, printed, progress
 from hvd.jobs.remote import Remote, errors_of
-from hvd.jobs.show import detailed, kinds_listed, listed, plain
+from hvd.jobs.show import Printed, detailed, kinds_listed, listed, plain
 from hvd.jobs.states import COMPLETED, STATUSES
 from hvd.settings import load
 
@@ -27,6 +27,7 @@ examples:
   hvd jobs submit --json jobs.json --key 2026-01-23-nightly
   hvd jobs list --status pending,running --kind convert
   hvd jobs wait ID ID --timeout 600
+  hvd jobs output -f ID                             what it prints, until it has ended
   hvd jobs cancel ID
 
 exit codes beside those of hvd:
@@ -87,6 +88,10 @@ def add_parser(commands: Any, url: argparse.ArgumentParser, remote: argparse.Arg
     show = add("show", remote, _show, "show all of one job")
     show.add_argument("id", metavar="ID")
     show.add_argument("--json", action="store_true", help="as JSON")
+
+    output = add("output", remote, _output, "print what a job has printed")
+    output.add_argument("id", metavar="ID")
+    output.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
 
     cancel = add("cancel", remote, _cancel, "cancel jobs: pending ones at once, running ones are told to end")
     cancel.add_argument("ids", nargs="+", metavar="ID")
@@ -165,6 +170,25 @@ def _show(args: argparse.Namespace) -> int:
     job = _remote(args).get(args.id)
     _print([_json(job)] if args.json else detailed(job, _encoding()))
     return 0
+
+
+def _output(args: argparse.Namespace) -> int:
+    """As it is, byte for byte, but for a terminal."""
+    remote = _remote(args)
+    shown = Printed(_encoding()) if sys.stdout.isatty() else None
+    pieces = printed(remote, args.id, note=_note) if args.follow else [remote.output(args.id)]
+    for piece in pieces:
+        if shown:
+            sys.stdout.write(shown(piece))
+            sys.stdout.flush()
+        else:
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+    return 0
+
+
+def _note(text: str) -> None:
+    print(f"hvd: {plain(text)}", file=sys.stderr)
 
 
 def _cancel(args: argparse.Namespace) -> int:

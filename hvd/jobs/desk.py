@@ -1,6 +1,7 @@
 """A worker's part in jobs: takes submissions and cancellations, and tells the runner and the aggregator of them."""
 
 import contextlib
+import dataclasses
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -8,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from hvd.jobs.events import Events
 from hvd.jobs.kinds import Kind
 from hvd.jobs.options import daemon_name
+from hvd.jobs.output import TAIL, last_lines
 from hvd.jobs.schema import Database
 from hvd.jobs.store import Job, Json, NewJob, Store
 from hvd.jobs.threads import DatabaseThreads
+from hvd.jobs.transcript import FOLDER, Transcript
 from hvd.settings import Settings
 
 
@@ -26,7 +29,10 @@ class Desk:
         self._limit = settings.jobs_queue_limit
         waiting = max(1, settings.threads // 2)
         self._threads = DatabaseThreads(waiting)
-        self._store = Store(Database(settings.database_url, waiting), daemon_name(settings))
+        database = Database(settings.database_url, waiting)
+        self._store = Store(database, daemon_name(settings))
+        self._is_shared = not database.is_local
+        self._outputs = settings.state_dir / FOLDER
         self._wake_fd = wake_fd
         self._events = Events(events)
 
@@ -49,15 +55,43 @@ class Desk:
 
     def get(self, job_id: str) -> Job | None:
         """The job of that id."""
-        return self._threads.do(lambda: self._store.get(job_id))
+        return next(iter(self.find([job_id])), None)
 
     def find(self, ids: Sequence[str]) -> list[Job]:
         """Those of these ids that there are."""
-        return self._threads.do(lambda: self._store.find(ids))
+        return list(map(self._with_output, self._threads.do(lambda: self._store.find(ids))))
 
     def newest(self, statuses: Sequence[str], kinds: Sequence[str], limit: int, before: str | None) -> list[Job]:
         """The newest jobs of these statuses and kinds, older than the one of id `before`."""
-        return self._threads.do(lambda: self._store.newest(statuses, kinds, limit, before))
+        found = self._threads.do(lambda: self._store.newest(statuses, kinds, limit, before))
+        return list(map(self._with_output, found))
+
+    def output(self, job: Job) -> Transcript | None:
+        """What the job printed, to be closed; None if nothing of its last attempt is on this machine."""
+        try:
+            found = Transcript.open(self._outputs, job.id)
+        except OSError:
+            return None
+        if found and found.look().attempt < job.attempt and self.is_elsewhere(job):
+            found.close()
+            return None
+        return found
+
+    def is_elsewhere(self, job: Job) -> bool:
+        """True if the job's last attempt was made on another machine, which has what it printed."""
+        return self._is_shared and job.attempt > 0 and job.host != socket.gethostname()
+
+    def _with_output(self, job: Job) -> Job:
+        """The job with its last lines; the database has them from its end on, if its runner lived to see it."""
+        if job.output or not job.attempt:
+            return job
+        found = self.output(job)
+        if found is None:
+            return job
+        with found:
+            if found.look().attempt != job.attempt:
+                return job
+            return dataclasses.replace(job, output=last_lines(found.end(TAIL)).splitlines())
 
     def cancel(self, ids: Sequence[str]) -> dict[str, tuple[str, Job | None]]:
         """See Store.cancel."""

@@ -67,6 +67,36 @@ def follow(
     return list(jobs.values())
 
 
+def printed(
+    remote: Remote,
+    job_id: str,
+    *,
+    note: Callable[[str], None] = lambda text: None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[bytes]:
+    """What the job prints, as it comes, until it has ended; `note` gets what is missing, and why nothing comes."""
+    at, contact = 0, _Contact(clock, None)
+    while True:
+        asked = clock()
+        try:
+            piece = remote.output_from(job_id, at)
+        except (DaemonUnreachable, DaemonRefused) as error:
+            contact.is_away(error)
+            note(f"{error}; trying on")
+        else:
+            contact.is_there()
+            if piece.data:
+                if piece.start > at:
+                    note(f"{piece.start - at} bytes are left out here")
+                at = piece.start + len(piece.data)
+                yield piece.data
+                continue
+            if piece.status in ENDED:
+                return
+        sleep(max(0.0, QUICK - (clock() - asked)))  # a daemon that has no thread to wait with answers at once
+
+
 class _Contact:
     """How long a daemon has been away, and how long that may go on."""
 

@@ -13,7 +13,7 @@ from hvd.settings import Settings
 
 @dataclass(frozen=True)
 class Options:
-    """The part of the settings that the runner needs; times in s."""
+    """The part of the settings that the runner needs; times in s, sizes in bytes."""
 
     database_url: str
     state_dir: str
@@ -25,6 +25,7 @@ class Options:
     keep_days: float
     log_level: str
     kinds: Mapping[str, Kind]
+    output_limit: int
 
     @classmethod
     def of(cls, settings: Settings) -> "Options":
@@ -40,6 +41,7 @@ class Options:
             settings.jobs_keep_days,
             settings.log_level,
             settings.job_kinds,
+            settings.jobs_output_limit,
         )
 
     def write(self, fd: int) -> None:

@@ -1,17 +1,19 @@
 """What a job prints: the last lines of it, and how far it says that it is. Pure."""
 
 import re
-from collections import deque
 
 LINES, LINE_CHARACTERS = 20, 500
 """What is kept: enough for the error at the end, and bounded whatever a job prints."""
 
-LOOKED_AT = 16 * 1024  # bytes of a piece that is read, from its end: a flood isn't worth more
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+LOOKED_AT = 16 * 1024  # bytes of a piece in which progress is looked for, from its end: a flood isn't worth more
+TAIL = 48 * 1024  # bytes that hold the last lines, of characters of four bytes too
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves the cursor, or turns the direction of what follows."""
 
 
 class Output:
     """Fed with what a job prints; `tail()` is what a terminal would show last, `percent` the progress told last.
+    One thread feeds it, any may ask.
 
     A line that ends in a carriage return is overwritten by the next, as `qemu-img -p` and others do.
     """
@@ -20,16 +22,14 @@ class Output:
         self.percent = 0.0
         self._pattern = re.compile(progress) if progress else None
         self._group = "percent" if self._pattern and "percent" in self._pattern.groupindex else 1
-        self._lines: deque[str] = deque(maxlen=LINES)
-        self._partial = b""
+        self._last = self._partial = b""
 
     def feed(self, data: bytes) -> None:
         """Take the next piece."""
-        *lines, self._partial = (self._partial + data)[-LOOKED_AT:].split(b"\n")
-        last = lines[-LINES:]
-        self._lines.extend(map(_shown, last))
+        self._last = (self._last + data)[-TAIL:]
         if self._pattern:
-            self._look_for_progress(self._pattern, [*last, self._partial])
+            *lines, self._partial = (self._partial + data)[-LOOKED_AT:].split(b"\n")
+            self._look_for_progress(self._pattern, [*lines[-LINES:], self._partial])
 
     def _look_for_progress(self, pattern: re.Pattern[str], lines: list[bytes]) -> None:
         """The newest that there is: in a line, what follows the last carriage return overwrites what is before."""
@@ -49,9 +49,15 @@ class Output:
             self.percent = max(self.percent, round(value, 2))
 
     def tail(self) -> str:
-        """The last lines, without control characters."""
-        last = _shown(self._partial)
-        return "\n".join([*self._lines, last][-LINES:] if last else self._lines)
+        """See last_lines."""
+        return last_lines(self._last)
+
+
+def last_lines(data: bytes) -> str:
+    """The last lines of what was printed, cut to their ends, without control characters."""
+    *lines, partial = data.split(b"\n")
+    shown, last = [_shown(line) for line in lines[-LINES:]], _shown(partial)
+    return "\n".join([*shown, last][-LINES:] if last else shown)
 
 
 def _shown(line: bytes) -> str:

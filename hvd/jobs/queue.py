@@ -304,8 +304,17 @@ class Queue:
             tally.store(connection, at)
         return found
 
-    def prune(self, keep_days: float) -> int:
-        """Delete jobs that ended, and idempotency keys that were used, long ago -> how many jobs.
+    def unknown(self, ids: Sequence[str]) -> list[str]:
+        """Those of these ids that no job has."""
+        known: set[str] = set()
+        with self.database.reading() as connection:
+            for start in range(0, len(ids), PRUNED_AT_ONCE):
+                some = ids[start : start + PRUNED_AT_ONCE]
+                known.update(connection.scalars(select(jobs.c.id).where(jobs.c.id.in_(some))))
+        return [each for each in ids if each not in known]
+
+    def prune(self, keep_days: float) -> list[str]:
+        """Delete jobs that ended, and idempotency keys that were used, long ago -> the jobs' ids.
 
         Only where the queue's clock has kept step with the monotonic one since the last call: a clock that has stepped
         to next month makes all jobs old at once, and by the next call somebody may have set it right.
@@ -313,13 +322,14 @@ class Queue:
         with self.database.writing() as connection:
             at = now(connection)
             if not self._has_kept_step(at / 1e6):
-                return 0
+                return []
             old = (
                 select(jobs.c.id)
                 .where(jobs.c.status.in_(ENDED), jobs.c.ended < at - round(keep_days * 86_400e6))
                 .limit(PRUNED_AT_ONCE)
             )
-            deleted = connection.execute(delete(jobs).where(jobs.c.id.in_(old.scalar_subquery()))).rowcount
+            gone = delete(jobs).where(jobs.c.id.in_(old.scalar_subquery())).returning(jobs.c.id)
+            deleted = list(connection.scalars(gone))
             connection.execute(delete(submissions).where(submissions.c.created < at - KEY_SECONDS * 1_000_000))
         return deleted
 

@@ -1,16 +1,27 @@
 """The jobs of a running daemon, asked for over HTTP: what the command line does is made of this."""
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from hvd.client import Address, exchange
-from hvd.errors import DaemonRefused
+from hvd.client import Address, exchange, fetch
+from hvd.errors import DaemonRefused, DaemonUnreachable
 from hvd.jobs.bodies import JOBS_MAX
 
 Json = dict[str, Any]
 
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]+/[0-9]+")
 _ERRORS_MAX = 50  # lines of what was wrong with a body
+
+
+class Piece(NamedTuple):
+    """A part of what a job printed: the number of its first byte, and how the job was before that was read."""
+
+    start: int
+    data: bytes
+    status: str
 
 
 class Remote:
@@ -43,6 +54,25 @@ class Remote:
         """One job."""
         return self._ask("GET", f"/jobs/{quote(job_id, safe='')}")
 
+    def output(self, job_id: str) -> bytes:
+        """What the job has printed by now, as far as it is kept."""
+        return self._output(job_id, "", {}).data
+
+    def output_from(self, job_id: str, start: int) -> Piece:
+        """What it printed from that byte on, some of it; the daemon waits a moment for more."""
+        return self._output(job_id, "?follow=1", {"Range": f"bytes={start}-"})
+
+    def _output(self, job_id: str, query: str, headers: dict[str, str | bytes]) -> Piece:
+        path = f"/jobs/{quote(job_id, safe='')}/output{query}"
+        wanted = {"Accept": "text/plain", **headers}
+        status, found, data = fetch(self._address, "GET", path, self._timeout, headers=wanted)
+        if status >= 400:
+            raise DaemonRefused(_refusal(status, _problem(data)), status)
+        told = _RANGE.fullmatch(found.get("Content-Range", ""))
+        if "Hvd-Job-Status" not in found or (status == 206 and told is None):
+            raise DaemonUnreachable(f"{self._address.url} is not hvd: GET {path} gave no output of a job")
+        return Piece(int(told[1]) if told else 0, data, found["Hvd-Job-Status"])
+
     def query(self, ids: Sequence[str]) -> tuple[list[Json], list[str]]:
         """The jobs of these ids, and the ids that no job has."""
         answers = [self._ask("POST", "/jobs/query", {"ids": some}) for some in _lots(ids)]
@@ -71,6 +101,15 @@ def errors_of(answer: Json) -> list[str]:
     if len(lines) > _ERRORS_MAX:
         lines[_ERRORS_MAX:] = [f"... and {len(lines) - _ERRORS_MAX} more"]
     return lines
+
+
+def _problem(data: bytes) -> Json:
+    """What a refusal says, if it is an object."""
+    try:
+        answer = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
 
 
 def _refusal(status: int, answer: Json) -> str:

@@ -14,15 +14,17 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from hvd.core.descriptors import LACKS
 from hvd.errors import JobsError
-from hvd.jobs import strays
+from hvd.jobs import strays, transcript
 from hvd.jobs.attempt import Attempt
 from hvd.jobs.events import Events
 from hvd.jobs.guard import GOODBYE
 from hvd.jobs.options import Options
+from hvd.jobs.pump import Pump
 from hvd.jobs.queue import PRUNED_AT_ONCE, End, Queue
 from hvd.jobs.started import Started
 from hvd.jobs.states import CANCELLED, FAILED, PENDING
@@ -64,6 +66,8 @@ class Runner:
         self._events = events
         self._publish = publish
         self._loop = asyncio.get_running_loop()
+        self._pump = Pump(self._loop)
+        self._outputs = Path(options.state_dir) / transcript.FOLDER
         self._database = DatabaseThreads(1)
         self._started = Started(options.state_dir, queue.runner.id)
         self._reason = asyncio.Event()
@@ -194,10 +198,18 @@ class Runner:
             self._give_up_running()  # another has them by now
         self._renewed = asked
         await self._recover()
-        if asked - self._pruned >= PRUNE_PAUSE:
-            days = self.options.keep_days
-            if await self._ask(lambda: self._queue.prune(days)) < PRUNED_AT_ONCE:
-                self._pruned = asked
+        if asked - self._pruned >= PRUNE_PAUSE and await self._ask(self._prune) < PRUNED_AT_ONCE:
+            self._pruned = asked
+
+    def _prune(self) -> int:
+        """Delete what is old, jobs and what they printed -> how many jobs. In the database's thread."""
+        pruned = self._queue.prune(self.options.keep_days)
+        try:  # of the old ones, another machine that shares the queue may have deleted the jobs
+            old = transcript.older_than(self._outputs, time.time() - self.options.keep_days * 86_400)
+            transcript.remove(self._outputs, [*pruned, *self._queue.unknown(old)])
+        except OSError as error:
+            log.warning("output of jobs that were deleted stays in %s: %s", self._outputs, error.strerror)
+        return len(pruned)
 
     def _watch_lease(self) -> None:
         """Apart from the turns, since one may hang in a network that has lost the database.
@@ -289,7 +301,15 @@ class Runner:
         if self._started.is_full:
             self._started.begin((each.job.id, each.job.attempt) for each in self._running.values())
         self._started.note(job.id, job.attempt)
-        attempt = Attempt(job, kind, grace=self.options.grace, changed=self._progressed, ended=self._ended)
+        attempt = Attempt(
+            job,
+            kind,
+            pump=self._pump,
+            recorder=transcript.Recorder(self._outputs, job.id, job.attempt, self.options.output_limit),
+            grace=self.options.grace,
+            changed=self._progressed,
+            ended=self._ended,
+        )
         attempt.start({**self._environ, strays.RUNNER: self._queue.runner.id})
         return attempt
 
@@ -399,4 +419,5 @@ class Runner:
             except subprocess.TimeoutExpired:  # somebody has stopped it
                 self._guard.kill()
                 self._guard.wait()
+        self._pump.close()
         self._database.close()

@@ -1,10 +1,11 @@
 """Jobs as lines of text. Pure; what a daemon sent is never trusted to print, nor to be complete."""
 
+import codecs
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from hvd.panel import duration
+from hvd.panel import duration, escaped
 
 Json = Mapping[str, Any]
 
@@ -18,8 +19,21 @@ def plain(value: object, encoding: str = "utf-8", most: int = _TEXT_MAX) -> str:
         return _UNKNOWN
     text = str(value)
     text = text if len(text) <= most else f"{text[: most - 3]}..."
-    text = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
-    return text.encode(encoding, "backslashreplace").decode(encoding)
+    return escaped(text, encoding)
+
+
+class Printed:
+    """What a job printed, for a terminal: lines and tabs stay, and what overwrites a line comes on a line of its own.
+    Fed with pieces of it.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+
+    def __call__(self, data: bytes) -> str:
+        text = self._decoder.decode(data).replace("\r\n", "\n").replace("\r", "\n")
+        return escaped(text, self._encoding, "\n\t")
 
 
 def table(rows: Iterable[Sequence[str]]) -> list[str]:

@@ -3,7 +3,7 @@
 import falcon
 
 from hvd.runtime import Runtime
-from hvd.web import jobs, problem
+from hvd.web import jobs, output, problem
 from hvd.web.counting import RouteName
 from hvd.web.dashboard import Static
 from hvd.web.resources import Health, History, Index, Metrics, Snapshot, Status
@@ -24,4 +24,5 @@ def create_app(runtime: Runtime) -> falcon.App[falcon.Request, falcon.Response]:
     app.add_route("/metrics", Metrics(runtime))
     app.add_route("/ws", Upgrade(runtime))
     jobs.add_routes(app, runtime)
+    app.add_route("/jobs/{job_id}/output", output.Output(runtime))
     return app

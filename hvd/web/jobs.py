@@ -33,7 +33,7 @@ QUIET = 10.0  # s between two log lines of the same text
 _TEXTS_MAX = 10  # different texts in that time
 
 
-class _Resource:
+class Resource:
     """An endpoint of the jobs."""
 
     def __init__(self, runtime: Runtime) -> None:
@@ -43,9 +43,9 @@ class _Resource:
     def settings(self) -> Settings:
         return self._runtime.worker.settings
 
-    def desk(self, req: falcon.Request, *, changes: bool = False) -> "Desk":
+    def desk(self, req: falcon.Request, *, changes: bool = False, offered: str = falcon.MEDIA_JSON) -> "Desk":
         """What takes jobs. Raises falcon.HTTPError where there is none, for who may not ask for this, and for a client
-        that takes no JSON.
+        that doesn't take what is offered.
         """
         desk = self._runtime.worker.desk
         if desk is None:
@@ -54,11 +54,11 @@ class _Resource:
             check_change(req, self.settings)
         else:
             check_page(req, self.settings)
-        negotiate(req, [falcon.MEDIA_JSON])
+        negotiate(req, [offered])
         return desk
 
 
-class Jobs(_Resource):
+class Jobs(Resource):
     """`/jobs`: the newest jobs, filtered and paged."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -72,7 +72,7 @@ class Jobs(_Resource):
     on_head = on_get
 
 
-class Kinds(_Resource):
+class Kinds(Resource):
     """`/jobs/kinds`: what may be submitted. Commands, environments and folders are the operator's business."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -83,7 +83,7 @@ class Kinds(_Resource):
     on_head = on_get
 
 
-class Submit(_Resource):
+class Submit(Resource):
     """`/jobs/submit`: one job, or many."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -100,7 +100,7 @@ class Submit(_Resource):
         _answer_submission(resp, answer, is_replay=is_replay)
 
 
-class Query(_Resource):
+class Query(Resource):
     """`/jobs/query`: the jobs of a list of ids. POST for the length of the list only: nothing changes."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -111,7 +111,7 @@ class Query(_Resource):
         _answer(resp, 200, {"jobs": [found[each] for each in ids if each in found], "unknown": unknown})
 
 
-class CancelMany(_Resource):
+class CancelMany(Resource):
     """`/jobs/cancel`: cancel the jobs of a list of ids, and say what became of each."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -125,27 +125,27 @@ class CancelMany(_Resource):
         _answer(resp, 200, answer)
 
 
-class OneJob(_Resource):
+class OneJob(Resource):
     """`/jobs/{job_id}`: all of one job."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
         desk = self.desk(req)
         job = desk.get(job_id) if is_id(job_id) else None
         if job is None:
-            raise _unknown(job_id)
+            raise unknown(job_id)
         _answer(resp, 200, job.as_dict())
 
     on_head = on_get
 
 
-class CancelOne(_Resource):
+class CancelOne(Resource):
     """`/jobs/{job_id}/cancel`: 200 when it was pending, 202 when it runs and is told to end."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
         desk = self.desk(req, changes=True)
         outcome, job = desk.cancel([job_id])[job_id] if is_id(job_id) else ("unknown", None)
         if job is None:
-            raise _unknown(job_id)
+            raise unknown(job_id)
         if outcome == "ended":
             raise Problem(409, f"The job is {job.status} already: nothing is left to cancel.", job=job.as_dict())
         _answer(resp, 200 if outcome == "cancelled" else 202, job.as_dict())
@@ -207,7 +207,7 @@ def _answer_submission(resp: falcon.Response, answer: Mapping[str, Any], *, is_r
     _answer(resp, 202, answer)
 
 
-def _unknown(job_id: str) -> falcon.HTTPNotFound:
+def unknown(job_id: str) -> falcon.HTTPNotFound:
     return falcon.HTTPNotFound(description=f"No job has the id {bodies.shown(job_id)}.")
 
 

@@ -29,6 +29,7 @@ ENDPOINTS = {
     "/jobs/query": "POST a list of ids: these jobs",
     "/jobs/cancel": "POST a list of ids: cancel these jobs",
     "/jobs/{job_id}": "one job",
+    "/jobs/{job_id}/output": "what it printed; ?follow=1 waits for more",
     "/jobs/{job_id}/cancel": "POST: cancel it",
 }
 

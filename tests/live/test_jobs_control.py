@@ -91,7 +91,7 @@ def test_a_stop_ends_jobs_and_notes_it(tmp_path: Path) -> None:
 
 
 def test_a_clean_run_logs_no_alarm(tmp_path: Path) -> None:
-    """Start, jobs, a reload, an idle stop: a log that an operator needn't read, and a folder with the database only."""
+    """Start, jobs, a reload, an idle stop: a log that nobody needs to read, and a folder with what it keeps."""
     server = JobsDaemon(tmp_path, {"echo": {"command": ["echo", "hello"]}})
     with server:
         for job_id in server.submit("echo", 10):
@@ -102,5 +102,5 @@ def test_a_clean_run_logs_no_alarm(tmp_path: Path) -> None:
         assert server.wait_status(job_id, COMPLETED)["output"] == ["hello"]
         assert not server.rows(f"SELECT id FROM hvd_jobs WHERE status = '{RUNNING}'")
     assert not server.alarms
-    assert [path.name for path in server.state.iterdir()] == ["hvd.sqlite3"]
+    assert sorted(path.name for path in server.state.iterdir()) == ["hvd.sqlite3", "output"]
     assert (server.state / "hvd.sqlite3").stat().st_mode & 0o777 == 0o600

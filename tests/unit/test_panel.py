@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hvd.panel import duration, escape, milliseconds, panel_lines, size
+from hvd.panel import duration, escaped, milliseconds, panel_lines, size
 
 SNAPSHOT: dict[str, Any] = {
     "system_health": "healthy",
@@ -102,7 +102,8 @@ def test_a_daemon_that_starts_says_so() -> None:
 def test_text_from_the_daemon_cannot_drive_the_terminal() -> None:
     """Escape sequences, line ends and wide characters are shown, not sent."""
     assert values_of({"system_health": "\x1b[2J\n│ok"})["Health"] == r"\x1b[2J\n\u2502ok"
-    assert escape("\x9b\x7f" + "é" * 50) == r"\x9b\x7f" + r"\xe9" * 7 + r"\..."
+    assert escaped("\x9b\x7f\tü\u202e\u2066", "ascii", "\t") == r"\x9b\x7f" + "\t" + r"\xfc\u202e\u2066"
+    assert values_of({"system_health": "é" * 50})["Health"] == r"\xe9" * 9 + r"\..."
     assert values_of({"system_health": ""})["Health"] == "-"
 
 

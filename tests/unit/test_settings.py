@@ -50,7 +50,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert (settings.token, settings.job_kinds) == ("", {})
     assert settings.jobs_concurrency == usable_cores()
     assert (settings.jobs_queue_limit, settings.jobs_grace, settings.jobs_lease) == (10_000, 5.0, 15.0)
-    assert settings.jobs_keep_days == 30
+    assert (settings.jobs_keep_days, settings.jobs_output_limit) == (30, 10 * 2**20)
     assert set(sources) == set(SETTINGS)
     assert set(sources.values()) == {"default"}
     assert file == ""
@@ -75,6 +75,7 @@ BOUNDS: dict[str, tuple[float, float, dict[str, str]]] = {
     "jobs_grace": (0.1, 3600, {}),
     "jobs_lease": (1, 3600, {}),
     "jobs_keep_days": (1, 36_500, {}),
+    "jobs_output_limit": (16_384, 2**26, {}),
 }
 
 

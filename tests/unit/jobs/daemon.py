@@ -37,8 +37,10 @@ def found(*jobs: Json, unknown: tuple[str, ...] = ()) -> tuple[int, Json]:
 
 
 @contextlib.contextmanager
-def daemon(folder: Path, *answers: tuple[int, Json]) -> Iterator[tuple[str, list[Asked]]]:
-    """Yields the URL, and what was asked; the last answer is given again and again."""
+def daemon(folder: Path, *answers: tuple[int, Json | bytes, *tuple[Json, ...]]) -> Iterator[tuple[str, list[Asked]]]:
+    """Yields the URL, and what was asked; the last answer is given again and again. One is a status, an object or
+    bytes, and headers, where there are any.
+    """
     asked: list[Asked] = []
     waiting = list(answers)
 
@@ -46,9 +48,11 @@ def daemon(folder: Path, *answers: tuple[int, Json]) -> Iterator[tuple[str, list
         def do_GET(self) -> None:
             data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             asked.append(Asked(self.command, self.path, dict(self.headers), json.loads(data) if data else None))
-            status, value = waiting.pop(0) if len(waiting) > 1 else waiting[0]
-            body = json.dumps(value).encode()
+            status, value, *headers = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+            body = value if isinstance(value, bytes) else json.dumps(value).encode()
             self.send_response(status)
+            for name, text in (headers[0] if headers else {}).items():
+                self.send_header(name, text)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -45,7 +45,8 @@ class Scene:
         assert not faults
         self.store = Store(database, "here/a")
         self.queue = queue_of(database)
-        plain = Options("", str(folder / "state"), "here/a", "a", 8, PATIENT, PATIENT, 7.0, "info", declared)
+        state = str(folder / "state")
+        plain = Options("", state, "here/a", "a", 8, PATIENT, PATIENT, 7.0, "info", declared, 2**20)
         self._writers, self._reader = events.channel()
         self.published: list[dict[str, Any]] = []
         self.told: list[dict[str, Any]] = []

@@ -13,8 +13,9 @@ from hvd.jobs import events
 from hvd.jobs.desk import Desk
 from hvd.jobs.options import daemon_name
 from hvd.jobs.store import NewJob
+from hvd.jobs.transcript import Recorder
 from hvd.settings import load
-from tests.unit.jobs.support import kinds
+from tests.unit.jobs.support import end_of, kinds, queue_of
 
 New = NewJob("plain", {}, "one")
 
@@ -116,3 +117,29 @@ def test_a_job_is_found_wherever_it_is_asked_for(desk: Desk, ends: tuple[int, so
     with desk._store._database.reading() as connection:
         rows = connection.exec_driver_sql("SELECT daemon, status, count FROM hvd_job_totals").all()
     assert rows == [(daemon_name(load({}).settings), "cancelled", 2)]
+
+
+def test_output_is_there_while_a_job_runs_and_is_of_its_last_attempt(desk: Desk, tmp_path: Path) -> None:
+    """From the file, until the database has it; of an attempt on another machine it is said that it is there."""
+    (job_id,) = desk.submit([New], [], 0, None)[0]["job_ids"]
+    queue = queue_of(desk._store._database)
+    queue.renew()
+    (job,) = queue.claim({"plain": 1}, 1)
+    found = desk.get(job_id)
+    assert found
+    assert (found.output, desk.output(found), desk.is_elsewhere(found)) == ([], None, False)
+    recorder = Recorder(tmp_path / "output", job_id, 1, 2**20)
+    recorder.write(b"one\ntwo\x1b\n")
+    recorder.close()
+    for seen in (desk.get(job_id), *desk.find([job_id]), *desk.newest([], [], 5, None)):
+        assert seen
+        assert seen.output == ["one", "two\ufffd"]
+    desk._is_shared = True
+    second = replace(job, attempt=2, host="there")
+    assert desk.is_elsewhere(second)
+    assert desk.output(second) is None
+    assert desk._with_output(replace(second, host=socket.gethostname())).output == []
+    queue.finish([end_of(job, output="from the database")])
+    ended = desk.get(job_id)
+    assert ended
+    assert ended.output == ["from the database"]

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from hvd.errors import DaemonRefused, DaemonUnreachable, StillOpen
-from hvd.jobs.follow import PATIENCE, QUICK, SLOW, Bars, Lines, follow
+from hvd.jobs.follow import PATIENCE, QUICK, SLOW, Bars, Lines, follow, printed
 from hvd.jobs.follow import progress as shown_progress
+from hvd.jobs.remote import Piece
 from tests.unit.jobs.daemon import ID, OTHER, Json, job
 
 AWAY = DaemonUnreachable("no daemon answers")
@@ -33,6 +34,18 @@ class FakeRemote:
             raise answer
         jobs = [each for each in answer if each["id"] in ids]
         return jobs, [each for each in ids if each not in {job["id"] for job in jobs}]
+
+    def output_from(self, job_id: str, start: int) -> Piece:
+        self.asked.append([job_id, str(start)])
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        assert isinstance(answer, Piece)
+        return answer
+
+    def printed(self, **parts: Any) -> list[bytes]:
+        remote: Any = self
+        return list(printed(remote, ID, clock=lambda: self.now, sleep=self.sleep, **parts))
 
     def sleep(self, pause: float) -> None:
         assert pause > 0
@@ -177,3 +190,23 @@ def test_many_jobs_share_a_bar() -> None:
     jobs = [job(job_id=f"{index}") for index in range(40)]
     text = bars_of(jobs, [job("failed", "0"), job("completed", "1")])
     assert text.split() == ["40", "jobs", "2", "ended", "5"]
+
+
+def test_output_is_asked_for_until_the_job_has_ended() -> None:
+    """At once after each piece; with a pause where the daemon had nothing and didn't wait. A gap is told."""
+    remote = FakeRemote(
+        *(Piece(0, b"one", "running"), Piece(0, b"", "running"), AWAY, Piece(9, b"two", "completed")),
+        Piece(0, b"", "completed"),
+    )
+    notes: list[str] = []
+    assert remote.printed(note=notes.append) == [b"one", b"two"]
+    assert [start for _, start in remote.asked] == ["0", "3", "3", "3", "12"]
+    assert remote.pauses == [QUICK] * 2
+    assert notes == ["no daemon answers; trying on", "6 bytes are left out here"]
+
+
+def test_output_that_is_refused_is_not_waited_for() -> None:
+    """Nor is a daemon that was never there."""
+    for error in (AWAY, DaemonRefused("kept on there", 404)):
+        with pytest.raises(type(error)):
+            FakeRemote(error).printed()

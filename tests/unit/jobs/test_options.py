@@ -42,7 +42,7 @@ def fd() -> Iterator[int]:
 def made(**changes: object) -> Options:
     kinds, faults = read_kinds(KINDS)
     assert not faults
-    plain = Options("sqlite:////var/jobs", "/var", "host/one", "one", 4, 2.5, 15.0, 7.0, "info", kinds)
+    plain = Options("sqlite:////var/jobs", "/var", "host/one", "one", 4, 2.5, 15.0, 7.0, "info", kinds, 2**20)
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
@@ -99,11 +99,12 @@ def test_they_are_of_the_settings() -> None:
             "HVD_JOBS_GRACE": "4",
             "HVD_JOBS_LEASE": "50",
             "HVD_JOBS_KEEP_DAYS": "6",
+            "HVD_JOBS_OUTPUT_LIMIT": "1048576",
             "HVD_LOG_LEVEL": "debug",
         }
     ).settings
     assert Options.of(settings) == Options(
-        *("sqlite:////tmp/x.db", "/tmp/y", "one", "one"), 3, 4.0, 50.0, 6.0, "debug", {}
+        *("sqlite:////tmp/x.db", "/tmp/y", "one", "one"), 3, 4.0, 50.0, 6.0, "debug", {}, 2**20
     )
     shared = load({"HVD_INSTANCE": "two", "HVD_DATABASE_URL": "postgresql://a@b/c"}).settings
     assert daemon_name(shared) == f"{socket.gethostname()}/two"

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from hvd.jobs.output import LINE_CHARACTERS, LINES, LOOKED_AT, Output
+from hvd.jobs.output import LINE_CHARACTERS, LINES, LOOKED_AT, TAIL, Output
 
 QEMU = r"\((?P<percent>[0-9.]+)/100%\)"
 
@@ -42,6 +42,8 @@ def test_control_characters_are_replaced() -> None:
     """No line moves anybody's cursor; a tab stays, what is no UTF-8 is marked."""
     assert fed(b"\x1b[2Ja\tb\x00\x07\x7f\xc2\x9b").tail() == "\ufffd[2Ja\tb\ufffd\ufffd\ufffd\ufffd"
     assert fed(b"a\xff\xfeb").tail() == "a\ufffd\ufffdb"
+    for turned in "\u061c\u200e\u200f\u202a\u202e\u2066\u2069\u2028":
+        assert fed(f"a{turned}b".encode()).tail() == "a\ufffdb", "nor turns the direction of what follows"
 
 
 def test_long_lines_are_cut() -> None:
@@ -59,6 +61,7 @@ def test_a_flood_is_read_in_no_time_and_little_is_kept() -> None:
         assert time.process_time() - started < 5
         assert len(output.tail()) <= LINES * (LINE_CHARACTERS + 1)
         assert len(output._partial) <= LOOKED_AT
+        assert len(output._last) <= TAIL
 
 
 def test_progress_is_read_as_qemu_img_prints_it() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from hvd.client import Address
 from hvd.errors import DaemonRefused, DaemonUnreachable
-from hvd.jobs.remote import Remote, errors_of
+from hvd.jobs.remote import Piece, Remote, errors_of
 from tests.unit.jobs.daemon import ID, OTHER, daemon, found, job
 
 
@@ -94,3 +94,34 @@ def test_no_daemon_is_unreachable(tmp_path: Path) -> None:
     """As for every other command."""
     with pytest.raises(DaemonUnreachable):
         remote(f"unix:{tmp_path}/none").kinds()
+
+
+def test_output_is_asked_for_whole_and_from_a_byte_on(tmp_path: Path) -> None:
+    """As it is; where the piece begins is the daemon's to say."""
+    status = {"Hvd-Job-Status": "running"}
+    part = 206, b"\xffb", {**status, "Content-Range": "bytes 70-71/72"}
+    with daemon(tmp_path, (200, b"\xffa\n", status), part, (204, b"", status)) as (url, asked):
+        one = remote(url, "t")
+        assert one.output(ID) == b"\xffa\n"
+        assert one.output_from(ID, 5) == Piece(70, b"\xffb", "running")
+        assert one.output_from(ID, 72) == Piece(0, b"", "running")
+    assert [(each.path, each.headers.get("Range")) for each in asked] == [
+        (f"/jobs/{ID}/output", None),
+        (f"/jobs/{ID}/output?follow=1", "bytes=5-"),
+        (f"/jobs/{ID}/output?follow=1", "bytes=72-"),
+    ]
+    assert not any("Authorization" in each.headers for each in asked)
+
+
+def test_what_is_no_output_is_an_error(tmp_path: Path) -> None:
+    """A refusal, with what it says, or an answer of something else."""
+    with (
+        daemon(tmp_path, (404, {"detail": "kept on there"})) as (url, _),
+        pytest.raises(DaemonRefused, match="kept on"),
+    ):
+        remote(url).output(ID)
+    with daemon(tmp_path, (404, b"[")) as (url, _), pytest.raises(DaemonRefused, match="does not say why"):
+        remote(url).output(ID)
+    for odd in ((200, b"<html>"), (206, b"x", {"Hvd-Job-Status": "running", "Content-Range": "bytes x"})):
+        with daemon(tmp_path, odd) as (url, _), pytest.raises(DaemonUnreachable, match="is not hvd"):
+            remote(url).output(ID)

@@ -10,6 +10,7 @@ import pytest
 
 from hvd.core.proc import is_alive
 from hvd.jobs import runner
+from hvd.jobs.ids import new_id
 from hvd.jobs.queue import Queue
 from hvd.jobs.runner import LOCAL_TURN
 from hvd.jobs.schema import Database
@@ -125,6 +126,31 @@ async def test_progress_is_told_at_once_and_noted_in_time(
         assert (await stage.wait(job_id, "completed")).progress == 100.0
         await eventually(lambda: stage.told[-1]["status"] == "completed")
         assert not stage.runner._moved
+
+
+@in_loop
+async def test_what_jobs_printed_goes_with_them(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where another machine has deleted the job, once that is old; what is no output stays."""
+    monkeypatch.setattr(runner, "PRUNE_PAUSE", 0.0)
+    folder = tmp_path / "state" / "output"
+    folder.mkdir(parents=True)
+    deleted, young = new_id(), new_id()
+    for name in (deleted, young, "notes"):
+        (folder / name).touch()
+    for name in (deleted, "notes"):
+        os.utime(folder / name, (1000, 1000))
+    async with scene(database, tmp_path, "echo x", keep_days=1.0, lease=0.3) as stage:
+        (job_id,) = stage.submit()
+        await stage.wait(job_id, "completed")
+        assert (folder / job_id).exists()
+        await eventually(lambda: not (folder / deleted).exists())
+        assert (folder / young).exists()
+        stage.runner.take(replace(stage.runner.options, keep_days=0.0))
+        await eventually(lambda: not (folder / job_id).exists())
+        assert stage.store.get(job_id) is None
+    assert (folder / "notes").exists()
 
 
 @in_loop

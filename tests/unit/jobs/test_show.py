@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hvd.jobs.show import detailed, kinds_listed, listed, percent, plain, seconds, table
+from hvd.jobs.show import Printed, detailed, kinds_listed, listed, percent, plain, seconds, table
 from tests.unit.jobs.daemon import ID, OTHER, job
 
 HOSTILE = "\x1b[2J\r\nx\u202e\ud800ü"
@@ -18,6 +18,14 @@ def test_nothing_of_a_daemon_moves_the_cursor() -> None:
     assert plain("x" * 10_000).endswith("xxx...")
     assert len(plain("x" * 10_000)) == 400
     assert [plain(value) for value in (None, "", 0, False)] == ["-", "-", "0", "False"]
+
+
+def test_what_a_job_printed_moves_no_cursor() -> None:
+    """Line ends and tabs stay; what overwrites a line is a line; characters come whole, whatever the pieces."""
+    shown = Printed("utf-8")
+    pieces = [b"a\tb\r\n 1%\r 2%\n\x1b[2J\xc3", b"\xbc\xff\xe2\x80", b"\xaex\n"]
+    assert "".join(map(shown, pieces)) == "a\tb\n 1%\n 2%\n\\x1b[2Jü\\xff\\u202ex\n"
+    assert Printed("ascii")("ü\n".encode()) == "\\xfc\n"
 
 
 def test_columns_are_aligned() -> None:

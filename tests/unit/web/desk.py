@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,7 @@ from falcon import testing
 
 from hvd.errors import KeyConflict
 from hvd.jobs.ids import new_id
+from hvd.jobs.transcript import Transcript
 from hvd.web.app import create_app
 
 Json = dict[str, Any]
@@ -19,7 +21,7 @@ class FakeJob:
     """A job of which only id and status matter."""
 
     def __init__(self, job_id: str, kind: str = "checksum", status: str = "pending") -> None:
-        self.id, self.kind, self.status = job_id, kind, status
+        self.id, self.kind, self.status, self.host = job_id, kind, status, "there"
 
     def as_dict(self) -> Json:
         return {"id": self.id, "kind": self.kind, "status": self.status}
@@ -56,6 +58,7 @@ class FakeDesk:
         self.answers_of_others: dict[str, Json] = {}  # of keys that were free a moment ago
         self.error: Exception | None = None
         self.asked: list[Any] = []
+        self.outputs: Path | None = None  # of jobs of this machine
 
     def _fail(self) -> None:
         if self.error:
@@ -100,6 +103,13 @@ class FakeDesk:
         found = [job for job in self.jobs.values() if before is None or job.id < before]
         return sorted(found, key=lambda job: job.id, reverse=True)[:limit]
 
+    def output(self, job: FakeJob) -> Transcript | None:
+        self._fail()
+        return Transcript.open(self.outputs, job.id) if self.outputs else None
+
+    def is_elsewhere(self, job: FakeJob) -> bool:
+        return self.outputs is None
+
     def cancel(self, ids: Sequence[str]) -> dict[str, tuple[str, FakeJob | None]]:
         self._fail()
         assert ids
@@ -112,7 +122,7 @@ class Client:
     """A client of an app with that desk."""
 
     def __init__(self, desk: FakeDesk | None, bind: str = "127.0.0.1:8080", token: str = "") -> None:
-        settings = SimpleNamespace(bind=bind, token=token, allowed_origins=())
+        settings = SimpleNamespace(bind=bind, token=token, allowed_origins=(), threads=4)
         runtime: Any = SimpleNamespace(worker=SimpleNamespace(desk=desk, settings=settings))
         self._client = testing.TestClient(create_app(runtime))
 

@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hvd.web.jobs import QUIET, Failures
 from tests.unit.web.desk import GOOD, Client, FakeDesk, problem_of
 
 POSTS = ("/jobs/submit", "/jobs/query", "/jobs/cancel", "/jobs/ID/cancel")
-GETS = ("/jobs", "/jobs/kinds", "/jobs/ID")
+GETS = ("/jobs", "/jobs/kinds", "/jobs/ID", "/jobs/ID/output")
 
 
 def test_a_job_is_taken(client: Client, desk: FakeDesk) -> None:
@@ -200,6 +201,7 @@ def test_changes_need_the_token_where_others_reach_the_daemon(desk: FakeDesk) ->
 def test_a_page_of_another_site_is_refused(client: Client, desk: FakeDesk) -> None:
     """By what its browser says, whatever it asks for: it may read no job either."""
     job_id = desk.add()
+    desk.outputs = Path("/nowhere")
     for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec_Fetch_Site": "cross-site"}):
         for path in POSTS:
             problem_of(client.post(path.replace("ID", job_id), GOOD, **headers), 403)

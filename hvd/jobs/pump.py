@@ -1,0 +1,112 @@
+"""Reads what jobs print, all of them in one thread, so that neither a flood nor a slow disk delays the runner's loop.
+
+A job writes into a pipe, as ever: a full disk, or a limit, is none of its business.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import select
+import threading
+from collections import deque
+from collections.abc import Callable
+
+READ = 256 * 1024  # bytes read at a time, and that a pipe may hold: a flood takes a quarter of the calls
+REST = 8  # reads once a job is over: more than a pipe holds; what left its group may go on writing
+
+log = logging.getLogger("hvd.jobs")
+
+
+class Stream:
+    """One job's pipe; `take` gets all that is read, `closed` is called at its end: both in the pump's thread."""
+
+    def __init__(self, fd: int, take: Callable[[bytes], None], closed: Callable[[], None]) -> None:
+        self.fd = fd  # -1 once it is closed
+        self.take, self.closed = take, closed
+
+
+class Pump:
+    """The thread. Its methods are the event loop's, whose `call_soon_threadsafe` they answer by."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._streams: dict[int, Stream] = {}
+        self._finishing: deque[tuple[Stream, Callable[[], None]]] = deque()
+        self._epoll = select.epoll()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._epoll.register(self._wake, select.EPOLLIN)
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="output", daemon=True)
+        self._thread.start()
+
+    def add(self, fd: int, take: Callable[[bytes], None], closed: Callable[[], None]) -> Stream:
+        """Read that pipe from now on, and close it at its end. Raises OSError, with the pipe closed."""
+        os.set_blocking(fd, False)
+        with contextlib.suppress(OSError):  # where a user's pipes have all the memory that they may
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, READ)
+        stream = self._streams[fd] = Stream(fd, take, closed)
+        try:
+            self._epoll.register(fd, select.EPOLLIN)
+        except OSError:
+            del self._streams[fd]
+            os.close(fd)
+            raise
+        return stream
+
+    def finish(self, stream: Stream, done: Callable[[], None]) -> None:
+        """Read what is left, close the pipe, and call `done` in the event loop."""
+        self._finishing.append((stream, done))
+        os.eventfd_write(self._wake, 1)
+
+    def close(self) -> None:
+        """End the thread, which may be waiting for a disk: not for long."""
+        self._stopping = True
+        os.eventfd_write(self._wake, 1)
+        self._thread.join(1.0)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            for fd, _ in self._epoll.poll():
+                if fd == self._wake:
+                    os.eventfd_read(self._wake)
+                elif fd in self._streams:
+                    self._read(self._streams[fd])
+            while self._finishing:
+                self._finish(*self._finishing.popleft())
+        for stream in list(self._streams.values()):
+            self._drop(stream)
+        self._epoll.close()
+        os.close(self._wake)
+
+    def _read(self, stream: Stream) -> bool:
+        """False when nothing is left."""
+        try:
+            data = os.read(stream.fd, READ)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._drop(stream)
+            return False
+        try:
+            stream.take(data)
+        except Exception:  # of ours: the other jobs' output must not end with it
+            log.exception("output of a job could not be taken")
+        return True
+
+    def _finish(self, stream: Stream, done: Callable[[], None]) -> None:
+        for _ in range(REST):
+            if stream.fd < 0 or not self._read(stream):
+                break
+        self._drop(stream)
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(done)
+
+    def _drop(self, stream: Stream) -> None:
+        if stream.fd >= 0:
+            del self._streams[stream.fd]
+            self._epoll.unregister(stream.fd)  # closing is not enough while a job is being started: its fork has it too
+            os.close(stream.fd)
+            stream.fd = -1
+            stream.closed()
