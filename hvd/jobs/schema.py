@@ -161,7 +161,7 @@ class Database:
         if self._url.get_backend_name() == "postgresql":
             self._url = self._url.set(drivername="postgresql+psycopg")
         self._connections = connections
-        self.clock = Clock(0)  # once it is open
+        self.clock = Clock(clock.wall_time() - clock.since_boot())  # the queue's own, once it is open
         self._engine: Engine | None = None
         self._opening = threading.Lock()
         self._file: tuple[int, int] | None = None  # device and inode of an open SQLite database

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from hvd.errors import QueueFull
 from hvd.jobs import events
 from hvd.jobs.desk import Desk
+from hvd.jobs.ids import micros_of
 from hvd.jobs.options import daemon_name
 from hvd.jobs.store import NewJob
 from hvd.jobs.transcript import Recorder
@@ -52,6 +54,11 @@ def test_a_submission_wakes_the_runner_and_is_told(desk: Desk, ends: tuple[int, 
     assert os.eventfd_read(ends[0]) >= 1
     assert told(ends[2]) == [(name, "pending") for name in answer["job_ids"]]
     assert [job.id for job in desk.newest([], [], 10, None)] == answer["job_ids"][::-1]
+
+
+def test_the_first_job_of_a_process_is_no_older_than_others(desk: Desk) -> None:
+    """Its id is made before the database is open."""
+    assert abs(micros_of(desk.submit([New], [], 0, None)[0]["job_ids"][0]) / 1e6 - time.time()) < 60
 
 
 def test_a_replay_wakes_nobody(desk: Desk, ends: tuple[int, socket.socket, socket.socket]) -> None:
