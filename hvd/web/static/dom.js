@@ -1,4 +1,6 @@
-/** Elements, made once and reused. Text gets in as text only: it may come from anybody. */
+/** Elements, made once and reused. Text gets in as text only, and nothing unseen with it: it may come from anybody. */
+
+import { plain } from "./format.js";
 
 /**
  * @param {string} tag @param {Record<string, any>} [properties] attributes; `text` and `class` too
@@ -26,14 +28,15 @@ export function draw(tag, properties, ...children) {
 /** Let the element say `text`, by its one text node, and only if it doesn't yet. */
 export function say(element, text) {
   const node = element.firstChild ?? element.appendChild(document.createTextNode(""));
-  if (node.data !== text) node.data = text;
+  const shown = plain(text);
+  if (node.data !== shown) node.data = shown;
 }
 
 /** Set an attribute if it isn't that yet; null takes it away. */
 export function mark(element, name, value) {
   if (value === null || value === undefined) {
     if (element.hasAttribute(name)) element.removeAttribute(name);
-  } else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+  } else if (element.getAttribute(name) !== plain(value)) element.setAttribute(name, plain(value));
 }
 
 /** Rows under a parent, one for each item: a row stays its item's, and spare ones wait for the next. */

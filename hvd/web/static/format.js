@@ -87,3 +87,9 @@ export const day = of((seconds) => DAY.format(seconds * 1000));
 
 /** Unix time in s of what the daemon sends as RFC 3339. */
 export const instant = (text) => Date.parse(text) / 1000;
+
+const ODD = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+const escape = (odd) => (odd === "\n" ? odd : `\\u{${odd.codePointAt(0).toString(16)}}`);
+
+/** Text from elsewhere: what can't be seen, and turns the direction of what follows, say, is an escape. */
+export const plain = (text) => String(text).replace(ODD, escape);

@@ -39,3 +39,9 @@ test("what isn't known is shown so", () => {
   assert.equal(format.errors(null, 5), format.UNKNOWN);
   assert.equal(format.errors(5, undefined), "5");
 });
+
+test("text from elsewhere turns nothing around and hides nothing", () => {
+  assert.equal(format.plain("a\u202eb\u2066c\u200f\u061c\u001b\ud800"), "a\\u{202e}b\\u{2066}c\\u{200f}\\u{61c}\\u{1b}\\u{d800}");
+  assert.equal(format.plain("grüße 你好 😀\nнет"), "grüße 你好 😀\nнет");
+  assert.equal(format.plain(7), "7");
+});
