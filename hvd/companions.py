@@ -20,6 +20,7 @@ from hvd.core.proc import is_stopped
 from hvd.core.slots import Slots
 from hvd.deaths import Undertaker, exit_cause
 from hvd.errors import HvdError
+from hvd.kept import Code
 from hvd.logs import Lines, error_log
 from hvd.settings import environment
 from hvd.users import User
@@ -42,6 +43,7 @@ class Companion:
     pass_fds: Sequence[int]
     stop_grace: float = STOP_GRACE
     user: User | None = None  # whom it runs as; None: the master's
+    code: Code = field(default_factory=Code)  # of hvd, that it is to have
     pid: int = 0
     slot: int = -1
     started: float = 0.0
@@ -82,12 +84,12 @@ class Companion:
             stdin=subprocess.DEVNULL,
             stdout=lines.theirs.fileno(),
             stderr=lines.theirs.fileno(),
-            pass_fds=self.pass_fds,
+            pass_fds=(*self.pass_fds, *self.code.fds),
             start_new_session=False,
             user=user.uid if user else None,
             group=user.gid if user else None,
             extra_groups=user.groups if user else None,
-            env=user.environ(environment()) if user else None,
+            env=self.code.environ(user.environ(environment()) if user else environment()),
         )
         try:
             self._pidfd = os.pidfd_open(process.pid)
@@ -283,7 +285,7 @@ def _why_not(companion: Companion, error: Exception) -> str:
     name, advice = companion.user.name, ""
     if isinstance(error, PermissionError) and error.filename:  # nothing else that is executed has a name
         advice = (
-            f"; {name} must be allowed to read and execute this Python, and to enter every folder above it: "
+            f"; {name} must be allowed to execute {os.path.realpath(error.filename)} and to enter every folder above it: "
             "install Python and hvd outside of a private folder, or start gunicorn with another --user"
         )
     return f" as user {name}: {error}{advice}"

@@ -24,6 +24,7 @@ from hvd import conf, passing
 from hvd.arbiter import Loop
 from hvd.core.proc import die_with_parent, require_system_calls
 from hvd.errors import BlockError, CannotStart, SettingsError
+from hvd.kept import take_into_memory
 from hvd.logs import error_log, log_through
 from hvd.master import Master
 from hvd.runtime import here
@@ -110,7 +111,7 @@ def on_starting(server: Any) -> None:
         conf.name_processes(server.cfg, settings)
         server.proc_name = server.cfg.proc_name + (".2" if server.master_pid else "")  # as Arbiter.start does
         require_system_calls()
-        _master = Master(server, settings)
+        _master = Master(server, settings, take_into_memory(jobs=bool(settings.job_kinds)))
         atexit.register(_master.leave)  # gunicorn calls no hook where it can't bind, or where its loop fails
         # Only now: on the socket of a daemon that was killed its last workers listen until the block can be had.
         _master.unix_sockets.refuse_taken()

@@ -27,6 +27,7 @@ from hvd.core.totals import Reader
 from hvd.deaths import TIMEOUT, UNKNOWN, Undertaker, cause_of
 from hvd.jobs import events
 from hvd.jobs.options import Options as JobOptions
+from hvd.kept import Code
 from hvd.logs import error_log, level_name
 from hvd.metrics import TIMED_CELLS
 from hvd.runtime import Worker
@@ -45,13 +46,14 @@ SPARE_ROWS = 4  # beside one for each thread: threads that an app starts itself,
 class Master:
     """What hvd keeps in a master. All of it runs in the master's main thread."""
 
-    def __init__(self, server: Any, settings: Settings) -> None:
+    def __init__(self, server: Any, settings: Settings, code: Code | None = None) -> None:
         layout = Layout(
             settings.slots + at.COMPANION_SLOTS, settings.threads + SPARE_ROWS, settings.max_series, TIMED_CELLS
         )
         self._server = server
         self._pid = os.getpid()
         self._since = time.monotonic()
+        self._code = code or Code()
         self.settings = settings
         self.coming: Settings | None = None  # read by a reload that is under way
         self.worker_class: type = server.worker_class
@@ -105,6 +107,7 @@ class Master:
             self._aggregator_command,
             (self.block.fd, self._hub_end.fileno(), self._event_reader.fileno()),
             user=User.of_workers(self._server.cfg),
+            code=self._code,
         )
 
     def _aggregator_command(self, slot: int) -> list[str]:
@@ -132,6 +135,7 @@ class Master:
                 self._job_runner_command,
                 (self.block.fd, self._event_writers.fileno(), self._wake_fd, self._job_options_fd),
                 user=User.of_workers(self._server.cfg),
+                code=self._code,
             )
             self._companions.add(self._job_runner)
         if self._job_runner:

@@ -30,6 +30,7 @@ from hvd.jobs.started import Started
 from hvd.jobs.states import CANCELLED, FAILED, PENDING
 from hvd.jobs.store import Job, Json
 from hvd.jobs.threads import DatabaseThreads, unanswered
+from hvd.kept import inherited_fds
 
 Result = TypeVar("Result")
 
@@ -381,7 +382,9 @@ class Runner:
             if self._guard and self._guard.stdin:
                 self._guard.stdin.close()
             command = [sys.executable, "-P", "-m", "hvd.jobs.guard", self._queue.runner.id]
-            self._guard = subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0, start_new_session=True)
+            self._guard = subprocess.Popen(
+                command, stdin=subprocess.PIPE, bufsize=0, start_new_session=True, pass_fds=inherited_fds()
+            )
             assert self._guard.stdin is not None
             os.set_blocking(self._guard.stdin.fileno(), False)
             self._tell_guard(b"".join(b"+%d\n" % attempt.pid for attempt in self._running.values()))

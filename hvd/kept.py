@@ -1,0 +1,116 @@
+"""hvd's code as it was when the daemon started: its files may be replaced under it (`pip install -U`), and it goes on.
+
+Workers are forked, and have the code. A companion, and the job runner's guard, are executed afresh whenever one has
+ended, and options or the block's layout might mean something else in newer files. So the master keeps a zip archive of
+the package in a memory file, which they inherit and find first (PYTHONPATH). A compiled module can't be loaded from an
+archive: it is loaded from its own file, which the master holds open, since pip puts a new file in an old one's place.
+What other packages hvd needs comes from the disk as ever.
+"""
+
+import fcntl
+import marshal
+import os
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.machinery import EXTENSION_SUFFIXES, SourceFileLoader
+from importlib.util import MAGIC_NUMBER
+from pathlib import Path
+from types import CodeType
+
+import hvd
+
+_DESCRIPTOR = "/proc/self/fd/{}"
+_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+_PYC_HEAD = MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8)
+"""Of a file that is valid by its hash, and whose hash is not checked: there is no source beside it (PEP 552)."""
+
+_COMPILED = """\
+import sys
+from importlib.machinery import ExtensionFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+
+loader = ExtensionFileLoader(__name__, {path!r})
+module = sys.modules[__name__] = module_from_spec(spec_from_loader(__name__, loader))
+loader.exec_module(module)
+"""
+
+
+@dataclass(frozen=True)
+class Code:
+    """Descriptors of the archive, and of the compiled modules; none where the code on the disk has to do."""
+
+    fds: tuple[int, ...] = ()
+
+    @property
+    def archive(self) -> str:
+        """A path for sys.path, in every process that has the descriptors."""
+        return _DESCRIPTOR.format(self.fds[0])
+
+    def environ(self, masters: Mapping[str, str]) -> dict[str, str]:
+        """The environment of a process that inherits the descriptors, so that it finds the archive first."""
+        if not self.fds:
+            return dict(masters)
+        path = os.pathsep.join(filter(None, (self.archive, masters.get("PYTHONPATH"))))
+        return {**masters, "PYTHONPATH": path}
+
+
+def take_into_memory(*, jobs: bool) -> Code:
+    """In a master, before its first fork: from now on it, and all processes that it starts, need no file of hvd's."""
+    import_module("hvd.web.wsgi")  # and the page, which is read when the app is made
+    if jobs:
+        import_module("hvd.jobs.desk")
+    code = keep()
+    import_from(code)
+    return code
+
+
+def keep() -> Code:
+    """Make the archive of the code of now; none where there are no memory files, or no /proc."""
+    fds: list[int] = []
+    try:
+        fds.append(os.memfd_create("hvd-code", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
+        with open(fds[0], "wb", closefd=False) as file, zipfile.ZipFile(file, "w") as archive:
+            for name, code in _modules(Path(hvd.__file__).parent, fds):
+                archive.writestr(name, _PYC_HEAD + marshal.dumps(code))
+        fcntl.fcntl(fds[0], fcntl.F_ADD_SEALS, _SEALS)  # a companion may have less rights than another one
+        if not zipfile.is_zipfile(_DESCRIPTOR.format(fds[0])):
+            raise OSError("no /proc")
+    except (OSError, ImportError, SyntaxError):
+        for fd in fds:
+            os.close(fd)
+        return Code()
+    return Code(tuple(fds))
+
+
+def _modules(package: Path, fds: list[int]) -> Iterator[tuple[str, CodeType]]:
+    """Each module's name in the archive and its code; compiled ones are opened, and their descriptors added."""
+    for path in sorted(package.rglob("*.py")):
+        inside = path.relative_to(package.parent)
+        name = ".".join(inside.with_suffix("").parts)
+        code = SourceFileLoader(name, str(path)).get_code(name)
+        if code:
+            yield f"{inside}c", code
+    for path in sorted(package.rglob(f"*{EXTENSION_SUFFIXES[0]}")):
+        fds.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        stub = _COMPILED.format(path=_DESCRIPTOR.format(fds[-1]))
+        inside = path.relative_to(package.parent)
+        yield str(inside.with_name(path.name.partition(".")[0] + ".pyc")), compile(stub, str(path), "exec")
+
+
+def import_from(code: Code) -> None:
+    """In this process, too, import from there what of hvd is not imported yet."""
+    for name, module in list(sys.modules.items()):
+        if code.fds and name.partition(".")[0] == "hvd" and hasattr(module, "__path__"):
+            module.__path__ = [f"{code.archive}/{name.replace('.', '/')}"]
+
+
+def inherited_fds() -> list[int]:
+    """In a process that has its code from an archive: what one that it executes has to inherit to have it too.
+
+    Without the compiled modules: the guard, which is what this is for, does without.
+    """
+    prefix = _DESCRIPTOR.format("")
+    return [int(path.removeprefix(prefix)) for path in sys.path if path.startswith(prefix)]
