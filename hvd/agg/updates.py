@@ -46,11 +46,14 @@ class JobUpdates:
         self._send_soon()
 
     def _take(self) -> None:
-        for _ in range(PACKETS):
-            job = events.receive(self._reader)
-            if job is None:
-                break
-            self._note(job)
+        try:
+            for _ in range(PACKETS):
+                job = events.receive(self._reader)
+                if job is None:
+                    break
+                self._note(job)
+        except EOFError:
+            self._loop.remove_reader(self._reader.fileno())
         self._send_soon()
 
     def _send_soon(self) -> None:

@@ -34,9 +34,15 @@ def channel() -> tuple[socket.socket, socket.socket]:
 
 
 def receive(reader: socket.socket) -> dict[str, Any] | None:
-    """-> the next job told of; None if none is waiting, or the packet is none of ours."""
+    """-> the next job told of; None if none is waiting, or the packet is none of ours.
+
+    Raises EOFError once every writer's end is closed: the reader's end stays readable from then on.
+    """
     try:
-        found = json.loads(reader.recv(PACKET, socket.MSG_DONTWAIT))
+        packet = reader.recv(PACKET, socket.MSG_DONTWAIT)
+        if not packet:
+            raise EOFError("every writer's end of the event channel is closed")
+        found = json.loads(packet)
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None

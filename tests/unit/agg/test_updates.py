@@ -242,3 +242,26 @@ def test_sending_takes_a_share_of_the_time_only(monkeypatch: pytest.MonkeyPatch)
 
     asyncio.run(run())
     assert max(pauses) >= 0.05 * (1 - updates.SHARE) / updates.SHARE
+
+
+def test_writers_that_are_all_gone_cost_no_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The channel's end stays readable for ever: it is read no more; what was told before is sent."""
+    sent: list[Job] = []
+    reads: list[object] = []
+    receive = updates.events.receive
+    monkeypatch.setattr(updates.events, "receive", lambda reader: reads.append(reader) or receive(reader))
+
+    async def run() -> None:
+        writers, reader = channel()
+        with reader:
+            passed = JobUpdates(reader, sent.append)
+            Events(writers).send(job("a", 1))
+            writers.close()
+            await settled(lambda: sent)
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert len(reads) == 2
+            passed.close()
+
+    asyncio.run(run())
+    assert [each["id"] for each in sent] == ["a"]

@@ -72,6 +72,16 @@ def test_a_reader_that_is_gone_is_no_error(pair: Pair) -> None:
     assert ended(fork(send)) == 0
 
 
+def test_writers_that_are_all_gone_are_told_from_an_empty_channel(pair: Pair) -> None:
+    """What they told before they went is received first."""
+    writers, reader = pair
+    Events(writers).send({"id": "last"})
+    writers.close()
+    assert receive(reader) == {"id": "last"}
+    with pytest.raises(EOFError):
+        receive(reader)
+
+
 def test_a_job_that_is_too_big_is_dropped(pair: Pair) -> None:
     """Cut off it would be no JSON; the next one arrives."""
     writers, reader = pair
