@@ -285,7 +285,7 @@ def _why_not(companion: Companion, error: Exception) -> str:
     name, advice = companion.user.name, ""
     if isinstance(error, PermissionError) and error.filename:  # nothing else that is executed has a name
         advice = (
-            f"; {name} must be allowed to execute {os.path.realpath(error.filename)} and to enter every folder above it: "
-            "install Python and hvd outside of a private folder, or start gunicorn with another --user"
+            f"; {name} must be allowed to execute {os.path.realpath(error.filename)} and to enter each folder above it:"
+            " install Python and hvd outside of a private folder, or start gunicorn with another --user"
         )
     return f" as user {name}: {error}{advice}"

@@ -162,7 +162,7 @@ def test_a_python_that_its_user_can_not_execute_is_said_once(
         master.one.next_start = 0.0
         master.turn()
     (said,) = caplog.messages
-    for part in (f"as user {master.one.user.name}", str(private), "enter every folder above it"):
+    for part in (f"as user {master.one.user.name}", str(private), "enter each folder above it"):
         assert part in said
     (private / "python").unlink()
     master.one.user = None
