@@ -35,6 +35,9 @@ def wall_time() -> int:
 
 
 def boot_id() -> str:
-    """Names this run of the machine."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
+    """Names this run of the machine; empty where /proc hides it (systemd's ProcSubset=pid)."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

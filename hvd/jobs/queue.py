@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, insert, or_, select, update
 
 from hvd.core.proc import is_alive, start_ticks
+from hvd.jobs.clock import boot_id
 from hvd.jobs.ids import new_id
 from hvd.jobs.schema import Database, Tally, jobs, now, runners, shift, submissions, totals
 from hvd.jobs.states import CANCELLED, ENDED, FAILED, NEVER_RAN, OPEN, PENDING, RUNNING, bucket_of, retry_pause
@@ -62,12 +63,7 @@ def machine() -> str:
 
     Where /proc hides the boot (subset=pid), no other runner is known to be here, and leases alone count.
     """
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            boot = file.read().strip()
-    except OSError:
-        boot = new_id()
-    return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+    return f"{boot_id() or new_id()}/{os.readlink('/proc/self/ns/pid')}"
 
 
 class Queue:

@@ -295,8 +295,8 @@ class Database:
             return Clock(max(_server_time(connection), micros_of(newest) if newest else 0) - clock.since_boot())
         boot = clock.boot_id()
         ahead = connection.scalar(select(clocks.c.ahead).where(clocks.c.boot == boot))
-        if ahead is None:
-            newest = connection.scalar(select(func.max(jobs.c.updated))) or 0
+        newest = connection.scalar(select(func.max(jobs.c.updated))) or 0
+        if ahead is None or (not boot and clock.since_boot() + ahead < newest):  # of a hidden boot that is over
             ahead = max(clock.wall_time(), newest) - clock.since_boot()
             connection.execute(delete(clocks))
             connection.execute(insert(clocks).values(boot=boot, ahead=ahead))

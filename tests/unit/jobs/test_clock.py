@@ -69,6 +69,27 @@ def test_after_a_boot_it_goes_on_by_the_wall_clock_but_not_back(
     assert last - clock.wall_time() > 2 * HOUR
 
 
+def test_where_the_boot_is_hidden_the_clock_goes_not_back_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All processes have one clock, and one that is of an earlier boot is seen by what was noted since."""
+    monkeypatch.setattr(clock, "boot_id", lambda: "")
+    url = f"sqlite:///{tmp_path}/jobs.sqlite3"
+    one, other = Database(url), Database(url)
+    submit(Store(one, "a"))
+    with stepped(HOUR), other.reading():
+        assert other.clock._ahead == one.clock._ahead
+    last = one.clock.micros()
+    one.close()
+    other.close()
+    since_boot = clock.since_boot()
+    monkeypatch.setattr(clock, "since_boot", lambda: since_boot // 2)
+    booted = Database(url)
+    submit(Store(booted, "a"))
+    assert booted.clock.micros() >= last
+    booted.close()
+
+
 @pytest.mark.parametrize("step", [-HOUR, HOUR, 32 * 24 * HOUR])
 def test_a_step_of_the_machines_clock_changes_nothing(database: Database, step: int) -> None:
     """Jobs wait no longer, in the same order, and last as long as they do; people read times by the clock of now."""
