@@ -11,6 +11,7 @@ hook of the user's, does nothing.
 
 import atexit
 import functools
+import logging
 import os
 import signal
 import sys
@@ -160,7 +161,9 @@ def pre_request(worker: Any, req: Any) -> None:
 
     gunicorn takes it (27.0.1), and reads of this hook's exceptions, as of its parser's, what to answer.
     """
-    worker.log.debug("%s %s", req.method, req.path)  # as gunicorn's own hook
+    log = getattr(worker.log, "error_log", None)
+    if log is None or log.isEnabledFor(logging.DEBUG):  # to ask first costs a third of asking by `debug`
+        worker.log.debug("%s %s", req.method, req.path)  # as gunicorn's own hook
     if (1, 1) <= req.version < (2, 0):
         for name, _ in req.headers:
             if name == "HOST":

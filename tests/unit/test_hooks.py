@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
+from gunicorn.http.errors import InvalidHeader
 
 from hvd import hooks
 from tests.unit.test_arbiter import source
@@ -120,3 +121,38 @@ def test_the_arbiter_of_this_process_is_taken_hold_of_once(monkeypatch: pytest.M
     Arbiter.setup(None, SimpleNamespace(cfg=cfg))
     assert settings == [cfg]
     assert cfg.on_starting is hooks.on_starting
+
+
+@pytest.mark.parametrize(
+    ("version", "headers", "passes"),
+    [
+        ((1, 1), ["HOST"], True),
+        ((1, 1), ["ACCEPT", "HOST"], True),
+        ((1, 1), [], False),
+        ((1, 1), ["X-HOST", "HOSTS"], False),
+        ((1, 9), [], False),
+        ((1, 0), [], True),
+        ((2, 0), [], True),
+    ],
+)
+def test_a_request_of_http_1_1_needs_a_host(version: tuple[int, int], headers: list[str], passes: bool) -> None:
+    """RFC 9112, section 3.2: what gunicorn's parser would have raised, it answers with 400."""
+    req = SimpleNamespace(version=version, headers=[(name, "x") for name in headers], method="GET", path="/")
+    worker = SimpleNamespace(log=SimpleNamespace(error_log=logging.getLogger("gunicorn.error"), debug=None))
+    if passes:
+        hooks.pre_request(worker, req)
+        return
+    with pytest.raises(InvalidHeader, match="HOST is missing"):
+        hooks.pre_request(worker, req)
+
+
+@pytest.mark.parametrize("has_level", [True, False])
+def test_requests_are_named_in_the_log_at_debug_as_gunicorn_does(has_level: bool) -> None:
+    """A logger of another kind, which has no level to ask for, decides itself."""
+    said: list[tuple[str, ...]] = []
+    log = SimpleNamespace(debug=lambda *text: said.append(text))
+    if has_level:
+        log.error_log = logging.Logger("debugging", logging.DEBUG)
+    hooks.pre_request(SimpleNamespace(log=log), SimpleNamespace(version=(1, 0), headers=[], method="GET", path="/a"))
+    assert said == [("%s %s", "GET", "/a")]
+    assert '"%s %s", req.method, req.path' in inspect.getsource(Config().settings["pre_request"].default)
