@@ -16,6 +16,7 @@ from gunicorn.errors import HaltServer
 from hvd import conf
 from hvd.errors import HvdError, SettingsError
 from hvd.master import Master
+from hvd.settings import SLOTS_SPARE
 
 HANDLED = ("hup", "usr1", "usr2", "ttin", "ttou", "winch")
 """Signals whose handling must not end the daemon: TERM, INT and QUIT are to."""
@@ -33,6 +34,7 @@ class Loop:
     def __init__(self, server: Any, master: Master) -> None:
         self._server, self._master, self._log = server, master, server.log
         self._told = float("-inf")  # when it was last said that workers can't be started
+        self._refused = 0  # workers that the settings ask for, and the block has no room for
         self._outdated = 0  # workers up to this age are to be replaced: a reload could not start all the new ones
         self._spawn, self._manage, self._reap = server.spawn_worker, server.manage_workers, server.reap_workers
         self._stop, self._reload, self._read_settings = server.stop, server.reload, server.app.reload
@@ -67,17 +69,35 @@ class Loop:
         return guarded
 
     def _turn(self) -> None:
+        self._limit_workers()
+        missing = 0
         try:
             self._manage()
             self._replace_outdated()
         except CannotSpawn as error:
+            missing = max(0, self._server.num_workers - len(self._server.WORKERS))
             self._tell(error)
         else:
             if self._told > 0:
                 self._log.info("hvd: workers can be started again")
                 self._told = float("-inf")
         self._master.has_served = True
+        self._master.missing = self._refused + missing
         self._master.safely(self._master.look_after)
+
+    def _limit_workers(self) -> None:
+        """No more workers than there is room for, whoever asks: a signal, the settings, a block that was taken over."""
+        server, most = self._server, self._master.most_workers
+        if server.num_workers < most:
+            self._refused = 0
+        if server.num_workers <= most:
+            return
+        self._log.error(
+            "hvd: %d workers asked for, and the block has room for %d: set HVD_SLOTS to %d, and restart",
+            *(server.num_workers, most, server.num_workers + SLOTS_SPARE),
+        )
+        self._refused = max(0, server.cfg.workers - most)
+        server.num_workers = most
 
     def _replace_outdated(self) -> None:
         """Go on where a reload could not: each new worker takes the place of an old one."""
@@ -102,6 +122,8 @@ class Loop:
     def _spawn_worker(self) -> int:
         """Raises CannotSpawn, or what ends a start for which no worker can ever be had."""
         has_failed = True
+        umask = os.umask(0o077)
+        os.umask(umask)
         try:
             pid: int = self._spawn()
             has_failed = False
@@ -112,6 +134,7 @@ class Loop:
             raise
         finally:
             if os.getpid() == self._server.pid:
+                os.umask(umask)  # gunicorn leaves another one, where it can't make the file for the heartbeat
                 self._master.after_fork(has_failed)
 
     def _reap_all(self) -> None:
@@ -140,7 +163,7 @@ class Loop:
         self._stop(graceful)
 
     def _reload_all(self) -> None:
-        before = self._server.worker_age
+        before, self._refused = self._server.worker_age, 0
         try:
             self._reload()
         except CannotSpawn as error:

@@ -19,7 +19,6 @@ from hvd.core.block import Block
 from hvd.core.proc import is_stopped
 from hvd.core.slots import Slots
 from hvd.deaths import Undertaker, exit_cause
-from hvd.errors import HvdError
 from hvd.kept import Code
 from hvd.logs import Lines, error_log
 from hvd.settings import environment
@@ -67,7 +66,7 @@ class Companion:
         lines = Lines()
         try:
             process = self._execute(slot, lines)
-        except OSError:
+        except BaseException:
             lines.close()
             raise
         finally:
@@ -201,7 +200,7 @@ class Companions:
         try:
             slot = self._slots.claim(companion.kind, os.getpid())
             companion.start(slot)
-        except (OSError, HvdError) as error:
+        except Exception as error:  # a slot that nobody frees would be lost, whatever the reason
             if slot >= 0:
                 self._slots.free(slot)
             companion.next_start = time.monotonic() + PAUSES[-1]

@@ -9,7 +9,9 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from gunicorn.workers.sync import SyncWorker
+from gunicorn.workers.workertmp import WorkerTmp
 
+from hvd.core.block import DIRECTORY
 from hvd.errors import SettingsError
 from hvd.settings import Settings, load
 from hvd.sockets import inherited_umask
@@ -36,6 +38,7 @@ def give(namespace: MutableMapping[str, Any], settings: Settings) -> None:
     namespace["loglevel"] = settings.log_level
     namespace["proc_name"] = _proc_name(settings)
     namespace["umask"] = inherited_umask()  # of the files of unix sockets
+    namespace["worker_tmp_dir"] = str(DIRECTORY)  # heartbeats: in memory, and there wherever the block can be
     namespace["control_socket_disable"] = True  # gunicorn 27 would open one under the user's home folder
 
 
@@ -86,3 +89,15 @@ def counting_class(cfg: Any) -> type:
             [f"worker class {cfg.worker_class_str!r} is not supported: use gthread or sync (HVD_WORKER_CLASS)"]
         )
     return CLASSES.get(chosen, chosen)
+
+
+def check_heartbeat(cfg: Any) -> None:
+    """Try what each worker needs before its fork, a file for its heartbeat. Raises SettingsError.
+
+    WorkerTmp is no public API: read in gunicorn 27.0.1, workers/workertmp.py; a test holds what it needs and raises.
+    """
+    try:
+        WorkerTmp(cfg).close()
+    except (OSError, RuntimeError) as error:
+        where = f"worker_tmp_dir is {cfg.worker_tmp_dir!r}, where workers can't have files"
+        raise SettingsError([f"{where} ({error}): name another folder, or leave it unset"]) from None

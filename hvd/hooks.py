@@ -108,6 +108,7 @@ def on_starting(server: Any) -> None:
     log_through(error_log(server.log))
     try:
         server.worker_class = conf.counting_class(server.cfg)
+        conf.check_heartbeat(server.cfg)
         settings = conf.in_force(server.cfg)
         conf.name_processes(server.cfg, settings)
         server.proc_name = server.cfg.proc_name + (".2" if server.master_pid else "")  # as Arbiter.start does

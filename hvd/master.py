@@ -31,7 +31,7 @@ from hvd.kept import Code
 from hvd.logs import error_log, level_name
 from hvd.metrics import TIMED_CELLS
 from hvd.runtime import Worker
-from hvd.settings import Settings
+from hvd.settings import SLOTS_SPARE, Settings
 from hvd.sockets import UnixSockets
 from hvd.users import User
 from hvd.view import View
@@ -58,6 +58,7 @@ class Master:
         self.coming: Settings | None = None  # read by a reload that is under way
         self.worker_class: type = server.worker_class
         self.has_served = False
+        self.missing = 0  # workers that should be there, and can't be started now
         self._has_left = False
         self._forking: Any = None
         upgrade = server.master_pid != 0
@@ -205,11 +206,17 @@ class Master:
             self._job_runner.signal(signal.SIGTERM)
         self.unix_sockets.disown()
 
+    @property
+    def most_workers(self) -> int:
+        """How many workers the block has room for, and for those that take their places at a reload."""
+        return max(1, self.block.layout.slots - at.COMPANION_SLOTS - SLOTS_SPARE)
+
     def look_after(self) -> None:
-        """At each turn of the master's loop: what has ended is replaced, and settled; the block keeps its name."""
+        """At each turn of the master's loop: what has ended is settled, and replaced; the block keeps its name."""
         self._keep_name()
-        self._companions.look_after()
+        self.block.say_missing(self._pid, self.missing)
         self._undertaker.sweep({*self._server.WORKERS, *self._companions.pids})
+        self._companions.look_after()
 
     def _keep_name(self) -> None:
         """Without its name, a start after a crash would not find the block, and begin at 0."""

@@ -60,7 +60,7 @@ service named hvd, or hvd-something: no settings, and no mistakes."""
 _INHERITED = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"}
 _NOTHING: Mapping[str, Any] = {}
 _SLOTS_MAX = 4096
-_SLOTS_SPARE = 4  # for new workers that start before the old ones have ended
+SLOTS_SPARE = 4  # for new workers that start before the old ones have ended
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,10 @@ def _of(type: ValueType, default: Any, help: str, words: str = "", is_secret: bo
 class Settings:
     """The settings in force. A default may depend on fields above its own."""
 
-    bind: str = field(metadata=_of(BIND, "127.0.0.1:8080", "Address to serve."))
-    workers: int = field(metadata=_of(whole(1, 1024), _cores, "Worker processes.", "cores it may use, at least 2"))
+    bind: str = field(metadata=_of(BIND, "127.0.0.1:8080", "Address to serve.", "0.0.0.0:PORT, else 127.0.0.1:8080"))
+    workers: int = field(
+        metadata=_of(whole(1, 1024), _cores, "Worker processes.", "WEB_CONCURRENCY, else cores it may use, at least 2")
+    )
     worker_class: str = field(metadata=_of(CLASSES, "gthread", "gunicorn's worker class."))
     threads: int = field(metadata=_of(whole(1, 256), _threads, "Requests at once in a worker.", "4 (1 under sync)"))
     interval: float = field(metadata=_of(seconds(0.1, 60), 2.0, "Seconds between two broadcasts."))
@@ -315,8 +317,8 @@ class _Loader:
             and values["threads"] > 1
         ):
             yield f"{told('threads')}: worker_class sync serves one request at a time; set 1, or gthread"
-        if "slots" in given and "workers" not in self.wrong and values["slots"] < values["workers"] + _SLOTS_SPARE:
-            least = values["workers"] + _SLOTS_SPARE
+        if "slots" in given and "workers" not in self.wrong and values["slots"] < values["workers"] + SLOTS_SPARE:
+            least = values["workers"] + SLOTS_SPARE
             yield f"{told('slots')}: {values['workers']} workers need at least {least}; leave it unset for more"
         if "bind" in given and "instance" not in given | self.wrong and re.fullmatch("(?!unix:).*:0", values["bind"]):
             yield f"{told('bind')}: port 0 is another port at each start; set instance, which names the block"
@@ -336,6 +338,10 @@ def load(environ: Mapping[str, str] = os.environ, gunicorn: Mapping[str, Any] = 
     state = environ.get("STATE_DIRECTORY", "").split(":")[0]  # systemd separates several by colons
     if state:
         loader.take("state_dir", state, "STATE_DIRECTORY", "STATE_DIRECTORY", from_text=True)
+    if port := environ.get("PORT", "").strip():  # which gunicorn takes, and many platforms set
+        loader.take("bind", f"0.0.0.0:{port}", "PORT", "PORT", from_text=True)
+    if count := environ.get("WEB_CONCURRENCY", "").strip():
+        loader.take("workers", count, "WEB_CONCURRENCY", "WEB_CONCURRENCY", from_text=True)
     path = environ.get(_CONFIG, "").strip()
     if path:
         try:

@@ -36,7 +36,7 @@ class Published:
     `aggregators` are those that live and have published, with their pages; `last` is the newest aggregator's page since
     the daemon started, whether its writer lives or not; `jobs` the newest job runner's, see Queue.figures. Ages are in
     s since a sign of life; None where no companion that lives and isn't stopped ever gave one. `removed` is the block's
-    path, where its name is gone.
+    path, where its name is gone; `missing` how many workers asked for can't be started.
     """
 
     aggregators: tuple[tuple[Slot, Json], ...]
@@ -47,6 +47,7 @@ class Published:
     runs_jobs: bool
     uptime: float
     removed: str
+    missing: int
 
     def observed(self) -> Json | None:
         """What the aggregators alive published last; while there is none, what the last one did, without what ended
@@ -75,8 +76,16 @@ class Published:
         reasons = []
         if not self.aggregator_ticks():
             reasons.append("aggregator away: process figures are old, /ws is not served")
+        return reasons + self.lacks()
+
+    def lacks(self) -> list[str]:
+        """What is wrong beside the aggregator."""
+        reasons = []
         if self.removed:
             reasons.append(f"{self.removed} was removed: should hvd be killed, its totals are lost; restart it")
+        if self.missing:
+            workers = "1 worker" if self.missing == 1 else f"{self.missing} workers"
+            reasons.append(f"{workers} asked for can't be started: the log says why")
         return reasons + self.job_troubles()
 
     def aggregator_ticks(self) -> bool:
@@ -147,6 +156,7 @@ class View:
             self._runs_jobs,
             (time.monotonic_ns() - started) / 1e9,
             "" if self._block.file_name.holds() else str(self._block.path),
+            self._block.missing(),
         )
 
     def _companions(self) -> list[Slot]:

@@ -196,7 +196,7 @@ class Aggregator:
         """The frames for clients; `published` is what others than we ourselves did."""
         own = {**self._own, "websocket_clients": self.hub.clients} if self._own else None
         observed = merge_observed([*(page for _, page in published.aggregators), *([own] if own else [])])
-        reasons = published.job_troubles()  # that we live ourselves, we know
+        reasons = published.lacks()  # that we live ourselves, we know
         raw = build_raw(totals, observed, healthy=not reasons, jobs=published.jobs)
         if self._updates:
             self._updates.take(raw["recent_jobs"])

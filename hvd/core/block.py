@@ -138,6 +138,17 @@ class Block:
                 self.cells[index] = pid
                 return
 
+    def say_missing(self, pid: int, workers: int) -> None:
+        """Say how many workers this master should have, and can't start."""
+        for index in range(at.MASTERS):
+            if self.cells[at.H_MASTERS + index] == pid:
+                self.cells[at.H_MISSING + index] = workers
+
+    def missing(self) -> int:
+        """How many workers the masters alive should have, and can't start."""
+        named = zip(self.cells[at.H_MASTERS :][: at.MASTERS], self.cells[at.H_MISSING :][: at.MASTERS], strict=True)
+        return sum(workers for pid, workers in named if pid and _pid_exists(pid))
+
     def drop_master(self, pid: int) -> None:
         """Take a master's name out of the header. The caller holds the mutation lock."""
         for index in range(at.H_MASTERS, at.H_MASTERS + at.MASTERS):

@@ -41,6 +41,7 @@ H_POST_MORTEMS = 10  # entries ever written; the next one goes to this number mo
 H_MASTERS = 11  # two cells: pids of the masters alive (two during an upgrade)
 MASTERS = 2
 H_ROW_CELLS = 14  # 0 in format 2
+H_MISSING = 15  # two cells, a master each in the same order: workers asked for that it can't start now
 
 # Slot table cells.
 SLOT_CELLS = 16

@@ -91,11 +91,17 @@ class Slots:
         except TimeoutError as error:
             raise BlockError(f"no slot can be handed out: {error}") from None
         if number is None:
-            raise NoFreeSlot(
-                f"all {len(numbers)} {'companion' if companion else 'worker'} slots of block {self._block.name} are "
-                "taken; set HVD_SLOTS higher and restart"
-            )
+            raise NoFreeSlot(self._all_taken(companion, numbers))
         return number
+
+    def _all_taken(self, companion: bool, numbers: range) -> str:
+        all_taken = (
+            f"all {len(numbers)} {'companion' if companion else 'worker'} slots of block {self._block.name} are taken"
+        )
+        if not companion:
+            return f"{all_taken}; set HVD_SLOTS higher and restart"
+        pids = ", ".join(str(slot.pid) for number in numbers if (slot := self.get(number)))
+        return f"{all_taken}, by the processes {pids}: end those that are not this daemon's, and it goes on"
 
     def _take_first(self, numbers: range, kind: int, master: int, pid: int) -> int | None:
         full = None

@@ -76,6 +76,7 @@ class Server:
         self.app = SimpleNamespace(reload=lambda: None, cfg=None)
         self.WORKERS: dict[int, Any] = {}
         self.num_workers = 3
+        self.cfg = SimpleNamespace(workers=3)
         self.worker_age = 0
         self.failure: BaseException | None = None
         for name in HANDLED:
@@ -111,6 +112,9 @@ class Server:
 
 class Master:
     """What the loop calls of hvd's master."""
+
+    most_workers = 5
+    missing = 0
 
     def __init__(self) -> None:
         self.has_served = False
@@ -155,10 +159,11 @@ def test_a_fork_that_fails_leaves_the_others_and_is_tried_again(
     assert sorted(server.WORKERS) == [1, 3]
     assert master.forks == [False] * 3 + [True] * 5
     assert caplog.text.count("2 of 3 workers run, and no other can be started ([Errno 11] Resource temp") == 1
+    assert master.missing == 1, "which /health says"
     server.failure = None
     server.manage_workers()
+    assert (len(server.WORKERS), master.missing) == (3, 0)
     server.manage_workers()
-    assert len(server.WORKERS) == 3
     assert caplog.text.count("workers can be started again") == 1
     assert master.turns == 8, "hvd's part of a turn is done"
 
@@ -176,6 +181,52 @@ def test_a_reload_that_can_not_fork_is_carried_on_later(server: Any, master: Any
     assert sorted(server.WORKERS) == [4, 5, 6]
     server.manage_workers()
     assert sorted(server.WORKERS) == [4, 5, 6]
+
+
+def test_no_more_workers_are_started_than_there_is_room_for(
+    server: Any, master: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A signal that asks for more is refused in one line, and nothing is missing that the settings ask for."""
+    server.num_workers = 6
+    server.manage_workers()
+    server.manage_workers()
+    assert (len(server.WORKERS), server.num_workers, master.missing) == (5, 5, 0)
+    assert [record.getMessage() for record in caplog.records] == [
+        "hvd: 6 workers asked for, and the block has room for 5: set HVD_SLOTS to 10, and restart"
+    ]
+
+
+def test_workers_that_the_settings_ask_for_are_missing(server: Any, master: Any) -> None:
+    """Until fewer are asked for: the block may be of a daemon that had fewer slots."""
+    server.num_workers = server.cfg.workers = 8
+    server.manage_workers()
+    server.manage_workers()
+    assert (len(server.WORKERS), master.missing) == (5, 3)
+    server.num_workers -= 1
+    server.manage_workers()
+    assert (len(server.WORKERS), master.missing) == (4, 0)
+    server.num_workers = server.cfg.workers = 5
+    server.reload()
+    server.manage_workers()
+    assert master.missing == 0
+
+
+def test_a_worker_that_can_not_be_made_leaves_the_umask(server: Any, master: Any) -> None:
+    """gunicorn's WorkerTmp changes it, and forgets that where it raises."""
+
+    def spawn() -> None:
+        os.umask(0)
+        raise OSError("no room")
+
+    loop: Any = Loop(server, master)
+    loop._spawn = spawn
+    before = os.umask(0o027)
+    try:
+        with pytest.raises(CannotSpawn):
+            loop._spawn_worker()
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
 
 
 def test_a_start_for_which_no_worker_can_ever_be_had_ends(server: Any, master: Any) -> None:

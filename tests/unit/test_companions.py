@@ -283,3 +283,16 @@ def test_a_companion_runs_as_the_user_it_is_given(block: Block) -> None:
         os.setgroups(groups)
         master.companions.stop()
         reap()
+
+
+def test_a_start_that_fails_in_any_way_keeps_no_slot(block: Block, master: Master) -> None:
+    """Else all slots of companions would be taken after some attempts, by nobody."""
+
+    def fails(slot: int) -> list[str]:
+        raise ValueError("a bug")
+
+    master.one.command = fails
+    for _ in range(at.COMPANION_SLOTS + 1):
+        master.one.next_start = 0.0
+        master.turn()
+    assert list(Slots(block).taken()) == []

@@ -1,10 +1,13 @@
 """What gunicorn was told otherwise wins, and hvd's own settings follow it."""
 
+import inspect
+import os
 from typing import Any
 
 import pytest
 from gunicorn.config import Config
 from gunicorn.workers.sync import SyncWorker
+from gunicorn.workers.workertmp import WorkerTmp
 
 from hvd import conf
 from hvd.errors import SettingsError
@@ -105,6 +108,26 @@ def test_the_class_of_worker_is_the_counting_one(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HVD_WORKER_CLASS", "sync")
     settings = conf.in_force(configured({"HVD_WORKER_CLASS": "sync"}, worker_class="gthread"))
     assert (settings.worker_class, settings.threads) == ("gthread", 1)
+
+
+def test_heartbeats_are_in_memory_unless_told_otherwise() -> None:
+    """A disk that hangs would have workers killed, and a system may have no folder for temporary files."""
+    assert configured().worker_tmp_dir == "/dev/shm"
+    conf.check_heartbeat(configured())
+    before = os.umask(0o027)
+    try:
+        with pytest.raises(SettingsError, match=r"worker_tmp_dir is '/nowhere', where workers can't have files"):
+            conf.check_heartbeat(configured(worker_tmp_dir="/nowhere"))
+    finally:
+        os.umask(before)
+
+
+def test_what_a_workers_file_needs_is_what_was_read() -> None:
+    """WorkerTmp is no public API of gunicorn's."""
+    made = inspect.getsource(WorkerTmp.__init__)
+    assert "raise RuntimeError" in made
+    assert 'tempfile.mkstemp(prefix="wgunicorn-", dir=fdir)' in made
+    assert list(inspect.signature(WorkerTmp).parameters) == ["cfg"]
 
 
 def test_processes_are_named_after_the_instance_unless_somebody_named_them() -> None:

@@ -266,6 +266,21 @@ def test_state_dir_comes_from_systemd_unless_set(tmp_path: Path) -> None:
     assert problems_of({"HVD_STATE_DIR": "/a\x07"}) == ('state_dir (HVD_STATE_DIR) is "/a\\u0007": it must be a path',)
 
 
+def test_platforms_say_port_and_workers_as_they_do_to_gunicorn(tmp_path: Path) -> None:
+    """PORT is served on all addresses; a file and hvd's own variables are closer to the daemon."""
+    environ = {"PORT": "5000", "WEB_CONCURRENCY": "3"}
+    loaded = load(environ)
+    assert (loaded.settings.bind, loaded.settings.workers) == ("0.0.0.0:5000", 3)
+    assert loaded.settings.instance == "0.0.0.0-5000"
+    assert (loaded.sources["bind"], loaded.sources["workers"]) == ("PORT", "WEB_CONCURRENCY")
+    in_file = {**environ, **config(tmp_path, 'bind = "127.0.0.1:1"\nworkers = 4\n')}
+    assert (load(in_file).settings.bind, load(in_file).settings.workers) == ("127.0.0.1:1", 4)
+    own = load({**in_file, "HVD_BIND": "127.0.0.1:2", "HVD_WORKERS": "5"}).settings
+    assert (own.bind, own.workers) == ("127.0.0.1:2", 5)
+    assert load({"PORT": " ", "WEB_CONCURRENCY": ""}).sources["bind"] == "default"
+    assert len(problems_of({"PORT": "http", "WEB_CONCURRENCY": "many"})) == 2
+
+
 @pytest.mark.parametrize("depth", [100, 490, 5000])
 @pytest.mark.parametrize("opening", ["workers = {}", "jobs = {}", "jobs.kinds = {}"])
 def test_a_file_that_is_nested_deeply_is_one_problem_among_others(tmp_path: Path, opening: str, depth: int) -> None:

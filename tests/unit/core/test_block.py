@@ -25,7 +25,7 @@ from hvd.core.slots import Slots, mark_used
 from hvd.errors import BlockForeign, BlockInUse
 from hvd.metrics import TIMED_CELLS
 from tests.support.waiting import until
-from tests.unit.core.support import SMALL, WORKER, dead_pid, ended, fork, keeping_locked
+from tests.unit.core.support import SMALL, WORKER, dead_pid, ended, fork, forked, keeping_locked
 
 
 @contextlib.contextmanager
@@ -417,3 +417,20 @@ def test_a_missing_block_is_not_made_by_looking(name: str) -> None:
     with pytest.raises(FileNotFoundError):
         open_block(name)
     assert not (module.DIRECTORY / name).exists()
+
+
+def test_masters_say_what_workers_they_can_not_start(block: Block) -> None:
+    """Each of two during an upgrade; what a dead one said is of no account."""
+    me, dead = os.getpid(), dead_pid()
+    assert block.missing() == 0
+    block.add_master(me)
+    block.say_missing(me, 2)
+    assert block.missing() == 2
+    with forked(signal.pause) as other:
+        block.add_master(other)
+        block.say_missing(other, 3)
+        assert block.missing() == 5
+    assert block.missing() == 2
+    block.say_missing(dead, 7)
+    block.say_missing(me, 0)
+    assert block.missing() == 0

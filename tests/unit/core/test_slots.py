@@ -26,13 +26,19 @@ def test_kinds_have_ranges_of_their_own(block: Block) -> None:
     assert slots.claim(at.KIND_WORKER, ME) == WORKER + 1
 
 
-@pytest.mark.parametrize(("kind", "number"), [(at.KIND_WORKER, WORKERS), (at.KIND_AGGREGATOR, at.COMPANION_SLOTS)])
-def test_when_all_are_taken_the_error_says_what_to_do(block: Block, kind: int, number: int) -> None:
-    """And the slots that are taken stay as they are."""
+@pytest.mark.parametrize(
+    ("kind", "number", "remedy"),
+    [
+        (at.KIND_WORKER, WORKERS, "set HVD_SLOTS higher and restart"),
+        (at.KIND_AGGREGATOR, at.COMPANION_SLOTS, r"by the processes (\d+, ){7}\d+: end those that are not"),
+    ],
+)
+def test_when_all_are_taken_the_error_says_what_to_do(block: Block, kind: int, number: int, remedy: str) -> None:
+    """The setting where it helps, else whose they are; and the slots that are taken stay as they are."""
     slots = Slots(block)
     for _ in range(number):
-        slots.claim(kind, ME)
-    with pytest.raises(NoFreeSlot, match="HVD_SLOTS"):
+        slots.claim(kind, ME, ME)
+    with pytest.raises(NoFreeSlot, match=remedy):
         slots.claim(kind, ME)
     assert len(list(slots.taken())) == number
 

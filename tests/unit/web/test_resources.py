@@ -263,6 +263,19 @@ def test_a_start_is_no_excuse_for_ever(block: Block) -> None:
     assert Daemon(block, age=5).reasons() == [AGGREGATOR_AWAY, "job runner away: jobs wait"]
 
 
+def test_health_says_that_workers_are_missing(block: Block) -> None:
+    """The capacity that was asked for isn't there."""
+    daemon = Daemon(block, runs_jobs=False)
+    daemon.companion(at.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
+    block.add_master(os.getpid())
+    block.say_missing(os.getpid(), 1)
+    assert daemon.reasons() == ["1 worker asked for can't be started: the log says why"]
+    block.say_missing(os.getpid(), 2)
+    assert daemon.reasons() == ["2 workers asked for can't be started: the log says why"]
+    block.say_missing(os.getpid(), 0)
+    assert daemon.reasons() == []
+
+
 def test_health_says_why_jobs_wait(block: Block) -> None:
     """A runner that is away, or can't use its database: each has its line, and all is well without any."""
     daemon = Daemon(block)

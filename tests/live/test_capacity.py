@@ -1,0 +1,110 @@
+"""How many workers, threads and slots there are, whoever asks for them; and what a start needs."""
+
+import os
+import signal
+from pathlib import Path
+
+from hvd.core.block import open_block
+from hvd.core.layout import COMPANION_SLOTS
+from hvd.master import SPARE_ROWS
+from tests.support.server import Server
+from tests.support.waiting import PATIENCE, until
+
+
+def test_more_workers_than_slots_are_refused_once(tmp_path: Path) -> None:
+    """By a signal: one line, and no endless boots. By settings, in an older block: /health says it too."""
+    with Server(tmp_path, workers=2, slots=8, interval=0.2) as server:
+        for _ in range(2):
+            server.signal(signal.SIGTTIN)
+        until(lambda: len(server.pids("worker")) == 4, "there is room for four, and for those that replace them")
+        server.signal(signal.SIGTTIN)
+        until(lambda: "5 workers asked for, and the block has room for 4" in server.log, "the fifth is refused")
+        old = set(server.pids("worker"))
+        os.kill(min(old), signal.SIGTERM)
+        until(lambda: len(new := set(server.pids("worker"))) == 4 and new != old, "one that ends is replaced")
+        assert server.log.count("Booting worker") == 5
+        assert server.is_healthy()
+
+        os.kill(server.pid, signal.SIGKILL)
+        assert server.process is not None
+        server.process.wait(10)
+        until(lambda: not server.processes(), "its processes end", 20)
+        again = Server(tmp_path, instance=server.instance, workers=6, slots=20, interval=0.2)
+        try:
+            again.start(ready=False)
+            until(lambda: "Listening at" in again.log, "it listens", 30)
+            reasons = ["2 workers asked for can't be started: the log says why"]
+            until(lambda: again.get("/health").json()["reasons"] == reasons, f"it is said; log:\n{again.log}", 30)
+            assert len(again.pids("worker")) == 4
+            assert again.log.count("Booting worker") == 4
+            assert again.stop() == 0
+        finally:
+            again.destroy()
+
+
+def test_a_reload_needs_no_slot_for_each_worker(tmp_path: Path) -> None:
+    """Where old and new ones don't all find room, some take the others' places, and then the rest."""
+    with Server(tmp_path, workers=6, slots=10, threads=1, interval=0.2) as server:
+        old = set(server.pids("worker"))
+        server.signal(signal.SIGHUP)
+        until(lambda: len(new := set(server.pids("worker"))) == 6 and not new & old, "all are replaced", 30)
+        assert server.log.count("Booting worker") == 12
+
+
+def test_the_block_follows_gunicorns_command_line(tmp_path: Path) -> None:
+    """Its name the address, its slots the workers, its rows the threads; the environment's arguments too."""
+    path = tmp_path / "own.sock"
+    server = Server(
+        tmp_path,
+        arguments=("-w", "9", "-b", f"unix:{path}"),
+        environ={"HVD_INSTANCE": "", "GUNICORN_CMD_ARGS": "--threads 3"},
+        bind="127.0.0.1:1",
+    )
+    server.bind = f"unix:{path}"
+    try:
+        server.start(ready=False)
+        until(path.exists, f"it listens; log:\n{server.log}", 20)
+        server.instance = until(lambda: server.get("/status").json()["instance"], "it answers", 20)
+        assert server.instance != "127.0.0.1-1"
+        block = open_block(server.block.name)
+        os.close(block.fd)
+        assert block.layout.slots == COMPANION_SLOTS + 72
+        assert block.layout.rows == 3 + SPARE_ROWS
+        assert server.stop() == 0
+    finally:
+        server.destroy()
+
+
+def test_heartbeats_need_no_temporary_folder(tmp_path: Path) -> None:
+    """They are in memory; a folder that was named and isn't there is one line, before anything is left behind."""
+    with Server(tmp_path, workers=1, environ={"TMPDIR": "/nowhere"}) as server:
+        (worker,) = server.pids("worker")
+        files = {os.readlink(entry) for entry in Path(f"/proc/{worker}/fd").iterdir()}
+        assert any(name.startswith("/dev/shm/wgunicorn-") for name in files)
+    refused = Server(tmp_path, workers=1, arguments=("--worker-tmp-dir", "/nowhere"))
+    refused.start(ready=False)
+    try:
+        assert refused.process is not None
+        assert refused.process.wait(30 * PATIENCE) == 2
+        assert not refused.block.exists()
+        (line,) = (line for line in refused.log.splitlines() if "[INFO]" not in line)
+        assert line.startswith(
+            "hvd: worker_tmp_dir is '/nowhere', where workers can't have files (/nowhere doesn't exist"
+        )
+    finally:
+        refused.destroy()
+
+
+def test_a_start_that_fails_in_a_hook_leaves_no_block(tmp_path: Path) -> None:
+    """Where gunicorn's loop ends by an exception it calls no hook at all."""
+    conf = tmp_path / "own.py"
+    conf.write_text("from hvd.gunicorn_conf import *\ndef pre_fork(server, worker): raise ValueError('own pre_fork')\n")
+    server = Server(tmp_path, workers=1, arguments=("-c", str(conf)))
+    server.start(ready=False)
+    try:
+        assert server.process is not None
+        assert server.process.wait(30 * PATIENCE) != 0
+        assert not server.block.exists()
+        assert "own pre_fork" in server.log
+    finally:
+        server.destroy()
