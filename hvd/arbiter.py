@@ -6,12 +6,14 @@ the methods of the one arbiter that runs are wrapped. They are not public API: r
 tests/unit/test_arbiter.py fails if they change.
 """
 
+import logging
 import os
 import time
 from collections.abc import Callable
 from typing import Any
 
 from gunicorn.errors import HaltServer
+from gunicorn.glogging import loggers
 
 from hvd import conf
 from hvd.errors import HvdError, SettingsError
@@ -38,6 +40,7 @@ class Loop:
         self._outdated = 0  # workers up to this age are to be replaced: a reload could not start all the new ones
         self._spawn, self._manage, self._reap = server.spawn_worker, server.manage_workers, server.reap_workers
         self._stop, self._reload, self._read_settings = server.stop, server.reload, server.app.reload
+        self._reopen = server.log.reopen_files
 
     def take_over(self) -> None:
         """Put these methods in the place of the arbiter's own."""
@@ -48,6 +51,7 @@ class Loop:
             self._reap_all,
         )
         server.stop, server.reload, server.app.reload = self._stop_all, self._reload_all, self._read_settings_again
+        server.log.reopen_files = self._reopen_files
         for name in HANDLED:
             setattr(server, f"handle_{name}", self._guarded(name, getattr(server, f"handle_{name}")))
 
@@ -67,6 +71,17 @@ class Loop:
                     os._exit(1)
 
         return guarded
+
+    def _reopen_files(self) -> None:
+        """USR1 and HUP, in workers too: log files that can't be opened again stay open, or each line would raise."""
+        try:
+            for handler in (handler for logger in loggers() for handler in logger.handlers):
+                if isinstance(handler, logging.FileHandler):
+                    os.close(os.open(handler.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666))
+        except OSError as error:
+            self._log.error("hvd: log files stay as they are: %s", error)
+        else:
+            self._reopen()
 
     def _turn(self) -> None:
         self._limit_workers()

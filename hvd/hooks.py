@@ -106,6 +106,12 @@ def on_starting(server: Any) -> None:
     if _master:
         return
     log_through(error_log(server.log))
+    for signum in (
+        signal.SIGTERM,
+        signal.SIGQUIT,
+        signal.SIGHUP,
+    ):  # until gunicorn takes them: their default leaves the block
+        signal.signal(signum, _end_start)
     try:
         server.worker_class = conf.counting_class(server.cfg)
         conf.check_heartbeat(server.cfg)
@@ -117,10 +123,14 @@ def on_starting(server: Any) -> None:
         atexit.register(_master.leave)  # gunicorn calls no hook where it can't bind, or where its loop fails
         # Only now: on the socket of a daemon that was killed its last workers listen until the block can be had.
         _master.unix_sockets.refuse_taken()
-    except (BlockError, CannotStart, SettingsError) as error:
+    except (OSError, BlockError, CannotStart, SettingsError) as error:
         print(f"hvd: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, SettingsError) else 1)
     Loop(server, _master).take_over()
+
+
+def _end_start(signum: int, frame: object) -> None:
+    sys.exit(128 + signum)
 
 
 def on_reload(server: Any) -> None:

@@ -71,22 +71,30 @@ class Master:
         )
         self._is_nameless = False
         self.unix_sockets = UnixSockets(server)
+        self._made = not existed
+        try:
+            self._set_up(existed and not upgrade)
+        except BaseException:
+            if self._made:
+                self.block.remove_if_last()
+            raise
+
+    def _set_up(self, takes_over: bool) -> None:
         Catalogue(self.block).refresh()  # a damaged one is refused before anything is changed
         self._slots = Slots(self.block)
-        self._undertaker = Undertaker(self.block, server.log)
+        self._undertaker = Undertaker(self.block, self._server.log)
         self._statuses: dict[int, str] = {}
         self._worker_end, self._hub_end = handoff.channel()
         self._event_writers, self._event_reader = events.channel()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._job_options_fd = os.memfd_create("hvd-jobs")
-        self._made = not existed
-        if existed and not upgrade:
+        if takes_over:
             self._take_over()
         with self.block.locked():
             Catalogue(self.block).add_families()
-            self._slots.prepare(settings.workers)
+            self._slots.prepare(self.settings.workers)
             self.block.add_master(os.getpid())
-        self._companions = Companions(self.block, self._undertaker, server.log)
+        self._companions = Companions(self.block, self._undertaker, self._server.log)
         self._companions.add(self._aggregator())
         self._job_runner: Companion | None = None
         self._keep_job_runner()

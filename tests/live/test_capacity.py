@@ -1,8 +1,11 @@
 """How many workers, threads and slots there are, whoever asks for them; and what a start needs."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
+
+import pytest
 
 from hvd.core.block import open_block
 from hvd.core.layout import COMPANION_SLOTS
@@ -14,9 +17,9 @@ from tests.support.waiting import PATIENCE, until
 def test_more_workers_than_slots_are_refused_once(tmp_path: Path) -> None:
     """By a signal: one line, and no endless boots. By settings, in an older block: /health says it too."""
     with Server(tmp_path, workers=2, slots=8, interval=0.2) as server:
-        for _ in range(2):
-            server.signal(signal.SIGTTIN)
-        until(lambda: len(server.pids("worker")) == 4, "there is room for four, and for those that replace them")
+        for count in (3, 4):  # there is room for four, and for those that replace them
+            server.signal(signal.SIGTTIN)  # one by one: signals that come together are one
+            until(lambda count=count: len(server.pids("worker")) == count, "a worker more")
         server.signal(signal.SIGTTIN)
         until(lambda: "5 workers asked for, and the block has room for 4" in server.log, "the fifth is refused")
         old = set(server.pids("worker"))
@@ -95,16 +98,60 @@ def test_heartbeats_need_no_temporary_folder(tmp_path: Path) -> None:
         refused.destroy()
 
 
-def test_a_start_that_fails_in_a_hook_leaves_no_block(tmp_path: Path) -> None:
-    """Where gunicorn's loop ends by an exception it calls no hook at all."""
+@pytest.mark.parametrize(
+    ("hook", "signum"),
+    [
+        ("def pre_fork(server, worker): raise ValueError('own hook')", None),
+        ("def when_ready(server): raise ValueError('own hook')", None),
+        ("import time\ndef on_starting(server): print('own hook', flush=True); time.sleep(1000)", signal.SIGTERM),
+        ("import time\ndef on_starting(server): print('own hook', flush=True); time.sleep(1000)", signal.SIGINT),
+    ],
+)
+def test_a_start_that_ends_leaves_no_block(tmp_path: Path, hook: str, signum: signal.Signals | None) -> None:
+    """By a signal, or an exception out of gunicorn's loop, after which it calls no hook at all."""
     conf = tmp_path / "own.py"
-    conf.write_text("from hvd.gunicorn_conf import *\ndef pre_fork(server, worker): raise ValueError('own pre_fork')\n")
+    conf.write_text(f"from hvd.gunicorn_conf import *\n{hook}\n")
     server = Server(tmp_path, workers=1, arguments=("-c", str(conf)))
     server.start(ready=False)
     try:
         assert server.process is not None
+        until(lambda: "own hook" in server.log, f"its hook is called; log:\n{server.log}", 20)
+        if signum:
+            server.signal(signum)
         assert server.process.wait(30 * PATIENCE) != 0
         assert not server.block.exists()
-        assert "own pre_fork" in server.log
+    finally:
+        server.destroy()
+
+
+def test_files_and_folders_that_are_gone_end_no_daemon(tmp_path: Path) -> None:
+    """USR1 and HUP open the log again; USR2 executes gunicorn in the folder where it was started."""
+    logs, folder = tmp_path / "logs", tmp_path / "folder"
+    logs.mkdir()
+    folder.mkdir()
+    socket = tmp_path / "http.sock"
+    server = Server(
+        folder, bind=f"unix:{socket}", workers=2, interval=0.2, arguments=("--error-logfile", str(logs / "error.log"))
+    )
+    server.log_path = tmp_path / "out"
+    try:
+        server.start(ready=False)
+        until(socket.exists, "it listens", 20)
+        server.wait_ready()
+        shutil.rmtree(logs)
+        server.signal(signal.SIGUSR1)
+        until(lambda: set(server.pids("worker")), "it goes on")
+        old = set(server.pids("worker"))
+        server.signal(signal.SIGHUP)
+        until(lambda: len(new := set(server.pids("worker"))) == 2 and not new & old, "the workers are replaced")
+        shutil.rmtree(folder)
+        server.signal(signal.SIGUSR2)
+        until(lambda: "no new master could be executed" in server.log, f"it is said; log:\n{server.log}")
+        old = set(server.pids("worker"))
+        server.signal(signal.SIGTTIN)
+        until(lambda: len(server.pids("worker")) == 3, "it goes on")
+        assert old < set(server.pids("worker")), "and nobody stopped its workers"
+        assert server.is_healthy()
+        assert server.stop() == 0
     finally:
         server.destroy()

@@ -31,6 +31,7 @@ def post_fork(server, worker):
     note(f"post_fork {here.worker.block.name}")
     atexit.register(note, "atexit of a worker")
 def post_request(worker, req, environ, resp):
+    gunicorn_conf.post_request(worker, req, environ, resp)
     if req.path == "/hello":
         note("post_request")
 def worker_int(worker): note("worker_int")

@@ -4,7 +4,9 @@ import errno
 import inspect
 import logging
 import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -72,7 +74,8 @@ class Server:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.log = logging.getLogger("test")
+        self.log: Any = logging.getLogger("test")
+        self.log.reopen_files = self._fail
         self.app = SimpleNamespace(reload=lambda: None, cfg=None)
         self.WORKERS: dict[int, Any] = {}
         self.num_workers = 3
@@ -227,6 +230,24 @@ def test_a_worker_that_can_not_be_made_leaves_the_umask(server: Any, master: Any
         assert os.umask(0o027) == 0o027
     finally:
         os.umask(before)
+
+
+def test_log_files_that_can_not_be_opened_again_stay_open(server: Any, master: Any, tmp_path: Path) -> None:
+    """Python's handler of a file that was closed raises at each line."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    handler = logging.FileHandler(folder / "error.log")
+    server.log.addHandler(handler)
+    try:
+        server.failure = AssertionError("opened again")
+        with pytest.raises(AssertionError, match="opened again"):
+            server.log.reopen_files()
+        shutil.rmtree(folder)
+        server.log.reopen_files()
+        assert handler.stream is not None
+    finally:
+        server.log.removeHandler(handler)
+        handler.close()
 
 
 def test_a_start_for_which_no_worker_can_ever_be_had_ends(server: Any, master: Any) -> None:

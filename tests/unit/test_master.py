@@ -15,13 +15,14 @@ import pytest
 
 from hvd import __version__
 from hvd.companions import STOP_GRACE, Companion
-from hvd.core.block import acquire
+from hvd.core import layout as at
+from hvd.core.block import DIRECTORY, acquire
 from hvd.jobs.options import Options
 from hvd.master import Master
 from hvd.settings import Settings, load
 from hvd.users import User
 from hvd.workers import HELD, HvdThreadWorker
-from tests.unit.core.support import SMALL, ended, fork
+from tests.unit.core.support import SMALL, dead_pid, ended, fork
 from tests.unit.jobs.support import kinds
 
 
@@ -35,6 +36,36 @@ def test_a_start_that_fails_leaves_the_block_as_it_was(name: str, existed: bool)
         master.leave()
         assert master.block.path.exists() == existed
         assert master.block.masters() == []
+
+
+@pytest.mark.parametrize("error", [OSError("no descriptor is left"), KeyboardInterrupt()])
+def test_a_master_that_can_not_be_made_leaves_no_block(
+    name: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is missing once the block is there; nobody would know of it."""
+
+    def fails() -> None:
+        raise error
+
+    monkeypatch.setattr("hvd.master.events.channel", fails)
+    with pytest.raises(type(error)), made(name):
+        pass
+    assert not (DIRECTORY / name).exists()
+
+
+def test_slots_of_dead_companions_are_free_for_the_next(name: str) -> None:
+    """In the same turn: all may be taken by companions of masters that were killed during upgrades."""
+    with made(name) as master:
+        helper = Companion("helper", at.KIND_AGGREGATOR, lambda slot: [sys.executable, "-c", SLEEP], ())
+        master._companions._all = [helper]
+        for _ in range(at.COMPANION_SLOTS):
+            master._slots.claim(at.KIND_AGGREGATOR, dead_pid(), dead_pid())
+        master._server.WORKERS = {}
+        try:
+            master.look_after()
+            assert helper.is_running
+        finally:
+            master.leave()
 
 
 def test_the_block_of_a_daemon_that_served_goes_with_it(name: str) -> None:
