@@ -15,7 +15,7 @@ import psutil
 from hvd.core.proc import start_ticks
 
 SHARE = 0.05
-"""Of the time, at most, that is spent on it: after a round as many times longer nothing is asked as that takes."""
+"""Of a core, at most, that is spent on it: after a round nothing is asked for so long that it comes to that."""
 
 Identity = tuple[int, int]
 """A process: its pid, and when it started in clock ticks since boot."""
@@ -44,9 +44,13 @@ def read_size(pid: int) -> Size:
 class Sizes:
     """The sizes found last. One thread uses it; the thread that reads is its own."""
 
-    def __init__(self, read: Callable[[int], Size] = read_size, clock: Callable[[], float] = time.monotonic) -> None:
-        self._read = read
-        self._clock = clock
+    def __init__(
+        self,
+        read: Callable[[int], Size] = read_size,
+        clock: Callable[[], float] = time.monotonic,
+        cost: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._read, self._clock, self._cost = read, clock, cost
         self._found: dict[Identity, Size] = {}
         self._reading: threading.Thread | None = None
         self._next = float("-inf")
@@ -68,7 +72,7 @@ class Sizes:
         return self._found.get((pid, started))
 
     def _read_all(self, pids: list[int]) -> None:
-        start = self._clock()
+        start = self._cost()
         known: set[Identity] = set()
         for pid in pids:
             with contextlib.suppress(psutil.Error):
@@ -78,5 +82,4 @@ class Sizes:
                     known.add((pid, started))
                     self._found[pid, started] = size
         self._found = {identity: size for identity, size in self._found.items() if identity in known}
-        now = self._clock()
-        self._next = now + (now - start) * (1 / SHARE - 1)
+        self._next = self._clock() + (self._cost() - start) * (1 / SHARE - 1)

@@ -17,14 +17,14 @@ ME = os.getpid()
 
 
 class Slow:
-    """Reads sizes while the test lets it; each takes as many seconds of a clock that only it moves."""
+    """Reads sizes while the test lets it; each costs so many seconds of a core, which are those of the clock."""
 
     def __init__(self, seconds: float = 1.0) -> None:
         self.now, self.seconds = 1000.0, seconds
         self.may_go_on = threading.Event()
         self.may_go_on.set()
         self.read: list[int] = []
-        self.sizes = Sizes(self._read, lambda: self.now)
+        self.sizes = Sizes(self._read, lambda: self.now, lambda: self.now)
 
     def _read(self, pid: int) -> Size:
         assert self.may_go_on.wait(30)
