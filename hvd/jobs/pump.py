@@ -68,17 +68,23 @@ class Pump:
 
     def _run(self) -> None:
         while not self._stopping:
-            for fd, _ in self._epoll.poll():
-                if fd == self._wake:
-                    os.eventfd_read(self._wake)
-                elif fd in self._streams:
-                    self._read(self._streams[fd])
-            while self._finishing:
-                self._finish(*self._finishing.popleft())
+            try:
+                self._turn()
+            except Exception:  # of ours: the other jobs' output must not end with it
+                log.exception("output of a job could not be taken")
         for stream in list(self._streams.values()):
             self._drop(stream)
         self._epoll.close()
         os.close(self._wake)
+
+    def _turn(self) -> None:
+        for fd, _ in self._epoll.poll():
+            if fd == self._wake:
+                os.eventfd_read(self._wake)
+            elif fd in self._streams:
+                self._read(self._streams[fd])
+        while self._finishing:
+            self._finish(*self._finishing.popleft())
 
     def _read(self, stream: Stream) -> bool:
         """False when nothing is left."""
@@ -89,19 +95,18 @@ class Pump:
         if not data:
             self._drop(stream)
             return False
-        try:
-            stream.take(data)
-        except Exception:  # of ours: the other jobs' output must not end with it
-            log.exception("output of a job could not be taken")
+        stream.take(data)
         return True
 
     def _finish(self, stream: Stream, done: Callable[[], None]) -> None:
-        for _ in range(REST):
-            if stream.fd < 0 or not self._read(stream):
-                break
-        self._drop(stream)
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(done)
+        try:
+            for _ in range(REST):
+                if stream.fd < 0 or not self._read(stream):
+                    break
+        finally:
+            self._drop(stream)
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(done)
 
     def _drop(self, stream: Stream) -> None:
         if stream.fd >= 0:

@@ -109,7 +109,8 @@ class Recorder:
     def close(self) -> None:
         """Write no more."""
         if self._fd >= 0:
-            os.close(self._fd)
+            with contextlib.suppress(OSError):  # of writes before it, on a network's disk
+                os.close(self._fd)
             self._fd = -1
 
 

@@ -52,8 +52,7 @@ class Output(Resource):
         if job is None:
             raise unknown(job_id)
         if follows:
-            asked = asked or Range(0, None)
-            job = self._wait(desk, job, asked.first)
+            job = self._wait(desk, job, asked.first if asked else 0)
         found = desk.output(job)
         if found is None and desk.is_elsewhere(job):
             raise falcon.HTTPNotFound(description=f"The output of this job is kept on {job.host}: ask a daemon there.")
@@ -134,7 +133,7 @@ def _answer(resp: falcon.Response, found: Transcript, asked: Range | None, *, fo
             # one that prints faster than we read: less of the end, until we are faster
             kept = kept._replace(last=max(kept.first, kept.total - ((kept.total - kept.last) >> attempt)))
             body = _Body(found, _parts(resp, kept, asked, follows))
-            if not is_open:
+            if body.size and not is_open:  # a stream that is not sent is not closed
                 stack.pop_all()
                 resp.stream, resp.content_length = body, body.size
                 return
@@ -145,6 +144,9 @@ def _answer(resp: falcon.Response, found: Transcript, asked: Range | None, *, fo
 
 def _parts(resp: falcon.Response, kept: Kept, asked: Range | None, follows: bool) -> list[tuple[int, int] | bytes]:
     """What is to be sent; the status and Content-Range are set. Raises falcon.HTTPRangeNotSatisfiable."""
+    if asked is None and follows and not kept.total:
+        resp.status = 204
+        return []
     if asked is None or not (kept.total or follows):
         resp.status = 200
         if kept.first == kept.last:

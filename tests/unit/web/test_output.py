@@ -1,5 +1,6 @@
 """GET /jobs/{id}/output: whole, in ranges, and as it comes."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -121,12 +122,25 @@ def test_what_was_left_out_is_said(scene: Scene) -> None:
     problem_of(scene.client.get(scene.path, Range=f"bytes={FIRST}-{FIRST + 5}"), 416)
 
 
+@pytest.mark.parametrize("status", ["completed", "running"])
+def test_no_answer_leaves_a_file_open(desk: FakeDesk, tmp_path: Path, status: str) -> None:
+    """With a body or without, of an error or not."""
+    scene = Scene(desk, tmp_path, status).prints()
+    scene.close()
+    before = len(os.listdir("/proc/self/fd"))
+    for asked, query in ((None, ""), ("bytes=0-5", ""), ("bytes=9999-", ""), (f"bytes={len(TEXT)}-", "?follow=1")):
+        scene.client.get(scene.path + query, **({"Range": asked} if asked else {}))
+    scene.client.head(scene.path)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_who_follows_gets_what_comes(running: Scene) -> None:
     """At once where there is something, else when there is, and 204 where nothing comes in time."""
     got = running.client.get(f"{running.path}?follow=1")
     assert (got.status_code, got.content, got.headers["hvd-job-status"]) == (204, b"", "running")
     running.prints(b"one\n")
-    assert running.client.get(f"{running.path}?follow=1").content == b"one\n"
+    got = running.client.get(f"{running.path}?follow=1")
+    assert (got.status_code, got.content) == (200, b"one\n"), "a part is for who asks for one"
     timer = threading.Timer(0.1, running.prints, [b"two\n"])
     timer.start()
     got = running.client.get(f"{running.path}?follow=1", Range="bytes=4-")
