@@ -163,7 +163,7 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """In the worker, once it runs as the user it will be: end with the master, after a short grace."""
+    """In the worker, once its app is loaded, which may have changed its user: end with the master, all the same."""
     die_with_parent(worker.ppid, signal.SIGTERM)
 
 

@@ -17,6 +17,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from gunicorn.workers.sync import SyncWorker
 
 from hvd.core.descriptors import LACKS, count_free, limit
+from hvd.core.proc import die_with_parent
 from hvd.runtime import here
 from hvd.web.counting import NOT_COUNTED, outermost
 from hvd.web.problem import problem_response
@@ -106,6 +107,7 @@ class CountingWorker(Worker):  # type: ignore[misc]
         for signum in (signal.SIGTERM, signal.SIGQUIT):
             signal.signal(signum, self._leave_boot)
         self.let_signals()
+        die_with_parent(self.ppid, signal.SIGTERM)
 
     def _leave_boot(self, sig: int, frame: Any) -> None:
         """Told to stop before there can be any request: end now, whatever is being imported."""
@@ -120,6 +122,7 @@ class CountingWorker(Worker):  # type: ignore[misc]
         super().init_signals()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.let_signals()
+        die_with_parent(self.ppid, signal.SIGTERM)  # again: the change of user, which came before, undoes it
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: from the master, a graceful stop; from the kernel, at the master's death, one with a deadline."""

@@ -36,7 +36,7 @@ from hvd.metrics import TIMED_CELLS
 DIRECTORY = Path("/dev/shm")
 LOCK_WAIT = 1.0  # s that a master's loop waits for the mutation lock; it has to end a worker that keeps it, after all
 LOCK_PAUSE = 0.001  # s between two attempts: a record lock can't be waited for with a deadline
-OWNER_WAIT = 30.0  # s; the workers of a killed master end within 3 s once they have booted, see workers.py
+OWNER_WAIT = 30.0  # s; the processes of a killed master end within some 3 s, see workers.py; on a slow machine later
 
 _blocks: "weakref.WeakSet[Block]" = weakref.WeakSet()
 """All of this process; weakly, for a mapping keeps its descriptor open until nobody refers to it."""

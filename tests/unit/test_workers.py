@@ -140,6 +140,7 @@ def booting(work: Any) -> tuple[Any, int]:
     """A worker that is just forked and does this work, and its pid; signals wait in it until then."""
     worker: Any = HvdThreadWorker.__new__(HvdThreadWorker)
     worker.booted, worker.log = False, SimpleNamespace(reopen_files=lambda: os._exit(9))
+    worker.ppid = os.getpid()
     worker.hold_signals()
     try:
         pid = fork(lambda: work(worker))
