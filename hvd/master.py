@@ -274,12 +274,12 @@ class Master:
     def enter_worker(self, worker: Any) -> Worker:
         """After the fork, in the worker: its parts."""
         self._slots.name_process(worker.hvd_slot, os.getpid())
-        self._hub_end.close()
         self._event_reader.close()
         self.block.release_claim()
         view = View(self.block, runs_jobs=bool(self.settings.job_kinds))
         rows = Rows(self.block, worker.hvd_slot)
-        return Worker(self.settings, self.block, rows, view, self._worker_end, self._since, self._desk())
+        ends = self._worker_end, self._hub_end
+        return Worker(self.settings, self.block, rows, view, *ends, self._since, self._desk())
 
     def _desk(self) -> "Desk | None":
         if not self.settings.job_kinds:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:  # it brings SQLAlchemy, which a daemon without kinds of job n
 
 @dataclass
 class Worker:
-    """A worker's parts. `since` is when its master started, in s of the monotonic clock; `desk` takes jobs, None where
-    no kind of job is declared.
+    """A worker's parts. `handoff` is its end of the channel to the hub, `hub_end` the other one; `since` is when its
+    master started, in s of the monotonic clock; `desk` takes jobs, None where no kind of job is declared.
     """
 
     settings: Settings
@@ -27,6 +27,7 @@ class Worker:
     rows: Rows
     view: View
     handoff: socket.socket
+    hub_end: socket.socket
     since: float
     desk: "Desk | None" = None
 

@@ -30,11 +30,12 @@ def problem(
     return json.dumps({name: value for name, value in known.items() if value} | dict(members or {})).encode()
 
 
-def problem_response(status: int, detail: str) -> bytes:
-    """A whole HTTP/1.1 response that ends the connection."""
+def problem_response(status: int, detail: str, *headers: str) -> bytes:
+    """A whole HTTP/1.1 response that ends the connection; `headers` as "Name: value"."""
     body = problem(status, detail)
+    more = "".join(f"{header}\r\n" for header in headers)
     head = (
-        f"HTTP/1.1 {status} {_phrase(status)}\r\nDate: {formatdate(usegmt=True)}\r\nConnection: close\r\n"
+        f"HTTP/1.1 {status} {_phrase(status)}\r\nDate: {formatdate(usegmt=True)}\r\nConnection: close\r\n{more}"
         f"Content-Type: {MEDIA_TYPE}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode("latin-1") + body

@@ -10,7 +10,6 @@ import binascii
 import os
 import socket
 import ssl
-import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,12 +17,10 @@ import falcon
 
 from hvd.agg import handoff
 from hvd.metrics import HANDOFFS_REFUSED
-from hvd.runtime import Runtime, Worker
+from hvd.runtime import Runtime
 from hvd.web.access import host_of
 from hvd.web.counting import EXCHANGE
-
-RETRY_AFTER = 2  # s; an aggregator is replaced sooner
-AWAY = 5.0  # s without a sign of life from the hub, or since the start, after which clients are not left waiting for it
+from hvd.web.waiting import REFUSAL, RETRY_AFTER, Waiting
 
 
 class Upgrade:
@@ -35,6 +32,7 @@ class Upgrade:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._waiting = Waiting()
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         worker = self._runtime.worker
@@ -47,24 +45,13 @@ class Upgrade:
             worker.rows.count(HANDOFFS_REFUSED, (str(error.status_code),))
             raise
         client = req.env["gunicorn.socket"]
-        if silence(worker) > AWAY or not hand_over(worker.handoff, client.fileno(), headers, early):
+        expected = self._waiting.may_wait(worker)
+        if not expected or not hand_over(worker.handoff, client.fileno(), headers, early):
             worker.rows.count(HANDOFFS_REFUSED, ("503",))
-            raise falcon.HTTPServiceUnavailable(
-                description="The aggregator, which serves WebSockets, is away or can't keep up.",
-                retry_after=RETRY_AFTER,
-            )
+            raise falcon.HTTPServiceUnavailable(description=REFUSAL, retry_after=RETRY_AFTER)
         if exchange := req.env.get(EXCHANGE):
             exchange.pass_on()
         resp.status = falcon.HTTP_101  # which gunicorn writes to a connection that is over, and says nothing of that
-
-
-def silence(worker: Worker) -> float:
-    """Seconds since the hub's last sign of life; before the first one, since its master's start.
-
-    What is passed on meanwhile waits in the channel for the hub that is about to come, and holds no thread.
-    """
-    age = worker.view.heartbeat_age()
-    return time.monotonic() - worker.since if age is None else age
 
 
 def handshake_headers(req: falcon.Request) -> dict[str, str]:

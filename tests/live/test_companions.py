@@ -151,8 +151,8 @@ def test_an_aggregator_that_cannot_start_hurts_nobody(tmp_path: Path) -> None:
         until(lambda: starts.exists() and len(starts.read_text()) >= 3, "it was tried three times")
         lived = time.time() - psutil.Process(server.pid).create_time()
         assert lived > 0.5 + 1, "with pauses between"
-        assert {status for _, status in traffic.health} == {"degraded"}
-        assert try_websocket(server) == (503, "2")
+        assert {status for _, status in traffic.health} <= {"starting", "degraded"}
+        assert try_websocket(server) == (503, "2"), "at once, or when the time to wait for a first hub is over"
         assert psutil.Process(server.pid).cpu_percent(1) < 50
         assert len(starts.read_text()) <= 4
         broken.unlink()

@@ -4,7 +4,6 @@ import os
 import resource
 import socket
 import ssl
-import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -201,8 +200,8 @@ def test_without_descriptors_nothing_is_handed_over() -> None:
 class Parts:
     """A worker's parts, with a hub's age that the test sets; notes what is counted as refused."""
 
-    def __init__(self, age: float | None = 0.1, since: float = 0.0) -> None:
-        self.since = since
+    def __init__(self, age: float | None = 0.1) -> None:
+        self.since = 0.0
         self.handoff, self.hub_end = handoff.channel()
         self.settings = SimpleNamespace(allowed_origins=())
         self.view = SimpleNamespace(heartbeat_age=lambda: age)
@@ -254,18 +253,6 @@ def test_the_socket_is_handed_over(sockets: tuple[socket.socket, socket.socket])
             assert client.recv(10) == b"hello"
             assert ours.recv(1) == b""
         assert parts.refused == []
-    finally:
-        parts.close()
-
-
-def test_before_its_first_sign_of_life_the_hub_is_waited_for(sockets: tuple[socket.socket, socket.socket]) -> None:
-    """In the channel, so no thread waits; only as long after the start as a hub may be silent later."""
-    parts = Parts(None, since=time.monotonic())
-    try:
-        assert ask(parts, sockets[0]) == falcon.HTTP_101
-        received = handoff.receive(parts.hub_end)
-        assert received
-        received.sock.close()
     finally:
         parts.close()
 
