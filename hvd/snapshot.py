@@ -115,16 +115,28 @@ def build_jobs(figures: Json, at_ns: int) -> Json:
         "jobs_failed": count("failed"),
         "jobs_cancelled": count("cancelled"),
         "queue_length": count("pending"),
-        "recent_jobs": [_going_on(job, at_ns - figures["read_ns"]) for job in figures.get("recent", ())],
+        "recent_jobs": [shown_job(job, at_ns - figures.get("read_ns", at_ns)) for job in figures.get("recent", ())],
         "provider_stats": {kind: _provider(kind, open_jobs, ends) for kind in kinds},
     }
 
 
-def _going_on(job: Json, age_ns: int) -> Json:
-    """The job so long after it was read: what runs has run longer by then."""
-    if job["status"] != "running":
-        return job
-    return {**job, "duration_seconds": round(job["duration_seconds"] + max(0, age_ns) / 1e9, 6)}
+def shown_job(job: Json, age_ns: int = 0) -> Json:
+    """A job as `recent_jobs`, `jobs` and `job_update` have it, so long after it was read: what runs has run longer.
+
+    Clients format these fields without asking, so each is of one type at every moment, but for `end_time`, which is
+    null until there is an end. An older hvd's job runner may have told of it, at an upgrade.
+    """
+    seconds = job.get("duration_seconds") or 0.0
+    if job.get("status") == "running":
+        seconds += max(0, age_ns) / 1e9
+    return {
+        **job,
+        "provider": job.get("kind", ""),
+        "vm_name": job.get("name", ""),
+        "start_time": job.get("start_time") or job.get("created_at"),
+        "duration_seconds": round(seconds, 6),
+        "error_msg": job.get("error_msg") or "",
+    }
 
 
 def _provider(kind: str, open_jobs: Sequence[Sequence[Any]], ends: Sequence[Sequence[Any]]) -> Json:

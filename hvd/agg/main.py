@@ -34,7 +34,7 @@ from hvd.core.slots import Slots
 from hvd.core.totals import Totals
 from hvd.logs import log_to_master
 from hvd.metrics import HANDOFFS_REFUSED, TICK, WS_CONNECTED, WS_DISCONNECTED, WS_DROPPED, WS_FRAMES
-from hvd.snapshot import JOB_COUNTS, Json, build_raw, http_sums, merge_observed, rates, rfc3339
+from hvd.snapshot import JOB_COUNTS, Json, build_raw, http_sums, merge_observed, rates, rfc3339, shown_job
 from hvd.view import AGGREGATOR_PAGE, HEARTBEAT, Published, View
 
 Result = TypeVar("Result")
@@ -226,7 +226,7 @@ class Aggregator:
         return (*self._frames, self._detail()) if detailed else self._frames
 
     def _send_update(self, job: Json) -> None:
-        self.hub.broadcast(message("job_update", rfc3339(time.time_ns()), job))
+        self.hub.broadcast(message("job_update", rfc3339(time.time_ns()), shown_job(job)))
 
     @staticmethod
     def _mark(totals: Totals) -> tuple[int, Json, int]:

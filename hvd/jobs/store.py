@@ -75,21 +75,16 @@ class Job:
         }
 
     def as_recent(self, at: float | None = None) -> Json:
-        """The job as `recent_jobs` and `job_update` have it, at that time by the database's clock (s): by itself, when
-        it changed last.
-
-        Clients format these fields without asking: each is of one type at every moment, but for `end_time`, which is
-        null until there is an end.
+        """The job as it is told to the aggregator, at that time by the database's clock (s): by itself, when it changed
+        last. Clients are told it as `snapshot.shown_job` has it.
         """
         until = self.ended or at or self.updated
         return {
             **{field: getattr(self, field) for field in ("id", "name", "status", "progress")},
-            "provider": self.kind,
-            "vm_name": self.name,
-            "start_time": moment(self.started or self.created),
+            "start_time": moment(self.started),
             "end_time": moment(self.ended),
-            "duration_seconds": round(max(0.0, until - self.started), 6) if self.started else 0.0,
-            "error_msg": self.error,
+            "duration_seconds": None if self.started is None else round(max(0.0, until - self.started), 6),
+            "error_msg": self.error or None,
             "created_at": moment(self.created),
             "updated_at": moment(self.updated),
             "kind": self.kind,

@@ -74,7 +74,7 @@ def test_clients_can_format_every_state_of_a_job(tmp_path: Path) -> None:
         "good": {"command": ["true"]},
         "bad": {"command": ["sh", "-c", "exit 3"], "retries": 1, "backoff": 0.3},
         "none": {"command": ["/nowhere/none"]},
-        "again": {"command": shell(WAIT, tmp_path), "retries": 1, "backoff": 0.5},
+        "again": {"command": shell(WAIT, tmp_path), "retries": 1, "backoff": 2.0},
     }
     with JobsDaemon(tmp_path, kinds) as server, Ear(server) as ear:
         (steps,), (again,) = server.submit("steps"), server.submit("again")

@@ -22,6 +22,7 @@ from hvd.snapshot import (
     observed_age,
     rates,
     rfc3339,
+    shown_job,
 )
 from tests.unit.web import NOW, SECOND, STARTED, make_observed, make_sample, make_totals, make_worker, timed
 
@@ -178,6 +179,25 @@ def test_what_runs_has_run_longer_than_when_it_was_read() -> None:
     for after, seconds in ((1.5, 4.0), (-0.5, 2.5)):
         jobs = build_jobs(FIGURES, round(after * SECOND))["recent_jobs"]
         assert [job["duration_seconds"] for job in jobs] == [seconds, 2.5]
+
+
+def test_clients_need_not_ask_before_they_format_a_job() -> None:
+    """Also where an older hvd's job runner has told of it: no field is null but the end that there is not."""
+    told = {"id": "a", "kind": "convert", "name": "disk", "status": "pending", "created_at": "2026-01-23T20:30:00.000Z"}
+    nothing = dict.fromkeys(("start_time", "end_time", "duration_seconds", "error_msg"))
+    shown = shown_job({**told, **nothing})
+    assert shown == {
+        **told,
+        "provider": "convert",
+        "vm_name": "disk",
+        "start_time": told["created_at"],
+        "end_time": None,
+        "duration_seconds": 0.0,
+        "error_msg": "",
+    }
+    assert shown_job(shown) == shown
+    (running,) = build_jobs({"recent": [{**told, **nothing, "status": "running"}]}, 7)["recent_jobs"]
+    assert running["duration_seconds"] == 0.0
 
 
 def test_each_kind_is_told_of_with_its_mean_duration() -> None:

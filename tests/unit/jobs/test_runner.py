@@ -162,9 +162,12 @@ async def test_progress_that_floods_is_told_seldom(
     written: list[object] = []
     note = Queue.progress
     monkeypatch.setattr(Queue, "progress", lambda self, told: written.append(told) or note(self, told))
-    script = "for p in 1 2 3 4 5 6 7 8 9; do echo $p%; sleep .01; done"
+    script = 'for p in 1 2 3 4 5 6 7 8 9; do echo $p%; sleep .01; done; until [ -e "$FOLDER/go" ]; do sleep .01; done'
     async with scene(database, tmp_path, {"work": shell(script, progress="([0-9]+)%")}) as stage:
-        await stage.wait(stage.submit()[0], "completed")
+        (job_id,) = stage.submit()
+        await eventually(lambda: len(stage.told) == 2 and stage.runner._running[job_id].percent == 9.0)
+        (tmp_path / "go").touch()
+        await stage.wait(job_id, "completed")
         await eventually(lambda: stage.told[-1]["status"] == "completed")
         assert len(stage.told) == 3, "running, one progress, completed"
         assert len(written) == 1
