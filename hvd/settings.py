@@ -220,10 +220,8 @@ class _Loader:
         try:
             text = read_text(path)
             table = tomllib.loads(text)
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            if isinstance(error, RecursionError):
-                reason = "its lists or tables are nested too deep"
             named = f"{_CONFIG} is {cut(repr(path))}, which can't be read ({cut(str(reason))})"
             self.problems.append(f"{named}: name a TOML file, or unset it")
             return
@@ -347,7 +345,9 @@ def load(environ: Mapping[str, str] = os.environ, gunicorn: Mapping[str, Any] = 
         try:
             loader.read_file(path)
         except RecursionError:  # of tomllib, or of whoever looks at a value
-            loader.problems.append(f"{_CONFIG} is {path!r}, which is nested too deeply: name a file of settings")
+            loader.problems.append(
+                f"{_CONFIG} is {cut(repr(path))}, which is nested too deeply: name a file of settings"
+            )
     loader.read_variables(environ)
     loader.take_gunicorns(gunicorn)
     values = loader.values()
