@@ -17,10 +17,12 @@ from typing import Any
 
 from hvd.core import layout as at
 from hvd.core import postmortem
-from hvd.core.block import LOCK_WAIT, Block
+from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
+from hvd.core.locks import LOCK_WAIT
 from hvd.core.proc import is_alive
 from hvd.core.slots import Request, Settled, Slot, Slots, mark_used, settle, used_heads
+from hvd.errors import BlockLocked
 from hvd.metrics import ABORTED, EXITS, Family
 from hvd.snapshot import rfc3339
 
@@ -72,7 +74,7 @@ class Undertaker:
             with self._block.locked(LOCK_WAIT):
                 while self._unburied:
                     self._unburied.pop(0)()
-        except TimeoutError as error:
+        except BlockLocked as error:
             self._log.warning("hvd: looking after the dead is put off: %s", error)
 
     def _bury(self, number: int, pid: int, cause: str, exit_status: str, taken_ns: int) -> None:

@@ -6,6 +6,7 @@
         * `BlockInUse`: its owner is alive
         * `BlockForeign`: another layout, corrupt, or another user's
         * `BlockFull`: no room is left in it
+        * `BlockLocked`: another process keeps it locked
     * `CannotStart`: the daemon can't start here: what it needs is another's, or refused to it
     * `NoFreeSlot`: every slot of the block belongs to a live process
     * `DaemonUnreachable`: no daemon answered, or what answered isn't hvd
@@ -58,6 +59,10 @@ class BlockFull(BlockError):  # noqa: N818
 
 class CannotStart(HvdError):  # noqa: N818
     """The daemon can't start here: what it needs is another's, or the system refuses it."""
+
+
+class BlockLocked(BlockError):  # noqa: N818
+    """Another process keeps the block's lock, which is held for microseconds: it is stopped, or gets no processor."""
 
 
 class NoFreeSlot(HvdError):  # noqa: N818

@@ -67,7 +67,8 @@ class Master:
             layout,
             upgrade=upgrade,
             passed=passing.receive(server.cfg.env_orig),
-            waiting=lambda message: server.log.warning(message),
+            warn=lambda message: server.log.warning("hvd: %s", message),
+            check=lambda block: Catalogue(block).refresh(),
         )
         self._is_nameless = False
         self.unix_sockets = UnixSockets(server)
@@ -80,7 +81,6 @@ class Master:
             raise
 
     def _set_up(self, takes_over: bool) -> None:
-        Catalogue(self.block).refresh()  # a damaged one is refused before anything is changed
         self._slots = Slots(self.block)
         self._undertaker = Undertaker(self.block, self._server.log)
         self._statuses: dict[int, str] = {}
@@ -328,7 +328,6 @@ class Master:
         self._has_left = True
         self._companions.stop()
         self.safely(self._log_end)
-        with self.block.locked():
-            self.block.drop_master(self._pid)
+        self.block.drop_master(self._pid)
         if self._made or self.has_served:
             self.block.remove_if_last()

@@ -9,9 +9,8 @@ Three kinds of lock, all dropped by the kernel when their holder dies:
 - the claim: see claim.py. Whoever has it is the only master, or was started by the other one for an upgrade.
 - ownership: flock(2), shared, on the master's open file description, which workers and companions inherit. So a block
   whose lock can be had exclusively belongs to nobody alive.
-- mutation: a POSIX record lock (fcntl(2)) on byte 0, owned by a process, held for microseconds by whoever takes a
-  slot, appends a series or writes a post-mortem. A thread lock beside it excludes the threads of one process. A
-  process that is stopped (SIGSTOP) while it holds it keeps it: who must not stand still as well gives LOCK_WAIT.
+- mutation: a POSIX record lock, see locks.py, held for microseconds by whoever takes a slot, appends a series or writes
+  a post-mortem. A thread lock beside it excludes the threads of one process.
 """
 
 import contextlib
@@ -26,17 +25,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hvd.core import layout as at
+from hvd.core import locks
 from hvd.core.claim import DYING, Passed, take_claim
 from hvd.core.descriptors import fill_standard
+from hvd.core.foreign import is_of_hvd, set_aside
 from hvd.core.layout import Layout
+from hvd.core.locks import LOCK_WAIT
 from hvd.core.name import Name
-from hvd.errors import BlockError, BlockForeign, BlockFull, BlockInUse
+from hvd.errors import BlockError, BlockForeign, BlockFull, BlockInUse, BlockLocked
 from hvd.metrics import TIMED_CELLS
 
 DIRECTORY = Path("/dev/shm")
-LOCK_WAIT = 1.0  # s that a master's loop waits for the mutation lock; it has to end a worker that keeps it, after all
-LOCK_PAUSE = 0.001  # s between two attempts: a record lock can't be waited for with a deadline
 OWNER_WAIT = 30.0  # s; the processes of a killed master end within some 3 s, see workers.py; on a slow machine later
+OWNER_PAUSE = 0.05  # s between two attempts
 
 _blocks: "weakref.WeakSet[Block]" = weakref.WeakSet()
 """All of this process; weakly, for a mapping keeps its descriptor open until nobody refers to it."""
@@ -68,6 +69,7 @@ class Block:
         self.cells = self.raw.cast("q")
         self._thread_lock = threading.RLock()
         self._depth = 0
+        self._vain_until = 0.0
         _blocks.add(self)
 
     def new_thread_lock(self) -> None:
@@ -76,10 +78,10 @@ class Block:
         self._depth = 0
 
     @contextlib.contextmanager
-    def locked(self, wait: float | None = None) -> Iterator[None]:
+    def locked(self, wait: float = LOCK_WAIT) -> Iterator[None]:
         """Hold the mutation lock. Re-entrant in a thread; excludes other threads and processes.
 
-        Raises TimeoutError where another process keeps it for longer than `wait` seconds; None is for ever.
+        Raises BlockLocked where another process keeps it for longer than `wait` seconds.
         """
         with self._thread_lock:
             if self._depth == 0:
@@ -90,20 +92,12 @@ class Block:
             finally:
                 self._depth -= 1
                 if self._depth == 0:
-                    fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, 0)
+                    locks.drop(self.fd)
 
-    def _take_lock(self, wait: float | None) -> None:
-        if wait is None:
-            fcntl.lockf(self.fd, fcntl.LOCK_EX, 1, 0)
-            return
-        deadline = time.monotonic() + wait
-        while True:
-            with contextlib.suppress(BlockingIOError):
-                fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
-                return
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"another process keeps block {self.name} locked: is one stopped?")
-            time.sleep(LOCK_PAUSE)
+    def _take_lock(self, wait: float) -> None:
+        if not locks.take(self.fd, wait if time.monotonic() >= self._vain_until else 0.0):
+            self._vain_until = time.monotonic() + locks.VAIN
+            raise BlockLocked(locks.complaint(self.fd, self.name))
 
     def reserve(self, cell: int, count: int) -> None:
         """Have memory set aside for so many cells from this one on. Raises BlockFull where the file system has none.
@@ -150,14 +144,16 @@ class Block:
         return sum(workers for pid, workers in named if pid and _pid_exists(pid))
 
     def drop_master(self, pid: int) -> None:
-        """Take a master's name out of the header. The caller holds the mutation lock."""
+        """Take a master's name out of the header. Needs no lock: nobody else stores there while that master lives."""
         for index in range(at.H_MASTERS, at.H_MASTERS + at.MASTERS):
             if self.cells[index] == pid:
                 self.cells[index] = 0
 
     def remove_if_last(self) -> bool:
         """Unlink the segment unless another master's processes hold it. True if it is gone."""
-        with self.locked():
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(BlockLocked):  # without it: a start that comes just now may have to try once more
+                stack.enter_context(self.locked())
             try:
                 fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -174,22 +170,27 @@ def acquire(
     upgrade: bool = False,
     passed: Passed | None = None,
     wait: float = OWNER_WAIT,
-    waiting: Callable[[str], None] = lambda message: None,
+    warn: Callable[[str], None] = lambda message: None,
+    check: Callable[[Block], object] = lambda block: None,
 ) -> tuple[Block, bool]:
     """The block of that name for a master that starts: made, or taken over; True if it was there before.
 
     A block that exists keeps its own number of slots and series, whatever `layout` says. With `upgrade` the old
     master lives and shares it, and what it has `passed` is used; otherwise this waits up to `wait` seconds for the
-    processes of a killed master to end.
+    processes of a killed master to end, and a block that can't be used, of another format, damaged, or one for which
+    `check` raises BlockForeign, is set aside. `warn` is told of both.
 
-    Raises BlockInUse where they don't, and at once where a master lives; BlockForeign where the segment is not a block
-    of this format and user.
+    Raises BlockInUse, BlockLocked where they don't end, and at once where a master lives; BlockForeign where the
+    segment is no block of hvd, another user's, or at an upgrade one that can't be used.
     """
     fill_standard()
     claim = passed.claim if passed else _claim(name, min(wait, DYING))
     os.set_inheritable(claim, False)
     try:
-        block, existed = _share(passed.block, name) if passed else _acquire(name, layout, upgrade, wait, waiting)
+        if passed:
+            block, existed = _share(passed.block, name, check), True
+        else:
+            block, existed = _acquire(name, layout, upgrade, wait, warn, check)
     except BaseException:
         os.close(claim)
         raise
@@ -208,60 +209,75 @@ def _claim(name: str, wait: float) -> int:
         ) from None
 
 
-def _share(passed: int, name: str) -> tuple[Block, bool]:
+def _share(passed: int, name: str, check: Callable[[Block], object]) -> Block:
     """The block behind a descriptor of the old master's, whose file need not have a name any more."""
     try:  # opened again: on the same open file description the two masters would hold one lock
         fd = os.open(f"/proc/self/fd/{passed}", os.O_RDWR | os.O_CLOEXEC)
     finally:
         os.close(passed)
     try:
-        block = Block(fd, _read_layout(fd, name), name)
-        deadline = time.monotonic() + LOCK_WAIT
-        while not _own(fd, exclusive=False):
-            if time.monotonic() > deadline:
-                raise BlockInUse(f"block {name} is kept locked by another process: is one stopped?")
-            time.sleep(LOCK_PAUSE)
-        _check_numbers(block)
+        block = _use(fd, name, check)
+        if not _own(fd, exclusive=False):
+            raise BlockLocked(locks.complaint(fd, name))
     except BaseException:
         os.close(fd)
         raise
-    return block, True
+    return block
 
 
 def _acquire(
-    name: str, layout: Layout, upgrade: bool, wait: float, waiting: Callable[[str], None]
+    name: str,
+    layout: Layout,
+    upgrade: bool,
+    wait: float,
+    warn: Callable[[str], None],
+    check: Callable[[Block], object],
 ) -> tuple[Block, bool]:
     deadline = time.monotonic() + wait
     told = False
     while True:
         fd, existed = _open_or_create(name, layout)
         try:
-            if existed:
-                found = _read_layout(fd, name)
-                if not _own(fd, exclusive=not upgrade):
-                    if time.monotonic() > deadline:
-                        raise BlockInUse(_held_message(fd, found, name))
-                    if not told:
-                        waiting(
-                            f"block {name} is held by processes of a master that is gone; "
-                            f"waiting up to {wait:g} s for them to end"
-                        )
-                        told = True
-                    os.close(fd)
-                    time.sleep(0.05)
-                    continue
-                if not Name(DIRECTORY / name, fd).holds():  # its last owner removed it between our open and our lock
-                    os.close(fd)
-                    continue
-                layout = found
-            block = Block(fd, layout, name)
-            if existed:
-                _check_numbers(block)
-            return block, existed
+            if not existed:
+                return Block(fd, layout, name), False
+            _check_owner(fd, name)
+            if not _own(fd, exclusive=not upgrade):
+                if time.monotonic() > deadline:
+                    raise _held(fd, name)
+                if not told:
+                    warn(
+                        f"block {name} is held by processes of a master that is gone; "
+                        f"waiting up to {wait:g} s for them to end"
+                    )
+                    told = True
+                time.sleep(OWNER_PAUSE)
+            elif Name(DIRECTORY / name, fd).holds():  # else its last owner removed it between our open and our lock
+                block = _usable(fd, name, check, None if upgrade else warn)
+                if block:
+                    return block, True
+            os.close(fd)
         except BaseException:
             with contextlib.suppress(OSError):  # closed already, where it was interrupted while it waited
                 os.close(fd)
             raise
+
+
+def _use(fd: int, name: str, check: Callable[[Block], object]) -> Block:
+    block = Block(fd, _read_layout(fd, name), name)
+    _check_numbers(block)
+    check(block)
+    return block
+
+
+def _usable(fd: int, name: str, check: Callable[[Block], object], warn: Callable[[str], None] | None) -> Block | None:
+    """The block, which the caller holds; None if it can't be used and is set aside, which needs a `warn`."""
+    try:
+        return _use(fd, name, check)
+    except BlockForeign as error:
+        if warn is None or not is_of_hvd(fd):
+            raise BlockForeign(f"{error}. {_REMEDY}") from None
+        warn(f"{error}; {set_aside(DIRECTORY / name, fd)}")
+        return None
 
 
 def attach(fd: int, name: str) -> Block:
@@ -343,12 +359,10 @@ def _map(fd: int, size: int) -> mmap.mmap:
 def _own(fd: int, *, exclusive: bool) -> bool:
     """Take the ownership lock: shared in the end, but only if it can be had exclusively where that is asked.
 
-    False where it can't be had now, or where another process has the record lock, be it for a moment or stopped.
+    False where it can't be had now, or where another process keeps the record lock.
     """
-    try:
-        # flock's conversion from exclusive to shared is not atomic (flock(2)): the record lock makes it so.
-        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
-    except BlockingIOError:
+    # flock's conversion from exclusive to shared is not atomic (flock(2)): the record lock makes it so.
+    if not locks.take(fd, locks.COUNT_WAIT):
         return False
     try:
         if exclusive:
@@ -357,29 +371,31 @@ def _own(fd: int, *, exclusive: bool) -> bool:
     except BlockingIOError:
         return False
     finally:
-        fcntl.lockf(fd, fcntl.LOCK_UN, 1, 0)
+        locks.drop(fd)
     return True
+
+
+def _check_owner(fd: int, name: str, owner: int | None = None) -> None:
+    """Raises BlockForeign where the segment isn't a file of that user's; None: this process's."""
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != (os.geteuid() if owner is None else owner):
+        raise BlockForeign(f"segment {name} is not a file of this user (owner uid {status.st_uid}). {_REMEDY}")
 
 
 def _read_layout(fd: int, name: str, owner: int | None = None) -> Layout:
     """The layout that the header tells. Raises BlockForeign, having changed nothing."""
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode) or status.st_uid != (os.geteuid() if owner is None else owner):
-        raise BlockForeign(f"segment {name} is not a file of this user (owner uid {status.st_uid}). {_REMEDY}")
-    header = os.pread(fd, at.PAGE, 0)
+    _check_owner(fd, name, owner)
+    header, size = os.pread(fd, at.PAGE, 0), os.fstat(fd).st_size
     if len(header) < at.PAGE:
-        raise BlockForeign(f"segment {name} has {status.st_size} bytes: it is not a block of hvd. {_REMEDY}")
+        raise BlockForeign(f"segment {name} has {size} bytes: it is not a block of hvd")
     cells = memoryview(header).cast("q")
     if cells[at.H_MAGIC] != at.MAGIC:
-        raise BlockForeign(f"segment {name} does not begin as a block of hvd does. {_REMEDY}")
+        raise BlockForeign(f"segment {name} does not begin as a block of hvd does")
     if cells[at.H_FORMAT] != at.FORMAT:
-        raise BlockForeign(
-            f"segment {name} has format {cells[at.H_FORMAT]}, this hvd writes {at.FORMAT}: "
-            f"stop the hvd of the other version first. {_REMEDY}"
-        )
+        raise BlockForeign(f"block {name} has format {cells[at.H_FORMAT]}, this hvd writes {at.FORMAT}")
     found = Layout(cells[at.H_SLOTS], cells[at.H_ROWS], cells[at.H_SERIES], TIMED_CELLS)
-    if cells[at.H_CHECKSUM] != found.checksum or status.st_size != found.size:
-        raise BlockForeign(f"segment {name} is damaged: its header and its size don't agree. {_REMEDY}")
+    if cells[at.H_CHECKSUM] != found.checksum or size != found.size:
+        raise BlockForeign(f"block {name} is damaged: its header and its size don't agree")
     return found
 
 
@@ -396,7 +412,7 @@ def _check_numbers(block: Block) -> None:
         claims.append((cells[cell + at.S_ROWS], 0, layout.rows - 1))
         claims += [(cells[cell + index], 0, 1) for index in (at.S_TAKEN, at.S_SHARED)]
     if not all(low <= value <= high for value, low, high in claims):
-        raise BlockForeign(f"segment {block.name} is damaged: it says of itself what can't be. {_REMEDY}")
+        raise BlockForeign(f"block {block.name} is damaged: it says of itself what can't be")
 
 
 def _masters_text(name: str) -> str:
@@ -410,11 +426,18 @@ def _masters_text(name: str) -> str:
     return ""
 
 
-def _held_message(fd: int, layout: Layout, name: str) -> str:
+def _held(fd: int, name: str) -> BlockError:
+    """Why the block can't be had."""
+    if locks.holder(fd):
+        return BlockLocked(locks.complaint(fd, name))
+    try:
+        layout = _read_layout(fd, name)
+    except BlockForeign as error:
+        return BlockForeign(f"{error}, and it is in use: stop the daemon that has it, or choose another HVD_INSTANCE")
     cells = Block(fd, layout, name).cells
     pids = [cells[layout.slot_cell(number) + at.S_PID] for number in range(layout.slots)]
     alive = ", ".join(str(pid) for pid in pids if pid and _pid_exists(pid))
-    return (
+    return BlockInUse(
         f"block {name} is held by processes that should have ended with their master"
         f"{f' (pid {alive})' if alive else ''}: end them, or choose another HVD_INSTANCE"
     )

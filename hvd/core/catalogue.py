@@ -27,6 +27,7 @@ from typing import Any
 
 from hvd.core import layout as at
 from hvd.core.block import Block
+from hvd.core.locks import COUNT_WAIT
 from hvd.core.slots import used_heads
 from hvd.errors import BlockError, BlockForeign, BlockFull
 from hvd.metrics import FAMILIES, Family
@@ -101,7 +102,7 @@ class Catalogue:
     def get_or_add(self, family: Family, labels: tuple[str, ...]) -> Series:
         """The series of these label values, appended if nobody has seen it; what overflows, or is lost, see above.
 
-        Raises nothing, and waits for the lock no longer than Block.locked does.
+        Raises nothing, and waits for the lock no longer than COUNT_WAIT.
         """
         labels = _shown(labels)
         found = None
@@ -116,7 +117,7 @@ class Catalogue:
 
     def _add(self, family: Family, labels: tuple[str, ...] | None) -> Series | None:
         """The series, appended if there is none; None if there may be none. Raises BlockError where it can't be."""
-        with self._block.locked():
+        with self._block.locked(COUNT_WAIT):
             self.refresh()
             may_be = self._is_known.get(family.key, True) and (labels is None or not self.is_full(family))
             if may_be and (family.key, labels) not in self._found:

@@ -23,6 +23,7 @@ from itertools import pairwise
 from hvd.core import layout as at
 from hvd.core.block import Block
 from hvd.core.latency import BOUNDS, BUCKETS, SHOWN
+from hvd.errors import BlockLocked
 
 VALUE_NAMES = (
     *("requests_per_second", "error_rate", "p50", "p90", "p99", "cpu_usage", "memory_usage"),
@@ -77,7 +78,7 @@ class History:
         try:
             with self._block.locked(LOCK_WAIT):
                 self._store(self._newest() + 1, point)
-        except TimeoutError:
+        except BlockLocked:
             return False
         return True
 

@@ -13,8 +13,9 @@ from hvd.core import layout as at
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
 from hvd.core.hot import HotRow
+from hvd.core.locks import COUNT_WAIT
 from hvd.core.slots import mark_used
-from hvd.errors import BlockFull
+from hvd.errors import BlockFull, BlockLocked
 from hvd.metrics import ABORTED, FAMILIES, HTTP, Family
 
 
@@ -64,12 +65,12 @@ class Rows:
     def take(self) -> "Row":
         """A row that no other thread has, or the shared one."""
         block = self.block
-        with self._taking, block.locked():  # the lock: a series that is appended now is in this row, or after it
+        with self._taking, contextlib.suppress(BlockFull, BlockLocked):
             if self._free:
-                with contextlib.suppress(BlockFull):
+                with block.locked(COUNT_WAIT):  # a series that is appended now is in this row, or after it
                     block.reserve(block.layout.row_cell(self.slot, self._free[-1]), block.cells[at.H_CELLS_USED])
                     return Row(self, self._free.pop())
-            return SharedRow(self, block.layout.rows - 1)
+        return SharedRow(self, block.layout.rows - 1)
 
     def give_back(self, row: int) -> None:
         """Let another thread have the row."""

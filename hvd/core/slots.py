@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hvd.core import layout as at
-from hvd.core.block import LOCK_WAIT, Block
+from hvd.core.block import Block
+from hvd.core.locks import LOCK_WAIT
 from hvd.core.proc import is_alive, start_ticks
-from hvd.errors import BlockError, BlockFull, NoFreeSlot
+from hvd.errors import BlockFull, NoFreeSlot
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Slot:
 
 
 class Slots:
-    """The slot table of a block. Safe in any process; each change is made under the mutation lock."""
+    """The slot table of a block. Safe in any process; slots are handed out under the mutation lock."""
 
     def __init__(self, block: Block) -> None:
         self._block = block
@@ -79,17 +80,11 @@ class Slots:
                 self._cells[taken_ns] = self._cells[taken_ns] or 1
 
     def claim(self, kind: int, master: int, pid: int = 0) -> int:
-        """Hand out the lowest free slot of the kind's range. Raises NoFreeSlot, BlockFull.
-
-        A master calls this in its loop, so it waits for the lock no longer than LOCK_WAIT: BlockError after that.
-        """
+        """Hand out the lowest free slot of the kind's range. Raises NoFreeSlot, BlockFull, BlockLocked."""
         companion = kind != at.KIND_WORKER
         numbers = range(at.COMPANION_SLOTS) if companion else range(at.COMPANION_SLOTS, self._layout.slots)
-        try:
-            with self._block.locked(LOCK_WAIT):
-                number = self._take_first(numbers, kind, master, pid)
-        except TimeoutError as error:
-            raise BlockError(f"no slot can be handed out: {error}") from None
+        with self._block.locked(LOCK_WAIT):
+            number = self._take_first(numbers, kind, master, pid)
         if number is None:
             raise NoFreeSlot(self._all_taken(companion, numbers))
         return number
@@ -176,11 +171,8 @@ class Slots:
                 yield slot
 
     def free(self, number: int) -> None:
-        """Let the slot be handed out again: its process is dead and its rows are settled."""
-        with self._block.locked():
-            cell = self._layout.slot_cell(number)
-            self._cells[cell + at.S_PID] = 0
-            self._cells[cell + at.S_TAKEN] = 0
+        """Let the slot be handed out again: its process is dead, its rows are settled. One store, so no lock."""
+        self._cells[self._layout.slot_cell(number) + at.S_TAKEN] = 0
 
 
 def mark_used(block: Block, number: int, row: int) -> None:

@@ -1,9 +1,11 @@
-"""A block whose header is whole and whose rest can't be, and one that is too large: refused, clearly, untouched."""
+"""A block that can't be used, of another format or damaged, is set aside; one that is too large is refused, clearly."""
 
 import hashlib
 import os
+import re
+import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,43 +16,58 @@ from tests.support.server import Server
 from tests.support.waiting import until
 
 
-def cells_used(block: Block) -> None:
-    block.cells[at.H_CELLS_USED] = 1 << 40
-
-
-def rows_of_a_slot(block: Block) -> None:
-    block.cells[block.layout.slot_cell(9) + at.S_ROWS] = 1 << 40
-
-
-def post_mortems(block: Block) -> None:
-    block.cells[at.H_POST_MORTEMS] = 1 << 62
-
-
 def catalogue(block: Block) -> None:
     block.raw[block.layout.catalogue + 12] ^= 1
 
 
-@pytest.mark.parametrize("damage", [cells_used, rows_of_a_slot, post_mortems, catalogue])
-def test_a_damaged_block_is_refused_and_left_as_it_is(tmp_path: Path, damage: Callable[[Block], None]) -> None:
-    """Exit status 1, one line, before anything is stored or said of taking over."""
-    with Server(tmp_path, workers=1, max_series=16, slots=8) as server:
-        server.get("/hello")
+def other_format(block: Block) -> None:
+    block.cells[at.H_FORMAT] = 99
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A daemon that was killed at once, after six requests at least, with its block."""
+    server = Server(tmp_path_factory.mktemp("killed"), workers=1, max_series=16, slots=8)
+    try:
+        server.start()
+        for _ in range(5):
+            server.get("/hello")
         server.signal(signal.SIGKILL)
         assert server.process
         server.process.wait(10)
         until(lambda: not server.processes(), "its workers are gone, and write no more")
-        block = open_block(server.block.name)
-        damage(block)
-        os.close(block.fd)
-        before = hashlib.sha256(server.block.read_bytes()).digest()
-        again = Server(tmp_path, instance=server.instance, workers=1)
-        again.start(ready=False)
-        assert again.process
-        assert again.process.wait(20) == 1
-        assert "Traceback" not in again.log
-        assert "totals go on" not in again.log
-        assert again.log.splitlines()[-1].startswith("hvd: ")
-        assert hashlib.sha256(server.block.read_bytes()).digest() == before
+        yield server
+    finally:
+        server.destroy()
+
+
+@pytest.mark.parametrize("damage", [catalogue, other_format])
+def test_a_block_that_cannot_be_used_is_kept_aside(
+    tmp_path: Path, killed: Server, damage: Callable[[Block], None]
+) -> None:
+    """The daemon starts with a new one; a warning tells where the old one is, and what it had counted."""
+    server = Server(tmp_path, workers=1)
+    shutil.copyfile(killed.block, server.block)
+    block = open_block(server.block.name)
+    damage(block)
+    os.close(block.fd)
+    before = hashlib.sha256(server.block.read_bytes()).digest()
+    try:
+        with server:
+            (aside,) = server.block.parent.glob(f"{server.block.name}.aside-*")
+            assert hashlib.sha256(aside.read_bytes()).digest() == before
+            (warning,) = [line for line in server.log.splitlines() if "[WARNING]" in line]
+            found = re.search(
+                rf"block {server.block.name}.*; it is kept as {aside}, its last totals: (\d+) requests started, (\d+)",
+                warning,
+            )
+            assert found, warning
+            assert 6 <= int(found[1]) <= int(found[2]) + 1
+            assert ("/hello", 200) not in server.counted()
+            assert "Traceback" not in server.log
+    finally:
+        for other in server.block.parent.glob(f"{server.block.name}.aside-*"):
+            other.unlink()
 
 
 def test_a_block_that_can_not_be_mapped_leaves_nothing(tmp_path: Path) -> None:

@@ -66,8 +66,8 @@ def forked(work: Callable[[], object]) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def keeping_locked(block: Block) -> Iterator[None]:
-    """Another process holds the mutation lock, and stands still."""
+def keeping_locked(block: Block) -> Iterator[int]:
+    """Another process holds the mutation lock, and stands still; its pid."""
     read_end, write_end = os.pipe()
 
     def keep() -> None:
@@ -76,9 +76,9 @@ def keeping_locked(block: Block) -> Iterator[None]:
             signal.pause()
 
     try:
-        with forked(keep):
+        with forked(keep) as pid:
             assert os.read(read_end, 1)
-            yield
+            yield pid
     finally:
         os.close(read_end)
         os.close(write_end)

@@ -11,6 +11,8 @@ import stat
 import subprocess
 import sys
 import threading
+import time
+from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from hvd.core.block import DIRECTORY, Block, acquire, attach, open_block
 from hvd.core.claim import Passed
 from hvd.core.layout import Layout
 from hvd.core.slots import Slots, mark_used
-from hvd.errors import BlockForeign, BlockInUse
+from hvd.errors import BlockForeign, BlockInUse, BlockLocked
 from hvd.metrics import TIMED_CELLS
 from tests.support.waiting import until
 from tests.unit.core.support import SMALL, WORKER, dead_pid, ended, fork, forked, keeping_locked
@@ -114,7 +116,7 @@ def test_a_start_waits_for_the_processes_of_a_killed_master(name: str) -> None:
     with holder(name, Block.release_claim) as pid:
         timer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
         timer.start()
-        block, existed = acquire(name, SMALL, wait=20, waiting=messages.append)
+        block, existed = acquire(name, SMALL, wait=20, warn=messages.append)
         timer.join()
     assert existed
     assert len(messages) == 1
@@ -137,14 +139,11 @@ def test_processes_that_outlive_their_master_are_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("is_upgrade", [False, True])
-def test_a_start_does_not_wait_for_a_stopped_process(
-    block: Block, is_upgrade: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One that keeps the mutation lock: not for longer than for any other."""
-    monkeypatch.setattr(module, "LOCK_WAIT", 0.1)
+def test_a_start_does_not_wait_for_a_stopped_process(block: Block, is_upgrade: bool) -> None:
+    """One that keeps the mutation lock: not for longer than for any other; it is named."""
     passed = Passed(os.dup(block.fd), os.dup(block.claim)) if is_upgrade else None
     block.release_claim()
-    with keeping_locked(block), pytest.raises(BlockInUse):
+    with keeping_locked(block) as pid, pytest.raises(BlockLocked, match=f"process {pid} keeps block {block.name} lock"):
         acquire(block.name, SMALL, upgrade=is_upgrade, passed=passed, wait=0.1)
 
 
@@ -235,10 +234,10 @@ def header(**cells: int) -> bytes:
     return bytes(page)
 
 
-FOREIGN = {
-    "empty": b"",
-    "short": b"HVDBLOCK",
-    "of something else": os.urandom(100_000),
+FOREIGN = {"empty": b"", "short": b"HVDBLOC", "of something else": os.urandom(100_000)}
+
+UNUSABLE = {
+    "only begun": b"HVDBLOCK",
     "of another format": header(h_format=at.FORMAT + 1).ljust(SMALL.size, b"\0"),
     "with a header that does not agree": header(h_slots=SMALL.slots + 1).ljust(SMALL.size, b"\0"),
     "with absurd numbers": header(h_slots=2**62, h_rows=-1).ljust(SMALL.size, b"\0"),
@@ -247,19 +246,105 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
-@pytest.mark.parametrize("upgrade", [False, True], ids=["start", "upgrade"])
-def test_a_segment_that_is_not_a_block_is_refused_untouched(name: str, content: bytes, upgrade: bool) -> None:
+def assert_refused_untouched(path: Path, *, upgrade: bool, match: str) -> None:
     """Not a byte, its time or its lock is changed; the message names it and says what to do."""
-    path = DIRECTORY / name
-    path.write_bytes(content)
     os.utime(path, (1, 1))
-    with pytest.raises(BlockForeign, match=f"{name}.*(HVD_INSTANCE)"):
-        acquire(name, SMALL, upgrade=upgrade, wait=0)
+    content = path.read_bytes()
+    with pytest.raises(BlockForeign, match=f"{path.name}.*{match}"):
+        acquire(path.name, SMALL, upgrade=upgrade, wait=0)
     assert path.stat().st_mtime == 1
     assert path.read_bytes() == content
     with path.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.parametrize("upgrade", [False, True], ids=["start", "upgrade"])
+def test_a_segment_that_is_not_a_block_is_refused_untouched(name: str, content: bytes, upgrade: bool) -> None:
+    """Another program may have made it."""
+    (DIRECTORY / name).write_bytes(content)
+    assert_refused_untouched(DIRECTORY / name, upgrade=upgrade, match="HVD_INSTANCE")
+
+
+@pytest.mark.parametrize("content", UNUSABLE.values(), ids=UNUSABLE)
+def test_a_block_that_cannot_be_used_is_set_aside(name: str, content: bytes) -> None:
+    """With a warning; the start goes on with a block of its own. An upgrade leaves it as it is."""
+    path, warnings = DIRECTORY / name, list[str]()
+    path.write_bytes(content)
+    assert_refused_untouched(path, upgrade=True, match="HVD_INSTANCE")
+    block, existed = acquire(name, SMALL, wait=0, warn=warnings.append)
+    block.release_claim()
+    try:
+        assert (existed, block.layout) == (False, SMALL)
+        (aside,) = DIRECTORY.glob(f"{name}.aside-*")
+        assert aside.read_bytes() == content
+        (warning,) = warnings
+        assert f"it is kept as {aside}, " in warning
+    finally:
+        os.close(block.fd)
+        for other in DIRECTORY.glob(f"{name}.aside-*"):
+            other.unlink()
+
+
+def test_a_block_that_its_check_refuses_is_set_aside(block: Block, name: str) -> None:
+    """As a master's does, which reads the catalogue. Nobody holds the block; a damage doesn't hide its totals."""
+
+    def check(found: Block) -> None:
+        raise BlockForeign(f"block {found.name} is odd")
+
+    warnings = list[str]()
+    mark = 7
+    for number in range(SMALL.slots * SMALL.rows):
+        head = SMALL.first_row // at.CELL + number * SMALL.row_cells
+        block.cells[head : head + 4] = memoryview(array("q", [mark, mark - 1, 1, number]))
+    block.release_claim()
+    fcntl.flock(block.fd, fcntl.LOCK_UN)
+    later, existed = acquire(name, SMALL, wait=0, warn=warnings.append, check=check)
+    later.release_claim()
+    rows = SMALL.slots * SMALL.rows
+    try:
+        assert not existed
+        assert f"its last totals: {7 * rows} requests started, {6 * rows} finished, {rows} aborted, " in warnings[0]
+        assert warnings[0].startswith(f"block {name} is odd; it is kept as ")
+    finally:
+        os.close(later.fd)
+        for other in DIRECTORY.glob(f"{name}.aside-*"):
+            other.unlink()
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [(at.H_CELLS_USED, 1 << 40), (at.H_POST_MORTEMS, 1 << 62), (SMALL.slot_cell(9) + at.S_ROWS, 1 << 40)],
+    ids=["cells used", "post-mortems", "rows of a slot"],
+)
+def test_a_block_that_says_of_itself_what_cannot_be_is_set_aside(block: Block, cell: int, value: int) -> None:
+    """Though its header is whole."""
+    block.cells[cell] = value
+    block.release_claim()
+    fcntl.flock(block.fd, fcntl.LOCK_UN)
+    warnings = list[str]()
+    later, existed = acquire(block.name, SMALL, wait=0, warn=warnings.append)
+    later.release_claim()
+    os.close(later.fd)
+    for other in DIRECTORY.glob(f"{block.name}.aside-*"):
+        other.unlink()
+    assert not existed
+    assert f"block {block.name} is damaged" in warnings[0]
+
+
+def test_a_block_of_another_format_that_is_held_is_refused(name: str) -> None:
+    """Its daemon lives: nothing is renamed, nothing changed."""
+
+    def make_foreign(block: Block) -> None:
+        block.release_claim()
+        block.cells[at.H_FORMAT] += 1
+
+    with holder(name, make_foreign):
+        before = (DIRECTORY / name).read_bytes()
+        with pytest.raises(BlockForeign, match=rf"{name} has format {at.FORMAT + 1}, .*in use: stop the daemon"):
+            acquire(name, SMALL, wait=0)
+        assert (DIRECTORY / name).read_bytes() == before
+    assert not list(DIRECTORY.glob(f"{name}.aside-*"))
 
 
 @pytest.mark.parametrize("kind", ["symlink", "dangling symlink", "fifo", "folder", "socket"])
@@ -357,14 +442,38 @@ def test_the_mutation_lock_is_gone_with_its_holder(block: Block) -> None:
 
 def test_the_mutation_lock_is_waited_for_as_long_as_is_said(block: Block) -> None:
     """Whoever must not stand still goes without it, and can have it once it is free."""
-    with keeping_locked(block):
-        with pytest.raises(TimeoutError, match=f"another process keeps block {block.name} locked"), block.locked(0.05):
+    with keeping_locked(block) as pid:
+        with pytest.raises(BlockLocked, match=f"process {pid} keeps block {block.name} locked"), block.locked(0.05):
             pass
-        with pytest.raises(TimeoutError), block.locked(0):
+        with pytest.raises(BlockLocked), block.locked(0):
             pass
-    with block.locked(20), block.locked(0):
+    with block.locked(0):
         pass
     assert ended(fork(lambda: block.locked(0).__enter__())) == 0, "nothing is held"
+
+
+def test_after_a_vain_wait_the_next_ones_only_try(block: Block) -> None:
+    """Threads that wait one after the other would add up; for a second, which then is over."""
+    with keeping_locked(block):
+        with pytest.raises(BlockLocked), block.locked(0.05):
+            pass
+        start = time.monotonic()
+        for _ in range(5):
+            with pytest.raises(BlockLocked), block.locked(30):
+                pass
+        assert time.monotonic() - start < 10
+        block._vain_until = 0.0
+        with pytest.raises(BlockLocked), block.locked(0.2):
+            start = time.monotonic()
+        assert time.monotonic() - start >= 0.2
+
+
+def test_a_stop_does_not_wait_for_a_stopped_process(block: Block) -> None:
+    """The last one out removes the block without the lock."""
+    with keeping_locked(block):
+        block.drop_master(os.getpid())
+        assert block.remove_if_last()
+        assert not block.path.exists()
 
 
 def test_a_child_forked_under_the_lock_can_have_it(block: Block) -> None:

@@ -214,8 +214,9 @@ def test_without_room_for_a_record_counts_go_to_the_overflow_series(block: Block
     assert_sound(block)
 
 
-def test_processes_that_append_at_once_agree(block: Block) -> None:
+def test_processes_that_append_at_once_agree(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same labels in every process, in different orders: each has one series, known to all alike."""
+    monkeypatch.setattr("hvd.core.catalogue.COUNT_WAIT", 60)  # each store takes a thousand times as long as it does
     names = [f"cause {number}" for number in range(40)]
 
     def append(start: int) -> None:
@@ -293,10 +294,10 @@ def test_who_loses_the_race_for_the_last_place_overflows(block: Block, monkeypat
         ours.get_or_add(HTTP, ("GET", f"/{number}", "200"))
     locked = block.locked
 
-    def locked_after_them() -> AbstractContextManager[None]:
+    def locked_after_them(wait: float) -> AbstractContextManager[None]:
         monkeypatch.undo()
         theirs.get_or_add(HTTP, ("GET", "/theirs", "200"))
-        return locked()
+        return locked(wait)
 
     monkeypatch.setattr(block, "locked", locked_after_them)
     assert ours.get_or_add(HTTP, ("GET", "/ours", "200")).is_overflow

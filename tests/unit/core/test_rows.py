@@ -18,7 +18,8 @@ from hvd.core.rows import Row, Rows, SharedRow
 from hvd.core.slots import Slots, used_heads
 from hvd.core.totals import Reader
 from hvd.metrics import ABORTED, FAMILIES, HTTP, TICK, WS_DROPPED, WS_FRAMES
-from tests.unit.core.support import IN_PYTHON, ended, fork
+from tests.support.waiting import until
+from tests.unit.core.support import IN_PYTHON, ended, fork, keeping_locked
 
 PATIENCE = 20  # s
 
@@ -245,6 +246,25 @@ def test_the_shared_row_is_given_to_all_and_back_by_nobody(rows: Rows) -> None:
     held.clear()
     held = [rows.take() for _ in range(3)]
     assert [type(row).__name__ for row in held] == ["Row", "Row", "SharedRow"]
+
+
+def test_while_another_process_keeps_the_lock_requests_are_counted(rows: Rows) -> None:
+    """In the shared row, and in overflow series; a second later, and once it is free, as ever."""
+    rows.mine()
+    with keeping_locked(rows.block):
+        start = time.monotonic()
+        for number in range(20):
+            in_thread(lambda number=number: serve(rows.mine(), f"/{number}"))  # type: ignore[misc]
+        serve(rows.mine(), "/own")
+        assert time.monotonic() - start < 10
+        assert counts(rows.block) == {(OVERFLOW,) * 3: 21}
+        assert len(used_heads(rows.block, rows.slot)) == 2
+        assert Slots(rows.block).get(rows.slot)
+        Slots(rows.block).free(rows.slot)
+        assert not Slots(rows.block).get(rows.slot)
+    until(lambda: serve(rows.mine()) or counts(rows.block).get(("GET", "/x", "200")), "series are added again")
+    heads = Reader(rows.block).read().heads
+    assert heads.started == heads.finished == sum(counts(rows.block).values())
 
 
 @pytest.mark.parametrize("threads", [3, 12])

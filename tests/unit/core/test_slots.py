@@ -9,7 +9,7 @@ from hvd.core import layout as at
 from hvd.core.block import Block
 from hvd.core.proc import start_ticks
 from hvd.core.slots import Slots, mark_used, request_in_progress, settle, used_heads
-from hvd.errors import BlockError, NoFreeSlot
+from hvd.errors import BlockLocked, NoFreeSlot
 from tests.unit.core.support import SMALL, WORKER, dead_pid, ended, fork, forked, keeping_locked
 
 ME = os.getpid()
@@ -46,7 +46,7 @@ def test_when_all_are_taken_the_error_says_what_to_do(block: Block, kind: int, n
 def test_while_the_block_is_locked_no_slot_is_handed_out(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     """A master must not wait for ever for a process that is stopped: it is the one to end it."""
     monkeypatch.setattr("hvd.core.slots.LOCK_WAIT", 0.05)
-    with keeping_locked(block), pytest.raises(BlockError, match="no slot can be handed out: another process keeps"):
+    with keeping_locked(block), pytest.raises(BlockLocked, match="keeps block"):
         Slots(block).claim(at.KIND_WORKER, ME)
     assert Slots(block).claim(at.KIND_WORKER, ME) == WORKER
 

@@ -1,0 +1,71 @@
+"""A segment that this version can't use, of another format or damaged, and that nobody holds: kept beside, not lost."""
+
+import contextlib
+import fcntl
+import os
+import struct
+import sys
+import time
+from pathlib import Path
+
+from hvd.core import layout as at
+from hvd.core.layout import Layout
+from hvd.metrics import TIMED_CELLS
+
+KEPT = 2  # segments of an instance that were set aside; an older one goes when another comes: they take memory
+MOST_ROWS = 1 << 20  # as many as the largest settings make; what claims more is damaged
+
+_TOTALS = struct.Struct("=4q")  # R_STARTED to R_ERRORS
+
+
+def is_of_hvd(fd: int) -> bool:
+    """True if the segment begins as a block does, in whatever format."""
+    return os.pread(fd, at.CELL, 0) == at.MAGIC.to_bytes(at.CELL, sys.byteorder)
+
+
+def set_aside(path: Path, fd: int) -> str:
+    """Give the segment another name. -> a clause that tells the new path, and what was counted in it.
+
+    The caller holds the segment, exclusively. Of those set aside before, the newest stay.
+    """
+    stem = f"{path.name}.aside-"
+    before = sorted(other for other in path.parent.iterdir() if other.name.startswith(stem))
+    aside = path.with_name(f"{stem}{time.time_ns()}")
+    path.rename(aside)
+    for old in before[: len(before) - KEPT + 1]:
+        _remove(old)
+    return f"it is kept as {aside}, {_describe(fd)}"
+
+
+def _remove(path: Path) -> None:
+    """Unlink it, unless somebody has opened it to keep it."""
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+        finally:
+            os.close(fd)
+
+
+def _describe(fd: int) -> str:
+    totals = last_totals(fd)
+    if totals is None:
+        return "its totals can't be read"
+    return "its last totals: {:d} requests started, {:d} finished, {:d} aborted, {:d} errors".format(*totals)
+
+
+def last_totals(fd: int) -> tuple[int, ...] | None:
+    """The sums of started, finished, aborted, errors, by what stays the same in all formats (layout.py)."""
+    header, size = os.pread(fd, at.PAGE, 0), os.fstat(fd).st_size
+    cells = struct.unpack_from("=16q", header.ljust(at.PAGE, b"\0"))
+    slots, rows, series = cells[at.H_SLOTS], cells[at.H_ROWS], cells[at.H_SERIES]
+    if min(slots, rows, series) < 1 or slots * rows > MOST_ROWS:
+        return None
+    # format 2 does not say it; there it is the same as in format 3
+    row_cells = cells[at.H_ROW_CELLS] or Layout(slots, rows, series, TIMED_CELLS).row_cells
+    first = size - slots * rows * row_cells * at.CELL
+    if row_cells < at.HEAD_CELLS or first < at.PAGE:
+        return None
+    heads = (os.pread(fd, _TOTALS.size, first + row * row_cells * at.CELL) for row in range(slots * rows))
+    return tuple(map(sum, zip(*map(_TOTALS.unpack, heads), strict=True)))
