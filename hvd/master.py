@@ -188,9 +188,9 @@ class Master:
         )
         if missing := [name for name, there in compiled.items() if not there]:
             self._server.log.warning(
-                "hvd: %s can't be used: counting is as exact in Python, and slower; to compile, install a C compiler "
-                "and then hvd again",
+                "hvd: %s can't be used: counting in Python is %s; to compile, install a C compiler and then hvd again",
                 " and ".join(missing),
+                hot.COST_OF_PYTHON,
             )
 
     def _log_end(self) -> None:

@@ -2,7 +2,8 @@
  * in which order; and the adding up of rows and buckets, the same as sum_cells and cumulate there.
  *
  * One thread calls a row (its own, or under SharedRow's lock), so a cell is read plainly and written with one aligned
- * store; RELEASE keeps the order of the stores for readers in other processes, on every processor.
+ * store; RELEASE keeps the order of the stores for readers in other processes, and ACQUIRE that of their loads, on every
+ * processor.
  */
 
 #define PY_SSIZE_T_CLEAN
@@ -13,7 +14,7 @@
 #include <time.h>
 
 /* layout.py; the module is refused by hot.py where they differ, see LAYOUT below. */
-enum { STARTED = 0, FINISHED = 1, ERRORS = 3, BEGIN = 4, TEXT = 8, TEXT_BYTES = 64, MAX_BOUNDS = 512 };
+enum { STARTED = 0, FINISHED = 1, ERRORS = 3, BEGIN = 4, TEXT = 8, TEXT_BYTES = 64, HEAD_CELLS = 16, MAX_BOUNDS = 512 };
 
 typedef struct {
     PyObject_HEAD
@@ -303,36 +304,113 @@ static PyObject *set_bounds(PyObject *module, PyObject *values)
     Py_RETURN_NONE;
 }
 
-/* totals.py, sum_cells: the sums of copies of rows, cell by cell. Python sees to it that all are `size` bytes long. */
-static PyObject *sum_cells(PyObject *module, PyObject *args)
+/* A row's head, read until two readings agree. Each cell is loaded after the one before it, so that a request which is
+ * seen as started is seen in progress too (totals.py). */
+static void read_head(const int64_t *row, int64_t *head, Py_ssize_t retries)
 {
-    PyObject *copies;
-    Py_ssize_t size;
-    if (!PyArg_ParseTuple(args, "O!n", &PyList_Type, &copies, &size))
-        return NULL;
-    if (size < 0 || size % 8)
-        return PyErr_Format(PyExc_ValueError, "%zd bytes are no whole number of cells", size);
-    PyObject *sums = PyBytes_FromStringAndSize(NULL, size);
-    if (sums == NULL)
-        return NULL;
-    char *to = PyBytes_AS_STRING(sums);
-    memset(to, 0, (size_t)size);
-    for (Py_ssize_t row = 0; row < PyList_GET_SIZE(copies); row++) {
-        PyObject *copy = PyList_GET_ITEM(copies, row);
-        if (!PyBytes_Check(copy) || PyBytes_GET_SIZE(copy) != size) {
-            Py_DECREF(sums);
-            return PyErr_Format(PyExc_ValueError, "copy %zd is not %zd bytes", row, size);
-        }
-        const char *from = PyBytes_AS_STRING(copy);
-        for (Py_ssize_t at = 0; at < size; at += 8) {
-            int64_t sum, cell; /* by memcpy: bytes objects promise no alignment */
-            memcpy(&sum, to + at, 8);
-            memcpy(&cell, from + at, 8);
-            sum += cell;
-            memcpy(to + at, &sum, 8);
+    int64_t again[HEAD_CELLS];
+    for (int i = 0; i < HEAD_CELLS; i++)
+        head[i] = __atomic_load_n(row + i, __ATOMIC_ACQUIRE);
+    for (; retries > 0; retries--) {
+        for (int i = 0; i < HEAD_CELLS; i++)
+            again[i] = __atomic_load_n(row + i, __ATOMIC_ACQUIRE);
+        if (memcmp(again, head, sizeof again) == 0)
+            return;
+        memcpy(head, again, sizeof again);
+    }
+}
+
+/* Add a row's cells to the sums, as they are between two readings of its head that agree, and give that head. */
+static void add_row(const int64_t *row, Py_ssize_t used, Py_ssize_t retries, int64_t *copy, int64_t *sums, int64_t *head)
+{
+    int64_t before[HEAD_CELLS];
+    read_head(row, head, retries);
+    do {
+        memcpy(before, head, sizeof before);
+        for (Py_ssize_t i = HEAD_CELLS; i < used; i++)
+            copy[i] = __atomic_load_n(row + i, __ATOMIC_RELAXED);
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        read_head(row, head, retries);
+    } while (memcmp(before, head, sizeof before) != 0 && --retries > 0);
+    for (Py_ssize_t i = HEAD_CELLS; i < used; i++)
+        sums[i] = (int64_t)((uint64_t)sums[i] + (uint64_t)copy[i]); /* damaged cells may overflow */
+}
+
+static int64_t *row_starts(PyObject *heads, Py_ssize_t used, Py_ssize_t cells)
+{
+    Py_ssize_t count = PyList_GET_SIZE(heads);
+    int64_t *starts = PyMem_Malloc((size_t)(count + 1) * sizeof *starts);
+    if (starts == NULL)
+        return (int64_t *)PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < count; i++) {
+        starts[i] = PyLong_AsLongLong(PyList_GET_ITEM(heads, i));
+        if (starts[i] < 0 || used > cells || starts[i] > cells - used) {
+            if (!PyErr_Occurred())
+                PyErr_Format(PyExc_ValueError, "a row at cell %lld is not within the block", (long long)starts[i]);
+            PyMem_Free(starts);
+            return NULL;
         }
     }
-    return sums;
+    return starts;
+}
+
+static PyObject *head_tuple(const int64_t *head)
+{
+    return Py_BuildValue("(LLLLLLy#)", (long long)head[0], (long long)head[1], (long long)head[2], (long long)head[3],
+                         (long long)head[4], (long long)head[5], (const char *)(head + TEXT), (Py_ssize_t)TEXT_BYTES);
+}
+
+/* hotrow.py, sum_rows. Without the interpreter's lock: a scrape of many rows holds no request up. */
+static PyObject *sum_rows(PyObject *module, PyObject *args)
+{
+    PyObject *raw, *heads, *sums = NULL, *found = NULL, *result = NULL;
+    Py_ssize_t used, retries;
+    Py_buffer buffer;
+    if (!PyArg_ParseTuple(args, "OO!nn", &raw, &PyList_Type, &heads, &used, &retries))
+        return NULL;
+    if (used < HEAD_CELLS || used > PY_SSIZE_T_MAX / 8)
+        return PyErr_Format(PyExc_ValueError, "a row of %zd cells has no head", used);
+    if (PyObject_GetBuffer(raw, &buffer, PyBUF_SIMPLE) < 0)
+        return NULL;
+    Py_ssize_t count = PyList_GET_SIZE(heads);
+    int64_t *starts = row_starts(heads, used, (uintptr_t)buffer.buf % 8 ? 0 : buffer.len / 8), *copy = NULL;
+    if (starts == NULL)
+        goto done;
+    copy = PyMem_Malloc((size_t)(used + count * HEAD_CELLS) * 8);
+    sums = PyBytes_FromStringAndSize(NULL, used * 8); /* aligned: the bytes begin 32 bytes behind an object's address */
+    found = PyList_New(count);
+    if (copy == NULL || sums == NULL || found == NULL) {
+        if (copy == NULL)
+            PyErr_NoMemory();
+        goto done;
+    }
+    int64_t *read = copy + used, *to = (int64_t *)PyBytes_AS_STRING(sums);
+    memset(to, 0, (size_t)used * 8);
+    Py_BEGIN_ALLOW_THREADS
+    for (Py_ssize_t i = 0; i < count; i++)
+        add_row((const int64_t *)buffer.buf + starts[i], used, retries, copy, to, read + i * HEAD_CELLS);
+    Py_END_ALLOW_THREADS
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *head = head_tuple(read + i * HEAD_CELLS);
+        if (head == NULL)
+            goto done;
+        PyList_SET_ITEM(found, i, head);
+    }
+    result = PyTuple_Pack(2, sums, found);
+done:
+    Py_XDECREF(sums);
+    Py_XDECREF(found);
+    PyMem_Free(copy);
+    PyMem_Free(starts);
+    PyBuffer_Release(&buffer);
+    return result;
+}
+
+/* hotrow.py, fence. */
+static PyObject *fence(PyObject *module, PyObject *unused)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    Py_RETURN_NONE;
 }
 
 /* hotrow.py, cumulate. */
@@ -378,8 +456,9 @@ done:
 
 static PyMethodDef module_methods[] = {
     {"cumulate", cumulate, METH_VARARGS, NULL},
+    {"fence", fence, METH_NOARGS, NULL},
     {"set_bounds", set_bounds, METH_O, NULL},
-    {"sum_cells", sum_cells, METH_VARARGS, NULL},
+    {"sum_rows", sum_rows, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -387,7 +466,7 @@ static int execute(PyObject *module)
 {
     if (PyModule_AddType(module, &row_type) < 0)
         return -1;
-    PyObject *layout = Py_BuildValue("(iiiiii)", STARTED, FINISHED, ERRORS, BEGIN, TEXT, TEXT_BYTES);
+    PyObject *layout = Py_BuildValue("(iiiiiii)", STARTED, FINISHED, ERRORS, BEGIN, TEXT, TEXT_BYTES, HEAD_CELLS);
     if (layout == NULL)
         return -1;
     int result = PyModule_AddObjectRef(module, "LAYOUT", layout);

@@ -27,6 +27,7 @@ from typing import Any
 
 from hvd.core import layout as at
 from hvd.core.block import Block
+from hvd.core.hot import fence
 from hvd.core.locks import COUNT_WAIT
 from hvd.core.slots import used_heads
 from hvd.errors import BlockError, BlockForeign, BlockFull
@@ -70,6 +71,7 @@ class Catalogue:
     def refresh(self) -> None:
         """Read what other processes appended since. Raises BlockForeign where a record is damaged."""
         end = self._block.cells[at.H_CATALOGUE_BYTES]
+        fence()
         while self._read < end:
             start = self._block.layout.catalogue + self._read
             length, checksum = _PREFIX.unpack_from(self._block.raw, start)
@@ -152,6 +154,7 @@ class Catalogue:
         start = layout.catalogue + used
         self._block.raw[start : start + len(data)] = data
         cells[at.H_CELLS_USED] = offset + family.cells
+        fence()
         cells[at.H_CATALOGUE_BYTES] = used + len(data)
         self.refresh()
 

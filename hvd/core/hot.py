@@ -1,24 +1,37 @@
 """The hot code in the form that is to be had: compiled (_hotrow.c), or in Python (hotrow.py)."""
 
+import platform
 from typing import TYPE_CHECKING
 
 from hvd.core import layout as at
 from hvd.core.latency import BOUNDS
 
+_LAYOUT = (at.R_STARTED, at.R_FINISHED, at.R_ERRORS, at.R_BEGIN_NS, at.R_TEXT, at.TEXT_BYTES, at.HEAD_CELLS)
+
 if TYPE_CHECKING:
-    from hvd.core.hotrow import HotRow, cumulate, sum_cells
+    from hvd.core.hotrow import HotRow, cumulate, fence, sum_rows
 else:
     try:
         from hvd.core import _hotrow
-        from hvd.core._hotrow import HotRow, cumulate, sum_cells
+        from hvd.core._hotrow import HotRow, cumulate, fence, sum_rows
 
-        if (at.R_STARTED, at.R_FINISHED, at.R_ERRORS, at.R_BEGIN_NS, at.R_TEXT, at.TEXT_BYTES) != _hotrow.LAYOUT:
+        if _LAYOUT != _hotrow.LAYOUT:
             raise ImportError("hvd.core._hotrow was compiled for another layout")
         _hotrow.set_bounds(BOUNDS)
     except ImportError:
-        from hvd.core.hotrow import HotRow, cumulate, sum_cells
+        from hvd.core.hotrow import HotRow, cumulate, fence, sum_rows
 
-__all__ = ["IS_COMPILED", "HotRow", "cumulate", "sum_cells"]
+__all__ = ["COST_OF_PYTHON", "IS_COMPILED", "KEEPS_ORDER", "HotRow", "cumulate", "fence", "sum_rows"]
 
 IS_COMPILED = HotRow.__module__ == "hvd.core._hotrow"
 """True where it is the compiled form."""
+
+KEEPS_ORDER = IS_COMPILED or platform.machine() in ("x86_64", "AMD64")
+"""True where readers see stores in the order in which they were made; see hotrow.py."""
+
+COST_OF_PYTHON = (
+    "as exact, and slower"
+    if KEEPS_ORDER
+    else f"slower, and on {platform.machine()} a figure may be wrong for a moment by a request in progress"
+)
+"""What it means that nothing is compiled, for a log."""

@@ -10,10 +10,12 @@ rely on it:
 
 So of a row that is read between two stores, started - finished - aborted is never more than the requests in progress
 that its begin time shows, and says itself how many they are. Each store is one of a whole aligned cell; x86-64 keeps
-their order, the C version asks every processor to.
+their order, the C version asks every processor to. So this form in Python is exact on x86-64; on aarch64 and others a
+reader may come upon two stores in the wrong order, and be wrong at that moment by the request in progress.
 """
 
 import struct
+import sys
 from bisect import bisect_left
 from collections.abc import Mapping
 from itertools import accumulate
@@ -96,12 +98,52 @@ class HotRow:
         cells[base + 2 + bisect_left(BOUNDS, ns)] += 1
 
 
-def sum_cells(copies: list[bytes], size: int) -> bytes:
-    """The sums, cell by cell, of copies of rows, each `size` bytes.
+Head = tuple[int, int, int, int, int, int, bytes]
+"""R_STARTED to R_BUSY of a row, and its text."""
 
-    One long integer adds all cells of a copy at once: no cell is negative or reaches 2^63, so none carries over.
+
+def sum_rows(raw: memoryview, heads: list[int], used: int, retries: int) -> tuple[bytes, list[Head]]:
+    """The sums, cell by cell, of the rows whose heads are at these cells, up to cell `used` of each; and their heads.
+
+    The sums of a head's own cells are 0. Each row is as it is between two readings of its head that agree, or as it was
+    after so many `retries`, see totals.py.
+
+    One long integer adds all cells of a row at once: no cell is negative or reaches 2^63, so none carries over.
     """
-    return sum(int.from_bytes(copy, "little") for copy in copies).to_bytes(size, "little")
+    cells, total, found = raw.cast("q"), 0, list[Head]()
+    for head in heads:
+        after = _read_head(raw, cells, head, retries)
+        for _ in range(retries):
+            before, copied = after, raw[(head + at.HEAD_CELLS) * at.CELL : (head + used) * at.CELL].tobytes()
+            after = _read_head(raw, cells, head, retries)
+            if after == before:
+                break
+        total += int.from_bytes(copied, sys.byteorder)
+        found.append(after)
+    return bytes(at.HEAD_CELLS * at.CELL) + total.to_bytes((used - at.HEAD_CELLS) * at.CELL, sys.byteorder), found
+
+
+def _read_head(raw: memoryview, cells: memoryview, head: int, retries: int) -> Head:
+    """Of one moment: read until two readings agree."""
+    start = (head + at.R_TEXT) * at.CELL
+
+    def read() -> Head:
+        started, finished, aborted, errors, begin, busy = cells[head : head + at.R_BUSY + 1].tolist()  # in this order
+        return started, finished, aborted, errors, begin, busy, raw[start : start + at.TEXT_BYTES].tobytes()
+
+    previous = read()
+    for _ in range(retries):
+        if (current := read()) == previous:
+            break
+        previous = current
+    return previous
+
+
+def fence() -> None:
+    """What is stored or loaded before this call is so for other processors too before what comes after it.
+
+    Compiled it asks for that. In Python it does nothing: x86-64 keeps the order by itself, other processors may not.
+    """
 
 
 def cumulate(cells: memoryview, start: int, ends: tuple[int, ...]) -> tuple[int, ...]:

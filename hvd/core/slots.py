@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from hvd.core import layout as at
 from hvd.core.block import Block
+from hvd.core.hot import fence
 from hvd.core.locks import LOCK_WAIT
 from hvd.core.proc import is_alive, start_ticks
 from hvd.errors import BlockFull, NoFreeSlot
@@ -139,6 +140,7 @@ class Slots:
         """Say which process has the slot, once its pid is known."""
         cell = self._layout.slot_cell(number)
         self._cells[cell + at.S_PID_START] = start_ticks(pid)
+        fence()
         self._cells[cell + at.S_PID] = pid
 
     def beat(self, number: int) -> None:
@@ -172,6 +174,7 @@ class Slots:
 
     def free(self, number: int) -> None:
         """Let the slot be handed out again: its process is dead, its rows are settled. One store, so no lock."""
+        fence()
         self._cells[self._layout.slot_cell(number) + at.S_TAKEN] = 0
 
 
@@ -206,21 +209,21 @@ def settle(block: Block, number: int) -> Settled:
     for head in used_heads(block, number):
         lost = cells[head + at.R_STARTED] - cells[head + at.R_FINISHED] - cells[head + at.R_ABORTED]
         if lost > 0:
-            request = request_in_progress(block, head)
+            start = (head + at.R_TEXT) * at.CELL
+            text = bytes(block.raw[start : start + at.TEXT_BYTES])
+            request = request_in_progress(cells[head + at.R_BEGIN_NS], text)
             settled.requests += [request] if request else []
             settled.aborted += lost
             cells[head + at.R_ABORTED] += lost
+            fence()
         cells[head + at.R_BEGIN_NS] = cells[head + at.R_BUSY] = 0
     return settled
 
 
-def request_in_progress(block: Block, head: int) -> Request | None:
-    """What the row whose head is at this cell is doing; None while it is idle."""
-    begin = block.cells[head + at.R_BEGIN_NS]
+def request_in_progress(begin: int, text: bytes) -> Request | None:
+    """What a row with this begin time and text is doing; None while it is idle."""
     if not begin:
         return None
-    start = (head + at.R_TEXT) * at.CELL
-    text = bytes(block.raw[start : start + at.TEXT_BYTES]).rstrip(b"\0")
-    method, _, path = text.partition(b" ")
+    method, _, path = text.rstrip(b"\0").partition(b" ")
     age = max(0, time.monotonic_ns() - begin) / 1e9
     return Request(method.decode("utf-8", "replace"), path.decode("utf-8", "replace"), age)

@@ -1,7 +1,8 @@
 """Adding the rows up. What a reader gets is fresh: each call reads every row that was ever used.
 
 A row is copied while its thread may be storing. The reader settles that so: it reads the row's head, copies the row,
-reads the head again, and copies once more while the two heads differ. In a row whose thread stands between two stores
+reads the head again, and copies once more while the two heads differ; then it adds the copy to the sums, so that there
+is never more than one copy (hotrow.py, sum_rows). In a row whose thread stands between two stores
 (a thread that lost the processor there, or a stopped process) the heads agree; then started - finished - aborted, of
 one head, says how many requests are in progress, and their sum over the rows is `in_flight`. Only that number is
 taken from the difference, and never more than the begin time (or R_BUSY) shows; that they agree is the proof,
@@ -11,12 +12,14 @@ Every cell of every row only grows, and a later read copies each row later: so n
 """
 
 from dataclasses import dataclass
+from itertools import chain
 from time import monotonic_ns, time_ns
 
 from hvd.core import layout as at
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue, Series
-from hvd.core.hot import sum_cells
+from hvd.core.hot import sum_rows
+from hvd.core.hotrow import Head
 from hvd.core.slots import Request, Slot, Slots, request_in_progress, used_heads
 from hvd.metrics import FAMILIES
 
@@ -101,47 +104,31 @@ class Reader:
         block = self._block
         self._catalogue.refresh()
         used = block.cells[at.H_CELLS_USED]
-        copies, heads, slots = [], Heads(), []
-        for number, shared in enumerate(self._shared):
-            slot = self._slots.get(number)
-            slot_heads, busy = Heads(), []
-            for head in used_heads(block, number):
-                copied, row_heads = self._read_row(head, used, shared=head == shared)
-                copies.append(copied)
+        slots = [self._slots.get(number) for number in range(block.layout.slots)]
+        starts = [used_heads(block, number) for number in range(block.layout.slots)]
+        sums, read = sum_rows(block.raw, list(chain.from_iterable(starts)), used, RETRIES)
+        started = block.cells[at.H_STARTED_WALL], block.cells[at.H_STARTED_MONO], block.cells[at.H_MADE_MONO]
+        heads, tenants, rows = Heads(), list[SlotTotals](), iter(read)
+        for number, slot in enumerate(slots):
+            slot_heads, busy = Heads(), list[Request]()
+            for start in starts[number]:
+                row = next(rows)
+                row_heads = _heads(row, shared=start == self._shared[number])
                 slot_heads = _add(slot_heads, row_heads)
-                if row_heads.in_flight and (request := request_in_progress(block, head)):
+                *_, begin, _, text = row
+                if row_heads.in_flight and (request := request_in_progress(begin, text)):
                     busy.append(request)
             heads = _add(heads, slot_heads)
-            if slot:
-                slots.append(SlotTotals(slot, _since(slot_heads, slot.base), tuple(busy)))
-        sums = sum_cells(copies, (used - at.HEAD_CELLS) * at.CELL)
-        cells = memoryview(bytes(at.HEAD_CELLS * at.CELL) + sums).cast("q")
-        started = block.cells[at.H_STARTED_WALL], block.cells[at.H_STARTED_MONO], block.cells[at.H_MADE_MONO]
-        return Totals(time_ns(), monotonic_ns(), *started, cells, tuple(self._catalogue.series), heads, tuple(slots))
+            if slot and slot.pid:  # else its process is only about to begin
+                tenants.append(SlotTotals(slot, _since(slot_heads, slot.base), tuple(busy)))
+        cells = memoryview(sums).cast("q")
+        return Totals(time_ns(), monotonic_ns(), *started, cells, tuple(self._catalogue.series), heads, tuple(tenants))
 
-    def _read_row(self, head: int, used: int, *, shared: bool) -> tuple[bytes, Heads]:
-        """A copy of the row's runs, up to cell `used`, with its head, consistent as the module says."""
-        raw, start, end = self._block.raw, (head + at.HEAD_CELLS) * at.CELL, (head + used) * at.CELL
-        before = self._head(head)
-        for _ in range(RETRIES):
-            copied = bytes(raw[start:end])
-            after = self._head(head)
-            if after == before:
-                break
-            before = after
-        started, finished, aborted, errors, begin, busy = after
-        shown = busy if shared else int(begin != 0)
-        return copied, Heads(started, finished, aborted, errors, min(shown, started - finished - aborted))
 
-    def _head(self, head: int) -> list[int]:
-        """R_STARTED to R_BUSY, of one moment: read until two readings agree."""
-        cells = self._block.cells[head : head + at.R_BUSY + 1]
-        previous = cells.tolist()
-        for _ in range(RETRIES):
-            if (current := cells.tolist()) == previous:
-                break
-            previous = current
-        return previous
+def _heads(row: Head, *, shared: bool) -> Heads:
+    started, finished, aborted, errors, begin, busy, _ = row
+    shown = busy if shared else int(begin != 0)
+    return Heads(started, finished, aborted, errors, min(shown, started - finished - aborted))
 
 
 def _add(one: Heads, other: Heads) -> Heads:

@@ -20,7 +20,7 @@ WORKER = COMPANION_SLOTS
 """The first slot of a worker."""
 
 
-def _second(name: str, **instead: ModuleType | None) -> ModuleType:
+def second(name: str, **instead: ModuleType | None) -> ModuleType:
     """A second module of hvd.core, made while `instead` stand for others of it (None: can't be imported)."""
     spec = importlib.util.find_spec(f"hvd.core.{name}")
     assert spec is not None
@@ -31,8 +31,8 @@ def _second(name: str, **instead: ModuleType | None) -> ModuleType:
     return module
 
 
-HOT_IN_PYTHON = _second("hot", _hotrow=None)
-IN_PYTHON = _second("rows", hot=HOT_IN_PYTHON)
+HOT_IN_PYTHON = second("hot", _hotrow=None)
+IN_PYTHON = second("rows", hot=HOT_IN_PYTHON)
 """hvd.core.rows as it is where nothing could be compiled."""
 
 

@@ -31,7 +31,7 @@ def both() -> list[tuple[hotrow.HotRow, memoryview]]:
 
 def test_both_know_the_same_layout() -> None:
     """The numbers in the C file are those of layout.py."""
-    assert (at.R_STARTED, at.R_FINISHED, at.R_ERRORS, at.R_BEGIN_NS, at.R_TEXT, at.TEXT_BYTES) == _hotrow.LAYOUT
+    assert hot._LAYOUT == _hotrow.LAYOUT
 
 
 @pytest.mark.parametrize("ns", [0, 1, *(bound + step for bound in BOUNDS[::12] for step in (-1, 0, 1)), 10**12])
@@ -140,22 +140,41 @@ def test_the_compiled_one_refuses_what_is_no_text_or_too_little() -> None:
         row.respond("GET", "/unknown", "200")
 
 
+def rows_of(*rows: list[int]) -> tuple[memoryview, list[int], int]:
+    """A block of these rows, each with some cells behind that are not in use."""
+    cells = [cell for row in rows for cell in (*row, 77, 78)]
+    return memoryview(array("q", cells)).cast("B"), list(range(0, len(cells), len(rows[0]) + 2)), len(rows[0])
+
+
 def test_both_add_rows_up_alike() -> None:
-    """Up to the largest sum that a cell holds; nothing carries over."""
+    """Up to the largest sum that a cell holds; nothing carries over, and heads are told, not added."""
     order = random.Random(2)
-    copies = [array("q", [order.randrange(2**60) for _ in range(200)] + [0, 2**61 - 1]).tobytes() for _ in range(4)]
-    size = len(copies[0])
-    sums = hotrow.sum_cells(copies, size)
-    assert _hotrow.sum_cells(copies, size) == sums
-    assert memoryview(sums).cast("q")[-1] == 4 * (2**61 - 1)
-    assert _hotrow.sum_cells([], 16) == hotrow.sum_cells([], 16) == bytes(16)
+    heads = [[order.randrange(2**60) for _ in range(at.HEAD_CELLS)] for _ in range(4)]
+    rows = [[*head, *(order.randrange(2**60) for _ in range(200)), 0, 2**61 - 1] for head in heads]
+    raw, starts, used = rows_of(*rows)
+    sums, read = hotrow.sum_rows(raw, starts, used, 40)
+    assert _hotrow.sum_rows(raw, starts, used, 40) == (sums, read)
+    cells = memoryview(sums).cast("q").tolist()
+    assert cells[: at.HEAD_CELLS] == [0] * at.HEAD_CELLS
+    assert cells[at.HEAD_CELLS :] == [sum(row[index] for row in rows) for index in range(at.HEAD_CELLS, used)]
+    assert [list(head[:-1]) for head in read] == [head[: at.R_BUSY + 1] for head in heads]
+    assert [head[-1] for head in read] == [
+        array("q", head[at.R_TEXT : at.R_TEXT + at.TEXT_BYTES // at.CELL]).tobytes() for head in heads
+    ]
+    for form in (hotrow, _hotrow):
+        assert form.sum_rows(raw, [], used, 40) == (bytes(used * at.CELL), [])
 
 
-@pytest.mark.parametrize(("copies", "size"), [([b"12345678"], 16), ([b"1234567"], 7), ([bytearray(8)], 8)])
-def test_the_compiled_sum_refuses_copies_of_another_size(copies: list[bytes], size: int) -> None:
+@pytest.mark.parametrize(
+    ("start", "used"), [(1, 18), (-1, 18), (2**62, 18), (0, 19), (0, 2**60), (0, 15), (2**64, 18)], ids=str
+)
+def test_the_compiled_sum_reads_within_the_block(start: int, used: int) -> None:
     """It reads no byte that isn't there."""
-    with pytest.raises(ValueError, match="bytes"):
-        _hotrow.sum_cells(copies, size)
+    raw = memoryview(bytearray(18 * at.CELL))
+    with pytest.raises((ValueError, OverflowError)):
+        _hotrow.sum_rows(raw, [start], used, 40)
+    with pytest.raises(TypeError):
+        _hotrow.sum_rows(raw, ["0"], 18, 40)
 
 
 @pytest.mark.parametrize("form", [hotrow, _hotrow], ids=["in Python", "compiled"])
