@@ -65,6 +65,7 @@ class Catalogue:
         self._found: dict[tuple[str, tuple[str, ...] | None], Series] = {}  # None: the overflow series
         self._sizes = dict.fromkeys(FAMILIES, 0)
         self._retry_at = dict.fromkeys(FAMILIES, 0.0)
+        self._is_busy = False
         self._lost = Series("", (), at.LOST, block.layout.run_cells)
         self.series: list[Series] = []
 
@@ -104,10 +105,14 @@ class Catalogue:
     def get_or_add(self, family: Family, labels: tuple[str, ...]) -> Series:
         """The series of these label values, appended if nobody has seen it; what overflows, or is lost, see above.
 
-        Raises nothing, and waits for the lock no longer than COUNT_WAIT.
+        Raises nothing, and waits for the lock no longer than COUNT_WAIT. A destructor or a signal handler that calls it
+        in the midst of another call, in the same thread, gets what overflows.
         """
         labels = _shown(labels)
         found = None
+        if self._is_busy:
+            return self._instead(family)
+        self._is_busy = True
         try:
             self.refresh()
             found = self._found.get((family.key, labels))
@@ -115,7 +120,12 @@ class Catalogue:
                 found = self._add(family, labels)
         except BlockError:
             self._retry_at[family.key] = time.monotonic() + RETRY
-        return found or self._found.get((family.key, None)) or self._lost
+        finally:
+            self._is_busy = False
+        return found or self._instead(family)
+
+    def _instead(self, family: Family) -> Series:
+        return self._found.get((family.key, None)) or self._lost
 
     def _add(self, family: Family, labels: tuple[str, ...] | None) -> Series | None:
         """The series, appended if there is none; None if there may be none. Raises BlockError where it can't be."""

@@ -7,12 +7,14 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from hvd.core import layout as at
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
-from hvd.core.hot import HotRow
+from hvd.core.hot import HotRow, fence
 from hvd.core.locks import COUNT_WAIT
 from hvd.core.slots import mark_used
 from hvd.errors import BlockFull, BlockLocked
@@ -25,7 +27,9 @@ class Known(dict[tuple[str, ...], int]):
     What overflows, or is lost, is not remembered: there is no bound on its different label values.
     """
 
-    def __init__(self, catalogue: Catalogue, family: Family, resolving: threading.Lock) -> None:
+    def __init__(
+        self, catalogue: Catalogue, family: Family, resolving: contextlib.AbstractContextManager[object]
+    ) -> None:
         super().__init__()
         self._catalogue = catalogue
         self._family = family
@@ -51,11 +55,11 @@ class Rows:
         self.block = block
         self.slot = slot
         self.pid = os.getpid()
-        catalogue, resolving = Catalogue(block), threading.Lock()
+        catalogue, resolving = Catalogue(block), threading.RLock()  # re-entrant: a destructor may count
         self.known = {family.key: Known(catalogue, family, resolving) for family in FAMILIES.values()}
         self._free = list(range(block.layout.rows - 2, -1, -1))
         self._taking = threading.Lock()
-        self.shared_lock = threading.RLock()
+        self.sharing = Sharing(block, slot)
         self.local = ThreadRow(self)
 
     def mine(self) -> "Row":
@@ -96,7 +100,14 @@ class ThreadRow(threading.local):
     """Gives each thread its row at first use; when the thread ends, its row's last reference goes with it."""
 
     def __init__(self, rows: Rows) -> None:
+        self._rows = rows
         self.row = rows.take()
+
+    def __getattr__(self, name: str) -> "Row":
+        """A destructor counts while its thread is about to get its row: in the shared one."""
+        if name != "row":
+            raise AttributeError(name)
+        return SharedRow(self._rows, self._rows.block.layout.rows - 1)
 
 
 class Row(HotRow):
@@ -117,16 +128,8 @@ class Row(HotRow):
         self._rows.give_back(self.number)
 
     def abandon(self, cause: str) -> None:
-        """The request in progress will not be finished: a BaseException took the thread out of it.
-
-        The cause comes second: of a process killed before it, the undertaker finds one aborted request without a cause
-        (deaths.py); the other way round it would find the request in progress still, and count it again.
-        """
-        cells = self._counts
-        offset = self._rows.known[ABORTED.key][cause,]  # may take a lock, or raise
-        cells[at.R_ABORTED] += 1
-        cells[offset] += 1
-        cells[at.R_BEGIN_NS] = 0
+        """The request in progress will not be finished: a BaseException took the thread out of it."""
+        _count_aborted(self._counts, self._rows.known[ABORTED.key][cause,])
         self.interrupted = None
 
     @property
@@ -139,18 +142,79 @@ class Row(HotRow):
         self._counts[offset] += by
 
 
-class SharedRow(Row):
-    """The slot's last row, for all threads that found no other: each change under a lock of the process.
+class Sharing:
+    """What a process has in progress in its slot's last row, which those threads share that found no other.
 
-    The row's text and begin time are those of the request that began last; R_BUSY counts those in progress.
+    `requests` has the begin time and the text of each, the newest last; the row shows the newest. Whoever changes a
+    cell of the row does it while `held`. A row object may be collected anywhere, even in a thread that holds the lock:
+    so what a destructor has to say waits in `left` for whoever holds it.
     """
 
-    __slots__ = ("_active", "_lock")
+    def __init__(self, block: Block, slot: int) -> None:
+        head = block.layout.row_cell(slot, block.layout.rows - 1)
+        self.cells = block.cells[head : head + at.HEAD_CELLS]
+        self.text = block.raw[(head + at.R_TEXT) * at.CELL : (head + at.R_TEXT) * at.CELL + at.TEXT_BYTES]
+        self.requests: dict[object, tuple[int, bytes]] = {}
+        self.left: deque[Callable[[], None]] = deque()
+        self._lock = threading.Lock()
+        self._shown: object = None
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Exclude the other threads."""
+        try:
+            with self._lock:
+                yield
+        finally:
+            self.do_what_is_left()
+
+    def do_what_is_left(self) -> None:
+        """At once, unless a thread holds the lock: then that one does it."""
+        while self.left and self._lock.acquire(blocking=False):
+            try:
+                if self.left:
+                    self.left.popleft()()
+            finally:
+                self._lock.release()
+
+    def enter(self, key: object) -> None:
+        """The request of this key is in progress, and is the one that the row shows."""
+        self.requests[key] = self.cells[at.R_BEGIN_NS], self.text.tobytes()
+        self._shown = key
+
+    def show_others(self, key: object) -> None:
+        """The request of this key is about to end: the row must not show it once it has, as others go on."""
+        self.requests.pop(key, None)
+        if self._shown is not key or not self.requests:
+            return
+        self._shown, (begin, text) = next(reversed(self.requests.items()))
+        self.cells[at.R_BEGIN_NS] = 0  # killed here, nothing is known of them
+        fence()
+        self.text[:] = text
+        fence()
+        self.cells[at.R_BEGIN_NS] = begin
+
+    def leave(self) -> None:
+        """A request has ended, and the row's begin time with it: put back the one of the request that is shown."""
+        fence()
+        self.cells[at.R_BUSY] -= 1
+        begin, _ = self.requests.get(self._shown, (0, b""))
+        self.cells[at.R_BEGIN_NS] = begin
+
+
+class SharedRow(Row):
+    """The slot's last row, for all threads that found no other, each with an object of its own; see Sharing.
+
+    The row's text and begin time are those of the newest request in progress; R_BUSY says how many are.
+    """
+
+    __slots__ = ("_exception", "_key", "_sharing")
 
     def __init__(self, rows: Rows, number: int) -> None:
-        self._active = False
-        self._lock = rows.shared_lock
+        self._sharing = rows.sharing
+        self._key = object()
         super().__init__(rows, number)
+        self._exception = rows.known[ABORTED.key]["exception",]  # now: a destructor must not look it up
 
     def __del__(self) -> None:
         """The shared row was taken from nobody, so it is given back to nobody; a request still in it is aborted.
@@ -158,56 +222,70 @@ class SharedRow(Row):
         Its thread has ended in the midst of it. Not so in a forked child, where the threads of its parent end too, nor
         at the end of the process, whose master says why its requests are aborted.
         """
-        if self._active and self._rows.pid == os.getpid() and not sys.is_finalizing():
-            self.abandon("exception")
+        if self.is_busy and self._rows.pid == os.getpid() and not sys.is_finalizing():
+            self._sharing.left.append(partial(_abort, self._sharing, self._counts, self._key, self._exception))
+            self._sharing.do_what_is_left()
 
     def begin(self, method: str, path: str) -> None:
-        if self._active:
+        if self.is_busy:
             self.abandon("exception")
-        with self._lock:
+        with self._sharing.held():
             cells = self._counts
             cells[at.R_BEGIN_NS] = 0  # the others' request, else the base class would take it for ours
             cells[at.R_BUSY] += 1
             super().begin(method, path)
-            self._active = True
+            self._sharing.enter(self._key)
 
     def respond(self, method: str, route: str, status: str) -> None:
-        with self._lock:
+        with self._sharing.held():
             super().respond(method, route, status)
 
     def pass_on(self, method: str, route: str, status: str) -> None:
-        with self._lock:
+        with self._sharing.held():
             super().pass_on(method, route, status)
 
     def finish(self) -> None:
-        with self._lock:
-            if not self.base:
-                self.abandon("no_response")
-                return
-            began = self._counts[at.R_BEGIN_NS]
+        if not self.base:
+            self.abandon("no_response")
+            return
+        with self._sharing.held():
+            self._sharing.show_others(self._key)
             super().finish()
-            self._leave(began)
+            self._sharing.leave()
 
     def abandon(self, cause: str) -> None:
-        with self._lock:
-            began = self._counts[at.R_BEGIN_NS]
+        with self._sharing.held():
+            self._sharing.show_others(self._key)
             super().abandon(cause)
-            self._leave(began)
-
-    def _leave(self, began: int) -> None:
-        self._active = False
-        cells = self._counts
-        cells[at.R_BUSY] -= 1
-        cells[at.R_BEGIN_NS] = began if cells[at.R_BUSY] else 0
+            self._sharing.leave()
 
     def record(self, known: Mapping[tuple[str, ...], int], labels: tuple[str, ...], ns: int) -> None:
-        with self._lock:
+        with self._sharing.held():
             super().record(known, labels, ns)
 
     @property
     def is_busy(self) -> bool:
-        return self._active
+        return self._key in self._sharing.requests
 
     def add(self, offset: int, by: int) -> None:
-        with self._lock:
+        with self._sharing.held():
             super().add(offset, by)
+
+
+def _abort(sharing: Sharing, cells: memoryview, key: object, cause: int) -> None:
+    """Of a request in the shared row, whose row object is gone; `cause` is the cell of why."""
+    sharing.show_others(key)
+    _count_aborted(cells, cause)
+    sharing.leave()
+
+
+def _count_aborted(cells: memoryview, cause: int) -> None:
+    """Of a row's cells: the request in progress will not be finished, and `cause` is the cell of why.
+
+    The cause comes second: of a process killed before it, the undertaker finds one aborted request without a cause
+    (deaths.py); the other way round it would find the request in progress still, and count it again.
+    """
+    cells[at.R_ABORTED] += 1
+    fence()
+    cells[cause] += 1
+    cells[at.R_BEGIN_NS] = 0

@@ -19,7 +19,7 @@ from hvd.core.slots import Slots, used_heads
 from hvd.core.totals import Reader
 from hvd.metrics import ABORTED, FAMILIES, HTTP, TICK, WS_DROPPED, WS_FRAMES
 from tests.support.waiting import until
-from tests.unit.core.support import IN_PYTHON, ended, fork, keeping_locked
+from tests.unit.core.support import IN_PYTHON, Watched, ended, fork, keeping_locked
 
 PATIENCE = 20  # s
 
@@ -200,6 +200,59 @@ def test_a_thread_that_ends_in_a_request_leaves_the_shared_row(rows: Rows) -> No
     held[-1].finish()
     heads = Reader(rows.block).read().heads
     assert (heads.finished, heads.in_flight, heads.aborted) == (1, 0, 1)
+
+
+class Cycle:
+    """Garbage that only the collector finds: what `left` has is dropped with it, and `work` done."""
+
+    def __init__(self, work: Callable[[], object] = lambda: None, *left: object) -> None:
+        self._work, self._left, self._self = work, left, self
+
+    def __del__(self) -> None:
+        self._work()
+
+
+def test_a_destructor_may_count_at_any_moment(rows: Rows) -> None:
+    """In the midst of an append to the catalogue too: nothing stands still, nothing is lost."""
+    gc.collect()
+    block, row = rows.block, rows.mine()
+    stored = Watched(block.cells, lambda _: gc.collect())  # what an allocation may do there
+    block.cells = stored  # type: ignore[assignment]
+
+    def work() -> None:
+        for number in range(5):
+            Cycle(lambda number=number: rows.count(ABORTED, (f"of a destructor {number}",)))
+            rows.count(ABORTED, (f"cause {number}",))
+        serve(row, "/new")
+
+    in_thread(work)
+    block.cells = stored._view
+    found = counts(block, ABORTED.key)
+    assert sum(found.values()) == 10
+    assert found.pop((OVERFLOW,)) == 4, "those that came in the midst of an append"
+    assert counts(block) == {("GET", "/new", "200"): 1}
+
+
+def test_a_shared_row_may_be_dropped_at_any_moment(rows: Rows) -> None:
+    """With a request in it, by a thread that is in the midst of counting in that row: it is aborted after that."""
+    held = [rows.take() for _ in range(2)]
+    row = rows.take()
+    assert type(row).__name__ == "SharedRow"
+    counted = row._counts
+
+    def drop(_: object) -> None:
+        row._counts = counted
+        gc.collect()
+
+    dropped = rows.take()
+    dropped.begin("GET", "/dropped")
+    garbage = Cycle(lambda: None, dropped)
+    del dropped, garbage
+    row._counts = Watched(counted, drop)  # type: ignore[assignment]
+    in_thread(lambda: serve(row))
+    heads = Reader(rows.block).read().heads
+    assert (len(held), heads.started, heads.finished, heads.aborted, heads.in_flight) == (2, 2, 1, 1, 0)
+    assert counts(rows.block, ABORTED.key) == {("exception",): 1}
 
 
 def test_a_forked_child_ends_no_request_of_its_parents_threads(rows: Rows) -> None:

@@ -4,6 +4,7 @@ Every state between two stores is reached by calling a reader after each store o
 tell of it: what a reader in another process may meet, be it that the thread lost the processor or was killed there.
 """
 
+import contextlib
 import itertools
 import os
 import random
@@ -30,6 +31,9 @@ def watch(row: Row, stored: Callable[[Any], object]) -> None:
     """Have `stored` called after each store into the row's cells."""
     row._cells = Watched(row._cells, stored)  # type: ignore[assignment]
     row._counts = Watched(row._counts, stored)  # type: ignore[assignment]
+    if isinstance(row, (SharedRow, IN_PYTHON.SharedRow)):
+        for name in ("cells", "text"):
+            setattr(row._sharing, name, Watched(getattr(row._sharing, name), stored))
 
 
 def assert_identity(totals: Totals) -> None:
@@ -164,7 +168,7 @@ def test_a_death_between_any_two_stores_is_settled(rows: Rows, kind: str, course
         except Dead:
             deaths += 1
             if kind == "shared":
-                row._active = False  # type: ignore[attr-defined]  # the dead tidy nothing up
+                row._sharing.requests.clear()  # type: ignore[attr-defined]  # the dead tidy nothing up
         else:
             break
         before = reader.read()
@@ -201,7 +205,7 @@ def test_identity_holds_for_requests_that_share_a_row(rows: Rows) -> None:
 
 
 def test_the_shared_row_shows_a_request_while_any_is_in_progress(rows: Rows) -> None:
-    """The one that began last, even when that has ended already."""
+    """The one of them that began last."""
     reader = Reader(rows.block)
     first, second = (shared_row(rows) for _ in range(2))
     first.begin("GET", "/first")
@@ -209,11 +213,45 @@ def test_the_shared_row_shows_a_request_while_any_is_in_progress(rows: Rows) -> 
     assert [request.path for request in reader.read().slots[0].busy] == ["/second"]
     second.respond("POST", "/second", "200")
     second.finish()
-    assert len(reader.read().slots[0].busy) == 1
+    assert [request.path for request in reader.read().slots[0].busy] == ["/first"]
     first.abandon("exception")
     assert reader.read().slots[0].busy == ()
     head = rows.block.layout.row_cell(rows.slot, rows.block.layout.rows - 1)
     assert rows.block.cells[head + at.R_BEGIN_NS : head + at.R_BUSY + 1].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("how", ["finish", "abandon"])
+@pytest.mark.parametrize("ended", [0, 1, 2])
+def test_of_a_shared_row_no_request_that_has_ended_is_named(rows: Rows, how: str, ended: int) -> None:
+    """Wherever the process is killed: what is settled is what was in progress, and the name is one of theirs."""
+    reader = Reader(rows.block)
+    for survived in itertools.count():
+        mine = type(rows)(rows.block, rows.slot)
+        trio = [shared_row(mine) for _ in range(3)]
+        for number, row in enumerate(trio):
+            row.begin("GET", f"/{number}")
+        trio[ended].respond("GET", "/x", "200")
+        left, before = [survived], reader.read().heads
+
+        def die_later(_: object, left: list[int] = left) -> None:
+            if not left[0]:
+                raise Dead
+            left[0] -= 1
+
+        watch(trio[ended], die_later)
+        with contextlib.suppress(Dead):
+            trio[ended].finish() if how == "finish" else trio[ended].abandon("exception")
+        mine.sharing.requests.clear()
+        heads = reader.read().heads
+        has_ended = heads.finished + heads.aborted > before.finished + before.aborted
+        settled = settle(rows.block, rows.slot)
+        assert settled.aborted == 3 - has_ended
+        named = {request.path for request in settled.requests}
+        assert named <= {f"/{number}" for number in range(3) if not has_ended or number != ended}
+        if left[0]:
+            assert named
+            break
+    assert survived >= 5
 
 
 def test_a_response_is_counted_before_it_is_finished(rows: Rows) -> None:
@@ -253,6 +291,15 @@ def test_sums_are_over_all_slots_and_over_the_dead(block: Block) -> None:
     assert now.heads == before.heads
     assert now.cells.tolist() == before.cells.tolist()
     assert [slot.heads.finished for slot in now.slots] == [1, 0, 3]
+
+
+def test_a_process_is_told_of_once_it_is_known(block: Block) -> None:
+    """A slot that is handed out and whose process is not forked yet has no pid that anybody could use."""
+    slots, reader = Slots(block), Reader(block)
+    number = slots.claim(at.KIND_WORKER, os.getpid())
+    assert reader.read().slots == ()
+    slots.name_process(number, os.getpid())
+    assert [slot.slot.pid for slot in reader.read().slots] == [os.getpid()]
 
 
 def test_large_cells_do_not_carry_over(rows: Rows) -> None:
