@@ -187,9 +187,9 @@ def _form(family: Family) -> dict[str, Any]:
     return {"family": family.key, "cells": family.cells, "labels": list(family.labels), "merge": "sum"}
 
 
-def _shown(labels: Iterable[str]) -> tuple[str, ...]:
-    """Label values as they are kept: cut, and never such that they read like an overflow series."""
-    kept = tuple(label[:LABEL_CHARS] for label in labels)
+def _shown(labels: Iterable[object]) -> tuple[str, ...]:
+    """Label values as they are kept: texts, cut, and never such that they read like an overflow series."""
+    kept = tuple(str(label)[:LABEL_CHARS] for label in labels)
     return (*kept[:-1], f"{OVERFLOW}_") if kept and set(kept) == {OVERFLOW} else kept
 
 

@@ -71,6 +71,13 @@ def test_any_text_can_be_a_label(block: Block, label: str) -> None:
     assert [one.labels for one in fresh(block)] == [(label,)]
 
 
+@pytest.mark.parametrize("label", [None, 404, b"404", ("a",)], ids=repr)
+def test_what_is_no_text_is_no_error(block: Block, label: object) -> None:
+    """Whoever counts must not fail for it: it is kept as Python writes it."""
+    assert Catalogue(block).get_or_add(ABORTED, (label,)).labels == (str(label),)  # type: ignore[arg-type]
+    assert [one.labels for one in fresh(block)] == [(str(label),)]
+
+
 def test_long_labels_are_cut(block: Block) -> None:
     """To the same series for all that begin alike."""
     catalogue = Catalogue(block)
