@@ -39,8 +39,6 @@ class Runtime:
 
     worker: Worker
     local: ThreadRow
-    counts = False
-    """Whether an app is counted here: see hvd.web.counting.counted."""
 
     def fill(self, worker: Worker) -> None:
         """Make these this process's parts."""

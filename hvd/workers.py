@@ -65,11 +65,11 @@ class CountingWorker(Worker):  # type: ignore[misc]
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Let gunicorn decide status and text, as it does, and send them as a problem (RFC 9457) that is counted.
 
-        Where no app is counted, or the one that failed is not, neither is this.
+        Where no request is counted, or the app that failed is not, neither is this.
         """
         row = here.local.row
         interrupted, row.interrupted = row.interrupted, None
-        if not here.counts or interrupted == NOT_COUNTED:
+        if interrupted == NOT_COUNTED or not (interrupted or self.wsgi.is_counting):
             super().handle_error(req, _Answer(client, lambda status: None), addr, exc)
             return
         method, route = interrupted or (UNPARSED, UNPARSED)
@@ -87,8 +87,7 @@ class CountingWorker(Worker):  # type: ignore[misc]
     def load_wsgi(self) -> None:
         """What is around a counted app (middleware) has a say in what a client sees."""
         super().load_wsgi()
-        if here.counts:
-            self.wsgi: Any = outermost(self.wsgi, here)
+        self.wsgi: Any = outermost(self.wsgi, here)
 
     def hold_signals(self) -> None:
         """In the master, right before the fork: signals wait, the child's too, which inherits that."""

@@ -8,6 +8,7 @@
 
 #include "_exchange.h"
 #include <stddef.h>
+#include <structmember.h>
 
 static PyObject *str_local, *str_row, *str_method, *str_exchange, *str_env, *str_template;
 
@@ -111,7 +112,8 @@ static PyObject *counted_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     if (self == NULL)
         return NULL;
     self->vectorcall = call;
-    self->is_outermost = is_outermost;
+    self->is_outermost = is_outermost != 0;
+    self->is_counting = !is_outermost;
     PyObject **kept[] = {&self->runtime, &self->app, &self->methods, &self->other, &self->unmatched, &self->broke_off};
     for (int i = 0; i < 6; i++)
         *kept[i] = Py_NewRef(given[i]);
@@ -148,6 +150,11 @@ static void counted_dealloc(Counted *self)
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
+static PyMemberDef counted_members[] = {
+    {"is_counting", T_BOOL, offsetof(Counted, is_counting), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
 static PyTypeObject counted_type = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "hvd.web._counting.Counted",
@@ -155,6 +162,7 @@ static PyTypeObject counted_type = {
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
     .tp_doc = "See counted in counting.py.",
     .tp_new = counted_new,
+    .tp_members = counted_members,
     .tp_traverse = (traverseproc)counted_traverse,
     .tp_clear = (inquiry)counted_clear,
     .tp_dealloc = (destructor)counted_dealloc,

@@ -278,7 +278,7 @@ int hvd_exchange_begin(Exchange *self, PyObject *environ)
     if (none == NULL)
         return -1;
     Py_DECREF(none);
-    self->has_begun = 1;
+    self->has_begun = self->counted->is_counting = 1;
     return 0;
 }
 

@@ -8,7 +8,7 @@ typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
     PyObject *runtime, *app, *methods, *other, *unmatched, *broke_off;
-    int is_outermost;
+    char is_outermost, is_counting;
 } Counted;
 
 /* Exchange, which only a Counted makes. Pieces, body and write are NULL until there are any, and once it is over. */

@@ -59,7 +59,6 @@ class RouteName:
 
 def counted(app: WSGIApplication, runtime: Runtime) -> WSGIApplication:
     """`app` with all that it serves counted in the calling thread's row of `runtime`; see `post_request` too."""
-    runtime.counts = True
     return _made(app, runtime, False)
 
 
@@ -67,6 +66,8 @@ def outermost(app: WSGIApplication, runtime: Runtime) -> WSGIApplication:
     """`app`, within which there may be a counted one: what passes that is counted as it leaves this one.
 
     So it counts with the status that middleware makes of it, and not at all if that fails and the server answers.
+    Of what is made here, and by `counted`, the attribute `is_counting` says whether requests are counted: of this one
+    it is known once there was such a request.
     """
     return _made(app, runtime, True)
 
@@ -85,14 +86,15 @@ class Counted:
     def __init__(self, runtime: Runtime, app: WSGIApplication, *labels: object) -> None:
         self._app = app
         self._runtime = runtime
-        self._is_outermost = labels[-1]
+        self._is_outermost = bool(labels[-1])
+        self.is_counting = not self._is_outermost
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         exchange = environ.get(EXCHANGE)
         if exchange is not None:
             exchange.begin(environ["PATH_INFO"])
             return self._app(environ, start_response)
-        exchange = Exchange(self._runtime.local.row, environ["REQUEST_METHOD"], start_response)
+        exchange = Exchange(self, self._runtime.local.row, environ["REQUEST_METHOD"], start_response)
         if not self._is_outermost:
             exchange.begin(environ["PATH_INFO"])
         environ[EXCHANGE] = exchange
@@ -114,6 +116,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_app",
         "_pieces",
         "_start_response",
         "_write",
@@ -127,7 +130,8 @@ class Exchange:
         "status",
     )
 
-    def __init__(self, row: Row, method: str, start_response: StartResponse) -> None:
+    def __init__(self, app: Counted, row: Row, method: str, start_response: StartResponse) -> None:
+        self._app = app
         self.row, self.method, self.route = row, method, UNMATCHED
         self.status: str | None = None
         self.has_begun = self.is_counted = self.is_over = False
@@ -141,7 +145,7 @@ class Exchange:
         if not self.has_begun:
             self.row.interrupted = None  # of a request before, which the server answered in another way
             self.row.begin(self.method, path)
-            self.has_begun = True
+            self.has_begun = self._app.is_counting = True
 
     def __call__(self, status: str, headers: Any, *exc_info: Any, **named: Any) -> Callable[[bytes], object]:
         """The app's start_response. A status that the server refuses, with an exception, is none."""

@@ -53,9 +53,9 @@ def refused(
     monkeypatch: pytest.MonkeyPatch, exc: BaseException, row: FakeRow, *, alive: bool = True, counts: bool = True
 ) -> Client:
     """The client after gunicorn has handled this exception."""
-    monkeypatch.setattr("hvd.workers.here", SimpleNamespace(counts=counts, local=SimpleNamespace(row=row)))
+    monkeypatch.setattr("hvd.workers.here", SimpleNamespace(local=SimpleNamespace(row=row)))
     worker: Any = HvdThreadWorker.__new__(HvdThreadWorker)
-    worker.alive, worker.cfg = alive, Config()
+    worker.alive, worker.cfg, worker.wsgi = alive, Config(), SimpleNamespace(is_counting=counts)
     worker.log = SimpleNamespace(**dict.fromkeys(("warning", "exception", "debug", "access"), lambda *a, **k: None))
     client = Client()
     worker.handle_error(None, client, ("127.0.0.1", 1), exc)

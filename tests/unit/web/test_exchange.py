@@ -152,6 +152,17 @@ def test_what_came_to_no_counted_app_changes_nothing(body_of: Any, row: FakeRow,
     assert row.interrupted == NOT_COUNTED
 
 
+def test_an_outermost_app_knows_whether_it_counts(runtime: Runtime) -> None:
+    """Once a request has come to a counted app: until then there may be none."""
+    inner: Any = counted(answering([b""]), runtime)
+    app: Any = outermost(lambda *request: inner(*request) if request[0]["PATH_INFO"] == "/" else [], runtime)
+    assert (inner.is_counting, app.is_counting) == (True, False)
+    list(Server().call(app, path="/other"))
+    assert not app.is_counting
+    served(app)
+    assert app.is_counting
+
+
 def test_a_counted_app_may_be_called_after_the_first_byte(row: FakeRow, runtime: Runtime) -> None:
     """Late, yet counted once."""
     inner = counted(answering([b"two"], "201 Created"), runtime)
