@@ -27,7 +27,8 @@ LEVELS = (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, loggin
 STDERR = 2
 F_SETSIG = getattr(fcntl, "F_SETSIG", 10)  # linux/fcntl.h; Python before 3.11.4 has no name for it
 
-_FIELDS = ("name", "levelno", "levelname", "created", "msecs")
+_FIELDS = {"name": str, "levelno": int, "levelname": str, "created": float, "msecs": float}
+_TEXTS = {"msg": str, "exc_text": str | None}
 
 
 def error_log(log: Any) -> logging.Logger:
@@ -144,13 +145,26 @@ class Lines:
             pass_on(record, to)
 
     def _records(self, packet: bytes) -> list[logging.LogRecord]:
-        if packet[:1] == RECORD:
-            with contextlib.suppress(ValueError):
-                return [logging.makeLogRecord(json.loads(packet[1:]))]
+        if packet[:1] == RECORD and (record := _decode(packet[1:])):
+            return [record]
         *lines, self._text = (self._text + packet).split(b"\n")
-        return [_as_record(line) for line in lines if line.strip()]
+        if len(self._text) > LONGEST:
+            lines, self._text = [*lines, self._text], b""
+        return [_of_text(line) for line in lines if line.strip()]
 
 
-def _as_record(line: bytes) -> logging.LogRecord:
+def _decode(packet: bytes) -> logging.LogRecord | None:
+    """What `_encode` has made of a record; None of anything else: a companion may have less rights than its master."""
+    try:
+        found = json.loads(packet)
+        fields = {name: found[name] for name in (*_FIELDS, *_TEXTS)}
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return None
+    if not all(isinstance(fields[name], kind) for name, kind in {**_FIELDS, **_TEXTS}.items()):
+        return None
+    return logging.makeLogRecord(fields)
+
+
+def _of_text(line: bytes) -> logging.LogRecord:
     text = line[:LONGEST].decode(errors="backslashreplace")
     return logging.makeLogRecord({"name": "hvd", "levelno": logging.ERROR, "levelname": "ERROR", "msg": text})

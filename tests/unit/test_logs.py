@@ -92,6 +92,26 @@ def test_what_is_printed_is_logged_line_by_line(master: logging.Logger, kept: Ke
     assert {(record.process, record.levelname) for record in kept.records} == {(PID, "ERROR")}
 
 
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"{",
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        b'{"name": "x", "levelno": "x", "levelname": "x", "created": 0.0, "msecs": 0.0, "msg": "x", "exc_text": null}',
+        b'{"name": "x", "levelno": 50, "levelname": "x", "created": 0.0, "msecs": 0.0, "msg": ["x"], "exc_text": null}',
+    ],
+)
+def test_what_is_no_record_harms_no_master(master: logging.Logger, kept: Kept, lines: Lines, packet: bytes) -> None:
+    """A companion may have less rights than its master has: nothing that it writes is believed, or kept without end."""
+    os.write(lines.theirs.fileno(), b"\0" + packet + b"\n")
+    os.write(lines.theirs.fileno(), b"x" * 20_000)
+    lines.drain(PID, master)
+    assert [text.strip("\0x")[:3] for text in kept.texts] == [packet.decode()[:3], ""]
+    assert {record.levelno for record in kept.records} == {logging.ERROR}
+
+
 def test_a_master_that_does_not_read_holds_nobody_up(
     master: logging.Logger, kept: Kept, lines: Lines, companion: logging.Logger
 ) -> None:
