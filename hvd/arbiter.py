@@ -36,6 +36,7 @@ class Loop:
     def __init__(self, server: Any, master: Master) -> None:
         self._server, self._master, self._log = server, master, server.log
         self._told = float("-inf")  # when it was last said that workers can't be started
+        self._is_stopping = False
         self._refused = 0  # workers that the settings ask for, and the block has no room for
         self._outdated = 0  # workers up to this age are to be replaced: a reload could not start all the new ones
         self._spawn, self._manage, self._reap = server.spawn_worker, server.manage_workers, server.reap_workers
@@ -169,11 +170,15 @@ class Loop:
         os.waitpid = noting
         try:
             self._reap()
+        except HaltServer:
+            if not self._is_stopping:  # else gunicorn would end in a traceback, and leave the rest of the stop undone
+                raise
         finally:
             os.waitpid = wait
         self._master.safely(self._master.look_after_companions)
 
     def _stop_all(self, graceful: bool = True) -> None:
+        self._is_stopping = True
         self._master.safely(self._master.begin_stop)
         self._stop(graceful)
 

@@ -130,6 +130,11 @@ class Master:
     def look_after(self) -> None:
         self.turns += 1
 
+    def nothing(self) -> None:
+        pass
+
+    note_ends = look_after_companions = begin_stop = nothing
+
     def safely(self, work: Callable[[], None]) -> None:
         work()
 
@@ -277,6 +282,17 @@ def test_what_gunicorn_ends_by_ends(server: Any, master: Any, failure: Exception
     server.failure = failure
     with pytest.raises(type(failure)):
         server.handle_hup()
+
+
+def test_a_second_worker_that_fails_to_boot_does_not_break_off_the_stop(server: Any, master: Any) -> None:
+    """gunicorn ends because of the first, and reaps the second meanwhile."""
+    server.failure = HaltServer("Worker failed to boot.", 3)
+    with pytest.raises(HaltServer):
+        server.reap_workers()
+    server.failure = None
+    server.stop()
+    server.failure = HaltServer("Worker failed to boot.", 3)
+    server.reap_workers()
 
 
 @pytest.mark.parametrize(("failure", "status"), [(SystemExit(4), 4), (OSError("no gunicorn to execute"), 1)])
