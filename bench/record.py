@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from rounds import interleave, machine, ratio, table
 
 from hvd.core import layout as at
-from hvd.core.block import acquire
+from hvd.core.acquire import acquire
 from hvd.core.catalogue import Catalogue
 from hvd.core.layout import Layout
 from hvd.core.rows import Rows

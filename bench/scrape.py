@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from rounds import interleave, machine, ratio, table
 
 from hvd.core import layout as at
-from hvd.core.block import Block, acquire
+from hvd.core.acquire import acquire
+from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
 from hvd.core.layout import Layout
 from hvd.core.rows import Rows

@@ -18,7 +18,7 @@ from hvd.companions import STOP_GRACE, Companion, Companions
 from hvd.conf import FIXED
 from hvd.core import hot
 from hvd.core import layout as at
-from hvd.core.block import acquire
+from hvd.core.acquire import acquire
 from hvd.core.catalogue import Catalogue
 from hvd.core.layout import Layout
 from hvd.core.rows import Rows

@@ -18,7 +18,8 @@ import psutil
 import pytest
 
 from hvd.core import layout as at
-from hvd.core.block import acquire, open_block
+from hvd.core.acquire import acquire
+from hvd.core.block import open_block
 from hvd.core.layout import Layout
 from hvd.core.totals import Reader
 from hvd.metrics import TIMED_CELLS

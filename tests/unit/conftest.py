@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from hvd.core.block import DIRECTORY, Block, acquire
+from hvd.core.acquire import acquire
+from hvd.core.block import DIRECTORY, Block
 from tests.unit.core.support import SMALL
 
 

@@ -16,7 +16,8 @@ import pytest
 from hvd import __version__
 from hvd.companions import STOP_GRACE, Companion
 from hvd.core import layout as at
-from hvd.core.block import DIRECTORY, acquire
+from hvd.core.acquire import acquire
+from hvd.core.block import DIRECTORY
 from hvd.jobs.options import Options
 from hvd.master import Master
 from hvd.settings import Settings, load

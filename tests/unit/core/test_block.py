@@ -1,57 +1,24 @@
 """The segment: made, taken over, shared, refused, removed."""
 
-import contextlib
-import fcntl
 import gc
 import os
 import re
 import signal
-import socket
 import stat
 import subprocess
 import sys
 import threading
 import time
-from array import array
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from hvd.core import block as module
 from hvd.core import layout as at
-from hvd.core.block import DIRECTORY, Block, acquire, attach, open_block
-from hvd.core.claim import Passed
-from hvd.core.layout import Layout
-from hvd.core.slots import Slots, mark_used
-from hvd.errors import BlockForeign, BlockInUse, BlockLocked
-from hvd.metrics import TIMED_CELLS
-from tests.support.waiting import until
+from hvd.core.block import Block, attach, open_block
+from hvd.core.slots import mark_used
+from hvd.errors import BlockLocked
 from tests.unit.core.support import SMALL, WORKER, dead_pid, ended, fork, forked, keeping_locked
-
-
-@contextlib.contextmanager
-def holder(name: str, work: Callable[[Block], object] = lambda block: None) -> Iterator[int]:
-    """A process that acquires the block and does something with it, then waits; killed in the end."""
-    ours, theirs = socket.socketpair()
-
-    def hold() -> None:
-        ours.close()
-        block, _ = acquire(name, SMALL)
-        work(block)
-        theirs.sendall(b".")
-        signal.pause()
-
-    pid = fork(hold)
-    theirs.close()
-    try:
-        with ours:
-            ours.settimeout(20)
-            assert ours.recv(1) == b"."
-            yield pid
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
 
 
 def test_a_block_is_made_whole(block: Block) -> None:
@@ -89,95 +56,6 @@ def test_what_one_process_stores_another_reads(block: Block) -> None:
         os.close(view.fd)
 
 
-def test_the_block_of_a_killed_owner_is_taken_over(name: str) -> None:
-    """With what was in it, and with its own number of slots and series, whatever is asked for."""
-    with holder(name, lambda block: block.cells.__setitem__(block.layout.row_cell(1, 1), 7)):
-        pass
-    block, existed = acquire(name, Layout(40, 9, 100, TIMED_CELLS), wait=0)
-    assert existed
-    assert block.layout == SMALL
-    assert block.cells[SMALL.row_cell(1, 1)] == 7
-    os.close(block.fd)
-
-
-def test_a_block_whose_owner_lives_is_refused_untouched(name: str) -> None:
-    """The message names the master, and what to do."""
-    with holder(name, lambda block: block.add_master(os.getpid())) as pid:
-        before = (DIRECTORY / name).read_bytes()
-        with pytest.raises(BlockInUse, match=rf"master pid {pid}\).*HVD_INSTANCE"):
-            acquire(name, SMALL, wait=0)
-        assert (DIRECTORY / name).read_bytes() == before
-        os.kill(pid, 0)
-
-
-def test_a_start_waits_for_the_processes_of_a_killed_master(name: str) -> None:
-    """It says so once, and goes on when they have ended."""
-    messages: list[str] = []
-    with holder(name, Block.release_claim) as pid:
-        timer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
-        timer.start()
-        block, existed = acquire(name, SMALL, wait=20, warn=messages.append)
-        timer.join()
-    assert existed
-    assert len(messages) == 1
-    assert name in messages[0]
-    os.close(block.fd)
-
-
-def test_processes_that_outlive_their_master_are_named(name: str) -> None:
-    """Where they don't end in time: somebody has to do it."""
-
-    def work(block: Block) -> None:
-        block.release_claim()
-        Slots(block).claim(at.KIND_WORKER, os.getpid(), os.getpid())
-
-    with (
-        holder(name, work) as pid,
-        pytest.raises(BlockInUse, match=rf"ended with their master \(pid {pid}\): end them"),
-    ):
-        acquire(name, SMALL, wait=0.1)
-
-
-@pytest.mark.parametrize("is_upgrade", [False, True])
-def test_a_start_does_not_wait_for_a_stopped_process(block: Block, is_upgrade: bool) -> None:
-    """One that keeps the mutation lock: not for longer than for any other; it is named."""
-    passed = Passed(os.dup(block.fd), os.dup(block.claim)) if is_upgrade else None
-    block.release_claim()
-    with keeping_locked(block) as pid, pytest.raises(BlockLocked, match=f"process {pid} keeps block {block.name} lock"):
-        acquire(block.name, SMALL, upgrade=is_upgrade, passed=passed, wait=0.1)
-
-
-def test_an_upgrade_shares_the_block(block: Block) -> None:
-    """By the descriptors that are passed on, whether it has a name or not. The last of the two removes it."""
-    block.add_master(os.getpid())
-    ours, theirs = socket.socketpair()
-
-    def upgrade() -> None:
-        shared, existed = acquire(block.name, SMALL, upgrade=True, passed=Passed(block.fd, block.claim))
-        assert existed
-        shared.add_master(os.getpid())
-        theirs.sendall(b"." if not os.get_inheritable(shared.claim) else b"!")
-        signal.pause()
-
-    for remove in (False, True):
-        if remove:
-            block.file_name.remove()
-        pid = fork(upgrade)
-        try:
-            assert ours.recv(1) == b"."
-            assert block.masters() == [os.getpid(), pid]
-            assert not block.remove_if_last()
-            assert block.path.exists() != remove
-        finally:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-        fcntl.flock(block.fd, fcntl.LOCK_SH)
-    assert block.remove_if_last()
-    assert not block.path.exists()
-    ours.close()
-    theirs.close()
-
-
 def test_a_dead_masters_place_is_given_to_the_next(block: Block) -> None:
     """There are two places, and a master that was killed doesn't keep one."""
     for pid in (dead_pid(), dead_pid(), os.getpid(), os.getpid()):
@@ -185,224 +63,6 @@ def test_a_dead_masters_place_is_given_to_the_next(block: Block) -> None:
     assert block.masters().count(os.getpid()) == 1
     block.drop_master(os.getpid())
     assert os.getpid() not in block.masters()
-
-
-def test_of_masters_that_start_at_once_one_gets_the_block(name: str) -> None:
-    """The others get a clear error, and the block is whole."""
-    gate, opened = socket.socketpair()
-
-    def start() -> None:
-        opened.recv(1)
-        try:
-            acquire(name, SMALL, wait=0)
-        except BlockInUse:
-            os._exit(3)
-        signal.pause()
-
-    children = [fork(start) for _ in range(6)]
-    gate.sendall(b"." * 6)
-    losers: dict[int, int] = {}
-
-    def five_have_ended() -> bool:
-        for pid in set(children) - set(losers):
-            found, status = os.waitpid(pid, os.WNOHANG)
-            if found:
-                losers[pid] = os.waitstatus_to_exitcode(status)
-        return len(losers) >= 5
-
-    try:
-        until(five_have_ended, "five masters have given up")
-        assert list(losers.values()) == [3] * 5
-        view = open_block(name)
-        assert view.layout == SMALL
-        os.close(view.fd)
-    finally:
-        for pid in set(children) - set(losers):
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-        gate.close()
-        opened.close()
-
-
-def header(**cells: int) -> bytes:
-    """The header of a small block, with some cells changed."""
-    names = {"h_magic": at.MAGIC, "h_format": at.FORMAT, "h_slots": SMALL.slots, "h_rows": SMALL.rows}
-    names |= {"h_series": SMALL.series, "h_checksum": SMALL.checksum, **cells}
-    page = bytearray(at.PAGE)
-    for name, value in names.items():
-        memoryview(page).cast("q")[getattr(at, name.upper())] = value
-    return bytes(page)
-
-
-FOREIGN = {"empty": b"", "short": b"HVDBLOC", "of something else": os.urandom(100_000)}
-
-UNUSABLE = {
-    "only begun": b"HVDBLOCK",
-    "of another format": header(h_format=at.FORMAT + 1).ljust(SMALL.size, b"\0"),
-    "with a header that does not agree": header(h_slots=SMALL.slots + 1).ljust(SMALL.size, b"\0"),
-    "with absurd numbers": header(h_slots=2**62, h_rows=-1).ljust(SMALL.size, b"\0"),
-    "cut short": header().ljust(SMALL.size - at.PAGE, b"\0"),
-    "too long": header().ljust(SMALL.size + at.PAGE, b"\0"),
-}
-
-
-def assert_refused_untouched(path: Path, *, upgrade: bool, match: str) -> None:
-    """Not a byte, its time or its lock is changed; the message names it and says what to do."""
-    os.utime(path, (1, 1))
-    content = path.read_bytes()
-    with pytest.raises(BlockForeign, match=f"{path.name}.*{match}"):
-        acquire(path.name, SMALL, upgrade=upgrade, wait=0)
-    assert path.stat().st_mtime == 1
-    assert path.read_bytes() == content
-    with path.open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
-@pytest.mark.parametrize("upgrade", [False, True], ids=["start", "upgrade"])
-def test_a_segment_that_is_not_a_block_is_refused_untouched(name: str, content: bytes, upgrade: bool) -> None:
-    """Another program may have made it."""
-    (DIRECTORY / name).write_bytes(content)
-    assert_refused_untouched(DIRECTORY / name, upgrade=upgrade, match="HVD_INSTANCE")
-
-
-@pytest.mark.parametrize("content", UNUSABLE.values(), ids=UNUSABLE)
-def test_a_block_that_cannot_be_used_is_set_aside(name: str, content: bytes) -> None:
-    """With a warning; the start goes on with a block of its own. An upgrade leaves it as it is."""
-    path, warnings = DIRECTORY / name, list[str]()
-    path.write_bytes(content)
-    assert_refused_untouched(path, upgrade=True, match="HVD_INSTANCE")
-    block, existed = acquire(name, SMALL, wait=0, warn=warnings.append)
-    block.release_claim()
-    try:
-        assert (existed, block.layout) == (False, SMALL)
-        (aside,) = DIRECTORY.glob(f"{name}.aside-*")
-        assert aside.read_bytes() == content
-        (warning,) = warnings
-        assert f"it is kept as {aside}, " in warning
-    finally:
-        os.close(block.fd)
-        for other in DIRECTORY.glob(f"{name}.aside-*"):
-            other.unlink()
-
-
-def test_a_block_that_its_check_refuses_is_set_aside(block: Block, name: str) -> None:
-    """As a master's does, which reads the catalogue. Nobody holds the block; a damage doesn't hide its totals."""
-
-    def check(found: Block) -> None:
-        raise BlockForeign(f"block {found.name} is odd")
-
-    warnings = list[str]()
-    mark = 7
-    for number in range(SMALL.slots * SMALL.rows):
-        head = SMALL.first_row // at.CELL + number * SMALL.row_cells
-        block.cells[head : head + 4] = memoryview(array("q", [mark, mark - 1, 1, number]))
-    block.release_claim()
-    fcntl.flock(block.fd, fcntl.LOCK_UN)
-    later, existed = acquire(name, SMALL, wait=0, warn=warnings.append, check=check)
-    later.release_claim()
-    rows = SMALL.slots * SMALL.rows
-    try:
-        assert not existed
-        assert f"its last totals: {7 * rows} requests started, {6 * rows} finished, {rows} aborted, " in warnings[0]
-        assert warnings[0].startswith(f"block {name} is odd; it is kept as ")
-    finally:
-        os.close(later.fd)
-        for other in DIRECTORY.glob(f"{name}.aside-*"):
-            other.unlink()
-
-
-@pytest.mark.parametrize(
-    ("cell", "value"),
-    [(at.H_CELLS_USED, 1 << 40), (at.H_POST_MORTEMS, 1 << 62), (SMALL.slot_cell(9) + at.S_ROWS, 1 << 40)],
-    ids=["cells used", "post-mortems", "rows of a slot"],
-)
-def test_a_block_that_says_of_itself_what_cannot_be_is_set_aside(block: Block, cell: int, value: int) -> None:
-    """Though its header is whole."""
-    block.cells[cell] = value
-    block.release_claim()
-    fcntl.flock(block.fd, fcntl.LOCK_UN)
-    warnings = list[str]()
-    later, existed = acquire(block.name, SMALL, wait=0, warn=warnings.append)
-    later.release_claim()
-    os.close(later.fd)
-    for other in DIRECTORY.glob(f"{block.name}.aside-*"):
-        other.unlink()
-    assert not existed
-    assert f"block {block.name} is damaged" in warnings[0]
-
-
-def test_a_block_of_another_format_that_is_held_is_refused(name: str) -> None:
-    """Its daemon lives: nothing is renamed, nothing changed."""
-
-    def make_foreign(block: Block) -> None:
-        block.release_claim()
-        block.cells[at.H_FORMAT] += 1
-
-    with holder(name, make_foreign):
-        before = (DIRECTORY / name).read_bytes()
-        with pytest.raises(BlockForeign, match=rf"{name} has format {at.FORMAT + 1}, .*in use: stop the daemon"):
-            acquire(name, SMALL, wait=0)
-        assert (DIRECTORY / name).read_bytes() == before
-    assert not list(DIRECTORY.glob(f"{name}.aside-*"))
-
-
-@pytest.mark.parametrize("kind", ["symlink", "dangling symlink", "fifo", "folder", "socket"])
-def test_what_is_no_file_is_refused(name: str, tmp_path: Path, kind: str) -> None:
-    """At once: nothing is followed, opened for good or waited for."""
-    path, target = DIRECTORY / name, tmp_path / "target"
-    target.write_bytes(header().ljust(SMALL.size, b"\0"))
-    with contextlib.ExitStack() as stack:
-        if "symlink" in kind:
-            path.symlink_to(target if kind == "symlink" else tmp_path / "nothing")
-        elif kind == "fifo":
-            os.mkfifo(path)
-        elif kind == "folder":
-            path.mkdir()
-            stack.callback(path.rmdir)
-        else:
-            stack.enter_context(socket.socket(socket.AF_UNIX)).bind(str(path))
-        with pytest.raises(BlockForeign, match=name):
-            acquire(name, SMALL, wait=0)
-    assert target.stat().st_size == SMALL.size
-    assert not (tmp_path / "nothing").exists()
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_another_users_segment_is_refused(name: str) -> None:
-    """Even where the rights would allow it: its owner could change it under us."""
-    path = DIRECTORY / name
-    path.write_bytes(header().ljust(SMALL.size, b"\0"))
-    os.chown(path, 12345, 12345)
-    with pytest.raises(BlockForeign, match="owner uid 12345"):
-        acquire(name, SMALL, wait=0)
-
-
-def test_a_living_daemon_is_not_doubled_when_its_name_is_gone(block: Block) -> None:
-    """Nobody could find its block, which is still in use."""
-    block.file_name.remove()
-    with pytest.raises(BlockInUse, match="belongs to a daemon that is running: stop it"):
-        acquire(block.name, SMALL, wait=0)
-    assert not block.path.exists()
-    block.release_claim()
-    later, existed = acquire(block.name, SMALL, wait=0)
-    assert not existed
-    later.release_claim()
-    os.close(later.fd)
-
-
-def test_removal_leaves_a_later_segment_of_that_name(block: Block) -> None:
-    """Somebody removed ours by hand and another daemon has made its own."""
-    block.path.unlink()
-    block.release_claim()
-    later, existed = acquire(block.name, SMALL)
-    assert not existed
-    assert block.remove_if_last()
-    assert later.path.exists()
-    assert later.remove_if_last()
-    assert not later.path.exists()
-    assert later.remove_if_last(), "what is gone already is no error"
-    os.close(later.fd)
 
 
 def test_one_holds_the_mutation_lock_at_a_time(block: Block) -> None:
@@ -508,17 +168,6 @@ def test_a_block_that_nobody_refers_to_is_let_go(block: Block) -> None:
     gc.collect()
     after = len(os.listdir("/proc/self/fd")), Path("/proc/self/maps").read_text().count(block.name)
     assert after == before
-
-
-@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
-def test_looking_at_what_is_no_block_leaves_no_descriptor(name: str, content: bytes) -> None:
-    """However often a monitor tries."""
-    (DIRECTORY / name).write_bytes(content)
-    before = len(os.listdir("/proc/self/fd"))
-    for attempt in (lambda: open_block(name), lambda: acquire(name, SMALL, wait=0)):
-        with pytest.raises(BlockForeign):
-            attempt()
-    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_missing_block_is_not_made_by_looking(name: str) -> None:

@@ -46,7 +46,8 @@ def test_a_block_never_is_a_standard_descriptor(name: str) -> None:
     """In no process, whoever started it: neither its descriptor nor that of its mapping."""
     code = f"""if True:
         import os, sys
-        from hvd.core.block import acquire, open_block
+        from hvd.core.acquire import acquire
+        from hvd.core.block import open_block
         from tests.unit.core.support import SMALL
         kept = acquire(sys.argv[1], SMALL), open_block(sys.argv[1])
         sys.exit(any("shm" in link for link in {LINKS}))"""

@@ -1,0 +1,262 @@
+"""How a master comes by its block: made, taken over from a daemon that was killed, shared at an upgrade, or refused.
+
+Which locks decide that is said in block.py.
+"""
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from hvd.core import layout as at
+from hvd.core import locks
+from hvd.core.block import DIRECTORY, Block, check_owner, map_segment, open_block, pid_exists, read_layout
+from hvd.core.claim import DYING, Passed, take_claim
+from hvd.core.descriptors import fill_standard
+from hvd.core.foreign import is_of_hvd, set_aside
+from hvd.core.layout import Layout
+from hvd.core.name import Name
+from hvd.errors import BlockError, BlockForeign, BlockInUse, BlockLocked
+
+OWNER_WAIT = 30.0  # s; the processes of a killed master end within some 3 s, see workers.py; on a slow machine later
+OWNER_PAUSE = 0.05  # s between two attempts
+
+
+def acquire(
+    name: str,
+    layout: Layout,
+    *,
+    upgrade: bool = False,
+    passed: Passed | None = None,
+    wait: float = OWNER_WAIT,
+    warn: Callable[[str], None] = lambda message: None,
+    check: Callable[[Block], object] = lambda block: None,
+) -> tuple[Block, bool]:
+    """The block of that name for a master that starts: made, or taken over; True if it was there before.
+
+    A block that exists keeps its own number of slots and series, whatever `layout` says. With `upgrade` the old
+    master lives and shares it, and what it has `passed` is used; otherwise this waits up to `wait` seconds for the
+    processes of a killed master to end, and a block that can't be used, of another format, damaged, or one for which
+    `check` raises BlockForeign, is set aside. `warn` is told of both.
+
+    Raises BlockInUse, BlockLocked where they don't end, and at once where a master lives; BlockForeign where the
+    segment is no block of hvd, another user's, or at an upgrade one that can't be used.
+    """
+    fill_standard()
+    claim = passed.claim if passed else _claim(name, min(wait, DYING))
+    os.set_inheritable(claim, False)
+    try:
+        if passed:
+            block, existed = _share(passed.block, name, check), True
+        else:
+            block, existed = _acquire(name, layout, upgrade, wait, warn, check)
+    except BaseException:
+        os.close(claim)
+        raise
+    block.claim = claim
+    block.file_name.keep_spare()
+    return block, existed
+
+
+def _claim(name: str, wait: float) -> int:
+    try:
+        return take_claim(DIRECTORY, name, wait)
+    except BlockInUse as error:
+        raise BlockInUse(
+            f"{error}{_masters_text(name)}: stop it, or start this one on another address (HVD_BIND), "
+            "and under another HVD_INSTANCE where that is set"
+        ) from None
+
+
+def _share(passed: int, name: str, check: Callable[[Block], object]) -> Block:
+    """The block behind a descriptor of the old master's, whose file need not have a name any more."""
+    try:  # opened again: on the same open file description the two masters would hold one lock
+        fd = os.open(f"/proc/self/fd/{passed}", os.O_RDWR | os.O_CLOEXEC)
+    finally:
+        os.close(passed)
+    try:
+        block = _use(fd, name, check)
+        if not _own(fd, exclusive=False):
+            raise BlockLocked(locks.complaint(fd, name))
+    except BaseException:
+        os.close(fd)
+        raise
+    return block
+
+
+def _acquire(
+    name: str,
+    layout: Layout,
+    upgrade: bool,
+    wait: float,
+    warn: Callable[[str], None],
+    check: Callable[[Block], object],
+) -> tuple[Block, bool]:
+    deadline = time.monotonic() + wait
+    told = False
+    while True:
+        fd, existed = _open_or_create(name, layout)
+        try:
+            if not existed:
+                return Block(fd, layout, name), False
+            _check_owner(fd, name)
+            if not _own(fd, exclusive=not upgrade):
+                if time.monotonic() > deadline:
+                    raise _held(fd, name)
+                if not told:
+                    warn(
+                        f"block {name} is held by processes of a master that is gone; "
+                        f"waiting up to {wait:g} s for them to end"
+                    )
+                    told = True
+                time.sleep(OWNER_PAUSE)
+            elif Name(DIRECTORY / name, fd).holds():  # else its last owner removed it between our open and our lock
+                block = _usable(fd, name, check, None if upgrade else warn)
+                if block:
+                    return block, True
+            os.close(fd)
+        except BaseException:
+            with contextlib.suppress(OSError):  # closed already, where it was interrupted while it waited
+                os.close(fd)
+            raise
+
+
+def _use(fd: int, name: str, check: Callable[[Block], object]) -> Block:
+    block = Block(fd, read_layout(fd, name), name)
+    _check_numbers(block)
+    check(block)
+    return block
+
+
+def _usable(fd: int, name: str, check: Callable[[Block], object], warn: Callable[[str], None] | None) -> Block | None:
+    """The block, which the caller holds; None if it can't be used and is set aside, which needs a `warn`."""
+    try:
+        return _use(fd, name, check)
+    except BlockForeign as error:
+        if warn is None or not is_of_hvd(fd):
+            raise BlockForeign(f"{error}. {_REMEDY}") from None
+        warn(f"{error}; {set_aside(DIRECTORY / name, fd)}")
+        return None
+
+
+def _open_or_create(name: str, layout: Layout) -> tuple[int, bool]:
+    path = DIRECTORY / name
+    while True:
+        try:
+            return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), True
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise BlockForeign(
+                f"segment {path} can't be opened ({error.strerror}): it is no file, or not this user's. {_REMEDY}"
+            ) from None
+        try:
+            return _create(path, layout), False
+        except FileExistsError:
+            continue
+
+
+_REMEDY = "Choose another HVD_INSTANCE, or remove it if you are sure that nothing uses it."
+
+
+def _create(path: Path, layout: Layout) -> int:
+    """Make the segment, complete and owned before it has a name: nobody ever sees half of it."""
+    try:
+        fd = os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise BlockError(f"no shared memory can be made in {path.parent}: {error.strerror}") from None
+    try:
+        os.ftruncate(fd, layout.size)
+        map_segment(fd, layout.size).close()  # what can't be mapped must not get a name either
+        os.posix_fallocate(fd, 0, layout.first_row)
+        header = bytearray(at.PAGE)
+        cells = memoryview(header).cast("q")
+        cells[at.H_MAGIC], cells[at.H_FORMAT] = at.MAGIC, at.FORMAT
+        cells[at.H_SLOTS], cells[at.H_ROWS], cells[at.H_SERIES] = layout.slots, layout.rows, layout.series
+        cells[at.H_CHECKSUM] = layout.checksum
+        cells[at.H_ROW_CELLS] = layout.row_cells
+        cells[at.H_CELLS_USED] = layout.first_run
+        cells[at.H_STARTED_WALL], cells[at.H_STARTED_MONO] = time.time_ns(), time.monotonic_ns()
+        cells[at.H_MADE_MONO] = cells[at.H_STARTED_MONO]
+        os.pwrite(fd, header, 0)
+        _own(fd, exclusive=False)
+        # open(2), O_TMPFILE, says to link through /proc; os.link follows that link only when a directory is named.
+        os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd, follow_symlinks=True)
+    except BaseException as error:
+        os.close(fd)
+        if isinstance(error, OSError) and not isinstance(error, FileExistsError):
+            raise BlockError(f"no block can be made in {path.parent}: {error.strerror}") from None
+        raise
+    return fd
+
+
+def _own(fd: int, *, exclusive: bool) -> bool:
+    """Take the ownership lock: shared in the end, but only if it can be had exclusively where that is asked.
+
+    False where it can't be had now, or where another process keeps the record lock.
+    """
+    # flock's conversion from exclusive to shared is not atomic (flock(2)): the record lock makes it so.
+    if not locks.take(fd, locks.COUNT_WAIT):
+        return False
+    try:
+        if exclusive:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        locks.drop(fd)
+    return True
+
+
+def _check_numbers(block: Block) -> None:
+    """What the header and the slot table say of the rest can be. Raises BlockForeign, having changed nothing."""
+    cells, layout = block.cells, block.layout
+    claims = [
+        (cells[at.H_CELLS_USED], layout.first_run, layout.row_cells),
+        (cells[at.H_CATALOGUE_BYTES], 0, layout.catalogue_bytes),
+        (cells[at.H_POST_MORTEMS], 0, 2**48),
+    ]
+    for number in range(layout.slots):
+        cell = layout.slot_cell(number)
+        claims.append((cells[cell + at.S_ROWS], 0, layout.rows - 1))
+        claims += [(cells[cell + index], 0, 1) for index in (at.S_TAKEN, at.S_SHARED)]
+    if not all(low <= value <= high for value, low, high in claims):
+        raise BlockForeign(f"block {block.name} is damaged: it says of itself what can't be")
+
+
+def _masters_text(name: str) -> str:
+    """Which processes the block of that name says are its masters, if it can be asked and they can be seen."""
+    with contextlib.suppress(OSError, BlockForeign):
+        block = open_block(name)
+        masters = [pid for pid in block.masters() if pid_exists(pid)]
+        os.close(block.fd)
+        if masters:
+            return f" (master pid {', '.join(map(str, masters))})"
+    return ""
+
+
+def _held(fd: int, name: str) -> BlockError:
+    """Why the block can't be had."""
+    if locks.holder(fd):
+        return BlockLocked(locks.complaint(fd, name))
+    try:
+        layout = read_layout(fd, name)
+    except BlockForeign as error:
+        return BlockForeign(f"{error}, and it is in use: stop the daemon that has it, or choose another HVD_INSTANCE")
+    cells = Block(fd, layout, name).cells
+    pids = [cells[layout.slot_cell(number) + at.S_PID] for number in range(layout.slots)]
+    alive = ", ".join(str(pid) for pid in pids if pid and pid_exists(pid))
+    return BlockInUse(
+        f"block {name} is held by processes that should have ended with their master"
+        f"{f' (pid {alive})' if alive else ''}: end them, or choose another HVD_INSTANCE"
+    )
+
+
+def _check_owner(fd: int, name: str) -> None:
+    try:
+        check_owner(fd, name)
+    except BlockForeign as error:
+        raise BlockForeign(f"{error}. {_REMEDY}") from None
