@@ -54,8 +54,11 @@ class Output(Resource):
         if follows:
             job = self._wait(desk, job, asked.first if asked else 0)
         found = desk.output(job)
-        if found is None and desk.is_elsewhere(job):
-            raise falcon.HTTPNotFound(description=f"The output of this job is kept on {job.host}: ask a daemon there.")
+        if found is None and (job.output or desk.is_elsewhere(job)):
+            raise falcon.HTTPNotFound(
+                description=f"The output of this job is not kept here. It ran on {job.host}: ask the daemon there,"
+                f" or GET /jobs/{job.id} for its last lines."
+            )
         resp.cache_control = ["no-store"]
         for name, value in ((STATUS, job.status), ("Accept-Ranges", "bytes"), ("X-Content-Type-Options", "nosniff")):
             resp.set_header(name, value)

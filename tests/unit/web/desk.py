@@ -22,6 +22,7 @@ class FakeJob:
 
     def __init__(self, job_id: str, kind: str = "checksum", status: str = "pending") -> None:
         self.id, self.kind, self.status, self.host = job_id, kind, status, "there"
+        self.output: list[str] = []
 
     def as_dict(self) -> Json:
         return {"id": self.id, "kind": self.kind, "status": self.status}

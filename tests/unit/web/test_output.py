@@ -188,10 +188,14 @@ def test_a_piece_is_bounded(running: Scene, monkeypatch: pytest.MonkeyPatch) -> 
     assert got.headers["content-range"] == f"bytes 5-14/{len(TEXT)}"
 
 
-def test_where_it_is_kept_is_said(desk: FakeDesk) -> None:
-    """Of a job that ran on another machine; and a job that there is not has no output."""
+def test_where_it_is_kept_is_said(desk: FakeDesk, tmp_path: Path) -> None:
+    """Of a job that ran on another machine, or under another daemon; and a job that there is not has no output."""
     client, job_id = Client(desk), desk.add("completed")
-    assert "kept on there" in problem_of(client.get(f"/jobs/{job_id}/output"), 404)["detail"]
+    assert "ran on there" in problem_of(client.get(f"/jobs/{job_id}/output"), 404)["detail"]
+    desk.outputs = tmp_path
+    assert client.get(f"/jobs/{job_id}/output").status_code == 200, "it may have printed nothing"
+    desk.jobs[job_id].output = ["a line"]
+    assert "not kept here" in problem_of(client.get(f"/jobs/{job_id}/output"), 404)["detail"]
     problem_of(client.get("/jobs/x/output"), 404)
     problem_of(client.get(f"/jobs/{job_id}/output", Accept="application/json"), 406)
     for query in ("?follow=2", "?tail=1"):
