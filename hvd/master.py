@@ -231,6 +231,7 @@ class Master:
         name, was_nameless = self.block.file_name, self._is_nameless
         if name.holds():
             self._is_nameless = False
+            name.keep_spare()  # the workers of another master that was killed have dropped it
             return
         self._is_nameless = not name.restore()
         if not self._is_nameless:

@@ -125,9 +125,12 @@ class CountingWorker(Worker):  # type: ignore[misc]
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: from the master, a graceful stop; from the kernel, at the master's death, one with a deadline."""
+        is_orphan = os.getppid() != self.ppid
+        if is_orphan:
+            here.worker.block.file_name.drop_spare()
         if not self.booted:
             self._leave_boot(sig, frame)
-        if os.getppid() != self.ppid:
+        if is_orphan:
             signal.alarm(ORPHAN_GRACE)  # its default action ends the process, whatever Python is doing
         super().handle_exit(sig, frame)
 

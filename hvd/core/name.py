@@ -35,11 +35,17 @@ class Name:
                 self.spare.unlink(missing_ok=True)
                 os.link(self.path, self.spare, follow_symlinks=False)
 
+    def drop_spare(self) -> None:
+        """No master lives that could use it: let the block be gone once somebody removes the one name it has."""
+        with contextlib.suppress(OSError):
+            if self._is_of(self.spare):
+                self.spare.unlink()
+
     def remove(self) -> None:
         """Remove both, unless another file has them by now."""
-        for path in (self.spare, self.path):
-            if self._is_of(path):
-                path.unlink(missing_ok=True)
+        self.drop_spare()
+        if self._is_of(self.path):
+            self.path.unlink(missing_ok=True)
 
     def _is_of(self, path: Path) -> bool:
         try:

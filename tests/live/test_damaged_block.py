@@ -36,6 +36,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         assert server.process
         server.process.wait(10)
         until(lambda: not server.processes(), "its workers are gone, and write no more")
+        assert not server.spare.exists(), "whoever removes the block has removed it"
         yield server
     finally:
         server.destroy()

@@ -44,6 +44,17 @@ def test_a_second_name_of_a_daemon_before_is_replaced(block: Block) -> None:
     assert name.spare.samefile(name.path)
 
 
+def test_the_second_name_is_dropped_and_made_again(block: Block) -> None:
+    """By processes whose master was killed, and by the next master."""
+    name = block.file_name
+    for _ in range(2):
+        name.drop_spare()
+    assert name.holds()
+    assert not name.spare.exists()
+    name.keep_spare()
+    assert name.spare.samefile(name.path)
+
+
 def test_both_names_end_with_the_block(block: Block) -> None:
     """And to remove them twice is no error."""
     block.file_name.remove()
