@@ -246,13 +246,10 @@ def _held(fd: int, name: str) -> BlockError:
         layout = read_layout(fd, name)
     except BlockForeign as error:
         return BlockForeign(f"{error}, and it is in use: stop the daemon that has it, or choose another HVD_INSTANCE")
-    cells = Block(fd, layout, name).cells
-    pids = [cells[layout.slot_cell(number) + at.S_PID] for number in range(layout.slots)]
-    alive = ", ".join(str(pid) for pid in pids if pid and pid_exists(pid))
-    return BlockInUse(
-        f"block {name} is held by processes that should have ended with their master"
-        f"{f' (pid {alive})' if alive else ''}: end them, or choose another HVD_INSTANCE"
-    )
+    block = Block(fd, layout, name)
+    pids = [*block.masters(), *(block.cells[layout.slot_cell(number) + at.S_PID] for number in range(layout.slots))]
+    alive = ", ".join(f"pid {pid}" for pid in pids if pid and pid_exists(pid)) or "of another container"
+    return BlockInUse(f"processes ({alive}) hold block {name}, and don't end: end them, or choose another HVD_INSTANCE")
 
 
 def _check_owner(fd: int, name: str) -> None:

@@ -92,7 +92,7 @@ def test_processes_that_outlive_their_master_are_named(name: str) -> None:
 
     with (
         holder(name, work) as pid,
-        pytest.raises(BlockInUse, match=rf"ended with their master \(pid {pid}\): end them"),
+        pytest.raises(BlockInUse, match=rf"processes \(pid {pid}\) hold block {name}, and don't end"),
     ):
         acquire(name, SMALL, wait=0.1)
 
