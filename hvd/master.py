@@ -137,6 +137,8 @@ class Master:
         """Give the job runner its options; there is one from the moment on that kinds of job are declared."""
         self._job_options = options = self._options_of_jobs()
         options.write(self._job_options_fd)
+        if options.kinds:
+            _load_jobs(options.database_url)
         if self._job_runner is None and options.kinds:
             self._job_runner = Companion(
                 "job runner",
@@ -285,7 +287,7 @@ class Master:
     def _desk(self) -> "Desk | None":
         if not self.settings.job_kinds:
             return None
-        from hvd.jobs.desk import Desk  # here: a daemon without jobs does without SQLAlchemy's 25 MB
+        from hvd.jobs.desk import Desk  # imported in the master already, see _load_jobs
 
         return Desk(self.settings, self._wake_fd, self._event_writers)
 
@@ -332,3 +334,11 @@ class Master:
         self.block.drop_master(self._pid)
         if self._made or self.has_served:
             self.block.remove_if_last()
+
+
+def _load_jobs(database_url: str) -> None:
+    """Before workers are forked: each would import 31 MB for itself. A daemon without kinds of job does without."""
+    import hvd.jobs.desk  # noqa: F401
+    from hvd.jobs.schema import load_library
+
+    load_library(database_url)

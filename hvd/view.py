@@ -68,7 +68,8 @@ class Published:
 
     def _is_starting(self) -> bool:
         """True until each companion has published for the first time since the daemon started, for some seconds."""
-        have_begun = self.last and (self.jobs or not self.runs_jobs)
+        runner_has = self.jobs and self.job_runner_age is not None  # the page alone may be of the one before
+        have_begun = self.last and (runner_has or not self.runs_jobs)
         return not have_begun and self.uptime <= STARTING
 
     def reasons(self) -> list[str]:
@@ -137,8 +138,8 @@ class View:
         started = self._block.cells[at.H_STARTED_MONO]
         companions = self._companions()
         numbers = (number for number in range(at.COMPANION_SLOTS) if number != without)
-        pages = ((number, page) for number in numbers if (page := self._page(number)))
-        since = {number: page for number, page in pages if page["monotonic_ns"] >= started}
+        pages = {number: page for number in numbers if (page := self._page(number))}
+        since = {number: page for number, page in pages.items() if page["monotonic_ns"] >= started}
         own = [
             (slot, page)
             for slot in companions
@@ -150,7 +151,8 @@ class View:
         return Published(
             tuple(own),
             _newest(since.values(), AGGREGATOR_PAGE),
-            _newest(since.values(), JOBS_PAGE),
+            # that of a daemon which was killed, too: totals are what they were until the next runner says more
+            _newest((pages if self._runs_jobs else since).values(), JOBS_PAGE),
             _age(companions, at.KIND_AGGREGATOR),
             _age(companions, at.KIND_JOB_RUNNER),
             self._runs_jobs,

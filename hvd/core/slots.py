@@ -81,7 +81,10 @@ class Slots:
                 self._cells[taken_ns] = self._cells[taken_ns] or 1
 
     def claim(self, kind: int, master: int, pid: int = 0) -> int:
-        """Hand out the lowest free slot of the kind's range. Raises NoFreeSlot, BlockFull, BlockLocked."""
+        """Hand out the lowest free slot of the kind's range, first of those that had the kind before.
+
+        Raises NoFreeSlot, BlockFull, BlockLocked.
+        """
         companion = kind != at.KIND_WORKER
         numbers = range(at.COMPANION_SLOTS) if companion else range(at.COMPANION_SLOTS, self._layout.slots)
         with self._block.locked(LOCK_WAIT):
@@ -101,7 +104,7 @@ class Slots:
 
     def _take_first(self, numbers: range, kind: int, master: int, pid: int) -> int | None:
         full = None
-        for number in numbers:
+        for number in sorted(numbers, key=lambda each: self._foreignness(each, kind)):
             if not self._cells[self._layout.slot_cell(number) + at.S_TAKEN]:
                 try:
                     self._take(number, kind, master, pid)
@@ -112,6 +115,11 @@ class Slots:
         if full:
             raise full
         return None
+
+    def _foreignness(self, number: int, kind: int) -> int:
+        """0 for a slot that one of the kind had last: a page is readable until another is written there."""
+        before = self._cells[self._layout.slot_cell(number) + at.S_KIND]
+        return 0 if before == kind else 1 if before == 0 else 2
 
     def _take(self, number: int, kind: int, master: int, pid: int) -> None:
         self._reserve(number)

@@ -7,8 +7,8 @@ import socket
 from collections.abc import Mapping, Sequence
 
 from hvd.jobs.events import Events
+from hvd.jobs.identity import daemon_name
 from hvd.jobs.kinds import Kind
-from hvd.jobs.options import daemon_name
 from hvd.jobs.output import TAIL, last_lines
 from hvd.jobs.schema import Database
 from hvd.jobs.store import Job, Json, NewJob, Store
@@ -30,7 +30,8 @@ class Desk:
         waiting = max(1, settings.threads // 2)
         self._threads = DatabaseThreads(waiting)
         database = Database(settings.database_url, waiting)
-        self._store = Store(database, daemon_name(settings))
+        name = daemon_name(settings.database_url, str(settings.state_dir), settings.instance)
+        self._store = Store(database, name)
         self._is_shared = not database.is_local
         self._outputs = settings.state_dir / FOLDER
         self._wake_fd = wake_fd

@@ -16,6 +16,7 @@ from hvd.core.pages import CAPACITY, Page
 from hvd.core.proc import PR_SET_CHILD_SUBREAPER, die_with_parent, prctl
 from hvd.core.slots import Slots
 from hvd.jobs.events import Events
+from hvd.jobs.identity import daemon_name, short_name
 from hvd.jobs.options import Options
 from hvd.jobs.queue import Queue
 from hvd.jobs.queue import Runner as Identity
@@ -24,7 +25,7 @@ from hvd.jobs.schema import Database
 from hvd.jobs.store import Json
 from hvd.logs import log_to_master
 from hvd.settings import inherited
-from hvd.view import HEARTBEAT, JOBS_PAGE
+from hvd.view import HEARTBEAT, JOBS_PAGE, View
 
 OWN_DESCRIPTORS, JOB_DESCRIPTORS = 128, 4  # that the runner needs for itself, and for each running job, at most
 ORPHANED_GRACE = 2.0  # s that jobs get when the master was killed: the next start waits for us to be gone
@@ -40,7 +41,7 @@ class Publisher:
         self._is_told = False
 
     def __call__(self, figures: Json) -> None:
-        page = {"page": JOBS_PAGE, "monotonic_ns": time.monotonic_ns(), **figures}
+        page = {**figures, "page": JOBS_PAGE, "monotonic_ns": time.monotonic_ns()}
         data = json.dumps(page, separators=(",", ":")).encode()
         while len(data) > CAPACITY and page.get("recent"):
             page["recent"] = page["recent"][: len(page["recent"]) // 2]
@@ -87,13 +88,16 @@ async def _serve(given: argparse.Namespace) -> None:
     _make_room(options)
     block = attach(given.block_fd, given.name)
     heart = asyncio.create_task(_beat(Slots(block), given.slot), name="heartbeat")
-    queue = Queue(Database(options.database_url), Identity.here(), options.daemon, options.lease)
+    name = daemon_name(options.database_url, options.state_dir, options.instance)
+    queue = Queue(Database(options.database_url), Identity.here(), name, options.lease)
+    queue.name_before = short_name(options.database_url, options.instance)
     runner = Runner(
         queue,
         options,
         environ={**inherited(), "HVD_INSTANCE": options.instance},
         events=Events(socket.socket(fileno=given.events_fd)),
         publish=Publisher(block, given.slot),
+        figures=View(block, runs_jobs=True).published().jobs or {},
     )
     loop.add_reader(given.wake_fd, _wake, given.wake_fd, runner)
     reading = asyncio.create_task(_reread(given.options_fd, reread, runner), name="options")

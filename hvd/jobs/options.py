@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,6 @@ class Options:
 
     database_url: str
     state_dir: str
-    daemon: str
     instance: str
     concurrency: int
     grace: float
@@ -33,7 +31,6 @@ class Options:
         return cls(
             settings.database_url,
             str(settings.state_dir),
-            daemon_name(settings),
             settings.instance,
             settings.jobs_concurrency,
             settings.jobs_grace,
@@ -57,9 +54,3 @@ class Options:
         found: dict[str, Any] = json.loads(os.pread(fd, os.fstat(fd).st_size, 0))
         kinds = {name: Kind.from_dict(kind) for name, kind in found["kinds"].items()}
         return cls(**{**found, "kinds": kinds})
-
-
-def daemon_name(settings: Settings) -> str:
-    """What the totals in the database call this daemon: an instance name is a machine's own, as SQLite is."""
-    is_local = settings.database_url.startswith("sqlite:")
-    return settings.instance if is_local else f"{socket.gethostname()}/{settings.instance}"

@@ -24,6 +24,7 @@ from hvd.jobs.store import Job, Json, job_of
 
 RECENT = 20  # jobs that `recent_jobs` shows
 KEY_SECONDS = 86_400  # how long an idempotency key is known
+GONE_DAYS = 30  # after which a daemon that ended no job and pruned nothing is taken for gone
 STEP = 60.0  # s that the queue's clock may be off between two prunings
 PRUNED_AT_ONCE = 1000  # rows, so that a long overdue cleaning doesn't hold up submissions
 
@@ -73,6 +74,7 @@ class Queue:
         self.database = database
         self.runner = runner
         self.lease = lease  # s
+        self.name_before = daemon  # under which an older hvd counted, until `renew` was called once
         self.has_rivals = False  # whether a runner of another machine was there when the lease was renewed last
         self._daemon = daemon
         self._leases: dict[str, tuple[int, float]] = {}  # of other machines' runners: until when, first seen so when
@@ -87,9 +89,15 @@ class Queue:
             if not is_held:
                 me = {name: getattr(self.runner, name) for name in ("id", "host", "machine", "pid", "pid_start")}
                 connection.execute(insert(runners).values(**me, lease_until=until, lease=self.lease))
+                self._take_name(connection)
             rival = select(runners.c.id).where(runners.c.machine != self.runner.machine).limit(1)
             self.has_rivals = connection.scalar(rival) is not None
             return is_held
+
+    def _take_name(self, connection: Connection) -> None:
+        if self.name_before != self._daemon:
+            connection.execute(update(totals).where(totals.c.daemon == self.name_before).values(daemon=self._daemon))
+            self.name_before = self._daemon
 
     def leave(self) -> None:
         """Give the lease up: at a clean stop, once nothing runs any more."""
@@ -327,7 +335,23 @@ class Queue:
             gone = delete(jobs).where(jobs.c.id.in_(old.scalar_subquery())).returning(jobs.c.id)
             deleted = list(connection.scalars(gone))
             connection.execute(delete(submissions).where(submissions.c.created < at - KEY_SECONDS * 1_000_000))
+            self._fold(connection, at)
         return deleted
+
+    def _fold(self, connection: Connection, at: int) -> None:
+        """Add up, under no name, the totals of daemons that were not there for long: the queue's own don't change.
+
+        Else each container without a state folder to keep its name in would leave rows for ever.
+        """
+        seen = or_(totals.c.daemon == self._daemon, totals.c.updated == 0)  # 0: from before this was noted
+        connection.execute(update(totals).where(seen).values(updated=at))
+        old = select(totals).where(totals.c.daemon != "", totals.c.updated < at - round(GONE_DAYS * 86_400e6))
+        tally = Tally("")
+        for row in connection.execute(old.limit(PRUNED_AT_ONCE).with_for_update(skip_locked=True)).all():
+            tally.add(row.kind, row.status, row.bucket, row.seconds, row._mapping["count"])
+            same = [column == getattr(row, column.name) for column in totals.primary_key]
+            connection.execute(delete(totals).where(*same))
+        tally.store(connection, at)
 
     def _has_kept_step(self, queue: float) -> bool:
         before, self._clocks = self._clocks, (queue, time.monotonic())

@@ -59,7 +59,9 @@ class Runner:
         environ: Mapping[str, str],
         events: Events,
         publish: Callable[[Json], None],
+        figures: Json | None = None,
     ) -> None:
+        """`figures` are those that the runner before published: they are told until there are others."""
         self.options = options
         self.stop_grace: float | None = None  # s that jobs get when the runner is stopped; None: the usual
         self._environ = environ  # of jobs
@@ -79,7 +81,7 @@ class Runner:
         self._claimed, self._lack = 0, ""
         self._undeclared: set[str] = set()  # kinds of pending jobs that were told of
         self._renewed = self._noted = self._pruned = self._counted = float("-inf")
-        self._figures: Json = {}
+        self._figures = figures or {}
         self._trouble = self._told_trouble = ""  # what strangers may read of it, and what the log has
         self._failures = 0
         self._guard: subprocess.Popen[bytes] | None = None

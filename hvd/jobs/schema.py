@@ -153,6 +153,14 @@ MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {2: _to_2}
 VERSION = 2
 
 
+def load_library(url: str) -> None:
+    """Import what a database of that URL takes, and connect to nothing: before a fork, so that processes share it."""
+    with contextlib.suppress(ImportError):
+        make_url(url).get_dialect().import_dbapi()
+        if not url.startswith("sqlite:"):
+            import hvd.jobs.postgresql  # noqa: F401
+
+
 class Database:
     """A database of jobs, opened at first use and again after it failed. Thread-safe; not to be used across a fork."""
 
@@ -373,10 +381,10 @@ class Tally:
         self._daemon = daemon
         self._counts: dict[tuple[str, str, int], tuple[int, float]] = {}
 
-    def add(self, kind: str, status: str, bucket: int, seconds: float) -> None:
-        """One more."""
-        count, sum_of = self._counts.get((kind, status, bucket), (0, 0.0))
-        self._counts[kind, status, bucket] = count + 1, sum_of + seconds
+    def add(self, kind: str, status: str, bucket: int, seconds: float, count: int = 1) -> None:
+        """So many more, which lasted so long together."""
+        before, sum_of = self._counts.get((kind, status, bucket), (0, 0.0))
+        self._counts[kind, status, bucket] = before + count, sum_of + seconds
 
     def store(self, connection: Connection, at: int) -> None:
         """Last in the transaction, and in one order: two of them could else wait for each other's rows."""

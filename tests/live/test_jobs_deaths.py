@@ -221,3 +221,34 @@ def test_jobs_run_no_longer_than_a_master_that_is_killed(tmp_path: Path, victims
         left = server.rows("SELECT id FROM hvd_jobs WHERE status = 'running'")
         assert bool(left) == (victims != "master"), "a runner that may notes how its jobs ended"
         assert len(server.rows("SELECT id FROM hvd_jobs")) == len(ids)
+
+
+def test_totals_stay_between_a_take_over_and_the_next_runners_first_word(tmp_path: Path) -> None:
+    """Also where that one can't read its database yet: what was counted neither falls nor vanishes."""
+    first = daemon(tmp_path)
+    try:
+        first.start()
+        first.submit("once", 3)
+        first.wait_ended()
+        until(lambda: first.snapshot()["jobs_completed"] == 3, "they are counted")
+        metrics = first.job_metrics()
+        first.kill_all()
+        database = first.state / "hvd.sqlite3"
+        database.rename(tmp_path / "aside")
+        database.mkdir()
+        server = daemon(tmp_path, instance=first.instance)
+        try:
+            server.start(ready=False)
+            until(lambda: "can't be used" in server.log, f"the runner has no database; log:\n{server.log}")
+            for _ in range(10):
+                assert server.snapshot()["jobs_completed"] == 3
+                assert server.job_metrics() == metrics
+            database.rmdir()
+            (tmp_path / "aside").rename(database)
+            server.wait_ready(30)
+            assert server.snapshot()["jobs_completed"] == 3
+            assert server.stop() == 0
+        finally:
+            server.destroy()
+    finally:
+        first.destroy()

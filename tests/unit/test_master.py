@@ -5,6 +5,7 @@ import logging
 import os
 import select
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from hvd.companions import STOP_GRACE, Companion
 from hvd.core import layout as at
 from hvd.core.acquire import acquire
 from hvd.core.block import DIRECTORY
+from hvd.jobs import schema
 from hvd.jobs.options import Options
 from hvd.master import Master
 from hvd.settings import Settings, load
@@ -224,6 +226,31 @@ def test_companions_have_the_workers_user(
     monkeypatch.setattr(os, "getegid", lambda: 0)
     with made(name, uid, job_kinds=kinds()) as master:
         assert [one.user for one in master._companions._all] == [user, user]
+
+
+def test_what_workers_need_for_jobs_is_imported_before_they_are_forked(name: str) -> None:
+    """At the start, or by the reload that brings the first kinds: after the fork each would import it for itself."""
+    url = "postgresql://hvd@nowhere/hvd"
+    with made(name, database_url=url) as master:
+        loaded: list[str] = []
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(schema, "load_library", loaded.append)
+            master.reload(settings_of(name, database_url=url))
+            assert loaded == []
+            master.reload(settings_of(name, database_url=url, job_kinds=kinds()))
+            assert loaded == [url]
+    script = f"""
+import sys
+from hvd.master import _load_jobs
+_load_jobs({url!r})
+loaded = set(sys.modules)
+from hvd.jobs.desk import Desk
+from hvd.jobs.schema import Database
+Database({url!r})._postgresql()
+print(sorted(set(sys.modules) - loaded))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_a_worker_has_a_desk_where_kinds_are_declared(name: str) -> None:

@@ -43,6 +43,17 @@ def test_when_all_are_taken_the_error_says_what_to_do(block: Block, kind: int, n
     assert len(list(slots.taken())) == number
 
 
+def test_a_slot_goes_to_its_kind_again(block: Block) -> None:
+    """A companion's page is readable until another writes there: not one of another kind, while there is a free one."""
+    slots = Slots(block)
+    aggregator, runner = (slots.claim(kind, os.getpid()) for kind in (at.KIND_AGGREGATOR, at.KIND_JOB_RUNNER))
+    for number in (aggregator, runner):
+        slots.free(number)
+    assert slots.claim(at.KIND_JOB_RUNNER, os.getpid()) == runner
+    assert slots.claim(at.KIND_JOB_RUNNER, os.getpid()) not in (aggregator, runner)
+    assert slots.claim(at.KIND_AGGREGATOR, os.getpid()) == aggregator
+
+
 def test_while_the_block_is_locked_no_slot_is_handed_out(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     """A master must not wait for ever for a process that is stopped: it is the one to end it."""
     monkeypatch.setattr("hvd.core.slots.LOCK_WAIT", 0.05)

@@ -46,7 +46,7 @@ class Scene:
         self.store = Store(database, "here/a")
         self.queue = queue_of(database)
         state = str(folder / "state")
-        plain = Options("", state, "here/a", "a", 8, PATIENT, PATIENT, 7.0, "info", declared, 2**20)
+        plain = Options("", state, "a", 8, PATIENT, PATIENT, 7.0, "info", declared, 2**20)
         self._writers, self._reader = events.channel()
         self.published: list[dict[str, Any]] = []
         self.told: list[dict[str, Any]] = []

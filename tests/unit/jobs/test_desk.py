@@ -13,7 +13,6 @@ from hvd.errors import QueueFull
 from hvd.jobs import events
 from hvd.jobs.desk import Desk
 from hvd.jobs.ids import micros_of
-from hvd.jobs.options import daemon_name
 from hvd.jobs.store import NewJob
 from hvd.jobs.transcript import Recorder
 from hvd.settings import load
@@ -123,7 +122,7 @@ def test_a_job_is_found_wherever_it_is_asked_for(desk: Desk, ends: tuple[int, so
     desk.cancel(ids)
     with desk._store._database.reading() as connection:
         rows = connection.exec_driver_sql("SELECT daemon, status, count FROM hvd_job_totals").all()
-    assert rows == [(daemon_name(load({}).settings), "cancelled", 2)]
+    assert rows == [(load({}).settings.instance, "cancelled", 2)]
 
 
 def test_output_is_there_while_a_job_runs_and_is_of_its_last_attempt(desk: Desk, tmp_path: Path) -> None:

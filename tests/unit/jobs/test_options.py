@@ -1,14 +1,13 @@
 """What the runner is told, through a real descriptor."""
 
 import os
-import socket
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from hvd.jobs.kinds import read_kinds
-from hvd.jobs.options import Options, daemon_name
+from hvd.jobs.options import Options
 from hvd.settings import load
 
 KINDS = {
@@ -42,7 +41,7 @@ def fd() -> Iterator[int]:
 def made(**changes: object) -> Options:
     kinds, faults = read_kinds(KINDS)
     assert not faults
-    plain = Options("sqlite:////var/jobs", "/var", "host/one", "one", 4, 2.5, 15.0, 7.0, "info", kinds, 2**20)
+    plain = Options("sqlite:////var/jobs", "/var", "one", 4, 2.5, 15.0, 7.0, "info", kinds, 2**20)
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
@@ -89,7 +88,7 @@ def test_a_process_that_has_the_descriptor_reads_them(fd: int) -> None:
 
 
 def test_they_are_of_the_settings() -> None:
-    """Each from the setting that it is named after, and a name of its own for each machine on one database."""
+    """Each from the setting that it is named after."""
     settings = load(
         {
             "HVD_INSTANCE": "one",
@@ -104,7 +103,5 @@ def test_they_are_of_the_settings() -> None:
         }
     ).settings
     assert Options.of(settings) == Options(
-        *("sqlite:////tmp/x.db", "/tmp/y", "one", "one"), 3, 4.0, 50.0, 6.0, "debug", {}, 2**20
+        *("sqlite:////tmp/x.db", "/tmp/y", "one"), 3, 4.0, 50.0, 6.0, "debug", {}, 2**20
     )
-    shared = load({"HVD_INSTANCE": "two", "HVD_DATABASE_URL": "postgresql://a@b/c"}).settings
-    assert daemon_name(shared) == f"{socket.gethostname()}/two"

@@ -271,6 +271,42 @@ def test_figures_tell_own_ends_from_all(store: Store, queue: Queue, database: Da
     assert figures["recent"][0]["status"] == "running"
 
 
+def test_totals_of_daemons_that_are_gone_are_added_up(
+    store: Store, queue: Queue, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their rows don't grow for ever; the queue's totals stay what they are, and so do those of who is there."""
+    for number in range(4):
+        other = queue_of(database, daemon=f"pod-{number}/a")
+        submit(store)
+        (job,) = other.claim({"plain": 1}, 1)
+        other.finish([end_of(job)])
+    submit(store)
+    (job,) = queue.claim({"plain": 1}, 1)
+    queue.finish([end_of(job)])
+    before, clock = queue.figures(), schema.now
+    monkeypatch.setattr(queue_module, "now", lambda connection: clock(connection) + 31 * 86_400_000_000)
+    queue.prune(365)
+    queue.prune(365)
+    with database.reading() as connection:
+        rows = connection.exec_driver_sql("SELECT daemon, count FROM hvd_job_totals ORDER BY daemon").all()
+    assert rows == [("", 4), ("here/a", 1)]
+    after = queue.figures()
+    assert (after["own"], after["ends"][0][:4]) == (before["own"], before["ends"][0][:4])
+    assert after["ends"][0][4] == pytest.approx(before["ends"][0][4])
+
+
+def test_totals_go_on_under_the_name_that_a_daemon_keeps(store: Store, database: Database) -> None:
+    """Those of before it had one are taken along, once."""
+    old = queue_of(database, daemon="pod-1/a")
+    submit(store)
+    (job,) = old.claim({"plain": 1}, 1)
+    old.finish([end_of(job)])
+    new = Queue(database, Runner.here(), "pod-1/a/1234", 15.0)
+    new.name_before = "pod-1/a"
+    new.renew()
+    assert [row[:4] for row in new.figures()["own"]] == [["plain", "completed", 0, 1]]
+
+
 def test_a_runner_that_leaves_is_forgotten(queue: Queue, database: Database) -> None:
     """Nobody recovers what it left in order."""
     other = queue_of(database)

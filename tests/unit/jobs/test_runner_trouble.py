@@ -8,12 +8,14 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hvd.errors import StoreUnavailable
 from hvd.jobs import runner
 from hvd.jobs.queue import Queue
+from hvd.jobs.runner import Runner
 from hvd.jobs.schema import Database
 from hvd.jobs.started import Started
 from hvd.jobs.store import Job
@@ -72,7 +74,7 @@ async def test_a_database_that_fails_loses_no_end(
         await eventually(lambda: stage.book() == {"completed": 4})
         await eventually(lambda: stage.published[-1]["trouble"] == "")
         assert sorted(stage.lines("starts"))[:3] == sorted(ids)
-        assert not stage.runner._ends
+        await eventually(lambda: not stage.runner._ends)
 
 
 @in_loop
@@ -268,3 +270,25 @@ async def test_without_a_descriptor_jobs_wait(
         (tmp_path / "go").touch()
         for job in (first, second):
             await stage.wait(job, "completed")
+
+
+@in_loop
+async def test_what_was_told_before_is_told_until_there_is_more(database: Database, tmp_path: Path) -> None:
+    """By a runner that can't read its database yet: totals neither vanish nor fall."""
+    told = {"open": [], "ends": [["work", "completed", 0, 5, 1.0]], "own": [], "recent": [], "read_ns": 1}
+    async with scene(database, tmp_path, "true") as stage:
+        await stage.rest()
+        published: list[dict[str, Any]] = []
+        with unavailable(stage.queue):
+            late = Runner(
+                stage.queue,
+                stage.runner.options,
+                environ={},
+                events=stage.runner._events,
+                publish=published.append,
+                figures=told,
+            )
+            await late._turn()
+            await late._stop()
+        assert published[-1]["ends"] == told["ends"]
+        assert published[-1]["trouble"]
