@@ -5,6 +5,7 @@ Runs in the runner's event loop. Whether the job's process lives is told by a pi
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import signal
@@ -23,6 +24,8 @@ from hvd.jobs.store import Job
 from hvd.jobs.transcript import Recorder
 
 log = logging.getLogger("hvd.jobs")
+
+_numbers = itertools.count(1)
 
 REST_WAIT = 2.0  # s that the end of the output may take to be read and kept: a disk that hangs holds up no job's end
 LOOK = 0.02  # s between looks at whether a group that was told to end is empty
@@ -47,6 +50,7 @@ class Attempt:
     ) -> None:
         self.job = job
         self.pid = 0
+        self.limit = 0  # marks what belongs to it, see strays.py
         self.exit_code: int | None = None
         self.seconds = 0.0  # that it lasted
         self._began = 0.0
@@ -87,8 +91,21 @@ class Attempt:
             self._timer = self._loop.call_later(self._kind.timeout, self._time_out)
 
     def _execute(self, environ: Mapping[str, str], output: int) -> None:
+        self.limit = strays.limit_for(environ.get(strays.RUNNER, ""), next(_numbers))
         self._began = time.monotonic()  # before it: on a busy machine a job may be over when Popen returns
-        process = subprocess.Popen(
+        with strays.limited(self.limit):
+            process = self._popen(environ, output)
+        self.pid = process.pid
+        try:
+            self._pidfd = os.pidfd_open(process.pid)
+        except OSError:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+        process.returncode = 0  # reaped below, by the pidfd
+
+    def _popen(self, environ: Mapping[str, str], output: int) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
             self._kind.argv(self.job.params, is_first=self.job.attempt <= 1),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -99,14 +116,6 @@ class Attempt:
             restore_signals=True,
             preexec_fn=limit_at_start(),  # of one system call: threads of the runner may hold any lock
         )
-        self.pid = process.pid
-        try:
-            self._pidfd = os.pidfd_open(process.pid)
-        except OSError:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
-        process.returncode = 0  # reaped below, by the pidfd
 
     def _time_out(self) -> None:
         self.end(f"timed out after {self._kind.timeout:g} s")

@@ -364,12 +364,14 @@ class Runner:
     def _sweep(self) -> None:
         """End and reap what jobs that are over have left: as a subreaper (prctl(2)) the runner is its parent now."""
         own = {attempt.pid for attempt in self._running.values()}
+        limits = {attempt.limit for attempt in self._running.values()}
         if self._guard:
             own.add(self._guard.pid)
 
         def is_stray(pid: int) -> bool:
-            mark = strays.mark_of(pid, strays.JOB)
-            if mark:
+            if strays.is_of(pid, self._queue.runner.id):
+                return strays.limit_of(pid) not in limits
+            if mark := strays.mark_of(pid, strays.JOB):  # where a limit could not be set
                 attempt = self._running.get(mark)
                 return attempt is None or strays.mark_of(pid, strays.ATTEMPT) != attempt.marks[strays.ATTEMPT]
             return not self._running and os.getsid(pid) != os.getsid(0)  # it has dropped its environment

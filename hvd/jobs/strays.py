@@ -1,17 +1,24 @@
 """Processes that a job left behind: found by what they inherit, however they have changed parent, group or session.
 
 Each process of a job has HVD_JOB, HVD_ATTEMPT and HVD_RUNNER in the environment that it was started with (proc(5),
-environ).
-What belongs to another user can't be read, so a program that changes its user is out of reach.
+environ). A program may write over that, or drop it: so each attempt has a soft limit of its own as well, of the CPU
+time under real-time scheduling (RLIMIT_RTTIME, getrlimit(2)), inherited by all and never reached: 70,000 years.
+What belongs to another user can't be ended, so a program that changes its user is out of reach.
 """
 
 import contextlib
 import os
+import resource
 import signal
 import time
+import zlib
 from collections.abc import Callable, Iterator
 
+from hvd.core.proc import is_alive
+
 JOB, ATTEMPT, RUNNER = "HVD_JOB", "HVD_ATTEMPT", "HVD_RUNNER"
+
+_ATTEMPTS = 31  # bits of a limit that tell a runner's attempts apart; those above are the runner's
 
 ROUNDS = (0.0, 0.02, 0.1, 0.3)
 """Seconds before each look: a process that forks while it is looked for is found by the next one."""
@@ -31,6 +38,42 @@ def mark_of(pid: int, name: str) -> str | None:
     except OSError:
         pass
     return None
+
+
+def runner_bits(runner: str) -> int:
+    """What the limits of all attempts of a runner begin with."""
+    return 1 << 30 | zlib.crc32(runner.encode()) & (1 << 30) - 1
+
+
+def limit_for(runner: str, number: int) -> int:
+    """The limit that marks this runner's attempt of that number."""
+    return runner_bits(runner) << _ATTEMPTS | number & (1 << _ATTEMPTS) - 1
+
+
+@contextlib.contextmanager
+def limited(limit: int) -> Iterator[None]:
+    """What is started meanwhile has that limit; not where an administrator has set a lower one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_RTTIME)
+    with contextlib.suppress(ValueError):
+        resource.setrlimit(resource.RLIMIT_RTTIME, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_RTTIME, (soft, hard))
+
+
+def limit_of(pid: int) -> int:
+    """The limit that a process has (proc(5), limits), which any user may read; 0 where it has none."""
+    with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/limits", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("Max realtime timeout"):
+                return int(line.split()[3])
+    return 0
+
+
+def is_of(pid: int, runner: str) -> bool:
+    """Whether a process has the limit of an attempt of that runner, and can still execute something."""
+    return limit_of(pid) >> _ATTEMPTS == runner_bits(runner) and is_alive(pid)
 
 
 def children() -> set[int]:
@@ -63,7 +106,7 @@ def kill_all_of(runner_id: str, pause: Callable[[float], None] = time.sleep) -> 
     """End whatever a runner that is gone has started, and what that has started -> how many processes."""
 
     def is_meant(pid: int) -> bool:
-        return mark_of(pid, RUNNER) == runner_id
+        return mark_of(pid, RUNNER) == runner_id or is_of(pid, runner_id)
 
     killed: set[int] = set()
     for seconds in ROUNDS:

@@ -190,6 +190,7 @@ async def test_a_job_is_cancelled_whatever_it_is(database: Database, tmp_path: P
 async def test_strays_of_a_job_that_is_over_are_ended_and_of_no_other(database: Database, tmp_path: Path) -> None:
     """A sweep takes what has become the runner's child, by its mark; what has none, or a running job's, is let be."""
     stray = '(setsid sleep 300 & echo $! >>"$FOLDER/pid$HVD_JOB"); '
+    stray += '(env -i setsid sleep 300 & echo $! >>"$FOLDER/bare$HVD_JOB"); '  # as one that writes over its environment
     async with scene(database, tmp_path, {"over": shell(stray), "work": shell(stray + WAIT)}) as stage:
         (running,) = stage.submit("work")
         await eventually(lambda: stage.lines("starts"))
@@ -197,13 +198,15 @@ async def test_strays_of_a_job_that_is_over_are_ended_and_of_no_other(database: 
         (over,) = stage.submit("over")
         await stage.wait(over, "completed")
         ((gone,), (going,)) = (stage.lines(f"pid{each}") for each in (over, running))
-        await eventually(lambda: not os.path.exists(f"/proc/{gone}"))
+        ((bare_gone,), (bare_going,)) = (stage.lines(f"bare{each}") for each in (over, running))
+        await eventually(lambda: not any(os.path.exists(f"/proc/{each}") for each in (gone, bare_gone)))
         assert mark_of(int(going), JOB) == running
+        assert is_alive(int(bare_going))
         assert process.returncode is None
         process.kill()
         await process.wait()
         (tmp_path / "go").touch()
-        await eventually(lambda: not os.path.exists(f"/proc/{going}"))
+        await eventually(lambda: not any(os.path.exists(f"/proc/{each}") for each in (going, bare_going)))
 
 
 @in_loop

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -188,3 +189,27 @@ def test_looking_leaves_no_descriptor(start: Start, runner: str) -> None:
         kill(os.getpid(), lambda pid: False)
         children()
     assert len(os.listdir("/proc/self/fd")) == before + 1  # its output
+
+
+def test_what_writes_over_its_environment_is_known_by_its_limit(runner: str) -> None:
+    """It has left its session, has no parent and no variable: it goes with its runner, and nobody else's does."""
+    script = "import os, time; os.environ.clear(); print(os.getpid(), flush=True); time.sleep(300)"
+    processes = []
+    try:
+        for name in (runner, str(uuid.uuid4())):
+            with strays.limited(strays.limit_for(name, 1)):
+                command = ("env", "-i", sys.executable, "-c", script)
+                processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True))
+            assert processes[-1].stdout
+            assert processes[-1].stdout.readline()
+        mine, other = processes
+        assert strays.limit_of(mine.pid) == strays.limit_for(runner, 1) != strays.limit_for(runner, 2)
+        assert strays.limit_of(os.getpid()) == 0
+        assert mark_of(mine.pid, RUNNER) is None
+        assert kill_all_of(runner, pause=lambda _: None) == 1
+        assert mine.wait(10) == -signal.SIGKILL
+        assert other.poll() is None
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
