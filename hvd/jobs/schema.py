@@ -169,7 +169,7 @@ class Database:
         if self._url.get_backend_name() == "postgresql":
             self._url = self._url.set(drivername="postgresql+psycopg")
         self._connections = connections
-        self.clock = Clock(clock.wall_time() - clock.since_boot())  # the queue's own, once it is open
+        self._clock = Clock(0)
         self._engine: Engine | None = None
         self._opening = threading.Lock()
         self._file: tuple[int, int] | None = None  # device and inode of an open SQLite database
@@ -183,6 +183,12 @@ class Database:
     def name(self) -> str:
         """The database as messages show it: without its password."""
         return shown(self._url.render_as_string(hide_password=True))
+
+    def clock(self) -> Clock:
+        """The queue's clock, which is known once the database is open. Raises StoreUnavailable, StoreNewer."""
+        with self._failing():
+            self._opened()
+        return self._clock
 
     def reading(self) -> contextlib.AbstractContextManager[Connection]:
         """A transaction that only reads. Raises StoreUnavailable, StoreNewer."""
@@ -236,11 +242,11 @@ class Database:
         try:
             with engine.begin() as connection:
                 self._migrate(connection)
-                self.clock = self._set_clock(connection)
+                self._clock = self._set_clock(connection)
         except BaseException:
             engine.dispose()
             raise
-        return engine.execution_options(hvd_clock=self.clock)
+        return engine.execution_options(hvd_clock=self._clock)
 
     def _sqlite(self) -> Engine:
         path = self._url.database or ""

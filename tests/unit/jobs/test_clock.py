@@ -9,6 +9,7 @@ import pytest
 
 from hvd.jobs import clock
 from hvd.jobs.clock import Clock
+from hvd.jobs.ids import micros_of
 from hvd.jobs.schema import Database
 from hvd.jobs.store import Store
 from tests.unit.jobs.support import end_of, queue_of, statuses, submit
@@ -36,6 +37,12 @@ def test_it_goes_on_evenly() -> None:
     assert abs(even.micros() / 1e6 - time.time()) < 1
 
 
+def test_the_first_id_is_of_now(database: Database) -> None:
+    """Also where the submission is what opens the database."""
+    (name,) = submit(Store(database, "a"))
+    assert abs(micros_of(name) - clock.wall_time()) < HOUR
+
+
 def test_all_processes_of_a_machine_have_one_clock(tmp_path: Path) -> None:
     """Whenever they open the database, and whatever the wall clock says by then."""
     url = f"sqlite:///{tmp_path}/jobs.sqlite3"
@@ -43,7 +50,7 @@ def test_all_processes_of_a_machine_have_one_clock(tmp_path: Path) -> None:
     with one.reading():
         pass
     with stepped(32 * 24 * HOUR), other.reading():
-        assert other.clock._ahead == one.clock._ahead
+        assert other.clock()._ahead == one.clock()._ahead
     for database in (one, other):
         database.close()
 
@@ -55,15 +62,15 @@ def test_after_a_boot_it_goes_on_by_the_wall_clock_but_not_back(
     url = f"sqlite:///{tmp_path}/jobs.sqlite3"
     database = Database(url)
     ids = submit(Store(database, "a"))
-    last = database.clock.micros()
+    last = database.clock().micros()
     database.close()
     for boot, step in (("second", 3 * HOUR), ("third", -3 * HOUR)):
         monkeypatch.setattr(clock, "boot_id", lambda name=boot: name)
         with stepped(step):
             database = Database(url)
             ids += submit(Store(database, "a"))
-            assert database.clock.micros() >= last
-            last = database.clock.micros()
+            assert database.clock().micros() >= last
+            last = database.clock().micros()
             database.close()
     assert ids == sorted(ids)
     assert last - clock.wall_time() > 2 * HOUR
