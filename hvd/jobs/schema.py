@@ -184,6 +184,7 @@ class Database:
         """The database as messages show it: without its password."""
         return shown(self._url.render_as_string(hide_password=True))
 
+    @property
     def clock(self) -> Clock:
         """The queue's clock, which is known once the database is open. Raises StoreUnavailable, StoreNewer."""
         with self._failing():

@@ -172,7 +172,7 @@ class Store:
 
     def _row(self, job: NewJob, kind: Kind) -> Json:
         return {
-            "id": new_id(self._database.clock().micros()),
+            "id": new_id(self._database.clock.micros()),
             "kind": job.kind,
             "name": job.name,
             "params": json.dumps(job.params, separators=(",", ":")),

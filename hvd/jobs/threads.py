@@ -19,7 +19,7 @@ from hvd.errors import StoreUnavailable
 Result = TypeVar("Result")
 
 ANSWER = 5.0  # s that the database may take for a piece of work: above what its own limits allow, see schema.py
-START = 0.5  # s that work waits for a thread; while all have been busy for longer, none is accepted
+START = 1.0  # s that work waits for a thread; while all have been busy for longer, none is accepted
 
 _local = threading.local()
 

@@ -147,6 +147,8 @@ def test_workers_killed_under_submissions(tmp_path: Path) -> None:
                 with suppress(OSError), server.connection(10) as connection:
                     body = {"kind": kind, "params": {}}
                     answer = post(connection, "/jobs/submit", body, Idempotency_Key=f"{kind} {number}")
+                    if answer.status == 503:  # both threads that may are opening the database, on a busy machine
+                        continue
                     assert answer.status == 202, answer.body
                     return list(answer.json()["job_ids"])
 

@@ -66,17 +66,18 @@ def test_a_submission_is_two_round_trips(postgres: Postgres) -> None:
 
 def test_a_server_that_stands_still_is_given_up(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the clock, and cut off: the thread that waited is free, and what it asked has not happened."""
-    monkeypatch.setattr(threads, "ANSWER", 0.4)
-    monkeypatch.setattr(threads, "START", 0.1)
     pair = DatabaseThreads(2)
     with Postgres() as own, opened(own.database()) as database:
         store = Store(database, "here/a")
         ids = pair.do(lambda: submit(store))
+        monkeypatch.setattr(threads, "ANSWER", 0.4)
+        monkeypatch.setattr(threads, "START", 0.1)
         with own.standing_still():
             began = time.monotonic()
             with pytest.raises(StoreUnavailable, match=r"has not answered for 0\.4 s"):
                 pair.do(lambda: submit(store))
             assert time.monotonic() - began < 5
+        monkeypatch.undo()
         deadline = time.monotonic() + 30
         while True:
             try:
