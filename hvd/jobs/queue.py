@@ -13,12 +13,28 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from hvd.core.proc import is_alive, start_ticks
 from hvd.jobs.clock import boot_id
 from hvd.jobs.ids import new_id
-from hvd.jobs.schema import Database, Tally, jobs, now, runners, shift, submissions, totals
+from hvd.jobs.schema import SERVER_TIME, Database, Tally, jobs, now, runners, shift, submissions, totals
 from hvd.jobs.states import CANCELLED, ENDED, FAILED, NEVER_RAN, OPEN, PENDING, RUNNING, bucket_of, retry_pause
 from hvd.jobs.store import Job, Json, job_of
 
@@ -41,6 +57,14 @@ class End(NamedTuple):
     progress: float
     may_retry: bool
     seconds: float | None = None  # how long it ran, by a monotonic clock, where somebody knows
+
+
+class Exchange(NamedTuple):
+    """What came of one: jobs as they are at their ends, ids of running ones to cancel, jobs that are claimed."""
+
+    done: list[Job]
+    to_cancel: list[str]
+    claimed: list[Job]
 
 
 @dataclass(frozen=True)
@@ -106,50 +130,53 @@ class Queue:
 
     def claim(self, room: Mapping[str, int], most: int) -> list[Job]:
         """Take up to `most` pending jobs, oldest first; `room` says how many of each kind. They run from now on."""
-        if not most or not any(room.values()):
-            return []
-        claimed: list[Job] = []
-        with self.database.writing() as connection:
-            mine = select(runners.c.id).where(runners.c.id == self.runner.id).with_for_update(read=True)
-            if connection.scalar(mine) is None:
-                return []  # the lease was lost: nobody would look after what we took
-            at, left = now(connection), {kind: count for kind, count in room.items() if count > 0}
-            while left and len(claimed) < most:
-                wanted = most - len(claimed)
-                rows = connection.execute(
-                    select(jobs.c.id, jobs.c.kind)
-                    .where(jobs.c.status == PENDING, jobs.c.kind.in_(left), _is_due(at))
-                    .order_by(jobs.c.id)
-                    .limit(wanted)
-                    .with_for_update(skip_locked=True)
-                ).all()
-                if fitting := _fitting(rows, left):
-                    claimed += self._start(connection, fitting, at)
-                if not fitting or len(rows) < wanted:
-                    break
-        return sorted(claimed, key=lambda job: job.id)
+        return self.exchange((), room, most).claimed
 
-    def _start(self, connection: Connection, ids: Sequence[str], at: int) -> list[Job]:
-        started = (
-            update(jobs)
-            .where(jobs.c.id.in_(ids), jobs.c.status == PENDING)
-            .values(
-                status=RUNNING,
-                runner=self.runner.id,
-                host=self.runner.host,
-                attempt=jobs.c.attempt + 1,
-                started=at,
-                updated=at,
-                ended=None,
-                progress=0.0,
-                exit_code=None,
-                error="",
-                output="",
-                revision=jobs.c.revision + 1,
-            )
-            .returning(*jobs.c)
-        )
-        return [job_of(row, shift(connection)) for row in connection.execute(started)]
+    def finish(self, ends: Sequence[End]) -> list[Job]:
+        """End attempts of ours -> the jobs as they are then: ended, or pending again; not those that were lost."""
+        return self.exchange(ends, {}, 0).done
+
+    def exchange(self, ends: Sequence[End], room: Mapping[str, int], most: int) -> Exchange:
+        """End attempts, hear what is to be cancelled, and claim: one transaction, since each has its price."""
+        by_id = {end.job_id: end for end in ends}
+        done, to_cancel, claimed = [], [], list[Job]()
+        with self.database.writing() as connection:
+            has_lease, at = self._look_at_lease(connection)
+            tally = Tally(self._daemon)
+            for row in self._ours(connection, by_id):
+                if row.id not in by_id:
+                    to_cancel.append(row.id)
+                elif row.attempt == by_id[row.id].attempt:
+                    done.append(self._end(connection, row, by_id[row.id], at, tally))
+            if has_lease and most:  # without one nobody would look after what we took
+                claimed = self._claim(connection, at, room, most)
+            tally.store(connection, at)
+        return Exchange(done, to_cancel, sorted(claimed, key=lambda job: job.id))
+
+    def _look_at_lease(self, connection: Connection) -> tuple[bool, int]:
+        """Whether we hold one, which stays so until the transaction's end; and the time."""
+        found = connection.scalar(_LOCAL_LEASE if self.database.is_local else _LEASE, {"me": self.runner.id})
+        at = now(connection) if found is None or self.database.is_local else int(found)
+        return found is not None, at
+
+    def _claim(self, connection: Connection, at: int, room: Mapping[str, int], most: int) -> list[Job]:
+        claimed: list[Job] = []
+        left = {kind: count for kind, count in room.items() if count > 0}
+        while left and len(claimed) < most:
+            wanted = most - len(claimed)
+            given = {"kinds": list(left), "at": at, "wanted": wanted}
+            if min(left.values()) >= wanted:  # whatever is found fits
+                return claimed + self._start(connection, _CLAIM, given)
+            rows = connection.execute(_DUE, given).all()
+            if fitting := _fitting(rows, left):
+                claimed += self._start(connection, _START, {"ids": fitting, "at": at})
+            if not fitting or len(rows) < wanted:
+                break
+        return claimed
+
+    def _start(self, connection: Connection, statement: Any, given: Json) -> list[Job]:
+        rows = connection.execute(statement, {**given, "me": self.runner.id, "here": self.runner.host}).all()
+        return [job_of(row, shift(connection)) for row in rows]
 
     def next_due(self, kinds: Sequence[str]) -> float | None:
         """Seconds until the next pending job of these kinds may start, 0.0 if one may now; None if none is pending."""
@@ -159,17 +186,6 @@ class Queue:
             query = select(func.min(due)).where(jobs.c.status == PENDING, jobs.c.kind.in_(kinds))
             found = connection.scalar(query)
             return None if found is None else max(0.0, (found - at) / 1e6)
-
-    def to_cancel(self) -> list[str]:
-        """Ids of our running jobs that somebody wants ended."""
-        with self.database.reading() as connection:
-            return list(
-                connection.scalars(
-                    select(jobs.c.id).where(
-                        jobs.c.status == RUNNING, jobs.c.runner == self.runner.id, jobs.c.cancel_requested
-                    )
-                )
-            )
 
     def progress(self, percents: Mapping[str, float]) -> list[Job]:
         """Note how far our running jobs are, in percent -> the jobs as they are then."""
@@ -186,22 +202,9 @@ class Queue:
                 noted += [job_of(row, shift(connection)) for row in changed]
         return noted
 
-    def finish(self, ends: Sequence[End]) -> list[Job]:
-        """End attempts of ours -> the jobs as they are then: ended, or pending again; not those that were lost."""
-        by_id = {end.job_id: end for end in ends}
-        done = []
-        with self.database.writing() as connection:
-            at, tally = now(connection), Tally(self._daemon)
-            for row in self._ours(connection, by_id):
-                end = by_id[row.id]
-                if row.attempt == end.attempt:
-                    done.append(self._end(connection, row, end, at, tally))
-            tally.store(connection, at)
-        return done
-
     def _ours(self, connection: Connection, ids: Mapping[str, object]) -> Sequence[Row[Any]]:
-        query = select(jobs).where(jobs.c.id.in_(ids), jobs.c.status == RUNNING, jobs.c.runner == self.runner.id)
-        return connection.execute(query.order_by(jobs.c.id).with_for_update()).all()
+        """Our running jobs that have these ids, or that somebody wants ended."""
+        return connection.execute(_OURS, {"ids": list(ids), "me": self.runner.id}).all()
 
     def _end(self, connection: Connection, row: Row[Any], end: End, at: int, tally: Tally) -> Job:
         change: Json = {
@@ -209,9 +212,8 @@ class Queue:
             "error": end.error,
             "output": end.output,
             "progress": end.progress,
-            "runner": None,
             "updated": at,
-            "revision": jobs.c.revision + 1,
+            **{name: getattr(row, name) for name in ("not_before", "started", "ended")},
         }
         seconds = max(0, at - row.started) / 1e6 if end.seconds is None else end.seconds
         ended = row.started + round(seconds * 1e6)
@@ -224,8 +226,8 @@ class Queue:
             change |= {"status": end.status, "ended": ended}
         if change["status"] in ENDED:
             tally.add(row.kind, change["status"], bucket_of(seconds), seconds)
-        ended = connection.execute(update(jobs).where(jobs.c.id == row.id).values(change).returning(*jobs.c)).one()
-        return job_of(ended, shift(connection))
+        changed = connection.execute(_END, {f"new_{name}": value for name, value in change.items()} | {"job": row.id})
+        return job_of(changed.one(), shift(connection))
 
     def gone(self) -> list[Runner]:
         """The runners that are gone: dead on this machine, or silent for a whole lease on another."""
@@ -271,7 +273,7 @@ class Queue:
         """Let jobs that we claimed and could not start wait `pause` s for another; it counts as no attempt."""
         with self.database.writing() as connection:
             at, tally = now(connection), Tally(self._daemon)
-            rows = self._ours(connection, dict.fromkeys(ids))
+            rows = [row for row in self._ours(connection, dict.fromkeys(ids)) if row.id in ids]
             back = [self._put_back(connection, row, at, pause, tally) for row in rows]
             tally.store(connection, at)
         return back
@@ -393,9 +395,73 @@ def _fitting(rows: Sequence[Any], left: dict[str, int]) -> list[str]:
     return ids
 
 
-def _is_due(at: int) -> ColumnElement[bool]:
+def _is_due(at: Any) -> ColumnElement[bool]:
     """A job whose pause is over; or that was put back at a time that is still to come: the clock has stepped back."""
     return or_(jobs.c.not_before <= at, jobs.c.updated > at)
+
+
+# What an exchange asks, built once: that takes SQLAlchemy longer than the answer takes.
+_LEASE: Any = select(literal_column(SERVER_TIME)).where(runners.c.id == bindparam("me")).with_for_update(read=True)
+_LOCAL_LEASE: Any = select(runners.c.lease).where(runners.c.id == bindparam("me"))
+_OURS = (
+    select(jobs)
+    .where(
+        jobs.c.status == RUNNING,
+        jobs.c.runner == bindparam("me"),
+        or_(jobs.c.id.in_(bindparam("ids", expanding=True)), jobs.c.cancel_requested),
+    )
+    .order_by(jobs.c.id)
+    .with_for_update()
+)
+_DUE = (
+    select(jobs.c.id, jobs.c.kind)
+    .where(
+        jobs.c.status == PENDING,
+        jobs.c.kind.in_(bindparam("kinds", expanding=True)),
+        _is_due(bindparam("at", type_=BigInteger)),
+    )
+    .order_by(jobs.c.id)
+    .limit(bindparam("wanted", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+
+
+def _starting(found: Any) -> Any:
+    at = bindparam("at", type_=BigInteger)
+    return (
+        update(jobs)
+        .where(jobs.c.id.in_(found), jobs.c.status == PENDING)
+        .values(
+            status=RUNNING,
+            runner=bindparam("me"),
+            host=bindparam("here"),
+            attempt=jobs.c.attempt + 1,
+            started=at,
+            updated=at,
+            ended=None,
+            progress=0.0,
+            exit_code=None,
+            error="",
+            output="",
+            revision=jobs.c.revision + 1,
+        )
+        .returning(*jobs.c)
+    )
+
+
+_START = _starting(bindparam("ids", expanding=True))
+_CLAIM = _starting(select(_DUE.cte("due").c.id))  # an expression of its own, or PostgreSQL may evaluate it twice
+_CHANGED = ("exit_code", "error", "output", "progress", "updated", "not_before", "started", "ended", "status")
+_END = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values(
+        runner=None,
+        revision=jobs.c.revision + 1,
+        **{name: bindparam(f"new_{name}", type_=jobs.c[name].type) for name in _CHANGED},
+    )
+    .returning(*jobs.c)
+)
 
 
 def _lost(row: Row[Any], why: str) -> End:

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -117,10 +117,9 @@ class Runner:
         try:
             self._keep_guard()
             self._sweep()
-            await self._note()
             await self._hold_lease()
-            await self._cancel()
-            await self._claim()
+            await self._exchange()
+            await self._note_progress()
             await self._look()
         except JobsError as error:
             self._note_trouble(str(error), error.public)
@@ -175,15 +174,14 @@ class Runner:
 
     # ---- what has happened, to the database
 
-    async def _note(self) -> None:
-        """How attempts ended, and how far the others are."""
-        if self._ends:
-            ends = list(self._ends.values())
-            for job in await self._ask(lambda: self._queue.finish(ends)):
-                self._report(job)
-            for end in ends:
-                self._ends.pop(end.job_id, None)
-            self._figures_wanted = True
+    def _note_ends(self, ends: Sequence[End], done: Sequence[Job]) -> None:
+        for job in done:
+            self._report(job)
+        for end in ends:
+            self._ends.pop(end.job_id, None)
+        self._figures_wanted = self._figures_wanted or bool(ends)
+
+    async def _note_progress(self) -> None:
         if self._moved and time.monotonic() - self._noted >= PROGRESS_PAUSE:
             moved, self._moved = self._moved, set()
             percents = {name: self._running[name].percent for name in moved if name in self._running}
@@ -245,13 +243,6 @@ class Runner:
         for job in await self._ask(lambda: self._queue.reclaim(known)):
             self._report(job)
 
-    async def _cancel(self) -> None:
-        if not self._running:
-            return
-        for job_id in await self._ask(self._queue.to_cancel):
-            if job_id in self._running:
-                self._running[job_id].cancel()
-
     # ---- starting jobs
 
     def _room(self) -> dict[str, int]:
@@ -268,11 +259,17 @@ class Runner:
         """The kinds of which one more may run."""
         return [kind for kind, count in self._room().items() if count > 0] if self._free() > 0 else []
 
-    async def _claim(self) -> None:
-        if not self._startable():
+    async def _exchange(self) -> None:
+        """Tell the database which attempts have ended, and hear what is to be ended, and started."""
+        ends, free = list(self._ends.values()), self._free() if self._startable() else 0
+        if not (ends or free or self._running):
             return
-        room, free = self._room(), self._free()
-        jobs = await self._ask(lambda: self._queue.claim(room, free))
+        room = self._room()
+        done, to_cancel, jobs = await self._ask(lambda: self._queue.exchange(ends, room, free))
+        self._note_ends(ends, done)
+        for job_id in to_cancel:
+            if job_id in self._running:
+                self._running[job_id].cancel()
         self._claimed = len(jobs)
         left = [job for job in jobs if not self._start(job)]
         if left:
@@ -413,7 +410,8 @@ class Runner:
         if strays.children() - {self._guard.pid if self._guard else 0}:  # theirs become ours only when they are gone
             await self._loop.run_in_executor(None, strays.kill_all_of, self._queue.runner.id)
         try:
-            await self._note()
+            ends = list(self._ends.values())
+            self._note_ends(ends, await self._ask(lambda: self._queue.finish(ends)))
             await self._ask(self._queue.leave)
             self._started.leave()
         except JobsError as error:

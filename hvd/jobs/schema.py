@@ -395,14 +395,22 @@ class Tally:
 
     def store(self, connection: Connection, at: int) -> None:
         """Last in the transaction, and in one order: two of them could else wait for each other's rows."""
-        dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
+        statement = _ADD[connection.dialect.name]
         for (kind, status, bucket), (count, seconds) in sorted(self._counts.items()):
-            statement = dialect.insert(totals).values(
-                daemon=self._daemon, kind=kind, status=status, bucket=bucket, count=count, seconds=seconds, updated=at
-            )
-            connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["daemon", "kind", "status", "bucket"],
-                    set_={"count": totals.c.count + count, "seconds": totals.c.seconds + seconds, "updated": at},
-                )
-            )
+            row = {"daemon": self._daemon, "kind": kind, "status": status, "bucket": bucket}
+            connection.execute(statement, {**row, "count": count, "seconds": seconds, "updated": at})
+
+
+def _adding(dialect: Any) -> Any:
+    new = dialect.insert(totals)
+    return new.on_conflict_do_update(
+        index_elements=["daemon", "kind", "status", "bucket"],
+        set_={
+            "count": totals.c.count + new.excluded.count,
+            "seconds": totals.c.seconds + new.excluded.seconds,
+            "updated": new.excluded.updated,
+        },
+    )
+
+
+_ADD = {"sqlite": _adding(sqlite), "postgresql": _adding(postgresql)}

@@ -64,6 +64,20 @@ def test_a_submission_is_two_round_trips(postgres: Postgres) -> None:
         assert len(waits) == 2
 
 
+def test_ends_and_claims_are_one_transaction(postgres: Postgres) -> None:
+    """Lease and time, the jobs, an update each, the claim, the totals, the commit: each costs a wait."""
+    with opened(postgres.database()) as database:
+        store, queue = Store(database, "here/a"), queue_of(database)
+        submit(store, 4)
+        jobs = queue.claim({"plain": 8}, 2)
+        store.cancel([jobs[1].id])
+        with round_trips() as waits:
+            done, to_cancel, claimed = queue.exchange([end_of(jobs[0])], {"plain": 8}, 2)
+        assert ([job.id for job in done], to_cancel) == ([jobs[0].id], [jobs[1].id])
+        assert [job.status for job in claimed] == ["running"] * 2
+        assert len(waits) == 6
+
+
 def test_a_server_that_stands_still_is_given_up(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the clock, and cut off: the thread that waited is free, and what it asked has not happened."""
     pair = DatabaseThreads(2)

@@ -5,7 +5,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 
 from hvd.errors import StoreUnavailable
 from hvd.jobs import runner
-from hvd.jobs.queue import Queue
+from hvd.jobs.queue import Exchange, Queue
 from hvd.jobs.runner import Runner
 from hvd.jobs.schema import Database
 from hvd.jobs.started import Started
@@ -42,7 +42,7 @@ def unavailable(queue: Queue) -> Iterator[None]:
         raise StoreUnavailable("disk full")
 
     with pytest.MonkeyPatch.context() as broken:
-        for name in ("renew", "claim", "next_due", "to_cancel", "progress", "finish", "gone", "reclaim", "figures"):
+        for name in ("renew", "exchange", "next_due", "progress", "gone", "reclaim", "figures"):
             broken.setattr(queue, name, fail)
         yield
 
@@ -213,16 +213,17 @@ async def test_a_claim_that_hangs_is_given_up_and_its_jobs_run_later(
     monkeypatch.setattr(runner, "TROUBLE_PAUSES", (0.01,))
     async with scene(database, tmp_path, "true", lease=0.3) as stage:
         await stage.rest(0.05)
-        claim, late = stage.queue.claim, list[Job]()
+        exchange, late = stage.queue.exchange, list[Job]()
 
-        def hang(room: Mapping[str, int], most: int) -> list[Job]:
-            late.extend(claim(room, most))
+        def hang(*of: Any) -> Exchange:
+            came = exchange(*of)
+            late.extend(came.claimed)
             if late:
                 time.sleep(0.8)
-                stage.queue.claim = claim  # type: ignore[method-assign]
-            return late
+                stage.queue.exchange = exchange  # type: ignore[method-assign]
+            return came
 
-        monkeypatch.setattr(stage.queue, "claim", hang)
+        monkeypatch.setattr(stage.queue, "exchange", hang)
         ids = stage.submit(count=3)
         await eventually(lambda: stage.book() == {"completed": 3})
         assert [job.id for job in late] == ids

@@ -143,7 +143,7 @@ def test_cancelling_says_what_came_of_it(store: Store, database: Database) -> No
         unknown: "unknown",
     }
     assert statuses(store, ids) == ["completed", "running", "cancelled"]
-    assert queue.to_cancel() == [running.id]
+    assert queue.exchange((), {}, 0).to_cancel == [running.id]
     again = store.cancel([ids[2], running.id])
     assert [what for what, _ in again.values()] == ["ended", "cancelling"]
     figures = queue.figures()
