@@ -120,7 +120,7 @@ def test_one_that_nothing_ends_is_not_waited_for_for_ever(
 
 def test_a_zombie_has_no_mark(start: Start, runner: str) -> None:
     """It does nothing any more, so it isn't waited for; whoever is its parent reaps it."""
-    ended = start("sleep", "0.05", **{RUNNER: runner})
+    ended = start("sleep", "1", **{RUNNER: runner})
     until(lambda: not is_alive(ended.pid), "it is over")
     assert Path(f"/proc/{ended.pid}").exists()
     assert mark_of(ended.pid, RUNNER) is None
