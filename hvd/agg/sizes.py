@@ -5,6 +5,8 @@ go on. Whoever asks never waits: it takes what was found last, with its age.
 """
 
 import contextlib
+import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -13,6 +15,8 @@ from dataclasses import dataclass
 import psutil
 
 from hvd.core.proc import start_ticks
+
+log = logging.getLogger(__name__)
 
 SHARE = 0.05
 """Of a core, at most, that is spent on it: after a round nothing is asked for so long that it comes to that."""
@@ -52,24 +56,40 @@ class Sizes:
     ) -> None:
         self._read, self._clock, self._cost = read, clock, cost
         self._found: dict[Identity, Size] = {}
-        self._reading: threading.Thread | None = None
+        self._rounds: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
+        self._has_thread = False
         self._next = float("-inf")
+        self.is_reading = False
 
     def begin(self, pids: Iterable[int]) -> bool:
         """Ask anew for these -> False if a round is under way, or its share of time is used up."""
-        if (self._reading and self._reading.is_alive()) or self._clock() < self._next:
+        if self.is_reading or self._clock() < self._next or not self._start_thread():
             return False
-        # a daemon thread: the kernel may let it wait for a process whose memory is locked, and we must be able to end
-        self._reading = threading.Thread(target=self._read_all, args=(list(pids),), name="sizes", daemon=True)
-        try:
-            self._reading.start()
-        except RuntimeError:  # no more threads are allowed
-            self._reading = None
-        return self._reading is not None
+        self.is_reading = True
+        self._rounds.put(list(pids))
+        return True
+
+    def _start_thread(self) -> bool:
+        """The thread stays: one that came and went would show in the number of threads, now and then."""
+        if not self._has_thread:
+            # a daemon: the kernel may let it wait for a process whose memory is locked, and we must be able to end
+            with contextlib.suppress(RuntimeError):  # no more threads are allowed
+                threading.Thread(target=self._read_rounds, name="sizes", daemon=True).start()
+                self._has_thread = True
+        return self._has_thread
 
     def of(self, pid: int, started: int) -> Size | None:
         """What was found last of the process; None if nothing was yet."""
         return self._found.get((pid, started))
+
+    def _read_rounds(self) -> None:
+        while True:
+            pids = self._rounds.get()
+            try:
+                self._read_all(pids)
+            except Exception:
+                log.exception("the sizes of processes can't be read")
+            self.is_reading = False
 
     def _read_all(self, pids: list[int]) -> None:
         start = self._cost()

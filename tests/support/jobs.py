@@ -247,6 +247,18 @@ def post(connection: Connection, path: str, body: object, **headers: str) -> Res
     return connection.request("POST", path, {"Content-Type": "application/json", **headers}, data)
 
 
+def post_until_taken(connection: Connection, path: str, body: object, **headers: str) -> Response:
+    """`post` as a client does it that comes again after a 503 with Retry-After: nothing was done then."""
+
+    def answered() -> Response | None:
+        answer = post(connection, path, body, **headers)
+        return None if answer.status == 503 and "retry-after" in answer.headers else answer
+
+    answer = until(answered, f"{path} is answered", 30)
+    assert answer
+    return answer
+
+
 def next_message(client: RawWebSocket) -> Json:
     """The next message of any type. Raises ConnectionError at the end, TimeoutError."""
     while True:

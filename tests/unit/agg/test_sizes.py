@@ -33,7 +33,7 @@ class Slow:
         return Size(len(self.read), 2000, 9)
 
     def settle(self, count: int) -> None:
-        until(lambda: len(self.read) == count and "sizes" not in {t.name for t in threading.enumerate()}, "it is read")
+        until(lambda: len(self.read) == count and not self.sizes.is_reading, "it is read")
 
 
 def test_whoever_asks_does_not_wait() -> None:
