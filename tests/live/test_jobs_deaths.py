@@ -102,8 +102,8 @@ def assert_each_ended_once(folder: Path, server: JobsDaemon, ids: list[str], dea
     for job_id, steps in server.moves().items():
         assert set(pairwise(steps)) <= LEGAL, (job_id, steps)
         assert [step for step in steps if step in ENDED] == steps[-1:], (job_id, steps)
-        # more often than it had attempts where its runner died between the claim and the start
-        assert steps.count(RUNNING) >= found[job_id][2], (job_id, steps, found[job_id])
+        # a claim that came to no start is put back: it is no attempt
+        assert starts[job_id] <= found[job_id][2] <= steps.count(RUNNING), (job_id, steps, found[job_id])
     assert not lines(folder / "overlaps")
     assert server.ends() == server.book()
     assert not server.rows("SELECT id FROM hvd_jobs WHERE cancel_requested")
