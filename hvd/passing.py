@@ -14,10 +14,14 @@ VARIABLE = "_HVD_PASSED"
 
 
 def pass_on(block: Block, environ: MutableMapping[str, str]) -> None:
-    """Leave them to the program that this process is about to execute with that environment."""
-    for fd in (block.fd, block.claim):
+    """Leave them to the program that this process is about to execute with that environment.
+
+    The block with a lock of its own: the old master may be told to stop before the new one runs, and must leave it.
+    """
+    passed = Passed(block.share(), block.claim)
+    for fd in passed:
         os.set_inheritable(fd, True)
-    environ[VARIABLE] = f"{os.getpid()}:{block.fd}:{block.claim}"
+    environ[VARIABLE] = f"{os.getpid()}:{passed.block}:{passed.claim}"
 
 
 def receive(environ: MutableMapping[str, str]) -> Passed | None:

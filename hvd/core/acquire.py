@@ -70,13 +70,10 @@ def _claim(name: str, wait: float) -> int:
         ) from None
 
 
-def _share(passed: int, name: str, check: Callable[[Block], object]) -> Block:
-    """The block behind a descriptor of the old master's, whose file need not have a name any more."""
-    try:  # opened again: on the same open file description the two masters would hold one lock
-        fd = os.open(f"/proc/self/fd/{passed}", os.O_RDWR | os.O_CLOEXEC)
-    finally:
-        os.close(passed)
+def _share(fd: int, name: str, check: Callable[[Block], object]) -> Block:
+    """The block behind a descriptor that the old master's `Block.share` gave."""
     try:
+        os.set_inheritable(fd, False)
         block = _use(fd, name, check)
         if not _own(fd, exclusive=False):
             raise BlockLocked(locks.complaint(fd, name))

@@ -107,6 +107,19 @@ class Block:
                 f"block {self.name} can't grow: {error.strerror} in {DIRECTORY}; make that file system larger"
             ) from None
 
+    def share(self) -> int:
+        """A descriptor with an ownership lock of its own, for another master: so the block is that one's from now on.
+
+        Raises BlockingIOError where somebody has the block alone, to remove it.
+        """
+        fd = os.open(f"/proc/self/fd/{self.fd}", os.O_RDWR | os.O_CLOEXEC)  # its file need not have a name any more
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
     def release_claim(self) -> None:
         """In a process that is not the master, or not any more: the claim is no longer held by it."""
         if self.claim >= 0:

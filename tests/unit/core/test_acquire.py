@@ -100,7 +100,7 @@ def test_processes_that_outlive_their_master_are_named(name: str) -> None:
 @pytest.mark.parametrize("is_upgrade", [False, True])
 def test_a_start_does_not_wait_for_a_stopped_process(block: Block, is_upgrade: bool) -> None:
     """One that keeps the mutation lock: not for longer than for any other; it is named."""
-    passed = Passed(os.dup(block.fd), os.dup(block.claim)) if is_upgrade else None
+    passed = Passed(block.share(), os.dup(block.claim)) if is_upgrade else None
     block.release_claim()
     with keeping_locked(block) as pid, pytest.raises(BlockLocked, match=f"process {pid} keeps block {block.name} lock"):
         acquire(block.name, SMALL, upgrade=is_upgrade, passed=passed, wait=0.1)
@@ -112,7 +112,7 @@ def test_an_upgrade_shares_the_block(block: Block) -> None:
     ours, theirs = socket.socketpair()
 
     def upgrade() -> None:
-        shared, existed = acquire(block.name, SMALL, upgrade=True, passed=Passed(block.fd, block.claim))
+        shared, existed = acquire(block.name, SMALL, upgrade=True, passed=Passed(block.share(), block.claim))
         assert existed
         shared.add_master(os.getpid())
         theirs.sendall(b"." if not os.get_inheritable(shared.claim) else b"!")
