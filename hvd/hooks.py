@@ -106,11 +106,8 @@ def on_starting(server: Any) -> None:
     if _master:
         return
     log_through(error_log(server.log))
-    for signum in (
-        signal.SIGTERM,
-        signal.SIGQUIT,
-        signal.SIGHUP,
-    ):  # until gunicorn takes them: their default leaves the block
+    # Until gunicorn takes them: their default leaves the block, or prints a traceback.
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(signum, _end_start)
     try:
         server.worker_class = conf.counting_class(server.cfg)

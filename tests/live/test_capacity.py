@@ -120,6 +120,7 @@ def test_a_start_that_ends_leaves_no_block(tmp_path: Path, hook: str, signum: si
             server.signal(signum)
         assert server.process.wait(30 * PATIENCE) != 0
         assert not server.block.exists()
+        assert not (signum and "Traceback" in server.log), "it was told to end: nothing is wrong"
     finally:
         server.destroy()
 
