@@ -12,12 +12,13 @@ from pathlib import Path
 
 from hvd.core import layout as at
 from hvd.core import locks
-from hvd.core.block import DIRECTORY, Block, check_owner, map_segment, open_block, pid_exists, read_layout
+from hvd.core.block import DIRECTORY, Block, check_owner, map_segment, open_block, read_layout
 from hvd.core.claim import DYING, Passed, take_claim
 from hvd.core.descriptors import fill_standard
 from hvd.core.foreign import is_of_hvd, set_aside
 from hvd.core.layout import Layout
 from hvd.core.name import Name
+from hvd.core.proc import exists
 from hvd.errors import BlockError, BlockForeign, BlockInUse, BlockLocked
 
 OWNER_WAIT = 30.0  # s; the processes of a killed master end within some 3 s, see workers.py; on a slow machine later
@@ -228,7 +229,7 @@ def _masters_text(name: str) -> str:
     """Which processes the block of that name says are its masters, if it can be asked and they can be seen."""
     with contextlib.suppress(OSError, BlockForeign):
         block = open_block(name)
-        masters = [pid for pid in block.masters() if pid_exists(pid)]
+        masters = [pid for pid in block.masters() if exists(pid)]
         os.close(block.fd)
         if masters:
             return f" (master pid {', '.join(map(str, masters))})"
@@ -245,7 +246,7 @@ def _held(fd: int, name: str) -> BlockError:
         return BlockForeign(f"{error}, and it is in use: stop the daemon that has it, or choose another HVD_INSTANCE")
     block = Block(fd, layout, name)
     pids = [*block.masters(), *(block.cells[layout.slot_cell(number) + at.S_PID] for number in range(layout.slots))]
-    alive = ", ".join(f"pid {pid}" for pid in pids if pid and pid_exists(pid)) or "of another container"
+    alive = ", ".join(f"pid {pid}" for pid in pids if exists(pid)) or "of another container"
     return BlockInUse(f"processes ({alive}) hold block {name}, and don't end: end them, or choose another HVD_INSTANCE")
 
 

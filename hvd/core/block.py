@@ -30,6 +30,7 @@ from hvd.core.descriptors import fill_standard
 from hvd.core.layout import Layout
 from hvd.core.locks import LOCK_WAIT
 from hvd.core.name import Name
+from hvd.core.proc import exists
 from hvd.errors import BlockError, BlockForeign, BlockFull, BlockLocked
 from hvd.metrics import TIMED_CELLS
 
@@ -137,7 +138,7 @@ class Block:
     def add_master(self, pid: int) -> None:
         """Name a master in the header. The caller holds the mutation lock."""
         for index in range(at.H_MASTERS, at.H_MASTERS + at.MASTERS):
-            if self.cells[index] in (0, pid) or not pid_exists(self.cells[index]):
+            if self.cells[index] in (0, pid) or not exists(self.cells[index]):
                 self.cells[index] = pid
                 return
 
@@ -150,7 +151,7 @@ class Block:
     def missing(self) -> int:
         """How many workers the masters alive should have, and can't start."""
         named = zip(self.cells[at.H_MASTERS :][: at.MASTERS], self.cells[at.H_MISSING :][: at.MASTERS], strict=True)
-        return sum(workers for pid, workers in named if pid and pid_exists(pid))
+        return sum(workers for pid, workers in named if exists(pid))
 
     def drop_master(self, pid: int) -> None:
         """Take a master's name out of the header. Needs no lock: nobody else stores there while that master lives."""
@@ -219,7 +220,3 @@ def read_layout(fd: int, name: str, owner: int | None = None) -> Layout:
     if cells[at.H_CHECKSUM] != found.checksum or size != found.size:
         raise BlockForeign(f"block {name} is damaged: its header and its size don't agree")
     return found
-
-
-def pid_exists(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()

@@ -75,7 +75,7 @@ def is_alive(pid: int, started: int = 0) -> bool:
     """True if the process exists, is no zombie, and, where `started` is given, is the one that started then."""
     fields = _stat(pid)
     if not fields:
-        return _exists(pid)
+        return exists(pid)
     return fields[0] not in "ZX" and started in (0, int(fields[19]))
 
 
@@ -103,8 +103,8 @@ def _stat(pid: int) -> list[str]:
         return []
 
 
-def _exists(pid: int) -> bool:
-    """True if there is such a process, alive or a zombie; 0 and below would be whole groups."""
+def exists(pid: int) -> bool:
+    """True if there is such a process, alive, a zombie, or hidden in /proc; 0 and below would be whole groups."""
     if pid <= 0:
         return False
     try:
