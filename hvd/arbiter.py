@@ -19,6 +19,7 @@ from hvd import conf
 from hvd.errors import HvdError, SettingsError
 from hvd.master import Master
 from hvd.settings import SLOTS_SPARE
+from hvd.sockets import current_umask
 
 HANDLED = ("hup", "usr1", "usr2", "ttin", "ttou", "winch")
 """Signals whose handling must not end the daemon: TERM, INT and QUIT are to."""
@@ -138,8 +139,7 @@ class Loop:
     def _spawn_worker(self) -> int:
         """Raises CannotSpawn, or what ends a start for which no worker can ever be had."""
         has_failed = True
-        umask = os.umask(0o077)
-        os.umask(umask)
+        umask = current_umask()
         try:
             pid: int = self._spawn()
             has_failed = False

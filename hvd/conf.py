@@ -14,7 +14,7 @@ from gunicorn.workers.workertmp import WorkerTmp
 from hvd.core.block import DIRECTORY
 from hvd.errors import SettingsError
 from hvd.settings import Settings, load
-from hvd.sockets import inherited_umask
+from hvd.sockets import current_umask
 from hvd.workers import CLASSES
 
 SAME = (
@@ -37,7 +37,7 @@ def give(namespace: MutableMapping[str, Any], settings: Settings) -> None:
     namespace["wsgi_app"] = "hvd.web.wsgi:app"
     namespace["loglevel"] = settings.log_level
     namespace["proc_name"] = _proc_name(settings)
-    namespace["umask"] = inherited_umask()  # of the files of unix sockets
+    namespace["umask"] = current_umask()  # of the files of unix sockets: gunicorn's default, 0, lets everybody connect
     namespace["worker_tmp_dir"] = str(DIRECTORY)  # heartbeats: in memory, and there wherever the block can be
     namespace["control_socket_disable"] = True  # gunicorn 27 would open one under the user's home folder
 

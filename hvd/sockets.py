@@ -16,8 +16,8 @@ from gunicorn import systemd
 from hvd.errors import CannotStart
 
 
-def inherited_umask() -> int:
-    """The umask that this process was started with: gunicorn's own default, 0, lets everybody connect."""
+def current_umask() -> int:
+    """The umask of this process, which can only be read by setting another. Used in the main thread."""
     umask = os.umask(0o077)
     os.umask(umask)
     return umask

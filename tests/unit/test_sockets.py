@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hvd.errors import CannotStart
-from hvd.sockets import UnixSockets, inherited_umask
+from hvd.sockets import UnixSockets, current_umask
 
 
 class Listener(socket.socket):
@@ -76,7 +76,7 @@ def test_the_umask_is_that_of_the_process() -> None:
     """Which keeps it."""
     before = os.umask(0o027)
     try:
-        assert inherited_umask() == 0o027
+        assert current_umask() == 0o027
         assert os.umask(0o027) == 0o027
     finally:
         os.umask(before)
