@@ -113,15 +113,21 @@ def exchange(
     Raises DaemonUnreachable where there is none within about `timeout` seconds.
     """
     status, _, data = fetch(address, method, path, timeout, body=body, headers=headers)
-    try:
-        answer = json.loads(data)
-    except (ValueError, RecursionError):
-        answer = None
-    if isinstance(answer, dict):
+    answer = json_object(data)
+    if answer is not None:
         return status, answer
     if status >= 300:
         raise DaemonUnreachable(f"{address.url} answered {_named(status)} to {method} {path}; see its log")
     raise DaemonUnreachable(f"{address.url} is not hvd: {method} {path} gave no JSON object; {_REMEDY}")
+
+
+def json_object(data: bytes) -> dict[str, Any] | None:
+    """The JSON object in these bytes; None if they are none."""
+    try:
+        answer = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return answer if isinstance(answer, dict) else None
 
 
 def fetch(

@@ -1,12 +1,11 @@
 """The jobs of a running daemon, asked for over HTTP: what the command line does is made of this."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from hvd.client import Address, exchange, fetch
+from hvd.client import Address, exchange, fetch, json_object
 from hvd.errors import DaemonRefused, DaemonUnreachable
 from hvd.jobs.bodies import JOBS_MAX
 
@@ -65,13 +64,13 @@ class Remote:
     def _output(self, job_id: str, query: str, headers: dict[str, str | bytes]) -> Piece:
         path = f"/jobs/{quote(job_id, safe='')}/output{query}"
         wanted = {"Accept": "text/plain", **headers}
-        status, found, data = fetch(self._address, "GET", path, self._timeout, headers=wanted)
+        status, answered, data = fetch(self._address, "GET", path, self._timeout, headers=wanted)
         if status >= 400:
-            raise DaemonRefused(_refusal(status, _problem(data)), status)
-        told = _RANGE.fullmatch(found.get("Content-Range", ""))
-        if "Hvd-Job-Status" not in found or (status == 206 and told is None):
+            raise DaemonRefused(_refusal(status, json_object(data) or {}), status)
+        part = _RANGE.fullmatch(answered.get("Content-Range", ""))
+        if "Hvd-Job-Status" not in answered or (status == 206 and part is None):
             raise DaemonUnreachable(f"{self._address.url} is not hvd: GET {path} gave no output of a job")
-        return Piece(int(told[1]) if told else 0, data, found["Hvd-Job-Status"])
+        return Piece(int(part[1]) if part else 0, data, answered["Hvd-Job-Status"])
 
     def query(self, ids: Sequence[str]) -> tuple[list[Json], list[str]]:
         """The jobs of these ids, and the ids that no job has."""
@@ -101,15 +100,6 @@ def errors_of(answer: Json) -> list[str]:
     if len(lines) > _ERRORS_MAX:
         lines[_ERRORS_MAX:] = [f"... and {len(lines) - _ERRORS_MAX} more"]
     return lines
-
-
-def _problem(data: bytes) -> Json:
-    """What a refusal says, if it is an object."""
-    try:
-        answer = json.loads(data)
-    except (ValueError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}
 
 
 def _refusal(status: int, answer: Json) -> str:
