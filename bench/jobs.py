@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,15 @@ class Daemon:
             time.sleep(0.05)
         raise SystemExit("the daemon does not start")
 
+    def completed(self) -> int:
+        """Asked of PostgreSQL itself, as of procrastinate: an answer of hvd's own costs some milliseconds."""
+        if self.database_url:
+            with psycopg.connect(self.database_url) as connection:
+                row = connection.execute("SELECT count(*) FROM hvd_jobs WHERE status = 'completed'").fetchone()
+                return int(row[0]) if row else 0
+        count: int = ask(self.connection(), "GET", "/status")["jobs"]["jobs_completed"]
+        return count
+
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
@@ -96,16 +105,9 @@ def daemon(database_url: str | None) -> Iterator[Daemon]:
             made.stop()
 
 
-def burst(server: Daemon, jobs: int) -> tuple[float, float]:
-    """-> submissions a second from all clients, one job each, and jobs a second from the first to the last end."""
-
-    def submit() -> None:
-        connection = server.connection()
-        for _ in range(jobs // CLIENTS):
-            while "accepted" not in ask(connection, "POST", "/jobs/submit", {"kind": "noop", "params": {}}):
-                time.sleep(0.01)  # 503: a machine that is busy with other things beside
-
-    before = completed(server)
+def submissions_and_ends(submit: Callable[[], None], completed: Callable[[], int], jobs: int) -> tuple[float, float]:
+    """-> submissions a second of so many jobs from all clients, and jobs a second from the first to the last end."""
+    before = completed()
     threads = [threading.Thread(target=submit) for _ in range(CLIENTS)]
     started = time.monotonic()
     for thread in threads:
@@ -113,31 +115,33 @@ def burst(server: Daemon, jobs: int) -> tuple[float, float]:
     for thread in threads:
         thread.join()
     submitted = time.monotonic() - started
-    wait_completed(server, before + jobs // CLIENTS * CLIENTS)
+    wait_completed(completed, before + jobs // CLIENTS * CLIENTS)
     return jobs / submitted, jobs / (time.monotonic() - started)
+
+
+def burst(server: Daemon, jobs: int) -> tuple[float, float]:
+    """-> submissions a second, one job each, and jobs a second."""
+
+    def submit() -> None:
+        connection = server.connection()
+        for _ in range(jobs // CLIENTS):
+            while "accepted" not in ask(connection, "POST", "/jobs/submit", {"kind": "noop", "params": {}}):
+                time.sleep(0.01)  # 503: a machine that is busy with other things beside
+
+    return submissions_and_ends(submit, server.completed, jobs)
 
 
 def batch(server: Daemon, jobs: int) -> float:
     """-> jobs a second, all of them submitted at once."""
-    before, started = completed(server), time.monotonic()
+    before, started = server.completed(), time.monotonic()
     ask(server.connection(), "POST", "/jobs/submit", {"jobs": [{"kind": "noop", "params": {}}] * jobs})
-    wait_completed(server, before + jobs)
+    wait_completed(server.completed, before + jobs)
     return jobs / (time.monotonic() - started)
 
 
-def completed(server: Daemon) -> int:
-    """Asked of PostgreSQL itself, as of procrastinate: an answer of hvd's own costs some milliseconds."""
-    if server.database_url:
-        with psycopg.connect(server.database_url) as connection:
-            found = connection.execute("SELECT count(*) FROM hvd_jobs WHERE status = 'completed'").fetchone()
-            return int(found[0]) if found else 0
-    count: int = ask(server.connection(), "GET", "/status")["jobs"]["jobs_completed"]
-    return count
-
-
-def wait_completed(server: Daemon, count: int) -> None:
+def wait_completed(completed: Callable[[], int], count: int) -> None:
     deadline = time.monotonic() + DEADLINE
-    while completed(server) < count:
+    while completed() < count:
         if time.monotonic() > deadline:
             raise SystemExit("the jobs do not end")
         time.sleep(0.02)
@@ -202,13 +206,6 @@ class Rival:
         query = "SELECT count(*) AS count FROM procrastinate_jobs WHERE status = 'succeeded'"
         return int(self._connector.execute_query_one(query)["count"])
 
-    def _wait(self, count: int) -> None:
-        deadline = time.monotonic() + DEADLINE
-        while self.completed() < count:
-            if time.monotonic() > deadline:
-                raise SystemExit("procrastinate's jobs do not end")
-            time.sleep(0.02)
-
     def burst(self, form: str, jobs: int) -> float:
         """-> jobs a second, submitted one by one by as many clients as hvd has."""
         task = self._app.tasks[form]
@@ -217,21 +214,13 @@ class Rival:
             for _ in range(jobs // CLIENTS):
                 task.defer()
 
-        before = self.completed()
-        threads = [threading.Thread(target=submit) for _ in range(CLIENTS)]
-        started = time.monotonic()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        self._wait(before + jobs // CLIENTS * CLIENTS)
-        return jobs / (time.monotonic() - started)
+        return submissions_and_ends(submit, self.completed, jobs)[1]
 
     def batch(self, form: str, jobs: int) -> float:
         """-> jobs a second, all of them submitted at once."""
         before, started = self.completed(), time.monotonic()
         self._app.tasks[form].batch_defer(*({} for _ in range(jobs)))
-        self._wait(before + jobs)
+        wait_completed(self.completed, before + jobs)
         return jobs / (time.monotonic() - started)
 
     def stop(self) -> None:
