@@ -9,8 +9,6 @@ import contextlib
 import errno
 import logging
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -22,7 +20,7 @@ from hvd.errors import JobsError
 from hvd.jobs import strays, transcript
 from hvd.jobs.attempt import Attempt
 from hvd.jobs.events import Events
-from hvd.jobs.guard import GOODBYE
+from hvd.jobs.guard_process import GuardProcess
 from hvd.jobs.options import Options
 from hvd.jobs.pump import Pump
 from hvd.jobs.queue import PRUNED_AT_ONCE, End, Queue
@@ -30,7 +28,6 @@ from hvd.jobs.started import Started
 from hvd.jobs.states import CANCELLED, FAILED, PENDING
 from hvd.jobs.store import Job, Json
 from hvd.jobs.threads import DatabaseThreads, unanswered
-from hvd.kept import inherited_fds
 
 Result = TypeVar("Result")
 
@@ -44,7 +41,6 @@ PRUNE_PAUSE = 600.0
 TROUBLE_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # s until a database that failed is tried again
 ANSWER = 10.0  # s that the database may take for one of our questions, of a few statements each
 LACK_PAUSE = 1.0  # s
-GUARD_WAIT = 1.0  # s that the guard may take to hear a goodbye
 LEASE_MARGIN = 0.7  # of a lease that could not be renewed: then the jobs are ended, before another machine starts them
 
 
@@ -84,7 +80,7 @@ class Runner:
         self._figures = figures or {}
         self._trouble = self._told_trouble = ""  # what strangers may read of it, and what the log has
         self._failures = 0
-        self._guard: subprocess.Popen[bytes] | None = None
+        self._guard = GuardProcess(queue.runner.id)
 
     def wake(self) -> None:
         """Something was submitted or cancelled."""
@@ -115,7 +111,7 @@ class Runner:
 
     async def _turn(self) -> None:
         try:
-            self._keep_guard()
+            self._guard.keep(attempt.pid for attempt in self._running.values())
             self._sweep()
             await self._hold_lease()
             await self._exchange()
@@ -281,7 +277,7 @@ class Runner:
         """False where the machine lacks what it takes: no fault of the job's."""
         try:
             self._running[job.id] = self._execute(job)
-            self._tell_guard(b"+%d\n" % self._running[job.id].pid)
+            self._guard.add(self._running[job.id].pid)
         except (OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in (*LACKS, errno.EAGAIN):
                 self._lack = str(error.strerror)
@@ -321,7 +317,7 @@ class Runner:
     def _ended(self, attempt: Attempt) -> None:
         job_id = attempt.job.id
         del self._running[job_id]
-        self._tell_guard(b"-%d\n" % attempt.pid)
+        self._guard.drop(attempt.pid)
         self._moved.discard(job_id)
         self._ends[job_id] = attempt.as_end()
         self._reason.set()
@@ -360,10 +356,8 @@ class Runner:
 
     def _sweep(self) -> None:
         """End and reap what jobs that are over have left: as a subreaper (prctl(2)) the runner is its parent now."""
-        own = {attempt.pid for attempt in self._running.values()}
+        own = {attempt.pid for attempt in self._running.values()} | self._guard.pids
         limits = {attempt.limit for attempt in self._running.values()}
-        if self._guard:
-            own.add(self._guard.pid)
 
         def is_stray(pid: int) -> bool:
             if strays.is_of(pid, self._queue.runner.id):
@@ -378,27 +372,6 @@ class Runner:
                 if os.waitpid(pid, os.WNOHANG) == (0, 0) and strays.kill(pid, is_stray):
                     self._loop.call_later(0.05, self._reason.set)
 
-    def _keep_guard(self) -> None:
-        if self._guard is None or self._guard.poll() is not None:
-            if self._guard and self._guard.stdin:
-                self._guard.stdin.close()
-            command = [sys.executable, "-P", "-m", "hvd.jobs.guard", self._queue.runner.id]
-            self._guard = subprocess.Popen(
-                command, stdin=subprocess.PIPE, bufsize=0, start_new_session=True, pass_fds=inherited_fds()
-            )
-            assert self._guard.stdin is not None
-            os.set_blocking(self._guard.stdin.fileno(), False)
-            self._tell_guard(b"".join(b"+%d\n" % attempt.pid for attempt in self._running.values()))
-
-    def _tell_guard(self, text: bytes) -> None:
-        if self._guard and self._guard.stdin and text:
-            try:
-                self._guard.stdin.write(text)
-            except BlockingIOError:  # it is stopped: the next turn starts another
-                self._guard.kill()
-            except BrokenPipeError:  # somebody killed it, a moment ago
-                pass
-
     async def _stop(self) -> None:
         """End what runs, note how, and leave the queue."""
         for attempt in list(self._running.values()):
@@ -407,7 +380,7 @@ class Runner:
             self._reason.clear()
             await self._reason.wait()
         self._sweep()
-        if strays.children() - {self._guard.pid if self._guard else 0}:  # theirs become ours only when they are gone
+        if strays.children() - self._guard.pids:  # theirs become ours only when they are gone
             await self._loop.run_in_executor(None, strays.kill_all_of, self._queue.runner.id)
         try:
             ends = list(self._ends.values())
@@ -416,13 +389,6 @@ class Runner:
             self._started.leave()
         except JobsError as error:
             log.error("%s; %d ends of jobs are noted by the next runner as losses", error, len(self._ends))
-        if self._guard and self._guard.stdin:
-            self._tell_guard(GOODBYE)
-            self._guard.stdin.close()
-            try:
-                self._guard.wait(GUARD_WAIT)
-            except subprocess.TimeoutExpired:  # somebody has stopped it
-                self._guard.kill()
-                self._guard.wait()
+        self._guard.dismiss()
         self._pump.close()
         self._database.close()

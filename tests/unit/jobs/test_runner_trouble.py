@@ -103,7 +103,7 @@ async def test_a_stop_ends_and_notes_what_runs(database: Database, tmp_path: Pat
         await eventually(lambda: len(stage.lines("starts")) == 2)
         (waiting,) = stage.submit("other")
         pids = [attempt.pid for attempt in stage.runner._running.values()]
-        guard = stage.runner._guard
+        guard = stage.runner._guard.process
         await stage.stop()
         assert [stage.job(each).status for each in (failed, again, waiting)] == ["failed", "pending", "pending"]
         assert (stage.job(failed).error, stage.job(failed).exit_code) == ("interrupted: hvd was stopped", 5)
@@ -150,14 +150,14 @@ async def test_a_stop_without_a_database_ends_what_runs_all_the_same(
 async def test_a_guard_that_was_killed_is_replaced_and_never_missed(database: Database, tmp_path: Path) -> None:
     """By the next turn; and its end at the last moment doesn't keep the runner from stopping."""
     async with scene(database, tmp_path, "true") as stage:
-        await eventually(lambda: stage.runner._guard)
-        first = stage.runner._guard
+        await eventually(lambda: stage.runner._guard.process)
+        first = stage.runner._guard.process
         assert first
         first.kill()
         await eventually(lambda: not os.path.exists(f"/proc/{first.pid}") or first.poll() is not None)
         stage.runner.wake()
-        await eventually(lambda: stage.runner._guard is not first)
-        second = stage.runner._guard
+        await eventually(lambda: stage.runner._guard.process is not first)
+        second = stage.runner._guard.process
         assert second
         await stage.rest()
         second.kill()

@@ -1,0 +1,41 @@
+"""The runner's side of the guard, with a real one."""
+
+import os
+import subprocess
+import uuid
+
+from hvd.core.proc import is_alive
+from hvd.jobs.guard_process import GuardProcess
+
+
+def test_a_dismissed_guard_ends_nothing() -> None:
+    """The groups that it was told of run on, and it leaves no process."""
+    group = subprocess.Popen(["sleep", "300"], env={}, start_new_session=True)
+    guard = GuardProcess(str(uuid.uuid4()))
+    assert guard.pids == set()
+    try:
+        guard.keep([group.pid])
+        assert guard.process
+        assert guard.pids == {guard.process.pid}
+        guard.dismiss()
+        assert guard.process.returncode == 0
+        assert is_alive(group.pid)
+    finally:
+        group.kill()
+        group.wait()
+
+
+def test_one_that_lives_is_kept_and_one_that_has_ended_is_replaced() -> None:
+    """With what runs by then."""
+    guard = GuardProcess(str(uuid.uuid4()))
+    guard.keep([])
+    first = guard.process
+    assert first
+    guard.keep([])
+    assert guard.process is first
+    first.kill()
+    first.wait()
+    guard.drop(os.getpid())  # nobody hears it
+    guard.keep([])
+    assert guard.process is not first
+    guard.dismiss()
