@@ -1,5 +1,6 @@
 """The runner's side of its guard (guard.py): started again where it has ended, and told which process groups run."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -47,12 +48,9 @@ class GuardProcess:
 
     def _tell(self, text: bytes) -> None:
         if self.process and self.process.stdin and text:
-            try:
-                self.process.stdin.write(text)
-            except BlockingIOError:  # it is stopped: `keep` starts another
-                self.process.kill()
-            except BrokenPipeError:  # somebody killed it, a moment ago
-                pass
+            with contextlib.suppress(BrokenPipeError):  # somebody killed it, a moment ago
+                if self.process.stdin.write(text) is None:  # the pipe is full, it is stopped: `keep` starts another
+                    self.process.kill()
 
     def dismiss(self) -> None:
         """The runner ends, and nothing that it had started runs any more."""

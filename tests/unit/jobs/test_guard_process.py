@@ -1,11 +1,13 @@
 """The runner's side of the guard, with a real one."""
 
 import os
+import signal
 import subprocess
 import uuid
 
-from hvd.core.proc import is_alive
+from hvd.core.proc import is_alive, is_stopped
 from hvd.jobs.guard_process import GuardProcess
+from tests.support.waiting import until
 
 
 def test_a_dismissed_guard_ends_nothing() -> None:
@@ -38,4 +40,19 @@ def test_one_that_lives_is_kept_and_one_that_has_ended_is_replaced() -> None:
     guard.drop(os.getpid())  # nobody hears it
     guard.keep([])
     assert guard.process is not first
+    guard.dismiss()
+
+
+def test_a_guard_that_is_stopped_is_ended_for_another() -> None:
+    """Once its pipe is full: whoever tells it something doesn't wait."""
+    guard = GuardProcess(str(uuid.uuid4()))
+    guard.keep([])
+    process = guard.process
+    assert process
+    process.send_signal(signal.SIGSTOP)
+    until(lambda: is_stopped(process.pid), "it is stopped")
+    for group in range(1_000_000, 1_020_000):
+        guard.add(group)
+        guard.drop(group)
+    assert process.wait(20) == -signal.SIGKILL
     guard.dismiss()
