@@ -20,7 +20,7 @@ lint: $(VENV)/.test
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy hvd
 
-bench: $(VENV)/.test
+bench: $(VENV)/.bench
 	sh tests/install-programs wrk:wrk
 	$(VENV)/bin/python bench/record.py
 	$(VENV)/bin/python bench/request.py
@@ -44,3 +44,7 @@ $(VENV)/.run: $(VENV)/bin/pip setup.cfg setup.py pyproject.toml $(wildcard hvd/*
 $(VENV)/.test: $(VENV)/bin/pip setup.cfg setup.py pyproject.toml $(wildcard hvd/*/*.[ch])
 	$(VENV)/bin/pip install --quiet --editable '.[test]'
 	touch $@ $(VENV)/.run
+
+$(VENV)/.bench: $(VENV)/.test
+	$(VENV)/bin/pip install --quiet --editable '.[bench]'
+	touch $@
