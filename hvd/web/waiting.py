@@ -20,9 +20,12 @@ LATE = 1.0  # s without one, after which it may be that nobody takes what is pas
 
 
 def silence(worker: Worker) -> float:
-    """Seconds since the hub's last sign of life; before the first one, since its master's start."""
+    """Seconds since the hub's last sign of life; while none lives, since one published last, or the master began."""
     age = worker.view.heartbeat_age()
-    return time.monotonic() - worker.since if age is None else age
+    if age is not None:
+        return age
+    last = worker.view.published().last
+    return time.monotonic() - max(worker.since, last["monotonic_ns"] / 1e9 if last else 0.0)
 
 
 class Waiting:

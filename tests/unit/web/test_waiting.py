@@ -25,10 +25,15 @@ class Worker:
         self.handoff, self.hub_end = (stack.enter_context(end) for end in handoff.channel())
         self.age: float | None = None
         self.since = time.monotonic()
-        self.view = SimpleNamespace(heartbeat_age=lambda: self.age)
+        self.published: float | None = None  # when a hub published last, monotonic s
+        self.view = SimpleNamespace(heartbeat_age=lambda: self.age, published=self._pages)
         self.counted: list[tuple[Any, ...]] = []
         self.rows = SimpleNamespace(count=self._count, count_response=self._count)
         self._stack = stack
+
+    def _pages(self) -> SimpleNamespace:
+        at = self.published
+        return SimpleNamespace(last=None if at is None else {"monotonic_ns": round(at * 1e9)})
 
     def _count(self, *what: Any) -> None:
         self.counted.append(what)
@@ -95,6 +100,14 @@ def test_who_waits_for_a_hub_that_comes_is_left_to_it(worker: Worker) -> None:
     worker.age, worker.since = None, time.monotonic()
     assert may_wait(one, worker)
     assert one._timer is not None
+
+
+def test_the_next_hub_is_waited_for_when_one_has_died(worker: Worker) -> None:
+    """As long as at a start, from what it published last on; a hub that never publishes is no reason to wait."""
+    worker.since = 0.0
+    for age, waits in ((0.0, True), (0.2, False)):
+        worker.published = time.monotonic() - age
+        assert may_wait(Waiting(), worker) == waits
 
 
 def test_without_a_thread_to_watch_nobody_waits(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
