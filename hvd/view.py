@@ -36,7 +36,8 @@ class Published:
     `aggregators` are those that live and have published, with their pages; `last` is the newest aggregator's page since
     the daemon started, whether its writer lives or not; `jobs` the newest job runner's, see Queue.figures. Ages are in
     s since a sign of life; None where no companion that lives and isn't stopped ever gave one. `removed` is the block's
-    path, where its name is gone; `missing` how many workers asked for can't be started.
+    path, where its name is gone; `missing` how many workers asked for can't be started. `have_begun` is true once each
+    companion has published since the daemon started.
     """
 
     aggregators: tuple[tuple[Slot, Json], ...]
@@ -48,6 +49,7 @@ class Published:
     uptime: float
     removed: str
     missing: int
+    have_begun: bool
 
     def observed(self) -> Json | None:
         """What the aggregators alive published last; while there is none, what the last one did, without what ended
@@ -68,9 +70,7 @@ class Published:
 
     def _is_starting(self) -> bool:
         """True until each companion has published for the first time since the daemon started, for some seconds."""
-        runner_has = self.jobs and self.job_runner_age is not None  # the page alone may be of the one before
-        have_begun = self.last and (runner_has or not self.runs_jobs)
-        return not have_begun and self.uptime <= STARTING
+        return not self.have_begun and self.uptime <= STARTING
 
     def reasons(self) -> list[str]:
         """What is wrong, a line each."""
@@ -148,9 +148,10 @@ class View:
             and page["page"] == AGGREGATOR_PAGE
             and page["monotonic_ns"] >= slot.taken_ns  # else its predecessor's
         ]
+        last = _newest(since.values(), AGGREGATOR_PAGE)
         return Published(
             tuple(own),
-            _newest(since.values(), AGGREGATOR_PAGE),
+            last,
             # that of a daemon which was killed, too: totals are what they were until the next runner says more
             _newest((pages if self._runs_jobs else since).values(), JOBS_PAGE),
             _age(companions, at.KIND_AGGREGATOR),
@@ -159,6 +160,7 @@ class View:
             (time.monotonic_ns() - started) / 1e9,
             "" if self._block.file_name.holds() else str(self._block.path),
             self._block.missing(),
+            last is not None and (not self._runs_jobs or _newest(since.values(), JOBS_PAGE) is not None),
         )
 
     def _companions(self) -> list[Slot]:

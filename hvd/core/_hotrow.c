@@ -1,5 +1,5 @@
 /* What is compiled of hvd: the hot path of a row, the same as hotrow.py beside it, which says what each store means and
- * in which order; and the adding up of rows and buckets, the same as sum_cells and cumulate there.
+ * in which order; and the adding up of rows and buckets, the same as sum_rows and cumulate there.
  *
  * One thread calls a row (its own, or under SharedRow's lock), so a cell is read plainly and written with one aligned
  * store; RELEASE keeps the order of the stores for readers in other processes, and ACQUIRE that of their loads, on every

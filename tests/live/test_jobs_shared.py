@@ -43,7 +43,7 @@ def two(folder: Path, url: str) -> Iterator[tuple[JobsDaemon, JobsDaemon]]:
 def ended_by(server: JobsDaemon) -> dict[str, int]:
     """How many jobs each daemon brought to an end, by its instance's name."""
     rows = server.rows("SELECT daemon, sum(count) FROM hvd_job_totals GROUP BY daemon")
-    return {daemon.rpartition("/")[2]: int(count) for daemon, count in rows}
+    return {daemon.split("/")[1]: int(count) for daemon, count in rows}
 
 
 def test_two_daemons_share_a_queue(tmp_path: Path, postgres: Postgres) -> None:

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hvd.core.proc import is_alive
@@ -60,6 +61,8 @@ def family(start: Start, runner: str) -> list[int]:
     assert shell.stdout
     pids = [int(shell.stdout.readline()) for _ in range(4)]
     assert all(map(is_alive, pids))
+    own = [psutil.Process(pid) for pid in pids if pid != shell.pid]
+    until(lambda: any(process.children() for process in own), "the last shell has its sleep")
     return pids
 
 

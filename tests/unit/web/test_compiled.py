@@ -36,7 +36,8 @@ def some(most): return [pick(things) for _ in range(random.randint(0, most))]
 
 def one_round():
     for function in (_counting.post_request, _counting.name_route, _counting.Counted, _counting.Counted.__new__,
-                     _hotrow.HotRow, _hotrow.HotRow.__new__, _hotrow.set_bounds, _hotrow.sum_cells, _hotrow.cumulate):
+                     _hotrow.HotRow, _hotrow.HotRow.__new__, _hotrow.set_bounds, _hotrow.sum_rows, _hotrow.cumulate,
+                     _hotrow.fence):
         attempt(function, *some(8))
         attempt(function, *some(3), **{"head": pick(things)})
     made = attempt(_hotrow.HotRow, memoryview(bytearray(8 * 400)), 0, 400, pick([{}, {("GET", "/", "200"): 20}, None]))
