@@ -34,9 +34,10 @@ from sqlalchemy import (
 from hvd.core.proc import is_alive, start_ticks
 from hvd.jobs.clock import boot_id
 from hvd.jobs.ids import new_id
-from hvd.jobs.schema import SERVER_TIME, Database, Tally, jobs, now, runners, shift, submissions, totals
+from hvd.jobs.schema import SERVER_TIME, Database, jobs, now, runners, shift, submissions, totals
 from hvd.jobs.states import CANCELLED, ENDED, FAILED, NEVER_RAN, OPEN, PENDING, RUNNING, bucket_of, retry_pause
 from hvd.jobs.store import Job, Json, job_of
+from hvd.jobs.tally import Tally
 
 RECENT = 20  # jobs that `recent_jobs` shows
 KEY_SECONDS = 86_400  # how long an idempotency key is known
