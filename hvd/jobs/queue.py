@@ -14,27 +14,23 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
     Connection,
-    Integer,
     Row,
     and_,
-    bindparam,
     case,
     delete,
     func,
     insert,
-    literal_column,
     or_,
     select,
     update,
 )
 
 from hvd.core.proc import is_alive, start_ticks
+from hvd.jobs import statements
 from hvd.jobs.clock import boot_id
 from hvd.jobs.ids import new_id
-from hvd.jobs.schema import SERVER_TIME, Database, jobs, now, runners, shift, submissions, totals
+from hvd.jobs.schema import Database, jobs, now, runners, shift, submissions, totals
 from hvd.jobs.states import CANCELLED, ENDED, FAILED, NEVER_RAN, OPEN, PENDING, RUNNING, bucket_of, retry_pause
 from hvd.jobs.store import Job, Json, job_of
 from hvd.jobs.tally import Tally
@@ -156,34 +152,35 @@ class Queue:
 
     def _look_at_lease(self, connection: Connection) -> tuple[bool, int]:
         """Whether we hold one, which stays so until the transaction's end; and the time."""
-        found = connection.scalar(_LOCAL_LEASE if self.database.is_local else _LEASE, {"me": self.runner.id})
-        at = now(connection) if found is None or self.database.is_local else int(found)
-        return found is not None, at
+        is_local = self.database.is_local
+        lease = connection.scalar(statements.LOCAL_LEASE if is_local else statements.LEASE, {"me": self.runner.id})
+        at = now(connection) if lease is None or is_local else int(lease)
+        return lease is not None, at
 
     def _claim(self, connection: Connection, at: int, room: Mapping[str, int], most: int) -> list[Job]:
         claimed: list[Job] = []
         left = {kind: count for kind, count in room.items() if count > 0}
         while left and len(claimed) < most:
             wanted = most - len(claimed)
-            given = {"kinds": list(left), "at": at, "wanted": wanted}
+            values = {"kinds": list(left), "at": at, "wanted": wanted}
             if min(left.values()) >= wanted:  # whatever is found fits
-                return claimed + self._start(connection, _CLAIM, given)
-            rows = connection.execute(_DUE, given).all()
+                return claimed + self._start(connection, statements.CLAIM, values)
+            rows = connection.execute(statements.DUE, values).all()
             if fitting := _fitting(rows, left):
-                claimed += self._start(connection, _START, {"ids": fitting, "at": at})
+                claimed += self._start(connection, statements.START, {"ids": fitting, "at": at})
             if not fitting or len(rows) < wanted:
                 break
         return claimed
 
-    def _start(self, connection: Connection, statement: Any, given: Json) -> list[Job]:
-        rows = connection.execute(statement, {**given, "me": self.runner.id, "here": self.runner.host}).all()
+    def _start(self, connection: Connection, statement: Any, values: Json) -> list[Job]:
+        rows = connection.execute(statement, {**values, "me": self.runner.id, "here": self.runner.host}).all()
         return [job_of(row, shift(connection)) for row in rows]
 
     def next_due(self, kinds: Sequence[str]) -> float | None:
         """Seconds until the next pending job of these kinds may start, 0.0 if one may now; None if none is pending."""
         with self.database.reading() as connection:
             at = now(connection)
-            due = case((_is_due(at), at), else_=jobs.c.not_before)
+            due = case((statements.is_due(at), at), else_=jobs.c.not_before)
             query = select(func.min(due)).where(jobs.c.status == PENDING, jobs.c.kind.in_(kinds))
             found = connection.scalar(query)
             return None if found is None else max(0.0, (found - at) / 1e6)
@@ -205,7 +202,7 @@ class Queue:
 
     def _ours(self, connection: Connection, ids: Mapping[str, object]) -> Sequence[Row[Any]]:
         """Our running jobs that have these ids, or that somebody wants ended."""
-        return connection.execute(_OURS, {"ids": list(ids), "me": self.runner.id}).all()
+        return connection.execute(statements.OURS, {"ids": list(ids), "me": self.runner.id}).all()
 
     def _end(self, connection: Connection, row: Row[Any], end: End, at: int, tally: Tally) -> Job:
         change: Json = {
@@ -227,7 +224,9 @@ class Queue:
             change |= {"status": end.status, "ended": ended}
         if change["status"] in ENDED:
             tally.add(row.kind, change["status"], bucket_of(seconds), seconds)
-        changed = connection.execute(_END, {f"new_{name}": value for name, value in change.items()} | {"job": row.id})
+        changed = connection.execute(
+            statements.END, {f"new_{name}": value for name, value in change.items()} | {"job": row.id}
+        )
         return job_of(changed.one(), shift(connection))
 
     def gone(self) -> list[Runner]:
@@ -394,75 +393,6 @@ def _fitting(rows: Sequence[Any], left: dict[str, int]) -> list[str]:
     for kind in [kind for kind, count in left.items() if count <= 0]:
         del left[kind]
     return ids
-
-
-def _is_due(at: Any) -> ColumnElement[bool]:
-    """A job whose pause is over; or that was put back at a time that is still to come: the clock has stepped back."""
-    return or_(jobs.c.not_before <= at, jobs.c.updated > at)
-
-
-# What an exchange asks, built once: that takes SQLAlchemy longer than the answer takes.
-_LEASE: Any = select(literal_column(SERVER_TIME)).where(runners.c.id == bindparam("me")).with_for_update(read=True)
-_LOCAL_LEASE: Any = select(runners.c.lease).where(runners.c.id == bindparam("me"))
-_OURS = (
-    select(jobs)
-    .where(
-        jobs.c.status == RUNNING,
-        jobs.c.runner == bindparam("me"),
-        or_(jobs.c.id.in_(bindparam("ids", expanding=True)), jobs.c.cancel_requested),
-    )
-    .order_by(jobs.c.id)
-    .with_for_update()
-)
-_DUE = (
-    select(jobs.c.id, jobs.c.kind)
-    .where(
-        jobs.c.status == PENDING,
-        jobs.c.kind.in_(bindparam("kinds", expanding=True)),
-        _is_due(bindparam("at", type_=BigInteger)),
-    )
-    .order_by(jobs.c.id)
-    .limit(bindparam("wanted", type_=Integer))
-    .with_for_update(skip_locked=True)
-)
-
-
-def _starting(found: Any) -> Any:
-    at = bindparam("at", type_=BigInteger)
-    return (
-        update(jobs)
-        .where(jobs.c.id.in_(found), jobs.c.status == PENDING)
-        .values(
-            status=RUNNING,
-            runner=bindparam("me"),
-            host=bindparam("here"),
-            attempt=jobs.c.attempt + 1,
-            started=at,
-            updated=at,
-            ended=None,
-            progress=0.0,
-            exit_code=None,
-            error="",
-            output="",
-            revision=jobs.c.revision + 1,
-        )
-        .returning(*jobs.c)
-    )
-
-
-_START = _starting(bindparam("ids", expanding=True))
-_CLAIM = _starting(select(_DUE.cte("due").c.id))  # an expression of its own, or PostgreSQL may evaluate it twice
-_CHANGED = ("exit_code", "error", "output", "progress", "updated", "not_before", "started", "ended", "status")
-_END = (
-    update(jobs)
-    .where(jobs.c.id == bindparam("job"))
-    .values(
-        runner=None,
-        revision=jobs.c.revision + 1,
-        **{name: bindparam(f"new_{name}", type_=jobs.c[name].type) for name in _CHANGED},
-    )
-    .returning(*jobs.c)
-)
 
 
 def _lost(row: Row[Any], why: str) -> End:
