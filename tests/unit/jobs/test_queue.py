@@ -5,10 +5,11 @@ import sys
 import threading
 
 import pytest
+from sqlalchemy import bindparam, literal_column, select
 
 from hvd.core.proc import start_ticks
 from hvd.jobs import queue as queue_module
-from hvd.jobs import schema
+from hvd.jobs import schema, statements
 from hvd.jobs.queue import Queue, Runner, machine
 from hvd.jobs.schema import Database
 from hvd.jobs.store import Store
@@ -237,6 +238,13 @@ def test_a_clock_that_has_stepped_deletes_nothing(store: Store, queue: Queue, mo
     assert store.get(job.id)
 
 
+def step_clock(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Let the queue's clock be so many µs off, and the time that PostgreSQL tells with a lease."""
+    server = select(literal_column(f"{schema.SERVER_TIME} + ({step})"))
+    monkeypatch.setattr(queue_module, "now", lambda connection: schema.now(connection) + step)
+    monkeypatch.setattr(statements, "LEASE", server.where(schema.runners.c.id == bindparam("me")))
+
+
 def test_a_job_that_was_put_back_at_a_time_to_come_is_due(
     store: Store, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,11 +252,10 @@ def test_a_job_that_was_put_back_at_a_time_to_come_is_due(
     submit(store, 1, "stubborn")
     (job,) = queue.claim({"stubborn": 1}, 1)
     queue.finish([end_of(job, "failed", seconds=0.25)])
-    clock = schema.now
-    monkeypatch.setattr(queue_module, "now", lambda connection: clock(connection) - 3_600_000_000)
+    step_clock(monkeypatch, -3_600_000_000)
     assert queue.next_due(["stubborn"]) == 0.0
     (job,) = queue.claim({"stubborn": 1}, 1)
-    monkeypatch.setattr(queue_module, "now", lambda connection: clock(connection) + 3_600_000_000)
+    step_clock(monkeypatch, 3_600_000_000)
     (done,) = queue.finish([end_of(job, seconds=0.25)])
     assert done.duration == 0.25
     assert queue.figures()["ends"] == [["stubborn", "completed", 1, 1, 0.25]]
