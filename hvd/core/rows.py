@@ -146,8 +146,8 @@ class Sharing:
     """What a process has in progress in its slot's last row, which those threads share that found no other.
 
     `requests` has the begin time and the text of each, the newest last; the row shows the newest. Whoever changes a
-    cell of the row does it while `held`. A row object may be collected anywhere, even in a thread that holds the lock:
-    so what a destructor has to say waits in `left` for whoever holds it.
+    cell of the row does it while `held`. A destructor or a signal handler may count anywhere, even in the thread that
+    is in the midst of that: so what it has to say waits in `left`.
     """
 
     def __init__(self, block: Block, slot: int) -> None:
@@ -156,7 +156,8 @@ class Sharing:
         self.text = block.raw[(head + at.R_TEXT) * at.CELL : (head + at.R_TEXT) * at.CELL + at.TEXT_BYTES]
         self.requests: dict[object, tuple[int, bytes]] = {}
         self.left: deque[Callable[[], None]] = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._is_held = False  # looked at by whoever has the lock: true in the midst of something
         self._shown: object = None
 
     @contextlib.contextmanager
@@ -164,16 +165,35 @@ class Sharing:
         """Exclude the other threads."""
         try:
             with self._lock:
-                yield
+                self._is_held = True
+                try:
+                    yield
+                finally:
+                    self._is_held = False
         finally:
             self.do_what_is_left()
 
+    def do(self, work: Callable[[], None]) -> None:
+        """While `held`: now, or once that is over, where this very thread is in the midst of it."""
+        with self._lock:
+            if self._is_held:
+                self.left.append(work)
+                return
+            with self.held():
+                work()
+
     def do_what_is_left(self) -> None:
-        """At once, unless a thread holds the lock: then that one does it."""
+        """At once, unless a thread is in the midst of something: then that one does it."""
         while self.left and self._lock.acquire(blocking=False):
             try:
-                if self.left:
-                    self.left.popleft()()
+                if self._is_held:
+                    return
+                self._is_held = True
+                try:
+                    if self.left:
+                        self.left.popleft()()
+                finally:
+                    self._is_held = False
             finally:
                 self._lock.release()
 
@@ -260,16 +280,14 @@ class SharedRow(Row):
             self._sharing.leave()
 
     def record(self, known: Mapping[tuple[str, ...], int], labels: tuple[str, ...], ns: int) -> None:
-        with self._sharing.held():
-            super().record(known, labels, ns)
+        self._sharing.do(partial(super().record, known, labels, ns))
 
     @property
     def is_busy(self) -> bool:
         return self._key in self._sharing.requests
 
     def add(self, offset: int, by: int) -> None:
-        with self._sharing.held():
-            super().add(offset, by)
+        self._sharing.do(partial(super().add, offset, by))
 
 
 def _abort(sharing: Sharing, cells: memoryview, key: object, cause: int) -> None:

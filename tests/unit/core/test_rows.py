@@ -255,6 +255,33 @@ def test_a_shared_row_may_be_dropped_at_any_moment(rows: Rows) -> None:
     assert counts(rows.block, ABORTED.key) == {("exception",): 1}
 
 
+def test_a_destructor_may_count_in_the_midst_of_counting_in_the_shared_row(rows: Rows) -> None:
+    """By the very thread that counts: nothing stands still, nothing is lost."""
+    held = [rows.take() for _ in range(2)]
+
+    def count() -> None:
+        rows.count(WS_FRAMES, (), 2)
+        rows.record(TICK, ("of a destructor",), 5)
+
+    def work() -> None:
+        row = rows.mine()
+        counted = row._counts
+        Cycle(count)
+
+        def collect(_: object) -> None:
+            row._counts = counted
+            gc.collect()
+
+        row._counts = Watched(counted, collect)  # type: ignore[assignment]
+        serve(row)
+
+    in_thread(work)
+    assert len(held) == 2
+    assert counts(rows.block, WS_FRAMES.key) == {(): 2}
+    assert counts(rows.block, TICK.key)["of a destructor",] == 1
+    assert counts(rows.block) == {("GET", "/x", "200"): 1}
+
+
 def test_a_forked_child_ends_no_request_of_its_parents_threads(rows: Rows) -> None:
     """There its parent's other threads are no more; their rows are its parent's."""
     held, inside, done = [rows.take() for _ in range(2)], threading.Event(), threading.Event()
