@@ -10,7 +10,6 @@ The file named by HVD_CONFIG is read first, variables override it. A variable th
 `1_000` or `+4` in a variable is refused rather than guessed at. All problems are found before any is reported.
 """
 
-import hashlib
 import os
 import re
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hvd.config import key_lines, read_text
-from hvd.cores import usable_cores
+from hvd.defaults import SLOTS_MAX, cores, database_in, instance_of, job_cores, slots_of, threads_of
 from hvd.errors import SettingsError
 from hvd.jobs.kinds import Kind, read_kinds
 from hvd.jobs.transcript import LIMIT_MIN
@@ -59,7 +58,6 @@ service named hvd, or hvd-something: no settings, and no mistakes."""
 
 _INHERITED = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"}
 _NOTHING: Mapping[str, Any] = {}
-_SLOTS_MAX = 4096
 SLOTS_SPARE = 4  # for new workers that start before the old ones have ended
 
 
@@ -89,36 +87,6 @@ class Setting:
         return cut(self.shown(value))
 
 
-def _instance_of(values: Mapping[str, Any]) -> str:
-    """A name for the block that two daemons share only if they would share their address too."""
-    bind = str(values["bind"])
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", bind.removeprefix("unix:")).strip("-")
-    if bind.startswith(("unix:", "[")) or len(plain) > 64:  # characters were lost: a hash tells such names apart
-        plain = f"{plain[-55:].lstrip('-')}-{hashlib.sha256(os.fsencode(bind)).hexdigest()[:8]}"
-    return plain
-
-
-def _cores(_: Mapping[str, Any]) -> int:
-    return min(1024, max(2, usable_cores()))
-
-
-def _job_cores(_: Mapping[str, Any]) -> int:
-    return min(1024, usable_cores())
-
-
-def _threads(values: Mapping[str, Any]) -> int:
-    return 1 if values["worker_class"] == "sync" else 4
-
-
-def _slots(values: Mapping[str, Any]) -> int:
-    workers: int = values["workers"]
-    return min(_SLOTS_MAX, max(64, 8 * workers))
-
-
-def _database(values: Mapping[str, Any]) -> str:
-    return f"sqlite:///{values['state_dir']}/hvd.sqlite3"
-
-
 def _of(type: ValueType, default: Any, help: str, words: str = "", is_secret: bool = False) -> dict[str, Setting]:
     return {"setting": Setting(type, default, help, words, is_secret)}
 
@@ -129,16 +97,16 @@ class Settings:
 
     bind: str = field(metadata=_of(BIND, "127.0.0.1:8080", "Address to serve.", "0.0.0.0:PORT, else 127.0.0.1:8080"))
     workers: int = field(
-        metadata=_of(whole(1, 1024), _cores, "Worker processes.", "WEB_CONCURRENCY, else cores it may use, at least 2")
+        metadata=_of(whole(1, 1024), cores, "Worker processes.", "WEB_CONCURRENCY, else cores it may use, at least 2")
     )
     worker_class: str = field(metadata=_of(CLASSES, "gthread", "gunicorn's worker class."))
-    threads: int = field(metadata=_of(whole(1, 256), _threads, "Requests at once in a worker.", "4 (1 under sync)"))
+    threads: int = field(metadata=_of(whole(1, 256), threads_of, "Requests at once in a worker.", "4 (1 under sync)"))
     interval: float = field(metadata=_of(seconds(0.1, 60), 2.0, "Seconds between two broadcasts."))
-    instance: str = field(metadata=_of(NAME, _instance_of, "Names this daemon and its block.", "derived from bind"))
+    instance: str = field(metadata=_of(NAME, instance_of, "Names this daemon and its block.", "derived from bind"))
     max_series: int = field(metadata=_of(whole(16, 100_000), 2000, "HTTP series; the rest share one more."))
-    slots: int = field(metadata=_of(whole(1, _SLOTS_MAX), _slots, "Most workers alive.", "8 a worker, at least 64"))
+    slots: int = field(metadata=_of(whole(1, SLOTS_MAX), slots_of, "Most workers alive.", "8 a worker, at least 64"))
     state_dir: Path = field(metadata=_of(PATH, "var", "Folder for what outlives hvd.", "STATE_DIRECTORY, else ./var"))
-    database_url: str = field(metadata=_of(URL, _database, "Database of the jobs.", "hvd.sqlite3 in state_dir"))
+    database_url: str = field(metadata=_of(URL, database_in, "Database of the jobs.", "hvd.sqlite3 in state_dir"))
     allowed_origins: tuple[str, ...] = field(
         metadata=_of(ORIGINS, (), "More origins that may open /ws.", "same origin")
     )
@@ -152,7 +120,7 @@ class Settings:
     ping_timeout: float = field(metadata=_of(seconds(0.1, 3600), 20.0, "Seconds that a client has to answer a ping."))
     max_clients: int = field(metadata=_of(whole(1, 1_000_000), 10_000, "WebSocket clients at once; more get 503."))
     token: str = field(repr=False, metadata=_of(TOKEN, "", "Bearer token that opens changes to others.", "none", True))
-    jobs_concurrency: int = field(metadata=_of(whole(1, 1024), _job_cores, "Jobs at once.", "cores it may use"))
+    jobs_concurrency: int = field(metadata=_of(whole(1, 1024), job_cores, "Jobs at once.", "cores it may use"))
     jobs_queue_limit: int = field(metadata=_of(whole(1, 10**6), 10_000, "Jobs that may wait; more get 429."))
     jobs_grace: float = field(metadata=_of(seconds(0.1, 3600), 5.0, "Seconds that a job has to end once told to."))
     jobs_lease: float = field(metadata=_of(seconds(1, 3600), 15.0, "Seconds until a silent runner's jobs are lost."))

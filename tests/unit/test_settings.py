@@ -371,14 +371,6 @@ def test_passwords_are_not_shown() -> None:
     assert "geheim" not in problems_of({"HVD_DATABASE_URL": "1://u:geheim@h"})[0]
 
 
-def test_workers_follow_the_cores_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of affinity and quota (test_cores.py), not the machine's."""
-    for cores, workers in ((1, 2), (6, 6), (2000, 1024)):
-        monkeypatch.setattr("hvd.settings.usable_cores", lambda cores=cores: cores)
-        assert load({}).settings.workers == workers
-        assert load({}).settings.jobs_concurrency == min(cores, 1024)
-
-
 def test_the_table_names_every_setting() -> None:
     """The README derives from it."""
     table = markdown_table()
