@@ -33,8 +33,8 @@ _TEXTS = {"msg": str, "exc_text": str | None}
 
 def error_log(log: Any) -> logging.Logger:
     """The logger behind gunicorn's `log`, which takes records of other processes; `log` itself where it is one."""
-    found: logging.Logger = getattr(log, "error_log", log)
-    return found
+    logger: logging.Logger = getattr(log, "error_log", log)
+    return logger
 
 
 def level_name(log: logging.Logger) -> str:
@@ -156,8 +156,8 @@ class Lines:
 def _decode(packet: bytes) -> logging.LogRecord | None:
     """What `_encode` has made of a record; None of anything else: a companion may have less rights than its master."""
     try:
-        found = json.loads(packet)
-        fields = {name: found[name] for name in (*_FIELDS, *_TEXTS)}
+        record = json.loads(packet)
+        fields = {name: record[name] for name in (*_FIELDS, *_TEXTS)}
     except (ValueError, RecursionError, TypeError, KeyError):
         return None
     if not all(isinstance(fields[name], kind) for name, kind in {**_FIELDS, **_TEXTS}.items()):

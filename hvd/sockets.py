@@ -52,11 +52,11 @@ class UnixSockets:
                 self._server.LISTENERS.remove(listener)
 
     def _paths(self) -> dict[str, Any]:
-        found = {}
+        listeners = {}
         for listener in self._server.LISTENERS:
             if listener.FAMILY == socket.AF_UNIX and (path := str(listener.getsockname())):
-                found[path] = listener
-        return found
+                listeners[path] = listener
+        return listeners
 
     def _is_ours(self, path: str) -> bool:
         try:

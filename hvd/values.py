@@ -173,8 +173,8 @@ def cut(text: str) -> str:
 def nearest(name: str, names: Iterable[str], compared: Callable[[str], str] = str) -> str:
     """A question after the name that may have been meant, or nothing; `compared` is what is looked at of each."""
     upper = {compared(each).upper(): each for each in names}
-    found = difflib.get_close_matches(compared(name[:_COMPARED]).upper(), upper, n=1)
-    return f"; did you mean {upper[found[0]]}?" if found else ""
+    matches = difflib.get_close_matches(compared(name[:_COMPARED]).upper(), upper, n=1)
+    return f"; did you mean {upper[matches[0]]}?" if matches else ""
 
 
 def dotted(steps: Iterable[str | int]) -> str:

@@ -245,7 +245,7 @@ class Aggregator:
     def _watched(self) -> list[Watched]:
         masters = enumerate(self._block.cells[at.H_MASTERS : at.H_MASTERS + at.MASTERS].tolist())
         taken = ((slot.kind_name, slot.number, slot.pid) for slot in self._slots.taken())
-        return [Watched(*each) for each in (*(("master", *master) for master in masters), *taken) if each[2]]
+        return [Watched(*process) for process in (*(("master", *master) for master in masters), *taken) if process[2]]
 
 
 async def _is_set_by(event: asyncio.Event, deadline: float) -> bool:

@@ -72,7 +72,7 @@ class Observer:
 
     def measure(self, watched: Iterable[Watched]) -> None:
         """Begin to ask for what is slow to ask, for the next sample; never waits."""
-        self._sizes.begin(each.pid for each in watched)
+        self._sizes.begin(process.pid for process in watched)
 
     def sample(self, watched: Iterable[Watched], now: float) -> list[Sample]:
         """Those of these processes that live; `now` is monotonic, in s.
@@ -81,7 +81,7 @@ class Observer:
         this is the first sample, which then gives 0 percent.
         """
         elapsed = now - self._at if self._at is not None else 0.0
-        samples = [sample for each in watched if (sample := self._sample_or_last(each, elapsed))]
+        samples = [sample for process in watched if (sample := self._sample_or_last(process, elapsed))]
         self._at, self._last = now, {sample.pid: sample for sample in samples}
         self._known = {pid: known for pid, known in self._known.items() if pid in self._last}
         return samples
@@ -148,7 +148,7 @@ class CpuTime:
     def __init__(self, rows: Rows, page: Mapping[str, Any] | None, most: int) -> None:
         self._rows = rows
         published = page["processes"] if page else []
-        self._counted = {(each["pid"], each.get("started")): each["cpu_seconds"] or 0.0 for each in published}
+        self._counted = {(sample["pid"], sample.get("started")): sample["cpu_seconds"] or 0.0 for sample in published}
         self._is_partial = len(published) >= most
 
     def count(self, samples: Iterable[Sample], *, counts: bool) -> None:

@@ -109,8 +109,8 @@ class _Frames(FrameProtocol):
         if payload[:2] != BAD_GATEWAY.to_bytes(2, "big"):
             return super()._process_close(frame)
         known = CloseReason.INTERNAL_ERROR.to_bytes(2, "big")
-        found: Any = super()._process_close(frame._replace(payload=known + payload[2:]))
-        return frame._replace(payload=(BAD_GATEWAY, found.payload[1]))
+        parsed: Any = super()._process_close(frame._replace(payload=known + payload[2:]))
+        return frame._replace(payload=(BAD_GATEWAY, parsed.payload[1]))
 
 
 def _parser() -> Connection:

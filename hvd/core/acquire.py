@@ -93,7 +93,7 @@ def _acquire(
     check: Callable[[Block], object],
 ) -> tuple[Block, bool]:
     deadline = time.monotonic() + wait
-    told = False
+    is_warned = False
     while True:
         fd, existed = _open_or_create(name, layout)
         try:
@@ -103,12 +103,12 @@ def _acquire(
             if not _own(fd, exclusive=not upgrade):
                 if time.monotonic() > deadline:
                     raise _held(fd, name)
-                if not told:
+                if not is_warned:
                     warn(
                         f"block {name} is held by processes of a master that is gone; "
                         f"waiting up to {wait:g} s for them to end"
                     )
-                    told = True
+                    is_warned = True
                 time.sleep(OWNER_PAUSE)
             elif Name(DIRECTORY / name, fd).holds():  # else its last owner removed it between our open and our lock
                 block = _usable(fd, name, check, None if upgrade else warn)

@@ -216,7 +216,7 @@ def read_layout(fd: int, name: str, owner: int | None = None) -> Layout:
         raise BlockForeign(f"segment {name} does not begin as a block of hvd does")
     if cells[at.H_FORMAT] != at.FORMAT:
         raise BlockForeign(f"block {name} has format {cells[at.H_FORMAT]}, this hvd writes {at.FORMAT}")
-    found = Layout(cells[at.H_SLOTS], cells[at.H_ROWS], cells[at.H_SERIES], TIMED_CELLS)
-    if cells[at.H_CHECKSUM] != found.checksum or size != found.size:
+    layout = Layout(cells[at.H_SLOTS], cells[at.H_ROWS], cells[at.H_SERIES], TIMED_CELLS)
+    if cells[at.H_CHECKSUM] != layout.checksum or size != layout.size:
         raise BlockForeign(f"block {name} is damaged: its header and its size don't agree")
-    return found
+    return layout

@@ -109,20 +109,20 @@ class Catalogue:
         in the midst of another call, in the same thread, gets what overflows.
         """
         labels = _shown(labels)
-        found = None
+        series = None
         if self._is_busy:
             return self._instead(family)
         self._is_busy = True
         try:
             self.refresh()
-            found = self._found.get((family.key, labels))
-            if not found and not self.is_full(family) and time.monotonic() >= self._retry_at[family.key]:
-                found = self._add(family, labels)
+            series = self._found.get((family.key, labels))
+            if not series and not self.is_full(family) and time.monotonic() >= self._retry_at[family.key]:
+                series = self._add(family, labels)
         except BlockError:
             self._retry_at[family.key] = time.monotonic() + RETRY
         finally:
             self._is_busy = False
-        return found or self._instead(family)
+        return series or self._instead(family)
 
     def _instead(self, family: Family) -> Series:
         return self._found.get((family.key, None)) or self._lost

@@ -110,7 +110,7 @@ def sum_rows(raw: memoryview, heads: list[int], used: int, retries: int) -> tupl
 
     One long integer adds all cells of a row at once: no cell is negative or reaches 2^63, so none carries over.
     """
-    cells, total, found = raw.cast("q"), 0, list[Head]()
+    cells, total, read_heads = raw.cast("q"), 0, list[Head]()
     for head in heads:
         after = _read_head(raw, cells, head, retries)
         for _ in range(retries):
@@ -119,8 +119,8 @@ def sum_rows(raw: memoryview, heads: list[int], used: int, retries: int) -> tupl
             if after == before:
                 break
         total += int.from_bytes(copied, sys.byteorder)
-        found.append(after)
-    return bytes(at.HEAD_CELLS * at.CELL) + total.to_bytes((used - at.HEAD_CELLS) * at.CELL, sys.byteorder), found
+        read_heads.append(after)
+    return bytes(at.HEAD_CELLS * at.CELL) + total.to_bytes((used - at.HEAD_CELLS) * at.CELL, sys.byteorder), read_heads
 
 
 def _read_head(raw: memoryview, cells: memoryview, head: int, retries: int) -> Head:

@@ -39,8 +39,8 @@ def drop(fd: int) -> None:
 
 def holder(fd: int) -> int:
     """The pid of the other process that keeps it; 0 if none does, or one outside of this pid namespace."""
-    asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
-    kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_GETLK, asked))
+    query = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
+    kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_GETLK, query))
     return int(pid) if kind != fcntl.F_UNLCK else 0
 
 

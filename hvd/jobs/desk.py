@@ -64,19 +64,19 @@ class Desk:
 
     def newest(self, statuses: Sequence[str], kinds: Sequence[str], limit: int, before: str | None) -> list[Job]:
         """The newest jobs of these statuses and kinds, older than the one of id `before`."""
-        found = self._threads.do(lambda: self._store.newest(statuses, kinds, limit, before))
-        return list(map(self._with_output, found))
+        jobs = self._threads.do(lambda: self._store.newest(statuses, kinds, limit, before))
+        return list(map(self._with_output, jobs))
 
     def output(self, job: Job) -> Transcript | None:
         """What the job printed, to be closed; None if nothing of its last attempt is on this machine."""
         try:
-            found = Transcript.open(self._outputs, job.id)
+            transcript = Transcript.open(self._outputs, job.id)
         except OSError:
             return None
-        if found and found.look().attempt < job.attempt and self.is_elsewhere(job):
-            found.close()
+        if transcript and transcript.look().attempt < job.attempt and self.is_elsewhere(job):
+            transcript.close()
             return None
-        return found
+        return transcript
 
     def is_elsewhere(self, job: Job) -> bool:
         """True if the job's last attempt was made on another machine, which has what it printed."""
@@ -86,19 +86,19 @@ class Desk:
         """The job with its last lines; the database has them from its end on, if its runner lived to see it."""
         if job.output or not job.attempt:
             return job
-        found = self.output(job)
-        if found is None:
+        transcript = self.output(job)
+        if transcript is None:
             return job
-        with found:
-            if found.look().attempt != job.attempt:
+        with transcript:
+            if transcript.look().attempt != job.attempt:
                 return job
-            return dataclasses.replace(job, output=last_lines(found.end(TAIL)).splitlines())
+            return dataclasses.replace(job, output=last_lines(transcript.end(TAIL)).splitlines())
 
     def cancel(self, ids: Sequence[str]) -> dict[str, tuple[str, Job | None]]:
         """See Store.cancel."""
-        found = self._threads.do(lambda: self._store.cancel(ids))
-        self._tell([job for what, job in found.values() if job and what != "ended"])
-        return found
+        outcomes = self._threads.do(lambda: self._store.cancel(ids))
+        self._tell([job for what, job in outcomes.values() if job and what != "ended"])
+        return outcomes
 
     def _tell(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

@@ -78,7 +78,7 @@ def printed(
     """What the job prints, as it comes, until it has ended; `note` gets what is missing, and why nothing comes."""
     at, contact = 0, _Contact(clock, None)
     while True:
-        asked = clock()
+        began = clock()
         try:
             piece = remote.output_from(job_id, at)
         except (DaemonUnreachable, DaemonRefused) as error:
@@ -94,7 +94,7 @@ def printed(
                 continue
             if piece.status in ENDED:
                 return
-        sleep(max(0.0, QUICK - (clock() - asked)))  # a daemon that has no thread to wait with answers at once
+        sleep(max(0.0, QUICK - (clock() - began)))  # a daemon that has no thread to wait with answers at once
 
 
 class _Contact:

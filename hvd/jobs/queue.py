@@ -365,7 +365,7 @@ class Queue:
         """
         with self.database.reading() as connection:
             counts = select(jobs.c.kind, jobs.c.status, func.count()).where(jobs.c.status.in_(OPEN))
-            found = connection.execute(counts.group_by(jobs.c.kind, jobs.c.status)).all()
+            open_jobs = connection.execute(counts.group_by(jobs.c.kind, jobs.c.status)).all()
             own = totals.c.daemon == self._daemon
             each = (totals.c.kind, totals.c.status, totals.c.bucket)
             sums = (func.sum(totals.c.count), func.sum(totals.c.seconds))
@@ -375,7 +375,7 @@ class Queue:
             behind = shift(connection)
             at, read_ns = (now(connection) + behind) / 1e6, time.monotonic_ns()
         return {
-            "open": [list(row) for row in found],
+            "open": [list(row) for row in open_jobs],
             "ends": [[*row[:3], int(row[3]), row[4]] for row in ends],
             "own": [[*row[:3], int(row[5]), row[6]] for row in ends if row[5]],
             "recent": [job_of(row, behind).as_recent(at) for row in recent],

@@ -129,13 +129,13 @@ class Runner:
 
     async def _ask(self, work: Callable[[], Result]) -> Result:
         task = self._database.start(work)
-        asked = asyncio.wrap_future(task.future, loop=self._loop)
-        await asyncio.wait([asked], timeout=ANSWER)
-        if not asked.done():
+        answer = asyncio.wrap_future(task.future, loop=self._loop)
+        await asyncio.wait([answer], timeout=ANSWER)
+        if not answer.done():
             self._database.give_up(task)
-            asked.add_done_callback(asyncio.Future.exception)  # which nobody else looks at
+            answer.add_done_callback(asyncio.Future.exception)  # which nobody else looks at
             raise unanswered(ANSWER)
-        result: Result = asked.result()
+        result: Result = answer.result()
         return result
 
     async def _rest(self) -> float:
@@ -187,16 +187,16 @@ class Runner:
 
     async def _hold_lease(self) -> None:
         """Renew the lease, and take care of the jobs of runners that have lost theirs."""
-        asked = time.monotonic()
-        if asked - self._renewed < self.options.lease / 3:
+        began = time.monotonic()
+        if began - self._renewed < self.options.lease / 3:
             return
         held = await self._ask(self._queue.renew)
         if not held:
             self._give_up_running()  # another has them by now
-        self._renewed = asked
+        self._renewed = began
         await self._recover()
-        if asked - self._pruned >= PRUNE_PAUSE and await self._ask(self._prune) < PRUNED_AT_ONCE:
-            self._pruned = asked
+        if began - self._pruned >= PRUNE_PAUSE and await self._ask(self._prune) < PRUNED_AT_ONCE:
+            self._pruned = began
 
     def _prune(self) -> int:
         """Delete what is old, jobs and what they printed -> how many jobs. In the database's thread."""
@@ -283,7 +283,7 @@ class Runner:
                 self._lack = str(error.strerror)
                 return False
             why = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else str(error)
-            why = "could not be started: " + "".join(each if each.isprintable() else "\ufffd" for each in why)
+            why = "could not be started: " + "".join(char if char.isprintable() else "\ufffd" for char in why)
             self._ends[job.id] = End(job.id, job.attempt, FAILED, None, why, "", 0.0, may_retry=True)
             self._reason.set()
         self._report(job)
@@ -295,7 +295,7 @@ class Runner:
         if kind is None:  # a reload came in between
             raise ValueError(f"kind {job.kind} is not declared any more")
         if self._started.is_full:
-            self._started.begin((each.job.id, each.job.attempt) for each in self._running.values())
+            self._started.begin((attempt.job.id, attempt.job.attempt) for attempt in self._running.values())
         self._started.note(job.id, job.attempt)
         attempt = Attempt(
             job,

@@ -359,16 +359,16 @@ def _is_fault(error: exc.DBAPIError | exc.TimeoutError) -> bool:
 def now(connection: Connection) -> int:
     """The queue's time, µs."""
     if connection.dialect.name == "sqlite":
-        found: Clock = connection.get_execution_options()["hvd_clock"]
-        return found.micros()
+        queue_clock: Clock = connection.get_execution_options()["hvd_clock"]
+        return queue_clock.micros()
     return _server_time(connection)
 
 
 def shift(connection: Connection) -> int:
     """What is to be added to a time of the queue where people read it, µs: see clock.py."""
     if connection.dialect.name == "sqlite":
-        found: Clock = connection.get_execution_options()["hvd_clock"]
-        return found.behind()
+        queue_clock: Clock = connection.get_execution_options()["hvd_clock"]
+        return queue_clock.behind()
     return 0
 
 

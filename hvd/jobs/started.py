@@ -39,7 +39,7 @@ class Started:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            self._size = os.write(self._fd, b"".join(_line(*each) for each in running))
+            self._size = os.write(self._fd, b"".join(_line(*attempt) for attempt in running))
             new.rename(self._path)
         except OSError as error:
             self._give_up(error)

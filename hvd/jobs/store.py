@@ -274,7 +274,7 @@ _TAKE = text(
 
 def _take_on_server(connection: Connection, rows: Sequence[Json], once: Json | None, limit: int) -> tuple[int, int]:
     """The same in one statement, and so in one round trip before the commit's."""
-    found = connection.execute(
+    row = connection.execute(
         _TAKE,
         {
             "rows": json.dumps(rows, ensure_ascii=False),  # an escape is read by the encoding of the database alone
@@ -283,7 +283,7 @@ def _take_on_server(connection: Connection, rows: Sequence[Json], once: Json | N
             "limit": limit,
         },
     ).one()
-    return int(found.waiting), int(found.moment)
+    return int(row.waiting), int(row.moment)
 
 
 def _submitted(row: Json, new: NewJob, created: float) -> Job:

@@ -112,9 +112,9 @@ def kill_all_of(runner_id: str, pause: Callable[[float], None] = time.sleep) -> 
     for seconds in ROUNDS:
         pause(seconds)
         going = GOING
-        while going and (found := {pid for pid in _pids() if is_meant(pid) and kill(pid, is_meant)}):
-            going -= found <= killed
-            killed |= found
+        while going and (ended := {pid for pid in _pids() if is_meant(pid) and kill(pid, is_meant)}):
+            going -= ended <= killed
+            killed |= ended
             pause(LISTED)
     return len(killed)
 

@@ -58,8 +58,8 @@ class Ticket:
 
 def ticket() -> Ticket:
     """That of the work that the calling thread does; one that nobody holds in any other thread."""
-    found: Ticket | None = getattr(_local, "ticket", None)
-    return found or Ticket()
+    held: Ticket | None = getattr(_local, "ticket", None)
+    return held or Ticket()
 
 
 class Task:

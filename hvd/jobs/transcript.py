@@ -90,8 +90,8 @@ class Recorder:
     def _open(self) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if found := _read_head(self._fd):
-            self._places, (_, _, self._total, _, _) = found
+        if head := _read_head(self._fd):
+            self._places, (_, _, self._total, _, _) = head
         if self._total:
             self._write(b"\n[hvd: attempt %d]\n" % self._attempt)
         self._begun = self._total
@@ -134,15 +134,15 @@ class Transcript:
 
     def look(self) -> Kept:
         """What there is now."""
-        found = _read_head(self._fd)
-        return found[1] if found else Kept(0, 0, 0, 0, 0)
+        head = _read_head(self._fd)
+        return head[1] if head else Kept(0, 0, 0, 0, 0)
 
     def read(self, start: int, end: int, at_once: int = 256 * 1024) -> Iterator[bytes]:
         """These bytes, all of which are kept, in pieces. Raises OvertakenError where they are no more."""
-        found = _read_head(self._fd)
-        if found is None:
+        head = _read_head(self._fd)
+        if head is None:
             return
-        places, _ = found
+        places, _ = head
         for place, first, behind in places.runs(start, end):
             for offset in range(0, behind - first, at_once):
                 data = os.pread(self._fd, min(at_once, behind - first - offset), place + offset)
@@ -190,10 +190,10 @@ def remove(folder: Path, job_ids: Iterable[str]) -> None:
 
 def older_than(folder: Path, time: float) -> list[str]:
     """Ids of the jobs whose file was written last before that time (s since the epoch)."""
-    found = []
+    ids = []
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             with contextlib.suppress(FileNotFoundError):
                 if is_id(entry.name) and entry.stat().st_mtime < time:
-                    found.append(entry.name)
-    return found
+                    ids.append(entry.name)
+    return ids

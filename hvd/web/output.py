@@ -47,14 +47,14 @@ class Output(Resource):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
         desk = self.desk(req, offered=falcon.MEDIA_TEXT)
-        asked, follows = _range_of(req), _follows(req)
+        wanted, follows = _range_of(req), _follows(req)
         job = desk.get(job_id) if is_id(job_id) else None
         if job is None:
             raise unknown(job_id)
         if follows:
-            job = self._wait(desk, job, asked.first if asked else 0)
-        found = desk.output(job)
-        if found is None and (job.output or desk.is_elsewhere(job)):
+            job = self._wait(desk, job, wanted.first if wanted else 0)
+        transcript = desk.output(job)
+        if transcript is None and (job.output or desk.is_elsewhere(job)):
             raise falcon.HTTPNotFound(
                 description=f"The output of this job is not kept here. It ran on {job.host}: ask the daemon there,"
                 f" or GET /jobs/{job.id} for its last lines."
@@ -62,8 +62,8 @@ class Output(Resource):
         resp.cache_control = ["no-store"]
         for name, value in ((STATUS, job.status), ("Accept-Ranges", "bytes"), ("X-Content-Type-Options", "nosniff")):
             resp.set_header(name, value)
-        if found:
-            _answer(resp, found, asked, follows=follows, is_open=job.status not in ENDED)
+        if transcript:
+            _answer(resp, transcript, wanted, follows=follows, is_open=job.status not in ENDED)
         elif follows:
             resp.status = 204
         if resp.status_code != 204:
@@ -101,18 +101,18 @@ class Output(Resource):
                 self._waiting -= has_place
 
 
-def _size(found: Transcript | None) -> int:
-    if found is None:
+def _size(transcript: Transcript | None) -> int:
+    if transcript is None:
         return 0
-    with found:
-        return found.look().total
+    with transcript:
+        return transcript.look().total
 
 
 class _Body:
     """Parts of a file: bytes by their numbers, or texts between them."""
 
-    def __init__(self, found: Transcript, parts: list[tuple[int, int] | bytes]) -> None:
-        self._found = found
+    def __init__(self, transcript: Transcript, parts: list[tuple[int, int] | bytes]) -> None:
+        self._transcript = transcript
         self._parts = parts
         self.size = sum(len(part) if isinstance(part, bytes) else part[1] - part[0] for part in parts)
 
@@ -121,21 +121,23 @@ class _Body:
             if isinstance(part, bytes):
                 yield part
             else:
-                yield from self._found.read(*part)
+                yield from self._transcript.read(*part)
 
     def close(self) -> None:
-        self._found.close()
+        self._transcript.close()
 
 
-def _answer(resp: falcon.Response, found: Transcript, asked: Range | None, *, follows: bool, is_open: bool) -> None:
+def _answer(
+    resp: falcon.Response, transcript: Transcript, wanted: Range | None, *, follows: bool, is_open: bool
+) -> None:
     """Closes the file. Of a job that runs everything is read at once, before it is written over."""
     with contextlib.ExitStack() as stack:
-        stack.enter_context(found)
+        stack.enter_context(transcript)
         for attempt in range(64):
-            kept = found.look()
+            kept = transcript.look()
             # one that prints faster than we read: less of the end, until we are faster
             kept = kept._replace(last=max(kept.first, kept.total - ((kept.total - kept.last) >> attempt)))
-            body = _Body(found, _parts(resp, kept, asked, follows))
+            body = _Body(transcript, _parts(resp, kept, wanted, follows))
             if body.size and not is_open:  # a stream that is not sent is not closed
                 stack.pop_all()
                 resp.stream, resp.content_length = body, body.size
@@ -145,22 +147,22 @@ def _answer(resp: falcon.Response, found: Transcript, asked: Range | None, *, fo
                 return
 
 
-def _parts(resp: falcon.Response, kept: Kept, asked: Range | None, follows: bool) -> list[tuple[int, int] | bytes]:
+def _parts(resp: falcon.Response, kept: Kept, wanted: Range | None, follows: bool) -> list[tuple[int, int] | bytes]:
     """What is to be sent; the status and Content-Range are set. Raises falcon.HTTPRangeNotSatisfiable."""
-    if asked is None and follows and not kept.total:
+    if wanted is None and follows and not kept.total:
         resp.status = 204
         return []
-    if asked is None or not (kept.total or follows):
+    if wanted is None or not (kept.total or follows):
         resp.status = 200
         if kept.first == kept.last:
             return [(0, kept.total)]
         note = b"\n[hvd: %d bytes are left out here]\n" % (kept.last - kept.first)
         return [(0, kept.first), note, (kept.last, kept.total)]
-    start = max(0, kept.total - (asked.last or 0)) if asked.first is None else asked.first
+    start = max(0, kept.total - (wanted.last or 0)) if wanted.first is None else wanted.first
     if follows and start == kept.total:
         resp.status = 204
         return []
-    end = kept.total if asked.first is None or asked.last is None else min(asked.last + 1, kept.total)
+    end = kept.total if wanted.first is None or wanted.last is None else min(wanted.last + 1, kept.total)
     first, behind = kept.from_(start)
     behind = min(behind, end, first + FOLLOWED if follows else end)
     if first >= behind:
