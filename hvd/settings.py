@@ -234,6 +234,13 @@ class _Loader:
             elif name.startswith(_PREFIX) and name not in (*known, *_OWN) and not _FOREIGN.fullmatch(f"{name}={text}"):
                 self._blame_variable(name, [*known, _CONFIG])
 
+    def read_platforms(self, environ: Mapping[str, str]) -> None:
+        """What gunicorn takes, and many platforms set, for whatever runs there: read where nothing else is given."""
+        for key, name, form in (("bind", "PORT", "0.0.0.0:{}"), ("workers", "WEB_CONCURRENCY", "{}")):
+            text = environ.get(name, "").strip()
+            if text and key not in self.given.keys() | self.wrong:
+                self.take(key, form.format(text), name, name, from_text=True)
+
     def _blame_variable(self, name: str, known: list[str]) -> None:
         def plain(variable: str) -> str:  # the prefix would make every variable like every other
             return variable.removeprefix(_PREFIX)
@@ -304,10 +311,6 @@ def load(environ: Mapping[str, str] = os.environ, gunicorn: Mapping[str, Any] = 
     state = environ.get("STATE_DIRECTORY", "").split(":")[0]  # systemd separates several by colons
     if state:
         loader.take("state_dir", state, "STATE_DIRECTORY", "STATE_DIRECTORY", from_text=True)
-    if port := environ.get("PORT", "").strip():  # which gunicorn takes, and many platforms set
-        loader.take("bind", f"0.0.0.0:{port}", "PORT", "PORT", from_text=True)
-    if count := environ.get("WEB_CONCURRENCY", "").strip():
-        loader.take("workers", count, "WEB_CONCURRENCY", "WEB_CONCURRENCY", from_text=True)
     path = environ.get(_CONFIG, "").strip()
     if path:
         try:
@@ -317,6 +320,7 @@ def load(environ: Mapping[str, str] = os.environ, gunicorn: Mapping[str, Any] = 
                 f"{_CONFIG} is {cut(repr(path))}, which is nested too deeply: name a file of settings"
             )
     loader.read_variables(environ)
+    loader.read_platforms(environ)
     loader.take_gunicorns(gunicorn)
     values = loader.values()
     problems = [*loader.problems, *loader.contradictions(values)]

@@ -278,7 +278,9 @@ def test_platforms_say_port_and_workers_as_they_do_to_gunicorn(tmp_path: Path) -
     own = load({**in_file, "HVD_BIND": "127.0.0.1:2", "HVD_WORKERS": "5"}).settings
     assert (own.bind, own.workers) == ("127.0.0.1:2", 5)
     assert load({"PORT": " ", "WEB_CONCURRENCY": ""}).sources["bind"] == "default"
-    assert len(problems_of({"PORT": "http", "WEB_CONCURRENCY": "many"})) == 2
+    odd = {"PORT": "http", "WEB_CONCURRENCY": "many"}
+    assert len(problems_of(odd)) == 2
+    assert load({**odd, "HVD_BIND": "127.0.0.1:2", "HVD_WORKERS": "5"}).settings.workers == 5, "nobody reads them"
 
 
 @pytest.mark.parametrize("depth", [100, 490, 5000])
