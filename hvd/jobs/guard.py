@@ -36,7 +36,10 @@ def listen(fd: int) -> tuple[set[int], bool]:
     while rest[:1] in (b"", b"+", b"-") and (piece := os.read(fd, 4096)):
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
-            (groups.add if line[:1] == b"+" else groups.discard)(int(line[1:]))
+            if line[:1] == b"+":
+                groups.add(int(line[1:]))
+            else:
+                groups.discard(int(line[1:]))
     return groups, rest == GOODBYE
 
 

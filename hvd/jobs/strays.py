@@ -113,7 +113,8 @@ def kill_all_of(runner_id: str, pause: Callable[[float], None] = time.sleep) -> 
         pause(seconds)
         going = GOING
         while going and (ended := {pid for pid in _pids() if is_meant(pid) and kill(pid, is_meant)}):
-            going -= ended <= killed
+            if ended <= killed:  # nothing new: it is still on its way out
+                going -= 1
             killed |= ended
             pause(LISTED)
     return len(killed)

@@ -93,12 +93,14 @@ class Output(Resource):
     def _place(self) -> Iterator[bool]:
         with self._lock:
             has_place = self._waiting < self.settings.threads // 2
-            self._waiting += has_place
+            if has_place:
+                self._waiting += 1
         try:
             yield has_place
         finally:
-            with self._lock:
-                self._waiting -= has_place
+            if has_place:
+                with self._lock:
+                    self._waiting -= 1
 
 
 def _size(transcript: Transcript | None) -> int:
