@@ -36,7 +36,7 @@ class Loop:
 
     def __init__(self, server: Any, master: Master) -> None:
         self._server, self._master, self._log = server, master, server.log
-        self._told = float("-inf")  # when it was last said that workers can't be started
+        self._reported = float("-inf")  # when it was last said that workers can't be started
         self._is_stopping = False
         self._refused = 0  # workers that the settings ask for, and the block has no room for
         self._outdated = 0  # workers up to this age are to be replaced: a reload could not start all the new ones
@@ -93,11 +93,11 @@ class Loop:
             self._replace_outdated()
         except CannotSpawn as error:
             missing = max(0, self._server.num_workers - len(self._server.WORKERS))
-            self._tell(error)
+            self._report(error)
         else:
-            if self._told > 0:
+            if self._reported > 0:
                 self._log.info("hvd: workers can be started again")
-                self._told = float("-inf")
+                self._reported = float("-inf")
         self._master.has_served = True
         self._master.missing = self._refused + missing
         self._master.safely(self._master.look_after)
@@ -124,10 +124,10 @@ class Loop:
             self._manage()
         self._outdated = 0
 
-    def _tell(self, error: CannotSpawn) -> None:
-        if time.monotonic() - self._told < REMIND:
+    def _report(self, error: CannotSpawn) -> None:
+        if time.monotonic() - self._reported < REMIND:
             return
-        self._told = time.monotonic()
+        self._reported = time.monotonic()
         cause = error.__cause__
         known = isinstance(cause, OSError | HvdError)
         self._log.error(
@@ -188,7 +188,7 @@ class Loop:
             self._reload()
         except CannotSpawn as error:
             self._outdated = before
-            self._tell(error)
+            self._report(error)
 
     def _read_settings_again(self) -> None:
         """HUP: what can't be read is reported, and the settings in force stay."""

@@ -26,7 +26,8 @@ ORPHAN_GRACE = 3  # s that an orphaned worker has to finish its requests
 QUICK_GRACE = 3  # s that a quick stop (INT or QUIT to the master) leaves a worker for its requests
 
 OWN_DESCRIPTORS, THREAD_DESCRIPTORS = 8, 4  # that connections leave a worker, and each of its threads
-LACK_PAUSE, LACK_TOLD = 0.05, 60.0  # s until a worker without a free descriptor tries again, and until it says so again
+LACK_PAUSE = 0.05  # s until a worker without a free descriptor tries again
+LACK_REMIND = 60.0  # s until it logs that again
 BOOT_GRACE = 3  # s that a worker which is told to stop while it boots has to leave whatever it is importing
 
 HELD = {getattr(signal, f"SIG{name}") for name in ("ABRT", "HUP", "INT", "QUIT", "TERM", "USR1", "WINCH")}
@@ -39,7 +40,7 @@ UNPARSED = "(unparsed)"
 class CountingWorker(Worker):  # type: ignore[misc]
     """The changes, for either class of worker."""
 
-    _lack_told = float("-inf")
+    _lack_logged = float("-inf")
 
     def accept(self, listener: Any) -> None:
         """Take a connection; where there is no descriptor for it, leave it to wait.
@@ -51,8 +52,8 @@ class CountingWorker(Worker):  # type: ignore[misc]
         except OSError as error:
             if error.errno not in LACKS:
                 raise
-            if time.monotonic() - self._lack_told > LACK_TOLD:
-                self._lack_told = time.monotonic()
+            if time.monotonic() - self._lack_logged > LACK_REMIND:
+                self._lack_logged = time.monotonic()
                 self.log.warning(
                     "hvd: new connections wait: %s, the limit is %d; raise it (ulimit -n, LimitNOFILE=)",
                     *(error.strerror, limit()),

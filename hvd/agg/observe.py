@@ -68,7 +68,7 @@ class Observer:
         self._known: dict[int, _Known] = {}
         self._last: dict[int, Sample] = {}
         self._at: float | None = None
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def measure(self, watched: Iterable[Watched]) -> None:
         """Begin to ask for what is slow to ask, for the next sample; never waits."""
@@ -93,7 +93,7 @@ class Observer:
         except (psutil.Error, OSError) as error:
             if not self._is_alive(watched.pid):
                 return None
-            self._tell_once(watched.kind, f"{error}: what was known of it stays")
+            self._report_once(watched.kind, f"{error}: what was known of it stays")
             last = self._last.get(watched.pid)
             return replace(last, cpu_percent=None) if last else Sample(*watched)
 
@@ -107,7 +107,7 @@ class Observer:
         before = last.cpu_seconds if last and last.started == known.started and last.cpu_seconds else 0.0
         size = self._sizes.of(watched.pid, known.started)
         if size and None in (size.proportional, size.fds):
-            self._tell_once(watched.kind, "its proportional memory or its open files may not be read")
+            self._report_once(watched.kind, "its proportional memory or its open files may not be read")
         return Sample(
             *watched,
             started=known.started,
@@ -132,9 +132,9 @@ class Observer:
             self._last.pop(pid, None)
         return known
 
-    def _tell_once(self, kind: str, what: str) -> None:
-        if kind not in self._told:
-            self._told.add(kind)
+    def _report_once(self, kind: str, what: str) -> None:
+        if kind not in self._reported:
+            self._reported.add(kind)
             log.warning("a process of kind %s can't be observed in full: %s", kind, what)
 
 

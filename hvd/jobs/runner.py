@@ -78,7 +78,7 @@ class Runner:
         self._undeclared: set[str] = set()  # kinds of pending jobs that were told of
         self._renewed = self._noted = self._pruned = self._counted = float("-inf")
         self._figures = figures or {}
-        self._trouble = self._told_trouble = ""  # what strangers may read of it, and what the log has
+        self._trouble = self._logged_trouble = ""  # what strangers may read of it, and what the log has
         self._failures = 0
         self._guard = GuardProcess(queue.runner.id)
 
@@ -157,15 +157,15 @@ class Runner:
 
     def _note_trouble(self, text: str, public: str) -> None:
         self._failures += 1
-        if text != self._told_trouble:
+        if text != self._logged_trouble:
             log.error("%s; %d jobs run on, no other is started; trying again", text, len(self._running))
-        self._told_trouble, self._trouble = text, public
+        self._logged_trouble, self._trouble = text, public
         self._say()
 
     def _note_recovery(self) -> None:
         if self._trouble:
             log.info("the jobs' database can be used again")
-            self._trouble, self._told_trouble, self._failures, self._figures_wanted = "", "", 0, True
+            self._trouble, self._logged_trouble, self._failures, self._figures_wanted = "", "", 0, True
             self._reason.set()
 
     # ---- what has happened, to the database
