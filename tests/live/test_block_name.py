@@ -21,14 +21,7 @@ READER = """if True:
 def refusal(first: Server, folder: Path) -> str:
     """What a second daemon of that name says when it ends."""
     second = Server(folder, instance=first.instance, workers=1)
-    second.start(ready=False)
-    assert second.process is not None
-    try:
-        assert second.process.wait(10 * PATIENCE) == 1
-    finally:
-        if second.process.poll() is None:
-            second.process.kill()
-            second.process.wait()
+    second.start_in_vain(10 * PATIENCE)
     return second.log.splitlines()[-1]
 
 

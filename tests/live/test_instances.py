@@ -1,7 +1,5 @@
 """Two daemons on one machine are two daemons; two of one name are refused."""
 
-import os
-import signal
 import subprocess
 from pathlib import Path
 
@@ -54,14 +52,7 @@ def test_a_second_daemon_of_the_same_name_is_refused(tmp_path: Path) -> None:
         processes = {process.pid for process in first.processes()}
         node = first.block.stat().st_ino
         second = Server(tmp_path, instance=first.instance, workers=2)
-        second.start(ready=False)
-        assert second.process is not None
-        try:
-            assert second.process.wait(30 * PATIENCE) == 1
-        finally:
-            if second.process.poll() is None:
-                os.kill(second.process.pid, signal.SIGKILL)
-                second.process.wait()
+        second.start_in_vain(30 * PATIENCE)
         (message,) = (line for line in second.log.splitlines() if line.startswith("hvd: "))
         assert message == (
             f"hvd: block hvd-{first.instance} belongs to a daemon that is running (master pid {first.pid}): stop it, "

@@ -65,6 +65,17 @@ class Server:
             self.wait_ready()
         return self
 
+    def start_in_vain(self, seconds: float) -> None:
+        """Start it; it is refused, and ends by itself within that time."""
+        self.start(ready=False)
+        assert self.process is not None
+        try:
+            assert self.process.wait(seconds) == 1
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+
     def _listens(self) -> bool:
         assert self.process is not None
         if self.process.poll() is not None:
