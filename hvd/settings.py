@@ -185,6 +185,7 @@ class _Loader:
             self.untold += 1
 
     def read_file(self, path: str) -> None:
+        """Take what the TOML file says. RecursionError where it is nested too deeply."""
         try:
             text = read_text(path)
             table = tomllib.loads(text)

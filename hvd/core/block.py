@@ -190,6 +190,7 @@ def open_block(name: str) -> Block:
 
 
 def map_segment(fd: int, size: int) -> mmap.mmap:
+    """Map that many bytes of the segment. Raises BlockError where there is no room for them."""
     try:
         return mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
     except (OSError, OverflowError, ValueError) as error:

@@ -208,6 +208,7 @@ def _answer_submission(resp: falcon.Response, answer: Mapping[str, Any], *, is_r
 
 
 def unknown(job_id: str) -> falcon.HTTPNotFound:
+    """What is raised where no job has that id."""
     return falcon.HTTPNotFound(description=f"No job has the id {bodies.shown(job_id)}.")
 
 
