@@ -47,12 +47,9 @@ class Loop:
     def take_over(self) -> None:
         """Put these methods in the place of the arbiter's own."""
         server = self._server
-        server.spawn_worker, server.manage_workers, server.reap_workers = (
-            self._spawn_worker,
-            self._turn,
-            self._reap_all,
-        )
-        server.stop, server.reload, server.app.reload = self._stop_all, self._reload_all, self._read_settings_again
+        server.spawn_worker, server.manage_workers = self._spawn_worker, self._turn
+        server.reap_workers, server.stop, server.reload = self._reap_all, self._stop_all, self._reload_all
+        server.app.reload = self._read_settings_again
         server.log.reopen_files = self._reopen_files
         for name in HANDLED:
             setattr(server, f"handle_{name}", self._guarded(name, getattr(server, f"handle_{name}")))
