@@ -23,7 +23,6 @@ from hvd.config import key_lines, read_text
 from hvd.defaults import SLOTS_MAX, cores, database_in, instance_of, job_cores, slots_of, threads_of
 from hvd.errors import SettingsError
 from hvd.jobs.kinds import Kind, read_kinds
-from hvd.jobs.transcript import LIMIT_MIN
 from hvd.values import (
     BIND,
     CLASSES,
@@ -126,7 +125,7 @@ class Settings:
     jobs_lease: float = field(metadata=_of(seconds(1, 3600), 15.0, "Seconds until a silent runner's jobs are lost."))
     jobs_keep_days: int = field(metadata=_of(whole(1, 36_500), 30, "Days that ended jobs are kept."))
     jobs_output_limit: int = field(
-        metadata=_of(whole(LIMIT_MIN, 2**26), 10 * 2**20, "Bytes of each job's output that are kept.")
+        metadata=_of(whole(2**14, 2**26), 10 * 2**20, "Bytes of each job's output that are kept.")
     )
     job_kinds: Mapping[str, Kind] = field(default_factory=dict, hash=False)
 

@@ -16,7 +16,6 @@ from typing import NamedTuple
 from hvd.jobs.ids import is_id
 
 FOLDER = "output"  # in state_dir
-LIMIT_MIN = 16 * 1024
 
 _HEAD = "hvd output 1 first={:020d} ring={:020d} total={:020d} attempt={:010d} begun={:020d}\n"
 _HEAD_SIZE = len(_HEAD.format(0, 0, 0, 0, 0))

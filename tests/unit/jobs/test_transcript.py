@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from hvd.jobs.ids import new_id
-from hvd.jobs.transcript import LIMIT_MIN, Kept, OvertakenError, Recorder, Transcript, older_than, remove
+from hvd.jobs.transcript import Kept, OvertakenError, Recorder, Transcript, older_than, remove
 
 ID = "019ab6b1-0000-7000-8000-000000000001"
-FIRST, RING = LIMIT_MIN // 4, LIMIT_MIN - LIMIT_MIN // 4
+LIMIT = 16 * 1024  # bytes, the least that may be set
+FIRST, RING = LIMIT // 4, LIMIT - LIMIT // 4
 
 
 def numbered(start: int, end: int) -> bytes:
@@ -19,7 +20,7 @@ def numbered(start: int, end: int) -> bytes:
     return whole[start % 8 :][: end - start]
 
 
-def recorded(folder: Path, *sizes: int, attempt: int = 1, limit: int = LIMIT_MIN) -> Recorder:
+def recorded(folder: Path, *sizes: int, attempt: int = 1, limit: int = LIMIT) -> Recorder:
     """After writes of these sizes."""
     recorder, start = Recorder(folder, ID, attempt, limit), 0
     for size in sizes:
@@ -67,13 +68,13 @@ def test_of_more_the_beginning_and_the_end_are_kept(tmp_path: Path, size: int) -
         assert kept.from_(FIRST) == kept.from_(kept.last) == (kept.last, size)
         assert kept.from_(size - 1) == (size - 1, size)
         assert kept.from_(size + 5) == (size, size)
-    assert (tmp_path / ID).stat().st_size <= LIMIT_MIN + 200
+    assert (tmp_path / ID).stat().st_size <= LIMIT + 200
 
 
 def test_attempts_follow_each_other(tmp_path: Path) -> None:
     """With a line between them; the end is the last one's. A changed limit is for other files."""
     recorded(tmp_path, 80).close()
-    recorded(tmp_path, 16, attempt=2, limit=2 * LIMIT_MIN).close()
+    recorded(tmp_path, 16, attempt=2, limit=2 * LIMIT).close()
     with opened(tmp_path) as found:
         kept = found.look()
         assert read(found, 0, kept.total) == numbered(0, 80) + b"\n[hvd: attempt 2]\n" + numbered(0, 16)
@@ -134,7 +135,7 @@ def test_what_is_no_such_file_holds_nothing(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_an_error_of_the_write(tmp_path: Path) -> None:
     """And of no other; nothing is left open."""
-    recorder = Recorder(tmp_path, ID, 1, LIMIT_MIN)
+    recorder = Recorder(tmp_path, ID, 1, LIMIT)
     (tmp_path / ID).symlink_to("/dev/full")
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(OSError, match="No space"):
