@@ -51,6 +51,7 @@ class Daemon:
         command = [sys.executable, "-m", "gunicorn", "-c", "python:hvd.gunicorn_conf"]
         self.process = subprocess.Popen(command, env=environ, cwd=folder)
         self.database_url = database_url
+        self.database: psycopg.Connection[Any] | None = None
 
     def connection(self) -> http.client.HTTPConnection:
         import socket
@@ -74,15 +75,20 @@ class Daemon:
         raise SystemExit("the daemon does not start")
 
     def completed(self) -> int:
-        """Asked of PostgreSQL itself, as of procrastinate: an answer of hvd's own costs some milliseconds."""
+        """Asked of PostgreSQL itself, by a connection that stays, as of procrastinate: an answer of hvd's own, and a
+        new connection, cost some milliseconds.
+        """
         if self.database_url:
-            with psycopg.connect(self.database_url) as connection:
-                row = connection.execute("SELECT count(*) FROM hvd_jobs WHERE status = 'completed'").fetchone()
-                return int(row[0]) if row else 0
+            if self.database is None:
+                self.database = psycopg.connect(self.database_url, autocommit=True)
+            row = self.database.execute("SELECT count(*) FROM hvd_jobs WHERE status = 'completed'").fetchone()
+            return int(row[0]) if row else 0
         count: int = ask(self.connection(), "GET", "/status")["jobs"]["jobs_completed"]
         return count
 
     def stop(self) -> None:
+        if self.database:
+            self.database.close()
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
 
