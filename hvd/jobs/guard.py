@@ -8,12 +8,14 @@ the runner is dead.
 
 import contextlib
 import os
+import select
 import signal
 import sys
 
 from hvd.jobs.strays import kill_all_of
 
 GOODBYE = b"."
+PAUSE = 200  # ms in which notes gather in the pipe, which holds thousands: nothing is urgent before its end
 
 
 def main() -> int:
@@ -33,13 +35,17 @@ def listen(fd: int) -> tuple[set[int], bool]:
     """Hear the runner until its end -> the process groups that ran then, and whether it said goodbye."""
     groups: set[int] = set()
     rest = b""
-    while rest[:1] in (b"", b"+", b"-") and (piece := os.read(fd, 4096)):
+    end = select.poll()
+    end.register(fd, 0)  # POLLHUP alone
+    while rest[:1] in (b"", b"+", b"-") and (piece := os.read(fd, 64 * 1024)):
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
             if line[:1] == b"+":
                 groups.add(int(line[1:]))
             else:
                 groups.discard(int(line[1:]))
+        if rest != GOODBYE:
+            end.poll(PAUSE)
     return groups, rest == GOODBYE
 
 

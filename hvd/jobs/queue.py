@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from hvd.core.proc import is_alive, start_ticks
+from hvd.jobs import exchange as server
 from hvd.jobs import statements
 from hvd.jobs.clock import boot_id
 from hvd.jobs.ids import new_id
@@ -135,6 +136,10 @@ class Queue:
 
     def exchange(self, ends: Sequence[End], room: Mapping[str, int], most: int) -> Exchange:
         """End attempts, hear what is to be cancelled, and claim: one transaction, since each has its price."""
+        if not self.database.is_local and not any(end.may_retry or end.seconds is None for end in ends):
+            left = {kind: count for kind, count in room.items() if count > 0} if most else {}
+            if not left or min(left.values()) >= most:  # whatever is found fits
+                return self._exchange_at_once(ends, list(left), most)
         by_id = {end.job_id: end for end in ends}
         done, to_cancel, claimed = [], [], list[Job]()
         with self.database.writing() as connection:
@@ -148,6 +153,24 @@ class Queue:
             if has_lease and most:  # without one nobody would look after what we took
                 claimed = self._claim(connection, at, room, most)
             tally.store(connection, at)
+        return Exchange(done, to_cancel, sorted(claimed, key=lambda job: job.id))
+
+    def _exchange_at_once(self, ends: Sequence[End], kinds: Sequence[str], most: int) -> Exchange:
+        found: dict[str, list[Row[Any]]] = {server.ENDED: [], server.UNWANTED: [], server.STARTED: []}
+        with self.database.writing() as connection:
+            for row in server.exchange(
+                connection,
+                me=self.runner.id,
+                here=self.runner.host,
+                daemon=self._daemon,
+                ends=[end._asdict() | {"id": end.job_id, "bucket": bucket_of(end.seconds or 0.0)} for end in ends],
+                kinds=kinds,
+                wanted=most,
+            ):
+                found[row.what].append(row)
+        done, unwanted, claimed = ([job_of(row, 0) for row in rows] for rows in found.values())
+        ended = {end.job_id for end in ends}
+        to_cancel = [job.id for job in unwanted if job.id not in ended]
         return Exchange(done, to_cancel, sorted(claimed, key=lambda job: job.id))
 
     def _look_at_lease(self, connection: Connection) -> tuple[bool, int]:

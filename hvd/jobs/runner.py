@@ -35,7 +35,8 @@ log = logging.getLogger("hvd.jobs")
 
 LOCAL_TURN, SHARED_TURN = 2.0, 1.0  # s between turns without a reason; of a shared queue, others' jobs are seen then
 PROGRESS_PAUSE = 0.5  # s between two writes of the progress to the database, each of which is told
-FIGURES_PAUSE = 0.1  # s between two readings of the counts, under load
+FIGURES_PAUSE = 0.1  # s between two readings of the counts
+BUSY_FIGURES_PAUSE = 0.5  # s, while jobs end one after the other: a reading takes as long as several of them
 OTHERS_FIGURES_PAUSE = 2.0  # s until the counts are read again for what other runners did
 PRUNE_PAUSE = 600.0
 TROUBLE_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # s until a database that failed is tried again
@@ -103,8 +104,9 @@ class Runner:
         while not stopping.is_set():
             self._reason.clear()
             await self._turn()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._reason.wait(), await self._rest())
+            if not self._reason.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._reason.wait(), await self._rest())
         await self._stop()
 
     # ---- one turn
@@ -334,7 +336,10 @@ class Runner:
 
     async def _look(self) -> None:
         """Read the counts and publish them."""
-        if time.monotonic() - self._counted < (FIGURES_PAUSE if self._figures_wanted else OTHERS_FIGURES_PAUSE):
+        pause = OTHERS_FIGURES_PAUSE
+        if self._figures_wanted:
+            pause = BUSY_FIGURES_PAUSE if self._reason.is_set() or self._claimed else FIGURES_PAUSE
+        if time.monotonic() - self._counted < pause:
             return
         self._figures_wanted = False
         try:
