@@ -37,7 +37,8 @@ class Pseudo:
 
     def _take_terminal(self) -> None:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which the tests may ignore, started by nohup
+        for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):  # the tests may ignore them: nohup, a shell's &
+            signal.signal(signum, signal.SIG_DFL)
 
     def _read(self) -> None:
         while select.select([self._master], [], [], 0)[0]:
