@@ -23,7 +23,7 @@ class Stream:
     """One job's pipe; `take` gets all that is read, `closed` is called at its end: both in the pump's thread."""
 
     def __init__(self, fd: int, take: Callable[[bytes], None], closed: Callable[[], None]) -> None:
-        self.fd = fd  # -1 once it is closed
+        self.fd = fd  # -1 once it is closed, and all that was read has been taken
         self.take, self.closed = take, closed
 
 
@@ -56,7 +56,10 @@ class Pump:
         return stream
 
     def finish(self, stream: Stream, done: Callable[[], None]) -> None:
-        """Read what is left, close the pipe, and call `done` in the event loop."""
+        """Read what is left, close the pipe, and call `done` in the event loop; at once where its end was read."""
+        if stream.fd < 0:
+            self._loop.call_soon(done)
+            return
         self._finishing.append((stream, done))
         os.eventfd_write(self._wake, 1)
 
@@ -113,5 +116,7 @@ class Pump:
             del self._streams[stream.fd]
             self._epoll.unregister(stream.fd)  # closing is not enough while a job is being started: its fork has it too
             os.close(stream.fd)
-            stream.fd = -1
-            stream.closed()
+            try:
+                stream.closed()
+            finally:
+                stream.fd = -1
