@@ -23,6 +23,7 @@ typedef struct {
     Py_ssize_t count;      /* cells of the row */
     PyObject *known;       /* (method, route, status) -> first cell of the run */
     PyObject *interrupted; /* for the worker: what an exception took the thread out of */
+    PyObject *exchange;    /* for the worker: what the thread serves */
     Py_ssize_t base;       /* first cell of the run of the request in progress; 0 until it is answered */
     int64_t began;         /* ns */
 } HotRow;
@@ -241,6 +242,7 @@ static int init(HotRow *self, PyObject *args, PyObject *kwargs)
     self->count = count;
     self->known = Py_NewRef(known);
     self->interrupted = Py_NewRef(Py_None);
+    self->exchange = Py_NewRef(Py_None);
     return 0;
 }
 
@@ -250,6 +252,7 @@ static void dealloc(HotRow *self)
         PyBuffer_Release(&self->buffer);
     Py_XDECREF(self->known);
     Py_XDECREF(self->interrupted);
+    Py_XDECREF(self->exchange);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
@@ -264,6 +267,7 @@ static PyMethodDef row_methods[] = {
 
 static PyMemberDef row_members[] = {
     {"interrupted", T_OBJECT, offsetof(HotRow, interrupted), 0, NULL},
+    {"exchange", T_OBJECT, offsetof(HotRow, exchange), 0, NULL},
     {"base", T_PYSSIZET, offsetof(HotRow, base), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };

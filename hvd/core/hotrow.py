@@ -20,6 +20,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from itertools import accumulate
 from time import monotonic_ns
+from typing import Any
 
 from hvd.core import layout as at
 from hvd.core.latency import BOUNDS
@@ -33,10 +34,11 @@ class HotRow:
     """One thread's row, for the requests it serves. Only the thread that has it may call it.
 
     `known` gives, for (method, route, status), the first cell of their run, counted from the row's head.
-    `interrupted` is the worker's: method and route of a request that an exception took the thread out of.
+    `interrupted` is the worker's: method and route of a request that an exception took the thread out of. So is
+    `exchange`: what the thread serves, None in between (what is there refers to the row).
     """
 
-    __slots__ = ("_began", "_cells", "_known", "_raw", "_text", "base", "interrupted")
+    __slots__ = ("_began", "_cells", "_known", "_raw", "_text", "base", "exchange", "interrupted")
 
     def __init__(self, raw: memoryview, head: int, count: int, known: Mapping[tuple[str, ...], int]) -> None:
         self._raw = raw
@@ -46,6 +48,7 @@ class HotRow:
         self._began = 0
         self.base = 0
         self.interrupted: tuple[str, str] | None = None
+        self.exchange: Any = None
 
     def abandon(self, cause: str) -> None:
         """Count the request in progress as aborted, of this cause."""

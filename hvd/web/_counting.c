@@ -23,7 +23,7 @@ static PyObject *row_of(PyObject *runtime)
     return row;
 }
 
-/* 1 and a new reference to the request's exchange; 0: it has none; -1 with an exception set. */
+/* 1 and a new reference to the request's exchange; 0: its environ has none; -1 with an exception set. */
 static int exchange_of(PyObject *environ, Exchange **exchange)
 {
     if (!PyDict_Check(environ))
@@ -37,8 +37,25 @@ static int exchange_of(PyObject *environ, Exchange **exchange)
     return 1;
 }
 
-/* A new reference to the request's exchange, which is in its environ by now. */
-static Exchange *make_exchange(Counted *self, PyObject *environ, PyObject *original)
+/* The same of what the row serves, which is in this environ too by now, unless it has begun. */
+static int exchange_of_row(PyObject *row, PyObject *environ, Exchange **exchange)
+{
+    PyObject *found = PyObject_GetAttr(row, hvd_str_in_row);
+    if (found == NULL)
+        return -1;
+    *exchange = (Exchange *)found;
+    if (Py_IS_TYPE(found, &hvd_exchange_type) && !((*exchange)->ends_itself && (*exchange)->body != NULL)) {
+        if ((*exchange)->has_begun || PyDict_SetItem(environ, str_exchange, found) == 0)
+            return 1;
+        Py_DECREF(found);
+        return -1;
+    }
+    Py_DECREF(found);
+    return 0;
+}
+
+/* A new reference to the request's exchange, which is in its environ and in the row by now. */
+static Exchange *make_exchange(Counted *self, PyObject *row, PyObject *environ, PyObject *original)
 {
     PyObject *method = PyDict_GetItemWithError(environ, str_method);
     if (method == NULL) {
@@ -46,13 +63,10 @@ static Exchange *make_exchange(Counted *self, PyObject *environ, PyObject *origi
             PyErr_SetObject(PyExc_KeyError, str_method);
         return NULL;
     }
-    PyObject *row = row_of(self->runtime);
-    if (row == NULL)
-        return NULL;
     Exchange *exchange = hvd_exchange_new(self, row, method, original);
-    Py_DECREF(row);
-    if (exchange != NULL && ((!self->is_outermost && hvd_exchange_begin(exchange, environ) < 0) ||
-                             PyDict_SetItem(environ, str_exchange, (PyObject *)exchange) < 0))
+    if (exchange != NULL && ((self->begins && hvd_exchange_begin(exchange, environ) < 0) ||
+                             PyDict_SetItem(environ, str_exchange, (PyObject *)exchange) < 0 ||
+                             PyObject_SetAttr(row, hvd_str_in_row, (PyObject *)exchange) < 0))
         Py_CLEAR(exchange);
     return exchange;
 }
@@ -67,10 +81,11 @@ static PyObject *serve(Counted *self, Exchange *exchange, PyObject *environ)
         Py_XSETREF(exchange->body, body);
         return Py_NewRef(exchange);
     }
-    if (hvd_exchange_count(exchange) == 0)
-        return body;
-    Py_DECREF(body);
-    return hvd_exchange_failed(exchange, 0);
+    if (hvd_exchange_count(exchange) < 0) {
+        Py_DECREF(body);
+        return hvd_exchange_failed(exchange, 0);
+    }
+    return exchange->ends_itself ? hvd_exchange_finish_after(exchange, body) : body;
 }
 
 static PyObject *call(PyObject *callable, PyObject *const *args, size_t flags, PyObject *names)
@@ -83,15 +98,22 @@ static PyObject *call(PyObject *callable, PyObject *const *args, size_t flags, P
     if (self->app == NULL)
         return PyErr_Format(PyExc_RuntimeError, "the application is gone");
     Exchange *exchange;
+    PyObject *row = NULL;
     int found = exchange_of(args[0], &exchange);
+    if (found == 0 && (row = row_of(self->runtime)) == NULL)
+        return NULL;
+    if (found == 0 && !self->is_outermost)
+        found = exchange_of_row(row, args[0], &exchange);
     if (found) {
+        Py_XDECREF(row);
         if (found > 0) {
             found = hvd_exchange_begin(exchange, args[0]);
             Py_DECREF(exchange);
         }
         return found < 0 ? NULL : PyObject_Vectorcall(self->app, args, flags, names);
     }
-    exchange = make_exchange(self, args[0], args[1]);
+    exchange = make_exchange(self, row, args[0], args[1]);
+    Py_DECREF(row);
     if (exchange == NULL)
         return NULL;
     PyObject *result = serve(self, exchange, args[0]);
@@ -104,16 +126,16 @@ static PyObject *counted_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     PyObject *given[6];
     if (kwargs != NULL && PyDict_GET_SIZE(kwargs))
         return PyErr_Format(PyExc_TypeError, "Counted takes no keywords");
-    int is_outermost;
-    if (!PyArg_ParseTuple(args, "OOO!OOOp", &given[0], &given[1], &PyFrozenSet_Type, &given[2], &given[3], &given[4],
-                          &given[5], &is_outermost))
+    int is_outermost, begins;
+    if (!PyArg_ParseTuple(args, "OOO!OOOpp", &given[0], &given[1], &PyFrozenSet_Type, &given[2], &given[3], &given[4],
+                          &given[5], &is_outermost, &begins))
         return NULL;
     Counted *self = (Counted *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     self->vectorcall = call;
     self->is_outermost = is_outermost != 0;
-    self->is_counting = !is_outermost;
+    self->begins = self->is_counting = begins != 0;
     PyObject **kept[] = {&self->runtime, &self->app, &self->methods, &self->other, &self->unmatched, &self->broke_off};
     for (int i = 0; i < 6; i++)
         *kept[i] = Py_NewRef(given[i]);
@@ -151,6 +173,7 @@ static void counted_dealloc(Counted *self)
 }
 
 static PyMemberDef counted_members[] = {
+    {"app", T_OBJECT, offsetof(Counted, app), READONLY, NULL},
     {"is_counting", T_BOOL, offsetof(Counted, is_counting), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };

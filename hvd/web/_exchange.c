@@ -6,6 +6,7 @@
 
 static PyObject *str_begin, *str_respond, *str_pass_on, *str_finish, *str_interrupted;
 static PyObject *str_close, *str_status, *str_path, *str_101;
+PyObject *hvd_str_in_row;
 
 /* The label of what start_response was given, a new reference. */
 static PyObject *label_of(Exchange *self, PyObject *status)
@@ -113,6 +114,30 @@ void *hvd_exchange_failed(Exchange *self, int streaming)
     return NULL;
 }
 
+/* Once, and not if the row has the next request by now. */
+static int end(Exchange *self)
+{
+    PyObject *current = PyObject_GetAttr(self->row, hvd_str_in_row);
+    if (current == NULL)
+        return -1;
+    Py_DECREF(current); /* only compared */
+    if (current != (PyObject *)self)
+        return 0;
+    if (PyObject_SetAttr(self->row, hvd_str_in_row, Py_None) < 0)
+        return -1;
+    if (!self->has_begun)
+        return 0;
+    PyObject *interrupted = PyObject_GetAttr(self->row, str_interrupted);
+    if (interrupted == NULL)
+        return -1;
+    Py_DECREF(interrupted);
+    if (interrupted != Py_None)
+        return 0;
+    PyObject *none = PyObject_CallMethodNoArgs(self->row, str_finish);
+    Py_XDECREF(none);
+    return none == NULL ? -1 : 0;
+}
+
 /* tp_iternext: NULL without an exception is the end. */
 static PyObject *next_piece(Exchange *self)
 {
@@ -125,13 +150,16 @@ static PyObject *next_piece(Exchange *self)
     if (pieces != NULL)
         piece = PyIter_Next(pieces);
     Py_XDECREF(pieces);
-    if ((piece != NULL || !PyErr_Occurred()) && hvd_exchange_count(self) == 0)
+    if ((piece != NULL || !PyErr_Occurred()) && hvd_exchange_count(self) == 0) {
+        if (piece == NULL && self->ends_itself)
+            end(self); /* NULL with its exception, if it has one */
         return piece;
+    }
     Py_XDECREF(piece);
     return hvd_exchange_failed(self, 1);
 }
 
-static PyObject *close_body(Exchange *self, PyObject *unused)
+static PyObject *close_body(Exchange *self)
 {
     PyObject *body = self->body, *result = NULL;
     self->body = NULL;
@@ -150,6 +178,12 @@ static PyObject *close_body(Exchange *self, PyObject *unused)
     return result;
 }
 
+static PyObject *close_exchange(Exchange *self, PyObject *unused)
+{
+    PyObject *result = close_body(self);
+    return self->ends_itself ? hvd_exchange_finish_after(self, result) : result;
+}
+
 static PyObject *pass_on(Exchange *self, PyObject *unused)
 {
     if (self->has_begun && tell_row(self, str_pass_on, str_101) < 0)
@@ -159,20 +193,25 @@ static PyObject *pass_on(Exchange *self, PyObject *unused)
 
 PyObject *hvd_exchange_finish(Exchange *self, PyObject *unused)
 {
-    PyObject *result = Py_NewRef(Py_None);
-    if (self->has_begun && !self->is_over) {
-        self->is_over = 1;
-        PyObject *interrupted = PyObject_GetAttr(self->row, str_interrupted);
-        if (interrupted == Py_None)
-            Py_SETREF(result, PyObject_CallMethodNoArgs(self->row, str_finish));
-        else if (interrupted == NULL)
-            Py_CLEAR(result);
-        Py_XDECREF(interrupted);
-    }
+    PyObject *result = end(self) < 0 ? NULL : Py_NewRef(Py_None);
     Py_CLEAR(self->start_response);
     Py_CLEAR(self->write);
     Py_CLEAR(self->body);
     Py_CLEAR(self->pieces);
+    return result;
+}
+
+/* Finish, and give this result, or the exception that is set. */
+PyObject *hvd_exchange_finish_after(Exchange *self, PyObject *result)
+{
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyObject *none = hvd_exchange_finish(self, NULL);
+    if (none == NULL)
+        Py_CLEAR(result);
+    Py_XDECREF(none);
+    if (type != NULL)
+        PyErr_Restore(type, error, traceback);
     return result;
 }
 
@@ -213,7 +252,7 @@ static void exchange_dealloc(Exchange *self)
 }
 
 static PyMethodDef exchange_methods[] = {
-    {"close", (PyCFunction)close_body, METH_NOARGS, NULL},
+    {"close", (PyCFunction)close_exchange, METH_NOARGS, NULL},
     {"pass_on", (PyCFunction)pass_on, METH_NOARGS, NULL},
     {"finish", (PyCFunction)hvd_exchange_finish, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
@@ -223,6 +262,7 @@ static PyMemberDef exchange_members[] = {
     {"row", T_OBJECT, offsetof(Exchange, row), READONLY, NULL},
     {"method", T_OBJECT, offsetof(Exchange, method), READONLY, NULL},
     {"route", T_OBJECT, offsetof(Exchange, route), READONLY, NULL},
+    {"ends_itself", T_BOOL, offsetof(Exchange, ends_itself), READONLY, NULL},
     {"has_begun", T_BOOL, offsetof(Exchange, has_begun), READONLY, NULL},
     {"is_counted", T_BOOL, offsetof(Exchange, is_counted), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
@@ -257,6 +297,7 @@ Exchange *hvd_exchange_new(Counted *counted, PyObject *row, PyObject *method, Py
     self->method = Py_NewRef(method);
     self->route = Py_NewRef(counted->unmatched);
     self->start_response = Py_NewRef(original);
+    self->ends_itself = !counted->is_outermost;
     return self;
 }
 
@@ -291,6 +332,7 @@ int hvd_exchange_ready(void)
         {&str_begin, "begin"},   {&str_respond, "respond"},         {&str_pass_on, "pass_on"},
         {&str_finish, "finish"}, {&str_interrupted, "interrupted"}, {&str_close, "close"},
         {&str_status, "status"}, {&str_path, "PATH_INFO"},          {&str_101, "101"},
+        {&hvd_str_in_row, "exchange"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (hvd_intern(names[i].name, names[i].text) < 0)

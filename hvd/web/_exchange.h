@@ -3,12 +3,12 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-/* Counted(runtime, app, methods, other, unmatched, broke_off, is_outermost): the WSGI application */
+/* Counted(runtime, app, methods, other, unmatched, broke_off, is_outermost, begins): the WSGI application */
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
     PyObject *runtime, *app, *methods, *other, *unmatched, *broke_off;
-    char is_outermost, is_counting;
+    char is_outermost, begins, is_counting;
 } Counted;
 
 /* Exchange, which only a Counted makes. Pieces, body and write are NULL until there are any, and once it is over. */
@@ -17,16 +17,18 @@ typedef struct {
     vectorcallfunc vectorcall; /* the app's start_response */
     Counted *counted;
     PyObject *row, *method, *route, *status, *start_response, *write, *body, *pieces;
-    char has_begun, is_counted, is_over;
+    char ends_itself, has_begun, is_counted;
 } Exchange;
 
 extern PyTypeObject hvd_exchange_type;
+extern PyObject *hvd_str_in_row; /* "exchange" */
 
 /* An exchange that has not begun; counting.py says what the rest mean. NULL or -1 with an exception set. */
 Exchange *hvd_exchange_new(Counted *counted, PyObject *row, PyObject *method, PyObject *start_response);
 int hvd_exchange_begin(Exchange *self, PyObject *environ);
 int hvd_exchange_count(Exchange *self);
 PyObject *hvd_exchange_finish(Exchange *self, PyObject *unused);
+PyObject *hvd_exchange_finish_after(Exchange *self, PyObject *result);
 void *hvd_exchange_failed(Exchange *self, int streaming);
 
 int hvd_exchange_ready(void);

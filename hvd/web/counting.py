@@ -5,9 +5,11 @@ status that `start_response` was given last: when the app returns a list; when a
 that fails before that is answered by the server, with another status; or at the first call of `write`. Its duration
 counts in gunicorn's post_request hook, which runs once the response is sent or given up.
 
-An `Exchange` goes with the request, in its environ. So it is all the same who calls the app, with what
-`start_response`, and what is around it or in it; and the hook changes nothing for a request that has none. What is
-compiled, in _counting.c and _exchange.c, is the same as here.
+An `Exchange` goes with the request, in its environ, and is the `exchange` of the row meanwhile, where a counted app
+finds it whose caller made an environ of its own. So it is all the same who calls the app, with what, and what is around
+it or in it; and the hook changes nothing for a request that has none. A counted app that finds none, as in a thread of
+the caller's own, begins one that ends itself: its response is complete when the list is returned, or the stream is at
+its end or closed. What is compiled, in _counting.c and _exchange.c, is the same as here.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -58,50 +60,62 @@ class RouteName:
 
 
 def counted(app: WSGIApplication, runtime: Runtime) -> WSGIApplication:
-    """`app` with all that it serves counted in the calling thread's row of `runtime`; see `post_request` too."""
-    return _made(app, runtime, False)
+    """`app` with all that it serves counted in the calling thread's row of `runtime`."""
+    return app if isinstance(app, _form()) else _made(app, runtime, False, True)
 
 
 def outermost(app: WSGIApplication, runtime: Runtime) -> WSGIApplication:
-    """`app`, within which there may be a counted one: what passes that is counted as it leaves this one.
+    """`app` for a server that calls `post_request`, once for a request: what passes a counted app is counted as it
+    leaves this one, be this that app or a middleware around it.
 
     So it counts with the status that middleware makes of it, and not at all if that fails and the server answers.
     Of what is made here, and by `counted`, the attribute `is_counting` says whether requests are counted: of this one
     it is known once there was such a request.
     """
-    return _made(app, runtime, True)
+    if isinstance(app, _form()):
+        return _made(app.app, runtime, True, True)
+    return _made(app, runtime, True, False)
 
 
-def _made(app: WSGIApplication, runtime: Runtime, is_outermost: bool) -> WSGIApplication:
-    form = compiled.Counted if compiled else Counted
-    if isinstance(app, form):
-        return app
-    made: WSGIApplication = form(runtime, app, METHODS, OTHER, UNMATCHED, _broke_off, is_outermost)
+def _form() -> Any:
+    return compiled.Counted if compiled else Counted
+
+
+def _made(app: WSGIApplication, runtime: Runtime, is_outermost: bool, begins: bool) -> WSGIApplication:
+    made: WSGIApplication = _form()(runtime, app, METHODS, OTHER, UNMATCHED, _broke_off, is_outermost, begins)
     return made
 
 
 class Counted:
     """What `counted` gives without a compiler, and `outermost`."""
 
-    def __init__(self, runtime: Runtime, app: WSGIApplication, *labels: object) -> None:
-        self._app = app
+    def __init__(self, runtime: Runtime, app: WSGIApplication, *others: object) -> None:
+        self.app = app
         self._runtime = runtime
-        self._is_outermost = bool(labels[-1])
-        self.is_counting = not self._is_outermost
+        self._is_outermost, self._begins = map(bool, others[-2:])
+        self.is_counting = self._begins
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         exchange = environ.get(EXCHANGE)
+        if exchange is None:
+            row = self._runtime.local.row
+            if not self._is_outermost and row.exchange is not None and not row.exchange.is_left:
+                exchange = row.exchange
+                if not exchange.has_begun:  # else the app asks itself something, whose route is not the request's
+                    environ[EXCHANGE] = exchange
         if exchange is not None:
             exchange.begin(environ["PATH_INFO"])
-            return self._app(environ, start_response)
-        exchange = Exchange(self, self._runtime.local.row, environ["REQUEST_METHOD"], start_response)
-        if not self._is_outermost:
+            return self.app(environ, start_response)
+        exchange = Exchange(self, row, environ["REQUEST_METHOD"], start_response, not self._is_outermost)
+        if self._begins:
             exchange.begin(environ["PATH_INFO"])
-        environ[EXCHANGE] = exchange
+        environ[EXCHANGE] = row.exchange = exchange
         try:
-            body = self._app(environ, exchange)
+            body = self.app(environ, exchange)
             if type(body) is list:
                 exchange.count()
+                if exchange.ends_itself:
+                    exchange.finish()
                 return body
         except BaseException as error:
             _broke_off(error, exchange, False)
@@ -121,24 +135,29 @@ class Exchange:
         "_start_response",
         "_write",
         "body",
+        "ends_itself",
         "has_begun",
         "is_counted",
-        "is_over",
         "method",
         "route",
         "row",
         "status",
     )
 
-    def __init__(self, app: Counted, row: Row, method: str, start_response: StartResponse) -> None:
-        self._app = app
+    def __init__(self, app: Counted, row: Row, method: str, start_response: StartResponse, ends_itself: bool) -> None:
+        self._app, self.ends_itself = app, ends_itself
         self.row, self.method, self.route = row, method, UNMATCHED
         self.status: str | None = None
-        self.has_begun = self.is_counted = self.is_over = False
+        self.has_begun = self.is_counted = False
         self.body: Any = None
         self._start_response: Any = start_response
         self._write: Any = None
         self._pieces: Iterator[bytes] | None = None
+
+    @property
+    def is_left(self) -> bool:
+        """The app has returned a stream, and its caller may go on with something else before that is at its end."""
+        return self.ends_itself and self.body is not None
 
     def begin(self, path: str) -> None:
         """The request has come to a counted app; what comes to none is not counted."""
@@ -188,6 +207,8 @@ class Exchange:
         except BaseException as error:
             _broke_off(error, self, True)
         if not pieces:
+            if self.ends_itself:
+                self._end()
             raise StopIteration
         piece: bytes = pieces[0]
         return piece
@@ -195,14 +216,23 @@ class Exchange:
     def close(self) -> None:
         """The server wants no more of the body."""
         body, self.body, self._pieces = self.body, None, None
-        if hasattr(body, "close"):
-            body.close()
+        try:
+            if hasattr(body, "close"):
+                body.close()
+        finally:
+            if self.ends_itself:
+                self.finish()
+
+    def _end(self) -> None:
+        """Once, and not if the row has the next request by now: a stream that ends itself may have been left."""
+        if self.row.exchange is self:
+            self.row.exchange = None
+            if self.has_begun and self.row.interrupted is None:
+                self.row.finish()
 
     def finish(self) -> None:
         """The response is sent, or given up. What the exchange was made of is let go: the environ may be part of it."""
-        if self.has_begun and not self.is_over and self.row.interrupted is None:
-            self.row.finish()
-        self.is_over = True
+        self._end()
         self.body = self._pieces = self._start_response = self._write = None
 
 
@@ -210,7 +240,8 @@ def _broke_off(error: BaseException, exchange: Exchange, streaming: bool) -> NoR
     """The app, or its stream, raised: what that means for the row, and then what gunicorn is to see.
 
     gunicorn takes an OSError for the client's end, and answers nothing; from a stream it is the backend's, say.
-    Anything else it answers, if nothing was sent, or it ends: see CountingWorker.handle_error.
+    Anything else it answers, if nothing was sent, or it ends: see CountingWorker.handle_error. Nothing answers for an
+    exchange that ends itself.
     """
     if not exchange.has_begun:
         exchange.row.interrupted = None if isinstance(error, OSError) else NOT_COUNTED
@@ -221,6 +252,10 @@ def _broke_off(error: BaseException, exchange: Exchange, streaming: bool) -> NoR
         if not isinstance(error, OSError):
             method = exchange.method if exchange.method in METHODS else OTHER
             exchange.row.interrupted = method, exchange.route
+    if exchange.ends_itself:
+        exchange.finish()
+        if exchange.row.interrupted:
+            exchange.row.abandon("exception")
     raise error
 
 

@@ -200,10 +200,11 @@ def stopped(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_an_app_behind_a_middleware_is_counted_as_the_client_sees_it(tmp_path: Path) -> None:
-    """Whatever `start_response` it gets: once, with its route; and /ws is handed over as ever."""
+@pytest.mark.parametrize("app", ["app", "bridged"])
+def test_an_app_behind_a_middleware_is_counted_as_the_client_sees_it(tmp_path: Path, app: str) -> None:
+    """Whatever environ and `start_response` it gets: once, with its route; and /ws is handed over as ever."""
     statuses = {"/hello": 200, "/items/1": 200, "/status-of/404": 503, "/boom": 500, "/stream": 200, "/nowhere": 503}
-    with Server(tmp_path, app="tests.support.wrapped:app", workers=1, threads=2) as server, view_of(server) as view:
+    with Server(tmp_path, app=f"tests.support.wrapped:{app}", workers=1, threads=2) as server, view_of(server) as view:
         wait_idle(view)
         before = view.totals().heads
         for path, status in statuses.items():

@@ -16,6 +16,11 @@ def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[byt
     yield from inner(environ, mine)
 
 
+def bridged(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
+    """The same, and the inner app gets an environ that has what the server gave, and nothing of hvd."""
+    return app({key: value for key, value in environ.items() if not key.startswith("hvd.")}, start_response)
+
+
 def plain(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Not counted; `/fails` does."""
     if environ["PATH_INFO"] == "/fails":

@@ -7,8 +7,9 @@ from typing import Any
 from falcon import testing
 from gunicorn.http.wsgi import FileWrapper
 
+from hvd.runtime import Runtime
 from hvd.web import counting
-from hvd.web.counting import RouteName
+from hvd.web.counting import RouteName, counted, outermost
 
 
 class FakeRow:
@@ -17,6 +18,7 @@ class FakeRow:
     def __init__(self) -> None:
         self.calls: list[tuple[str, ...]] = []
         self.interrupted: tuple[str, str] | None = None
+        self.exchange: Any = None
 
     def begin(self, method: str, path: str) -> None:
         self.calls.append(("begin", method, path))
@@ -29,6 +31,15 @@ class FakeRow:
 
     def finish(self) -> None:
         self.calls.append(("finish",))
+
+    def abandon(self, cause: str) -> None:
+        self.calls.append(("abandon", cause))
+        self.interrupted = None
+
+
+def loaded(app: Any, runtime: Runtime) -> Any:
+    """As a worker has what is counted."""
+    return outermost(counted(app, runtime), runtime)
 
 
 class Server:
@@ -75,3 +86,23 @@ def routed(app: Any, route: str) -> Any:
         return app(environ, start_response)
 
     return named
+
+
+def fresh(environ: Any) -> dict[str, Any]:
+    """As a bridge makes it, or who asks the app something of its own: without what only hvd knows."""
+    return {key: value for key, value in environ.items() if not key.startswith("hvd.")}
+
+
+def served(app: Any, method: str = "GET") -> Server:
+    """Call `app` as gunicorn does, to the end."""
+    server = Server()
+    try:
+        body: Any = server.call(app, method)
+        try:
+            server.sent += body
+        finally:
+            if hasattr(body, "close"):
+                body.close()
+    finally:
+        server.end()
+    return server

@@ -22,7 +22,8 @@ things = [None, 0, -1, 2**70, 1.5, b"", b"200 OK", bytearray(9000), "", "GET", "
           SimpleNamespace(local=SimpleNamespace(row=None)), lambda *a, **k: None, iter([b"x"]), Exception, Exception(),
           memoryview(bytearray(4096)), sys, {EXCHANGE: None}, {"REQUEST_METHOD": [], "PATH_INFO": []}]
 pick = random.Random(int(sys.argv[1])).choice
-def row(): return SimpleNamespace(**{n: pick(things) for n in ("begin", "respond", "pass_on", "finish", "interrupted")})
+parts = "begin", "respond", "pass_on", "finish", "interrupted", "exchange"
+def row(): return SimpleNamespace(**{name: pick(things) for name in parts})
 def nothing(*arguments, **named): return None
 class Closing:  # a body that ends its own exchange while it is asked for
     def __init__(self, environ): self.environ = environ
@@ -45,8 +46,8 @@ def one_round():
         for name in ("begin", "respond", "pass_on", "finish", "record"):
             attempt(getattr(target, name), *some(4))
         attempt(setattr, target, "interrupted", pick(things)); attempt(delattr, target, "interrupted")
-        attempt(getattr, target, "interrupted")
-    good = SimpleNamespace(begin=nothing, respond=nothing, pass_on=nothing, finish=nothing, interrupted=None)
+        attempt(getattr, target, "interrupted"); attempt(setattr, target, "exchange", pick(things))
+    good = SimpleNamespace(**{**dict.fromkeys(parts, nothing), "interrupted": None, "exchange": None})
     runtime = SimpleNamespace(local=SimpleNamespace(row=pick([good, good, row()])))
     def app(environ, start_response):
         for _ in range(2):
@@ -56,7 +57,7 @@ def one_round():
         return Closing(environ) if random.random() < 0.2 else pick(things)
     counted = _counting.Counted(runtime, pick([app, app, app, pick(things)]), METHODS, pick(["(other)", None]),
                                 pick(["(unmatched)", None]), pick([counting._broke_off] * 5 + things),
-                                pick([True, False]))
+                                pick([True, False]), pick([True, False]))
     environ = pick([{"REQUEST_METHOD": pick(things), "PATH_INFO": "/"}, {"REQUEST_METHOD": "GET", "PATH_INFO": "/"}])
     body = attempt(counted, environ, pick([nothing, nothing, pick(things)]))
     exchange = environ.get(EXCHANGE)

@@ -18,7 +18,7 @@ from gunicorn.workers.sync import SyncWorker
 from hvd.runtime import Runtime
 from hvd.web import counting
 from hvd.web.counting import EXCHANGE, METHODS, OTHER, UNMATCHED, RouteName, counted
-from tests.unit.web.exchange import FakeRow, Server, answering, routed
+from tests.unit.web.exchange import FakeRow, Server, answering, loaded, routed
 
 pytestmark = pytest.mark.usefixtures("form")
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("form")
 def test_a_list_counts_when_the_app_returns(row: FakeRow, runtime: Runtime) -> None:
     """Falcon's usual body: nothing of it can fail any more; it is passed on untouched."""
     body = [b"hello"]
-    assert Server().call(counted(answering(body, route="/{name}"), runtime), "POST", "/a") is body
+    assert Server().call(loaded(answering(body, route="/{name}"), runtime), "POST", "/a") is body
     assert row.calls == [("begin", "POST", "/a"), ("respond", "POST", "/{name}", "200")]
 
 
@@ -43,7 +43,7 @@ def test_a_stream_counts_when_its_first_piece_is_there(row: FakeRow, runtime: Ru
         def close(self) -> None:
             closed.append(True)
 
-    body: Any = Server().call(counted(answering(Stream()), runtime))
+    body: Any = Server().call(loaded(answering(Stream()), runtime))
     pieces = iter(body)
     assert len(row.calls) == 1
     assert next(pieces) == b"one"
@@ -57,7 +57,7 @@ def test_a_stream_counts_when_its_first_piece_is_there(row: FakeRow, runtime: Ru
 
 def test_an_empty_stream_counts(row: FakeRow, runtime: Runtime) -> None:
     """Its response has no body, but it is one."""
-    assert b"".join(Server().call(counted(answering(iter(())), runtime))) == b""
+    assert b"".join(Server().call(loaded(answering(iter(())), runtime))) == b""
     assert row.calls[1:] == [("respond", "GET", UNMATCHED, "200")]
 
 
@@ -68,7 +68,7 @@ def test_a_stream_that_fails_before_its_first_piece_is_left_to_the_server(row: F
         raise ValueError("at once")
         yield b""
 
-    body = Server().call(counted(answering(stream(), route="/a"), runtime), "FROB", "/a")
+    body = Server().call(loaded(answering(stream(), route="/a"), runtime), "FROB", "/a")
     with pytest.raises(ValueError, match="at once"):
         next(iter(body))
     assert [call[0] for call in row.calls] == ["begin"]
@@ -82,7 +82,7 @@ def test_a_stream_that_cannot_be_read_is_no_lost_client(row: FakeRow, runtime: R
         raise ConnectionResetError("of a backend")
         yield b""
 
-    body = Server().call(counted(answering(stream(), route="/a"), runtime), "GET", "/a")
+    body = Server().call(loaded(answering(stream(), route="/a"), runtime), "GET", "/a")
     with pytest.raises(RuntimeError) as caught:
         next(iter(body))
     assert isinstance(caught.value.__cause__, ConnectionResetError)
@@ -96,7 +96,7 @@ def test_a_stream_that_fails_later_has_counted_once(row: FakeRow, runtime: Runti
         yield b"one"
         raise ValueError("later")
 
-    pieces = iter(Server().call(counted(answering(stream()), runtime)))
+    pieces = iter(Server().call(loaded(answering(stream()), runtime)))
     next(pieces)
     with pytest.raises(ValueError, match="later"):
         next(pieces)
@@ -111,7 +111,7 @@ def test_an_exception_that_leaves_the_app_is_left_to_the_server(row: FakeRow, ru
         raise SystemExit(5)
 
     with pytest.raises(SystemExit):
-        Server().call(counted(routed(app, "/a"), runtime), "GET", "/a")
+        Server().call(loaded(routed(app, "/a"), runtime), "GET", "/a")
     assert row.calls == [("begin", "GET", "/a")]
     assert row.interrupted == ("GET", "/a")
 
@@ -125,7 +125,7 @@ def test_a_socket_handed_over_counts_no_response(row: FakeRow, runtime: Runtime)
         return []
 
     server = Server()
-    server.call(counted(routed(app, "/ws"), runtime), "GET", "/ws")
+    server.call(loaded(routed(app, "/ws"), runtime), "GET", "/ws")
     server.end()
     assert row.calls == [("begin", "GET", "/ws"), ("pass_on", "GET", "/ws", "101"), ("finish",)]
 
@@ -133,14 +133,14 @@ def test_a_socket_handed_over_counts_no_response(row: FakeRow, runtime: Runtime)
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_standard_methods_are_labels(method: str, row: FakeRow, runtime: Runtime) -> None:
     """Those of RFC 9110, and PATCH."""
-    Server().call(counted(answering([]), runtime), method)
+    Server().call(loaded(answering([]), runtime), method)
     assert row.calls[1] == ("respond", method, UNMATCHED, "200")
 
 
 @pytest.mark.parametrize("method", ["FROB", "PROPFIND", "X" * 500, "!"])
 def test_any_other_method_is_one_label(method: str, row: FakeRow, runtime: Runtime) -> None:
     """What clients make up would have no bound."""
-    Server().call(counted(answering([], "400 Bad Request"), runtime), method)
+    Server().call(loaded(answering([], "400 Bad Request"), runtime), method)
     assert row.calls[1] == ("respond", OTHER, UNMATCHED, "400")
 
 
@@ -153,7 +153,7 @@ def test_the_route_is_the_template_and_never_the_path(row: FakeRow, runtime: Run
 
     app = falcon.App(middleware=[RouteName()])
     app.add_route("/items/{number}", Item())
-    application = counted(app, runtime)
+    application = loaded(app, runtime)
     for method, path in (
         ("GET", "/items/1"),
         ("GET", "/items/2"),
@@ -176,7 +176,7 @@ def test_the_row_is_that_of_the_calling_thread(runtime: Runtime) -> None:
     rows = [FakeRow(), FakeRow()]
     local = SimpleNamespace(row=rows[0])
     runtime.fill(SimpleNamespace(rows=SimpleNamespace(local=local)))  # type: ignore[arg-type]
-    application = counted(answering([]), runtime)
+    application = loaded(answering([]), runtime)
     Server().call(application)
     local.row = rows[1]
     Server().call(application)
@@ -186,7 +186,7 @@ def test_the_row_is_that_of_the_calling_thread(runtime: Runtime) -> None:
 def test_a_request_is_finished_once(row: FakeRow, runtime: Runtime) -> None:
     """However often the hook is called."""
     server = Server()
-    server.call(counted(answering([]), runtime))
+    server.call(loaded(answering([]), runtime))
     server.end()
     server.end()
     assert [call[0] for call in row.calls] == ["begin", "respond", "finish"]
@@ -227,7 +227,7 @@ def test_what_a_row_raises_comes_through(broken: str, row: FakeRow, runtime: Run
 
     setattr(row, broken, fail)
     with pytest.raises(LookupError, match=broken):
-        Server().call(counted(answering([]), runtime))
+        Server().call(loaded(answering([]), runtime))
 
 
 def test_the_apps_traceback_is_kept(runtime: Runtime) -> None:
@@ -237,11 +237,12 @@ def test_the_apps_traceback_is_kept(runtime: Runtime) -> None:
         raise KeyError("here")
 
     with pytest.raises(KeyError) as caught:
-        Server().call(counted(app, runtime))
+        Server().call(loaded(app, runtime))
     assert "app" in {frame.name for frame in traceback.extract_tb(caught.value.__traceback__)}
 
 
-def test_counting_holds_on_to_nothing(runtime: Runtime) -> None:
+@pytest.mark.parametrize("made", [loaded, counted])
+def test_counting_holds_on_to_nothing(made: Any, runtime: Runtime) -> None:
     """Thousands of requests of every kind leave no object behind; an application that is dropped is freed."""
 
     class App:
@@ -252,7 +253,7 @@ def test_counting_holds_on_to_nothing(runtime: Runtime) -> None:
             return [b""] if environ["PATH_INFO"] == "/list" else iter([b""])
 
     app = App()
-    application, gone = counted(app, runtime), weakref.ref(app)
+    application, gone = made(app, runtime), weakref.ref(app)
     server, row = Server(), runtime.local.row
 
     def ask_all(times: int, application: Any = application) -> None:
@@ -262,6 +263,7 @@ def test_counting_holds_on_to_nothing(runtime: Runtime) -> None:
                 server.end()
             with pytest.raises(KeyError):
                 server.call(application, path="/fails")
+            server.end()
             row.interrupted = None
             row.calls.clear()  # type: ignore[attr-defined]
             server.statuses.clear()

@@ -12,7 +12,7 @@ import pytest
 
 from hvd.runtime import Runtime
 from hvd.web.counting import EXCHANGE, NOT_COUNTED, OTHER, UNMATCHED, counted, outermost
-from tests.unit.web.exchange import FakeRow, Server, answering, routed
+from tests.unit.web.exchange import FakeRow, Server, answering, fresh, loaded, routed, served
 
 pytestmark = pytest.mark.usefixtures("form")
 
@@ -21,21 +21,6 @@ TEXT = [("Content-Type", "text/plain")]
 
 def responses(row: FakeRow) -> list[tuple[str, ...]]:
     return [call[1:] for call in row.calls if call[0] == "respond"]
-
-
-def served(app: Any, method: str = "GET") -> Server:
-    """Call `app` as gunicorn does, to the end."""
-    server = Server()
-    try:
-        body: Any = server.call(app, method)
-        try:
-            server.sent += body
-        finally:
-            if hasattr(body, "close"):
-                body.close()
-    finally:
-        server.end()
-    return server
 
 
 def closure(app: Any) -> Any:
@@ -97,7 +82,7 @@ def test_any_middleware_may_be_around_or_within(
     if outside:
         server = served(outermost(middleware(counted(named, runtime)), runtime))
     else:
-        server = served(counted(middleware(named), runtime))
+        server = served(loaded(middleware(named), runtime))
     assert server.sent == [b"none"]
     assert row.calls == [("begin", "GET", "/"), ("respond", "GET", "/a", "404"), ("finish",)]
 
@@ -117,16 +102,19 @@ def answering_text(environ: Any, start_response: Any) -> list[bytes]:
 
 
 def test_a_counted_app_is_counted_once(row: FakeRow, runtime: Runtime) -> None:
-    """As often as it is wrapped, also when a middleware calls it twice for a request."""
+    """As often as it is wrapped, also when a middleware calls it twice for a request, or it calls itself."""
     app = counted(answering([b""]), runtime)
-    assert counted(app, runtime) is outermost(app, runtime) is app
+    assert counted(app, runtime) is app
 
     def twice(environ: Any, start_response: Any) -> Any:
         list(app(environ, lambda status, headers: None))
+        list(app(fresh(environ), lambda status, headers: None))
         return app(environ, start_response)
 
-    served(outermost(twice, runtime))
-    assert row.calls == [("begin", "GET", "/"), ("respond", "GET", UNMATCHED, "200"), ("finish",)]
+    for outer in (outermost(twice, runtime), loaded(twice, runtime), loaded(app, runtime)):
+        served(outer)
+        assert row.calls == [("begin", "GET", "/"), ("respond", "GET", UNMATCHED, "200"), ("finish",)]
+        row.calls.clear()
 
 
 def test_what_a_middleware_makes_of_a_response_counts(row: FakeRow, runtime: Runtime) -> None:
@@ -198,7 +186,7 @@ def test_a_late_start_response_is_found(row: FakeRow, runtime: Runtime) -> None:
         yield b"one"
         assert responses(row) == [("GET", UNMATCHED, "202")]
 
-    assert served(counted(app, runtime)).sent == [b"one"]
+    assert served(loaded(app, runtime)).sent == [b"one"]
     assert len(responses(row)) == 1
 
 
@@ -206,7 +194,7 @@ def test_a_late_start_response_is_found(row: FakeRow, runtime: Runtime) -> None:
 def test_without_a_status_there_is_no_response(body: Any, row: FakeRow, runtime: Runtime) -> None:
     """The server answers 500, and that counts."""
     with pytest.raises(RuntimeError, match="start_response"):
-        served(counted(lambda environ, start_response: body, runtime))
+        served(loaded(lambda environ, start_response: body, runtime))
     assert responses(row) == []
     assert row.interrupted == ("GET", UNMATCHED)
 
@@ -224,7 +212,7 @@ def test_the_last_status_before_the_first_byte_counts(row: FakeRow, runtime: Run
         start_response(status="503 Oh", headers=[])
         return [b""]
 
-    assert served(counted(app, runtime)).statuses == ["200 OK", "500 Oh", "502 Oh", "503 Oh"]
+    assert served(loaded(app, runtime)).statuses == ["200 OK", "500 Oh", "502 Oh", "503 Oh"]
     assert responses(row) == [("GET", UNMATCHED, "503")]
 
 
@@ -241,7 +229,7 @@ def test_after_the_first_byte_the_status_stays(row: FakeRow, runtime: Runtime) -
         yield b"two"
 
     with pytest.raises(KeyError, match="in the middle"):
-        served(counted(app, runtime))
+        served(loaded(app, runtime))
     assert row.calls == [("begin", "GET", "/"), ("respond", "GET", UNMATCHED, "200"), ("finish",)]
 
 
@@ -258,9 +246,9 @@ def test_write_counts_before_it_sends(row: FakeRow, runtime: Runtime) -> None:
             raise ValueError("after it")
         return [b"three"]
 
-    assert served(counted(app, runtime)).sent == [b"one", b"two", b"three"]
+    assert served(loaded(app, runtime)).sent == [b"one", b"two", b"three"]
     with pytest.raises(ValueError, match="after it"):
-        served(counted(app, runtime), "POST")
+        served(loaded(app, runtime), "POST")
     assert [call[0] for call in row.calls] == ["begin", "respond", "finish"] * 2
     assert row.interrupted is None
 
@@ -277,14 +265,14 @@ def test_a_body_that_is_not_read_is_closed_and_no_response(row: FakeRow, runtime
             closed.append(True)
 
     server = Server()
-    body: Any = server.call(counted(answering(stream()), runtime))
+    body: Any = server.call(loaded(answering(stream()), runtime))
     body.close()
     assert list(body) == []
     server.end()
     assert row.calls == [("begin", "GET", "/"), ("finish",)]
 
     server = Server()
-    body = server.call(counted(answering(stream()), runtime))
+    body = server.call(loaded(answering(stream()), runtime))
     assert next(iter(body)) == b"one"
     body.close()
     server.end()
@@ -299,7 +287,7 @@ def test_an_app_whose_client_is_gone_leaves_no_request_behind(row: FakeRow, runt
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        served(counted(app, runtime))
+        served(loaded(app, runtime))
     assert row.calls == [("begin", "GET", "/"), ("finish",)]
     assert row.interrupted is None
 
@@ -312,7 +300,7 @@ def test_a_failure_before_is_none_of_the_next_request(stale: Any, row: FakeRow, 
         raise BrokenPipeError
 
     row.interrupted = stale
-    served(counted(answering([b""]), runtime))
+    served(loaded(answering([b""]), runtime))
     assert row.calls[-1] == ("finish",)
     with pytest.raises(BrokenPipeError):
         served(outermost(gone, runtime))
@@ -325,7 +313,7 @@ ODD = [b"200 OK", None, 200, "", "2", "OK", "²00 x", "20", ["200"], "ab\ud800"]
 @pytest.mark.parametrize("status", ODD, ids=repr)
 def test_a_status_that_is_none_is_one_label(status: Any, row: FakeRow, runtime: Runtime) -> None:
     """gunicorn refuses it; another server may not."""
-    served(counted(answering([b""], status), runtime))
+    served(loaded(answering([b""], status), runtime))
     assert responses(row) == [("GET", UNMATCHED, OTHER)]
 
 
@@ -342,7 +330,7 @@ def test_a_status_that_the_server_refuses_is_not_counted(row: FakeRow, runtime: 
 
     server = Server()
     server.sent.append(b"as if sent")
-    server.call(counted(app, runtime))
+    server.call(loaded(app, runtime))
     assert responses(row) == [("GET", UNMATCHED, "204")]
 
 
@@ -355,7 +343,7 @@ def test_an_exchange_that_is_over_sends_nothing(row: FakeRow, runtime: Runtime) 
         environ["body"] = SimpleNamespace()
         yield b""
 
-    served(counted(app, runtime))
+    served(loaded(app, runtime))
     start_response, write = kept.pop()
     calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [(start_response, ("200 OK", [])), (write, (b"x",))]
     for late, arguments in calls:
