@@ -19,7 +19,8 @@ from hvd.errors import StoreUnavailable
 Result = TypeVar("Result")
 
 ANSWER = 5.0  # s that the database may take for a piece of work: above what its own limits allow, see schema.py
-START = 1.0  # s that work waits for a thread; while all have been busy for longer, none is accepted
+START = 1.0  # s that work waits for a thread at most
+MOMENT = 0.2  # s; while no thread has been free for longer, none is waited for
 
 _local = threading.local()
 
@@ -84,7 +85,10 @@ class DatabaseThreads:
     def __init__(self, count: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._count = count
         self._clock = clock
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        self._taken = threading.Condition(lock)  # for those who wait for a thread
+        self._taken_at = 0.0  # monotonic s, when a thread last took up work
         self._waiting: deque[Task] = deque()
         self._running: set[Task] = set()
         self._threads = 0
@@ -94,15 +98,17 @@ class DatabaseThreads:
     def do(self, work: Callable[[], Result]) -> Result:
         """What the work returns or raises; StoreUnavailable where it has not ended after ANSWER seconds.
 
-        While the database hangs, one thread at a time finds out whether it still does, and all others are refused.
+        Nobody waits for a thread while none becomes free, so `count` at most wait for a database that stands still.
+        While it hangs, one thread at a time finds out whether it still does, and all others are refused.
         """
+        asked = self._clock()
         task = self.start(work)
-        if not task.has_ended(START):
-            if self._withdrawn(task):
-                raise _busy()
-            if self._hangs or not task.has_ended(ANSWER - START):
-                self.give_up(task)
-                raise unanswered(ANSWER)
+        if not self._gets_thread(task):
+            raise _busy()
+        rest = ANSWER - START - (self._clock() - asked)
+        if not task.has_ended(START) and (self._hangs or not task.has_ended(rest)):
+            self.give_up(task)
+            raise unanswered(ANSWER)
         result: Result = task.future.result()
         return result
 
@@ -124,13 +130,18 @@ class DatabaseThreads:
             return bool(self._running or self._waiting)
         if len(self._running) < self._count:
             return False
-        return self._clock() - min(task.began for task in self._running) > START
+        return self._clock() - self._taken_at > MOMENT
 
-    def _withdrawn(self, task: Task) -> bool:
+    def _gets_thread(self, task: Task) -> bool:
+        """Wait for a thread to take it up, as long as threads take up others -> whether one does."""
         with self._changed:
-            if task not in self._waiting:
-                return False
-            self._waiting.remove(task)
+            began = self._clock()
+            while task in self._waiting and len(self._running) + len(self._waiting) > self._count:
+                end = min(began + START, max(began, self._taken_at) + MOMENT)
+                if end <= self._clock():
+                    self._waiting.remove(task)
+                    return False
+                self._taken.wait(end - self._clock())
             return True
 
     def give_up(self, task: Task) -> None:
@@ -158,8 +169,9 @@ class DatabaseThreads:
             if self._closed:
                 return None
             task = self._waiting.popleft()
-            task.began = self._clock()
+            self._taken_at = task.began = self._clock()
             self._running.add(task)
+            self._taken.notify_all()
             return task
 
     def _end(self, task: Task, *, has_answer: bool) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hvd.errors import StoreUnavailable
 from hvd.jobs import threads
 from hvd.jobs.threads import DatabaseThreads, Ticket, ticket
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -107,6 +107,42 @@ def test_nobody_waits_longer_than_the_limit_and_most_do_not_wait(pair: DatabaseT
     hanging.may_end.set()
     until(lambda: not pair._running, "they have ended")
     assert pair.do(hanging) == "done"
+
+
+def test_nobody_waits_for_a_thread_while_none_becomes_free(hanging: Hanging, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who does is refused after a moment, though work could wait longer where threads take turns."""
+    monkeypatch.setattr(threads, "START", 10 * PATIENCE)
+    pair = DatabaseThreads(2)
+    waits = [threading.Thread(target=pair.do, args=(hanging,)) for _ in range(2)]
+    for thread in waits:
+        thread.start()
+    until(lambda: len(pair._running) == 2, "both threads wait for the database")
+    began = time.monotonic()
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable, match="enough requests wait"):
+            pair.do(hanging)
+    assert time.monotonic() - began < 3 * PATIENCE
+    hanging.may_end.set()
+    for thread in waits:
+        thread.join()
+    assert pair.do(hanging) == "done"
+    pair.close()
+
+
+def test_work_waits_long_for_a_thread_where_threads_take_turns() -> None:
+    """A database that is merely busy refuses nobody: each turn begins the moment anew."""
+    one = DatabaseThreads(1)
+    results: list[None] = []
+    askers = [
+        threading.Thread(target=lambda: results.append(one.do(lambda: time.sleep(threads.MOMENT / 2))))
+        for _ in range(8)
+    ]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    assert len(results) == 8
+    one.close()
 
 
 def test_what_was_given_up_commits_nothing(pair: DatabaseThreads, hanging: Hanging) -> None:
