@@ -65,10 +65,9 @@ class Started:
         """Ids and attempts that a runner that is gone had started; None where that isn't known."""
         try:
             text = self._path_of(runner).read_text(encoding="ascii")
-        except (OSError, ValueError):
+            return {(job, int(attempt)) for job, attempt in map(str.split, text.split("\n")[:-1])}
+        except (OSError, ValueError):  # of a damaged file nobody knows what it lacks
             return None
-        lines = [line.split(" ") for line in text.split("\n")[:-1]]
-        return {(line[0], int(line[1])) for line in lines}
 
     def forget(self, runner: str) -> None:
         """Remove what a runner has left whose jobs were looked after."""

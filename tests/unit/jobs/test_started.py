@@ -23,6 +23,13 @@ def test_the_next_runner_reads_what_was_started(tmp_path: Path) -> None:
     first.close()
 
 
+@pytest.mark.parametrize("damage", [b"b\n", b"b x\n", b"\n", b"b 1 2\n", b"\xff 1\n", b"\0\0\0\0\n"])
+def test_of_a_damaged_file_nothing_is_taken_as_never_started(tmp_path: Path, damage: bytes) -> None:
+    """A line that can't be read may be that of any job: none may run a second time for it."""
+    (tmp_path / "started-one").write_bytes(b"a 1\n" + damage + b"c 1\n")
+    assert Started(str(tmp_path), "two").of("one") is None
+
+
 def test_the_file_stays_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is written anew with what runs, and is never without that."""
     monkeypatch.setattr(started, "FULL", 20)
