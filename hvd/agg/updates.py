@@ -6,6 +6,7 @@ broadcast of the metrics.
 """
 
 import asyncio
+import logging
 import socket
 import time
 from collections import OrderedDict
@@ -22,6 +23,8 @@ SPACING = 0.55  # s between two messages of one job: at most two a second, also 
 WAITING = 1000  # jobs whose newest state waits; beyond, the oldest is left out
 REMEMBERED = 10_000  # jobs whose last state is known, so that one told late by another process isn't sent after it
 PACKETS = 200  # taken at a time
+
+log = logging.getLogger("hvd.aggregator")
 
 
 class JobUpdates:
@@ -71,16 +74,21 @@ class JobUpdates:
         self._last[name] = state
         self._last.move_to_end(name)
         self._waiting[name] = job
-        for kept, most in ((self._last, REMEMBERED), (self._waiting, WAITING)):
-            while len(kept) > most:
-                kept.popitem(last=False)
+        while len(self._last) > REMEMBERED:
+            self._last.popitem(last=False)
+        while len(self._waiting) > WAITING:
+            left_out, _ = self._waiting.popitem(last=False)
+            self._last.pop(left_out, None)  # nobody was told of it: `take` may make up for it
 
     def _flush(self) -> None:
         started = time.monotonic()
         self._sent = {name: sent for name, sent in self._sent.items() if started - sent < SPACING}
         for name in list(islice((name for name in self._waiting if name not in self._sent), BURST)):
-            self._send(self._waiting.pop(name))
             self._sent[name] = started
+            try:
+                self._send(self._waiting.pop(name))
+            except Exception as error:  # whatever another version of hvd has written
+                log.warning("an update of job %r can't be sent: %r", name[:40], error)
         pause = max(PAUSE, (time.monotonic() - started) * (1 - SHARE) / SHARE)
         self._timer = self._loop.call_later(pause, self._again)
 

@@ -132,6 +132,52 @@ def test_a_flood_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sent[-1] == job("99", 1)
 
 
+def test_what_was_left_out_of_a_flood_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody was told of it: another message that has it brings it back."""
+    monkeypatch.setattr(updates, "WAITING", 30)
+    sent: list[Job] = []
+
+    @in_loop
+    async def run() -> None:
+        writers, reader = channel()
+        with writers, reader:
+            passed = JobUpdates(reader, sent.append)
+            passed.take([job(str(number), 1) for number in range(31)])
+            await settled(lambda: not passed._waiting and passed._timer is None)
+            passed.take([job("0", 1), job("1", 1)])
+            await settled(lambda: not passed._waiting)
+            passed.close()
+
+    run()
+    assert [each["id"] for each in sent].count("0") == 1
+    assert len(sent) == 31
+
+
+def test_what_cannot_be_sent_holds_up_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """As an event of another version, a field of which has another type: it is left out, and the log says so."""
+    sent: list[Job] = []
+
+    def send(each: Job) -> None:
+        if each["id"] == "bad":
+            raise TypeError("a field of another type")
+        sent.append(each)
+
+    @in_loop
+    async def run() -> None:
+        writers, reader = channel()
+        with writers, reader:
+            passed = JobUpdates(reader, send)
+            passed.take([job("before", 1), job("bad", 1), job("after", 1)])
+            await settled(lambda: not passed._waiting and passed._timer is None)
+            passed.take([job("later", 1)])
+            await settled(lambda: not passed._waiting)
+            passed.close()
+
+    run()
+    assert [each["id"] for each in sent] == ["before", "after", "later"]
+    assert "update of job 'bad' can't be sent" in caplog.text
+
+
 GARBAGE = [
     *(b"\xff", b"[1]", b"{}", b'{"id": "a"}', b'{"id": "a", "revision"', b"x" * 200_000),
     *(b'{"id": "a", "revision": null, "progress": 1}', b'{"id": "a", "revision": 1, "progress": "x"}'),
