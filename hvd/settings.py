@@ -47,13 +47,16 @@ _CONFIG = "HVD_CONFIG"
 _OWN = (_CONFIG, "HVD_JOB", "HVD_ATTEMPT", "HVD_RUNNER")  # the last ones are for the programs that hvd runs as jobs
 _TABLE, _KINDS = "jobs", "kinds"
 _PROBLEMS_MAX = 50  # that are told one by one: the name of a wrong file must not cost minutes, or fill the log
-_FOREIGN = re.compile(
-    r"HVD_(\w+_)?(PORT(_\d+_(TCP|UDP|SCTP))?=(tcp|udp|sctp)://.*|PORT_\d+_(TCP|UDP|SCTP)_[A-Z_]+=.*"
-    r"|SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=\d+|NAME=/.*|ENV_.*)",
-    re.DOTALL,
+_SERVICE = re.compile(
+    r"(HVD(_[A-Z0-9_]+)?)_(PORT(_\d+_(TCP|UDP|SCTP)(_(START|END))?)?=(tcp|udp|sctp)://.*"
+    r"|PORT_\d+_(TCP|UDP|SCTP)(_PORT(_START|_END)?=\d+|_PROTO=(tcp|udp|sctp)|_ADDR=.+)"
+    r"|SERVICE_HOST=.+|SERVICE_PORT(_[A-Z0-9_]+)?=\d+)"
 )
 """What Kubernetes (services, "environment variables") and Docker (legacy container links) tell every process of a
 service named hvd, or hvd-something: no settings, and no mistakes."""
+
+_LINK = re.compile(r"(HVD(_[A-Z0-9_]+?)??)_(NAME=/.*|ENV_.*)", re.DOTALL)
+"""What Docker tells besides of a container that is linked: of one whose HVD_PORT is there too."""
 
 _INHERITED = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"}
 _NOTHING: Mapping[str, Any] = {}
@@ -231,7 +234,7 @@ class _Loader:
             text = environ[name].strip()
             if name in known and text:
                 self.take(known[name], text, name, name, from_text=True)
-            elif name.startswith(_PREFIX) and name not in (*known, *_OWN) and not _FOREIGN.fullmatch(f"{name}={text}"):
+            elif name.startswith(_PREFIX) and name not in (*known, *_OWN) and not _is_foreign(name, environ):
                 self._blame_variable(name, [*known, _CONFIG])
 
     def read_platforms(self, environ: Mapping[str, str]) -> None:
@@ -367,6 +370,16 @@ def markdown_table() -> str:
         )
     lines.append("| `jobs.kinds` |  | none | Kinds of job, a table each: see [deploy/hvd.toml](deploy/hvd.toml). |")
     return "\n".join(lines)
+
+
+def _is_foreign(name: str, environ: Mapping[str, str]) -> bool:
+    """True for a variable of a service that is named like hvd."""
+
+    def is_of_a_service(name: str) -> bool:
+        return bool(_SERVICE.fullmatch(f"{name}={environ.get(name, '').strip()}"))
+
+    link = _LINK.fullmatch(f"{name}={environ[name].strip()}")
+    return is_of_a_service(name) or bool(link and is_of_a_service(f"{link[1]}_PORT"))
 
 
 def _meant(steps: tuple[str, ...], value: Any) -> str:

@@ -526,6 +526,7 @@ SERVICE = {
     "HVD_JOBS_2_PORT_80_TCP_ADDR": "10.96.0.11",
     "HVD_NAME": "/web/hvd",
     "HVD_ENV_PATH": "/usr/bin",
+    "HVD_ENV_APP_NAME": "/x",
     "HVD_1_PORT_8080_TCP_START": "tcp://172.17.0.5:8080",
 }
 
@@ -533,7 +534,7 @@ SERVICE = {
 @pytest.mark.parametrize("name", SERVICE)
 def test_what_kubernetes_and_docker_tell_of_a_service_named_hvd_is_no_mistake(name: str) -> None:
     """Every pod of the namespace, every linked container has it; nobody wrote it."""
-    assert load({name: SERVICE[name]}) == load({})
+    assert load({"HVD_PORT": SERVICE["HVD_PORT"], name: SERVICE[name]}) == load({})
 
 
 @pytest.mark.parametrize(
@@ -544,6 +545,12 @@ def test_what_kubernetes_and_docker_tell_of_a_service_named_hvd_is_no_mistake(na
         ("HVD_SERVICE_PORT", "http"),
         ("HVD_PORTS", "tcp://a:1"),
         ("HVD_ENV", ""),
+        ("HVD_ENV_FOO", "1"),
+        ("HVD_NAME", "/x"),
+        ("HVD_STATE_NAME", "/var"),
+        ("HVD_PORT_80_TCP_FOO", "1"),
+        ("HVD_PORT_80_TCP_PORT", "http"),
+        ("HVD_SERVICE_HOST", ""),
     ],
 )
 def test_what_only_looks_like_a_service_is_a_mistake(name: str, value: str) -> None:
