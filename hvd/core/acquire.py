@@ -13,7 +13,7 @@ from pathlib import Path
 from hvd.core import layout as at
 from hvd.core import locks
 from hvd.core.block import DIRECTORY, Block, check_owner, map_segment, open_block, read_layout
-from hvd.core.claim import DYING, Passed, take_claim
+from hvd.core.claim import DYING, Passed, claim_name, take_claim
 from hvd.core.descriptors import fill_standard
 from hvd.core.foreign import is_of_hvd, set_aside
 from hvd.core.layout import Layout
@@ -65,9 +65,14 @@ def _claim(name: str, wait: float) -> int:
     try:
         return take_claim(DIRECTORY, name, wait)
     except BlockInUse as error:
+        masters = _masters_text(name)
+        stranger = (
+            f". If no daemon of yours runs, a process of another user may hold {claim_name(DIRECTORY, name)}: "
+            "it is in /proc/net/unix"
+        )
         raise BlockInUse(
-            f"{error}{_masters_text(name)}: stop it, or start this one on another address (HVD_BIND), "
-            "and under another HVD_INSTANCE where that is set"
+            f"{error}{masters}: stop it, or start this one on another address (HVD_BIND), "
+            f"and under another HVD_INSTANCE where that is set{'' if masters else stranger}"
         ) from None
 
 

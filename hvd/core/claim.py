@@ -25,9 +25,14 @@ class Passed(NamedTuple):
     claim: int
 
 
+def claim_name(folder: Path, name: str) -> str:
+    """What /proc/net/unix shows of the claim to the block of that name, which any process of the machine can bind."""
+    return f"@hvd/{os.stat(folder).st_dev:x}/{os.geteuid()}/{name}"
+
+
 def take_claim(folder: Path, name: str, wait: float) -> int:
     """The descriptor that is the claim to the block of that name while it is open. Raises BlockInUse, CannotStart."""
-    address = f"\0hvd/{os.stat(folder).st_dev:x}/{os.geteuid()}/{name}"
+    address = claim_name(folder, name).replace("@", "\0", 1)
     claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     deadline = time.monotonic() + wait
     while True:

@@ -341,6 +341,16 @@ def test_a_living_daemon_is_not_doubled_when_its_name_is_gone(block: Block) -> N
     os.close(later.fd)
 
 
+def test_a_claim_of_a_stranger_is_told_of(name: str) -> None:
+    """Any user can bind it: without a living master in the block, whoever looks for one finds none."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stranger:
+        stranger.bind(f"\0hvd/{os.stat(DIRECTORY).st_dev:x}/{os.geteuid()}/{name}")
+        with pytest.raises(BlockInUse, match="a process of another user may hold @hvd/") as caught:
+            acquire(name, SMALL, wait=0)
+        shown = str(caught.value).split(" may hold ")[1].split(":")[0]
+        assert shown in Path("/proc/net/unix").read_text().split()
+
+
 def test_removal_leaves_a_later_segment_of_that_name(block: Block) -> None:
     """Somebody removed ours by hand and another daemon has made its own."""
     block.path.unlink()
