@@ -10,10 +10,11 @@ import errno
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hvd.core.descriptors import LACKS
 from hvd.errors import JobsError
@@ -27,7 +28,7 @@ from hvd.jobs.queue import PRUNED_AT_ONCE, End, Queue
 from hvd.jobs.started import Started
 from hvd.jobs.states import CANCELLED, FAILED, PENDING
 from hvd.jobs.store import Job, Json
-from hvd.jobs.threads import DatabaseThreads, unanswered
+from hvd.jobs.threads import DatabaseThreads, Task, unanswered
 
 Result = TypeVar("Result")
 
@@ -39,6 +40,7 @@ FIGURES_PAUSE = 0.1  # s between two readings of the counts
 BUSY_FIGURES_PAUSE = 0.5  # s, while jobs end one after the other: a reading takes as long as several of them
 OTHERS_FIGURES_PAUSE = 2.0  # s until the counts are read again for what other runners did
 PRUNE_PAUSE = 600.0
+EXCHANGES = 0.1  # s that exchanges may follow each other in one turn
 TROUBLE_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # s until a database that failed is tried again
 ANSWER = 10.0  # s that the database may take for one of our questions, of a few statements each
 LACK_PAUSE = 1.0  # s
@@ -130,15 +132,17 @@ class Runner:
             self._note_recovery()
 
     async def _ask(self, work: Callable[[], Result]) -> Result:
-        task = self._database.start(work)
-        answer = asyncio.wrap_future(task.future, loop=self._loop)
-        await asyncio.wait([answer], timeout=ANSWER)
-        if not answer.done():
-            self._database.give_up(task)
-            answer.add_done_callback(asyncio.Future.exception)  # which nobody else looks at
-            raise unanswered(ANSWER)
-        result: Result = answer.result()
+        result: Result = await self._answer(self._database.start(work))
         return result
+
+    async def _answer(self, task: Task) -> Any:
+        asked = asyncio.wrap_future(task.future, loop=self._loop)
+        await asyncio.wait([asked], timeout=ANSWER)
+        if not asked.done():
+            self._database.give_up(task)
+            asked.add_done_callback(asyncio.Future.exception)  # which nobody else looks at
+            raise unanswered(ANSWER)
+        return asked.result()
 
     async def _rest(self) -> float:
         """Seconds until the next turn, if there is no reason before."""
@@ -243,12 +247,10 @@ class Runner:
 
     # ---- starting jobs
 
-    def _room(self) -> dict[str, int]:
-        """How many more of each kind may run."""
-        used: dict[str, int] = {}
-        for attempt in self._running.values():
-            used[attempt.job.kind] = used.get(attempt.job.kind, 0) + 1
-        return {name: kind.concurrency - used.get(name, 0) for name, kind in self.options.kinds.items()}
+    def _room(self, claimed: Sequence[Job] = ()) -> dict[str, int]:
+        """How many more of each kind may run, beside those that are claimed."""
+        used = Counter(job.kind for job in (*claimed, *(attempt.job for attempt in self._running.values())))
+        return {name: kind.concurrency - used[name] for name, kind in self.options.kinds.items()}
 
     def _free(self) -> int:
         return self.options.concurrency - len(self._running)
@@ -258,22 +260,40 @@ class Runner:
         return [kind for kind, count in self._room().items() if count > 0] if self._free() > 0 else []
 
     async def _exchange(self) -> None:
-        """Tell the database which attempts have ended, and hear what is to be ended, and started."""
-        ends, free = list(self._ends.values()), self._free() if self._startable() else 0
-        if not (ends or free or self._running):
-            return
-        room = self._room()
-        done, to_cancel, jobs = await self._ask(lambda: self._queue.exchange(ends, room, free))
-        self._note_ends(ends, done)
-        for job_id in to_cancel:
-            if job_id in self._running:
-                self._running[job_id].cancel()
-        self._claimed = len(jobs)
-        left = [job for job in jobs if not self._start(job)]
-        if left:
-            log.error("no resources to start %d jobs: %s; they wait %g s", len(left), self._lack, LACK_PAUSE)
-            for job in await self._ask(lambda: self._queue.put_back([job.id for job in left], LACK_PAUSE)):
-                self._report(job)
+        """Tell the database which attempts have ended, and hear what is to be ended, and started.
+
+        What has ended meanwhile is told before what was claimed is started: the database and the start of a process
+        take as long as each other.
+        """
+        claimed: list[Job] = []
+        until = time.monotonic() + EXCHANGES
+        while True:
+            ends, room = list(self._ends.values()), self._room(claimed)
+            free = self._free() - len(claimed)
+            free = free if any(count > 0 for count in room.values()) else 0
+            is_due = bool(ends) and time.monotonic() < until if claimed else bool(ends or free > 0 or self._running)
+            work = partial(self._queue.exchange, ends, room, max(0, free))
+            try:
+                asked = self._database.start(work) if is_due else None
+            finally:
+                left = [job for job in claimed if not self._start(job)]
+            claimed = []
+            if asked:
+                done, to_cancel, claimed = await self._answer(asked)
+                self._note_ends(ends, done)
+                self._claimed = len(claimed)
+                for job_id in to_cancel:
+                    if job_id in self._running:
+                        self._running[job_id].cancel()
+            if left:
+                await self._put_back(left)
+            if not claimed:
+                return
+
+    async def _put_back(self, left: Sequence[Job]) -> None:
+        log.error("no resources to start %d jobs: %s; they wait %g s", len(left), self._lack, LACK_PAUSE)
+        for job in await self._ask(lambda: self._queue.put_back([job.id for job in left], LACK_PAUSE)):
+            self._report(job)
 
     def _start(self, job: Job) -> bool:
         """False where the machine lacks what it takes: no fault of the job's."""
