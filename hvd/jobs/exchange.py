@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row, TextClause, text
 
 from hvd.jobs.schema import SERVER_TIME, jobs
 from hvd.jobs.states import PENDING, RUNNING
@@ -64,10 +64,17 @@ def _statement(*, me: str, here: str, daemon: str, ends: str, kinds: str, wanted
     """
 
 
-# The commit is in the same message. Where its answer is lost the runner tells its ends again, which changes nothing,
-# and what it was given goes back to the queue (`Queue.reclaim`).
 _NAMES = ("me", "here", "daemon", "ends", "kinds", "wanted")
-_EXCHANGE = text(_statement(**{name: f":{name}" for name in _NAMES}) + "; COMMIT")
+
+
+def unprepared() -> TextClause:
+    """The exchange as a message. The commit is in it: where its answer is lost the runner tells its ends again, which
+    changes nothing, and what it was given goes back to the queue (`Queue.reclaim`).
+    """
+    return text(_statement(**{name: f":{name}" for name in _NAMES}) + "; COMMIT")
+
+
+_EXCHANGE = unprepared()
 _PREPARE = text(
     "PREPARE hvd_exchange (text, text, text, text, text[], integer) AS "
     + _statement(**{name: f"${number}" for number, name in enumerate(_NAMES, 1)})

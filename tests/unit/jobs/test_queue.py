@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import bindparam, literal_column, select
 
 from hvd.core.proc import start_ticks
+from hvd.jobs import exchange, schema, statements
 from hvd.jobs import queue as queue_module
-from hvd.jobs import schema, statements
 from hvd.jobs.queue import Queue, Runner, machine
 from hvd.jobs.schema import Database
 from hvd.jobs.store import Store
@@ -239,10 +239,14 @@ def test_a_clock_that_has_stepped_deletes_nothing(store: Store, queue: Queue, mo
 
 
 def step_clock(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """Let the queue's clock be so many µs off, and the time that PostgreSQL tells with a lease."""
-    server = select(literal_column(f"{schema.SERVER_TIME} + ({step})"))
+    """Let the queue's clock be so many µs off, and the time that PostgreSQL tells with a lease and in an exchange."""
+    moment = f"({schema.SERVER_TIME} + ({step}))"
     monkeypatch.setattr(queue_module, "now", lambda connection: schema.now(connection) + step)
-    monkeypatch.setattr(statements, "LEASE", server.where(schema.runners.c.id == bindparam("me")))
+    lease = select(literal_column(moment)).where(schema.runners.c.id == bindparam("me"))
+    monkeypatch.setattr(statements, "LEASE", lease)
+    monkeypatch.setattr(exchange, "SERVER_TIME", moment)
+    monkeypatch.setattr(exchange, "_EXCHANGE", exchange.unprepared())
+    monkeypatch.setattr(exchange, "_is_prepared", lambda connection: False)
 
 
 def test_a_job_that_was_put_back_at_a_time_to_come_is_due(
