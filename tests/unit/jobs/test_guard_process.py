@@ -5,13 +5,17 @@ import signal
 import subprocess
 import uuid
 
+import pytest
+
 from hvd.core.proc import is_alive, is_stopped
+from hvd.jobs import guard_process
 from hvd.jobs.guard_process import GuardProcess
 from tests.support.waiting import until
 
 
-def test_a_dismissed_guard_ends_nothing() -> None:
+def test_a_dismissed_guard_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The groups that it was told of run on, and it leaves no process."""
+    monkeypatch.setattr(guard_process, "GOODBYE_WAIT", 30.0)  # it may not have begun to listen
     group = subprocess.Popen(["sleep", "300"], env={}, start_new_session=True)
     guard = GuardProcess(str(uuid.uuid4()))
     assert guard.pids == set()
