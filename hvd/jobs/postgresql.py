@@ -1,7 +1,8 @@
 """PostgreSQL, and PgBouncer before it, as the jobs' database: limits without options of a session.
 
-A pooler in transaction mode gives each transaction any session of its own. So nothing is prepared, and the limits on
-waiting are set in each transaction, in the message that begins it and has its first statement: no round trip more.
+A pooler in transaction mode gives each transaction any session of its own. So psycopg prepares nothing by itself, and
+limits on waiting are set in each transaction, in the message that begins it and has its first statement: no round trip
+more.
 """
 
 import os
