@@ -18,7 +18,7 @@ from gunicorn.glogging import loggers
 from hvd import conf
 from hvd.errors import HvdError, SettingsError
 from hvd.master import Master
-from hvd.settings import SLOTS_SPARE
+from hvd.settings.table import SLOTS_SPARE
 from hvd.sockets import current_umask
 
 HANDLED = ("hup", "usr1", "usr2", "ttin", "ttou", "winch")

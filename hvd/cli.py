@@ -18,8 +18,8 @@ from hvd.errors import DaemonRefused, DaemonUnreachable, SettingsError, StillOpe
 from hvd.jobs import commands as jobs
 from hvd.jobs.show import plain
 from hvd.panel import panel_lines
-from hvd.settings import SETTINGS, complaint, load, written
-from hvd.values import shown
+from hvd.settings.table import SETTINGS, complaint, load, written
+from hvd.settings.value_types import shown
 from hvd.watch import messages
 
 UNREACHABLE, WRONG, NOT_HEALTHY = 1, 2, 3

@@ -21,7 +21,7 @@ from hvd.core.slots import Slots
 from hvd.deaths import Undertaker, exit_cause
 from hvd.kept import Code
 from hvd.logs import Lines, error_log
-from hvd.settings import environment
+from hvd.settings.table import environment
 from hvd.users import User
 
 STALL = 2.0  # s without a heartbeat, after which a companion is taken for stuck

@@ -13,7 +13,7 @@ from gunicorn.workers.workertmp import WorkerTmp
 
 from hvd.core.block import DIRECTORY
 from hvd.errors import SettingsError
-from hvd.settings import Settings, load
+from hvd.settings.table import Settings, load
 from hvd.sockets import current_umask
 from hvd.workers import CLASSES
 

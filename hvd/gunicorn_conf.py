@@ -8,7 +8,7 @@ from typing import Any
 
 from hvd import conf, hooks
 from hvd.core.descriptors import fill_standard
-from hvd.settings import load_or_exit
+from hvd.settings.table import load_or_exit
 
 fill_standard()  # before gunicorn opens its logs and sockets
 conf.give(globals(), load_or_exit())

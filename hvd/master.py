@@ -31,7 +31,7 @@ from hvd.kept import Code
 from hvd.logs import error_log, level_name
 from hvd.metrics import TIMED_CELLS
 from hvd.runtime import Worker
-from hvd.settings import SLOTS_SPARE, Settings
+from hvd.settings.table import SLOTS_SPARE, Settings
 from hvd.sockets import UnixSockets
 from hvd.users import User
 from hvd.view import View

@@ -15,13 +15,13 @@ from collections.abc import Callable, Mapping
 
 from hvd.core.descriptors import limit_at_start
 from hvd.jobs import strays
-from hvd.jobs.kinds import Kind
 from hvd.jobs.output import Output
 from hvd.jobs.pump import Pump, Stream
 from hvd.jobs.queue import End
 from hvd.jobs.states import CANCELLED, COMPLETED, FAILED
 from hvd.jobs.store import Job
 from hvd.jobs.transcript import Recorder
+from hvd.settings.job_kinds import Kind
 
 log = logging.getLogger("hvd.jobs")
 

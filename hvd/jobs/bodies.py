@@ -18,8 +18,8 @@ from hvd.jobs.ids import is_id
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
-    from hvd.jobs.kinds import Kind
     from hvd.jobs.store import NewJob
+    from hvd.settings.job_kinds import Kind
 
 Json = dict[str, Any]
 

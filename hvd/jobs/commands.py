@@ -13,7 +13,7 @@ from hvd.jobs.follow import follow, line, printed, progress
 from hvd.jobs.remote import Remote, errors_of
 from hvd.jobs.show import Printed, detailed, kinds_listed, listed, plain
 from hvd.jobs.states import COMPLETED, STATUSES
-from hvd.settings import load
+from hvd.settings.table import load
 
 FAILED, REFUSED, STILL_OPEN = 4, 5, 6
 _TIMEOUT = 5.0  # s for one question while waiting

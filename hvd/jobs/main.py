@@ -24,7 +24,7 @@ from hvd.jobs.runner import Runner
 from hvd.jobs.schema import Database
 from hvd.jobs.store import Json
 from hvd.logs import log_to_master
-from hvd.settings import inherited
+from hvd.settings.table import inherited
 from hvd.view import HEARTBEAT, JOBS_PAGE, View
 
 OWN_DESCRIPTORS, JOB_DESCRIPTORS = 128, 4  # that the runner needs for itself, and for each running job, at most

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hvd.jobs.kinds import Kind
-from hvd.settings import Settings
+from hvd.settings.job_kinds import Kind
+from hvd.settings.table import Settings
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ from hvd.jobs import clock
 from hvd.jobs.clock import Clock
 from hvd.jobs.ids import micros_of
 from hvd.jobs.threads import ticket
-from hvd.values import shown
+from hvd.settings.value_types import shown
 
 BUSY = 4.0  # s that SQLite waits for another's write, and anybody for a connection
 _MIGRATION_LOCK = 0x6876646A  # "hvdj": the advisory lock that two daemons starting on one new database share

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, Row, Select, exc, func, insert, select, text,
 
 from hvd.errors import KeyConflict, QueueFull
 from hvd.jobs.ids import new_id
-from hvd.jobs.kinds import Kind
 from hvd.jobs.schema import SERVER_TIME, Database, jobs, now, shift, submissions
 from hvd.jobs.states import CANCELLED, ENDED, NEVER_RAN, PENDING, RUNNING
 from hvd.jobs.tally import Tally
+from hvd.settings.job_kinds import Kind
 
 Json = dict[str, Any]
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import falcon
 
-from hvd.settings import Settings
+from hvd.settings.table import Settings
 
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 

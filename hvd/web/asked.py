@@ -14,7 +14,7 @@ from hvd.jobs.ids import is_id
 from hvd.jobs.states import STATUSES
 
 _KEY = re.compile(rf"[\x20-\x7e]{{1,{KEY_MAX}}}")
-_KIND = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # as hvd/jobs/kinds.py has it
+_KIND = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # as hvd/settings/job_kinds.py has it
 _LIMIT = re.compile(r"[1-9][0-9]{0,2}")
 
 

@@ -16,7 +16,7 @@ from hvd.errors import JobsError, KeyConflict, QueueFull
 from hvd.jobs import bodies
 from hvd.jobs.ids import is_id
 from hvd.runtime import Runtime
-from hvd.settings import Settings
+from hvd.settings.table import Settings
 from hvd.web.access import check_change, check_page
 from hvd.web.asked import idempotency_key, json_body, listing
 from hvd.web.problem import Problem

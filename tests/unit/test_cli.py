@@ -14,7 +14,7 @@ import pytest
 
 from hvd import __version__
 from hvd.cli import main
-from hvd.settings import SETTINGS, written
+from hvd.settings.table import SETTINGS, written
 
 HEALTHY = {"system_health": "healthy", "http_requests": 1250, "observed_age_seconds": 0.5, "workers": [], "x": "\x1b"}
 

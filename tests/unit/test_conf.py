@@ -11,7 +11,7 @@ from gunicorn.workers.workertmp import WorkerTmp
 
 from hvd import conf
 from hvd.errors import SettingsError
-from hvd.settings import Settings, load
+from hvd.settings.table import Settings, load
 from hvd.workers import HvdSyncWorker, HvdThreadWorker
 
 

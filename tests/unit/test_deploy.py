@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from hvd.errors import SettingsError
-from hvd.jobs.kinds import Kind
-from hvd.settings import SETTINGS, load, written
+from hvd.settings.job_kinds import Kind
+from hvd.settings.table import SETTINGS, load, written
 from tests.support.nginx import Nginx
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -22,7 +22,7 @@ from hvd.core.block import DIRECTORY
 from hvd.jobs import schema
 from hvd.jobs.options import Options
 from hvd.master import Master
-from hvd.settings import Settings, load
+from hvd.settings.table import Settings, load
 from hvd.users import User
 from hvd.workers import HELD, HvdThreadWorker
 from tests.unit.core.support import SMALL, dead_pid, ended, fork

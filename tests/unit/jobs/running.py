@@ -16,11 +16,11 @@ import pytest
 from hvd.core.proc import PR_SET_CHILD_SUBREAPER
 from hvd.jobs import events
 from hvd.jobs.events import Events
-from hvd.jobs.kinds import read_kinds
 from hvd.jobs.options import Options
 from hvd.jobs.runner import Runner
 from hvd.jobs.schema import Database
 from hvd.jobs.store import Job, NewJob, Store
+from hvd.settings.job_kinds import read_kinds
 from tests.unit.agg import eventually
 from tests.unit.jobs.support import queue_of
 

@@ -16,13 +16,13 @@ import pytest
 from hvd.core import descriptors
 from hvd.core.proc import PR_SET_CHILD_SUBREAPER, is_alive, is_stopped
 from hvd.jobs.attempt import Attempt
-from hvd.jobs.kinds import Kind, read_kinds
 from hvd.jobs.main import deafen
 from hvd.jobs.pump import Pump
 from hvd.jobs.queue import End
 from hvd.jobs.store import Job
 from hvd.jobs.transcript import Recorder
-from hvd.settings import inherited
+from hvd.settings.job_kinds import Kind, read_kinds
+from hvd.settings.table import inherited
 from tests.support.waiting import until
 from tests.unit.agg import eventually, in_loop
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from hvd.jobs.kinds import read_kinds
 from hvd.jobs.options import Options
-from hvd.settings import load
+from hvd.settings.job_kinds import read_kinds
+from hvd.settings.table import load
 
 KINDS = {
     "plain": {"command": ["true"]},

@@ -22,7 +22,7 @@ from functools import cache
 from itertools import chain, islice, takewhile
 from typing import TYPE_CHECKING, Any, cast
 
-from hvd.jobs.params import (
+from hvd.settings.job_params import (
     FOLDER,
     TYPES,
     ChoiceParam,
@@ -36,7 +36,7 @@ from hvd.jobs.params import (
     regex_problem,
     rule,
 )
-from hvd.values import cut, nearest, quoted
+from hvd.settings.value_types import cut, nearest, quoted
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator

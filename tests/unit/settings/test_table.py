@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from hvd.cores import usable_cores
 from hvd.errors import SettingsError
-from hvd.settings import SETTINGS, complaint, load, load_or_exit, markdown_table, variable, written
+from hvd.settings.processors import usable_cores
+from hvd.settings.table import SETTINGS, complaint, load, load_or_exit, markdown_table, variable, written
 from tests.support.waiting import PATIENCE
 
 
@@ -350,7 +350,7 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path, content: bytes 
 def test_load_or_exit_ends_the_program_with_2_and_without_traceback() -> None:
     """Under one heading line, on stderr, in a real process."""
     done = subprocess.run(
-        [sys.executable, "-c", "from hvd.settings import load_or_exit; load_or_exit(); print('went on')"],
+        [sys.executable, "-c", "from hvd.settings.table import load_or_exit; load_or_exit(); print('went on')"],
         env={"HVD_WORKERS": "x", "HVD_THREADS": "x"},
         capture_output=True,
         text=True,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hvd.cores import usable_cores
+from hvd.settings.processors import usable_cores
 
 SLOTS_MAX = 4096
 

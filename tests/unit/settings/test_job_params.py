@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hvd.jobs.params import (
+from hvd.settings.job_params import (
     PATH_MAX,
     ChoiceParam,
     IntParam,

@@ -19,11 +19,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hvd.config import key_lines, read_text
-from hvd.defaults import SLOTS_MAX, cores, database_in, instance_of, job_cores, slots_of, threads_of
 from hvd.errors import SettingsError
-from hvd.jobs.kinds import Kind, read_kinds
-from hvd.values import (
+from hvd.settings.defaults import SLOTS_MAX, cores, database_in, instance_of, job_cores, slots_of, threads_of
+from hvd.settings.file import key_lines, read_text
+from hvd.settings.job_kinds import Kind, read_kinds
+from hvd.settings.value_types import (
     BIND,
     CLASSES,
     LEVELS,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hvd import defaults
+from hvd.settings import defaults
 
 
 def test_instances_are_one_for_each_address() -> None:

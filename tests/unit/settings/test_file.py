@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hvd.config import FILE_MAX, key_lines, read_text
+from hvd.settings.file import FILE_MAX, key_lines, read_text
 
 
 def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:

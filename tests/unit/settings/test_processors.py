@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hvd.cores import usable_cores
+from hvd.settings.processors import usable_cores
 
 V2 = "25 20 0:22 {root} /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 V1 = "31 20 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n"

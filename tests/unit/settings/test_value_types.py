@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hvd.values import ValueType, cut, dotted, nearest, one_of, quoted, seconds, shown, text, whole
+from hvd.settings.value_types import ValueType, cut, dotted, nearest, one_of, quoted, seconds, shown, text, whole
 
 
 def refusal(kind: ValueType, value: Any) -> str:
