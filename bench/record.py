@@ -22,7 +22,7 @@ from hvd.core.catalogue import Catalogue
 from hvd.core.layout import Layout
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
-from hvd.metrics import HTTP, TIMED_CELLS
+from hvd.metrics.table import HTTP, TIMED_CELLS
 
 LABELS = [("GET", f"/route/{n}", status) for n in range(10) for status in ("200", "404")]
 LATENCY_NS = 12_345_678

@@ -27,7 +27,7 @@ from hvd.core.layout import Layout
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.deaths import Undertaker
-from hvd.metrics import HTTP, TIMED_CELLS
+from hvd.metrics.table import HTTP, TIMED_CELLS
 from hvd.view import View
 from hvd.web.exposition import Exposition
 

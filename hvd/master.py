@@ -29,7 +29,7 @@ from hvd.jobs import events
 from hvd.jobs.options import Options as JobOptions
 from hvd.kept import Code
 from hvd.logs import error_log, level_name
-from hvd.metrics import TIMED_CELLS
+from hvd.metrics.table import TIMED_CELLS
 from hvd.runtime import Worker
 from hvd.settings.table import SLOTS_SPARE, Settings
 from hvd.sockets import UnixSockets

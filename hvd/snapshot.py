@@ -13,7 +13,7 @@ from hvd.core.catalogue import Series
 from hvd.core.history import COARSE, VALUE_NAMES, Point, spacing
 from hvd.core.latency import percentile
 from hvd.core.totals import SlotTotals, Totals
-from hvd.metrics import HTTP
+from hvd.metrics.table import HTTP
 
 Json = dict[str, Any]
 

@@ -6,7 +6,7 @@
 import re
 from pathlib import Path
 
-from hvd.metrics import METRICS
+from hvd.metrics.table import METRICS
 from hvd.settings.table import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,7 +10,7 @@ import psutil
 from hvd.agg.sizes import Sizes
 from hvd.core.proc import is_alive, start_ticks, unix_time
 from hvd.core.rows import Rows
-from hvd.metrics import CPU
+from hvd.metrics.table import CPU
 
 log = logging.getLogger("hvd.aggregator")
 

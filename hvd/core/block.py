@@ -32,7 +32,7 @@ from hvd.core.locks import LOCK_WAIT
 from hvd.core.name import Name
 from hvd.core.proc import exists
 from hvd.errors import BlockError, BlockForeign, BlockFull, BlockLocked
-from hvd.metrics import TIMED_CELLS
+from hvd.metrics.table import TIMED_CELLS
 
 DIRECTORY = Path("/dev/shm")
 

@@ -31,7 +31,7 @@ from hvd.core.hot import fence
 from hvd.core.locks import COUNT_WAIT
 from hvd.core.slots import used_heads
 from hvd.errors import BlockError, BlockForeign, BlockFull
-from hvd.metrics import FAMILIES, Family
+from hvd.metrics.table import FAMILIES, Family
 
 OVERFLOW = "overflow"
 """What is shown as the value of every label of a family's overflow series."""

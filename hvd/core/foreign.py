@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hvd.core import layout as at
 from hvd.core.layout import Layout
-from hvd.metrics import TIMED_CELLS
+from hvd.metrics.table import TIMED_CELLS
 
 KEPT = 2  # segments of an instance that were set aside; an older one goes when another comes: they take memory
 MOST_ROWS = 1 << 20  # as many as the largest settings make; what claims more is damaged

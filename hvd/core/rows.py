@@ -18,7 +18,7 @@ from hvd.core.hot import HotRow, fence
 from hvd.core.locks import COUNT_WAIT
 from hvd.core.slots import mark_used
 from hvd.errors import BlockFull, BlockLocked
-from hvd.metrics import ABORTED, FAMILIES, HTTP, Family
+from hvd.metrics.table import ABORTED, FAMILIES, HTTP, Family
 
 
 class Known(dict[tuple[str, ...], int]):

@@ -21,7 +21,7 @@ from hvd.core.catalogue import Catalogue, Series
 from hvd.core.hot import sum_rows
 from hvd.core.hotrow import Head
 from hvd.core.slots import Request, Slot, Slots, request_in_progress, used_heads
-from hvd.metrics import FAMILIES
+from hvd.metrics.table import FAMILIES
 
 RETRIES = 40
 """Copies of a row whose thread keeps storing; a copy takes some microseconds, a request more than a hundred."""

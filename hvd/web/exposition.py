@@ -10,13 +10,14 @@ from typing import Any
 
 import gunicorn
 
-from hvd import __version__, metrics
+from hvd import __version__
 from hvd.core.catalogue import Series
 from hvd.core.hot import cumulate
 from hvd.core.latency import SHOWN, SHOWN_ENDS
 from hvd.core.totals import Totals
 from hvd.jobs.states import DURATIONS
-from hvd.metrics import Metric
+from hvd.metrics import table as metrics
+from hvd.metrics.table import Metric
 from hvd.snapshot import memory_age, observed_age
 
 TEXT = "text/plain; version=0.0.4"

@@ -16,7 +16,7 @@ from typing import Any
 import falcon
 
 from hvd.agg import handoff
-from hvd.metrics import HANDOFFS_REFUSED
+from hvd.metrics.table import HANDOFFS_REFUSED
 from hvd.runtime import Runtime
 from hvd.web.access import host_of
 from hvd.web.counting import EXCHANGE

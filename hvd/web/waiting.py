@@ -9,7 +9,7 @@ import threading
 import time
 
 from hvd.agg import handoff
-from hvd.metrics import HANDOFFS_REFUSED
+from hvd.metrics.table import HANDOFFS_REFUSED
 from hvd.runtime import Worker
 from hvd.web.problem import problem_response
 

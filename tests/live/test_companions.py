@@ -22,7 +22,7 @@ from hvd.core.acquire import acquire
 from hvd.core.block import open_block
 from hvd.core.layout import Layout
 from hvd.core.totals import Reader
-from hvd.metrics import TIMED_CELLS
+from hvd.metrics.table import TIMED_CELLS
 from tests.support.http import Tally, connect, load
 from tests.support.server import SHM, Server
 from tests.support.waiting import PATIENCE, until

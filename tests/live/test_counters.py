@@ -10,7 +10,7 @@ from pathlib import Path
 from hvd.core import layout as at
 from hvd.core.block import Block, open_block
 from hvd.core.slots import Slots
-from hvd.metrics import METRICS
+from hvd.metrics.table import METRICS
 from tests.support.server import Server
 from tests.support.waiting import until
 from tests.support.ws import RawWebSocket

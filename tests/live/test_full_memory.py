@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hvd.core.block import attach
 from hvd.core.catalogue import Catalogue
-from hvd.metrics import ABORTED, HANDOFFS_REFUSED, WS_DISCONNECTED
+from hvd.metrics.table import ABORTED, HANDOFFS_REFUSED, WS_DISCONNECTED
 from tests.support.http import load
 from tests.support.server import Server
 from tests.support.waiting import until

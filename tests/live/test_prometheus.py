@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from hvd.metrics import METRICS
+from hvd.metrics.table import METRICS
 from tests.support.http import Tally, load
 from tests.support.jobs import JobsDaemon
 from tests.support.prometheus import SCRAPE_INTERVAL, Prometheus, check_metrics

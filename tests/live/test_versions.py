@@ -15,7 +15,7 @@ from tests.support.waiting import until
 from tests.support.ws import RawWebSocket
 
 APP = """
-from hvd.metrics import FAMILIES
+from hvd.metrics.table import FAMILIES
 from hvd.runtime import here
 from tests.support.app import app as inner
 
@@ -37,7 +37,7 @@ def site(tmp_path: Path) -> Path:
     """A folder with `older`, `newer`, and the link `now`, which is where a master that starts finds its modules."""
     newer = tmp_path / "newer"
     shutil.copytree(ROOT / "hvd", newer / "hvd", ignore=shutil.ignore_patterns("__pycache__"))
-    with (newer / "hvd/metrics.py").open("a") as table:
+    with (newer / "hvd/metrics/table.py").open("a") as table:
         table.write(MORE)
     (newer / "tests").symlink_to(ROOT / "tests")
     (tmp_path / "older").symlink_to(ROOT)

@@ -20,7 +20,7 @@ from hvd.core.proc import is_alive, is_stopped
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
 from hvd.deaths import Undertaker
-from hvd.metrics import EXITS
+from hvd.metrics.table import EXITS
 from hvd.users import User
 from tests.support.waiting import until
 

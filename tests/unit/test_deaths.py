@@ -17,7 +17,7 @@ from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
 from hvd.deaths import UNKNOWN, Undertaker, exit_cause
-from hvd.metrics import ABORTED, EXITS
+from hvd.metrics.table import ABORTED, EXITS
 from tests.unit.core.support import IN_PYTHON, Watched, dead_pid, ended, fork, forked, keeping_locked
 
 log = logging.getLogger("test")

@@ -23,7 +23,7 @@ from hvd.core.proc import start_ticks
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
-from hvd.metrics import CPU
+from hvd.metrics.table import CPU
 from tests.support.waiting import until
 
 

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 from hvd.core.block import Block
 from hvd.core.layout import COMPANION_SLOTS, Layout
-from hvd.metrics import TIMED_CELLS
+from hvd.metrics.table import TIMED_CELLS
 
 SMALL = Layout(slots=COMPANION_SLOTS + 4, rows=4, series=20, run_cells=TIMED_CELLS)
 WORKER = COMPANION_SLOTS

@@ -19,7 +19,7 @@ from hvd.core.claim import Passed
 from hvd.core.layout import Layout
 from hvd.core.slots import Slots
 from hvd.errors import BlockForeign, BlockInUse, BlockLocked
-from hvd.metrics import TIMED_CELLS
+from hvd.metrics.table import TIMED_CELLS
 from tests.support.waiting import until
 from tests.unit.core.support import SMALL, fork, keeping_locked
 

@@ -16,7 +16,7 @@ from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
 from hvd.errors import BlockForeign
-from hvd.metrics import ABORTED, EXITS, FAMILIES, HTTP, TICK, WS_FRAMES, Family
+from hvd.metrics.table import ABORTED, EXITS, FAMILIES, HTTP, TICK, WS_FRAMES, Family
 from tests.unit.core.support import SMALL, Watched, ended, fork
 
 

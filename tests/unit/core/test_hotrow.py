@@ -12,7 +12,7 @@ import pytest
 from hvd.core import hot, hotrow
 from hvd.core import layout as at
 from hvd.core.latency import BOUNDS
-from hvd.metrics import TIMED_CELLS
+from hvd.metrics.table import TIMED_CELLS
 
 _hotrow = importlib.import_module("hvd.core._hotrow")
 assert hot.IS_COMPILED  # and its import has given the compiled form its bounds

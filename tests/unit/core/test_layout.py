@@ -6,7 +6,7 @@ import pytest
 
 from hvd.core import layout as at
 from hvd.core.layout import Layout
-from hvd.metrics import FAMILIES, HTTP, TIMED_CELLS
+from hvd.metrics.table import FAMILIES, HTTP, TIMED_CELLS
 from tests.unit.core.support import SMALL
 
 SHAPES = [

@@ -17,7 +17,7 @@ from hvd.core.latency import BOUNDS
 from hvd.core.rows import Row, Rows, SharedRow
 from hvd.core.slots import Slots, used_heads
 from hvd.core.totals import Reader
-from hvd.metrics import ABORTED, FAMILIES, HTTP, TICK, WS_DROPPED, WS_FRAMES
+from hvd.metrics.table import ABORTED, FAMILIES, HTTP, TICK, WS_DROPPED, WS_FRAMES
 from tests.support.waiting import until
 from tests.unit.core.support import IN_PYTHON, Watched, ended, fork, keeping_locked
 

@@ -20,7 +20,7 @@ from hvd.core.block import Block
 from hvd.core.rows import Row, Rows, SharedRow
 from hvd.core.slots import Slots, mark_used, settle
 from hvd.core.totals import Reader, Totals
-from hvd.metrics import ABORTED, HTTP, WS_FRAMES
+from hvd.metrics.table import ABORTED, HTTP, WS_FRAMES
 from tests.support.waiting import until
 from tests.unit.core.support import IN_PYTHON, WORKER, Watched, forked
 

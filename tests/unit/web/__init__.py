@@ -7,7 +7,7 @@ from hvd.core.catalogue import OVERFLOW, Series
 from hvd.core.latency import BOUNDS, BUCKETS
 from hvd.core.slots import Request, Slot
 from hvd.core.totals import Heads, SlotTotals, Totals
-from hvd.metrics import FAMILIES
+from hvd.metrics.table import FAMILIES
 from hvd.snapshot import Json
 
 SECOND = 10**9

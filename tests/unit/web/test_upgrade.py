@@ -16,7 +16,7 @@ from gunicorn.http import get_parser
 from gunicorn.http.wsgi import create
 
 from hvd.agg import handoff
-from hvd.metrics import HANDOFFS_REFUSED
+from hvd.metrics.table import HANDOFFS_REFUSED
 from hvd.web.counting import EXCHANGE
 from hvd.web.upgrade import Upgrade, check_connection, check_origin, early_bytes, hand_over, handshake_headers
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hvd.agg import handoff
-from hvd.metrics import HANDOFFS_REFUSED
+from hvd.metrics.table import HANDOFFS_REFUSED
 from hvd.web import waiting
 from hvd.web.waiting import Waiting
 from tests.support.waiting import until

@@ -1,0 +1,1 @@
+"""What hvd counts: the table of its own metrics."""
