@@ -28,7 +28,7 @@ from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.deaths import Undertaker
 from hvd.metrics.table import HTTP, TIMED_CELLS
-from hvd.view import View
+from hvd.read.reading import View
 from hvd.web.exposition import Exposition
 
 WORKERS = 8

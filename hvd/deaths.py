@@ -24,7 +24,7 @@ from hvd.core.proc import is_alive
 from hvd.core.slots import Request, Settled, Slot, Slots, mark_used, settle, used_heads
 from hvd.errors import BlockLocked
 from hvd.metrics.table import ABORTED, EXITS, Family
-from hvd.snapshot import rfc3339
+from hvd.read.snapshot import rfc3339
 
 UNKNOWN = "unknown"
 TIMEOUT = "timeout"

@@ -30,11 +30,11 @@ from hvd.jobs.options import Options as JobOptions
 from hvd.kept import Code
 from hvd.logs import error_log, level_name
 from hvd.metrics.table import TIMED_CELLS
+from hvd.read.reading import View
 from hvd.runtime import Worker
 from hvd.settings.table import SLOTS_SPARE, Settings
 from hvd.sockets import UnixSockets
 from hvd.users import User
-from hvd.view import View
 from hvd.web import counting
 
 if TYPE_CHECKING:

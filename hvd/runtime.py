@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from hvd.core.block import Block
 from hvd.core.rows import Rows, ThreadRow
+from hvd.read.reading import View
 from hvd.settings.table import Settings
-from hvd.view import View
 
 if TYPE_CHECKING:  # it brings SQLAlchemy, which a daemon without kinds of job never loads
     from hvd.jobs.desk import Desk

@@ -34,8 +34,8 @@ from hvd.core.slots import Slots
 from hvd.core.totals import Totals
 from hvd.logs import log_to_master
 from hvd.metrics.table import HANDOFFS_REFUSED, TICK, WS_CONNECTED, WS_DISCONNECTED, WS_DROPPED, WS_FRAMES
-from hvd.snapshot import JOB_COUNTS, Json, build_raw, http_sums, merge_observed, rates, rfc3339, shown_job
-from hvd.view import AGGREGATOR_PAGE, HEARTBEAT, Published, View
+from hvd.read.reading import AGGREGATOR_PAGE, HEARTBEAT, Published, View
+from hvd.read.snapshot import JOB_COUNTS, Json, build_raw, http_sums, merge_observed, rates, rfc3339, shown_job
 
 Result = TypeVar("Result")
 

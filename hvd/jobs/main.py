@@ -24,8 +24,8 @@ from hvd.jobs.runner import Runner
 from hvd.jobs.schema import Database
 from hvd.jobs.store import Json
 from hvd.logs import log_to_master
+from hvd.read.reading import HEARTBEAT, JOBS_PAGE, View
 from hvd.settings.table import inherited
-from hvd.view import HEARTBEAT, JOBS_PAGE, View
 
 OWN_DESCRIPTORS, JOB_DESCRIPTORS = 128, 4  # that the runner needs for itself, and for each running job, at most
 ORPHANED_GRACE = 2.0  # s that jobs get when the master was killed: the next start waits for us to be gone

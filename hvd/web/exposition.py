@@ -18,7 +18,7 @@ from hvd.core.totals import Totals
 from hvd.jobs.states import DURATIONS
 from hvd.metrics import table as metrics
 from hvd.metrics.table import Metric
-from hvd.snapshot import memory_age, observed_age
+from hvd.read.snapshot import memory_age, observed_age
 
 TEXT = "text/plain; version=0.0.4"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"

@@ -11,8 +11,8 @@ from falcon import mediatypes
 
 from hvd import __version__
 from hvd.core.hot import IS_COMPILED
+from hvd.read.snapshot import JOB_COUNTS, build_history
 from hvd.runtime import Runtime
-from hvd.snapshot import JOB_COUNTS, build_history
 from hvd.web.dashboard import send_page, takes_gzip
 from hvd.web.exposition import OPENMETRICS, TEXT, Exposition
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hvd.core.block import open_block
-from hvd.view import View
+from hvd.read.reading import View
 from tests.support.http import Tally, load
 from tests.support.server import Server
 from tests.support.waiting import until

@@ -14,7 +14,7 @@ import pytest
 
 from hvd.core.block import open_block
 from hvd.core.totals import Heads
-from hvd.view import View
+from hvd.read.reading import View
 from tests.support.http import Response
 from tests.support.server import Server
 from tests.support.waiting import until

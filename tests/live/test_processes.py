@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from hvd.core.block import open_block
-from hvd.snapshot import Json
-from hvd.view import View
+from hvd.read.reading import View
+from hvd.read.snapshot import Json
 from tests.support.server import Server
 from tests.support.waiting import until
 from tests.support.ws import RawWebSocket

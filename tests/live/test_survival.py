@@ -22,7 +22,7 @@ from hvd.core.block import Block, open_block
 from hvd.core.catalogue import Catalogue
 from hvd.core.slots import Slots, used_heads
 from hvd.core.totals import Reader
-from hvd.view import View
+from hvd.read.reading import View
 from tests.support.http import Connection, Tally, load
 from tests.support.server import Server
 from tests.support.waiting import until

@@ -10,7 +10,7 @@ from hvd.agg.trend import PROCESSES, ROUTES, WORKERS, Trend, build_detail
 from hvd.core.block import Block
 from hvd.core.history import VALUE_NAMES, History, Point
 from hvd.core.totals import Heads, Totals
-from hvd.snapshot import build_history, build_routes, build_workers, http_sums
+from hvd.read.snapshot import build_history, build_routes, build_workers, http_sums
 from tests.unit.core.support import keeping_locked
 from tests.unit.web import NOW, SECOND, make_observed, make_sample, make_totals, make_worker, timed
 

@@ -9,7 +9,7 @@ import pytest
 from hvd.errors import KeyConflict, QueueFull
 from hvd.jobs.schema import Database
 from hvd.jobs.store import NewJob, Store, moment
-from hvd.snapshot import shown_job
+from hvd.read.snapshot import shown_job
 from tests.support.waiting import until
 from tests.unit.jobs.support import end_of, kinds, queue_of, statuses, submit
 

@@ -8,7 +8,7 @@ from hvd.core.latency import BOUNDS, BUCKETS
 from hvd.core.slots import Request, Slot
 from hvd.core.totals import Heads, SlotTotals, Totals
 from hvd.metrics.table import FAMILIES
-from hvd.snapshot import Json
+from hvd.read.snapshot import Json
 
 SECOND = 10**9
 NOW = 1_769_200_200 * SECOND  # 2026-01-23T20:30:00Z

@@ -11,7 +11,7 @@ from hvd.core.catalogue import OVERFLOW
 from hvd.core.latency import SHOWN
 from hvd.core.totals import Heads, Totals
 from hvd.jobs.states import DURATIONS
-from hvd.snapshot import Json
+from hvd.read.snapshot import Json
 from hvd.web.exposition import Exposition
 from tests.support.prometheus import check_metrics
 from tests.unit.web import make_observed, make_sample, make_totals, timed

@@ -16,8 +16,8 @@ from hvd.core import layout as at
 from hvd.core.block import Block
 from hvd.core.pages import Page
 from hvd.core.slots import Slots
+from hvd.read.reading import AGGREGATOR_PAGE, JOBS_PAGE, LATE, STARTING, View
 from hvd.runtime import Runtime
-from hvd.view import AGGREGATOR_PAGE, JOBS_PAGE, LATE, STARTING, View
 from hvd.web.app import create_app
 from hvd.web.exposition import OPENMETRICS, TEXT
 from hvd.web.resources import ENDPOINTS, LARGE, Index, JsonResource, negotiate
@@ -300,7 +300,7 @@ def test_a_runner_that_gives_no_sign_of_life_is_away(block: Block, monkeypatch: 
     daemon.companion(at.KIND_JOB_RUNNER, JOBS_PAGE, trouble="")
     assert daemon.reasons() == []
     later = time.monotonic_ns() + round(LATE * 1e9)
-    monkeypatch.setattr("hvd.view.time.monotonic_ns", lambda: later)
+    monkeypatch.setattr("hvd.read.reading.time.monotonic_ns", lambda: later)
     assert daemon.reasons() == [AGGREGATOR_AWAY, "job runner away: jobs wait"]
 
 

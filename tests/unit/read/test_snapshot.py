@@ -9,7 +9,7 @@ from hvd.core.history import COARSE, VALUE_NAMES, Point
 from hvd.core.latency import SHOWN
 from hvd.core.slots import Request
 from hvd.core.totals import Heads
-from hvd.snapshot import (
+from hvd.read.snapshot import (
     JOB_COUNTS,
     build_history,
     build_jobs,

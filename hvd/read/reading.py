@@ -19,7 +19,7 @@ from hvd.core.pages import Page
 from hvd.core.proc import is_alive, is_stopped
 from hvd.core.slots import Slot, Slots
 from hvd.core.totals import Reader, Totals
-from hvd.snapshot import Json, build_snapshot, merge_observed
+from hvd.read.snapshot import Json, build_snapshot, merge_observed
 
 HEARTBEAT = 0.25  # s between an aggregator's signs of life
 LATE = 1.5  # s without one, after which the daemon counts as degraded

@@ -1,0 +1,1 @@
+"""The block as its readers see it: one reading, and the snapshot and the history made of it."""
