@@ -27,9 +27,9 @@ from hvd.core.layout import Layout
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.deaths import Undertaker
+from hvd.export.exposition import Exposition
 from hvd.metrics.table import HTTP, TIMED_CELLS
 from hvd.read.reading import View
-from hvd.web.exposition import Exposition
 
 WORKERS = 8
 LABELS = [("GET", f"/route/{n}", status) for n in range(25) for status in ("200", "302", "404", "500")]

@@ -11,10 +11,10 @@ from falcon import mediatypes
 
 from hvd import __version__
 from hvd.core.hot import IS_COMPILED
+from hvd.export.exposition import OPENMETRICS, TEXT, Exposition
 from hvd.read.snapshot import JOB_COUNTS, build_history
 from hvd.runtime import Runtime
 from hvd.web.dashboard import send_page, takes_gzip
-from hvd.web.exposition import OPENMETRICS, TEXT, Exposition
 
 ENDPOINTS = {
     "/health": "whether the daemon works",

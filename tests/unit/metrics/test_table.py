@@ -8,8 +8,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from hvd.core.totals import Heads
+from hvd.export.exposition import Exposition
 from hvd.metrics.table import FAMILIES, METRICS, TIMED_CELLS, Metric
-from hvd.web.exposition import Exposition
 from tests.unit.web import make_observed, make_sample, make_totals, timed
 
 UNITS = ("seconds", "bytes", "ratio")

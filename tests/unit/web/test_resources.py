@@ -16,10 +16,10 @@ from hvd.core import layout as at
 from hvd.core.block import Block
 from hvd.core.pages import Page
 from hvd.core.slots import Slots
+from hvd.export.exposition import OPENMETRICS, TEXT
 from hvd.read.reading import AGGREGATOR_PAGE, JOBS_PAGE, LATE, STARTING, View
 from hvd.runtime import Runtime
 from hvd.web.app import create_app
-from hvd.web.exposition import OPENMETRICS, TEXT
 from hvd.web.resources import ENDPOINTS, LARGE, Index, JsonResource, negotiate
 from tests.unit.web import make_observed
 

@@ -1,0 +1,1 @@
+"""The figures in the formats of others."""
