@@ -7,13 +7,13 @@ setup(
         Extension(
             name,
             sources,
-            depends=["hvd/web/_exchange.h"],
+            depends=["hvd/instrument/_exchange.h"],
             extra_compile_args=["-O2", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"],
-            optional=True,  # without a compiler hvd counts in Python: hvd/core/hotrow.py, hvd/web/counting.py
+            optional=True,  # without a compiler hvd counts in Python: hvd/core/hotrow.py, hvd/instrument/wsgi.py
         )
         for name, sources in {
             "hvd.core._hotrow": ["hvd/core/_hotrow.c"],
-            "hvd.web._counting": ["hvd/web/_counting.c", "hvd/web/_exchange.c"],
+            "hvd.instrument._counting": ["hvd/instrument/_counting.c", "hvd/instrument/_exchange.c"],
         }.items()
     ]
 )

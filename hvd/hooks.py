@@ -25,11 +25,11 @@ from hvd import conf, passing
 from hvd.arbiter import Loop
 from hvd.core.proc import die_with_parent, require_system_calls
 from hvd.errors import BlockError, CannotStart, SettingsError
+from hvd.instrument import wsgi
 from hvd.kept import take_into_memory
 from hvd.logs import error_log, log_through
 from hvd.master import Master
 from hvd.runtime import here
-from hvd.web import counting
 
 BEGINNINGS = ("on_starting", "on_reload", "when_ready", "post_fork", "post_worker_init", "pre_request", "post_request")
 ENDS = ("pre_exec", "pre_fork", "child_exit", "worker_exit", "on_exit")
@@ -179,7 +179,7 @@ def pre_request(worker: Any, req: Any) -> None:
         raise InvalidHeader("HOST is missing", req=req)
 
 
-post_request = counting.post_request
+post_request = wsgi.post_request
 """In the worker, in the thread that served: the response is sent, or given up."""
 
 

@@ -25,6 +25,7 @@ from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
 from hvd.deaths import TIMEOUT, UNKNOWN, Undertaker, cause_of
+from hvd.instrument import wsgi
 from hvd.jobs import events
 from hvd.jobs.options import Options as JobOptions
 from hvd.kept import Code
@@ -35,7 +36,6 @@ from hvd.runtime import Worker
 from hvd.settings.table import SLOTS_SPARE, Settings
 from hvd.sockets import UnixSockets
 from hvd.users import User
-from hvd.web import counting
 
 if TYPE_CHECKING:
     from hvd.jobs.desk import Desk
@@ -179,7 +179,7 @@ class Master:
 
     def log_start(self) -> None:
         """One line that says what runs here; and one of what was not compiled, since that is easily overlooked."""
-        compiled = {"hvd.core._hotrow": hot.IS_COMPILED, "hvd.web._counting": counting.compiled is not None}
+        compiled = {"hvd.core._hotrow": hot.IS_COMPILED, "hvd.instrument._counting": wsgi.compiled is not None}
         self._server.log.info(
             "hvd %s: hot path %s, block %s%s, serving %s",
             __version__,

@@ -18,8 +18,8 @@ from gunicorn.workers.sync import SyncWorker
 
 from hvd.core.descriptors import LACKS, count_free, limit
 from hvd.core.proc import die_with_parent
+from hvd.instrument.wsgi import NOT_COUNTED, outermost
 from hvd.runtime import here
-from hvd.web.counting import NOT_COUNTED, outermost
 from hvd.web.problem import problem_response
 
 ORPHAN_GRACE = 3  # s that an orphaned worker has to finish its requests

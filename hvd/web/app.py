@@ -2,9 +2,9 @@
 
 import falcon
 
+from hvd.instrument.wsgi import RouteName
 from hvd.runtime import Runtime
 from hvd.web import jobs, output, problem
-from hvd.web.counting import RouteName
 from hvd.web.dashboard import Static
 from hvd.web.resources import Health, History, Index, Metrics, Snapshot, Status
 from hvd.web.upgrade import Upgrade

@@ -16,10 +16,10 @@ from typing import Any
 import falcon
 
 from hvd.agg import handoff
+from hvd.instrument.wsgi import EXCHANGE
 from hvd.metrics.table import HANDOFFS_REFUSED
 from hvd.runtime import Runtime
 from hvd.web.access import host_of
-from hvd.web.counting import EXCHANGE
 from hvd.web.waiting import REFUSAL, RETRY_AFTER, Waiting
 
 

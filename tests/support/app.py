@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import falcon
 
+from hvd.instrument.wsgi import counted
 from hvd.runtime import here
 from hvd.web.app import create_app
-from hvd.web.counting import counted
 
 _kept: list[object] = []
 

@@ -11,8 +11,8 @@ import pytest
 from hvd.kept import Code, inherited_fds, keep
 
 IMPORT = """\
-import hvd.agg.main, hvd.jobs.main, hvd.jobs.guard, hvd.core.hot, hvd.web.counting, hvd.kept
-for module in (hvd, hvd.jobs.guard, hvd.core._hotrow, hvd.web.counting.compiled):
+import hvd.agg.main, hvd.jobs.main, hvd.jobs.guard, hvd.core.hot, hvd.instrument.wsgi, hvd.kept
+for module in (hvd, hvd.jobs.guard, hvd.core._hotrow, hvd.instrument.wsgi.compiled):
     print(module.__file__)
 print(hvd.core.hot.IS_COMPILED, hvd.kept.inherited_fds())
 """

@@ -16,8 +16,8 @@ from gunicorn.http import get_parser
 from gunicorn.http.wsgi import create
 
 from hvd.agg import handoff
+from hvd.instrument.wsgi import EXCHANGE
 from hvd.metrics.table import HANDOFFS_REFUSED
-from hvd.web.counting import EXCHANGE
 from hvd.web.upgrade import Upgrade, check_connection, check_origin, early_bytes, hand_over, handshake_headers
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="

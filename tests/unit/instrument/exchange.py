@@ -7,9 +7,9 @@ from typing import Any
 from falcon import testing
 from gunicorn.http.wsgi import FileWrapper
 
+from hvd.instrument import wsgi
+from hvd.instrument.wsgi import RouteName, counted, outermost
 from hvd.runtime import Runtime
-from hvd.web import counting
-from hvd.web.counting import RouteName, counted, outermost
 
 
 class FakeRow:
@@ -63,7 +63,7 @@ class Server:
         return body
 
     def end(self) -> None:
-        hook = counting.compiled.post_request if counting.compiled else counting.post_request_in_python
+        hook = wsgi.compiled.post_request if wsgi.compiled else wsgi.post_request_in_python
         hook(None, None, self.environ, None)
 
 

@@ -1,4 +1,4 @@
-/* Exchange of counting.py, compiled: see there, and _counting.c. */
+/* Exchange of wsgi.py, compiled: see there, and _counting.c. */
 
 #include "_exchange.h"
 #include <stddef.h>
@@ -270,11 +270,11 @@ static PyMemberDef exchange_members[] = {
 
 PyTypeObject hvd_exchange_type = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "hvd.web._counting.Exchange",
+    .tp_name = "hvd.instrument._counting.Exchange",
     .tp_basicsize = sizeof(Exchange),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL |
                 Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .tp_doc = "See counting.py.",
+    .tp_doc = "See wsgi.py.",
     .tp_traverse = (traverseproc)exchange_traverse,
     .tp_clear = (inquiry)exchange_clear,
     .tp_dealloc = (destructor)exchange_dealloc,

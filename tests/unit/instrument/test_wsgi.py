@@ -15,10 +15,10 @@ from gunicorn.config import Config
 from gunicorn.workers.gthread import ThreadWorker
 from gunicorn.workers.sync import SyncWorker
 
+from hvd.instrument import wsgi
+from hvd.instrument.wsgi import EXCHANGE, METHODS, OTHER, UNMATCHED, RouteName, counted
 from hvd.runtime import Runtime
-from hvd.web import counting
-from hvd.web.counting import EXCHANGE, METHODS, OTHER, UNMATCHED, RouteName, counted
-from tests.unit.web.exchange import FakeRow, Server, answering, loaded, routed
+from tests.unit.instrument.exchange import FakeRow, Server, answering, loaded, routed
 
 pytestmark = pytest.mark.usefixtures("form")
 
@@ -203,10 +203,10 @@ def test_the_hook_changes_nothing_for_what_was_not_counted(row: FakeRow, environ
 
 def test_gunicorn_takes_the_hook_for_one_of_four_arguments(row: FakeRow, runtime: Runtime) -> None:
     """It counts the parameters, and wraps a hook that has others (27.0.1, config.validate_post_request)."""
-    assert len(inspect.signature(counting.post_request).parameters) == 4
+    assert len(inspect.signature(wsgi.post_request).parameters) == 4
     config = Config()
-    config.set("post_request", counting.post_request)
-    assert config.post_request is counting.post_request
+    config.set("post_request", wsgi.post_request)
+    assert config.post_request is wsgi.post_request
 
 
 @pytest.mark.parametrize("worker", [SyncWorker, ThreadWorker])

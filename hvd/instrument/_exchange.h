@@ -1,4 +1,4 @@
-/* What _counting.c and _exchange.c know of each other: the two types of counting.py. */
+/* What _counting.c and _exchange.c know of each other: the two types of wsgi.py. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -23,7 +23,7 @@ typedef struct {
 extern PyTypeObject hvd_exchange_type;
 extern PyObject *hvd_str_in_row; /* "exchange" */
 
-/* An exchange that has not begun; counting.py says what the rest mean. NULL or -1 with an exception set. */
+/* An exchange that has not begun; wsgi.py says what the rest mean. NULL or -1 with an exception set. */
 Exchange *hvd_exchange_new(Counted *counted, PyObject *row, PyObject *method, PyObject *start_response);
 int hvd_exchange_begin(Exchange *self, PyObject *environ);
 int hvd_exchange_count(Exchange *self);

@@ -10,8 +10,8 @@ FUZZ = """
 import itertools, random, sys
 from types import SimpleNamespace
 from hvd.core import _hotrow
-from hvd.web import _counting, counting
-from hvd.web.counting import EXCHANGE, METHODS
+from hvd.instrument import _counting, wsgi
+from hvd.instrument.wsgi import EXCHANGE, METHODS
 
 class Liar(str): pass
 class Raises:
@@ -56,7 +56,7 @@ def one_round():
         start_response(**{pick(["status", "x", "headers"]): pick(things)})
         return Closing(environ) if random.random() < 0.2 else pick(things)
     counted = _counting.Counted(runtime, pick([app, app, app, pick(things)]), METHODS, pick(["(other)", None]),
-                                pick(["(unmatched)", None]), pick([counting._broke_off] * 5 + things),
+                                pick(["(unmatched)", None]), pick([wsgi._broke_off] * 5 + things),
                                 pick([True, False]), pick([True, False]))
     environ = pick([{"REQUEST_METHOD": pick(things), "PATH_INFO": "/"}, {"REQUEST_METHOD": "GET", "PATH_INFO": "/"}])
     body = attempt(counted, environ, pick([nothing, nothing, pick(things)]))

@@ -10,9 +10,9 @@ from wsgiref.validate import validator
 
 import pytest
 
+from hvd.instrument.wsgi import EXCHANGE, NOT_COUNTED, OTHER, UNMATCHED, counted, outermost
 from hvd.runtime import Runtime
-from hvd.web.counting import EXCHANGE, NOT_COUNTED, OTHER, UNMATCHED, counted, outermost
-from tests.unit.web.exchange import FakeRow, Server, answering, fresh, loaded, routed, served
+from tests.unit.instrument.exchange import FakeRow, Server, answering, fresh, loaded, routed, served
 
 pytestmark = pytest.mark.usefixtures("form")
 

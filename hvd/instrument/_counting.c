@@ -1,4 +1,4 @@
-/* The Python of counting.py, which runs at each request, compiled: what is counted, when and why is said there. A frame
+/* The Python of wsgi.py, which runs at each request, compiled: what is counted, when and why is said there. A frame
  * of the interpreter that is entered with cold caches costs more than all that it does here. Here is the application;
  * what goes with a request is in _exchange.c.
  *
@@ -180,10 +180,10 @@ static PyMemberDef counted_members[] = {
 
 static PyTypeObject counted_type = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "hvd.web._counting.Counted",
+    .tp_name = "hvd.instrument._counting.Counted",
     .tp_basicsize = sizeof(Counted),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
-    .tp_doc = "See counted in counting.py.",
+    .tp_doc = "See counted in wsgi.py.",
     .tp_new = counted_new,
     .tp_members = counted_members,
     .tp_traverse = (traverseproc)counted_traverse,
@@ -193,7 +193,7 @@ static PyTypeObject counted_type = {
     .tp_vectorcall_offset = offsetof(Counted, vectorcall),
 };
 
-/* counting.py, RouteName: the request's exchange learns the template of the route that matched. */
+/* wsgi.py, RouteName: the request's exchange learns the template of the route that matched. */
 static PyObject *name_route(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
     if (nargs != 4)
@@ -228,9 +228,9 @@ static PyObject *post_request(PyObject *module, PyObject *const *args, Py_ssize_
 
 static PyMethodDef methods[] = {
     {"name_route", (PyCFunction)(void (*)(void))name_route, METH_FASTCALL,
-     "name_route($module, req, resp, resource, params, /)\n--\n\nSee counting.py."},
+     "name_route($module, req, resp, resource, params, /)\n--\n\nSee wsgi.py."},
     {"post_request", (PyCFunction)(void (*)(void))post_request, METH_FASTCALL,
-     "post_request($module, worker, req, environ, resp, /)\n--\n\nSee counting.py."},
+     "post_request($module, worker, req, environ, resp, /)\n--\n\nSee wsgi.py."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -261,8 +261,8 @@ static PyModuleDef_Slot slots[] = {
 
 static PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
-    .m_name = "hvd.web._counting",
-    .m_doc = "See counting.py.",
+    .m_name = "hvd.instrument._counting",
+    .m_doc = "See wsgi.py.",
     .m_size = 0,
     .m_methods = methods,
     .m_slots = slots,

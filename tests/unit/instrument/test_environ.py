@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from hvd.instrument.wsgi import UNMATCHED, counted, outermost
 from hvd.runtime import Runtime
-from hvd.web.counting import UNMATCHED, counted, outermost
-from tests.unit.web.exchange import FakeRow, Server, answering, fresh, routed, served
+from tests.unit.instrument.exchange import FakeRow, Server, answering, fresh, routed, served
 
 pytestmark = pytest.mark.usefixtures("form")
 

@@ -1,0 +1,1 @@
+"""Counting the requests of an app, each once, whatever wraps it."""

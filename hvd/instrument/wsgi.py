@@ -1,0 +1,274 @@
+"""Counting every request. On the path of each of them: kept short on purpose.
+
+A request is in flight from the call of the app on. Its response is counted once, before any byte of it leaves, with the
+status that `start_response` was given last: when the app returns a list; when a stream gives its first piece, since one
+that fails before that is answered by the server, with another status; or at the first call of `write`. Its duration
+counts in gunicorn's post_request hook, which runs once the response is sent or given up.
+
+An `Exchange` goes with the request, in its environ, and is the `exchange` of the row meanwhile, where a counted app
+finds it whose caller made an environ of its own. So it is all the same who calls the app, with what, and what is around
+it or in it; and the hook changes nothing for a request that has none. A counted app that finds none, as in a thread of
+the caller's own, begins one that ends itself: its response is complete when the list is returned, or the stream is at
+its end or closed. What is compiled, in _counting.c and _exchange.c, is the same as here.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from itertools import islice
+from typing import Any, NoReturn
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+import falcon
+
+from hvd.core.rows import Row
+from hvd.runtime import Runtime
+
+compiled: Any
+try:
+    compiled = import_module("hvd.instrument._counting")
+except ImportError:  # there was no compiler
+    compiled = None
+
+EXCHANGE = "hvd.exchange"
+"""environ key of the request's Exchange."""
+
+UNMATCHED = "(unmatched)"
+"""Route of all paths that match none: never the raw path, which has no bound."""
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+OTHER = "(other)"
+"""Method of a request whose method is not one of RFC 9110's or PATCH, and status of a response whose status does not
+begin with three digits: they have no bound either."""
+
+NOT_COUNTED = ("", "")
+"""A row's `interrupted` where an exception left an app that is not counted, which the server answers uncounted too."""
+
+Hook = Callable[[Any, Any, Any, Any], None]
+
+
+class RouteName:
+    """Falcon middleware: tells the request's Exchange the template of the route that matched."""
+
+    def __init__(self) -> None:
+        if compiled:
+            self.process_resource = compiled.name_route  # type: ignore[method-assign]
+
+    def process_resource(self, req: falcon.Request, resp: falcon.Response, resource: object, params: object) -> None:
+        exchange = req.env.get(EXCHANGE)
+        if exchange is not None:
+            exchange.route = req.uri_template
+
+
+def counted(app: WSGIApplication, runtime: Runtime) -> WSGIApplication:
+    """`app` with all that it serves counted in the calling thread's row of `runtime`."""
+    return app if isinstance(app, _form()) else _made(app, runtime, False, True)
+
+
+def outermost(app: WSGIApplication, runtime: Runtime) -> WSGIApplication:
+    """`app` for a server that calls `post_request`, once for a request: what passes a counted app is counted as it
+    leaves this one, be this that app or a middleware around it.
+
+    So it counts with the status that middleware makes of it, and not at all if that fails and the server answers.
+    Of what is made here, and by `counted`, the attribute `is_counting` says whether requests are counted: of this one
+    it is known once there was such a request.
+    """
+    if isinstance(app, _form()):
+        return _made(app.app, runtime, True, True)
+    return _made(app, runtime, True, False)
+
+
+def _form() -> Any:
+    return compiled.Counted if compiled else Counted
+
+
+def _made(app: WSGIApplication, runtime: Runtime, is_outermost: bool, begins: bool) -> WSGIApplication:
+    made: WSGIApplication = _form()(runtime, app, METHODS, OTHER, UNMATCHED, _broke_off, is_outermost, begins)
+    return made
+
+
+class Counted:
+    """What `counted` gives without a compiler, and `outermost`."""
+
+    def __init__(self, runtime: Runtime, app: WSGIApplication, *others: object) -> None:
+        self.app = app
+        self._runtime = runtime
+        self._is_outermost, self._begins = map(bool, others[-2:])
+        self.is_counting = self._begins
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        exchange = environ.get(EXCHANGE)
+        if exchange is None:
+            row = self._runtime.local.row
+            if not self._is_outermost and row.exchange is not None and not row.exchange.is_left:
+                exchange = row.exchange
+                if not exchange.has_begun:  # else the app asks itself something, whose route is not the request's
+                    environ[EXCHANGE] = exchange
+        if exchange is not None:
+            exchange.begin(environ["PATH_INFO"])
+            return self.app(environ, start_response)
+        exchange = Exchange(self, row, environ["REQUEST_METHOD"], start_response, not self._is_outermost)
+        if self._begins:
+            exchange.begin(environ["PATH_INFO"])
+        environ[EXCHANGE] = row.exchange = exchange
+        try:
+            body = self.app(environ, exchange)
+            if type(body) is list:
+                exchange.count()
+                if exchange.ends_itself:
+                    exchange.finish()
+                return body
+        except BaseException as error:
+            _broke_off(error, exchange, False)
+        exchange.body = body
+        return exchange
+
+
+class Exchange:
+    """A request and its response, as they are counted. In the thread that serves them.
+
+    It is what the app gets as `start_response`, and, where the app returns no list, the body that the server gets.
+    """
+
+    __slots__ = (
+        "_app",
+        "_pieces",
+        "_start_response",
+        "_write",
+        "body",
+        "ends_itself",
+        "has_begun",
+        "is_counted",
+        "method",
+        "route",
+        "row",
+        "status",
+    )
+
+    def __init__(self, app: Counted, row: Row, method: str, start_response: StartResponse, ends_itself: bool) -> None:
+        self._app, self.ends_itself = app, ends_itself
+        self.row, self.method, self.route = row, method, UNMATCHED
+        self.status: str | None = None
+        self.has_begun = self.is_counted = False
+        self.body: Any = None
+        self._start_response: Any = start_response
+        self._write: Any = None
+        self._pieces: Iterator[bytes] | None = None
+
+    @property
+    def is_left(self) -> bool:
+        """The app has returned a stream, and its caller may go on with something else before that is at its end."""
+        return self.ends_itself and self.body is not None
+
+    def begin(self, path: str) -> None:
+        """The request has come to a counted app; what comes to none is not counted."""
+        if not self.has_begun:
+            self.row.interrupted = None  # of a request before, which the server answered in another way
+            self.row.begin(self.method, path)
+            self.has_begun = self._app.is_counting = True
+
+    def __call__(self, status: str, headers: Any, *exc_info: Any, **named: Any) -> Callable[[bytes], object]:
+        """The app's start_response. A status that the server refuses, with an exception, is none."""
+        self._write = self._start_response(status, headers, *exc_info, **named)
+        code = status[:3] if isinstance(status, str) else ""
+        self.status = code if len(code) == 3 and code.isascii() and code.isdecimal() else OTHER
+        return self.write
+
+    def write(self, data: bytes) -> object:
+        """The app's write, which sends at once."""
+        self.count()
+        return self._write(data)
+
+    def count(self) -> None:
+        """The first byte is about to leave, or has. RuntimeError without a status."""
+        if self.is_counted or not self.has_begun:
+            return
+        if self.status is None:
+            raise RuntimeError("the app has not called start_response, and its response begins")
+        self.row.respond(self.method if self.method in METHODS else OTHER, self.route, self.status)
+        self.is_counted = True
+
+    def pass_on(self) -> None:
+        """Another process answers, with 101, and counts that."""
+        if self.has_begun:
+            self.row.pass_on(self.method if self.method in METHODS else OTHER, self.route, "101")
+            self.is_counted = True
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self.body is None:
+            raise StopIteration
+        try:
+            if self._pieces is None:
+                self._pieces = iter(self.body)
+            pieces = list(islice(self._pieces, 1))
+            self.count()
+        except BaseException as error:
+            _broke_off(error, self, True)
+        if not pieces:
+            if self.ends_itself:
+                self._end()
+            raise StopIteration
+        piece: bytes = pieces[0]
+        return piece
+
+    def close(self) -> None:
+        """The server wants no more of the body."""
+        body, self.body, self._pieces = self.body, None, None
+        try:
+            if hasattr(body, "close"):
+                body.close()
+        finally:
+            if self.ends_itself:
+                self.finish()
+
+    def _end(self) -> None:
+        """Once, and not if the row has the next request by now: a stream that ends itself may have been left."""
+        if self.row.exchange is self:
+            self.row.exchange = None
+            if self.has_begun and self.row.interrupted is None:
+                self.row.finish()
+
+    def finish(self) -> None:
+        """The response is sent, or given up. What the exchange was made of is let go: the environ may be part of it."""
+        self._end()
+        self.body = self._pieces = self._start_response = self._write = None
+
+
+def _broke_off(error: BaseException, exchange: Exchange, streaming: bool) -> NoReturn:
+    """The app, or its stream, raised: what that means for the row, and then what gunicorn is to see.
+
+    gunicorn takes an OSError for the client's end, and answers nothing; from a stream it is the backend's, say.
+    Anything else it answers, if nothing was sent, or it ends: see CountingWorker.handle_error. Nothing answers for an
+    exchange that ends itself.
+    """
+    if not exchange.has_begun:
+        exchange.row.interrupted = None if isinstance(error, OSError) else NOT_COUNTED
+    elif not exchange.is_counted:
+        if streaming and isinstance(error, OSError):
+            failure = RuntimeError("the stream failed before its first byte")
+            failure.__cause__, error = error, failure
+        if not isinstance(error, OSError):
+            method = exchange.method if exchange.method in METHODS else OTHER
+            exchange.row.interrupted = method, exchange.route
+    if exchange.ends_itself:
+        exchange.finish()
+        if exchange.row.interrupted:
+            exchange.row.abandon("exception")
+    raise error
+
+
+def post_request_in_python(worker: Any, req: Any, environ: Any, resp: Any) -> None:
+    """What `post_request` is without a compiler."""
+    exchange = environ.get(EXCHANGE)
+    if exchange is not None:
+        exchange.finish()
+
+
+post_request: Hook = compiled.post_request if compiled else post_request_in_python
+"""gunicorn's post_request hook, for the thread that served: the response is sent, or given up.
+
+Without an Exchange in the environ nothing was begun: gunicorn failed before it called the app (27.0.1,
+`handle_request`), or the app is not counted.
+"""

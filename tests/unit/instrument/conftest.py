@@ -1,0 +1,32 @@
+"""Shared by tests of counting: both forms of it, and a process that counts into a row that notes."""
+
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+from hvd.instrument import wsgi
+from hvd.runtime import Runtime
+from tests.unit.instrument.exchange import FakeRow
+
+
+@pytest.fixture(params=["compiled", "Python"])
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All tests run on both forms; where there is no compiler, there is none of the first to be tested."""
+    if request.param == "Python":
+        monkeypatch.setattr(wsgi, "compiled", None)
+    elif wsgi.compiled is None:
+        assert shutil.which("cc") is None, "there is a compiler, and hvd.instrument._counting could not be imported"
+        pytest.skip("no compiler")
+
+
+@pytest.fixture
+def row() -> FakeRow:
+    return FakeRow()
+
+
+@pytest.fixture
+def runtime(row: FakeRow) -> Runtime:
+    runtime = Runtime()
+    runtime.fill(SimpleNamespace(rows=SimpleNamespace(local=SimpleNamespace(row=row))))  # type: ignore[arg-type]
+    return runtime
