@@ -26,7 +26,7 @@ from hvd.core.catalogue import Catalogue
 from hvd.core.layout import Layout
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
-from hvd.deaths import Undertaker
+from hvd.daemon.deaths import Undertaker
 from hvd.export.exposition import Exposition
 from hvd.metrics.table import HTTP, TIMED_CELLS
 from hvd.read.reading import View

@@ -6,8 +6,8 @@ stand before or after `from hvd.gunicorn_conf import *`.
 
 from typing import Any
 
-from hvd import conf, hooks
 from hvd.core.descriptors import fill_standard
+from hvd.daemon import conf, hooks
 from hvd.settings.table import load_or_exit
 
 fill_standard()  # before gunicorn opens its logs and sockets

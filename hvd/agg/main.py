@@ -32,7 +32,7 @@ from hvd.core.proc import die_with_parent
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Totals
-from hvd.logs import log_to_master
+from hvd.daemon.logs import log_to_master
 from hvd.metrics.table import HANDOFFS_REFUSED, TICK, WS_CONNECTED, WS_DISCONNECTED, WS_DROPPED, WS_FRAMES
 from hvd.read.reading import AGGREGATOR_PAGE, HEARTBEAT, Published, View
 from hvd.read.snapshot import JOB_COUNTS, Json, build_raw, http_sums, merge_observed, rates, rfc3339, shown_job

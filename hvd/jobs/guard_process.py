@@ -6,8 +6,8 @@ import subprocess
 import sys
 from collections.abc import Iterable
 
+from hvd.daemon.kept import inherited_fds
 from hvd.jobs.guard import GOODBYE
-from hvd.kept import inherited_fds
 
 GOODBYE_WAIT = 1.0  # s that the guard may take to hear a goodbye
 

@@ -15,6 +15,7 @@ from hvd.core.descriptors import fill_standard, raise_limit
 from hvd.core.pages import CAPACITY, Page
 from hvd.core.proc import PR_SET_CHILD_SUBREAPER, die_with_parent, prctl
 from hvd.core.slots import Slots
+from hvd.daemon.logs import log_to_master
 from hvd.jobs.events import Events
 from hvd.jobs.identity import daemon_name, short_name
 from hvd.jobs.options import Options
@@ -23,7 +24,6 @@ from hvd.jobs.queue import Runner as Identity
 from hvd.jobs.runner import Runner
 from hvd.jobs.schema import Database
 from hvd.jobs.store import Json
-from hvd.logs import log_to_master
 from hvd.read.reading import HEARTBEAT, JOBS_PAGE, View
 from hvd.settings.table import inherited
 

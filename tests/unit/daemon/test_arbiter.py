@@ -16,7 +16,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 from gunicorn.workers.base import Worker
 
-from hvd.arbiter import HANDLED, CannotSpawn, Loop
+from hvd.daemon.arbiter import HANDLED, CannotSpawn, Loop
 from hvd.errors import NoFreeSlot
 from tests.unit.core.support import ended, fork
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hvd.users import User
+from hvd.daemon.users import User
 
 NOBODY = pwd.getpwnam("nobody")
 MASTERS = {

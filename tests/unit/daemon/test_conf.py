@@ -9,10 +9,10 @@ from gunicorn.config import Config
 from gunicorn.workers.sync import SyncWorker
 from gunicorn.workers.workertmp import WorkerTmp
 
-from hvd import conf
+from hvd.daemon import conf
+from hvd.daemon.workers import HvdSyncWorker, HvdThreadWorker
 from hvd.errors import SettingsError
 from hvd.settings.table import Settings, load
-from hvd.workers import HvdSyncWorker, HvdThreadWorker
 
 
 @pytest.fixture(autouse=True)

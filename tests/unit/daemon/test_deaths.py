@@ -16,7 +16,7 @@ from hvd.core.block import Block
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
-from hvd.deaths import UNKNOWN, Undertaker, exit_cause
+from hvd.daemon.deaths import UNKNOWN, Undertaker, exit_cause
 from hvd.metrics.table import ABORTED, EXITS
 from tests.unit.core.support import IN_PYTHON, Watched, dead_pid, ended, fork, forked, keeping_locked
 
@@ -226,7 +226,7 @@ def test_the_dead_wait_while_the_block_is_locked(
     block: Block, undertaker: Undertaker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One line each time, and no master that stands still; afterwards each is buried, with the cause that it had."""
-    monkeypatch.setattr("hvd.deaths.LOCK_WAIT", 0.05)
+    monkeypatch.setattr("hvd.daemon.deaths.LOCK_WAIT", 0.05)
     pids = [dead_pid() for _ in range(2)]
     numbers = [Slots(block).claim(at.KIND_WORKER, ME, pid) for pid in pids]
     with keeping_locked(block):

@@ -12,7 +12,7 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 from gunicorn.workers.sync import SyncWorker
 
-from hvd.workers import CLASSES, HELD, HvdSyncWorker, HvdThreadWorker
+from hvd.daemon.workers import CLASSES, HELD, HvdSyncWorker, HvdThreadWorker
 from tests.unit.core.support import ended, fork
 
 
@@ -53,7 +53,7 @@ def refused(
     monkeypatch: pytest.MonkeyPatch, exc: BaseException, row: FakeRow, *, alive: bool = True, counts: bool = True
 ) -> Client:
     """The client after gunicorn has handled this exception."""
-    monkeypatch.setattr("hvd.workers.here", SimpleNamespace(local=SimpleNamespace(row=row)))
+    monkeypatch.setattr("hvd.daemon.workers.here", SimpleNamespace(local=SimpleNamespace(row=row)))
     worker: Any = HvdThreadWorker.__new__(HvdThreadWorker)
     worker.alive, worker.cfg, worker.wsgi = alive, Config(), SimpleNamespace(is_counting=counts)
     worker.log = SimpleNamespace(**dict.fromkeys(("warning", "exception", "debug", "access"), lambda *a, **k: None))
@@ -125,7 +125,7 @@ def test_gunicorns_classes_have_a_counting_counterpart() -> None:
 def test_a_quick_stop_waits_for_no_lock_of_the_thread_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     """The signal may have interrupted the thread that holds it; nor does it raise in the midst of something."""
     alarms: list[int] = []
-    monkeypatch.setattr("hvd.workers.signal.alarm", alarms.append)
+    monkeypatch.setattr("hvd.daemon.workers.signal.alarm", alarms.append)
     woken: list[Any] = []
     worker: Any = HvdThreadWorker.__new__(HvdThreadWorker)  # without a pool: to touch it is an AttributeError
     worker.alive, worker.booted, worker.cfg = True, True, Config()

@@ -11,11 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hvd import __version__, passing
+from hvd import __version__
 from hvd.agg import handoff
 from hvd.agg.main import Options
-from hvd.companions import STOP_GRACE, Companion, Companions
-from hvd.conf import FIXED
 from hvd.core import hot
 from hvd.core import layout as at
 from hvd.core.acquire import acquire
@@ -24,18 +22,21 @@ from hvd.core.layout import Layout
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
-from hvd.deaths import TIMEOUT, UNKNOWN, Undertaker, cause_of
+from hvd.daemon import passing
+from hvd.daemon.companions import STOP_GRACE, Companion, Companions
+from hvd.daemon.conf import FIXED
+from hvd.daemon.deaths import TIMEOUT, UNKNOWN, Undertaker, cause_of
+from hvd.daemon.kept import Code
+from hvd.daemon.logs import error_log, level_name
+from hvd.daemon.sockets import UnixSockets
+from hvd.daemon.users import User
 from hvd.instrument import wsgi
 from hvd.jobs import events
 from hvd.jobs.options import Options as JobOptions
-from hvd.kept import Code
-from hvd.logs import error_log, level_name
 from hvd.metrics.table import TIMED_CELLS
 from hvd.read.reading import View
 from hvd.runtime import Worker
 from hvd.settings.table import SLOTS_SPARE, Settings
-from hvd.sockets import UnixSockets
-from hvd.users import User
 
 if TYPE_CHECKING:
     from hvd.jobs.desk import Desk

@@ -3,7 +3,7 @@
 gunicorn has no hooks for "each turn of the main loop", "before a child is reaped" and "before the workers are
 stopped"; and an exception out of a signal's handling, of a fork or of a hook ends its loop, and the daemon with it. So
 the methods of the one arbiter that runs are wrapped. They are not public API: read in gunicorn 27.0.1, arbiter.py;
-tests/unit/test_arbiter.py fails if they change.
+tests/unit/daemon/test_arbiter.py fails if they change.
 """
 
 import logging
@@ -15,11 +15,11 @@ from typing import Any
 from gunicorn.errors import HaltServer
 from gunicorn.glogging import loggers
 
-from hvd import conf
+from hvd.daemon import conf
+from hvd.daemon.master import Master
+from hvd.daemon.sockets import current_umask
 from hvd.errors import HvdError, SettingsError
-from hvd.master import Master
 from hvd.settings.table import SLOTS_SPARE
-from hvd.sockets import current_umask
 
 HANDLED = ("hup", "usr1", "usr2", "ttin", "ttou", "winch")
 """Signals whose handling must not end the daemon: TERM, INT and QUIT are to."""

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from hvd.core.block import Block
-from hvd.passing import VARIABLE, pass_on, receive
+from hvd.daemon.passing import VARIABLE, pass_on, receive
 
 
 def test_descriptors_are_passed_to_the_process_that_is_executed(block: Block) -> None:

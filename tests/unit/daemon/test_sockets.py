@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from hvd.daemon.sockets import UnixSockets, current_umask
 from hvd.errors import CannotStart
-from hvd.sockets import UnixSockets, current_umask
 
 
 class Listener(socket.socket):

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from hvd.kept import Code, inherited_fds, keep
+from hvd.daemon.kept import Code, inherited_fds, keep
 
 IMPORT = """\
-import hvd.agg.main, hvd.jobs.main, hvd.jobs.guard, hvd.core.hot, hvd.instrument.wsgi, hvd.kept
+import hvd.agg.main, hvd.jobs.main, hvd.jobs.guard, hvd.core.hot, hvd.instrument.wsgi, hvd.daemon.kept
 for module in (hvd, hvd.jobs.guard, hvd.core._hotrow, hvd.instrument.wsgi.compiled):
     print(module.__file__)
-print(hvd.core.hot.IS_COMPILED, hvd.kept.inherited_fds())
+print(hvd.core.hot.IS_COMPILED, hvd.daemon.kept.inherited_fds())
 """
 
 
@@ -72,7 +72,7 @@ def test_without_memory_files_the_disk_has_to_do(monkeypatch: pytest.MonkeyPatch
 def test_without_proc_the_disk_has_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing stays open."""
     before = os.listdir("/proc/self/fd")
-    monkeypatch.setattr("hvd.kept._DESCRIPTOR", "/nowhere/{}")
+    monkeypatch.setattr("hvd.daemon.kept._DESCRIPTOR", "/nowhere/{}")
     assert keep() == Code()
     assert len(os.listdir("/proc/self/fd")) == len(before)
 

@@ -10,7 +10,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.http.errors import InvalidHeader
 
-from hvd import hooks
+from hvd.daemon import hooks
 from tests.unit.test_arbiter import source
 
 ARITIES = {name: len(inspect.signature(getattr(Config(), name)).parameters) for name in hooks.HOOKS}

@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 
 from hvd import __version__
-from hvd.companions import STOP_GRACE, Companion
 from hvd.core import layout as at
 from hvd.core.acquire import acquire
 from hvd.core.block import DIRECTORY
+from hvd.daemon.companions import STOP_GRACE, Companion
+from hvd.daemon.master import Master
+from hvd.daemon.users import User
+from hvd.daemon.workers import HELD, HvdThreadWorker
 from hvd.jobs import schema
 from hvd.jobs.options import Options
-from hvd.master import Master
 from hvd.settings.table import Settings, load
-from hvd.users import User
-from hvd.workers import HELD, HvdThreadWorker
 from tests.unit.core.support import SMALL, dead_pid, ended, fork
 from tests.unit.jobs.support import kinds
 
@@ -50,7 +50,7 @@ def test_a_master_that_can_not_be_made_leaves_no_block(
     def fails() -> None:
         raise error
 
-    monkeypatch.setattr("hvd.master.events.channel", fails)
+    monkeypatch.setattr("hvd.daemon.master.events.channel", fails)
     with pytest.raises(type(error)), made(name):
         pass
     assert not (DIRECTORY / name).exists()
@@ -241,7 +241,7 @@ def test_what_workers_need_for_jobs_is_imported_before_they_are_forked(name: str
             assert loaded == [url]
     script = f"""
 import sys
-from hvd.master import _load_jobs
+from hvd.daemon.master import _load_jobs
 _load_jobs({url!r})
 loaded = set(sys.modules)
 from hvd.jobs.desk import Desk

@@ -5,7 +5,7 @@ settings, hvd puts its own part around whatever function is there. It goes first
 those at an end: a hook of the user's finds hvd ready, and its block there.
 
 gunicorn has no hook for "the settings are read": `Arbiter.setup`, with which each start and reload begins, is wrapped
-(27.0.1, arbiter.py: no public API; tests/unit/test_hooks.py fails if it changes). A part that is called once more, by a
+(27.0.1, arbiter.py: no public API; tests/unit/daemon/test_hooks.py fails if it changes). A part that is called once more, by a
 hook of the user's, does nothing.
 """
 
@@ -21,14 +21,14 @@ from typing import Any
 from gunicorn.arbiter import Arbiter
 from gunicorn.http.errors import InvalidHeader
 
-from hvd import conf, passing
-from hvd.arbiter import Loop
 from hvd.core.proc import die_with_parent, require_system_calls
+from hvd.daemon import conf, passing
+from hvd.daemon.arbiter import Loop
+from hvd.daemon.kept import take_into_memory
+from hvd.daemon.logs import error_log, log_through
+from hvd.daemon.master import Master
 from hvd.errors import BlockError, CannotStart, SettingsError
 from hvd.instrument import wsgi
-from hvd.kept import take_into_memory
-from hvd.logs import error_log, log_through
-from hvd.master import Master
 from hvd.runtime import here
 
 BEGINNINGS = ("on_starting", "on_reload", "when_ready", "post_fork", "post_worker_init", "pre_request", "post_request")

@@ -12,10 +12,10 @@ from gunicorn.workers.sync import SyncWorker
 from gunicorn.workers.workertmp import WorkerTmp
 
 from hvd.core.block import DIRECTORY
+from hvd.daemon.sockets import current_umask
+from hvd.daemon.workers import CLASSES
 from hvd.errors import SettingsError
 from hvd.settings.table import Settings, load
-from hvd.sockets import current_umask
-from hvd.workers import CLASSES
 
 SAME = (
     *("bind", "workers", "threads", "worker_class", "timeout", "graceful_timeout", "keepalive"),

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from hvd.core.block import Block
 from hvd.core.proc import is_stopped
 from hvd.core.slots import Slots
-from hvd.deaths import Undertaker, exit_cause
-from hvd.kept import Code
-from hvd.logs import Lines, error_log
+from hvd.daemon.deaths import Undertaker, exit_cause
+from hvd.daemon.kept import Code
+from hvd.daemon.logs import Lines, error_log
+from hvd.daemon.users import User
 from hvd.settings.table import environment
-from hvd.users import User
 
 STALL = 2.0  # s without a heartbeat, after which a companion is taken for stuck
 START_GRACE = 15.0  # s that a companion may take to its first heartbeat, on a machine that is busy

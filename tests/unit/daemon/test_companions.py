@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from hvd.companions import STALL, STOP_GRACE, Companion, Companions
 from hvd.core import layout as at
 from hvd.core.block import Block
 from hvd.core.proc import is_alive, is_stopped
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
-from hvd.deaths import Undertaker
+from hvd.daemon.companions import STALL, STOP_GRACE, Companion, Companions
+from hvd.daemon.deaths import Undertaker
+from hvd.daemon.users import User
 from hvd.metrics.table import EXITS
-from hvd.users import User
 from tests.support.waiting import until
 
 SLEEP = "import signal; signal.pause()"
@@ -103,10 +103,10 @@ def test_a_companion_that_beats_no_more_is_killed(master: Master, monkeypatch: p
     assert master.one.pid == first
     start = time.monotonic()
     for later in (100, 101):
-        monkeypatch.setattr("hvd.companions.time.monotonic", lambda later=later: start + later)
+        monkeypatch.setattr("hvd.daemon.companions.time.monotonic", lambda later=later: start + later)
         master.turn()
     assert is_alive(first)
-    monkeypatch.setattr("hvd.companions.time.monotonic", lambda: start + 101 + STALL)
+    monkeypatch.setattr("hvd.daemon.companions.time.monotonic", lambda: start + 101 + STALL)
     master.turn()
     monkeypatch.undo()
     until(lambda: not is_alive(first), "it is killed")
