@@ -1,5 +1,5 @@
 """`python -m hvd`: the same as the command `hvd`."""
 
-from hvd.cli import main
+from hvd.cli.main import main
 
 raise SystemExit(main())

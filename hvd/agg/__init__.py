@@ -1,0 +1,1 @@
+"""The aggregator: adds the rows up, observes processes, publishes, and broadcasts to WebSocket clients."""

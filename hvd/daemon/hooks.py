@@ -5,8 +5,8 @@ settings, hvd puts its own part around whatever function is there. It goes first
 those at an end: a hook of the user's finds hvd ready, and its block there.
 
 gunicorn has no hook for "the settings are read": `Arbiter.setup`, with which each start and reload begins, is wrapped
-(27.0.1, arbiter.py: no public API; tests/unit/daemon/test_hooks.py fails if it changes). A part that is called once more, by a
-hook of the user's, does nothing.
+(27.0.1, arbiter.py: no public API; tests/unit/daemon/test_hooks.py fails if it changes). A part that is called once
+more, by a hook of the user's, does nothing.
 """
 
 import atexit

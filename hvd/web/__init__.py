@@ -1,0 +1,1 @@
+"""hvd's own endpoints and its page."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hvd.top.terminal import ENTER, LEAVE
+from hvd.cli.top.terminal import ENTER, LEAVE
 from tests.support.pseudo import Pseudo
 from tests.support.server import Server
 from tests.support.waiting import until

@@ -58,7 +58,7 @@ PROGRAMS = {
     "the daemon": "import hvd.gunicorn_conf",
     "the aggregator": "import hvd.agg.main as program",
     "the job runner": "import hvd.jobs.main as program",
-    "the command": "import hvd.cli as program",
+    "the command": "import hvd.cli.main as program",
 }
 
 

@@ -1,0 +1,1 @@
+"""The command `hvd`: settings, a running daemon's figures, and its jobs."""

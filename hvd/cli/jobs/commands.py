@@ -1,0 +1,277 @@
+"""`hvd jobs`: submit, list, show, cancel and wait for the jobs of a running daemon, and read what they print."""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from hvd.cli.client import Address
+from hvd.cli.jobs.follow import follow, line, printed, progress
+from hvd.cli.jobs.remote import Remote, errors_of
+from hvd.cli.jobs.show import Printed, detailed, kinds_listed, listed, plain
+from hvd.jobs.bodies import BODY_MAX, KEY_MAX, LIST_DEFAULT, LIST_MAX, NAME_MAX, parse
+from hvd.jobs.states import COMPLETED, STATUSES
+from hvd.settings.table import load
+
+FAILED, REFUSED, STILL_OPEN = 4, 5, 6
+_TIMEOUT = 5.0  # s for one question while waiting
+_WITHIN_MAX = 366 * 86_400  # s
+
+_EXAMPLES = """\
+examples:
+  hvd jobs kinds                                    what there is, with its parameters
+  hvd jobs submit checksum file=/srv/images/a.img   prints the job's id
+  hvd jobs submit convert source=/srv/a.img target=/srv/a.qcow2 format=qcow2 --wait
+  hvd jobs submit --json jobs.json --key 2026-01-23-nightly
+  hvd jobs list --status pending,running --kind convert
+  hvd jobs wait ID ID --timeout 600
+  hvd jobs output -f ID                             what it prints, until it has ended
+  hvd jobs cancel ID
+
+exit codes beside those of hvd:
+  4 a job that was waited for failed or was cancelled, 5 the daemon refused, or knows no such job,
+  6 not all jobs ended in time
+
+Where the daemon asks for a token, set HVD_TOKEN, or token in the file that HVD_CONFIG names."""
+
+Run = Callable[[argparse.Namespace], int]
+Target = Callable[[argparse.Namespace], Address]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Takes options between positional arguments too: `submit KIND --name N key=value`."""
+
+    _inside = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._inside:
+            return super().parse_known_args(args, namespace)
+        self._inside = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._inside = False
+
+
+def add_parser(commands: Any, url: argparse.ArgumentParser, remote: argparse.ArgumentParser, target: Target) -> None:
+    """Add `jobs` to the commands. `url` has --url, `remote` --timeout too; `target` tells the address of arguments."""
+    raw = argparse.RawDescriptionHelpFormatter
+    about = "submit jobs to a daemon, and look after them"
+    jobs = commands.add_parser("jobs", help=about, description=about, epilog=_EXAMPLES, formatter_class=raw)
+    verbs = jobs.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    def add(name: str, parent: argparse.ArgumentParser, run: Run, help: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = verbs.add_parser(name, parents=[parent], help=help, description=help)
+        parser.set_defaults(run=run, target=target, parser=parser)
+        return parser
+
+    submit = add("submit", remote, _submit, "submit a job, or those of a file")
+    submit.add_argument("kind", nargs="?", metavar="KIND", help="one of `hvd jobs kinds`")
+    submit.add_argument("params", nargs="*", type=_pair, metavar="NAME=VALUE", help="the kind's parameters")
+    submit.add_argument("--name", metavar="N", help=f"what lists call it, up to {NAME_MAX} characters (default: KIND)")
+    submit.add_argument("--json", metavar="FILE", help='{"kind": ..., "params": ...} or {"jobs": [...]}; - reads stdin')
+    submit.add_argument("--key", type=_key, metavar="K", help="idempotency key: submitted again, no job is made twice")
+    submit.add_argument("--wait", action="store_true", help="wait until all have ended")
+
+    kinds = add("kinds", remote, _kinds, "show what kinds of job there are")
+    kinds.add_argument("--json", action="store_true", help="as JSON")
+
+    lists = add("list", remote, _list, "list the newest jobs")
+    lists.add_argument("--status", type=_statuses, default=[], metavar="S", help=f"of {','.join(STATUSES)}")
+    lists.add_argument("--kind", type=_commas, default=[], metavar="K", help="of these kinds, commas between")
+    lists.add_argument("--limit", type=_limit, default=LIST_DEFAULT, metavar="N", help="at most (default: %(default)s)")
+    lists.add_argument("--before", metavar="ID", help="only those older than this one: the next page")
+    lists.add_argument("--json", action="store_true", help="as JSON, as the daemon answers")
+
+    show = add("show", remote, _show, "show all of one job")
+    show.add_argument("id", metavar="ID")
+    show.add_argument("--json", action="store_true", help="as JSON")
+
+    output = add("output", remote, _output, "print what a job has printed")
+    output.add_argument("id", metavar="ID")
+    output.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
+
+    cancel = add("cancel", remote, _cancel, "cancel jobs: pending ones at once, running ones are told to end")
+    cancel.add_argument("ids", nargs="+", metavar="ID")
+
+    wait = add("wait", url, _wait, "wait until all these jobs have ended")
+    wait.add_argument("ids", nargs="+", metavar="ID")
+    wait.add_argument("--timeout", type=_within, metavar="S", help="seconds to wait at most (default: no end)")
+
+
+def _submit(args: argparse.Namespace) -> int:
+    remote = _remote(args, changing=True)
+    body = _body(args) if args.json else _job(args, remote)
+    answer = remote.submit(body, args.key)
+    ids = [str(each) for each in answer.get("job_ids", [])]
+    _print(plain(each) for each in ids)
+    for each in errors_of(answer):
+        print(f"hvd: not taken: {plain(each)}", file=sys.stderr)
+    code = REFUSED if answer.get("rejected") else 0
+    return (_follow(remote, ids, None) if args.wait and ids else 0) or code
+
+
+def _body(args: argparse.Namespace) -> Any:
+    if args.kind or args.params or args.name is not None:
+        args.parser.error("--json has all of the jobs in it: give neither KIND, NAME=VALUE nor --name")
+    try:
+        stdin = args.json == "-"
+        with open(0 if stdin else args.json, "rb", closefd=not stdin) as file:
+            data = file.read(BODY_MAX + 1)
+        if len(data) > BODY_MAX:
+            raise ValueError(f"more than {BODY_MAX} bytes: submit the jobs in several files")
+        return parse(data)
+    except OSError as error:
+        args.parser.error(f"--json {args.json!r} can't be read ({error.strerror})")
+    except ValueError as error:
+        args.parser.error(f"--json {args.json!r}: {error}")
+
+
+def _job(args: argparse.Namespace, remote: Remote) -> dict[str, Any]:
+    if not args.kind:
+        args.parser.error("give a KIND, or --json")
+    params = dict(args.params)
+    if len(params) < len(args.params):
+        args.parser.error("a parameter is given twice")
+    kind = remote.kinds().get(args.kind) or {}
+    named = {} if args.name is None else {"name": args.name}
+    return {"kind": args.kind, "params": _typed(params, kind.get("params") or {}), **named}
+
+
+def _typed(params: dict[str, str], limits: dict[str, Any]) -> dict[str, Any]:
+    """The parameters with numbers where the kind wants numbers; what is no number is the daemon's to refuse."""
+    numbers = {name for name, limit in limits.items() if limit.get("type") == "int"}
+    return {
+        name: int(text) if name in numbers and re.fullmatch(r"-?[0-9]{1,18}", text) else text
+        for name, text in params.items()
+    }
+
+
+def _kinds(args: argparse.Namespace) -> int:
+    kinds = _remote(args).kinds()
+    _print([_json(kinds)] if args.json else kinds_listed(kinds, _encoding()))
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    page = _remote(args).page(args.status, args.kind, args.limit, args.before)
+    if args.json:
+        _print([_json(page)])
+        return 0
+    _print(listed(page.get("jobs", []), _encoding()))
+    if page.get("next"):
+        print(f"older ones: --before {plain(page['next'])}", file=sys.stderr)
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    job = _remote(args).get(args.id)
+    _print([_json(job)] if args.json else detailed(job, _encoding()))
+    return 0
+
+
+def _output(args: argparse.Namespace) -> int:
+    """As it is, byte for byte, but for a terminal."""
+    remote = _remote(args)
+    shown = Printed(_encoding()) if sys.stdout.isatty() else None
+    pieces = printed(remote, args.id, note=_note) if args.follow else [remote.output(args.id)]
+    for piece in pieces:
+        if shown:
+            sys.stdout.write(shown(piece))
+            sys.stdout.flush()
+        else:
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+    return 0
+
+
+def _note(text: str) -> None:
+    print(f"hvd: {plain(text)}", file=sys.stderr)
+
+
+def _cancel(args: argparse.Namespace) -> int:
+    words = {"cancelled": "cancelled", "cancelling": "told to end", "ended": "had ended", "unknown": "no such job"}
+    outcomes = _remote(args, changing=True).cancel(args.ids)
+    _print(f"{plain(each)}  {word}" for outcome, word in words.items() for each in outcomes[outcome])
+    return REFUSED if outcomes["ended"] or outcomes["unknown"] else 0
+
+
+def _wait(args: argparse.Namespace) -> int:
+    return _follow(_remote(args), args.ids, args.timeout)
+
+
+def _follow(remote: Remote, ids: Sequence[str], within: float | None) -> int:
+    noted: set[str] = set()
+
+    def note(text: str) -> None:
+        if text not in noted:
+            print(f"hvd: {plain(text)}; trying on", file=sys.stderr)
+        noted.add(text)
+
+    with progress() as show:
+        jobs = follow(remote, ids, within, show, note=note)
+    failed = [job for job in jobs if job.get("status") != COMPLETED]
+    for job in failed:
+        print(f"hvd: not completed: {line(job)}", file=sys.stderr)
+    return FAILED if failed else 0
+
+
+def _remote(args: argparse.Namespace, *, changing: bool = False) -> Remote:
+    """The daemon to ask; what changes something is asked with the token, if there is one."""
+    token = load().settings.token or "" if changing else ""
+    return Remote(args.target(args), _TIMEOUT if args.run is _wait else args.timeout, token)
+
+
+def _print(lines: Iterable[str]) -> None:
+    for each in lines:
+        print(each)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2)  # in ASCII: control characters come escaped
+
+
+def _encoding() -> str:
+    return getattr(sys.stdout, "encoding", None) or "utf-8"
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE")
+    return name, value
+
+
+def _key(text: str) -> str:
+    if not 0 < len(text) <= KEY_MAX or not text.isascii() or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"a key is 1 to {KEY_MAX} printable ASCII characters")
+    return text
+
+
+def _commas(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _statuses(text: str) -> list[str]:
+    found = _commas(text)
+    if wrong := [each for each in found if each not in STATUSES]:
+        raise argparse.ArgumentTypeError(f"{wrong[0]!r} is no status; there are: {', '.join(STATUSES)}")
+    return found
+
+
+def _limit(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,2}", text) or int(text) > LIST_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to {LIST_MAX}")
+    return int(text)
+
+
+def _within(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _WITHIN_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0, up to a year")
+    return seconds

@@ -1,0 +1,202 @@
+"""Waiting for jobs to end, however the daemon fares meanwhile, and showing how far they are."""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from hvd.cli.jobs.remote import Remote
+from hvd.cli.jobs.show import percent, plain, seconds
+from hvd.errors import DaemonRefused, DaemonUnreachable, HvdError, StillOpen
+from hvd.jobs.states import ENDED
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+Json = dict[str, Any]
+Show = Callable[[Sequence[Json]], None]
+
+QUICK, SLOW = 0.5, 2.0  # s between two questions: after a change, and the longest
+PATIENCE = 60.0  # s that a daemon may be away, where no time is set: a restart takes a few
+_LATER = frozenset({429, 503})  # refusals that may be over soon
+_BARS_MAX = 10  # jobs with a bar of their own
+_STEP = 10.0  # percent between two lines of one job
+_NAME_MAX = 30  # characters before a bar
+
+
+def follow(
+    remote: Remote,
+    ids: Sequence[str],
+    within: float | None,
+    show: Show,
+    *,
+    note: Callable[[str], None] = lambda text: None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[Json]:
+    """Ask until all these jobs have ended -> the jobs, in the order of the ids.
+
+    `show` gets the jobs of each answer, `note` why there is none. After `within` seconds StillOpen is raised, or
+    what the daemon is away with. Without that limit, a daemon may be away for PATIENCE once it has answered.
+    """
+    jobs: dict[str, Json] = {each: {} for each in ids}
+    contact = _Contact(clock, within)
+    pause = QUICK
+    while waiting := [each for each, job in jobs.items() if job.get("status") not in ENDED]:
+        try:
+            found, unknown = remote.query(waiting)
+        except (DaemonUnreachable, DaemonRefused) as error:
+            contact.is_away(error)
+            note(str(error))
+        else:
+            contact.is_there()
+            if unknown:
+                raise DaemonRefused(f"no job has the id {', '.join(unknown[:10])}", 404)
+            answer = {str(job.get("id")): job for job in found}
+            pause = QUICK if any(job != jobs[each] for each, job in answer.items()) else min(SLOW, pause * 1.25)
+            jobs |= answer
+            show(found)
+            if all(job.get("status") in ENDED for job in jobs.values()):
+                break
+        left = contact.left()
+        if left <= 0:
+            raise StillOpen(f"{len(waiting)} of {len(jobs)} jobs had not ended after {within:g} s")
+        sleep(min(pause, left))
+    return list(jobs.values())
+
+
+def printed(
+    remote: Remote,
+    job_id: str,
+    *,
+    note: Callable[[str], None] = lambda text: None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[bytes]:
+    """What the job prints, as it comes, until it has ended; `note` gets what is missing, and why nothing comes."""
+    at, contact = 0, _Contact(clock, None)
+    while True:
+        began = clock()
+        try:
+            piece = remote.output_from(job_id, at)
+        except (DaemonUnreachable, DaemonRefused) as error:
+            contact.is_away(error)
+            note(f"{error}; trying on")
+        else:
+            contact.is_there()
+            if piece.data:
+                if piece.start > at:
+                    note(f"{piece.start - at} bytes are left out here")
+                at = piece.start + len(piece.data)
+                yield piece.data
+                continue
+            if piece.status in ENDED:
+                return
+        sleep(max(0.0, QUICK - (clock() - began)))  # a daemon that has no thread to wait with answers at once
+
+
+class _Contact:
+    """How long a daemon has been away, and how long that may go on."""
+
+    def __init__(self, clock: Callable[[], float], within: float | None) -> None:
+        self._clock = clock
+        self._end = None if within is None else clock() + within
+        self._last: float | None = None  # when it answered
+
+    def left(self) -> float:
+        """Seconds until the end of the time that was set."""
+        return math.inf if self._end is None else self._end - self._clock()
+
+    def is_there(self) -> None:
+        self._last = self._clock()
+
+    def is_away(self, error: HvdError) -> None:
+        """Raises the error where there is no use in going on."""
+        if isinstance(error, DaemonRefused) and error.status not in _LATER:
+            raise error
+        if self._end is None:
+            if self._last is None or self._clock() - self._last > PATIENCE:
+                raise error
+        elif self.left() <= 0:
+            raise error
+
+
+@contextmanager
+def progress() -> Iterator[Show]:
+    """What shows jobs on stdout: bars on a terminal, else a line for each step."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        yield Lines()
+        return
+    with _bars() as show:
+        yield show
+
+
+class Lines:
+    """A line for each job when its status changes, and every ten percent."""
+
+    def __init__(self) -> None:
+        self._told: dict[object, tuple[object, float]] = {}
+
+    def __call__(self, jobs: Sequence[Json]) -> None:
+        for job in jobs:
+            status, done = job.get("status"), _number(job.get("progress"))
+            before = self._told.get(job.get("id"))
+            if before is None or before[0] != status or done >= before[1] + _STEP:
+                self._told[job.get("id")] = status, done
+                print(line(job), flush=True)
+
+
+def line(job: Json) -> str:
+    """A job's id, where it stands, and why it failed."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    took = job.get("duration_seconds")
+    parts = [job.get("id"), job.get("status"), percent(job.get("progress")), job.get("name")]
+    parts += [seconds(took)] if took is not None else []
+    parts += [job.get("error")] if job.get("error") else []
+    return "  ".join(plain(part, encoding) for part in parts)
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+@contextmanager
+def _bars() -> Iterator[Show]:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    with Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[status]}", markup=False),
+        TimeElapsedColumn(),
+    ) as bars:
+        yield Bars(bars)
+
+
+class Bars:
+    """A bar for each job; for many jobs one bar, which counts those that have ended."""
+
+    def __init__(self, bars: "Progress") -> None:
+        self._bars = bars
+        self._tasks: dict[object, TaskID] = {}
+        self._ended: dict[object, bool] = {}
+
+    def __call__(self, jobs: Sequence[Json]) -> None:
+        self._ended |= {job.get("id"): job.get("status") in ENDED for job in jobs}
+        if len(self._ended) > _BARS_MAX:
+            ended, total = sum(self._ended.values()), len(self._ended)
+            self._update("", f"{total} jobs", f"{ended} ended", 100 * ended / total, ended == total)
+            return
+        for job in jobs:
+            name, status = plain(job.get("name"), most=_NAME_MAX), plain(job.get("status"))
+            self._update(job.get("id"), name, status, _number(job.get("progress")), self._ended[job.get("id")])
+
+    def _update(self, key: object, name: str, status: str, done: float, ended: bool) -> None:
+        if key not in self._tasks:
+            self._tasks[key] = self._bars.add_task(name, total=100, status=status)
+        self._bars.update(self._tasks[key], completed=done, status=status)
+        if ended:
+            self._bars.stop_task(self._tasks[key])

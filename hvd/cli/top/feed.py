@@ -1,0 +1,155 @@
+"""A daemon's numbers as they come, in a thread: over the WebSocket, and by HTTP what it doesn't carry."""
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from hvd.cli.client import Address, exchange, get_object
+from hvd.cli.top.model import Model
+from hvd.cli.watch import End, messages
+from hvd.errors import DaemonUnreachable
+
+PATH = "/ws?detail=1"
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0  # s between two attempts, before the jitter
+_SILENCE = 10.0  # s, and four intervals: a daemon that sends nothing for so long is asked anew
+
+_JOIN = 1.0  # s that `stop` waits; one that asks over HTTP just then may take longer, and is left to itself
+
+Messages = Callable[[Address, float, float, Callable[[End], None]], Iterator[str]]
+
+
+def fetch(address: Address, timeout: float, model: Model, now: float) -> Model:
+    """What the daemon answers over HTTP now. Raises DaemonUnreachable."""
+    model = model.with_snapshot(get_object(address, "/api/v1/snapshot", timeout), now)
+    status, history = exchange(address, "GET", "/api/v1/history", timeout)
+    if status == 200:  # an older daemon has none
+        model = model.with_history(history)
+    if model.raw.get("system_health") != "healthy":
+        model = model.with_health(get_object(address, "/health", timeout))
+    return model
+
+
+def first_message(address: Address, timeout: float, model: Model, now: float) -> Model:
+    """`model` with what the daemon says first over the WebSocket; as it was, where it says nothing."""
+    stream = _messages(address, timeout, timeout, lambda end: None)
+    try:
+        for text in stream:
+            message = _parsed(text)
+            model = model.with_message(message, now)
+            if message.get("type") == "detail":
+                break
+    except DaemonUnreachable:
+        pass
+    return model
+
+
+def _messages(address: Address, timeout: float, silence: float, opened: Callable[[End], None]) -> Iterator[str]:
+    return messages(address, timeout, path=PATH, silence=silence, opened=opened)
+
+
+def _parsed(text: str) -> dict[str, object]:
+    try:
+        message = json.loads(text)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+class Feed:
+    """Keeps `model` up to date, and calls `changed`, from its thread, whenever it is another one.
+
+    A connection that is lost is made again after a pause that doubles, with jitter: so the daemon isn't met by all
+    its watchers at once when it comes back. `failure` is what ended the thread, if it wasn't told to.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        timeout: float,
+        model: Model,
+        changed: Callable[[], None],
+        *,
+        connect: Messages = _messages,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = lambda: random.uniform(0.5, 1.0),
+    ) -> None:
+        self.model = model
+        self.failure: Exception | None = None
+        self._address, self._timeout, self._changed = address, timeout, changed
+        self._connect, self._clock, self._jitter = connect, clock, jitter
+        self._stopping = threading.Event()
+        self._telling = threading.Lock()  # held while `changed` is called: not after `stop`
+        self._end: End = lambda: None
+        self._failed = 0
+        # a daemon, as the threads that the connection starts from it then are: nobody waits for a silent peer
+        self._thread = threading.Thread(target=self._run, name="hvd-top-feed", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Listen no more: `changed` is not called after this, and the connection is ended."""
+        with self._telling:
+            self._stopping.set()
+        self._end()
+        if self._thread.is_alive():
+            self._thread.join(_JOIN)
+
+    def _opened(self, end: End) -> None:
+        self._end = end
+        if self._stopping.is_set():
+            end()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._attempt()
+        except Exception as error:
+            self.failure = error
+            self._tell()
+
+    def _attempt(self) -> None:
+        """One connection, from its beginning to its end and the pause after it."""
+        try:
+            self._listen()
+        except DaemonUnreachable as error:
+            if self._stopping.is_set():
+                return
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failed, 10)) * self._jitter()
+            self._failed += 1
+            self._become(self.model.without_connection(str(error), self._clock() + pause))
+            self._stopping.wait(pause)
+
+    def _listen(self) -> None:
+        if self.model.trouble:  # what the HTTP side tells is told even if the WebSocket isn't served
+            self._become(fetch(self._address, self._timeout, self.model, self._clock()))
+        silence = max(_SILENCE, 4 * self.model.interval)
+        for text in self._connect(self._address, self._timeout, silence, self._opened):
+            if self._stopping.is_set():
+                return
+            before = self.model
+            self._failed = 0
+            model = before.with_message(_parsed(text), self._clock()).with_connection()
+            self._become(self._looked_after(before, model))
+
+    def _looked_after(self, before: Model, model: Model) -> Model:
+        """With post-mortems and reasons, which messages don't carry, when one has told that they may be others."""
+        ended = before.restarts is not None and model.restarts != before.restarts
+        health = model.raw.get("system_health")
+        if not ended and health == before.raw.get("system_health"):
+            return model
+        snapshot = get_object(self._address, "/api/v1/snapshot", self._timeout)
+        model = model.with_post_mortems(snapshot)
+        return model if health == "healthy" else model.with_health(get_object(self._address, "/health", self._timeout))
+
+    def _become(self, model: Model) -> None:
+        self.model = model
+        self._tell()
+
+    def _tell(self) -> None:
+        with self._telling:
+            if not self._stopping.is_set():
+                self._changed()

@@ -1,0 +1,136 @@
+"""What is known of a daemon, as its answers and messages told it. Pure: each of them makes a new model of the old."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hvd.cli.jobs.show import plain
+from hvd.cli.top.figures import number
+
+Json = Mapping[str, Any]
+
+WINDOW = 900.0  # s of history that a daemon keeps, and so do we
+_JOBS_MAX = 100  # that are remembered; a daemon tells of 20 and of each that changes
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """Lists hold objects only; their fields are as the daemon sent them. `received` is monotonic, in s."""
+
+    raw: Json = dataclasses.field(default_factory=dict)
+    workers: tuple[Json, ...] = ()
+    routes: tuple[Json, ...] = ()
+    jobs: tuple[Json, ...] = ()
+    post_mortems: tuple[Json, ...] = ()
+    reasons: tuple[str, ...] = ()
+    restarts: float | None = None
+    version: str = ""
+    points: tuple[Json, ...] = ()
+    interval: float = 2.0
+    received: float = 0.0
+    trouble: str = ""
+    retry_at: float = 0.0
+
+    def without_connection(self, trouble: str, retry_at: float) -> "Model":
+        """With the reason why there is no connection, and the monotonic time of the next attempt."""
+        return dataclasses.replace(self, trouble=trouble, retry_at=retry_at)
+
+    def with_connection(self) -> "Model":
+        """While messages come."""
+        return dataclasses.replace(self, trouble="") if self.trouble else self
+
+    def with_snapshot(self, answer: Json, now: float) -> "Model":
+        """After an answer of /api/v1/snapshot, which knows no rates of workers and routes: they stay what they were."""
+        beside = ("workers", "processes", "routes", "post_mortems")
+        return dataclasses.replace(
+            self._with_raw({name: value for name, value in answer.items() if name not in beside}, now),
+            workers=_with_rates(_objects(answer.get("workers")), self.workers, "pid"),
+            routes=_with_rates(_objects(answer.get("routes")), self.routes, "route"),
+        ).with_post_mortems(answer)
+
+    def with_post_mortems(self, answer: Json) -> "Model":
+        """After an answer of /api/v1/snapshot, of which only these are wanted."""
+        return dataclasses.replace(self, post_mortems=_objects(answer.get("post_mortems")))
+
+    def with_health(self, answer: Json) -> "Model":
+        """After an answer of /health, or what a message `status` says: what is wrong."""
+        reasons = answer.get("reasons")
+        texts = reasons if isinstance(reasons, list) else []
+        return dataclasses.replace(self, reasons=tuple(plain(text) for text in texts))
+
+    def with_history(self, answer: Json) -> "Model":
+        """After an answer of /api/v1/history: it replaces what was known."""
+        columns, rows = answer.get("columns"), answer.get("points")
+        if not isinstance(columns, list) or not isinstance(rows, list):
+            return self
+        points = [dict(zip(map(str, columns), row, strict=False)) for row in rows if isinstance(row, list)]
+        interval = number(answer.get("interval_seconds")) or self.interval
+        known = tuple(point for point in points if number(point.get("time")))
+        return dataclasses.replace(self, points=known, interval=interval)
+
+    def with_message(self, message: Json, now: float) -> "Model":
+        """After a message of /ws; of a type that is not known, or without its data, nothing changes."""
+        data = message.get("data")
+        if not isinstance(data, Mapping):
+            return self
+        kind = message.get("type")
+        if kind == "metrics":
+            raw = data.get("raw")
+            return self._with_raw(raw, now) if isinstance(raw, Mapping) else self
+        if kind == "detail":
+            return self._with_detail(data)
+        if kind == "status":
+            version = plain(data.get("version"), most=20)
+            return dataclasses.replace(self.with_health(data), version=version)
+        if kind == "job_update":
+            return dataclasses.replace(self, jobs=_with_job(self.jobs, data))
+        return self
+
+    def _with_raw(self, raw: Json, now: float) -> "Model":
+        reasons = () if raw.get("system_health") == "healthy" else self.reasons
+        jobs = _newest(_objects(raw.get("recent_jobs")), self.jobs)
+        return dataclasses.replace(self, raw=raw, jobs=jobs, reasons=reasons, received=now)
+
+    def _with_detail(self, data: Json) -> "Model":
+        return dataclasses.replace(
+            self,
+            workers=_objects(data.get("workers")),
+            routes=_objects(data.get("routes")),
+            restarts=number(data.get("restarts")),
+            points=_with_point(self.points, data.get("point")),
+        )
+
+
+def _objects(value: object) -> tuple[Json, ...]:
+    return tuple(item for item in value if isinstance(item, Mapping)) if isinstance(value, list) else ()
+
+
+def _with_rates(rows: Iterable[Json], known: Iterable[Json], key: str) -> tuple[Json, ...]:
+    rates = {str(row.get(key)): row.get("requests_per_second") for row in known}
+    return tuple({"requests_per_second": rates.get(str(row.get(key))), **row} for row in rows)
+
+
+def _with_point(points: tuple[Json, ...], point: object) -> tuple[Json, ...]:
+    time = number(point.get("time")) if isinstance(point, Mapping) else None
+    if not isinstance(point, Mapping) or time is None:
+        return points
+    kept = (each for each in points if time - WINDOW <= each["time"] < time)
+    return (*kept, point)
+
+
+def _revision(job: Json) -> tuple[float, float]:
+    """Of two states of one job the greater is the newer."""
+    return number(job.get("revision")) or 0, number(job.get("progress")) or 0
+
+
+def _newest(jobs: Iterable[Json], known: Iterable[Json]) -> tuple[Json, ...]:
+    """These jobs, in the newest state that is known of each."""
+    states = {str(job.get("id")): job for job in known}
+    return tuple(max(states.get(str(job.get("id")), job), job, key=_revision) for job in jobs)
+
+
+def _with_job(jobs: tuple[Json, ...], job: Json) -> tuple[Json, ...]:
+    for place, known in enumerate(jobs):
+        if known.get("id") == job.get("id"):
+            return (*jobs[:place], max(known, job, key=_revision), *jobs[place + 1 :])
+    return (job, *jobs)[:_JOBS_MAX]

@@ -1,0 +1,245 @@
+"""`hvd jobs`: what it asks of the daemon, what it prints, its exit codes, and that nothing ends in a traceback."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.jobs.daemon import ID, OTHER, daemon, found, job
+
+KINDS = 200, {"kinds": {"convert": {"params": {"source": {"type": "path"}, "level": {"type": "int"}}}, "noop": {}}}
+TAKEN = 202, {"job_ids": [ID], "accepted": 1, "rejected": 0, "errors": []}
+REFUSED = 404, {"status": 404, "detail": "No kinds\x1b of job"}
+
+
+def run(*args: str, stdin: bytes = b"", **environ: str) -> subprocess.CompletedProcess[bytes]:
+    """The command in a process of its own; it never ends in a traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", "hvd", "jobs", *args],
+        env=environ,
+        input=stdin,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert b"Traceback" not in done.stderr
+    assert b"\x1b" not in done.stdout + done.stderr
+    return done
+
+
+def lines(data: bytes) -> list[str]:
+    return data.decode().splitlines()
+
+
+def test_a_job_is_submitted_with_the_types_that_its_kind_has(tmp_path: Path) -> None:
+    """Numbers only where the kind wants numbers; options may stand anywhere. Its id is all that is printed."""
+    words = ["convert", "--name", "a b", "source=/a=b", "--key", "k 1", "level=-7"]
+    with daemon(tmp_path, KINDS, TAKEN) as (url, asked):
+        done = run("submit", *words, "--url", url, HVD_TOKEN="0123456789abcdef-token")
+    assert (done.returncode, lines(done.stdout), done.stderr) == (0, [ID], b"")
+    assert asked[1].body == {"kind": "convert", "params": {"source": "/a=b", "level": -7}, "name": "a b"}
+    assert asked[1].headers["Idempotency-Key"] == "k 1"
+    assert asked[1].headers["Authorization"] == "Bearer 0123456789abcdef-token"
+    assert "Authorization" not in asked[0].headers
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [("level=x", "x"), ("level=", ""), ("level=1.5", "1.5"), ("level=٣", "٣"), ("level=" + "9" * 30, "9" * 30)],
+)
+def test_what_is_no_number_is_the_daemons_to_refuse(tmp_path: Path, given: str, sent: str) -> None:
+    """It names the place."""
+    with daemon(tmp_path, KINDS, TAKEN) as (url, asked):
+        run("submit", "--url", url, "convert", given)
+    assert asked[1].body["params"] == {"level": sent}
+
+
+def test_an_unknown_kind_is_the_daemons_to_refuse(tmp_path: Path) -> None:
+    """With its words."""
+    refusal = 422, {"detail": "/kind: no kind", "errors": [{"pointer": "/kind", "detail": "no kind"}]}
+    with daemon(tmp_path, KINDS, refusal) as (url, asked):
+        done = run("submit", "x", "a=1", "--url", url)
+    assert (done.returncode, lines(done.stderr)) == (5, ["hvd: the daemon refused (422): /kind: no kind"])
+    assert asked[1].body == {"kind": "x", "params": {"a": "1"}}
+
+
+def test_a_file_of_jobs_is_submitted(tmp_path: Path) -> None:
+    """Or what stdin has; those refused are told, and the exit code says so."""
+    body = {"jobs": [{"kind": "noop", "params": {"ä": 1.5}}, {}]}
+    answer = TAKEN[1] | {"rejected": 1, "errors": [{"pointer": "/jobs/1/kind", "detail": "is missing"}]}
+    file = tmp_path / "jobs.json"
+    file.write_text(json.dumps(body), encoding="utf-8")
+    for name in (str(file), "-"):
+        with daemon(tmp_path, (202, answer)) as (url, asked):
+            done = run("submit", "--json", name, "--url", url, stdin=file.read_bytes())
+        assert (done.returncode, lines(done.stdout)) == (5, [ID])
+        assert lines(done.stderr) == ["hvd: not taken: /jobs/1/kind: is missing"]
+        assert asked[0].body == body
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ([], "give a KIND"),
+        (["convert", "source"], "no NAME=VALUE"),
+        (["convert", "=x"], "no NAME=VALUE"),
+        (["convert", "a=1", "a=2"], "given twice"),
+        (["convert", "--key", ""], "a key is"),
+        (["convert", "--key", "a\nb"], "a key is"),
+        (["convert", "--key", "ä"], "a key is"),
+        (["convert", "--json", "-"], "neither KIND"),
+        (["--json", "-", "--name", "x"], "neither KIND"),
+        (["--json", "/nowhere/at all"], "can't be read (No such file"),
+        (["--json", "/"], "can't be read (Is a directory"),
+        (["--json", "-"], "not JSON"),
+        (["convert", "--url", "ftp://x"], "is no address"),
+    ],
+)
+def test_wrong_submissions_end_with_2(args: list[str], said: str, tmp_path: Path) -> None:
+    """Before the daemon is asked to take anything."""
+    with daemon(tmp_path, KINDS) as (url, asked):
+        done = run("submit", *args, *([] if "--url" in args else ["--url", url]), stdin=b"{")
+    assert done.returncode == 2
+    assert said in done.stderr.decode()
+    assert all(each.method == "GET" for each in asked)
+
+
+def test_a_file_that_is_too_large_is_not_sent(tmp_path: Path) -> None:
+    """The daemon would close the connection in the middle."""
+    file = tmp_path / "jobs.json"
+    file.write_bytes(b" " * (1024 * 1024 + 1))
+    done = run("submit", "--json", str(file), "--url", f"unix:{tmp_path}/none")
+    assert (done.returncode, b"in several files" in done.stderr) == (2, True)
+
+
+def test_a_list_is_a_table_or_json(tmp_path: Path) -> None:
+    """The filters are the daemon's; the next page is pointed to."""
+    page = {"jobs": [job(progress=50, name="ü\x1b")], "next": ID}
+    with daemon(tmp_path, (200, page)) as (url, asked):
+        done = run(
+            "list", "--status", "pending,running", "--kind", "a", "--limit", "7", "--before", OTHER, "--url", url
+        )
+        assert done.returncode == 0
+        assert lines(done.stdout)[1].split() == [ID, "running", "50%", "checksum", "-", "-", "ü\\x1b"]
+        assert lines(done.stderr) == [f"older ones: --before {ID}"]
+        assert b"\\xfc\\x1b" in run("list", "--url", url, PYTHONIOENCODING="ascii").stdout
+        assert json.loads(run("list", "--json", "--url", url).stdout) == page
+    assert asked[0].path == f"/jobs?status=pending%2Crunning&kind=a&limit=7&before={OTHER}"
+    assert asked[1].path == "/jobs?limit=50"
+
+
+@pytest.mark.parametrize("args", [["--status", "done"], ["--status", ""], ["--limit", "0"], ["--limit", "501"], ["x"]])
+def test_wrong_lists_end_with_2(args: list[str]) -> None:
+    """As argparse does."""
+    assert run("list", *args).returncode == 2
+
+
+def test_a_job_is_shown(tmp_path: Path) -> None:
+    """A line for each field, or JSON."""
+    with daemon(tmp_path, (200, job(output=["last words"]))) as (url, asked):
+        done = run("show", ID, "--url", url)
+        assert ["status", "running"] in [line.split() for line in lines(done.stdout)]
+        assert lines(done.stdout)[-1] == "  last words"
+        assert json.loads(run("show", ID, "--json", "--url", url).stdout)["id"] == ID
+    assert asked[0].path == f"/jobs/{ID}"
+
+
+def test_kinds_are_shown(tmp_path: Path) -> None:
+    """With their parameters, or JSON."""
+    with daemon(tmp_path, KINDS) as (url, _):
+        assert lines(run("kinds", "--url", url).stdout)[0] == "convert"
+        assert json.loads(run("kinds", "--json", "--url", url).stdout) == KINDS[1]["kinds"]
+
+
+def test_jobs_are_cancelled(tmp_path: Path) -> None:
+    """5 if one could not be."""
+    answer = {"cancelled": [ID], "cancelling": [OTHER], "ended": [], "unknown": []}
+    with daemon(tmp_path, (200, answer), (200, answer | {"ended": ["x"], "unknown": ["\x1b"]})) as (url, asked):
+        done = run("cancel", ID, OTHER, "--url", url)
+        assert (done.returncode, lines(done.stdout)) == (0, [f"{ID}  cancelled", f"{OTHER}  told to end"])
+        done = run("cancel", ID, "--url", url)
+        assert (done.returncode, lines(done.stdout)[2:]) == (5, ["x  had ended", "\\x1b  no such job"])
+    assert asked[0].body == {"ids": [ID, OTHER]}
+
+
+@pytest.mark.parametrize(("status", "code"), [("completed", 0), ("failed", 4), ("cancelled", 4)])
+def test_waiting_ends_as_the_jobs_end(status: str, code: int, tmp_path: Path) -> None:
+    """With a line for each step where stdout is no terminal."""
+    with daemon(tmp_path, found(job("pending")), found(job(progress=50)), found(job(status, error="e"))) as (url, _):
+        done = run("wait", ID, "--url", url)
+    assert done.returncode == code
+    assert [line.split()[1:3] for line in lines(done.stdout)] == [["pending", "0%"], ["running", "50%"], [status, "0%"]]
+    assert (b"not completed" in done.stderr) == bool(code)
+
+
+def test_submit_can_wait(tmp_path: Path) -> None:
+    """Its exit code is then the jobs'."""
+    with daemon(tmp_path, KINDS, TAKEN, found(job("failed"))) as (url, _):
+        done = run("submit", "noop", "--wait", "--url", url)
+    assert done.returncode == 4
+    assert [line.split()[0] for line in lines(done.stdout)] == [ID, ID]
+
+
+def test_waiting_has_an_end(tmp_path: Path) -> None:
+    """6 when jobs are still open, 1 when there is no daemon, 5 when there is no such job."""
+    with daemon(tmp_path, found(job())) as (url, _):
+        done = run("wait", ID, "--timeout", "0.2", "--url", url)
+        assert (done.returncode, lines(done.stderr)) == (6, ["hvd: 1 of 1 jobs had not ended after 0.2 s"])
+    with daemon(tmp_path, found(unknown=(ID,))) as (url, _):
+        assert run("wait", ID, "--url", url).returncode == 5
+    done = run("wait", ID, "--timeout", "0.2", "--url", url)
+    assert done.returncode == 1
+    assert len([line for line in lines(done.stderr) if "trying on" in line]) == 1
+    assert run("wait", ID, "--url", url).returncode == 1
+    for wrong in ("0", "nan", "inf", "x"):
+        assert run("wait", ID, "--timeout", wrong).returncode == 2
+
+
+@pytest.mark.parametrize("command", [["kinds"], ["list"], ["show", ID], ["cancel", ID], ["wait", ID], ["submit", "a"]])
+def test_a_refusal_is_told_in_the_daemons_words(command: list[str], tmp_path: Path) -> None:
+    """5, one line; and 1 where no daemon is."""
+    with daemon(tmp_path, REFUSED) as (url, _):
+        done = run(*command, "--url", url)
+    assert (done.returncode, done.stdout) == (5, b"")
+    assert lines(done.stderr) == ["hvd: the daemon refused (404): No kinds\\x1b of job"]
+    done = run(*command, "--url", url)
+    assert (done.returncode, done.stdout) == (1, b"")
+
+
+def test_wrong_settings_are_told_where_they_matter(tmp_path: Path) -> None:
+    """The token comes from them; to look, no settings are needed beside --url."""
+    with daemon(tmp_path, (200, {"jobs": [], "cancelled": [ID]})) as (url, asked):
+        assert run("list", "--url", url, HVD_WORKERS="none").returncode == 0
+        assert run("cancel", ID, "--url", url, HVD_WORKERS="none").returncode == 2
+    assert len(asked) == 1
+
+
+def test_on_a_terminal_a_bar_is_drawn(tmp_path: Path) -> None:
+    """And its last state stays."""
+    with daemon(tmp_path, found(job(progress=50)), found(job("completed", progress=100))) as (url, _):
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hvd", "jobs", "wait", ID, "--url", url],
+            env={"TERM": "xterm", "COLUMNS": "100"},
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=subprocess.PIPE,
+        )
+        os.close(theirs)
+        text = b""
+        while select.select([ours], [], [], 30)[0]:
+            try:
+                text += os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+        os.close(ours)
+        assert process.communicate(timeout=30)[1] == b""
+    assert process.returncode == 0
+    assert "━".encode() in text
+    assert b"100%" in text
+    assert b"completed" in text

@@ -1,0 +1,212 @@
+"""Waiting: which jobs are asked for and how often, how long a daemon may be away, and what is shown meanwhile."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress, TextColumn
+
+from hvd.cli.jobs.follow import PATIENCE, QUICK, SLOW, Bars, Lines, follow, printed
+from hvd.cli.jobs.follow import progress as shown_progress
+from hvd.cli.jobs.remote import Piece
+from hvd.errors import DaemonRefused, DaemonUnreachable, StillOpen
+from tests.unit.cli.jobs.daemon import ID, OTHER, Json, job
+
+AWAY = DaemonUnreachable("no daemon answers")
+BUSY = DaemonRefused("the daemon refused (503): database away", 503)
+
+
+class FakeRemote:
+    """Gives these answers, the last one again and again; an answer is jobs, or an error to raise."""
+
+    def __init__(self, *answers: Any) -> None:
+        self._answers = list(answers)
+        self.asked: list[list[str]] = []
+        self.now = 0.0
+        self.pauses: list[float] = []
+
+    def query(self, ids: Sequence[str]) -> tuple[list[Json], list[str]]:
+        self.asked.append(list(ids))
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        jobs = [each for each in answer if each["id"] in ids]
+        return jobs, [each for each in ids if each not in {job["id"] for job in jobs}]
+
+    def output_from(self, job_id: str, start: int) -> Piece:
+        self.asked.append([job_id, str(start)])
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        assert isinstance(answer, Piece)
+        return answer
+
+    def printed(self, **parts: Any) -> list[bytes]:
+        remote: Any = self
+        return list(printed(remote, ID, clock=lambda: self.now, sleep=self.sleep, **parts))
+
+    def sleep(self, pause: float) -> None:
+        assert pause > 0
+        self.pauses.append(pause)
+        self.now += pause
+
+    def follow(self, ids: Sequence[str] = (ID,), within: float | None = None, **parts: Any) -> list[Json]:
+        remote: Any = self
+        parts = {"show": lambda jobs: None} | parts
+        return follow(remote, ids, within, clock=lambda: self.now, sleep=self.sleep, **parts)
+
+
+def test_jobs_are_asked_for_until_all_have_ended() -> None:
+    """Those that have are not asked for again; the answer is in the order of the ids, each once."""
+    first, second = job("completed"), job("running", OTHER)
+    remote = FakeRemote([first, second], [second], [job("failed", OTHER)])
+    seen: list[list[Json]] = []
+    ended = remote.follow([OTHER, ID, OTHER], show=seen.append)
+    assert [(each["id"], each["status"]) for each in ended] == [(OTHER, "failed"), (ID, "completed")]
+    assert remote.asked == [[OTHER, ID], [OTHER], [OTHER]]
+    assert [len(jobs) for jobs in seen] == [2, 1, 1]
+
+
+def test_jobs_that_have_ended_are_asked_for_once() -> None:
+    """Without a pause."""
+    remote = FakeRemote([job("cancelled")])
+    assert remote.follow()[0]["status"] == "cancelled"
+    assert (remote.asked, remote.pauses) == ([[ID]], [])
+
+
+def test_the_less_happens_the_longer_the_pauses() -> None:
+    """Up to two seconds; a change makes them short again."""
+    remote = FakeRemote(*[[job()]] * 12, [job(progress=5)], [job("completed")])
+    remote.follow()
+    assert remote.pauses[0] == QUICK
+    assert remote.pauses[1:12] == sorted(remote.pauses[1:12])
+    assert remote.pauses[11] == SLOW
+    assert remote.pauses[12] == QUICK
+
+
+@pytest.mark.parametrize("error", [AWAY, BUSY, DaemonRefused("slowly", 429)])
+def test_a_daemon_may_be_away_for_a_while(error: Exception) -> None:
+    """A restart, or a database that is full for a moment; each time it is said."""
+    remote = FakeRemote([job()], error, error, error, [job("completed")])
+    noted: list[str] = []
+    assert remote.follow(note=noted.append)[0]["status"] == "completed"
+    assert noted == [str(error)] * 3
+
+
+def test_without_a_limit_patience_ends() -> None:
+    """Counted from the last answer."""
+    remote = FakeRemote([job()], AWAY, AWAY, [job()], AWAY)
+    with pytest.raises(DaemonUnreachable):
+        remote.follow()
+    assert PATIENCE < remote.now < PATIENCE + 10
+
+
+def test_without_a_limit_a_daemon_that_never_answered_is_not_waited_for() -> None:
+    """More likely it is another address."""
+    remote = FakeRemote(AWAY)
+    with pytest.raises(DaemonUnreachable):
+        remote.follow()
+    assert remote.now == 0
+
+
+def test_within_a_limit_a_daemon_may_be_away_all_the_time() -> None:
+    """From the start, and for longer than patience lasts."""
+    remote = FakeRemote(*[AWAY] * 300, [job("completed")])
+    assert remote.follow(within=3 * PATIENCE)
+    remote = FakeRemote([job()], AWAY)
+    with pytest.raises(DaemonUnreachable):
+        remote.follow(within=3 * PATIENCE)
+    assert remote.now == pytest.approx(3 * PATIENCE)
+
+
+def test_when_the_time_is_over_jobs_are_still_open() -> None:
+    """Not a moment later."""
+    remote = FakeRemote([job("completed"), job("running", OTHER)])
+    with pytest.raises(StillOpen, match=r"1 of 2 jobs had not ended after 7.25 s"):
+        remote.follow([ID, OTHER], within=7.25)
+    assert remote.now == pytest.approx(7.25)
+
+
+def test_jobs_that_there_are_not_are_not_waited_for() -> None:
+    """Nor is a daemon that refuses for good."""
+    with pytest.raises(DaemonRefused, match=f"no job has the id {OTHER}"):
+        FakeRemote([job()]).follow([ID, OTHER], within=60)
+    with pytest.raises(DaemonRefused, match="no kinds"):
+        FakeRemote(DaemonRefused("no kinds", 404)).follow(within=60)
+
+
+def test_lines_tell_steps_and_not_every_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    """A change of status, ten percent more; what failed says why."""
+    show = Lines()
+    for step in (job("pending"), job("pending"), *(job(progress=percent) for percent in (0, 1, 9, 10, 15, 20, 100))):
+        show([step])
+    show([job("failed", duration_seconds=2, error="exit 1\x1b", progress=100)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [f"{ID}  pending  0%  a", f"{ID}  running  0%  a"]
+    assert [line.split()[2] for line in lines[2:-1]] == ["10%", "20%", "100%"]
+    assert lines[-1] == f"{ID}  failed  100%  a  2.000s  exit 1\\x1b"
+
+
+def test_lines_bear_odd_jobs(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of some other version of hvd."""
+    Lines()([{}, {"id": 7, "progress": "x", "status": None}])
+    assert capsys.readouterr().out == "-  -  -  -\n7  -  -  -\n"
+
+
+def test_stdout_that_is_no_terminal_gets_lines() -> None:
+    """Logs and pipes."""
+    with shown_progress() as show:
+        assert isinstance(show, Lines)
+
+
+def bars_of(*answers: list[Json]) -> str:
+    """What the bars look like after these answers."""
+    console = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
+    columns = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[status]} {task.percentage:.0f}")
+    bars = Progress(*columns, console=console)
+    show = Bars(bars)
+    for jobs in answers:
+        show(jobs)
+    with console.capture() as captured:
+        console.print(bars.get_renderable())
+    return captured.get()
+
+
+def test_each_job_has_a_bar() -> None:
+    """With its name, in which nothing is markup or moves the cursor."""
+    text = bars_of(
+        [job(progress=10), job("pending", OTHER, name="[red]\x1b[2J" + "x" * 100)], [job("completed", progress=100)]
+    )
+    assert [line.split() for line in text.splitlines()] == [
+        ["a", "completed", "100"],
+        ["[red]\\x1b[2Jxxxxxxxxxxxxxxxxxx...", "pending", "0"],
+    ]
+
+
+def test_many_jobs_share_a_bar() -> None:
+    """It counts those that have ended."""
+    jobs = [job(job_id=f"{index}") for index in range(40)]
+    text = bars_of(jobs, [job("failed", "0"), job("completed", "1")])
+    assert text.split() == ["40", "jobs", "2", "ended", "5"]
+
+
+def test_output_is_asked_for_until_the_job_has_ended() -> None:
+    """At once after each piece; with a pause where the daemon had nothing and didn't wait. A gap is told."""
+    remote = FakeRemote(
+        *(Piece(0, b"one", "running"), Piece(0, b"", "running"), AWAY, Piece(9, b"two", "completed")),
+        Piece(0, b"", "completed"),
+    )
+    notes: list[str] = []
+    assert remote.printed(note=notes.append) == [b"one", b"two"]
+    assert [start for _, start in remote.asked] == ["0", "3", "3", "3", "12"]
+    assert remote.pauses == [QUICK] * 2
+    assert notes == ["no daemon answers; trying on", "6 bytes are left out here"]
+
+
+def test_output_that_is_refused_is_not_waited_for() -> None:
+    """Nor is a daemon that was never there."""
+    for error in (AWAY, DaemonRefused("kept on there", 404)):
+        with pytest.raises(type(error)):
+            FakeRemote(error).printed()

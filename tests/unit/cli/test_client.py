@@ -1,0 +1,229 @@
+"""The client against real, tiny servers: TCP and unix sockets, good and bad answers, and no answer."""
+
+import contextlib
+import re
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hvd.cli.client import Address, exchange, get_object
+from hvd.errors import DaemonUnreachable
+
+PATH = "/api/v1/snapshot"
+
+
+def answer(body: str, status: str = "200 OK", length: int | None = None) -> bytes:
+    """An HTTP response with that body."""
+    size = len(body.encode()) if length is None else length
+    return f"HTTP/1.1 {status}\r\nContent-Length: {size}\r\n\r\n{body}".encode()
+
+
+def request_from(client: socket.socket) -> bytes:
+    """One request: its head, and as much of a body as that announces."""
+    data = b""
+    while piece := client.recv(65_536):
+        data += piece
+        head, end, body = data.partition(b"\r\n\r\n")
+        announced = re.search(rb"Content-Length: (\d+)", head)
+        if end and len(body) >= int(announced[1] if announced else 0):
+            break
+    return data
+
+
+class _Unix(socketserver.ThreadingUnixStreamServer):
+    """A stream server at a path."""
+
+
+@contextlib.contextmanager
+def serving(reply: bytes, unix: Path | None = None, pause: float = 0.0) -> Iterator[tuple[Address, list[bytes]]]:
+    """A server that gives every request that reply, byte by byte if there is a pause; yields what it was asked too."""
+    asked: list[bytes] = []
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            asked.append(request_from(self.request))
+            with contextlib.suppress(OSError):  # the client may leave before the end
+                for piece in [reply[i : i + 1] for i in range(len(reply))] if pause else [reply]:
+                    self.request.sendall(piece)
+                    time.sleep(pause)
+
+    server: socketserver.BaseServer
+    if unix:
+        server, url = _Unix(str(unix), Handler), f"unix:{unix}"
+    else:
+        server = tcp = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        url = f"http://127.0.0.1:{tcp.socket.getsockname()[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield Address.parse(url), asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def failure_of(address: Address, timeout: float = 5.0) -> str:
+    """What the client says of an address that gives no good answer; always one line."""
+    with pytest.raises(DaemonUnreachable) as caught:
+        get_object(address, PATH, timeout)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert address.url in text
+    return text
+
+
+def test_an_object_comes_over_tcp() -> None:
+    """One GET for JSON."""
+    with serving(answer('{"a": [1, 2.5, "\\u00e9"]}')) as (address, asked):
+        assert get_object(address, PATH, 5.0) == {"a": [1, 2.5, "é"]}
+    (request,) = asked
+    assert request.startswith(b"GET /api/v1/snapshot HTTP/1.1\r\n")
+    assert b"Accept: application/json\r\n" in request
+
+
+def test_an_object_comes_over_a_unix_socket(tmp_path: Path) -> None:
+    """The same, at a path."""
+    with serving(answer('{"a": 1}'), unix=tmp_path / "s") as (address, asked):
+        assert get_object(address, PATH, 5.0) == {"a": 1}
+    assert b"Host: localhost\r\n" in asked[0]
+
+
+def test_a_body_is_sent_as_json(tmp_path: Path) -> None:
+    """With headers of the caller's, also as bytes, over either kind of socket."""
+    for unix in (None, tmp_path / "s"):
+        with serving(answer('{"a": 1}', "202 Accepted"), unix=unix) as (address, asked):
+            found = exchange(address, "POST", PATH, 5.0, body={"b": "é"}, headers={"X-A": "ü".encode()})
+        assert found == (202, {"a": 1})
+        head, _, body = asked[0].partition(b"\r\n\r\n")
+        assert head.startswith(b"POST /api/v1/snapshot HTTP/1.1\r\n")
+        assert "X-A: ü".encode() in head
+        assert b"Content-Type: application/json" in head
+        assert body == b'{"b": "\\u00e9"}'
+
+
+def test_an_answer_of_any_status_is_given_if_it_is_an_object() -> None:
+    """A problem says more than its status."""
+    with serving(answer('{"detail": "x"}', "422 x")) as (address, _):
+        assert exchange(address, "POST", PATH, 5.0) == (422, {"detail": "x"})
+    with serving(answer("<html>", "502 x")) as (address, _), pytest.raises(DaemonUnreachable, match="502 Bad Gateway"):
+        exchange(address, "POST", PATH, 5.0)
+
+
+def test_a_refused_connection_names_the_address_and_the_remedy() -> None:
+    """The port was ours a moment ago, and nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        expected = f"no daemon answers at {url} (connection refused): start the daemon, or name its address with --url"
+        assert failure_of(Address.parse(url)) == expected
+
+
+def test_a_missing_unix_socket_is_named(tmp_path: Path) -> None:
+    """A daemon that was stopped cleanly has removed it."""
+    assert "no such file or directory" in failure_of(Address.parse(f"unix:{tmp_path}/none"))
+
+
+def test_a_unix_path_that_is_too_long_is_no_traceback(tmp_path: Path) -> None:
+    """The kernel takes 107 bytes."""
+    assert "no daemon answers" in failure_of(Address.parse(f"unix:{tmp_path}/{'x' * 200}"))
+
+
+def test_a_silent_server_is_given_up_after_the_timeout() -> None:
+    """It accepts, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        text = failure_of(Address.parse(f"http://127.0.0.1:{silent.getsockname()[1]}"), timeout=0.1)
+    assert "did not answer within 0.1 s" in text
+
+
+def test_an_answer_that_trickles_is_given_up_too() -> None:
+    """Each byte comes in time; all of them don't."""
+    head = b"HTTP/1.1 200 OK\r\n\r\n"
+    with serving(head + b" " * 500, pause=0.01) as (address, _):
+        before = time.monotonic()
+        assert "did not answer within" in failure_of(address, timeout=0.5)
+        assert time.monotonic() - before < 4
+
+
+@pytest.mark.parametrize("unix", [False, True])
+def test_a_head_that_trickles_is_given_up_too(unix: bool, tmp_path: Path) -> None:
+    """It would be an answer in the end, if a bad one."""
+    head = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 300 + b"\r\nContent-Length: 0\r\n\r\n"
+    with serving(head, tmp_path / "s" if unix else None, pause=0.01) as (address, _):
+        assert "did not answer within 0.5 s" in failure_of(address, timeout=0.5)
+
+
+@pytest.mark.parametrize("body", ["<html>", "", "[1]", '"x"', "null", "{", "[" * 100_000])
+def test_what_is_no_json_object_is_not_hvd(body: str) -> None:
+    """Some other service has the port."""
+    with serving(answer(body)) as (address, _):
+        assert "is not hvd: GET /api/v1/snapshot gave no JSON object" in failure_of(address)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [("503 Busy\x1b[2J", "503 Service Unavailable"), ("404 x", "404 Not Found"), ("299 x", "299 to GET")],
+)
+def test_other_statuses_are_told_in_our_own_words(status: str, said: str) -> None:
+    """The reason in the answer is someone else's text."""
+    with serving(answer("{}", status)) as (address, _):
+        text = failure_of(address)
+    assert said in text
+    assert text.isprintable()
+
+
+@pytest.mark.parametrize("reply", [b"SSH-2.0-x\x1b\r\n", b"", answer("{}", length=50)])
+def test_what_is_not_http_or_breaks_off_is_told(reply: bytes) -> None:
+    """Never with bytes of the answer."""
+    with serving(reply) as (address, _):
+        text = failure_of(address)
+    assert "no daemon answers" in text
+    assert text.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "path"),
+    [
+        ("http://127.0.0.1:8080", "127.0.0.1", 8080, ""),
+        ("http://[::1]:1/", "::1", 1, ""),
+        ("http://name", "name", 80, ""),
+        ("unix:a b/c", "localhost", 80, "a b/c"),
+        ("unix:///run/x", "localhost", 80, "/run/x"),
+    ],
+)
+def test_addresses(url: str, host: str, port: int, path: str) -> None:
+    """HTTP with host and port, or a path."""
+    address = Address.parse(url)
+    assert (address.host, address.port, address.unix_path) == (host, port, path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "127.0.0.1:8080", "https://a", "http://", "http://:80", "http://a:0", "http://a:x", "http://a:99999"),
+        *("http://a/b", "http://a?b", "http://u:p@a", "http://a\x1b", "http://[", "unix:", "unix:\n"),
+    ],
+)
+def test_what_is_no_address_is_refused(url: str) -> None:
+    """Saying what would be one."""
+    with pytest.raises(ValueError, match="give http://HOST:PORT or unix:PATH"):
+        Address.parse(url)
+
+
+@pytest.mark.parametrize(
+    ("bind", "url"),
+    [
+        ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("0.0.0.0:81", "http://127.0.0.1:81"),
+        ("[::]:82", "http://[::1]:82"),
+        ("unix:/run/x", "unix:/run/x"),
+    ],
+)
+def test_a_bind_is_reached_from_its_own_machine(bind: str, url: str) -> None:
+    """Bound to all addresses means reachable at the local one."""
+    assert Address.of_bind(bind).url == url

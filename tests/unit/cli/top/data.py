@@ -1,0 +1,78 @@
+"""What a daemon tells, as far as `hvd top` shows it."""
+
+from typing import Any
+
+from hvd.cli.top.model import Model
+
+Json = dict[str, Any]
+HOSTILE = "/\x1b[31m\n" + "ä\u202e日本" * 20
+
+
+def raw(**values: Any) -> Json:
+    plain: Json = {
+        "timestamp": "2026-01-23T20:30:00Z",
+        "http_requests": 1250,
+        "http_errors": 5,
+        "avg_response_time": 45.2,
+        "websocket_clients": 3,
+        "memory_usage": 50_000_000,
+        "cpu_usage": 12.5,
+        "goroutines": 12,
+        "threads": 10,
+        "tasks": 2,
+        "uptime_seconds": 3600.0,
+        "system_health": "healthy",
+        "requests_per_second": 40.5,
+        "error_rate": 0.004,
+        "p50": 1.2,
+        "p90": 3.4,
+        "p99": 9.8,
+        "requests": {"started": 1251, "finished": 1250, "in_flight": 1, "aborted": 0},
+        "jobs_active": 1,
+        "jobs_pending": 2,
+        "jobs_failed": 0,
+        "recent_jobs": [job("a", "running", 40.0), job("b", "failed", 10.0, error_msg="exit status 3")],
+    }
+    return plain | values
+
+
+def job(name: str, status: str, progress: float, revision: int = 2, **values: Any) -> Json:
+    plain = {"id": name, "name": name, "kind": "convert", "status": status, "progress": progress, "revision": revision}
+    return {**plain, "created_at": "2026-01-23T20:29:00.000Z", "duration_seconds": 0.0, **values}
+
+
+def worker(pid: int, requests: int, **values: Any) -> Json:
+    plain = {"pid": pid, "requests": requests, "requests_per_second": 2.5, "cpu_percent": 1.0, "threads": 6}
+    return {**plain, "memory_bytes": 20_000_000, "age_seconds": 90.0, "errors": 0, "busy": [], **values}
+
+
+def route(name: str, count: int, **values: Any) -> Json:
+    plain = {"route": name, "count": count, "errors": 0, "requests_per_second": 1.0, "mean_ms": 1.0}
+    return {**plain, "p50_ms": 1.0, "p90_ms": 2.0, "p99_ms": 30.0, **values}
+
+
+def history(count: int, interval: float = 2.0) -> Json:
+    names = ["requests_per_second", "error_rate", "p50", "p90", "p99", "cpu_usage", "memory_usage", "in_flight"]
+    rows = [[1000.0 + interval * each, *[float(each % 10)] * len(names)] for each in range(count)]
+    return {"interval_seconds": interval, "columns": ["time", *names], "points": rows}
+
+
+def metrics(**values: Any) -> Json:
+    return {"type": "metrics", "data": {"raw": raw(**values)}}
+
+
+def detail(**values: Any) -> Json:
+    busy = [{"method": "GET", "path": "/slow", "age_seconds": 1.25}]
+    plain = {
+        "workers": [worker(11, 700), worker(12, 550, busy=busy)],
+        "restarts": 0,
+        "routes": [route("/hello", 1000), route(HOSTILE, 250, errors=5)],
+        "point": {"time": 1400.0, "requests_per_second": 5.0},
+    }
+    return {"type": "detail", "data": plain | values}
+
+
+def model(now: float = 100.0) -> Model:
+    """All of it, just received."""
+    made = Model().with_history(history(200)).with_message(metrics(), now).with_message(detail(), now)
+    return made.with_message({"type": "status", "data": {"version": "0.1.0", "reasons": []}}, now)

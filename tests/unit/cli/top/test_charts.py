@@ -1,0 +1,50 @@
+"""The sparklines of the screen."""
+
+import pytest
+from rich.cells import cell_len
+
+from hvd.cli.top.charts import chart_lines
+from hvd.cli.top.keys import State
+from hvd.cli.top.model import Model
+from hvd.cli.top.tables import ASCII, UNICODE
+from tests.unit.cli.top.data import history, model
+
+
+@pytest.mark.parametrize(("width", "left"), [(80, 18), (200, 44), (64, 20), (50, 30)])
+def test_charts_fit(width: int, left: int) -> None:
+    """And leave room for the lists."""
+    lines = chart_lines(model(), State(), width, left, UNICODE)
+    assert lines
+    assert all(cell_len(line.plain) <= width for line in lines)
+    assert len(lines) <= left - 6
+
+
+def test_charts_tell_what_they_show() -> None:
+    """Each its name and its value of now."""
+    text = "\n".join(line.plain for line in chart_lines(model(), State(), 80, 18, UNICODE))
+    for part in ("requests/s", "40.5", "errors", "0.4%", "p99", "9.8ms", "memory", "in flight"):
+        assert part in text
+    assert "last 15m" in text
+    narrow = "\n".join(line.plain for line in chart_lines(model(), State(window=2), 80, 18, UNICODE))
+    assert "last 1m" in narrow
+
+
+@pytest.mark.parametrize(("points", "window"), [(1, "1m"), (30, "1m"), (100, "5m"), (200, "15m"), (450, "15m")])
+def test_a_young_history_fills_the_chart(points: int, window: str) -> None:
+    """A daemon's first minute isn't a bar at the edge; the shortest window that holds all is taken."""
+    first, *_ = chart_lines(Model().with_history(history(points)), State(), 80, 18, UNICODE)
+    assert f" last {window} " in first.plain
+    first, *_ = chart_lines(Model().with_history(history(points)), State(window=2), 80, 18, UNICODE)
+    assert " last 1m " in first.plain, "what the user chose is the most"
+
+
+def test_where_there_is_no_room_there_are_none() -> None:
+    """Numbers come first."""
+    assert chart_lines(model(), State(), 80, 8, UNICODE) == []
+    assert chart_lines(model(), State(), 20, 40, UNICODE) == []
+
+
+def test_nothing_known_is_no_failure() -> None:
+    """Just after the start."""
+    lines = chart_lines(Model(), State(), 80, 18, ASCII)
+    assert all(line.plain.isascii() for line in lines)

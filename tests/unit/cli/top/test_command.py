@@ -1,0 +1,73 @@
+"""`hvd top --once` and `--json`, and what is refused; the full screen is in tests/live."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hvd.cli.top.command import as_json
+from hvd.cli.top.keys import State
+from tests.support.server import Server
+from tests.unit.cli.top.data import model
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("top"), workers=2, interval=0.2) as server:
+        for _ in range(7):
+            server.get("/hello")
+        yield server
+
+
+def top(server: Server, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    url = "http://{}:{}".format(*server.address)
+    command = [sys.executable, "-m", "hvd", "top", "--url", url, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL, check=False)
+
+
+def test_once_prints_what_the_screen_shows(server: Server) -> None:
+    """In 80 columns, without a sign that a pipe would not like."""
+    result = top(server, "--once")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    for part in ("healthy", "Requests", "/hello", "workers 2", "jobs"):
+        assert part in result.stdout
+    assert "\x1b" not in result.stdout
+
+
+def test_json_is_for_scripts(server: Server) -> None:
+    """The same numbers, in the order asked for."""
+    result = top(server, "--json", "--sort", "pid")
+    answer = json.loads(result.stdout)
+    assert result.returncode == 0
+    pids = [worker["pid"] for worker in answer["workers"]]
+    assert pids == sorted(server.pids("worker"))
+    (hello,) = (route for route in answer["routes"] if route["route"] == "/hello")
+    assert hello["count"] == 7
+    assert answer["raw"]["system_health"] == "healthy"
+
+
+def test_a_screen_needs_a_terminal(server: Server) -> None:
+    """And says what to do without."""
+    result = top(server)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "use hvd top --once" in result.stderr
+
+
+def test_nobody_there_is_told(tmp_path: Path) -> None:
+    """As the other commands do."""
+    command = [sys.executable, "-m", "hvd", "top", "--once", "--url", f"unix:{tmp_path}/none.sock"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "no daemon answers" in result.stderr
+
+
+def test_the_object_holds_lists_and_history() -> None:
+    """By column, oldest first."""
+    answer = json.loads(json.dumps(as_json(model(), State(), "http://x")))
+    assert [worker["pid"] for worker in answer["workers"]] == [11, 12]
+    assert len(answer["history"]["time"]) == 201
+    assert answer["version"] == "0.1.0"

@@ -1,0 +1,72 @@
+"""What keys do."""
+
+import pytest
+
+from hvd.cli.top.keys import LISTS, WINDOWS, Decoder, State, pressed
+
+ORDERS = (5, 6, 3)
+
+
+def after(*keys: str, state: State | None = None, page: int = 10) -> State:
+    state = state or State()
+    for key in keys:
+        state = pressed(state, key, ORDERS, page)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("data", "keys"),
+    [
+        (b"qp ", ["q", "p", " "]),
+        (b"\x1b[A\x1bOB\x1b[5~\x1b[6~", ["up", "down", "page up", "page down"]),
+        (b"\t\x1b[Z\x0c", ["tab", "back tab", "redraw"]),
+        (b"\x1b[1;5A\x1b[200~\xc3\xa4\x00", []),
+    ],
+)
+def test_bytes_become_keys(data: bytes, keys: list[str]) -> None:
+    """Whole, and byte by byte; what is unknown is nothing."""
+    assert Decoder().feed(data) == keys
+    decoder = Decoder()
+    assert [key for each in data for key in decoder.feed(bytes([each]))] == [
+        key for key in keys if key != "escape"
+    ] or (b"\x1b" in data)
+
+
+def test_a_sequence_may_come_in_pieces() -> None:
+    """Over a slow line."""
+    decoder = Decoder()
+    assert decoder.feed(b"j\x1b[") == ["j"]
+    assert decoder.feed(b"B") == ["down"]
+
+
+def test_each_list_is_sorted_and_scrolled_by_itself() -> None:
+    """And keeps that when another has the room."""
+    state = after("s", "s", "r", "tab", "j", "j", "s")
+    assert (state.focus, state.orders, state.turned) == (1, (2, 1, 0), (True, False, False))
+    assert state.scrolled == (0, 0, 0), "another order begins at its top"
+    assert after("3", "back tab").focus == 1
+    assert after(*["tab"] * len(LISTS)).focus == 0
+
+
+def test_the_orders_come_round() -> None:
+    """After the last the first."""
+    assert after(*["s"] * ORDERS[0]).orders == (0, 0, 0)
+
+
+def test_scrolling_never_leaves_the_top() -> None:
+    """By rows, pages, and to the ends."""
+    assert after("k", "page up", "up").scrolled[0] == 0
+    assert after("j", "page down", "k").scrolled[0] == 10
+    assert after("G", "g").scrolled[0] == 0
+
+
+def test_pause_help_window_and_quit() -> None:
+    """Each its key; any key leaves the help, and q quits from there too."""
+    assert after("p").paused
+    assert not after("p", " ").paused
+    assert after("?").help
+    assert after("?", "j") == State()
+    assert after("?", "q").quits
+    assert after("w").window == 1
+    assert after(*["w"] * len(WINDOWS)).window == 0
+    assert after("x") == State()

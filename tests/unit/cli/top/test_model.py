@@ -1,0 +1,83 @@
+"""What is known of a daemon, from its answers and messages."""
+
+import pytest
+
+from hvd.cli.top.model import WINDOW, Model
+from tests.unit.cli.top.data import detail, history, job, metrics, model, route, worker
+
+
+def test_messages_become_the_model() -> None:
+    """Numbers, lists, history, version."""
+    known = model(7.0)
+    assert (known.raw["http_requests"], known.received, known.version) == (1250, 7.0, "0.1.0")
+    assert [each["pid"] for each in known.workers] == [11, 12]
+    assert len(known.routes) == 2
+    assert len(known.points) == 201
+    assert [each["id"] for each in known.jobs] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [{}, {"type": "metrics"}, {"type": "metrics", "data": 1}, {"type": "metrics", "data": {"raw": []}}, {"type": 7}],
+)
+def test_what_is_not_known_changes_nothing(message: dict[str, object]) -> None:
+    """A daemon of another version may send it."""
+    known = model()
+    assert known.with_message(message, 200.0) == known
+
+
+def test_odd_data_is_left_out() -> None:
+    """Never an exception."""
+    odd = detail(workers=[1, None, worker(5, 1)], routes="x", point=[1], restarts="many")
+    known = Model().with_message(odd, 1.0)
+    assert ([each["pid"] for each in known.workers], known.routes, known.points) == ([5], (), ())
+    assert known.restarts is None
+    assert Model().with_history({"columns": 1, "points": [[1]]}).points == ()
+    assert Model().with_history({"columns": ["time"], "points": [1, ["x"], [5.0]]}).points == ({"time": 5.0},)
+
+
+def test_the_history_is_bounded() -> None:
+    """Fifteen minutes, however long one looks on."""
+    known = Model().with_history(history(10))
+    for second in range(2000, 2000 + 3 * int(WINDOW), 2):
+        known = known.with_message(detail(point={"time": float(second)}), 1.0)
+    assert len(known.points) == WINDOW / 2 + 1
+
+
+def test_a_point_is_not_taken_twice() -> None:
+    """The history and the first message may both have it."""
+    known = Model().with_history(history(3)).with_message(detail(point={"time": 1004.0, "p50": 1.0}), 1.0)
+    assert [each["time"] for each in known.points] == [1000.0, 1002.0, 1004.0]
+
+
+def test_a_jobs_newest_state_is_kept() -> None:
+    """Whether the message or the list of the metrics came first."""
+    known = model().with_message({"type": "job_update", "data": job("a", "completed", 100.0, revision=3)}, 1.0)
+    assert known.jobs[0]["status"] == "completed"
+    known = known.with_message(metrics(), 2.0)
+    assert known.jobs[0]["status"] == "completed"
+    known = known.with_message({"type": "job_update", "data": job("new", "pending", 0.0, revision=1)}, 3.0)
+    assert [each["id"] for each in known.jobs] == ["new", "a", "b"]
+
+
+def test_a_snapshot_keeps_the_rates_that_it_does_not_know() -> None:
+    """Of the same workers and routes."""
+    answer = {"workers": [{"pid": 11}, {"pid": 99}], "routes": [{"route": "/hello"}], "post_mortems": [{"pid": 3}]}
+    known = model().with_snapshot(answer, 5.0)
+    assert [each["requests_per_second"] for each in known.workers] == [2.5, None]
+    assert known.routes[0]["requests_per_second"] == route("/hello", 1)["requests_per_second"]
+    assert known.post_mortems == ({"pid": 3},)
+
+
+def test_a_lost_connection_keeps_the_numbers() -> None:
+    """With why, and when it is tried again; gone with the next message."""
+    known = model().without_connection("refused", 110.0)
+    assert (known.raw["http_requests"], known.trouble, known.retry_at) == (1250, "refused", 110.0)
+    assert known.with_connection().trouble == ""
+
+
+def test_reasons_go_when_the_daemon_is_healthy() -> None:
+    """They come with /health or a status message."""
+    known = model().with_message(metrics(system_health="degraded"), 1.0).with_health({"reasons": ["disk full", 7]})
+    assert known.reasons == ("disk full", "7")
+    assert known.with_message(metrics(), 2.0).reasons == ()
