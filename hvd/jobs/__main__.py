@@ -2,6 +2,6 @@
 
 import sys
 
-from hvd.jobs.main import main
+from hvd.jobs.run.main import main
 
 sys.exit(main())

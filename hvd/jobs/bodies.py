@@ -18,7 +18,7 @@ from hvd.jobs.ids import is_id
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
-    from hvd.jobs.store import NewJob
+    from hvd.jobs.database.store import NewJob
     from hvd.settings.job_kinds import Kind
 
 Json = dict[str, Any]
@@ -127,7 +127,9 @@ def _read_each(jobs: Iterable[tuple[str, object]], kinds: Mapping[str, "Kind"]) 
 
 
 def _read_job(job: Json, place: str, kinds: Mapping[str, "Kind"]) -> tuple["NewJob | None", list[Json]]:
-    from hvd.jobs.store import NewJob  # the desk has loaded it, and SQLAlchemy; without a desk nobody gets here
+    from hvd.jobs.database.store import (
+        NewJob,  # the desk has loaded it, and SQLAlchemy; without a desk nobody gets here
+    )
 
     kind = kinds.get(job["kind"])
     if kind is None:

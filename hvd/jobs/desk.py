@@ -6,12 +6,12 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 
+from hvd.jobs.database.identity import daemon_name
+from hvd.jobs.database.schema import Database
+from hvd.jobs.database.store import Job, Json, NewJob, Store
+from hvd.jobs.database.threads import DatabaseThreads
 from hvd.jobs.events import Events
-from hvd.jobs.identity import daemon_name
 from hvd.jobs.output import TAIL, last_lines
-from hvd.jobs.schema import Database
-from hvd.jobs.store import Job, Json, NewJob, Store
-from hvd.jobs.threads import DatabaseThreads
 from hvd.jobs.transcript import FOLDER, Transcript
 from hvd.settings.job_kinds import Kind
 from hvd.settings.table import Settings

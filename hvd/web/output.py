@@ -20,8 +20,8 @@ from hvd.runtime import Runtime
 from hvd.web.jobs import Resource, unknown
 
 if TYPE_CHECKING:
+    from hvd.jobs.database.store import Job
     from hvd.jobs.desk import Desk
-    from hvd.jobs.store import Job
 
 STATUS = "Hvd-Job-Status"  # how the job was before its output was looked at: once it has ended, that is all of it
 WAIT = 2.0  # s that one answer waits for more: a thread is taken, and a stop or a reload waits for it

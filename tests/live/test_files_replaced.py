@@ -24,7 +24,7 @@ def replace_all(package: Path) -> None:
 
 def guards(server: JobsDaemon) -> list[int]:
     """Guards that have begun their work: they ignore SIGTERM."""
-    found = [each.pid for each in server.processes() if "hvd.jobs.guard" in each.cmdline()]
+    found = [each.pid for each in server.processes() if "hvd.jobs.run.guard" in each.cmdline()]
     ignoring = 1 << signal.SIGTERM - 1
     status = {pid: Path(f"/proc/{pid}/status").read_text() for pid in found}
     return [pid for pid in found if int(re.findall(r"SigIgn:\s*(\w+)", status[pid])[0], 16) & ignoring]

@@ -15,7 +15,7 @@ import psutil
 import psycopg
 
 from hvd.core.proc import is_alive
-from hvd.jobs.strays import JOB, RUNNER, mark_of
+from hvd.jobs.run.strays import JOB, RUNNER, mark_of
 from tests.support.http import Connection, Response
 from tests.support.server import Server
 from tests.support.waiting import until

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.support.server import ROOT
 
-PROBE = "import falcon, gunicorn, hvd.agg.main, hvd.jobs.main, tests.support.app"
+PROBE = "import falcon, gunicorn, hvd.agg.main, hvd.jobs.run.main, tests.support.app"
 NEEDLESS = ("test", "tests", "idlelib", "tkinter", "ensurepip", "site-packages", "dist-packages", "config-*", "*.a")
 NOT_HVDS = ("mypy*", "*mypyc*", "selenium*", "pip*", "trio*", "sentry_sdk*", "setuptools*", "ruff*", "pygments*")
 """Big packages that a daemon does without."""

@@ -57,7 +57,7 @@ def test_a_block_never_is_a_standard_descriptor(name: str) -> None:
 PROGRAMS = {
     "the daemon": "import hvd.gunicorn_conf",
     "the aggregator": "import hvd.agg.main as program",
-    "the job runner": "import hvd.jobs.main as program",
+    "the job runner": "import hvd.jobs.run.main as program",
     "the command": "import hvd.cli.main as program",
 }
 

@@ -11,8 +11,8 @@ import pytest
 from hvd.daemon.kept import Code, inherited_fds, keep
 
 IMPORT = """\
-import hvd.agg.main, hvd.jobs.main, hvd.jobs.guard, hvd.core.hot, hvd.instrument.wsgi, hvd.daemon.kept
-for module in (hvd, hvd.jobs.guard, hvd.core._hotrow, hvd.instrument.wsgi.compiled):
+import hvd.agg.main, hvd.jobs.run.main, hvd.jobs.run.guard, hvd.core.hot, hvd.instrument.wsgi, hvd.daemon.kept
+for module in (hvd, hvd.jobs.run.guard, hvd.core._hotrow, hvd.instrument.wsgi.compiled):
     print(module.__file__)
 print(hvd.core.hot.IS_COMPILED, hvd.daemon.kept.inherited_fds())
 """
@@ -39,7 +39,7 @@ def test_a_process_that_is_executed_has_the_code_from_memory(code: Code) -> None
     )
     package, guard, hotrow, counting, rest = done.stdout.splitlines()
     assert package == f"/proc/self/fd/{archive}/hvd/__init__.pyc"
-    assert guard == f"/proc/self/fd/{archive}/hvd/jobs/guard.pyc"
+    assert guard == f"/proc/self/fd/{archive}/hvd/jobs/run/guard.pyc"
     assert {hotrow, counting} == {f"/proc/self/fd/{fd}" for fd in compiled}
     assert rest == f"True [{archive}]"
 

@@ -22,7 +22,7 @@ from hvd.daemon.companions import STOP_GRACE, Companion
 from hvd.daemon.master import Master
 from hvd.daemon.users import User
 from hvd.daemon.workers import HELD, HvdThreadWorker
-from hvd.jobs import schema
+from hvd.jobs.database import schema
 from hvd.jobs.options import Options
 from hvd.settings.table import Settings, load
 from tests.unit.core.support import SMALL, dead_pid, ended, fork
@@ -245,7 +245,7 @@ from hvd.daemon.master import _load_jobs
 _load_jobs({url!r})
 loaded = set(sys.modules)
 from hvd.jobs.desk import Desk
-from hvd.jobs.schema import Database
+from hvd.jobs.database.schema import Database
 Database({url!r})._postgresql()
 print(sorted(set(sys.modules) - loaded))
 """

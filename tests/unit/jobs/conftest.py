@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hvd.jobs.schema import Database
+from hvd.jobs.database.schema import Database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from hvd.core.proc import start_ticks
-from hvd.jobs.queue import End, Queue, Runner, machine
-from hvd.jobs.schema import Database
-from hvd.jobs.store import Job, NewJob, Store
+from hvd.jobs.database.queue import End, Queue, Runner, machine
+from hvd.jobs.database.schema import Database
+from hvd.jobs.database.store import Job, NewJob, Store
 from hvd.settings.job_kinds import Kind, read_kinds
 
 KINDS_TABLE: dict[str, dict[str, Any]] = {

@@ -11,9 +11,9 @@ import pytest
 
 from hvd.errors import QueueFull
 from hvd.jobs import events
+from hvd.jobs.database.store import NewJob
 from hvd.jobs.desk import Desk
 from hvd.jobs.ids import micros_of
-from hvd.jobs.store import NewJob
 from hvd.jobs.transcript import Recorder
 from hvd.settings.table import load
 from tests.unit.jobs.support import end_of, kinds, queue_of

@@ -1,0 +1,1 @@
+"""The job runner: the companion that runs queued jobs as subprocesses."""

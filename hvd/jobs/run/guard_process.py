@@ -1,0 +1,64 @@
+"""The runner's side of its guard (guard.py): started again where it has ended, and told which process groups run."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+
+from hvd.daemon.kept import inherited_fds
+from hvd.jobs.run.guard import GOODBYE
+
+GOODBYE_WAIT = 1.0  # s that the guard may take to hear a goodbye
+
+
+class GuardProcess:
+    """The guard of the runner with this id. One thread uses it; none of it waits but `dismiss`."""
+
+    def __init__(self, runner_id: str) -> None:
+        self._runner_id = runner_id
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pids(self) -> set[int]:
+        """Its pid, if it was started."""
+        return {self.process.pid} if self.process else set()
+
+    def keep(self, groups: Iterable[int]) -> None:
+        """Start another one if none lives, and tell it which groups run. Raises OSError."""
+        if self.process and self.process.poll() is None:
+            return
+        if self.process and self.process.stdin:
+            self.process.stdin.close()
+        command = [sys.executable, "-P", "-m", "hvd.jobs.run.guard", self._runner_id]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, bufsize=0, start_new_session=True, pass_fds=inherited_fds()
+        )
+        assert self.process.stdin is not None
+        os.set_blocking(self.process.stdin.fileno(), False)
+        self._tell(b"".join(b"+%d\n" % group for group in groups))
+
+    def add(self, group: int) -> None:
+        """This process group runs from now on."""
+        self._tell(b"+%d\n" % group)
+
+    def drop(self, group: int) -> None:
+        """It has ended."""
+        self._tell(b"-%d\n" % group)
+
+    def _tell(self, text: bytes) -> None:
+        if self.process and self.process.stdin and text:
+            with contextlib.suppress(BrokenPipeError):  # somebody killed it, a moment ago
+                if self.process.stdin.write(text) is None:  # the pipe is full, it is stopped: `keep` starts another
+                    self.process.kill()
+
+    def dismiss(self) -> None:
+        """The runner ends, and nothing that it had started runs any more."""
+        if self.process and self.process.stdin:
+            self._tell(GOODBYE)
+            self.process.stdin.close()
+            try:
+                self.process.wait(GOODBYE_WAIT)
+            except subprocess.TimeoutExpired:  # somebody has stopped it
+                self.process.kill()
+                self.process.wait()
