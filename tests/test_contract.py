@@ -62,13 +62,5 @@ def test_only_the_settings_read_the_environment() -> None:
     assert readers == ["table.py"]
 
 
-def test_modules_that_need_no_gunicorn_do_not_import_it() -> None:
-    """The block knows nothing of HTTP or gunicorn, the aggregator nothing of gunicorn."""
-    for path in [*(ROOT / "hvd" / "core").glob("*.py"), *(ROOT / "hvd" / "agg").glob("*.py")]:
-        imported = re.findall(r"^\s*(?:from|import) (\S+)", path.read_text(), re.MULTILINE)
-        for name in imported:
-            assert not name.startswith(("gunicorn", "falcon", "hvd.web", "hvd.daemon")), f"{path.name} imports {name}"
-
-
 if __name__ == "__main__":
     README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -11,7 +11,7 @@ from gunicorn.config import Config
 from gunicorn.http.errors import InvalidHeader
 
 from hvd.daemon import hooks
-from tests.unit.test_arbiter import source
+from tests.unit.daemon.test_arbiter import source
 
 ARITIES = {name: len(inspect.signature(getattr(Config(), name)).parameters) for name in hooks.HOOKS}
 

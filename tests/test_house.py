@@ -1,0 +1,103 @@
+"""The house: which part of hvd may import which. docs/design.md has the list with each part's reason."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+HVD = Path(__file__).resolve().parents[1] / "hvd"
+
+PARTS = (
+    "faces",  # the loose modules, which users name
+    "cli",
+    "daemon",
+    "web",
+    "agg",
+    "jobs",
+    "companion",
+    "instrument",
+    "export",
+    "read",
+    "metrics",
+    "settings",
+    "core",
+    "errors",
+)
+"""From the top down: a part imports those below it."""
+
+STILL_UP = {
+    ("hvd/agg/main.py", "daemon"),
+    ("hvd/core/block.py", "metrics"),
+    ("hvd/core/catalogue.py", "metrics"),
+    ("hvd/core/foreign.py", "metrics"),
+    ("hvd/core/rows.py", "metrics"),
+    ("hvd/core/totals.py", "metrics"),
+    ("hvd/daemon/hooks.py", "faces"),
+    ("hvd/daemon/master.py", "faces"),
+    ("hvd/daemon/workers.py", "faces"),
+    ("hvd/export/exposition.py", "jobs"),
+    ("hvd/instrument/wsgi.py", "faces"),
+    ("hvd/jobs/run/guard_process.py", "daemon"),
+    ("hvd/jobs/run/main.py", "daemon"),
+    ("hvd/web/app.py", "faces"),
+    ("hvd/web/jobs.py", "faces"),
+    ("hvd/web/output.py", "faces"),
+    ("hvd/web/resources.py", "faces"),
+    ("hvd/web/upgrade.py", "faces"),
+    ("hvd/web/waiting.py", "faces"),
+    ("hvd/web/wsgi.py", "faces"),
+}
+"""Arrows that go up as yet."""
+
+FRAMEWORKS = {
+    "gunicorn": {"daemon", "web", "export"},
+    "falcon": {"web", "instrument"},
+    "psutil": {"agg"},
+    "sqlalchemy": {"jobs"},
+}
+"""Who may import what others wrote."""
+
+
+def part_of(module: str) -> str:
+    """The part that a module, as `hvd.agg.hub`, belongs to."""
+    name = module.split(".")[1] if "." in module else ""
+    return name if name in PARTS else "faces"
+
+
+def imports(path: Path) -> Iterator[str]:
+    """What a file imports, wherever in it; `from hvd.core import layout` is hvd.core.layout."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+
+
+def arrows() -> Iterator[tuple[str, str, str]]:
+    """File, its part, and a part that it imports."""
+    for path in HVD.rglob("*.py"):
+        file = path.relative_to(HVD.parent)
+        own = part_of(".".join(file.with_suffix("").parts))
+        for name in imports(path):
+            if name.startswith("hvd.") and name != "hvd.__version__" and (other := part_of(name)) != own:
+                yield str(file), own, other
+
+
+def test_every_folder_is_a_part() -> None:
+    """So no folder is without a place in the list."""
+    folders = {path.name for path in HVD.iterdir() if (path / "__init__.py").exists()}
+    assert folders <= set(PARTS)
+
+
+def test_arrows_only_go_down() -> None:
+    """A part imports only parts below it."""
+    up = {(file, other) for file, own, other in arrows() if PARTS.index(own) >= PARTS.index(other)}
+    assert up == STILL_UP
+
+
+def test_only_their_own_part_imports_frameworks() -> None:
+    """gunicorn is known to the daemon alone, HTTP to the endpoints and to counting."""
+    for path in HVD.rglob("*.py"):
+        part = part_of(".".join(path.relative_to(HVD.parent).with_suffix("").parts))
+        for name in imports(path):
+            owners = FRAMEWORKS.get(name.split(".")[0], {part})
+            assert part in owners, f"{path} imports {name}"
