@@ -26,7 +26,7 @@ from hvd.core.catalogue import Catalogue
 from hvd.core.layout import Layout
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
-from hvd.daemon.deaths import Undertaker
+from hvd.daemon.deaths import Settler
 from hvd.export.exposition import Exposition
 from hvd.metrics.table import HTTP, TIMED_CELLS
 from hvd.read.reading import View
@@ -85,11 +85,11 @@ class Prometheus:
 
 
 class Hvd:
-    """hvd's block, its undertaker (what the master does at a death), its scrape."""
+    """hvd's block, its settler (what the master does at a death), its scrape."""
 
     def __init__(self, block: Block) -> None:
         self._slots = Slots(block)
-        self._undertaker = Undertaker(block, logging.getLogger("bench"))
+        self._settler = Settler(block, logging.getLogger("bench"))
         view, exposition = View(block), Exposition()
 
         def scrape() -> None:
@@ -107,10 +107,10 @@ class Hvd:
 
         self.record, self.scrape = record, scrape
 
-    def bury(self) -> None:
+    def settle(self) -> None:
         """What a master does for its dead workers."""
         for slot in list(self._slots.taken()):
-            self._undertaker.bury(slot.number, slot.pid, "SIGKILL")
+            self._settler.settle_slot(slot.number, slot.pid, "SIGKILL")
 
 
 @contextmanager
@@ -145,10 +145,10 @@ def main() -> None:
             in_children(ours.record, WORKERS, at_once=WORKERS)
             scrapes = {"prometheus_client": lambda: timed(theirs.scrape), "hvd": lambda: timed(ours.scrape)}
             before = interleave(scrapes, given.rounds)
-            ours.bury()
+            ours.settle()
             for _ in range(0, given.deaths, WORKERS):
                 in_children(ours.record, min(WORKERS, given.deaths), at_once=WORKERS)
-                ours.bury()
+                ours.settle()
             in_children(theirs.record, given.their_deaths, at_once=WORKERS)
             after = interleave(scrapes, given.rounds)
             show(before, after, given.deaths, given.their_deaths)

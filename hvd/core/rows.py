@@ -300,7 +300,7 @@ def _abort(sharing: Sharing, cells: memoryview, key: object, cause: int) -> None
 def _count_aborted(cells: memoryview, cause: int) -> None:
     """Of a row's cells: the request in progress will not be finished, and `cause` is the cell of why.
 
-    The cause comes second: of a process killed before it, the undertaker finds one aborted request without a cause
+    The cause comes second: of a process killed before it, the settler finds one aborted request without a cause
     (deaths.py); the other way round it would find the request in progress still, and count it again.
     """
     cells[at.R_ABORTED] += 1

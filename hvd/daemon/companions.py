@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from hvd.core.block import Block
 from hvd.core.proc import is_stopped
 from hvd.core.slots import Slots
-from hvd.daemon.deaths import Undertaker, exit_cause
+from hvd.daemon.deaths import Settler, exit_cause
 from hvd.daemon.kept import Code
 from hvd.daemon.logs import Lines, error_log
 from hvd.daemon.users import User
@@ -159,9 +159,9 @@ class Companion:
 class Companions:
     """All companions of a master. `look_after` is called in the master's loop, at least once a second."""
 
-    def __init__(self, block: Block, undertaker: Undertaker, log: logging.Logger) -> None:
+    def __init__(self, block: Block, settler: Settler, log: logging.Logger) -> None:
         self._slots = Slots(block)
-        self._undertaker = undertaker
+        self._settler = settler
         self._log, self._error_log = log, error_log(log)
         self._all: list[Companion] = []
         self.stopping = False
@@ -183,7 +183,7 @@ class Companions:
             return
         for companion in self._all:
             if companion.is_running and companion.has_ended():
-                self._bury(companion)
+                self._settle(companion)
             elif companion.is_running:
                 self._end_if_stuck(companion)
             if not companion.is_running and time.monotonic() >= companion.next_start:
@@ -215,7 +215,7 @@ class Companions:
             self._log.error("%s can't be started%s; trying every %g s", companion.name, trouble, PAUSES[-1])
         companion.trouble = trouble
 
-    def _bury(self, companion: Companion) -> None:
+    def _settle(self, companion: Companion) -> None:
         cause, lived = companion.cause_of_end(), time.monotonic() - companion.started
         companion.quick_ends = companion.quick_ends + 1 if lived < QUICK and not companion.is_leaving else 0
         pause = PAUSES[min(companion.quick_ends, len(PAUSES) - 1)]
@@ -229,7 +229,7 @@ class Companions:
                 "%s (pid:%d) ended after %.1f s: %s; starting another %s",
                 *(companion.name, companion.pid, lived, cause, again),
             )
-        self._undertaker.bury(companion.slot, companion.pid, cause)
+        self._settler.settle_slot(companion.slot, companion.pid, cause)
         companion.forget(self._error_log)
 
     def _end_if_stuck(self, companion: Companion) -> None:
@@ -262,17 +262,17 @@ class Companions:
                 companion.signal(signal.SIGKILL if is_stopped(companion.pid) else signum)
             deadline = time.monotonic() + max((companion.stop_grace for companion in running), default=0.0)
             while running and time.monotonic() < deadline:
-                running = [companion for companion in running if not self._buried(companion)]
+                running = [companion for companion in running if not self._has_settled(companion)]
                 self.look_after()
                 time.sleep(0.01 if running else 0)
         for companion in running:
             self._log.error("%s (pid:%d) could not be ended", companion.name, companion.pid)
 
-    def _buried(self, companion: Companion) -> bool:
+    def _has_settled(self, companion: Companion) -> bool:
         if not companion.has_ended():
             return False
         pid = companion.pid
-        self._bury(companion)
+        self._settle(companion)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
         return True

@@ -4,7 +4,7 @@ Only masters do this, each for its own children; and, for what a dead master lef
 
 In the rows of a slot a request is counted as aborted first, under its cause second, by whoever does so. So a death
 between the two, of the process or of its master, leaves requests aborted without a cause, and how many they are is
-seen from the sums: whoever buries next counts them, and none is counted twice. The slot stays taken until then.
+seen from the sums: whoever settles next counts them, and none is counted twice. The slot stays taken until then.
 """
 
 import logging
@@ -47,7 +47,7 @@ def cause_of(code: int) -> str:
         return f"signal {-code}"
 
 
-class Undertaker:
+class Settler:
     """Settles, counts and frees the slots of dead processes. One thread of a master uses it."""
 
     def __init__(self, block: Block, log: logging.Logger) -> None:
@@ -55,9 +55,9 @@ class Undertaker:
         self._slots = Slots(block)
         self._catalogue = Catalogue(block)
         self._log = log
-        self._unburied: list[Callable[[], None]] = []
+        self._unsettled: list[Callable[[], None]] = []
 
-    def bury(self, number: int, pid: int, cause: str, exit_status: str = "", *, taken_ns: int = 0) -> None:
+    def settle_slot(self, number: int, pid: int, cause: str, exit_status: str = "", *, taken_ns: int = 0) -> None:
         """The process of this slot is dead, of this cause; `exit_status` where the cause alone doesn't say it.
 
         Nothing happens if the slot is free or another process's by now: one that has just been given it may have no
@@ -65,19 +65,19 @@ class Undertaker:
 
         Put off to the next sweep where another process keeps the block locked.
         """
-        self._unburied.append(partial(self._bury, number, pid, cause, exit_status, taken_ns))
-        if len(self._unburied) == 1:  # else the lock was waited for in this turn of the master's loop
-            self._bury_all()
+        self._unsettled.append(partial(self._settle_slot, number, pid, cause, exit_status, taken_ns))
+        if len(self._unsettled) == 1:  # else the lock was waited for in this turn of the master's loop
+            self._settle_all()
 
-    def _bury_all(self) -> None:
+    def _settle_all(self) -> None:
         try:
             with self._block.locked(LOCK_WAIT):
-                while self._unburied:
-                    self._unburied.pop(0)()
+                while self._unsettled:
+                    self._unsettled.pop(0)()
         except BlockLocked as error:
-            self._log.warning("hvd: looking after the dead is put off: %s", error)
+            self._log.warning("hvd: settling ended processes is put off: %s", error)
 
-    def _bury(self, number: int, pid: int, cause: str, exit_status: str, taken_ns: int) -> None:
+    def _settle_slot(self, number: int, pid: int, cause: str, exit_status: str, taken_ns: int) -> None:
         slot = self._slots.get(number)
         if slot is None or slot.pid not in (0, pid) or taken_ns not in (0, slot.taken_ns):
             return
@@ -122,10 +122,10 @@ class Undertaker:
         )
 
     def sweep(self, own_children: set[int]) -> None:
-        """Bury what nobody will report: processes of masters that are gone, and our own that were reaped unseen."""
-        if self._unburied:
-            self._bury_all()
-        if self._unburied:
+        """Settle what nobody will report: processes of masters that are gone, and our own that were reaped unseen."""
+        if self._unsettled:
+            self._settle_all()
+        if self._unsettled:
             return
         for slot in list(self._slots.taken()):
             if slot.master == os.getpid():
@@ -133,7 +133,7 @@ class Undertaker:
             else:  # another master, if it lives, knows better than we how its children ended
                 unreported = not is_alive(slot.master, slot.master_start)
             if unreported and not slot.is_alive():
-                self.bury(slot.number, slot.pid, UNKNOWN, taken_ns=slot.taken_ns)
+                self.settle_slot(slot.number, slot.pid, UNKNOWN, taken_ns=slot.taken_ns)
 
 
 def _describe(request: Request) -> str:

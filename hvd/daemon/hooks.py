@@ -185,13 +185,13 @@ post_request = wsgi.post_request
 
 def child_exit(server: Any, worker: Any) -> None:
     """In the master: a worker was reaped."""
-    master().bury(worker)
+    master().settle(worker)
 
 
 def worker_exit(server: Any, worker: Any) -> None:
     """In the worker, at its end; in the master only for a worker that was gone when it was to be stopped."""
     if os.getpid() == server.pid:
-        master().bury(worker)
+        master().settle(worker)
 
 
 def on_exit(server: Any) -> None:

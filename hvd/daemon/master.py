@@ -25,7 +25,7 @@ from hvd.core.totals import Reader
 from hvd.daemon import passing
 from hvd.daemon.companions import STOP_GRACE, Companion, Companions
 from hvd.daemon.conf import FIXED
-from hvd.daemon.deaths import TIMEOUT, UNKNOWN, Undertaker, cause_of
+from hvd.daemon.deaths import TIMEOUT, UNKNOWN, Settler, cause_of
 from hvd.daemon.kept import Code
 from hvd.daemon.logs import error_log, level_name
 from hvd.daemon.sockets import UnixSockets
@@ -83,7 +83,7 @@ class Master:
 
     def _set_up(self, takes_over: bool) -> None:
         self._slots = Slots(self.block)
-        self._undertaker = Undertaker(self.block, self._server.log)
+        self._settler = Settler(self.block, self._server.log)
         self._statuses: dict[int, str] = {}
         self._worker_end, self._hub_end = handoff.channel()
         self._event_writers, self._event_reader = events.channel()
@@ -95,7 +95,7 @@ class Master:
             Catalogue(self.block).add_families()
             self._slots.prepare(self.settings.workers)
             self.block.add_master(os.getpid())
-        self._companions = Companions(self.block, self._undertaker, self._server.log)
+        self._companions = Companions(self.block, self._settler, self._server.log)
         self._companions.add(self._aggregator())
         self._job_runner: Companion | None = None
         self._keep_job_runner()
@@ -104,7 +104,7 @@ class Master:
         """The block of a daemon that is gone: what it had in progress is aborted, its totals go on."""
         self._server.log.warning("Taking over block %s of a daemon that was killed; totals go on", self.block.name)
         for slot in list(self._slots.taken()):
-            self._undertaker.bury(slot.number, slot.pid, UNKNOWN)
+            self._settler.settle_slot(slot.number, slot.pid, UNKNOWN)
         cells = self.block.cells
         cells[at.H_STARTED_WALL], cells[at.H_STARTED_MONO] = time.time_ns(), time.monotonic_ns()
         for index in range(at.MASTERS):
@@ -226,7 +226,7 @@ class Master:
         """At each turn of the master's loop: what has ended is settled, and replaced; the block keeps its name."""
         self._keep_name()
         self.block.say_missing(self._pid, self.missing)
-        self._undertaker.sweep({*self._server.WORKERS, *self._companions.pids})
+        self._settler.sweep({*self._server.WORKERS, *self._companions.pids})
         self._companions.look_after()
 
     def _keep_name(self) -> None:
@@ -292,11 +292,11 @@ class Master:
 
         return Desk(self.settings, self._wake_fd, self._event_writers)
 
-    def bury(self, worker: Any) -> None:
+    def settle(self, worker: Any) -> None:
         """A worker was reaped."""
         status = self._statuses.pop(worker.pid, UNKNOWN)
         cause = TIMEOUT if worker.aborted else status
-        self.safely(lambda: self._undertaker.bury(worker.hvd_slot, worker.pid, cause, status))
+        self.safely(lambda: self._settler.settle_slot(worker.hvd_slot, worker.pid, cause, status))
 
     def apply_coming(self) -> None:
         """HUP: go over to the settings that were read, if they could be."""

@@ -19,7 +19,7 @@ from hvd.core.proc import is_alive, is_stopped
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
 from hvd.daemon.companions import STALL, STOP_GRACE, Companion, Companions
-from hvd.daemon.deaths import Undertaker
+from hvd.daemon.deaths import Settler
 from hvd.daemon.users import User
 from hvd.metrics.table import EXITS
 from tests.support.waiting import until
@@ -32,7 +32,7 @@ class Master:
 
     def __init__(self, block: Block, code: str = SLEEP, program: str = sys.executable) -> None:
         self.block = block
-        self.companions = Companions(block, Undertaker(block, logging.getLogger("test")), logging.getLogger("test"))
+        self.companions = Companions(block, Settler(block, logging.getLogger("test")), logging.getLogger("test"))
         self.one = Companion("helper", at.KIND_AGGREGATOR, lambda slot: [program, "-c", code], ())
         self.companions.add(self.one)
 

@@ -16,7 +16,7 @@ from hvd.core.block import Block
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
-from hvd.daemon.deaths import UNKNOWN, Undertaker, exit_cause
+from hvd.daemon.deaths import UNKNOWN, Settler, exit_cause
 from hvd.metrics.table import ABORTED, EXITS
 from tests.unit.core.support import IN_PYTHON, Watched, dead_pid, ended, fork, forked, keeping_locked
 
@@ -25,9 +25,9 @@ ME = os.getpid()
 
 
 @pytest.fixture
-def undertaker(block: Block) -> Undertaker:
+def settler(block: Block) -> Settler:
     """This process's, as a master."""
-    return Undertaker(block, log)
+    return Settler(block, log)
 
 
 @pytest.fixture
@@ -63,14 +63,14 @@ def test_a_process_that_ended_is_named_by_its_status() -> None:
 
 
 def test_a_death_at_work_is_counted_logged_and_kept(
-    block: Block, undertaker: Undertaker, caplog: pytest.LogCaptureFixture
+    block: Block, settler: Settler, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Once, and the slot is free again; a control character of a path does not reach the log."""
     pid = dead_pid()
     number = Slots(block).claim(at.KIND_WORKER, ME, pid)
     Rows(block, number).mine().begin("GET", "/a\nb\x1b[2J")
     for _ in range(2):
-        undertaker.bury(number, pid, "timeout", "exit 1")
+        settler.settle_slot(number, pid, "timeout", "exit 1")
     assert counted(block, ABORTED.key) == {("timeout",): 1}
     assert counted(block, EXITS.key) == {("worker", "timeout"): 1}
     (entry,) = postmortem.read(block)
@@ -81,65 +81,65 @@ def test_a_death_at_work_is_counted_logged_and_kept(
     assert list(Slots(block).taken()) == []
 
 
-def test_an_idle_death_is_counted_only(block: Block, undertaker: Undertaker, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_idle_death_is_counted_only(block: Block, settler: Settler, caplog: pytest.LogCaptureFixture) -> None:
     """A worker that ended as it should is no post-mortem."""
     pid = dead_pid()
-    undertaker.bury(Slots(block).claim(at.KIND_WORKER, ME, pid), pid, "exit 0")
+    settler.settle_slot(Slots(block).claim(at.KIND_WORKER, ME, pid), pid, "exit 0")
     assert counted(block, EXITS.key) == {("worker", "exit 0"): 1}
     assert (postmortem.read(block), caplog.messages) == ([], [])
 
 
-def test_a_slot_that_has_changed_hands_is_left_alone(block: Block, undertaker: Undertaker) -> None:
+def test_a_slot_that_has_changed_hands_is_left_alone(block: Block, settler: Settler) -> None:
     """Whoever has it now is alive, and so is its request."""
     number = Slots(block).claim(at.KIND_WORKER, ME, ME)
     Rows(block, number).mine().begin("GET", "/alive")
-    undertaker.bury(number, dead_pid(), "SIGKILL")
+    settler.settle_slot(number, dead_pid(), "SIGKILL")
     assert counted(block, EXITS.key) == {}
     assert Reader(block).read().heads.in_flight == 1
     assert [slot.pid for slot in Slots(block).taken()] == [ME]
 
 
-def test_a_worker_that_died_before_it_named_itself_is_buried(block: Block, undertaker: Undertaker) -> None:
+def test_a_worker_that_died_before_it_named_itself_is_buried(block: Block, settler: Settler) -> None:
     """Between the fork and its first line."""
     number = Slots(block).claim(at.KIND_WORKER, ME)
-    undertaker.bury(number, dead_pid(), "SIGKILL")
+    settler.settle_slot(number, dead_pid(), "SIGKILL")
     assert list(Slots(block).taken()) == []
 
 
 def test_a_sweep_leaves_the_children_of_a_living_master_to_it(
-    block: Block, undertaker: Undertaker, other_master: int
+    block: Block, settler: Settler, other_master: int
 ) -> None:
     """It reaps them and knows how they ended; dead or alive they are not ours."""
     slots = Slots(block)
     slots.claim(at.KIND_WORKER, other_master, dead_pid())
     slots.claim(at.KIND_WORKER, other_master, ME)
     slots.claim(at.KIND_WORKER, other_master)
-    undertaker.sweep(set())
+    settler.sweep(set())
     assert len(list(slots.taken())) == 3
 
 
-def test_a_sweep_buries_what_a_dead_master_left(block: Block, undertaker: Undertaker) -> None:
+def test_a_sweep_buries_what_a_dead_master_left(block: Block, settler: Settler) -> None:
     """Its dead children and the slots of children that it never forked, not those that still live."""
     slots, gone = Slots(block), dead_pid()
     slots.claim(at.KIND_WORKER, gone, dead_pid())
     slots.claim(at.KIND_WORKER, gone)
     alive = slots.claim(at.KIND_WORKER, gone, ME)
-    undertaker.sweep(set())
+    settler.sweep(set())
     assert [slot.number for slot in slots.taken()] == [alive]
     assert counted(block, EXITS.key) == {("worker", UNKNOWN): 2}
 
 
-def test_a_sweep_leaves_our_own_children_until_they_are_reaped(block: Block, undertaker: Undertaker) -> None:
+def test_a_sweep_leaves_our_own_children_until_they_are_reaped(block: Block, settler: Settler) -> None:
     """What is still in gunicorn's table will be reported by its hook; what is not, won't."""
     slots, known, lost = Slots(block), dead_pid(), dead_pid()
     slots.claim(at.KIND_WORKER, ME, known)
     slots.claim(at.KIND_WORKER, ME, lost)
     slots.claim(at.KIND_WORKER, ME)
-    undertaker.sweep({known})
+    settler.sweep({known})
     assert [slot.pid for slot in slots.taken()] == [known, 0]
 
 
-def test_a_slot_that_was_given_out_again_is_not_buried(block: Block, undertaker: Undertaker) -> None:
+def test_a_slot_that_was_given_out_again_is_not_buried(block: Block, settler: Settler) -> None:
     """Its new process has no pid yet: the time at which it was taken tells it from the one that was meant."""
     slots = Slots(block)
     number = slots.claim(at.KIND_WORKER, ME, dead_pid())
@@ -147,7 +147,7 @@ def test_a_slot_that_was_given_out_again_is_not_buried(block: Block, undertaker:
     assert stale
     slots.free(number)
     assert slots.claim(at.KIND_WORKER, ME) == number
-    undertaker.bury(number, stale.pid, UNKNOWN, taken_ns=stale.taken_ns)
+    settler.settle_slot(number, stale.pid, UNKNOWN, taken_ns=stale.taken_ns)
     assert slots.get(number)
 
 
@@ -171,7 +171,7 @@ def assert_each_has_one_cause(block: Block, aborted: int) -> None:
 @pytest.mark.parametrize("rows_module", [hvd.core.rows, IN_PYTHON], ids=["as installed", "in Python"])
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_request_has_one_cause_wherever_its_worker_is_killed(
-    block: Block, undertaker: Undertaker, shared: bool, rows_module: Any
+    block: Block, settler: Settler, shared: bool, rows_module: Any
 ) -> None:
     """After each store of the worker that gives it up: never more causes than requests, and in the end as many."""
     number, deaths = -1, 0
@@ -189,7 +189,7 @@ def test_a_request_has_one_cause_wherever_its_worker_is_killed(
         pid = fork(lambda survived=survived: give_up(survived))
         status = ended(pid)
         assert sum(counted(block, ABORTED.key).values()) <= Reader(block).read().heads.aborted <= survived + 1
-        undertaker.bury(number, pid, "SIGKILL")
+        settler.settle_slot(number, pid, "SIGKILL")
         assert_each_has_one_cause(block, survived + 1)
         if not status:
             break
@@ -198,21 +198,21 @@ def test_a_request_has_one_cause_wherever_its_worker_is_killed(
     assert {cause for (cause,) in counted(block, ABORTED.key)} == {"exception", "SIGKILL"}
 
 
-def test_a_request_has_one_cause_wherever_the_master_is_killed(block: Block, undertaker: Undertaker) -> None:
-    """After each store of the master that buries it: the next one finds what is left to do."""
+def test_a_request_has_one_cause_wherever_the_master_is_killed(block: Block, settler: Settler) -> None:
+    """After each store of the master that reaps it: the next one finds what is left to do."""
     deaths = 0
 
-    def bury(number: int, pid: int, survived: int) -> None:
+    def reap(number: int, pid: int, survived: int) -> None:
         block.cells = Watched(block.cells, Killing(survived))  # type: ignore[assignment]
-        Undertaker(block, log).bury(number, pid, "SIGKILL")
+        Settler(block, log).settle_slot(number, pid, "SIGKILL")
 
     for survived in itertools.count():
         number, pid = Slots(block).claim(at.KIND_WORKER, ME), dead_pid()
         Slots(block).name_process(number, pid)
         Rows(block, number).mine().begin("GET", "/x")
-        status = ended(fork(lambda number=number, pid=pid, survived=survived: bury(number, pid, survived)))
+        status = ended(fork(lambda number=number, pid=pid, survived=survived: reap(number, pid, survived)))
         assert sum(counted(block, ABORTED.key).values()) <= Reader(block).read().heads.aborted
-        undertaker.bury(number, pid, UNKNOWN)
+        settler.settle_slot(number, pid, UNKNOWN)
         assert_each_has_one_cause(block, survived + 1)
         assert list(Slots(block).taken()) == []
         if not status:
@@ -223,19 +223,19 @@ def test_a_request_has_one_cause_wherever_the_master_is_killed(block: Block, und
 
 
 def test_the_dead_wait_while_the_block_is_locked(
-    block: Block, undertaker: Undertaker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    block: Block, settler: Settler, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line each time, and no master that stands still; afterwards each is buried, with the cause that it had."""
+    """One line each time, and no master that stands still; afterwards each is reaped, with the cause that it had."""
     monkeypatch.setattr("hvd.daemon.deaths.LOCK_WAIT", 0.05)
     pids = [dead_pid() for _ in range(2)]
     numbers = [Slots(block).claim(at.KIND_WORKER, ME, pid) for pid in pids]
     with keeping_locked(block):
         for number, pid in zip(numbers, pids, strict=True):
-            undertaker.bury(number, pid, "SIGSEGV")
-        undertaker.sweep(set())
+            settler.settle_slot(number, pid, "SIGSEGV")
+        settler.sweep(set())
         assert len(caplog.messages) == 2
         assert all("keeps block" in message and "put off" in message for message in caplog.messages)
         assert counted(block, EXITS.key) == {}
-    undertaker.sweep(set())
+    settler.sweep(set())
     assert counted(block, EXITS.key) == {("worker", "SIGSEGV"): 2}
     assert list(Slots(block).taken()) == []

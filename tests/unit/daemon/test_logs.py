@@ -82,7 +82,7 @@ def test_a_companions_line_is_logged_as_its_own(
 
 
 def test_what_is_printed_is_logged_line_by_line(master: logging.Logger, kept: Kept, lines: Lines) -> None:
-    """However it was cut into writes; the last words of one that ends too."""
+    """However it was cut into writes; the last line of one that ends too."""
     for piece in (b"one\n\ntw", b"o %s\n", b"\xff three"):
         os.write(lines.theirs.fileno(), piece)
     lines.drain(PID, master)

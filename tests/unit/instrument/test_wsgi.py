@@ -105,7 +105,7 @@ def test_a_stream_that_fails_later_has_counted_once(row: FakeRow, runtime: Runti
 
 
 def test_an_exception_that_leaves_the_app_is_left_to_the_server(row: FakeRow, runtime: Runtime) -> None:
-    """Whoever answers, or buries the process, finds under which labels it counts."""
+    """Whoever answers, or reaps the process, finds under which labels it counts."""
 
     def app(environ: object, start_response: object) -> list[bytes]:
         raise SystemExit(5)

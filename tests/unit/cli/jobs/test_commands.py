@@ -141,10 +141,10 @@ def test_wrong_lists_end_with_2(args: list[str]) -> None:
 
 def test_a_job_is_shown(tmp_path: Path) -> None:
     """A line for each field, or JSON."""
-    with daemon(tmp_path, (200, job(output=["last words"]))) as (url, asked):
+    with daemon(tmp_path, (200, job(output=["last lines"]))) as (url, asked):
         done = run("show", ID, "--url", url)
         assert ["status", "running"] in [line.split() for line in lines(done.stdout)]
-        assert lines(done.stdout)[-1] == "  last words"
+        assert lines(done.stdout)[-1] == "  last lines"
         assert json.loads(run("show", ID, "--json", "--url", url).stdout)["id"] == ID
     assert asked[0].path == f"/jobs/{ID}"
 
