@@ -6,11 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hvd.core.block import open_block
 from hvd.core.slots import Slots
 from tests.support.http import load
 from tests.support.server import Server
-from tests.support.waiting import PATIENCE, until
+from tests.support.waiting import until
 
 READER = """if True:
     import sys
@@ -21,7 +20,7 @@ READER = """if True:
 def refusal(first: Server, folder: Path) -> str:
     """What a second daemon of that name says when it ends."""
     second = Server(folder, instance=first.instance, workers=1)
-    second.start_in_vain(10 * PATIENCE)
+    assert second.start_in_vain() == 1
     return second.log.splitlines()[-1]
 
 
@@ -29,22 +28,19 @@ def test_a_daemon_outlives_its_blocks_name(tmp_path: Path) -> None:
     """Removed by a reader it is restored; removed for good, that is said, and there is no second daemon still."""
     server = Server(tmp_path, workers=1, interval=0.2)
     server.command[:3] = [str(Path(sys.executable).with_name("gunicorn"))]  # `python -m gunicorn` can't be upgraded
-    with server:
-        block = open_block(server.block.name)
+    with server, server.opened() as block:
         load(server.address, ["/hello"], clients=1, requests=50)
         node = server.block.stat().st_ino
         subprocess.run([sys.executable, "-W", "ignore", "-c", READER, server.block.name], check=True, timeout=60)
         until(lambda: "had been removed, and is there again" in server.log, "it is restored, and said")
         assert server.block.stat().st_ino == node
-        assert server.is_healthy()
+        server.wait_ready()
 
         server.block.unlink()  # as logind does
         server.spare.unlink()
-        health = until(lambda: not server.is_healthy() and server.get("/health").json(), "it is seen")
-        assert health["status"] == "degraded"
-        assert health["reasons"] == [
-            f"{server.block} was removed: should hvd be killed, its totals are lost; restart it"
-        ]
+        removed = f"{server.block} was removed: should hvd be killed, its totals are lost; restart it"
+        degraded = ("degraded", [removed])
+        until(lambda: ((health := server.get("/health").json())["status"], health["reasons"]) == degraded, "it is seen")
         until(lambda: "can't be restored" in server.log, "it is said")
         assert "belongs to a daemon that is running: stop it" in refusal(server, tmp_path)
 
@@ -52,8 +48,7 @@ def test_a_daemon_outlives_its_blocks_name(tmp_path: Path) -> None:
         server.signal(signal.SIGUSR2)
         until(lambda: len(block.masters()) == 2 and len(list(Slots(block).taken())) == 4, "both serve", 30)
         server.signal(signal.SIGTERM)
-        assert server.process
-        assert server.process.wait(20 * PATIENCE) == 0
+        assert server.wait() == 0
         (new,) = block.masters()
         try:
             assert server.counted()["/hello", 200] == 100

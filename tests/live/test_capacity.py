@@ -12,7 +12,7 @@ from hvd.core.block import open_block
 from hvd.core.layout import COMPANION_SLOTS
 from hvd.daemon.master import SPARE_ROWS
 from tests.support.server import Server
-from tests.support.waiting import PATIENCE, until
+from tests.support.waiting import until
 
 
 def test_more_workers_than_slots_are_refused_once(tmp_path: Path) -> None:
@@ -27,11 +27,9 @@ def test_more_workers_than_slots_are_refused_once(tmp_path: Path) -> None:
         os.kill(min(old), signal.SIGTERM)
         until(lambda: len(new := set(server.pids("worker"))) == 4 and new != old, "one that ends is replaced")
         assert server.log.count("Booting worker") == 5
-        assert server.is_healthy()
+        server.wait_ready()
 
-        os.kill(server.pid, signal.SIGKILL)
-        assert server.process is not None
-        server.process.wait(10)
+        server.kill_master()
         until(lambda: not server.processes(), "its processes end", 20)
         again = Server(tmp_path, instance=server.instance, workers=6, slots=20, interval=0.2)
         try:
@@ -94,10 +92,8 @@ def test_heartbeats_need_no_temporary_folder(tmp_path: Path) -> None:
         (worker,) = server.pids("worker")
         assert any(name.startswith("/dev/shm/wgunicorn-") for name in open_files(worker))
     refused = Server(tmp_path, workers=1, arguments=("--worker-tmp-dir", "/nowhere"))
-    refused.start(ready=False)
     try:
-        assert refused.process is not None
-        assert refused.process.wait(30 * PATIENCE) == 2
+        assert refused.start_in_vain() == 2
         assert not refused.block.exists()
         (line,) = (line for line in refused.log.splitlines() if "[INFO]" not in line)
         assert line.startswith(
@@ -123,11 +119,10 @@ def test_a_start_that_ends_leaves_no_block(tmp_path: Path, hook: str, signum: si
     server = Server(tmp_path, workers=1, arguments=("-c", str(conf)))
     server.start(ready=False)
     try:
-        assert server.process is not None
         until(lambda: "own hook" in server.log, f"its hook is called; log:\n{server.log}", 20)
         if signum:
             server.signal(signum)
-        assert server.process.wait(30 * PATIENCE) != 0
+        assert server.wait(30) != 0
         assert not server.block.exists()
         assert not (signum and "Traceback" in server.log), "it was told to end: nothing is wrong"
     finally:
@@ -161,7 +156,7 @@ def test_files_and_folders_that_are_gone_end_no_daemon(tmp_path: Path) -> None:
         server.signal(signal.SIGTTIN)
         until(lambda: len(server.pids("worker")) == 3, "it goes on")
         assert old < set(server.pids("worker")), "and nobody stopped its workers"
-        assert server.is_healthy()
+        server.wait_ready()
         assert server.stop() == 0
     finally:
         server.destroy()

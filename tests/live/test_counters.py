@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from hvd.core import layout as at
-from hvd.core.block import Block, open_block
+from hvd.core.block import Block
 from hvd.core.slots import Slots
 from hvd.metrics.table import METRICS
 from tests.support.server import Server
@@ -90,12 +90,11 @@ def test_no_counter_ever_falls_or_vanishes(tmp_path: Path) -> None:
     bind = f"unix:{tmp_path}/s"
     server = Server(tmp_path, bind=bind, workers=2, threads=2, interval=0.1)
     server.command[:3] = [str(Path(sys.executable).with_name("gunicorn"))]  # which can be upgraded
-    with server:
-        block, scraper = open_block(f"hvd-{server.instance}"), Scraper(server)
+    with server, server.opened() as block:
+        scraper = Scraper(server)
         for path in ("/hello", "/nothing", "/burn?s=0.3"):
             server.get(path)
-        client = RawWebSocket(server.address)
-        with scraper:
+        with scraper, RawWebSocket(server.address) as client:
             scraper.wait()
             for now, disturb in {
                 "kill the aggregator": lambda: kill_newest_aggregator(block, scraper),
@@ -124,10 +123,7 @@ def test_no_counter_ever_falls_or_vanishes(tmp_path: Path) -> None:
 
             scraper.now = "kill the master"
             used = scraper.cpu("worker")
-            server.signal(signal.SIGKILL)
-            assert server.process
-            server.process.wait(10)
-            os.close(block.fd)
+            server.kill_master()
             with Server(tmp_path, bind=bind, instance=server.instance, workers=2, threads=2, interval=0.1):
                 scraper.wait(10)
                 assert scraper.faults == []

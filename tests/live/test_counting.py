@@ -1,7 +1,5 @@
 """What clients counted is what the daemon says, to the last request, wherever it is asked."""
 
-import os
-import signal
 import statistics
 import time
 from collections import Counter
@@ -12,10 +10,8 @@ from typing import Any
 
 import pytest
 
-from hvd.core.block import open_block
-from hvd.read.reading import View
 from tests.support.http import Tally, load
-from tests.support.server import Server
+from tests.support.server import Server, stopped
 from tests.support.waiting import until
 from tests.support.ws import RawWebSocket
 
@@ -57,21 +53,6 @@ def of_load(counted: dict[tuple[str, int], int]) -> Counter[tuple[str, int]]:
     return Counter({answer: number for answer, number in counted.items() if answer in answers})
 
 
-@contextmanager
-def view_of(server: Server) -> Iterator[View]:
-    """The daemon's block seen from here: a look that is no request."""
-    block = open_block(server.block.name)
-    try:
-        yield View(block)
-    finally:
-        os.close(block.fd)
-
-
-def wait_idle(view: View) -> None:
-    """Until the workers are done with what clients have received already."""
-    until(lambda: view.totals().heads.in_flight == 0, "no request is in flight")
-
-
 @pytest.mark.parametrize(("worker_class", "requests"), [("gthread", 20_000), ("sync", 2_000)])
 def test_every_request_is_counted_once(tmp_path: Path, worker_class: str, requests: int) -> None:
     """By route and status on /metrics, /api/v1/snapshot and /ws; sums, counts and buckets agree with each other."""
@@ -82,13 +63,12 @@ def test_every_request_is_counted_once(tmp_path: Path, worker_class: str, reques
         counted = expected(tally)
         assert of_load(server.counted()) == counted
 
-        with view_of(server) as view, RawWebSocket(server.address) as client:
-            client.message()  # the greeting, which is an old tick's
-            wait_idle(view)
-            client.message()  # of a tick that may have begun before
-            raw = client.message()["data"]["raw"]
+        with server.view() as view, RawWebSocket(server.address) as client:
+            server.wait_idle()
+            finished = view.totals().heads.finished
+            raw = until(lambda: is_of(client, finished), "a message of the moment after the last request")
             snapshot = server.snapshot()  # the first one, so that only this request of its route is missing in it
-            wait_idle(view)
+            server.wait_idle()
             samples = server.metrics()
 
         assert_agree(snapshot, raw, counted)
@@ -97,8 +77,15 @@ def test_every_request_is_counted_once(tmp_path: Path, worker_class: str, reques
     assert not server.alarms
 
 
-def assert_agree(snapshot: dict[str, Any], raw: dict[str, Any], counted: Counter[tuple[str, int]]) -> None:
+def is_of(client: RawWebSocket, finished: int) -> dict[str, Any] | None:
+    """The figures of the next message, if that many requests were finished then, and no other was in progress."""
+    raw: dict[str, Any] = client.message()["data"]["raw"]
+    return raw if (raw["requests"]["finished"], raw["requests"]["in_flight"]) == (finished, 0) else None
+
+
+def assert_agree(snapshot: dict[str, Any], raw: dict[str, Any] | None, counted: Counter[tuple[str, int]]) -> None:
     """Snapshot and WebSocket message of the same moment, and what clients counted."""
+    assert raw
     for name in ("http_requests", "http_errors", "avg_response_time"):
         assert raw[name] == snapshot[name]
     by_status = {
@@ -160,8 +147,7 @@ def test_percentiles_of_a_known_latency_are_right(tmp_path: Path, worker_class: 
             start = time.monotonic()
             assert server.get("/slow?s=0.2" if number % 10 == 9 else "/slow?s=0.05").status == 200
             waits.append(1000 * (time.monotonic() - start))
-        with view_of(server) as view:
-            wait_idle(view)
+        server.wait_idle()
         (route,) = (route for route in server.snapshot()["routes"] if route["route"] == "/slow")
         waits.sort()
         for name, slept, rank in (("p50_ms", 50, 20), ("p90_ms", 50, 36), ("p99_ms", 200, 40)):
@@ -190,28 +176,17 @@ def test_any_worker_gives_the_same_fresh_numbers(tmp_path: Path, worker_class: s
         assert Counter(answered) == dict.fromkeys(workers, 30)
 
 
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    """The process stands still meanwhile."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
 @pytest.mark.parametrize("app", ["app", "bridged"])
 def test_an_app_behind_a_middleware_is_counted_as_the_client_sees_it(tmp_path: Path, app: str) -> None:
     """Whatever environ and `start_response` it gets: once, with its route; and /ws is handed over as ever."""
     statuses = {"/hello": 200, "/items/1": 200, "/status-of/404": 503, "/boom": 500, "/stream": 200, "/nowhere": 503}
-    with Server(tmp_path, app=f"tests.support.wrapped:{app}", workers=1, threads=2) as server, view_of(server) as view:
-        wait_idle(view)
+    with Server(tmp_path, app=f"tests.support.wrapped:{app}", workers=1, threads=2) as server, server.view() as view:
         before = view.totals().heads
         for path, status in statuses.items():
             assert server.get(path).status == status, path
         with RawWebSocket(server.address) as client:
             client.message()
-        wait_idle(view)
+        server.wait_idle()
         heads = view.totals().heads
         number = len(statuses) + 1
         assert (heads.started, heads.finished) == (before.started + number, before.finished + number)
@@ -237,7 +212,7 @@ def test_what_is_not_counted_changes_nothing(tmp_path: Path, app: str, worker_cl
     server = Server(
         tmp_path, app=app, arguments=("--reload",), workers=1, worker_class=worker_class, **CLASSES[worker_class]
     )
-    with starting(server), view_of(server) as view:
+    with starting(server), server.view() as view:
         for path in ("/", "/fails", "/"):
             assert status_of(server, path) == (500 if path == "/fails" or "error" in app else 200)
         with server.connection() as connection:

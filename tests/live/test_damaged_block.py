@@ -4,7 +4,6 @@ import hashlib
 import os
 import re
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,9 +31,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server.start()
         for _ in range(5):
             server.get("/hello")
-        server.signal(signal.SIGKILL)
-        assert server.process
-        server.process.wait(10)
+        server.kill_master()
         until(lambda: not server.processes(), "its workers are gone, and write no more")
         assert not server.spare.exists(), "whoever removes the block has removed it"
         yield server
@@ -57,7 +54,8 @@ def test_a_block_that_cannot_be_used_is_kept_aside(
         with server:
             (aside,) = server.block.parent.glob(f"{server.block.name}.aside-*")
             assert hashlib.sha256(aside.read_bytes()).digest() == before
-            (warning,) = [line for line in server.log.splitlines() if "[WARNING]" in line]
+            (warning,) = [line for line in server.log.splitlines() if "is kept as" in line]
+            assert "[WARNING]" in warning
             found = re.search(
                 rf"block {server.block.name}.*; it is kept as {aside}, its last totals: (\d+) requests started, (\d+)",
                 warning,
@@ -75,9 +73,7 @@ def test_a_block_that_can_not_be_mapped_leaves_nothing(tmp_path: Path) -> None:
     """Each setting may be as large as it is, all of them together may not."""
     server = Server(tmp_path, slots=4096, threads=256, max_series=100000)
     try:
-        server.start(ready=False)
-        assert server.process
-        assert server.process.wait(20) == 1
+        assert server.start_in_vain() == 1
         assert "can't be mapped" in server.log
         assert "Traceback" not in server.log
         assert not server.block.exists()

@@ -87,8 +87,8 @@ def test_points_tell_what_was_served(tmp_path: Path) -> None:
         assert found["interval_seconds"] == 2.1
         assert all(later["time"] - earlier["time"] > 1.9 for earlier, later in pairwise(points))
         assert {len(counts) for counts in buckets["counts"]} == {len(buckets["bounds_ms"]) + 1}
-        slow = buckets["bounds_ms"].index(500)
-        assert sum(counts[slow] for counts in buckets["counts"]) == 1
+        slow = sum(sum(counts[buckets["bounds_ms"].index(500) :]) for counts in buckets["counts"])
+        assert 1 <= slow <= slower_than_250_ms(server), "each once; on a slow machine others than /slow, too"
         spans = [later["time"] - earlier["time"] for earlier, later in pairwise(points)]
         served = sum(point["requests_per_second"] * span for point, span in zip(points[1:], spans, strict=True))
         told = sum(sum(counts) for counts in buckets["counts"][1:])
@@ -104,14 +104,20 @@ def test_points_tell_what_was_served(tmp_path: Path) -> None:
         assert server.counted()["/api/v1/history", 200] >= 2, "counted under its template"
 
 
+def slower_than_250_ms(server: Server) -> float:
+    """How many requests there were, as /metrics tells it."""
+    samples = [(name, dict(labels), value) for (name, labels), value in server.metrics().items()]
+    duration = "hvd_http_request_duration_seconds"
+    quick = sum(value for name, labels, value in samples if name == f"{duration}_bucket" and labels["le"] == "0.25")
+    return sum(value for name, _, value in samples if name == f"{duration}_count") - quick
+
+
 def test_the_history_outlives_its_daemon(tmp_path: Path) -> None:
     """A killed master's block is taken over, its points too; a clean stop leaves nothing."""
     with Server(tmp_path, interval=0.2) as server:
         first = until(lambda: (found := history(server))["points"] and found, "a first point is there")
         assert first
-        server.signal(signal.SIGKILL)
-        assert server.process
-        server.process.wait(10)
+        server.kill_master()
         with Server(tmp_path, instance=server.instance, interval=0.2) as successor:
             assert history(successor)["points"][: len(first["points"])] == first["points"]
             until(lambda: len(history(successor)["points"]) > len(first["points"]), "others follow")
@@ -131,8 +137,7 @@ def test_one_of_two_aggregators_writes_the_history(tmp_path: Path) -> None:
         until(lambda: rows(history(server))[-1]["time"] > start + 5, "points go on while two are there")
         assert len(server.pids("aggregator")) == 2
         server.signal(signal.SIGTERM)
-        assert server.process
-        assert server.process.wait(30) == 0
+        assert server.wait(30) == 0
         assert old not in server.pids("aggregator")
         try:
             last = rows(history(server))[-1]["time"]

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hvd.core.block import open_block
 from hvd.core.proc import is_stopped
 from tests.support.http import load
 from tests.support.server import Server
@@ -19,14 +18,10 @@ from tests.unit.core.support import keeping_locked
 @contextmanager
 def stopped_holder(server: Server) -> Iterator[int]:
     """Somebody who has opened the block, holds its lock, and is stopped."""
-    block = open_block(server.block.name)
-    try:
-        with keeping_locked(block) as pid:
-            os.kill(pid, signal.SIGSTOP)
-            until(lambda: is_stopped(pid), "the holder is stopped")
-            yield pid
-    finally:
-        os.close(block.fd)
+    with server.opened() as block, keeping_locked(block) as pid:
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: is_stopped(pid), "the holder is stopped")
+        yield pid
 
 
 def test_requests_are_answered_and_a_stop_ends(tmp_path: Path) -> None:
@@ -41,7 +36,7 @@ def test_requests_are_answered_and_a_stop_ends(tmp_path: Path) -> None:
                 for _ in range(5):
                     client.message()
             assert time.monotonic() - start < 20 * PATIENCE
-            assert server.snapshot()["requests"]["in_flight"] == 1
+            until(lambda: server.snapshot()["requests"]["in_flight"] == 1, "only this very request is in progress")
             worker = server.snapshot()["workers"][0]["pid"]
             os.kill(worker, signal.SIGKILL)
             until(lambda: f"process {holder} keeps block" in server.log, "the log names who keeps the lock")

@@ -3,13 +3,11 @@
 import os
 import random
 import signal
-import statistics
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +16,7 @@ from typing import Any
 import psutil
 
 from hvd.core import layout as at
-from hvd.core.block import Block, open_block
+from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
 from hvd.core.slots import Slots, used_heads
 from hvd.core.totals import Reader
@@ -159,15 +157,6 @@ class Watcher:
         assert self.reads >= least
 
 
-@contextmanager
-def block_of(server: Server) -> Iterator[Block]:
-    block = open_block(server.block.name)
-    try:
-        yield block
-    finally:
-        os.close(block.fd)
-
-
 def slot_pids(block: Block, kind: int = at.KIND_WORKER) -> set[int]:
     """Processes in the slot table that live."""
     return {slot.pid for slot in Slots(block).taken() if slot.kind == kind and slot.pid and slot.is_alive()}
@@ -199,9 +188,8 @@ def assert_exact(server: Server, clients: Load) -> None:
 
 def assert_settled(server: Server, block: Block) -> None:
     """At rest nothing is in flight, and aborted requests are those that have a cause."""
-    view = View(block)
-    until(lambda: view.totals().heads.in_flight == 0, "nothing is in flight")
-    heads = view.totals().heads
+    server.wait_idle()
+    heads = View(block).totals().heads
     assert heads.started == heads.finished + heads.aborted
     causes = [value for (name, _), value in server.metrics().items() if name == "hvd_http_requests_aborted_total"]
     assert sum(causes) == heads.aborted
@@ -217,7 +205,7 @@ def test_totals_survive_deaths_reloads_and_changes_of_number(tmp_path: Path) -> 
     """Workers killed, recycled, reloaded, more and fewer of them, and the aggregator killed, all under load."""
     order = random.Random(7)
     settings = {"workers": 3, "threads": 4, "interval": 0.2, "max_requests": 300, "max_requests_jitter": 100}
-    with Server(tmp_path, graceful_timeout=5, **settings) as server, block_of(server) as block:
+    with Server(tmp_path, graceful_timeout=5, **settings) as server, server.opened() as block:
         with Load(server, 6) as clients, Watcher(server) as watcher:
 
             def wait_workers(number: int, besides: set[int] = frozenset()) -> None:  # type: ignore[assignment]
@@ -278,7 +266,7 @@ def test_totals_survive_an_upgrade(tmp_path: Path) -> None:
     """USR2 brings a second master, TERM ends the first, with deaths in between: one block, one count, all the time."""
     order = random.Random(11)
     daemon = upgradable(Server(tmp_path, workers=2, threads=4, interval=0.2, graceful_timeout=5))
-    with daemon as server, block_of(server) as block:
+    with daemon as server, server.opened() as block:
         old, node = server.pid, server.block.stat().st_ino
         with Load(server, 4) as clients, Watcher(server) as watcher:
             watcher.wait_reads()
@@ -294,8 +282,7 @@ def test_totals_survive_an_upgrade(tmp_path: Path) -> None:
                 until(lambda pid=pid: pid not in slot_pids(block) and len(slot_pids(block)) == 4, "replaced", 30)  # type: ignore[misc]
                 watcher.wait_reads(1)
             server.signal(signal.SIGTERM)
-            assert server.process is not None
-            assert server.process.wait(30) == 0
+            assert server.wait(30) == 0
             until(lambda: block.masters() == [new], "the old master is gone", 30)
             kill(order.choice(sorted(slot_pids(block))))
             watcher.wait_reads()
@@ -351,14 +338,14 @@ def all_are_seen(block: Block) -> bool:
 
 
 def scrape_time(server: Server) -> float:
-    """The median of some scrapes, in s."""
+    """The quickest of some scrapes, in s: on a busy machine the others tell of other things, too."""
     times = []
     with server.connection() as connection:
         for _ in range(25):
             start = time.monotonic()
             assert connection.get("/metrics").status == 200
             times.append(time.monotonic() - start)
-    return statistics.median(times)
+    return min(times)
 
 
 def test_two_hundred_deaths_leave_nothing_behind(tmp_path: Path) -> None:
@@ -367,7 +354,7 @@ def test_two_hundred_deaths_leave_nothing_behind(tmp_path: Path) -> None:
     with (
         # The app is loaded before the fork, so that two hundred workers start within seconds.
         Server(tmp_path, workers=workers, threads=threads, interval=0.2, arguments=("--preload",)) as server,
-        block_of(server) as block,
+        server.opened() as block,
     ):
         until(lambda: len(slot_pids(block)) == workers, "all workers", 30)
         order, dead = random.Random(3), set[int]()
@@ -407,7 +394,5 @@ def test_two_hundred_deaths_leave_nothing_behind(tmp_path: Path) -> None:
         entries = server.snapshot()["post_mortems"]
         assert len(entries) == min(50, block.cells[at.H_POST_MORTEMS])
         assert {entry["pid"] for entry in entries} <= dead
-        assert (
-            len([line for line in server.log.splitlines() if "hvd: worker (pid:" in line])
-            == block.cells[at.H_POST_MORTEMS]
-        )
+        deaths = block.cells[at.H_POST_MORTEMS]
+        until(lambda: server.log.count("hvd: worker (pid:") == deaths, "each has its line in the log")

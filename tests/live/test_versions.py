@@ -97,8 +97,7 @@ def test_a_version_with_one_family_more_shares_the_block(site: Path, first: str)
         assert old <= set(server.pids("aggregator")) | set(server.pids("worker"))
         counted = server.counted()
         server.signal(signal.SIGTERM)
-        assert server.process
-        assert server.process.wait(30) == 0
+        assert server.wait(30) == 0
         try:
             until(lambda: len(server.pids("worker")) == 2 and block.masters() == [new], "the first has left", 30)
             after = server.counted()

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support.waiting import PATIENCE
+
 Address = tuple[str, int] | str
 """Of TCP, or the path of a unix socket."""
 
@@ -24,9 +26,10 @@ class Response:
 
 
 def connect(address: Address, timeout: float = 30) -> socket.socket:
+    """A connection whose calls may take `timeout` s, times PATIENCE."""
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     sock = socket.socket(family)
-    sock.settimeout(timeout)
+    sock.settimeout(timeout * PATIENCE)
     try:
         sock.connect(address)
     except BaseException:

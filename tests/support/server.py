@@ -6,12 +6,17 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 
+from hvd.core.block import Block, open_block
+from hvd.core.proc import is_stopped
+from hvd.core.slots import Slots
+from hvd.read.reading import View
 from tests.support.http import Address, Connection, Response
 from tests.support.waiting import PATIENCE, until
 
@@ -19,6 +24,17 @@ ROOT = Path(__file__).resolve().parents[2]
 SHM = Path("/dev/shm")
 ALARMING = re.compile(r"\[(ERROR|CRITICAL|WARNING)\]|Traceback|Exception|error:|Error:|leaked|BufferError")
 """What looks like an error to an operator who reads the log."""
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """The process stands still meanwhile: SIGSTOP has come to effect."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        until(lambda: is_stopped(pid), f"{pid} stands still")
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 class Server:
@@ -54,7 +70,7 @@ class Server:
         }
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, ready: bool = True) -> "Server":
+    def start(self, *, ready: bool = True) -> Self:
         """Start it; wait until it listens, its workers are up and its aggregator ticks, unless not `ready`."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
@@ -63,18 +79,33 @@ class Server:
         if ready:
             until(self._listens, f"{self.instance} listens; log:\n{self.log}", 20)
             self.wait_ready()
+            if self.block.exists():  # it isn't seen here where the daemon has a /dev/shm of its own
+                self.wait_idle()
         return self
 
-    def start_in_vain(self, seconds: float) -> None:
-        """Start it; it is refused, and ends by itself within that time."""
+    def start_in_vain(self) -> int:
+        """Start it; it is refused, and ends by itself -> its exit status."""
         self.start(ready=False)
         assert self.process is not None
         try:
-            assert self.process.wait(seconds) == 1
+            return self.wait(30)
         finally:
             if self.process.poll() is None:
                 self.process.kill()
                 self.process.wait()
+
+    def wait(self, seconds: float = 20) -> int:
+        """Its exit status, once it has ended; AssertionError if it doesn't in that time."""
+        assert self.process is not None
+        try:
+            return self.process.wait(seconds * PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"not ended within {seconds * PATIENCE:g} s; its log:\n{self.log}") from None
+
+    def kill_master(self) -> None:
+        """SIGKILL for the master, and only for it; wait for its end."""
+        self.signal(signal.SIGKILL)
+        self.wait()
 
     def _listens(self) -> bool:
         assert self.process is not None
@@ -84,6 +115,11 @@ class Server:
 
     def wait_ready(self, seconds: float = 20) -> None:
         until(self.is_healthy, f"{self.instance} is healthy", seconds)
+
+    def wait_idle(self) -> None:
+        """Until no request is in progress: one is for a moment after its client has read the last byte."""
+        with self.view() as view:
+            until(lambda: not view.totals().heads.in_flight, "no request is in progress")
 
     def is_healthy(self) -> bool:
         try:
@@ -156,16 +192,30 @@ class Server:
                 found[key] = found.get(key, 0) + int(value)
         return found
 
-    def pids(self, kind: str) -> list[int]:
-        """Live processes of a kind (worker, aggregator), from the daemon's own slot table."""
-        from hvd.core.block import open_block
-        from hvd.core.slots import Slots
-
-        block = open_block(f"hvd-{self.instance}")
+    @contextmanager
+    def opened(self) -> Iterator[Block]:
+        """The daemon's block, opened here."""
+        block = open_block(self.block.name)
         try:
-            return [slot.pid for slot in Slots(block).taken() if slot.kind_name == kind and slot.pid]
+            yield block
         finally:
             os.close(block.fd)
+
+    @contextmanager
+    def view(self) -> Iterator[View]:
+        """The daemon's block seen from here: a look that is no request."""
+        with self.opened() as block:
+            yield View(block)
+
+    def pids(self, kind: str) -> list[int]:
+        """Live processes of a kind (worker, aggregator), from the daemon's own slot table."""
+        with self.opened() as block:
+            return [slot.pid for slot in Slots(block).taken() if slot.kind_name == kind and slot.pid]
+
+    def in_progress(self) -> list[str]:
+        """Paths of the requests in progress, seen from here; without the query."""
+        with self.view() as view:
+            return [request.path for slot in view.totals().slots for request in slot.busy]
 
     def processes(self) -> list[psutil.Process]:
         """All processes alive that were started with this instance's name, zombies left out."""
@@ -183,12 +233,8 @@ class Server:
 
     def stop(self, seconds: float = 20) -> int:
         """SIGTERM, and its exit status. AssertionError if it has to be killed, or leaves a process or its block."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            status = self.process.wait(seconds * PATIENCE)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"SIGTERM did not end the daemon in {seconds} s; its log:\n{self.log}") from None
+        self.signal(signal.SIGTERM)
+        status = self.wait(seconds)
         until(lambda: not self.processes(), f"no process of {self.instance} is left", 10)
         for name in (self.block, self.spare):
             assert not name.exists(), f"{name} is left; log:\n{self.log}"
@@ -196,22 +242,21 @@ class Server:
 
     def destroy(self) -> None:
         """End everything, whatever state it is in."""
-        for _ in range(50):
-            found = self.processes()
-            for process in found:
-                try:
+
+        def is_gone() -> bool:
+            processes = self.processes()
+            for process in processes:
+                with suppress(psutil.NoSuchProcess):
                     process.kill()
-                except psutil.NoSuchProcess:
-                    continue
-            if not found:
-                break
-            psutil.wait_procs(found, timeout=0.2)
+            return not processes
+
+        until(is_gone, f"SIGKILL has ended all of {self.instance}")
         if self.process is not None:
-            self.process.wait(10)
+            self.wait()
         for name in (self.block, self.spare):
             name.unlink(missing_ok=True)
 
-    def __enter__(self) -> "Server":
+    def __enter__(self) -> Self:
         try:
             return self.start() if self.process is None else self
         except BaseException:
