@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -19,9 +18,7 @@ import pytest
 
 from hvd.core import layout as at
 from hvd.core.acquire import acquire
-from hvd.core.block import open_block
 from hvd.core.layout import Layout
-from hvd.core.totals import Reader
 from hvd.metrics.table import TIMED_CELLS
 from tests.support.http import Tally, connect, load
 from tests.support.server import SHM, Server
@@ -40,6 +37,7 @@ class LightLoad:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._over = threading.Event()
+        self._asked = 0
         self.tally = Tally()
         self.health: list[tuple[int, str]] = []
         self.failures: list[str] = []
@@ -49,6 +47,7 @@ class LightLoad:
         self.tally = load(self._server.address, ["/hello", "/items/1"], clients=2, stop=self._paced)
 
     def _paced(self) -> bool:
+        self._asked += 1
         return self._over.wait(0.005)
 
     def _poll(self) -> None:
@@ -67,9 +66,13 @@ class LightLoad:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
+        try:
+            if kind is None:
+                until(lambda: self._asked > 50, "enough was asked")
+        finally:
+            self._over.set()
+            for thread in self._threads:
+                thread.join()
 
     def assert_unharmed(self) -> None:
         """Every request was answered, and rightly."""
@@ -77,7 +80,6 @@ class LightLoad:
         assert not self.tally.failed
         assert {status for _, status in self.tally.received} == {200}
         assert {status for status, _ in self.health} == {200}
-        assert self.tally.responses > 50
 
 
 def try_websocket(server: Server) -> tuple[int, str]:
@@ -118,8 +120,8 @@ def test_an_aggregator_is_replaced_while_http_goes_on(tmp_path: Path, signum: si
         assert server.pids("aggregator") == [second]
         samples = server.metrics()
         assert samples["hvd_process_exits_total", frozenset({("kind", "aggregator"), ("cause", "SIGKILL")})] == 1
+        until(lambda: traffic.health[-1][1] == "healthy", "polling says healthy again")
     traffic.assert_unharmed()
-    assert traffic.health[-1][1] == "healthy"
 
 
 def replaced(server: Server, old: int) -> int:
@@ -150,12 +152,11 @@ def test_an_aggregator_that_cannot_start_hurts_nobody(tmp_path: Path) -> None:
     )
     with server_without_aggregator(server), LightLoad(server) as traffic:
         until(lambda: starts.exists() and len(starts.read_text()) >= 3, "it was tried three times")
-        lived = time.time() - psutil.Process(server.pid).create_time()
-        assert lived > 0.5 + 1, "with pauses between"
         assert {status for _, status in traffic.health} <= {"starting", "degraded"}
         assert try_websocket(server) == (503, "2"), "at once, or when the time to wait for a first hub is over"
         assert psutil.Process(server.pid).cpu_percent(1) < 50
-        assert len(starts.read_text()) <= 4
+        pauses = (0.5, 1, 2, 5, 5, 5, 5)[: len(starts.read_text()) - 1]
+        assert time.time() - psutil.Process(server.pid).create_time() > sum(pauses)
         broken.unlink()
         server.wait_ready(15)
         assert try_websocket(server) == (101, "metrics")
@@ -201,15 +202,14 @@ def test_nothing_outlives_a_killed_master_and_the_next_one_goes_on(
             client.message()
             if case == "a request is served":
                 stack.enter_context(connect(server.address)).sendall(b"GET /slow?s=60 HTTP/1.1\r\nHost: test\r\n\r\n")
-                until(lambda: server.snapshot()["requests"]["in_flight"] == 2, "it is served")
             before = server.counted()
+            serving = ["/slow"] if case == "a request is served" else []
+            until(lambda: server.in_progress() == serving, "nothing else is served")
             if case == "the aggregator stands still":
                 os.kill(server.pids("aggregator")[0], signal.SIGSTOP)
             left = server.processes()
-            os.kill(server.pid, signal.SIGKILL)
+            server.kill_master()
             killed = time.monotonic()
-            assert server.process is not None
-            server.process.wait(10)
             with Server(tmp_path, instance=server.instance, workers=1, interval=INTERVAL) as successor:
                 assert not psutil.wait_procs(left, timeout=max(0, killed + 5 * PATIENCE - time.monotonic()))[1]
                 after = successor.counted()
@@ -217,7 +217,7 @@ def test_nothing_outlives_a_killed_master_and_the_next_one_goes_on(
                 assert after["/ws", 101] == 1
                 assert successor.snapshot()["uptime_seconds"] < time.monotonic() - killed
                 aborted = successor.snapshot()["requests"]["aborted"]
-                assert aborted == (case == "a request is served")
+                assert aborted == len(serving)
                 until(lambda: successor.snapshot()["requests"]["in_flight"] == 1, "only this very request is left")
                 assert try_websocket(successor) == (101, "metrics")
                 assert "Taking over" in successor.log
@@ -279,7 +279,7 @@ def test_a_foreign_segment_is_left_alone(tmp_path: Path, kind: str) -> None:
     try:
         FOREIGN[kind](server.block)
         before, content = os.stat(server.block, follow_symlinks=False), server.block.read_bytes()
-        status = end_of(server)
+        status = server.start_in_vain()
         after = os.stat(server.block, follow_symlinks=False)
         assert status == 1
         told = [line for line in server.log.splitlines() if "[INFO]" not in line]
@@ -295,21 +295,11 @@ def test_a_foreign_segment_is_left_alone(tmp_path: Path, kind: str) -> None:
         server.block.with_name(f"{server.block.name}-target").unlink(missing_ok=True)
 
 
-def end_of(server: Server) -> int:
-    """The exit status of a daemon that is expected to end soon by itself."""
-    server.start(ready=False)
-    assert server.process is not None
-    try:
-        return server.process.wait(15 * PATIENCE)
-    except subprocess.TimeoutExpired:
-        raise AssertionError(f"it did not end; its log:\n{server.log}") from None
-
-
 def test_a_daemon_of_the_same_name_is_left_alone(tmp_path: Path) -> None:
     """The second one says who has the block, and ends; the first one goes on."""
     with Server(tmp_path, workers=1) as first:
         second = Server(tmp_path, instance=first.instance, workers=1)
-        assert end_of(second) == 1
+        assert second.start_in_vain() == 1
         told = [line for line in second.log.splitlines() if line.startswith("hvd: ")]
         assert len(told) == 1
         assert f"master pid {first.pid}" in told[0]
@@ -322,7 +312,7 @@ def test_a_port_in_use_ends_the_start_cleanly(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = Server(tmp_path, bind=f"127.0.0.1:{taken.getsockname()[1]}", workers=1)
         try:
-            assert end_of(server) == 1
+            assert server.start_in_vain() == 1
             assert "in use" in server.log
             assert "Traceback" not in server.log
             until(lambda: not server.processes(), "no process is left")
@@ -382,8 +372,7 @@ def test_a_stop_leaves_nothing(tmp_path: Path, worker_class: str, signum: signal
         with Leaving(server) as clients:
             server.signal(signum)
             assert clients.close_codes() == [GOING_AWAY] * 3
-        assert server.process is not None
-        assert server.process.wait(15 * PATIENCE) == 0
+        assert server.wait() == 0
         until(lambda: not server.processes(), "no process is left")
         assert not left_of(server)
         assert not server.alarms
@@ -395,23 +384,15 @@ def test_a_stop_lets_a_short_request_end(tmp_path: Path, worker_class: str, sign
     """What takes half a second more gets its answer, quick stop or not."""
     with Server(tmp_path, worker_class=worker_class, workers=1, interval=INTERVAL) as server:
         with connect(server.address) as client:
-            client.sendall(b"GET /slow?s=0.5 HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
-            until(lambda: serves_a_request(server), "it is served")
+            gate = tmp_path / "gate"
+            client.sendall(b"GET /gate?file=%s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n" % bytes(gate))
+            until(lambda: "/gate" in server.in_progress(), "it is served")
             server.signal(signum)
+            time.sleep(0.5)
+            gate.touch()
             assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
-        assert server.process is not None
-        assert server.process.wait(15 * PATIENCE) == 0
+        assert server.wait() == 0
         assert not server.alarms
-
-
-def serves_a_request(server: Server) -> bool:
-    """The slow one; read from the block, as the only worker may have no thread to answer."""
-    block = open_block(server.block.name)
-    try:
-        slots = Reader(block).read().slots
-        return any(request.path.startswith("/slow") for slot in slots for request in slot.busy)
-    finally:
-        os.close(block.fd)
 
 
 IN_A_SESSION = "import os, sys; os.setsid(); os.execv(sys.argv[1], sys.argv[1:])"
@@ -431,8 +412,7 @@ def test_ctrl_c_reaches_all_processes_and_ends_them_cleanly(tmp_path: Path, work
                 os.killpg(server.pid, signal.SIGINT)
                 os.killpg(server.pid, signal.SIGINT)
                 assert clients.close_codes() == [GOING_AWAY] * 3
-            assert server.process is not None
-            assert server.process.wait(15 * PATIENCE) == 0
+            assert server.wait() == 0
             until(lambda: not server.processes(), "no process is left")
             assert not left_of(server)
             assert not server.alarms
@@ -483,11 +463,15 @@ def test_a_reload_takes_what_is_right_and_reports_what_is_wrong(tmp_path: Path) 
         until(lambda: replaced(server, aggregator), "the aggregator is another")
         server.wait_ready()
         with RawWebSocket(server.address) as late:
-            late.message()
-            late.message()
-            start = time.monotonic()
-            late.message()
-            late.message()
-            assert time.monotonic() - start > 1.2
+            until(lambda: three_messages_take(late) > 1.9, "messages come in the new rhythm")
     wrong = [line for line in server.alarms if "settings in force" not in line]
     assert not wrong
+
+
+def three_messages_take(client: RawWebSocket) -> float:
+    """Seconds until the third message from now, after one that may have waited."""
+    client.message()
+    start = time.monotonic()
+    for _ in range(3):
+        client.message()
+    return time.monotonic() - start

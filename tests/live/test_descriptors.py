@@ -1,22 +1,22 @@
 """A daemon that may have 64 descriptors a process: what finds none fails by itself, and nobody ends of it."""
 
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.support.http import Connection
+from tests.support.http import Connection, connect
 from tests.support.jobs import JobsDaemon
-from tests.support.server import Server
 from tests.support.waiting import until
 from tests.support.ws import RawWebSocket
 
 APP = """
 import os, threading, time
 from tests.support.app import app as inner
-def hog():
-    taken, end = [], time.monotonic() + 1
-    while time.monotonic() < end:
+def hog(path):
+    taken = []
+    while not os.path.exists(path):
         try:
             taken.append(os.dup(0))
         except OSError:
@@ -25,17 +25,10 @@ def hog():
         os.close(fd)
 def app(environ, start_response):
     if environ["PATH_INFO"] == "/hog":
-        threading.Thread(target=hog).start()
+        threading.Thread(target=hog, args=(environ["QUERY_STRING"],)).start()
     return inner(environ, start_response)
 """
-"""Its /hog takes every descriptor that there is, for a second."""
-
-
-def answers(server: Server) -> bool:
-    try:
-        return server.get("/hello").status == 200
-    except OSError:
-        return False
+"""Its /hog?PATH takes every descriptor that there is, until that file is there."""
 
 
 @pytest.mark.parametrize(("worker_class", "threads"), [("gthread", 4), ("sync", 1)])
@@ -52,30 +45,30 @@ def test_without_descriptors_things_fail_one_by_one(tmp_path: Path, worker_class
     )
     server.command = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *server.command[:-1]]
     server.command += ["--pythonpath", str(tmp_path), "hogging:app"]
-    with server:
+    with server, ExitStack() as stack:
         before = server.pids("worker"), server.pids("aggregator"), server.runner_pid
-        many = [Connection(server.address) for _ in range(80)]
+        many = [stack.enter_context(Connection(server.address)) for _ in range(80)]
         assert {one.get("/hello").status for one in many} == {200}, "all at once, and idle meanwhile"
 
-        clients = [RawWebSocket(server.address) for _ in range(60)]
-        statuses = [client.status for client in clients]
-        assert sorted(set(statuses)) == [101, 503]
-        assert 16 <= statuses.count(101) <= 40
-        for client in clients:
-            client.sock.close()
+        with ExitStack() as clients:
+            statuses = [clients.enter_context(RawWebSocket(server.address)).status for _ in range(60)]
+            assert sorted(set(statuses)) == [101, 503]
+            assert 16 <= statuses.count(101) <= 40
         until(lambda: server.snapshot()["websocket_clients"] == 0, "all are gone")
         with RawWebSocket(server.address) as client:
             assert client.status == 101
 
-        server.get("/hog")
-        wanted = "new connections wait: Too many open files, the limit is 64"
-        until(lambda: answers(server) and wanted in server.log, "one waits, and is answered")
+        server.get(f"/hog?{tmp_path}/enough")
+        with connect(server.address) as waiting:
+            waiting.sendall(b"GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
+            wanted = "new connections wait: Too many open files, the limit is 64"
+            until(lambda: wanted in server.log, "one waits")
+            (tmp_path / "enough").touch()
+            assert waiting.recv(65536).startswith(b"HTTP/1.1 200 "), "and is answered"
 
         (job,) = server.submit("limit")
         assert server.wait_status(job, "completed")["output"] == ["64"]
         assert (server.pids("worker"), server.pids("aggregator"), server.runner_pid) == before
         server.signal(signal.SIGHUP)
         until(lambda: server.is_healthy() and server.pids("worker") != before[0], "the reload is through")
-        for one in many:
-            one.close()
     assert "Exception in worker process" not in server.log

@@ -4,7 +4,10 @@ import os
 import re
 import shutil
 import signal
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from tests.support.jobs import JobsDaemon
 from tests.support.server import ROOT
@@ -24,10 +27,17 @@ def replace_all(package: Path) -> None:
 
 def guards(server: JobsDaemon) -> list[int]:
     """Guards that have begun their work: they ignore SIGTERM."""
-    found = [each.pid for each in server.processes() if "hvd.jobs.run.guard" in each.cmdline()]
     ignoring = 1 << signal.SIGTERM - 1
-    status = {pid: Path(f"/proc/{pid}/status").read_text() for pid in found}
-    return [pid for pid in found if int(re.findall(r"SigIgn:\s*(\w+)", status[pid])[0], 16) & ignoring]
+    found = []
+    for process in server.processes():
+        with suppress(psutil.NoSuchProcess, OSError):  # it has ended meanwhile
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            if (
+                "hvd.jobs.run.guard" in process.cmdline()
+                and int(re.findall(r"SigIgn:\s*(\w+)", status)[0], 16) & ignoring
+            ):
+                found.append(process.pid)
+    return found
 
 
 def test_the_old_code_serves_on(tmp_path: Path) -> None:
@@ -57,7 +67,7 @@ def test_the_old_code_serves_on(tmp_path: Path) -> None:
         assert server.get("/", Accept="text/html").body == page
         assert server.get(f"/static/{asset(server)}").body == script
         with RawWebSocket(server.address) as client:
-            assert client.message()["data"]["raw"]["system_health"] == "healthy"
+            until(lambda: client.message()["data"]["raw"]["system_health"] == "healthy", "all is well")
         server.wait_ended()
         assert "newer code" not in server.log
 

@@ -44,6 +44,15 @@ class Slow:
         resp.media = {"pid": os.getpid()}
 
 
+class Gate:
+    """`/gate?file=/tmp/open` answers once that file is there."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        while not os.path.exists(req.get_param("file", required=True)):
+            time.sleep(0.01)
+        resp.media = {"pid": os.getpid()}
+
+
 class Hold:
     """`/hold?s=60` keeps the interpreter's lock that long: no other thread of the process runs."""
 
@@ -122,6 +131,7 @@ for template, resource in {
     "/items/{number}": Item(),
     "/slow": Slow(),
     "/slow/{any}": Slow(),
+    "/gate": Gate(),
     "/hold": Hold(),
     "/burn": Burn(),
     "/allocate": Allocate(),
