@@ -15,7 +15,7 @@ from typing import Any
 from hvd.jobs.states import CANCELLED, COMPLETED, FAILED, PENDING, RUNNING
 from tests.support.jobs import JobsDaemon, next_message, shell
 from tests.support.server import ROOT
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from tests.support.ws import RawWebSocket
 
 WAIT = 'until [ -e "$0/gate" ]; do sleep 0.02; done'
@@ -83,7 +83,9 @@ def test_clients_can_format_every_state_of_a_job(tmp_path: Path) -> None:
             until(lambda each=job_id, state=status: ear.shown(each, state), f"a job is told as {status}")
         assert server.post("/jobs/cancel", {"ids": held[1:]}).status == 200
         (good,), (bad,), (none,) = server.submit("good"), server.submit("bad"), server.submit("none")
-        until(lambda: ear.updates(steps)[-1][1]["progress"] == 60.0, "the progress told last is told")
+        until(
+            lambda: [job["progress"] for _, job in ear.updates(steps)][-1:] == [60.0], "the progress told last is told"
+        )
         ends = {held[1]: CANCELLED, held[2]: CANCELLED, good: COMPLETED, bad: FAILED, none: FAILED}
         for job_id, status in ends.items():
             until(lambda each=job_id, state=status: ear.shown(each, state), f"a job is told as {status}")
@@ -118,6 +120,6 @@ def test_clients_can_format_every_state_of_a_job(tmp_path: Path) -> None:
         told = ear.updates(job_id)
         assert (told[-1][1]["status"], told[-1][1]["revision"]) == (status, last[job_id]["revision"])
         assert [each["revision"] for _, each in told] == sorted(each["revision"] for _, each in told)
-        assert all(third - first > 1.0 for (first, _), (third, _) in zip(told, told[2:], strict=False)), told
+        assert len(told) <= 3 * PATIENCE + 2 * (told[-1][0] - told[0][0]), "at most two a second, but for a late burst"
     assert len(ear.updates(steps)) >= 3, "its progress was told"
     assert all(one["progress"] <= other["progress"] for (_, one), (_, other) in pairwise(ear.updates(steps)))

@@ -6,17 +6,18 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
+from hvd.core.proc import is_stopped
 from hvd.jobs.states import CANCELLED, COMPLETED, ENDED, FAILED, PENDING, RUNNING
 from tests.support.http import Response
-from tests.support.jobs import Book, JobsDaemon, lines, next_message, post, shell, together
-from tests.support.waiting import until
+from tests.support.jobs import Book, JobsDaemon, lines, next_message, post, shell, together, until_taken
+from tests.support.waiting import PATIENCE, until
 from tests.support.ws import RawWebSocket
 
-GRACE = 0.6
+GRACE = 0.6 * PATIENCE  # s
 ORPHANS = 'sleep 300 & setsid sh -c "sleep 300; :" & (setsid setsid sh -c "sleep 300; :" &) ; '
 """A child, one in a session of its own with a child of its own, and one whose parent is gone."""
 
@@ -27,7 +28,7 @@ def daemon(folder: Path, command: list[str], **settings: Any) -> JobsDaemon:
 
 
 def cancel(server: JobsDaemon, job_id: str) -> Response:
-    return server.post(f"/jobs/{job_id}/cancel", {})
+    return until_taken(lambda: server.post(f"/jobs/{job_id}/cancel", {}))
 
 
 def test_a_pending_job_is_cancelled_at_once(tmp_path: Path) -> None:
@@ -55,33 +56,39 @@ def test_a_pending_job_is_cancelled_at_once(tmp_path: Path) -> None:
 
 
 def test_cancelled_at_any_moment_a_job_has_one_end(tmp_path: Path) -> None:
-    """200 jobs of some milliseconds, each cancelled by two clients at once before, in or after its run."""
+    """200 jobs of some milliseconds, each cancelled by two clients at once before, in or after its run.
+
+    On a machine whose moments aren't spread so far by then, more of them.
+    """
     command = shell('echo "$HVD_JOB" >>"$0/starts"; sleep 0.03; echo "$HVD_JOB" >>"$0/ends"', tmp_path)
     with daemon(tmp_path, command, jobs_concurrency=4) as server, RawWebSocket(server.address) as watching:
         server.record_moves()
         listener = Listener(watching)
         answers: dict[str, list[Response]] = {}
+        kinds_of_answers: set[int] = set()
+        deadline = time.monotonic() + 20 * PATIENCE
 
         def client(seed: int) -> None:
             order = random.Random(seed)
             with server.connection() as one, server.connection() as other:
-                for _ in range(50):
-                    (job_id,) = post(one, "/jobs/submit", {"kind": "work", "params": {}}).json()["job_ids"]
+                for number in count():
+                    if number >= 50 and (kinds_of_answers == {200, 202, 409} or time.monotonic() > deadline):
+                        break
+                    (job_id,) = server.submit("work")
                     time.sleep(order.choice((0.0, order.uniform(0, 0.02), order.uniform(0.02, 0.08))))
                     asks: list[Callable[[], Response]] = [
-                        lambda by=by, job_id=job_id: post(by, f"/jobs/{job_id}/cancel", {})  # type: ignore[misc]
+                        lambda by=by, path=f"/jobs/{job_id}/cancel": until_taken(lambda: post(by, path, {}))  # type: ignore[misc]
                         for by in (one, other)
                     ]
                     answers[job_id] = together(asks)
+                    kinds_of_answers.update(answer.status for answer in answers[job_id])
 
         together([lambda seed=seed: client(seed) for seed in range(4)])  # type: ignore[misc]
         server.wait_ended()
         jobs = {job_id: server.job(job_id) for job_id in answers}
         moves, starts, ends = server.moves(), lines(tmp_path / "starts"), lines(tmp_path / "ends")
-        kinds_of_answers = set()
         for job_id, given in answers.items():
             job, steps, told = jobs[job_id], moves[job_id], sorted(answer.status for answer in given)
-            kinds_of_answers.update(told)
             assert [step for step in steps if step in ENDED] == steps[-1:] == [job["status"]], (job_id, steps)
             assert set(pairwise(steps)) <= {(PENDING, RUNNING), (PENDING, CANCELLED)} | {(RUNNING, e) for e in ENDED}
             assert job["attempt"] == steps.count(RUNNING) <= 1
@@ -139,14 +146,14 @@ def test_a_job_that_ignores_sigterm_is_killed_after_its_grace(tmp_path: Path) ->
         ids = {name: server.submit(name)[0] for name in kinds}
         for job_id in ids.values():
             until((tmp_path / job_id).exists, f"{job_id} runs")
-        until(lambda: any(process.status() == "stopped" for process in server.processes()), "one has stopped itself", 5)
+        until(lambda: any(is_stopped(process.pid) for process in server.processes()), "one has stopped itself", 5)
         started = time.monotonic()
         assert {cancel(server, job_id).status for job_id in ids.values()} == {202}
         ended = {}
         for name in ("stopped", "late", "stubborn"):
             ended[name] = server.wait_status(ids[name], CANCELLED), time.monotonic() - started
         assert ended["stubborn"][0]["exit_code"] == -signal.SIGKILL
-        assert GRACE <= ended["stubborn"][1] < GRACE + 3
+        assert GRACE <= ended["stubborn"][1] < GRACE + 3 * PATIENCE
         assert ended["late"][0]["exit_code"] == 0
         assert lines(tmp_path / "late") == ["late"]
         assert ended["stopped"][0]["exit_code"] == -signal.SIGTERM
@@ -161,7 +168,7 @@ def test_no_descendant_outlives_its_job(tmp_path: Path) -> None:
     command = shell(ORPHANS + 'echo "$HVD_JOB" >>"$0/starts"; until [ -e "$0/gate" ]; do sleep 0.02; done', tmp_path)
     kinds = {"cancel": {"command": command}, "complete": {"command": command}, "stop": {"command": command}}
     expected = {"cancel": CANCELLED, "time-out": FAILED, "complete": COMPLETED}
-    with JobsDaemon(tmp_path, {**kinds, "time-out": {"command": command, "timeout": 1}}, jobs_grace=GRACE) as server:
+    with JobsDaemon(tmp_path, {**kinds, "time-out": {"command": command, "timeout": 3}}, jobs_grace=GRACE) as server:
         for number, (kind, status) in enumerate(expected.items(), 1):
             ids = server.submit(kind, 2)
             wait_families(server, tmp_path, 2 * number)
@@ -177,8 +184,7 @@ def test_no_descendant_outlives_its_job(tmp_path: Path) -> None:
         server.submit("stop", 2)
         wait_families(server, tmp_path, 8)
         server.signal(signal.SIGTERM)
-        assert server.process is not None
-        assert server.process.wait(20) == 0
+        assert server.wait() == 0
         until(lambda: not server.processes(), "nothing is left", 2)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hvd.jobs.states import COMPLETED, FAILED, PENDING, RUNNING
 from tests.support.jobs import JobsDaemon, lines, shell
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 WAIT = 'echo "$HVD_JOB" >>"$0/starts"; until [ -e "$0/gate" ]; do sleep 0.02; done; echo "$HVD_JOB" >>"$0/ends"'
 
@@ -68,13 +68,14 @@ def test_a_stop_ends_jobs_and_notes_it(tmp_path: Path) -> None:
         "stubborn": {**stubborn, **again},
         "late": late,
     }
-    server = JobsDaemon(tmp_path, kinds, jobs_grace=0.6)
+    grace = 0.6 * PATIENCE
+    server = JobsDaemon(tmp_path, kinds, jobs_grace=grace)
     with server:
         ids = {name: server.submit(name)[0] for name in kinds}
         until(lambda: len(lines(tmp_path / "starts")) == 4, "they run")
         started = time.monotonic()
         assert server.stop(10) == 0
-        assert 0.6 <= time.monotonic() - started < 5
+        assert grace <= time.monotonic() - started < grace + 4 * PATIENCE
     status = {row[0]: row[1:] for row in server.rows("SELECT id, status, attempt, error FROM hvd_jobs")}
     for name in ("once", "late"):
         assert status[ids[name]] == (FAILED, 1, "interrupted: hvd was stopped"), name

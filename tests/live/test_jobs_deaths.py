@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from hvd.jobs.states import CANCELLED, COMPLETED, ENDED, FAILED, PENDING, RUNNING
-from tests.support.jobs import JobsDaemon, kill, lines, post_until_taken, shell, together
+from tests.support.jobs import JobsDaemon, kill, lines, post, shell, together, until_taken
 from tests.support.waiting import until
 
 WORK = """
@@ -146,7 +146,8 @@ def test_workers_killed_under_submissions(tmp_path: Path) -> None:
             while True:
                 with suppress(OSError), server.connection(10) as connection:
                     body = {"kind": kind, "params": {}}
-                    answer = post_until_taken(connection, "/jobs/submit", body, Idempotency_Key=f"{kind} {number}")
+                    key = f"{kind} {number}"
+                    answer = until_taken(lambda: post(connection, "/jobs/submit", body, Idempotency_Key=key))  # noqa: B023
                     assert answer.status == 202, answer.body
                     return list(answer.json()["job_ids"])
 
@@ -192,9 +193,7 @@ def test_the_master_killed(tmp_path: Path, victims: str) -> None:
         ids = submit_all(first)
         runner = wait_busy(first)
         if victims == "master":
-            kill([first.pid])
-            assert first.process is not None
-            first.process.wait(10)
+            first.kill_master()
         else:
             first.kill_all()
             assert first.processes_of(runner), "nobody is left to end them"
@@ -216,8 +215,7 @@ def test_jobs_run_no_longer_than_a_master_that_is_killed(tmp_path: Path, victims
         ids = submit_all(server)
         wait_busy(server)
         kill([server.pid] if victims == "master" else [server.pid, server.runner_pid])
-        assert server.process is not None
-        server.process.wait(10)
+        server.wait()
         until(lambda: not server.processes(), "no process of the daemon is left", 8)
         left = server.rows("SELECT id FROM hvd_jobs WHERE status = 'running'")
         assert bool(left) == (victims != "master"), "a runner that may notes how its jobs ended"

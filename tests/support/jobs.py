@@ -18,7 +18,7 @@ from hvd.core.proc import is_alive
 from hvd.jobs.run.strays import JOB, RUNNER, mark_of
 from tests.support.http import Connection, Response
 from tests.support.server import Server
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from tests.support.ws import RawWebSocket
 
 Kinds = Mapping[str, Mapping[str, Any]]
@@ -70,7 +70,8 @@ class JobsDaemon(Server):
     def submit(self, kind: str, count: int = 1, **params: object) -> list[str]:
         """Submit so many jobs in one request -> their ids."""
         job = {"kind": kind, "params": params}
-        answer = self.post("/jobs/submit", job if count == 1 else {"jobs": [job] * count})
+        body = job if count == 1 else {"jobs": [job] * count}
+        answer = until_taken(lambda: self.post("/jobs/submit", body))
         assert answer.status == 202, answer.body
         ids: list[str] = answer.json()["job_ids"]
         assert len(ids) == count, answer.body
@@ -78,7 +79,7 @@ class JobsDaemon(Server):
 
     def job(self, job_id: str) -> Json:
         """The job as HTTP answers it."""
-        answer = self.get(f"/jobs/{job_id}")
+        answer = until_taken(lambda: self.get(f"/jobs/{job_id}"))
         assert answer.status == 200, answer.body
         found: Json = answer.json()
         return found
@@ -199,9 +200,8 @@ class JobsDaemon(Server):
             for process in own:
                 with contextlib.suppress(psutil.NoSuchProcess):  # what a job starts with is a fork of the runner
                     process.send_signal(signum)
-        psutil.wait_procs(own, timeout=10)
-        assert self.process is not None
-        self.process.wait(10)
+        psutil.wait_procs(own, timeout=10 * PATIENCE)
+        self.wait()
 
 
 def figures_of(book: Book) -> Json:
@@ -247,14 +247,14 @@ def post(connection: Connection, path: str, body: object, **headers: str) -> Res
     return connection.request("POST", path, {"Content-Type": "application/json", **headers}, data)
 
 
-def post_until_taken(connection: Connection, path: str, body: object, **headers: str) -> Response:
-    """`post` as a client does it that comes again after a 503 with Retry-After: nothing was done then."""
+def until_taken(ask: Callable[[], Response]) -> Response:
+    """The answer that a client gets who comes again after a 503 with Retry-After: nothing was done then."""
 
     def answered() -> Response | None:
-        answer = post(connection, path, body, **headers)
+        answer = ask()
         return None if answer.status == 503 and "retry-after" in answer.headers else answer
 
-    answer = until(answered, f"{path} is answered", 30)
+    answer = until(answered, "a busy database has answered", 30)
     assert answer
     return answer
 
