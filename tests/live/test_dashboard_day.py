@@ -37,5 +37,5 @@ def test_a_day_takes_no_memory_and_little_time(tmp_path: Path) -> None:
         assert sum(each["drawn"] for each in found) >= 2 * MESSAGES // DRAWN_EVERY
         assert heaps[-1] - heaps[0] < SLACK, "flat"
         assert found[-1]["nodes"] <= found[0]["nodes"] + 200, "elements are reused"
-        assert min(each["median"] for each in found) < 8 * PATIENCE, "in the quarter with the least beside it"
+        assert min(each["quick"] for each in found) < 8 * PATIENCE, "where the machine does nothing else meanwhile"
         assert browser.complaints() == []

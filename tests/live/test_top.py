@@ -117,7 +117,7 @@ def test_keys_change_what_is_shown(server: Server) -> None:
         before = shown(terminal.text)
         ask(server, 30)
         count = str(hellos(server))
-        age = terminal.until(lambda text: "PAUSED 2s" in text or "PAUSED 3s" in text, "some seconds have gone by")
+        age = terminal.until(lambda text: re.search(r"PAUSED ([2-9]|\d\d)s", text) is not None, "seconds have gone by")
         assert shown(age) == before != count
         terminal.press("p")
         terminal.until(lambda text: "PAUSED" not in text and shown(text) == count, "it goes on with the newest")

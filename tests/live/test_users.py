@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.jobs import JobsDaemon
 from tests.support.python import python_for
+from tests.support.waiting import until
 from tests.support.ws import RawWebSocket
 
 NOBODY = pwd.getpwnam("nobody")
@@ -51,8 +52,8 @@ def test_nothing_but_the_master_is_root(folder: Path) -> None:
         assert who == "nobody"
         assert surroundings == f"{NOBODY.pw_dir} nobody nobody none"
         assert temporary.startswith("/tmp/")
+        until(lambda: len(server.processes()) == 6, "master, two workers, aggregator, job runner, guard are left")
         users = {process.pid: process.uids() for process in server.processes()}
         roots = [pid for pid, uids in users.items() if 0 in uids]
         assert roots == [server.pid]
-        assert len(users) == 6, "master, two workers, aggregator, job runner, guard"
         assert {psutil.Process(pid).gids() for pid in users if pid != server.pid} == {(NOBODY.pw_gid,) * 3}

@@ -7,12 +7,12 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hvd.core.block import open_block
 from tests.support.http import connect
 from tests.support.server import Server
 from tests.support.waiting import until
@@ -128,17 +128,15 @@ def test_clients_beyond_the_limit_are_refused_clearly(server: Server, witness: W
     before = server.counted().get(("/ws", 503), 0)
     refused = total(server, "hvd_websocket_handoffs_refused_total", reason="503")
     errors = server.snapshot()["http_errors"]
-    others = [Witness(server.address) for _ in range(11)]
-    try:
+    with ExitStack() as others:
+        for _ in range(11):
+            others.enter_context(Witness(server.address))
         response = handshake(server)
         assert response.status == 503
         assert int(response.headers["retry-after"]) > 0
         assert server.counted()["/ws", 503] == before + 1
         assert total(server, "hvd_websocket_handoffs_refused_total", reason="503") == refused + 1
         assert server.snapshot()["http_errors"] == errors + 1
-    finally:
-        for other in others:
-            other.__exit__()
     until(lambda: clients(server) == 1, "they have left")
     assert handshake(server).status == 101
 
@@ -187,16 +185,14 @@ def test_an_upgrade_refuses_no_client(tmp_path: Path) -> None:
             client.close()
 
     with daemon as server:
-        block, old = open_block(server.block.name), server.pid
-        try:
+        old = server.pid
+        with server.opened() as block:
             server.signal(signal.SIGUSR2)
             until(lambda: connect_once() or len(block.masters()) == 2, "two masters")
             server.signal(signal.SIGTERM)
             until(lambda: connect_once() or old not in block.masters(), "the old master is gone", 30)
             until(lambda: connect_once() or server.is_healthy(), "the new one is all there", 30)
             (new,) = block.masters()
-        finally:
-            os.close(block.fd)
         os.kill(new, signal.SIGTERM)
         until(lambda: not server.processes(), "the new master ends cleanly", 30)
     assert answers.keys() == {101}
