@@ -14,7 +14,7 @@ README = ROOT / "README.md"
 
 LIVE = {
     *("__main__", "agg/__main__", "agg/main", "gunicorn_conf", "jobs/__main__", "jobs/run/main", "runtime"),
-    *("read/reading", "snapshot", "web/app", "web/counting", "web/wsgi"),
+    *("read/reading", "snapshot", "web/app", "web/here", "web/counting", "web/wsgi"),
 }
 """Modules that only mean something in a running daemon: tests/live starts it."""
 

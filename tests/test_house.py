@@ -31,20 +31,9 @@ STILL_UP = {
     ("hvd/core/foreign.py", "metrics"),
     ("hvd/core/rows.py", "metrics"),
     ("hvd/core/totals.py", "metrics"),
-    ("hvd/daemon/hooks.py", "faces"),
-    ("hvd/daemon/master.py", "faces"),
-    ("hvd/daemon/workers.py", "faces"),
     ("hvd/export/exposition.py", "jobs"),
-    ("hvd/instrument/wsgi.py", "faces"),
     ("hvd/jobs/run/guard_process.py", "daemon"),
     ("hvd/jobs/run/main.py", "daemon"),
-    ("hvd/web/app.py", "faces"),
-    ("hvd/web/jobs.py", "faces"),
-    ("hvd/web/output.py", "faces"),
-    ("hvd/web/resources.py", "faces"),
-    ("hvd/web/upgrade.py", "faces"),
-    ("hvd/web/waiting.py", "faces"),
-    ("hvd/web/wsgi.py", "faces"),
 }
 """Arrows that go up as yet."""
 

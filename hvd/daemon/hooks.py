@@ -29,7 +29,7 @@ from hvd.daemon.logs import error_log, log_through
 from hvd.daemon.master import Master
 from hvd.errors import BlockError, CannotStart, SettingsError
 from hvd.instrument import wsgi
-from hvd.runtime import here
+from hvd.web.here import here
 
 BEGINNINGS = ("on_starting", "on_reload", "when_ready", "post_fork", "post_worker_init", "pre_request", "post_request")
 ENDS = ("pre_exec", "pre_fork", "child_exit", "worker_exit", "on_exit")

@@ -35,8 +35,8 @@ from hvd.jobs import events
 from hvd.jobs.options import Options as JobOptions
 from hvd.metrics.table import TIMED_CELLS
 from hvd.read.reading import View
-from hvd.runtime import Worker
 from hvd.settings.table import SLOTS_SPARE, Settings
+from hvd.web.here import Parts
 
 if TYPE_CHECKING:
     from hvd.jobs.desk import Desk
@@ -275,7 +275,7 @@ class Master:
         if has_failed:
             self._slots.free(worker.hvd_slot)
 
-    def enter_worker(self, worker: Any) -> Worker:
+    def enter_worker(self, worker: Any) -> Parts:
         """After the fork, in the worker: its parts."""
         self._slots.name_process(worker.hvd_slot, os.getpid())
         self._event_reader.close()
@@ -283,7 +283,7 @@ class Master:
         view = View(self.block, runs_jobs=bool(self.settings.job_kinds))
         rows = Rows(self.block, worker.hvd_slot)
         ends = self._worker_end, self._hub_end
-        return Worker(self.settings, self.block, rows, view, *ends, self._since, self._desk())
+        return Parts(self.settings, self.block, rows, view, *ends, self._since, self._desk())
 
     def _desk(self) -> "Desk | None":
         if not self.settings.job_kinds:

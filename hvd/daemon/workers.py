@@ -19,7 +19,7 @@ from gunicorn.workers.sync import SyncWorker
 from hvd.core.descriptors import LACKS, count_free, limit
 from hvd.core.proc import die_with_parent
 from hvd.instrument.wsgi import NOT_COUNTED, outermost
-from hvd.runtime import here
+from hvd.web.here import here
 from hvd.web.problem import problem_response
 
 ORPHAN_GRACE = 3  # s that an orphaned worker has to finish its requests
@@ -128,7 +128,7 @@ class CountingWorker(Worker):  # type: ignore[misc]
         """SIGTERM: from the master, a graceful stop; from the kernel, at the master's death, one with a deadline."""
         is_orphan = os.getppid() != self.ppid
         if is_orphan:
-            here.worker.block.file_name.drop_spare()
+            here.parts.block.file_name.drop_spare()
         if not self.booted:
             self._leave_boot(sig, frame)
         if is_orphan:

@@ -15,19 +15,26 @@ its end or closed. What is compiled, in _counting.c and _exchange.c, is the same
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from itertools import islice
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import falcon
 
-from hvd.core.rows import Row
-from hvd.runtime import Runtime
+from hvd.core.rows import Row, ThreadRow
 
 compiled: Any
 try:
     compiled = import_module("hvd.instrument._counting")
 except ImportError:  # there was no compiler
     compiled = None
+
+
+class Here(Protocol):
+    """The process that counts: its `local.row` is the calling thread's row."""
+
+    @property
+    def local(self) -> ThreadRow: ...
+
 
 EXCHANGE = "hvd.exchange"
 """environ key of the request's Exchange."""
@@ -59,12 +66,12 @@ class RouteName:
             exchange.route = req.uri_template
 
 
-def counted(app: WSGIApplication, runtime: Runtime) -> WSGIApplication:
-    """`app` with all that it serves counted in the calling thread's row of `runtime`."""
-    return app if isinstance(app, _form()) else _made(app, runtime, False, True)
+def counted(app: WSGIApplication, here: Here) -> WSGIApplication:
+    """`app` with all that it serves counted in the calling thread's row of `here`."""
+    return app if isinstance(app, _form()) else _made(app, here, False, True)
 
 
-def outermost(app: WSGIApplication, runtime: Runtime) -> WSGIApplication:
+def outermost(app: WSGIApplication, here: Here) -> WSGIApplication:
     """`app` for a server that calls `post_request`, once for a request: what passes a counted app is counted as it
     leaves this one, be this that app or a middleware around it.
 
@@ -73,32 +80,32 @@ def outermost(app: WSGIApplication, runtime: Runtime) -> WSGIApplication:
     it is known once there was such a request.
     """
     if isinstance(app, _form()):
-        return _made(app.app, runtime, True, True)
-    return _made(app, runtime, True, False)
+        return _made(app.app, here, True, True)
+    return _made(app, here, True, False)
 
 
 def _form() -> Any:
     return compiled.Counted if compiled else Counted
 
 
-def _made(app: WSGIApplication, runtime: Runtime, is_outermost: bool, begins: bool) -> WSGIApplication:
-    made: WSGIApplication = _form()(runtime, app, METHODS, OTHER, UNMATCHED, _broke_off, is_outermost, begins)
+def _made(app: WSGIApplication, here: Here, is_outermost: bool, begins: bool) -> WSGIApplication:
+    made: WSGIApplication = _form()(here, app, METHODS, OTHER, UNMATCHED, _broke_off, is_outermost, begins)
     return made
 
 
 class Counted:
     """What `counted` gives without a compiler, and `outermost`."""
 
-    def __init__(self, runtime: Runtime, app: WSGIApplication, *others: object) -> None:
+    def __init__(self, here: Here, app: WSGIApplication, *others: object) -> None:
         self.app = app
-        self._runtime = runtime
+        self._here = here
         self._is_outermost, self._begins = map(bool, others[-2:])
         self.is_counting = self._begins
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         exchange = environ.get(EXCHANGE)
         if exchange is None:
-            row = self._runtime.local.row
+            row = self._here.local.row
             if not self._is_outermost and row.exchange is not None and not row.exchange.is_left:
                 exchange = row.exchange
                 if not exchange.has_begun:  # else the app asks itself something, whose route is not the request's

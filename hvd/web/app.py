@@ -3,26 +3,26 @@
 import falcon
 
 from hvd.instrument.wsgi import RouteName
-from hvd.runtime import Runtime
 from hvd.web import jobs, output, problem
 from hvd.web.dashboard import Static
+from hvd.web.here import Here
 from hvd.web.resources import Health, History, Index, Metrics, Snapshot, Status
 from hvd.web.upgrade import Upgrade
 
 
-def create_app(runtime: Runtime) -> falcon.App[falcon.Request, falcon.Response]:
-    """hvd's endpoints. `runtime` is asked at each request, so it may be filled later."""
+def create_app(here: Here) -> falcon.App[falcon.Request, falcon.Response]:
+    """hvd's endpoints. `here` is asked at each request, so it may be filled later."""
     app = falcon.App(middleware=[RouteName()])
     app.set_error_serializer(problem.serialize)
     app.add_error_handler(Exception, problem.unexpected)
     app.add_route("/", Index())
     app.add_route("/static/{name}", Static())
-    app.add_route("/health", Health(runtime))
-    app.add_route("/status", Status(runtime))
-    app.add_route("/api/v1/snapshot", Snapshot(runtime))
-    app.add_route("/api/v1/history", History(runtime))
-    app.add_route("/metrics", Metrics(runtime))
-    app.add_route("/ws", Upgrade(runtime))
-    jobs.add_routes(app, runtime)
-    app.add_route("/jobs/{job_id}/output", output.Output(runtime))
+    app.add_route("/health", Health(here))
+    app.add_route("/status", Status(here))
+    app.add_route("/api/v1/snapshot", Snapshot(here))
+    app.add_route("/api/v1/history", History(here))
+    app.add_route("/metrics", Metrics(here))
+    app.add_route("/ws", Upgrade(here))
+    jobs.add_routes(app, here)
+    app.add_route("/jobs/{job_id}/output", output.Output(here))
     return app

@@ -15,10 +15,10 @@ import falcon
 from hvd.errors import JobsError, KeyConflict, QueueFull
 from hvd.jobs import bodies
 from hvd.jobs.ids import is_id
-from hvd.runtime import Runtime
 from hvd.settings.table import Settings
 from hvd.web.access import check_change, check_page
 from hvd.web.asked import idempotency_key, json_body, listing
+from hvd.web.here import Here
 from hvd.web.problem import Problem
 from hvd.web.resources import negotiate
 
@@ -36,18 +36,18 @@ _TEXTS_MAX = 10  # different texts in that time
 class Resource:
     """An endpoint of the jobs."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, here: Here) -> None:
+        self._here = here
 
     @property
     def settings(self) -> Settings:
-        return self._runtime.worker.settings
+        return self._here.parts.settings
 
     def desk(self, req: falcon.Request, *, changes: bool = False, offered: str = falcon.MEDIA_JSON) -> "Desk":
         """What takes jobs. Raises falcon.HTTPError where there is none, for who may not ask for this, and for a client
         that doesn't take what is offered.
         """
-        desk = self._runtime.worker.desk
+        desk = self._here.parts.desk
         if desk is None:
             raise falcon.HTTPNotFound(description="No kinds of job are declared: see [jobs.kinds] in hvd.toml.")
         if changes:
@@ -151,15 +151,15 @@ class CancelOne(Resource):
         _answer(resp, 200 if outcome == "cancelled" else 202, job.as_dict())
 
 
-def add_routes(app: "falcon.App[Any, Any]", runtime: Runtime) -> None:
+def add_routes(app: "falcon.App[Any, Any]", here: Here) -> None:
     """The jobs' endpoints, and what is answered when the store can't do what is asked."""
-    app.add_route("/jobs", Jobs(runtime))
-    app.add_route("/jobs/kinds", Kinds(runtime))
-    app.add_route("/jobs/submit", Submit(runtime))
-    app.add_route("/jobs/query", Query(runtime))
-    app.add_route("/jobs/cancel", CancelMany(runtime))
-    app.add_route("/jobs/{job_id}", OneJob(runtime))
-    app.add_route("/jobs/{job_id}/cancel", CancelOne(runtime))
+    app.add_route("/jobs", Jobs(here))
+    app.add_route("/jobs/kinds", Kinds(here))
+    app.add_route("/jobs/submit", Submit(here))
+    app.add_route("/jobs/query", Query(here))
+    app.add_route("/jobs/cancel", CancelMany(here))
+    app.add_route("/jobs/{job_id}", OneJob(here))
+    app.add_route("/jobs/{job_id}/cancel", CancelOne(here))
     app.add_error_handler(JobsError, Failures())
 
 

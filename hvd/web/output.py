@@ -16,7 +16,7 @@ import falcon
 from hvd.jobs.ids import is_id
 from hvd.jobs.states import ENDED
 from hvd.jobs.transcript import Kept, OvertakenError, Transcript
-from hvd.runtime import Runtime
+from hvd.web.here import Here
 from hvd.web.jobs import Resource, unknown
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ class Range(NamedTuple):
 class Output(Resource):
     """At most half of a worker's threads wait for output; who comes then is answered without waiting."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        super().__init__(runtime)
+    def __init__(self, here: Here) -> None:
+        super().__init__(here)
         self._lock = threading.Lock()
         self._waiting = 0
 

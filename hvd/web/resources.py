@@ -13,8 +13,8 @@ from hvd import __version__
 from hvd.core.hot import IS_COMPILED
 from hvd.export.exposition import OPENMETRICS, TEXT, Exposition
 from hvd.read.snapshot import JOB_COUNTS, build_history
-from hvd.runtime import Runtime
 from hvd.web.dashboard import send_page, takes_gzip
+from hvd.web.here import Here
 
 ENDPOINTS = {
     "/health": "whether the daemon works",
@@ -111,11 +111,11 @@ class Health(JsonResource):
 
     heeds_accept = False
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, here: Here) -> None:
+        self._here = here
 
     def answer(self) -> dict[str, Any]:
-        published = self._runtime.worker.view.published()
+        published = self._here.parts.view.published()
         (status, reasons), age = published.health(), published.aggregator_age
         return {
             "status": status,
@@ -128,16 +128,16 @@ class Health(JsonResource):
 class Status(JsonResource):
     """`/status`: version, uptime, processes, job totals."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, here: Here) -> None:
+        self._here = here
 
     def answer(self) -> dict[str, Any]:
-        worker = self._runtime.worker
-        snapshot = worker.view.snapshot()
+        parts = self._here.parts
+        snapshot = parts.view.snapshot()
         counted = ("uptime_seconds", "system_health", "websocket_clients", "observed_age_seconds", "requests")
         return {
             "version": __version__,
-            "instance": worker.settings.instance,
+            "instance": parts.settings.instance,
             "answered_by": os.getpid(),
             "hot_path": "C" if IS_COMPILED else "Python",
             **{name: snapshot[name] for name in counted},
@@ -150,35 +150,35 @@ class Status(JsonResource):
 class Snapshot(JsonResource):
     """`/api/v1/snapshot`: `raw`, workers, routes, post-mortems."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, here: Here) -> None:
+        self._here = here
 
     def answer(self) -> dict[str, Any]:
-        return self._runtime.worker.view.snapshot()
+        return self._here.parts.view.snapshot()
 
 
 class History(JsonResource):
     """`/api/v1/history`: the last fifteen minutes, a point every two seconds."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, here: Here) -> None:
+        self._here = here
 
     def answer(self) -> dict[str, Any]:
-        worker = self._runtime.worker
-        return build_history(worker.view.history(), worker.settings.interval)
+        parts = self._here.parts
+        return build_history(parts.view.history(), parts.settings.interval)
 
 
 class Metrics:
     """`/metrics`: Prometheus text 0.0.4, or OpenMetrics 1.0 where Accept prefers it."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, here: Here) -> None:
+        self._here = here
         self._exposition = Exposition()
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         best = negotiate(req, [TEXT, OPENMETRICS, "text/plain"])
         openmetrics = best == OPENMETRICS
-        view = self._runtime.worker.view
+        view = self._here.parts.view
         reading = view.read()
         published = reading.published
         text = self._exposition.render(

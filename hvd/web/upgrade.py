@@ -18,8 +18,8 @@ import falcon
 from hvd.agg import handoff
 from hvd.instrument.wsgi import EXCHANGE
 from hvd.metrics.table import HANDOFFS_REFUSED
-from hvd.runtime import Runtime
 from hvd.web.access import host_of
+from hvd.web.here import Here
 from hvd.web.waiting import REFUSAL, RETRY_AFTER, Waiting
 
 
@@ -30,24 +30,24 @@ class Upgrade:
     than GET is no upgrade that could be refused (RFC 6455, section 4.1): Falcon answers it, with 405.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, here: Here) -> None:
+        self._here = here
         self._waiting = Waiting()
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        worker = self._runtime.worker
+        parts = self._here.parts
         try:
             headers = handshake_headers(req)
-            check_origin(req, worker.settings.allowed_origins)
+            check_origin(req, parts.settings.allowed_origins)
             early = early_bytes(req.env)
             check_connection(req.env["gunicorn.socket"])
         except falcon.HTTPError as error:
-            worker.rows.count(HANDOFFS_REFUSED, (str(error.status_code),))
+            parts.rows.count(HANDOFFS_REFUSED, (str(error.status_code),))
             raise
         client = req.env["gunicorn.socket"]
-        expected = self._waiting.may_wait(worker)
-        if not expected or not hand_over(worker.handoff, client.fileno(), headers, early):
-            worker.rows.count(HANDOFFS_REFUSED, ("503",))
+        expected = self._waiting.may_wait(parts)
+        if not expected or not hand_over(parts.handoff, client.fileno(), headers, early):
+            parts.rows.count(HANDOFFS_REFUSED, ("503",))
             raise falcon.HTTPServiceUnavailable(description=REFUSAL, retry_after=RETRY_AFTER)
         if exchange := req.env.get(EXCHANGE):
             exchange.pass_on()

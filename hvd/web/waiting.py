@@ -10,7 +10,7 @@ import time
 
 from hvd.agg import handoff
 from hvd.metrics.table import HANDOFFS_REFUSED
-from hvd.runtime import Worker
+from hvd.web.here import Parts
 from hvd.web.problem import problem_response
 
 REFUSAL = "The aggregator, which serves WebSockets, is away or can't keep up."
@@ -19,13 +19,13 @@ AWAY = 5.0  # s without a sign of life from the hub, or since the start, after w
 LATE = 1.0  # s without one, after which it may be that nobody takes what is passed on: a hub gives one each 0.25 s
 
 
-def silence(worker: Worker) -> float:
+def silence(parts: Parts) -> float:
     """Seconds since the hub's last sign of life; while none lives, since one published last, or the master began."""
-    age = worker.view.heartbeat_age()
+    age = parts.view.heartbeat_age()
     if age is not None:
         return age
-    last = worker.view.published().last
-    return time.monotonic() - max(worker.since, last["monotonic_ns"] / 1e9 if last else 0.0)
+    last = parts.view.published().last
+    return time.monotonic() - max(parts.since, last["monotonic_ns"] / 1e9 if last else 0.0)
 
 
 class Waiting:
@@ -35,35 +35,35 @@ class Waiting:
         self._starting = threading.Lock()
         self._timer: threading.Timer | None = None
 
-    def may_wait(self, worker: Worker) -> bool:
+    def may_wait(self, parts: Parts) -> bool:
         """Whether a client is to be passed on now; to be asked right before that is done."""
-        age = worker.view.heartbeat_age()
+        age = parts.view.heartbeat_age()
         if age is not None and age < LATE:
             return True
-        return silence(worker) <= AWAY and self._is_watched(worker)
+        return silence(parts) <= AWAY and self._is_watched(parts)
 
-    def _is_watched(self, worker: Worker) -> bool:
+    def _is_watched(self, parts: Parts) -> bool:
         """Whether somebody will look after those who wait by now; not where no thread can be started for it."""
         with self._starting, contextlib.suppress(RuntimeError):
             if self._timer is None:
-                timer = threading.Timer(AWAY, self._look, (worker,))
+                timer = threading.Timer(AWAY, self._look, (parts,))
                 timer.daemon = True
                 timer.start()
                 self._timer = timer
         return self._timer is not None
 
-    def _look(self, worker: Worker) -> None:
+    def _look(self, parts: Parts) -> None:
         with self._starting:
             self._timer = None
-        if silence(worker) > AWAY:
-            turn_away(worker)
+        if silence(parts) > AWAY:
+            turn_away(parts)
 
 
-def turn_away(worker: Worker) -> None:
+def turn_away(parts: Parts) -> None:
     """Answer all clients that wait in the channel: 503, counted as the hub would."""
     answer = problem_response(503, REFUSAL, f"Retry-After: {RETRY_AFTER}")
-    while waiting := handoff.receive(worker.hub_end):
+    while waiting := handoff.receive(parts.hub_end):
         with waiting.sock as client, contextlib.suppress(OSError):
-            worker.rows.count(HANDOFFS_REFUSED, ("503",))
-            worker.rows.count_response("GET", "/ws", "503")
+            parts.rows.count(HANDOFFS_REFUSED, ("503",))
+            parts.rows.count_response("GET", "/ws", "503")
             client.sendall(answer)

@@ -24,11 +24,11 @@ def child_exit(server, worker):
 
 from hvd.gunicorn_conf import *
 from hvd import gunicorn_conf
-from hvd.runtime import here
+from hvd.web.here import here
 
 def post_fork(server, worker):
     gunicorn_conf.post_fork(server, worker)
-    note(f"post_fork {here.worker.block.name}")
+    note(f"post_fork {here.parts.block.name}")
     atexit.register(note, "atexit of a worker")
 def post_request(worker, req, environ, resp):
     gunicorn_conf.post_request(worker, req, environ, resp)

@@ -16,12 +16,12 @@ from tests.support.ws import RawWebSocket
 
 APP = """
 from hvd.metrics.table import FAMILIES
-from hvd.runtime import here
+from hvd.web.here import here
 from tests.support.app import app as inner
 
 def app(environ, start_response):
     if "novel" in FAMILIES and environ["PATH_INFO"] == "/hello":
-        here.worker.rows.count(FAMILIES["novel"], ("hello",))
+        here.parts.rows.count(FAMILIES["novel"], ("hello",))
     return inner(environ, start_response)
 """
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from hvd.instrument import wsgi
-from hvd.runtime import Runtime
+from hvd.web.here import Here
 from tests.unit.instrument.exchange import FakeRow
 
 
@@ -26,7 +26,7 @@ def row() -> FakeRow:
 
 
 @pytest.fixture
-def runtime(row: FakeRow) -> Runtime:
-    runtime = Runtime()
-    runtime.fill(SimpleNamespace(rows=SimpleNamespace(local=SimpleNamespace(row=row))))  # type: ignore[arg-type]
-    return runtime
+def here(row: FakeRow) -> Here:
+    here = Here()
+    here.fill(SimpleNamespace(rows=SimpleNamespace(local=SimpleNamespace(row=row))))  # type: ignore[arg-type]
+    return here

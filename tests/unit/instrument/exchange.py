@@ -9,7 +9,7 @@ from gunicorn.http.wsgi import FileWrapper
 
 from hvd.instrument import wsgi
 from hvd.instrument.wsgi import RouteName, counted, outermost
-from hvd.runtime import Runtime
+from hvd.web.here import Here
 
 
 class FakeRow:
@@ -37,9 +37,9 @@ class FakeRow:
         self.interrupted = None
 
 
-def loaded(app: Any, runtime: Runtime) -> Any:
+def loaded(app: Any, here: Here) -> Any:
     """As a worker has what is counted."""
-    return outermost(counted(app, runtime), runtime)
+    return outermost(counted(app, here), here)
 
 
 class Server:

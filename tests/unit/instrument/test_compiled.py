@@ -48,14 +48,14 @@ def one_round():
         attempt(setattr, target, "interrupted", pick(things)); attempt(delattr, target, "interrupted")
         attempt(getattr, target, "interrupted"); attempt(setattr, target, "exchange", pick(things))
     good = SimpleNamespace(**{**dict.fromkeys(parts, nothing), "interrupted": None, "exchange": None})
-    runtime = SimpleNamespace(local=SimpleNamespace(row=pick([good, good, row()])))
+    here = SimpleNamespace(local=SimpleNamespace(row=pick([good, good, row()])))
     def app(environ, start_response):
         for _ in range(2):
             write = attempt(start_response, *some(4))
             attempt(write, *some(2))
         start_response(**{pick(["status", "x", "headers"]): pick(things)})
         return Closing(environ) if random.random() < 0.2 else pick(things)
-    counted = _counting.Counted(runtime, pick([app, app, app, pick(things)]), METHODS, pick(["(other)", None]),
+    counted = _counting.Counted(here, pick([app, app, app, pick(things)]), METHODS, pick(["(other)", None]),
                                 pick(["(unmatched)", None]), pick([wsgi._broke_off] * 5 + things),
                                 pick([True, False]), pick([True, False]))
     environ = pick([{"REQUEST_METHOD": pick(things), "PATH_INFO": "/"}, {"REQUEST_METHOD": "GET", "PATH_INFO": "/"}])

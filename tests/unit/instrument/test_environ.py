@@ -8,29 +8,29 @@ from typing import Any
 import pytest
 
 from hvd.instrument.wsgi import UNMATCHED, counted, outermost
-from hvd.runtime import Runtime
+from hvd.web.here import Here
 from tests.unit.instrument.exchange import FakeRow, Server, answering, fresh, routed, served
 
 pytestmark = pytest.mark.usefixtures("form")
 
 
 @pytest.mark.parametrize("body_of", [list, iter], ids=["list", "stream"])
-def test_a_fresh_environ_changes_nothing(body_of: Any, row: FakeRow, runtime: Runtime) -> None:
+def test_a_fresh_environ_changes_nothing(body_of: Any, row: FakeRow, here: Here) -> None:
     """One request, with its route and what the middleware makes of it; complete when the server says so."""
-    inner = counted(answering(body_of([b"x"]), route="/a"), runtime)
+    inner = counted(answering(body_of([b"x"]), route="/a"), here)
 
     def bridge(environ: Any, start_response: Any) -> Any:
         return inner(fresh(environ), lambda status, headers: start_response("503 Later", headers))
 
     server = Server()
-    assert list(server.call(outermost(bridge, runtime))) == [b"x"]
+    assert list(server.call(outermost(bridge, here))) == [b"x"]
     assert row.calls == [("begin", "GET", "/"), ("respond", "GET", "/a", "503")]
     server.end()
     assert row.calls[2:] == [("finish",)]
     assert row.exchange is None
 
 
-def test_what_an_app_asks_itself_is_part_of_the_request(row: FakeRow, runtime: Runtime) -> None:
+def test_what_an_app_asks_itself_is_part_of_the_request(row: FakeRow, here: Here) -> None:
     """In an environ made for it: no request of its own, nor its route."""
     other = answering([b"text"], route="/other")
 
@@ -40,12 +40,12 @@ def test_what_an_app_asks_itself_is_part_of_the_request(row: FakeRow, runtime: R
         return [b"".join(part) for part in parts]
 
     first = routed(batch, "/batch")
-    app = counted(lambda *request: (other if request[0]["PATH_INFO"] == "/other" else first)(*request), runtime)
-    assert served(outermost(app, runtime)).sent == [b"text", b"text"]
+    app = counted(lambda *request: (other if request[0]["PATH_INFO"] == "/other" else first)(*request), here)
+    assert served(outermost(app, here)).sent == [b"text", b"text"]
     assert row.calls == [("begin", "GET", "/"), ("respond", "GET", "/batch", "207"), ("finish",)]
 
 
-def test_in_a_thread_of_the_callers_it_ends_itself(row: FakeRow, runtime: Runtime) -> None:
+def test_in_a_thread_of_the_callers_it_ends_itself(row: FakeRow, here: Here) -> None:
     """In that thread's row; the server's thread has counted nothing, then."""
     own = FakeRow()
 
@@ -54,8 +54,8 @@ def test_in_a_thread_of_the_callers_it_ends_itself(row: FakeRow, runtime: Runtim
         def row(self) -> FakeRow:
             return row if threading.current_thread() is threading.main_thread() else own
 
-    runtime.fill(SimpleNamespace(rows=SimpleNamespace(local=Local())))  # type: ignore[arg-type]
-    inner = counted(answering([b"x"], route="/a"), runtime)
+    here.fill(SimpleNamespace(rows=SimpleNamespace(local=Local())))  # type: ignore[arg-type]
+    inner = counted(answering([b"x"], route="/a"), here)
 
     def bridge(environ: Any, start_response: Any) -> Any:
         bodies: list[Any] = []
@@ -64,7 +64,7 @@ def test_in_a_thread_of_the_callers_it_ends_itself(row: FakeRow, runtime: Runtim
         thread.join()
         return bodies.pop()
 
-    assert served(outermost(bridge, runtime)).sent == [b"x"]
+    assert served(outermost(bridge, here)).sent == [b"x"]
     assert own.calls == [("begin", "GET", "/"), ("respond", "GET", "/a", "200"), ("finish",)]
     assert row.calls == []
     assert row.exchange is own.exchange is None
@@ -73,7 +73,7 @@ def test_in_a_thread_of_the_callers_it_ends_itself(row: FakeRow, runtime: Runtim
 RESPONSE = [("begin", "GET", "/"), ("respond", "GET", UNMATCHED, "200")]
 
 
-def test_a_stream_of_nobody_elses_ends_itself(row: FakeRow, runtime: Runtime) -> None:
+def test_a_stream_of_nobody_elses_ends_itself(row: FakeRow, here: Here) -> None:
     """At its end, as many don't close it, or when it is closed; its own body is closed once, whenever that is."""
     closed: list[int] = []
 
@@ -81,13 +81,13 @@ def test_a_stream_of_nobody_elses_ends_itself(row: FakeRow, runtime: Runtime) ->
         def close(self) -> None:
             closed.append(1)
 
-    body: Any = Server().call(counted(answering(Stream([b"one", b"two"])), runtime))
+    body: Any = Server().call(counted(answering(Stream([b"one", b"two"])), here))
     assert next(body) == b"one"
     assert row.calls == RESPONSE
     assert list(body) == [b"two"]
     assert row.calls == [*RESPONSE, ("finish",)]
     body.close()
-    body = Server().call(counted(answering(Stream([b"one", b"two"])), runtime))
+    body = Server().call(counted(answering(Stream([b"one", b"two"])), here))
     next(body)
     body.close()
     body.close()
@@ -95,18 +95,18 @@ def test_a_stream_of_nobody_elses_ends_itself(row: FakeRow, runtime: Runtime) ->
     assert closed == [1, 1]
 
 
-def test_a_stream_that_was_left_is_none_of_the_next_request(row: FakeRow, runtime: Runtime) -> None:
+def test_a_stream_that_was_left_is_none_of_the_next_request(row: FakeRow, here: Here) -> None:
     """Which the row begins, and so gives up the one before; whatever becomes of that, it changes nothing more."""
-    left: Any = Server().call(counted(answering(iter([b"one", b"two"])), runtime))
+    left: Any = Server().call(counted(answering(iter([b"one", b"two"])), here))
     next(left)
-    body: Any = Server().call(counted(answering(iter([b"three"])), runtime))
+    body: Any = Server().call(counted(answering(iter([b"three"])), here))
     left.close()
     assert list(body) == [b"three"]
     assert row.calls == [*RESPONSE, *RESPONSE, ("finish",)]
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, BrokenPipeError])
-def test_a_failure_that_no_server_answers_is_an_aborted_request(error: Any, row: FakeRow, runtime: Runtime) -> None:
+def test_a_failure_that_no_server_answers_is_an_aborted_request(error: Any, row: FakeRow, here: Here) -> None:
     """Of the app, of its stream before the first byte, and after that, when it had a response."""
 
     def fails(*request: Any) -> Any:
@@ -117,12 +117,12 @@ def test_a_failure_that_no_server_answers_is_an_aborted_request(error: Any, row:
         raise error
 
     with pytest.raises(error):
-        Server().call(counted(fails, runtime))
+        Server().call(counted(fails, here))
     lost = ("finish",) if error is BrokenPipeError else ("abandon", "exception")  # a row finds that it had no response
     assert row.calls == [RESPONSE[0], lost]
     for pieces, end in (([], [RESPONSE[0], ("abandon", "exception")]), ([b"x"], [*RESPONSE, ("finish",)])):
         row.calls.clear()
-        body = Server().call(counted(answering(stream(pieces)), runtime))
+        body = Server().call(counted(answering(stream(pieces)), here))
         with pytest.raises((error, RuntimeError)):
             list(body)
         assert row.calls == end

@@ -11,7 +11,7 @@ from wsgiref.validate import validator
 import pytest
 
 from hvd.instrument.wsgi import EXCHANGE, NOT_COUNTED, OTHER, UNMATCHED, counted, outermost
-from hvd.runtime import Runtime
+from hvd.web.here import Here
 from tests.unit.instrument.exchange import FakeRow, Server, answering, fresh, loaded, routed, served
 
 pytestmark = pytest.mark.usefixtures("form")
@@ -70,7 +70,7 @@ MIDDLEWARE = [closure, partial, method_of_another, copying, in_a_generator, vali
 @pytest.mark.parametrize("outside", [True, False], ids=["outside", "inside"])
 @pytest.mark.parametrize("middleware", MIDDLEWARE, ids=lambda each: each.__name__)
 def test_any_middleware_may_be_around_or_within(
-    middleware: Callable[[Any], Any], outside: bool, row: FakeRow, runtime: Runtime
+    middleware: Callable[[Any], Any], outside: bool, row: FakeRow, here: Here
 ) -> None:
     """Counted with its route and status, once; outside, as the worker has it, where it leaves the outermost app."""
 
@@ -80,19 +80,19 @@ def test_any_middleware_may_be_around_or_within(
 
     named = routed(app, "/a")
     if outside:
-        server = served(outermost(middleware(counted(named, runtime)), runtime))
+        server = served(outermost(middleware(counted(named, here)), here))
     else:
-        server = served(loaded(middleware(named), runtime))
+        server = served(loaded(middleware(named), here))
     assert server.sent == [b"none"]
     assert row.calls == [("begin", "GET", "/"), ("respond", "GET", "/a", "404"), ("finish",)]
 
 
 @pytest.mark.parametrize("middleware", [closure, partial, method_of_another, validator], ids=lambda each: each.__name__)
 def test_another_server_may_call_with_any_start_response(
-    middleware: Callable[[Any], Any], row: FakeRow, runtime: Runtime
+    middleware: Callable[[Any], Any], row: FakeRow, here: Here
 ) -> None:
     """The counted app itself gets what the middleware makes of it."""
-    served(middleware(counted(routed(answering_text, "/a"), runtime)))
+    served(middleware(counted(routed(answering_text, "/a"), here)))
     assert responses(row) == [("GET", "/a", "200")]
 
 
@@ -101,49 +101,49 @@ def answering_text(environ: Any, start_response: Any) -> list[bytes]:
     return [b"text"]
 
 
-def test_a_counted_app_is_counted_once(row: FakeRow, runtime: Runtime) -> None:
+def test_a_counted_app_is_counted_once(row: FakeRow, here: Here) -> None:
     """As often as it is wrapped, also when a middleware calls it twice for a request, or it calls itself."""
-    app = counted(answering([b""]), runtime)
-    assert counted(app, runtime) is app
+    app = counted(answering([b""]), here)
+    assert counted(app, here) is app
 
     def twice(environ: Any, start_response: Any) -> Any:
         list(app(environ, lambda status, headers: None))
         list(app(fresh(environ), lambda status, headers: None))
         return app(environ, start_response)
 
-    for outer in (outermost(twice, runtime), loaded(twice, runtime), loaded(app, runtime)):
+    for outer in (outermost(twice, here), loaded(twice, here), loaded(app, here)):
         served(outer)
         assert row.calls == [("begin", "GET", "/"), ("respond", "GET", UNMATCHED, "200"), ("finish",)]
         row.calls.clear()
 
 
-def test_what_a_middleware_makes_of_a_response_counts(row: FakeRow, runtime: Runtime) -> None:
+def test_what_a_middleware_makes_of_a_response_counts(row: FakeRow, here: Here) -> None:
     """Its status is what the client sees."""
-    inner = counted(answering([b""], "200 OK"), runtime)
+    inner = counted(answering([b""], "200 OK"), here)
 
     def to_503(environ: Any, start_response: Any) -> Any:
         return inner(environ, lambda status, headers: start_response("503 Later", headers))
 
-    served(outermost(to_503, runtime))
+    served(outermost(to_503, here))
     assert responses(row) == [("GET", UNMATCHED, "503")]
 
 
 @pytest.mark.parametrize("body_of", [list, iter], ids=["list", "stream"])
-def test_what_came_to_no_counted_app_changes_nothing(body_of: Any, row: FakeRow, runtime: Runtime) -> None:
+def test_what_came_to_no_counted_app_changes_nothing(body_of: Any, row: FakeRow, here: Here) -> None:
     """An answer of a middleware's own, an app beside it; not even a bad one, nor the server's answer for it."""
-    assert served(outermost(answering(body_of([b"x"])), runtime)).sent == [b"x"]
-    served(outermost(lambda environ, start_response: [], runtime))
+    assert served(outermost(answering(body_of([b"x"])), here)).sent == [b"x"]
+    served(outermost(lambda environ, start_response: [], here))
     assert row.interrupted is None
     with pytest.raises(ZeroDivisionError):
-        served(outermost(lambda environ, start_response: 1 / 0, runtime))
+        served(outermost(lambda environ, start_response: 1 / 0, here))
     assert row.calls == []
     assert row.interrupted == NOT_COUNTED
 
 
-def test_an_outermost_app_knows_whether_it_counts(runtime: Runtime) -> None:
+def test_an_outermost_app_knows_whether_it_counts(here: Here) -> None:
     """Once a request has come to a counted app: until then there may be none."""
-    inner: Any = counted(answering([b""]), runtime)
-    app: Any = outermost(lambda *request: inner(*request) if request[0]["PATH_INFO"] == "/" else [], runtime)
+    inner: Any = counted(answering([b""]), here)
+    app: Any = outermost(lambda *request: inner(*request) if request[0]["PATH_INFO"] == "/" else [], here)
     assert (inner.is_counting, app.is_counting) == (True, False)
     list(Server().call(app, path="/other"))
     assert not app.is_counting
@@ -151,33 +151,33 @@ def test_an_outermost_app_knows_whether_it_counts(runtime: Runtime) -> None:
     assert app.is_counting
 
 
-def test_a_counted_app_may_be_called_after_the_first_byte(row: FakeRow, runtime: Runtime) -> None:
+def test_a_counted_app_may_be_called_after_the_first_byte(row: FakeRow, here: Here) -> None:
     """Late, yet counted once."""
-    inner = counted(answering([b"two"], "201 Created"), runtime)
+    inner = counted(answering([b"two"], "201 Created"), here)
 
     def app(environ: Any, start_response: Any) -> Iterator[bytes]:
         yield b""
         yield from inner(environ, start_response)
 
-    assert served(outermost(app, runtime)).sent == [b"", b"two"]
+    assert served(outermost(app, here)).sent == [b"", b"two"]
     assert row.calls == [("begin", "GET", "/"), ("respond", "GET", UNMATCHED, "201"), ("finish",)]
 
 
-def test_a_middleware_that_fails_after_the_app_counts_the_servers_answer(row: FakeRow, runtime: Runtime) -> None:
+def test_a_middleware_that_fails_after_the_app_counts_the_servers_answer(row: FakeRow, here: Here) -> None:
     """No 200: nobody saw one."""
-    inner = counted(routed(answering([b"fine"]), "/a"), runtime)
+    inner = counted(routed(answering([b"fine"]), "/a"), here)
 
     def app(environ: Any, start_response: Any) -> Any:
         inner(environ, start_response)
         raise ValueError("too late for the app")
 
     with pytest.raises(ValueError, match="too late"):
-        served(outermost(app, runtime))
+        served(outermost(app, here))
     assert responses(row) == []
     assert row.interrupted == ("GET", "/a")
 
 
-def test_a_late_start_response_is_found(row: FakeRow, runtime: Runtime) -> None:
+def test_a_late_start_response_is_found(row: FakeRow, here: Here) -> None:
     """In the stream, before its first piece (PEP 3333)."""
 
     def app(environ: Any, start_response: Any) -> Iterator[bytes]:
@@ -186,20 +186,20 @@ def test_a_late_start_response_is_found(row: FakeRow, runtime: Runtime) -> None:
         yield b"one"
         assert responses(row) == [("GET", UNMATCHED, "202")]
 
-    assert served(loaded(app, runtime)).sent == [b"one"]
+    assert served(loaded(app, here)).sent == [b"one"]
     assert len(responses(row)) == 1
 
 
 @pytest.mark.parametrize("body", [[b"x"], [], iter([b"x"]), ()])
-def test_without_a_status_there_is_no_response(body: Any, row: FakeRow, runtime: Runtime) -> None:
+def test_without_a_status_there_is_no_response(body: Any, row: FakeRow, here: Here) -> None:
     """The server answers 500, and that counts."""
     with pytest.raises(RuntimeError, match="start_response"):
-        served(loaded(lambda environ, start_response: body, runtime))
+        served(loaded(lambda environ, start_response: body, here))
     assert responses(row) == []
     assert row.interrupted == ("GET", UNMATCHED)
 
 
-def test_the_last_status_before_the_first_byte_counts(row: FakeRow, runtime: Runtime) -> None:
+def test_the_last_status_before_the_first_byte_counts(row: FakeRow, here: Here) -> None:
     """exc_info replaces one that was not sent yet, in any of the forms of such a call."""
 
     def app(environ: Any, start_response: Any) -> list[bytes]:
@@ -212,11 +212,11 @@ def test_the_last_status_before_the_first_byte_counts(row: FakeRow, runtime: Run
         start_response(status="503 Oh", headers=[])
         return [b""]
 
-    assert served(loaded(app, runtime)).statuses == ["200 OK", "500 Oh", "502 Oh", "503 Oh"]
+    assert served(loaded(app, here)).statuses == ["200 OK", "500 Oh", "502 Oh", "503 Oh"]
     assert responses(row) == [("GET", UNMATCHED, "503")]
 
 
-def test_after_the_first_byte_the_status_stays(row: FakeRow, runtime: Runtime) -> None:
+def test_after_the_first_byte_the_status_stays(row: FakeRow, here: Here) -> None:
     """The server raises what exc_info has; the response that was begun counts, and is over."""
 
     def app(environ: Any, start_response: Any) -> Iterator[bytes]:
@@ -229,11 +229,11 @@ def test_after_the_first_byte_the_status_stays(row: FakeRow, runtime: Runtime) -
         yield b"two"
 
     with pytest.raises(KeyError, match="in the middle"):
-        served(loaded(app, runtime))
+        served(loaded(app, here))
     assert row.calls == [("begin", "GET", "/"), ("respond", "GET", UNMATCHED, "200"), ("finish",)]
 
 
-def test_write_counts_before_it_sends(row: FakeRow, runtime: Runtime) -> None:
+def test_write_counts_before_it_sends(row: FakeRow, here: Here) -> None:
     """Once, whatever else comes; a response that was sent in part is one when the app fails."""
 
     def app(environ: Any, start_response: Any) -> list[bytes]:
@@ -246,14 +246,14 @@ def test_write_counts_before_it_sends(row: FakeRow, runtime: Runtime) -> None:
             raise ValueError("after it")
         return [b"three"]
 
-    assert served(loaded(app, runtime)).sent == [b"one", b"two", b"three"]
+    assert served(loaded(app, here)).sent == [b"one", b"two", b"three"]
     with pytest.raises(ValueError, match="after it"):
-        served(loaded(app, runtime), "POST")
+        served(loaded(app, here), "POST")
     assert [call[0] for call in row.calls] == ["begin", "respond", "finish"] * 2
     assert row.interrupted is None
 
 
-def test_a_body_that_is_not_read_is_closed_and_no_response(row: FakeRow, runtime: Runtime) -> None:
+def test_a_body_that_is_not_read_is_closed_and_no_response(row: FakeRow, here: Here) -> None:
     """The row finds at the end that nothing was counted."""
     closed = []
 
@@ -265,14 +265,14 @@ def test_a_body_that_is_not_read_is_closed_and_no_response(row: FakeRow, runtime
             closed.append(True)
 
     server = Server()
-    body: Any = server.call(loaded(answering(stream()), runtime))
+    body: Any = server.call(loaded(answering(stream()), here))
     body.close()
     assert list(body) == []
     server.end()
     assert row.calls == [("begin", "GET", "/"), ("finish",)]
 
     server = Server()
-    body = server.call(loaded(answering(stream()), runtime))
+    body = server.call(loaded(answering(stream()), here))
     assert next(iter(body)) == b"one"
     body.close()
     server.end()
@@ -280,30 +280,30 @@ def test_a_body_that_is_not_read_is_closed_and_no_response(row: FakeRow, runtime
     assert closed == [True]
 
 
-def test_an_app_whose_client_is_gone_leaves_no_request_behind(row: FakeRow, runtime: Runtime) -> None:
+def test_an_app_whose_client_is_gone_leaves_no_request_behind(row: FakeRow, here: Here) -> None:
     """gunicorn answers no OSError: the hook ends the request, which had no response."""
 
     def app(environ: Any, start_response: Any) -> list[bytes]:
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        served(loaded(app, runtime))
+        served(loaded(app, here))
     assert row.calls == [("begin", "GET", "/"), ("finish",)]
     assert row.interrupted is None
 
 
 @pytest.mark.parametrize("stale", [NOT_COUNTED, ("GET", "/old")])
-def test_a_failure_before_is_none_of_the_next_request(stale: Any, row: FakeRow, runtime: Runtime) -> None:
+def test_a_failure_before_is_none_of_the_next_request(stale: Any, row: FakeRow, here: Here) -> None:
     """A server may answer one without asking what it was: HTTP/2's part of gunicorn does."""
 
     def gone(environ: Any, start_response: Any) -> list[bytes]:
         raise BrokenPipeError
 
     row.interrupted = stale
-    served(loaded(answering([b""]), runtime))
+    served(loaded(answering([b""]), here))
     assert row.calls[-1] == ("finish",)
     with pytest.raises(BrokenPipeError):
-        served(outermost(gone, runtime))
+        served(outermost(gone, here))
     assert row.interrupted is None
 
 
@@ -311,13 +311,13 @@ ODD = [b"200 OK", None, 200, "", "2", "OK", "²00 x", "20", ["200"], "ab\ud800"]
 
 
 @pytest.mark.parametrize("status", ODD, ids=repr)
-def test_a_status_that_is_none_is_one_label(status: Any, row: FakeRow, runtime: Runtime) -> None:
+def test_a_status_that_is_none_is_one_label(status: Any, row: FakeRow, here: Here) -> None:
     """gunicorn refuses it; another server may not."""
-    served(loaded(answering([b""], status), runtime))
+    served(loaded(answering([b""], status), here))
     assert responses(row) == [("GET", UNMATCHED, OTHER)]
 
 
-def test_a_status_that_the_server_refuses_is_not_counted(row: FakeRow, runtime: Runtime) -> None:
+def test_a_status_that_the_server_refuses_is_not_counted(row: FakeRow, here: Here) -> None:
     """The app may try again with another one."""
 
     def app(environ: Any, start_response: Any) -> list[bytes]:
@@ -330,11 +330,11 @@ def test_a_status_that_the_server_refuses_is_not_counted(row: FakeRow, runtime: 
 
     server = Server()
     server.sent.append(b"as if sent")
-    server.call(loaded(app, runtime))
+    server.call(loaded(app, here))
     assert responses(row) == [("GET", UNMATCHED, "204")]
 
 
-def test_an_exchange_that_is_over_sends_nothing(row: FakeRow, runtime: Runtime) -> None:
+def test_an_exchange_that_is_over_sends_nothing(row: FakeRow, here: Here) -> None:
     """And holds on to nothing that the request was made of, though the environ is part of its body."""
     kept: list[Any] = []
 
@@ -343,7 +343,7 @@ def test_an_exchange_that_is_over_sends_nothing(row: FakeRow, runtime: Runtime) 
         environ["body"] = SimpleNamespace()
         yield b""
 
-    served(loaded(app, runtime))
+    served(loaded(app, here))
     start_response, write = kept.pop()
     calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [(start_response, ("200 OK", [])), (write, (b"x",))]
     for late, arguments in calls:

@@ -17,20 +17,20 @@ from gunicorn.workers.sync import SyncWorker
 
 from hvd.instrument import wsgi
 from hvd.instrument.wsgi import EXCHANGE, METHODS, OTHER, UNMATCHED, RouteName, counted
-from hvd.runtime import Runtime
+from hvd.web.here import Here
 from tests.unit.instrument.exchange import FakeRow, Server, answering, loaded, routed
 
 pytestmark = pytest.mark.usefixtures("form")
 
 
-def test_a_list_counts_when_the_app_returns(row: FakeRow, runtime: Runtime) -> None:
+def test_a_list_counts_when_the_app_returns(row: FakeRow, here: Here) -> None:
     """Falcon's usual body: nothing of it can fail any more; it is passed on untouched."""
     body = [b"hello"]
-    assert Server().call(loaded(answering(body, route="/{name}"), runtime), "POST", "/a") is body
+    assert Server().call(loaded(answering(body, route="/{name}"), here), "POST", "/a") is body
     assert row.calls == [("begin", "POST", "/a"), ("respond", "POST", "/{name}", "200")]
 
 
-def test_a_stream_counts_when_its_first_piece_is_there(row: FakeRow, runtime: Runtime) -> None:
+def test_a_stream_counts_when_its_first_piece_is_there(row: FakeRow, here: Here) -> None:
     """Not sooner, since it may fail; not later, since then the byte may have left."""
     closed = []
 
@@ -43,7 +43,7 @@ def test_a_stream_counts_when_its_first_piece_is_there(row: FakeRow, runtime: Ru
         def close(self) -> None:
             closed.append(True)
 
-    body: Any = Server().call(loaded(answering(Stream()), runtime))
+    body: Any = Server().call(loaded(answering(Stream()), here))
     pieces = iter(body)
     assert len(row.calls) == 1
     assert next(pieces) == b"one"
@@ -55,48 +55,48 @@ def test_a_stream_counts_when_its_first_piece_is_there(row: FakeRow, runtime: Ru
     assert len(row.calls) == 2
 
 
-def test_an_empty_stream_counts(row: FakeRow, runtime: Runtime) -> None:
+def test_an_empty_stream_counts(row: FakeRow, here: Here) -> None:
     """Its response has no body, but it is one."""
-    assert b"".join(Server().call(loaded(answering(iter(())), runtime))) == b""
+    assert b"".join(Server().call(loaded(answering(iter(())), here))) == b""
     assert row.calls[1:] == [("respond", "GET", UNMATCHED, "200")]
 
 
-def test_a_stream_that_fails_before_its_first_piece_is_left_to_the_server(row: FakeRow, runtime: Runtime) -> None:
+def test_a_stream_that_fails_before_its_first_piece_is_left_to_the_server(row: FakeRow, here: Here) -> None:
     """gunicorn answers 500: that counts, under this request's labels, and no 200 does."""
 
     def stream() -> Iterator[bytes]:
         raise ValueError("at once")
         yield b""
 
-    body = Server().call(loaded(answering(stream(), route="/a"), runtime), "FROB", "/a")
+    body = Server().call(loaded(answering(stream(), route="/a"), here), "FROB", "/a")
     with pytest.raises(ValueError, match="at once"):
         next(iter(body))
     assert [call[0] for call in row.calls] == ["begin"]
     assert row.interrupted == (OTHER, "/a")
 
 
-def test_a_stream_that_cannot_be_read_is_no_lost_client(row: FakeRow, runtime: Runtime) -> None:
+def test_a_stream_that_cannot_be_read_is_no_lost_client(row: FakeRow, here: Here) -> None:
     """gunicorn passes over an OSError, as the client's end: the request would get no answer and stay in flight."""
 
     def stream() -> Iterator[bytes]:
         raise ConnectionResetError("of a backend")
         yield b""
 
-    body = Server().call(loaded(answering(stream(), route="/a"), runtime), "GET", "/a")
+    body = Server().call(loaded(answering(stream(), route="/a"), here), "GET", "/a")
     with pytest.raises(RuntimeError) as caught:
         next(iter(body))
     assert isinstance(caught.value.__cause__, ConnectionResetError)
     assert row.interrupted == ("GET", "/a")
 
 
-def test_a_stream_that_fails_later_has_counted_once(row: FakeRow, runtime: Runtime) -> None:
+def test_a_stream_that_fails_later_has_counted_once(row: FakeRow, here: Here) -> None:
     """Its status was sent: that is the response which the client has seen."""
 
     def stream() -> Iterator[bytes]:
         yield b"one"
         raise ValueError("later")
 
-    pieces = iter(Server().call(loaded(answering(stream()), runtime)))
+    pieces = iter(Server().call(loaded(answering(stream()), here)))
     next(pieces)
     with pytest.raises(ValueError, match="later"):
         next(pieces)
@@ -104,19 +104,19 @@ def test_a_stream_that_fails_later_has_counted_once(row: FakeRow, runtime: Runti
     assert row.interrupted is None
 
 
-def test_an_exception_that_leaves_the_app_is_left_to_the_server(row: FakeRow, runtime: Runtime) -> None:
+def test_an_exception_that_leaves_the_app_is_left_to_the_server(row: FakeRow, here: Here) -> None:
     """Whoever answers, or reaps the process, finds under which labels it counts."""
 
     def app(environ: object, start_response: object) -> list[bytes]:
         raise SystemExit(5)
 
     with pytest.raises(SystemExit):
-        Server().call(loaded(routed(app, "/a"), runtime), "GET", "/a")
+        Server().call(loaded(routed(app, "/a"), here), "GET", "/a")
     assert row.calls == [("begin", "GET", "/a")]
     assert row.interrupted == ("GET", "/a")
 
 
-def test_a_socket_handed_over_counts_no_response(row: FakeRow, runtime: Runtime) -> None:
+def test_a_socket_handed_over_counts_no_response(row: FakeRow, here: Here) -> None:
     """The hub counts the 101, and here only the duration counts."""
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -125,26 +125,26 @@ def test_a_socket_handed_over_counts_no_response(row: FakeRow, runtime: Runtime)
         return []
 
     server = Server()
-    server.call(loaded(routed(app, "/ws"), runtime), "GET", "/ws")
+    server.call(loaded(routed(app, "/ws"), here), "GET", "/ws")
     server.end()
     assert row.calls == [("begin", "GET", "/ws"), ("pass_on", "GET", "/ws", "101"), ("finish",)]
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
-def test_standard_methods_are_labels(method: str, row: FakeRow, runtime: Runtime) -> None:
+def test_standard_methods_are_labels(method: str, row: FakeRow, here: Here) -> None:
     """Those of RFC 9110, and PATCH."""
-    Server().call(loaded(answering([]), runtime), method)
+    Server().call(loaded(answering([]), here), method)
     assert row.calls[1] == ("respond", method, UNMATCHED, "200")
 
 
 @pytest.mark.parametrize("method", ["FROB", "PROPFIND", "X" * 500, "!"])
-def test_any_other_method_is_one_label(method: str, row: FakeRow, runtime: Runtime) -> None:
+def test_any_other_method_is_one_label(method: str, row: FakeRow, here: Here) -> None:
     """What clients make up would have no bound."""
-    Server().call(loaded(answering([], "400 Bad Request"), runtime), method)
+    Server().call(loaded(answering([], "400 Bad Request"), here), method)
     assert row.calls[1] == ("respond", OTHER, UNMATCHED, "400")
 
 
-def test_the_route_is_the_template_and_never_the_path(row: FakeRow, runtime: Runtime) -> None:
+def test_the_route_is_the_template_and_never_the_path(row: FakeRow, here: Here) -> None:
     """Under a real Falcon app: matched paths share their template, all others share one label."""
 
     class Item:
@@ -153,7 +153,7 @@ def test_the_route_is_the_template_and_never_the_path(row: FakeRow, runtime: Run
 
     app = falcon.App(middleware=[RouteName()])
     app.add_route("/items/{number}", Item())
-    application = loaded(app, runtime)
+    application = loaded(app, here)
     for method, path in (
         ("GET", "/items/1"),
         ("GET", "/items/2"),
@@ -171,22 +171,22 @@ def test_the_route_is_the_template_and_never_the_path(row: FakeRow, runtime: Run
     ]
 
 
-def test_the_row_is_that_of_the_calling_thread(runtime: Runtime) -> None:
+def test_the_row_is_that_of_the_calling_thread(here: Here) -> None:
     """Asked at each request: one app serves all threads of a worker."""
     rows = [FakeRow(), FakeRow()]
     local = SimpleNamespace(row=rows[0])
-    runtime.fill(SimpleNamespace(rows=SimpleNamespace(local=local)))  # type: ignore[arg-type]
-    application = loaded(answering([]), runtime)
+    here.fill(SimpleNamespace(rows=SimpleNamespace(local=local)))  # type: ignore[arg-type]
+    application = loaded(answering([]), here)
     Server().call(application)
     local.row = rows[1]
     Server().call(application)
     assert [len(each.calls) for each in rows] == [2, 2]
 
 
-def test_a_request_is_finished_once(row: FakeRow, runtime: Runtime) -> None:
+def test_a_request_is_finished_once(row: FakeRow, here: Here) -> None:
     """However often the hook is called."""
     server = Server()
-    server.call(loaded(answering([]), runtime))
+    server.call(loaded(answering([]), here))
     server.end()
     server.end()
     assert [call[0] for call in row.calls] == ["begin", "respond", "finish"]
@@ -201,7 +201,7 @@ def test_the_hook_changes_nothing_for_what_was_not_counted(row: FakeRow, environ
     assert row.calls == []
 
 
-def test_gunicorn_takes_the_hook_for_one_of_four_arguments(row: FakeRow, runtime: Runtime) -> None:
+def test_gunicorn_takes_the_hook_for_one_of_four_arguments(row: FakeRow, here: Here) -> None:
     """It counts the parameters, and wraps a hook that has others (27.0.1, config.validate_post_request)."""
     assert len(inspect.signature(wsgi.post_request).parameters) == 4
     config = Config()
@@ -219,7 +219,7 @@ def test_one_environ_goes_to_the_app_and_to_the_hook(worker: Any) -> None:
 
 
 @pytest.mark.parametrize("broken", ["begin", "respond"])
-def test_what_a_row_raises_comes_through(broken: str, row: FakeRow, runtime: Runtime) -> None:
+def test_what_a_row_raises_comes_through(broken: str, row: FakeRow, here: Here) -> None:
     """Nothing is swallowed, and nothing served, when counting fails."""
 
     def fail(*args: object) -> None:
@@ -227,22 +227,22 @@ def test_what_a_row_raises_comes_through(broken: str, row: FakeRow, runtime: Run
 
     setattr(row, broken, fail)
     with pytest.raises(LookupError, match=broken):
-        Server().call(loaded(answering([]), runtime))
+        Server().call(loaded(answering([]), here))
 
 
-def test_the_apps_traceback_is_kept(runtime: Runtime) -> None:
+def test_the_apps_traceback_is_kept(here: Here) -> None:
     """What gunicorn logs names the line that failed."""
 
     def app(environ: object, start_response: object) -> list[bytes]:
         raise KeyError("here")
 
     with pytest.raises(KeyError) as caught:
-        Server().call(loaded(app, runtime))
+        Server().call(loaded(app, here))
     assert "app" in {frame.name for frame in traceback.extract_tb(caught.value.__traceback__)}
 
 
 @pytest.mark.parametrize("made", [loaded, counted])
-def test_counting_holds_on_to_nothing(made: Any, runtime: Runtime) -> None:
+def test_counting_holds_on_to_nothing(made: Any, here: Here) -> None:
     """Thousands of requests of every kind leave no object behind; an application that is dropped is freed."""
 
     class App:
@@ -253,8 +253,8 @@ def test_counting_holds_on_to_nothing(made: Any, runtime: Runtime) -> None:
             return [b""] if environ["PATH_INFO"] == "/list" else iter([b""])
 
     app = App()
-    application, gone = made(app, runtime), weakref.ref(app)
-    server, row = Server(), runtime.local.row
+    application, gone = made(app, here), weakref.ref(app)
+    server, row = Server(), here.local.row
 
     def ask_all(times: int, application: Any = application) -> None:
         for _ in range(times):

@@ -124,8 +124,8 @@ class Client:
 
     def __init__(self, desk: FakeDesk | None, bind: str = "127.0.0.1:8080", token: str = "") -> None:
         settings = SimpleNamespace(bind=bind, token=token, allowed_origins=(), threads=4)
-        runtime: Any = SimpleNamespace(worker=SimpleNamespace(desk=desk, settings=settings))
-        self._client = testing.TestClient(create_app(runtime))
+        here: Any = SimpleNamespace(parts=SimpleNamespace(desk=desk, settings=settings))
+        self._client = testing.TestClient(create_app(here))
 
     def get(self, path: str, **headers: str) -> testing.Result:
         return self._client.simulate_get(path, headers=_named(headers))

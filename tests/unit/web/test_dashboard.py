@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from falcon import testing
 
-from hvd.runtime import Runtime
 from hvd.web.app import create_app
 from hvd.web.dashboard import STATIC, load
+from hvd.web.here import Here
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 
 
 @pytest.fixture(scope="module")
 def client() -> testing.TestClient:
-    return testing.TestClient(create_app(Runtime()))
+    return testing.TestClient(create_app(Here()))
 
 
 def get(client: testing.TestClient, path: str, **headers: str) -> Any:

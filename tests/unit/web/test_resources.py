@@ -18,8 +18,8 @@ from hvd.core.pages import Page
 from hvd.core.slots import Slots
 from hvd.export.exposition import OPENMETRICS, TEXT
 from hvd.read.reading import AGGREGATOR_PAGE, JOBS_PAGE, LATE, STARTING, View
-from hvd.runtime import Runtime
 from hvd.web.app import create_app
+from hvd.web.here import Here
 from hvd.web.resources import ENDPOINTS, LARGE, Index, JsonResource, negotiate
 from tests.unit.web import make_observed
 
@@ -123,7 +123,7 @@ def test_a_long_header_is_read_in_no_time(filling: str) -> None:
 
 def test_the_index_lists_every_endpoint() -> None:
     """`/` names what the app answers, and nothing that it doesn't."""
-    app: Any = create_app(Runtime())
+    app: Any = create_app(Here())
     client = testing.TestClient(app)
     assert client.simulate_get("/").json["endpoints"] == ENDPOINTS
     for path in ENDPOINTS:
@@ -132,7 +132,7 @@ def test_the_index_lists_every_endpoint() -> None:
 
 def test_answers_are_not_to_be_cached() -> None:
     """They are of this moment; HEAD says the same."""
-    client = testing.TestClient(create_app(Runtime()))
+    client = testing.TestClient(create_app(Here()))
     assert client.simulate_get("/").headers["cache-control"] == "no-store"
     head = client.simulate_head("/")
     assert (head.status_code, head.headers["content-type"], head.content) == (200, "application/json", b"")
@@ -164,8 +164,8 @@ class Daemon:
     def __init__(self, block: Block, *, runs_jobs: bool = True, age: float = STARTING) -> None:
         self.block, self._slots = block, Slots(block)
         block.cells[at.H_STARTED_MONO] -= round(age * 1e9)
-        runtime: Any = SimpleNamespace(worker=SimpleNamespace(view=View(block, runs_jobs=runs_jobs)))
-        self.client = testing.TestClient(create_app(runtime))
+        here: Any = SimpleNamespace(parts=SimpleNamespace(view=View(block, runs_jobs=runs_jobs)))
+        self.client = testing.TestClient(create_app(here))
 
     def companion(self, kind: int, page: str, **published: Any) -> int:
         """The slot of one that lives, and has published."""

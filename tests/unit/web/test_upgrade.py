@@ -232,8 +232,8 @@ def ask(parts: Parts, ours: socket.socket, **changed: str | None) -> str:
     req, resp = request(**changed), falcon.Response()
     req.env["gunicorn.socket"] = ours
     req.env[EXCHANGE] = SimpleNamespace(pass_on=lambda: parts.passed_on.append(True))
-    runtime: Any = SimpleNamespace(worker=parts)
-    Upgrade(runtime).on_get(req, resp)
+    here: Any = SimpleNamespace(parts=parts)
+    Upgrade(here).on_get(req, resp)
     return str(resp.status)
 
 
