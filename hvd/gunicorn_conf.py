@@ -1,6 +1,6 @@
 """The gunicorn settings of the daemon: `gunicorn -c python:hvd.gunicorn_conf`, or imported by a gunicorn.conf.py.
 
-Values only: hvd's hooks are put around those that gunicorn is given in the end (hooks.py), so hooks of one's own may
+Values only: hvd's hooks are put around those that gunicorn has in the end (hooks.py), so hooks of one's own may
 stand before or after `from hvd.gunicorn_conf import *`.
 """
 
@@ -11,7 +11,7 @@ from hvd.daemon import conf, hooks
 from hvd.settings.table import load_or_exit
 
 fill_standard()  # before gunicorn opens its logs and sockets
-conf.give(globals(), load_or_exit())
+conf.fill(globals(), load_or_exit())
 hooks.take_hold()
 
 

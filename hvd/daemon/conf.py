@@ -1,4 +1,4 @@
-"""gunicorn's settings and hvd's: what hvd gives gunicorn, and which are in force once gunicorn has read its own.
+"""gunicorn's settings and hvd's: what hvd sets for gunicorn, and which are in force once gunicorn has read its own.
 
 gunicorn's command line, GUNICORN_CMD_ARGS and a gunicorn.conf.py may say something else than hvd.toml and the
 variables. Then they win, and the rows, slots and name of the block follow them.
@@ -26,13 +26,13 @@ SAME = (
 FIXED = ("bind", "instance", "slots", "max_series", "worker_class", "state_dir", "database_url")
 """Settings that take effect at the next start."""
 
-_given: MutableMapping[str, Any] = {}
+_namespace: MutableMapping[str, Any] = {}
 
 
-def give(namespace: MutableMapping[str, Any], settings: Settings) -> None:
+def fill(namespace: MutableMapping[str, Any], settings: Settings) -> None:
     """Put gunicorn's settings, by its names, where gunicorn looks for them: the globals of hvd.gunicorn_conf."""
-    global _given
-    _given = namespace
+    global _namespace
+    _namespace = namespace
     namespace.update({name: getattr(settings, name) for name in SAME})
     namespace["wsgi_app"] = "hvd.web.wsgi:app"
     namespace["loglevel"] = settings.log_level
@@ -44,23 +44,23 @@ def give(namespace: MutableMapping[str, Any], settings: Settings) -> None:
 
 def read_again() -> None:
     """At a reload: give gunicorn what the settings say now. Raises SettingsError."""
-    give(_given, load().settings)
+    fill(_namespace, load().settings)
 
 
 def in_force(cfg: Any) -> Settings:
     """hvd's settings, with what gunicorn's configuration `cfg` was told otherwise. Raises SettingsError."""
-    otherwise = {name: getattr(cfg, name) for name in ("workers", "threads") if getattr(cfg, name) != _given[name]}
-    if cfg.bind != [_given["bind"]]:
+    otherwise = {name: getattr(cfg, name) for name in ("workers", "threads") if getattr(cfg, name) != _namespace[name]}
+    if cfg.bind != [_namespace["bind"]]:
         otherwise["bind"] = _bind(cfg.address)
     kind = "sync" if issubclass(counting_class(cfg), SyncWorker) else "gthread"
-    if kind != _given["worker_class"]:
+    if kind != _namespace["worker_class"]:
         otherwise |= {"worker_class": kind, "threads": cfg.threads}
     return load(gunicorn=otherwise).settings
 
 
 def name_processes(cfg: Any, settings: Settings) -> None:
     """Call gunicorn's processes after the instance in force, unless somebody else has named them."""
-    if cfg.proc_name == _given["proc_name"]:
+    if cfg.proc_name == _namespace["proc_name"]:
         cfg.set("proc_name", _proc_name(settings))
 
 

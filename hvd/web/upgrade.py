@@ -79,8 +79,8 @@ def handshake_headers(req: falcon.Request) -> dict[str, str]:
         raise falcon.HTTPBadRequest(description=f"Sec-WebSocket-Key {key[:40]!r} is not 16 bytes in base64.")
     if req.content_length or req.get_header("Transfer-Encoding"):
         raise falcon.HTTPBadRequest(description="An upgrade request has no body.")
-    asked = {handoff.DETAIL: "1"} if req.get_param("detail") == "1" else {}
-    return {"sec-websocket-key": key, "sec-websocket-version": "13", **asked}
+    detail = {handoff.DETAIL: "1"} if req.get_param("detail") == "1" else {}
+    return {"sec-websocket-key": key, "sec-websocket-version": "13", **detail}
 
 
 def tokens(req: falcon.Request, name: str) -> set[str]:

@@ -25,9 +25,9 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def configured(environ: dict[str, str] | None = None, **told: Any) -> Config:
     """gunicorn's settings as hvd gives them, and then those that it was told otherwise."""
     cfg = Config()
-    given: dict[str, Any] = {}
-    conf.give(given, load(environ or {}).settings)
-    for name, value in {**given, **told}.items():
+    namespace: dict[str, Any] = {}
+    conf.fill(namespace, load(environ or {}).settings)
+    for name, value in {**namespace, **told}.items():
         cfg.set(name, value)
     return cfg
 
@@ -85,7 +85,7 @@ def test_a_reload_follows_what_the_file_says_only_where_gunicorn_was_told_nothin
     monkeypatch.setenv("HVD_THREADS", "3")
     conf.read_again()
     cfg = Config()
-    for name, value in {**conf._given, "threads": 9}.items():
+    for name, value in {**conf._namespace, "threads": 9}.items():
         cfg.set(name, value)
     settings = conf.in_force(cfg)
     assert (settings.workers, settings.threads) == (7, 9)
