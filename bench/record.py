@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from rounds import interleave, machine, ratio, table
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.acquire import acquire
 from hvd.core.catalogue import Catalogue
 from hvd.core.layout import Layout
@@ -73,7 +73,7 @@ def hvd_request(rows: Rows) -> Record:
 
 def floor(rows: Rows) -> Record:
     """One shared-memory increment without a lock."""
-    cells = rows.block.cells[rows.block.layout.row_cell(rows.slot, 0) + at.HEAD_CELLS :]
+    cells = rows.block.cells[rows.block.layout.row_cell(rows.slot, 0) + layout.HEAD_CELLS :]
 
     def record() -> None:
         for _ in LABELS:
@@ -105,10 +105,10 @@ def cpu_per_call(record: Record, calls: int, threads: int) -> float:
 
 @contextmanager
 def rows_of_a_block() -> Iterator[Rows]:
-    block, _ = acquire(f"hvd-bench-{uuid.uuid4().hex[:8]}", Layout(at.COMPANION_SLOTS + 1, 8, 200, TIMED_CELLS))
+    block, _ = acquire(f"hvd-bench-{uuid.uuid4().hex[:8]}", Layout(layout.COMPANION_SLOTS + 1, 8, 200, TIMED_CELLS))
     try:
         Catalogue(block).add_families()
-        yield Rows(block, Slots(block).claim(at.KIND_WORKER, os.getpid(), os.getpid()))
+        yield Rows(block, Slots(block).claim(layout.KIND_WORKER, os.getpid(), os.getpid()))
     finally:
         block.remove_if_last()
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 
 from rounds import interleave, machine, ratio, table
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.acquire import acquire
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
@@ -99,7 +99,7 @@ class Hvd:
             exposition.render(reading.totals, observed, limits=limits, aggregator_up=True)
 
         def record() -> None:
-            rows = Rows(block, self._slots.claim(at.KIND_WORKER, os.getppid(), os.getpid()))
+            rows = Rows(block, self._slots.claim(layout.KIND_WORKER, os.getppid(), os.getpid()))
             known = rows.known[HTTP.key]
             for labels in LABELS:
                 for ns in LATENCIES_NS:
@@ -115,7 +115,7 @@ class Hvd:
 
 @contextmanager
 def block_for_bench() -> Iterator[Block]:
-    block, _ = acquire(f"hvd-bench-{uuid.uuid4().hex[:8]}", Layout(at.COMPANION_SLOTS + 64, 8, 2000, TIMED_CELLS))
+    block, _ = acquire(f"hvd-bench-{uuid.uuid4().hex[:8]}", Layout(layout.COMPANION_SLOTS + 64, 8, 2000, TIMED_CELLS))
     try:
         Catalogue(block).add_families()
         yield block

@@ -23,7 +23,7 @@ from hvd.agg.hub import SPARE_DESCRIPTORS, Hub
 from hvd.agg.observe import CpuTime, Observer, Sample, Watched
 from hvd.agg.trend import Trend, build_detail
 from hvd.agg.updates import JobUpdates
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block, attach
 from hvd.core.descriptors import fill_standard, raise_limit
 from hvd.core.history import History
@@ -243,7 +243,7 @@ class Aggregator:
         return self._observer.sample(self._watched(), time.monotonic())
 
     def _watched(self) -> list[Watched]:
-        masters = enumerate(self._block.cells[at.H_MASTERS : at.H_MASTERS + at.MASTERS].tolist())
+        masters = enumerate(self._block.cells[layout.H_MASTERS : layout.H_MASTERS + layout.MASTERS].tolist())
         taken = ((slot.kind_name, slot.number, slot.pid) for slot in self._slots.taken())
         return [Watched(*process) for process in (*(("master", *master) for master in masters), *taken) if process[2]]
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.history import POINT_SECONDS, VALUE_NAMES, History, Point, coarse, spacing
 from hvd.core.totals import SlotTotals, Totals
 from hvd.metrics.table import EXITS, HTTP
@@ -102,5 +102,5 @@ def _route_counts(totals: Totals) -> Counter[str]:
 
 
 def _worker_exits(totals: Totals) -> int:
-    kind = at.KIND_NAMES[at.KIND_WORKER]
+    kind = layout.KIND_NAMES[layout.KIND_WORKER]
     return sum(totals.cells[series.offset] for series in totals.of(EXITS.key) if series.labels[0] == kind)

@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hvd.core import layout as at
-from hvd.core import locks
+from hvd.core import layout, locks
 from hvd.core.block import DIRECTORY, Block, check_owner, map_segment, open_block, read_layout
 from hvd.core.claim import DYING, Passed, claim_name, take_claim
 from hvd.core.descriptors import fill_standard
@@ -27,7 +26,7 @@ OWNER_PAUSE = 0.05  # s between two attempts
 
 def acquire(
     name: str,
-    layout: Layout,
+    shape: Layout,
     *,
     upgrade: bool = False,
     passed: Passed | None = None,
@@ -37,7 +36,7 @@ def acquire(
 ) -> tuple[Block, bool]:
     """The block of that name for a master that starts: made, or taken over; True if it was there before.
 
-    A block that exists keeps its own number of slots and series, whatever `layout` says. With `upgrade` the old
+    A block that exists keeps its own number of slots and series, whatever `shape` says. With `upgrade` the old
     master lives and shares it, and what it has `passed` is used; otherwise this waits up to `wait` seconds for the
     processes of a killed master to end, and a block that can't be used, of another format, damaged, or one for which
     `check` raises BlockForeign, is set aside. `warn` is told of both.
@@ -52,7 +51,7 @@ def acquire(
         if passed:
             block, existed = _share(passed.block, name, check), True
         else:
-            block, existed = _acquire(name, layout, upgrade, wait, warn, check)
+            block, existed = _acquire(name, shape, upgrade, wait, warn, check)
     except BaseException:
         os.close(claim)
         raise
@@ -91,7 +90,7 @@ def _share(fd: int, name: str, check: Callable[[Block], object]) -> Block:
 
 def _acquire(
     name: str,
-    layout: Layout,
+    shape: Layout,
     upgrade: bool,
     wait: float,
     warn: Callable[[str], None],
@@ -100,10 +99,10 @@ def _acquire(
     deadline = time.monotonic() + wait
     is_warned = False
     while True:
-        fd, existed = _open_or_create(name, layout)
+        fd, existed = _open_or_create(name, shape)
         try:
             if not existed:
-                return Block(fd, layout, name), False
+                return Block(fd, shape, name), False
             _check_owner(fd, name)
             if not _own(fd, exclusive=not upgrade):
                 if time.monotonic() > deadline:
@@ -144,7 +143,7 @@ def _usable(fd: int, name: str, check: Callable[[Block], object], warn: Callable
         return None
 
 
-def _open_or_create(name: str, layout: Layout) -> tuple[int, bool]:
+def _open_or_create(name: str, shape: Layout) -> tuple[int, bool]:
     path = DIRECTORY / name
     while True:
         try:
@@ -156,7 +155,7 @@ def _open_or_create(name: str, layout: Layout) -> tuple[int, bool]:
                 f"segment {path} can't be opened ({error.strerror}): it is no file, or not this user's. {_REMEDY}"
             ) from None
         try:
-            return _create(path, layout), False
+            return _create(path, shape), False
         except FileExistsError:
             continue
 
@@ -164,25 +163,25 @@ def _open_or_create(name: str, layout: Layout) -> tuple[int, bool]:
 _REMEDY = "Choose another HVD_INSTANCE, or remove it if you are sure that nothing uses it."
 
 
-def _create(path: Path, layout: Layout) -> int:
+def _create(path: Path, shape: Layout) -> int:
     """Make the segment, complete and owned before it has a name: nobody ever sees half of it."""
     try:
         fd = os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise BlockError(f"no shared memory can be made in {path.parent}: {error.strerror}") from None
     try:
-        os.ftruncate(fd, layout.size)
-        map_segment(fd, layout.size).close()  # what can't be mapped must not get a name either
-        os.posix_fallocate(fd, 0, layout.first_row)
-        header = bytearray(at.PAGE)
+        os.ftruncate(fd, shape.size)
+        map_segment(fd, shape.size).close()  # what can't be mapped must not get a name either
+        os.posix_fallocate(fd, 0, shape.first_row)
+        header = bytearray(layout.PAGE)
         cells = memoryview(header).cast("q")
-        cells[at.H_MAGIC], cells[at.H_FORMAT] = at.MAGIC, at.FORMAT
-        cells[at.H_SLOTS], cells[at.H_ROWS], cells[at.H_SERIES] = layout.slots, layout.rows, layout.series
-        cells[at.H_CHECKSUM] = layout.checksum
-        cells[at.H_ROW_CELLS] = layout.row_cells
-        cells[at.H_CELLS_USED] = layout.first_run
-        cells[at.H_STARTED_WALL], cells[at.H_STARTED_MONO] = time.time_ns(), time.monotonic_ns()
-        cells[at.H_MADE_MONO] = cells[at.H_STARTED_MONO]
+        cells[layout.H_MAGIC], cells[layout.H_FORMAT] = layout.MAGIC, layout.FORMAT
+        cells[layout.H_SLOTS], cells[layout.H_ROWS], cells[layout.H_SERIES] = shape.slots, shape.rows, shape.series
+        cells[layout.H_CHECKSUM] = shape.checksum
+        cells[layout.H_ROW_CELLS] = shape.row_cells
+        cells[layout.H_CELLS_USED] = shape.first_run
+        cells[layout.H_STARTED_WALL], cells[layout.H_STARTED_MONO] = time.time_ns(), time.monotonic_ns()
+        cells[layout.H_MADE_MONO] = cells[layout.H_STARTED_MONO]
         os.pwrite(fd, header, 0)
         _own(fd, exclusive=False)
         # open(2), O_TMPFILE, says to link through /proc; os.link follows that link only when a directory is named.
@@ -216,16 +215,16 @@ def _own(fd: int, *, exclusive: bool) -> bool:
 
 def _check_numbers(block: Block) -> None:
     """What the header and the slot table say of the rest can be. Raises BlockForeign, having changed nothing."""
-    cells, layout = block.cells, block.layout
+    cells, shape = block.cells, block.layout
     claims = [
-        (cells[at.H_CELLS_USED], layout.first_run, layout.row_cells),
-        (cells[at.H_CATALOGUE_BYTES], 0, layout.catalogue_bytes),
-        (cells[at.H_POST_MORTEMS], 0, 2**48),
+        (cells[layout.H_CELLS_USED], shape.first_run, shape.row_cells),
+        (cells[layout.H_CATALOGUE_BYTES], 0, shape.catalogue_bytes),
+        (cells[layout.H_POST_MORTEMS], 0, 2**48),
     ]
-    for number in range(layout.slots):
-        cell = layout.slot_cell(number)
-        claims.append((cells[cell + at.S_ROWS], 0, layout.rows - 1))
-        claims += [(cells[cell + index], 0, 1) for index in (at.S_TAKEN, at.S_SHARED)]
+    for number in range(shape.slots):
+        cell = shape.slot_cell(number)
+        claims.append((cells[cell + layout.S_ROWS], 0, shape.rows - 1))
+        claims += [(cells[cell + index], 0, 1) for index in (layout.S_TAKEN, layout.S_SHARED)]
     if not all(low <= value <= high for value, low, high in claims):
         raise BlockForeign(f"block {block.name} is damaged: it says of itself what can't be")
 
@@ -246,11 +245,11 @@ def _held(fd: int, name: str) -> BlockError:
     if locks.holder(fd):
         return BlockLocked(locks.complaint(fd, name))
     try:
-        layout = read_layout(fd, name)
+        shape = read_layout(fd, name)
     except BlockForeign as error:
         return BlockForeign(f"{error}, and it is in use: stop the daemon that has it, or choose another HVD_INSTANCE")
-    block = Block(fd, layout, name)
-    pids = [*block.masters(), *(block.cells[layout.slot_cell(number) + at.S_PID] for number in range(layout.slots))]
+    block = Block(fd, shape, name)
+    pids = [*block.masters(), *(block.cells[shape.slot_cell(number) + layout.S_PID] for number in range(shape.slots))]
     alive = ", ".join(f"pid {pid}" for pid in pids if exists(pid)) or "of another container"
     return BlockInUse(f"processes ({alive}) hold block {name}, and don't end: end them, or choose another HVD_INSTANCE")
 

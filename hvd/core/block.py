@@ -24,8 +24,7 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
-from hvd.core import layout as at
-from hvd.core import locks
+from hvd.core import layout, locks
 from hvd.core.descriptors import fill_standard
 from hvd.core.layout import Layout
 from hvd.core.locks import LOCK_WAIT
@@ -55,13 +54,13 @@ class Block:
     layout.py. Safe to use in forked children: the mapping is shared, and the mutation lock is a process's own.
     """
 
-    def __init__(self, fd: int, layout: Layout, name: str) -> None:
+    def __init__(self, fd: int, shape: Layout, name: str) -> None:
         self.fd = fd
         self.claim = -1  # a master's descriptor, see claim.py
-        self.layout = layout
+        self.layout = shape
         self.name = name
         self.file_name = Name(DIRECTORY / name, fd)
-        self._map = map_segment(fd, layout.size)
+        self._map = map_segment(fd, shape.size)
         self.raw = memoryview(self._map)
         self.cells = self.raw.cast("q")
         self._thread_lock = threading.RLock()
@@ -102,7 +101,7 @@ class Block:
         The segment is sparse; a store into a page for which no memory is left would end the process by SIGBUS.
         """
         try:
-            os.posix_fallocate(self.fd, cell * at.CELL, count * at.CELL)
+            os.posix_fallocate(self.fd, cell * layout.CELL, count * layout.CELL)
         except OSError as error:
             raise BlockFull(
                 f"block {self.name} can't grow: {error.strerror} in {DIRECTORY}; make that file system larger"
@@ -133,29 +132,31 @@ class Block:
 
     def masters(self) -> list[int]:
         """Pids that the header names as masters; whether they live is not asked."""
-        return [pid for pid in self.cells[at.H_MASTERS : at.H_MASTERS + at.MASTERS] if pid]
+        return [pid for pid in self.cells[layout.H_MASTERS : layout.H_MASTERS + layout.MASTERS] if pid]
 
     def add_master(self, pid: int) -> None:
         """Name a master in the header. The caller holds the mutation lock."""
-        for index in range(at.H_MASTERS, at.H_MASTERS + at.MASTERS):
+        for index in range(layout.H_MASTERS, layout.H_MASTERS + layout.MASTERS):
             if self.cells[index] in (0, pid) or not exists(self.cells[index]):
                 self.cells[index] = pid
                 return
 
     def say_missing(self, pid: int, workers: int) -> None:
         """Say how many workers this master should have, and can't start."""
-        for index in range(at.MASTERS):
-            if self.cells[at.H_MASTERS + index] == pid:
-                self.cells[at.H_MISSING + index] = workers
+        for index in range(layout.MASTERS):
+            if self.cells[layout.H_MASTERS + index] == pid:
+                self.cells[layout.H_MISSING + index] = workers
 
     def missing(self) -> int:
         """How many workers the masters alive should have, and can't start."""
-        named = zip(self.cells[at.H_MASTERS :][: at.MASTERS], self.cells[at.H_MISSING :][: at.MASTERS], strict=True)
-        return sum(workers for pid, workers in named if exists(pid))
+        masters, missing = (
+            self.cells[first : first + layout.MASTERS] for first in (layout.H_MASTERS, layout.H_MISSING)
+        )
+        return sum(workers for pid, workers in zip(masters, missing, strict=True) if exists(pid))
 
     def drop_master(self, pid: int) -> None:
         """Take a master's name out of the header. Needs no lock: nobody else stores there while that master lives."""
-        for index in range(at.H_MASTERS, at.H_MASTERS + at.MASTERS):
+        for index in range(layout.H_MASTERS, layout.H_MASTERS + layout.MASTERS):
             if self.cells[index] == pid:
                 self.cells[index] = 0
 
@@ -209,15 +210,15 @@ def check_owner(fd: int, name: str, owner: int | None = None) -> None:
 def read_layout(fd: int, name: str, owner: int | None = None) -> Layout:
     """The layout that the header tells. Raises BlockForeign, having changed nothing."""
     check_owner(fd, name, owner)
-    header, size = os.pread(fd, at.PAGE, 0), os.fstat(fd).st_size
-    if len(header) < at.PAGE:
+    header, size = os.pread(fd, layout.PAGE, 0), os.fstat(fd).st_size
+    if len(header) < layout.PAGE:
         raise BlockForeign(f"segment {name} has {size} bytes: it is not a block of hvd")
     cells = memoryview(header).cast("q")
-    if cells[at.H_MAGIC] != at.MAGIC:
+    if cells[layout.H_MAGIC] != layout.MAGIC:
         raise BlockForeign(f"segment {name} does not begin as a block of hvd does")
-    if cells[at.H_FORMAT] != at.FORMAT:
-        raise BlockForeign(f"block {name} has format {cells[at.H_FORMAT]}, this hvd writes {at.FORMAT}")
-    layout = Layout(cells[at.H_SLOTS], cells[at.H_ROWS], cells[at.H_SERIES], TIMED_CELLS)
-    if cells[at.H_CHECKSUM] != layout.checksum or size != layout.size:
+    if cells[layout.H_FORMAT] != layout.FORMAT:
+        raise BlockForeign(f"block {name} has format {cells[layout.H_FORMAT]}, this hvd writes {layout.FORMAT}")
+    shape = Layout(cells[layout.H_SLOTS], cells[layout.H_ROWS], cells[layout.H_SERIES], TIMED_CELLS)
+    if cells[layout.H_CHECKSUM] != shape.checksum or size != shape.size:
         raise BlockForeign(f"block {name} is damaged: its header and its size don't agree")
-    return layout
+    return shape

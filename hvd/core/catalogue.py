@@ -25,7 +25,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.hot import fence
 from hvd.core.locks import COUNT_WAIT
@@ -66,12 +66,12 @@ class Catalogue:
         self._sizes = dict.fromkeys(FAMILIES, 0)
         self._retry_at = dict.fromkeys(FAMILIES, 0.0)
         self._is_busy = False
-        self._lost = Series("", (), at.LOST, block.layout.run_cells)
+        self._lost = Series("", (), layout.LOST, block.layout.run_cells)
         self.series: list[Series] = []
 
     def refresh(self) -> None:
         """Read what other processes appended since. Raises BlockForeign where a record is damaged."""
-        end = self._block.cells[at.H_CATALOGUE_BYTES]
+        end = self._block.cells[layout.H_CATALOGUE_BYTES]
         fence()
         while self._read < end:
             start = self._block.layout.catalogue + self._read
@@ -80,7 +80,7 @@ class Catalogue:
             if not length or zlib.crc32(payload) != checksum:
                 raise BlockForeign(f"block {self._block.name}: catalogue record at byte {self._read} is damaged")
             self._take_in(json.loads(payload))
-            self._read += at.round_up(_PREFIX.size + length, at.CELL)
+            self._read += layout.round_up(_PREFIX.size + length, layout.CELL)
 
     def _take_in(self, record: Any) -> None:
         if isinstance(record, dict):
@@ -91,7 +91,7 @@ class Catalogue:
             self._keep(FAMILIES[record[0]], *record[1:3])
 
     def _keep(self, family: Family, labels: list[str] | None, offset: int) -> None:
-        if not self._block.layout.first_run <= offset <= self._block.cells[at.H_CELLS_USED] - family.cells:
+        if not self._block.layout.first_run <= offset <= self._block.cells[layout.H_CELLS_USED] - family.cells:
             raise BlockForeign(f"block {self._block.name}: catalogue record at byte {self._read} makes no sense")
         if labels is None:
             series = Series(family.key, (OVERFLOW,) * len(family.labels), offset, family.cells, is_overflow=True)
@@ -152,20 +152,20 @@ class Catalogue:
                 self._add(family, None if family.labels else ())
 
     def _append(self, family: Family, labels: tuple[str, ...] | None) -> None:
-        cells, layout = self._block.cells, self._block.layout
-        offset, used = cells[at.H_CELLS_USED], cells[at.H_CATALOGUE_BYTES]
+        cells, shape = self._block.cells, self._block.layout
+        offset, used = cells[layout.H_CELLS_USED], cells[layout.H_CATALOGUE_BYTES]
         records: list[Any] = [[family.key, labels, offset]]
         if family.key not in self._is_known:
             records.insert(0, _form(family))
         data = b"".join(map(_encode, records))
-        if offset + family.cells > layout.row_cells or used + len(data) > layout.catalogue_bytes:
+        if offset + family.cells > shape.row_cells or used + len(data) > shape.catalogue_bytes:
             raise BlockFull(f"block {self._block.name} has no room for another series: set max_series higher")
         self._reserve(offset, family.cells)
-        start = layout.catalogue + used
+        start = shape.catalogue + used
         self._block.raw[start : start + len(data)] = data
-        cells[at.H_CELLS_USED] = offset + family.cells
+        cells[layout.H_CELLS_USED] = offset + family.cells
         fence()
-        cells[at.H_CATALOGUE_BYTES] = used + len(data)
+        cells[layout.H_CATALOGUE_BYTES] = used + len(data)
         self.refresh()
 
     def _reserve(self, offset: int, count: int) -> None:
@@ -173,11 +173,11 @@ class Catalogue:
 
         The latter in slots that are free by now too: whoever takes one of them then needs no more memory.
         """
-        layout = self._block.layout
-        for number in range(layout.slots):
+        shape = self._block.layout
+        for number in range(shape.slots):
             heads = {*used_heads(self._block, number)}
-            if self._block.cells[layout.slot_cell(number) + at.S_TAKEN_NS]:
-                heads |= {layout.row_cell(number, 0), layout.row_cell(number, layout.rows - 1)}
+            if self._block.cells[shape.slot_cell(number) + layout.S_TAKEN_NS]:
+                heads |= {shape.row_cell(number, 0), shape.row_cell(number, shape.rows - 1)}
             for head in heads:
                 self._block.reserve(head + offset, count)
 
@@ -196,4 +196,4 @@ def _shown(labels: Iterable[object]) -> tuple[str, ...]:
 def _encode(record: Any) -> bytes:
     payload = json.dumps(record, separators=(",", ":")).encode()
     data = _PREFIX.pack(len(payload), zlib.crc32(payload)) + payload
-    return data.ljust(at.round_up(len(data), at.CELL), b"\0")
+    return data.ljust(layout.round_up(len(data), layout.CELL), b"\0")

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.layout import Layout
 from hvd.metrics.table import TIMED_CELLS
 
@@ -20,7 +20,7 @@ _TOTALS = struct.Struct("=4q")  # R_STARTED to R_ERRORS
 
 def is_of_hvd(fd: int) -> bool:
     """True if the segment begins as a block does, in whatever format."""
-    return os.pread(fd, at.CELL, 0) == at.MAGIC.to_bytes(at.CELL, sys.byteorder)
+    return os.pread(fd, layout.CELL, 0) == layout.MAGIC.to_bytes(layout.CELL, sys.byteorder)
 
 
 def set_aside(path: Path, fd: int) -> str:
@@ -57,15 +57,15 @@ def _describe(fd: int) -> str:
 
 def last_totals(fd: int) -> tuple[int, ...] | None:
     """The sums of started, finished, aborted, errors, by what stays the same in all formats (layout.py)."""
-    header, size = os.pread(fd, at.PAGE, 0), os.fstat(fd).st_size
-    cells = struct.unpack_from("=16q", header.ljust(at.PAGE, b"\0"))
-    slots, rows, series = cells[at.H_SLOTS], cells[at.H_ROWS], cells[at.H_SERIES]
+    header, size = os.pread(fd, layout.PAGE, 0), os.fstat(fd).st_size
+    cells = struct.unpack_from("=16q", header.ljust(layout.PAGE, b"\0"))
+    slots, rows, series = cells[layout.H_SLOTS], cells[layout.H_ROWS], cells[layout.H_SERIES]
     if min(slots, rows, series) < 1 or slots * rows > MOST_ROWS:
         return None
     # format 2 does not say it; there it is the same as in format 3
-    row_cells = cells[at.H_ROW_CELLS] or Layout(slots, rows, series, TIMED_CELLS).row_cells
-    first = size - slots * rows * row_cells * at.CELL
-    if row_cells < at.HEAD_CELLS or first < at.PAGE:
+    row_cells = cells[layout.H_ROW_CELLS] or Layout(slots, rows, series, TIMED_CELLS).row_cells
+    first = size - slots * rows * row_cells * layout.CELL
+    if row_cells < layout.HEAD_CELLS or first < layout.PAGE:
         return None
-    heads = (os.pread(fd, _TOTALS.size, first + row * row_cells * at.CELL) for row in range(slots * rows))
+    heads = (os.pread(fd, _TOTALS.size, first + row * row_cells * layout.CELL) for row in range(slots * rows))
     return tuple(map(sum, zip(*map(_TOTALS.unpack, heads), strict=True)))

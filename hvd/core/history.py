@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.latency import BOUNDS, BUCKETS, SHOWN
 from hvd.errors import BlockLocked
@@ -34,13 +34,13 @@ COARSE: tuple[int, ...] = (*SHOWN, 25 * 10**9, 50 * 10**9, 100 * 10**9)
 """Bounds of a point's latency buckets, in ns; a last bucket without bound follows. Exact unions of the fine ones."""
 
 SECONDS = 900  # that are shown
-POINT_SECONDS = SECONDS / at.HISTORY_POINTS  # between two points at least: the ring holds all that is shown
+POINT_SECONDS = SECONDS / layout.HISTORY_POINTS  # between two points at least: the ring holds all that is shown
 LOCK_WAIT = 0.05  # s; a tick doesn't wait for a process that is stopped with the lock: the next one writes
 
 _ENDS = (0, *(bisect_left(BOUNDS, bound) + 1 for bound in COARSE), BUCKETS)
 _BODY = struct.Struct(f"=q{len(VALUE_NAMES)}d{len(COARSE) + 1}q")
 _SEQUENCE, _CHECK, _TIME = 0, 1, 2
-_RECORD = at.HISTORY_RECORD_CELLS * at.CELL
+_RECORD = layout.HISTORY_RECORD_CELLS * layout.CELL
 _LAST = 2**62  # what claims a higher sequence is damaged
 
 
@@ -69,9 +69,9 @@ class History:
     def __init__(self, block: Block) -> None:
         self._block = block
         start = block.layout.history
-        end = start + at.HISTORY_POINTS * _RECORD
+        end = start + layout.HISTORY_POINTS * _RECORD
         self._raw = block.raw[start:end]
-        self._cells = block.cells[start // at.CELL : end // at.CELL]
+        self._cells = block.cells[start // layout.CELL : end // layout.CELL]
 
     def add(self, point: Point) -> bool:
         """Write the next point. -> False if the lock could not be had in time: nothing was written."""
@@ -87,13 +87,13 @@ class History:
 
     def _sequences(self) -> list[tuple[int, int]]:
         """Place and sequence of what may be a point."""
-        found = enumerate(self._cells[:: at.HISTORY_RECORD_CELLS].tolist())
-        return [(n, sequence) for n, sequence in found if 0 < sequence < _LAST and sequence % at.HISTORY_POINTS == n]
+        sequences = enumerate(self._cells[:: layout.HISTORY_RECORD_CELLS].tolist())
+        return [(n, number) for n, number in sequences if 0 < number < _LAST and number % layout.HISTORY_POINTS == n]
 
     def _store(self, sequence: int, point: Point) -> None:
-        first = sequence % at.HISTORY_POINTS * at.HISTORY_RECORD_CELLS
+        first = sequence % layout.HISTORY_POINTS * layout.HISTORY_RECORD_CELLS
         body = _BODY.pack(point.time_ns, *point.values, *point.counts)
-        start = (first + _TIME) * at.CELL
+        start = (first + _TIME) * layout.CELL
         self._cells[first + _SEQUENCE] = 0
         self._raw[start : start + len(body)] = body
         self._cells[first + _CHECK] = _check(sequence, body)
@@ -117,7 +117,7 @@ class History:
 
     def _load(self, place: int, sequence: int) -> Point | None:
         record = bytes(self._raw[place * _RECORD : (place + 1) * _RECORD])
-        body = record[_TIME * at.CELL : _TIME * at.CELL + _BODY.size]
+        body = record[_TIME * layout.CELL : _TIME * layout.CELL + _BODY.size]
         if struct.unpack_from("=qq", record) != (sequence, _check(sequence, body)):
             return None
         time_ns, *numbers = _BODY.unpack(body)

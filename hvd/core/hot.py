@@ -3,10 +3,11 @@
 import platform
 from typing import TYPE_CHECKING
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.latency import BOUNDS
 
-_LAYOUT = (at.R_STARTED, at.R_FINISHED, at.R_ERRORS, at.R_BEGIN_NS, at.R_TEXT, at.TEXT_BYTES, at.HEAD_CELLS)
+_CELLS = layout.R_STARTED, layout.R_FINISHED, layout.R_ERRORS, layout.R_BEGIN_NS, layout.R_TEXT
+_LAYOUT = (*_CELLS, layout.TEXT_BYTES, layout.HEAD_CELLS)
 
 if TYPE_CHECKING:
     from hvd.core.hotrow import HotRow, cumulate, fence, sum_rows

@@ -22,12 +22,12 @@ from itertools import accumulate
 from time import monotonic_ns
 from typing import Any
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.latency import BOUNDS
 
-STARTED, FINISHED, ERRORS, BEGIN = at.R_STARTED, at.R_FINISHED, at.R_ERRORS, at.R_BEGIN_NS
+STARTED, FINISHED, ERRORS, BEGIN = layout.R_STARTED, layout.R_FINISHED, layout.R_ERRORS, layout.R_BEGIN_NS
 
-_store_text = struct.Struct(f"{at.TEXT_BYTES}s").pack_into  # cuts what is longer, fills up with zeros
+_store_text = struct.Struct(f"{layout.TEXT_BYTES}s").pack_into  # cuts what is longer, fills up with zeros
 
 
 class HotRow:
@@ -43,7 +43,7 @@ class HotRow:
     def __init__(self, raw: memoryview, head: int, count: int, known: Mapping[tuple[str, ...], int]) -> None:
         self._raw = raw
         self._cells = raw.cast("q")[head : head + count]
-        self._text = (head + at.R_TEXT) * at.CELL
+        self._text = (head + layout.R_TEXT) * layout.CELL
         self._known = known
         self._began = 0
         self.base = 0
@@ -113,26 +113,26 @@ def sum_rows(raw: memoryview, heads: list[int], used: int, retries: int) -> tupl
 
     One long integer adds all cells of a row at once: no cell is negative or reaches 2^63, so none carries over.
     """
-    cells, total, read_heads = raw.cast("q"), 0, list[Head]()
+    cells, total, read_heads, head_bytes = raw.cast("q"), 0, list[Head](), layout.HEAD_CELLS * layout.CELL
     for head in heads:
         after = _read_head(raw, cells, head, retries)
         for _ in range(retries):
-            before, copied = after, raw[(head + at.HEAD_CELLS) * at.CELL : (head + used) * at.CELL].tobytes()
+            before, copied = after, raw[head * layout.CELL + head_bytes : (head + used) * layout.CELL].tobytes()
             after = _read_head(raw, cells, head, retries)
             if after == before:
                 break
         total += int.from_bytes(copied, sys.byteorder)
         read_heads.append(after)
-    return bytes(at.HEAD_CELLS * at.CELL) + total.to_bytes((used - at.HEAD_CELLS) * at.CELL, sys.byteorder), read_heads
+    return bytes(head_bytes) + total.to_bytes(used * layout.CELL - head_bytes, sys.byteorder), read_heads
 
 
 def _read_head(raw: memoryview, cells: memoryview, head: int, retries: int) -> Head:
     """Of one moment: read until two readings agree."""
-    start = (head + at.R_TEXT) * at.CELL
+    start = (head + layout.R_TEXT) * layout.CELL
 
     def read() -> Head:
-        started, finished, aborted, errors, begin, busy = cells[head : head + at.R_BUSY + 1].tolist()  # in this order
-        return started, finished, aborted, errors, begin, busy, raw[start : start + at.TEXT_BYTES].tobytes()
+        started, finished, aborted, errors, begin, busy = cells[head : head + layout.R_BUSY + 1].tolist()
+        return started, finished, aborted, errors, begin, busy, raw[start : start + layout.TEXT_BYTES].tobytes()
 
     previous = read()
     for _ in range(retries):

@@ -8,11 +8,11 @@ reader takes what it copied only if the sequence was even and the same before an
 import time
 import zlib
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block
 
-_DATA = 3 * at.CELL
-CAPACITY = at.PAGE_BYTES - _DATA
+_DATA = 3 * layout.CELL
+CAPACITY = layout.PAGE_BYTES - _DATA
 """Bytes that a page holds."""
 
 RETRIES = 20
@@ -23,9 +23,9 @@ class Page:
     """The page of a companion slot. One process writes it; any process reads it."""
 
     def __init__(self, block: Block, slot: int) -> None:
-        self._start = block.layout.pages + slot * at.PAGE_BYTES
+        self._start = block.layout.pages + slot * layout.PAGE_BYTES
         self._raw = block.raw
-        self._cells = block.cells[self._start // at.CELL : self._start // at.CELL + 3]
+        self._cells = block.cells[self._start // layout.CELL : self._start // layout.CELL + 3]
 
     def write(self, data: bytes) -> None:
         """Publish these bytes. Raises ValueError above CAPACITY."""

@@ -4,14 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.slots import Request
 
 SHOWN_REQUESTS = 16
 """Requests that one entry lists at most; fewer where their paths take six bytes a character in JSON."""
 
-_CAPACITY = at.POST_MORTEM_BYTES - at.CELL
+_CAPACITY = layout.POST_MORTEM_BYTES - layout.CELL
 
 
 def write(block: Block, about: Mapping[str, Any], requests: Sequence[Request]) -> None:
@@ -23,12 +23,12 @@ def write(block: Block, about: Mapping[str, Any], requests: Sequence[Request]) -
     while len(data := _encode({**about, "requests": listed})) > _CAPACITY:
         listed.pop()
     with block.locked():
-        number = block.cells[at.H_POST_MORTEMS]
+        number = block.cells[layout.H_POST_MORTEMS]
         start = _start(block, number)
-        block.cells[start // at.CELL] = 0
-        block.raw[start + at.CELL : start + at.CELL + len(data)] = data
-        block.cells[start // at.CELL] = len(data)
-        block.cells[at.H_POST_MORTEMS] = number + 1
+        block.cells[start // layout.CELL] = 0
+        block.raw[start + layout.CELL : start + layout.CELL + len(data)] = data
+        block.cells[start // layout.CELL] = len(data)
+        block.cells[layout.H_POST_MORTEMS] = number + 1
 
 
 def _encode(entry: Mapping[str, Any]) -> bytes:
@@ -37,17 +37,17 @@ def _encode(entry: Mapping[str, Any]) -> bytes:
 
 def read(block: Block) -> list[dict[str, Any]]:
     """The entries, newest first."""
-    newest = block.cells[at.H_POST_MORTEMS]
+    newest = block.cells[layout.H_POST_MORTEMS]
     entries = []
-    for number in range(newest - 1, max(-1, newest - 1 - at.POST_MORTEMS), -1):
+    for number in range(newest - 1, max(-1, newest - 1 - layout.POST_MORTEMS), -1):
         start = _start(block, number)
-        length = block.cells[start // at.CELL]
+        length = block.cells[start // layout.CELL]
         try:
-            entries.append(json.loads(bytes(block.raw[start + at.CELL : start + at.CELL + length])))
+            entries.append(json.loads(bytes(block.raw[start + layout.CELL : start + layout.CELL + length])))
         except ValueError:
             continue  # being overwritten just now
     return entries
 
 
 def _start(block: Block, number: int) -> int:
-    return block.layout.post_mortems + number % at.POST_MORTEMS * at.POST_MORTEM_BYTES
+    return block.layout.post_mortems + number % layout.POST_MORTEMS * layout.POST_MORTEM_BYTES

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
 from hvd.core.hot import HotRow, fence
@@ -72,7 +72,7 @@ class Rows:
         with self._taking, contextlib.suppress(BlockFull, BlockLocked):
             if self._free:
                 with block.locked(COUNT_WAIT):  # a series that is appended now is in this row, or after it
-                    block.reserve(block.layout.row_cell(self.slot, self._free[-1]), block.cells[at.H_CELLS_USED])
+                    block.reserve(block.layout.row_cell(self.slot, self._free[-1]), block.cells[layout.H_CELLS_USED])
                     return Row(self, self._free.pop())
         return SharedRow(self, block.layout.rows - 1)
 
@@ -89,7 +89,7 @@ class Rows:
         row = self.mine()
         row.add(self.known[HTTP.key][method, route, status], 1)
         if status >= "4":
-            row.add(at.R_ERRORS, 1)
+            row.add(layout.R_ERRORS, 1)
 
     def record(self, family: Family, labels: tuple[str, ...], ns: int) -> None:
         """Add a duration to a timed series in the calling thread's row."""
@@ -118,10 +118,10 @@ class Row(HotRow):
     def __init__(self, rows: Rows, number: int) -> None:
         self.number = number
         self._rows = rows  # first, as __del__ needs them even where the rest fails
-        layout = rows.block.layout
-        head = layout.row_cell(rows.slot, number)
-        super().__init__(rows.block.raw, head, layout.row_cells, rows.known[HTTP.key])
-        self._counts = rows.block.cells[head : head + layout.row_cells]
+        shape = rows.block.layout
+        head = shape.row_cell(rows.slot, number)
+        super().__init__(rows.block.raw, head, shape.row_cells, rows.known[HTTP.key])
+        self._counts = rows.block.cells[head : head + shape.row_cells]
         mark_used(rows.block, rows.slot, number)
 
     def __del__(self) -> None:
@@ -135,7 +135,7 @@ class Row(HotRow):
     @property
     def is_busy(self) -> bool:
         """True between begin and finish."""
-        return self._counts[at.R_BEGIN_NS] != 0
+        return self._counts[layout.R_BEGIN_NS] != 0
 
     def add(self, offset: int, by: int) -> None:
         """Add to a one-cell counter."""
@@ -152,8 +152,9 @@ class Sharing:
 
     def __init__(self, block: Block, slot: int) -> None:
         head = block.layout.row_cell(slot, block.layout.rows - 1)
-        self.cells = block.cells[head : head + at.HEAD_CELLS]
-        self.text = block.raw[(head + at.R_TEXT) * at.CELL : (head + at.R_TEXT) * at.CELL + at.TEXT_BYTES]
+        self.cells = block.cells[head : head + layout.HEAD_CELLS]
+        text = (head + layout.R_TEXT) * layout.CELL
+        self.text = block.raw[text : text + layout.TEXT_BYTES]
         self.requests: dict[object, tuple[int, bytes]] = {}
         self.left: deque[Callable[[], None]] = deque()
         self._lock = threading.RLock()
@@ -199,7 +200,7 @@ class Sharing:
 
     def enter(self, key: object) -> None:
         """The request of this key is in progress, and is the one that the row shows."""
-        self.requests[key] = self.cells[at.R_BEGIN_NS], self.text.tobytes()
+        self.requests[key] = self.cells[layout.R_BEGIN_NS], self.text.tobytes()
         self._shown = key
 
     def show_others(self, key: object) -> None:
@@ -208,18 +209,18 @@ class Sharing:
         if self._shown is not key or not self.requests:
             return
         self._shown, (begin, text) = next(reversed(self.requests.items()))
-        self.cells[at.R_BEGIN_NS] = 0  # killed here, nothing is known of them
+        self.cells[layout.R_BEGIN_NS] = 0  # killed here, nothing is known of them
         fence()
         self.text[:] = text
         fence()
-        self.cells[at.R_BEGIN_NS] = begin
+        self.cells[layout.R_BEGIN_NS] = begin
 
     def leave(self) -> None:
         """A request has ended, and the row's begin time with it: put back the one of the request that is shown."""
         fence()
-        self.cells[at.R_BUSY] -= 1
+        self.cells[layout.R_BUSY] -= 1
         begin, _ = self.requests.get(self._shown, (0, b""))
-        self.cells[at.R_BEGIN_NS] = begin
+        self.cells[layout.R_BEGIN_NS] = begin
 
 
 class SharedRow(Row):
@@ -251,8 +252,8 @@ class SharedRow(Row):
             self.abandon("exception")
         with self._sharing.held():
             cells = self._counts
-            cells[at.R_BEGIN_NS] = 0  # the others' request, else the base class would take it for ours
-            cells[at.R_BUSY] += 1
+            cells[layout.R_BEGIN_NS] = 0  # the others' request, else the base class would take it for ours
+            cells[layout.R_BUSY] += 1
             super().begin(method, path)
             self._sharing.enter(self._key)
 
@@ -303,7 +304,7 @@ def _count_aborted(cells: memoryview, cause: int) -> None:
     The cause comes second: of a process killed before it, the settler finds one aborted request without a cause
     (deaths.py); the other way round it would find the request in progress still, and count it again.
     """
-    cells[at.R_ABORTED] += 1
+    cells[layout.R_ABORTED] += 1
     fence()
     cells[cause] += 1
-    cells[at.R_BEGIN_NS] = 0
+    cells[layout.R_BEGIN_NS] = 0

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.hot import fence
 from hvd.core.locks import LOCK_WAIT
@@ -50,7 +50,7 @@ class Slot:
 
     @property
     def kind_name(self) -> str:
-        return at.KIND_NAMES.get(self.kind, "unknown")
+        return layout.KIND_NAMES.get(self.kind, "unknown")
 
     def is_alive(self) -> bool:
         """True if the process that has the slot lives; a slot whose process isn't known yet lives with its master."""
@@ -72,12 +72,12 @@ class Slots:
 
         So none of them is missing when memory is full by then. Without the memory this does nothing.
         """
-        first, companions = at.COMPANION_SLOTS, at.COMPANION_SLOTS // 2
+        first, companions = layout.COMPANION_SLOTS, layout.COMPANION_SLOTS // 2
         numbers = (*range(companions), *range(first, min(first + 2 * workers, self._layout.slots)))
         with self._block.locked(), contextlib.suppress(BlockFull):
             for number in numbers:
                 self._reserve(number)
-                taken_ns = self._layout.slot_cell(number) + at.S_TAKEN_NS  # from now on it grows with the series
+                taken_ns = self._layout.slot_cell(number) + layout.S_TAKEN_NS  # from now on it grows with the series
                 self._cells[taken_ns] = self._cells[taken_ns] or 1
 
     def claim(self, kind: int, master: int, pid: int = 0) -> int:
@@ -85,8 +85,8 @@ class Slots:
 
         Raises NoFreeSlot, BlockFull, BlockLocked.
         """
-        companion = kind != at.KIND_WORKER
-        numbers = range(at.COMPANION_SLOTS) if companion else range(at.COMPANION_SLOTS, self._layout.slots)
+        companion = kind != layout.KIND_WORKER
+        numbers = range(layout.COMPANION_SLOTS) if companion else range(layout.COMPANION_SLOTS, self._layout.slots)
         with self._block.locked(LOCK_WAIT):
             number = self._take_first(numbers, kind, master, pid)
         if number is None:
@@ -105,7 +105,7 @@ class Slots:
     def _take_first(self, numbers: range, kind: int, master: int, pid: int) -> int | None:
         full = None
         for number in sorted(numbers, key=lambda each: self._foreignness(each, kind)):
-            if not self._cells[self._layout.slot_cell(number) + at.S_TAKEN]:
+            if not self._cells[self._layout.slot_cell(number) + layout.S_TAKEN]:
                 try:
                     self._take(number, kind, master, pid)
                 except BlockFull as error:
@@ -118,59 +118,59 @@ class Slots:
 
     def _foreignness(self, number: int, kind: int) -> int:
         """0 for a slot that one of the kind had last: a page is readable until another is written there."""
-        before = self._cells[self._layout.slot_cell(number) + at.S_KIND]
+        before = self._cells[self._layout.slot_cell(number) + layout.S_KIND]
         return 0 if before == kind else 1 if before == 0 else 2
 
     def _take(self, number: int, kind: int, master: int, pid: int) -> None:
         self._reserve(number)
         cells, cell = self._cells, self._layout.slot_cell(number)
         for index, total in enumerate(self._head_sums(number)):
-            cells[cell + at.S_BASE + index] = total
-        cells[cell + at.S_KIND] = kind
-        cells[cell + at.S_PID], cells[cell + at.S_PID_START] = pid, start_ticks(pid) if pid else 0
-        cells[cell + at.S_MASTER], cells[cell + at.S_MASTER_START] = master, start_ticks(master)
-        cells[cell + at.S_TAKEN_NS], cells[cell + at.S_HEARTBEAT_NS] = time.monotonic_ns(), 0
-        cells[cell + at.S_TAKEN] = 1
+            cells[cell + layout.S_BASE + index] = total
+        cells[cell + layout.S_KIND] = kind
+        cells[cell + layout.S_PID], cells[cell + layout.S_PID_START] = pid, start_ticks(pid) if pid else 0
+        cells[cell + layout.S_MASTER], cells[cell + layout.S_MASTER_START] = master, start_ticks(master)
+        cells[cell + layout.S_TAKEN_NS], cells[cell + layout.S_HEARTBEAT_NS] = time.monotonic_ns(), 0
+        cells[cell + layout.S_TAKEN] = 1
 
     def _reserve(self, number: int) -> None:
         """Memory for what a process counts in whatever else it can't have."""
         for row in (0, self._layout.rows - 1):
-            self._block.reserve(self._layout.row_cell(number, row), self._cells[at.H_CELLS_USED])
+            self._block.reserve(self._layout.row_cell(number, row), self._cells[layout.H_CELLS_USED])
 
     def _head_sums(self, number: int) -> list[int]:
         heads = used_heads(self._block, number)
         return [
             sum(self._cells[head + index] for head in heads)
-            for index in (at.R_STARTED, at.R_FINISHED, at.R_ABORTED, at.R_ERRORS)
+            for index in (layout.R_STARTED, layout.R_FINISHED, layout.R_ABORTED, layout.R_ERRORS)
         ]
 
     def name_process(self, number: int, pid: int) -> None:
         """Say which process has the slot, once its pid is known."""
         cell = self._layout.slot_cell(number)
-        self._cells[cell + at.S_PID_START] = start_ticks(pid)
+        self._cells[cell + layout.S_PID_START] = start_ticks(pid)
         fence()
-        self._cells[cell + at.S_PID] = pid
+        self._cells[cell + layout.S_PID] = pid
 
     def beat(self, number: int) -> None:
         """A companion's sign of life, now."""
-        self._cells[self._layout.slot_cell(number) + at.S_HEARTBEAT_NS] = time.monotonic_ns()
+        self._cells[self._layout.slot_cell(number) + layout.S_HEARTBEAT_NS] = time.monotonic_ns()
 
     def get(self, number: int) -> Slot | None:
         """The slot's record, None while it is free."""
         cell = self._layout.slot_cell(number)
-        if not self._cells[cell + at.S_TAKEN]:
+        if not self._cells[cell + layout.S_TAKEN]:
             return None
-        record = self._cells[cell : cell + at.SLOT_CELLS].tolist()
+        record = self._cells[cell : cell + layout.SLOT_CELLS].tolist()
         return Slot(
             number,
-            record[at.S_KIND],
-            record[at.S_PID],
-            record[at.S_PID_START],
-            record[at.S_MASTER],
-            record[at.S_MASTER_START],
-            record[at.S_TAKEN_NS],
-            record[at.S_HEARTBEAT_NS],
-            tuple(record[at.S_BASE : at.S_BASE + 4]),
+            record[layout.S_KIND],
+            record[layout.S_PID],
+            record[layout.S_PID_START],
+            record[layout.S_MASTER],
+            record[layout.S_MASTER_START],
+            record[layout.S_TAKEN_NS],
+            record[layout.S_HEARTBEAT_NS],
+            tuple(record[layout.S_BASE : layout.S_BASE + 4]),
         )
 
     def taken(self) -> Iterator[Slot]:
@@ -183,16 +183,16 @@ class Slots:
     def free(self, number: int) -> None:
         """Let the slot be handed out again: its process is dead, its rows are settled. One store, so no lock."""
         fence()
-        self._cells[self._layout.slot_cell(number) + at.S_TAKEN] = 0
+        self._cells[self._layout.slot_cell(number) + layout.S_TAKEN] = 0
 
 
 def mark_used(block: Block, number: int, row: int) -> None:
     """Have readers read this row from now on. The caller is the only one who does so for this slot."""
     cell = block.layout.slot_cell(number)
     if row == block.layout.rows - 1:
-        block.cells[cell + at.S_SHARED] = 1
-    elif row >= block.cells[cell + at.S_ROWS]:
-        block.cells[cell + at.S_ROWS] = row + 1
+        block.cells[cell + layout.S_SHARED] = 1
+    elif row >= block.cells[cell + layout.S_ROWS]:
+        block.cells[cell + layout.S_ROWS] = row + 1
 
 
 def used_heads(block: Block, number: int) -> list[int]:
@@ -200,10 +200,10 @@ def used_heads(block: Block, number: int) -> list[int]:
 
     Kept in the slot table: to ask each row would touch a page of memory for each row that is not used.
     """
-    cell, layout = block.layout.slot_cell(number), block.layout
-    heads = [layout.row_cell(number, row) for row in range(block.cells[cell + at.S_ROWS])]
-    if block.cells[cell + at.S_SHARED]:
-        heads.append(layout.row_cell(number, layout.rows - 1))
+    cell, shape = block.layout.slot_cell(number), block.layout
+    heads = [shape.row_cell(number, row) for row in range(block.cells[cell + layout.S_ROWS])]
+    if block.cells[cell + layout.S_SHARED]:
+        heads.append(shape.row_cell(number, shape.rows - 1))
     return heads
 
 
@@ -215,16 +215,16 @@ def settle(block: Block, number: int) -> Settled:
     """
     settled, cells = Settled(), block.cells
     for head in used_heads(block, number):
-        lost = cells[head + at.R_STARTED] - cells[head + at.R_FINISHED] - cells[head + at.R_ABORTED]
+        lost = cells[head + layout.R_STARTED] - cells[head + layout.R_FINISHED] - cells[head + layout.R_ABORTED]
         if lost > 0:
-            start = (head + at.R_TEXT) * at.CELL
-            text = bytes(block.raw[start : start + at.TEXT_BYTES])
-            request = request_in_progress(cells[head + at.R_BEGIN_NS], text)
+            start = (head + layout.R_TEXT) * layout.CELL
+            text = bytes(block.raw[start : start + layout.TEXT_BYTES])
+            request = request_in_progress(cells[head + layout.R_BEGIN_NS], text)
             settled.requests += [request] if request else []
             settled.aborted += lost
-            cells[head + at.R_ABORTED] += lost
+            cells[head + layout.R_ABORTED] += lost
             fence()
-        cells[head + at.R_BEGIN_NS] = cells[head + at.R_BUSY] = 0
+        cells[head + layout.R_BEGIN_NS] = cells[head + layout.R_BUSY] = 0
     return settled
 
 

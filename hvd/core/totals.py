@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import chain
 from time import monotonic_ns, time_ns
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue, Series
 from hvd.core.hot import sum_rows
@@ -64,7 +64,7 @@ class Totals:
     @property
     def lost(self) -> int:
         """How much was counted for which there were no cells, see catalogue.py."""
-        return self.cells[at.LOST]
+        return self.cells[layout.LOST]
 
     @property
     def uptime(self) -> float:
@@ -92,8 +92,8 @@ class Reader:
         self._block = block
         self._slots = Slots(block)
         self._catalogue = Catalogue(block)
-        layout = block.layout
-        self._shared = [layout.row_cell(slot, layout.rows - 1) for slot in range(layout.slots)]
+        shape = block.layout
+        self._shared = [shape.row_cell(slot, shape.rows - 1) for slot in range(shape.slots)]
 
     def limits(self) -> dict[str, int]:
         """How many series each family of the catalogue may have."""
@@ -103,11 +103,10 @@ class Reader:
         """The sums now. Raises BlockForeign where the catalogue is damaged."""
         block = self._block
         self._catalogue.refresh()
-        used = block.cells[at.H_CELLS_USED]
+        used = block.cells[layout.H_CELLS_USED]
         slots = [self._slots.get(number) for number in range(block.layout.slots)]
         starts = [used_heads(block, number) for number in range(block.layout.slots)]
         sums, read = sum_rows(block.raw, list(chain.from_iterable(starts)), used, RETRIES)
-        started = block.cells[at.H_STARTED_WALL], block.cells[at.H_STARTED_MONO], block.cells[at.H_MADE_MONO]
         heads, tenants, rows = Heads(), list[SlotTotals](), iter(read)
         for number, slot in enumerate(slots):
             slot_heads, busy = Heads(), list[Request]()
@@ -121,8 +120,17 @@ class Reader:
             heads = _add(heads, slot_heads)
             if slot and slot.pid:  # else its process is only about to begin
                 tenants.append(SlotTotals(slot, _since(slot_heads, slot.base), tuple(busy)))
-        cells = memoryview(sums).cast("q")
-        return Totals(time_ns(), monotonic_ns(), *started, cells, tuple(self._catalogue.series), heads, tuple(tenants))
+        return Totals(
+            time_ns(),
+            monotonic_ns(),
+            block.cells[layout.H_STARTED_WALL],
+            block.cells[layout.H_STARTED_MONO],
+            block.cells[layout.H_MADE_MONO],
+            memoryview(sums).cast("q"),
+            tuple(self._catalogue.series),
+            heads,
+            tuple(tenants),
+        )
 
 
 def _heads(row: Head, *, shared: bool) -> Heads:

@@ -15,8 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from hvd.core import layout as at
-from hvd.core import postmortem
+from hvd.core import layout, postmortem
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
 from hvd.core.locks import LOCK_WAIT
@@ -95,7 +94,7 @@ class Settler:
         offsets = [series.offset for series in self._catalogue.series if series.family == ABORTED.key]
         cells = self._block.cells
         return sum(
-            cells[head + at.R_ABORTED] - sum(cells[head + offset] for offset in offsets)
+            cells[head + layout.R_ABORTED] - sum(cells[head + offset] for offset in offsets)
             for head in used_heads(self._block, number)
         )
 

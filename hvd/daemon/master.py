@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hvd import __version__
 from hvd.agg import handoff
 from hvd.agg.main import Options
-from hvd.core import hot
-from hvd.core import layout as at
+from hvd.core import hot, layout
 from hvd.core.acquire import acquire
 from hvd.core.catalogue import Catalogue
 from hvd.core.layout import Layout
@@ -48,8 +47,8 @@ class Master:
     """What hvd keeps in a master. All of it runs in the master's main thread."""
 
     def __init__(self, server: Any, settings: Settings, code: Code | None = None) -> None:
-        layout = Layout(
-            settings.slots + at.COMPANION_SLOTS, settings.threads + SPARE_ROWS, settings.max_series, TIMED_CELLS
+        shape = Layout(
+            settings.slots + layout.COMPANION_SLOTS, settings.threads + SPARE_ROWS, settings.max_series, TIMED_CELLS
         )
         self._server = server
         self._pid = os.getpid()
@@ -65,7 +64,7 @@ class Master:
         upgrade = server.master_pid != 0
         self.block, existed = acquire(
             f"hvd-{settings.instance}",
-            layout,
+            shape,
             upgrade=upgrade,
             passed=passing.receive(server.cfg.env_orig),
             warn=lambda message: server.log.warning("hvd: %s", message),
@@ -106,14 +105,14 @@ class Master:
         for slot in list(self._slots.taken()):
             self._settler.settle_slot(slot.number, slot.pid, UNKNOWN)
         cells = self.block.cells
-        cells[at.H_STARTED_WALL], cells[at.H_STARTED_MONO] = time.time_ns(), time.monotonic_ns()
-        for index in range(at.MASTERS):
-            cells[at.H_MASTERS + index] = 0
+        cells[layout.H_STARTED_WALL], cells[layout.H_STARTED_MONO] = time.time_ns(), time.monotonic_ns()
+        for index in range(layout.MASTERS):
+            cells[layout.H_MASTERS + index] = 0
 
     def _aggregator(self) -> Companion:
         return Companion(
             "aggregator",
-            at.KIND_AGGREGATOR,
+            layout.KIND_AGGREGATOR,
             self._aggregator_command,
             (self.block.fd, self._hub_end.fileno(), self._event_reader.fileno()),
             user=User.of_workers(self._server.cfg),
@@ -143,7 +142,7 @@ class Master:
         if self._job_runner is None and options.kinds:
             self._job_runner = Companion(
                 "job runner",
-                at.KIND_JOB_RUNNER,
+                layout.KIND_JOB_RUNNER,
                 self._job_runner_command,
                 (self.block.fd, self._event_writers.fileno(), self._wake_fd, self._job_options_fd),
                 user=User.of_workers(self._server.cfg),
@@ -220,7 +219,7 @@ class Master:
     @property
     def most_workers(self) -> int:
         """How many workers the block has room for, and for those that take their places at a reload."""
-        return max(1, self.block.layout.slots - at.COMPANION_SLOTS - SLOTS_SPARE)
+        return max(1, self.block.layout.slots - layout.COMPANION_SLOTS - SLOTS_SPARE)
 
     def look_after(self) -> None:
         """At each turn of the master's loop: what has ended is settled, and replaced; the block keeps its name."""
@@ -262,7 +261,7 @@ class Master:
         """Give the worker its slot. Raises NoFreeSlot, BlockError: then it is not forked."""
         if self._forking is worker:
             return
-        worker.hvd_slot = self._slots.claim(at.KIND_WORKER, os.getpid())
+        worker.hvd_slot = self._slots.claim(layout.KIND_WORKER, os.getpid())
         self._forking = worker
         worker.hold_signals()
 
@@ -317,7 +316,7 @@ class Master:
         """Other settings. The aggregator, and its clients' connections, stay unless its options changed."""
         before, self.settings = self._options(), settings
         if self._options() != before:
-            self._companions.replace(at.KIND_AGGREGATOR)
+            self._companions.replace(layout.KIND_AGGREGATOR)
         if self._options_of_jobs() != self._job_options:
             self._keep_job_runner()
 

@@ -11,8 +11,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hvd.core import layout as at
-from hvd.core import postmortem
+from hvd.core import layout, postmortem
 from hvd.core.block import Block
 from hvd.core.history import History, Point
 from hvd.core.pages import Page
@@ -135,15 +134,15 @@ class View:
 
     def published(self, without: int = -1) -> Published:
         """What companions published; the page of the slot `without` isn't looked at."""
-        started = self._block.cells[at.H_STARTED_MONO]
+        started = self._block.cells[layout.H_STARTED_MONO]
         companions = self._companions()
-        numbers = (number for number in range(at.COMPANION_SLOTS) if number != without)
+        numbers = (number for number in range(layout.COMPANION_SLOTS) if number != without)
         pages = {number: page for number in numbers if (page := self._page(number))}
         since = {number: page for number, page in pages.items() if page["monotonic_ns"] >= started}
         own = [
             (slot, page)
             for slot in companions
-            if slot.kind == at.KIND_AGGREGATOR
+            if slot.kind == layout.KIND_AGGREGATOR
             and (page := since.get(slot.number))
             and page["page"] == AGGREGATOR_PAGE
             and page["monotonic_ns"] >= slot.taken_ns  # else its predecessor's
@@ -154,8 +153,8 @@ class View:
             last,
             # that of a daemon which was killed, too: totals are what they were until the next runner says more
             _newest((pages if self._runs_jobs else since).values(), JOBS_PAGE),
-            _age(companions, at.KIND_AGGREGATOR),
-            _age(companions, at.KIND_JOB_RUNNER),
+            _age(companions, layout.KIND_AGGREGATOR),
+            _age(companions, layout.KIND_JOB_RUNNER),
             self._runs_jobs,
             (time.monotonic_ns() - started) / 1e9,
             "" if self._block.file_name.holds() else str(self._block.path),
@@ -164,7 +163,7 @@ class View:
         )
 
     def _companions(self) -> list[Slot]:
-        slots = (self._slots.get(number) for number in range(at.COMPANION_SLOTS))
+        slots = (self._slots.get(number) for number in range(layout.COMPANION_SLOTS))
         return [slot for slot in slots if slot and slot.is_alive()]
 
     def _page(self, slot: int) -> Json | None:
@@ -174,7 +173,7 @@ class View:
 
     def heartbeat_age(self) -> float | None:
         """Seconds since an aggregator gave a sign of life; None if none that lives and isn't stopped ever did."""
-        return _age(self._companions(), at.KIND_AGGREGATOR)
+        return _age(self._companions(), layout.KIND_AGGREGATOR)
 
     def series_limits(self) -> dict[str, int]:
         """How many series each family may have."""

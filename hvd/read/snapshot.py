@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from heapq import nlargest
 from typing import Any
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.catalogue import Series
 from hvd.core.history import COARSE, VALUE_NAMES, Point, spacing
 from hvd.core.latency import percentile
@@ -208,7 +208,7 @@ def build_workers(totals: Totals, observed: Mapping[str, Any]) -> list[Json]:
     return [
         _worker(slot, samples, totals)
         for slot in totals.slots
-        if slot.slot.kind == at.KIND_WORKER and slot.slot.pid  # a slot has none until its worker is forked
+        if slot.slot.kind == layout.KIND_WORKER and slot.slot.pid  # a slot has none until its worker is forked
     ]
 
 

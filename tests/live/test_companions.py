@@ -16,7 +16,7 @@ from types import TracebackType
 import psutil
 import pytest
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.acquire import acquire
 from hvd.core.layout import Layout
 from hvd.metrics.table import TIMED_CELLS
@@ -240,10 +240,10 @@ def with_cell(index: int, change: Callable[[int], int]) -> Callable[[Path], None
     def make(path: Path) -> None:
         a_block(path)
         with path.open("r+b") as file:
-            file.seek(index * at.CELL)
-            value = change(int.from_bytes(file.read(at.CELL), "little"))
-            file.seek(index * at.CELL)
-            file.write((value % 2**64).to_bytes(at.CELL, "little"))
+            file.seek(index * layout.CELL)
+            value = change(int.from_bytes(file.read(layout.CELL), "little"))
+            file.seek(index * layout.CELL)
+            file.write((value % 2**64).to_bytes(layout.CELL, "little"))
 
     return make
 
@@ -263,7 +263,7 @@ FOREIGN = {
     "random bytes": lambda path: path.write_bytes(os.urandom(100_000)),
     "nothing": lambda path: path.write_bytes(b""),
     "a few bytes": lambda path: path.write_bytes(b"HVDBLOC"),
-    "another magic": with_cell(at.H_MAGIC, lambda value: value ^ 1),
+    "another magic": with_cell(layout.H_MAGIC, lambda value: value ^ 1),
     "a symbolic link": a_link,
     "another user's": of_another_user,
 }

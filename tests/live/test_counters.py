@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.slots import Slots
 from hvd.metrics.table import METRICS
@@ -71,18 +71,18 @@ def pids(block: Block, kind: int) -> set[int]:
 
 def kill_newest_aggregator(block: Block, scraper: Scraper) -> None:
     """And wait until another one has published."""
-    slots = [slot for slot in Slots(block).taken() if slot.kind == at.KIND_AGGREGATOR]
+    slots = [slot for slot in Slots(block).taken() if slot.kind == layout.KIND_AGGREGATOR]
     newest = max(slots, key=lambda slot: slot.taken_ns)
     os.kill(newest.pid, signal.SIGKILL)
-    until(lambda: newest.pid not in pids(block, at.KIND_AGGREGATOR), "it is gone")
-    until(lambda: len(pids(block, at.KIND_AGGREGATOR)) == len(slots), "another one is there", 20)
+    until(lambda: newest.pid not in pids(block, layout.KIND_AGGREGATOR), "it is gone")
+    until(lambda: len(pids(block, layout.KIND_AGGREGATOR)) == len(slots), "another one is there", 20)
     scraper.wait()
 
 
 def replace_workers(server: Server, block: Block) -> None:
-    old = pids(block, at.KIND_WORKER)
+    old = pids(block, layout.KIND_WORKER)
     server.signal(signal.SIGHUP)
-    until(lambda: len(new := pids(block, at.KIND_WORKER)) == 2 and not new & old, "the workers are replaced", 20)
+    until(lambda: len(new := pids(block, layout.KIND_WORKER)) == 2 and not new & old, "the workers are replaced", 20)
 
 
 def test_no_counter_ever_falls_or_vanishes(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_no_counter_ever_falls_or_vanishes(tmp_path: Path) -> None:
                 "kill the aggregator": lambda: kill_newest_aggregator(block, scraper),
                 "reload": lambda: replace_workers(server, block),
                 "reload again": lambda: replace_workers(server, block),
-                "kill a worker": lambda: os.kill(min(pids(block, at.KIND_WORKER)), signal.SIGKILL),
+                "kill a worker": lambda: os.kill(min(pids(block, layout.KIND_WORKER)), signal.SIGKILL),
                 "kill the next aggregator": lambda: kill_newest_aggregator(block, scraper),
             }.items():
                 scraper.now = now
@@ -110,8 +110,8 @@ def test_no_counter_ever_falls_or_vanishes(tmp_path: Path) -> None:
 
             scraper.now = "upgrade"
             server.signal(signal.SIGUSR2)
-            until(lambda: len(pids(block, at.KIND_AGGREGATOR)) == 2, "both have an aggregator", 30)
-            until(lambda: len(pids(block, at.KIND_WORKER)) == 4, "both have workers", 30)
+            until(lambda: len(pids(block, layout.KIND_AGGREGATOR)) == 2, "both have an aggregator", 30)
+            until(lambda: len(pids(block, layout.KIND_WORKER)) == 4, "both have workers", 30)
             scraper.wait()
             scraper.now = "kill the newer aggregator"
             kill_newest_aggregator(block, scraper)

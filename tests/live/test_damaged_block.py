@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block, open_block
 from tests.support.server import Server
 from tests.support.waiting import until
@@ -20,7 +20,7 @@ def catalogue(block: Block) -> None:
 
 
 def other_format(block: Block) -> None:
-    block.cells[at.H_FORMAT] = 99
+    block.cells[layout.H_FORMAT] = 99
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
 from hvd.core.slots import Slots, used_heads
@@ -157,7 +157,7 @@ class Watcher:
         assert self.reads >= least
 
 
-def slot_pids(block: Block, kind: int = at.KIND_WORKER) -> set[int]:
+def slot_pids(block: Block, kind: int = layout.KIND_WORKER) -> set[int]:
     """Processes in the slot table that live."""
     return {slot.pid for slot in Slots(block).taken() if slot.kind == kind and slot.pid and slot.is_alive()}
 
@@ -236,11 +236,11 @@ def test_totals_survive_deaths_reloads_and_changes_of_number(tmp_path: Path) -> 
                 kill_one()
                 watcher.wait_reads()
             for _ in range(2):
-                gone = until(lambda: slot_pids(block, at.KIND_AGGREGATOR), "an aggregator", 30)
+                gone = until(lambda: slot_pids(block, layout.KIND_AGGREGATOR), "an aggregator", 30)
                 for pid in gone:
                     kill(pid)
                 watcher.wait_reads()
-                until(lambda gone=gone: slot_pids(block, at.KIND_AGGREGATOR) - gone, "another aggregator", 30)  # type: ignore[misc]
+                until(lambda gone=gone: slot_pids(block, layout.KIND_AGGREGATOR) - gone, "another aggregator", 30)  # type: ignore[misc]
         watcher.assert_content(least=30)
         server.wait_ready()
         wait_workers(3)
@@ -274,7 +274,9 @@ def test_totals_survive_an_upgrade(tmp_path: Path) -> None:
             until(lambda: len(block.masters()) == 2, f"two masters; log:\n{server.log}", 30)
             (new,) = set(block.masters()) - {old}
             until(
-                lambda: len(slot_pids(block)) == 4 and len(slot_pids(block, at.KIND_AGGREGATOR)) == 2, "both serve", 30
+                lambda: len(slot_pids(block)) == 4 and len(slot_pids(block, layout.KIND_AGGREGATOR)) == 2,
+                "both serve",
+                30,
             )
             for _ in range(6):
                 pid = order.choice(sorted(slot_pids(block)))
@@ -322,8 +324,8 @@ class Extent:
         return cls(
             rows,
             frozenset((series.family, series.labels) for series in catalogue.series),
-            cells[at.H_CATALOGUE_BYTES],
-            cells[at.H_CELLS_USED],
+            cells[layout.H_CATALOGUE_BYTES],
+            cells[layout.H_CELLS_USED],
             os.fstat(block.fd).st_blocks * 512,
         )
 
@@ -375,16 +377,16 @@ def test_two_hundred_deaths_leave_nothing_behind(tmp_path: Path) -> None:
         assert_settled(server, block)
         assert_exact(server, clients)
 
-        slots = [slot for slot in Slots(block).taken() if slot.kind == at.KIND_WORKER]
+        slots = [slot for slot in Slots(block).taken() if slot.kind == layout.KIND_WORKER]
         assert len(slots) == workers
-        assert {slot.number for slot in slots} == set(range(at.COMPANION_SLOTS, at.COMPANION_SLOTS + workers))
+        assert {slot.number for slot in slots} == set(range(layout.COMPANION_SLOTS, layout.COMPANION_SLOTS + workers))
         assert after.rows <= workers * (threads + 1) + 2  # of each worker its main thread's too; the aggregator's
         used = {("cpu", ("worker", str(slot.number))) for slot in slots}  # there once CPU time was seen, by slot
         assert after.series - before.series <= {("exits", ("worker", "SIGKILL")), ("aborted", ("SIGKILL",))} | used
         assert after.cells - before.cells <= 2 + workers
-        row_bytes = at.round_up((at.HEAD_CELLS + after.cells) * at.CELL, at.PAGE)
+        row_bytes = layout.round_up((layout.HEAD_CELLS + after.cells) * layout.CELL, layout.PAGE)
         # first and shared rows, of those that may follow in a reload too: memory is taken for them before they need it
-        reserved = 2 * (2 * workers + at.COMPANION_SLOTS // 2)
+        reserved = 2 * (2 * workers + layout.COMPANION_SLOTS // 2)
         assert after.memory <= block.layout.first_row + (after.rows + reserved) * row_bytes
         assert time_after <= 3 * time_before + 0.05
 
@@ -392,7 +394,7 @@ def test_two_hundred_deaths_leave_nothing_behind(tmp_path: Path) -> None:
         (killed,) = (series for series in totals.of("exits") if series.labels == ("worker", "SIGKILL"))
         assert totals.cells[killed.offset] == len(dead) >= 200
         entries = server.snapshot()["post_mortems"]
-        assert len(entries) == min(50, block.cells[at.H_POST_MORTEMS])
+        assert len(entries) == min(50, block.cells[layout.H_POST_MORTEMS])
         assert {entry["pid"] for entry in entries} <= dead
-        deaths = block.cells[at.H_POST_MORTEMS]
+        deaths = block.cells[layout.H_POST_MORTEMS]
         until(lambda: server.log.count("hvd: worker (pid:") == deaths, "each has its line in the log")

@@ -17,7 +17,7 @@ import pytest
 
 from hvd.agg.observe import CpuTime, Observer, Sample, Watched
 from hvd.agg.sizes import Size, Sizes
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.proc import start_ticks
 from hvd.core.rows import Rows
@@ -275,7 +275,7 @@ def counted(block: Block) -> dict[tuple[str, ...], float]:
 
 @pytest.fixture
 def rows(block: Block) -> Rows:
-    return Rows(block, Slots(block).claim(at.KIND_AGGREGATOR, os.getpid(), os.getpid()))
+    return Rows(block, Slots(block).claim(layout.KIND_AGGREGATOR, os.getpid(), os.getpid()))
 
 
 def test_cpu_time_adds_up_by_slot(block: Block, rows: Rows) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.acquire import acquire
 from hvd.core.block import DIRECTORY, Block, open_block
 from hvd.core.claim import Passed
@@ -88,7 +88,7 @@ def test_processes_that_outlive_their_master_are_named(name: str) -> None:
 
     def work(block: Block) -> None:
         block.release_claim()
-        Slots(block).claim(at.KIND_WORKER, os.getpid(), os.getpid())
+        Slots(block).claim(layout.KIND_WORKER, os.getpid(), os.getpid())
 
     with (
         holder(name, work) as pid,
@@ -176,11 +176,11 @@ def test_of_masters_that_start_at_once_one_gets_the_block(name: str) -> None:
 
 def header(**cells: int) -> bytes:
     """The header of a small block, with some cells changed."""
-    names = {"h_magic": at.MAGIC, "h_format": at.FORMAT, "h_slots": SMALL.slots, "h_rows": SMALL.rows}
+    names = {"h_magic": layout.MAGIC, "h_format": layout.FORMAT, "h_slots": SMALL.slots, "h_rows": SMALL.rows}
     names |= {"h_series": SMALL.series, "h_checksum": SMALL.checksum, **cells}
-    page = bytearray(at.PAGE)
+    page = bytearray(layout.PAGE)
     for name, value in names.items():
-        memoryview(page).cast("q")[getattr(at, name.upper())] = value
+        memoryview(page).cast("q")[getattr(layout, name.upper())] = value
     return bytes(page)
 
 
@@ -188,11 +188,11 @@ FOREIGN = {"empty": b"", "short": b"HVDBLOC", "of something else": os.urandom(10
 
 UNUSABLE = {
     "only begun": b"HVDBLOCK",
-    "of another format": header(h_format=at.FORMAT + 1).ljust(SMALL.size, b"\0"),
+    "of another format": header(h_format=layout.FORMAT + 1).ljust(SMALL.size, b"\0"),
     "with a header that does not agree": header(h_slots=SMALL.slots + 1).ljust(SMALL.size, b"\0"),
     "with absurd numbers": header(h_slots=2**62, h_rows=-1).ljust(SMALL.size, b"\0"),
-    "cut short": header().ljust(SMALL.size - at.PAGE, b"\0"),
-    "too long": header().ljust(SMALL.size + at.PAGE, b"\0"),
+    "cut short": header().ljust(SMALL.size - layout.PAGE, b"\0"),
+    "too long": header().ljust(SMALL.size + layout.PAGE, b"\0"),
 }
 
 
@@ -245,7 +245,7 @@ def test_a_block_that_its_check_refuses_is_set_aside(block: Block, name: str) ->
     warnings = list[str]()
     mark = 7
     for number in range(SMALL.slots * SMALL.rows):
-        head = SMALL.first_row // at.CELL + number * SMALL.row_cells
+        head = SMALL.first_row // layout.CELL + number * SMALL.row_cells
         block.cells[head : head + 4] = memoryview(array("q", [mark, mark - 1, 1, number]))
     block.release_claim()
     fcntl.flock(block.fd, fcntl.LOCK_UN)
@@ -264,7 +264,7 @@ def test_a_block_that_its_check_refuses_is_set_aside(block: Block, name: str) ->
 
 @pytest.mark.parametrize(
     ("cell", "value"),
-    [(at.H_CELLS_USED, 1 << 40), (at.H_POST_MORTEMS, 1 << 62), (SMALL.slot_cell(9) + at.S_ROWS, 1 << 40)],
+    [(layout.H_CELLS_USED, 1 << 40), (layout.H_POST_MORTEMS, 1 << 62), (SMALL.slot_cell(9) + layout.S_ROWS, 1 << 40)],
     ids=["cells used", "post-mortems", "rows of a slot"],
 )
 def test_a_block_that_says_of_itself_what_cannot_be_is_set_aside(block: Block, cell: int, value: int) -> None:
@@ -287,11 +287,11 @@ def test_a_block_of_another_format_that_is_held_is_refused(name: str) -> None:
 
     def make_foreign(block: Block) -> None:
         block.release_claim()
-        block.cells[at.H_FORMAT] += 1
+        block.cells[layout.H_FORMAT] += 1
 
     with holder(name, make_foreign):
         before = (DIRECTORY / name).read_bytes()
-        with pytest.raises(BlockForeign, match=rf"{name} has format {at.FORMAT + 1}, .*in use: stop the daemon"):
+        with pytest.raises(BlockForeign, match=rf"{name} has format {layout.FORMAT + 1}, .*in use: stop the daemon"):
             acquire(name, SMALL, wait=0)
         assert (DIRECTORY / name).read_bytes() == before
     assert not list(DIRECTORY.glob(f"{name}.aside-*"))

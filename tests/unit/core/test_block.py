@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hvd.core import block as module
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block, attach, open_block
 from hvd.core.slots import mark_used
 from hvd.errors import BlockLocked
@@ -27,16 +27,16 @@ def test_a_block_is_made_whole(block: Block) -> None:
     assert (status.st_size, stat.S_IMODE(status.st_mode)) == (SMALL.size, 0o600)
     assert status.st_blocks * 512 == SMALL.first_row
     cells = block.cells
-    assert cells[at.H_MAGIC].to_bytes(8, "little") == b"HVDBLOCK"
-    assert cells[at.H_STARTED_WALL] > 0
-    assert not any(block.raw[at.PAGE :])
+    assert cells[layout.H_MAGIC].to_bytes(8, "little") == b"HVDBLOCK"
+    assert cells[layout.H_STARTED_WALL] > 0
+    assert not any(block.raw[layout.PAGE :])
     assert block.masters() == []
 
 
 def test_another_program_reads_it_as_the_readme_says(block: Block) -> None:
     """And does it no harm at its end."""
     mark_used(block, WORKER, 0)
-    block.cells[block.layout.row_cell(WORKER, 0) + at.R_STARTED] = 4711
+    block.cells[block.layout.row_cell(WORKER, 0) + layout.R_STARTED] = 4711
     readme = (Path(__file__).parents[3] / "README.md").read_text()
     (program,) = (text for text in re.findall(r"```python\n(.*?)```", readme, re.S) if "open_block(" in text)
     program = program.replace("hvd-127.0.0.1-8080", block.name)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.catalogue import LABEL_CHARS, OVERFLOW, Catalogue, Series, _encode, _form
 from hvd.core.rows import Rows
@@ -35,8 +35,8 @@ def assert_sound(block: Block) -> None:
     for one in sorted(series, key=lambda one: one.offset):
         assert one.offset >= end
         end = one.offset + one.cells
-    assert end <= block.cells[at.H_CELLS_USED] <= SMALL.row_cells
-    assert block.cells[at.H_CATALOGUE_BYTES] <= SMALL.catalogue_bytes
+    assert end <= block.cells[layout.H_CELLS_USED] <= SMALL.row_cells
+    assert block.cells[layout.H_CATALOGUE_BYTES] <= SMALL.catalogue_bytes
 
 
 def routes(count: int, prefix: str = "/") -> Iterator[tuple[str, str, str]]:
@@ -139,7 +139,7 @@ def fill(block: Block) -> Catalogue:
 def test_what_has_no_cells_is_lost_and_counted(block: Block) -> None:
     """Of a full block that was taken over: no exception in whoever counts, in any family, old and new."""
     fill(block).add_families()
-    rows = Rows(block, Slots(block).claim(at.KIND_AGGREGATOR, os.getpid(), os.getpid()))
+    rows = Rows(block, Slots(block).claim(layout.KIND_AGGREGATOR, os.getpid(), os.getpid()))
     for times in (1, 2):
         rows.count(WS_FRAMES, (), 1000)
         rows.record(TICK, ("read",), 10**6)
@@ -173,7 +173,7 @@ def test_the_families_of_another_version_are_passed_over(
     assert older.get_or_add(ABORTED, ("after",)) == after
     assert "novel" not in {one.family for one in older.series}
     if known:
-        assert older.get_or_add(ours, ("a",)).offset == at.LOST
+        assert older.get_or_add(ours, ("a",)).offset == layout.LOST
     mine = older.get_or_add(EXITS, ("worker", "exit 0"))
     monkeypatch.setitem(FAMILIES, "novel", theirs)
     assert newer.get_or_add(EXITS, ("worker", "exit 0")) == mine
@@ -186,9 +186,9 @@ def test_more_in_a_record_and_records_of_another_kind_are_passed_over(block: Blo
     catalogue = Catalogue(block)
     series = catalogue.get_or_add(EXITS, ("worker", "exit 7"))
     for record in ({"unit": "seconds"}, ["exits", ["worker", "exit 8"], series.offset, {"more": 1}]):
-        used, data = block.cells[at.H_CATALOGUE_BYTES], _encode(record)
+        used, data = block.cells[layout.H_CATALOGUE_BYTES], _encode(record)
         block.raw[SMALL.catalogue + used : SMALL.catalogue + used + len(data)] = data
-        block.cells[at.H_CATALOGUE_BYTES] = used + len(data)
+        block.cells[layout.H_CATALOGUE_BYTES] = used + len(data)
     assert [one.labels for one in fresh(block)] == [("worker", "exit 7"), ("worker", "exit 8")]
     form = {**_form(EXITS), "help": "Ends."}
     catalogue._is_known.clear()
@@ -258,7 +258,7 @@ def test_a_writer_killed_in_an_append_holds_nobody_up(block: Block, survived: in
         catalogue = Catalogue(block)
         block.raw = Watched(block.raw, die_later)  # type: ignore[assignment]
         block.cells = Watched(block.cells, die_later)  # type: ignore[assignment]
-        catalogue._read, catalogue._found = block.cells[at.H_CATALOGUE_BYTES], {}
+        catalogue._read, catalogue._found = block.cells[layout.H_CATALOGUE_BYTES], {}
         catalogue.get_or_add(EXITS, ("worker", "killed in the middle"))
 
     assert ended(fork(append_partly)) == -signal.SIGKILL
@@ -275,17 +275,17 @@ def test_a_damaged_record_is_told(block: Block, byte: int) -> None:
     block.raw[SMALL.catalogue + byte] ^= 1
     with pytest.raises(BlockForeign, match=f"{block.name}.*damaged"):
         Catalogue(block).refresh()
-    assert Catalogue(block).get_or_add(ABORTED, ("cause",)).offset == at.LOST, "no exception in whoever counts"
+    assert Catalogue(block).get_or_add(ABORTED, ("cause",)).offset == layout.LOST, "no exception in whoever counts"
 
 
 def test_records_are_as_they_are_described(block: Block) -> None:
     """Length, checksum, JSON, padded to a whole cell: other programs may read it."""
     Catalogue(block).get_or_add(EXITS, ("worker", "exit 7"))
-    start, end, records = SMALL.catalogue, SMALL.catalogue + block.cells[at.H_CATALOGUE_BYTES], []
+    start, end, records = SMALL.catalogue, SMALL.catalogue + block.cells[layout.H_CATALOGUE_BYTES], []
     while start < end:
         length = int.from_bytes(block.raw[start : start + 4], "little")
         records.append(json.loads(bytes(block.raw[start + 8 : start + 8 + length])))
-        start += at.round_up(8 + length, at.CELL)
+        start += layout.round_up(8 + length, layout.CELL)
     assert start == end
     assert records == [
         {"family": "exits", "cells": 1, "labels": ["kind", "cause"], "merge": "sum"},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.foreign import KEPT, is_of_hvd, last_totals, set_aside
 from tests.unit.core.support import SMALL
@@ -17,7 +17,7 @@ from tests.unit.core.support import SMALL
 def counted(block: Block) -> Block:
     """A block whose every row has counted something."""
     for number in range(SMALL.slots * SMALL.rows):
-        head = SMALL.first_row // at.CELL + number * SMALL.row_cells
+        head = SMALL.first_row // layout.CELL + number * SMALL.row_cells
         block.cells[head : head + 4] = memoryview(array("q", [7, 5, 1, number]))
     return block
 
@@ -29,25 +29,24 @@ TOTALS = (7 * ROWS, 5 * ROWS, ROWS, ROWS * (ROWS - 1) // 2)
 @pytest.mark.parametrize(("form", "row_cells"), [(2, 0), (3, SMALL.row_cells), (99, SMALL.row_cells)])
 def test_the_totals_of_any_format_are_told(counted: Block, form: int, row_cells: int) -> None:
     """Of the one before the header said how long rows are, too; whatever the rest of the block is like."""
-    counted.cells[at.H_FORMAT], counted.cells[at.H_ROW_CELLS] = form, row_cells
+    counted.cells[layout.H_FORMAT], counted.cells[layout.H_ROW_CELLS] = form, row_cells
     counted.raw[SMALL.slot_table : SMALL.first_row] = os.urandom(SMALL.first_row - SMALL.slot_table)
     assert is_of_hvd(counted.fd)
     assert last_totals(counted.fd) == TOTALS
 
 
 @pytest.mark.parametrize(
-    ("cell", "value"),
-    [(at.H_SLOTS, 0), (at.H_ROWS, 2**62), (at.H_SERIES, -1), (at.H_ROW_CELLS, 2**50), (at.H_ROW_CELLS, 8)],
+    ("cell", "value"), [("SLOTS", 0), ("ROWS", 2**62), ("SERIES", -1), ("ROW_CELLS", 2**50), ("ROW_CELLS", 8)]
 )
-def test_a_header_that_cannot_be_tells_no_totals(counted: Block, cell: int, value: int) -> None:
+def test_a_header_that_cannot_be_tells_no_totals(counted: Block, cell: str, value: int) -> None:
     """None, and no error."""
-    counted.cells[cell] = value
+    counted.cells[getattr(layout, f"H_{cell}")] = value
     assert last_totals(counted.fd) is None
 
 
 def test_what_begins_otherwise_is_not_of_hvd(counted: Block, tmp_path: Path) -> None:
     """Nor is what is too short to tell."""
-    counted.cells[at.H_MAGIC] += 1
+    counted.cells[layout.H_MAGIC] += 1
     assert not is_of_hvd(counted.fd)
     with (tmp_path / "short").open("wb+") as file:
         file.write(b"HVDBLOC")

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.history import COARSE, POINT_SECONDS, SECONDS, VALUE_NAMES, History, Point, coarse, spacing
 from hvd.core.latency import BOUNDS, BUCKETS
@@ -38,8 +38,8 @@ def read(block: Block, now_ns: int | None = None) -> list[Point]:
 
 def newest(block: Block) -> int:
     """Time of the point with the highest sequence."""
-    cells = block.cells[block.layout.history // at.CELL : block.layout.catalogue // at.CELL]
-    places = range(0, at.HISTORY_POINTS * at.HISTORY_RECORD_CELLS, at.HISTORY_RECORD_CELLS)
+    cells = block.cells[block.layout.history // layout.CELL : block.layout.catalogue // layout.CELL]
+    places = range(0, layout.HISTORY_POINTS * layout.HISTORY_RECORD_CELLS, layout.HISTORY_RECORD_CELLS)
     return max((cells[first], cells[first + 2]) for first in places)[1]
 
 
@@ -57,10 +57,10 @@ def test_points_come_back_as_they_were_written(history: History, block: Block) -
 
 def test_the_ring_keeps_the_newest(history: History, block: Block) -> None:
     """As many as there is room for, over several rounds: fifteen minutes of them."""
-    count = 3 * at.HISTORY_POINTS + 7
+    count = 3 * layout.HISTORY_POINTS + 7
     add(history, *map(point, range(count)))
-    assert read(block) == [point(number) for number in range(count - at.HISTORY_POINTS, count)]
-    assert at.HISTORY_POINTS * POINT_SECONDS == SECONDS
+    assert read(block) == [point(number) for number in range(count - layout.HISTORY_POINTS, count)]
+    assert layout.HISTORY_POINTS * POINT_SECONDS == SECONDS
 
 
 def test_what_is_too_old_is_left_out(history: History, block: Block) -> None:
@@ -109,13 +109,13 @@ def test_a_writer_killed_in_the_middle_leaves_no_half_point(block: Block, histor
 def test_what_is_damaged_is_passed_over(history: History, block: Block) -> None:
     """One byte of a value, a sequence that can't be, a point in another's place; what follows is kept."""
     add(history, *map(point, range(6)))
-    first = block.layout.history // at.CELL
-    size = at.HISTORY_RECORD_CELLS
-    block.raw[(first + 2 * size + 5) * at.CELL] ^= 1  # point(1), of sequence 2
+    first = block.layout.history // layout.CELL
+    size = layout.HISTORY_RECORD_CELLS
+    block.raw[(first + 2 * size + 5) * layout.CELL] ^= 1  # point(1), of sequence 2
     block.cells[first + 3 * size] = 2**63 - 1
     block.cells[first + 4 * size] = -4
-    start, there = (first + 5 * size) * at.CELL, (first + 9 * size) * at.CELL
-    block.raw[there : there + size * at.CELL] = bytes(block.raw[start : start + size * at.CELL])
+    start, there = (first + 5 * size) * layout.CELL, (first + 9 * size) * layout.CELL
+    block.raw[there : there + size * layout.CELL] = bytes(block.raw[start : start + size * layout.CELL])
     assert read(block, point(9).time_ns) == [point(0), point(4), point(5)]
     add(history, point(6))
     assert read(block, point(9).time_ns) == [point(0), point(4), point(5), point(6)]
@@ -136,8 +136,8 @@ def test_two_writers_never_mix(block: Block) -> None:
         seen += assert_whole(block)
     assert [ended(pid) for pid in writers] == [0, 0]
     assert_whole(block)
-    cells = block.cells[block.layout.history // at.CELL :]
-    assert max(cells[n * at.HISTORY_RECORD_CELLS] for n in range(at.HISTORY_POINTS)) == 2000, "none was lost"
+    cells = block.cells[block.layout.history // layout.CELL :]
+    assert max(cells[n * layout.HISTORY_RECORD_CELLS] for n in range(layout.HISTORY_POINTS)) == 2000, "none was lost"
     assert seen
 
 
@@ -183,6 +183,6 @@ def test_coarse_buckets_are_unions_of_the_fine_ones() -> None:
 
 def test_a_record_has_room_for_all(block: Block) -> None:
     """Sequence, checksum, time, values, counts; and the ring ends before the catalogue."""
-    assert 3 + len(VALUE_NAMES) + len(COARSE) + 1 <= at.HISTORY_RECORD_CELLS
-    end = block.layout.history + at.HISTORY_POINTS * at.HISTORY_RECORD_CELLS * at.CELL
+    assert 3 + len(VALUE_NAMES) + len(COARSE) + 1 <= layout.HISTORY_RECORD_CELLS
+    end = block.layout.history + layout.HISTORY_POINTS * layout.HISTORY_RECORD_CELLS * layout.CELL
     assert end <= block.layout.catalogue

@@ -9,22 +9,21 @@ from typing import Any
 
 import pytest
 
-from hvd.core import hot, hotrow
-from hvd.core import layout as at
+from hvd.core import hot, hotrow, layout
 from hvd.core.latency import BOUNDS
 from hvd.metrics.table import TIMED_CELLS
 
 _hotrow = importlib.import_module("hvd.core._hotrow")
 assert hot.IS_COMPILED  # and its import has given the compiled form its bounds
-KNOWN = {("GET", "/x", "200"): at.HEAD_CELLS, ("GET", "/x", "500"): at.HEAD_CELLS + TIMED_CELLS}
-CELLS = at.HEAD_CELLS + 2 * TIMED_CELLS
+KNOWN = {("GET", "/x", "200"): layout.HEAD_CELLS, ("GET", "/x", "500"): layout.HEAD_CELLS + TIMED_CELLS}
+CELLS = layout.HEAD_CELLS + 2 * TIMED_CELLS
 
 
 def both() -> list[tuple[hotrow.HotRow, memoryview]]:
     """A row of each form, with its cells."""
     found = []
     for form in (hotrow.HotRow, _hotrow.HotRow):
-        raw = memoryview(bytearray(CELLS * at.CELL))
+        raw = memoryview(bytearray(CELLS * layout.CELL))
         found.append((form(raw, 0, CELLS, KNOWN), raw.cast("q")))
     return found
 
@@ -42,7 +41,7 @@ def test_both_put_a_duration_into_the_same_bucket(ns: int) -> None:
         row.record(KNOWN, ("GET", "/x", "200"), ns)
         cells.append(run.tolist())
     assert cells[0] == cells[1]
-    assert sum(cells[0][at.HEAD_CELLS + 2 :]) == 1
+    assert sum(cells[0][layout.HEAD_CELLS + 2 :]) == 1
 
 
 @pytest.mark.parametrize(
@@ -53,7 +52,7 @@ def test_both_store_the_same_text(path: str) -> None:
     texts = []
     for row, cells in both():
         row.begin("GET", path)
-        texts.append(cells[at.R_TEXT : at.R_TEXT + at.TEXT_BYTES // at.CELL].tobytes())
+        texts.append(cells[layout.R_TEXT : layout.R_TEXT + layout.TEXT_BYTES // layout.CELL].tobytes())
     assert texts[0] == texts[1]
 
 
@@ -61,7 +60,7 @@ def test_both_count_the_same_requests() -> None:
     """Whatever their order: started, finished, errors, counts."""
     order = random.Random(1)
     plan = [order.choice(["200", "500"]) for _ in range(500)]
-    kept = [at.R_STARTED, at.R_FINISHED, at.R_ERRORS, at.R_BEGIN_NS, *(offset for offset in KNOWN.values())]
+    kept = [layout.R_STARTED, layout.R_FINISHED, layout.R_ERRORS, layout.R_BEGIN_NS, *KNOWN.values()]
     results = []
     for row, cells in both():
         for status in plan:
@@ -75,7 +74,7 @@ def test_both_count_the_same_requests() -> None:
 
 def test_the_compiled_one_stores_nothing_outside_of_its_row() -> None:
     """Whatever `known` says: an error, not a store into another's cells."""
-    raw = memoryview(bytearray(CELLS * at.CELL))
+    raw = memoryview(bytearray(CELLS * layout.CELL))
     row = _hotrow.HotRow(raw, 0, CELLS, {("a", "b", "c"): CELLS - 5, ("d", "e", "f"): -4})
     for labels in (("a", "b", "c"), ("d", "e", "f")):
         with pytest.raises(IndexError, match="outside of the row"):
@@ -83,13 +82,13 @@ def test_the_compiled_one_stores_nothing_outside_of_its_row() -> None:
     with pytest.raises(ValueError, match="not within the block"):
         _hotrow.HotRow(raw, 1, CELLS, {})
     with pytest.raises(BufferError):
-        _hotrow.HotRow(memoryview(b"\0" * CELLS * at.CELL), 0, CELLS, {})
+        _hotrow.HotRow(memoryview(b"\0" * CELLS * layout.CELL), 0, CELLS, {})
 
 
 @pytest.mark.parametrize("offset", [sys.maxsize, sys.maxsize - 2, -sys.maxsize - 1, 2**60, CELLS - TIMED_CELLS + 1, 0])
 def test_no_offset_gets_the_compiled_one_out_of_its_row(offset: int) -> None:
     """Not one either whose sum with another is more than a machine's number can be."""
-    raw = memoryview(bytearray(CELLS * at.CELL))
+    raw = memoryview(bytearray(CELLS * layout.CELL))
     row = _hotrow.HotRow(raw, 0, CELLS, {("a", "b", "c"): offset})
     for call in (row.respond, row.pass_on):
         with pytest.raises(IndexError, match="outside of the row"):
@@ -105,13 +104,13 @@ def test_no_offset_gets_the_compiled_one_out_of_its_row(offset: int) -> None:
 def test_a_compiled_row_is_within_the_block(head: int, count: int) -> None:
     """However large the numbers are."""
     with pytest.raises(ValueError, match="not within the block"):
-        _hotrow.HotRow(memoryview(bytearray(CELLS * at.CELL)), head, count, KNOWN)
+        _hotrow.HotRow(memoryview(bytearray(CELLS * layout.CELL)), head, count, KNOWN)
 
 
 def failed() -> Any:
     row = _hotrow.HotRow.__new__(_hotrow.HotRow)
     with pytest.raises(ValueError, match="not within the block"):
-        row.__init__(memoryview(bytearray(CELLS * at.CELL)), 1, CELLS, KNOWN)
+        row.__init__(memoryview(bytearray(CELLS * layout.CELL)), 1, CELLS, KNOWN)
     return row
 
 
@@ -149,20 +148,20 @@ def rows_of(*rows: list[int]) -> tuple[memoryview, list[int], int]:
 def test_both_add_rows_up_alike() -> None:
     """Up to the largest sum that a cell holds; nothing carries over, and heads are told, not added."""
     order = random.Random(2)
-    heads = [[order.randrange(2**60) for _ in range(at.HEAD_CELLS)] for _ in range(4)]
+    heads = [[order.randrange(2**60) for _ in range(layout.HEAD_CELLS)] for _ in range(4)]
     rows = [[*head, *(order.randrange(2**60) for _ in range(200)), 0, 2**61 - 1] for head in heads]
     raw, starts, used = rows_of(*rows)
     sums, read = hotrow.sum_rows(raw, starts, used, 40)
     assert _hotrow.sum_rows(raw, starts, used, 40) == (sums, read)
     cells = memoryview(sums).cast("q").tolist()
-    assert cells[: at.HEAD_CELLS] == [0] * at.HEAD_CELLS
-    assert cells[at.HEAD_CELLS :] == [sum(row[index] for row in rows) for index in range(at.HEAD_CELLS, used)]
-    assert [list(head[:-1]) for head in read] == [head[: at.R_BUSY + 1] for head in heads]
+    assert cells[: layout.HEAD_CELLS] == [0] * layout.HEAD_CELLS
+    assert cells[layout.HEAD_CELLS :] == [sum(row[index] for row in rows) for index in range(layout.HEAD_CELLS, used)]
+    assert [list(head[:-1]) for head in read] == [head[: layout.R_BUSY + 1] for head in heads]
     assert [head[-1] for head in read] == [
-        array("q", head[at.R_TEXT : at.R_TEXT + at.TEXT_BYTES // at.CELL]).tobytes() for head in heads
+        array("q", head[layout.R_TEXT : layout.R_TEXT + layout.TEXT_BYTES // layout.CELL]).tobytes() for head in heads
     ]
     for form in (hotrow, _hotrow):
-        assert form.sum_rows(raw, [], used, 40) == (bytes(used * at.CELL), [])
+        assert form.sum_rows(raw, [], used, 40) == (bytes(used * layout.CELL), [])
 
 
 @pytest.mark.parametrize(
@@ -170,7 +169,7 @@ def test_both_add_rows_up_alike() -> None:
 )
 def test_the_compiled_sum_reads_within_the_block(start: int, used: int) -> None:
     """It reads no byte that isn't there."""
-    raw = memoryview(bytearray(18 * at.CELL))
+    raw = memoryview(bytearray(18 * layout.CELL))
     with pytest.raises((ValueError, OverflowError)):
         _hotrow.sum_rows(raw, [start], used, 40)
     with pytest.raises(TypeError):

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.pages import CAPACITY, Page
 from tests.support.waiting import until
@@ -45,9 +45,9 @@ def test_what_does_not_fit_is_refused(block: Block) -> None:
 
 def test_pages_of_slots_are_apart(block: Block) -> None:
     """Full pages of all companion slots, each with its own bytes, and nothing beside them."""
-    for slot in range(at.COMPANION_SLOTS):
+    for slot in range(layout.COMPANION_SLOTS):
         Page(block, slot).write(bytes([slot + 1]) * CAPACITY)
-    for slot in range(at.COMPANION_SLOTS):
+    for slot in range(layout.COMPANION_SLOTS):
         assert Page(block, slot).read() == bytes([slot + 1]) * CAPACITY
     assert not any(block.raw[block.layout.catalogue : block.layout.first_row])
 

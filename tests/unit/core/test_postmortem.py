@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from hvd.core import layout as at
-from hvd.core import postmortem
+from hvd.core import layout, postmortem
 from hvd.core.block import Block
 from hvd.core.slots import Request
 
@@ -40,13 +39,13 @@ def test_the_last_fifty_are_kept_newest_first(block: Block, count: int) -> None:
     for pid in range(count):
         write(block, pid)
     assert [entry["pid"] for entry in postmortem.read(block)] == list(range(count))[::-1][:50]
-    assert block.cells[at.H_POST_MORTEMS] == count
+    assert block.cells[layout.H_POST_MORTEMS] == count
 
 
 @pytest.mark.parametrize("text", ["x", "\x01", "ü", "�", "\\", '"'], ids=repr)
 def test_an_entry_fits_its_place_whatever_the_clients_sent(block: Block, text: str) -> None:
     """Paths that JSON writes six times as long leave room for fewer requests, never for half an entry."""
-    path = text * at.TEXT_BYTES
+    path = text * layout.TEXT_BYTES
     write(block, 1)
     write(block, 2, [Request("GET", path, 1e6)] * 40)
     write(block, 3)
@@ -60,17 +59,17 @@ def test_an_entry_half_written_is_left_out(block: Block) -> None:
     """A reader that comes while a master writes gets the others."""
     for pid in range(3):
         write(block, pid)
-    start = block.layout.post_mortems + 1 * at.POST_MORTEM_BYTES
-    block.cells[start // at.CELL] = 0
+    start = block.layout.post_mortems + 1 * layout.POST_MORTEM_BYTES
+    block.cells[start // layout.CELL] = 0
     assert [entry["pid"] for entry in postmortem.read(block)] == [2, 0]
 
 
 def test_entries_stay_within_their_part(block: Block) -> None:
     """The parts before and after are as they were."""
-    layout = block.layout
-    before = bytes(block.raw[: layout.post_mortems])
+    shape = block.layout
+    before = bytes(block.raw[: shape.post_mortems])
     for pid in range(120):
         write(block, pid, [Request("GET", "\x7f" * 64, 1.0)] * 16)
     assert json.loads(json.dumps(postmortem.read(block)[0]))["pid"] == 119
-    assert bytes(block.raw[at.PAGE : layout.post_mortems]) == before[at.PAGE :]
-    assert not any(block.raw[layout.pages : layout.pages + at.PAGE_BYTES])
+    assert bytes(block.raw[layout.PAGE : shape.post_mortems]) == before[layout.PAGE :]
+    assert not any(block.raw[shape.pages : shape.pages + layout.PAGE_BYTES])

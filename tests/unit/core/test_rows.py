@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 import hvd.core.rows
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.catalogue import OVERFLOW, Catalogue
 from hvd.core.latency import BOUNDS
@@ -28,7 +28,7 @@ PATIENCE = 20  # s
 def rows(block: Block, request: pytest.FixtureRequest) -> Rows:
     """The rows of a worker's slot that this process has: one for this thread, two for others, one shared."""
     Catalogue(block).add_families()
-    made: Rows = request.param.Rows(block, Slots(block).claim(at.KIND_WORKER, os.getpid(), os.getpid()))
+    made: Rows = request.param.Rows(block, Slots(block).claim(layout.KIND_WORKER, os.getpid(), os.getpid()))
     return made
 
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.proc import start_ticks
 from hvd.core.slots import Slots, mark_used, request_in_progress, settle, used_heads
@@ -13,24 +13,24 @@ from hvd.errors import BlockLocked, NoFreeSlot
 from tests.unit.core.support import SMALL, WORKER, dead_pid, ended, fork, forked, keeping_locked
 
 ME = os.getpid()
-WORKERS = SMALL.slots - at.COMPANION_SLOTS
+WORKERS = SMALL.slots - layout.COMPANION_SLOTS
 
 
 def test_kinds_have_ranges_of_their_own(block: Block) -> None:
     """Companions the first slots, workers the others, the lowest free one each."""
     slots = Slots(block)
-    assert [slots.claim(at.KIND_WORKER, ME) for _ in range(WORKERS)] == list(range(WORKER, SMALL.slots))
-    assert slots.claim(at.KIND_AGGREGATOR, ME) == 0
-    assert slots.claim(at.KIND_JOB_RUNNER, ME) == 1
+    assert [slots.claim(layout.KIND_WORKER, ME) for _ in range(WORKERS)] == list(range(WORKER, SMALL.slots))
+    assert slots.claim(layout.KIND_AGGREGATOR, ME) == 0
+    assert slots.claim(layout.KIND_JOB_RUNNER, ME) == 1
     slots.free(WORKER + 1)
-    assert slots.claim(at.KIND_WORKER, ME) == WORKER + 1
+    assert slots.claim(layout.KIND_WORKER, ME) == WORKER + 1
 
 
 @pytest.mark.parametrize(
     ("kind", "number", "remedy"),
     [
-        (at.KIND_WORKER, WORKERS, "set HVD_SLOTS higher and restart"),
-        (at.KIND_AGGREGATOR, at.COMPANION_SLOTS, r"by the processes (\d+, ){7}\d+: end those that are not"),
+        (layout.KIND_WORKER, WORKERS, "set HVD_SLOTS higher and restart"),
+        (layout.KIND_AGGREGATOR, layout.COMPANION_SLOTS, r"by the processes (\d+, ){7}\d+: end those that are not"),
     ],
 )
 def test_when_all_are_taken_the_error_says_what_to_do(block: Block, kind: int, number: int, remedy: str) -> None:
@@ -46,27 +46,27 @@ def test_when_all_are_taken_the_error_says_what_to_do(block: Block, kind: int, n
 def test_a_slot_goes_to_its_kind_again(block: Block) -> None:
     """A companion's page is readable until another writes there: not one of another kind, while there is a free one."""
     slots = Slots(block)
-    aggregator, runner = (slots.claim(kind, os.getpid()) for kind in (at.KIND_AGGREGATOR, at.KIND_JOB_RUNNER))
+    aggregator, runner = (slots.claim(kind, os.getpid()) for kind in (layout.KIND_AGGREGATOR, layout.KIND_JOB_RUNNER))
     for number in (aggregator, runner):
         slots.free(number)
-    assert slots.claim(at.KIND_JOB_RUNNER, os.getpid()) == runner
-    assert slots.claim(at.KIND_JOB_RUNNER, os.getpid()) not in (aggregator, runner)
-    assert slots.claim(at.KIND_AGGREGATOR, os.getpid()) == aggregator
+    assert slots.claim(layout.KIND_JOB_RUNNER, os.getpid()) == runner
+    assert slots.claim(layout.KIND_JOB_RUNNER, os.getpid()) not in (aggregator, runner)
+    assert slots.claim(layout.KIND_AGGREGATOR, os.getpid()) == aggregator
 
 
 def test_while_the_block_is_locked_no_slot_is_handed_out(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     """A master must not wait for ever for a process that is stopped: it is the one to end it."""
     monkeypatch.setattr("hvd.core.slots.LOCK_WAIT", 0.05)
     with keeping_locked(block), pytest.raises(BlockLocked, match="keeps block"):
-        Slots(block).claim(at.KIND_WORKER, ME)
-    assert Slots(block).claim(at.KIND_WORKER, ME) == WORKER
+        Slots(block).claim(layout.KIND_WORKER, ME)
+    assert Slots(block).claim(layout.KIND_WORKER, ME) == WORKER
 
 
 def test_a_slot_says_whose_it_is(block: Block) -> None:
     """Its process once that is known, its master, when it was taken; nothing while it is free."""
     slots = Slots(block)
     assert slots.get(WORKER) is None
-    slots.claim(at.KIND_WORKER, ME)
+    slots.claim(layout.KIND_WORKER, ME)
     slot = slots.get(WORKER)
     assert slot
     assert (slot.kind_name, slot.pid, slot.master, slot.master_start) == ("worker", 0, ME, start_ticks(ME))
@@ -84,10 +84,10 @@ def test_a_slot_says_whose_it_is(block: Block) -> None:
 def test_a_new_owner_inherits_no_sign_of_life(block: Block) -> None:
     """The heartbeat and the process of the one before are gone."""
     slots = Slots(block)
-    slots.claim(at.KIND_AGGREGATOR, ME, ME)
+    slots.claim(layout.KIND_AGGREGATOR, ME, ME)
     slots.beat(0)
     slots.free(0)
-    slots.claim(at.KIND_AGGREGATOR, ME)
+    slots.claim(layout.KIND_AGGREGATOR, ME)
     slot = slots.get(0)
     assert slot
     assert (slot.pid, slot.pid_start, slot.heartbeat_ns) == (0, 0, 0)
@@ -96,11 +96,11 @@ def test_a_new_owner_inherits_no_sign_of_life(block: Block) -> None:
 def test_a_process_is_alive_only_as_the_one_that_took_the_slot(block: Block) -> None:
     """A pid that another process has by now, a zombie and a process that is gone are dead."""
     slots = Slots(block)
-    number = slots.claim(at.KIND_WORKER, ME, ME)
+    number = slots.claim(layout.KIND_WORKER, ME, ME)
     slot = slots.get(number)
     assert slot
     assert slot.is_alive()
-    block.cells[SMALL.slot_cell(number) + at.S_PID_START] += 1
+    block.cells[SMALL.slot_cell(number) + layout.S_PID_START] += 1
     slot = slots.get(number)
     assert slot
     assert not slot.is_alive()
@@ -119,7 +119,7 @@ def test_a_process_is_alive_only_as_the_one_that_took_the_slot(block: Block) -> 
 def test_a_slot_without_process_lives_with_its_master(block: Block) -> None:
     """The master may be about to fork; a dead one isn't."""
     slots = Slots(block)
-    own, orphaned = slots.claim(at.KIND_WORKER, ME), slots.claim(at.KIND_WORKER, dead_pid())
+    own, orphaned = slots.claim(layout.KIND_WORKER, ME), slots.claim(layout.KIND_WORKER, dead_pid())
     assert [slot.is_alive() for slot in slots.taken() if slot.number in (own, orphaned)] == [True, False]
 
 
@@ -129,7 +129,7 @@ def test_processes_that_claim_at_once_get_different_slots(block: Block) -> None:
     def claim_often() -> None:
         slots = Slots(block)
         for _ in range(300):
-            number = slots.claim(at.KIND_WORKER, os.getppid(), os.getpid())
+            number = slots.claim(layout.KIND_WORKER, os.getppid(), os.getpid())
             slot = slots.get(number)
             assert slot
             assert slot.pid == os.getpid()
@@ -143,14 +143,15 @@ def test_processes_that_claim_at_once_get_different_slots(block: Block) -> None:
 def test_counters_stay_when_a_slot_changes_hands(block: Block) -> None:
     """What the next process did is what is above the values noted when it took the slot."""
     slots = Slots(block)
-    slots.claim(at.KIND_WORKER, ME)
-    for row, (cell, value) in enumerate([(at.R_STARTED, 7), (at.R_FINISHED, 4), (at.R_ABORTED, 3), (at.R_ERRORS, 2)]):
+    slots.claim(layout.KIND_WORKER, ME)
+    values = {layout.R_STARTED: 7, layout.R_FINISHED: 4, layout.R_ABORTED: 3, layout.R_ERRORS: 2}
+    for row, (cell, value) in enumerate(values.items()):
         block.cells[SMALL.row_cell(WORKER, row) + cell] = value
         block.cells[SMALL.row_cell(WORKER, 0) + cell] += 10
         mark_used(block, WORKER, row)
     before = bytes(block.raw[SMALL.first_row :])
     slots.free(WORKER)
-    slots.claim(at.KIND_WORKER, ME)
+    slots.claim(layout.KIND_WORKER, ME)
     slot = slots.get(WORKER)
     assert slot
     assert slot.base == (17, 14, 13, 12)
@@ -160,12 +161,12 @@ def test_counters_stay_when_a_slot_changes_hands(block: Block) -> None:
 def test_rows_once_used_are_read_for_ever(block: Block) -> None:
     """Whoever has the slot by then: what was counted there counts."""
     slots, heads = Slots(block), [SMALL.row_cell(WORKER, row) for row in range(SMALL.rows)]
-    slots.claim(at.KIND_WORKER, ME)
+    slots.claim(layout.KIND_WORKER, ME)
     assert used_heads(block, WORKER) == []
     mark_used(block, WORKER, 1)
     assert used_heads(block, WORKER) == heads[:2]
     slots.free(WORKER)
-    slots.claim(at.KIND_WORKER, ME)
+    slots.claim(layout.KIND_WORKER, ME)
     mark_used(block, WORKER, 0)
     assert used_heads(block, WORKER) == heads[:2]
     mark_used(block, WORKER, SMALL.rows - 1)
@@ -176,11 +177,11 @@ def in_progress(block: Block, row: int, text: bytes = b"GET /slow", begin: int =
     """Make a row of the first worker's slot look so; the cell of its head."""
     head = SMALL.row_cell(WORKER, row)
     mark_used(block, WORKER, row)
-    block.cells[head + at.R_BEGIN_NS] = begin
+    block.cells[head + layout.R_BEGIN_NS] = begin
     for name, value in cells.items():
-        block.cells[head + getattr(at, f"R_{name.upper()}")] = value
-    start = (head + at.R_TEXT) * at.CELL
-    block.raw[start : start + at.TEXT_BYTES] = text.ljust(at.TEXT_BYTES, b"\0")
+        block.cells[head + getattr(layout, f"R_{name.upper()}")] = value
+    start = (head + layout.R_TEXT) * layout.CELL
+    block.raw[start : start + layout.TEXT_BYTES] = text.ljust(layout.TEXT_BYTES, b"\0")
     return head
 
 
@@ -192,9 +193,9 @@ def test_settling_counts_what_was_in_progress_and_clears_it(block: Block) -> Non
     settled = settle(block, WORKER)
     assert settled.aborted == 1 + 6
     assert [(request.method, request.path) for request in settled.requests] == [("GET", "/slow"), ("POST", "/last")]
-    assert [block.cells[head + at.R_ABORTED] for head in (idle, own, shared)] == [0, 2, 6]
-    assert [block.cells[head + at.R_BEGIN_NS] for head in (idle, own, shared)] == [0, 0, 0]
-    assert block.cells[shared + at.R_BUSY] == 0
+    assert [block.cells[head + layout.R_ABORTED] for head in (idle, own, shared)] == [0, 2, 6]
+    assert [block.cells[head + layout.R_BEGIN_NS] for head in (idle, own, shared)] == [0, 0, 0]
+    assert block.cells[shared + layout.R_BUSY] == 0
     assert settle(block, WORKER).aborted == 0
 
 
@@ -210,7 +211,7 @@ def test_a_death_between_two_stores_is_told_by_the_counts(
     head = in_progress(block, 0, begin=begin, started=started, finished=finished)
     settled = settle(block, WORKER)
     assert (settled.aborted, len(settled.requests)) == (aborted, aborted)
-    assert block.cells[head + at.R_BEGIN_NS] == 0
+    assert block.cells[head + layout.R_BEGIN_NS] == 0
 
 
 def test_a_request_in_progress_tells_method_path_and_age() -> None:

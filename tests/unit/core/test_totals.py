@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import hvd.core.rows
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.rows import Row, Rows, SharedRow
 from hvd.core.slots import Slots, mark_used, settle
@@ -74,7 +74,7 @@ def assert_nothing_went_down(before: Totals, now: Totals) -> None:
 @pytest.fixture
 def rows(block: Block) -> Rows:
     """The rows of a worker's slot that this process has."""
-    slot = Slots(block).claim(at.KIND_WORKER, os.getpid(), os.getpid())
+    slot = Slots(block).claim(layout.KIND_WORKER, os.getpid(), os.getpid())
     assert slot == WORKER
     made: Rows = IN_PYTHON.Rows(block, slot)  # whose stores can be watched
     return made
@@ -83,7 +83,7 @@ def rows(block: Block) -> Rows:
 @pytest.fixture(params=[hvd.core.rows, IN_PYTHON], ids=["as installed", "in Python"])
 def any_rows(block: Block, request: pytest.FixtureRequest) -> Rows:
     """The same, of each of the two hot paths."""
-    made: Rows = request.param.Rows(block, Slots(block).claim(at.KIND_WORKER, os.getpid(), os.getpid()))
+    made: Rows = request.param.Rows(block, Slots(block).claim(layout.KIND_WORKER, os.getpid(), os.getpid()))
     return made
 
 
@@ -217,7 +217,7 @@ def test_the_shared_row_shows_a_request_while_any_is_in_progress(rows: Rows) -> 
     first.abandon("exception")
     assert reader.read().slots[0].busy == ()
     head = rows.block.layout.row_cell(rows.slot, rows.block.layout.rows - 1)
-    assert rows.block.cells[head + at.R_BEGIN_NS : head + at.R_BUSY + 1].tolist() == [0, 0]
+    assert rows.block.cells[head + layout.R_BEGIN_NS : head + layout.R_BUSY + 1].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("how", ["finish", "abandon"])
@@ -271,7 +271,7 @@ def test_a_response_is_counted_before_it_is_finished(rows: Rows) -> None:
 def test_sums_are_over_all_slots_and_over_the_dead(block: Block) -> None:
     """A slot that is free again, and its next process, leave the sums as they are."""
     slots, reader = Slots(block), Reader(block)
-    numbers = [slots.claim(at.KIND_WORKER, os.getpid(), os.getpid()) for _ in range(3)]
+    numbers = [slots.claim(layout.KIND_WORKER, os.getpid(), os.getpid()) for _ in range(3)]
     for times, number in enumerate(numbers, 1):
         rows = Rows(block, number)
         for _ in range(times):
@@ -286,7 +286,7 @@ def test_sums_are_over_all_slots_and_over_the_dead(block: Block) -> None:
     slots.free(numbers[1])
     assert reader.read().heads == before.heads
     assert len(reader.read().slots) == 2
-    assert slots.claim(at.KIND_WORKER, os.getpid(), os.getpid()) == numbers[1]
+    assert slots.claim(layout.KIND_WORKER, os.getpid(), os.getpid()) == numbers[1]
     now = reader.read()
     assert now.heads == before.heads
     assert now.cells.tolist() == before.cells.tolist()
@@ -296,7 +296,7 @@ def test_sums_are_over_all_slots_and_over_the_dead(block: Block) -> None:
 def test_a_process_is_told_of_once_it_is_known(block: Block) -> None:
     """A slot that is handed out and whose process is not forked yet has no pid that anybody could use."""
     slots, reader = Slots(block), Reader(block)
-    number = slots.claim(at.KIND_WORKER, os.getpid())
+    number = slots.claim(layout.KIND_WORKER, os.getpid())
     assert reader.read().slots == ()
     slots.name_process(number, os.getpid())
     assert [slot.slot.pid for slot in reader.read().slots] == [os.getpid()]

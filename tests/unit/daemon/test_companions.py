@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.proc import is_alive, is_stopped
 from hvd.core.slots import Slots
@@ -33,7 +33,7 @@ class Master:
     def __init__(self, block: Block, code: str = SLEEP, program: str = sys.executable) -> None:
         self.block = block
         self.companions = Companions(block, Settler(block, logging.getLogger("test")), logging.getLogger("test"))
-        self.one = Companion("helper", at.KIND_AGGREGATOR, lambda slot: [program, "-c", code], ())
+        self.one = Companion("helper", layout.KIND_AGGREGATOR, lambda slot: [program, "-c", code], ())
         self.companions.add(self.one)
 
     def turn(self) -> None:
@@ -235,7 +235,7 @@ def test_a_companion_has_its_own_time_to_stop(block: Block) -> None:
     slow = "import signal, sys, time; signal.signal(15, lambda *_: (time.sleep(0.5), sys.exit(7))); signal.pause()"
     master = Master(block)
     master.one.stop_grace = 0.1
-    other = Companion("slow", at.KIND_JOB_RUNNER, lambda slot: [sys.executable, "-c", slow], (), stop_grace=60.0)
+    other = Companion("slow", layout.KIND_JOB_RUNNER, lambda slot: [sys.executable, "-c", slow], (), stop_grace=60.0)
     master.companions.add(other)
     master.turn()
     pids = master.companions.pids
@@ -250,12 +250,12 @@ def test_a_companion_has_its_own_time_to_stop(block: Block) -> None:
 def test_one_kind_is_replaced_and_no_other(block: Block, caplog: pytest.LogCaptureFixture) -> None:
     """At once, though it has not lived long, and without an alarm: it was meant."""
     master = Master(block)
-    other = Companion("other", at.KIND_JOB_RUNNER, master.one.command, ())
+    other = Companion("other", layout.KIND_JOB_RUNNER, master.one.command, ())
     master.companions.add(other)
     for _ in range(3):
         master.turn()
         first, kept = master.one.pid, other.pid
-        master.companions.replace(at.KIND_AGGREGATOR)
+        master.companions.replace(layout.KIND_AGGREGATOR)
         until(lambda first=first: not is_alive(first), "it has ended")
         master.turn()
         assert master.one.pid not in (0, first)
@@ -292,7 +292,7 @@ def test_a_start_that_fails_in_any_way_keeps_no_slot(block: Block, master: Maste
         raise ValueError("a bug")
 
     master.one.command = fails
-    for _ in range(at.COMPANION_SLOTS + 1):
+    for _ in range(layout.COMPANION_SLOTS + 1):
         master.one.next_start = 0.0
         master.turn()
     assert list(Slots(block).taken()) == []

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 import hvd.core.rows
-from hvd.core import layout as at
-from hvd.core import postmortem
+from hvd.core import layout, postmortem
 from hvd.core.block import Block
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
@@ -67,7 +66,7 @@ def test_a_death_at_work_is_counted_logged_and_kept(
 ) -> None:
     """Once, and the slot is free again; a control character of a path does not reach the log."""
     pid = dead_pid()
-    number = Slots(block).claim(at.KIND_WORKER, ME, pid)
+    number = Slots(block).claim(layout.KIND_WORKER, ME, pid)
     Rows(block, number).mine().begin("GET", "/a\nb\x1b[2J")
     for _ in range(2):
         settler.settle_slot(number, pid, "timeout", "exit 1")
@@ -84,14 +83,14 @@ def test_a_death_at_work_is_counted_logged_and_kept(
 def test_an_idle_death_is_counted_only(block: Block, settler: Settler, caplog: pytest.LogCaptureFixture) -> None:
     """A worker that ended as it should is no post-mortem."""
     pid = dead_pid()
-    settler.settle_slot(Slots(block).claim(at.KIND_WORKER, ME, pid), pid, "exit 0")
+    settler.settle_slot(Slots(block).claim(layout.KIND_WORKER, ME, pid), pid, "exit 0")
     assert counted(block, EXITS.key) == {("worker", "exit 0"): 1}
     assert (postmortem.read(block), caplog.messages) == ([], [])
 
 
 def test_a_slot_that_has_changed_hands_is_left_alone(block: Block, settler: Settler) -> None:
     """Whoever has it now is alive, and so is its request."""
-    number = Slots(block).claim(at.KIND_WORKER, ME, ME)
+    number = Slots(block).claim(layout.KIND_WORKER, ME, ME)
     Rows(block, number).mine().begin("GET", "/alive")
     settler.settle_slot(number, dead_pid(), "SIGKILL")
     assert counted(block, EXITS.key) == {}
@@ -101,7 +100,7 @@ def test_a_slot_that_has_changed_hands_is_left_alone(block: Block, settler: Sett
 
 def test_a_worker_that_died_before_it_named_itself_is_buried(block: Block, settler: Settler) -> None:
     """Between the fork and its first line."""
-    number = Slots(block).claim(at.KIND_WORKER, ME)
+    number = Slots(block).claim(layout.KIND_WORKER, ME)
     settler.settle_slot(number, dead_pid(), "SIGKILL")
     assert list(Slots(block).taken()) == []
 
@@ -111,9 +110,9 @@ def test_a_sweep_leaves_the_children_of_a_living_master_to_it(
 ) -> None:
     """It reaps them and knows how they ended; dead or alive they are not ours."""
     slots = Slots(block)
-    slots.claim(at.KIND_WORKER, other_master, dead_pid())
-    slots.claim(at.KIND_WORKER, other_master, ME)
-    slots.claim(at.KIND_WORKER, other_master)
+    slots.claim(layout.KIND_WORKER, other_master, dead_pid())
+    slots.claim(layout.KIND_WORKER, other_master, ME)
+    slots.claim(layout.KIND_WORKER, other_master)
     settler.sweep(set())
     assert len(list(slots.taken())) == 3
 
@@ -121,9 +120,9 @@ def test_a_sweep_leaves_the_children_of_a_living_master_to_it(
 def test_a_sweep_buries_what_a_dead_master_left(block: Block, settler: Settler) -> None:
     """Its dead children and the slots of children that it never forked, not those that still live."""
     slots, gone = Slots(block), dead_pid()
-    slots.claim(at.KIND_WORKER, gone, dead_pid())
-    slots.claim(at.KIND_WORKER, gone)
-    alive = slots.claim(at.KIND_WORKER, gone, ME)
+    slots.claim(layout.KIND_WORKER, gone, dead_pid())
+    slots.claim(layout.KIND_WORKER, gone)
+    alive = slots.claim(layout.KIND_WORKER, gone, ME)
     settler.sweep(set())
     assert [slot.number for slot in slots.taken()] == [alive]
     assert counted(block, EXITS.key) == {("worker", UNKNOWN): 2}
@@ -132,9 +131,9 @@ def test_a_sweep_buries_what_a_dead_master_left(block: Block, settler: Settler) 
 def test_a_sweep_leaves_our_own_children_until_they_are_reaped(block: Block, settler: Settler) -> None:
     """What is still in gunicorn's table will be reported by its hook; what is not, won't."""
     slots, known, lost = Slots(block), dead_pid(), dead_pid()
-    slots.claim(at.KIND_WORKER, ME, known)
-    slots.claim(at.KIND_WORKER, ME, lost)
-    slots.claim(at.KIND_WORKER, ME)
+    slots.claim(layout.KIND_WORKER, ME, known)
+    slots.claim(layout.KIND_WORKER, ME, lost)
+    slots.claim(layout.KIND_WORKER, ME)
     settler.sweep({known})
     assert [slot.pid for slot in slots.taken()] == [known, 0]
 
@@ -142,11 +141,11 @@ def test_a_sweep_leaves_our_own_children_until_they_are_reaped(block: Block, set
 def test_a_slot_that_was_given_out_again_is_not_buried(block: Block, settler: Settler) -> None:
     """Its new process has no pid yet: the time at which it was taken tells it from the one that was meant."""
     slots = Slots(block)
-    number = slots.claim(at.KIND_WORKER, ME, dead_pid())
+    number = slots.claim(layout.KIND_WORKER, ME, dead_pid())
     stale = slots.get(number)
     assert stale
     slots.free(number)
-    assert slots.claim(at.KIND_WORKER, ME) == number
+    assert slots.claim(layout.KIND_WORKER, ME) == number
     settler.settle_slot(number, stale.pid, UNKNOWN, taken_ns=stale.taken_ns)
     assert slots.get(number)
 
@@ -185,7 +184,7 @@ def test_a_request_has_one_cause_wherever_its_worker_is_killed(
         os._exit(0)
 
     for survived in itertools.count():
-        number = Slots(block).claim(at.KIND_WORKER, ME)
+        number = Slots(block).claim(layout.KIND_WORKER, ME)
         pid = fork(lambda survived=survived: give_up(survived))
         status = ended(pid)
         assert sum(counted(block, ABORTED.key).values()) <= Reader(block).read().heads.aborted <= survived + 1
@@ -207,7 +206,7 @@ def test_a_request_has_one_cause_wherever_the_master_is_killed(block: Block, set
         Settler(block, log).settle_slot(number, pid, "SIGKILL")
 
     for survived in itertools.count():
-        number, pid = Slots(block).claim(at.KIND_WORKER, ME), dead_pid()
+        number, pid = Slots(block).claim(layout.KIND_WORKER, ME), dead_pid()
         Slots(block).name_process(number, pid)
         Rows(block, number).mine().begin("GET", "/x")
         status = ended(fork(lambda number=number, pid=pid, survived=survived: reap(number, pid, survived)))
@@ -228,7 +227,7 @@ def test_the_dead_wait_while_the_block_is_locked(
     """One line each time, and no master that stands still; afterwards each is reaped, with the cause that it had."""
     monkeypatch.setattr("hvd.daemon.deaths.LOCK_WAIT", 0.05)
     pids = [dead_pid() for _ in range(2)]
-    numbers = [Slots(block).claim(at.KIND_WORKER, ME, pid) for pid in pids]
+    numbers = [Slots(block).claim(layout.KIND_WORKER, ME, pid) for pid in pids]
     with keeping_locked(block):
         for number, pid in zip(numbers, pids, strict=True):
             settler.settle_slot(number, pid, "SIGSEGV")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from hvd import __version__
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.acquire import acquire
 from hvd.core.block import DIRECTORY
 from hvd.daemon.companions import STOP_GRACE, Companion
@@ -59,10 +59,10 @@ def test_a_master_that_can_not_be_made_leaves_no_block(
 def test_slots_of_dead_companions_are_free_for_the_next(name: str) -> None:
     """In the same turn: all may be taken by companions of masters that were killed during upgrades."""
     with made(name) as master:
-        helper = Companion("helper", at.KIND_AGGREGATOR, lambda slot: [sys.executable, "-c", SLEEP], ())
+        helper = Companion("helper", layout.KIND_AGGREGATOR, lambda slot: [sys.executable, "-c", SLEEP], ())
         master._companions._all = [helper]
-        for _ in range(at.COMPANION_SLOTS):
-            master._slots.claim(at.KIND_AGGREGATOR, dead_pid(), dead_pid())
+        for _ in range(layout.COMPANION_SLOTS):
+            master._slots.claim(layout.KIND_AGGREGATOR, dead_pid(), dead_pid())
         master._server.WORKERS = {}
         try:
             master.look_after()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.catalogue import OVERFLOW, Series
 from hvd.core.latency import BOUNDS, BUCKETS
 from hvd.core.slots import Request, Slot
@@ -30,7 +30,7 @@ def make_totals(
     seconds: float = 50.0,
 ) -> Totals:
     """Totals in which each (family, *label values) has these cells, read so many seconds after the start."""
-    cells, series = [0] * at.HEAD_CELLS + timed(), []
+    cells, series = [0] * layout.HEAD_CELLS + timed(), []
     for (family, *labels), values in counted.items():
         assert len(values) == FAMILIES[family].cells
         series.append(Series(family, tuple(labels), len(cells), len(values), set(labels) == {OVERFLOW}))
@@ -44,7 +44,7 @@ def make_totals(
 
 def make_worker(pid: int, heads: Heads | None = None, busy: tuple[Request, ...] = ()) -> SlotTotals:
     """A worker that took its slot 10 s after the daemon's start."""
-    slot = Slot(8, at.KIND_WORKER, pid, 1, 1, 1, STARTED + 10 * SECOND, 0, (0, 0, 0, 0))
+    slot = Slot(8, layout.KIND_WORKER, pid, 1, 1, 1, STARTED + 10 * SECOND, 0, (0, 0, 0, 0))
     return SlotTotals(slot, heads or Heads(), busy)
 
 

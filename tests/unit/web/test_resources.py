@@ -12,7 +12,7 @@ import falcon
 import pytest
 from falcon import testing
 
-from hvd.core import layout as at
+from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.pages import Page
 from hvd.core.slots import Slots
@@ -163,7 +163,7 @@ class Daemon:
 
     def __init__(self, block: Block, *, runs_jobs: bool = True, age: float = STARTING) -> None:
         self.block, self._slots = block, Slots(block)
-        block.cells[at.H_STARTED_MONO] -= round(age * 1e9)
+        block.cells[layout.H_STARTED_MONO] -= round(age * 1e9)
         here: Any = SimpleNamespace(parts=SimpleNamespace(view=View(block, runs_jobs=runs_jobs)))
         self.client = testing.TestClient(create_app(here))
 
@@ -212,8 +212,8 @@ def test_health_answers_whatever_a_probe_accepts(block: Block, accept: str) -> N
 def test_an_answer_reads_each_page_once(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the sums, so that no age is negative, though a page is written between any two readings of one."""
     daemon = Daemon(block)
-    slot = daemon.companion(at.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
-    daemon.companion(at.KIND_JOB_RUNNER, JOBS_PAGE, trouble="")
+    slot = daemon.companion(layout.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
+    daemon.companion(layout.KIND_JOB_RUNNER, JOBS_PAGE, trouble="")
     page, reads, read = Page(block, slot), [0], Page.read
 
     def counting(self: Page) -> bytes:
@@ -231,7 +231,7 @@ def test_an_answer_reads_each_page_once(block: Block, monkeypatch: pytest.Monkey
     for path in ("/health", "/api/v1/snapshot", "/metrics", "/status"):
         reads[0] = 0
         answer = daemon.client.simulate_get(path)
-        assert reads[0] == at.COMPANION_SLOTS
+        assert reads[0] == layout.COMPANION_SLOTS
         found = re.findall(r"age_seconds\"?[: ]+(-?[0-9.e-]+)", answer.text)
         assert found or path == "/status"
         assert all(float(age) >= 0 for age in found), found
@@ -249,9 +249,9 @@ def test_a_daemon_that_has_just_started_is_starting(block: Block) -> None:
         return [health["status"], snapshot["system_health"]]
 
     assert told() == ["starting", "degraded"]
-    daemon.companion(at.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
+    daemon.companion(layout.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
     assert told() == ["starting", "degraded"]
-    slot = daemon.companion(at.KIND_JOB_RUNNER, JOBS_PAGE, trouble="")
+    slot = daemon.companion(layout.KIND_JOB_RUNNER, JOBS_PAGE, trouble="")
     assert told() == ["healthy", "healthy"]
     Slots(block).free(slot)
     assert daemon.reasons() == ["job runner away: jobs wait"], "what has been there once is away"
@@ -266,7 +266,7 @@ def test_a_start_is_no_excuse_for_ever(block: Block) -> None:
 def test_health_says_that_workers_are_missing(block: Block) -> None:
     """The capacity that was asked for isn't there."""
     daemon = Daemon(block, runs_jobs=False)
-    daemon.companion(at.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
+    daemon.companion(layout.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
     block.add_master(os.getpid())
     block.say_missing(os.getpid(), 1)
     assert daemon.reasons() == ["1 worker asked for can't be started: the log says why"]
@@ -280,15 +280,15 @@ def test_health_says_why_jobs_wait(block: Block) -> None:
     """A runner that is away, or can't use its database: each has its line, and all is well without any."""
     daemon = Daemon(block)
     assert daemon.reasons() == [AGGREGATOR_AWAY, "job runner away: jobs wait"]
-    daemon.companion(at.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
+    daemon.companion(layout.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
     assert daemon.reasons() == ["job runner away: jobs wait"]
-    slot = daemon.companion(at.KIND_JOB_RUNNER, JOBS_PAGE, trouble="the disk is full")
+    slot = daemon.companion(layout.KIND_JOB_RUNNER, JOBS_PAGE, trouble="the disk is full")
     assert daemon.reasons() == ["the disk is full: jobs wait"]
     assert daemon.up() == ["hvd_aggregator_up 1", "hvd_job_runner_up 0"]
     Slots(block).free(slot)
     assert daemon.reasons() == ["job runner away: jobs wait"]
     assert daemon.up() == ["hvd_aggregator_up 1", "hvd_job_runner_up 0"], "what it published last is shown on"
-    daemon.companion(at.KIND_JOB_RUNNER, JOBS_PAGE, trouble="", open=[["k", "running", 2]], ends=[], recent=[])
+    daemon.companion(layout.KIND_JOB_RUNNER, JOBS_PAGE, trouble="", open=[["k", "running", 2]], ends=[], recent=[])
     assert daemon.reasons() == []
     assert daemon.up() == ["hvd_aggregator_up 1", "hvd_job_runner_up 1"]
 
@@ -296,8 +296,8 @@ def test_health_says_why_jobs_wait(block: Block) -> None:
 def test_a_runner_that_gives_no_sign_of_life_is_away(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though its process lives."""
     daemon = Daemon(block)
-    daemon.companion(at.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
-    daemon.companion(at.KIND_JOB_RUNNER, JOBS_PAGE, trouble="")
+    daemon.companion(layout.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
+    daemon.companion(layout.KIND_JOB_RUNNER, JOBS_PAGE, trouble="")
     assert daemon.reasons() == []
     later = time.monotonic_ns() + round(LATE * 1e9)
     monkeypatch.setattr("hvd.read.reading.time.monotonic_ns", lambda: later)
