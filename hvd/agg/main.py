@@ -33,6 +33,7 @@ from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Totals
 from hvd.daemon.logs import log_to_master
+from hvd.metrics.columns import DETAILS
 from hvd.metrics.table import HANDOFFS_REFUSED, TICK, WS_CONNECTED, WS_DISCONNECTED, WS_DROPPED, WS_FRAMES
 from hvd.read.reading import AGGREGATOR_PAGE, HEARTBEAT, Published, View
 from hvd.read.snapshot import JOB_COUNTS, Json, build_raw, http_sums, merge_observed, rates, rfc3339, shown_job
@@ -203,7 +204,11 @@ class Aggregator:
         status = {name: raw[name] for name in ("system_health", "uptime_seconds", "requests", *JOB_COUNTS)}
         self._frames = (
             message("metrics", raw["timestamp"], {"raw": raw}),
-            message("status", raw["timestamp"], {"version": __version__, **status, "reasons": reasons}),
+            message(
+                "status",
+                raw["timestamp"],
+                {"version": __version__, **status, "reasons": reasons, "columns": DETAILS},
+            ),
             message("jobs", raw["timestamp"], {"jobs": raw["recent_jobs"]}),
         )
         self._shown, self._detail_frame = (totals, observed or {}), ""

@@ -1,1 +1,1 @@
-"""What hvd counts: the table of its own metrics."""
+"""What hvd measures: the table of its metrics, and the columns of its history."""

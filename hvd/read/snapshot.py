@@ -10,9 +10,10 @@ from typing import Any
 
 from hvd.core import layout
 from hvd.core.catalogue import Series
-from hvd.core.history import COARSE, VALUE_NAMES, Point, spacing
+from hvd.core.history import COARSE, Point, spacing
 from hvd.core.latency import percentile
 from hvd.core.totals import SlotTotals, Totals
+from hvd.metrics.columns import COLUMNS, DETAILS
 from hvd.metrics.table import HTTP
 
 Json = dict[str, Any]
@@ -168,7 +169,8 @@ def build_history(points: Sequence[Point], interval: float) -> Json:
     """The answer of /api/v1/history; `interval` is the daemon's, in s."""
     return {
         "interval_seconds": spacing(interval),
-        "columns": ["time", *VALUE_NAMES],
+        "columns": [column.name for column in COLUMNS],
+        "column_details": DETAILS,
         "points": [history_row(point) for point in points],
         "latency": {"bounds_ms": [bound / 1e6 for bound in COARSE], "counts": [list(point.counts) for point in points]},
     }

@@ -303,7 +303,7 @@ def test_the_history_is_json_with_its_columns_named() -> None:
     point = Point(NOW + 123_456_789, (1.0, 0.123456, 1234.567, *[2.5] * (len(VALUE_NAMES) - 3)), (4, 5))
     answer = build_history([point], 0.3)
     assert answer["interval_seconds"] == 2.1
-    assert answer["columns"] == ["time", *VALUE_NAMES]
+    assert answer["columns"] == [column["name"] for column in answer["column_details"]] == ["time", *VALUE_NAMES]
     assert json.dumps(answer["points"][0][:4]) == f"[{NOW // SECOND}.123, 1, 0.12346, 1234.6]"
     assert answer["latency"]["counts"] == [[4, 5]]
     assert answer["latency"]["bounds_ms"] == [bound / 1e6 for bound in SHOWN] + [25_000, 50_000, 100_000]
