@@ -5,7 +5,7 @@ PYTHON ?= python3
 # processes that run tests: most tests wait most of the time
 SIDE_BY_SIDE ?= 3
 
-.PHONY: run test lint bench clean
+.PHONY: run test sanitize lint bench clean
 
 run: $(VENV)/.run
 	$(VENV)/bin/gunicorn
@@ -14,6 +14,9 @@ test: $(VENV)/.test
 	sh tests/install-programs nginx:nginx promtool:prometheus systemd-analyze:systemd postgres:postgresql pgbouncer:pgbouncer qemu-img:qemu-utils \
 	  chromium:chromium chromedriver:chromium-driver node:nodejs npm:npm openssl:openssl
 	$(VENV)/bin/python -m pytest -n $(SIDE_BY_SIDE) --dist worksteal
+
+sanitize: $(VENV)/.test
+	sh tests/sanitize
 
 lint: $(VENV)/.test
 	$(VENV)/bin/ruff check
@@ -30,7 +33,7 @@ bench: $(VENV)/.bench
 	$(VENV)/bin/python bench/jobs.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache hvd/*/*.so
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

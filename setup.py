@@ -1,19 +1,32 @@
-"""The compiled hot path, which setup.cfg has no words for; all else is there."""
+"""The compiled hot path, which setup.cfg has no words for; all else is there.
+
+HVD_BUILD_EXTENSION says whether it is built: `yes`, or the installation fails; `no`; unset: where it can be.
+"""
+
+import os
+import sys
 
 from setuptools import Extension, setup
 
+FLAGS = ["-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"]
+SOURCES = {
+    "hvd.core._hotrow": ["hvd/core/_hotrow.c"],
+    "hvd.instrument._counting": ["hvd/instrument/_counting.c", "hvd/instrument/_exchange.c"],
+}
+
+choice = os.environ.get("HVD_BUILD_EXTENSION", "").strip()
+if choice not in ("", "yes", "no"):
+    sys.exit(f"HVD_BUILD_EXTENSION is {choice!r}: it must be yes (or the installation fails), no, or unset")
 setup(
     ext_modules=[
         Extension(
             name,
             sources,
             depends=["hvd/instrument/_exchange.h"],
-            extra_compile_args=["-O2", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"],
-            optional=True,  # without a compiler hvd counts in Python: hvd/core/hotrow.py, hvd/instrument/wsgi.py
+            extra_compile_args=FLAGS,
+            optional=choice != "yes",  # hvd counts in Python then: hvd/core/hotrow.py, hvd/instrument/wsgi.py
         )
-        for name, sources in {
-            "hvd.core._hotrow": ["hvd/core/_hotrow.c"],
-            "hvd.instrument._counting": ["hvd/instrument/_counting.c", "hvd/instrument/_exchange.c"],
-        }.items()
+        for name, sources in SOURCES.items()
+        if choice != "no"
     ]
 )

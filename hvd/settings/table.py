@@ -44,7 +44,11 @@ from hvd.settings.value_types import (
 
 _PREFIX = "HVD_"
 _CONFIG = "HVD_CONFIG"
-_OWN = (_CONFIG, "HVD_JOB", "HVD_ATTEMPT", "HVD_RUNNER")  # the last ones are for the programs that hvd runs as jobs
+_OWN = (
+    _CONFIG,
+    "HVD_BUILD_EXTENSION",  # of setup.py: an image may keep it
+    *("HVD_JOB", "HVD_ATTEMPT", "HVD_RUNNER"),  # for the programs that hvd runs as jobs
+)
 _TABLE, _KINDS = "jobs", "kinds"
 _PROBLEMS_MAX = 50  # that are told one by one: the name of a wrong file must not cost minutes, or fill the log
 _SERVICE = re.compile(

@@ -83,7 +83,7 @@ print("survived")
 @pytest.mark.parametrize("form", ["compiled"], indirect=True)
 def test_no_argument_of_any_type_ends_the_process() -> None:
     """What is compiled checks a type before it looks inside: bytes as status were read as text once (SIGSEGV)."""
-    environ = {**os.environ, "PYTHONMALLOC": "debug"}
+    environ = {"PYTHONMALLOC": "debug", **os.environ}
     seed = str(int.from_bytes(os.urandom(4), "big"))
     run = subprocess.run([sys.executable, "-c", FUZZ, seed], capture_output=True, text=True, env=environ, check=False)
     assert (run.returncode, run.stdout) == (0, "survived\n"), f"seed {seed}: {run.returncode} {run.stderr[-2000:]}"

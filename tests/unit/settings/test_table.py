@@ -326,6 +326,12 @@ def test_a_variable_is_suggested_only_if_it_is_like_the_unknown_one(name: str, m
     assert problem == f'"{name}" is no variable of hvd' + (f"; did you mean {meant}?" if meant else "")
 
 
+@pytest.mark.parametrize("name", ["HVD_BUILD_EXTENSION", "HVD_JOB"])
+def test_variables_for_other_programs_are_no_mistake(name: str) -> None:
+    """For setup.py, which an image may keep; for the programs of jobs."""
+    assert load({name: "x"}) == load({})
+
+
 def test_a_wrong_value_causes_no_second_complaint() -> None:
     """A contradiction with a value that is refused anyway is noise."""
     assert len(problems_of({"HVD_WORKERS": "0", "HVD_SLOTS": "2"})) == 1
