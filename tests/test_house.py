@@ -20,6 +20,7 @@ PARTS = (
     "metrics",
     "settings",
     "core",
+    "texts",
     "errors",
 )
 """From the top down: a part imports those below it."""

@@ -36,7 +36,8 @@ from hvd.daemon.logs import log_to_master
 from hvd.metrics.columns import DETAILS
 from hvd.metrics.table import HANDOFFS_REFUSED, TICK, WS_CONNECTED, WS_DISCONNECTED, WS_DROPPED, WS_FRAMES
 from hvd.read.reading import AGGREGATOR_PAGE, HEARTBEAT, Published, View
-from hvd.read.snapshot import JOB_COUNTS, Json, build_raw, http_sums, merge_observed, rates, rfc3339, shown_job
+from hvd.read.snapshot import JOB_COUNTS, Json, build_raw, http_sums, merge_observed, rates, shown_job
+from hvd.texts import rfc3339
 
 Result = TypeVar("Result")
 

@@ -8,7 +8,8 @@ from hvd.core import layout
 from hvd.core.history import POINT_SECONDS, VALUE_NAMES, History, Point, coarse, spacing
 from hvd.core.totals import SlotTotals, Totals
 from hvd.metrics.table import EXITS, HTTP
-from hvd.read.snapshot import Json, build_routes, build_workers, history_row, http_sums, rates, rfc3339
+from hvd.read.snapshot import Json, build_routes, build_workers, history_row, http_sums, rates
+from hvd.texts import rfc3339
 
 ROUTES, WORKERS, PROCESSES = 200, 200, 200  # that a detail message shows at most
 

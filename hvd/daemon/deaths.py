@@ -23,7 +23,7 @@ from hvd.core.proc import is_alive
 from hvd.core.slots import Request, Settled, Slot, Slots, mark_used, settle, used_heads
 from hvd.errors import BlockLocked
 from hvd.metrics.table import ABORTED, EXITS, Family
-from hvd.read.snapshot import rfc3339
+from hvd.texts import escaped, rfc3339
 
 UNKNOWN = "unknown"
 TIMEOUT = "timeout"
@@ -136,5 +136,4 @@ class Settler:
 
 
 def _describe(request: Request) -> str:
-    text = f"{request.method} {request.path} ({request.age:.1f} s)"
-    return text.encode("unicode_escape").decode("ascii")  # a path is the client's text: no control character in a log
+    return escaped(f"{request.method} {request.path} ({request.age:.1f} s)", "ascii")

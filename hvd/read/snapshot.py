@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from heapq import nlargest
 from typing import Any
 
@@ -15,15 +14,11 @@ from hvd.core.latency import percentile
 from hvd.core.totals import SlotTotals, Totals
 from hvd.metrics.columns import COLUMNS, DETAILS
 from hvd.metrics.table import HTTP
+from hvd.texts import rfc3339
 
 Json = dict[str, Any]
 
 SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-
-
-def rfc3339(time_ns: int) -> str:
-    """A Unix time in ns as RFC 3339, UTC, whole seconds."""
-    return datetime.fromtimestamp(time_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def merge_observed(pages: Iterable[Json]) -> Json | None:

@@ -36,7 +36,7 @@ from hvd.settings.job_params import (
     regex_problem,
     rule,
 )
-from hvd.settings.value_types import cut, nearest, quoted
+from hvd.texts import cut, nearest, quoted
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator

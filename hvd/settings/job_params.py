@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
-from hvd.settings.value_types import quoted
+from hvd.texts import quoted
 
 Fault = tuple[tuple[str | int, ...], str]
 """What is wrong with a declaration: the steps to the key, and what is to be said of it."""

@@ -33,14 +33,10 @@ from hvd.settings.value_types import (
     TOKEN,
     URL,
     ValueType,
-    cut,
-    dotted,
-    nearest,
-    quoted,
     seconds,
-    shown,
     whole,
 )
+from hvd.texts import as_toml, cut, dotted, nearest, quoted
 
 _PREFIX = "HVD_"
 _CONFIG = "HVD_CONFIG"
@@ -86,7 +82,7 @@ class Setting:
         """The value as a person may see it."""
         if self.is_secret:
             return "***" if value else "none"
-        return shown(value)
+        return as_toml(value)
 
     def quoted(self, value: Any) -> str:
         """The value in a complaint."""

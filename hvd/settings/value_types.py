@@ -1,14 +1,14 @@
-"""Types of values: what a setting may be, how it is read from TOML and from a variable's text, how a person sees it."""
+"""Types of values: what a setting may be, how it is read from TOML and from a variable's text."""
 
-import difflib
-import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from hvd.texts import quoted
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?")
@@ -18,12 +18,6 @@ _ORIGIN = re.compile(rf"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[a-z0-9._-]+|\[
 _URL = re.compile(
     r"sqlite:///(?!:memory:)[^?#]*[^?#/]|postgresql(\+psycopg)?://\S+"
 )  # SQLAlchemy would split a path at ?
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
-QUOTED = 200
-"""Characters of a value that a complaint shows: a whole file in a variable by mistake must not fill the log."""
-
-_SHOWN_BITS = 1000
-_COMPARED = 64  # characters of a name that are compared: no name that there is is longer
 _UNIX_PATH_MAX = 107  # bytes that fit in sockaddr_un.sun_path beside the closing zero
 
 
@@ -144,48 +138,6 @@ def _read_url(value: Any) -> str:
         raise ValueError
     path = value.removeprefix("sqlite:///")
     return value if path == value else f"sqlite:///{os.path.abspath(path)}"
-
-
-def shown(value: Any) -> str:
-    """A value as a person may see it: written as in TOML, without passwords."""
-    if isinstance(value, Mapping):  # it may hold passwords, and be as deep as it likes
-        return "a table"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(shown(each) for each in value) + "]"
-    if isinstance(value, str | Path):
-        text = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", str(value))
-        return json.dumps(re.sub(r"(password=)[^&]*", r"\1***", text))
-    if isinstance(value, int) and value.bit_length() > _SHOWN_BITS:  # Python refuses to write many digits
-        return f"a number of {value.bit_length()} bits"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def quoted(value: Any) -> str:
-    """A value in a complaint: as `shown`, and no more than QUOTED characters of it."""
-    return cut(shown(value))
-
-
-def cut(text: str) -> str:
-    """The text where it is short, or its first QUOTED characters."""
-    return text if len(text) <= QUOTED else f"{text[:QUOTED]}… ({len(text)} characters)"
-
-
-def nearest(name: str, names: Iterable[str], compared: Callable[[str], str] = str) -> str:
-    """A question after the name that may have been meant, or nothing; `compared` is what is looked at of each."""
-    upper = {compared(each).upper(): each for each in names}
-    matches = difflib.get_close_matches(compared(name[:_COMPARED]).upper(), upper, n=1)
-    return f"; did you mean {upper[matches[0]]}?" if matches else ""
-
-
-def dotted(steps: Iterable[str | int]) -> str:
-    """The steps to a value as TOML writes a key; a place in a list as [0]."""
-    text = ""
-    for step in steps:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        else:
-            text += ("." if text else "") + cut(step if _BARE.fullmatch(step) else json.dumps(step))
-    return text
 
 
 BIND = ValueType("HOST:PORT, [IPV6]:PORT or unix:PATH", _read_bind)

@@ -10,10 +10,11 @@ from typing import Any
 from hvd.cli.client import Address
 from hvd.cli.jobs.follow import follow, line, printed, progress
 from hvd.cli.jobs.remote import Remote, errors_of
-from hvd.cli.jobs.show import Printed, detailed, kinds_listed, listed, plain
+from hvd.cli.jobs.show import OutputText, detail_lines, job_lines, kind_lines
 from hvd.jobs.bodies import BODY_MAX, KEY_MAX, LIST_DEFAULT, LIST_MAX, NAME_MAX, parse
 from hvd.jobs.states import COMPLETED, STATUSES
 from hvd.settings.table import load
+from hvd.texts import plain
 
 FAILED, REFUSED, STILL_OPEN = 4, 5, 6
 _TIMEOUT = 5.0  # s for one question while waiting
@@ -151,7 +152,7 @@ def _typed(params: dict[str, str], limits: dict[str, Any]) -> dict[str, Any]:
 
 def _kinds(args: argparse.Namespace) -> int:
     kinds = _remote(args).kinds()
-    _print([_json(kinds)] if args.json else kinds_listed(kinds, _encoding()))
+    _print([_json(kinds)] if args.json else kind_lines(kinds, _encoding()))
     return 0
 
 
@@ -160,7 +161,7 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         _print([_json(page)])
         return 0
-    _print(listed(page.get("jobs", []), _encoding()))
+    _print(job_lines(page.get("jobs", []), _encoding()))
     if page.get("next"):
         print(f"older ones: --before {plain(page['next'])}", file=sys.stderr)
     return 0
@@ -168,18 +169,18 @@ def _list(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     job = _remote(args).get(args.id)
-    _print([_json(job)] if args.json else detailed(job, _encoding()))
+    _print([_json(job)] if args.json else detail_lines(job, _encoding()))
     return 0
 
 
 def _output(args: argparse.Namespace) -> int:
     """As it is, byte for byte, but for a terminal."""
     remote = _remote(args)
-    shown = Printed(_encoding()) if sys.stdout.isatty() else None
+    text_of = OutputText(_encoding()) if sys.stdout.isatty() else None
     pieces = printed(remote, args.id, note=_note) if args.follow else [remote.output(args.id)]
     for piece in pieces:
-        if shown:
-            sys.stdout.write(shown(piece))
+        if text_of:
+            sys.stdout.write(text_of(piece))
             sys.stdout.flush()
         else:
             sys.stdout.buffer.write(piece)

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hvd.cli.jobs.remote import Remote
-from hvd.cli.jobs.show import percent, plain, seconds
+from hvd.cli.jobs.show import field
 from hvd.errors import DaemonRefused, DaemonUnreachable, HvdError, StillOpen
 from hvd.jobs.states import ENDED
+from hvd.texts import number, plain
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -141,7 +142,7 @@ class Lines:
 
     def __call__(self, jobs: Sequence[Json]) -> None:
         for job in jobs:
-            status, done = job.get("status"), _number(job.get("progress"))
+            status, done = job.get("status"), _progress(job)
             before = self._told.get(job.get("id"))
             if before is None or before[0] != status or done >= before[1] + _STEP:
                 self._told[job.get("id")] = status, done
@@ -151,15 +152,14 @@ class Lines:
 def line(job: Json) -> str:
     """A job's id, where it stands, and why it failed."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    took = job.get("duration_seconds")
-    parts = [job.get("id"), job.get("status"), percent(job.get("progress")), job.get("name")]
-    parts += [seconds(took)] if took is not None else []
-    parts += [job.get("error")] if job.get("error") else []
-    return "  ".join(plain(part, encoding) for part in parts)
+    names = ["id", "status", "progress", "name"]
+    names += ["duration_seconds"] if job.get("duration_seconds") is not None else []
+    names += ["error"] if job.get("error") else []
+    return "  ".join(field(job, name, encoding) for name in names)
 
 
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
+def _progress(job: Json) -> float:
+    return number(job.get("progress")) or 0.0
 
 
 @contextmanager
@@ -192,7 +192,7 @@ class Bars:
             return
         for job in jobs:
             name, status = plain(job.get("name"), most=_NAME_MAX), plain(job.get("status"))
-            self._update(job.get("id"), name, status, _number(job.get("progress")), self._ended[job.get("id")])
+            self._update(job.get("id"), name, status, _progress(job), self._ended[job.get("id")])
 
     def _update(self, key: object, name: str, status: str, done: float, ended: bool) -> None:
         if key not in self._tasks:

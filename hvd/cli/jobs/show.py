@@ -3,28 +3,17 @@
 import codecs
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from hvd.cli.panel import duration, escaped
+from hvd.texts import UNKNOWN, escaped, exact_duration, figure, plain, whole_percent
 
 Json = Mapping[str, Any]
 
-_UNKNOWN = "-"
-_TEXT_MAX = 400  # characters of one text; an answer of a daemon holds some, one of somebody else may hold any number
 
-
-def plain(value: object, encoding: str = "utf-8", most: int = _TEXT_MAX) -> str:
-    """A text of a daemon with all that isn't printable, or that `encoding` can't say, as an escape; `-` for none."""
-    if value is None or value == "":
-        return _UNKNOWN
-    text = str(value)
-    text = text if len(text) <= most else f"{text[: most - 3]}..."
-    return escaped(text, encoding)
-
-
-class Printed:
-    """What a job printed, for a terminal: lines and tabs stay, and what overwrites a line comes on a line of its own.
-    Fed with pieces of it.
+class OutputText:
+    """Makes a job's output, piece by piece, fit for a terminal: lines and tabs stay, and what would overwrite a line
+    comes on a line of its own.
     """
 
     def __init__(self, encoding: str) -> None:
@@ -43,32 +32,30 @@ def table(rows: Iterable[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def listed(jobs: Iterable[Json], encoding: str) -> list[str]:
+def job_lines(jobs: Iterable[Json], encoding: str) -> list[str]:
     """Jobs as a table with a head."""
     head = ("ID", "STATUS", "PROGRESS", "KIND", "CREATED", "DURATION", "NAME")
-    return table([head, *([plain(cell, encoding) for cell in _row(job)] for job in jobs)])
+    names = ("id", "status", "progress", "kind", "created_at", "duration_seconds", "name")
+    return table([head, *([field(job, name, encoding) for name in names] for job in jobs)])
 
 
-def _row(job: Json) -> list[object]:
-    fields = [job.get(name) for name in ("id", "status", "progress", "kind", "created_at", "duration_seconds", "name")]
-    fields[2], fields[5] = percent(fields[2]), seconds(fields[5])
-    return fields
+def field(job: Json, name: str, encoding: str = "utf-8") -> str:
+    """One field of a job as plain text."""
+    value = job.get(name)
+    return plain(_FORMS[name](value) if name in _FORMS else value, encoding)
 
 
-def detailed(job: Json, encoding: str) -> list[str]:
+def detail_lines(job: Json, encoding: str) -> list[str]:
     """All of one job: a line for each field, then what it printed last."""
-    rows = []
-    for name, value in job.items():
-        if name != "output" and value is not None:
-            rows.append((plain(name), plain(_FORMS.get(name, str)(value), encoding)))
-    lines = table(rows)
+    names = [name for name, value in job.items() if name != "output" and value is not None]
+    lines = table([(plain(name), field(job, name, encoding)) for name in names])
     output = job.get("output")
     if isinstance(output, list) and output:
         lines += ["output", *(f"  {plain(line, encoding)}" for line in output)]
     return lines
 
 
-def kinds_listed(kinds: Json, encoding: str) -> list[str]:
+def kind_lines(kinds: Json, encoding: str) -> list[str]:
     """Kinds, each with its parameters."""
     lines = []
     for name, kind in kinds.items():
@@ -81,7 +68,7 @@ def kinds_listed(kinds: Json, encoding: str) -> list[str]:
 def _limits(limits: object) -> str:
     """What a parameter takes, in words."""
     if not isinstance(limits, Mapping):
-        return _UNKNOWN
+        return UNKNOWN
     words = [str(limits.get("type"))]
     if "choices" in limits:
         words = ["one of " + ", ".join(map(str, limits["choices"]))]
@@ -98,25 +85,12 @@ def _limits(limits: object) -> str:
     return "; ".join(words)
 
 
-def percent(value: object) -> str:
-    """Progress, without a fraction."""
-    return f"{value:.0f}%" if _is_number(value) else _UNKNOWN
-
-
-def seconds(value: object) -> str:
-    """A duration: with milliseconds below a minute, in units from there on."""
-    if not _is_number(value):
-        return _UNKNOWN
-    assert isinstance(value, int | float)
-    return f"{value:.3f}s" if value < 60 else duration(value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
-
-
 def _params(value: object) -> str:
     return json.dumps(value)[1:-1] if isinstance(value, dict) else str(value)
 
 
-_FORMS: dict[str, Callable[[object], str]] = {"progress": percent, "duration_seconds": seconds, "params": _params}
+_FORMS: dict[str, Callable[[object], str]] = {
+    "progress": partial(figure, form=whole_percent),
+    "duration_seconds": partial(figure, form=exact_duration),
+    "params": _params,
+}

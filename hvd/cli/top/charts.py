@@ -6,11 +6,11 @@ from typing import Any
 
 from rich.text import Text
 
-from hvd.cli.top.figures import UNKNOWN, brief, count, latency, memory, number, percent, rate, shown
 from hvd.cli.top.keys import WINDOWS, State
 from hvd.cli.top.model import Model
 from hvd.cli.top.spark import binned, sparkline
 from hvd.cli.top.tables import Glyphs
+from hvd.texts import UNKNOWN, count, figure, milliseconds, number, percent, rate, short_duration, short_size
 
 Json = Mapping[str, Any]
 
@@ -29,12 +29,12 @@ class Chart:
 
 _CHARTS = (
     Chart("requests/s", "requests_per_second", rate, 1.0, "green"),
-    Chart("p50", "p50", latency, 1.0, "cyan"),
+    Chart("p50", "p50", milliseconds, 1.0, "cyan"),
     Chart("errors", "error_rate", lambda value: percent(100 * value), 0.01, "red"),
-    Chart("p90", "p90", latency, 1.0, "cyan"),
+    Chart("p90", "p90", milliseconds, 1.0, "cyan"),
     Chart("CPU", "cpu_usage", percent, 10.0, "magenta"),
-    Chart("p99", "p99", latency, 1.0, "cyan"),
-    Chart("memory", "memory_usage", memory, 1.0, "blue", 1.5),
+    Chart("p99", "p99", milliseconds, 1.0, "cyan"),
+    Chart("memory", "memory_usage", short_size, 1.0, "blue", 1.5),
     Chart("in flight", "in_flight", count, 1.0, "yellow"),
 )
 _LABEL, _VALUE = 10, 9  # cells
@@ -50,7 +50,7 @@ def chart_lines(model: Model, state: State, width: int, left: int | None, glyphs
     cell = (width - 3 * (columns - 1)) // columns
     bins = cell - _LABEL - _VALUE - 2
     step = max(_window(model, state) / bins, model.interval)
-    lines = [_rule(f"last {brief(step * bins).removesuffix(' 0s')}", width, glyphs)]
+    lines = [_rule(f"last {short_duration(step * bins).removesuffix(' 0s')}", width, glyphs)]
     for start in range(0, len(_CHARTS), columns):
         charts = [_chart(each, model, step, bins, rows, glyphs) for each in _CHARTS[start : start + columns]]
         lines += [Text("   ").join(parts) for parts in zip(*charts, strict=True)]
@@ -73,10 +73,10 @@ def _chart(chart: Chart, model: Model, step: float, bins: int, rows: int, glyphs
     values = binned(points, end, step, bins, model.interval)
     highest = max((value for value in values if value is not None), default=0.0)
     lines = sparkline(values, max(highest * chart.room, chart.floor), rows, glyphs.bars)
-    now = shown(model.raw.get(chart.column), chart.form)
+    now = figure(model.raw.get(chart.column), chart.form)
     if chart.column == "in_flight":
         requests = model.raw.get("requests")
-        now = shown(requests.get("in_flight"), chart.form) if isinstance(requests, Mapping) else UNKNOWN
+        now = figure(requests.get("in_flight"), chart.form) if isinstance(requests, Mapping) else UNKNOWN
     beside = [(chart.label, now), *[("", "")] * (rows - 1)]
     if rows > 1:
         beside[1] = ("  highest", chart.form(highest) if points else UNKNOWN)

@@ -4,8 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hvd.cli.jobs.show import plain
-from hvd.cli.top.figures import number
+from hvd.texts import number, plain
 
 Json = Mapping[str, Any]
 

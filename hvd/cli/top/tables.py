@@ -7,9 +7,19 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from hvd.cli.jobs.show import percent as whole_percent
-from hvd.cli.jobs.show import plain
-from hvd.cli.top.figures import UNKNOWN, brief, count, latency, memory, number, percent, rate, shown
+from hvd.texts import (
+    UNKNOWN,
+    count,
+    figure,
+    milliseconds,
+    number,
+    percent,
+    plain,
+    rate,
+    short_duration,
+    short_size,
+    whole_percent,
+)
 
 Json = Mapping[str, Any]
 
@@ -79,8 +89,8 @@ class Table:
         return sorted(rows, key=chosen.key, reverse=chosen.descends != turned)
 
 
-def _figure(name: str, form: Callable[[float], str]) -> Callable[[Json, Glyphs], str]:
-    return lambda row, _: shown(row.get(name), form)
+def _column(name: str, form: Callable[[float], str]) -> Callable[[Json, Glyphs], str]:
+    return lambda row, _: figure(row.get(name), form)
 
 
 def _by(name: str) -> Callable[[Json], float]:
@@ -94,13 +104,13 @@ def _busy(row: Json) -> list[Json]:
 
 def serving(row: Json, encoding: str) -> str:
     """What a request in progress is: `GET /slow 1.2s`."""
-    age = shown(row.get("age_seconds"), lambda value: f"{value:.1f}s" if value < 60 else brief(value))
+    age = figure(row.get("age_seconds"), lambda value: f"{value:.1f}s" if value < 60 else short_duration(value))
     return f"{plain(row.get('method'), encoding, 12)} {plain(row.get('path'), encoding)} {age}"
 
 
 def _worker(row: Json, glyphs: Glyphs) -> str:
     oldest = max(_busy(row), key=_by("age_seconds"), default=None)
-    pid = shown(row.get("pid"), lambda value: f"{value:.0f}")
+    pid = figure(row.get("pid"), lambda value: f"{value:.0f}")
     return f"{pid:<7} {serving(oldest, glyphs.encoding)}" if oldest else pid
 
 
@@ -124,6 +134,10 @@ def _progress(row: Json, glyphs: Glyphs) -> str:
     return f"{glyphs.full * cells}{glyphs.empty * (10 - cells)} {whole_percent(done):>4}"
 
 
+def _job_time(seconds: float) -> str:
+    return short_duration(seconds) if seconds >= 10 else f"{seconds:.1f}s"
+
+
 def _job_style(row: Json) -> str:
     return {"failed": "red", "cancelled": "yellow", "running": "green"}.get(str(row.get("status")), "")
 
@@ -144,14 +158,14 @@ WORKERS = Table(
     "workers",
     _worker,
     (
-        Column("AGE", 7, _figure("age_seconds", brief)),
-        Column("REQUESTS", 11, _figure("requests", count), "requests"),
-        Column("/S", 8, _figure("requests_per_second", rate), "rate"),
+        Column("AGE", 7, _column("age_seconds", short_duration)),
+        Column("REQUESTS", 11, _column("requests", count), "requests"),
+        Column("/S", 8, _column("requests_per_second", rate), "rate"),
         Column("BUSY", 4, lambda row, _: str(len(_busy(row)))),
-        Column("CPU", 7, _figure("cpu_percent", percent), "cpu"),
-        Column("MEMORY", 8, _figure("memory_bytes", memory), "memory"),
-        Column("ERRORS", 9, _figure("errors", count), spare=True, alarming=_fails),
-        Column("THREADS", 7, _figure("threads", count), spare=True),
+        Column("CPU", 7, _column("cpu_percent", percent), "cpu"),
+        Column("MEMORY", 8, _column("memory_bytes", short_size), "memory"),
+        Column("ERRORS", 9, _column("errors", count), spare=True, alarming=_fails),
+        Column("THREADS", 7, _column("threads", count), spare=True),
     ),
     (
         Order("requests", _by("requests")),
@@ -168,13 +182,13 @@ ROUTES = Table(
     "routes",
     lambda row, glyphs: plain(row.get("route"), glyphs.encoding),
     (
-        Column("COUNT", 11, _figure("count", count), "requests"),
-        Column("/S", 8, _figure("requests_per_second", rate), "rate"),
-        Column("ERRORS", 7, _figure("errors", count), "errors", alarming=_fails),
-        Column("P50", 8, _figure("p50_ms", latency), "p50"),
-        Column("P90", 8, _figure("p90_ms", latency), spare=True),
-        Column("P99", 8, _figure("p99_ms", latency), "p99"),
-        Column("MEAN", 8, _figure("mean_ms", latency), spare=True),
+        Column("COUNT", 11, _column("count", count), "requests"),
+        Column("/S", 8, _column("requests_per_second", rate), "rate"),
+        Column("ERRORS", 7, _column("errors", count), "errors", alarming=_fails),
+        Column("P50", 8, _column("p50_ms", milliseconds), "p50"),
+        Column("P90", 8, _column("p90_ms", milliseconds), spare=True),
+        Column("P99", 8, _column("p99_ms", milliseconds), "p99"),
+        Column("MEAN", 8, _column("mean_ms", milliseconds), spare=True),
     ),
     (
         Order("requests", _by("count")),
@@ -194,7 +208,7 @@ JOBS = Table(
     (
         Column("STATE", 9, lambda row, glyphs: plain(row.get("status"), glyphs.encoding, 9), "state", left=True),
         Column("PROGRESS", 15, _progress, "progress", left=True),
-        Column("TIME", 7, _figure("duration_seconds", lambda value: brief(value) if value >= 10 else f"{value:.1f}s")),
+        Column("TIME", 7, _column("duration_seconds", _job_time)),
         Column("CREATED", 20, _created, "created", spare=True),
     ),
     (

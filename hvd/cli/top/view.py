@@ -8,13 +8,24 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from hvd.cli.jobs.show import plain
-from hvd.cli.panel import duration
+from hvd.cli.status import concurrency
 from hvd.cli.top.charts import chart_lines
-from hvd.cli.top.figures import UNKNOWN, brief, count, errors, latency, memory, number, percent, shown
 from hvd.cli.top.keys import State
 from hvd.cli.top.model import Model
 from hvd.cli.top.tables import TABLES, UNICODE, Glyphs, Shape, last_start, serving, table_lines
+from hvd.texts import (
+    UNKNOWN,
+    count,
+    duration,
+    errors,
+    figure,
+    milliseconds,
+    number,
+    percent,
+    plain,
+    short_duration,
+    short_size,
+)
 
 Json = Mapping[str, Any]
 
@@ -96,9 +107,9 @@ def _title(model: Model, frame: Frame) -> Text:
     stale = is_stale(model, frame)
     right = Text(f"{frame.glyphs.dot} {health}", "dim" if stale else _HEALTH.get(health, "red"))
     if frame.paused_for is not None:
-        right.append(f"{frame.glyphs.apart}PAUSED {brief(frame.paused_for)}", "bold yellow")
+        right.append(f"{frame.glyphs.apart}PAUSED {short_duration(frame.paused_for)}", "bold yellow")
     if stale:
-        right.append(f"{frame.glyphs.apart}STALE {brief(age(model, frame))}", "bold red")
+        right.append(f"{frame.glyphs.apart}STALE {short_duration(age(model, frame))}", "bold red")
     elif frame.paused_for is None and frame.height is not None:
         right.append(f"{frame.glyphs.apart}live", "green")
     left = Text("hvd top", "bold")
@@ -117,20 +128,17 @@ def _health(model: Model, frame: Frame) -> list[Text]:
     raw, wide = model.raw, frame.width >= _WIDE
     requests = raw.get("requests")
     in_flight = requests.get("in_flight") if isinstance(requests, Mapping) else None
-    total, threads, tasks = (shown(raw.get(name), count) for name in ("goroutines", "threads", "tasks"))
-    concurrency = (
-        ("Concurrency", f"{total} ({threads} threads, {tasks} tasks)") if wide else ("Thr+tasks", f"{threads}+{tasks}")
-    )
+    threads, tasks = (figure(raw.get(name), count) for name in ("threads", "tasks"))
     figures = [
-        ("Uptime", shown(raw.get("uptime_seconds"), duration)),
-        ("Requests", shown(raw.get("http_requests"), count)),
-        ("Mean response", shown(raw.get("avg_response_time"), latency)),
-        ("Memory", shown(raw.get("memory_usage"), memory)),
-        ("Errors", errors(raw, "http_requests", "http_errors")),
-        ("WS clients", shown(raw.get("websocket_clients"), count)),
-        ("CPU", shown(raw.get("cpu_usage"), percent)),
-        ("In flight", shown(in_flight, count)),
-        concurrency,
+        ("Uptime", figure(raw.get("uptime_seconds"), duration)),
+        ("Requests", figure(raw.get("http_requests"), count)),
+        ("Mean response", figure(raw.get("avg_response_time"), milliseconds)),
+        ("Memory", figure(raw.get("memory_usage"), short_size)),
+        ("Errors", errors(raw.get("http_errors"), raw.get("http_requests"))),
+        ("WS clients", figure(raw.get("websocket_clients"), count)),
+        ("CPU", figure(raw.get("cpu_usage"), percent)),
+        ("In flight", figure(in_flight, count)),
+        ("Concurrency", concurrency(raw)) if wide else ("Thr+tasks", f"{threads}+{tasks}"),
     ]
     stale = is_stale(model, frame)
     columns = 3 if frame.width >= 72 else 2 if frame.width >= 50 else 1
@@ -200,7 +208,7 @@ def _deaths(model: Model, glyphs: Glyphs, most: int) -> list[tuple[str, str]]:
         listed = [each for each in requests if isinstance(each, Mapping)] if isinstance(requests, list) else []
         work = ", ".join(serving(each, glyphs.encoding) for each in listed[:3]) or "a request"
         kind, cause = (plain(entry.get(name), glyphs.encoding, 30) for name in ("kind", "cause"))
-        pid = shown(entry.get("pid"), lambda value: f"{value:.0f}")
+        pid = figure(entry.get("pid"), lambda value: f"{value:.0f}")
         lines.append((f"{kind} {pid} died {_ago(entry.get('time'), model.raw)} ({cause}) at {work}", "yellow"))
     if lines and len(model.post_mortems) > most:
         lines[-1] = (f"{lines[-1][0]}; {len(model.post_mortems) - most} before", "yellow")
@@ -209,7 +217,7 @@ def _deaths(model: Model, glyphs: Glyphs, most: int) -> list[tuple[str, str]]:
 
 def _ago(then: object, raw: Json) -> str:
     seconds = _seconds_since(then, raw)
-    return f"at {plain(then, 'ascii', 30)}" if seconds is None else f"{brief(seconds)} ago"
+    return f"at {plain(then, 'ascii', 30)}" if seconds is None else f"{short_duration(seconds)} ago"
 
 
 def _seconds_since(then: object, raw: Json) -> float | None:
@@ -223,10 +231,10 @@ def _seconds_since(then: object, raw: Json) -> float | None:
 
 def _titles(model: Model) -> list[list[str]]:
     """Of each list, from the one that says most to the one that fits anywhere."""
-    restarts, workers = shown(model.restarts, count), f"workers {len(model.workers)}"
+    restarts, workers = figure(model.restarts, count), f"workers {len(model.workers)}"
     more = [f"{workers}, {restarts} ended"] if restarts not in (UNKNOWN, "0") else []
     jobs = [
-        f"{shown(model.raw.get(name), count)} {word}"
+        f"{figure(model.raw.get(name), count)} {word}"
         for name, word in (("jobs_active", "active"), ("jobs_pending", "pending"), ("jobs_failed", "failed"))
     ]
     return [

@@ -41,7 +41,7 @@ from hvd.jobs.database import clock
 from hvd.jobs.database.clock import Clock
 from hvd.jobs.database.threads import ticket
 from hvd.jobs.ids import micros_of
-from hvd.settings.value_types import shown
+from hvd.texts import as_toml
 
 BUSY = 4.0  # s that SQLite waits for another's write, and anybody for a connection
 _MIGRATION_LOCK = 0x6876646A  # "hvdj": the advisory lock that two daemons starting on one new database share
@@ -181,7 +181,7 @@ class Database:
     @property
     def name(self) -> str:
         """The database as messages show it: without its password."""
-        return shown(self._url.render_as_string(hide_password=True))
+        return as_toml(self._url.render_as_string(hide_password=True))
 
     @property
     def clock(self) -> Clock:

@@ -1,7 +1,6 @@
 """Sums and observations → JSON: every number from known ones."""
 
 import json
-from datetime import UTC, datetime
 
 import pytest
 
@@ -21,7 +20,6 @@ from hvd.read.snapshot import (
     merge_observed,
     observed_age,
     rates,
-    rfc3339,
     shown_job,
 )
 from tests.unit.web import NOW, SECOND, STARTED, make_observed, make_sample, make_totals, make_worker, timed
@@ -34,16 +32,6 @@ RAW_FIELDS = {
     *("recent_jobs", "provider_stats", "alerts", "requests_per_second", "error_rate", "p50", "p90", "p99"),
 }
 """What clients of the predecessor, and the design, name; nothing of it may go."""
-
-
-@pytest.mark.parametrize(
-    ("time_ns", "text"),
-    [(0, "1970-01-01T00:00:00Z"), (NOW, "2026-01-23T20:30:00Z"), (NOW + SECOND - 1, "2026-01-23T20:30:00Z")],
-)
-def test_times_are_rfc_3339_in_utc(time_ns: int, text: str) -> None:
-    """Whole seconds, never of the future."""
-    assert rfc3339(time_ns) == text
-    assert datetime.fromisoformat(text).tzinfo == UTC
 
 
 def test_sums_are_over_all_series() -> None:

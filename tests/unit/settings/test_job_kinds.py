@@ -11,7 +11,7 @@ import pytest
 
 from hvd.settings.job_kinds import NO_LIMIT, Kind, read_kinds
 from hvd.settings.job_params import Problem
-from hvd.settings.value_types import dotted
+from hvd.texts import dotted
 
 
 def declared(declaration: dict[str, Any]) -> Kind:

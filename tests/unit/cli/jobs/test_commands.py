@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.jobs.daemon import ID, OTHER, daemon, found, job
+from tests.unit.cli.daemon import ID, OTHER, daemon, job, jobs_answer
 
 KINDS = 200, {"kinds": {"convert": {"params": {"source": {"type": "path"}, "level": {"type": "int"}}}, "noop": {}}}
 TAKEN = 202, {"job_ids": [ID], "accepted": 1, "rejected": 0, "errors": []}
@@ -36,36 +36,36 @@ def lines(data: bytes) -> list[str]:
     return data.decode().splitlines()
 
 
-def test_a_job_is_submitted_with_the_types_that_its_kind_has(tmp_path: Path) -> None:
+def test_a_job_is_submitted_with_the_types_that_its_kind_has() -> None:
     """Numbers only where the kind wants numbers; options may stand anywhere. Its id is all that is printed."""
     words = ["convert", "--name", "a b", "source=/a=b", "--key", "k 1", "level=-7"]
-    with daemon(tmp_path, KINDS, TAKEN) as (url, asked):
+    with daemon(KINDS, TAKEN) as (url, requests):
         done = run("submit", *words, "--url", url, HVD_TOKEN="0123456789abcdef-token")
     assert (done.returncode, lines(done.stdout), done.stderr) == (0, [ID], b"")
-    assert asked[1].body == {"kind": "convert", "params": {"source": "/a=b", "level": -7}, "name": "a b"}
-    assert asked[1].headers["Idempotency-Key"] == "k 1"
-    assert asked[1].headers["Authorization"] == "Bearer 0123456789abcdef-token"
-    assert "Authorization" not in asked[0].headers
+    assert requests[1].body == {"kind": "convert", "params": {"source": "/a=b", "level": -7}, "name": "a b"}
+    assert requests[1].headers["Idempotency-Key"] == "k 1"
+    assert requests[1].headers["Authorization"] == "Bearer 0123456789abcdef-token"
+    assert "Authorization" not in requests[0].headers
 
 
 @pytest.mark.parametrize(
     ("given", "sent"),
     [("level=x", "x"), ("level=", ""), ("level=1.5", "1.5"), ("level=٣", "٣"), ("level=" + "9" * 30, "9" * 30)],
 )
-def test_what_is_no_number_is_the_daemons_to_refuse(tmp_path: Path, given: str, sent: str) -> None:
+def test_what_is_no_number_is_the_daemons_to_refuse(given: str, sent: str) -> None:
     """It names the place."""
-    with daemon(tmp_path, KINDS, TAKEN) as (url, asked):
+    with daemon(KINDS, TAKEN) as (url, requests):
         run("submit", "--url", url, "convert", given)
-    assert asked[1].body["params"] == {"level": sent}
+    assert requests[1].body["params"] == {"level": sent}
 
 
-def test_an_unknown_kind_is_the_daemons_to_refuse(tmp_path: Path) -> None:
+def test_an_unknown_kind_is_the_daemons_to_refuse() -> None:
     """With its words."""
     refusal = 422, {"detail": "/kind: no kind", "errors": [{"pointer": "/kind", "detail": "no kind"}]}
-    with daemon(tmp_path, KINDS, refusal) as (url, asked):
+    with daemon(KINDS, refusal) as (url, requests):
         done = run("submit", "x", "a=1", "--url", url)
     assert (done.returncode, lines(done.stderr)) == (5, ["hvd: the daemon refused (422): /kind: no kind"])
-    assert asked[1].body == {"kind": "x", "params": {"a": "1"}}
+    assert requests[1].body == {"kind": "x", "params": {"a": "1"}}
 
 
 def test_a_file_of_jobs_is_submitted(tmp_path: Path) -> None:
@@ -75,11 +75,11 @@ def test_a_file_of_jobs_is_submitted(tmp_path: Path) -> None:
     file = tmp_path / "jobs.json"
     file.write_text(json.dumps(body), encoding="utf-8")
     for name in (str(file), "-"):
-        with daemon(tmp_path, (202, answer)) as (url, asked):
+        with daemon((202, answer)) as (url, requests):
             done = run("submit", "--json", name, "--url", url, stdin=file.read_bytes())
         assert (done.returncode, lines(done.stdout)) == (5, [ID])
         assert lines(done.stderr) == ["hvd: not taken: /jobs/1/kind: is missing"]
-        assert asked[0].body == body
+        assert requests[0].body == body
 
 
 @pytest.mark.parametrize(
@@ -100,13 +100,13 @@ def test_a_file_of_jobs_is_submitted(tmp_path: Path) -> None:
         (["convert", "--url", "ftp://x"], "is no address"),
     ],
 )
-def test_wrong_submissions_end_with_2(args: list[str], said: str, tmp_path: Path) -> None:
+def test_wrong_submissions_end_with_2(args: list[str], said: str) -> None:
     """Before the daemon is asked to take anything."""
-    with daemon(tmp_path, KINDS) as (url, asked):
+    with daemon(KINDS) as (url, requests):
         done = run("submit", *args, *([] if "--url" in args else ["--url", url]), stdin=b"{")
     assert done.returncode == 2
     assert said in done.stderr.decode()
-    assert all(each.method == "GET" for each in asked)
+    assert all(each.method == "GET" for each in requests)
 
 
 def test_a_file_that_is_too_large_is_not_sent(tmp_path: Path) -> None:
@@ -117,10 +117,10 @@ def test_a_file_that_is_too_large_is_not_sent(tmp_path: Path) -> None:
     assert (done.returncode, b"in several files" in done.stderr) == (2, True)
 
 
-def test_a_list_is_a_table_or_json(tmp_path: Path) -> None:
+def test_a_list_is_a_table_or_json() -> None:
     """The filters are the daemon's; the next page is pointed to."""
     page = {"jobs": [job(progress=50, name="ü\x1b")], "next": ID}
-    with daemon(tmp_path, (200, page)) as (url, asked):
+    with daemon((200, page)) as (url, requests):
         done = run(
             "list", "--status", "pending,running", "--kind", "a", "--limit", "7", "--before", OTHER, "--url", url
         )
@@ -129,8 +129,8 @@ def test_a_list_is_a_table_or_json(tmp_path: Path) -> None:
         assert lines(done.stderr) == [f"older ones: --before {ID}"]
         assert b"\\xfc\\x1b" in run("list", "--url", url, PYTHONIOENCODING="ascii").stdout
         assert json.loads(run("list", "--json", "--url", url).stdout) == page
-    assert asked[0].path == f"/jobs?status=pending%2Crunning&kind=a&limit=7&before={OTHER}"
-    assert asked[1].path == "/jobs?limit=50"
+    assert requests[0].path == f"/jobs?status=pending%2Crunning&kind=a&limit=7&before={OTHER}"
+    assert requests[1].path == "/jobs?limit=50"
 
 
 @pytest.mark.parametrize("args", [["--status", "done"], ["--status", ""], ["--limit", "0"], ["--limit", "501"], ["x"]])
@@ -139,47 +139,50 @@ def test_wrong_lists_end_with_2(args: list[str]) -> None:
     assert run("list", *args).returncode == 2
 
 
-def test_a_job_is_shown(tmp_path: Path) -> None:
+def test_a_job_is_shown() -> None:
     """A line for each field, or JSON."""
-    with daemon(tmp_path, (200, job(output=["last lines"]))) as (url, asked):
+    with daemon((200, job(output=["last lines"]))) as (url, requests):
         done = run("show", ID, "--url", url)
         assert ["status", "running"] in [line.split() for line in lines(done.stdout)]
         assert lines(done.stdout)[-1] == "  last lines"
         assert json.loads(run("show", ID, "--json", "--url", url).stdout)["id"] == ID
-    assert asked[0].path == f"/jobs/{ID}"
+    assert requests[0].path == f"/jobs/{ID}"
 
 
-def test_kinds_are_shown(tmp_path: Path) -> None:
+def test_kinds_are_shown() -> None:
     """With their parameters, or JSON."""
-    with daemon(tmp_path, KINDS) as (url, _):
+    with daemon(KINDS) as (url, _):
         assert lines(run("kinds", "--url", url).stdout)[0] == "convert"
         assert json.loads(run("kinds", "--json", "--url", url).stdout) == KINDS[1]["kinds"]
 
 
-def test_jobs_are_cancelled(tmp_path: Path) -> None:
+def test_jobs_are_cancelled() -> None:
     """5 if one could not be."""
     answer = {"cancelled": [ID], "cancelling": [OTHER], "ended": [], "unknown": []}
-    with daemon(tmp_path, (200, answer), (200, answer | {"ended": ["x"], "unknown": ["\x1b"]})) as (url, asked):
+    with daemon((200, answer), (200, answer | {"ended": ["x"], "unknown": ["\x1b"]})) as (url, requests):
         done = run("cancel", ID, OTHER, "--url", url)
         assert (done.returncode, lines(done.stdout)) == (0, [f"{ID}  cancelled", f"{OTHER}  told to end"])
         done = run("cancel", ID, "--url", url)
         assert (done.returncode, lines(done.stdout)[2:]) == (5, ["x  had ended", "\\x1b  no such job"])
-    assert asked[0].body == {"ids": [ID, OTHER]}
+    assert requests[0].body == {"ids": [ID, OTHER]}
 
 
 @pytest.mark.parametrize(("status", "code"), [("completed", 0), ("failed", 4), ("cancelled", 4)])
-def test_waiting_ends_as_the_jobs_end(status: str, code: int, tmp_path: Path) -> None:
+def test_waiting_ends_as_the_jobs_end(status: str, code: int) -> None:
     """With a line for each step where stdout is no terminal."""
-    with daemon(tmp_path, found(job("pending")), found(job(progress=50)), found(job(status, error="e"))) as (url, _):
+    with daemon(jobs_answer(job("pending")), jobs_answer(job(progress=50)), jobs_answer(job(status, error="e"))) as (
+        url,
+        _,
+    ):
         done = run("wait", ID, "--url", url)
     assert done.returncode == code
     assert [line.split()[1:3] for line in lines(done.stdout)] == [["pending", "0%"], ["running", "50%"], [status, "0%"]]
     assert (b"not completed" in done.stderr) == bool(code)
 
 
-def test_submit_can_wait(tmp_path: Path) -> None:
+def test_submit_can_wait() -> None:
     """Its exit code is then the jobs'."""
-    with daemon(tmp_path, KINDS, TAKEN, found(job("failed"))) as (url, _):
+    with daemon(KINDS, TAKEN, jobs_answer(job("failed"))) as (url, _):
         done = run("submit", "noop", "--wait", "--url", url)
     assert done.returncode == 4
     assert [line.split()[0] for line in lines(done.stdout)] == [ID, ID]
@@ -187,23 +190,24 @@ def test_submit_can_wait(tmp_path: Path) -> None:
 
 def test_waiting_has_an_end(tmp_path: Path) -> None:
     """6 when jobs are still open, 1 when there is no daemon, 5 when there is no such job."""
-    with daemon(tmp_path, found(job())) as (url, _):
+    with daemon(jobs_answer(job())) as (url, _):
         done = run("wait", ID, "--timeout", "0.2", "--url", url)
         assert (done.returncode, lines(done.stderr)) == (6, ["hvd: 1 of 1 jobs had not ended after 0.2 s"])
-    with daemon(tmp_path, found(unknown=(ID,))) as (url, _):
+    with daemon(jobs_answer(unknown=(ID,))) as (url, _):
         assert run("wait", ID, "--url", url).returncode == 5
-    done = run("wait", ID, "--timeout", "0.2", "--url", url)
+    nobody = f"unix:{tmp_path}/none"
+    done = run("wait", ID, "--timeout", "1", "--url", nobody)
     assert done.returncode == 1
     assert len([line for line in lines(done.stderr) if "trying on" in line]) == 1
-    assert run("wait", ID, "--url", url).returncode == 1
+    assert run("wait", ID, "--url", nobody).returncode == 1
     for wrong in ("0", "nan", "inf", "x"):
         assert run("wait", ID, "--timeout", wrong).returncode == 2
 
 
 @pytest.mark.parametrize("command", [["kinds"], ["list"], ["show", ID], ["cancel", ID], ["wait", ID], ["submit", "a"]])
-def test_a_refusal_is_told_in_the_daemons_words(command: list[str], tmp_path: Path) -> None:
+def test_a_refusal_is_told_in_the_daemons_words(command: list[str]) -> None:
     """5, one line; and 1 where no daemon is."""
-    with daemon(tmp_path, REFUSED) as (url, _):
+    with daemon(REFUSED) as (url, _):
         done = run(*command, "--url", url)
     assert (done.returncode, done.stdout) == (5, b"")
     assert lines(done.stderr) == ["hvd: the daemon refused (404): No kinds\\x1b of job"]
@@ -211,17 +215,17 @@ def test_a_refusal_is_told_in_the_daemons_words(command: list[str], tmp_path: Pa
     assert (done.returncode, done.stdout) == (1, b"")
 
 
-def test_wrong_settings_are_told_where_they_matter(tmp_path: Path) -> None:
+def test_wrong_settings_are_told_where_they_matter() -> None:
     """The token comes from them; to look, no settings are needed beside --url."""
-    with daemon(tmp_path, (200, {"jobs": [], "cancelled": [ID]})) as (url, asked):
+    with daemon((200, {"jobs": [], "cancelled": [ID]})) as (url, requests):
         assert run("list", "--url", url, HVD_WORKERS="none").returncode == 0
         assert run("cancel", ID, "--url", url, HVD_WORKERS="none").returncode == 2
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
-def test_on_a_terminal_a_bar_is_drawn(tmp_path: Path) -> None:
+def test_on_a_terminal_a_bar_is_drawn() -> None:
     """And its last state stays."""
-    with daemon(tmp_path, found(job(progress=50)), found(job("completed", progress=100))) as (url, _):
+    with daemon(jobs_answer(job(progress=50)), jobs_answer(job("completed", progress=100))) as (url, _):
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
             [sys.executable, "-m", "hvd", "jobs", "wait", ID, "--url", url],

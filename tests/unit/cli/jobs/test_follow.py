@@ -12,7 +12,7 @@ from hvd.cli.jobs.follow import PATIENCE, QUICK, SLOW, Bars, Lines, follow, prin
 from hvd.cli.jobs.follow import progress as shown_progress
 from hvd.cli.jobs.remote import Piece
 from hvd.errors import DaemonRefused, DaemonUnreachable, StillOpen
-from tests.unit.cli.jobs.daemon import ID, OTHER, Json, job
+from tests.unit.cli.daemon import ID, OTHER, Json, job
 
 AWAY = DaemonUnreachable("no daemon answers")
 BUSY = DaemonRefused("the daemon refused (503): database away", 503)
@@ -23,12 +23,12 @@ class FakeRemote:
 
     def __init__(self, *answers: Any) -> None:
         self._answers = list(answers)
-        self.asked: list[list[str]] = []
+        self.requests: list[list[str]] = []
         self.now = 0.0
         self.pauses: list[float] = []
 
     def query(self, ids: Sequence[str]) -> tuple[list[Json], list[str]]:
-        self.asked.append(list(ids))
+        self.requests.append(list(ids))
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
             raise answer
@@ -36,7 +36,7 @@ class FakeRemote:
         return jobs, [each for each in ids if each not in {job["id"] for job in jobs}]
 
     def output_from(self, job_id: str, start: int) -> Piece:
-        self.asked.append([job_id, str(start)])
+        self.requests.append([job_id, str(start)])
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -65,7 +65,7 @@ def test_jobs_are_asked_for_until_all_have_ended() -> None:
     seen: list[list[Json]] = []
     ended = remote.follow([OTHER, ID, OTHER], show=seen.append)
     assert [(each["id"], each["status"]) for each in ended] == [(OTHER, "failed"), (ID, "completed")]
-    assert remote.asked == [[OTHER, ID], [OTHER], [OTHER]]
+    assert remote.requests == [[OTHER, ID], [OTHER], [OTHER]]
     assert [len(jobs) for jobs in seen] == [2, 1, 1]
 
 
@@ -73,7 +73,7 @@ def test_jobs_that_have_ended_are_asked_for_once() -> None:
     """Without a pause."""
     remote = FakeRemote([job("cancelled")])
     assert remote.follow()[0]["status"] == "cancelled"
-    assert (remote.asked, remote.pauses) == ([[ID]], [])
+    assert (remote.requests, remote.pauses) == ([[ID]], [])
 
 
 def test_the_less_happens_the_longer_the_pauses() -> None:
@@ -200,7 +200,7 @@ def test_output_is_asked_for_until_the_job_has_ended() -> None:
     )
     notes: list[str] = []
     assert remote.printed(note=notes.append) == [b"one", b"two"]
-    assert [start for _, start in remote.asked] == ["0", "3", "3", "3", "12"]
+    assert [start for _, start in remote.requests] == ["0", "3", "3", "3", "12"]
     assert remote.pauses == [QUICK] * 2
     assert notes == ["no daemon answers; trying on", "6 bytes are left out here"]
 

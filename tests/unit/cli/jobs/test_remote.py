@@ -7,68 +7,68 @@ import pytest
 from hvd.cli.client import Address
 from hvd.cli.jobs.remote import Piece, Remote, errors_of
 from hvd.errors import DaemonRefused, DaemonUnreachable
-from tests.unit.cli.jobs.daemon import ID, OTHER, daemon, found, job
+from tests.unit.cli.daemon import ID, OTHER, daemon, job, jobs_answer
 
 
 def remote(url: str, token: str = "") -> Remote:
     return Remote(Address.parse(url), 5.0, token)
 
 
-def test_a_submission_has_key_and_token(tmp_path: Path) -> None:
+def test_a_submission_has_key_and_token() -> None:
     """Where there are any; the token is sent as UTF-8."""
-    with daemon(tmp_path, (202, {"job_ids": [ID]})) as (url, asked):
+    with daemon((202, {"job_ids": [ID]})) as (url, requests):
         assert remote(url, "gehütet").submit({"kind": "a"}, "k 1") == {"job_ids": [ID]}
         remote(url).submit({"kind": "a"})
-    first, second = asked
+    first, second = requests
     assert (first.method, first.path, first.body) == ("POST", "/jobs/submit", {"kind": "a"})
     assert first.headers["Idempotency-Key"] == "k 1"
     assert first.headers["Authorization"].encode("latin-1").decode() == "Bearer gehütet"
     assert not {"Idempotency-Key", "Authorization"} & set(second.headers)
 
 
-def test_what_only_looks_sends_no_token(tmp_path: Path) -> None:
+def test_what_only_looks_sends_no_token() -> None:
     """It isn't needed, and goes over the wire in the clear."""
-    with daemon(tmp_path, found(job())) as (url, asked):
+    with daemon(jobs_answer(job())) as (url, requests):
         one = remote(url, "t")
         one.kinds(), one.page([], [], 5, None), one.get(ID), one.query([ID]), one.cancel([ID])
-    assert ["Authorization" in each.headers for each in asked] == [False] * 4 + [True]
+    assert ["Authorization" in each.headers for each in requests] == [False] * 4 + [True]
 
 
-def test_a_page_is_asked_for_with_its_filters(tmp_path: Path) -> None:
+def test_a_page_is_asked_for_with_its_filters() -> None:
     """None of those that aren't set."""
-    with daemon(tmp_path, (200, {"jobs": []})) as (url, asked):
+    with daemon((200, {"jobs": []})) as (url, requests):
         remote(url).page(["pending", "failed"], ["a&b"], 7, ID)
         remote(url).page([], [], 50, None)
-    assert [each.path for each in asked] == [
+    assert [each.path for each in requests] == [
         f"/jobs?status=pending%2Cfailed&kind=a%26b&limit=7&before={ID}",
         "/jobs?limit=50",
     ]
 
 
-def test_an_id_can_not_lead_elsewhere(tmp_path: Path) -> None:
+def test_an_id_can_not_lead_elsewhere() -> None:
     """It is one step of the path."""
-    with daemon(tmp_path, (404, {"detail": "none"})) as (url, asked), pytest.raises(DaemonRefused):
+    with daemon((404, {"detail": "none"})) as (url, requests), pytest.raises(DaemonRefused):
         remote(url).get("../status?a#ü")
-    assert asked[0].path == "/jobs/..%2Fstatus%3Fa%23%C3%BC"
+    assert requests[0].path == "/jobs/..%2Fstatus%3Fa%23%C3%BC"
 
 
-def test_many_ids_are_asked_for_in_lots(tmp_path: Path) -> None:
+def test_many_ids_are_asked_for_in_lots() -> None:
     """As many as a daemon takes at once; the answers are one."""
     ids = [f"{index}" for index in range(2500)]
-    with daemon(tmp_path, found(job(), unknown=("x",))) as (url, asked):
+    with daemon(jobs_answer(job(), unknown=("x",))) as (url, requests):
         jobs, unknown = remote(url).query(ids)
-    assert [len(each.body["ids"]) for each in asked] == [1000, 1000, 500]
+    assert [len(each.body["ids"]) for each in requests] == [1000, 1000, 500]
     assert (len(jobs), unknown) == (3, ["x", "x", "x"])
-    with daemon(tmp_path, (200, {"cancelled": [ID], "ended": [OTHER]})) as (url, asked):
+    with daemon((200, {"cancelled": [ID], "ended": [OTHER]})) as (url, requests):
         outcomes = remote(url).cancel(ids)
     assert outcomes == {"cancelled": [ID] * 3, "cancelling": [], "ended": [OTHER] * 3, "unknown": []}
 
 
-def test_a_refusal_says_what_the_daemon_said(tmp_path: Path) -> None:
+def test_a_refusal_says_what_the_daemon_said() -> None:
     """With all that was wrong, if it is more than one thing."""
     errors = [{"pointer": "/jobs/0/kind", "detail": "is missing"}, {"detail": "the queue is full"}]
     refusal = 422, {"detail": "two are wrong", "errors": errors}
-    with daemon(tmp_path, refusal) as (url, _), pytest.raises(DaemonRefused) as caught:
+    with daemon(refusal) as (url, _), pytest.raises(DaemonRefused) as caught:
         remote(url).submit({})
     assert caught.value.status == 422
     assert str(caught.value).splitlines() == [
@@ -77,7 +77,7 @@ def test_a_refusal_says_what_the_daemon_said(tmp_path: Path) -> None:
         "  the queue is full",
     ]
     for answer, said in (({"title": "Busy"}, "(503): Busy"), ({}, "does not say why"), ({"errors": 7}, "say why")):
-        with daemon(tmp_path, (503, answer)) as (url, _), pytest.raises(DaemonRefused) as caught:
+        with daemon((503, answer)) as (url, _), pytest.raises(DaemonRefused) as caught:
             remote(url).get(ID)
         assert said in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -96,32 +96,32 @@ def test_no_daemon_is_unreachable(tmp_path: Path) -> None:
         remote(f"unix:{tmp_path}/none").kinds()
 
 
-def test_output_is_asked_for_whole_and_from_a_byte_on(tmp_path: Path) -> None:
+def test_output_is_asked_for_whole_and_from_a_byte_on() -> None:
     """As it is; where the piece begins is the daemon's to say."""
     status = {"Hvd-Job-Status": "running"}
     part = 206, b"\xffb", {**status, "Content-Range": "bytes 70-71/72"}
-    with daemon(tmp_path, (200, b"\xffa\n", status), part, (204, b"", status)) as (url, asked):
+    with daemon((200, b"\xffa\n", status), part, (204, b"", status)) as (url, requests):
         one = remote(url, "t")
         assert one.output(ID) == b"\xffa\n"
         assert one.output_from(ID, 5) == Piece(70, b"\xffb", "running")
         assert one.output_from(ID, 72) == Piece(0, b"", "running")
-    assert [(each.path, each.headers.get("Range")) for each in asked] == [
+    assert [(each.path, each.headers.get("Range")) for each in requests] == [
         (f"/jobs/{ID}/output", None),
         (f"/jobs/{ID}/output?follow=1", "bytes=5-"),
         (f"/jobs/{ID}/output?follow=1", "bytes=72-"),
     ]
-    assert not any("Authorization" in each.headers for each in asked)
+    assert not any("Authorization" in each.headers for each in requests)
 
 
-def test_what_is_no_output_is_an_error(tmp_path: Path) -> None:
+def test_what_is_no_output_is_an_error() -> None:
     """A refusal, with what it says, or an answer of something else."""
     with (
-        daemon(tmp_path, (404, {"detail": "kept on there"})) as (url, _),
+        daemon((404, {"detail": "kept on there"})) as (url, _),
         pytest.raises(DaemonRefused, match="kept on"),
     ):
         remote(url).output(ID)
-    with daemon(tmp_path, (404, b"[")) as (url, _), pytest.raises(DaemonRefused, match="does not say why"):
+    with daemon((404, b"[")) as (url, _), pytest.raises(DaemonRefused, match="does not say why"):
         remote(url).output(ID)
     for odd in ((200, b"<html>"), (206, b"x", {"Hvd-Job-Status": "running", "Content-Range": "bytes x"})):
-        with daemon(tmp_path, odd) as (url, _), pytest.raises(DaemonUnreachable, match="is not hvd"):
+        with daemon(odd) as (url, _), pytest.raises(DaemonUnreachable, match="is not hvd"):
             remote(url).output(ID)

@@ -1,31 +1,22 @@
 """Jobs as text: aligned, whole, and harmless whatever a daemon sends."""
 
-import math
 from typing import Any
 
 import pytest
 
-from hvd.cli.jobs.show import Printed, detailed, kinds_listed, listed, percent, plain, seconds, table
-from tests.unit.cli.jobs.daemon import ID, OTHER, job
+from hvd.cli.jobs.show import OutputText, detail_lines, job_lines, kind_lines, table
+from hvd.texts import plain
+from tests.unit.cli.daemon import ID, OTHER, job
 
 HOSTILE = "\x1b[2J\r\nx\u202e\ud800ü"
 
 
-def test_nothing_of_a_daemon_moves_the_cursor() -> None:
-    """Control, direction and half characters are escapes; letters stay, where the terminal can say them."""
-    assert plain(HOSTILE) == "\\x1b[2J\\r\\nx\\u202e\\ud800ü"
-    assert plain(HOSTILE, "ascii") == "\\x1b[2J\\r\\nx\\u202e\\ud800\\xfc"
-    assert plain("x" * 10_000).endswith("xxx...")
-    assert len(plain("x" * 10_000)) == 400
-    assert [plain(value) for value in (None, "", 0, False)] == ["-", "-", "0", "False"]
-
-
 def test_what_a_job_printed_moves_no_cursor() -> None:
     """Line ends and tabs stay; what overwrites a line is a line; characters come whole, whatever the pieces."""
-    shown = Printed("utf-8")
+    text_of = OutputText("utf-8")
     pieces = [b"a\tb\r\n 1%\r 2%\n\x1b[2J\xc3", b"\xbc\xff\xe2\x80", b"\xaex\n"]
-    assert "".join(map(shown, pieces)) == "a\tb\n 1%\n 2%\n\\x1b[2Jü\\xff\\u202ex\n"
-    assert Printed("ascii")("ü\n".encode()) == "\\xfc\n"
+    assert "".join(map(text_of, pieces)) == "a\tb\n 1%\n 2%\n\\x1b[2Jü\\xff\\u202ex\n"
+    assert OutputText("ascii")("ü\n".encode()) == "\\xfc\n"
 
 
 def test_columns_are_aligned() -> None:
@@ -39,7 +30,7 @@ def test_a_list_shows_ids_in_full() -> None:
     done = job(
         "completed", OTHER, progress=100, duration_seconds=1.5, created_at="2026-01-23T20:30:00.000Z", name=HOSTILE
     )
-    lines = listed([job(progress=7.4), done], "ascii")
+    lines = job_lines([job(progress=7.4), done], "ascii")
     assert lines[0].split() == ["ID", "STATUS", "PROGRESS", "KIND", "CREATED", "DURATION", "NAME"]
     assert lines[1].split() == [ID, "running", "7%", "checksum", "-", "-", "a"]
     assert lines[2].split()[:6] == [OTHER, "completed", "100%", "checksum", "2026-01-23T20:30:00.000Z", "1.500s"]
@@ -49,7 +40,7 @@ def test_a_list_shows_ids_in_full() -> None:
 
 def test_one_job_is_shown_with_its_output_last() -> None:
     """What it has not is left out."""
-    lines = detailed(job(exit_code=None, params={"file": "/a\n"}, error=HOSTILE, output=["one", HOSTILE]), "utf-8")
+    lines = detail_lines(job(exit_code=None, params={"file": "/a\n"}, error=HOSTILE, output=["one", HOSTILE]), "utf-8")
     rows = dict(line.split(maxsplit=1) for line in lines[:-3])
     assert rows["id"] == ID
     assert rows["params"] == '"file": "/a\\n"'
@@ -61,7 +52,7 @@ def test_one_job_is_shown_with_its_output_last() -> None:
 def test_kinds_are_shown_with_their_parameters() -> None:
     """One under the other."""
     kinds = {"checksum": {"params": {"file": {"type": "path", "required": True}}}, "noop": {}}
-    assert kinds_listed(kinds, "utf-8") == ["checksum", "  file: path", "noop"]
+    assert kind_lines(kinds, "utf-8") == ["checksum", "  file: path", "noop"]
 
 
 @pytest.mark.parametrize(
@@ -69,24 +60,7 @@ def test_kinds_are_shown_with_their_parameters() -> None:
 )
 def test_an_odd_answer_is_shown_all_the_same(answer: Any) -> None:
     """Some other version of hvd may have given it."""
-    assert all(line.isprintable() for line in detailed(answer, "utf-8") + listed([answer], "utf-8"))
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [(0, "0%"), (99.6, "100%"), (None, "-"), ("x", "-"), (True, "-"), (math.nan, "-"), (math.inf, "-"), (-1, "-")],
-)
-def test_progress_is_a_whole_number(value: object, shown: str) -> None:
-    """Or unknown."""
-    assert percent(value) == shown
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"), [(0, "0.000s"), (59.9994, "59.999s"), (61, "1m 1s"), (90_061.5, "1d 1h 1m 1s"), (None, "-")]
-)
-def test_durations_have_milliseconds_while_those_matter(value: object, shown: str) -> None:
-    """Most jobs of a test take less than a second, most others minutes."""
-    assert seconds(value) == shown
+    assert all(line.isprintable() for line in detail_lines(answer, "utf-8") + job_lines([answer], "utf-8"))
 
 
 def test_what_a_parameter_takes_is_told_in_words() -> None:
@@ -98,7 +72,7 @@ def test_what_a_parameter_takes_is_told_in_words() -> None:
         "d": {"type": "string", "pattern": "[a-z]+", "required": True},
         "e": None,
     }
-    assert kinds_listed({"k": {"params": params}}, "utf-8")[1:] == [
+    assert kind_lines({"k": {"params": params}}, "utf-8")[1:] == [
         "  a: whole number from 0 to 9; default 3",
         "  b: one of raw, qcow2; Of the target.",
         "  c: path of a file to be made; may be left out",

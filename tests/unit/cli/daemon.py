@@ -1,20 +1,23 @@
-"""A tiny daemon that answers what a test sets, in the order in which it is asked."""
+"""A tiny daemon that answers what a test sets, in the order in which it is asked; and the command in a process."""
 
 import contextlib
 import json
-import socketserver
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
-from pathlib import Path
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 Json = dict[str, Any]
+HEALTHY = {"system_health": "healthy", "http_requests": 1250, "observed_age_seconds": 0.5, "workers": [], "x": "\x1b"}
+"""A snapshot."""
+
 ID, OTHER = "019ab6b1-0000-7000-8000-000000000001", "019ab6b1-0000-7000-8000-000000000002"
 
 
-class Asked(NamedTuple):
-    """A request."""
+class Request(NamedTuple):
+    """One that the daemon got."""
 
     method: str
     path: str
@@ -22,32 +25,28 @@ class Asked(NamedTuple):
     body: Any
 
 
-class _Server(socketserver.ThreadingUnixStreamServer):
-    """HTTP at a path."""
-
-
 def job(status: str = "running", job_id: str = ID, **fields: object) -> Json:
     """A job as the daemon answers it."""
     return {"id": job_id, "kind": "checksum", "name": "a", "status": status, "progress": 0.0} | fields
 
 
-def found(*jobs: Json, unknown: tuple[str, ...] = ()) -> tuple[int, Json]:
+def jobs_answer(*jobs: Json, unknown: tuple[str, ...] = ()) -> tuple[int, Json]:
     """The answer of POST /jobs/query."""
     return 200, {"jobs": list(jobs), "unknown": list(unknown)}
 
 
 @contextlib.contextmanager
-def daemon(folder: Path, *answers: tuple[int, Json | bytes, *tuple[Json, ...]]) -> Iterator[tuple[str, list[Asked]]]:
-    """Yields the URL, and what was asked; the last answer is given again and again. One is a status, an object or
-    bytes, and headers, where there are any.
+def daemon(*answers: tuple[int, Json | bytes, *tuple[Json, ...]]) -> Iterator[tuple[str, list[Request]]]:
+    """Yields the URL, and the requests so far. An answer is a status, an object or bytes, and headers, where there are
+    any; the last one is repeated.
     """
-    asked: list[Asked] = []
+    requests: list[Request] = []
     waiting = list(answers)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            asked.append(Asked(self.command, self.path, dict(self.headers), json.loads(data) if data else None))
+            requests.append(Request(self.command, self.path, dict(self.headers), json.loads(data) if data else None))
             status, value, *headers = waiting.pop(0) if len(waiting) > 1 else waiting[0]
             body = value if isinstance(value, bytes) else json.dumps(value).encode()
             self.send_response(status)
@@ -60,19 +59,27 @@ def daemon(folder: Path, *answers: tuple[int, Json | bytes, *tuple[Json, ...]]) 
         def do_POST(self) -> None:
             self.do_GET()
 
-        def address_string(self) -> str:
-            return ""  # a unix socket's client has none
-
         def log_message(self, format: str, *args: object) -> None:
             """Keep quiet."""
 
-    path = folder / "daemon.sock"
-    with _Server(str(path), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield f"unix:{path}", asked
-        finally:
+            yield f"http://127.0.0.1:{server.server_port}", requests
+        finally:  # a thread that is left would keep a failed run from ending
             server.shutdown()
             thread.join()
-            path.unlink()
+
+
+def run(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "hvd", *args],
+        env=environ,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )

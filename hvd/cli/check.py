@@ -1,0 +1,25 @@
+"""`hvd check`: the settings in force, and where each comes from."""
+
+import argparse
+
+from hvd.cli.exit_codes import Exit
+from hvd.settings.table import SETTINGS, load, written
+from hvd.texts import as_toml
+
+
+def run(_: argparse.Namespace) -> int:
+    """Print them. Raises SettingsError with all that is wrong with them."""
+    settings, sources, file = load()
+    rows = [(written(key), SETTINGS[key].shown(getattr(settings, key)), source) for key, source in sources.items()]
+    rows.append(("block", as_toml(settings.block_name), "from instance"))
+    keys, values = (max(len(row[column]) for row in rows) for column in (0, 1))
+    print(f"file: {as_toml(file)}" if file else "file: none, HVD_CONFIG names no file")
+    for key, value, source in rows:
+        print(f"{key:<{keys}}  {value:<{values}}  {source}")
+    for kind in settings.job_kinds.values():
+        params = ", ".join(f"{name}: {param.TYPE}" for name, param in kind.params.items())
+        print(f"kind of job {kind.name}: {as_toml(kind.command)}, params {params or 'none'}")
+    for kind in settings.job_kinds.values():
+        for doubt in kind.doubts():
+            print(f"warning: {doubt}")
+    return Exit.OK

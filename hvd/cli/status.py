@@ -1,0 +1,97 @@
+"""`hvd status`: the health of a daemon, and its first numbers, in a box."""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from hvd.cli.arguments import target
+from hvd.cli.client import get_object
+from hvd.cli.exit_codes import Exit
+from hvd.texts import UNKNOWN, clipped, count, duration, errors, figure, milliseconds, number, percent, plain, size
+
+_TEXT_MAX = 40  # characters of text from the daemon that a row has
+_UNICODE = ("┌", "┐", "└", "┘", "─", "│")
+_ASCII = ("+", "+", "+", "+", "-", "|")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the box; NOT_HEALTHY where the daemon says so. Raises DaemonUnreachable and SettingsError."""
+    address, stale_after = target(args)
+    answer = get_object(address, "/api/v1/snapshot", args.timeout)
+    print("\n".join(health_box(answer, stale_after=stale_after, unicode=_can_print("".join(_UNICODE)))))
+    return Exit.OK if answer.get("system_health") == "healthy" else Exit.NOT_HEALTHY
+
+
+def _can_print(text: str) -> bool:
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def health_box(snapshot: Mapping[str, Any], *, stale_after: float = 5.0, unicode: bool = True) -> list[str]:
+    """The lines of the box System Health; a field that is missing or odd is UNKNOWN.
+
+    With the age of what the aggregator observed where that is above `stale_after` seconds.
+    """
+
+    def row(label: str, field: str, form: Callable[[float], str]) -> tuple[str, str]:
+        return label, figure(snapshot.get(field), form)
+
+    rows = [
+        ("Health", _health(snapshot)),
+        row("Uptime", "uptime_seconds", duration),
+        row("Memory", "memory_usage", size),
+        row("CPU", "cpu_usage", percent),
+        ("Concurrency", concurrency(snapshot)),
+        ("Workers", _workers(snapshot)),
+        row("Requests", "http_requests", count),
+        ("Errors", errors(snapshot.get("http_errors"), snapshot.get("http_requests"))),
+        row("Mean response", "avg_response_time", milliseconds),
+        row("WS clients", "websocket_clients", count),
+        *_age_row(snapshot, stale_after),
+    ]
+    return box("System Health", rows, _UNICODE if unicode else _ASCII)
+
+
+def box(title: str, rows: Sequence[tuple[str, str]], marks: Sequence[str]) -> list[str]:
+    """Rows of label and value, aligned, in a box with a title; `marks` are its four corners and two sides."""
+    top_left, top_right, bottom_left, bottom_right, across, down = marks
+    labels = max(len(label) for label, _ in rows)
+    lines = [f"{label:<{labels}}  {value}" for label, value in rows]
+    width = max(len(title) + 2, *(len(line) for line in lines))
+    head = f"{across} {title} ".ljust(width + 2, across)
+    return [
+        f"{top_left}{head}{top_right}",
+        *(f"{down} {line:<{width}} {down}" for line in lines),
+        f"{bottom_left}{across * (width + 2)}{bottom_right}",
+    ]
+
+
+def concurrency(raw: Mapping[str, Any]) -> str:
+    """`34 (30 threads, 4 tasks)`."""
+    total, threads, tasks = (figure(raw.get(field), count) for field in ("goroutines", "threads", "tasks"))
+    return f"{total} ({threads} threads, {tasks} tasks)"
+
+
+def _health(snapshot: Mapping[str, Any]) -> str:
+    value = snapshot.get("health", snapshot.get("system_health"))  # an older daemon's has no `health`
+    return clipped(plain(value, "ascii"), _TEXT_MAX) if isinstance(value, str) else UNKNOWN
+
+
+def _workers(snapshot: Mapping[str, Any]) -> str:
+    workers = snapshot.get("workers")
+    if not isinstance(workers, list):
+        return UNKNOWN
+    busy = sum(1 for worker in workers if isinstance(worker, Mapping) and worker.get("busy"))
+    return f"{len(workers)} ({busy} busy)"
+
+
+def _age_row(snapshot: Mapping[str, Any], stale_after: float) -> list[tuple[str, str]]:
+    """Memory, CPU, threads and clients are as old as this says; no row while they are fresh."""
+    age = number(snapshot.get("observed_age_seconds"))
+    if age is None:
+        return [("Processes", "not observed yet")]
+    return [("Processes", f"stale, observed {duration(age)} ago")] if age > stale_after else []

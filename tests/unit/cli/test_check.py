@@ -1,0 +1,58 @@
+"""`hvd check`: every setting, its source, and what this machine lacks."""
+
+from pathlib import Path
+
+from hvd.settings.table import SETTINGS, written
+from tests.unit.cli.daemon import run
+
+
+def test_check_shows_every_setting_with_its_source(tmp_path: Path) -> None:
+    """Aligned, with the file, and the block's name at the end."""
+    file = tmp_path / "hvd.toml"
+    file.write_text("workers = 3\n")
+    done = run("check", HVD_CONFIG=str(file), HVD_BIND="unix:/run/a.sock", STATE_DIRECTORY="/s")
+    assert (done.returncode, done.stderr) == (0, "")
+    head, *lines = done.stdout.splitlines()
+    assert head == f'file: "{file}"'
+    rows = [line.split() for line in lines]
+    assert [row[0] for row in rows] == [*map(written, SETTINGS), "block"]
+    assert ["bind", '"unix:/run/a.sock"', "HVD_BIND"] in rows
+    assert ["workers", "3", "hvd.toml"] in rows
+    assert ["state_dir", '"/s"', "STATE_DIRECTORY"] in rows
+    assert ["threads", "4", "default"] in rows
+    assert rows[-1][1].startswith('"hvd-run-a.sock-')
+    places = {line.index(row[2], line.index(row[1]) + len(row[1])) for line, row in zip(lines, rows, strict=True)}
+    assert len(places) == 1, "the last column is aligned"
+
+
+def test_check_lists_the_kinds_of_job_and_what_this_machine_lacks_for_them(tmp_path: Path) -> None:
+    """A line each; what is missing is a warning, since the daemon runs as another user."""
+    file = tmp_path / "hvd.toml"
+    file.write_text(
+        '[jobs.kinds.sum]\ncommand = ["no-such-program", "{file}", "{n}\\u001b"]\nenv = { KEY = "geheim" }\n'
+        f'[jobs.kinds.sum.params]\nfile = {{ type = "path", roots = ["{tmp_path}"] }}\n'
+        'n = { type = "int", min = 0, max = 9 }\n[jobs.kinds.nothing]\ncommand = ["true"]\n'
+    )
+    done = run("check", HVD_CONFIG=str(file), PATH="/usr/bin:/bin")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-3:] == [
+        'kind of job sum: ["no-such-program", "{file}", "{n}\\u001b"], params file: path, n: int',
+        'kind of job nothing: ["true"], params none',
+        'warning: jobs.kinds.sum.command: no program "no-such-program" is found by this user',
+    ]
+    assert "geheim" not in done.stdout
+
+
+def test_check_does_not_show_the_token(tmp_path: Path) -> None:
+    """Neither a right one nor a wrong one."""
+    done = run("check", HVD_TOKEN="geheim" * 4)
+    assert ["token", "***", "HVD_TOKEN"] in [line.split() for line in done.stdout.splitlines()]
+    assert "geheim" not in done.stdout
+    done = run("check", HVD_TOKEN="geheim")
+    assert done.returncode == 2
+    assert "geheim" not in done.stdout + done.stderr
+
+
+def test_check_says_that_no_file_is_named() -> None:
+    """A file that lies in the folder is not read by itself."""
+    assert run("check").stdout.startswith("file: none, HVD_CONFIG names no file\n")

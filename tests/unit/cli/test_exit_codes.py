@@ -1,0 +1,10 @@
+"""The exit codes that scripts rely on."""
+
+import re
+
+from hvd.cli.exit_codes import HELP, Exit
+
+
+def test_the_help_has_every_code_of_a_command() -> None:
+    """What ended by a signal has the shell's own."""
+    assert [int(digits) for digits in re.findall(r"\b\d\b", HELP)] == [code for code in Exit if code < 128]
