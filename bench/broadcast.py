@@ -26,11 +26,11 @@ import simple_websocket
 import websockets.asyncio.server
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from hvd.agg import ws
+from hvd.agg import protocol
 from hvd.agg.hub import Hub
 
 TEXT = "x" * 1024
-FRAME = ws.text_frame(TEXT)
+FRAME = protocol.text_frame(TEXT)
 PONG = b"\x8a\x80\0\0\0\0"  # each client sends one, so that memory includes what parsing needs
 REQUEST = (
     b"GET /ws HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -62,7 +62,7 @@ class Plain:
         await accept_all(listener, self.adopt)
 
     async def adopt(self, sock: socket.socket, headers: dict[str, str]) -> None:
-        sock.send(ws.handshake(headers)[1])
+        sock.send(protocol.handshake(headers).data)
         self.sockets.append(sock)
 
     def broadcast(self) -> None:

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from hvd.agg import handoff, ws
+from hvd.agg import handoff, protocol
+from hvd.agg.client import Client, Limits, prepare
 from hvd.core.descriptors import limit
 
 REASONS = ("client", "error", "ping_timeout", "too_slow", "flood", "message_too_big", "protocol", "going_away")
@@ -66,12 +67,12 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         self._counters = counters
         self._greeting = greeting
-        self._limits = ws.Limits(max_buffer, max_missed, max_message, ping_interval, ping_timeout)
+        self._limits = Limits(max_buffer, max_missed, max_message, ping_interval, ping_timeout)
         self._max_clients = min(max_clients, limit() - min(SPARE_DESCRIPTORS, limit() // 2))
         self._clock = clock
-        self._clients: dict[ws.Client, None] = {}
-        self._detailed: dict[ws.Client, None] = {}  # those of them that asked for details
-        self._leaving: set[ws.Client] = set()  # not clients any more, their descriptors not closed yet
+        self._clients: dict[Client, None] = {}
+        self._detailed: dict[Client, None] = {}  # those of them that asked for details
+        self._leaving: set[Client] = set()  # not clients any more, their descriptors not closed yet
         self._all_gone: asyncio.Event | None = None  # set by `close`
         self._channels: set[int] = set()  # descriptors that `listen` watches
         self._greeted: dict[bool, tuple[tuple[str, ...], bytes]] = {}
@@ -96,22 +97,22 @@ class Hub:
         the peer did. Names in `headers` are in lower case.
         """
         if self._all_gone or self.clients + len(self._leaving) >= self._max_clients:
-            accepted, response = False, ws.refusal("503 Service Unavailable", "Retry-After: 2")
+            response = protocol.refusal("503 Service Unavailable", "Retry-After: 2")
         else:
-            accepted, response = ws.handshake(headers)
+            response = protocol.handshake(headers)
         try:
-            ws.prepare(sock, self._limits.ping_interval + self._limits.ping_timeout)
-            self._counters.responding(response[9:12].decode())  # after "HTTP/1.1 "
+            prepare(sock, self._limits.ping_interval + self._limits.ping_timeout)
+            self._counters.responding(response.status)
             # a new socket's buffer is empty: what it doesn't take of these few bytes, a dead peer doesn't need
-            whole = sock.send(response) == len(response)
+            is_sent = sock.send(response.data) == len(response.data)
         except OSError:
-            whole = False
-        if not (accepted and whole):
+            is_sent = False
+        if not (response.accepts and is_sent):
             sock.close()
             return
         # the first pings of clients that came together are spread, so that no sweep has to send them all
         ping_at = self._clock() + self._limits.ping_interval * random.uniform(0.5, 1)
-        client = ws.Client(sock, self._loop, self, self._limits, ping_at)
+        client = Client(sock, self._loop, self, self._limits, ping_at)
         self._clients[client] = None
         detailed = headers.get(handoff.DETAIL) == "1"
         if detailed:
@@ -125,8 +126,8 @@ class Hub:
         clients = tuple(self._detailed if detailed else self._clients)  # sending may end one
         if not clients:
             return
-        frame = ws.text_frame(text)
-        self._counters.frame_sent(sum([client.send(frame) for client in clients]))
+        frame = protocol.text_frame(text)
+        self._counters.frame_sent([client.send(frame) for client in clients].count(True))
 
     def listen(self, hub_end: socket.socket) -> None:
         """Adopt what workers hand off through `hub_end` (see `handoff`), which stays the caller's to close."""
@@ -144,39 +145,40 @@ class Hub:
             self._unlisten(fd)
         self._all_gone = asyncio.Event()
         for client in tuple(self._clients):
-            client.end(1001, "going_away")
+            client.end(protocol.GOING_AWAY, "going_away")
         if self._leaving:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._all_gone.wait(), deadline)
         for client in tuple(self._leaving):
             client.abort("going_away")
 
-    # ---- what clients say (ws.Owner)
+    # ---- called by clients (client.Owner)
 
-    def left(self, client: ws.Client, reason: str) -> None:
+    def client_left(self, client: Client, reason: str) -> None:
         del self._clients[client]
         self._detailed.pop(client, None)
         self._leaving.add(client)
         self._counters.disconnected(reason)
 
-    def gone(self, client: ws.Client) -> None:
+    def client_closed(self, client: Client) -> None:
         self._leaving.discard(client)
         if self._all_gone and not self._leaving and not self._clients:
             self._all_gone.set()
 
-    def dropped(self) -> None:
+    def frame_dropped(self) -> None:
         self._counters.frame_dropped()
 
     # ---- inside
 
-    def _greet(self, client: ws.Client, detailed: bool) -> None:
+    def _greet(self, client: Client, detailed: bool) -> None:
         texts = self._greeting(detailed)
         if not texts:
             return
         greeted = self._greeted.get(detailed)
         if greeted is None or texts != greeted[0]:  # thousands connect at once after a restart: encode for all once
-            greeted = self._greeted[detailed] = (texts, b"".join(map(ws.text_frame, texts)))
-        self._counters.frame_sent(len(texts) * client.send(greeted[1]))
+            greeted = self._greeted[detailed] = (texts, b"".join(map(protocol.text_frame, texts)))
+        if client.send(greeted[1]):
+            self._counters.frame_sent(len(texts))
 
     def _take(self, hub_end: socket.socket) -> None:
         for _ in range(HANDOFFS_PER_WAKE):

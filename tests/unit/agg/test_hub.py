@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import simple_websocket
 
-from hvd.agg import handoff, ws
+from hvd.agg import client, handoff
 from tests.unit.agg import (
     CLOSE,
     HEADERS,
@@ -287,7 +287,7 @@ async def test_clients_beyond_the_limit_are_refused() -> None:
 @in_loop
 async def test_close_says_going_away_after_the_frame_in_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """1001 to all, as soon as each has read what was half written; even a flooder isn't waited for longer."""
-    monkeypatch.setattr(ws, "LINGER", NEVER)
+    monkeypatch.setattr(client, "LINGER", NEVER)
     async with scene(ping_interval=NEVER) as stage:
         peers = [await stage.client() for _ in range(20)]
         stage.hub.broadcast("x" * 300_000)
@@ -310,7 +310,7 @@ async def test_close_says_going_away_after_the_frame_in_progress(monkeypatch: py
 @in_loop
 async def test_close_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stopped reader gets no 1001 and is closed all the same at the deadline; who comes later gets 503."""
-    monkeypatch.setattr(ws, "LINGER", NEVER)
+    monkeypatch.setattr(client, "LINGER", NEVER)
     async with scene(ping_interval=NEVER) as stage:
         ours, _ = stage.pair()
         stage.hub.adopt(ours, HEADERS)
@@ -363,10 +363,10 @@ async def test_hand_offs_become_clients() -> None:
 @in_loop
 async def test_a_real_client_gets_frames_and_the_close(monkeypatch: pytest.MonkeyPatch) -> None:
     """simple_websocket's client against the hub over TCP; pings don't disturb it."""
-    monkeypatch.setattr(ws, "LINGER", NEVER)
-    pongs: list[ws.Client] = []
-    on_pong = ws.Client._on_pong
-    monkeypatch.setattr(ws.Client, "_on_pong", lambda client: [pongs.append(client), on_pong(client)])
+    monkeypatch.setattr(client, "LINGER", NEVER)
+    pongs: list[client.Client] = []
+    note_pong = client.Client._note_pong
+    monkeypatch.setattr(client.Client, "_note_pong", lambda self: [pongs.append(self), note_pong(self)])
     async with scene(greeting=lambda _: ("hello",), ping_interval=0.1, ping_timeout=NEVER) as stage:
         loop = asyncio.get_running_loop()
 

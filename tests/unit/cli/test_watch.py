@@ -2,15 +2,19 @@
 
 import contextlib
 import json
+import queue
 import socket
 import socketserver
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection, CloseConnection, Event, Ping, Pong, TextMessage
 
 from hvd.cli.client import Address
 from hvd.cli.watch import messages
@@ -52,6 +56,19 @@ def test_watch_names_an_address_where_nobody_answers() -> None:
 
 
 @contextlib.contextmanager
+def serving(handler: type[socketserver.BaseRequestHandler]) -> Iterator[Address]:
+    """A server whose connections are handled so, each in a thread."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield Address.parse(f"http://127.0.0.1:{server.socket.getsockname()[1]}")
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextlib.contextmanager
 def answering(reply: bytes) -> Iterator[tuple[Address, list[bool]]]:
     """A server that is healthy, and gives this reply to an upgrade; notes whose connection the client has ended."""
     ended: list[bool] = []
@@ -67,14 +84,8 @@ def answering(reply: bytes) -> Iterator[tuple[Address, list[bool]]]:
             self.request.settimeout(10)
             ended.append(self.request.recv(1) == b"")
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield Address.parse(f"http://127.0.0.1:{server.socket.getsockname()[1]}"), ended
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as address:
+        yield address, ended
 
 
 @pytest.mark.parametrize(
@@ -92,3 +103,63 @@ def test_watch_lets_go_of_a_connection_that_is_no_websocket(reply: bytes) -> Non
         with pytest.raises(DaemonUnreachable, match="/ws refused the connection"):
             next(messages(address, 1))
         until(lambda: ended == [True], "the connection is closed")
+
+
+HELLO = "hé" * 100
+
+
+@contextlib.contextmanager
+def speaking(*events: Event) -> Iterator[tuple[Address, "queue.SimpleQueue[bytes]"]]:
+    """A server that says these in the same bytes as its handshake's answer; gives the pongs' payloads."""
+    pongs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            request = self.request.recv(65_536)
+            if request.startswith(b"GET /health "):
+                self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+                return
+            connection = WSConnection(ConnectionType.SERVER)
+            connection.receive_data(request)
+            self.request.sendall(b"".join(map(connection.send, (AcceptConnection(), *events))))
+            while data := self.request.recv(65_536):
+                connection.receive_data(data)
+                for event in connection.events():
+                    if isinstance(event, Pong):
+                        pongs.put(bytes(event.payload))
+
+    with serving(Handler) as address:
+        yield address, pongs
+
+
+def test_watch_answers_pings_while_nobody_takes_messages() -> None:
+    """A reader that pauses, as `less`, keeps its connection."""
+    with speaking(TextMessage(HELLO), TextMessage(HELLO), Ping(b"1"), TextMessage(HELLO), Ping(b"2")) as (
+        address,
+        pongs,
+    ):
+        stream = messages(address, 5)
+        assert next(stream) == HELLO
+        assert [pongs.get(timeout=10), pongs.get(timeout=10)] == [b"1", b"2"]
+        assert list(islice(stream, 2)) == [HELLO, HELLO]
+        stream.close()
+
+
+def test_watch_puts_fragments_together() -> None:
+    """RFC 6455 §5.4; and a ping may come between them."""
+    parts = TextMessage(HELLO, message_finished=False), Ping(), TextMessage(HELLO)
+    with speaking(*parts, CloseConnection(1001)) as (address, _):
+        stream = messages(address, 5)
+        assert next(stream) == 2 * HELLO
+        with pytest.raises(DaemonUnreachable, match="closed the connection"):
+            next(stream)
+
+
+def test_watch_ends_what_is_silent_or_told_to_end() -> None:
+    """After the time that was given, or at once from another thread."""
+    with speaking() as (address, _):
+        with pytest.raises(DaemonUnreachable, match=r"has sent nothing for 0\.1 s"):
+            next(messages(address, 5, silence=0.1))
+        stream = messages(address, 5, opened=lambda end: threading.Timer(0.1, end).start())
+        with pytest.raises(DaemonUnreachable, match="closed the connection"):
+            next(stream)

@@ -1,23 +1,18 @@
-"""One WebSocket client, seen from the server (RFC 6455): the sole module that uses the WebSocket library.
+"""The socket of one WebSocket client: what waits to be written, what may be read, and when it ends.
 
-The parser is wsproto's, the engine beneath simple-websocket. What is written goes to the socket itself: that keeps
-frames apart while they wait, so that old ones can be dropped whole and all clients share one copy of each.
-Everything here runs in the event loop's thread and nowhere else.
+What the bytes mean is protocol.py's. Frames are written to the socket itself: that keeps them apart while they wait, so
+that old ones can be dropped whole and all clients share one copy of each. Everything here runs in the event loop's
+thread and nowhere else.
 """
 
 import asyncio
-import binascii
 import socket
 import struct
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from wsproto.connection import Connection, ConnectionState, ConnectionType
-from wsproto.events import CloseConnection, Message, Ping, Pong, TextMessage
-from wsproto.frame_protocol import CloseReason, Frame, FrameProtocol
-from wsproto.utilities import generate_accept_token
+from hvd.agg import protocol
 
 READ_BYTES = 4096  # taken from a client at a time, so that none keeps the loop
 
@@ -29,11 +24,7 @@ FRAME_COST = 64
 CONTROL_BYTES = 512  # pings and pongs that wait behind an unread frame; more pongs are left out (RFC 6455 §5.5.3)
 LINGER = 1.0  # s that the peer gets to take our close frame and end the connection
 
-BAD_GATEWAY = 1014  # close code
-
 _SEND_BUFFER = 64 * 1024  # bytes; the kernel's own choice, up to 4 MB, would hide a stopped reader for hours
-
-_PING = bytes(Connection(ConnectionType.SERVER).send(Ping()))
 
 
 @dataclass(frozen=True)
@@ -48,75 +39,27 @@ class Limits:
 
 
 class Owner(Protocol):
-    """What a client tells the hub."""
+    """What a client calls in the hub."""
 
-    def left(self, client: "Client", reason: str) -> None:
-        """No frames any more, please: `reason` as in `HubCounters.disconnected`. Said once."""
+    def client_left(self, client: "Client", reason: str) -> None:
+        """The client takes no frames any more: `reason` as in `HubCounters.disconnected`. Called once."""
 
-    def gone(self, client: "Client") -> None:
-        """The descriptor is closed. Said once, after `left`."""
+    def client_closed(self, client: "Client") -> None:
+        """Its descriptor is closed. Called once, after `client_left`."""
 
-    def dropped(self) -> None:
-        """A frame was given up because the client hadn't read the ones before it."""
-
-
-def text_frame(text: str) -> bytes:
-    """-> the bytes of an unmasked, unfragmented text frame, the same for every client (RFC 6455 §5.2)."""
-    return bytes(Connection(ConnectionType.SERVER).send(TextMessage(text)))
-
-
-def handshake(headers: Mapping[str, str]) -> tuple[bool, bytes]:
-    """-> whether the handshake is accepted, and the bytes of the HTTP response (RFC 6455 §4.2.2); never raises.
-
-    Names in `headers` are in lower case. No subprotocol is agreed on, and no extension: compressing would cost each
-    client its own copy.
-    """
-    if headers.get("sec-websocket-version", "").strip() != "13":
-        return False, refusal("426 Upgrade Required", "Sec-WebSocket-Version: 13")
-    key = headers.get("sec-websocket-key", "").strip()
-    try:
-        valid = len(binascii.a2b_base64(key, strict_mode=True)) == 16
-    except ValueError:
-        valid = False
-    if not valid:
-        return False, refusal("400 Bad Request")
-    lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
-    lines.append("Sec-WebSocket-Accept: " + generate_accept_token(key.encode()).decode())
-    return True, "\r\n".join([*lines, "", ""]).encode()
-
-
-def refusal(status: str, *headers: str) -> bytes:
-    """-> an HTTP response without a body that ends the connection, e.g. for `status` "503 Service Unavailable"."""
-    return "\r\n".join([f"HTTP/1.1 {status}", *headers, "Content-Length: 0", "Connection: close", "", ""]).encode()
+    def frame_dropped(self) -> None:
+        """A frame was dropped because the client hadn't read the ones before it."""
 
 
 def prepare(sock: socket.socket, patience: float) -> None:
-    """Make `sock` fit for the hub; TCP gives a silent peer up after `patience` seconds. OSError if it is dead."""
+    """Set what the hub needs of `sock`; TCP gives a silent peer up after `patience` seconds. Raises OSError if the peer
+    is dead.
+    """
     sock.setblocking(False)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     if sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, int(patience * 1000)))
-
-
-class _Frames(FrameProtocol):
-    """wsproto's frames, and close code 1014 (Bad Gateway), which IANA has registered; wsproto takes it for one that
-    nobody may send (1.3.2, `_process_close`: a test holds that).
-    """
-
-    def _process_close(self, frame: Frame) -> Frame:
-        payload: Any = frame.payload
-        if payload[:2] != BAD_GATEWAY.to_bytes(2, "big"):
-            return super()._process_close(frame)
-        known = CloseReason.INTERNAL_ERROR.to_bytes(2, "big")
-        parsed: Any = super()._process_close(frame._replace(payload=known + payload[2:]))
-        return frame._replace(payload=(BAD_GATEWAY, parsed.payload[1]))
-
-
-def _parser() -> Connection:
-    parser = Connection(ConnectionType.SERVER)
-    parser._proto = _Frames(client=False, extensions=[])
-    return parser
 
 
 class Client:
@@ -130,15 +73,14 @@ class Client:
         "_awaits_pong",
         "_budget",
         "_control",
+        "_conversation",
         "_due",
         "_fd",
         "_limits",
         "_linger",
         "_loop",
-        "_message",
         "_missed",
         "_owner",
-        "_parser",
         "_queue",
         "_queued",
         "_rest",
@@ -155,8 +97,7 @@ class Client:
         self._limits = limits
         self._due = ping_at
         self._awaits_pong = False
-        self._parser: Connection | None = None  # made at the first byte: 1.8 KiB that a silent client never needs
-        self._message = 0  # bytes so far of the client's unfinished message
+        self._conversation: protocol.Conversation | None = None  # made at the first byte: it has 0.9 KiB
         self._budget = READ_BUDGET
         self._rest: bytes | memoryview = b""
         self._control = b""
@@ -195,11 +136,11 @@ class Client:
         queue = self._queue = self._queue or deque()
         while queue and self._queued + len(frame) > self._limits.max_buffer:
             if self._missed == self._limits.max_missed:
-                self.end(CloseReason.POLICY_VIOLATION, "too_slow")
+                self.end(protocol.POLICY_VIOLATION, "too_slow")
                 return False
             self._queued -= len(queue.popleft())
             self._missed += 1
-            self._owner.dropped()
+            self._owner.frame_dropped()
         queue.append(frame)
         self._queued += len(frame)
         return True
@@ -266,71 +207,44 @@ class Client:
             self.abort("client")
 
     def receive(self, data: bytes) -> None:
-        """These bytes came from the peer."""
-        if not data or self._sock is None or self._linger:  # after our close frame nothing counts any more: see `end`
+        """These bytes came from the peer. What comes after our close frame is ignored: see `end`."""
+        if not data or self._sock is None or self._linger:
             return
-        self._budget -= len(data)
-        self._parse(data)
-        if self._budget <= 0 and self._sock is not None and not self._linger:
+        if self._conversation is None:
+            self._conversation = protocol.Conversation(self._limits.max_message)
+        received = self._conversation.receive(data)
+        if received.closing:
+            self._close(*received.closing)
+            return
+        if received.has_pong:
+            self._note_pong()
+        if received.reply:
+            self._send_control(received.reply)
+        self._budget -= len(data) + FRAME_COST * received.frames
+        if self._budget <= 0 and self._sock is not None:
             self._loop.remove_reader(self._fd)
 
-    def _parse(self, data: bytes) -> None:
-        if self._parser is None:
-            self._parser = _parser()
-        self._parser.receive_data(data)
-        pong = b""
-        for event in self._parser.events():
-            self._budget -= FRAME_COST
-            if isinstance(event, Ping):
-                pong = self._parser.send(event.response())  # RFC 6455 §5.5.3: the latest ping only is enough
-            elif isinstance(event, Pong):
-                self._on_pong()
-            elif isinstance(event, CloseConnection):
-                self._on_close(event)
-                return
-            elif isinstance(event, Message) and not self._is_small_enough(event):
-                self.end(CloseReason.MESSAGE_TOO_BIG, "message_too_big")
-                return
-        if pong:
-            self._send_control(bytes(pong))
-
-    def _is_small_enough(self, part: Message[Any]) -> bool:
-        """Count what arrived of a message, and forget it: nothing that a client says means anything to the hub."""
-        data = part.data.encode() if isinstance(part.data, str) else part.data
-        self._message += len(data)
-        if self._message > self._limits.max_message:
-            return False
-        if part.message_finished:
-            self._message = 0
-        return True
-
-    def _on_pong(self) -> None:
+    def _note_pong(self) -> None:
         if self._awaits_pong:
             self._awaits_pong = False
             self._due += self._limits.ping_interval - self._limits.ping_timeout  # one interval after the ping
-
-    def _on_close(self, event: CloseConnection) -> None:
-        parser = self._parser
-        if parser is not None and parser.state is ConnectionState.REMOTE_CLOSING:
-            self._end(bytes(parser.send(event.response())), "client")
-        else:
-            self.end(event.code, "protocol")  # what wsproto makes of bytes that aren't WebSocket
 
     # ---- time
 
     def sweep(self, now: float) -> None:
         """Call this often, `now` in the unit of `ping_at`: sends pings, ends a silent client, reads a flood on."""
-        paused, self._budget = self._budget <= 0, min(READ_BUDGET, self._budget + READ_BUDGET)
+        paused = self._budget <= 0
+        self._budget = min(READ_BUDGET, self._budget + READ_BUDGET)
         if paused and self._budget > 0 and self._sock is not None:
             self._loop.add_reader(self._fd, self._on_readable)
         if now < self._due:
             return
         if self._awaits_pong:  # the pong of one that floods waits behind what isn't read
-            self.end(CloseReason.POLICY_VIOLATION, "flood" if paused else "ping_timeout")
+            self.end(protocol.POLICY_VIOLATION, "flood" if paused else "ping_timeout")
             return
         self._awaits_pong = True
         self._due = now + self._limits.ping_timeout
-        self._send_control(_PING)
+        self._send_control(protocol.PING)
 
     # ---- ending
 
@@ -340,13 +254,13 @@ class Client:
         Our side is shut down at once, the descriptor closed when the peer has ended its side or after LINGER: closed
         with bytes unread, TCP would send a reset, which can overtake the close frame.
         """
-        self._end(bytes(Connection(ConnectionType.SERVER).send(CloseConnection(code))), reason)
+        self._close(protocol.close_frame(code), reason)
 
-    def _end(self, close_frame: bytes, reason: str) -> None:
+    def _close(self, close_frame: bytes, reason: str) -> None:
         if self._sock is None or self._linger:
             return
         self._linger = self._loop.call_later(LINGER, self.abort, reason)
-        self._owner.left(self, reason)
+        self._owner.client_left(self, reason)
         self._control, self._queue, self._queued = close_frame, None, 0
         self._loop.add_reader(self._fd, self._on_readable)  # a flood may have paused it
         if not self._rest:
@@ -362,10 +276,10 @@ class Client:
         if self._linger:
             self._linger.cancel()
         else:
-            self._owner.left(self, reason)
+            self._owner.client_left(self, reason)
         if self._rest and sock.family != socket.AF_UNIX:
             # a reset: the kernel would otherwise keep an unread buffer for a peer that may never come back
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.close()
-        self._rest, self._control, self._queue, self._parser = b"", b"", None, None
-        self._owner.gone(self)
+        self._rest, self._control, self._queue, self._conversation = b"", b"", None, None
+        self._owner.client_closed(self)
