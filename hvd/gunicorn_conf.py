@@ -8,7 +8,7 @@ from typing import Any
 
 from hvd.core.descriptors import fill_standard
 from hvd.daemon import conf, hooks
-from hvd.settings.table import load_or_exit
+from hvd.settings.loader import load_or_exit
 
 fill_standard()  # before gunicorn opens its logs and sockets
 conf.fill(globals(), load_or_exit())

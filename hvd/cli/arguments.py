@@ -4,7 +4,7 @@ import argparse
 
 from hvd.cli.client import Address
 from hvd.errors import SettingsError
-from hvd.settings.table import load
+from hvd.settings.loader import load
 from hvd.texts import as_toml
 
 

@@ -3,7 +3,8 @@
 import argparse
 
 from hvd.cli.exit_codes import Exit
-from hvd.settings.table import SETTINGS, load, written
+from hvd.settings.loader import load
+from hvd.settings.table import SETTINGS, written
 from hvd.texts import as_toml
 
 

@@ -15,7 +15,7 @@ from hvd.cli.exit_codes import Exit
 from hvd.cli.jobs import commands as jobs
 from hvd.core.descriptors import fill_standard
 from hvd.errors import DaemonRefused, DaemonUnreachable, SettingsError, StillOpen
-from hvd.settings.table import complaint
+from hvd.settings.complaints import complaint
 from hvd.texts import plain
 
 _EXAMPLES = f"""\

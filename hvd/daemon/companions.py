@@ -22,7 +22,7 @@ from hvd.daemon.deaths import Settler, exit_cause
 from hvd.daemon.kept import Code
 from hvd.daemon.logs import Lines, error_log
 from hvd.daemon.users import User
-from hvd.settings.table import environment
+from hvd.settings.variables import environment
 
 STALL = 2.0  # s without a heartbeat, after which a companion is taken for stuck
 START_GRACE = 15.0  # s that a companion may take to its first heartbeat, on a machine that is busy

@@ -15,7 +15,8 @@ from hvd.core.block import DIRECTORY
 from hvd.daemon.sockets import current_umask
 from hvd.daemon.workers import CLASSES
 from hvd.errors import SettingsError
-from hvd.settings.table import Settings, load
+from hvd.settings.loader import load
+from hvd.settings.table import Settings
 
 SAME = (
     *("bind", "workers", "threads", "worker_class", "timeout", "graceful_timeout", "keepalive"),

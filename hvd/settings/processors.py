@@ -16,8 +16,8 @@ def usable_cores(proc: Path = Path("/proc/self"), root: Path = Path("/")) -> int
 
     `proc` holds this process's `cgroup` and `mountinfo`, `root` is put before the mount points that they name.
     """
-    cores = len(os.sched_getaffinity(0))
-    return max(1, min(cores, *(math.ceil(quota) for quota in _quotas(proc, root)), cores))
+    limits = [len(os.sched_getaffinity(0)), *(math.ceil(quota) for quota in _quotas(proc, root))]
+    return max(1, min(limits))
 
 
 def _quotas(proc: Path, root: Path) -> Iterator[float]:

@@ -12,7 +12,8 @@ import pytest
 
 from hvd.errors import SettingsError
 from hvd.settings.job_kinds import Kind
-from hvd.settings.table import SETTINGS, load, written
+from hvd.settings.loader import load
+from hvd.settings.table import SETTINGS, written
 from tests.support.nginx import Nginx
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -13,7 +13,7 @@ from hvd.cli.jobs.remote import Remote, errors_of
 from hvd.cli.jobs.show import OutputText, detail_lines, job_lines, kind_lines
 from hvd.jobs.bodies import BODY_MAX, KEY_MAX, LIST_DEFAULT, LIST_MAX, NAME_MAX, parse
 from hvd.jobs.states import COMPLETED, STATUSES
-from hvd.settings.table import load
+from hvd.settings.loader import load
 from hvd.texts import plain
 
 FAILED, REFUSED, STILL_OPEN = 4, 5, 6

@@ -25,7 +25,7 @@ from hvd.jobs.events import Events
 from hvd.jobs.options import Options
 from hvd.jobs.run.runner import Runner
 from hvd.read.reading import HEARTBEAT, JOBS_PAGE, View
-from hvd.settings.table import inherited
+from hvd.settings.variables import inherited
 
 OWN_DESCRIPTORS, JOB_DESCRIPTORS = 128, 4  # that the runner needs for itself, and for each running job, at most
 ORPHANED_GRACE = 2.0  # s that jobs get when the master was killed: the next start waits for us to be gone

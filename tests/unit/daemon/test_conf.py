@@ -12,7 +12,8 @@ from gunicorn.workers.workertmp import WorkerTmp
 from hvd.daemon import conf
 from hvd.daemon.workers import HvdSyncWorker, HvdThreadWorker
 from hvd.errors import SettingsError
-from hvd.settings.table import Settings, load
+from hvd.settings.loader import load
+from hvd.settings.table import Settings
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,8 @@ from hvd.daemon.users import User
 from hvd.daemon.workers import HELD, HvdThreadWorker
 from hvd.jobs.database import schema
 from hvd.jobs.options import Options
-from hvd.settings.table import Settings, load
+from hvd.settings.loader import load
+from hvd.settings.table import Settings
 from tests.unit.core.support import SMALL, dead_pid, ended, fork
 from tests.unit.jobs.support import kinds
 

@@ -15,7 +15,7 @@ from hvd.jobs.database.store import NewJob
 from hvd.jobs.desk import Desk
 from hvd.jobs.ids import micros_of
 from hvd.jobs.transcript import Recorder
-from hvd.settings.table import load
+from hvd.settings.loader import load
 from tests.unit.jobs.support import end_of, kinds, queue_of
 
 New = NewJob("plain", {}, "one")

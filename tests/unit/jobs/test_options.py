@@ -8,7 +8,7 @@ import pytest
 
 from hvd.jobs.options import Options
 from hvd.settings.job_kinds import read_kinds
-from hvd.settings.table import load
+from hvd.settings.loader import load
 
 KINDS = {
     "plain": {"command": ["true"]},

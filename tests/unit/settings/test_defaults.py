@@ -21,7 +21,7 @@ def test_slots_grow_with_the_workers(workers: int, slots: int) -> None:
 
 
 def test_workers_and_jobs_follow_the_cores_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of affinity and quota (test_cores.py), not the machine's."""
+    """Those of affinity and quota (test_processors.py), not the machine's."""
     for cores, workers in ((1, 2), (6, 6), (2000, 1024)):
         monkeypatch.setattr(defaults, "usable_cores", lambda cores=cores: cores)
         assert defaults.cores({}) == workers

@@ -369,5 +369,5 @@ def test_doubts_are_about_this_machine(tmp_path: Path) -> None:
 
 def test_the_schema_library_is_loaded_for_declarations_only() -> None:
     """Neither a daemon without kinds nor a runner, which gets them ready, needs its 50 ms."""
-    code = "import sys, hvd.settings.table; hvd.settings.table.load({}); sys.exit('jsonschema' in sys.modules)"
+    code = "import sys, hvd.settings.loader; hvd.settings.loader.load({}); sys.exit('jsonschema' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

@@ -1,6 +1,6 @@
 """Types of values: what is read and refused.
 
-What each setting takes is in test_settings.py, through the settings.
+What each setting takes is in test_table.py, through the settings.
 """
 
 from typing import Any

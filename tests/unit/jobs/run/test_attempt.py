@@ -22,7 +22,7 @@ from hvd.jobs.run.main import deafen
 from hvd.jobs.run.pump import Pump
 from hvd.jobs.transcript import Recorder
 from hvd.settings.job_kinds import Kind, read_kinds
-from hvd.settings.table import inherited
+from hvd.settings.variables import inherited
 from tests.support.waiting import until
 from tests.unit.agg import eventually, in_loop
 

@@ -1,0 +1,89 @@
+"""What is wrong with the settings, in words: for whoever wrote them."""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+from hvd.errors import SettingsError
+from hvd.settings.table import JOBS, KINDS, SETTINGS, SLOTS_SPARE, written
+from hvd.settings.variables import CONFIG, KEYS, PREFIX
+from hvd.texts import dotted, nearest, quoted
+
+_COMPLAINTS_MAX = 50  # the name of a wrong file must not cost minutes, or fill the log
+
+
+class Complaints:
+    """A list of them that is bounded: of those past its end there is only the number, `untold`."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.untold = 0
+
+    def add(self, wording: Callable[[], str]) -> None:
+        """Note a complaint; its words, with a suggestion, are only made where the list has room for them."""
+        if len(self.texts) < _COMPLAINTS_MAX:
+            self.texts.append(wording())
+        else:
+            self.untold += 1
+
+
+def complaint(error: SettingsError) -> str:
+    """The problems under one heading line."""
+    count = len(error.problems) + error.untold
+    heading = f"hvd: {count} problem{'s' if count > 1 else ''} in the settings:"
+    more = [f"and {error.untold} more"] if error.untold else []
+    return "\n  ".join([heading, *error.problems, *more])
+
+
+def contradictions(values: Mapping[str, Any], places: Mapping[str, str], refused: Collection[str]) -> Iterator[str]:
+    """What is wrong with values that are right each by itself.
+
+    `places` says where each value that is no default was written. Of the keys in `refused` there are complaints
+    already, and so none here.
+    """
+
+    def is_set(key: str) -> bool:
+        return key in places and key not in refused
+
+    def of(key: str) -> str:
+        return f"{key} ({places[key]}) is {quoted(values[key])}"
+
+    if is_set("threads") and is_set("worker_class") and values["worker_class"] == "sync" and values["threads"] > 1:
+        yield f"{of('threads')}: worker_class sync serves one request at a time; set 1, or gthread"
+    least = values["workers"] + SLOTS_SPARE
+    if is_set("slots") and "workers" not in refused and values["slots"] < least:
+        yield f"{of('slots')}: {values['workers']} workers need at least {least}; leave it unset for more"
+    if "instance" not in places and "instance" not in refused:
+        if is_set("bind") and re.fullmatch("(?!unix:).*:0", values["bind"]):
+            yield f"{of('bind')}: port 0 is another port at each start; set instance, which names the block"
+        if values["bind"].startswith("fd://"):
+            yield f"{of('bind')}: every daemon may have such a descriptor; set instance, which names the block"
+    has_jitter = is_set("max_requests_jitter") and values["max_requests_jitter"] > 0
+    if has_jitter and values["max_requests"] == 0 and "max_requests" not in refused:
+        yield f"{of('max_requests_jitter')}: it has no effect while max_requests is 0; set both, or neither"
+
+
+def meant_variable(name: str) -> str:
+    """What may have been meant by a variable that hvd doesn't have: as `nearest`."""
+
+    def without_prefix(name: str) -> str:  # with it, every variable would be like every other
+        return name.removeprefix(PREFIX)
+
+    return nearest(name, [*KEYS, CONFIG], without_prefix)
+
+
+def meant_key(steps: tuple[str, ...], value: Any) -> str:
+    """What may have been meant by the key at these steps, which is no setting and has this value: as `nearest`."""
+    *above, key = steps
+    if above and key in SETTINGS and written(key) == key:
+        return f"; did you mean {key}, above the first [table]?"
+    names = [*map(written, SETTINGS), f"{JOBS}.{KINDS}"]
+    if not above:
+        return nearest(key, names)
+    if isinstance(value, dict):
+        return nearest(dotted(steps), names[-1:], _in_jobs) or f"; did you mean {dotted((*above, KINDS, key))}?"
+    return nearest(dotted(steps), [name for name in names if "." in name], _in_jobs)
+
+
+def _in_jobs(name: str) -> str:
+    return name.removeprefix(f"{JOBS}.")

@@ -1,0 +1,185 @@
+"""Reading the settings.
+
+The file named by HVD_CONFIG is read first, variables override it. A variable that is empty or blank counts as unset
+(so does systemd's `HVD_X=`), and blanks around a value are dropped. Numbers are written as TOML writes them: `08`,
+`1_000` or `+4` in a variable is refused rather than guessed at. All problems are found before any is reported.
+"""
+
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hvd.errors import SettingsError
+from hvd.settings.complaints import Complaints, complaint, contradictions, meant_key, meant_variable
+from hvd.settings.file import key_lines, read_text
+from hvd.settings.job_kinds import Kind, read_kinds
+from hvd.settings.table import JOBS, KINDS, SETTINGS, Settings, written
+from hvd.settings.variables import CONFIG, KEYS, environment, is_mistake
+from hvd.texts import cut, dotted, quoted
+
+_NOTHING: Mapping[str, Any] = {}
+_PLATFORMS = (("bind", "PORT", "0.0.0.0:{}"), ("workers", "WEB_CONCURRENCY", "{}"))
+"""Setting, variable that gunicorn takes and many platforms set for whatever runs there, and the value it makes."""
+
+
+class Loaded(NamedTuple):
+    """Settings, for each key where its value comes from ("default", a file's or variable's name), and the file."""
+
+    settings: Settings
+    sources: dict[str, str]
+    file: str
+
+
+class _Value(NamedTuple):
+    value: Any
+    source: str  # as `Loaded.sources` has it
+    place: str  # the same with file and line, for messages
+
+
+class _Loader:
+    """One run of `load`: the values that are set, the keys whose value is refused, and the complaints."""
+
+    def __init__(self) -> None:
+        self.set: dict[str, _Value] = {}
+        self.refused: set[str] = set()
+        self.complaints = Complaints()
+        self.kinds: dict[str, Kind] = {}
+        self.file = ""
+        self.lines: dict[tuple[str | int, ...], int] = {}
+
+    def take(self, key: str, raw: Any, source: str, place: str, from_text: bool) -> None:
+        """Note a value for `key`, or what is wrong with it; a later value replaces an earlier one."""
+        setting = SETTINGS[key]
+        try:
+            value = setting.type.read(setting.type.parse(raw) if from_text else raw)
+        except ValueError as error:
+            self.refused.add(key)
+            expected = str(error) or setting.type.expected
+            self.complaints.add(lambda: f"{written(key)} ({place}) is {setting.quoted(raw)}: it must be {expected}")
+        else:
+            self.set[key] = _Value(value, source, place)
+
+    def take_file(self, path: str) -> None:
+        """Take what the TOML file says. RecursionError where it is nested too deeply."""
+        try:
+            text = read_text(path)
+            table = tomllib.loads(text)
+        except (OSError, ValueError) as error:
+            reason = cut(str(error.strerror if isinstance(error, OSError) else error))
+            self.blame_file(path, f"can't be read ({reason}): name a TOML file, or unset it")
+            return
+        self.file, self.lines = path, key_lines(text)
+        jobs = table.pop(JOBS, {})
+        for key, value in table.items():
+            self._take_key((key,), key if written(key) == key else "", value)
+        if not isinstance(jobs, dict):
+            self.complaints.add(lambda: f"{self._located((JOBS,))} is no table: write [jobs] above its keys")
+            return
+        for key, value in jobs.items():
+            if key != KINDS:
+                self._take_key((JOBS, key), f"{JOBS}_{key}", value)
+        self.kinds, faults = read_kinds(jobs.get(KINDS, {}))
+        for fault in faults:
+            self._blame_kind(*fault)
+
+    def blame_file(self, path: str, text: str) -> None:
+        """Note what is wrong with the file as a whole."""
+        self.complaints.add(lambda: f"{CONFIG} is {cut(repr(path))}, which {text}")
+
+    def _blame_kind(self, steps: tuple[str | int, ...], text: str) -> None:
+        self.complaints.add(lambda: f"{self._located((JOBS, KINDS, *steps))} {text}")
+
+    def _take_key(self, steps: tuple[str, ...], key: str, value: Any) -> None:
+        if key in SETTINGS:
+            self.take(key, value, Path(self.file).name, self._place(steps), from_text=False)
+        else:
+            self.complaints.add(lambda: f"{self._located(steps)} is no setting{meant_key(steps, value)}")
+
+    def _located(self, steps: tuple[str | int, ...]) -> str:
+        return f"{dotted(steps)} ({self._place(steps)})"
+
+    def _place(self, steps: tuple[str | int, ...]) -> str:
+        """File and line of a key; the line of the nearest table around it, where the key's own isn't known."""
+        while len(steps) > 1 and steps not in self.lines:
+            steps = steps[:-1]
+        return f"{self.file}:{self.lines.get(steps, 1)}"
+
+    def take_variables(self, environ: Mapping[str, str]) -> None:
+        """Take what hvd's own variables say, and then, where nothing else does, those of a platform."""
+        for name in sorted(environ):
+            text = environ[name].strip()
+            if name in KEYS and text:
+                self.take(KEYS[name], text, name, name, from_text=True)
+            elif is_mistake(name, environ):
+                self._blame_variable(name)
+        for key, name, form in _PLATFORMS:
+            text = environ.get(name, "").strip()
+            if text and key not in self.set and key not in self.refused:
+                self.take(key, form.format(text), name, name, from_text=True)
+
+    def _blame_variable(self, name: str) -> None:
+        self.complaints.add(lambda: f"{quoted(name)} is no variable of hvd{meant_variable(name)}")
+
+    def take_gunicorns(self, gunicorn: Mapping[str, Any]) -> None:
+        """Take what gunicorn's own settings say, which win."""
+        place = "gunicorn's own setting"
+        for key, value in gunicorn.items():
+            if key == "bind":  # gunicorn has read it, and takes more forms than we do
+                self.set[key] = _Value(value, "gunicorn", place)
+            else:
+                self.take(key, value, "gunicorn", place, from_text=False)
+
+    def values(self) -> dict[str, Any]:
+        """Every setting's value; of one that is refused the default, so that the rest can still be looked at."""
+        values: dict[str, Any] = {}
+        for key, setting in SETTINGS.items():
+            default = setting.default(values) if callable(setting.default) else setting.default
+            values[key] = self.set[key].value if key in self.set else self._read_default(key, default)
+        return values
+
+    def _read_default(self, key: str, default: Any) -> Any:
+        if default == "":
+            return default
+        taken = SETTINGS[key].type
+        try:
+            return taken.read(default)
+        except ValueError:  # what it derives from is right by itself, but not for this
+            would_be = f"{written(key)} would be {quoted(default)}"
+            self.complaints.add(lambda: f"{would_be}, which can't be: set it to {taken.expected}")
+            return default
+
+
+def load(environ: Mapping[str, str] = environment(), gunicorn: Mapping[str, Any] = _NOTHING) -> Loaded:
+    """The settings of that environment; `gunicorn` has values that gunicorn was told otherwise, which win.
+
+    Raises SettingsError with every problem found.
+    """
+    loader = _Loader()
+    state = environ.get("STATE_DIRECTORY", "").split(":")[0]  # systemd separates several by colons
+    if state:
+        loader.take("state_dir", state, "STATE_DIRECTORY", "STATE_DIRECTORY", from_text=True)
+    path = environ.get(CONFIG, "").strip()
+    if path:
+        try:
+            loader.take_file(path)
+        except RecursionError:  # of tomllib, or of whoever looks at a value
+            loader.blame_file(path, "is nested too deeply: name a file of settings")
+    loader.take_variables(environ)
+    loader.take_gunicorns(gunicorn)
+    values, places = loader.values(), {key: value.place for key, value in loader.set.items()}
+    problems = [*loader.complaints.texts, *contradictions(values, places, loader.refused)]
+    if problems:
+        raise SettingsError(problems, loader.complaints.untold)
+    sources = {key: loader.set[key].source if key in loader.set else "default" for key in SETTINGS}
+    return Loaded(Settings(**values, job_kinds=loader.kinds), sources, path)
+
+
+def load_or_exit(environ: Mapping[str, str] = environment()) -> Settings:
+    """The settings, for a program that can't go on without: problems go to stderr, the exit status is 2."""
+    try:
+        return load(environ).settings
+    except SettingsError as error:
+        print(complaint(error), file=sys.stderr)
+        raise SystemExit(2) from None

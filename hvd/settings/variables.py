@@ -1,0 +1,55 @@
+"""The environment, and its only reader: which variables hvd has, and which a job gets to see."""
+
+import os
+import re
+from collections.abc import Mapping
+
+from hvd.settings.table import SETTINGS, variable
+
+PREFIX = "HVD_"
+CONFIG = "HVD_CONFIG"
+"""The variable that names the file of settings."""
+
+KEYS = {variable(key): key for key in SETTINGS}
+"""The key of the setting that each variable overrides."""
+
+_OTHERS = {
+    CONFIG,
+    "HVD_BUILD_EXTENSION",  # of setup.py: an image may keep it
+    *("HVD_JOB", "HVD_ATTEMPT", "HVD_RUNNER"),  # for the programs that hvd runs as jobs
+}
+
+_SERVICE = re.compile(
+    r"(HVD(_[A-Z0-9_]+)?)_(PORT(_\d+_(TCP|UDP|SCTP)(_(START|END))?)?=(tcp|udp|sctp)://.*"
+    r"|PORT_\d+_(TCP|UDP|SCTP)(_PORT(_START|_END)?=\d+|_PROTO=(tcp|udp|sctp)|_ADDR=.+)"
+    r"|SERVICE_HOST=.+|SERVICE_PORT(_[A-Z0-9_]+)?=\d+)"
+)
+"""What Kubernetes (services, "environment variables") and Docker (legacy container links) set in every process of a
+service named hvd, or hvd-something: no settings, and no mistakes."""
+
+_LINK = re.compile(r"(HVD(_[A-Z0-9_]+?)??)_(NAME=/.*|ENV_.*)", re.DOTALL)
+"""What Docker sets besides for a container that is linked, beside its HVD_PORT."""
+
+_INHERITED = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"}
+
+
+def environment() -> Mapping[str, str]:
+    """All variables, as they are at each look-up."""
+    return os.environ
+
+
+def inherited(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What a job gets to see of hvd's own environment: how to find programs and to talk to people, and no secret."""
+    return {name: text for name, text in environ.items() if name in _INHERITED or name.startswith("LC_")}
+
+
+def is_mistake(name: str, environ: Mapping[str, str]) -> bool:
+    """True for a variable that looks like hvd's and is none, nor one of a service that is named like hvd."""
+    if not name.startswith(PREFIX) or name in KEYS or name in _OTHERS or _is_of_a_service(name, environ):
+        return False
+    link = _LINK.fullmatch(f"{name}={environ[name].strip()}")
+    return not (link and _is_of_a_service(f"{link[1]}_PORT", environ))
+
+
+def _is_of_a_service(name: str, environ: Mapping[str, str]) -> bool:
+    return _SERVICE.fullmatch(f"{name}={environ.get(name, '').strip()}") is not None

@@ -1,0 +1,69 @@
+"""Which variables are hvd's."""
+
+import pytest
+
+from hvd.settings.loader import load
+from hvd.settings.variables import environment, inherited
+from tests.unit.settings.support import problems_of
+
+
+@pytest.mark.parametrize("name", ["HVD_BUILD_EXTENSION", "HVD_JOB"])
+def test_variables_for_other_programs_are_no_mistake(name: str) -> None:
+    """For setup.py, which an image may keep; for the programs of jobs."""
+    assert load({name: "x"}) == load({})
+
+
+SERVICE = {
+    "HVD_PORT": "tcp://10.96.0.10:8080",
+    "HVD_SERVICE_HOST": "10.96.0.10",
+    "HVD_SERVICE_PORT": "8080",
+    "HVD_SERVICE_PORT_HTTP_2": "8080",
+    "HVD_PORT_8080_TCP": "tcp://[fd00::10]:8080",
+    "HVD_PORT_8080_TCP_PROTO": "tcp",
+    "HVD_PORT_8080_TCP_PORT": "8080",
+    "HVD_PORT_8080_TCP_ADDR": "10.96.0.10",
+    "HVD_PORT_53_UDP": "udp://10.96.0.10:53",
+    "HVD_ADMIN_SERVICE_HOST": "10.96.0.11",
+    "HVD_ADMIN_SERVICE_PORT": "80",
+    "HVD_JOBS_2_PORT_80_TCP_ADDR": "10.96.0.11",
+    "HVD_NAME": "/web/hvd",
+    "HVD_ENV_PATH": "/usr/bin",
+    "HVD_ENV_APP_NAME": "/x",
+    "HVD_1_PORT_8080_TCP_START": "tcp://172.17.0.5:8080",
+}
+
+
+@pytest.mark.parametrize("name", SERVICE)
+def test_what_kubernetes_and_docker_tell_of_a_service_named_hvd_is_no_mistake(name: str) -> None:
+    """Every pod of the namespace, every linked container has it; nobody wrote it."""
+    assert load({"HVD_PORT": SERVICE["HVD_PORT"], name: SERVICE[name]}) == load({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HVD_PORT", "8080"),
+        ("HVD_NAME", "web"),
+        ("HVD_SERVICE_PORT", "http"),
+        ("HVD_PORTS", "tcp://a:1"),
+        ("HVD_ENV", ""),
+        ("HVD_ENV_FOO", "1"),
+        ("HVD_NAME", "/x"),
+        ("HVD_STATE_NAME", "/var"),
+        ("HVD_PORT_80_TCP_FOO", "1"),
+        ("HVD_PORT_80_TCP_PORT", "http"),
+        ("HVD_SERVICE_HOST", ""),
+    ],
+)
+def test_what_only_looks_like_a_service_is_a_mistake(name: str, value: str) -> None:
+    """A person wrote it, who believes that hvd reads it."""
+    assert "is no variable of hvd" in problems_of({name: value})[0]
+
+
+def test_a_job_inherits_no_variable_of_hvd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token is among them."""
+    monkeypatch.setenv("HVD_TOKEN", "geheim")
+    monkeypatch.setenv("LC_ALL", "C")
+    assert environment()["HVD_TOKEN"] == "geheim"
+    assert inherited()["LC_ALL"] == "C"
+    assert "geheim" not in inherited().values()
