@@ -1,5 +1,6 @@
 """One request to a running daemon, over TCP or a unix socket, with only the standard library."""
 
+import contextlib
 import http.client
 import json
 import socket
@@ -7,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from hvd.errors import DaemonUnreachable
@@ -91,12 +92,46 @@ class _Connection(http.client.HTTPConnection):
         self.sock = _Socket(self.sock, self._deadline)
 
 
+class Answer(NamedTuple):
+    """What came back of a request; `source` names that in messages."""
+
+    status: int
+    headers: Message
+    body: bytes
+    url: str
+    source: str
+
+    @property
+    def fields(self) -> dict[str, Any] | None:
+        """The JSON object in the body; None if there is none."""
+        try:
+            fields = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return fields if isinstance(fields, dict) else None
+
+    def object(self) -> dict[str, Any]:
+        """The JSON object in the body, whatever the status. Raises DaemonUnreachable if there is none."""
+        fields = self.fields
+        if fields is not None:
+            return fields
+        if self.status >= 300:
+            raise self.refusal()
+        raise DaemonUnreachable(f"{self.url} is not hvd: {self.source} gave no JSON object; {_REMEDY}")
+
+    def refusal(self) -> DaemonUnreachable:
+        """The error that tells of this answer by its status alone."""
+        status = f"{self.status} {http.client.responses.get(self.status, '')}".rstrip()
+        return DaemonUnreachable(f"{self.url} answered {status} to {self.source}; see its log")
+
+
 def get_object(address: Address, path: str, timeout: float) -> dict[str, Any]:
     """The JSON object that the daemon answers at `path`, within about `timeout` seconds. Raises DaemonUnreachable."""
-    status, answer = exchange(address, "GET", path, timeout)
-    if status != 200:
-        raise DaemonUnreachable(f"{address.url} answered {_named(status)} to GET {path}; see its log")
-    return answer
+    answer = exchange(address, "GET", path, timeout)
+    fields = answer.object()
+    if answer.status != 200:
+        raise answer.refusal()
+    return fields
 
 
 def exchange(
@@ -107,64 +142,27 @@ def exchange(
     *,
     body: object = None,
     headers: Mapping[str, str | bytes] | None = None,
-) -> tuple[int, dict[str, Any]]:
-    """Status and JSON object of the daemon's answer, whatever the status; `body` is sent as JSON unless it is None.
+) -> Answer:
+    """The daemon's answer, whatever it is; `body` is sent as JSON unless it is None.
 
     Raises DaemonUnreachable where there is none within about `timeout` seconds.
     """
-    status, _, data = fetch(address, method, path, timeout, body=body, headers=headers)
-    answer = json_object(data)
-    if answer is not None:
-        return status, answer
-    if status >= 300:
-        raise DaemonUnreachable(f"{address.url} answered {_named(status)} to {method} {path}; see its log")
-    raise DaemonUnreachable(f"{address.url} is not hvd: {method} {path} gave no JSON object; {_REMEDY}")
-
-
-def json_object(data: bytes) -> dict[str, Any] | None:
-    """The JSON object in these bytes; None if they are none."""
+    all_headers = {"Accept": "application/json", "Connection": "close", **(headers or {})}
+    data = None
+    if body is not None:
+        data = json.dumps(body).encode()
+        all_headers["Content-Type"] = "application/json"
     try:
-        answer = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    return answer if isinstance(answer, dict) else None
-
-
-def fetch(
-    address: Address,
-    method: str,
-    path: str,
-    timeout: float,
-    *,
-    body: object = None,
-    headers: Mapping[str, str | bytes] | None = None,
-) -> tuple[int, Message, bytes]:
-    """Status, headers and body of the daemon's answer, whatever they are; otherwise as `exchange`."""
-    try:
-        return _send(address, method, path, timeout, body, headers or {})
+        with contextlib.closing(_Connection(address, timeout)) as connection:
+            connection.request(method, path, data, all_headers)
+            with connection.getresponse() as response:
+                return Answer(response.status, response.headers, _read_all(response), address.url, f"{method} {path}")
     except TimeoutError:
         raise DaemonUnreachable(
             f"{address.url} did not answer within {timeout:g} s: is it overloaded or stopped? See its log"
         ) from None
     except (OSError, http.client.HTTPException) as error:
         raise DaemonUnreachable(f"no daemon answers at {address.url} ({_reason(error)}): {_REMEDY}") from None
-
-
-def _send(
-    address: Address, method: str, path: str, timeout: float, body: object, headers: Mapping[str, str | bytes]
-) -> tuple[int, Message, bytes]:
-    connection = _Connection(address, timeout)
-    all_headers = {"Accept": "application/json", "Connection": "close", **headers}
-    data = None
-    if body is not None:
-        data = json.dumps(body).encode()
-        all_headers["Content-Type"] = "application/json"
-    try:
-        connection.request(method, path, data, all_headers)
-        with connection.getresponse() as response:
-            return response.status, response.headers, _read_all(response)
-    finally:
-        connection.close()
 
 
 def _read_all(response: http.client.HTTPResponse) -> bytes:
@@ -176,10 +174,6 @@ def _read_all(response: http.client.HTTPResponse) -> bytes:
     if response.length:
         raise http.client.IncompleteRead(bytes(body), response.length)
     return bytes(body)
-
-
-def _named(status: int) -> str:
-    return f"{status} {http.client.responses.get(status, '')}".rstrip()
 
 
 def _reason(error: Exception) -> str:

@@ -1,11 +1,9 @@
 """The command `hvd`: the settings, a running daemon's numbers, its jobs. `gunicorn` starts the daemon itself."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from itertools import islice
 from typing import Any
 
 from hvd import __version__
@@ -99,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     numbers = add("snapshot", snapshot.run, "print all of a daemon's numbers as JSON", remote)
     numbers.add_argument("--compact", action="store_true", help="on one line")
 
-    messages = add("watch", _watch, "print a daemon's WebSocket messages as they come", remote)
+    messages = add("watch", watch.run, "print a daemon's WebSocket messages as they come", remote)
     messages.add_argument(
         "--count", type=arguments.message_count, metavar="N", help="end after so many (default: when interrupted)"
     )
@@ -116,13 +114,6 @@ def _parser() -> argparse.ArgumentParser:
 
     jobs.add_parser(commands, url, remote, lambda args: target(args)[0])
     return parser
-
-
-def _watch(args: argparse.Namespace) -> int:
-    address, _ = target(args)
-    for message in islice(watch.messages(address, args.timeout), args.count):
-        print(json.dumps(json.loads(message), separators=(",", ":")), flush=True)  # control characters come escaped
-    return Exit.OK
 
 
 def _top(args: argparse.Namespace) -> int:

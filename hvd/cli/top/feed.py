@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from hvd.cli.client import Address, exchange, get_object
 from hvd.cli.top.model import Model
-from hvd.cli.watch import End, messages
+from hvd.cli.websocket import End, messages
 from hvd.errors import DaemonUnreachable
 
 PATH = "/ws?detail=1"
@@ -23,9 +23,9 @@ Messages = Callable[[Address, float, float, Callable[[End], None]], Iterator[str
 def fetch(address: Address, timeout: float, model: Model, now: float) -> Model:
     """What the daemon answers over HTTP now. Raises DaemonUnreachable."""
     model = model.with_snapshot(get_object(address, "/api/v1/snapshot", timeout), now)
-    status, history = exchange(address, "GET", "/api/v1/history", timeout)
-    if status == 200:  # an older daemon has none
-        model = model.with_history(history)
+    history = exchange(address, "GET", "/api/v1/history", timeout)
+    if history.status == 200:  # an older daemon has none
+        model = model.with_history(history.object())
     if model.raw.get("system_health") != "healthy":
         model = model.with_health(get_object(address, "/health", timeout))
     return model

@@ -41,12 +41,12 @@ class _Unix(socketserver.ThreadingUnixStreamServer):
 
 @contextlib.contextmanager
 def serving(reply: bytes, unix: Path | None = None, pause: float = 0.0) -> Iterator[tuple[Address, list[bytes]]]:
-    """A server that gives every request that reply, byte by byte if there is a pause; yields what it was asked too."""
-    asked: list[bytes] = []
+    """A server that gives every request that reply, byte by byte if there is a pause; yields the requests too."""
+    requests: list[bytes] = []
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            asked.append(request_from(self.request))
+            requests.append(request_from(self.request))
             with contextlib.suppress(OSError):  # the client may leave before the end
                 for piece in [reply[i : i + 1] for i in range(len(reply))] if pause else [reply]:
                     self.request.sendall(piece)
@@ -61,7 +61,7 @@ def serving(reply: bytes, unix: Path | None = None, pause: float = 0.0) -> Itera
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield Address.parse(url), asked
+        yield Address.parse(url), requests
     finally:
         server.shutdown()
         thread.join()
@@ -80,27 +80,27 @@ def failure_of(address: Address, timeout: float = 5.0) -> str:
 
 def test_an_object_comes_over_tcp() -> None:
     """One GET for JSON."""
-    with serving(answer('{"a": [1, 2.5, "\\u00e9"]}')) as (address, asked):
+    with serving(answer('{"a": [1, 2.5, "\\u00e9"]}')) as (address, requests):
         assert get_object(address, PATH, 5.0) == {"a": [1, 2.5, "é"]}
-    (request,) = asked
+    (request,) = requests
     assert request.startswith(b"GET /api/v1/snapshot HTTP/1.1\r\n")
     assert b"Accept: application/json\r\n" in request
 
 
 def test_an_object_comes_over_a_unix_socket(tmp_path: Path) -> None:
     """The same, at a path."""
-    with serving(answer('{"a": 1}'), unix=tmp_path / "s") as (address, asked):
+    with serving(answer('{"a": 1}'), unix=tmp_path / "s") as (address, requests):
         assert get_object(address, PATH, 5.0) == {"a": 1}
-    assert b"Host: localhost\r\n" in asked[0]
+    assert b"Host: localhost\r\n" in requests[0]
 
 
 def test_a_body_is_sent_as_json(tmp_path: Path) -> None:
     """With headers of the caller's, also as bytes, over either kind of socket."""
     for unix in (None, tmp_path / "s"):
-        with serving(answer('{"a": 1}', "202 Accepted"), unix=unix) as (address, asked):
-            found = exchange(address, "POST", PATH, 5.0, body={"b": "é"}, headers={"X-A": "ü".encode()})
-        assert found == (202, {"a": 1})
-        head, _, body = asked[0].partition(b"\r\n\r\n")
+        with serving(answer('{"a": 1}', "202 Accepted"), unix=unix) as (address, requests):
+            got = exchange(address, "POST", PATH, 5.0, body={"b": "é"}, headers={"X-A": "ü".encode()})
+        assert (got.status, got.object()) == (202, {"a": 1})
+        head, _, body = requests[0].partition(b"\r\n\r\n")
         assert head.startswith(b"POST /api/v1/snapshot HTTP/1.1\r\n")
         assert "X-A: ü".encode() in head
         assert b"Content-Type: application/json" in head
@@ -110,9 +110,10 @@ def test_a_body_is_sent_as_json(tmp_path: Path) -> None:
 def test_an_answer_of_any_status_is_given_if_it_is_an_object() -> None:
     """A problem says more than its status."""
     with serving(answer('{"detail": "x"}', "422 x")) as (address, _):
-        assert exchange(address, "POST", PATH, 5.0) == (422, {"detail": "x"})
+        got = exchange(address, "POST", PATH, 5.0)
+        assert (got.status, got.object()) == (422, {"detail": "x"})
     with serving(answer("<html>", "502 x")) as (address, _), pytest.raises(DaemonUnreachable, match="502 Bad Gateway"):
-        exchange(address, "POST", PATH, 5.0)
+        exchange(address, "POST", PATH, 5.0).object()
 
 
 def test_a_refused_connection_names_the_address_and_the_remedy() -> None:
