@@ -26,15 +26,12 @@ PARTS = (
 """From the top down: a part imports those below it."""
 
 STILL_UP = {
-    ("hvd/agg/main.py", "daemon"),
     ("hvd/core/block.py", "metrics"),
     ("hvd/core/catalogue.py", "metrics"),
     ("hvd/core/foreign.py", "metrics"),
     ("hvd/core/rows.py", "metrics"),
     ("hvd/core/totals.py", "metrics"),
     ("hvd/export/exposition.py", "jobs"),
-    ("hvd/jobs/run/guard_process.py", "daemon"),
-    ("hvd/jobs/run/main.py", "daemon"),
 }
 """Arrows that go up as yet."""
 

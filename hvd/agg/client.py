@@ -27,9 +27,12 @@ LINGER = 1.0  # s that the peer gets to take our close frame and end the connect
 _SEND_BUFFER = 64 * 1024  # bytes; the kernel's own choice, up to 4 MB, would hide a stopped reader for hours
 
 
-@dataclass(frozen=True)
+@dataclass
 class Limits:
-    """What a client is allowed: bytes that wait for it, frames it may lose in a row, bytes of a message; times in s."""
+    """What a client is allowed: bytes that wait for it, frames it may lose in a row, bytes of a message; times in s.
+
+    Clients share one: what is changed there is changed for all.
+    """
 
     max_buffer: int
     max_missed: int
@@ -245,6 +248,11 @@ class Client:
         self._awaits_pong = True
         self._due = now + self._limits.ping_timeout
         self._send_control(protocol.PING)
+
+    def ping_by(self, due: float) -> None:
+        """Send the next ping at that time at the latest, unless the pong of one is still to come."""
+        if not self._awaits_pong:
+            self._due = min(self._due, due)
 
     # ---- ending
 

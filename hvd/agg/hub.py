@@ -14,13 +14,13 @@ from typing import Protocol
 
 from hvd.agg import handoff, protocol
 from hvd.agg.client import Client, Limits, prepare
+from hvd.agg.options import SPARE_DESCRIPTORS
 from hvd.core.descriptors import limit
 
 REASONS = ("client", "error", "ping_timeout", "too_slow", "flood", "message_too_big", "protocol", "going_away")
 
 HANDOFFS_PER_WAKE = 64  # some 5 ms of handshakes, then the loop turns: a burst of clients doesn't hold a broadcast up
 _SWEEP = 1.0  # s at most between two looks at who is due for a ping; shorter when the ping times ask for it
-SPARE_DESCRIPTORS = 128  # kept for the aggregator's own files when clients take all others; of few, half of them
 
 
 class HubCounters(Protocol):
@@ -68,7 +68,7 @@ class Hub:
         self._counters = counters
         self._greeting = greeting
         self._limits = Limits(max_buffer, max_missed, max_message, ping_interval, ping_timeout)
-        self._max_clients = min(max_clients, limit() - min(SPARE_DESCRIPTORS, limit() // 2))
+        self._max_clients = _allowed(max_clients)
         self._clock = clock
         self._clients: dict[Client, None] = {}
         self._detailed: dict[Client, None] = {}  # those of them that asked for details
@@ -76,8 +76,29 @@ class Hub:
         self._all_gone: asyncio.Event | None = None  # set by `close`
         self._channels: set[int] = set()  # descriptors that `listen` watches
         self._greeted: dict[bool, tuple[tuple[str, ...], bytes]] = {}
-        self._sweep_every = min(_SWEEP, ping_interval / 4, ping_timeout / 4)
         self._timer = self._loop.call_later(self._sweep_every, self._sweep)
+
+    def set_limits(self, max_clients: int, ping_interval: float, ping_timeout: float) -> None:
+        """Go on with these: all clients stay, but no others come while there are `max_clients` or more.
+
+        How long TCP waits for a silent peer stays as it was when the connection came.
+        """
+        self._max_clients = _allowed(max_clients)
+        if (ping_interval, ping_timeout) == (self._limits.ping_interval, self._limits.ping_timeout):
+            return
+        self._limits.ping_interval, self._limits.ping_timeout = ping_interval, ping_timeout
+        for client in self._clients:
+            client.ping_by(self._first_ping())
+        self._timer.cancel()
+        self._timer = self._loop.call_later(self._sweep_every, self._sweep)
+
+    @property
+    def _sweep_every(self) -> float:
+        return min(_SWEEP, self._limits.ping_interval / 4, self._limits.ping_timeout / 4)
+
+    def _first_ping(self) -> float:
+        """When to ping a client: spread, so that no sweep has to ping all clients that came together."""
+        return self._clock() + self._limits.ping_interval * random.uniform(0.5, 1)
 
     @property
     def clients(self) -> int:
@@ -110,9 +131,7 @@ class Hub:
         if not (response.accepts and is_sent):
             sock.close()
             return
-        # the first pings of clients that came together are spread, so that no sweep has to send them all
-        ping_at = self._clock() + self._limits.ping_interval * random.uniform(0.5, 1)
-        client = Client(sock, self._loop, self, self._limits, ping_at)
+        client = Client(sock, self._loop, self, self._limits, self._first_ping())
         self._clients[client] = None
         detailed = headers.get(handoff.DETAIL) == "1"
         if detailed:
@@ -200,3 +219,8 @@ class Hub:
         now = self._clock()
         for client in tuple(self._clients):
             client.sweep(now)
+
+
+def _allowed(max_clients: int) -> int:
+    """How many clients the limit on open files allows, and no more than that."""
+    return min(max_clients, limit() - min(SPARE_DESCRIPTORS, limit() // 2))

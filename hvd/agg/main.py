@@ -1,41 +1,34 @@
 """The aggregator process: adds the rows up, observes the processes, publishes, broadcasts.
 
-The master starts it with inherited descriptors (the block, the hub's end of the hand-off) and its options as JSON;
-it ends with the master, by the kernel's hand.
+A companion (hvd/companion) that inherits the hub's end of the hand-off and the reader's end of the job events.
 """
 
-import argparse
 import asyncio
 import contextlib
 import gc
 import json
 import logging
 import os
-import signal
-import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 from hvd import __version__
-from hvd.agg.hub import SPARE_DESCRIPTORS, Hub
+from hvd.agg.hub import Hub
 from hvd.agg.observe import CpuTime, Observer, Sample, Watched
+from hvd.agg.options import EVENTS, HANDOFF, AggregatorOptions
 from hvd.agg.trend import Trend, build_detail
 from hvd.agg.updates import JobUpdates
+from hvd.companion import loop
+from hvd.companion.child import Child
 from hvd.core import layout
-from hvd.core.block import Block, attach
-from hvd.core.descriptors import fill_standard, raise_limit
 from hvd.core.history import History
-from hvd.core.pages import Page
-from hvd.core.proc import die_with_parent
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Totals
-from hvd.daemon.logs import log_to_master
 from hvd.metrics.columns import DETAILS
 from hvd.metrics.table import HANDOFFS_REFUSED, TICK, WS_CONNECTED, WS_DISCONNECTED, WS_DROPPED, WS_FRAMES
-from hvd.read.reading import AGGREGATOR_PAGE, HEARTBEAT, Published, View
+from hvd.read.reading import AGGREGATOR_PAGE, Published, View
 from hvd.read.snapshot import JOB_COUNTS, Json, build_raw, http_sums, merge_observed, rates, shown_job
 from hvd.texts import rfc3339
 
@@ -48,21 +41,6 @@ WARM_UP = 0.2  # s between the first sample and the first tick: CPU use is a dif
 
 SHOWN_PROCESSES = 1000  # with figures of their own; the sums are of all. A page holds some 1,400
 GREETING_AGE = 0.1  # s that a client's first message may be old: so a burst of clients costs one reading, not many
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the aggregator is told by the master; s for times."""
-
-    interval: float
-    ping_interval: float
-    ping_timeout: float
-    max_clients: int
-    log_level: str
-    runs_jobs: bool
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
 
 
 class Counters:
@@ -92,25 +70,28 @@ class Counters:
 class Aggregator:
     """One tick after the other. All of it runs in one asyncio loop."""
 
-    def __init__(self, block: Block, slot: int, options: Options) -> None:
-        self._block, self._slot, self._options = block, slot, options
-        self._slots, self._page = Slots(block), Page(block, slot)
-        self._view = View(block, runs_jobs=options.runs_jobs)
-        self._rows = Rows(block, slot)
+    def __init__(self, child: Child[AggregatorOptions]) -> None:
+        self._child, self._block, self._slot = child, child.block, child.slot
+        options = child.options
+        self._slots = Slots(self._block)
+        self._view = View(self._block, runs_jobs=options.runs_jobs)
+        self._rows = Rows(self._block, self._slot)
         self._observer = Observer()
         self._cpu_time: CpuTime | None = None
-        self._taken_ns = taken.taken_ns if (taken := self._slots.get(slot)) else 0
+        self._taken_ns = taken.taken_ns if (taken := self._slots.get(self._slot)) else 0
         self._is_newest = False
         totals = self._view.totals()
         self._before = self._mark(totals)
         self._ticked = self._ticked_before = totals
-        self._trend = Trend(History(block), totals, options.interval, lambda: self._is_newest)
+        self._trend = Trend(History(self._block), totals, options.interval, lambda: self._is_newest)
         self._updates: JobUpdates | None = None
         self._own: Json = {}  # what our page says
         self._frames: tuple[str, ...] = ()
         self._shown: tuple[Totals, Json] = (totals, {})  # what the frames are made of
         self._detail_frame = ""  # made when somebody wants it
         self._framed = float("-inf")
+        self._is_stopping = False
+        self._news = asyncio.Event()  # there are other options, or it is to stop
         self.hub = Hub(
             counters=Counters(self._rows),
             ping_interval=options.ping_interval,
@@ -119,37 +100,53 @@ class Aggregator:
             greeting=self._greeting,
         )
 
-    async def run(self, hub_end: socket.socket, event_reader: socket.socket, stopping: asyncio.Event) -> None:
+    async def run(self) -> None:
         """Tick until told to stop, then close the clients' connections."""
-        heart = asyncio.create_task(self._beat(), name="heartbeat")
+        log.debug("aggregator %d ready", os.getpid())
+        hub_end, event_reader = self._child.socket(HANDOFF), self._child.socket(EVENTS)
         self._observe()
         self._observer.measure(self._watched())
-        await asyncio.sleep(min(WARM_UP, self._options.interval))
+        await asyncio.sleep(min(WARM_UP, self._child.options.interval))
         self.tick()
         self.hub.listen(hub_end)
         self._updates = JobUpdates(event_reader, self._send_update)
-        await self._tick_until(stopping)
-        heart.cancel()
+        await self._tick_until_stopped()
         self._updates.close()
         await self.hub.close()
 
-    async def _beat(self) -> None:
-        while True:
-            self._slots.beat(self._slot)
-            await asyncio.sleep(HEARTBEAT)
+    def stop(self) -> None:
+        """Let `run` return soon."""
+        self._is_stopping = True
+        self._news.set()
 
-    async def _tick_until(self, stopping: asyncio.Event) -> None:
-        interval = self._options.interval
-        due = time.monotonic() + interval
-        while not stopping.is_set():
-            if await _is_set_by(stopping, due - min(LEAD, interval / 4)):
-                return
+    def reload(self) -> None:
+        """Go on with the child's options of now; clients stay connected, even if fewer are allowed."""
+        options = self._child.options
+        self._view = View(self._block, runs_jobs=options.runs_jobs)
+        self._trend.set_interval(options.interval)
+        self.hub.set_limits(options.max_clients, options.ping_interval, options.ping_timeout)
+        self._news.set()
+
+    async def _tick_until_stopped(self) -> None:
+        due = float("inf")
+        while not self._is_stopping:
+            self._news.clear()
+            interval = self._child.options.interval
+            due = min(due, time.monotonic() + interval)
+            if await self._is_interrupted(due - min(LEAD, interval / 4)):
+                continue
             self._observer.measure(self._watched())
-            if await _is_set_by(stopping, due):
-                return
+            if await self._is_interrupted(due):
+                continue
             self.tick()
             late = time.monotonic() - due
             due += interval * (1 + int(late // interval))  # beats that were missed are skipped, the rhythm stays
+
+    async def _is_interrupted(self, deadline: float) -> bool:
+        """Wait until that monotonic time -> whether there was news before."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), max(0.0, deadline - time.monotonic()))
+        return self._news.is_set()
 
     def tick(self) -> None:
         """Read, observe, publish, broadcast."""
@@ -162,7 +159,7 @@ class Aggregator:
         self._own = self._observed(totals, mark, samples)
         self._before = mark
         self._ticked_before, self._ticked = self._ticked, totals
-        self._page.write(json.dumps(self._own, separators=(",", ":")).encode())
+        self._child.publish(self._own)
         # Of two, during an upgrade, the newer one counts and writes the history, once it has published.
         self._is_newest = all(slot.taken_ns < self._taken_ns for slot, _ in published.aggregators)
         # The page comes first: killed between the two, some time is left out. Counted twice it would be told for ever.
@@ -254,13 +251,6 @@ class Aggregator:
         return [Watched(*process) for process in (*(("master", *master) for master in masters), *taken) if process[2]]
 
 
-async def _is_set_by(event: asyncio.Event, deadline: float) -> bool:
-    """Wait for the event until that monotonic time -> whether it came."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), max(0.0, deadline - time.monotonic()))
-    return event.is_set()
-
-
 def message(kind: str, timestamp: str, data: Json) -> str:
     """A message to WebSocket clients."""
     return json.dumps({"type": kind, "timestamp": timestamp, "data": data}, separators=(",", ":"))
@@ -268,31 +258,10 @@ def message(kind: str, timestamp: str, data: Json) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM. Returns the exit status."""
-    fill_standard()
-    parser = argparse.ArgumentParser(prog="hvd.agg", description="hvd's aggregator; the gunicorn master starts it")
-    for name in ("--block-fd", "--handoff-fd", "--events-fd", "--slot", "--master"):
-        parser.add_argument(name, type=int, required=True)
-    parser.add_argument("--name", required=True, help="name of the block")
-    parser.add_argument("--options", required=True, help="Options as JSON")
-    given = parser.parse_args(arguments)
-    for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(signum, signal.SIG_IGN)  # a terminal's Ctrl-C is for the master, which then stops us
-    die_with_parent(given.master, signal.SIGKILL)
-    options = Options(**json.loads(given.options))
-    log_to_master(options.log_level)
-    raise_limit(options.max_clients + SPARE_DESCRIPTORS)
-    block = attach(given.block_fd, given.name)
-    hub_end, event_reader = (socket.socket(fileno=fd) for fd in (given.handoff_fd, given.events_fd))
-    asyncio.run(_serve(block, given.slot, options, hub_end, event_reader))
-    return 0
+    return loop.run(Child.begin("hvd.agg", (HANDOFF, EVENTS), AggregatorOptions, arguments), _begin)
 
 
-async def _serve(
-    block: Block, slot: int, options: Options, hub_end: socket.socket, event_reader: socket.socket
-) -> None:
-    stopping = asyncio.Event()
-    aggregator = Aggregator(block, slot, options)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+def _begin(child: Child[AggregatorOptions]) -> Aggregator:
+    aggregator = Aggregator(child)
     gc.freeze()  # what is loaded by now stays: the collector need not look at it again
-    log.debug("aggregator %d ready", os.getpid())
-    await aggregator.run(hub_end, event_reader, stopping)
+    return aggregator

@@ -23,11 +23,15 @@ class Trend:
     def __init__(self, history: History, totals: Totals, interval: float, is_writer: Callable[[], bool]) -> None:
         self._history = history
         self._is_writer = is_writer
-        # a tick that comes a little early, after one that was late, keeps the rhythm
-        self._enough = spacing(interval) - min(interval / 2, POINT_SECONDS / 4)
+        self.set_interval(interval)
         self._begin(totals, http_sums(totals))
         self._ticked_ns = totals.monotonic_ns
         self.point: Point | None = None  # the one that the last tick made
+
+    def set_interval(self, interval: float) -> None:
+        """Ticks come that many seconds apart from now on."""
+        # a tick that comes a little early, after one that was late, keeps the rhythm
+        self._enough = spacing(interval) - min(interval / 2, POINT_SECONDS / 4)
 
     def _begin(self, totals: Totals, sums: Json) -> None:
         self._at_ns, self._sums, self._errors = totals.monotonic_ns, sums, totals.heads.errors

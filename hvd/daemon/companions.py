@@ -12,7 +12,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from hvd.core.block import Block
@@ -49,7 +49,7 @@ class Companion:
     next_start: float = 0.0
     quick_ends: int = 0
     trouble: str = ""  # why it could not be started the last time
-    is_leaving: bool = False  # told to end, to be started with other options
+    stops_with_workers: bool = False  # it is told to stop before the workers have ended
     _pidfd: int = field(default=-1, repr=False)
     _lines: Lines | None = field(default=None, repr=False)
     _cause: str = field(default="", repr=False)
@@ -73,23 +73,24 @@ class Companion:
             lines.theirs.close()
         self._lines = lines
         self.pid, self.slot, self.started = process.pid, slot, time.monotonic()
-        self.is_leaving, self._cause = False, ""
+        self._cause = ""
         self._beat, self._seen, self._silent = 0, 0.0, 0.0
 
     def _execute(self, slot: int, lines: Lines) -> "subprocess.Popen[bytes]":
         user = self.user
-        process: subprocess.Popen[bytes] = subprocess.Popen(
-            self.command(slot),
-            stdin=subprocess.DEVNULL,
-            stdout=lines.theirs.fileno(),
-            stderr=lines.theirs.fileno(),
-            pass_fds=(*self.pass_fds, *self.code.fds),
-            start_new_session=False,
-            user=user.uid if user else None,
-            group=user.gid if user else None,
-            extra_groups=user.groups if user else None,
-            env=self.code.environ(user.environ(environment()) if user else environment()),
-        )
+        with _blocked(signal.SIGHUP):  # inherited: a reload that comes before the process can take it must not end it
+            process: subprocess.Popen[bytes] = subprocess.Popen(
+                self.command(slot),
+                stdin=subprocess.DEVNULL,
+                stdout=lines.theirs.fileno(),
+                stderr=lines.theirs.fileno(),
+                pass_fds=(*self.pass_fds, *self.code.fds),
+                start_new_session=False,
+                user=user.uid if user else None,
+                group=user.gid if user else None,
+                extra_groups=user.groups if user else None,
+                env=self.code.environ(user.environ(environment()) if user else environment()),
+            )
         try:
             self._pidfd = os.pidfd_open(process.pid)
         except OSError:
@@ -146,6 +147,11 @@ class Companion:
         """Send a signal to this very process, never to one that has its pid by now."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, signum)
+
+    def reload(self) -> None:
+        """Its options are others now: have it read them, if it runs."""
+        if self.is_running:
+            self.signal(signal.SIGHUP)
 
     def forget(self, to: logging.Logger) -> None:
         """Let go of a process that has ended, once its last lines are logged."""
@@ -217,14 +223,12 @@ class Companions:
 
     def _settle(self, companion: Companion) -> None:
         cause, lived = companion.cause_of_end(), time.monotonic() - companion.started
-        companion.quick_ends = companion.quick_ends + 1 if lived < QUICK and not companion.is_leaving else 0
+        companion.quick_ends = companion.quick_ends + 1 if lived < QUICK else 0
         pause = PAUSES[min(companion.quick_ends, len(PAUSES) - 1)]
         companion.next_start = time.monotonic() + pause
         again = f"in {pause:g} s" if pause else "at once"
         companion.log_lines(self._error_log)
-        if companion.is_leaving:
-            self._log.info("%s (pid:%d) ended, to be started with other options", companion.name, companion.pid)
-        elif not self.stopping:
+        if not self.stopping:
             self._log.error(
                 "%s (pid:%d) ended after %.1f s: %s; starting another %s",
                 *(companion.name, companion.pid, lived, cause, again),
@@ -239,18 +243,13 @@ class Companions:
             self._log.error("%s (pid:%d) gives no sign of life; killing it", companion.name, companion.pid)
             companion.signal(signal.SIGKILL)
 
-    def replace(self, kind: int) -> None:
-        """End those of a kind, so that `look_after` starts them with the options of now."""
-        for companion in self._all:
-            if companion.is_running and companion.kind == kind:
-                companion.is_leaving = True
-                companion.signal(signal.SIGTERM)
-
     def begin_stop(self) -> None:
-        """Start none from now on."""
+        """Workers are to be stopped: start no companion from now on, and stop those that stop with workers."""
         self.stopping = True
         for companion in self._all:
             companion.be_quiet()
+            if companion.stops_with_workers and companion.is_running:
+                companion.signal(signal.SIGTERM)
 
     def stop(self) -> None:
         """End all, and wait for it: SIGTERM, then SIGKILL after each one's grace time."""
@@ -276,6 +275,15 @@ class Companions:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
         return True
+
+
+@contextlib.contextmanager
+def _blocked(signum: signal.Signals) -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signum})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _why_not(companion: Companion, error: Exception) -> str:

@@ -21,8 +21,8 @@ from pathlib import Path
 from types import CodeType
 
 import hvd
+from hvd.companion.code import DESCRIPTOR
 
-_DESCRIPTOR = "/proc/self/fd/{}"
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 _PYC_HEAD = MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8)
 """Of a file that is valid by its hash, and whose hash is not checked: there is no source beside it (PEP 552)."""
@@ -47,7 +47,7 @@ class Code:
     @property
     def archive(self) -> str:
         """A path for sys.path, in every process that has the descriptors."""
-        return _DESCRIPTOR.format(self.fds[0])
+        return DESCRIPTOR.format(self.fds[0])
 
     def environ(self, masters: Mapping[str, str]) -> dict[str, str]:
         """The environment of a process that inherits the descriptors, so that it finds the archive first."""
@@ -76,7 +76,7 @@ def keep() -> Code:
             for name, code in _modules(Path(hvd.__file__).parent, fds):
                 archive.writestr(name, _PYC_HEAD + marshal.dumps(code))
         fcntl.fcntl(fds[0], fcntl.F_ADD_SEALS, _SEALS)  # a companion may have less rights than another one
-        if not zipfile.is_zipfile(_DESCRIPTOR.format(fds[0])):
+        if not zipfile.is_zipfile(DESCRIPTOR.format(fds[0])):
             raise OSError("no /proc")
     except (OSError, ImportError, SyntaxError):
         for fd in fds:
@@ -95,7 +95,7 @@ def _modules(package: Path, fds: list[int]) -> Iterator[tuple[str, CodeType]]:
             yield f"{inside}c", code
     for path in sorted(package.rglob(f"*{EXTENSION_SUFFIXES[0]}")):
         fds.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-        stub = _COMPILED.format(path=_DESCRIPTOR.format(fds[-1]))
+        stub = _COMPILED.format(path=DESCRIPTOR.format(fds[-1]))
         inside = path.relative_to(package.parent)
         yield str(inside.with_name(path.name.partition(".")[0] + ".pyc")), compile(stub, str(path), "exec")
 
@@ -105,12 +105,3 @@ def import_from(code: Code) -> None:
     for name, module in list(sys.modules.items()):
         if code.fds and name.partition(".")[0] == "hvd" and hasattr(module, "__path__"):
             module.__path__ = [f"{code.archive}/{name.replace('.', '/')}"]
-
-
-def inherited_fds() -> list[int]:
-    """In a process that has its code from an archive: what one that it executes has to inherit to have it too.
-
-    Without the compiled modules: the guard, which is what this is for, does without.
-    """
-    prefix = _DESCRIPTOR.format("")
-    return [int(path.removeprefix(prefix)) for path in sys.path if path.startswith(prefix)]

@@ -11,24 +11,18 @@ which the loop looks after the companions anyway.
 
 import contextlib
 import fcntl
-import json
 import logging
 import os
 import signal
 import socket
-import sys
 from typing import Any
 
-RECORD = b"\0"
-LONGEST = 16 * 1024  # characters of a message, and of a traceback: a packet is far below what a socket takes
+from hvd.companion.log import LONGEST, RECORD, decode
+
 PACKET = 256 * 1024  # bytes read at once; two texts of LONGEST escaped as \uXXXX are 192 KiB
 TURN = 500  # packets taken in one turn of the master's loop; the socket holds some 160
 LEVELS = (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
-STDERR = 2
 F_SETSIG = getattr(fcntl, "F_SETSIG", 10)  # linux/fcntl.h; Python before 3.11.4 has no name for it
-
-_FIELDS = {"name": str, "levelno": int, "levelname": str, "created": float, "msecs": float}
-_TEXTS = {"msg": str, "exc_text": str | None}
 
 
 def error_log(log: Any) -> logging.Logger:
@@ -65,47 +59,6 @@ def log_through(log: logging.Logger) -> None:
     ours = logging.getLogger("hvd")
     ours.handlers, ours.propagate = [Through(log)], False
     ours.setLevel(logging.DEBUG)  # the other logger decides
-
-
-class ToMaster(logging.Handler):
-    """A companion's handler: never waits; a line that finds no room is lost, and the next one says how many were."""
-
-    def __init__(self, fd: int = STDERR) -> None:
-        super().__init__()
-        self._fd = fd
-        self._lost = 0
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            packet = RECORD + _encode(record)
-        except Exception:  # a message that doesn't fit its arguments
-            self.handleError(record)
-            return
-        try:
-            os.write(self._fd, packet)
-        except BlockingIOError:
-            self._lost += 1
-        except OSError:  # the master is gone
-            return
-        else:
-            self._tell_of_lost()
-
-    def _tell_of_lost(self) -> None:
-        if self._lost:
-            lost, self._lost = self._lost, 0
-            logging.getLogger(__name__).warning("%d log lines were lost: the master did not read them in time", lost)
-
-
-def _encode(record: logging.LogRecord) -> bytes:
-    trace = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
-    fields = {name: getattr(record, name) for name in _FIELDS}
-    return json.dumps({**fields, "msg": record.getMessage()[:LONGEST], "exc_text": trace[-LONGEST:] or None}).encode()
-
-
-def log_to_master(level: str) -> None:
-    """In a companion: all loggers write to the master, and so does an exception that ends the process."""
-    logging.basicConfig(handlers=[ToMaster()], level=level.upper())
-    sys.excepthook = lambda *error: logging.getLogger("hvd").critical("ended by an exception", exc_info=error)
 
 
 class Lines:
@@ -145,24 +98,12 @@ class Lines:
             pass_on(record, to)
 
     def _records(self, packet: bytes) -> list[logging.LogRecord]:
-        if packet[:1] == RECORD and (record := _decode(packet[1:])):
+        if packet[:1] == RECORD and (record := decode(packet[1:])):
             return [record]
         *lines, self._text = (self._text + packet).split(b"\n")
         if len(self._text) > LONGEST:
             lines, self._text = [*lines, self._text], b""
         return [_of_text(line) for line in lines if line.strip()]
-
-
-def _decode(packet: bytes) -> logging.LogRecord | None:
-    """What `_encode` has made of a record; None of anything else: a companion may have less rights than its master."""
-    try:
-        record = json.loads(packet)
-        fields = {name: record[name] for name in (*_FIELDS, *_TEXTS)}
-    except (ValueError, RecursionError, TypeError, KeyError):
-        return None
-    if not all(isinstance(fields[name], kind) for name, kind in {**_FIELDS, **_TEXTS}.items()):
-        return None
-    return logging.makeLogRecord(fields)
 
 
 def _of_text(line: bytes) -> logging.LogRecord:

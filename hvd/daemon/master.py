@@ -4,16 +4,12 @@ hooks.py and arbiter.py say when each part of it is called.
 """
 
 import os
-import signal
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hvd import __version__
-from hvd.agg import handoff
-from hvd.agg.main import Options
 from hvd.core import hot, layout
 from hvd.core.acquire import acquire
 from hvd.core.catalogue import Catalogue
@@ -22,16 +18,14 @@ from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
 from hvd.daemon import passing
-from hvd.daemon.companions import STOP_GRACE, Companion, Companions
+from hvd.daemon.companions import Companions
 from hvd.daemon.conf import FIXED
 from hvd.daemon.deaths import TIMEOUT, UNKNOWN, Settler, cause_of
 from hvd.daemon.kept import Code
 from hvd.daemon.logs import error_log, level_name
+from hvd.daemon.programs import Channels, Programs
 from hvd.daemon.sockets import UnixSockets
-from hvd.daemon.users import User
 from hvd.instrument import wsgi
-from hvd.jobs import events
-from hvd.jobs.options import Options as JobOptions
 from hvd.metrics.table import TIMED_CELLS
 from hvd.read.reading import View
 from hvd.settings.table import SLOTS_SPARE, Settings
@@ -84,10 +78,7 @@ class Master:
         self._slots = Slots(self.block)
         self._settler = Settler(self.block, self._server.log)
         self._statuses: dict[int, str] = {}
-        self._worker_end, self._hub_end = handoff.channel()
-        self._event_writers, self._event_reader = events.channel()
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._job_options_fd = os.memfd_create("hvd-jobs")
+        self._channels = Channels()
         if takes_over:
             self._take_over()
         with self.block.locked():
@@ -95,9 +86,8 @@ class Master:
             self._slots.prepare(self.settings.workers)
             self.block.add_master(os.getpid())
         self._companions = Companions(self.block, self._settler, self._server.log)
-        self._companions.add(self._aggregator())
-        self._job_runner: Companion | None = None
-        self._keep_job_runner()
+        self._programs = Programs(self.block, self._channels, self._companions, self._server.cfg, self._code)
+        self._tell_programs()
 
     def _take_over(self) -> None:
         """The block of a daemon that is gone: what it had in progress is aborted, its totals go on."""
@@ -108,74 +98,6 @@ class Master:
         cells[layout.H_STARTED_WALL], cells[layout.H_STARTED_MONO] = time.time_ns(), time.monotonic_ns()
         for index in range(layout.MASTERS):
             cells[layout.H_MASTERS + index] = 0
-
-    def _aggregator(self) -> Companion:
-        return Companion(
-            "aggregator",
-            layout.KIND_AGGREGATOR,
-            self._aggregator_command,
-            (self.block.fd, self._hub_end.fileno(), self._event_reader.fileno()),
-            user=User.of_workers(self._server.cfg),
-            code=self._code,
-        )
-
-    def _aggregator_command(self, slot: int) -> list[str]:
-        numbers = {
-            "--block-fd": self.block.fd,
-            "--handoff-fd": self._hub_end.fileno(),
-            "--events-fd": self._event_reader.fileno(),
-        }
-        return [*self._command("hvd.agg", slot, numbers), "--options", self._options().to_json()]
-
-    def _command(self, module: str, slot: int, numbers: Mapping[str, int]) -> list[str]:
-        """What executes a companion; -P: from what is installed, not from the working folder."""
-        numbers = {**numbers, "--slot": slot, "--master": os.getpid()}
-        command = [sys.executable, "-P", "-m", module, "--name", self.block.name]
-        return command + [text for name, number in numbers.items() for text in (name, str(number))]
-
-    def _keep_job_runner(self) -> None:
-        """Give the job runner its options; there is one from the moment on that kinds of job are declared."""
-        self._job_options = options = self._options_of_jobs()
-        options.write(self._job_options_fd)
-        if options.kinds:
-            _load_jobs(options.database_url)
-        if self._job_runner is None and options.kinds:
-            self._job_runner = Companion(
-                "job runner",
-                layout.KIND_JOB_RUNNER,
-                self._job_runner_command,
-                (self.block.fd, self._event_writers.fileno(), self._wake_fd, self._job_options_fd),
-                user=User.of_workers(self._server.cfg),
-                code=self._code,
-            )
-            self._companions.add(self._job_runner)
-        if self._job_runner:
-            self._job_runner.stop_grace = options.grace + STOP_GRACE
-            if self._job_runner.is_running:
-                self._job_runner.signal(signal.SIGHUP)
-
-    def _job_runner_command(self, slot: int) -> list[str]:
-        numbers = {
-            "--block-fd": self.block.fd,
-            "--events-fd": self._event_writers.fileno(),
-            "--wake-fd": self._wake_fd,
-            "--options-fd": self._job_options_fd,
-        }
-        return self._command("hvd.jobs", slot, numbers)
-
-    def _options(self) -> Options:
-        settings = self.settings
-        return Options(
-            settings.interval,
-            settings.ping_interval,
-            settings.ping_timeout,
-            settings.max_clients,
-            level_name(error_log(self._server.log)),
-            bool(settings.job_kinds),
-        )
-
-    def _options_of_jobs(self) -> JobOptions:
-        return replace(JobOptions.of(self.settings), log_level=level_name(error_log(self._server.log)))
 
     def log_start(self) -> None:
         """One line that says what runs here; and one of what was not compiled, since that is easily overlooked."""
@@ -212,8 +134,6 @@ class Master:
     def begin_stop(self) -> None:
         """Workers are to be stopped: companions aren't replaced any more, and the job runner starts no more jobs."""
         self._companions.begin_stop()
-        if self._job_runner and self._job_runner.is_running:  # it ends its jobs meanwhile
-            self._job_runner.signal(signal.SIGTERM)
         self.unix_sockets.disown()
 
     @property
@@ -277,19 +197,19 @@ class Master:
     def enter_worker(self, worker: Any) -> Parts:
         """After the fork, in the worker: its parts."""
         self._slots.name_process(worker.hvd_slot, os.getpid())
-        self._event_reader.close()
+        self._channels.event_reader.close()
         self.block.release_claim()
         view = View(self.block, runs_jobs=bool(self.settings.job_kinds))
         rows = Rows(self.block, worker.hvd_slot)
-        ends = self._worker_end, self._hub_end
+        ends = self._channels.worker_end, self._channels.hub_end
         return Parts(self.settings, self.block, rows, view, *ends, self._since, self._desk())
 
     def _desk(self) -> "Desk | None":
         if not self.settings.job_kinds:
             return None
-        from hvd.jobs.desk import Desk  # imported in the master already, see _load_jobs
+        from hvd.jobs.desk import Desk  # imported in the master already, see programs.load_jobs
 
-        return Desk(self.settings, self._wake_fd, self._event_writers)
+        return Desk(self.settings, self._channels.wake_fd, self._channels.event_writers)
 
     def settle(self, worker: Any) -> None:
         """A worker was reaped."""
@@ -313,12 +233,12 @@ class Master:
             self._server.log.warning("hvd: threads above %d share a row, under a lock, until the next start", own_rows)
 
     def reload(self, settings: Settings) -> None:
-        """Other settings. The aggregator, and its clients' connections, stay unless its options changed."""
-        before, self.settings = self._options(), settings
-        if self._options() != before:
-            self._companions.replace(layout.KIND_AGGREGATOR)
-        if self._options_of_jobs() != self._job_options:
-            self._keep_job_runner()
+        """Go over to other settings; companions, and what they do, stay."""
+        self.settings = settings
+        self._tell_programs()
+
+    def _tell_programs(self) -> None:
+        self._programs.take(self.settings, level_name(error_log(self._server.log)))
 
     def leave(self) -> None:
         """The daemon ends, however it came to that: end the companions, and remove the block.
@@ -334,11 +254,3 @@ class Master:
         self.block.drop_master(self._pid)
         if self._made or self.has_served:
             self.block.remove_if_last()
-
-
-def _load_jobs(database_url: str) -> None:
-    """Before workers are forked: each would import 31 MB for itself. A daemon without kinds of job does without."""
-    import hvd.jobs.desk  # noqa: F401
-    from hvd.jobs.database.schema import load_library
-
-    load_library(database_url)

@@ -1,17 +1,22 @@
-"""What the job runner is told by the master: by a descriptor, as a list of processes would show its passwords."""
+"""What the job runner is told by the master."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Self
 
+from hvd.companion.options import Options
 from hvd.settings.job_kinds import Kind
 from hvd.settings.table import Settings
 
+EVENTS, WAKE = "events", "wake"
+"""Descriptors that it inherits: the end at which job events are written, and an eventfd that workers count up."""
+
+OWN_DESCRIPTORS, JOB_DESCRIPTORS = 128, 4  # that the runner needs for itself, and for each running job, at most
+
 
 @dataclass(frozen=True)
-class Options:
+class RunnerOptions(Options):
     """The part of the settings that the runner needs; times in s, sizes in bytes."""
 
     database_url: str
@@ -21,14 +26,14 @@ class Options:
     grace: float
     lease: float
     keep_days: float
-    log_level: str
     kinds: Mapping[str, Kind]
     output_limit: int
 
     @classmethod
-    def of(cls, settings: Settings) -> "Options":
-        """Those of a daemon with these settings."""
+    def of(cls, settings: Settings, log_level: str) -> Self:
+        """Those of a daemon with these settings, whose log has this level."""
         return cls(
+            log_level,
             settings.database_url,
             str(settings.state_dir),
             settings.instance,
@@ -36,21 +41,19 @@ class Options:
             settings.jobs_grace,
             settings.jobs_lease,
             settings.jobs_keep_days,
-            settings.log_level,
             settings.job_kinds,
             settings.jobs_output_limit,
         )
 
-    def write(self, fd: int) -> None:
-        """Leave them in the file behind the descriptor."""
-        kinds = {name: kind.to_dict() for name, kind in self.kinds.items()}
-        data = json.dumps({**self.__dict__, "kinds": kinds}).encode()
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, data, 0)
+    @property
+    def descriptors(self) -> int:
+        return OWN_DESCRIPTORS + JOB_DESCRIPTORS * self.concurrency
+
+    def to_json(self) -> str:
+        return json.dumps({**self.__dict__, "kinds": {name: kind.to_dict() for name, kind in self.kinds.items()}})
 
     @classmethod
-    def read(cls, fd: int) -> "Options":
-        """What `write` left there. Raises ValueError in the middle of a write: another signal tells of its end."""
-        found: dict[str, Any] = json.loads(os.pread(fd, os.fstat(fd).st_size, 0))
-        kinds = {name: Kind.from_dict(kind) for name, kind in found["kinds"].items()}
-        return cls(**{**found, "kinds": kinds})
+    def from_json(cls, text: str) -> Self:
+        fields = json.loads(text)
+        kinds = {name: Kind.from_dict(kind) for name, kind in fields["kinds"].items()}
+        return cls(**{**fields, "kinds": kinds})

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 
-from hvd.daemon.kept import inherited_fds
+from hvd.companion.code import inherited_fds
 from hvd.jobs.run.guard import GOODBYE
 
 GOODBYE_WAIT = 1.0  # s that the guard may take to hear a goodbye

@@ -23,7 +23,7 @@ from hvd.jobs.database.queue import PRUNED_AT_ONCE, End, Queue
 from hvd.jobs.database.store import Job, Json
 from hvd.jobs.database.threads import DatabaseThreads, Task, unanswered
 from hvd.jobs.events import Events
-from hvd.jobs.options import Options
+from hvd.jobs.options import RunnerOptions
 from hvd.jobs.run import strays
 from hvd.jobs.run.attempt import Attempt
 from hvd.jobs.run.guard_process import GuardProcess
@@ -54,7 +54,7 @@ class Runner:
     def __init__(
         self,
         queue: Queue,
-        options: Options,
+        options: RunnerOptions,
         *,
         environ: Mapping[str, str],
         events: Events,
@@ -91,7 +91,7 @@ class Runner:
         self._figures_wanted = True
         self._reason.set()
 
-    def take(self, options: Options) -> None:
+    def take(self, options: RunnerOptions) -> None:
         """Go on with these options; jobs that run go on as they were started."""
         self.options = options
         self._queue.lease = options.lease

@@ -285,6 +285,34 @@ async def test_clients_beyond_the_limit_are_refused() -> None:
 
 
 @in_loop
+async def test_other_limits_end_no_connection() -> None:
+    """Fewer clients than there are: all stay, and others are refused; more: others come again."""
+    async with scene(max_clients=2) as stage:
+        peers = [await stage.client(), await stage.client()]
+        stage.hub.set_limits(1, NEVER, NEVER)
+        ours, refused = stage.pair()
+        stage.hub.adopt(ours, HEADERS)
+        assert b" 503 " in await refused.response()
+        stage.hub.broadcast("news")
+        for peer in peers:
+            assert await peer.frame() == (TEXT, b"news")
+        stage.hub.set_limits(3, NEVER, NEVER)
+        await stage.client()
+        assert stage.hub.clients == 3
+
+
+@in_loop
+async def test_other_ping_times_are_for_all_clients() -> None:
+    """For those who are connected, too, however long they would have waited for a ping."""
+    async with scene(ping_interval=NEVER, ping_timeout=NEVER) as stage:
+        peer = await stage.client()
+        stage.hub.set_limits(2, 0.2, 0.2)
+        assert (await peer.frame())[0] == PING
+        assert await peer.close_code() == 1008
+        assert stage.counters.reasons == {"ping_timeout": 1}
+
+
+@in_loop
 async def test_close_says_going_away_after_the_frame_in_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """1001 to all, as soon as each has read what was half written; even a flooder isn't waited for longer."""
     monkeypatch.setattr(client, "LINGER", NEVER)

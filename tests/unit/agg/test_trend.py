@@ -82,6 +82,14 @@ def test_a_long_interval_gives_a_point_a_tick(history: History) -> None:
     assert [values(point)["requests_per_second"] for point in read(history)] == [1.0, 1.0, 1.0]
 
 
+def test_another_interval_is_another_rhythm(history: History) -> None:
+    """From the tick on that comes first at it; no point is lost."""
+    trend = make_trend(history, at(0), 60.0)
+    assert tick(trend, at(2)) is None
+    trend.set_interval(1.0)
+    assert [second for second in range(3, 9) if tick(trend, at(second))] == [3, 5, 7]
+
+
 @pytest.mark.parametrize(("interval", "every"), [(0.1, 20), (0.3, 7), (1.5, 2), (2.0, 1)])
 def test_ticks_that_are_late_or_early_skip_no_point(history: History, interval: float, every: int) -> None:
     """The rhythm is that of the ticks, each of which may be a twentieth of an interval off."""

@@ -247,23 +247,39 @@ def test_a_companion_has_its_own_time_to_stop(block: Block) -> None:
     assert master.exits()["exit 7"] == 1
 
 
-def test_one_kind_is_replaced_and_no_other(block: Block, caplog: pytest.LogCaptureFixture) -> None:
-    """At once, though it has not lived long, and without an alarm: it was meant."""
-    master = Master(block)
-    other = Companion("other", layout.KIND_JOB_RUNNER, master.one.command, ())
-    master.companions.add(other)
-    for _ in range(3):
-        master.turn()
-        first, kept = master.one.pid, other.pid
-        master.companions.replace(layout.KIND_AGGREGATOR)
-        until(lambda first=first: not is_alive(first), "it has ended")
-        master.turn()
-        assert master.one.pid not in (0, first)
-        assert (other.pid, is_alive(kept)) == (kept, True)
-        assert (master.one.quick_ends, master.one.is_leaving, other.is_leaving) == (0, False, False)
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+RELOADED = """if True:
+    import os, signal, time
+    told = []
+    time.sleep(0.3)  # a reload that comes meanwhile must not end it
+    signal.signal(signal.SIGHUP, lambda *_: (told.append(1), os.write(1, b"reloaded %d\\n" % len(told))))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    while True: signal.pause()
+"""
+
+
+def test_a_reload_ends_no_companion(block: Block, caplog: pytest.LogCaptureFixture) -> None:
+    """Not even one that has just been executed; one that doesn't run reads its options when it is started."""
+    master = Master(block, RELOADED)
+    master.one.reload()
+    master.turn()
+    pid = master.one.pid
+    for number in (1, 2):
+        master.one.reload()
+        until(lambda number=number: master.turn() or f"reloaded {number}" in caplog.messages, "it is reloaded")
+    assert master.one.pid == pid
+    assert signal.SIGHUP not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     master.companions.stop()
     reap()
+
+
+def test_one_may_be_told_to_stop_before_the_workers_have(master: Master) -> None:
+    """The others serve on until they are told."""
+    other = Companion("other", layout.KIND_JOB_RUNNER, master.one.command, (), stops_with_workers=True)
+    master.companions.add(other)
+    master.turn()
+    master.companions.begin_stop()
+    until(other.has_ended, "it has ended")
+    assert not master.one.has_ended()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may change its user")

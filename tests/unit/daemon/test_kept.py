@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from hvd.daemon.kept import Code, inherited_fds, keep
+from hvd.daemon.kept import Code, keep
 
 IMPORT = """\
-import hvd.agg.main, hvd.jobs.run.main, hvd.jobs.run.guard, hvd.core.hot, hvd.instrument.wsgi, hvd.daemon.kept
+import hvd.agg.main, hvd.jobs.run.main, hvd.jobs.run.guard, hvd.core.hot, hvd.instrument.wsgi, hvd.companion.code
 for module in (hvd, hvd.jobs.run.guard, hvd.core._hotrow, hvd.instrument.wsgi.compiled):
     print(module.__file__)
-print(hvd.core.hot.IS_COMPILED, hvd.daemon.kept.inherited_fds())
+print(hvd.core.hot.IS_COMPILED, hvd.companion.code.inherited_fds())
 """
 
 
@@ -72,11 +72,6 @@ def test_without_memory_files_the_disk_has_to_do(monkeypatch: pytest.MonkeyPatch
 def test_without_proc_the_disk_has_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing stays open."""
     before = os.listdir("/proc/self/fd")
-    monkeypatch.setattr("hvd.daemon.kept._DESCRIPTOR", "/nowhere/{}")
+    monkeypatch.setattr("hvd.daemon.kept.DESCRIPTOR", "/nowhere/{}")
     assert keep() == Code()
     assert len(os.listdir("/proc/self/fd")) == len(before)
-
-
-def test_a_process_with_the_code_of_the_disk_has_nothing_to_pass_on() -> None:
-    """So is this one."""
-    assert inherited_fds() == []

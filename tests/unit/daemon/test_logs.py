@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from hvd.daemon.logs import TURN, Lines, Through, ToMaster, error_log, level_name
+from hvd.companion.log import ToMaster
+from hvd.daemon.logs import TURN, Lines, Through, error_log, level_name
 from tests.support.waiting import until
 
 PID = 4711
@@ -121,11 +122,11 @@ def test_a_master_that_does_not_read_holds_nobody_up(
     lines.drain(PID, master)
     arrived = len(kept.records)
     assert 20 < arrived < TURN
-    logging.getLogger("hvd.daemon.logs").addHandler(companion.handlers[0])
+    logging.getLogger("hvd.companion.log").addHandler(companion.handlers[0])
     try:
         companion.info("room again")
     finally:
-        logging.getLogger("hvd.daemon.logs").removeHandler(companion.handlers[0])
+        logging.getLogger("hvd.companion.log").removeHandler(companion.handlers[0])
     lines.drain(PID, master)
     assert kept.texts[arrived:] == [
         "room again",
@@ -178,7 +179,7 @@ def test_a_master_that_is_gone_ends_nobody(lines: Lines, companion: logging.Logg
 
 def test_an_exception_that_ends_a_companion_is_one_record(master: logging.Logger, kept: Kept, lines: Lines) -> None:
     """With its traceback, so that it is one entry of a log of JSON too."""
-    code = "from hvd.daemon.logs import log_to_master; log_to_master('info'); print('before', flush=True); 1 / 0"
+    code = "from hvd.companion.log import log_to_master; log_to_master('info'); print('before', flush=True); 1 / 0"
     end = lines.theirs.fileno()
     subprocess.run([sys.executable, "-c", code], stdout=end, stderr=end, check=False)
     until(lambda: lines.drain(PID, master) or len(kept.records) == 2, "two lines have come")

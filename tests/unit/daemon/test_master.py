@@ -3,10 +3,7 @@
 import contextlib
 import logging
 import os
-import select
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -15,15 +12,14 @@ from typing import Any
 import pytest
 
 from hvd import __version__
+from hvd.agg.options import AggregatorOptions
+from hvd.companion.options import OptionsFile
 from hvd.core import layout
 from hvd.core.acquire import acquire
 from hvd.core.block import DIRECTORY
-from hvd.daemon.companions import STOP_GRACE, Companion
+from hvd.daemon.companions import Companion
 from hvd.daemon.master import Master
-from hvd.daemon.users import User
 from hvd.daemon.workers import HELD, HvdThreadWorker
-from hvd.jobs.database import schema
-from hvd.jobs.options import Options
 from hvd.settings.loader import load
 from hvd.settings.table import Settings
 from tests.unit.core.support import SMALL, dead_pid, ended, fork
@@ -51,7 +47,7 @@ def test_a_master_that_can_not_be_made_leaves_no_block(
     def fails() -> None:
         raise error
 
-    monkeypatch.setattr("hvd.daemon.master.events.channel", fails)
+    monkeypatch.setattr("hvd.daemon.programs.events.channel", fails)
     with pytest.raises(type(error)), made(name):
         pass
     assert not (DIRECTORY / name).exists()
@@ -60,7 +56,7 @@ def test_a_master_that_can_not_be_made_leaves_no_block(
 def test_slots_of_dead_companions_are_free_for_the_next(name: str) -> None:
     """In the same turn: all may be taken by companions of masters that were killed during upgrades."""
     with made(name) as master:
-        helper = Companion("helper", layout.KIND_AGGREGATOR, lambda slot: [sys.executable, "-c", SLEEP], ())
+        helper = Companion("helper", layout.KIND_AGGREGATOR, lambda slot: ["sleep", "60"], ())
         master._companions._all = [helper]
         for _ in range(layout.COMPANION_SLOTS):
             master._slots.claim(layout.KIND_AGGREGATOR, dead_pid(), dead_pid())
@@ -119,9 +115,10 @@ def made(name: str, uid: int = 0, **changes: Any) -> Iterator[Master]:
     try:
         yield master
     finally:
-        for channel in (master._worker_end, master._hub_end, master._event_writers, master._event_reader):
-            channel.close()
-        for fd in (master.block.fd, master._wake_fd, master._job_options_fd):
+        channels = master._channels
+        for end in (channels.worker_end, channels.hub_end, channels.event_writers, channels.event_reader):
+            end.close()
+        for fd in (master.block.fd, channels.wake_fd):
             os.close(fd)
 
 
@@ -151,107 +148,14 @@ def test_what_is_not_compiled_is_said_at_the_start(
     assert "compiler" in warning
 
 
-SLEEP = "signal.signal(1, lambda *_: os.write(1, b'told')); os.write(1, b'on'); signal.pause()"
-
-
-def test_there_is_a_job_runner_once_a_kind_is_declared(name: str) -> None:
-    """Of a reload, too; without one no process is kept for jobs."""
+def test_a_reload_reaches_companions(name: str) -> None:
+    """With the level that the error log has, wherever that comes from."""
     with made(name) as master:
-        assert [one.name for one in master._companions._all] == ["aggregator"]
-        master.reload(settings_of(name, interval=3.0))
-        assert master._job_runner is None
-        master.reload(settings_of(name, job_kinds=kinds()))
-        assert [one.name for one in master._companions._all] == ["aggregator", "job runner"]
-        assert set(Options.read(master._job_options_fd).kinds) == {"plain", "stubborn"}
-        master.reload(settings_of(name))
-        assert Options.read(master._job_options_fd).kinds == {}, "it stays, and starts nothing"
-
-
-def test_the_job_runner_is_told_of_all_that_it_needs(name: str) -> None:
-    """By descriptors that it inherits; nothing secret is in its command."""
-    with made(name, job_kinds=kinds(), database_url="postgresql://hvd:secret@db/hvd") as master:
-        runner = master._job_runner
-        assert runner
-        command = runner.command(3)
-        assert command[1:4] == ["-P", "-m", "hvd.jobs"]
-        assert "secret" not in str(command)
-        given = {name: command[command.index(name) + 1] for name in command if name.startswith("--")}
-        fds = [int(given[f"--{name}-fd"]) for name in ("block", "events", "wake", "options")]
-        assert fds == list(runner.pass_fds)
-        assert (given["--slot"], given["--master"], given["--name"]) == ("3", str(os.getpid()), name)
-        assert Options.read(fds[3]) == replace(Options.of(master.settings), log_level="warning"), "the log's own level"
-        assert Options.read(fds[3]).database_url.endswith("secret@db/hvd")
-
-
-def test_the_job_runner_has_time_to_end_its_jobs(name: str) -> None:
-    """Their grace, and then its own; as long as the settings of now say."""
-    with made(name, job_kinds=kinds(), jobs_grace=7.0) as master:
-        assert master._job_runner
-        assert master._job_runner.stop_grace == 7.0 + STOP_GRACE
-        master.reload(settings_of(name, job_kinds=kinds(), jobs_grace=60.0))
-        assert master._job_runner.stop_grace == 60.0 + STOP_GRACE
-
-
-def test_a_reload_tells_the_job_runner_of_other_options_only(name: str) -> None:
-    """By SIGHUP, so that what runs goes on; a change that is none of its business doesn't wake it."""
-    with made(name, job_kinds=kinds()) as master:
-        runner = master._job_runner
-        assert runner
-        read_end, write_end = os.pipe()
-        code = f"import os, signal; os.dup2({write_end}, 1); {SLEEP}; [signal.pause() for _ in iter(int, 1)]"
-        command = [sys.executable, "-c", code]
-        alike = Companion(runner.name, runner.kind, lambda slot: command, (write_end,))
-        alike.start(0)
-        master._job_runner = alike
-        try:
-            os.close(write_end)
-            assert os.read(read_end, 100) == b"on"
-            master.reload(settings_of(name, job_kinds=kinds(), interval=9.0))
-            assert select.select([read_end], [], [], 0.1)[0] == []
-            master.reload(settings_of(name, job_kinds=kinds(), jobs_concurrency=3))
-            assert os.read(read_end, 100) == b"told"
-            assert Options.read(master._job_options_fd).concurrency == 3
-        finally:
-            alike.signal(signal.SIGKILL)
-            os.waitpid(alike.pid, 0)
-            alike.forget(logging.getLogger("test"))
-            os.close(read_end)
-
-
-@pytest.mark.parametrize(("uid", "user"), [(0, None), (1000, User(1000, 999))])
-def test_companions_have_the_workers_user(
-    name: str, uid: int, user: User | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What parses bytes from the network, and what runs programs, is no more than a worker is."""
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(os, "getegid", lambda: 0)
-    with made(name, uid, job_kinds=kinds()) as master:
-        assert [one.user for one in master._companions._all] == [user, user]
-
-
-def test_what_workers_need_for_jobs_is_imported_before_they_are_forked(name: str) -> None:
-    """At the start, or by the reload that brings the first kinds: after the fork each would import it for itself."""
-    url = "postgresql://hvd@nowhere/hvd"
-    with made(name, database_url=url) as master:
-        loaded: list[str] = []
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(schema, "load_library", loaded.append)
-            master.reload(settings_of(name, database_url=url))
-            assert loaded == []
-            master.reload(settings_of(name, database_url=url, job_kinds=kinds()))
-            assert loaded == [url]
-    script = f"""
-import sys
-from hvd.daemon.master import _load_jobs
-_load_jobs({url!r})
-loaded = set(sys.modules)
-from hvd.jobs.desk import Desk
-from hvd.jobs.database.schema import Database
-Database({url!r})._postgresql()
-print(sorted(set(sys.modules) - loaded))
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == "[]\n"
+        (aggregator,) = master._companions._all
+        file = OptionsFile(aggregator.pass_fds[1])
+        master.reload(settings_of(name, interval=9.0))
+        options = AggregatorOptions.from_json(file.read())
+        assert (options.interval, options.log_level) == (9.0, "warning")
 
 
 def test_a_worker_has_a_desk_where_kinds_are_declared(name: str) -> None:

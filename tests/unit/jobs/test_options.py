@@ -1,12 +1,8 @@
-"""What the runner is told, through a real descriptor."""
+"""What the runner is told; the memory file in between: tests/unit/companion/test_options.py."""
 
-import os
-from collections.abc import Iterator
 from dataclasses import replace
 
-import pytest
-
-from hvd.jobs.options import Options
+from hvd.jobs.options import RunnerOptions
 from hvd.settings.job_kinds import read_kinds
 from hvd.settings.loader import load
 
@@ -31,60 +27,30 @@ KINDS = {
 }
 
 
-@pytest.fixture
-def fd() -> Iterator[int]:
-    fd = os.memfd_create("options")
-    yield fd
-    os.close(fd)
-
-
-def made(**changes: object) -> Options:
+def made(**changes: object) -> RunnerOptions:
     kinds, faults = read_kinds(KINDS)
     assert not faults
-    plain = Options("sqlite:////var/jobs", "/var", "one", 4, 2.5, 15.0, 7.0, "info", kinds, 2**20)
+    plain = RunnerOptions("info", "sqlite:////var/jobs", "/var", "one", 4, 2.5, 15.0, 7.0, kinds, 2**20)
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
-def test_what_is_written_is_read(fd: int) -> None:
+def test_what_is_written_is_read() -> None:
     """All of it, each kind with all that it declares."""
-    options = made()
-    options.write(fd)
-    assert Options.read(fd) == options
-    assert Options.read(fd) == options, "as often as it is asked for"
+    assert RunnerOptions.from_json(made().to_json()) == made()
+    assert RunnerOptions.from_json(made(kinds={}).to_json()) == made(kinds={})
 
 
-def test_a_kind_read_makes_the_same_command(fd: int) -> None:
+def test_a_kind_read_makes_the_same_command() -> None:
     """Numbers, patterns and defaults are as before."""
-    made().write(fd)
-    kind = Options.read(fd).kinds["full"]
+    kind = RunnerOptions.from_json(made().to_json()).kinds["full"]
     params = kind.normal({"source": "/etc/passwd", "count": 3})
     assert kind.argv(params) == ["convert", "-f", "raw", "--", "/etc/passwd", "", "3"]
     assert [problem.pointer for problem in kind.check({"source": "/srv/x", "count": 10})] == ["/source", "/count"]
 
 
-def test_shorter_options_leave_nothing_of_longer_ones(fd: int) -> None:
-    """Nor the other way round."""
-    for options in (made(), made(kinds={}), made(database_url="x" * 10_000), made()):
-        options.write(fd)
-        assert Options.read(fd) == options
-
-
-@pytest.mark.parametrize("length", [0, 1, 100, -1])
-def test_half_written_options_are_no_options(fd: int, length: int) -> None:
-    """ValueError, so that whoever reads them waits for the next signal."""
-    made().write(fd)
-    os.ftruncate(fd, length if length >= 0 else os.fstat(fd).st_size + length)
-    with pytest.raises(ValueError, match=r"line 1|Unterminated"):
-        Options.read(fd)
-
-
-def test_a_process_that_has_the_descriptor_reads_them(fd: int) -> None:
-    """Wherever another one's file position is: both share one."""
-    made().write(fd)
-    other = os.dup(fd)
-    os.lseek(fd, 17, os.SEEK_SET)
-    assert Options.read(other) == made()
-    os.close(other)
+def test_each_running_job_needs_descriptors() -> None:
+    """A reload may allow more jobs."""
+    assert made(concurrency=5).descriptors - made(concurrency=4).descriptors == 4
 
 
 def test_they_are_of_the_settings() -> None:
@@ -99,9 +65,8 @@ def test_they_are_of_the_settings() -> None:
             "HVD_JOBS_LEASE": "50",
             "HVD_JOBS_KEEP_DAYS": "6",
             "HVD_JOBS_OUTPUT_LIMIT": "1048576",
-            "HVD_LOG_LEVEL": "debug",
         }
     ).settings
-    assert Options.of(settings) == Options(
-        *("sqlite:////tmp/x.db", "/tmp/y", "one"), 3, 4.0, 50.0, 6.0, "debug", {}, 2**20
+    assert RunnerOptions.of(settings, "debug") == RunnerOptions(
+        *("debug", "sqlite:////tmp/x.db", "/tmp/y", "one"), 3, 4.0, 50.0, 6.0, {}, 2**20
     )

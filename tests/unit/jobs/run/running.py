@@ -18,7 +18,7 @@ from hvd.jobs import events
 from hvd.jobs.database.schema import Database
 from hvd.jobs.database.store import Job, NewJob, Store
 from hvd.jobs.events import Events
-from hvd.jobs.options import Options
+from hvd.jobs.options import RunnerOptions
 from hvd.jobs.run.runner import Runner
 from hvd.settings.job_kinds import read_kinds
 from tests.unit.agg import eventually
@@ -46,7 +46,7 @@ class Scene:
         self.store = Store(database, "here/a")
         self.queue = queue_of(database)
         state = str(folder / "state")
-        plain = Options("", state, "a", 8, PATIENT, PATIENT, 7.0, "info", declared, 2**20)
+        plain = RunnerOptions("info", "", state, "a", 8, PATIENT, PATIENT, 7.0, declared, 2**20)
         self._writers, self._reader = events.channel()
         self.published: list[dict[str, Any]] = []
         self.told: list[dict[str, Any]] = []

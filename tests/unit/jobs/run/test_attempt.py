@@ -13,12 +13,12 @@ from unittest.mock import Mock
 
 import pytest
 
+from hvd.companion.child import ignore_signals
 from hvd.core import descriptors
 from hvd.core.proc import PR_SET_CHILD_SUBREAPER, is_alive, is_stopped
 from hvd.jobs.database.queue import End
 from hvd.jobs.database.store import Job
 from hvd.jobs.run.attempt import Attempt
-from hvd.jobs.run.main import deafen
 from hvd.jobs.run.pump import Pump
 from hvd.jobs.transcript import Recorder
 from hvd.settings.job_kinds import Kind, read_kinds
@@ -404,7 +404,7 @@ async def test_it_has_no_descriptor_of_the_daemon() -> None:
 async def test_it_leads_a_session_of_its_own_and_finds_every_signal_as_usual() -> None:
     """The runner takes no notice of some signals; a job that ignored them could not be ended by them, nor trap them."""
     before = {signum: handler for signum in OTHERS if (handler := signal.getsignal(signum))}
-    deafen()
+    ignore_signals()
     try:
         for signum in (signal.SIGINT, signal.SIGUSR1):
             os.kill(os.getpid(), signum)

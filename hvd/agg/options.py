@@ -1,0 +1,39 @@
+"""What the aggregator is told by the master."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from hvd.companion.options import Options
+from hvd.settings.table import Settings
+
+HANDOFF, EVENTS = "handoff", "events"
+"""Descriptors that it inherits: the hub's end of the hand-off, and the end at which job events are read."""
+
+SPARE_DESCRIPTORS = 128  # kept for the aggregator's own files when clients take all others; of few, half of them
+
+
+@dataclass(frozen=True)
+class AggregatorOptions(Options):
+    """The part of the settings that the aggregator needs; times in s."""
+
+    interval: float
+    ping_interval: float
+    ping_timeout: float
+    max_clients: int
+    runs_jobs: bool
+
+    @classmethod
+    def of(cls, settings: Settings, log_level: str) -> Self:
+        """Those of a daemon with these settings, whose log has this level."""
+        return cls(
+            log_level,
+            settings.interval,
+            settings.ping_interval,
+            settings.ping_timeout,
+            settings.max_clients,
+            bool(settings.job_kinds),
+        )
+
+    @property
+    def descriptors(self) -> int:
+        return self.max_clients + SPARE_DESCRIPTORS

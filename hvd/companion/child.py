@@ -1,0 +1,124 @@
+"""This process as a companion: what all companions do, whatever their work is.
+
+The master executes a companion with its standard error as a log (log.py), descriptors and little else in its arguments
+(command.py), its options in a memory file (options.py), and SIGHUP blocked: one that comes before it can be taken must
+not end the process. loop.py is for those with an event loop.
+"""
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from hvd.companion.command import Command
+from hvd.companion.log import log_to_master, set_level
+from hvd.companion.options import Options, OptionsFile
+from hvd.core.block import attach
+from hvd.core.descriptors import fill_standard, raise_limit
+from hvd.core.pages import Page
+from hvd.core.proc import die_with_parent
+from hvd.core.slots import Slots
+
+HEARTBEAT = 0.25  # s between two signs of life
+
+BLOCK, OPTIONS = "block", "options"
+"""Descriptors that every companion inherits."""
+
+AnyOptions = TypeVar("AnyOptions", bound=Options)
+
+
+class Child(Generic[AnyOptions]):
+    """Its block, slot and options, and its page. One thread of the process uses it.
+
+    `options` are those in force, of the class that the companion has for them.
+    """
+
+    def __init__(self, command: Command, kind: type[AnyOptions], at_masters_death: signal.Signals) -> None:
+        """Raises OSError, ValueError where the master has not left what is needed: then the process can only end."""
+        ignore_signals()
+        die_with_parent(command.master, at_masters_death)
+        self._command, self._kind = command, kind
+        self._file = OptionsFile(command.descriptors[OPTIONS])
+        self.options = kind.from_json(self._file.read())
+        log_to_master(self.options.log_level)
+        raise_limit(self.options.descriptors)
+        self.block = attach(command.descriptors[BLOCK], command.block)
+        self.slot = command.slot
+        self._slots, self._page = Slots(self.block), Page(self.block, self.slot)
+
+    @classmethod
+    def begin(
+        cls,
+        program: str,
+        descriptors: Iterable[str],
+        kind: type[AnyOptions],
+        arguments: Sequence[str] | None = None,
+        *,
+        at_masters_death: signal.Signals = signal.SIGKILL,
+    ) -> "Child[AnyOptions]":
+        """The first thing that a companion's program does; `descriptors` are those that it needs beside the usual.
+
+        The kernel sends the process `at_masters_death` when its master has ended. Raises SystemExit for arguments that
+        are no master's.
+        """
+        fill_standard()
+        return cls(Command.parse(program, (BLOCK, OPTIONS, *descriptors), arguments), kind, at_masters_death)
+
+    def descriptor(self, name: str) -> int:
+        """The number of an inherited descriptor."""
+        return self._command.descriptors[name]
+
+    def socket(self, name: str) -> socket.socket:
+        """An inherited socket; to be made once for each name."""
+        return socket.socket(fileno=self.descriptor(name))
+
+    @property
+    def is_orphan(self) -> bool:
+        """True once the master is gone."""
+        return os.getppid() != self._command.master
+
+    def beat(self) -> None:
+        """Give a sign of life: without one for some seconds the process is killed and replaced."""
+        self._slots.beat(self.slot)
+
+    def publish(self, page: Mapping[str, Any]) -> None:
+        """Publish this as JSON for all processes of the daemon. Raises ValueError where it is too long for a page."""
+        self._page.write(as_json(page))
+
+    def reload(self) -> bool:
+        """After SIGHUP: go over to the options of now, if they are others, with their log level and their limits.
+
+        False where nothing has changed; or while the master writes, who sends another signal then.
+        """
+        try:
+            options = self._kind.from_json(self._file.read())
+        except ValueError:
+            return False
+        if options == self.options:
+            return False
+        self.options = options
+        set_level(options.log_level)
+        raise_limit(options.descriptors)
+        return True
+
+
+def as_json(page: Mapping[str, Any]) -> bytes:
+    """A page as it is published."""
+    return json.dumps(page, separators=(",", ":")).encode()
+
+
+def ignore_signals() -> None:
+    """Take no notice of a terminal's Ctrl-C and the like: they are for the master, which then stops its companions.
+
+    By a handler: a program that is executed inherits that a signal is ignored, and then could neither be interrupted by
+    it nor trap it.
+    """
+    for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
+        signal.signal(signum, lambda *_: None)
+
+
+def take_reloads() -> None:
+    """SIGHUP has its handler: let it come, and one that has come before."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

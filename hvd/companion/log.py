@@ -1,0 +1,75 @@
+"""Log lines of a companion, on their way to the master, which logs them where gunicorn logs (hvd/daemon/logs.py).
+
+The standard error of a companion is a socket that keeps packets apart. A packet that begins with RECORD is a log
+record; anything else is text that the companion, or Python itself, printed.
+"""
+
+import json
+import logging
+import os
+import sys
+
+RECORD = b"\0"
+LONGEST = 16 * 1024  # characters of a message, and of a traceback: a packet is far below what a socket takes
+STDERR = 2
+
+_FIELDS = {"name": str, "levelno": int, "levelname": str, "created": float, "msecs": float}
+_TEXTS = {"msg": str, "exc_text": str | None}
+
+
+class ToMaster(logging.Handler):
+    """Never waits; a line that finds no room is lost, and the next one says how many were."""
+
+    def __init__(self, fd: int = STDERR) -> None:
+        super().__init__()
+        self._fd = fd
+        self._lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            packet = RECORD + _encode(record)
+        except Exception:  # a message that doesn't fit its arguments
+            self.handleError(record)
+            return
+        try:
+            os.write(self._fd, packet)
+        except BlockingIOError:
+            self._lost += 1
+        except OSError:  # the master is gone
+            return
+        else:
+            self._report_lost()
+
+    def _report_lost(self) -> None:
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            logging.getLogger(__name__).warning("%d log lines were lost: the master did not read them in time", lost)
+
+
+def _encode(record: logging.LogRecord) -> bytes:
+    trace = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
+    fields = {name: getattr(record, name) for name in _FIELDS}
+    return json.dumps({**fields, "msg": record.getMessage()[:LONGEST], "exc_text": trace[-LONGEST:] or None}).encode()
+
+
+def decode(packet: bytes) -> logging.LogRecord | None:
+    """The record of a packet behind RECORD; None of all else: a companion may have less rights than its master."""
+    try:
+        record = json.loads(packet)
+        fields = {name: record[name] for name in (*_FIELDS, *_TEXTS)}
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return None
+    if not all(isinstance(fields[name], kind) for name, kind in {**_FIELDS, **_TEXTS}.items()):
+        return None
+    return logging.makeLogRecord(fields)
+
+
+def log_to_master(level: str) -> None:
+    """All loggers write to the master from now on, and so does an exception that ends the process."""
+    logging.basicConfig(handlers=[ToMaster()], level=level.upper())
+    sys.excepthook = lambda *error: logging.getLogger("hvd").critical("ended by an exception", exc_info=error)
+
+
+def set_level(level: str) -> None:
+    """Log from this level on."""
+    logging.getLogger().setLevel(level.upper())

@@ -1,0 +1,120 @@
+"""What a master executes as companions, and what it tells each: descriptors in its arguments, options in a memory file.
+
+The aggregator is always there; the job runner from the moment on that kinds of job are declared.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from hvd.agg import handoff
+from hvd.agg import options as agg
+from hvd.companion.child import BLOCK, OPTIONS
+from hvd.companion.command import Command
+from hvd.companion.options import Options, OptionsFile
+from hvd.core import layout
+from hvd.core.block import Block
+from hvd.daemon.companions import STOP_GRACE, Companion, Companions
+from hvd.daemon.kept import Code
+from hvd.daemon.users import User
+from hvd.jobs import events
+from hvd.jobs import options as jobs
+from hvd.settings.table import Settings
+
+
+class Channels:
+    """What workers and companions of one master speak through; all of it is inherited."""
+
+    def __init__(self) -> None:
+        """Raises OSError where no descriptor is left."""
+        self.worker_end, self.hub_end = handoff.channel()
+        self.event_writers, self.event_reader = events.channel()
+        self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+
+class Program:
+    """A companion, and its options. One thread of a master uses it."""
+
+    def __init__(
+        self,
+        module: str,
+        name: str,
+        kind: int,
+        block: Block,
+        descriptors: Mapping[str, int],
+        options: Options,
+        user: User | None,
+        code: Code,
+    ) -> None:
+        """`descriptors` are those that it inherits beside the usual, by the names that it knows. Raises OSError."""
+        self._module, self._block = module, block
+        self._options, self._file = options, OptionsFile()
+        self._file.write(options)
+        self._descriptors = {BLOCK: block.fd, OPTIONS: self._file.fd, **descriptors}
+        self.companion = Companion(name, kind, self._command, tuple(self._descriptors.values()), user=user, code=code)
+
+    def _command(self, slot: int) -> list[str]:
+        """What executes it; -P: from what is installed, not from the working folder."""
+        command = Command(self._block.name, slot, os.getpid(), self._descriptors)
+        return [sys.executable, "-P", "-m", self._module, *command.arguments()]
+
+    def take(self, options: Options) -> None:
+        """Have it go over to these options, which it does without an end; nothing happens where they are the same."""
+        if options != self._options:
+            self._options = options
+            self._file.write(options)
+            self.companion.reload()
+
+
+class Programs:
+    """All programs of a master, which `companions` looks after. One thread uses it."""
+
+    def __init__(self, block: Block, channels: Channels, companions: Companions, cfg: Any, code: Code) -> None:
+        """`cfg` is gunicorn's configuration, which says whom companions run as."""
+        self._block, self._channels, self._companions = block, channels, companions
+        self._user, self._code = User.of_workers(cfg), code
+        self._aggregator: Program | None = None
+        self._job_runner: Program | None = None
+
+    def take(self, settings: Settings, log_level: str) -> None:
+        """Go over to these settings: tell programs of their options, where they are others, and add what is missing.
+
+        Raises OSError where no memory or no descriptor is left.
+        """
+        options = agg.AggregatorOptions.of(settings, log_level)
+        if self._aggregator:
+            self._aggregator.take(options)
+        else:
+            descriptors = {
+                agg.HANDOFF: self._channels.hub_end.fileno(),
+                agg.EVENTS: self._channels.event_reader.fileno(),
+            }
+            self._aggregator = self._add("hvd.agg", "aggregator", layout.KIND_AGGREGATOR, descriptors, options)
+        self._take_jobs(settings, log_level)
+
+    def _take_jobs(self, settings: Settings, log_level: str) -> None:
+        options = jobs.RunnerOptions.of(settings, log_level)
+        if options.kinds:
+            load_jobs(options.database_url)
+        if self._job_runner:
+            self._job_runner.take(options)
+        elif options.kinds:
+            descriptors = {jobs.EVENTS: self._channels.event_writers.fileno(), jobs.WAKE: self._channels.wake_fd}
+            self._job_runner = self._add("hvd.jobs", "job runner", layout.KIND_JOB_RUNNER, descriptors, options)
+            self._job_runner.companion.stops_with_workers = True  # it ends its jobs meanwhile
+        if self._job_runner:
+            self._job_runner.companion.stop_grace = options.grace + STOP_GRACE
+
+    def _add(self, module: str, name: str, kind: int, descriptors: Mapping[str, int], options: Options) -> Program:
+        program = Program(module, name, kind, self._block, descriptors, options, self._user, self._code)
+        self._companions.add(program.companion)
+        return program
+
+
+def load_jobs(database_url: str) -> None:
+    """Before workers are forked: each would import 31 MB for itself. A daemon without kinds of job does without."""
+    import hvd.jobs.desk  # noqa: F401
+    from hvd.jobs.database.schema import load_library
+
+    load_library(database_url)

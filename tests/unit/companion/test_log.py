@@ -1,0 +1,47 @@
+"""A companion's log; how the master takes it: tests/unit/daemon/test_logs.py."""
+
+import logging
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from hvd.companion.log import RECORD, ToMaster, decode
+
+
+def test_a_record_arrives_whole() -> None:
+    """Its text, whose arguments are filled in, and its traceback."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    logger = logging.Logger("hvd.x")
+    logger.addHandler(ToMaster(theirs.fileno()))
+    with ours, theirs:
+        try:
+            raise ValueError("no")
+        except ValueError:
+            logger.exception("failed: %s", "ü\n")
+        packet = ours.recv(65536)
+    record = decode(packet.removeprefix(RECORD))
+    assert record
+    assert (record.name, record.levelname, record.getMessage()) == ("hvd.x", "ERROR", "failed: ü\n")
+    assert "ValueError: no" in str(record.exc_text)
+
+
+def test_a_line_that_can_not_be_made_harms_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is reported as logging does."""
+    logger = logging.Logger("hvd.x")
+    logger.addHandler(ToMaster(-1))
+    logger.warning("%d", "no number")
+    assert "no number" in capsys.readouterr().err
+
+
+def test_the_level_can_be_another_later() -> None:
+    """Of all that the process logs."""
+    code = "from hvd.companion.log import *; import logging; log_to_master('error'); set_level('info')"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; logging.getLogger('a.b').info('yes'); logging.getLogger('a').debug('no')"],
+        capture_output=True,
+        check=True,
+    )
+    (line,) = done.stderr.split(RECORD)[1:]
+    assert b'"yes"' in line
