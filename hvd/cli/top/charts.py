@@ -1,15 +1,16 @@
 """The sparklines: history -> lines. Pure."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rich.text import Text
 
+from hvd.cli.top.frame import Glyphs
 from hvd.cli.top.keys import WINDOWS, State
 from hvd.cli.top.model import Model
 from hvd.cli.top.spark import binned, sparkline
-from hvd.cli.top.tables import Glyphs
 from hvd.texts import UNKNOWN, count, figure, milliseconds, number, percent, rate, short_duration, short_size
 
 Json = Mapping[str, Any]
@@ -43,7 +44,7 @@ _LABEL, _VALUE = 10, 9  # cells
 def chart_lines(model: Model, state: State, width: int, left: int | None, glyphs: Glyphs) -> list[Text]:
     """Two charts beside each other, one where it is narrow; none where fewer than seven lines would be left."""
     columns = 2 if width >= 64 else 1
-    lines_of = -(-len(_CHARTS) // columns)
+    lines_of = math.ceil(len(_CHARTS) / columns)
     if (left is not None and left < lines_of + 1 + 6) or width < _LABEL + _VALUE + 6:
         return []
     rows = 1 if left is None or glyphs.encoding == "ascii" else max(1, min(4, (left - 14) // (2 * lines_of)))
@@ -52,7 +53,7 @@ def chart_lines(model: Model, state: State, width: int, left: int | None, glyphs
     step = max(_window(model, state) / bins, model.interval)
     lines = [_rule(f"last {short_duration(step * bins).removesuffix(' 0s')}", width, glyphs)]
     for start in range(0, len(_CHARTS), columns):
-        charts = [_chart(each, model, step, bins, rows, glyphs) for each in _CHARTS[start : start + columns]]
+        charts = [_chart(chart, model, step, bins, rows, glyphs) for chart in _CHARTS[start : start + columns]]
         lines += [Text("   ").join(parts) for parts in zip(*charts, strict=True)]
     return lines
 

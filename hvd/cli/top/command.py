@@ -11,14 +11,15 @@ from typing import Any
 from rich.console import Console
 
 from hvd.cli.client import Address
+from hvd.cli.exit_codes import Exit
 from hvd.cli.top.feed import Feed, fetch, first_message
+from hvd.cli.top.frame import ASCII, UNICODE, Frame, Glyphs
 from hvd.cli.top.keys import State
+from hvd.cli.top.layout import lay_out
+from hvd.cli.top.lists import JOBS, ROUTES, TABLES, WORKERS
 from hvd.cli.top.model import Model
 from hvd.cli.top.screen import watch
-from hvd.cli.top.tables import ASCII, JOBS, ROUTES, TABLES, UNICODE, WORKERS, Glyphs
-from hvd.cli.top.view import Frame, screen
 
-WRONG, NOT_HEALTHY = 2, 3
 _COLUMNS = 80  # where the output is not a terminal
 
 
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace, address: Address, stale_after: float) -> int:
     once = args.once or args.json
     if not once and (complaint := _complaint(console)):
         print(f"hvd: {complaint}", file=sys.stderr)
-        return WRONG
+        return Exit.WRONG
     state = State(orders=tuple(_order(table.orders, args.sort) for table in TABLES))
     model = fetch(address, args.timeout, Model(), time.monotonic())
     frame = Frame(address.url, _COLUMNS, None, time.monotonic(), stale_after, _glyphs())
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace, address: Address, stale_after: float) -> int:
         print(json.dumps(as_json(model, state, address.url)))
     else:
         _print(console, model, state, frame)
-    return 0 if model.raw.get("system_health") == "healthy" else NOT_HEALTHY
+    return Exit.OK if model.raw.get("system_health") == "healthy" else Exit.NOT_HEALTHY
 
 
 def as_json(model: Model, state: State, url: str) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def _print(console: Console, model: Model, state: State, frame: Frame) -> None:
     width = os.get_terminal_size(1).columns if console.is_terminal and os.isatty(1) else 0
     frame = Frame(frame.url, width or _COLUMNS, None, time.monotonic(), frame.stale_after, frame.glyphs)
     with console.capture() as captured:
-        for line in screen(model, state, frame).lines:
+        for line in lay_out(model, state, frame).lines:
             line.rstrip()
             console.print(line, soft_wrap=True)
     print(captured.get(), end="")

@@ -41,7 +41,7 @@ class Decoder:
         data, self._rest = self._rest + data, b""
         if unfinished := _UNFINISHED.search(data):
             data, self._rest = data[: unfinished.start()], data[unfinished.start() :][:32]
-        return [name for each in _SEQUENCE.findall(data) if (name := _name(each))]
+        return [name for sequence in _SEQUENCE.findall(data) if (name := _name(sequence))]
 
 
 def _name(key: bytes) -> str:

@@ -43,13 +43,13 @@ class Model:
         beside = ("workers", "processes", "routes", "post_mortems")
         return dataclasses.replace(
             self._with_raw({name: value for name, value in answer.items() if name not in beside}, now),
-            workers=_with_rates(_objects(answer.get("workers")), self.workers, "pid"),
-            routes=_with_rates(_objects(answer.get("routes")), self.routes, "route"),
+            workers=_with_rates(objects(answer.get("workers")), self.workers, "pid"),
+            routes=_with_rates(objects(answer.get("routes")), self.routes, "route"),
         ).with_post_mortems(answer)
 
     def with_post_mortems(self, answer: Json) -> "Model":
         """After an answer of /api/v1/snapshot, of which only these are wanted."""
-        return dataclasses.replace(self, post_mortems=_objects(answer.get("post_mortems")))
+        return dataclasses.replace(self, post_mortems=objects(answer.get("post_mortems")))
 
     def with_health(self, answer: Json) -> "Model":
         """After an answer of /health, or what a message `status` says: what is wrong."""
@@ -87,20 +87,21 @@ class Model:
 
     def _with_raw(self, raw: Json, now: float) -> "Model":
         reasons = () if raw.get("system_health") == "healthy" else self.reasons
-        jobs = _newest(_objects(raw.get("recent_jobs")), self.jobs)
+        jobs = _newest(objects(raw.get("recent_jobs")), self.jobs)
         return dataclasses.replace(self, raw=raw, jobs=jobs, reasons=reasons, received=now)
 
     def _with_detail(self, data: Json) -> "Model":
         return dataclasses.replace(
             self,
-            workers=_objects(data.get("workers")),
-            routes=_objects(data.get("routes")),
+            workers=objects(data.get("workers")),
+            routes=objects(data.get("routes")),
             restarts=number(data.get("restarts")),
             points=_with_point(self.points, data.get("point")),
         )
 
 
-def _objects(value: object) -> tuple[Json, ...]:
+def objects(value: object) -> tuple[Json, ...]:
+    """What is an object, of a list; nothing of anything else."""
     return tuple(item for item in value if isinstance(item, Mapping)) if isinstance(value, list) else ()
 
 
@@ -113,7 +114,7 @@ def _with_point(points: tuple[Json, ...], point: object) -> tuple[Json, ...]:
     time = number(point.get("time")) if isinstance(point, Mapping) else None
     if not isinstance(point, Mapping) or time is None:
         return points
-    kept = (each for each in points if time - WINDOW <= each["time"] < time)
+    kept = (known for known in points if time - WINDOW <= known["time"] < time)
     return (*kept, point)
 
 

@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.text import Text
 
 from hvd.cli.top.feed import Feed
+from hvd.cli.top.frame import Frame
 from hvd.cli.top.keys import Decoder, State, pressed
+from hvd.cli.top.layout import lay_out
+from hvd.cli.top.lists import TABLES
 from hvd.cli.top.model import Model
-from hvd.cli.top.tables import TABLES
 from hvd.cli.top.terminal import Terminal
-from hvd.cli.top.view import Frame, screen
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _SIGNALS = (*_ENDING, signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH)
@@ -93,7 +94,7 @@ class Top:
             model, since = self._paused[0], now - self._paused[1]
         width, height = self._terminal.size()
         frame = dataclasses.replace(self._frame, width=width, height=height, now=now, paused_for=since)
-        drawn = screen(model, self._state, frame)
+        drawn = lay_out(model, self._state, frame)
         self._page = drawn.page
         scrolled = list(self._state.scrolled)
         scrolled[self._state.focus] = min(scrolled[self._state.focus], drawn.scroll_end)

@@ -16,7 +16,7 @@ def binned(points: Sequence[Point], end: float, step: float, bins: int, interval
 
     Bins begin at whole multiples of `step`, so a peak keeps its height while it moves to the left.
     """
-    found: list[float | None] = [None] * bins
+    highest: list[float | None] = [None] * bins
     first = math.floor(end / step) - bins + 1
     # without points the second is the longer one: nothing is looked at then
     reach = max(step, _CARRIED * interval)
@@ -25,9 +25,9 @@ def binned(points: Sequence[Point], end: float, step: float, bins: int, interval
             continue
         place = math.floor(time / step) - first
         last = math.floor(following / step) - first if following - time <= reach else place
-        for each in range(max(place, 0), min(max(last, place + 1), bins)):
-            found[each] = value if each > place else max(value, found[each] or 0.0)
-    return found
+        for number in range(max(place, 0), min(max(last, place + 1), bins)):
+            highest[number] = value if number > place else max(value, highest[number] or 0.0)
+    return highest
 
 
 def sparkline(values: Sequence[float | None], top: float, rows: int = 1, bars: str = BARS) -> list[str]:

@@ -1,8 +1,12 @@
-"""What a daemon tells, as far as `hvd top` shows it."""
+"""What a daemon sends, as far as `hvd top` has it on the screen, and that screen as text."""
 
 from typing import Any
 
+from hvd.cli.top.frame import Frame
+from hvd.cli.top.keys import State
+from hvd.cli.top.layout import lay_out
 from hvd.cli.top.model import Model
+from hvd.cli.top.table import Shape, Table, table_lines
 
 Json = dict[str, Any]
 HOSTILE = "/\x1b[31m\n" + "ä\u202e日本" * 20
@@ -76,3 +80,18 @@ def model(now: float = 100.0) -> Model:
     """All of it, just received."""
     made = Model().with_history(history(200)).with_message(metrics(), now).with_message(detail(), now)
     return made.with_message({"type": "status", "data": {"version": "0.1.0", "reasons": []}}, now)
+
+
+def frame(width: int = 80, height: int | None = 24, **more: object) -> Frame:
+    return Frame("http://127.0.0.1:8080", width, height, **{"now": 100.5, **more})  # type: ignore[arg-type]
+
+
+def text(known: Model, drawn: Frame, state: State | None = None) -> str:
+    return "\n".join(line.plain.rstrip() for line in lay_out(known, state or State(), drawn).lines)
+
+
+def table_texts(
+    table: Table, rows: list[dict[str, object]], width: int = 80, height: int | None = None, **more: object
+) -> list[str]:
+    shape = Shape(width, height, **more)  # type: ignore[arg-type]
+    return [line.plain for line in table_lines(table, [f"{table.name} {len(rows)}", table.name], rows, shape)]

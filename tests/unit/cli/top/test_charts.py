@@ -4,9 +4,9 @@ import pytest
 from rich.cells import cell_len
 
 from hvd.cli.top.charts import chart_lines
+from hvd.cli.top.frame import ASCII, UNICODE
 from hvd.cli.top.keys import State
 from hvd.cli.top.model import Model
-from hvd.cli.top.tables import ASCII, UNICODE
 from tests.unit.cli.top.data import history, model
 
 

@@ -1,0 +1,123 @@
+"""The whole screen: a model and what the user chose -> so many lines of so many cells. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from hvd.cli.top.charts import chart_lines
+from hvd.cli.top.frame import Frame
+from hvd.cli.top.header import health_lines, title_line
+from hvd.cli.top.help import help_lines, keys_line
+from hvd.cli.top.keys import State
+from hvd.cli.top.lists import TABLES
+from hvd.cli.top.messages import message_lines
+from hvd.cli.top.model import Model
+from hvd.cli.top.table import Shape, last_start, table_lines
+from hvd.texts import UNKNOWN, count, figure
+
+
+@dataclass(frozen=True)
+class Screen:
+    """The lines, and how many rows the list in focus shows and can be scrolled."""
+
+    lines: list[Text]
+    page: int
+    scroll_end: int
+
+
+def lay_out(model: Model, state: State, frame: Frame) -> Screen:
+    """All lines of the screen; with a height there are exactly so many."""
+    if state.help:
+        return Screen(_filled(help_lines(frame), frame), 1, 0)
+    height = frame.height
+    head = [title_line(model, frame), *health_lines(model, frame)]
+    messages = message_lines(model, frame)
+    foot = [] if height is None else [keys_line(frame)]
+    lines = [*head, *messages]
+    if height is not None and len(lines) + len(foot) >= height:
+        return Screen(_filled([head[0], *messages, *head[1:]], frame), 1, 0)
+    left = None if height is None else height - len(lines) - len(foot)
+    charts = chart_lines(model, state, frame.width, left, frame.glyphs)
+    lines += charts
+    left = None if left is None else left - len(charts)
+    tables, page, end = _tables(model, state, frame, left)
+    lines += tables
+    if height is not None:
+        lines += [Text()] * (height - len(lines) - len(foot))
+    return Screen(_filled(lines + foot, frame), page, end)
+
+
+def _filled(lines: Sequence[Text], frame: Frame) -> list[Text]:
+    """Cut to the height, filled up to it; no line is wider than the screen."""
+    if frame.height is not None:
+        lines = [*lines[: frame.height], *[Text()] * (frame.height - len(lines))]
+    return [_bounded(line, frame.width) for line in lines]
+
+
+def _bounded(line: Text, width: int) -> Text:
+    if cell_len(line.plain) <= width:
+        return line
+    line = line.copy()
+    line.truncate(width, overflow="crop")
+    return line
+
+
+def _titles(model: Model) -> list[list[str]]:
+    """Of each list, from the one that says most to the one that fits anywhere."""
+    restarts, workers = figure(model.restarts, count), f"workers {len(model.workers)}"
+    more = [f"{workers}, {restarts} ended"] if restarts not in (UNKNOWN, "0") else []
+    jobs = [
+        f"{figure(model.raw.get(name), count)} {word}"
+        for name, word in (("jobs_active", "active"), ("jobs_pending", "pending"), ("jobs_failed", "failed"))
+    ]
+    return [
+        [*more, workers, "workers"],
+        [f"routes {len(model.routes)}", "routes"],
+        [*(f"jobs {', '.join(jobs[:most])}" for most in (3, 2, 1)), "jobs"],
+    ]
+
+
+def _tables(model: Model, state: State, frame: Frame, left: int | None) -> tuple[list[Text], int, int]:
+    lists = (model.workers, model.routes, model.jobs)
+    heights = [None, None, None] if left is None else shares([len(rows) for rows in lists], state.focus, left)
+    lines: list[Text] = []
+    page, end = 1, 0
+    for place, (rows, titles, height) in enumerate(zip(lists, _titles(model), heights, strict=True)):
+        focused = place == state.focus
+        if height is None:
+            lines.append(Text())
+        elif focused:
+            page = max(1, height - 1)
+            end = last_start(len(rows), page, 1_000_000)
+        shape = Shape(
+            frame.width,
+            height,
+            frame.glyphs,
+            focused and height is not None,
+            state.orders[place],
+            state.turned[place],
+            state.scrolled[place],
+        )
+        if height is None or height > 0:
+            key = "" if height is None else f"{place + 1} "
+            lines += table_lines(TABLES[place], [key + title for title in titles], rows, shape)
+    return lines, page, end
+
+
+def shares(rows: Sequence[int], focus: int, left: int) -> list[int | None]:
+    """How many lines each list gets, its head included: the one in focus all that the others don't need.
+
+    Those others show some of their rows each, if there is room; a list without rows needs its head only.
+    """
+    wanted = [1 + count for count in rows]
+    least = 2 if left < 9 else 3 if left < 16 else 1 + left // 5
+    heights = [min(least, want) for want in wanted]
+    while sum(heights) > left and any(heights):
+        highest = max(range(len(heights)), key=lambda place: (heights[place], place != focus))
+        heights[highest] -= 1
+    for place in sorted(range(len(rows)), key=lambda place: place != focus):
+        more = min(wanted[place] - heights[place], left - sum(heights))
+        heights[place] += max(0, more)
+    return list(heights)
