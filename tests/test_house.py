@@ -21,6 +21,7 @@ PARTS = (
     "settings",
     "core",
     "texts",
+    "json_schemas",
     "errors",
 )
 """From the top down: a part imports those below it."""
@@ -40,6 +41,7 @@ FRAMEWORKS = {
     "falcon": {"web", "instrument"},
     "psutil": {"agg"},
     "sqlalchemy": {"jobs"},
+    "jsonschema": {"json_schemas"},
 }
 """Who may import what others wrote."""
 

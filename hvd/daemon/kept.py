@@ -61,7 +61,7 @@ def take_into_memory(*, jobs: bool) -> Code:
     """In a master, before its first fork: from now on it, and all processes that it starts, need no file of hvd's."""
     import_module("hvd.web.wsgi")  # and the page, which is read when the app is made
     if jobs:
-        import_module("hvd.jobs.desk")
+        import_module("hvd.jobs.service")
     code = keep()
     import_from(code)
     return code

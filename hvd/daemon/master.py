@@ -32,7 +32,7 @@ from hvd.settings.table import SLOTS_SPARE, Settings
 from hvd.web.here import Parts
 
 if TYPE_CHECKING:
-    from hvd.jobs.desk import Desk
+    from hvd.jobs.service import JobService
 
 SPARE_ROWS = 4  # beside one for each thread: threads that an app starts itself, and the shared row
 
@@ -202,14 +202,14 @@ class Master:
         view = View(self.block, runs_jobs=bool(self.settings.job_kinds))
         rows = Rows(self.block, worker.hvd_slot)
         ends = self._channels.worker_end, self._channels.hub_end
-        return Parts(self.settings, self.block, rows, view, *ends, self._since, self._desk())
+        return Parts(self.settings, self.block, rows, view, *ends, self._since, self._job_service())
 
-    def _desk(self) -> "Desk | None":
+    def _job_service(self) -> "JobService | None":
         if not self.settings.job_kinds:
             return None
-        from hvd.jobs.desk import Desk  # imported in the master already, see programs.load_jobs
+        from hvd.jobs.service import JobService  # imported in the master already, see programs.load_jobs
 
-        return Desk(self.settings, self._channels.wake_fd, self._channels.event_writers)
+        return JobService(self.settings, self._channels.wake_fd, self._channels.event_writers)
 
     def settle(self, worker: Any) -> None:
         """A worker was reaped."""

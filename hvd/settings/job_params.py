@@ -13,9 +13,10 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
+from hvd.json_schemas import Path, rule
 from hvd.texts import quoted
 
-Fault = tuple[tuple[str | int, ...], str]
+Fault = tuple[Path, str]
 """What is wrong with a declaration: the steps to the key, and what is to be said of it."""
 
 PATH_MAX = 4095  # bytes: Linux takes no longer path
@@ -27,19 +28,6 @@ _UNCLEAN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 FOLDER = r"^(/(?!\.{1,2}(/|\Z))[^/\x00-\x1f\x7f]{1,255})+/?\Z"
 """An absolute folder other than /, without steps . and .., which lead elsewhere where the step before is a link."""
-
-
-def rule(description: str, type: str, **limits: Any) -> dict[str, Any]:
-    """A JSON schema of one value; `description` says in a message what the value must be."""
-    return {"description": description, "type": type, **limits}
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong with a value: where (a JSON pointer, RFC 6901, below the parameters), and what it must be."""
-
-    pointer: str
-    detail: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +186,7 @@ class PathParam(Param):
         return path
 
 
-TYPES: dict[str, type[Param]] = {each.TYPE: each for each in (ChoiceParam, IntParam, StringParam, PathParam)}
+TYPES: dict[str, type[Param]] = {type.TYPE: type for type in (ChoiceParam, IntParam, StringParam, PathParam)}
 
 
 def param_from(declaration: Mapping[str, Any]) -> Param:
@@ -216,13 +204,6 @@ def regex_problem(pattern: str) -> str:
     except (re.error, OverflowError, RecursionError) as error:
         return str(error)
     return ""
-
-
-def pointer_to(name: str) -> str:
-    """The JSON pointer to a parameter. Of a long name only the beginning, so that nobody fills the answer with it."""
-    text = name if len(name) <= 64 else name[:64] + "..."
-    text = text.encode("utf-8", "replace").decode()  # half a surrogate pair would stop the answer
-    return "/" + text.replace("~", "~0").replace("/", "~1")
 
 
 def _resolved(value: str) -> str:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from hvd.errors import SettingsError
 from hvd.settings.complaints import Complaints, complaint, contradictions, meant_key, meant_variable
 from hvd.settings.file import key_lines, read_text
-from hvd.settings.job_kinds import Kind, read_kinds
+from hvd.settings.job_declarations import read_kinds
+from hvd.settings.job_kinds import Kind
 from hvd.settings.table import JOBS, KINDS, SETTINGS, Settings, written
 from hvd.settings.variables import CONFIG, KEYS, environment, is_mistake
 from hvd.texts import cut, dotted, quoted

@@ -24,5 +24,5 @@ def create_app(here: Here) -> falcon.App[falcon.Request, falcon.Response]:
     app.add_route("/metrics", Metrics(here))
     app.add_route("/ws", Upgrade(here))
     jobs.add_routes(app, here)
-    app.add_route("/jobs/{job_id}/output", output.Output(here))
+    app.add_route("/jobs/{job_id}/output", output.JobOutput(here))
     return app

@@ -13,13 +13,13 @@ from hvd.read.reading import View
 from hvd.settings.table import Settings
 
 if TYPE_CHECKING:  # it brings SQLAlchemy, which a daemon without kinds of job never loads
-    from hvd.jobs.desk import Desk
+    from hvd.jobs.service import JobService
 
 
 @dataclass
 class Parts:
     """A worker's parts. `handoff` is its end of the channel to the hub, `hub_end` the other one; `since` is when its
-    master started, in s of the monotonic clock; `desk` takes jobs, None where no kind of job is declared.
+    master started, in s of the monotonic clock; `jobs` takes jobs, None where no kind of job is declared.
     """
 
     settings: Settings
@@ -29,7 +29,7 @@ class Parts:
     handoff: socket.socket
     hub_end: socket.socket
     since: float
-    desk: "Desk | None" = None
+    jobs: "JobService | None" = None
 
 
 class Here:

@@ -1,29 +1,32 @@
-"""`/jobs`: submit jobs, look at them, cancel them. access.py says who may ask, hvd/jobs/bodies.py in what form.
+"""`/jobs`: submit jobs, look at them, cancel them. access.py says who may ask, hvd/jobs/submission.py in what form.
 
-Nothing here loads the database's library: the desk does, which a worker has only where kinds of job are declared.
+Nothing here loads the database's library: the job service does, which a worker has only where kinds of job are
+declared.
 """
 
 import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import falcon
 
 from hvd.errors import JobsError, KeyConflict, QueueFull
-from hvd.jobs import bodies
 from hvd.jobs.ids import is_id
+from hvd.jobs.strict_json import excerpt
+from hvd.jobs.submission import SubmissionKey, check_ids, check_submission
+from hvd.json_schemas import Problem
 from hvd.settings.table import Settings
 from hvd.web.access import check_change, check_page
-from hvd.web.asked import idempotency_key, json_body, listing
 from hvd.web.here import Here
-from hvd.web.problem import Problem
+from hvd.web.job_requests import idempotency_key, json_body, listing
+from hvd.web.problem import ProblemError
 from hvd.web.resources import negotiate
 
 if TYPE_CHECKING:
-    from hvd.jobs.desk import Desk
+    from hvd.jobs.service import JobService
 
 log = logging.getLogger("hvd.web")
 
@@ -43,30 +46,30 @@ class Resource:
     def settings(self) -> Settings:
         return self._here.parts.settings
 
-    def desk(self, req: falcon.Request, *, changes: bool = False, offered: str = falcon.MEDIA_JSON) -> "Desk":
+    def service(self, req: falcon.Request, *, changes: bool = False, offered: str = falcon.MEDIA_JSON) -> "JobService":
         """What takes jobs. Raises falcon.HTTPError where there is none, for who may not ask for this, and for a client
         that doesn't take what is offered.
         """
-        desk = self._here.parts.desk
-        if desk is None:
+        service = self._here.parts.jobs
+        if service is None:
             raise falcon.HTTPNotFound(description="No kinds of job are declared: see [jobs.kinds] in hvd.toml.")
         if changes:
             check_change(req, self.settings)
         else:
             check_page(req, self.settings)
         negotiate(req, [offered])
-        return desk
+        return service
 
 
 class Jobs(Resource):
     """`/jobs`: the newest jobs, filtered and paged."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        desk = self.desk(req)
+        service = self.service(req)
         statuses, kinds, limit, before = listing(req)
-        found = desk.newest(statuses, kinds, limit + 1, before)
-        page = found[:limit]
-        last = page[-1].id if len(found) > limit else None
+        newest = service.newest(statuses, kinds, limit + 1, before)
+        page = newest[:limit]
+        last = page[-1].id if len(newest) > limit else None
         _answer(resp, 200, {"jobs": [job.as_dict() for job in page], "next": last})
 
     on_head = on_get
@@ -76,9 +79,9 @@ class Kinds(Resource):
     """`/jobs/kinds`: what may be submitted. Commands, environments and folders are the operator's business."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        kinds = self.desk(req).kinds
-        told = {name: {"params": _public(kind.to_dict()["params"])} for name, kind in kinds.items()}
-        _answer(resp, 200, {"kinds": told})
+        kinds = self.service(req).kinds
+        public = {name: {"params": _public(kind.to_dict()["params"])} for name, kind in kinds.items()}
+        _answer(resp, 200, {"kinds": public})
 
     on_head = on_get
 
@@ -87,40 +90,40 @@ class Submit(Resource):
     """`/jobs/submit`: one job, or many."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        desk = self.desk(req, changes=True)
-        key, body = idempotency_key(req), json_body(req)
-        once = (key, bodies.fingerprint(body)) if key else None
-        if once and (earlier := desk.replay(*once)):
+        service = self.service(req, changes=True)
+        key_text, body = idempotency_key(req), json_body(req)
+        key = SubmissionKey.of(key_text, body) if key_text else None
+        if key and (earlier := service.earlier_answer(key)):
             _answer_submission(resp, earlier, is_replay=True)
             return
-        asked = bodies.read_submit(body, desk.kinds)
-        if not asked.jobs:
-            raise _refusal(asked.errors, job_ids=[], accepted=0, rejected=asked.rejected)
-        answer, is_replay = desk.submit(asked.jobs, asked.errors, asked.rejected, once)
-        _answer_submission(resp, answer, is_replay=is_replay)
+        submission = check_submission(body, service.kinds)
+        if not submission.jobs:
+            raise _refusal(submission.problems, job_ids=[], accepted=0, rejected=submission.rejected)
+        receipt = service.submit(submission, key)
+        _answer_submission(resp, receipt.answer, is_replay=receipt.is_replay)
 
 
 class Query(Resource):
     """`/jobs/query`: the jobs of a list of ids. POST for the length of the list only: nothing changes."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        desk = self.desk(req)
+        service = self.service(req)
         ids, malformed = _ids(req)
-        found = {job.id: job.as_dict() for job in (desk.find(ids) if ids else [])}
-        unknown = [each for each in ids if each not in found] + malformed
-        _answer(resp, 200, {"jobs": [found[each] for each in ids if each in found], "unknown": unknown})
+        jobs = {job.id: job.as_dict() for job in (service.find(ids) if ids else [])}
+        unknown = [job_id for job_id in ids if job_id not in jobs] + malformed
+        _answer(resp, 200, {"jobs": [jobs[job_id] for job_id in ids if job_id in jobs], "unknown": unknown})
 
 
 class CancelMany(Resource):
     """`/jobs/cancel`: cancel the jobs of a list of ids, and say what became of each."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        desk = self.desk(req, changes=True)
+        service = self.service(req, changes=True)
         ids, malformed = _ids(req)
-        outcomes = desk.cancel(ids) if ids else {}
+        outcomes = service.cancel(ids) if ids else {}
         answer: dict[str, list[str]] = {"cancelled": [], "cancelling": [], "ended": [], "unknown": []}
-        for each in ids:
-            answer[outcomes[each][0]].append(each)
+        for job_id in ids:
+            answer[outcomes[job_id][0]].append(job_id)
         answer["unknown"] += malformed
         _answer(resp, 200, answer)
 
@@ -129,8 +132,8 @@ class OneJob(Resource):
     """`/jobs/{job_id}`: all of one job."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
-        desk = self.desk(req)
-        job = desk.get(job_id) if is_id(job_id) else None
+        service = self.service(req)
+        job = service.get(job_id) if is_id(job_id) else None
         if job is None:
             raise unknown(job_id)
         _answer(resp, 200, job.as_dict())
@@ -142,12 +145,12 @@ class CancelOne(Resource):
     """`/jobs/{job_id}/cancel`: 200 when it was pending, 202 when it runs and is told to end."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
-        desk = self.desk(req, changes=True)
-        outcome, job = desk.cancel([job_id])[job_id] if is_id(job_id) else ("unknown", None)
+        service = self.service(req, changes=True)
+        outcome, job = service.cancel([job_id])[job_id] if is_id(job_id) else ("unknown", None)
         if job is None:
             raise unknown(job_id)
         if outcome == "ended":
-            raise Problem(409, f"The job is {job.status} already: nothing is left to cancel.", job=job.as_dict())
+            raise ProblemError(409, f"The job is {job.status} already: nothing is left to cancel.", job=job.as_dict())
         _answer(resp, 200 if outcome == "cancelled" else 202, job.as_dict())
 
 
@@ -187,7 +190,7 @@ class Failures:
     def _is_news(self, text: str) -> bool:
         now = self._clock()
         with self._lock:
-            self._said = {each: when for each, when in self._said.items() if now - when < QUIET}
+            self._said = {said: when for said, when in self._said.items() if now - when < QUIET}
             if text in self._said or len(self._said) >= _TEXTS_MAX:
                 return False
             self._said[text] = now
@@ -209,27 +212,29 @@ def _answer_submission(resp: falcon.Response, answer: Mapping[str, Any], *, is_r
 
 def unknown(job_id: str) -> falcon.HTTPNotFound:
     """What is raised where no job has that id."""
-    return falcon.HTTPNotFound(description=f"No job has the id {bodies.shown(job_id)}.")
+    return falcon.HTTPNotFound(description=f"No job has the id {excerpt(job_id)}.")
 
 
-def _refusal(errors: list[dict[str, Any]], **members: Any) -> Problem:
-    first = errors[0]
-    more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
-    return Problem(422, f"{first['pointer'] or 'The body'}: {first['detail']}{more}.", **members, errors=errors)
+def _refusal(problems: Sequence[Problem], **members: Any) -> ProblemError:
+    first = problems[0]
+    more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+    errors = [problem._asdict() for problem in problems]
+    return ProblemError(422, f"{first.pointer or 'The body'}: {first.detail}{more}.", **members, errors=errors)
 
 
 def _public(params: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Parameters as declared, but for folders of the operator's, which the default of a path tells too."""
-    told = {}
+    public = {}
     for name, param in params.items():
         hidden = ("roots", "default") if param["type"] == "path" else ()
-        shown = {key: value for key, value in param.items() if key not in hidden}
-        told[name] = {**shown, "required": param.get("default") is None}
-    return told
+        declared = {key: value for key, value in param.items() if key not in hidden}
+        public[name] = {**declared, "required": param.get("default") is None}
+    return public
 
 
 def _ids(req: falcon.Request) -> tuple[list[str], list[str]]:
-    ids, malformed, errors = bodies.read_ids(json_body(req))
-    if errors:
-        raise _refusal(errors)
+    """The ids that the body lists, and the texts in it that can be none. Raises ProblemError."""
+    ids, malformed, problems = check_ids(json_body(req))
+    if problems:
+        raise _refusal(problems)
     return ids, malformed

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import falcon
 
 from hvd.jobs.ids import is_id
+from hvd.jobs.job import Job
 from hvd.jobs.states import ENDED
 from hvd.jobs.transcript import Kept, OvertakenError, Transcript
 from hvd.web.here import Here
 from hvd.web.jobs import Resource, unknown
 
 if TYPE_CHECKING:
-    from hvd.jobs.database.store import Job
-    from hvd.jobs.desk import Desk
+    from hvd.jobs.service import JobService
 
 STATUS = "Hvd-Job-Status"  # how the job was before its output was looked at: once it has ended, that is all of it
 WAIT = 2.0  # s that one answer waits for more: a thread is taken, and a stop or a reload waits for it
@@ -37,7 +37,7 @@ class Range(NamedTuple):
     last: int | None
 
 
-class Output(Resource):
+class JobOutput(Resource):
     """At most half of a worker's threads wait for output; who comes then is answered without waiting."""
 
     def __init__(self, here: Here) -> None:
@@ -46,15 +46,15 @@ class Output(Resource):
         self._waiting = 0
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
-        desk = self.desk(req, offered=falcon.MEDIA_TEXT)
+        service = self.service(req, offered=falcon.MEDIA_TEXT)
         wanted, follows = _range_of(req), _follows(req)
-        job = desk.get(job_id) if is_id(job_id) else None
+        job = service.get(job_id) if is_id(job_id) else None
         if job is None:
             raise unknown(job_id)
         if follows:
-            job = self._wait(desk, job, wanted.first if wanted else 0)
-        transcript = desk.output(job)
-        if transcript is None and (job.output or desk.is_elsewhere(job)):
+            job = self._wait(service, job, wanted.first if wanted else 0)
+        transcript = service.output(job)
+        if transcript is None and (job.output or service.is_elsewhere(job)):
             raise falcon.HTTPNotFound(
                 description=f"The output of this job is not kept here. It ran on {job.host}: ask the daemon there,"
                 f" or GET /jobs/{job.id} for its last lines."
@@ -75,17 +75,17 @@ class Output(Resource):
             resp.stream.close()
             resp.stream = None
 
-    def _wait(self, desk: "Desk", job: "Job", start: int | None) -> "Job":
+    def _wait(self, service: "JobService", job: Job, start: int | None) -> Job:
         """Wait until there is something from that byte on, or the job has ended -> the job as it is then."""
         deadline = time.monotonic() + WAIT
         ask_at = time.monotonic() + ASK
         with self._place() as has_place:
             while has_place and job.status not in ENDED and time.monotonic() < deadline:
-                if start is None or _size(desk.output(job)) > start:
+                if start is None or _size(service.output(job)) > start:
                     break
                 time.sleep(LOOK)
                 if time.monotonic() >= ask_at:
-                    job = desk.get(job.id) or job
+                    job = service.get(job.id) or job
                     ask_at = time.monotonic() + ASK
         return job
 

@@ -14,7 +14,7 @@ log = logging.getLogger("hvd.web")
 MEDIA_TYPE = "application/problem+json"
 
 
-class Problem(falcon.HTTPError):
+class ProblemError(falcon.HTTPError):
     """An error with members of its own beside status, title and detail (section 3.2)."""
 
     def __init__(self, status: int, detail: str, **members: Any) -> None:

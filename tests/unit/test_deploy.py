@@ -87,7 +87,7 @@ def test_the_kind_checksum_works(tmp_path: Path) -> None:
     """With the real program, on a name that tries to be an option."""
     kind = kinds_in(tmp_path)["checksum"]
     (tmp_path / "images" / "-w x").write_text("abc")
-    params = kind.normal({"file": f"{tmp_path}/images/-w x"})
+    params, _ = kind.check({"file": f"{tmp_path}/images/-w x"})
     done = subprocess.run(kind.argv(params), capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.startswith("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad ")
 
@@ -97,9 +97,9 @@ def test_the_kind_convert_asks_for_a_new_file(tmp_path: Path) -> None:
     kind = kinds_in(tmp_path)["convert"]
     (tmp_path / "images" / "a.raw").write_text("x")
     source, target = f"{tmp_path}/images/a.raw", f"{tmp_path}/images/b.qcow2"
-    params = kind.normal({"source": source, "target": target})
+    params, _ = kind.check({"source": source, "target": target})
     assert kind.argv(params) == ["qemu-img", "convert", "-p", "-O", "qcow2", "--", source, target]
-    assert [problem.pointer for problem in kind.check({"source": source, "target": source})] == ["/target"]
+    assert [problem.pointer for problem in kind.check({"source": source, "target": source})[1]] == ["/target"]
     match = re.search(kind.progress or "", "    (12.34/100%)\r")
     assert match
     assert match["percent"] == "12.34"

@@ -11,8 +11,9 @@ from hvd.cli.client import Address
 from hvd.cli.jobs.follow import follow, line, printed, progress
 from hvd.cli.jobs.remote import Remote, errors_of
 from hvd.cli.jobs.show import OutputText, detail_lines, job_lines, kind_lines
-from hvd.jobs.bodies import BODY_MAX, KEY_MAX, LIST_DEFAULT, LIST_MAX, NAME_MAX, parse
 from hvd.jobs.states import COMPLETED, STATUSES
+from hvd.jobs.strict_json import parse
+from hvd.jobs.submission import BODY_MAX, KEY_MAX, LIST_DEFAULT, LIST_MAX, NAME_MAX
 from hvd.settings.loader import load
 from hvd.texts import plain
 

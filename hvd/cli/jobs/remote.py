@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 from hvd.cli.client import Address, exchange
 from hvd.errors import DaemonRefused, DaemonUnreachable
-from hvd.jobs.bodies import JOBS_MAX
+from hvd.jobs.submission import JOBS_MAX
 
 Json = dict[str, Any]
 

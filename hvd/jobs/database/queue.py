@@ -31,9 +31,10 @@ from hvd.jobs.database import exchange as server
 from hvd.jobs.database import statements
 from hvd.jobs.database.clock import boot_id
 from hvd.jobs.database.schema import Database, jobs, now, runners, shift, submissions, totals
-from hvd.jobs.database.store import Job, Json, job_of
+from hvd.jobs.database.store import job_of
 from hvd.jobs.database.tally import Tally
 from hvd.jobs.ids import new_id
+from hvd.jobs.job import Job, Json
 from hvd.jobs.states import CANCELLED, ENDED, FAILED, NEVER_RAN, OPEN, PENDING, RUNNING, bucket_of, retry_pause
 
 RECENT = 20  # jobs that `recent_jobs` shows

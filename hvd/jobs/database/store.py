@@ -1,10 +1,8 @@
 """Jobs as clients see them: submitted, looked at, cancelled. What runs them is in queue.py."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Connection, Row, Select, exc, func, insert, select, text, union_all, update
 
@@ -12,104 +10,20 @@ from hvd.errors import KeyConflict, QueueFull
 from hvd.jobs.database.schema import SERVER_TIME, Database, jobs, now, shift, submissions
 from hvd.jobs.database.tally import Tally
 from hvd.jobs.ids import new_id
+from hvd.jobs.job import Job, Json, NewJob
 from hvd.jobs.states import CANCELLED, ENDED, NEVER_RAN, PENDING, RUNNING
-from hvd.settings.job_kinds import Kind
-
-Json = dict[str, Any]
-
-
-class NewJob(NamedTuple):
-    """A job to submit: `params` are checked, and normal (see Kind)."""
-
-    kind: str
-    params: Json
-    name: str
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job as it is in the database. Times in s since the epoch; progress in percent."""
-
-    id: str
-    kind: str
-    name: str
-    params: Json
-    status: str
-    progress: float
-    attempt: int
-    retries: int
-    backoff: float
-    created: float
-    updated: float
-    started: float | None
-    ended: float | None
-    exit_code: int | None
-    error: str
-    output: list[str]
-    host: str
-    cancel_requested: bool
-    revision: int
-
-    @property
-    def duration(self) -> float | None:
-        """Seconds from the start of the last attempt to the end; None while there is no end, or was no start."""
-        if self.started is None or self.ended is None:
-            return None
-        return round(max(0.0, self.ended - self.started), 6)
-
-    def as_dict(self) -> Json:
-        """The job as HTTP answers it."""
-        return {
-            **{field: getattr(self, field) for field in ("id", "kind", "name", "params", "status", "progress")},
-            "attempt": self.attempt,
-            "created_at": moment(self.created),
-            "updated_at": moment(self.updated),
-            "started_at": moment(self.started),
-            "ended_at": moment(self.ended),
-            "duration_seconds": self.duration,
-            "exit_code": self.exit_code,
-            "error": self.error or None,
-            "output": self.output,
-            "host": self.host or None,
-            "cancel_requested": self.cancel_requested,
-            "revision": self.revision,
-        }
-
-    def as_recent(self, at: float | None = None) -> Json:
-        """The job as it is told to the aggregator, at that time by the database's clock (s): by itself, when it changed
-        last. Clients are told it as `snapshot.shown_job` has it.
-        """
-        until = self.ended or at or self.updated
-        return {
-            **{field: getattr(self, field) for field in ("id", "name", "status", "progress")},
-            "start_time": moment(self.started),
-            "end_time": moment(self.ended),
-            "duration_seconds": None if self.started is None else round(max(0.0, until - self.started), 6),
-            "error_msg": self.error or None,
-            "created_at": moment(self.created),
-            "updated_at": moment(self.updated),
-            "kind": self.kind,
-            "params": self.params,
-            "revision": self.revision,
-        }
-
-
-def moment(seconds: float | None) -> str | None:
-    """A time as RFC 3339, UTC, with milliseconds."""
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+from hvd.jobs.submission import Receipt, Submission, SubmissionKey
 
 
 def job_of(row: Row[Any], behind: int) -> Job:
     """The job that a row of the table is; `behind` as `schema.shift` gives it."""
-    found = dict(row._mapping)
+    fields = dict(row._mapping)
     for time in ("created", "updated", "started", "ended"):
-        found[time] = None if found[time] is None else (found[time] + behind) / 1e6
-    found["progress"] = float(found["progress"])  # SQLite's RETURNING gives a whole number as an int
-    found["params"] = json.loads(found["params"])
-    found["output"] = found["output"].splitlines()
-    return Job(**{field: found[field] for field in Job.__dataclass_fields__})
+        fields[time] = None if fields[time] is None else (fields[time] + behind) / 1e6
+    fields["progress"] = float(fields["progress"])  # SQLite's RETURNING gives a whole number as an int
+    fields["params"] = json.loads(fields["params"])
+    fields["output"] = fields["output"].splitlines()
+    return Job(**{name: fields[name] for name in Job.__dataclass_fields__})
 
 
 class Store:
@@ -122,63 +36,54 @@ class Store:
         self._database = database
         self._daemon = daemon
 
-    def replay(self, key: str, fingerprint: str) -> Json | None:
+    def earlier_answer(self, key: SubmissionKey) -> Json | None:
         """The answer to the first submission with that key. Raises KeyConflict where it was of another body."""
         with self._database.reading() as connection:
-            row = connection.execute(select(submissions).where(submissions.c.key == key)).one_or_none()
+            row = connection.execute(select(submissions).where(submissions.c.key == key.text)).one_or_none()
         if row is None:
             return None
-        if row.fingerprint != fingerprint:
-            raise KeyConflict(f"Idempotency-Key {key!r} was used for another submission: use a new key for new jobs")
+        if row.fingerprint != key.fingerprint:
+            text = f"Idempotency-Key {key.text!r} was used for another submission: use a new key for new jobs"
+            raise KeyConflict(text)
         answer: Json = json.loads(row.answer)
         return answer
 
-    def submit(
-        self,
-        new: Sequence[NewJob],
-        kinds: Mapping[str, Kind],
-        refused: Sequence[Json],
-        rejected: int,
-        *,
-        queue_limit: int,
-        key: tuple[str, str] | None,
-    ) -> tuple[Json, list[Job], bool]:
-        """Take the jobs, all in one transaction -> the answer, the jobs taken, whether it is a replay.
+    def submit(self, submission: Submission, queue_limit: int, key: SubmissionKey | None = None) -> Receipt:
+        """Take the jobs, as many as fit, all in one transaction. Raises QueueFull where none fits, KeyConflict.
 
-        `refused` says what was wrong with the `rejected` ones that don't get here. Raises QueueFull where none fits.
         On PostgreSQL, submissions at the same moment can pass the limit by what they bring.
         """
-        fitting, waiting = new, 0
+        fitting, waiting = submission.jobs, 0
         while fitting:
-            rows = [self._row(job, kinds[job.kind]) for job in fitting]
-            answer = _answer([row["id"] for row in rows], len(new) - len(rows), refused, rejected, queue_limit)
-            once = {"key": key[0], "fingerprint": key[1], "answer": json.dumps(answer)} if key else None
+            rows = [self._row(job) for job in fitting]
+            answer = _answer([row["id"] for row in rows], submission, queue_limit)
+            key_row = {"key": key.text, "fingerprint": key.fingerprint, "answer": json.dumps(answer)} if key else None
             try:
                 with self._database.writing() as connection:
                     take = _take_local if self._database.is_local else _take_on_server
-                    waiting, at = take(connection, rows, once, queue_limit)
+                    waiting, at = take(connection, rows, key_row, queue_limit)
                     behind = shift(connection)
             except exc.IntegrityError:  # the same key at the same time: the other was first
-                found = self.replay(*key) if key else None
-                if found is None:
+                earlier = self.earlier_answer(key) if key else None
+                if earlier is None:
                     raise
-                return found, [], True
+                return Receipt(earlier, [], is_replay=True)
             if waiting + len(rows) <= queue_limit:
                 taken = [_submitted(row, job, (at + behind) / 1e6) for row, job in zip(rows, fitting, strict=True)]
-                return answer, taken, False
-            fitting = new[: min(len(fitting) - 1, max(0, queue_limit - waiting))]
+                return Receipt(answer, taken, is_replay=False)
+            fitting = submission.jobs[: min(len(fitting) - 1, max(0, queue_limit - waiting))]
         raise QueueFull(
             f"the queue is full: {waiting} jobs are pending, and at most {queue_limit} may be (jobs.queue_limit)"
         )
 
-    def _row(self, job: NewJob, kind: Kind) -> Json:
+    def _row(self, job: NewJob) -> Json:
         return {
             "id": new_id(self._database.clock.micros()),
-            "kind": job.kind,
+            "kind": job.kind.name,
             "name": job.name,
             "params": json.dumps(job.params, separators=(",", ":")),
-            "retries": kind.retries,
-            "backoff": kind.backoff,
+            "retries": job.kind.retries,
+            "backoff": job.kind.backoff,
         }
 
     def get(self, job_id: str) -> Job | None:
@@ -239,14 +144,14 @@ class Store:
         return "cancelling" if row.status == RUNNING else "cancelled", job_of(changed, shift(connection))
 
 
-def _take_local(connection: Connection, rows: Sequence[Json], once: Json | None, limit: int) -> tuple[int, int]:
+def _take_local(connection: Connection, rows: Sequence[Json], key: Json | None, limit: int) -> tuple[int, int]:
     """Insert the rows, and the key where there is one, if all of them fit -> how many wait without them, the time."""
     waiting, at = connection.scalar(select(func.count()).where(jobs.c.status == PENDING)) or 0, now(connection)
     if waiting + len(rows) <= limit:
         times = {"status": PENDING, "created": at, "updated": at, "not_before": 0}
         connection.execute(insert(jobs), [row | times for row in rows])
-        if once:
-            connection.execute(insert(submissions).values(**once, created=at))
+        if key:
+            connection.execute(insert(submissions).values(**key, created=at))
     return waiting, at
 
 
@@ -261,10 +166,10 @@ _TAKE = text(
         FROM json_to_recordset(CAST(:rows AS json))
             AS new(id text, kind text, name text, params text, retries integer, backoff double precision), queue
         WHERE waiting + :count <= :limit
-    ), once AS (
+    ), used_key AS (
         INSERT INTO hvd_submissions (key, fingerprint, answer, created)
         SELECT key, fingerprint, answer, moment
-        FROM json_to_recordset(CAST(:once AS json)) AS new(key text, fingerprint text, answer text), queue
+        FROM json_to_recordset(CAST(:keys AS json)) AS new(key text, fingerprint text, answer text), queue
         WHERE waiting + :count <= :limit
     )
     SELECT waiting, moment FROM queue
@@ -272,13 +177,13 @@ _TAKE = text(
 )
 
 
-def _take_on_server(connection: Connection, rows: Sequence[Json], once: Json | None, limit: int) -> tuple[int, int]:
+def _take_on_server(connection: Connection, rows: Sequence[Json], key: Json | None, limit: int) -> tuple[int, int]:
     """The same in one statement, and so in one round trip before the commit's."""
     row = connection.execute(
         _TAKE,
         {
             "rows": json.dumps(rows, ensure_ascii=False),  # an escape is read by the encoding of the database alone
-            "once": json.dumps([once] if once else [], ensure_ascii=False),
+            "keys": json.dumps([key] if key else [], ensure_ascii=False),
             "count": len(rows),
             "limit": limit,
         },
@@ -306,10 +211,10 @@ def _submitted(row: Json, new: NewJob, created: float) -> Job:
     )
 
 
-def _answer(taken: Sequence[str], left: int, refused: Sequence[Json], rejected: int, queue_limit: int) -> Json:
-    errors = list(refused)
+def _answer(ids: Sequence[str], submission: Submission, queue_limit: int) -> Json:
+    left = len(submission.jobs) - len(ids)
+    errors: list[Json] = [problem._asdict() for problem in submission.problems]
     if left:
-        errors.append(
-            {"detail": f"the queue is full: the last {left} jobs of these were not taken (limit {queue_limit})"}
-        )
-    return {"job_ids": list(taken), "accepted": len(taken), "rejected": rejected + left, "errors": errors}
+        detail = f"the queue is full: the last {left} jobs of these were not taken (limit {queue_limit})"
+        errors.append({"detail": detail})
+    return {"job_ids": list(ids), "accepted": len(ids), "rejected": submission.rejected + left, "errors": errors}

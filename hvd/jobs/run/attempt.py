@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 
 from hvd.core.descriptors import limit_at_start
 from hvd.jobs.database.queue import End
-from hvd.jobs.database.store import Job
+from hvd.jobs.job import Job
 from hvd.jobs.output import Output
 from hvd.jobs.run import strays
 from hvd.jobs.run.pump import Pump, Stream

@@ -14,8 +14,8 @@ from hvd.jobs.database.identity import daemon_name, short_name
 from hvd.jobs.database.queue import Queue
 from hvd.jobs.database.queue import Runner as Identity
 from hvd.jobs.database.schema import Database
-from hvd.jobs.database.store import Json
 from hvd.jobs.events import Events
+from hvd.jobs.job import Json
 from hvd.jobs.options import EVENTS, WAKE, RunnerOptions
 from hvd.jobs.run.runner import Runner
 from hvd.read.reading import JOBS_PAGE, View

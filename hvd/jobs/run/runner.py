@@ -20,9 +20,9 @@ from hvd.core.descriptors import LACKS
 from hvd.errors import JobsError
 from hvd.jobs import transcript
 from hvd.jobs.database.queue import PRUNED_AT_ONCE, End, Queue
-from hvd.jobs.database.store import Job, Json
 from hvd.jobs.database.threads import DatabaseThreads, Task, unanswered
 from hvd.jobs.events import Events
+from hvd.jobs.job import Job, Json
 from hvd.jobs.options import RunnerOptions
 from hvd.jobs.run import strays
 from hvd.jobs.run.attempt import Attempt

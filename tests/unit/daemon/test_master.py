@@ -158,11 +158,11 @@ def test_a_reload_reaches_companions(name: str) -> None:
         assert (options.interval, options.log_level) == (9.0, "warning")
 
 
-def test_a_worker_has_a_desk_where_kinds_are_declared(name: str) -> None:
+def test_a_worker_takes_jobs_where_kinds_are_declared(name: str) -> None:
     """And does without the database's library elsewhere."""
     with made(name) as master:
-        assert master._desk() is None
+        assert master._job_service() is None
         master.reload(settings_of(name, job_kinds=kinds()))
-        desk = master._desk()
-        assert desk
-        assert set(desk.kinds) == {"plain", "stubborn"}
+        service = master._job_service()
+        assert service
+        assert set(service.kinds) == {"plain", "stubborn"}

@@ -159,7 +159,7 @@ import sys
 from hvd.daemon.programs import load_jobs
 load_jobs({url!r})
 loaded = set(sys.modules)
-from hvd.jobs.desk import Desk
+from hvd.jobs.service import JobService
 from hvd.jobs.database.schema import Database
 Database({url!r})._postgresql()
 print(sorted(set(sys.modules) - loaded))

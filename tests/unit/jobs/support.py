@@ -8,8 +8,11 @@ from typing import Any
 from hvd.core.proc import start_ticks
 from hvd.jobs.database.queue import End, Queue, Runner, machine
 from hvd.jobs.database.schema import Database
-from hvd.jobs.database.store import Job, NewJob, Store
-from hvd.settings.job_kinds import Kind, read_kinds
+from hvd.jobs.database.store import Store
+from hvd.jobs.job import Job, NewJob
+from hvd.jobs.submission import Submission, SubmissionKey
+from hvd.settings.job_declarations import read_kinds
+from hvd.settings.job_kinds import Kind
 
 KINDS_TABLE: dict[str, dict[str, Any]] = {
     "plain": {"command": ["true"]},
@@ -19,16 +22,21 @@ KINDS_TABLE: dict[str, dict[str, Any]] = {
 
 def kinds() -> dict[str, Kind]:
     """Kinds `plain`, without retries, and `stubborn`, with two."""
-    found, faults = read_kinds(KINDS_TABLE)
+    declared, faults = read_kinds(KINDS_TABLE)
     assert not faults
-    return found
+    return declared
 
 
-def submit(store: Store, count: int = 1, kind: str = "plain", limit: int = 10_000, key: Any = None) -> list[str]:
+def new_jobs(count: int = 1, kind: str = "plain") -> list[NewJob]:
+    """So many jobs to be submitted."""
+    return [NewJob(kinds()[kind], {"n": index}, f"job {index}") for index in range(count)]
+
+
+def submit(
+    store: Store, count: int = 1, kind: str = "plain", limit: int = 10_000, key: SubmissionKey | None = None
+) -> list[str]:
     """Ids of so many new jobs."""
-    new = [NewJob(kind, {"n": index}, f"job {index}") for index in range(count)]
-    answer, _, _ = store.submit(new, kinds(), [], 0, queue_limit=limit, key=key)
-    ids: list[str] = answer["job_ids"]
+    ids: list[str] = store.submit(Submission(new_jobs(count, kind)), limit, key).answer["job_ids"]
     return ids
 
 

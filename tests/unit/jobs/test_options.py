@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from hvd.jobs.options import RunnerOptions
-from hvd.settings.job_kinds import read_kinds
+from hvd.settings.job_declarations import read_kinds
 from hvd.settings.loader import load
 
 KINDS = {
@@ -43,9 +43,9 @@ def test_what_is_written_is_read() -> None:
 def test_a_kind_read_makes_the_same_command() -> None:
     """Numbers, patterns and defaults are as before."""
     kind = RunnerOptions.from_json(made().to_json()).kinds["full"]
-    params = kind.normal({"source": "/etc/passwd", "count": 3})
+    params, _ = kind.check({"source": "/etc/passwd", "count": 3})
     assert kind.argv(params) == ["convert", "-f", "raw", "--", "/etc/passwd", "", "3"]
-    assert [problem.pointer for problem in kind.check({"source": "/srv/x", "count": 10})] == ["/source", "/count"]
+    assert [problem.pointer for problem in kind.check({"source": "/srv/x", "count": 10})[1]] == ["/source", "/count"]
 
 
 def test_each_running_job_needs_descriptors() -> None:

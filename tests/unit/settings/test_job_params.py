@@ -14,9 +14,7 @@ from hvd.settings.job_params import (
     PathParam,
     StringParam,
     param_from,
-    pointer_to,
     regex_problem,
-    rule,
 )
 
 FORMAT = ChoiceParam(choices=("qcow2", "raw"))
@@ -251,20 +249,6 @@ def test_a_pattern_has_to_be_a_regular_expression(pattern: str) -> None:
     ((steps, text),) = StringParam(pattern=pattern).faults()
     assert steps == ("pattern",)
     assert "it must be a regular expression (" in text
-
-
-@pytest.mark.parametrize(
-    ("name", "pointer"),
-    [("file", "/file"), ("a/b~c", "/a~1b~0c"), ("", "/"), ("\ud800", "/?"), ("x" * 10**6, "/" + "x" * 64 + "...")],
-)
-def test_a_pointer_is_escaped_and_short(name: str, pointer: str) -> None:
-    """As RFC 6901 says, and so that any encoder takes it."""
-    assert pointer_to(name) == pointer
-
-
-def test_a_rule_is_a_schema_with_words() -> None:
-    """`description` is what a message says."""
-    assert rule("a number", "integer", minimum=1) == {"description": "a number", "type": "integer", "minimum": 1}
 
 
 def test_a_file_to_be_made_must_not_be_there_at_the_first_start(tmp_path: Path) -> None:

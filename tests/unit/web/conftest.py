@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.unit.web.desk import Client, FakeDesk
+from tests.unit.web.job_service import Client, FakeJobService
 
 
 @pytest.fixture
-def desk() -> FakeDesk:
-    return FakeDesk()
+def service() -> FakeJobService:
+    return FakeJobService()
 
 
 @pytest.fixture
-def client(desk: FakeDesk) -> Client:
-    return Client(desk)
+def client(service: FakeJobService) -> Client:
+    return Client(service)

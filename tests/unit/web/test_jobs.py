@@ -1,4 +1,4 @@
-"""The jobs' endpoints, on a desk that keeps its jobs in a dict."""
+"""The jobs' endpoints, on a job service that keeps its jobs in a dict."""
 
 import logging
 import subprocess
@@ -11,27 +11,27 @@ import pytest
 from hvd.errors import JobsError, KeyConflict, QueueFull, StoreNewer, StoreUnavailable
 from hvd.jobs.ids import new_id
 from hvd.web.jobs import QUIET, Failures
-from tests.unit.web.desk import GOOD, Client, FakeDesk, problem_of
+from tests.unit.web.job_service import GOOD, Client, FakeJobService, problem_of
 
 POSTS = ("/jobs/submit", "/jobs/query", "/jobs/cancel", "/jobs/ID/cancel")
 GETS = ("/jobs", "/jobs/kinds", "/jobs/ID", "/jobs/ID/output")
 
 
-def test_a_job_is_taken(client: Client, desk: FakeDesk) -> None:
+def test_a_job_is_taken(client: Client, service: FakeJobService) -> None:
     """202 with its id."""
     result = client.post("/jobs/submit", GOOD)
     assert result.status_code == 202
-    assert result.json == {"job_ids": list(desk.jobs), "accepted": 1, "rejected": 0, "errors": []}
+    assert result.json == {"job_ids": list(service.jobs), "accepted": 1, "rejected": 0, "errors": []}
     assert result.headers["cache-control"] == "no-store"
 
 
-def test_of_many_jobs_the_good_ones_are_taken(client: Client, desk: FakeDesk) -> None:
+def test_of_many_jobs_the_good_ones_are_taken(client: Client, service: FakeJobService) -> None:
     """202 as long as one is, with what is wrong with the others."""
     result = client.post("/jobs/submit", {"jobs": [GOOD, {"kind": "checksum", "params": {}}, GOOD]})
     assert result.status_code == 202
     assert (result.json["accepted"], result.json["rejected"]) == (2, 1)
     assert result.json["errors"] == [{"pointer": "/jobs/1/params/file", "detail": "is missing"}]
-    assert len(desk.jobs) == 2
+    assert len(service.jobs) == 2
 
 
 @pytest.mark.parametrize(
@@ -44,17 +44,17 @@ def test_of_many_jobs_the_good_ones_are_taken(client: Client, desk: FakeDesk) ->
     ],
 )
 def test_where_all_are_wrong_none_is_taken(
-    client: Client, desk: FakeDesk, body: object, rejected: int, pointer: str
+    client: Client, service: FakeJobService, body: object, rejected: int, pointer: str
 ) -> None:
     """422: a problem with the same four members."""
     answer = problem_of(client.post("/jobs/submit", body), 422)
     assert (answer["job_ids"], answer["accepted"], answer["rejected"]) == ([], 0, rejected)
     assert answer["errors"][0]["pointer"] == pointer
     assert (pointer or "The body") in answer["detail"]
-    assert not desk.jobs
+    assert not service.jobs
 
 
-def test_a_repeated_submission_gets_the_first_ones_answer(client: Client, desk: FakeDesk) -> None:
+def test_a_repeated_submission_gets_the_first_ones_answer(client: Client, service: FakeJobService) -> None:
     """With a header that says so; other jobs under the same key are a mistake."""
     first = client.post("/jobs/submit", GOOD, Idempotency_Key="k 1")
     again = client.post("/jobs/submit", dict(reversed(GOOD.items())), Idempotency_Key="k 1")
@@ -62,21 +62,21 @@ def test_a_repeated_submission_gets_the_first_ones_answer(client: Client, desk: 
     assert first.json == again.json
     assert "idempotent-replayed" not in first.headers
     assert again.headers["idempotent-replayed"] == "true"
-    assert len(desk.jobs) == 1
+    assert len(service.jobs) == 1
     problem_of(client.post("/jobs/submit", GOOD | {"name": "x"}, Idempotency_Key="k 1"), 422)
     assert client.post("/jobs/submit", GOOD, Idempotency_Key="k 2").json["job_ids"] != first.json["job_ids"]
 
 
-def test_the_loser_of_two_submissions_with_one_key_is_told(client: Client, desk: FakeDesk) -> None:
+def test_the_loser_of_two_submissions_with_one_key_is_told(client: Client, service: FakeJobService) -> None:
     """It comes while the first one is being taken: its answer is the first one's, and says so."""
-    desk.answers_of_others["k"] = {"job_ids": ["x"], "accepted": 1, "rejected": 0, "errors": []}
+    service.answers_of_others["k"] = {"job_ids": ["x"], "accepted": 1, "rejected": 0, "errors": []}
     late = client.post("/jobs/submit", GOOD, Idempotency_Key="k")
     assert (late.status_code, late.json["job_ids"], late.headers["idempotent-replayed"]) == (202, ["x"], "true")
 
 
-def test_jobs_are_listed_newest_first_in_pages(client: Client, desk: FakeDesk) -> None:
+def test_jobs_are_listed_newest_first_in_pages(client: Client, service: FakeJobService) -> None:
     """`next` leads from page to page, and is null on the last one."""
-    ids = [desk.add() for _ in range(5)]
+    ids = [service.add() for _ in range(5)]
     seen, before = [], ""
     for _ in range(3):
         page = client.get(f"/jobs?limit=2{before}").json
@@ -87,17 +87,17 @@ def test_jobs_are_listed_newest_first_in_pages(client: Client, desk: FakeDesk) -
     assert client.get("/jobs?limit=5").json["next"] is None
 
 
-def test_filters_reach_the_desk(client: Client, desk: FakeDesk) -> None:
+def test_filters_reach_the_service(client: Client, service: FakeJobService) -> None:
     """Separated by commas or given again; one job more is asked for, to know whether there is a next page."""
-    job_id = desk.add()
+    job_id = service.add()
     assert client.get(f"/jobs?status=pending,running&kind=a,b&kind=c&limit=500&before={job_id}").status_code == 200
     assert client.get("/jobs").status_code == 200
-    assert desk.asked == [(["pending", "running"], ["a", "b", "c"], 501, job_id), ([], [], 51, None)]
+    assert service.filters == [(["pending", "running"], ["a", "b", "c"], 501, job_id), ([], [], 51, None)]
 
 
-def test_one_job_is_shown(client: Client, desk: FakeDesk) -> None:
+def test_one_job_is_shown(client: Client, service: FakeJobService) -> None:
     """HEAD says the same without it."""
-    job_id = desk.add()
+    job_id = service.add()
     assert client.get(f"/jobs/{job_id}").json == {"id": job_id, "kind": "checksum", "status": "pending"}
     head = client.head(f"/jobs/{job_id}")
     assert (head.status_code, head.content, head.headers["content-type"]) == (200, b"", "application/json")
@@ -113,25 +113,25 @@ def test_an_id_that_is_none_is_404(client: Client, job_id: str) -> None:
 
 
 @pytest.mark.parametrize(("status", "code"), [("pending", 200), ("running", 202)])
-def test_an_open_job_is_cancelled(client: Client, desk: FakeDesk, status: str, code: int) -> None:
+def test_an_open_job_is_cancelled(client: Client, service: FakeJobService, status: str, code: int) -> None:
     """At once, or told to end. A body isn't needed."""
-    job_id = desk.add(status)
+    job_id = service.add(status)
     result = client.send(f"/jobs/{job_id}/cancel", b"")
     assert (result.status_code, result.json["id"]) == (code, job_id)
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
-def test_an_ended_job_is_a_conflict(client: Client, desk: FakeDesk, status: str) -> None:
+def test_an_ended_job_is_a_conflict(client: Client, service: FakeJobService, status: str) -> None:
     """409, with the job as it is."""
-    job_id = desk.add(status)
+    job_id = service.add(status)
     answer = problem_of(client.post(f"/jobs/{job_id}/cancel"), 409)
     assert status in answer["detail"]
     assert answer["job"]["id"] == job_id
 
 
-def test_many_jobs_are_looked_up(client: Client, desk: FakeDesk) -> None:
+def test_many_jobs_are_looked_up(client: Client, service: FakeJobService) -> None:
     """In the order of the list."""
-    ids = [desk.add() for _ in range(3)][::-1]
+    ids = [service.add() for _ in range(3)][::-1]
     missing = new_id()
     result = client.post("/jobs/query", {"ids": [*ids, missing, "nonsense", ids[0]]})
     assert result.status_code == 200
@@ -140,9 +140,9 @@ def test_many_jobs_are_looked_up(client: Client, desk: FakeDesk) -> None:
     assert client.post("/jobs/query", {"ids": ["\ud800"]}).json == {"jobs": [], "unknown": ["\ud800"]}
 
 
-def test_many_jobs_are_cancelled(client: Client, desk: FakeDesk) -> None:
+def test_many_jobs_are_cancelled(client: Client, service: FakeJobService) -> None:
     """And told what became of each."""
-    ids = {status: desk.add(status) for status in ("pending", "running", "completed", "failed")}
+    ids = {status: service.add(status) for status in ("pending", "running", "completed", "failed")}
     missing = new_id()
     result = client.post("/jobs/cancel", {"ids": [*ids.values(), missing, "nonsense"]})
     assert result.status_code == 200
@@ -178,17 +178,17 @@ def test_without_kinds_no_path_is_served() -> None:
         assert "[jobs.kinds]" in problem_of(client.post(path, GOOD), 404)["detail"]
 
 
-def test_a_client_that_takes_no_json_is_told_before_anything_happens(client: Client, desk: FakeDesk) -> None:
+def test_a_client_that_takes_no_json_is_told_before_anything_happens(client: Client, service: FakeJobService) -> None:
     """406: it couldn't learn what became of its job."""
     problem_of(client.post("/jobs/submit", GOOD, Accept="text/html"), 406)
     problem_of(client.get("/jobs", Accept="text/html"), 406)
-    assert not desk.jobs
+    assert not service.jobs
 
 
-def test_changes_need_the_token_where_others_reach_the_daemon(desk: FakeDesk) -> None:
+def test_changes_need_the_token_where_others_reach_the_daemon(service: FakeJobService) -> None:
     """403 before the body is looked at; looking needs none."""
-    client = Client(desk, "0.0.0.0:8080", "secret")
-    job_id = desk.add()
+    client = Client(service, "0.0.0.0:8080", "secret")
+    job_id = service.add()
     for path in ("/jobs/submit", "/jobs/cancel", f"/jobs/{job_id}/cancel"):
         result = client.send(path, b"nonsense")
         problem_of(result, 403)
@@ -198,10 +198,10 @@ def test_changes_need_the_token_where_others_reach_the_daemon(desk: FakeDesk) ->
     assert client.get(f"/jobs/{job_id}").status_code == 200
 
 
-def test_a_page_of_another_site_is_refused(client: Client, desk: FakeDesk) -> None:
+def test_a_page_of_another_site_is_refused(client: Client, service: FakeJobService) -> None:
     """By what its browser says, whatever it asks for: it may read no job either."""
-    job_id = desk.add()
-    desk.outputs = Path("/nowhere")
+    job_id = service.add()
+    service.outputs = Path("/nowhere")
     for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec_Fetch_Site": "cross-site"}):
         for path in POSTS:
             problem_of(client.post(path.replace("ID", job_id), GOOD, **headers), 403)
@@ -211,7 +211,7 @@ def test_a_page_of_another_site_is_refused(client: Client, desk: FakeDesk) -> No
     for path in GETS:
         assert client.get(path.replace("ID", job_id)).status_code == 200
         problem_of(client.get(path.replace("ID", job_id), **own), 403)  # a name that may have been led to 127.0.0.1
-    assert len(desk.jobs) == 1
+    assert len(service.jobs) == 1
 
 
 @pytest.mark.parametrize("path", ["/jobs/submit", "/jobs/query", "/jobs/cancel"])
@@ -232,11 +232,11 @@ def test_what_is_posted_to_is_not_got(client: Client, path: str) -> None:
     ],
 )
 def test_what_the_store_can_not_do_is_told(
-    client: Client, desk: FakeDesk, error: JobsError, status: int, retry: bool
+    client: Client, service: FakeJobService, error: JobsError, status: int, retry: bool
 ) -> None:
     """On every path, with the time to come back where that helps."""
-    job_id = desk.add()
-    desk.error = error
+    job_id = service.add()
+    service.error = error
     results = [client.post("/jobs/submit", GOOD), client.post("/jobs/query", {"ids": [job_id]})]
     results += [client.post("/jobs/cancel", {"ids": [job_id]}), client.post(f"/jobs/{job_id}/cancel")]
     results += [client.get("/jobs"), client.get(f"/jobs/{job_id}")]
@@ -245,9 +245,9 @@ def test_what_the_store_can_not_do_is_told(
         assert ("retry-after" in result.headers) is retry
 
 
-def test_strangers_read_no_address_of_the_database(client: Client, desk: FakeDesk) -> None:
+def test_strangers_read_no_address_of_the_database(client: Client, service: FakeJobService) -> None:
     """Which user, host or file it is, is for the log."""
-    desk.error = StoreUnavailable("postgresql://hvd@db.internal/jobs can't be used: no such user hvd")
+    service.error = StoreUnavailable("postgresql://hvd@db.internal/jobs can't be used: no such user hvd")
     assert (
         problem_of(client.get("/jobs"), 503)["detail"] == "The jobs' database can't be used: the daemon's log says why"
     )

@@ -10,7 +10,7 @@ import pytest
 
 from hvd.jobs.transcript import Recorder
 from hvd.web import output
-from tests.unit.web.desk import Client, FakeDesk, problem_of
+from tests.unit.web.job_service import Client, FakeJobService, problem_of
 
 TEXT = b"".join(b"line %d\n" % number for number in range(500))
 LIMIT = 16 * 1024  # bytes, the least that may be set
@@ -20,10 +20,10 @@ FIRST = LIMIT // 4
 class Scene:
     """A job that prints."""
 
-    def __init__(self, desk: FakeDesk, folder: Path, status: str) -> None:
-        desk.outputs = folder
-        self.client = Client(desk)
-        self.job = desk.jobs[desk.add(status)]
+    def __init__(self, service: FakeJobService, folder: Path, status: str) -> None:
+        service.outputs = folder
+        self.client = Client(service)
+        self.job = service.jobs[service.add(status)]
         self.path = f"/jobs/{self.job.id}/output"
         self._recorder = Recorder(folder, self.job.id, 1, LIMIT)
 
@@ -36,17 +36,17 @@ class Scene:
 
 
 @pytest.fixture(params=["completed", "running"])
-def scene(desk: FakeDesk, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
-    made = Scene(desk, tmp_path, request.param)
+def scene(service: FakeJobService, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
+    made = Scene(service, tmp_path, request.param)
     yield made
     made.close()
 
 
 @pytest.fixture
-def running(desk: FakeDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+def running(service: FakeJobService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     monkeypatch.setattr(output, "WAIT", 0.5)
     monkeypatch.setattr(output, "ASK", 0.1)
-    made = Scene(desk, tmp_path, "running")
+    made = Scene(service, tmp_path, "running")
     yield made
     made.close()
 
@@ -124,9 +124,9 @@ def test_what_was_left_out_is_said(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("status", ["completed", "running"])
-def test_no_answer_leaves_a_file_open(desk: FakeDesk, tmp_path: Path, status: str) -> None:
+def test_no_answer_leaves_a_file_open(service: FakeJobService, tmp_path: Path, status: str) -> None:
     """With a body or without, of an error or not."""
-    scene = Scene(desk, tmp_path, status).prints()
+    scene = Scene(service, tmp_path, status).prints()
     scene.close()
     before = len(os.listdir("/proc/self/fd"))
     for asked, query in ((None, ""), ("bytes=0-5", ""), ("bytes=9999-", ""), (f"bytes={len(TEXT)}-", "?follow=1")):
@@ -189,13 +189,13 @@ def test_a_piece_is_bounded(running: Scene, monkeypatch: pytest.MonkeyPatch) -> 
     assert got.headers["content-range"] == f"bytes 5-14/{len(TEXT)}"
 
 
-def test_where_it_is_kept_is_said(desk: FakeDesk, tmp_path: Path) -> None:
+def test_where_it_is_kept_is_said(service: FakeJobService, tmp_path: Path) -> None:
     """Of a job that ran on another machine, or under another daemon; and a job that there is not has no output."""
-    client, job_id = Client(desk), desk.add("completed")
+    client, job_id = Client(service), service.add("completed")
     assert "ran on there" in problem_of(client.get(f"/jobs/{job_id}/output"), 404)["detail"]
-    desk.outputs = tmp_path
+    service.outputs = tmp_path
     assert client.get(f"/jobs/{job_id}/output").status_code == 200, "it may have printed nothing"
-    desk.jobs[job_id].output = ["a line"]
+    service.jobs[job_id].output = ["a line"]
     assert "not kept here" in problem_of(client.get(f"/jobs/{job_id}/output"), 404)["detail"]
     problem_of(client.get("/jobs/x/output"), 404)
     problem_of(client.get(f"/jobs/{job_id}/output", Accept="application/json"), 406)

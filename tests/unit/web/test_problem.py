@@ -83,7 +83,7 @@ def test_a_title_of_its_own_is_kept() -> None:
 
 def test_members_of_its_own_stand_beside_the_usual_ones() -> None:
     """Whatever a client can use (section 3.2); a title that only repeats the status is the status' phrase."""
-    result = answer(problem.Problem(422, "two are wrong", errors=[{"pointer": "/a"}], accepted=0))
+    result = answer(problem.ProblemError(422, "two are wrong", errors=[{"pointer": "/a"}], accepted=0))
     assert result.status_code == 422
     assert result.json["title"].startswith("Unprocessable ")
     assert result.json == {

@@ -12,10 +12,13 @@ from sqlalchemy import exc, text
 from hvd.errors import StoreUnavailable
 from hvd.jobs.database import threads
 from hvd.jobs.database.schema import Database
-from hvd.jobs.database.store import NewJob, Store
+from hvd.jobs.database.store import Store
 from hvd.jobs.database.threads import DatabaseThreads
+from hvd.jobs.submission import Submission, SubmissionKey
 from tests.support.postgres import Postgres
-from tests.unit.jobs.support import end_of, kinds, queue_of, statuses, submit
+from tests.unit.jobs.support import end_of, new_jobs, queue_of, statuses, submit
+
+KEY = SubmissionKey("k", "f")
 
 
 @contextmanager
@@ -55,7 +58,7 @@ def test_a_submission_is_two_round_trips(postgres: Postgres) -> None:
     with opened(postgres.database()) as database:
         store = Store(database, "here/a")
         submit(store)
-        for count, key in ((1, None), (1000, None), (1, ("k", "f"))):
+        for count, key in ((1, None), (1000, None), (1, KEY)):
             with round_trips() as waits:
                 ids = submit(store, count, key=key)
             assert len(waits) == 2, (count, key)
@@ -142,11 +145,11 @@ def test_a_database_without_an_encoding_will_do(postgres: Postgres) -> None:
     """SQL_ASCII stores bytes as they come: they come, and are read, as UTF-8."""
     with opened(postgres.database("ENCODING SQL_ASCII LOCALE 'C' TEMPLATE template0")) as database:
         store = Store(database, "here/a")
-        new = [NewJob("plain", {"text": "K\u00f6ln \u2192 \U0001f600"}, "\u00fcber")]
-        answer, _, _ = store.submit(new, kinds(), [], 0, queue_limit=9, key=("k", "f"))
+        new = [new_jobs()[0]._replace(params={"text": "K\u00f6ln \u2192 \U0001f600"}, name="\u00fcber")]
+        answer = store.submit(Submission(new), 9, KEY).answer
         (job,) = store.find(answer["job_ids"])
         assert (job.name, job.params) == (new[0].name, new[0].params)
-        assert store.replay("k", "f") == answer
+        assert store.earlier_answer(KEY) == answer
 
 
 def test_a_wrong_statement_is_a_fault_and_not_the_databases_state(database: Database) -> None:

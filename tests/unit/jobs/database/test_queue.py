@@ -13,8 +13,11 @@ from hvd.jobs.database import queue as queue_module
 from hvd.jobs.database.queue import Queue, Runner, machine
 from hvd.jobs.database.schema import Database
 from hvd.jobs.database.store import Store
+from hvd.jobs.submission import SubmissionKey
 from tests.support.waiting import until
 from tests.unit.jobs.support import end_of, queue_of, statuses, submit
+
+KEY = SubmissionKey("k", "f")
 
 
 @pytest.fixture
@@ -209,7 +212,7 @@ def test_what_a_dead_runner_had_only_claimed_has_had_no_attempt(store: Store, qu
 
 def test_old_jobs_and_keys_are_deleted(store: Store, queue: Queue) -> None:
     """Those that ended long ago; the totals keep them."""
-    submit(store, 3, key=("k", "f"))
+    submit(store, 3, key=KEY)
     job, *_ = queue.claim({"plain": 1}, 1)
     queue.finish([end_of(job)])
     assert queue.prune(0.0) == [], "nobody knows yet whether the clock is right"
@@ -218,13 +221,13 @@ def test_old_jobs_and_keys_are_deleted(store: Store, queue: Queue) -> None:
     assert store.get(job.id) is None
     (other, _) = store.newest([], [], 50, None)
     assert queue.unknown([job.id, other.id]) == [job.id]
-    assert store.replay("k", "f") is not None, "a key is known for a day"
+    assert store.earlier_answer(KEY) is not None, "a key is known for a day"
     assert [row[:4] for row in queue.figures()["ends"]] == [["plain", "completed", 0, 1]]
 
 
 def test_a_clock_that_has_stepped_deletes_nothing(store: Store, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the next pruning somebody may have set it right; if not, it is taken for the time."""
-    submit(store, key=("k", "f"))
+    submit(store, key=KEY)
     (job,) = queue.claim({"plain": 1}, 1)
     queue.finish([end_of(job)])
     assert queue.prune(1.0) == []
@@ -232,7 +235,7 @@ def test_a_clock_that_has_stepped_deletes_nothing(store: Store, queue: Queue, mo
     monkeypatch.setattr(queue_module, "now", lambda connection: clock(connection) + step)
     assert queue.prune(1.0) == []
     assert store.get(job.id)
-    assert store.replay("k", "f")
+    assert store.earlier_answer(KEY)
     monkeypatch.setattr(queue_module, "now", clock)
     assert [queue.prune(1.0), queue.prune(1.0)] == [[], []]
     assert store.get(job.id)

@@ -8,10 +8,13 @@ import pytest
 
 from hvd.errors import KeyConflict, QueueFull
 from hvd.jobs.database.schema import Database
-from hvd.jobs.database.store import NewJob, Store, moment
+from hvd.jobs.database.store import Store
+from hvd.jobs.job import moment
+from hvd.jobs.submission import Submission, SubmissionKey
+from hvd.json_schemas import Problem
 from hvd.read.snapshot import shown_job
 from tests.support.waiting import until
-from tests.unit.jobs.support import end_of, kinds, queue_of, statuses, submit
+from tests.unit.jobs.support import end_of, new_jobs, queue_of, statuses, submit
 
 
 @pytest.fixture
@@ -89,10 +92,10 @@ def test_jobs_are_listed_newest_first_in_pages(store: Store) -> None:
 def test_a_queue_takes_no_more_than_its_limit(store: Store) -> None:
     """What fits of many is taken and the rest is told of; where nothing fits, nothing is taken."""
     submit(store, 2, limit=3)
-    new = [NewJob("plain", {}, "x")] * 3
-    answer, taken, _ = store.submit(new, kinds(), [{"detail": "bad"}], 1, queue_limit=3, key=None)
+    bad = Problem("/jobs/3", "is bad")
+    answer, taken, _ = store.submit(Submission(new_jobs(3), 1, [bad]), 3)
     assert (answer["accepted"], answer["rejected"], len(taken)) == (1, 3, 1)
-    assert answer["errors"][0] == {"detail": "bad"}
+    assert answer["errors"][0] == bad._asdict()
     assert "2 jobs" in answer["errors"][1]["detail"]
     with pytest.raises(QueueFull, match="3 jobs are pending, and at most 3"):
         submit(store, 1, limit=3)
@@ -101,24 +104,26 @@ def test_a_queue_takes_no_more_than_its_limit(store: Store) -> None:
 
 def test_a_repeated_submission_answers_the_first(store: Store) -> None:
     """With the same key: the same answer, and no second job; another body under that key is refused."""
-    key = ("key", "print")
-    assert store.replay(*key) is None
+    key = SubmissionKey("key", "print")
+    assert store.earlier_answer(key) is None
     ids = submit(store, 2, key=key)
-    replayed = store.replay(*key)
+    replayed = store.earlier_answer(key)
     assert replayed is not None
     assert replayed["job_ids"] == ids
     assert submit(store, 2, key=key) == ids
     assert len(store.newest([], [], 50, None)) == 2
     with pytest.raises(KeyConflict, match="'key' was used"):
-        store.replay("key", "other")
+        store.earlier_answer(SubmissionKey("key", "other"))
     with pytest.raises(KeyConflict):
-        submit(store, 1, key=("key", "other"))
+        submit(store, 1, key=SubmissionKey("key", "other"))
 
 
 def test_the_same_key_at_the_same_time_submits_once(store: Store) -> None:
     """However many are at it: one of them submits, the others get its answer."""
     answers: list[list[str]] = []
-    threads = [threading.Thread(target=lambda: answers.append(submit(store, 3, key=("k", "f")))) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: answers.append(submit(store, 3, key=SubmissionKey("k", "f")))) for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -16,11 +16,13 @@ import pytest
 from hvd.core.proc import PR_SET_CHILD_SUBREAPER
 from hvd.jobs import events
 from hvd.jobs.database.schema import Database
-from hvd.jobs.database.store import Job, NewJob, Store
+from hvd.jobs.database.store import Store
 from hvd.jobs.events import Events
+from hvd.jobs.job import Job, NewJob
 from hvd.jobs.options import RunnerOptions
 from hvd.jobs.run.runner import Runner
-from hvd.settings.job_kinds import read_kinds
+from hvd.jobs.submission import Submission
+from hvd.settings.job_declarations import read_kinds
 from tests.unit.agg import eventually
 from tests.unit.jobs.support import queue_of
 
@@ -81,10 +83,9 @@ class Scene:
     def submit(self, kind: str = "work", count: int = 1) -> list[str]:
         """Ids of new jobs; their kind need not be declared."""
         granted = self.runner.options.kinds.get(kind) or next(iter(self.runner.options.kinds.values()))
-        new = [NewJob(kind, {}, "")] * count
-        answer, _, _ = self.store.submit(new, {kind: granted}, [], 0, queue_limit=10_000, key=None)
+        new = [NewJob(replace(granted, name=kind), {}, "")] * count
+        ids: list[str] = self.store.submit(Submission(new), 10_000).answer["job_ids"]
         self.runner.wake()
-        ids: list[str] = answer["job_ids"]
         return ids
 
     def job(self, job_id: str) -> Job:

@@ -17,11 +17,12 @@ from hvd.companion.child import ignore_signals
 from hvd.core import descriptors
 from hvd.core.proc import PR_SET_CHILD_SUBREAPER, is_alive, is_stopped
 from hvd.jobs.database.queue import End
-from hvd.jobs.database.store import Job
+from hvd.jobs.job import Job
 from hvd.jobs.run.attempt import Attempt
 from hvd.jobs.run.pump import Pump
 from hvd.jobs.transcript import Recorder
-from hvd.settings.job_kinds import Kind, read_kinds
+from hvd.settings.job_declarations import read_kinds
+from hvd.settings.job_kinds import Kind
 from hvd.settings.variables import inherited
 from tests.support.waiting import until
 from tests.unit.agg import eventually, in_loop

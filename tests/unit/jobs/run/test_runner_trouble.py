@@ -15,7 +15,7 @@ import pytest
 from hvd.errors import StoreUnavailable
 from hvd.jobs.database.queue import Exchange, Queue
 from hvd.jobs.database.schema import Database
-from hvd.jobs.database.store import Job
+from hvd.jobs.job import Job
 from hvd.jobs.run import runner
 from hvd.jobs.run.runner import Runner
 from hvd.jobs.run.started import Started

@@ -1,4 +1,4 @@
-"""A worker's part in jobs: takes submissions and cancellations, and tells the runner and the aggregator of them."""
+"""Jobs as a worker serves them. A change is stored first; then the runner and the aggregator hear of it."""
 
 import contextlib
 import dataclasses
@@ -8,20 +8,22 @@ from collections.abc import Mapping, Sequence
 
 from hvd.jobs.database.identity import daemon_name
 from hvd.jobs.database.schema import Database
-from hvd.jobs.database.store import Job, Json, NewJob, Store
+from hvd.jobs.database.store import Store
 from hvd.jobs.database.threads import DatabaseThreads
 from hvd.jobs.events import Events
+from hvd.jobs.job import Job, Json
 from hvd.jobs.output import TAIL, last_lines
+from hvd.jobs.submission import Receipt, Submission, SubmissionKey
 from hvd.jobs.transcript import FOLDER, Transcript
 from hvd.settings.job_kinds import Kind
 from hvd.settings.table import Settings
 
 
-class Desk:
+class JobService:
     """What the endpoints of jobs use. Thread-safe; made in the worker, after the fork.
 
-    Everything raises StoreUnavailable and StoreNewer where the database can't be used. Half of the worker's threads at
-    most wait for it, so that the others can answer what needs no database.
+    Every method that asks the database raises StoreUnavailable and StoreNewer where it can't be used. Half of the
+    worker's threads at most wait for it, so that the others can answer what needs no database.
     """
 
     def __init__(self, settings: Settings, wake_fd: int, events: socket.socket) -> None:
@@ -37,22 +39,15 @@ class Desk:
         self._wake_fd = wake_fd
         self._events = Events(events)
 
-    def replay(self, key: str, fingerprint: str) -> Json | None:
+    def earlier_answer(self, key: SubmissionKey) -> Json | None:
         """The answer to the first submission with that key. Raises KeyConflict where it was of another body."""
-        return self._threads.do(lambda: self._store.replay(key, fingerprint))
+        return self._threads.do(lambda: self._store.earlier_answer(key))
 
-    def submit(
-        self, jobs: Sequence[NewJob], errors: Sequence[Json], rejected: int, key: tuple[str, str] | None
-    ) -> tuple[Json, bool]:
-        """Take the jobs -> the answer of POST /jobs/submit, and whether it is that to an earlier submission.
-
-        `errors` and `rejected` are of those refused before. Raises QueueFull where none of them fits, KeyConflict.
-        """
-        answer, taken, is_replay = self._threads.do(
-            lambda: self._store.submit(jobs, self.kinds, errors, rejected, queue_limit=self._limit, key=key)
-        )
-        self._tell(taken)
-        return answer, is_replay
+    def submit(self, submission: Submission, key: SubmissionKey | None) -> Receipt:
+        """Take the jobs that fit into the queue. Raises QueueFull where none fits, KeyConflict."""
+        receipt = self._threads.do(lambda: self._store.submit(submission, self._limit, key))
+        self._announce(receipt.jobs)
+        return receipt
 
     def get(self, job_id: str) -> Job | None:
         """The job of that id."""
@@ -97,10 +92,10 @@ class Desk:
     def cancel(self, ids: Sequence[str]) -> dict[str, tuple[str, Job | None]]:
         """See Store.cancel."""
         outcomes = self._threads.do(lambda: self._store.cancel(ids))
-        self._tell([job for what, job in outcomes.values() if job and what != "ended"])
+        self._announce([job for outcome, job in outcomes.values() if job and outcome != "ended"])
         return outcomes
 
-    def _tell(self, jobs: Sequence[Job]) -> None:
+    def _announce(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             self._events.send(job.as_recent())
         if jobs:

@@ -1,4 +1,4 @@
-"""What a request to the jobs says: its JSON, its idempotency key, its parameters."""
+"""Requests to the jobs: their JSON, their idempotency key, their parameters."""
 
 import re
 from collections.abc import Mapping
@@ -8,17 +8,18 @@ from urllib.parse import parse_qs
 import falcon
 from gunicorn.http.errors import ParseException
 
-from hvd.jobs import bodies
-from hvd.jobs.bodies import KEY_MAX, LIST_DEFAULT, LIST_MAX
 from hvd.jobs.ids import is_id
 from hvd.jobs.states import STATUSES
+from hvd.jobs.strict_json import excerpt, parse
+from hvd.jobs.submission import BODY_MAX, KEY_MAX, LIST_DEFAULT, LIST_MAX
+from hvd.settings.job_kinds import NAME
 
 _KEY = re.compile(rf"[\x20-\x7e]{{1,{KEY_MAX}}}")
-_KIND = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # as hvd/settings/job_kinds.py has it
 _LIMIT = re.compile(r"[1-9][0-9]{0,2}")
 
 
 def idempotency_key(req: falcon.Request) -> str | None:
+    """The request's key, where it has one. Raises falcon.HTTPBadRequest for one that is none."""
     key = req.get_header("Idempotency-Key")
     if key is not None and not _KEY.fullmatch(key):
         raise falcon.HTTPBadRequest(description=f"Idempotency-Key must be 1 to {KEY_MAX} printable ASCII characters.")
@@ -35,7 +36,7 @@ def json_body(req: falcon.Request) -> Any:
         if name == "charset" and value.strip('"') not in ("utf-8", "utf8", "us-ascii"):
             raise falcon.HTTPBadRequest(description="The body must be in UTF-8, as all JSON (RFC 8259, section 8.1).")
     try:
-        return bodies.parse(_bytes(req))
+        return parse(_bytes(req))
     except ValueError as error:
         raise falcon.HTTPBadRequest(description=str(error)) from None
 
@@ -43,17 +44,17 @@ def json_body(req: falcon.Request) -> Any:
 def _bytes(req: falcon.Request) -> bytes:
     """The body, of bounded length: as announced, or, where it is chunked, as it comes."""
     length = req.content_length
-    too_large = falcon.HTTPContentTooLarge(description=f"The body is larger than {bodies.BODY_MAX} bytes.")
-    if length is not None and length > bodies.BODY_MAX:
+    too_large = falcon.HTTPContentTooLarge(description=f"The body is larger than {BODY_MAX} bytes.")
+    if length is not None and length > BODY_MAX:
         raise too_large
     try:
         if length is None and req.env.get("wsgi.input_terminated"):
-            data: bytes = req.stream.read(bodies.BODY_MAX + 1)
+            data: bytes = req.stream.read(BODY_MAX + 1)
         else:
             data = req.bounded_stream.read()
     except (OSError, ParseException):  # gunicorn's, for chunks that are none and for a client that has gone
         raise falcon.HTTPBadRequest(description="The body breaks off, or its chunks can't be read.") from None
-    if len(data) > bodies.BODY_MAX:
+    if len(data) > BODY_MAX:
         raise too_large
     if length is not None and len(data) < length:
         raise falcon.HTTPBadRequest(description="The body breaks off.")
@@ -61,7 +62,7 @@ def _bytes(req: falcon.Request) -> bytes:
 
 
 class Listing(NamedTuple):
-    """What GET /jobs is asked for."""
+    """The filters and the page of GET /jobs."""
 
     statuses: list[str]
     kinds: list[str]
@@ -78,27 +79,27 @@ def listing(req: falcon.Request) -> Listing:
 def _query(text: str) -> dict[str, list[str]]:
     """The parameters, each with its values: what commas and what repetition separates is the same."""
     try:
-        given = parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=50)
+        query = parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=50)
     except ValueError:  # UnicodeDecodeError too
         raise _bad("The query", "can't be read") from None
     known = ("status", "kind", "limit", "before")
-    for name in given:
+    for name in query:
         if name not in known:
-            raise _bad(f"Parameter {bodies.shown(name)}", f"is unknown; there are: {', '.join(known)}")
-    return {name: [part for value in values for part in value.split(",")] for name, values in given.items()}
+            raise _bad(f"Parameter {excerpt(name)}", f"is unknown; there are: {', '.join(known)}")
+    return {name: [part for value in values for part in value.split(",")] for name, values in query.items()}
 
 
 def _statuses(query: Mapping[str, list[str]]) -> list[str]:
     for status in query.get("status", []):
         if status not in STATUSES:
-            raise _bad("status", f"{bodies.shown(status)} is none; there are: {', '.join(STATUSES)}")
+            raise _bad("status", f"{excerpt(status)} is none; there are: {', '.join(STATUSES)}")
     return query.get("status", [])
 
 
 def _kinds(query: Mapping[str, list[str]]) -> list[str]:
     for kind in query.get("kind", []):
-        if not _KIND.fullmatch(kind):
-            raise _bad("kind", f"{bodies.shown(kind)} can't be the name of a kind")
+        if not NAME.fullmatch(kind):
+            raise _bad("kind", f"{excerpt(kind)} can't be the name of a kind")
     return query.get("kind", [])
 
 

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from gunicorn.http.errors import ChunkMissingTerminator, NoMoreData
 
-from hvd.jobs.bodies import BODY_MAX, KEY_MAX
-from tests.unit.web.desk import GOOD, Client, FakeDesk, problem_of
+from hvd.jobs.submission import BODY_MAX, KEY_MAX
+from tests.unit.web.job_service import GOOD, Client, FakeJobService, problem_of
 
 POSTS = ("/jobs/submit", "/jobs/query", "/jobs/cancel")
 
 
 @pytest.mark.parametrize("key", ["", "x" * (KEY_MAX + 1), "schlüssel", "a\tb", "a\x7f"])
-def test_a_key_must_be_plain(client: Client, desk: FakeDesk, key: str) -> None:
+def test_a_key_must_be_plain(client: Client, service: FakeJobService, key: str) -> None:
     """Printable ASCII, 255 at most."""
     assert "Idempotency-Key" in problem_of(client.post("/jobs/submit", GOOD, Idempotency_Key=key), 400)["detail"]
-    assert not desk.jobs
+    assert not service.jobs
     assert client.post("/jobs/submit", GOOD, Idempotency_Key="~" * KEY_MAX).status_code == 202
 
 
@@ -106,11 +106,11 @@ def test_a_body_that_breaks_off_is_400(client: Client, error: Exception) -> None
         problem_of(client.send("/jobs/submit", b"", given, Content_Type="application/json"), 400)
 
 
-def test_a_body_shorter_than_announced_is_400(client: Client, desk: FakeDesk) -> None:
+def test_a_body_shorter_than_announced_is_400(client: Client, service: FakeJobService) -> None:
     """Even if what came is a job."""
     extras = {"wsgi.input": Stream(json.dumps(GOOD).encode()), "CONTENT_LENGTH": "200"}
     problem_of(client.send("/jobs/submit", b"", extras, Content_Type="application/json"), 400)
-    assert not desk.jobs
+    assert not service.jobs
 
 
 @pytest.mark.parametrize(
@@ -141,9 +141,9 @@ def test_a_body_shorter_than_announced_is_400(client: Client, desk: FakeDesk) ->
         ("a=1&" * 100, "query"),
     ],
 )
-def test_a_parameter_that_is_wrong_is_named(client: Client, desk: FakeDesk, query: str, named: str) -> None:
+def test_a_parameter_that_is_wrong_is_named(client: Client, service: FakeJobService, query: str, named: str) -> None:
     """400 rather than a list of something else."""
     detail = problem_of(client.get(f"/jobs?{query}"), 400)["detail"]
     assert named in detail
     assert detail.isprintable()
-    assert not desk.asked
+    assert not service.filters

@@ -1,4 +1,4 @@
-"""A desk that keeps its jobs in a dict, and a client of an app that has it."""
+"""A job service that keeps its jobs in a dict, and a client of an app that has it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,9 @@ from falcon import testing
 
 from hvd.errors import KeyConflict
 from hvd.jobs.ids import new_id
+from hvd.jobs.submission import Receipt, Submission, SubmissionKey
 from hvd.jobs.transcript import Transcript
+from hvd.json_schemas import Problem
 from hvd.web.app import create_app
 
 Json = dict[str, Any]
@@ -34,11 +36,8 @@ class FakeKind:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def check(self, params: Mapping[str, Any]) -> list[Any]:
-        return [] if set(params) == {"file"} else [SimpleNamespace(pointer="/file", detail="is missing")]
-
-    def normal(self, params: Mapping[str, Any]) -> Json:
-        return dict(params)
+    def check(self, params: Mapping[str, Any]) -> tuple[Json, list[Problem]]:
+        return dict(params), [] if set(params) == {"file"} else [Problem("/file", "is missing")]
 
     def to_dict(self) -> Json:
         return {
@@ -49,8 +48,8 @@ class FakeKind:
         }
 
 
-class FakeDesk:
-    """A desk without a database; `error` is raised by whatever is asked next."""
+class FakeJobService:
+    """A job service without a database; every call raises `error`, where there is one."""
 
     def __init__(self) -> None:
         self.kinds = {name: FakeKind(name) for name in ("checksum", "convert")}
@@ -58,7 +57,7 @@ class FakeDesk:
         self.answers: dict[str, tuple[str, Json]] = {}
         self.answers_of_others: dict[str, Json] = {}  # of keys that were free a moment ago
         self.error: Exception | None = None
-        self.asked: list[Any] = []
+        self.filters: list[Any] = []
         self.outputs: Path | None = None  # of jobs of this machine
 
     def _fail(self) -> None:
@@ -70,24 +69,23 @@ class FakeDesk:
         self.jobs[job.id] = job
         return job.id
 
-    def replay(self, key: str, fingerprint: str) -> Json | None:
+    def earlier_answer(self, key: SubmissionKey) -> Json | None:
         self._fail()
-        known = self.answers.get(key)
-        if known and known[0] != fingerprint:
+        earlier = self.answers.get(key.text)
+        if earlier and earlier[0] != key.fingerprint:
             raise KeyConflict("the key was used for another submission")
-        return known[1] if known else None
+        return earlier[1] if earlier else None
 
-    def submit(
-        self, jobs: Sequence[Any], errors: Sequence[Json], rejected: int, key: tuple[str, str] | None
-    ) -> tuple[Json, bool]:
+    def submit(self, submission: Submission, key: SubmissionKey | None) -> Receipt:
         self._fail()
-        ids = [self.add(kind=job.kind) for job in jobs]
-        answer = {"job_ids": ids, "accepted": len(ids), "rejected": rejected, "errors": list(errors)}
-        if key and key[0] in self.answers_of_others:
-            return self.answers_of_others[key[0]], True
+        ids = [self.add(kind=job.kind.name) for job in submission.jobs]
+        errors = [problem._asdict() for problem in submission.problems]
+        answer = {"job_ids": ids, "accepted": len(ids), "rejected": submission.rejected, "errors": errors}
+        if key and key.text in self.answers_of_others:
+            return Receipt(self.answers_of_others[key.text], [], is_replay=True)
         if key:
-            self.answers[key[0]] = key[1], answer
-        return answer, False
+            self.answers[key.text] = key.fingerprint, answer
+        return Receipt(answer, [], is_replay=False)
 
     def get(self, job_id: str) -> FakeJob | None:
         self._fail()
@@ -96,13 +94,13 @@ class FakeDesk:
     def find(self, ids: Sequence[str]) -> list[FakeJob]:
         self._fail()
         assert ids
-        return [self.jobs[each] for each in sorted(ids) if each in self.jobs]
+        return [self.jobs[job_id] for job_id in sorted(ids) if job_id in self.jobs]
 
     def newest(self, statuses: Sequence[str], kinds: Sequence[str], limit: int, before: str | None) -> list[FakeJob]:
         self._fail()
-        self.asked.append((statuses, kinds, limit, before))
-        found = [job for job in self.jobs.values() if before is None or job.id < before]
-        return sorted(found, key=lambda job: job.id, reverse=True)[:limit]
+        self.filters.append((statuses, kinds, limit, before))
+        jobs = [job for job in self.jobs.values() if before is None or job.id < before]
+        return sorted(jobs, key=lambda job: job.id, reverse=True)[:limit]
 
     def output(self, job: FakeJob) -> Transcript | None:
         self._fail()
@@ -115,16 +113,16 @@ class FakeDesk:
         self._fail()
         assert ids
         words = {"pending": "cancelled", "running": "cancelling"}
-        jobs = {each: self.jobs.get(each) for each in ids}
-        return {each: (words.get(job.status, "ended") if job else "unknown", job) for each, job in jobs.items()}
+        jobs = {job_id: self.jobs.get(job_id) for job_id in ids}
+        return {name: (words.get(job.status, "ended") if job else "unknown", job) for name, job in jobs.items()}
 
 
 class Client:
-    """A client of an app with that desk."""
+    """A client of an app with that job service."""
 
-    def __init__(self, desk: FakeDesk | None, bind: str = "127.0.0.1:8080", token: str = "") -> None:
+    def __init__(self, service: FakeJobService | None, bind: str = "127.0.0.1:8080", token: str = "") -> None:
         settings = SimpleNamespace(bind=bind, token=token, allowed_origins=(), threads=4)
-        here: Any = SimpleNamespace(parts=SimpleNamespace(desk=desk, settings=settings))
+        here: Any = SimpleNamespace(parts=SimpleNamespace(jobs=service, settings=settings))
         self._client = testing.TestClient(create_app(here))
 
     def get(self, path: str, **headers: str) -> testing.Result:

@@ -1,0 +1,92 @@
+"""A job: as it is submitted, and as the database has it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from hvd.settings.job_kinds import Kind
+
+Json = dict[str, Any]
+
+
+class NewJob(NamedTuple):
+    """A job to be stored; `params` are those that its kind's check gave."""
+
+    kind: Kind
+    params: Json
+    name: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as it is in the database. Times in s since the epoch; progress in percent."""
+
+    id: str
+    kind: str
+    name: str
+    params: Json
+    status: str
+    progress: float
+    attempt: int
+    retries: int
+    backoff: float
+    created: float
+    updated: float
+    started: float | None
+    ended: float | None
+    exit_code: int | None
+    error: str
+    output: list[str]
+    host: str
+    cancel_requested: bool
+    revision: int
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the start of the last attempt to the end; None while there is no end, or was no start."""
+        if self.started is None or self.ended is None:
+            return None
+        return round(max(0.0, self.ended - self.started), 6)
+
+    def as_dict(self) -> Json:
+        """The job as HTTP answers it."""
+        return {
+            **{field: getattr(self, field) for field in ("id", "kind", "name", "params", "status", "progress")},
+            "attempt": self.attempt,
+            "created_at": moment(self.created),
+            "updated_at": moment(self.updated),
+            "started_at": moment(self.started),
+            "ended_at": moment(self.ended),
+            "duration_seconds": self.duration,
+            "exit_code": self.exit_code,
+            "error": self.error or None,
+            "output": self.output,
+            "host": self.host or None,
+            "cancel_requested": self.cancel_requested,
+            "revision": self.revision,
+        }
+
+    def as_recent(self, at: float | None = None) -> Json:
+        """The job as it is told to the aggregator, at that time by the database's clock (s): by itself, when it changed
+        last. Clients are told it as `snapshot.shown_job` has it.
+        """
+        until = self.ended or at or self.updated
+        return {
+            **{field: getattr(self, field) for field in ("id", "name", "status", "progress")},
+            "start_time": moment(self.started),
+            "end_time": moment(self.ended),
+            "duration_seconds": None if self.started is None else round(max(0.0, until - self.started), 6),
+            "error_msg": self.error or None,
+            "created_at": moment(self.created),
+            "updated_at": moment(self.updated),
+            "kind": self.kind,
+            "params": self.params,
+            "revision": self.revision,
+        }
+
+
+def moment(seconds: float | None) -> str | None:
+    """A time as RFC 3339, UTC, with milliseconds."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

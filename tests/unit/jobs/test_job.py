@@ -1,0 +1,60 @@
+"""A job as it is answered and announced."""
+
+from dataclasses import replace
+
+import pytest
+
+from hvd.jobs.job import Job, moment
+
+ENDED = Job(
+    id="01a2104a-0000-7000-8000-000000000000",
+    kind="plain",
+    name="one",
+    params={},
+    status="failed",
+    progress=50.0,
+    attempt=1,
+    retries=0,
+    backoff=1.0,
+    created=1000.0,
+    updated=1011.0,
+    started=1000.5,
+    ended=1010.75,
+    exit_code=1,
+    error="exit status 1",
+    output=[],
+    host="here",
+    cancel_requested=False,
+    revision=3,
+)
+
+
+@pytest.mark.parametrize(
+    ("started", "ended", "duration"), [(1.0, 3.5, 2.5), (None, 3.5, None), (1.0, None, None), (4.0, 3.5, 0.0)]
+)
+def test_a_duration_has_a_start_and_an_end(started: float | None, ended: float | None, duration: float | None) -> None:
+    """And is never negative, whatever a clock does."""
+    assert replace(ENDED, started=started, ended=ended).duration == duration
+
+
+def test_a_job_that_runs_lasts_until_the_time_that_it_is_looked_at() -> None:
+    """By itself, until it changed last."""
+    running = replace(ENDED, status="running", ended=None)
+    assert running.as_recent(1002.5)["duration_seconds"] == 2.0
+    assert running.as_recent()["duration_seconds"] == 10.5
+    assert ENDED.as_recent(2000.0)["duration_seconds"] == 10.25
+    assert replace(running, started=None).as_recent(1002.5)["duration_seconds"] is None
+
+
+def test_what_a_job_has_not_is_null_in_its_answer() -> None:
+    """Texts too."""
+    assert (ENDED.as_dict()["error"], ENDED.as_dict()["host"]) == ("exit status 1", "here")
+    assert ENDED.as_dict()["started_at"] == "1970-01-01T00:16:40.500Z"
+    pending = replace(ENDED, started=None, ended=None, error="", host="", exit_code=None).as_dict()
+    assert {pending[name] for name in ("error", "host", "started_at", "ended_at", "exit_code")} == {None}
+
+
+def test_a_moment_is_rfc_3339() -> None:
+    """In UTC, with milliseconds."""
+    assert moment(1769200200.1234) == "2026-01-23T20:30:00.123Z"
+    assert moment(None) is None

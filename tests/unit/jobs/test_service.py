@@ -1,0 +1,156 @@
+"""A worker's part in jobs: the store, and who is told."""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hvd.errors import QueueFull
+from hvd.jobs import events
+from hvd.jobs.ids import micros_of
+from hvd.jobs.service import JobService
+from hvd.jobs.submission import Submission, SubmissionKey
+from hvd.jobs.transcript import Recorder
+from hvd.json_schemas import Problem
+from hvd.settings.loader import load
+from tests.unit.jobs.support import end_of, kinds, new_jobs, queue_of
+
+Ends = tuple[int, socket.socket, socket.socket]
+
+
+@pytest.fixture
+def ends() -> Iterator[Ends]:
+    """The runner's eventfd, and both ends of the channel to the aggregator."""
+    fd = os.eventfd(0, os.EFD_NONBLOCK)
+    writers, reader = events.channel()
+    with writers, reader:
+        yield fd, writers, reader
+    os.close(fd)
+
+
+@pytest.fixture
+def service(tmp_path: Path, ends: Ends) -> Iterator[JobService]:
+    settings = load({"HVD_STATE_DIR": str(tmp_path), "HVD_JOBS_QUEUE_LIMIT": "3"}).settings
+    made = JobService(replace(settings, job_kinds=kinds()), ends[0], ends[1])
+    yield made
+    made._store._database.close()
+
+
+def submit(service: JobService, count: int = 1) -> list[str]:
+    """Ids of so many new jobs."""
+    ids: list[str] = service.submit(Submission(new_jobs(count)), None).answer["job_ids"]
+    return ids
+
+
+def announced(reader: socket.socket) -> list[tuple[str, str]]:
+    jobs = []
+    while job := events.receive(reader):
+        jobs.append((job["id"], job["status"]))
+    return jobs
+
+
+def test_a_submission_wakes_the_runner_and_is_told(service: JobService, ends: Ends) -> None:
+    """Once it is in the database."""
+    answer = service.submit(Submission(new_jobs(2), 1, [Problem("/jobs/1", "is bad")]), None).answer
+    assert (answer["accepted"], answer["rejected"]) == (2, 1)
+    assert answer["errors"] == [{"pointer": "/jobs/1", "detail": "is bad"}]
+    assert os.eventfd_read(ends[0]) >= 1
+    assert announced(ends[2]) == [(name, "pending") for name in answer["job_ids"]]
+    assert [job.id for job in service.newest([], [], 10, None)] == answer["job_ids"][::-1]
+
+
+def test_the_first_job_of_a_process_is_no_older_than_others(service: JobService) -> None:
+    """Its id is made before the database is open."""
+    assert abs(micros_of(submit(service)[0]) / 1e6 - time.time()) < 60
+
+
+def test_a_replay_wakes_nobody(service: JobService, ends: Ends) -> None:
+    """Nothing has happened."""
+    key = SubmissionKey("key", "print")
+    first = service.submit(Submission(new_jobs()), key)
+    assert not first.is_replay
+    os.eventfd_read(ends[0])
+    announced(ends[2])
+    assert service.earlier_answer(key) == first.answer
+    assert service.submit(Submission(new_jobs()), key) == (first.answer, [], True)
+    with pytest.raises(BlockingIOError):
+        os.eventfd_read(ends[0])
+    assert announced(ends[2]) == []
+
+
+def test_a_cancellation_wakes_the_runner_and_is_told(service: JobService, ends: Ends) -> None:
+    """Not where there was nothing left to cancel."""
+    (name,) = submit(service)
+    os.eventfd_read(ends[0])
+    announced(ends[2])
+    assert service.cancel([name])[name][0] == "cancelled"
+    assert os.eventfd_read(ends[0]) == 1
+    assert announced(ends[2]) == [(name, "cancelled")]
+    assert service.cancel([name])[name][0] == "ended"
+    with pytest.raises(BlockingIOError):
+        os.eventfd_read(ends[0])
+
+
+def test_a_runner_that_is_away_is_not_waited_for(service: JobService, ends: Ends) -> None:
+    """The eventfd may be full, and the aggregator gone."""
+    os.eventfd_write(ends[0], 2**64 - 2)
+    ends[2].close()
+    assert len(submit(service)) == 1
+
+
+def test_a_full_queue_takes_what_fits_and_tells_of_that(service: JobService, ends: Ends) -> None:
+    """Up to the daemon's limit; where nothing fits, nobody is woken."""
+    answer = service.submit(Submission(new_jobs(5)), None).answer
+    assert (answer["accepted"], answer["rejected"]) == (3, 2)
+    assert len(announced(ends[2])) == 3
+    os.eventfd_read(ends[0])
+    with pytest.raises(QueueFull):
+        submit(service)
+    assert announced(ends[2]) == []
+    with pytest.raises(BlockingIOError):
+        os.eventfd_read(ends[0])
+
+
+def test_a_job_is_found_wherever_it_is_asked_for(service: JobService, ends: Ends) -> None:
+    """By one id, by many, in the list; the totals of a cancellation go to the daemon's own name."""
+    ids = submit(service, 2)
+    found = service.get(ids[0])
+    assert found
+    assert found.id == ids[0]
+    assert [job.id for job in service.find([*ids, "unknown"])] == ids
+    assert service.newest(["running"], [], 10, None) == []
+    assert [job.id for job in service.newest([], ["plain"], 10, ids[1])] == ids[:1]
+    service.cancel(ids)
+    with service._store._database.reading() as connection:
+        rows = connection.exec_driver_sql("SELECT daemon, status, count FROM hvd_job_totals").all()
+    assert rows == [(load({}).settings.instance, "cancelled", 2)]
+
+
+def test_output_is_there_while_a_job_runs_and_is_of_its_last_attempt(service: JobService, tmp_path: Path) -> None:
+    """From the file, until the database has it; of an attempt on another machine it is said that it is there."""
+    (job_id,) = submit(service)
+    queue = queue_of(service._store._database)
+    queue.renew()
+    (job,) = queue.claim({"plain": 1}, 1)
+    found = service.get(job_id)
+    assert found
+    assert (found.output, service.output(found), service.is_elsewhere(found)) == ([], None, False)
+    recorder = Recorder(tmp_path / "output", job_id, 1, 2**20)
+    recorder.write(b"one\ntwo\x1b\n")
+    recorder.close()
+    for seen in (service.get(job_id), *service.find([job_id]), *service.newest([], [], 5, None)):
+        assert seen
+        assert seen.output == ["one", "two\ufffd"]
+    service._is_shared = True
+    second = replace(job, attempt=2, host="there")
+    assert service.is_elsewhere(second)
+    assert service.output(second) is None
+    assert service._with_output(replace(second, host=socket.gethostname())).output == []
+    queue.finish([end_of(job, output="from the database")])
+    ended = service.get(job_id)
+    assert ended
+    assert ended.output == ["from the database"]
