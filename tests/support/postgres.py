@@ -8,13 +8,13 @@ import signal
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
 import psycopg
 
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 
 def program(name: str) -> str:
@@ -24,6 +24,13 @@ def program(name: str) -> str:
     )
     assert found, f"{name} is not installed: apt-get install postgresql pgbouncer"
     return found
+
+
+def send(processes: Iterable[psutil.Process], signum: signal.Signals) -> None:
+    """To those that are still there."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signum)
 
 
 class Postgres:
@@ -57,7 +64,7 @@ class Postgres:
         data = self.folder / "data"
         if not data.exists():
             made = self._popen(program("initdb"), "-D", str(data), "-U", "hvd", "-A", "trust", "--no-sync")
-            assert made.wait(60) == 0, self.log_path.read_text()
+            assert made.wait(60 * PATIENCE) == 0, self.log_path.read_text()
         self._server = self._popen(
             *(program("postgres"), "-D", str(data), "-k", str(self.folder)),
             *("-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=100"),
@@ -78,7 +85,7 @@ class Postgres:
         """Stop it at once, as a crash would but for what is committed."""
         if self._server is not None:
             self._server.send_signal(3)  # SIGQUIT: immediate shutdown
-            self._server.wait(30)
+            self._server.wait(30 * PATIENCE)
             self._server = None
 
     @contextlib.contextmanager
@@ -87,13 +94,11 @@ class Postgres:
         assert self._server is not None
         server = psutil.Process(self._server.pid)
         processes = [server, *server.children(recursive=True)]
-        for process in processes:
-            process.send_signal(signal.SIGSTOP)
         try:
+            send(processes, signal.SIGSTOP)
             yield
         finally:
-            for process in processes:
-                process.send_signal(signal.SIGCONT)
+            send(processes, signal.SIGCONT)
 
     def database(self, options: str = "") -> str:
         """The URL of a new, empty database; `options` are CREATE DATABASE's."""
@@ -123,7 +128,7 @@ class Postgres:
             yield f"postgresql://hvd@/{name}?host={folder}&port={port}"
         finally:
             pooler.terminate()
-            pooler.wait(30)
+            pooler.wait(30 * PATIENCE)
 
     def connect(self, url: str) -> "psycopg.Connection[tuple[object, ...]]":
         """A connection to a database that `database` made."""

@@ -27,7 +27,9 @@ scrape_configs:
 
 def check_metrics(text: bytes) -> subprocess.CompletedProcess[str]:
     """What `promtool check metrics` says of an exposition: exit status 0 and no line if there is nothing to say."""
-    done = subprocess.run([PROMTOOL, "check", "metrics"], input=text, capture_output=True, timeout=30, check=False)
+    done = subprocess.run(
+        [PROMTOOL, "check", "metrics"], input=text, capture_output=True, timeout=30 * PATIENCE, check=False
+    )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
