@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hvd.jobs.states import CANCELLED, COMPLETED, FAILED, PENDING, RUNNING
-from tests.support.jobs import JobsDaemon, next_message, shell
+from tests.support.jobs import JobsDaemon, shell
 from tests.support.server import ROOT
 from tests.support.waiting import PATIENCE, until
 from tests.support.ws import RawWebSocket
@@ -34,7 +34,7 @@ class Ear:
     def _listen(self) -> None:
         try:
             while True:
-                message = next_message(self._client)
+                message = self._client.message("")
                 self.heard.append((time.monotonic(), message))
         except OSError:
             pass

@@ -1,6 +1,8 @@
 """A daemon that may have 64 descriptors a process: what finds none fails by itself, and nobody ends of it."""
 
 import signal
+import socket
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -59,12 +61,20 @@ def test_without_descriptors_things_fail_one_by_one(tmp_path: Path, worker_class
             assert client.status == 101
 
         server.get(f"/hog?{tmp_path}/enough")
-        with connect(server.address) as waiting:
-            waiting.sendall(b"GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
-            wanted = "new connections wait: Too many open files, the limit is 64"
-            until(lambda: wanted in server.log, "one waits")
-            (tmp_path / "enough").touch()
-            assert waiting.recv(65536).startswith(b"HTTP/1.1 200 "), "and is answered"
+
+        def one_waits() -> socket.socket | None:
+            sock = stack.enter_context(connect(server.address))
+            sock.sendall(b"GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
+            time.sleep(0.1)
+            if "new connections wait: Too many open files, the limit is 64" in server.log:
+                return sock
+            sock.close()  # it came before all were taken; the next one finds its descriptor taken, too
+            return None
+
+        waiting = until(one_waits, "one waits", pause=0.1)
+        (tmp_path / "enough").touch()
+        assert waiting
+        assert waiting.recv(65536).startswith(b"HTTP/1.1 200 "), "and is answered"
 
         (job,) = server.submit("limit")
         assert server.wait_status(job, "completed")["output"] == ["64"]

@@ -13,7 +13,7 @@ from typing import Any
 from hvd.core.proc import is_stopped
 from hvd.jobs.states import CANCELLED, COMPLETED, ENDED, FAILED, PENDING, RUNNING
 from tests.support.http import Response
-from tests.support.jobs import Book, JobsDaemon, lines, next_message, post, shell, together, until_taken
+from tests.support.jobs import Book, JobsDaemon, lines, post, shell, together, until_taken
 from tests.support.waiting import PATIENCE, until
 from tests.support.ws import RawWebSocket
 
@@ -119,7 +119,7 @@ class Listener:
     def _listen(self) -> None:
         with contextlib.suppress(OSError, AssertionError, ValueError):
             while True:
-                message = next_message(self._client)
+                message = self._client.message("")
                 if message["type"] == "job_update":
                     self.told.append((message["data"]["id"], message["data"]["status"]))
 

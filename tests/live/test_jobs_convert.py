@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hvd.jobs.states import CANCELLED, COMPLETED, RUNNING
-from tests.support.jobs import JobsDaemon, next_message
+from tests.support.jobs import JobsDaemon
 from tests.support.server import ROOT
 from tests.support.waiting import PATIENCE, until
 from tests.support.ws import RawWebSocket
@@ -52,7 +52,7 @@ def updates(client: RawWebSocket, job_id: str, *, until_progress: float) -> list
     """What /ws tells of the job, until it is that far or over."""
     found = []
     while not found or (found[-1]["progress"] < until_progress and found[-1]["status"] in ("pending", RUNNING)):
-        message = next_message(client)
+        message = client.message("")
         if message["type"] == "job_update" and message["data"]["id"] == job_id:
             found.append(message["data"])
     return found

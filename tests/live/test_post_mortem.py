@@ -204,7 +204,8 @@ def test_a_worker_that_gunicorn_ends_for_its_silence(
         entry = entry_of(server, pid)
         outcome = asking.wait()
         assert isinstance(outcome, OSError) or outcome.status == 500
-        assert (entry["cause"], entry["signal"], entry["aborted"]) == ("timeout", signum, 1)
+        assert (entry["cause"], entry["aborted"]) == ("timeout", 1)
+        assert entry["signal"] in (signum, "SIGKILL"), "which comes to one that is slow to end, too"
         (request,) = entry["requests"]
         assert (request["method"], request["path"]) == ("GET", slow)
         assert seconds <= request["age_seconds"] < 30 * PATIENCE

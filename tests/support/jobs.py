@@ -42,6 +42,11 @@ class JobsDaemon(Server):
         self.database = str(settings.get("database_url", f"sqlite:///{self.state}/hvd.sqlite3"))
         self.declare(kinds)
 
+    @property
+    def alarms(self) -> list[str]:
+        """Without those of a database that many ask at once, on a machine that has other things to do."""
+        return [line for line in super().alarms if "slow to answer" not in line]
+
     def declare(self, kinds: Kinds) -> None:
         """Write hvd.toml."""
         text = "".join(
@@ -154,9 +159,7 @@ class JobsDaemon(Server):
     def figures(self) -> Json:
         """The job figures of the next `metrics` message on /ws, `provider_stats` too."""
         with RawWebSocket(self.address) as client:
-            while (message := next_message(client))["type"] != "metrics":
-                pass
-        raw = message["data"]["raw"]
+            raw = client.message()["data"]["raw"]
         return {name: raw[name] for name in (*FIGURES, "provider_stats")}
 
     def assert_books_agree(self, seconds: float = 5) -> None:
@@ -257,17 +260,6 @@ def until_taken(ask: Callable[[], Response]) -> Response:
     answer = until(answered, "a busy database has answered", 30)
     assert answer
     return answer
-
-
-def next_message(client: RawWebSocket) -> Json:
-    """The next message of any type. Raises ConnectionError at the end, TimeoutError."""
-    while True:
-        opcode, payload = client.frame()
-        if opcode == 1:
-            message: Json = json.loads(payload)
-            return message
-        if opcode == 8:
-            raise ConnectionError(f"closed by the server: {payload!r}")
 
 
 def together(work: Sequence[Callable[[], Result]]) -> list[Result]:

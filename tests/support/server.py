@@ -64,6 +64,7 @@ class Server:
             **{name: value for name, value in os.environ.items() if not name.startswith("HVD_")},
             "HVD_INSTANCE": self.instance,
             "HVD_BIND": bind,
+            "HVD_PING_TIMEOUT": str(20 * PATIENCE),
             "PYTHONPATH": str(ROOT),
             **{f"HVD_{name.upper()}": str(value) for name, value in settings.items()},
             **(environ or {}),

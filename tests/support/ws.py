@@ -11,7 +11,7 @@ from tests.support.http import Address, connect
 
 
 class RawWebSocket:
-    """A client on a blocking socket: handshake, then frames as they come. Nothing is answered on its own.
+    """A client on a blocking socket: handshake, then frames as they come. Only `message` answers anything.
 
     `early` is sent with the request, in one piece.
     """
@@ -68,13 +68,18 @@ class RawWebSocket:
         raise AssertionError("unreachable")
 
     def message(self, kind: str = "metrics") -> dict[str, Any]:
-        """The next message of that type, or of any if it is empty; pings are passed over, not answered."""
+        """The next message of that type, or of any if it is empty; pings are answered meanwhile.
+
+        Raises ConnectionError at the end, TimeoutError.
+        """
         while True:
             opcode, payload = self.frame()
             if opcode == 1:
                 message: dict[str, Any] = json.loads(payload)
                 if kind in ("", message["type"]):
                     return message
+            if opcode == 9:
+                self.send(10, payload)
             if opcode == 8:
                 raise ConnectionError(f"closed by the server: {payload!r}")
 
