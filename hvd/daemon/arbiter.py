@@ -101,7 +101,7 @@ class Loop:
 
     def _limit_workers(self) -> None:
         """No more workers than there is room for, whoever asks: a signal, the settings, a block that was taken over."""
-        server, most = self._server, self._master.most_workers
+        server, most = self._server, self._master.workers.most
         if server.num_workers < most:
             self._refused = 0
         if server.num_workers <= most:
@@ -148,7 +148,7 @@ class Loop:
         finally:
             if os.getpid() == self._server.pid:
                 os.umask(umask)  # gunicorn leaves another one, where it can't make the file for the heartbeat
-                self._master.after_fork(has_failed)
+                self._master.workers.after_fork(has_failed)
 
     def _reap_all(self) -> None:
         """Note how workers ended: gunicorn does not tell its hooks what it has of waitpid(2).
@@ -161,7 +161,7 @@ class Loop:
         def noting(pid: int, options: int) -> tuple[int, int]:
             ended, status = wait(pid, options)
             if ended in self._server.WORKERS:
-                self._master.note_status(ended, status)
+                self._master.workers.note_status(ended, status)
             return ended, status
 
         os.waitpid = noting

@@ -148,7 +148,7 @@ def pre_exec(server: Any) -> None:
 
 def pre_fork(server: Any, worker: Any) -> None:
     """In the master: the worker's slot. Raises NoFreeSlot, BlockError."""
-    master().before_fork(worker)
+    master().workers.before_fork(worker)
 
 
 def post_fork(server: Any, worker: Any) -> None:

@@ -113,19 +113,27 @@ class Server:
         self.manage_workers()
 
 
+class Workers:
+    """The slots of workers, of which there are five."""
+
+    most = 5
+
+    def __init__(self) -> None:
+        self.forks: list[bool] = []
+
+    def after_fork(self, has_failed: bool) -> None:
+        self.forks.append(has_failed)
+
+
 class Master:
     """What the loop calls of hvd's master."""
 
-    most_workers = 5
     missing = 0
 
     def __init__(self) -> None:
         self.has_served = False
-        self.forks: list[bool] = []
+        self.workers = Workers()
         self.turns = 0
-
-    def after_fork(self, has_failed: bool) -> None:
-        self.forks.append(has_failed)
 
     def look_after(self) -> None:
         self.turns += 1
@@ -165,7 +173,7 @@ def test_a_fork_that_fails_leaves_the_others_and_is_tried_again(
     for _ in range(5):
         server.manage_workers()
     assert sorted(server.WORKERS) == [1, 3]
-    assert master.forks == [False] * 3 + [True] * 5
+    assert master.workers.forks == [False] * 3 + [True] * 5
     assert caplog.text.count("2 of 3 workers run, and no other can be started ([Errno 11] Resource temp") == 1
     assert master.missing == 1, "which /health says"
     server.failure = None

@@ -1,9 +1,8 @@
-"""A start that fails, what the master does for workers and the job runner, and who may remove the block."""
+"""A start that fails, a reload, what a worker gets, and who may remove the block."""
 
 import contextlib
 import logging
 import os
-import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -11,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from hvd import __version__
 from hvd.agg.options import AggregatorOptions
 from hvd.companion.options import OptionsFile
 from hvd.core import layout
@@ -19,7 +17,7 @@ from hvd.core.acquire import acquire
 from hvd.core.block import DIRECTORY
 from hvd.daemon.companions import Companion
 from hvd.daemon.master import Master
-from hvd.daemon.workers import HELD, HvdThreadWorker
+from hvd.daemon.workers import HvdThreadWorker
 from hvd.settings.loader import load
 from hvd.settings.table import Settings
 from tests.unit.core.support import SMALL, dead_pid, ended, fork
@@ -85,31 +83,18 @@ def test_only_the_master_removes_the_block(name: str) -> None:
         assert master.block.masters() == [os.getpid()]
 
 
-def test_a_worker_that_could_not_be_forked_needs_no_slot(name: str) -> None:
-    """And signals reach the master again."""
-    with made(name) as master:
-        worker: Any = HvdThreadWorker.__new__(HvdThreadWorker)
-        master.before_fork(worker)
-        master.before_fork(worker)
-        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) >= HELD
-        assert [slot.number for slot in master._slots.taken()] == [worker.hvd_slot]
-        master.after_fork(has_failed=True)
-        assert not HELD & signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        assert list(master._slots.taken()) == []
-
-
 def settings_of(name: str, **changes: Any) -> Settings:
     return replace(load({"HVD_INSTANCE": name.removeprefix("hvd-")}).settings, **changes)
 
 
 @contextlib.contextmanager
-def made(name: str, uid: int = 0, **changes: Any) -> Iterator[Master]:
+def made(name: str, **changes: Any) -> Iterator[Master]:
     """A master of this process, whose companions have not been started yet."""
     server = SimpleNamespace(
         master_pid=0,
         worker_class=HvdThreadWorker,
         log=logging.getLogger("test"),
-        cfg=SimpleNamespace(uid=uid, gid=uid and uid - 1, initgroups=False, env_orig={}),
+        cfg=SimpleNamespace(uid=0, gid=0, initgroups=False, env_orig={}),
     )
     master = Master(server, settings_of(name, **changes))
     try:
@@ -120,32 +105,6 @@ def made(name: str, uid: int = 0, **changes: Any) -> Iterator[Master]:
             end.close()
         for fd in (master.block.fd, channels.wake_fd):
             os.close(fd)
-
-
-def test_a_start_and_a_stop_are_a_line_each(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """What runs here, and what it has counted."""
-    caplog.set_level(logging.INFO)
-    with made(name) as master:
-        master._server.LISTENERS = ["http://127.0.0.1:1"]
-        master.log_start()
-        master.leave()
-    start, end = caplog.messages
-    for part in (__version__, "_hotrow compiled", "_counting compiled", f"/dev/shm/{name}", "http://127.0.0.1:1"):
-        assert part in start
-    assert f"hvd {__version__} ends: 0 requests finished, 0 of them errors, 0 aborted" in end
-
-
-def test_what_is_not_compiled_is_said_at_the_start(
-    name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One warning that names it; a checkout without a compiler is legitimate."""
-    monkeypatch.setattr("hvd.core.hot.IS_COMPILED", False)
-    with made(name) as master:
-        master._server.LISTENERS = []
-        master.log_start()
-    (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert "hvd.core._hotrow can't be used" in warning
-    assert "compiler" in warning
 
 
 def test_a_reload_reaches_companions(name: str) -> None:

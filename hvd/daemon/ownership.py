@@ -1,0 +1,92 @@
+"""A master and its block: how it comes by it, keeps its name, and leaves it."""
+
+import os
+import time
+from typing import Any
+
+from hvd.core import layout
+from hvd.core.acquire import acquire
+from hvd.core.catalogue import Catalogue
+from hvd.core.layout import Layout
+from hvd.core.slots import Slots
+from hvd.daemon import passing
+from hvd.daemon.deaths import UNKNOWN, Settler
+from hvd.metrics.table import TIMED_CELLS
+from hvd.settings.table import Settings
+
+SPARE_ROWS = 4  # beside one for each thread: threads that an app starts itself, and the shared row
+
+
+class Ownership:
+    """One master's. Used in its main thread.
+
+    `block` is made, taken over from a daemon that was killed, or shared with the master that an upgrade replaces;
+    `was_made` says which.
+    """
+
+    def __init__(self, server: Any, settings: Settings) -> None:
+        """Raises BlockError where there can't be a block, or not this one."""
+        shape = Layout(
+            settings.slots + layout.COMPANION_SLOTS, settings.threads + SPARE_ROWS, settings.max_series, TIMED_CELLS
+        )
+        self._log = server.log
+        self._pid = os.getpid()
+        self._is_nameless = False
+        self._is_upgrade = server.master_pid != 0
+        self.block, existed = acquire(
+            f"hvd-{settings.instance}",
+            shape,
+            upgrade=self._is_upgrade,
+            passed=passing.receive(server.cfg.env_orig),
+            warn=lambda message: server.log.warning("hvd: %s", message),
+            check=lambda block: Catalogue(block).refresh(),
+        )
+        self.was_made = not existed
+
+    def begin(self, settler: Settler, slots: Slots, workers: int) -> None:
+        """Make the block ready for that many workers; settle first what a daemon that was killed has left in it."""
+        if not self.was_made and not self._is_upgrade:
+            self._take_over(settler, slots)
+        with self.block.locked():
+            Catalogue(self.block).add_families()
+            slots.prepare(workers)
+            self.block.add_master(self._pid)
+
+    def _take_over(self, settler: Settler, slots: Slots) -> None:
+        self._log.warning("Taking over block %s of a daemon that was killed; totals go on", self.block.name)
+        for slot in list(slots.taken()):
+            settler.settle_slot(slot.number, slot.pid, UNKNOWN)
+        cells = self.block.cells
+        cells[layout.H_STARTED_WALL], cells[layout.H_STARTED_MONO] = time.time_ns(), time.monotonic_ns()
+        for index in range(layout.MASTERS):
+            cells[layout.H_MASTERS + index] = 0
+
+    def keep_name(self) -> None:
+        """See that the block has its name: without it, a start after a crash would not find it, and begin at 0."""
+        name, was_nameless = self.block.file_name, self._is_nameless
+        if name.holds():
+            self._is_nameless = False
+            name.keep_spare()  # the workers of another master that was killed have dropped it
+            return
+        self._is_nameless = not name.restore()
+        if not self._is_nameless:
+            self._log.warning("hvd: the block's name %s had been removed, and is there again", name.path)
+        elif not was_nameless:
+            self._log.error(
+                "hvd: the block's name %s was removed (rm, logind's RemoveIPC, a reader?) and can't be restored; "
+                "hvd goes on, through upgrades (USR2) too, but should it be killed, its totals are lost: restart it",
+                name.path,
+            )
+
+    def write_missing(self, workers: int) -> None:
+        """So many workers should be there, and can't be started now."""
+        self.block.say_missing(self._pid, workers)
+
+    def leave(self, *, has_served: bool) -> None:
+        """Remove the block, unless another master goes on with it.
+
+        It also stays where a start failed that had taken it over: the next one goes on with its totals.
+        """
+        self.block.drop_master(self._pid)
+        if self.was_made or has_served:
+            self.block.remove_if_last()
