@@ -9,7 +9,10 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Column:
-    """One figure of a point. Columns of one `chart` are drawn together, each called by its `title`."""
+    """One figure of a point. The page draws columns of one `chart` together, and those of none, "", not at all.
+
+    Each is called by its `title`.
+    """
 
     name: str
     unit: str
@@ -28,7 +31,7 @@ VALUES: tuple[Column, ...] = (
     Column("websocket_clients", "count", "clients", "WebSocket clients"),
     Column("jobs_active", "count", "running", "Jobs"),
     Column("jobs_pending", "count", "waiting", "Jobs"),
-    Column("in_flight", "count", "in flight", "In flight"),
+    Column("in_flight", "count", "in flight", ""),
 )
 
 COLUMNS = (Column("time", "unix_seconds", "time", ""), *VALUES)

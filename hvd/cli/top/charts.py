@@ -11,50 +11,58 @@ from hvd.cli.top.frame import Glyphs
 from hvd.cli.top.keys import WINDOWS, State
 from hvd.cli.top.model import Model
 from hvd.cli.top.spark import binned, sparkline
-from hvd.texts import UNKNOWN, count, figure, milliseconds, number, percent, rate, short_duration, short_size
+from hvd.texts import UNKNOWN, count, figure, milliseconds, number, percent, plain, rate, short_duration, short_size
 
 Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Chart:
-    """One column of the history. `floor`: a value below doesn't fill the chart; `room`: over the highest value."""
+class Unit:
+    """How values of a unit are drawn. `floor`: a value below doesn't fill the chart; `room`: over the highest value."""
 
-    label: str
-    column: str
     form: Callable[[float], str]
-    floor: float
-    style: str
+    floor: float = 1.0
     room: float = 1.0
 
 
-_CHARTS = (
-    Chart("requests/s", "requests_per_second", rate, 1.0, "green"),
-    Chart("p50", "p50", milliseconds, 1.0, "cyan"),
-    Chart("errors", "error_rate", lambda value: percent(100 * value), 0.01, "red"),
-    Chart("p90", "p90", milliseconds, 1.0, "cyan"),
-    Chart("CPU", "cpu_usage", percent, 10.0, "magenta"),
-    Chart("p99", "p99", milliseconds, 1.0, "cyan"),
-    Chart("memory", "memory_usage", short_size, 1.0, "blue", 1.5),
-    Chart("in flight", "in_flight", count, 1.0, "yellow"),
-)
+_UNITS = {
+    "1/s": Unit(rate),
+    "ratio": Unit(lambda value: percent(100 * value), 0.01),
+    "ms": Unit(milliseconds),
+    "percent": Unit(percent, 10.0),
+    "bytes": Unit(short_size, room=1.5),
+}
+_OTHER = Unit(count)
+_STYLES = {
+    "requests_per_second": "green",
+    "p50": "cyan",
+    "error_rate": "red",
+    "p90": "cyan",
+    "cpu_usage": "magenta",
+    "p99": "cyan",
+    "memory_usage": "blue",
+    "in_flight": "yellow",
+}
+"""The columns of the history that have a sparkline, in the order of reading, with their colours."""
+
 _LABEL, _VALUE = 10, 9  # cells
 
 
 def chart_lines(model: Model, state: State, width: int, left: int | None, glyphs: Glyphs) -> list[Text]:
     """Two charts beside each other, one where it is narrow; none where fewer than seven lines would be left."""
     columns = 2 if width >= 64 else 1
-    lines_of = math.ceil(len(_CHARTS) / columns)
-    if (left is not None and left < lines_of + 1 + 6) or width < _LABEL + _VALUE + 6:
+    charts = [column for name in _STYLES for column in model.columns if column.get("name") == name]
+    lines_of = math.ceil(len(charts) / columns)
+    if not charts or (left is not None and left < lines_of + 1 + 6) or width < _LABEL + _VALUE + 6:
         return []
     rows = 1 if left is None or glyphs.encoding == "ascii" else max(1, min(4, (left - 14) // (2 * lines_of)))
     cell = (width - 3 * (columns - 1)) // columns
     bins = cell - _LABEL - _VALUE - 2
     step = max(_window(model, state) / bins, model.interval)
     lines = [_rule(f"last {short_duration(step * bins).removesuffix(' 0s')}", width, glyphs)]
-    for start in range(0, len(_CHARTS), columns):
-        charts = [_chart(chart, model, step, bins, rows, glyphs) for chart in _CHARTS[start : start + columns]]
-        lines += [Text("   ").join(parts) for parts in zip(*charts, strict=True)]
+    for start in range(0, len(charts), columns):
+        drawn = [_chart(column, model, step, bins, rows, glyphs) for column in charts[start : start + columns]]
+        lines += [Text("   ").join(parts) for parts in zip(*drawn, strict=True)]
     return lines
 
 
@@ -68,23 +76,21 @@ def _rule(title: str, width: int, glyphs: Glyphs) -> Text:
     return Text(f"{glyphs.rule * 2} {title} ".ljust(width, glyphs.rule)[:width], "dim")
 
 
-def _chart(chart: Chart, model: Model, step: float, bins: int, rows: int, glyphs: Glyphs) -> list[Text]:
-    points = [(float(point["time"]), number(point.get(chart.column))) for point in model.points]
+def _chart(column: Json, model: Model, step: float, bins: int, rows: int, glyphs: Glyphs) -> list[Text]:
+    name, unit = str(column["name"]), _UNITS.get(str(column.get("unit")), _OTHER)
+    points = [(float(point["time"]), number(point.get(name))) for point in model.points]
     end = points[-1][0] if points else 0.0
     values = binned(points, end, step, bins, model.interval)
     highest = max((value for value in values if value is not None), default=0.0)
-    lines = sparkline(values, max(highest * chart.room, chart.floor), rows, glyphs.bars)
-    now = figure(model.raw.get(chart.column), chart.form)
-    if chart.column == "in_flight":
-        requests = model.raw.get("requests")
-        now = figure(requests.get("in_flight"), chart.form) if isinstance(requests, Mapping) else UNKNOWN
-    beside = [(chart.label, now), *[("", "")] * (rows - 1)]
+    lines = sparkline(values, max(highest * unit.room, unit.floor), rows, glyphs.bars)
+    now = figure(model.in_flight if name == "in_flight" else model.raw.get(name), unit.form)
+    beside = [(plain(column.get("title"), glyphs.encoding, _LABEL), now), *[("", "")] * (rows - 1)]
     if rows > 1:
-        beside[1] = ("  highest", chart.form(highest) if points else UNKNOWN)
+        beside[1] = ("  highest", unit.form(highest) if points else UNKNOWN)
     drawn = []
     for (label, value), line in zip(beside, lines, strict=True):
         text = Text(f"{label:<{_LABEL}} ", "dim").append(
             f"{value:>{_VALUE}} ", "not dim bold" if label[:1] != " " else ""
         )
-        drawn.append(text.append(line, f"not dim {chart.style}"))
+        drawn.append(text.append(line, f"not dim {_STYLES[name]}"))
     return drawn

@@ -52,8 +52,6 @@ def title_line(model: Model, frame: Frame) -> Text:
 def health_lines(model: Model, frame: Frame) -> list[Text]:
     """The figures of System Health, in as many columns as find room."""
     raw, wide = model.raw, frame.width >= _WIDE
-    requests = raw.get("requests")
-    in_flight = requests.get("in_flight") if isinstance(requests, Mapping) else None
     threads, tasks = (figure(raw.get(name), count) for name in ("threads", "tasks"))
     figures = [
         ("Uptime", figure(raw.get("uptime_seconds"), duration)),
@@ -63,7 +61,7 @@ def health_lines(model: Model, frame: Frame) -> list[Text]:
         ("Errors", errors(raw.get("http_errors"), raw.get("http_requests"))),
         ("WS clients", figure(raw.get("websocket_clients"), count)),
         ("CPU", figure(raw.get("cpu_usage"), percent)),
-        ("In flight", figure(in_flight, count)),
+        ("In flight", figure(model.in_flight, count)),
         ("Concurrency", concurrency(raw)) if wide else ("Thr+tasks", f"{threads}+{tasks}"),
     ]
     stale = is_stale(model, frame)

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hvd.metrics.columns import DETAILS
 from hvd.texts import number, plain
 
 Json = Mapping[str, Any]
@@ -14,7 +15,10 @@ _JOBS_MAX = 100  # that are remembered; a daemon tells of 20 and of each that ch
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """Lists hold objects only; their fields are as the daemon sent them. `received` is monotonic, in s."""
+    """Lists hold objects only; their fields are as the daemon sent them. `received` is monotonic, in s.
+
+    `columns` are those of the history, `points` its rows, by their names.
+    """
 
     raw: Json = dataclasses.field(default_factory=dict)
     workers: tuple[Json, ...] = ()
@@ -24,11 +28,18 @@ class Model:
     reasons: tuple[str, ...] = ()
     restarts: float | None = None
     version: str = ""
+    columns: tuple[Json, ...] = DETAILS
     points: tuple[Json, ...] = ()
     interval: float = 2.0
     received: float = 0.0
     trouble: str = ""
     retry_at: float = 0.0
+
+    @property
+    def in_flight(self) -> object:
+        """Requests in progress, as the daemon sent it."""
+        requests = self.raw.get("requests")
+        return requests.get("in_flight") if isinstance(requests, Mapping) else None
 
     def without_connection(self, trouble: str, retry_at: float) -> "Model":
         """With the reason why there is no connection, and the monotonic time of the next attempt."""
@@ -59,13 +70,14 @@ class Model:
 
     def with_history(self, answer: Json) -> "Model":
         """After an answer of /api/v1/history: it replaces what was known."""
-        columns, rows = answer.get("columns"), answer.get("points")
-        if not isinstance(columns, list) or not isinstance(rows, list):
+        names, rows = answer.get("columns"), answer.get("points")
+        if not isinstance(names, list) or not isinstance(rows, list):
             return self
-        points = [dict(zip(map(str, columns), row, strict=False)) for row in rows if isinstance(row, list)]
+        points = [dict(zip(map(str, names), row, strict=False)) for row in rows if isinstance(row, list)]
         interval = number(answer.get("interval_seconds")) or self.interval
         known = tuple(point for point in points if number(point.get("time")))
-        return dataclasses.replace(self, points=known, interval=interval)
+        columns = objects(answer.get("column_details")) or self.columns
+        return dataclasses.replace(self, points=known, interval=interval, columns=columns)
 
     def with_message(self, message: Json, now: float) -> "Model":
         """After a message of /ws; of a type that is not known, or without its data, nothing changes."""
@@ -80,7 +92,8 @@ class Model:
             return self._with_detail(data)
         if kind == "status":
             version = plain(data.get("version"), most=20)
-            return dataclasses.replace(self.with_health(data), version=version)
+            columns = objects(data.get("columns")) or self.columns
+            return dataclasses.replace(self.with_health(data), version=version, columns=columns)
         if kind == "job_update":
             return dataclasses.replace(self, jobs=_with_job(self.jobs, data))
         return self

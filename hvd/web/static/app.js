@@ -1,6 +1,6 @@
 /** The dashboard: what comes in, what is drawn when. Everything is drawn once a frame, and only what has changed. */
 
-import { addCharts } from "./charts.js";
+import { Charts } from "./charts.js";
 import { make, mark, say } from "./dom.js";
 import { clock } from "./format.js";
 import { History } from "./history.js";
@@ -29,7 +29,7 @@ class Page {
     this.news = true; // numbers have come since they were drawn
     this.frame = 0;
     const changed = () => this.changed(true);
-    this.charts = addCharts($("charts"), this.timeline);
+    this.charts = new Charts($("charts"), this.timeline);
     this.views = [
       addTiles($("tiles")),
       (model) => showHealth($("health"), model),
@@ -69,7 +69,7 @@ class Page {
   draw() {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
-    for (const chart of this.charts) chart.draw(this.theme);
+    this.charts.draw(this.theme);
     this.#drawTools();
     if (!this.news || this.isPaused) return;
     for (const view of this.views) view(this.model);

@@ -1,4 +1,4 @@
-/** The charts: one table says what each shows, and a card shows it, as a picture or as a table. */
+/** The charts: one for the columns that belong together, and a card that shows it, as a picture or as a table. */
 
 import { Rows, draw, make, mark, say } from "./dom.js";
 import { bound, clock, count, milliseconds, percent, rate, share, size } from "./format.js";
@@ -10,36 +10,50 @@ const MB = 1024 * 1024;
 /** Ticks have no more digits than their place asks for: `20ms`, not `20.0ms`. */
 const short = (form) => (value) => form(value).replace(/\.0+(?=\D|$)/, "");
 
-const CHARTS = [
-  { title: "Requests", unit: "per second", series: [["requests_per_second", "requests/s"]], form: rate, least: 1 },
-  { title: "Errors", unit: "share of responses", series: [["error_rate", "errors"]], form: share, least: 0.01 },
-  {
-    title: "Latency",
-    unit: "",
-    series: [["p50", "p50"], ["p90", "p90"], ["p99", "p99"]],
-    form: milliseconds,
-    tick: bound,
-    least: 1,
-    log: true,
-  },
-  { title: "Latency heat map", unit: "responses by time taken", heat: true },
-  { title: "CPU", unit: "of one core", series: [["cpu_usage", "CPU"]], form: percent, least: 5 },
-  { title: "Memory", unit: "all processes", series: [["memory_usage", "memory"]], form: size, least: MB, base: 1024 },
-  { title: "WebSocket clients", unit: "", series: [["websocket_clients", "clients"]], form: count, least: 4 },
-  { title: "Jobs", unit: "", series: [["jobs_active", "running"], ["jobs_pending", "waiting"]], form: count, least: 4 },
-].map((chart) => ({
-  ...chart,
-  tick: chart.tick ?? (chart.form && short(chart.form)),
-  series: chart.series?.map(([column, name]) => ({ column, name })) ?? [],
-}));
+/** How values of a unit are drawn: what stands beside the title, and the least that the axis holds. */
+const UNITS = {
+  "1/s": { beside: "per second", form: rate, least: 1 },
+  ratio: { beside: "share of responses", form: share, least: 0.01 },
+  ms: { beside: "", form: milliseconds, tick: bound, least: 1, log: true },
+  percent: { beside: "of one core", form: percent, least: 5 },
+  bytes: { beside: "all processes", form: size, least: MB, base: 1024 },
+  count: { beside: "", form: count, least: 4 },
+};
 
-/** @param {HTMLElement} parent @param {import("./timeline.js").Timeline} timeline @returns {Card[]} */
-export function addCharts(parent, timeline) {
-  return CHARTS.map((chart) => {
-    const card = new Card(chart, timeline);
-    parent.append(card.element);
-    return card;
-  });
+const HEAT = { title: "Latency heat map", beside: "responses by time taken", heat: true, series: [] };
+
+/** The charts of these columns: those of one chart are its series. What shows how long responses took has a heat map. */
+export function chartsOf(columns) {
+  const charts = new Map();
+  for (const { name, unit, title, chart } of columns) {
+    if (!chart || name === "time") continue;
+    const form = UNITS[unit] ?? { beside: unit, form: rate, least: 1 };
+    if (!charts.has(chart)) charts.set(chart, { title: chart, tick: short(form.form), ...form, series: [] });
+    charts.get(chart).series.push({ column: name, name: title });
+  }
+  return [...charts.values()].flatMap((chart) => (chart.log ? [chart, HEAT] : [chart]));
+}
+
+/** All charts, made anew when the daemon has other columns. */
+export class Charts {
+  /** @param {HTMLElement} parent @param {import("./timeline.js").Timeline} timeline */
+  constructor(parent, timeline) {
+    this.parent = parent;
+    this.timeline = timeline;
+    this.columns = null;
+    /** @type {Card[]} */
+    this.cards = [];
+  }
+
+  draw(theme) {
+    const { columns } = this.timeline.history;
+    if (this.columns !== columns) {
+      this.columns = columns;
+      this.cards = chartsOf(columns).map((chart) => new Card(chart, this.timeline));
+      this.parent.replaceChildren(...this.cards.map(({ element }) => element));
+    }
+    for (const card of this.cards) card.draw(theme);
+  }
 }
 
 class Card {
@@ -75,7 +89,7 @@ class Card {
       make(
         "header",
         {},
-        make("h3", { text: chart.title }, make("small", { text: chart.unit })),
+        make("h3", { text: chart.title }, make("small", { text: chart.beside })),
         this.#legend(),
         this.button,
       ),

@@ -5,9 +5,13 @@ import { Ring } from "./ring.js";
 const CAPACITY = 1024; // points: the 450 of a history, and as many again while the page is paused
 const GAP = 2.5; // intervals between two points, above which there was nobody to observe
 
+const named = (name) => ({ name, unit: "", title: name, chart: name });
+
 export class History {
   constructor() {
     this.interval = 2; // s between two points
+    /** @type {{name: string, unit: string, title: string, chart: string}[]} what a point has, as the daemon says */
+    this.columns = [];
     /** @type {number[]} upper ends of the latency buckets, in ms; one more bucket follows them */
     this.bounds = [];
     this.ring = new Ring(["time"], CAPACITY);
@@ -23,9 +27,18 @@ export class History {
     return this.bounds.length + 1;
   }
 
+  /** Take what the daemon says of its columns; the same again is no other list. */
+  describe(columns) {
+    if (JSON.stringify(columns) !== JSON.stringify(this.columns)) this.columns = columns;
+  }
+
   /** Take an answer of api/v1/history, and keep what came after it by message meanwhile. */
   load(answer) {
-    const later = this.#after(answer.points.at(-1)?.[0] ?? 0, answer.columns);
+    const last = answer.points.at(-1)?.[answer.columns.indexOf("time")] ?? 0;
+    const later = this.#after(last, answer.columns);
+    const details = answer.column_details;
+    // a daemon of the version before, at an upgrade, has names only
+    if (details || !this.columns.length) this.describe(details ?? answer.columns.map(named));
     this.interval = answer.interval_seconds;
     this.bounds = answer.latency.bounds_ms;
     this.ring = new Ring(answer.columns, CAPACITY);

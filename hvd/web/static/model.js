@@ -49,6 +49,7 @@ export class Model {
     else if (type === "status") {
       this.version = data.version;
       this.reasons = data.reasons ?? [];
+      if (data.columns) this.history.describe(data.columns);
     }
     return false;
   }

@@ -48,3 +48,19 @@ def test_nothing_known_is_no_failure() -> None:
     """Just after the start."""
     lines = chart_lines(Model(), State(), 80, 18, ASCII)
     assert all(line.plain.isascii() for line in lines)
+
+
+def test_columns_are_named_and_written_as_the_daemon_tells() -> None:
+    """What has no place on the screen is left out; an unknown unit is a number."""
+    columns = [{"name": "p50", "unit": "furlongs", "title": "half\x1b"}, {"name": "new", "unit": "ms", "title": "new"}]
+    known = model().with_message({"type": "status", "data": {"columns": columns}}, 100.0)
+    text = "\n".join(line.plain for line in chart_lines(known, State(), 80, 18, UNICODE))
+    assert "half\\x1b" in text
+    assert "ms" not in text
+    assert "new" not in text
+    assert (
+        chart_lines(
+            known.with_message({"type": "status", "data": {"columns": columns[1:]}}, 1.0), State(), 80, 18, UNICODE
+        )
+        == []
+    )

@@ -3,6 +3,7 @@
 import pytest
 
 from hvd.cli.top.model import WINDOW, Model
+from hvd.metrics.columns import DETAILS
 from tests.unit.cli.top.data import detail, history, job, metrics, model, route, worker
 
 
@@ -81,3 +82,12 @@ def test_reasons_go_when_the_daemon_is_healthy() -> None:
     known = model().with_message(metrics(system_health="degraded"), 1.0).with_health({"reasons": ["disk full", 7]})
     assert known.reasons == ("disk full", "7")
     assert known.with_message(metrics(), 2.0).reasons == ()
+
+
+def test_columns_are_as_the_daemon_tells() -> None:
+    """In its history or in its status; one of the version before tells none, and has those that we know."""
+    columns = [{"name": "time", "unit": "unix_seconds"}, {"name": "p50", "unit": "ms", "title": "half"}]
+    assert Model().with_history(history(3)).columns == DETAILS
+    known = Model().with_history(history(3) | {"column_details": columns})
+    assert known.with_message({"type": "status", "data": {}}, 1.0).columns == tuple(columns)
+    assert Model().with_message({"type": "status", "data": {"columns": columns}}, 1.0).columns == tuple(columns)

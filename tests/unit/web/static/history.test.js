@@ -73,3 +73,23 @@ test("it never grows beyond its capacity", () => {
   assert.deepEqual([...history.latency(1023)], [1, 2, 19998]);
   assert.deepEqual([...history.latency(0)], [1, 2, history.time(0)]);
 });
+
+test("columns are as the daemon tells; one of the version before has names only", () => {
+  const history = new History();
+  history.load(answer(100, 104));
+  assert.deepEqual(history.columns[1], { name: "p50", unit: "", title: "p50", chart: "p50" });
+  const details = [{ name: "time", unit: "unix_seconds", title: "time", chart: "" }, { name: "p50", unit: "ms", title: "p50", chart: "Latency" }];
+  history.load({ ...answer(100, 104), column_details: details });
+  history.load(answer(100, 104));
+  assert.equal(history.columns, details);
+  history.describe(structuredClone(details));
+  assert.equal(history.columns, details);
+});
+
+test("rows are read by the names of their columns", () => {
+  const history = new History();
+  const turned = answer(100, 104);
+  history.load({ ...turned, columns: ["p50", "time"], points: turned.points.map(([time, p50]) => [p50, time]) });
+  history.add({ time: 106, p50: 9 }, [0, 0, 0]);
+  assert.deepEqual(times(history), [100, 102, 104, 106]);
+});
