@@ -24,7 +24,7 @@ ROUNDS = (0.0, 0.02, 0.1, 0.3)
 """Seconds before each look: a process that forks while it is looked for is found by the next one."""
 
 LISTED = 0.01  # s between looks at what was killed: it is listed until it is gone
-GOING = 20  # looks; what waits for a dead disk goes only when that answers, but executes nothing before
+VAIN_LOOKS = 20  # at nothing new: what waits for a dead disk goes only when that answers, but executes nothing before
 
 
 def mark_of(pid: int, name: str) -> str | None:
@@ -78,11 +78,11 @@ def is_of(pid: int, runner: str) -> bool:
 
 def children() -> set[int]:
     """Pids of this process's children, those included that were left to it (proc(5), task/TID/children)."""
-    found: set[int] = set()
+    pids: set[int] = set()
     for task in os.listdir("/proc/self/task"):
         with contextlib.suppress(OSError), open(f"/proc/self/task/{task}/children", encoding="ascii") as file:
-            found.update(map(int, file.read().split()))
-    return found
+            pids.update(map(int, file.read().split()))
+    return pids
 
 
 def kill(pid: int, is_meant: Callable[[int], bool]) -> bool:
@@ -102,8 +102,24 @@ def kill(pid: int, is_meant: Callable[[int], bool]) -> bool:
     return False
 
 
+def end_children(own: set[int], is_stray: Callable[[int], bool]) -> bool:
+    """Reap this process's children that have ended, but for its `own`, and kill the strays among the others.
+
+    True where one was killed: it is still to be reaped.
+    """
+    has_killed = False
+    for pid in children() - own:
+        with contextlib.suppress(ChildProcessError):
+            if os.waitpid(pid, os.WNOHANG) == (0, 0) and kill(pid, is_stray):
+                has_killed = True
+    return has_killed
+
+
 def kill_all_of(runner_id: str, pause: Callable[[float], None] = time.sleep) -> int:
-    """End whatever a runner that is gone has started, and what that has started -> how many processes."""
+    """End whatever a runner that is gone has started, and what that has started -> how many processes.
+
+    `pause` waits so many seconds.
+    """
 
     def is_meant(pid: int) -> bool:
         return mark_of(pid, RUNNER) == runner_id or is_of(pid, runner_id)
@@ -111,11 +127,11 @@ def kill_all_of(runner_id: str, pause: Callable[[float], None] = time.sleep) -> 
     killed: set[int] = set()
     for seconds in ROUNDS:
         pause(seconds)
-        going = GOING
-        while going and (ended := {pid for pid in _pids() if is_meant(pid) and kill(pid, is_meant)}):
-            if ended <= killed:  # nothing new: it is still on its way out
-                going -= 1
-            killed |= ended
+        vain_looks = 0
+        while vain_looks < VAIN_LOOKS and (pids := {pid for pid in _pids() if is_meant(pid) and kill(pid, is_meant)}):
+            if pids <= killed:  # all of them were killed before, and are still on their way out
+                vain_looks += 1
+            killed |= pids
             pause(LISTED)
     return len(killed)
 

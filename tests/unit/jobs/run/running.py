@@ -38,6 +38,12 @@ def subreaper() -> Iterator[None]:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """One database is enough here: test_queue.py has both."""
+    return f"sqlite:///{tmp_path}/jobs.sqlite3"
+
+
 class Scene:
     """A runner with its queue, and what it tells."""
 
@@ -49,7 +55,7 @@ class Scene:
         self.queue = queue_of(database)
         state = str(folder / "state")
         plain = RunnerOptions("info", "", state, "a", 8, PATIENT, PATIENT, 7.0, declared, 2**20)
-        self._writers, self._reader = events.channel()
+        self.writers, self._reader = events.channel()
         self.published: list[dict[str, Any]] = []
         self.told: list[dict[str, Any]] = []
         self.turns, self.pause, self.resting = 0, 0.0, False
@@ -58,7 +64,7 @@ class Scene:
             self.queue,
             replace(plain, **options),
             environ={"PATH": os.environ["PATH"], "FOLDER": str(folder)},
-            events=Events(self._writers),
+            events=Events(self.writers),
             publish=lambda figures: self.published.append(json.loads(json.dumps(figures))),
         )
         turn, rest = self.runner._turn, self.runner._rest
@@ -109,7 +115,7 @@ class Scene:
         running = self.runner
 
         def rests() -> bool:
-            busy = running._reason.is_set() or running._figures_wanted or running._moved or running._ends
+            busy = running.context.reason.is_set() or running.reporter.is_due or running.pool.moved or running.pool.ends
             return not busy and bool(self.published) and self.resting and self.pause >= least
 
         await eventually(rests)
@@ -126,7 +132,7 @@ class Scene:
         (self.folder / "go").touch()
         await self.stop()
         asyncio.get_running_loop().remove_reader(self._reader.fileno())
-        self._writers.close()
+        self.writers.close()
         self._reader.close()
 
 

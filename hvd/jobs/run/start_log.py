@@ -1,4 +1,4 @@
-"""What a runner has started: noted in a file before each start, for the next runner of this machine.
+"""Which attempts a runner has started: noted in a file before each start, for the next runner of this machine.
 
 A job that was claimed, and whose runner died before it could start it, has had no attempt: it may run, even where its
 kind grants one only. The database can't tell the two apart, and to ask it before each start would halve what a runner
@@ -17,7 +17,7 @@ FULL = 64 * 1024  # bytes, after which the file is written anew with what still 
 log = logging.getLogger("hvd.jobs")
 
 
-class Started:
+class StartLog:
     """The notes of one runner, and those that others left in the same folder. One thread at a time."""
 
     def __init__(self, folder: str, runner: str) -> None:

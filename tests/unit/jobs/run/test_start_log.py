@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from hvd.jobs.run import started
-from hvd.jobs.run.started import Started
+from hvd.jobs.run import start_log
+from hvd.jobs.run.start_log import StartLog
 
 
 def test_the_next_runner_reads_what_was_started(tmp_path: Path) -> None:
     """Also where the runner died in the midst of a line; not where there is no file."""
-    first, second = Started(str(tmp_path / "state"), "one"), Started(str(tmp_path / "state"), "two")
+    first, second = StartLog(str(tmp_path / "state"), "one"), StartLog(str(tmp_path / "state"), "two")
     first.begin()
     assert second.of("one") == set()
     first.note("a", 1)
@@ -27,13 +27,13 @@ def test_the_next_runner_reads_what_was_started(tmp_path: Path) -> None:
 def test_of_a_damaged_file_nothing_is_taken_as_never_started(tmp_path: Path, damage: bytes) -> None:
     """A line that can't be read may be that of any job: none may run a second time for it."""
     (tmp_path / "started-one").write_bytes(b"a 1\n" + damage + b"c 1\n")
-    assert Started(str(tmp_path), "two").of("one") is None
+    assert StartLog(str(tmp_path), "two").of("one") is None
 
 
 def test_the_file_stays_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is written anew with what runs, and is never without that."""
-    monkeypatch.setattr(started, "FULL", 20)
-    notes = Started(str(tmp_path), "one")
+    monkeypatch.setattr(start_log, "FULL", 20)
+    notes = StartLog(str(tmp_path), "one")
     notes.begin()
     for number in range(100):
         if notes.is_full:
@@ -48,7 +48,7 @@ def test_the_file_stays_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_where_nothing_can_be_written_nothing_is_claimed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The next runner finds no file, not one that lacks what was started; the log says so once."""
     (tmp_path / "state").write_text("")
-    notes = Started(str(tmp_path / "state"), "one")
+    notes = StartLog(str(tmp_path / "state"), "one")
     notes.begin()
     notes.note("a", 1)
     assert notes.of("one") is None

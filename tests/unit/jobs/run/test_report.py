@@ -1,0 +1,53 @@
+"""What the log has of jobs, and which counts are published when."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hvd.jobs.database.schema import Database
+from hvd.jobs.run import schedule
+from hvd.jobs.states import FAILED, PENDING
+from tests.unit.agg import eventually, in_loop
+from tests.unit.jobs.run.running import scene, subreaper, url
+
+__all__ = ["subreaper", "url"]
+
+
+@in_loop
+async def test_the_log_has_what_failed(database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """And whether it will be tried again; other changes only for who debugs."""
+    async with scene(database, tmp_path, "true") as stage:
+        job = await stage.wait(stage.submit()[0], "completed")
+        with caplog.at_level(logging.DEBUG, "hvd.jobs"):
+            caplog.clear()
+            for status in (FAILED, PENDING):
+                stage.runner.reporter.report(replace(job, status=status, error="exit status 7"))
+            stage.runner.reporter.report(job)
+        assert [(record.levelname, record.getMessage().replace(job.id, "ID")) for record in caplog.records] == [
+            ("WARNING", "job ID (work) failed: exit status 7"),
+            ("WARNING", "job ID (work) will be tried again, attempt 1 failed: exit status 7"),
+            ("DEBUG", "job ID (work) is completed"),
+        ]
+
+
+@in_loop
+async def test_the_log_names_a_kind_that_is_not_declared_once(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Until other kinds are declared."""
+    monkeypatch.setattr(schedule, "OTHERS_FIGURES_PAUSE", 0.0)
+    async with scene(database, tmp_path, "true") as stage:
+        stage.submit("other", 2)
+
+        async def lines(count: int) -> None:
+            await eventually(lambda: caplog.text.count("not declared here wait: other") == count)
+            published = len(stage.published)
+            stage.runner.wake()
+            await eventually(lambda: len(stage.published) > published)
+            assert caplog.text.count("not declared here wait: other") == count
+
+        await lines(1)
+        stage.runner.take(stage.runner.options)
+        await lines(2)
