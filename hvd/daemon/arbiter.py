@@ -151,17 +151,16 @@ class Loop:
                 self._master.workers.after_fork(has_failed)
 
     def _reap_all(self) -> None:
-        """Note how workers ended: gunicorn does not tell its hooks what it has of waitpid(2).
+        """Note how children ended: gunicorn does not tell its hooks what it has of waitpid(2).
 
-        To ask the kernel before it does would miss a worker that ends in between. The master has no other thread.
+        To ask the kernel before it does would miss a child that ends in between. The master has no other thread.
         """
-        self._master.safely(self._master.note_ends)
         wait = os.waitpid
 
         def noting(pid: int, options: int) -> tuple[int, int]:
             ended, status = wait(pid, options)
-            if ended in self._server.WORKERS:
-                self._master.workers.note_status(ended, status)
+            if ended:
+                self._master.note_status(ended, status)
             return ended, status
 
         os.waitpid = noting

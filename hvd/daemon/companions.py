@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from hvd.core.block import Block
 from hvd.core.proc import is_stopped
 from hvd.core.slots import Slots
-from hvd.daemon.deaths import Settler, exit_cause
+from hvd.daemon.deaths import UNKNOWN, Settler, cause_of, exit_cause
 from hvd.daemon.kept import Code
 from hvd.daemon.logs import Lines, error_log
 from hvd.daemon.users import User
@@ -49,10 +49,10 @@ class Companion:
     next_start: float = 0.0
     quick_ends: int = 0
     trouble: str = ""  # why it could not be started the last time
+    cause: str = ""  # how it has ended, where it was reaped
     stops_with_workers: bool = False  # it is told to stop before the workers have ended
     _pidfd: int = field(default=-1, repr=False)
     _lines: Lines | None = field(default=None, repr=False)
-    _cause: str = field(default="", repr=False)
     _beat: int = field(default=0, repr=False)
     _seen: float = field(default=0.0, repr=False)
     _silent: float = field(default=0.0, repr=False)
@@ -73,7 +73,7 @@ class Companion:
             lines.theirs.close()
         self._lines = lines
         self.pid, self.slot, self.started = process.pid, slot, time.monotonic()
-        self._cause = ""
+        self.cause = ""
         self._beat, self._seen, self._silent = 0, 0.0, 0.0
 
     def _execute(self, slot: int, lines: Lines) -> "subprocess.Popen[bytes]":
@@ -117,16 +117,13 @@ class Companion:
         return bool(ends.poll(0))
 
     def cause_of_end(self) -> str:
-        """How it ended: asked once, while the kernel still knows; "unknown" if somebody reaped it before."""
-        if not self._cause:
-            self._cause = self._ask_cause()
-        return self._cause
-
-    def _ask_cause(self) -> str:
+        """How it ended, from who reaped it or from the kernel, which knows it until then; else "unknown"."""
+        if self.cause:
+            return self.cause
         try:
             info = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
-            return "unknown"
+            return UNKNOWN
         return exit_cause(info)
 
     def watch(self, beat: int, now: float) -> None:
@@ -195,11 +192,11 @@ class Companions:
             if not companion.is_running and time.monotonic() >= companion.next_start:
                 self._start(companion)
 
-    def note_ends(self) -> None:
-        """To be called before gunicorn reaps: how those that have ended did."""
+    def note_status(self, pid: int, status: int) -> None:
+        """A child of the master's was reaped, with this status of waitpid(2); it need not be a companion."""
         for companion in self._all:
-            if companion.is_running and companion.has_ended():
-                companion.cause_of_end()
+            if companion.is_running and companion.pid == pid:
+                companion.cause = cause_of(os.waitstatus_to_exitcode(status))
 
     def _start(self, companion: Companion) -> None:
         slot = -1

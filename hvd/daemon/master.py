@@ -88,9 +88,12 @@ class Master:
         """As soon as one may have ended."""
         self._companions.look_after()
 
-    def note_ends(self) -> None:
-        """Before children are reaped: how companions ended."""
-        self._companions.note_ends()
+    def note_status(self, pid: int, status: int) -> None:
+        """A worker or a companion was reaped, with this status of waitpid(2)."""
+        if pid in self._server.WORKERS:
+            self.workers.note_status(pid, status)
+        else:
+            self._companions.note_status(pid, status)
 
     def enter_worker(self, worker: Any) -> Parts:
         """After the fork, in the worker: its parts."""

@@ -141,7 +141,7 @@ class Master:
     def nothing(self) -> None:
         pass
 
-    note_ends = look_after_companions = begin_stop = nothing
+    look_after_companions = begin_stop = nothing
 
     def safely(self, work: Callable[[], None]) -> None:
         work()

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,7 @@ class Master:
         self.companions.add(self.one)
 
     def turn(self) -> None:
-        self.companions.note_ends()
-        reap()
+        reap(self.companions.note_status)
         self.companions.look_after()
 
     def exits(self) -> dict[str, int]:
@@ -46,12 +46,10 @@ class Master:
         return {series.labels[1]: totals.cells[series.offset] for series in totals.of(EXITS.key)}
 
 
-def reap() -> None:
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
+def reap(note_status: Callable[[int, int], None] = lambda pid, status: None) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            note_status(*ended)
 
 
 def status_of(pid: int) -> dict[str, str]:
