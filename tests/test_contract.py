@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 
 LIVE = {
-    *("__main__", "agg/__main__", "agg/main", "gunicorn_conf", "jobs/__main__", "jobs/run/main", "runtime"),
+    *("__main__", "agg/__main__", "gunicorn_conf", "jobs/__main__", "runtime"),
     *("read/reading", "snapshot", "web/app", "web/here", "web/counting", "web/wsgi"),
 }
 """Modules that only mean something in a running daemon: tests/live starts it."""
