@@ -77,6 +77,12 @@ def test_every_folder_is_a_part() -> None:
     assert folders <= set(PARTS)
 
 
+def test_every_folder_says_what_it_is_for() -> None:
+    """In one sentence, which its listing shows first."""
+    for path in HVD.rglob("__init__.py"):
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{path} says nothing"
+
+
 def test_arrows_only_go_down() -> None:
     """A part imports only parts below it."""
     up = {(file, other) for file, own, other in arrows() if PARTS.index(own) >= PARTS.index(other)}
