@@ -19,10 +19,11 @@ from rounds import interleave, machine, ratio, table
 from hvd.core import layout
 from hvd.core.acquire import acquire
 from hvd.core.catalogue import Catalogue
+from hvd.core.latency import TIMED_CELLS
 from hvd.core.layout import Layout
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
-from hvd.metrics.table import HTTP, TIMED_CELLS
+from hvd.metrics.table import FAMILIES, HTTP
 
 LABELS = [("GET", f"/route/{n}", status) for n in range(10) for status in ("200", "404")]
 LATENCY_NS = 12_345_678
@@ -65,7 +66,7 @@ def hvd_request(rows: Rows) -> Record:
         for method, route, status in LABELS:
             row = rows.mine()
             row.begin(method, route)
-            row.respond(method, route, status)
+            row.respond((method, route, status), status >= "4")
             row.finish()
 
     return record
@@ -107,8 +108,8 @@ def cpu_per_call(record: Record, calls: int, threads: int) -> float:
 def rows_of_a_block() -> Iterator[Rows]:
     block, _ = acquire(f"hvd-bench-{uuid.uuid4().hex[:8]}", Layout(layout.COMPANION_SLOTS + 1, 8, 200, TIMED_CELLS))
     try:
-        Catalogue(block).add_families()
-        yield Rows(block, Slots(block).claim(layout.KIND_WORKER, os.getpid(), os.getpid()))
+        Catalogue(block, FAMILIES.all).add_families()
+        yield Rows(block, Slots(block).claim(layout.KIND_WORKER, os.getpid(), os.getpid()), FAMILIES)
     finally:
         block.remove_if_last()
 

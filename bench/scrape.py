@@ -23,12 +23,13 @@ from hvd.core import layout
 from hvd.core.acquire import acquire
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
+from hvd.core.latency import TIMED_CELLS
 from hvd.core.layout import Layout
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.daemon.deaths import Settler
 from hvd.export.exposition import Exposition
-from hvd.metrics.table import HTTP, TIMED_CELLS
+from hvd.metrics.table import FAMILIES, HTTP
 from hvd.read.reading import View
 
 WORKERS = 8
@@ -99,7 +100,7 @@ class Hvd:
             exposition.render(reading.totals, observed, limits=limits, aggregator_up=True)
 
         def record() -> None:
-            rows = Rows(block, self._slots.claim(layout.KIND_WORKER, os.getppid(), os.getpid()))
+            rows = Rows(block, self._slots.claim(layout.KIND_WORKER, os.getppid(), os.getpid()), FAMILIES)
             known = rows.known[HTTP.key]
             for labels in LABELS:
                 for ns in LATENCIES_NS:
@@ -117,7 +118,7 @@ class Hvd:
 def block_for_bench() -> Iterator[Block]:
     block, _ = acquire(f"hvd-bench-{uuid.uuid4().hex[:8]}", Layout(layout.COMPANION_SLOTS + 64, 8, 2000, TIMED_CELLS))
     try:
-        Catalogue(block).add_families()
+        Catalogue(block, FAMILIES.all).add_families()
         yield block
     finally:
         block.remove_if_last()

@@ -27,7 +27,16 @@ from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Totals
 from hvd.metrics.columns import DETAILS
-from hvd.metrics.table import HANDOFFS_REFUSED, TICK, WS_CONNECTED, WS_DISCONNECTED, WS_DROPPED, WS_FRAMES
+from hvd.metrics.table import (
+    FAMILIES,
+    HANDOFFS_REFUSED,
+    TICK,
+    WS_CONNECTED,
+    WS_DISCONNECTED,
+    WS_DROPPED,
+    WS_FRAMES,
+    is_error,
+)
 from hvd.read.reading import AGGREGATOR_PAGE, Published, View
 from hvd.read.snapshot import JOB_COUNTS, Json, build_raw, http_sums, merge_observed, rates, shown_job
 from hvd.texts import rfc3339
@@ -50,7 +59,7 @@ class Counters:
         self._rows = rows
 
     def responding(self, status: str) -> None:
-        self._rows.count_response("GET", "/ws", status)
+        self._rows.count_response(("GET", "/ws", status), is_error(status))
         if status != "101":
             self._rows.count(HANDOFFS_REFUSED, (status,))
 
@@ -75,7 +84,7 @@ class Aggregator:
         options = child.options
         self._slots = Slots(self._block)
         self._view = View(self._block, runs_jobs=options.runs_jobs)
-        self._rows = Rows(self._block, self._slot)
+        self._rows = Rows(self._block, self._slot, FAMILIES)
         self._observer = Observer()
         self._cpu_time: CpuTime | None = None
         self._taken_ns = taken.taken_ns if (taken := self._slots.get(self._slot)) else 0

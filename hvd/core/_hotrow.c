@@ -21,7 +21,7 @@ typedef struct {
     Py_buffer buffer;      /* of the whole block: keeps the mapping alive */
     int64_t *cells;        /* the row's head */
     Py_ssize_t count;      /* cells of the row */
-    PyObject *known;       /* (method, route, status) -> first cell of the run */
+    PyObject *known;       /* labels of a response -> first cell of the run */
     PyObject *interrupted; /* for the worker: what an exception took the thread out of */
     PyObject *exchange;    /* for the worker: what the thread serves */
     Py_ssize_t base;       /* first cell of the run of the request in progress; 0 until it is answered */
@@ -91,7 +91,7 @@ static Py_ssize_t run_of(HotRow *self, PyObject *known, PyObject *labels)
 static int copy_text(char *to, char *end, char **at, PyObject *text)
 {
     if (!PyUnicode_Check(text)) {
-        PyErr_SetString(PyExc_TypeError, "method and path are strings");
+        PyErr_SetString(PyExc_TypeError, "what a row says of a request is made of strings");
         return -1;
     }
     int kind = PyUnicode_KIND(text);
@@ -109,15 +109,15 @@ static int copy_text(char *to, char *end, char **at, PyObject *text)
     return 0;
 }
 
-static int store_text(HotRow *self, PyObject *method, PyObject *path)
+static int store_text(HotRow *self, PyObject *const *words, Py_ssize_t count)
 {
     char text[TEXT_BYTES] = {0}, *end = text + TEXT_BYTES, *at = text;
-    if (copy_text(at, end, &at, method) < 0)
-        return -1;
-    if (at < end)
-        *at++ = ' ';
-    if (copy_text(at, end, &at, path) < 0)
-        return -1;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (i > 0 && at < end)
+            *at++ = ' ';
+        if (copy_text(at, end, &at, words[i]) < 0)
+            return -1;
+    }
     memcpy(self->cells + TEXT, text, TEXT_BYTES);
     return 0;
 }
@@ -139,11 +139,11 @@ static int check_arguments(const char *name, Py_ssize_t given, Py_ssize_t wanted
 
 static PyObject *begin(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (!is_made(self) || check_arguments("begin", nargs, 2) < 0)
+    if (!is_made(self))
         return NULL;
     if (self->cells[BEGIN] != 0 && call_abandon(self, "exception") < 0)
         return NULL;
-    if (store_text(self, args[0], args[1]) < 0)
+    if (store_text(self, args, nargs) < 0)
         return NULL;
     self->base = 0;
     self->began = now_ns();
@@ -152,35 +152,26 @@ static PyObject *begin(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
     Py_RETURN_NONE;
 }
 
-static Py_ssize_t run_of_request(HotRow *self, PyObject *const *args)
-{
-    PyObject *labels = PyTuple_Pack(3, args[0], args[1], args[2]);
-    if (labels == NULL)
-        return -1;
-    Py_ssize_t base = run_of(self, self->known, labels);
-    Py_DECREF(labels);
-    return base;
-}
-
 static PyObject *respond(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (!is_made(self) || check_arguments("respond", nargs, 3) < 0)
+    if (!is_made(self) || check_arguments("respond", nargs, 2) < 0)
         return NULL;
-    Py_ssize_t base = run_of_request(self, args);
+    int is_error = PyObject_IsTrue(args[1]);
+    Py_ssize_t base = is_error < 0 ? -1 : run_of(self, self->known, args[0]);
     if (base < 0)
         return NULL;
     self->base = base;
     add(self->cells + base, 1);
-    if (PyUnicode_Check(args[2]) && PyUnicode_GET_LENGTH(args[2]) && PyUnicode_READ_CHAR(args[2], 0) >= '4')
+    if (is_error)
         add(self->cells + ERRORS, 1);
     Py_RETURN_NONE;
 }
 
-static PyObject *pass_on(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
+static PyObject *pass_on(HotRow *self, PyObject *labels)
 {
-    if (!is_made(self) || check_arguments("pass_on", nargs, 3) < 0)
+    if (!is_made(self))
         return NULL;
-    Py_ssize_t base = run_of_request(self, args);
+    Py_ssize_t base = run_of(self, self->known, labels);
     if (base < 0)
         return NULL;
     self->base = base;
@@ -259,7 +250,7 @@ static void dealloc(HotRow *self)
 static PyMethodDef row_methods[] = {
     {"begin", (PyCFunction)(void (*)(void))begin, METH_FASTCALL, NULL},
     {"respond", (PyCFunction)(void (*)(void))respond, METH_FASTCALL, NULL},
-    {"pass_on", (PyCFunction)(void (*)(void))pass_on, METH_FASTCALL, NULL},
+    {"pass_on", (PyCFunction)pass_on, METH_O, NULL},
     {"finish", (PyCFunction)finish, METH_NOARGS, NULL},
     {"record", (PyCFunction)(void (*)(void))record, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},

@@ -26,12 +26,12 @@ from pathlib import Path
 
 from hvd.core import layout, locks
 from hvd.core.descriptors import fill_standard
+from hvd.core.latency import TIMED_CELLS
 from hvd.core.layout import Layout
 from hvd.core.locks import LOCK_WAIT
 from hvd.core.name import Name
 from hvd.core.proc import exists
 from hvd.errors import BlockError, BlockForeign, BlockFull, BlockLocked
-from hvd.metrics.table import TIMED_CELLS
 
 DIRECTORY = Path("/dev/shm")
 

@@ -21,17 +21,18 @@ import json
 import struct
 import time
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from hvd.core import layout
 from hvd.core.block import Block
+from hvd.core.family import Family
 from hvd.core.hot import fence
 from hvd.core.locks import COUNT_WAIT
 from hvd.core.slots import used_heads
 from hvd.errors import BlockError, BlockForeign, BlockFull
-from hvd.metrics.table import FAMILIES, Family
 
 OVERFLOW = "overflow"
 """What is shown as the value of every label of a family's overflow series."""
@@ -56,15 +57,19 @@ class Series:
 
 
 class Catalogue:
-    """This process's view of the catalogue; `series` is in order of appearance. One thread at a time uses it."""
+    """This process's view of the catalogue; `series` is in order of appearance. One thread at a time uses it.
 
-    def __init__(self, block: Block) -> None:
+    `families` are those that it knows. None: whatever the records tell, for a process that only reads.
+    """
+
+    def __init__(self, block: Block, families: Iterable[Family] | None) -> None:
         self._block = block
         self._read = 0
-        self._is_known: dict[str, bool] = {}  # families that the block has; false: in a form that isn't ours
+        self._known = None if families is None else {family.key: family for family in families}
+        self._in_block: dict[str, Family | None] = {}  # None: in a form that isn't ours
         self._found: dict[tuple[str, tuple[str, ...] | None], Series] = {}  # None: the overflow series
-        self._sizes = dict.fromkeys(FAMILIES, 0)
-        self._retry_at = dict.fromkeys(FAMILIES, 0.0)
+        self._sizes: defaultdict[str, int] = defaultdict(int)
+        self._retry_at: defaultdict[str, float] = defaultdict(float)
         self._is_busy = False
         self._lost = Series("", (), layout.LOST, block.layout.run_cells)
         self.series: list[Series] = []
@@ -84,11 +89,12 @@ class Catalogue:
 
     def _take_in(self, record: Any) -> None:
         if isinstance(record, dict):
-            family = FAMILIES.get(record.get("family", ""))
+            key = record.get("family", "")
+            family = _family(record) if self._known is None else self._known.get(key)
             if family:
-                self._is_known.setdefault(family.key, _form(family).items() <= record.items())
-        elif isinstance(record, list) and self._is_known.get(record[0]):
-            self._keep(FAMILIES[record[0]], *record[1:3])
+                self._in_block.setdefault(key, family if _form(family).items() <= record.items() else None)
+        elif isinstance(record, list) and (family := self._in_block.get(record[0])):
+            self._keep(family, *record[1:3])
 
     def _keep(self, family: Family, labels: list[str] | None, offset: int) -> None:
         if not self._block.layout.first_run <= offset <= self._block.cells[layout.H_CELLS_USED] - family.cells:
@@ -131,23 +137,19 @@ class Catalogue:
         """The series, appended if there is none; None if there may be none. Raises BlockError where it can't be."""
         with self._block.locked(COUNT_WAIT):
             self.refresh()
-            may_be = self._is_known.get(family.key, True) and (labels is None or not self.is_full(family))
-            if may_be and (family.key, labels) not in self._found:
+            is_ours = self._in_block.get(family.key, family) is not None
+            if is_ours and (labels is None or not self.is_full(family)) and (family.key, labels) not in self._found:
                 self._append(family, labels)
             return self._found.get((family.key, labels))
 
     def is_full(self, family: Family) -> bool:
         """True if the family has as many series as it may, the overflow series not counted."""
-        return self._sizes[family.key] >= self.limit(family)
-
-    def limit(self, family: Family) -> int:
-        """How many series the family may have."""
-        return self._block.layout.series if family.limit is None else family.limit
+        return self._sizes[family.key] >= family.most(self._block.layout.series)
 
     def add_families(self) -> None:
         """Have cells for each family, as is said above. For masters, at their start. Raises BlockError."""
         self.refresh()
-        for family in FAMILIES.values():
+        for family in (self._known or {}).values():
             with contextlib.suppress(BlockFull):  # of a block that was taken over: counts of this family are lost
                 self._add(family, None if family.labels else ())
 
@@ -155,7 +157,7 @@ class Catalogue:
         cells, shape = self._block.cells, self._block.layout
         offset, used = cells[layout.H_CELLS_USED], cells[layout.H_CATALOGUE_BYTES]
         records: list[Any] = [[family.key, labels, offset]]
-        if family.key not in self._is_known:
+        if family.key not in self._in_block:
             records.insert(0, _form(family))
         data = b"".join(map(_encode, records))
         if offset + family.cells > shape.row_cells or used + len(data) > shape.catalogue_bytes:
@@ -185,6 +187,11 @@ class Catalogue:
 def _form(family: Family) -> dict[str, Any]:
     """What a family's record says of it, and what processes that add up the same must agree on."""
     return {"family": family.key, "cells": family.cells, "labels": list(family.labels), "merge": "sum"}
+
+
+def _family(record: dict[str, Any]) -> Family:
+    """As its record tells; of a record that doesn't, a family of another form."""
+    return Family(record.get("family", ""), tuple(record.get("labels", ())), record.get("cells", 0))
 
 
 def _shown(labels: Iterable[object]) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from hvd.core import layout
+from hvd.core.latency import TIMED_CELLS
 from hvd.core.layout import Layout
-from hvd.metrics.table import TIMED_CELLS
 
 KEPT = 2  # segments of an instance that were set aside; an older one goes when another comes: they take memory
 MOST_ROWS = 1 << 20  # as many as the largest settings make; what claims more is damaged

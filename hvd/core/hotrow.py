@@ -33,9 +33,9 @@ _store_text = struct.Struct(f"{layout.TEXT_BYTES}s").pack_into  # cuts what is l
 class HotRow:
     """One thread's row, for the requests it serves. Only the thread that has it may call it.
 
-    `known` gives, for (method, route, status), the first cell of their run, counted from the row's head.
-    `interrupted` is the worker's: method and route of a request that an exception took the thread out of. So is
-    `exchange`: what the thread serves, None in between (what is there refers to the row).
+    `known` gives, for the label values of a response, the first cell of their run, counted from the row's head.
+    `interrupted` and `exchange` are the worker's: what it notes of a request that an exception took the thread out of,
+    and what the thread serves, None in between (what is there refers to the row).
     """
 
     __slots__ = ("_began", "_cells", "_known", "_raw", "_text", "base", "exchange", "interrupted")
@@ -47,37 +47,37 @@ class HotRow:
         self._known = known
         self._began = 0
         self.base = 0
-        self.interrupted: tuple[str, str] | None = None
+        self.interrupted: Any = None
         self.exchange: Any = None
 
     def abandon(self, cause: str) -> None:
         """Count the request in progress as aborted, of this cause."""
         raise NotImplementedError
 
-    def begin(self, method: str, path: str) -> None:
-        """A request arrived: it is in flight from here, for readers and for a post-mortem."""
+    def begin(self, *words: str) -> None:
+        """A request arrived: it is in flight from here, for readers and for a post-mortem, which see these words."""
         cells = self._cells
         if cells[BEGIN]:
             self.abandon("exception")
-        _store_text(self._raw, self._text, (method + " " + path).encode("latin-1", "replace"))
+        _store_text(self._raw, self._text, " ".join(words).encode("latin-1", "replace"))
         self.base = 0
         self._began = cells[BEGIN] = monotonic_ns()
         cells[STARTED] += 1
 
-    def respond(self, method: str, route: str, status: str) -> None:
+    def respond(self, labels: tuple[str, ...], is_error: bool) -> None:
         """Count the response; to be called before its first byte leaves."""
-        base = self.base = self._known[method, route, status]
+        base = self.base = self._known[labels]
         cells = self._cells
         cells[base] += 1
-        if status >= "4":
+        if is_error:
             cells[ERRORS] += 1
 
-    def pass_on(self, method: str, route: str, status: str) -> None:
+    def pass_on(self, labels: tuple[str, ...]) -> None:
         """Another process answers, and counts that response before it does: here only the duration will count.
 
-        It is the time until the request was passed on, under the status that was expected of the other process.
+        It is the time until the request was passed on, under the labels that were expected of the other process.
         """
-        self.base = self._known[method, route, status]
+        self.base = self._known[labels]
 
     def finish(self) -> None:
         """The response is complete: its duration counts. Without a response before it, the request was aborted."""

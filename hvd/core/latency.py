@@ -23,6 +23,9 @@ BOUNDS: tuple[int, ...] = _bounds()
 
 BUCKETS = len(BOUNDS) + 1
 
+TIMED_CELLS = 2 + BUCKETS
+"""Cells of a timed series: how many were counted, the sum of their durations in ns, and buckets of the durations."""
+
 SHOWN: tuple[int, ...] = (*(round(10**decade * step) for decade in range(5, 10) for step in (1, 2.5, 5)), 10**10)
 """The bounds that Prometheus is shown, in ns: 100 µs to 10 s."""
 

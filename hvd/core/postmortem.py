@@ -6,7 +6,6 @@ from typing import Any
 
 from hvd.core import layout
 from hvd.core.block import Block
-from hvd.core.slots import Request
 
 SHOWN_REQUESTS = 16
 """Requests that one entry lists at most; fewer where their paths take six bytes a character in JSON."""
@@ -14,12 +13,9 @@ SHOWN_REQUESTS = 16
 _CAPACITY = layout.POST_MORTEM_BYTES - layout.CELL
 
 
-def write(block: Block, about: Mapping[str, Any], requests: Sequence[Request]) -> None:
+def write(block: Block, about: Mapping[str, Any], requests: Sequence[Mapping[str, Any]]) -> None:
     """Append an entry: `about` (time, pid, how it ended), and the requests. The oldest entry gives way."""
-    listed = [
-        {"method": request.method, "path": request.path, "age_seconds": round(request.age, 3)}
-        for request in requests[:SHOWN_REQUESTS]
-    ]
+    listed = list(requests[:SHOWN_REQUESTS])
     while len(data := _encode({**about, "requests": listed})) > _CAPACITY:
         listed.pop()
     with block.locked():

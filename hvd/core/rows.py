@@ -14,11 +14,11 @@ from functools import partial
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
+from hvd.core.family import Families, Family
 from hvd.core.hot import HotRow, fence
 from hvd.core.locks import COUNT_WAIT
 from hvd.core.slots import mark_used
 from hvd.errors import BlockFull, BlockLocked
-from hvd.metrics.table import ABORTED, FAMILIES, HTTP, Family
 
 
 class Known(dict[tuple[str, ...], int]):
@@ -51,12 +51,13 @@ class Rows:
     processes, so a forked child makes its own.
     """
 
-    def __init__(self, block: Block, slot: int) -> None:
+    def __init__(self, block: Block, slot: int, families: Families) -> None:
         self.block = block
         self.slot = slot
         self.pid = os.getpid()
-        catalogue, resolving = Catalogue(block), threading.RLock()  # re-entrant: a destructor may count
-        self.known = {family.key: Known(catalogue, family, resolving) for family in FAMILIES.values()}
+        catalogue, resolving = Catalogue(block, families.all), threading.RLock()  # re-entrant: a destructor may count
+        self.known = {family.key: Known(catalogue, family, resolving) for family in families.all}
+        self.entries, self.aborted = self.known[families.entries.key], self.known[families.aborted.key]
         self._free = list(range(block.layout.rows - 2, -1, -1))
         self._taking = threading.Lock()
         self.sharing = Sharing(block, slot)
@@ -84,11 +85,11 @@ class Rows:
         """Add to a one-cell counter in the calling thread's row."""
         self.mine().add(self.known[family.key][labels], by)
 
-    def count_response(self, method: str, route: str, status: str) -> None:
+    def count_response(self, labels: tuple[str, ...], is_error: bool) -> None:
         """Count, in the calling thread's row, a response to a request that another process passed on."""
         row = self.mine()
-        row.add(self.known[HTTP.key][method, route, status], 1)
-        if status >= "4":
+        row.add(self.entries[labels], 1)
+        if is_error:
             row.add(layout.R_ERRORS, 1)
 
     def record(self, family: Family, labels: tuple[str, ...], ns: int) -> None:
@@ -120,7 +121,7 @@ class Row(HotRow):
         self._rows = rows  # first, as __del__ needs them even where the rest fails
         shape = rows.block.layout
         head = shape.row_cell(rows.slot, number)
-        super().__init__(rows.block.raw, head, shape.row_cells, rows.known[HTTP.key])
+        super().__init__(rows.block.raw, head, shape.row_cells, rows.entries)
         self._counts = rows.block.cells[head : head + shape.row_cells]
         mark_used(rows.block, rows.slot, number)
 
@@ -129,7 +130,7 @@ class Row(HotRow):
 
     def abandon(self, cause: str) -> None:
         """The request in progress will not be finished: a BaseException took the thread out of it."""
-        _count_aborted(self._counts, self._rows.known[ABORTED.key][cause,])
+        _count_aborted(self._counts, self._rows.aborted[cause,])
         self.interrupted = None
 
     @property
@@ -235,7 +236,7 @@ class SharedRow(Row):
         self._sharing = rows.sharing
         self._key = object()
         super().__init__(rows, number)
-        self._exception = rows.known[ABORTED.key]["exception",]  # now: a destructor must not look it up
+        self._exception = rows.aborted["exception",]  # now: a destructor must not look it up
 
     def __del__(self) -> None:
         """The shared row was taken from nobody, so it is given back to nobody; a request still in it is aborted.
@@ -247,23 +248,23 @@ class SharedRow(Row):
             self._sharing.left.append(partial(_abort, self._sharing, self._counts, self._key, self._exception))
             self._sharing.do_what_is_left()
 
-    def begin(self, method: str, path: str) -> None:
+    def begin(self, *words: str) -> None:
         if self.is_busy:
             self.abandon("exception")
         with self._sharing.held():
             cells = self._counts
             cells[layout.R_BEGIN_NS] = 0  # the others' request, else the base class would take it for ours
             cells[layout.R_BUSY] += 1
-            super().begin(method, path)
+            super().begin(*words)
             self._sharing.enter(self._key)
 
-    def respond(self, method: str, route: str, status: str) -> None:
+    def respond(self, labels: tuple[str, ...], is_error: bool) -> None:
         with self._sharing.held():
-            super().respond(method, route, status)
+            super().respond(labels, is_error)
 
-    def pass_on(self, method: str, route: str, status: str) -> None:
+    def pass_on(self, labels: tuple[str, ...]) -> None:
         with self._sharing.held():
-            super().pass_on(method, route, status)
+            super().pass_on(labels)
 
     def finish(self) -> None:
         if not self.base:

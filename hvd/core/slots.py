@@ -18,11 +18,10 @@ from hvd.errors import BlockFull, NoFreeSlot
 
 
 @dataclass(frozen=True)
-class Request:
-    """A request in progress: `method` and `path` as far as the row keeps them (64 bytes, no query), age in s."""
+class Entry:
+    """What a row says of a request in progress: a text, as far as the row keeps it (64 bytes), and its age in s."""
 
-    method: str
-    path: str
+    text: str
     age: float
 
 
@@ -31,7 +30,7 @@ class Settled:
     """What a dead process left: how many requests it had begun and not finished, and what is known of them."""
 
     aborted: int = 0
-    requests: list[Request] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -219,8 +218,8 @@ def settle(block: Block, number: int) -> Settled:
         if lost > 0:
             start = (head + layout.R_TEXT) * layout.CELL
             text = bytes(block.raw[start : start + layout.TEXT_BYTES])
-            request = request_in_progress(cells[head + layout.R_BEGIN_NS], text)
-            settled.requests += [request] if request else []
+            if entry := entry_of(cells[head + layout.R_BEGIN_NS], text):
+                settled.entries.append(entry)
             settled.aborted += lost
             cells[head + layout.R_ABORTED] += lost
             fence()
@@ -228,10 +227,8 @@ def settle(block: Block, number: int) -> Settled:
     return settled
 
 
-def request_in_progress(begin: int, text: bytes) -> Request | None:
+def entry_of(begin: int, text: bytes) -> Entry | None:
     """What a row with this begin time and text is doing; None while it is idle."""
     if not begin:
         return None
-    method, _, path = text.rstrip(b"\0").partition(b" ")
-    age = max(0, time.monotonic_ns() - begin) / 1e9
-    return Request(method.decode("utf-8", "replace"), path.decode("utf-8", "replace"), age)
+    return Entry(text.rstrip(b"\0").decode("utf-8", "replace"), max(0, time.monotonic_ns() - begin) / 1e9)

@@ -11,6 +11,7 @@ started = finished + in_flight + aborted.
 Every cell of every row only grows, and a later read copies each row later: so no sum is ever below an earlier one.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 from time import monotonic_ns, time_ns
@@ -18,10 +19,10 @@ from time import monotonic_ns, time_ns
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue, Series
+from hvd.core.family import Family
 from hvd.core.hot import sum_rows
 from hvd.core.hotrow import Head
-from hvd.core.slots import Request, Slot, Slots, request_in_progress, used_heads
-from hvd.metrics.table import FAMILIES
+from hvd.core.slots import Entry, Slot, Slots, entry_of, used_heads
 
 RETRIES = 40
 """Copies of a row whose thread keeps storing; a copy takes some microseconds, a request more than a hundred."""
@@ -44,7 +45,7 @@ class SlotTotals:
 
     slot: Slot
     heads: Heads
-    busy: tuple[Request, ...]
+    busy: tuple[Entry, ...]
 
 
 @dataclass(frozen=True)
@@ -86,18 +87,14 @@ class Totals:
 
 
 class Reader:
-    """Reads a block's totals. Process-safe; one thread at a time uses one reader."""
+    """Reads a block's totals, of these families only where some are named. One thread at a time uses one reader."""
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: Block, families: Iterable[Family] | None = None) -> None:
         self._block = block
         self._slots = Slots(block)
-        self._catalogue = Catalogue(block)
+        self._catalogue = Catalogue(block, families)
         shape = block.layout
         self._shared = [shape.row_cell(slot, shape.rows - 1) for slot in range(shape.slots)]
-
-    def limits(self) -> dict[str, int]:
-        """How many series each family of the catalogue may have."""
-        return {family.key: self._catalogue.limit(family) for family in FAMILIES.values()}
 
     def read(self) -> Totals:
         """The sums now. Raises BlockForeign where the catalogue is damaged."""
@@ -109,14 +106,14 @@ class Reader:
         sums, read = sum_rows(block.raw, list(chain.from_iterable(starts)), used, RETRIES)
         heads, tenants, rows = Heads(), list[SlotTotals](), iter(read)
         for number, slot in enumerate(slots):
-            slot_heads, busy = Heads(), list[Request]()
+            slot_heads, busy = Heads(), list[Entry]()
             for start in starts[number]:
                 row = next(rows)
                 row_heads = _heads(row, shared=start == self._shared[number])
                 slot_heads = _add(slot_heads, row_heads)
                 *_, begin, _, text = row
-                if row_heads.in_flight and (request := request_in_progress(begin, text)):
-                    busy.append(request)
+                if row_heads.in_flight and (entry := entry_of(begin, text)):
+                    busy.append(entry)
             heads = _add(heads, slot_heads)
             if slot and slot.pid:  # else its process is only about to begin
                 tenants.append(SlotTotals(slot, _since(slot_heads, slot.base), tuple(busy)))

@@ -18,11 +18,13 @@ from typing import Any
 from hvd.core import layout, postmortem
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
+from hvd.core.family import Family
 from hvd.core.locks import LOCK_WAIT
 from hvd.core.proc import is_alive
-from hvd.core.slots import Request, Settled, Slot, Slots, mark_used, settle, used_heads
+from hvd.core.slots import Entry, Settled, Slot, Slots, mark_used, settle, used_heads
 from hvd.errors import BlockLocked
-from hvd.metrics.table import ABORTED, EXITS, Family
+from hvd.metrics.table import ABORTED, EXITS, FAMILIES
+from hvd.read.entries import request_of
 from hvd.texts import escaped, rfc3339
 
 UNKNOWN = "unknown"
@@ -52,7 +54,7 @@ class Settler:
     def __init__(self, block: Block, log: logging.Logger) -> None:
         self._block = block
         self._slots = Slots(block)
-        self._catalogue = Catalogue(block)
+        self._catalogue = Catalogue(block, FAMILIES.all)
         self._log = log
         self._unsettled: list[Callable[[], None]] = []
 
@@ -113,11 +115,11 @@ class Settler:
             "exit_status": int(exit_status.split()[1]) if exit_status.startswith("exit ") else None,
             "aborted": settled.aborted,
         }
-        postmortem.write(self._block, about, settled.requests)
+        postmortem.write(self._block, about, list(map(request_of, settled.entries)))
         self._log.error(
             "hvd: %s (pid:%d) died (%s) with %d request%s in progress: %s",
             *(slot.kind_name, slot.pid, cause, settled.aborted, "" if settled.aborted == 1 else "s"),
-            ", ".join(map(_describe, settled.requests)) or "nothing known of them",
+            ", ".join(map(_describe, settled.entries)) or "nothing known of them",
         )
 
     def sweep(self, own_children: set[int]) -> None:
@@ -135,5 +137,5 @@ class Settler:
                 self.settle_slot(slot.number, slot.pid, UNKNOWN, taken_ns=slot.taken_ns)
 
 
-def _describe(request: Request) -> str:
-    return escaped(f"{request.method} {request.path} ({request.age:.1f} s)", "ascii")
+def _describe(entry: Entry) -> str:
+    return escaped(f"{entry.text} ({entry.age:.1f} s)", "ascii")

@@ -21,6 +21,7 @@ from hvd.daemon.ownership import Ownership
 from hvd.daemon.programs import Channels, Programs
 from hvd.daemon.sockets import UnixSockets
 from hvd.daemon.worker_slots import WorkerSlots
+from hvd.metrics.table import FAMILIES
 from hvd.read.reading import View
 from hvd.settings.table import Settings
 from hvd.web.here import Parts
@@ -101,7 +102,7 @@ class Master:
         self._channels.event_reader.close()
         self.block.release_claim()
         view = View(self.block, runs_jobs=bool(self.settings.job_kinds))
-        rows = Rows(self.block, worker.hvd_slot)
+        rows = Rows(self.block, worker.hvd_slot, FAMILIES)
         ends = self._channels.worker_end, self._channels.hub_end
         return Parts(self.settings, self.block, rows, view, *ends, self._since, self._job_service())
 

@@ -7,11 +7,12 @@ from typing import Any
 from hvd.core import layout
 from hvd.core.acquire import acquire
 from hvd.core.catalogue import Catalogue
+from hvd.core.latency import TIMED_CELLS
 from hvd.core.layout import Layout
 from hvd.core.slots import Slots
 from hvd.daemon import passing
 from hvd.daemon.deaths import UNKNOWN, Settler
-from hvd.metrics.table import TIMED_CELLS
+from hvd.metrics.table import FAMILIES
 from hvd.settings.table import Settings
 
 SPARE_ROWS = 4  # beside one for each thread: threads that an app starts itself, and the shared row
@@ -39,7 +40,7 @@ class Ownership:
             upgrade=self._is_upgrade,
             passed=passing.receive(server.cfg.env_orig),
             warn=lambda message: server.log.warning("hvd: %s", message),
-            check=lambda block: Catalogue(block).refresh(),
+            check=lambda block: Catalogue(block, FAMILIES.all).refresh(),
         )
         self.was_made = not existed
 
@@ -48,7 +49,7 @@ class Ownership:
         if not self.was_made and not self._is_upgrade:
             self._take_over(settler, slots)
         with self.block.locked():
-            Catalogue(self.block).add_families()
+            Catalogue(self.block, FAMILIES.all).add_families()
             slots.prepare(workers)
             self.block.add_master(self._pid)
 

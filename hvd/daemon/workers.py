@@ -19,6 +19,7 @@ from gunicorn.workers.sync import SyncWorker
 from hvd.core.descriptors import LACKS, count_free, limit
 from hvd.core.proc import die_with_parent
 from hvd.instrument.wsgi import NOT_COUNTED, outermost
+from hvd.metrics.table import is_error
 from hvd.web.here import here
 from hvd.web.problem import problem_response
 
@@ -75,10 +76,10 @@ class CountingWorker(Worker):  # type: ignore[misc]
             return
         method, route = interrupted or (UNPARSED, UNPARSED)
         if not interrupted:
-            row.begin(UNPARSED, "")
+            row.begin(UNPARSED)
 
         def respond(status: int) -> None:
-            row.respond(method, route, str(status))
+            row.respond((method, route, str(status)), is_error(str(status)))
 
         super().handle_error(req, _Answer(client, respond), addr, exc)
         if self.alive or not isinstance(exc, SystemExit):

@@ -138,7 +138,7 @@ def _lines(metric: Metric, samples: Samples) -> Iterable[str]:
 
 def _sums(totals: Totals, limits: Mapping[str, int], aggregator_up: bool) -> Iterable[tuple[Metric, Samples]]:
     heads = totals.heads
-    families = {name: totals.of(name) for name in metrics.FAMILIES}
+    families = {family.key: totals.of(family.key) for family in metrics.FAMILIES.all}
     overflow = {name: [one for one in found if one.is_overflow] for name, found in families.items()}
     yield metrics.STARTED, [((), heads.started)]
     yield metrics.FINISHED, [((), heads.finished)]

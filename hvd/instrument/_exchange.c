@@ -32,23 +32,29 @@ static PyObject *status_among(PyObject *const *args, Py_ssize_t count, PyObject 
     return NULL;
 }
 
-/* Call one of the row's methods with method, route and status. */
-static int tell_row(Exchange *self, PyObject *name, PyObject *status)
+/* Call one of the row's methods with the labels, and whether it is an error where `is_error` is not NULL. */
+static int tell_row(Exchange *self, PyObject *name, PyObject *status, PyObject *is_error)
 {
     int known = PySet_Contains(self->counted->methods, self->method);
     if (known < 0)
         return -1;
-    PyObject *route = Py_NewRef(self->route); /* both may be replaced by what the row calls */
-    Py_INCREF(status);
-    PyObject *arguments[] = {self->row, known ? self->method : self->counted->other, route, status};
-    PyObject *none = PyObject_VectorcallMethod(name, arguments, 4, NULL);
-    Py_DECREF(route);
-    Py_DECREF(status);
+    PyObject *labels = PyTuple_Pack(3, known ? self->method : self->counted->other, self->route, status);
+    if (labels == NULL)
+        return -1;
+    PyObject *arguments[] = {self->row, labels, is_error};
+    PyObject *none = PyObject_VectorcallMethod(name, arguments, is_error == NULL ? 2 : 3, NULL);
+    Py_DECREF(labels);
     if (none == NULL)
         return -1;
     Py_DECREF(none);
     self->is_counted = 1;
     return 0;
+}
+
+/* hvd/metrics/table.py, is_error */
+static int is_error(PyObject *status)
+{
+    return PyUnicode_Check(status) && PyUnicode_GET_LENGTH(status) && PyUnicode_READ_CHAR(status, 0) >= '4';
 }
 
 int hvd_exchange_count(Exchange *self)
@@ -59,7 +65,7 @@ int hvd_exchange_count(Exchange *self)
         PyErr_SetString(PyExc_RuntimeError, "the app has not called start_response, and its response begins");
         return -1;
     }
-    return tell_row(self, str_respond, self->status);
+    return tell_row(self, str_respond, self->status, is_error(self->status) ? Py_True : Py_False);
 }
 
 static PyObject *write_counted(Exchange *self, PyObject *data)
@@ -186,7 +192,7 @@ static PyObject *close_exchange(Exchange *self, PyObject *unused)
 
 static PyObject *pass_on(Exchange *self, PyObject *unused)
 {
-    if (self->has_begun && tell_row(self, str_pass_on, str_101) < 0)
+    if (self->has_begun && tell_row(self, str_pass_on, str_101, NULL) < 0)
         return NULL;
     Py_RETURN_NONE;
 }

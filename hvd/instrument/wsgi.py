@@ -21,6 +21,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 import falcon
 
 from hvd.core.rows import Row, ThreadRow
+from hvd.metrics.table import is_error
 
 compiled: Any
 try:
@@ -191,13 +192,14 @@ class Exchange:
             return
         if self.status is None:
             raise RuntimeError("the app has not called start_response, and its response begins")
-        self.row.respond(self.method if self.method in METHODS else OTHER, self.route, self.status)
+        method = self.method if self.method in METHODS else OTHER
+        self.row.respond((method, self.route, self.status), is_error(self.status))
         self.is_counted = True
 
     def pass_on(self) -> None:
         """Another process answers, with 101, and counts that."""
         if self.has_begun:
-            self.row.pass_on(self.method if self.method in METHODS else OTHER, self.route, "101")
+            self.row.pass_on((self.method if self.method in METHODS else OTHER, self.route, "101"))
             self.is_counted = True
 
     def __iter__(self) -> Iterator[bytes]:
@@ -257,8 +259,7 @@ def _broke_off(error: BaseException, exchange: Exchange, streaming: bool) -> NoR
             failure = RuntimeError("the stream failed before its first byte")
             failure.__cause__, error = error, failure
         if not isinstance(error, OSError):
-            method = exchange.method if exchange.method in METHODS else OTHER
-            exchange.row.interrupted = method, exchange.route
+            exchange.row.interrupted = exchange.method if exchange.method in METHODS else OTHER, exchange.route
     if exchange.ends_itself:
         exchange.finish()
         if exchange.row.interrupted:

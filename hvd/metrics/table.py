@@ -8,20 +8,8 @@ observes of the processes alive.
 from dataclasses import dataclass
 from typing import Literal
 
-from hvd.core.latency import BUCKETS
-
-TIMED_CELLS = 2 + BUCKETS
-"""Cells of a timed series: count of responses, sum of durations in ns, buckets of durations."""
-
-
-@dataclass(frozen=True)
-class Family:
-    """A metric as it lies in the block: `cells` cells for each set of label values, at most `limit` sets."""
-
-    key: str
-    labels: tuple[str, ...]
-    cells: int = 1
-    limit: int | None = 64  # None: the setting max_series
+from hvd.core.family import Families, Family
+from hvd.core.latency import TIMED_CELLS
 
 
 @dataclass(frozen=True)
@@ -47,8 +35,15 @@ WS_DROPPED = Family("ws_dropped", ())
 CPU = Family("cpu", ("kind", "slot"), limit=192)  # ns; two generations of 90 workers
 TICK = Family("tick", ("step",), cells=TIMED_CELLS, limit=8)
 
-_ALL = (HTTP, ABORTED, EXITS, HANDOFFS_REFUSED, WS_CONNECTED, WS_DISCONNECTED, WS_FRAMES, WS_DROPPED, CPU, TICK)
-FAMILIES = {family.key: family for family in _ALL}
+FAMILIES = Families(
+    HTTP, ABORTED, (EXITS, HANDOFFS_REFUSED, WS_CONNECTED, WS_DISCONNECTED, WS_FRAMES, WS_DROPPED, CPU, TICK)
+)
+
+
+def is_error(status: str) -> bool:
+    """True for the `status` of a response that counts as an error."""
+    return status >= "4"
+
 
 REQUESTS = Metric(
     "hvd_http_requests_total",

@@ -18,6 +18,7 @@ from hvd.core.pages import Page
 from hvd.core.proc import is_alive, is_stopped
 from hvd.core.slots import Slot, Slots
 from hvd.core.totals import Reader, Totals
+from hvd.metrics.table import FAMILIES
 from hvd.read.snapshot import Json, build_snapshot, merge_observed
 
 HEARTBEAT = 0.25  # s between an aggregator's signs of life
@@ -118,7 +119,7 @@ class View:
         self._block = block
         self._runs_jobs = runs_jobs
         self._slots = Slots(block)
-        self._reader = Reader(block)
+        self._reader = Reader(block, FAMILIES.all)
         self._history = History(block)
         self._lock = threading.Lock()
 
@@ -177,7 +178,7 @@ class View:
 
     def series_limits(self) -> dict[str, int]:
         """How many series each family may have."""
-        return self._reader.limits()
+        return {family.key: family.most(self._block.layout.series) for family in FAMILIES.all}
 
     def history(self) -> list[Point]:
         """The points of the last fifteen minutes."""

@@ -14,6 +14,7 @@ from hvd.core.latency import percentile
 from hvd.core.totals import SlotTotals, Totals
 from hvd.metrics.columns import COLUMNS, DETAILS
 from hvd.metrics.table import HTTP
+from hvd.read.entries import request_of
 from hvd.texts import rfc3339
 
 Json = dict[str, Any]
@@ -219,10 +220,7 @@ def _worker(slot: SlotTotals, samples: Mapping[int, Json], totals: Totals) -> Js
         "requests": slot.heads.finished,
         "errors": slot.heads.errors,
         "in_flight": slot.heads.in_flight,
-        "busy": [
-            {"method": request.method, "path": request.path, "age_seconds": round(request.age, 3)}
-            for request in slot.busy
-        ],
+        "busy": [request_of(entry) for entry in slot.busy],
         "cpu_percent": sample.get("cpu_percent"),
         "memory_bytes": sample.get("proportional"),
         "threads": sample.get("threads"),

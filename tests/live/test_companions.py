@@ -18,8 +18,8 @@ import pytest
 
 from hvd.core import layout
 from hvd.core.acquire import acquire
+from hvd.core.latency import TIMED_CELLS
 from hvd.core.layout import Layout
-from hvd.metrics.table import TIMED_CELLS
 from tests.support.http import Tally, connect, load
 from tests.support.server import SHM, Server
 from tests.support.waiting import PATIENCE, until

@@ -43,7 +43,7 @@ def test_totals_stay_exact_when_no_series_can_be_added(tmp_path: Path) -> None:
 def use_up_the_last_page(path: Path) -> None:
     """Append series of one cell until there is no memory for another."""
     fd = os.open(path, os.O_RDWR)
-    catalogue = Catalogue(attach(fd, path.name))
+    catalogue = Catalogue(attach(fd, path.name), None)
     for family in (ABORTED, WS_DISCONNECTED, HANDOFFS_REFUSED):
         for number in range(60):
             catalogue.get_or_add(family, (f"filler {number}",))

@@ -198,7 +198,11 @@ def test_a_worker_that_gunicorn_ends_for_its_silence(
         asking = Asking(server, path)
         slow = path.partition("?")[0]
         (pid,) = until(
-            lambda: [slot.slot.pid for slot in server.seen.totals().slots if [b for b in slot.busy if b.path == slow]],
+            lambda: [
+                slot.slot.pid
+                for slot in server.seen.totals().slots
+                if f"GET {slow}" in [entry.text for entry in slot.busy]
+            ],
             "a worker serves it",
         )
         entry = entry_of(server, pid)

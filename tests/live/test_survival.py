@@ -317,7 +317,7 @@ class Extent:
 
     @classmethod
     def of(cls, block: Block) -> "Extent":
-        catalogue = Catalogue(block)
+        catalogue = Catalogue(block, None)
         catalogue.refresh()
         rows = sum(len(used_heads(block, number)) for number in range(block.layout.slots))
         cells = block.cells
@@ -332,7 +332,7 @@ class Extent:
 
 def all_are_seen(block: Block) -> bool:
     """True once every answer that the load can get, and every step of a tick, has its series."""
-    catalogue = Catalogue(block)
+    catalogue = Catalogue(block, None)
     catalogue.refresh()
     found = {series.labels[1:] for series in catalogue.series if series.family == "http"}
     steps = {series.labels for series in catalogue.series if series.family == "tick"}

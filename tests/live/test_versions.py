@@ -20,13 +20,14 @@ from hvd.web.here import here
 from tests.support.app import app as inner
 
 def app(environ, start_response):
-    if "novel" in FAMILIES and environ["PATH_INFO"] == "/hello":
-        here.parts.rows.count(FAMILIES["novel"], ("hello",))
+    for novel in [family for family in FAMILIES.all if family.key == "novel"]:
+        if environ["PATH_INFO"] == "/hello":
+            here.parts.rows.count(novel, ("hello",))
     return inner(environ, start_response)
 """
 
 MORE = """
-FAMILIES["novel"] = Family("novel", ("what",))
+FAMILIES = Families(HTTP, ABORTED, (*FAMILIES.others, Family("novel", ("what",))))
 COUNTERS = (*COUNTERS, Metric("hvd_novel_total", "counter", "New.", ("what",), "novel"))
 """
 """What the newer version's table of metrics has more."""

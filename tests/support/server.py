@@ -216,7 +216,7 @@ class Server:
     def in_progress(self) -> list[str]:
         """Paths of the requests in progress, seen from here; without the query."""
         with self.view() as view:
-            return [request.path for slot in view.totals().slots for request in slot.busy]
+            return [entry.text.partition(" ")[2] for slot in view.totals().slots for entry in slot.busy]
 
     def processes(self) -> list[psutil.Process]:
         """All processes alive that were started with this instance's name, zombies left out."""

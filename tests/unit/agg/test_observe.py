@@ -21,10 +21,10 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.proc import start_ticks
 from hvd.core.rows import Rows
-from hvd.core.slots import Slots
 from hvd.core.totals import Reader
 from hvd.metrics.table import CPU
 from tests.support.waiting import until
+from tests.unit.core.support import own_rows
 
 
 class FakeProcess:
@@ -275,7 +275,7 @@ def counted(block: Block) -> dict[tuple[str, ...], float]:
 
 @pytest.fixture
 def rows(block: Block) -> Rows:
-    return Rows(block, Slots(block).claim(layout.KIND_AGGREGATOR, os.getpid(), os.getpid()))
+    return own_rows(block, layout.KIND_AGGREGATOR)
 
 
 def test_cpu_time_adds_up_by_slot(block: Block, rows: Rows) -> None:

@@ -11,9 +11,15 @@ from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
+import hvd.core.rows
 from hvd.core.block import Block
-from hvd.core.layout import COMPANION_SLOTS, Layout
-from hvd.metrics.table import TIMED_CELLS
+from hvd.core.catalogue import Catalogue
+from hvd.core.family import Family
+from hvd.core.latency import TIMED_CELLS
+from hvd.core.layout import COMPANION_SLOTS, KIND_WORKER, Layout
+from hvd.core.rows import Row, Rows
+from hvd.core.slots import Slots
+from hvd.metrics.table import FAMILIES
 
 SMALL = Layout(slots=COMPANION_SLOTS + 4, rows=4, series=20, run_cells=TIMED_CELLS)
 WORKER = COMPANION_SLOTS
@@ -34,6 +40,25 @@ def second(name: str, **instead: ModuleType | None) -> ModuleType:
 HOT_IN_PYTHON = second("hot", _hotrow=None)
 IN_PYTHON = second("rows", hot=HOT_IN_PYTHON)
 """hvd.core.rows as it is where nothing could be compiled."""
+
+FORMS = {"as installed": hvd.core.rows, "in Python": IN_PYTHON}
+"""The rows module in each form that it may have."""
+
+
+def catalogue_of(block: Block, *more: Family) -> Catalogue:
+    """A process's view of the catalogue that knows these families beside hvd's own."""
+    return Catalogue(block, (*FAMILIES.all, *more))
+
+
+def own_rows(block: Block, kind: int = KIND_WORKER, form: ModuleType = hvd.core.rows) -> Rows:
+    """The rows of a slot that this process takes."""
+    rows: Rows = form.Rows(block, Slots(block).claim(kind, os.getpid(), os.getpid()), FAMILIES)
+    return rows
+
+
+def respond(row: Row, *labels: str) -> None:
+    """A response under these labels; an error where the last one is a status of 400 or above."""
+    row.respond(labels, labels[-1] >= "4")
 
 
 def fork(work: Callable[[], object]) -> int:

@@ -12,17 +12,16 @@ import pytest
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.catalogue import LABEL_CHARS, OVERFLOW, Catalogue, Series, _encode, _form
-from hvd.core.rows import Rows
-from hvd.core.slots import Slots
+from hvd.core.family import Family
 from hvd.core.totals import Reader
 from hvd.errors import BlockForeign
-from hvd.metrics.table import ABORTED, EXITS, FAMILIES, HTTP, TICK, WS_FRAMES, Family
-from tests.unit.core.support import SMALL, Watched, ended, fork
+from hvd.metrics.table import ABORTED, EXITS, FAMILIES, HTTP, TICK, WS_FRAMES
+from tests.unit.core.support import SMALL, Watched, catalogue_of, ended, fork, own_rows, respond
 
 
 def fresh(block: Block) -> list[Series]:
     """What a process that has read nothing yet finds."""
-    catalogue = Catalogue(block)
+    catalogue = Catalogue(block, None)
     catalogue.refresh()
     return catalogue.series
 
@@ -45,7 +44,7 @@ def routes(count: int, prefix: str = "/") -> Iterator[tuple[str, str, str]]:
 
 def test_a_series_keeps_its_cells(block: Block) -> None:
     """Asked for again, by this process or another, it is the same."""
-    one, other = Catalogue(block), Catalogue(block)
+    one, other = catalogue_of(block), catalogue_of(block)
     first = one.get_or_add(HTTP, ("GET", "/", "200"))
     second = one.get_or_add(WS_FRAMES, ())
     assert other.get_or_add(WS_FRAMES, ()) == second
@@ -58,7 +57,7 @@ def test_a_series_keeps_its_cells(block: Block) -> None:
 
 def test_the_same_labels_of_two_families_are_two_series(block: Block) -> None:
     """The family is part of what tells series apart."""
-    catalogue = Catalogue(block)
+    catalogue = catalogue_of(block)
     first, second = (catalogue.get_or_add(family, ("a", "b")[: len(family.labels)]) for family in (ABORTED, EXITS))
     assert first.offset != second.offset
     assert_sound(block)
@@ -67,27 +66,27 @@ def test_the_same_labels_of_two_families_are_two_series(block: Block) -> None:
 @pytest.mark.parametrize("label", ["ü", "\0", '"\\\n', "\ud800", "x" * LABEL_CHARS], ids=ascii)
 def test_any_text_can_be_a_label(block: Block, label: str) -> None:
     """And is read back as it was."""
-    Catalogue(block).get_or_add(ABORTED, (label,))
+    catalogue_of(block).get_or_add(ABORTED, (label,))
     assert [one.labels for one in fresh(block)] == [(label,)]
 
 
 @pytest.mark.parametrize("label", [None, 404, b"404", ("a",)], ids=repr)
 def test_what_is_no_text_is_no_error(block: Block, label: object) -> None:
     """Whoever counts must not fail for it: it is kept as Python writes it."""
-    assert Catalogue(block).get_or_add(ABORTED, (label,)).labels == (str(label),)  # type: ignore[arg-type]
+    assert catalogue_of(block).get_or_add(ABORTED, (label,)).labels == (str(label),)  # type: ignore[arg-type]
     assert [one.labels for one in fresh(block)] == [(str(label),)]
 
 
 def test_long_labels_are_cut(block: Block) -> None:
     """To the same series for all that begin alike."""
-    catalogue = Catalogue(block)
+    catalogue = catalogue_of(block)
     found = {catalogue.get_or_add(ABORTED, ("x" * length,)).labels for length in (LABEL_CHARS, LABEL_CHARS + 1, 5000)}
     assert found == {("x" * LABEL_CHARS,)}
 
 
 def test_past_its_limit_a_family_has_only_its_overflow_series_more(block: Block) -> None:
     """The same one for all, at the limit and not before; the other families have their own."""
-    catalogue = Catalogue(block)
+    catalogue = catalogue_of(block)
     catalogue.add_families()
     reserved = len(fresh(block))
     labels = list(routes(SMALL.series + 30))
@@ -101,18 +100,18 @@ def test_past_its_limit_a_family_has_only_its_overflow_series_more(block: Block)
 
 def test_each_family_has_cells_from_the_start(block: Block) -> None:
     """Its overflow series, or its only one. Each master sees to it; what is there is left."""
-    Catalogue(block).add_families()
+    catalogue_of(block).add_families()
     before = fresh(block)
-    Catalogue(block).add_families()
+    catalogue_of(block).add_families()
     assert fresh(block) == before
     assert [(one.family, one.is_overflow) for one in before] == [
-        (family.key, bool(family.labels)) for family in FAMILIES.values()
+        (family.key, bool(family.labels)) for family in FAMILIES.all
     ]
 
 
 def test_labels_that_say_overflow_are_no_overflow(block: Block) -> None:
     """A route may have that name; and where all label values have it, they are told from the overflow series."""
-    catalogue = Catalogue(block)
+    catalogue = catalogue_of(block)
     catalogue.add_families()
     for family, labels, shown in (
         (HTTP, ("GET", OVERFLOW, "200"), ("GET", OVERFLOW, "200")),
@@ -127,7 +126,7 @@ def test_labels_that_say_overflow_are_no_overflow(block: Block) -> None:
 
 def fill(block: Block) -> Catalogue:
     """A catalogue without room for another record."""
-    catalogue = Catalogue(block)
+    catalogue = catalogue_of(block)
     for length, family in ((117, EXITS), (117, ABORTED), (0, ABORTED)):
         catalogue._retry_at[family.key] = 0.0
         for number in range(64):
@@ -139,12 +138,12 @@ def fill(block: Block) -> Catalogue:
 def test_what_has_no_cells_is_lost_and_counted(block: Block) -> None:
     """Of a full block that was taken over: no exception in whoever counts, in any family, old and new."""
     fill(block).add_families()
-    rows = Rows(block, Slots(block).claim(layout.KIND_AGGREGATOR, os.getpid(), os.getpid()))
+    rows = own_rows(block, layout.KIND_AGGREGATOR)
     for times in (1, 2):
         rows.count(WS_FRAMES, (), 1000)
         rows.record(TICK, ("read",), 10**6)
         rows.mine().begin("GET", "/")
-        rows.mine().respond("PUT", "/" + "\x01" * 110, "200")
+        respond(rows.mine(), "PUT", "/" + "\x01" * 110, "200")
         rows.mine().finish()
         totals = Reader(block).read()
         assert totals.lost == times * (1000 + 1 + 1)
@@ -153,37 +152,30 @@ def test_what_has_no_cells_is_lost_and_counted(block: Block) -> None:
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["unknown", "of another form"])
-def test_the_families_of_another_version_are_passed_over(
-    block: Block, monkeypatch: pytest.MonkeyPatch, known: bool
-) -> None:
+def test_the_families_of_another_version_are_passed_over(block: Block, known: bool) -> None:
     """Whoever knows it not, or with other cells or labels, reads on; and what it counts there itself is lost."""
     theirs = Family("novel", ("what", "why"), cells=5)
-    monkeypatch.setitem(FAMILIES, "novel", theirs)
-    newer = Catalogue(block)
+    newer = catalogue_of(block, theirs)
     newer.add_families()
     offset = newer.get_or_add(theirs, ("a", "b")).offset
     after = newer.get_or_add(ABORTED, ("after",))
     ours = Family("novel", ("what",))
-    if known:
-        monkeypatch.setitem(FAMILIES, "novel", ours)
-    else:
-        monkeypatch.delitem(FAMILIES, "novel")
-    older = Catalogue(block)
+    older = catalogue_of(block, ours) if known else catalogue_of(block)
     older.add_families()
     assert older.get_or_add(ABORTED, ("after",)) == after
     assert "novel" not in {one.family for one in older.series}
     if known:
         assert older.get_or_add(ours, ("a",)).offset == layout.LOST
     mine = older.get_or_add(EXITS, ("worker", "exit 0"))
-    monkeypatch.setitem(FAMILIES, "novel", theirs)
     assert newer.get_or_add(EXITS, ("worker", "exit 0")) == mine
     assert newer.get_or_add(theirs, ("a", "b")).offset == offset
+    assert Series("novel", ("a", "b"), offset, 5) in fresh(block), "who names no families reads all"
     assert_sound(block)
 
 
 def test_more_in_a_record_and_records_of_another_kind_are_passed_over(block: Block) -> None:
     """As a later version may write them."""
-    catalogue = Catalogue(block)
+    catalogue = catalogue_of(block)
     series = catalogue.get_or_add(EXITS, ("worker", "exit 7"))
     for record in ({"unit": "seconds"}, ["exits", ["worker", "exit 8"], series.offset, {"more": 1}]):
         used, data = block.cells[layout.H_CATALOGUE_BYTES], _encode(record)
@@ -191,17 +183,17 @@ def test_more_in_a_record_and_records_of_another_kind_are_passed_over(block: Blo
         block.cells[layout.H_CATALOGUE_BYTES] = used + len(data)
     assert [one.labels for one in fresh(block)] == [("worker", "exit 7"), ("worker", "exit 8")]
     form = {**_form(EXITS), "help": "Ends."}
-    catalogue._is_known.clear()
+    catalogue._in_block.clear()
     catalogue._take_in(form)
-    assert catalogue._is_known == {"exits": True}
+    assert catalogue._in_block == {"exits": EXITS}
 
 
 def test_all_families_can_be_full_at_once(block: Block) -> None:
     """There is room for what the limits allow, with the longest labels that records are sized for."""
-    catalogue = Catalogue(block)
+    catalogue = catalogue_of(block)
     catalogue.add_families()
-    for family in FAMILIES.values():
-        for number in range(catalogue.limit(family) + 5 if family.labels else 1):
+    for family in FAMILIES.all:
+        for number in range(family.most(SMALL.series) + 5 if family.labels else 1):
             catalogue.get_or_add(family, tuple(f"{number:_>30}" for _ in family.labels))
         assert catalogue.is_full(family) or not family.labels
     assert_sound(block)
@@ -209,7 +201,7 @@ def test_all_families_can_be_full_at_once(block: Block) -> None:
 
 def test_without_room_for_a_record_counts_go_to_the_overflow_series(block: Block) -> None:
     """Labels longer than records are sized for use the room up before the limit is reached."""
-    catalogue = Catalogue(block)
+    catalogue = catalogue_of(block)
     catalogue.add_families()
     for each in routes(10**4, "/" + "\x01" * 110):
         if OVERFLOW in catalogue.get_or_add(HTTP, each).labels:
@@ -228,12 +220,12 @@ def test_processes_that_append_at_once_agree(block: Block, monkeypatch: pytest.M
 
     def append(start: int) -> None:
         block.cells = Watched(block.cells, lambda _: time.sleep(0.001))  # type: ignore[assignment]  # the others' turn
-        catalogue = Catalogue(block)
+        catalogue = catalogue_of(block)
         found = {}
         for number in range(len(names)):
             name = names[(start + number * 7) % len(names)]
             found[name] = catalogue.get_or_add(ABORTED, (name,)).offset
-        again = Catalogue(block)
+        again = catalogue_of(block)
         assert found == {name: again.get_or_add(ABORTED, (name,)).offset for name in found}
 
     children = [fork(lambda start=start: append(start)) for start in range(6)]  # type: ignore[misc]
@@ -245,7 +237,7 @@ def test_processes_that_append_at_once_agree(block: Block, monkeypatch: pytest.M
 @pytest.mark.parametrize("survived", [0, 1, 2])
 def test_a_writer_killed_in_an_append_holds_nobody_up(block: Block, survived: int) -> None:
     """Its lock is gone with it, its record is there or not, and the next one's cells are its own."""
-    Catalogue(block).get_or_add(ABORTED, ("before",))
+    catalogue_of(block).get_or_add(ABORTED, ("before",))
 
     def append_partly() -> None:
         left = [survived]
@@ -255,7 +247,7 @@ def test_a_writer_killed_in_an_append_holds_nobody_up(block: Block, survived: in
                 os.kill(os.getpid(), signal.SIGKILL)
             left[0] -= 1
 
-        catalogue = Catalogue(block)
+        catalogue = catalogue_of(block)
         block.raw = Watched(block.raw, die_later)  # type: ignore[assignment]
         block.cells = Watched(block.cells, die_later)  # type: ignore[assignment]
         catalogue._read, catalogue._found = block.cells[layout.H_CATALOGUE_BYTES], {}
@@ -263,7 +255,7 @@ def test_a_writer_killed_in_an_append_holds_nobody_up(block: Block, survived: in
 
     assert ended(fork(append_partly)) == -signal.SIGKILL
     assert len(fresh(block)) == 1 + (survived == 2)
-    after = Catalogue(block).get_or_add(HTTP, ("GET", "/after", "200"))
+    after = catalogue_of(block).get_or_add(HTTP, ("GET", "/after", "200"))
     assert fresh(block)[-1] == after
     assert_sound(block)
 
@@ -271,16 +263,16 @@ def test_a_writer_killed_in_an_append_holds_nobody_up(block: Block, survived: in
 @pytest.mark.parametrize("byte", [0, 4, 9])
 def test_a_damaged_record_is_told(block: Block, byte: int) -> None:
     """A flipped bit in its length, its checksum or its text: the error names the block, nothing is guessed."""
-    Catalogue(block).get_or_add(ABORTED, ("cause",))
+    catalogue_of(block).get_or_add(ABORTED, ("cause",))
     block.raw[SMALL.catalogue + byte] ^= 1
     with pytest.raises(BlockForeign, match=f"{block.name}.*damaged"):
-        Catalogue(block).refresh()
-    assert Catalogue(block).get_or_add(ABORTED, ("cause",)).offset == layout.LOST, "no exception in whoever counts"
+        catalogue_of(block).refresh()
+    assert catalogue_of(block).get_or_add(ABORTED, ("cause",)).offset == layout.LOST, "no exception in whoever counts"
 
 
 def test_records_are_as_they_are_described(block: Block) -> None:
     """Length, checksum, JSON, padded to a whole cell: other programs may read it."""
-    Catalogue(block).get_or_add(EXITS, ("worker", "exit 7"))
+    catalogue_of(block).get_or_add(EXITS, ("worker", "exit 7"))
     start, end, records = SMALL.catalogue, SMALL.catalogue + block.cells[layout.H_CATALOGUE_BYTES], []
     while start < end:
         length = int.from_bytes(block.raw[start : start + 4], "little")
@@ -295,8 +287,8 @@ def test_records_are_as_they_are_described(block: Block) -> None:
 
 def test_who_loses_the_race_for_the_last_place_overflows(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether there is room is asked again under the lock: another process may have come between."""
-    Catalogue(block).add_families()
-    ours, theirs = Catalogue(block), Catalogue(block)
+    catalogue_of(block).add_families()
+    ours, theirs = catalogue_of(block), catalogue_of(block)
     for number in range(SMALL.series - 1):
         ours.get_or_add(HTTP, ("GET", f"/{number}", "200"))
     locked = block.locked

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from hvd.core import hot, hotrow, layout
-from hvd.core.latency import BOUNDS
-from hvd.metrics.table import TIMED_CELLS
+from hvd.core.latency import BOUNDS, TIMED_CELLS
 
 _hotrow = importlib.import_module("hvd.core._hotrow")
 assert hot.IS_COMPILED  # and its import has given the compiled form its bounds
@@ -44,14 +43,15 @@ def test_both_put_a_duration_into_the_same_bucket(ns: int) -> None:
     assert sum(cells[0][layout.HEAD_CELLS + 2 :]) == 1
 
 
+@pytest.mark.parametrize("before", [(), ("GET",), ("", "GET"), ("x" * 64,), ("x" * 63,)], ids=str)
 @pytest.mark.parametrize(
-    "path", ["/", "/x" * 100, "/äöü", "/\u20ac\U0001f600", "/" + "x" * 58 + "äö", "", "/\x00\n"], ids=ascii
+    "last", ["/", "/x" * 100, "/äöü", "/\u20ac\U0001f600", "/" + "x" * 58 + "äö", "", "/\x00\n"], ids=ascii
 )
-def test_both_store_the_same_text(path: str) -> None:
+def test_both_store_the_same_text(before: tuple[str, ...], last: str) -> None:
     """64 bytes of latin-1, cut or filled up with zeros; what isn't latin-1 becomes a question mark."""
     texts = []
     for row, cells in both():
-        row.begin("GET", path)
+        row.begin(*before, last)
         texts.append(cells[layout.R_TEXT : layout.R_TEXT + layout.TEXT_BYTES // layout.CELL].tobytes())
     assert texts[0] == texts[1]
 
@@ -65,7 +65,7 @@ def test_both_count_the_same_requests() -> None:
     for row, cells in both():
         for status in plan:
             row.begin("GET", "/x")
-            row.respond("GET", "/x", status)
+            row.respond(("GET", "/x", status), status == "500")
             row.finish()
         results.append([cells[index] for index in kept])
     assert results[0] == results[1]
@@ -78,7 +78,7 @@ def test_the_compiled_one_stores_nothing_outside_of_its_row() -> None:
     row = _hotrow.HotRow(raw, 0, CELLS, {("a", "b", "c"): CELLS - 5, ("d", "e", "f"): -4})
     for labels in (("a", "b", "c"), ("d", "e", "f")):
         with pytest.raises(IndexError, match="outside of the row"):
-            row.respond(*labels)
+            row.respond(labels, False)
     with pytest.raises(ValueError, match="not within the block"):
         _hotrow.HotRow(raw, 1, CELLS, {})
     with pytest.raises(BufferError):
@@ -90,11 +90,13 @@ def test_no_offset_gets_the_compiled_one_out_of_its_row(offset: int) -> None:
     """Not one either whose sum with another is more than a machine's number can be."""
     raw = memoryview(bytearray(CELLS * layout.CELL))
     row = _hotrow.HotRow(raw, 0, CELLS, {("a", "b", "c"): offset})
-    for call in (row.respond, row.pass_on):
+    for call in (
+        lambda: row.respond(("a", "b", "c"), True),
+        lambda: row.pass_on(("a", "b", "c")),
+        lambda: row.record({("a",): offset}, ("a",), 1),
+    ):
         with pytest.raises(IndexError, match="outside of the row"):
-            call("a", "b", "c")
-    with pytest.raises(IndexError, match="outside of the row"):
-        row.record({("a",): offset}, ("a",), 1)
+            call()
     assert not any(raw)
 
 
@@ -120,8 +122,8 @@ def test_a_compiled_row_that_was_not_made_has_no_cells(make: Callable[[], Any]) 
     row, labels = make(), ("GET", "/x", "200")
     for call in (
         lambda: row.begin("GET", "/x"),
-        lambda: row.respond(*labels),
-        lambda: row.pass_on(*labels),
+        lambda: row.respond(labels, False),
+        lambda: row.pass_on(labels),
         lambda: row.finish(),
         lambda: row.record(KNOWN, labels, 1),
     ):
@@ -132,11 +134,13 @@ def test_a_compiled_row_that_was_not_made_has_no_cells(make: Callable[[], Any]) 
 def test_the_compiled_one_refuses_what_is_no_text_or_too_little() -> None:
     """As Python would: TypeError, KeyError."""
     [_, (row, _cells)] = both()
-    for call in (lambda: row.begin(b"GET", "/"), lambda: row.begin("GET"), lambda: row.respond("GET", "/x")):  # type: ignore
+    some = ("GET", "/x", "200")
+    for call in (lambda: row.begin(b"GET", "/"), lambda: row.begin("GET", 1), lambda: row.respond(some)):  # type: ignore
         with pytest.raises(TypeError):
             call()
-    with pytest.raises(KeyError):
-        row.respond("GET", "/unknown", "200")
+    for unknown in (("GET", "/unknown", "200"), "x"):
+        with pytest.raises(KeyError):
+            row.respond(unknown, False)
 
 
 def rows_of(*rows: list[int]) -> tuple[memoryview, list[int], int]:

@@ -5,8 +5,9 @@ import itertools
 import pytest
 
 from hvd.core import layout
+from hvd.core.latency import TIMED_CELLS
 from hvd.core.layout import Layout
-from hvd.metrics.table import FAMILIES, HTTP, TIMED_CELLS
+from hvd.metrics.table import FAMILIES, HTTP
 from tests.unit.core.support import SMALL
 
 SHAPES = [
@@ -62,8 +63,7 @@ def test_a_row_has_room_for_every_series_that_the_limits_allow() -> None:
     """With every family full and its overflow series beside."""
     for shape in SHAPES:
         cells = layout.HEAD_CELLS + sum(
-            ((shape.series if family.limit is None else family.limit) + 1) * family.cells
-            for family in FAMILIES.values()
+            ((shape.series if family.limit is None else family.limit) + 1) * family.cells for family in FAMILIES.all
         )
         assert cells <= shape.row_cells
     assert HTTP.limit is None

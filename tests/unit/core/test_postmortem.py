@@ -1,15 +1,15 @@
 """Post-mortems in the block."""
 
 import json
+from typing import Any
 
 import pytest
 
 from hvd.core import layout, postmortem
 from hvd.core.block import Block
-from hvd.core.slots import Request
 
 
-def write(block: Block, pid: int, requests: list[Request] | None = None) -> None:
+def write(block: Block, pid: int, requests: list[dict[str, Any]] | None = None) -> None:
     postmortem.write(block, {"pid": pid, "cause": "SIGKILL"}, requests or [])
 
 
@@ -19,18 +19,10 @@ def test_none_at_first(block: Block) -> None:
 
 
 def test_an_entry_is_read_as_it_was_written(block: Block) -> None:
-    """What it is about, and each request with its age in milliseconds' precision."""
-    write(block, 7, [Request("GET", "/slow", 1.23456), Request("POST", "/ü", 0.0)])
-    assert postmortem.read(block) == [
-        {
-            "pid": 7,
-            "cause": "SIGKILL",
-            "requests": [
-                {"method": "GET", "path": "/slow", "age_seconds": 1.235},
-                {"method": "POST", "path": "/ü", "age_seconds": 0.0},
-            ],
-        }
-    ]
+    """What it is about, and each request."""
+    requests = [{"path": "/slow", "age_seconds": 1.235}, {"path": "/ü", "age_seconds": 0.0}]
+    write(block, 7, requests)
+    assert postmortem.read(block) == [{"pid": 7, "cause": "SIGKILL", "requests": requests}]
 
 
 @pytest.mark.parametrize("count", [1, 49, 50, 51, 137])
@@ -47,7 +39,7 @@ def test_an_entry_fits_its_place_whatever_the_clients_sent(block: Block, text: s
     """Paths that JSON writes six times as long leave room for fewer requests, never for half an entry."""
     path = text * layout.TEXT_BYTES
     write(block, 1)
-    write(block, 2, [Request("GET", path, 1e6)] * 40)
+    write(block, 2, [{"method": "GET", "path": path, "age_seconds": 1e6}] * 40)
     write(block, 3)
     newest, entry, oldest = postmortem.read(block)
     assert (newest["pid"], entry["pid"], oldest["pid"]) == (3, 2, 1)
@@ -69,7 +61,7 @@ def test_entries_stay_within_their_part(block: Block) -> None:
     shape = block.layout
     before = bytes(block.raw[: shape.post_mortems])
     for pid in range(120):
-        write(block, pid, [Request("GET", "\x7f" * 64, 1.0)] * 16)
+        write(block, pid, [{"path": "\x7f" * 64}] * 16)
     assert json.loads(json.dumps(postmortem.read(block)[0]))["pid"] == 119
     assert bytes(block.raw[layout.PAGE : shape.post_mortems]) == before[layout.PAGE :]
     assert not any(block.raw[shape.pages : shape.pages + layout.PAGE_BYTES])

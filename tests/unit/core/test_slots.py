@@ -8,7 +8,7 @@ import pytest
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.proc import start_ticks
-from hvd.core.slots import Slots, mark_used, request_in_progress, settle, used_heads
+from hvd.core.slots import Entry, Slots, entry_of, mark_used, settle, used_heads
 from hvd.errors import BlockLocked, NoFreeSlot
 from tests.unit.core.support import SMALL, WORKER, dead_pid, ended, fork, forked, keeping_locked
 
@@ -192,7 +192,7 @@ def test_settling_counts_what_was_in_progress_and_clears_it(block: Block) -> Non
     shared = in_progress(block, 3, b"POST /last", started=10, finished=4, busy=6)
     settled = settle(block, WORKER)
     assert settled.aborted == 1 + 6
-    assert [(request.method, request.path) for request in settled.requests] == [("GET", "/slow"), ("POST", "/last")]
+    assert [entry.text for entry in settled.entries] == ["GET /slow", "POST /last"]
     assert [block.cells[head + layout.R_ABORTED] for head in (idle, own, shared)] == [0, 2, 6]
     assert [block.cells[head + layout.R_BEGIN_NS] for head in (idle, own, shared)] == [0, 0, 0]
     assert block.cells[shared + layout.R_BUSY] == 0
@@ -210,13 +210,11 @@ def test_a_death_between_two_stores_is_told_by_the_counts(
     """The begin time alone says nothing."""
     head = in_progress(block, 0, begin=begin, started=started, finished=finished)
     settled = settle(block, WORKER)
-    assert (settled.aborted, len(settled.requests)) == (aborted, aborted)
+    assert (settled.aborted, len(settled.entries)) == (aborted, aborted)
     assert block.cells[head + layout.R_BEGIN_NS] == 0
 
 
-def test_a_request_in_progress_tells_method_path_and_age() -> None:
+def test_an_entry_tells_its_text_and_age() -> None:
     """Bytes that are no UTF-8 are shown as such; a clock that seems to go back gives no negative age."""
-    request = request_in_progress(2**62, b"GET /\xff\xc3\xbc " + b"x" * 55)
-    assert request
-    assert (request.method, request.path, request.age) == ("GET", "/�ü " + "x" * 55, 0)
-    assert request_in_progress(0, b"GET /") is None
+    assert entry_of(2**62, b"GET /\xff\xc3\xbc " + b"x" * 55) == Entry("GET /�ü " + "x" * 55, 0)
+    assert entry_of(0, b"GET /") is None

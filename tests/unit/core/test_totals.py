@@ -14,15 +14,14 @@ from typing import Any
 
 import pytest
 
-import hvd.core.rows
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.rows import Row, Rows, SharedRow
 from hvd.core.slots import Slots, mark_used, settle
 from hvd.core.totals import Reader, Totals
-from hvd.metrics.table import ABORTED, HTTP, WS_FRAMES
+from hvd.metrics.table import ABORTED, FAMILIES, HTTP, WS_FRAMES
 from tests.support.waiting import until
-from tests.unit.core.support import IN_PYTHON, WORKER, Watched, forked
+from tests.unit.core.support import FORMS, IN_PYTHON, WORKER, Watched, forked, own_rows, respond
 
 READS = 2000
 
@@ -74,28 +73,26 @@ def assert_nothing_went_down(before: Totals, now: Totals) -> None:
 @pytest.fixture
 def rows(block: Block) -> Rows:
     """The rows of a worker's slot that this process has."""
-    slot = Slots(block).claim(layout.KIND_WORKER, os.getpid(), os.getpid())
-    assert slot == WORKER
-    made: Rows = IN_PYTHON.Rows(block, slot)  # whose stores can be watched
-    return made
+    rows = own_rows(block, form=IN_PYTHON)  # whose stores can be watched
+    assert rows.slot == WORKER
+    return rows
 
 
-@pytest.fixture(params=[hvd.core.rows, IN_PYTHON], ids=["as installed", "in Python"])
+@pytest.fixture(params=FORMS.values(), ids=FORMS.keys())
 def any_rows(block: Block, request: pytest.FixtureRequest) -> Rows:
     """The same, of each of the two hot paths."""
-    made: Rows = request.param.Rows(block, Slots(block).claim(layout.KIND_WORKER, os.getpid(), os.getpid()))
-    return made
+    return own_rows(block, form=request.param)
 
 
 def served(row: Row, status: str = "200") -> None:
     row.begin("GET", "/items/1")
-    row.respond("GET", "/items/{n}", status)
+    respond(row, "GET", "/items/{n}", status)
     row.finish()
 
 
 def abandoned(row: Row) -> None:
     row.begin("GET", "/items/1")
-    row.respond("GET", "/items/{n}", "200")
+    respond(row, "GET", "/items/{n}", "200")
     row.abandon("exception")
 
 
@@ -111,7 +108,7 @@ def begun_twice(row: Row) -> None:
 
 def passed_on(row: Row) -> None:
     row.begin("GET", "/ws")
-    row.pass_on("GET", "/ws", "101")
+    row.pass_on(("GET", "/ws", "101"))
     row.finish()
 
 
@@ -155,7 +152,7 @@ def test_a_death_between_any_two_stores_is_settled(rows: Rows, kind: str, course
     """What was in flight there is aborted, nothing else; the slot's next process goes on from it."""
     reader, deaths = Reader(rows.block), 0
     for survived in itertools.count():
-        row, left = row_of(type(rows)(rows.block, rows.slot), kind), [survived]
+        row, left = row_of(type(rows)(rows.block, rows.slot, FAMILIES), kind), [survived]
 
         def die_later(_: object, left: list[int] = left) -> None:
             if not left[0]:
@@ -178,7 +175,7 @@ def test_a_death_between_any_two_stores_is_settled(rows: Rows, kind: str, course
         assert_identity(after)
         assert after.heads.in_flight == 0
         assert settled.aborted == before.heads.in_flight == after.heads.aborted - before.heads.aborted
-        assert len(settled.requests) == settled.aborted
+        assert len(settled.entries) == settled.aborted
         assert_nothing_went_down(before, after)
     assert deaths >= 5
 
@@ -196,7 +193,7 @@ def test_identity_holds_for_requests_that_share_a_row(rows: Rows) -> None:
             watch(row, checker)
             row.begin("GET", "/x")
         for ended, number in enumerate(order):
-            trio[number].respond("GET", "/x", "500")
+            respond(trio[number], "GET", "/x", "500")
             if ended == 1:
                 trio[number].abandon("exception")
             else:
@@ -210,10 +207,10 @@ def test_the_shared_row_shows_a_request_while_any_is_in_progress(rows: Rows) -> 
     first, second = (shared_row(rows) for _ in range(2))
     first.begin("GET", "/first")
     second.begin("POST", "/second")
-    assert [request.path for request in reader.read().slots[0].busy] == ["/second"]
-    second.respond("POST", "/second", "200")
+    assert [entry.text for entry in reader.read().slots[0].busy] == ["POST /second"]
+    respond(second, "POST", "/second", "200")
     second.finish()
-    assert [request.path for request in reader.read().slots[0].busy] == ["/first"]
+    assert [entry.text for entry in reader.read().slots[0].busy] == ["GET /first"]
     first.abandon("exception")
     assert reader.read().slots[0].busy == ()
     head = rows.block.layout.row_cell(rows.slot, rows.block.layout.rows - 1)
@@ -226,11 +223,11 @@ def test_of_a_shared_row_no_request_that_has_ended_is_named(rows: Rows, how: str
     """Wherever the process is killed: what is settled is what was in progress, and the name is one of theirs."""
     reader = Reader(rows.block)
     for survived in itertools.count():
-        mine = type(rows)(rows.block, rows.slot)
+        mine = type(rows)(rows.block, rows.slot, FAMILIES)
         trio = [shared_row(mine) for _ in range(3)]
         for number, row in enumerate(trio):
             row.begin("GET", f"/{number}")
-        trio[ended].respond("GET", "/x", "200")
+        respond(trio[ended], "GET", "/x", "200")
         left, before = [survived], reader.read().heads
 
         def die_later(_: object, left: list[int] = left) -> None:
@@ -246,8 +243,8 @@ def test_of_a_shared_row_no_request_that_has_ended_is_named(rows: Rows, how: str
         has_ended = heads.finished + heads.aborted > before.finished + before.aborted
         settled = settle(rows.block, rows.slot)
         assert settled.aborted == 3 - has_ended
-        named = {request.path for request in settled.requests}
-        assert named <= {f"/{number}" for number in range(3) if not has_ended or number != ended}
+        named = {entry.text for entry in settled.entries}
+        assert named <= {f"GET /{number}" for number in range(3) if not has_ended or number != ended}
         if left[0]:
             assert named
             break
@@ -258,7 +255,7 @@ def test_a_response_is_counted_before_it_is_finished(rows: Rows) -> None:
     """And its duration at the end; the mean is exact."""
     row, reader = rows.mine(), Reader(rows.block)
     row.begin("GET", "/x")
-    row.respond("GET", "/x", "404")
+    respond(row, "GET", "/x", "404")
     (series,) = reader.read().of(HTTP.key)
     assert reader.read().run(series).tolist() == [1] + [0] * (HTTP.cells - 1)
     assert reader.read().heads.errors == 1
@@ -271,9 +268,8 @@ def test_a_response_is_counted_before_it_is_finished(rows: Rows) -> None:
 def test_sums_are_over_all_slots_and_over_the_dead(block: Block) -> None:
     """A slot that is free again, and its next process, leave the sums as they are."""
     slots, reader = Slots(block), Reader(block)
-    numbers = [slots.claim(layout.KIND_WORKER, os.getpid(), os.getpid()) for _ in range(3)]
-    for times, number in enumerate(numbers, 1):
-        rows = Rows(block, number)
+    slots_rows = [own_rows(block) for _ in range(3)]
+    for times, rows in enumerate(slots_rows, 1):
         for _ in range(times):
             served(rows.mine(), "503")
         rows.count(WS_FRAMES, (), 100)
@@ -283,10 +279,10 @@ def test_sums_are_over_all_slots_and_over_the_dead(block: Block) -> None:
     assert before.cells[frames.offset] == 300
     assert [slot.heads.finished for slot in before.slots] == [1, 2, 3]
 
-    slots.free(numbers[1])
+    slots.free(slots_rows[1].slot)
     assert reader.read().heads == before.heads
     assert len(reader.read().slots) == 2
-    assert slots.claim(layout.KIND_WORKER, os.getpid(), os.getpid()) == numbers[1]
+    assert slots.claim(layout.KIND_WORKER, os.getpid(), os.getpid()) == slots_rows[1].slot
     now = reader.read()
     assert now.heads == before.heads
     assert now.cells.tolist() == before.cells.tolist()
@@ -348,7 +344,7 @@ def test_two_thousand_reads_while_another_process_records(any_rows: Rows) -> Non
     """Identity at every read and no sum below the one before, in rows of its own and in the shared one."""
 
     def record() -> None:
-        mine = type(any_rows)(any_rows.block, any_rows.slot)
+        mine = type(any_rows)(any_rows.block, any_rows.slot, FAMILIES)
         shared = shared_row(mine)
         threading.Thread(target=record_for_ever, args=(shared,), daemon=True).start()
         record_for_ever(mine.mine())

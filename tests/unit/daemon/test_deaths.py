@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 
-import hvd.core.rows
 from hvd.core import layout, postmortem
 from hvd.core.block import Block
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
 from hvd.daemon.deaths import UNKNOWN, Settler, exit_cause
-from hvd.metrics.table import ABORTED, EXITS
-from tests.unit.core.support import IN_PYTHON, Watched, dead_pid, ended, fork, forked, keeping_locked
+from hvd.metrics.table import ABORTED, EXITS, FAMILIES
+from tests.unit.core.support import FORMS, Watched, dead_pid, ended, fork, forked, keeping_locked
 
 log = logging.getLogger("test")
 ME = os.getpid()
@@ -67,7 +66,7 @@ def test_a_death_at_work_is_counted_logged_and_kept(
     """Once, and the slot is free again; a control character of a path does not reach the log."""
     pid = dead_pid()
     number = Slots(block).claim(layout.KIND_WORKER, ME, pid)
-    Rows(block, number).mine().begin("GET", "/a\nb\x1b[2J")
+    Rows(block, number, FAMILIES).mine().begin("GET", "/a\nb\x1b[2J")
     for _ in range(2):
         settler.settle_slot(number, pid, "timeout", "exit 1")
     assert counted(block, ABORTED.key) == {("timeout",): 1}
@@ -91,7 +90,7 @@ def test_an_idle_death_is_counted_only(block: Block, settler: Settler, caplog: p
 def test_a_slot_that_has_changed_hands_is_left_alone(block: Block, settler: Settler) -> None:
     """Whoever has it now is alive, and so is its request."""
     number = Slots(block).claim(layout.KIND_WORKER, ME, ME)
-    Rows(block, number).mine().begin("GET", "/alive")
+    Rows(block, number, FAMILIES).mine().begin("GET", "/alive")
     settler.settle_slot(number, dead_pid(), "SIGKILL")
     assert counted(block, EXITS.key) == {}
     assert Reader(block).read().heads.in_flight == 1
@@ -167,7 +166,7 @@ def assert_each_has_one_cause(block: Block, aborted: int) -> None:
     assert sum(counted(block, ABORTED.key).values()) == aborted
 
 
-@pytest.mark.parametrize("rows_module", [hvd.core.rows, IN_PYTHON], ids=["as installed", "in Python"])
+@pytest.mark.parametrize("rows_module", FORMS.values(), ids=FORMS.keys())
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_request_has_one_cause_wherever_its_worker_is_killed(
     block: Block, settler: Settler, shared: bool, rows_module: Any
@@ -176,7 +175,7 @@ def test_a_request_has_one_cause_wherever_its_worker_is_killed(
     number, deaths = -1, 0
 
     def give_up(survived: int) -> None:
-        rows = rows_module.Rows(block, number)
+        rows = rows_module.Rows(block, number, FAMILIES)
         held = [rows.mine(), *(rows.take() for _ in range(3 * shared))]
         held[-1].begin("GET", "/x")
         held[-1]._counts = Watched(held[-1]._counts, Killing(survived))
@@ -208,7 +207,7 @@ def test_a_request_has_one_cause_wherever_the_master_is_killed(block: Block, set
     for survived in itertools.count():
         number, pid = Slots(block).claim(layout.KIND_WORKER, ME), dead_pid()
         Slots(block).name_process(number, pid)
-        Rows(block, number).mine().begin("GET", "/x")
+        Rows(block, number, FAMILIES).mine().begin("GET", "/x")
         status = ended(fork(lambda number=number, pid=pid, survived=survived: reap(number, pid, survived)))
         assert sum(counted(block, ABORTED.key).values()) <= Reader(block).read().heads.aborted
         settler.settle_slot(number, pid, UNKNOWN)

@@ -39,11 +39,12 @@ class FakeRow:
         self.interrupted = interrupted
         self.calls: list[tuple[str, ...]] = []
 
-    def begin(self, method: str, path: str) -> None:
-        self.calls.append(("begin", method))
+    def begin(self, *words: str) -> None:
+        self.calls.append(("begin", *words))
 
-    def respond(self, method: str, route: str, status: str) -> None:
-        self.calls.append(("respond", method, route, status))
+    def respond(self, labels: tuple[str, str, str], is_error: bool) -> None:
+        assert is_error
+        self.calls.append(("respond", *labels))
 
     def finish(self) -> None:
         self.calls.append(("finish",))

@@ -23,11 +23,12 @@ class FakeRow:
     def begin(self, method: str, path: str) -> None:
         self.calls.append(("begin", method, path))
 
-    def respond(self, method: str, route: str, status: str) -> None:
-        self.calls.append(("respond", method, route, status))
+    def respond(self, labels: tuple[str, str, str], is_error: bool) -> None:
+        assert is_error == (labels[-1] >= "4"), labels
+        self.calls.append(("respond", *labels))
 
-    def pass_on(self, method: str, route: str, status: str) -> None:
-        self.calls.append(("pass_on", method, route, status))
+    def pass_on(self, labels: tuple[str, str, str]) -> None:
+        self.calls.append(("pass_on", *labels))
 
     def finish(self) -> None:
         self.calls.append(("finish",))

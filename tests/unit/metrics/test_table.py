@@ -7,9 +7,10 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from hvd.core.latency import TIMED_CELLS
 from hvd.core.totals import Heads
 from hvd.export.exposition import Exposition
-from hvd.metrics.table import FAMILIES, METRICS, TIMED_CELLS, Metric
+from hvd.metrics.table import FAMILIES, METRICS, Metric, is_error
 from tests.unit.web import make_observed, make_sample, make_totals, timed
 
 UNITS = ("seconds", "bytes", "ratio")
@@ -70,28 +71,29 @@ def test_help_is_one_sentence(metric: Metric) -> None:
 @each_metric
 def test_labels_are_those_of_the_family(metric: Metric) -> None:
     """What is stored in the block has the block's labels; a label is never named like one of Prometheus' own."""
-    if metric.family:
-        assert metric.labels == FAMILIES[metric.family].labels
-        assert (FAMILIES[metric.family].cells == TIMED_CELLS) or metric.kind == "counter"
+    for family in FAMILIES.all:
+        if family.key == metric.family:
+            assert metric.labels == family.labels
+            assert (family.cells == TIMED_CELLS) or metric.kind == "counter"
     assert not {"le", "quantile", "job", "instance", "__name__"} & set(metric.labels)
     assert all(re.fullmatch("[a-z]+", label) for label in metric.labels)
 
 
 def test_every_family_is_shown_by_a_metric() -> None:
     """Nothing is counted that nobody can see."""
-    assert {metric.family for metric in METRICS if metric.family} == set(FAMILIES)
+    assert {metric.family for metric in METRICS if metric.family} == {family.key for family in FAMILIES.all}
 
 
 def test_every_metric_is_exposed_and_nothing_else() -> None:
     """Where everything has happened, each row of the table has a sample; each sample belongs to a row."""
     counted = {
-        (key, *(f"{label}-value" for label in family.labels)): timed(10**6) if family.cells == TIMED_CELLS else [1]
-        for key, family in FAMILIES.items()
+        (family.key, *(f"{label}-value" for label in family.labels)): [1] if family.cells == 1 else timed(10**6)
+        for family in FAMILIES.all
     }
     text = Exposition().render(
         make_totals(counted, Heads(started=1, finished=1)),
         make_observed(make_sample("worker", 1)),
-        limits=dict.fromkeys(FAMILIES, 64),
+        limits={family.key: 64 for family in FAMILIES.all},
         aggregator_up=True,
         jobs=JOBS,
         job_runner_up=True,
@@ -105,3 +107,12 @@ def test_every_metric_is_exposed_and_nothing_else() -> None:
         assert family.samples, metric.name
         for sample in family.samples:
             assert set(sample.labels) - {"le"} == set(metric.labels)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_one"),
+    [("101", False), ("200", False), ("304", False), ("399", False), ("400", True), ("599", True), ("(other)", False)],
+)
+def test_an_error_is_a_status_of_400_and_above(status: str, is_one: bool) -> None:
+    """What is no status is none."""
+    assert is_error(status) == is_one

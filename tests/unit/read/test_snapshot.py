@@ -6,7 +6,7 @@ import pytest
 
 from hvd.core.history import COARSE, VALUE_NAMES, Point
 from hvd.core.latency import SHOWN
-from hvd.core.slots import Request
+from hvd.core.slots import Entry
 from hvd.core.totals import Heads
 from hvd.read.snapshot import (
     JOB_COUNTS,
@@ -228,7 +228,7 @@ def test_the_age_of_an_observation_is_told() -> None:
 def test_workers_are_told_with_what_they_do_and_use() -> None:
     """Counts since the process took its slot, requests in progress, and the sample with its pid."""
     slots = (
-        make_worker(11, Heads(started=9, finished=7, errors=2, in_flight=2), (Request("GET", "/slow", 1.23456),)),
+        make_worker(11, Heads(started=9, finished=7, errors=2, in_flight=2), (Entry("GET /slow", 1.23456),)),
         make_worker(12),
     )
     observed = make_observed(make_sample("master", 10), make_sample("worker", 11, cpu_percent=77.0, threads=6))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from hvd.core import layout
 from hvd.core.catalogue import OVERFLOW, Series
 from hvd.core.latency import BOUNDS, BUCKETS
-from hvd.core.slots import Request, Slot
+from hvd.core.slots import Entry, Slot
 from hvd.core.totals import Heads, SlotTotals, Totals
 from hvd.metrics.table import FAMILIES
 from hvd.read.snapshot import Json
@@ -32,7 +32,7 @@ def make_totals(
     """Totals in which each (family, *label values) has these cells, read so many seconds after the start."""
     cells, series = [0] * layout.HEAD_CELLS + timed(), []
     for (family, *labels), values in counted.items():
-        assert len(values) == FAMILIES[family].cells
+        assert len(values) == next(known.cells for known in FAMILIES.all if known.key == family)
         series.append(Series(family, tuple(labels), len(cells), len(values), set(labels) == {OVERFLOW}))
         cells += values
     view = memoryview(bytearray(8 * len(cells))).cast("q")
@@ -42,7 +42,7 @@ def make_totals(
     return Totals(NOW, STARTED + after, NOW - after, STARTED, STARTED, view, tuple(series), heads or Heads(), slots)
 
 
-def make_worker(pid: int, heads: Heads | None = None, busy: tuple[Request, ...] = ()) -> SlotTotals:
+def make_worker(pid: int, heads: Heads | None = None, busy: tuple[Entry, ...] = ()) -> SlotTotals:
     """A worker that took its slot 10 s after the daemon's start."""
     slot = Slot(8, layout.KIND_WORKER, pid, 1, 1, 1, STARTED + 10 * SECOND, 0, (0, 0, 0, 0))
     return SlotTotals(slot, heads or Heads(), busy)

@@ -81,7 +81,7 @@ def test_who_waits_in_vain_is_told_to_come_back(worker: Worker) -> None:
         answer = b"".join(iter(lambda client=client: client.recv(4096), b""))  # type: ignore[misc]
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nRetry-After: 2\r\n" in answer
-    assert worker.counted == [(HANDOFFS_REFUSED, ("503",)), ("GET", "/ws", "503")] * 3
+    assert worker.counted == [(HANDOFFS_REFUSED, ("503",)), (("GET", "/ws", "503"), True)] * 3
     assert not may_wait(one, worker)
     assert handoff.receive(worker.hub_end) is None
 
