@@ -231,9 +231,9 @@ static int init(HotRow *self, PyObject *args, PyObject *kwargs)
     }
     self->cells = (int64_t *)self->buffer.buf + head;
     self->count = count;
-    self->known = Py_NewRef(known);
-    self->interrupted = Py_NewRef(Py_None);
-    self->exchange = Py_NewRef(Py_None);
+    Py_XSETREF(self->known, Py_NewRef(known));
+    Py_XSETREF(self->interrupted, Py_NewRef(Py_None)); /* one that is not made yet takes attributes too */
+    Py_XSETREF(self->exchange, Py_NewRef(Py_None));
     return 0;
 }
 

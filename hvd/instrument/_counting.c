@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <structmember.h>
 
-static PyObject *str_local, *str_row, *str_method, *str_exchange, *str_env, *str_template;
+static PyObject *str_local, *str_row, *str_method, *str_exchange;
 
 /* runtime.local.row: the calling thread's. */
 static PyObject *row_of(PyObject *runtime)
@@ -193,26 +193,6 @@ static PyTypeObject counted_type = {
     .tp_vectorcall_offset = offsetof(Counted, vectorcall),
 };
 
-/* wsgi.py, RouteName: the request's exchange learns the template of the route that matched. */
-static PyObject *name_route(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
-{
-    if (nargs != 4)
-        return PyErr_Format(PyExc_TypeError, "name_route takes 4 arguments (%zd given)", nargs);
-    PyObject *environ = PyObject_GetAttr(args[0], str_env);
-    if (environ == NULL)
-        return NULL;
-    Exchange *exchange;
-    int found = exchange_of(environ, &exchange);
-    Py_DECREF(environ);
-    if (found <= 0)
-        return found < 0 ? NULL : Py_NewRef(Py_None);
-    PyObject *template = PyObject_GetAttr(args[0], str_template);
-    if (template != NULL)
-        Py_SETREF(exchange->route, template);
-    Py_DECREF(exchange);
-    return template == NULL ? NULL : Py_NewRef(Py_None);
-}
-
 static PyObject *post_request(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
     if (nargs != 4)
@@ -227,8 +207,6 @@ static PyObject *post_request(PyObject *module, PyObject *const *args, Py_ssize_
 }
 
 static PyMethodDef methods[] = {
-    {"name_route", (PyCFunction)(void (*)(void))name_route, METH_FASTCALL,
-     "name_route($module, req, resp, resource, params, /)\n--\n\nSee wsgi.py."},
     {"post_request", (PyCFunction)(void (*)(void))post_request, METH_FASTCALL,
      "post_request($module, worker, req, environ, resp, /)\n--\n\nSee wsgi.py."},
     {NULL, NULL, 0, NULL},
@@ -240,8 +218,7 @@ static int execute(PyObject *module)
         PyObject **name;
         const char *text;
     } names[] = {
-        {&str_local, "local"},           {&str_row, "row"}, {&str_method, "REQUEST_METHOD"},
-        {&str_exchange, "hvd.exchange"}, {&str_env, "env"}, {&str_template, "uri_template"},
+        {&str_local, "local"}, {&str_row, "row"}, {&str_method, "REQUEST_METHOD"}, {&str_exchange, "hvd.exchange"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (hvd_intern(names[i].name, names[i].text) < 0)

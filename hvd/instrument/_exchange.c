@@ -264,10 +264,29 @@ static PyMethodDef exchange_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyObject *get_route(Exchange *self, void *unused)
+{
+    return Py_NewRef(self->route);
+}
+
+static int set_route(Exchange *self, PyObject *route, void *unused)
+{
+    if (route == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "a request always has a route");
+        return -1;
+    }
+    Py_SETREF(self->route, Py_NewRef(route));
+    return 0;
+}
+
+static PyGetSetDef exchange_routes[] = {
+    {"route", (getter)get_route, (setter)set_route, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static PyMemberDef exchange_members[] = {
     {"row", T_OBJECT, offsetof(Exchange, row), READONLY, NULL},
     {"method", T_OBJECT, offsetof(Exchange, method), READONLY, NULL},
-    {"route", T_OBJECT, offsetof(Exchange, route), READONLY, NULL},
     {"ends_itself", T_BOOL, offsetof(Exchange, ends_itself), READONLY, NULL},
     {"has_begun", T_BOOL, offsetof(Exchange, has_begun), READONLY, NULL},
     {"is_counted", T_BOOL, offsetof(Exchange, is_counted), READONLY, NULL},
@@ -290,6 +309,7 @@ PyTypeObject hvd_exchange_type = {
     .tp_iternext = (iternextfunc)next_piece,
     .tp_methods = exchange_methods,
     .tp_members = exchange_members,
+    .tp_getset = exchange_routes,
 };
 
 Exchange *hvd_exchange_new(Counted *counted, PyObject *row, PyObject *method, PyObject *original)

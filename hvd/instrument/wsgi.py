@@ -18,8 +18,6 @@ from itertools import islice
 from typing import Any, NoReturn, Protocol
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-import falcon
-
 from hvd.core.rows import Row, ThreadRow
 from hvd.metrics.table import is_error
 
@@ -52,19 +50,6 @@ NOT_COUNTED = ("", "")
 """A row's `interrupted` where an exception left an app that is not counted, which the server answers uncounted too."""
 
 Hook = Callable[[Any, Any, Any, Any], None]
-
-
-class RouteName:
-    """Falcon middleware: tells the request's Exchange the template of the route that matched."""
-
-    def __init__(self) -> None:
-        if compiled:
-            self.process_resource = compiled.name_route  # type: ignore[method-assign]
-
-    def process_resource(self, req: falcon.Request, resp: falcon.Response, resource: object, params: object) -> None:
-        exchange = req.env.get(EXCHANGE)
-        if exchange is not None:
-            exchange.route = req.uri_template
 
 
 def counted(app: WSGIApplication, here: Here) -> WSGIApplication:

@@ -2,7 +2,7 @@
 
 import falcon
 
-from hvd.instrument.wsgi import RouteName
+from hvd.instrument.falcon import RouteName
 from hvd.web import jobs, output, problem
 from hvd.web.dashboard import Static
 from hvd.web.here import Here

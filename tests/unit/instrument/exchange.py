@@ -8,7 +8,8 @@ from falcon import testing
 from gunicorn.http.wsgi import FileWrapper
 
 from hvd.instrument import wsgi
-from hvd.instrument.wsgi import RouteName, counted, outermost
+from hvd.instrument.falcon import RouteName
+from hvd.instrument.wsgi import counted, outermost
 from hvd.web.here import Here
 
 

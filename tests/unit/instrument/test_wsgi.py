@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-import falcon
 import pytest
 from gunicorn.config import Config
 from gunicorn.workers.gthread import ThreadWorker
 from gunicorn.workers.sync import SyncWorker
 
 from hvd.instrument import wsgi
-from hvd.instrument.wsgi import EXCHANGE, METHODS, OTHER, UNMATCHED, RouteName, counted
+from hvd.instrument.wsgi import EXCHANGE, METHODS, OTHER, UNMATCHED, counted
 from hvd.web.here import Here
 from tests.unit.instrument.exchange import FakeRow, Server, answering, loaded, routed
 
@@ -142,33 +141,6 @@ def test_any_other_method_is_one_label(method: str, row: FakeRow, here: Here) ->
     """What clients make up would have no bound."""
     Server().call(loaded(answering([], "400 Bad Request"), here), method)
     assert row.calls[1] == ("respond", OTHER, UNMATCHED, "400")
-
-
-def test_the_route_is_the_template_and_never_the_path(row: FakeRow, here: Here) -> None:
-    """Under a real Falcon app: matched paths share their template, all others share one label."""
-
-    class Item:
-        def on_get(self, req: falcon.Request, resp: falcon.Response, number: str) -> None:
-            resp.media = number
-
-    app = falcon.App(middleware=[RouteName()])
-    app.add_route("/items/{number}", Item())
-    application = loaded(app, here)
-    for method, path in (
-        ("GET", "/items/1"),
-        ("GET", "/items/2"),
-        ("GET", "/items"),
-        ("GET", "/x"),
-        ("PUT", "/items/3"),
-    ):
-        Server().call(application, method, path)
-    assert [call[1:] for call in row.calls if call[0] == "respond"] == [
-        ("GET", "/items/{number}", "200"),
-        ("GET", "/items/{number}", "200"),
-        ("GET", UNMATCHED, "404"),
-        ("GET", UNMATCHED, "404"),
-        ("PUT", "/items/{number}", "405"),
-    ]
 
 
 def test_the_row_is_that_of_the_calling_thread(here: Here) -> None:
