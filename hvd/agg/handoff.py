@@ -1,7 +1,6 @@
-"""The hand-off: an accepted client socket passed from a worker to the hub, with the headers of its handshake and what
-the client sent behind them.
+"""The hand-off: a worker passes a client's socket to the hub, with the handshake's headers and what came after them.
 
-Both ends come from one unix SEQPACKET pair, which keeps packets apart and in order whoever writes them: one `sendmsg`
+Both ends come from one unix SEQPACKET pair, which keeps packets apart and in order, whoever writes them: one `sendmsg`
 is one hand-off, so every worker and thread can use the same end. Packets wait in the kernel while the hub is away.
 """
 
@@ -26,7 +25,7 @@ DETAIL = "detail"
 HEADERS = {"sec-websocket-key": 64, "sec-websocket-version": 16, DETAIL: 1}
 
 EARLY_BYTES = 8192
-"""Most bytes passed on that came with the request: what gunicorn reads at once, of which the request is a part."""
+"""The most bytes after the headers that are passed on: gunicorn reads so many at once, the request among them."""
 
 _HEAD_BYTES = 4096  # JSON escapes a character to at most 6 bytes: the headers above fit
 _PACKET_BYTES = _HEAD_BYTES + 1 + EARLY_BYTES  # a line end between them, which JSON has none of
@@ -36,7 +35,7 @@ _FULL = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.ETOOMANYREFS}
 _FAMILIES = {socket.AF_INET, socket.AF_INET6, socket.AF_UNIX}
 
 
-def channel() -> tuple[socket.socket, socket.socket]:
+def socket_pair() -> tuple[socket.socket, socket.socket]:
     """-> the workers' end and the hub's end, both non-blocking and closed on exec unless passed on by `pass_fds`."""
     worker_end, hub_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in (worker_end, hub_end):
@@ -49,27 +48,29 @@ def channel() -> tuple[socket.socket, socket.socket]:
     return worker_end, hub_end
 
 
-class Handed(NamedTuple):
-    """What the hub gets: the client's socket, the handshake's headers (names in lower case), bytes read already."""
+class HandOff(NamedTuple):
+    """A client on its way to the hub: its socket, the handshake's headers (names in lower case), bytes after them."""
 
     sock: socket.socket
     headers: dict[str, str]
     early: bytes
 
 
-def send(channel: socket.socket, fd: int, headers: Mapping[str, str], early: bytes = b"", wait: float = 0.25) -> bool:
-    """Pass `fd`, what `HEADERS` names and at most EARLY_BYTES on to the hub; the caller keeps, and closes, its own copy
-    of the descriptor.
+def send(
+    worker_end: socket.socket, fd: int, headers: Mapping[str, str], early: bytes = b"", wait: float = 0.25
+) -> bool:
+    """Pass on to the hub: the descriptor, of which the caller keeps its own copy, those of the headers that HEADERS
+    names, and at most EARLY_BYTES that came after them.
 
     Waits at most `wait` seconds for room. -> False if there was none or the hub's end is closed: nothing was passed.
-    Safe in any thread or process that has the workers' end.
+    Safe in any thread or process that has the workers' end; raises nothing.
     """
     packet = _packet(headers) + (b"\n" + early if early else b"")
     rights: list[tuple[int, int, Any]] = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [fd]))]
     deadline = time.monotonic() + wait
     while True:
         try:
-            channel.sendmsg([packet], rights, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            worker_end.sendmsg([packet], rights, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
             return True
         except OSError as error:
             if error.errno not in _FULL:
@@ -82,11 +83,11 @@ def send(channel: socket.socket, fd: int, headers: Mapping[str, str], early: byt
         time.sleep(min(_RETRY, left))
 
 
-def receive(hub_end: socket.socket) -> Handed | None:
+def receive(hub_end: socket.socket) -> HandOff | None:
     """-> the next client, or None if none is waiting.
 
-    Packets that aren't a hand-off, and those whose descriptor found no room in this process (EMFILE), are dropped
-    with all they carried. Raises EOFError once every workers' end is closed. Not for two threads at once.
+    Dropped with all they carried are packets that aren't a hand-off, and those whose descriptor has no room in this
+    process (EMFILE). Raises EOFError once every workers' end is closed. Not for two threads at once.
     """
     for _ in range(_GARBAGE):
         try:
@@ -105,7 +106,7 @@ def receive(hub_end: socket.socket) -> Handed | None:
         for fd in fds:
             os.close(fd)
         if client is not None and headers is not None:
-            return Handed(client, headers, early)
+            return HandOff(client, headers, early)
     return None
 
 
@@ -120,18 +121,18 @@ def _packet(headers: Mapping[str, str]) -> bytes:
 
 def _headers(data: bytes) -> dict[str, str] | None:
     try:
-        found = json.loads(data)
+        headers = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict):
+    if not isinstance(headers, dict):
         return None
-    return {name: value for name, value in found.items() if name in HEADERS and isinstance(value, str)}
+    return {name: value for name, value in headers.items() if name in HEADERS and isinstance(value, str)}
 
 
 def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
     fds = array("i")
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+    for level, type_, data in ancillary:
+        if level == socket.SOL_SOCKET and type_ == socket.SCM_RIGHTS:
             fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
     return list(fds)
 

@@ -39,16 +39,16 @@ class HubCounters(Protocol):
         """`n` frames were written, or wait to be (one of those may yet be dropped)."""
 
     def frame_dropped(self) -> None:
-        """A frame that waited was given up because its client didn't read."""
+        """A frame that waited was dropped because its client didn't read."""
 
 
 class Hub:
-    """All clients, and what is said to all of them. Not thread-safe: create and use it in the event loop's thread.
+    """All clients, and what is sent to all of them. Not thread-safe: create and use it in the event loop's thread.
 
     Times in seconds, sizes in bytes. `max_buffer` bounds what waits for one client (a single frame may be larger),
     `max_missed` the frames it may lose before its connection, `max_message` what it may send; `greeting` gives the
-    texts of the first frames, to one who asked for details or to one who didn't. `max_clients` counts no more than the
-    limit on open files allows.
+    texts of the first frames; its argument says whether the client asked for details. Of `max_clients`, no more are
+    admitted than the limit on open files allows.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Hub:
         self._detailed: dict[Client, None] = {}  # those of them that asked for details
         self._leaving: set[Client] = set()  # not clients any more, their descriptors not closed yet
         self._all_gone: asyncio.Event | None = None  # set by `close`
-        self._channels: set[int] = set()  # descriptors that `listen` watches
+        self._listening: set[int] = set()  # descriptors that `listen` watches
         self._greeted: dict[bool, tuple[tuple[str, ...], bytes]] = {}
         self._timer = self._loop.call_later(self._sweep_every, self._sweep)
 
@@ -111,11 +111,11 @@ class Hub:
         return len(self._detailed)
 
     def adopt(self, sock: socket.socket, headers: Mapping[str, str], early: bytes = b"") -> None:
-        """Answer the handshake that a worker has read from `sock`, send the greeting, and make it a client, which may
-        have said `early` already.
+        """Answer the handshake that a worker has read from `sock`, make it a client and send the greeting; `early` are
+        bytes that came after the handshake.
 
-        The hub owns `sock` from now on. A handshake that can't be accepted gets an HTTP error; never raises for what
-        the peer did. Names in `headers` are in lower case.
+        The hub owns `sock` from now on. A handshake that can't be accepted gets an HTTP error; nothing that the peer
+        did raises an exception. Names in `headers` are in lower case.
         """
         if self._all_gone or self.clients + len(self._leaving) >= self._max_clients:
             response = protocol.refusal("503 Service Unavailable", "Retry-After: 2")
@@ -151,16 +151,16 @@ class Hub:
     def listen(self, hub_end: socket.socket) -> None:
         """Adopt what workers hand off through `hub_end` (see `handoff`), which stays the caller's to close."""
         hub_end.setblocking(False)
-        self._channels.add(hub_end.fileno())
+        self._listening.add(hub_end.fileno())
         self._loop.add_reader(hub_end.fileno(), self._take, hub_end)
 
     async def close(self, deadline: float = 1.0) -> None:
-        """Say 1001 (going away) to every client; all descriptors are closed after `deadline` seconds at most.
+        """Send 1001 (going away) to every client; all descriptors are closed after `deadline` seconds at most.
 
-        Hand-offs not taken yet stay in their channel for the next hub. Later calls of `adopt` refuse with 503.
+        Hand-offs that were not taken wait in their socket for the next hub. Later calls of `adopt` refuse with 503.
         """
         self._timer.cancel()
-        for fd in tuple(self._channels):
+        for fd in tuple(self._listening):
             self._unlisten(fd)
         self._all_gone = asyncio.Event()
         for client in tuple(self._clients):
@@ -211,7 +211,7 @@ class Hub:
             self.adopt(*received)
 
     def _unlisten(self, fd: int) -> None:
-        self._channels.discard(fd)
+        self._listening.discard(fd)
         self._loop.remove_reader(fd)
 
     def _sweep(self) -> None:

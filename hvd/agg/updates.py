@@ -1,8 +1,8 @@
-"""`job_update` messages: what workers and the runner tell of jobs, passed on to the hub's clients.
+"""`job_update` messages: events of jobs, which workers and the runner send, passed on to the hub's clients.
 
-Only the newest state of a job matters, so states that come faster than they are sent replace each other: clients hear
-of a job at most twice a second, always its last state, and jobs that end by the hundred a second don't delay the
-broadcast of the metrics.
+Only the newest state of a job matters, so states that come faster than they are sent replace each other: clients get
+at most two messages a second of a job, the last state among them, and jobs that end by the hundred a second don't delay
+the broadcast of the metrics.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ SHARE = 0.2  # of the time that sending them may take
 BURST = 20  # messages
 SPACING = 0.55  # s between two messages of one job: at most two a second, also where they arrive a little unevenly
 WAITING = 1000  # jobs whose newest state waits; beyond, the oldest is left out
-REMEMBERED = 10_000  # jobs whose last state is known, so that one told late by another process isn't sent after it
+REMEMBERED = 10_000  # jobs whose last state is known, so that an older one that comes late isn't sent after it
 PACKETS = 200  # taken at a time
 
 log = logging.getLogger("hvd.aggregator")
@@ -36,13 +36,13 @@ class JobUpdates:
         self._loop = asyncio.get_running_loop()
         self._waiting: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._last: OrderedDict[str, tuple[int, float]] = OrderedDict()
-        self._sent: dict[str, float] = {}  # when (monotonic s) a job was told of, in the last SPACING s
+        self._sent: dict[str, float] = {}  # when (monotonic s) jobs were sent, in the last SPACING s
         self._timer: asyncio.TimerHandle | None = None
         self._loop.add_reader(reader.fileno(), self._take)
 
     def take(self, jobs: Iterable[dict[str, Any]]) -> None:
-        """Clients are being told of these by another message: nothing older comes after it, and what got lost on the
-        way here is made up for.
+        """Take note of jobs that another message carries: nothing older is sent after it, and of those whose event got
+        lost the newest state is sent now.
         """
         for job in jobs:
             self._note(job)
@@ -78,7 +78,7 @@ class JobUpdates:
             self._last.popitem(last=False)
         while len(self._waiting) > WAITING:
             left_out, _ = self._waiting.popitem(last=False)
-            self._last.pop(left_out, None)  # nobody was told of it: `take` may make up for it
+            self._last.pop(left_out, None)  # it was not sent: `take` may make up for it
 
     def _flush(self) -> None:
         started = time.monotonic()

@@ -15,7 +15,7 @@ from hvd.errors import DaemonUnreachable
 
 _READ_BYTES = 64 * 1024
 
-End = Callable[[], None]
+Disconnect = Callable[[], None]
 """Ends a connection, from any thread."""
 
 
@@ -86,7 +86,7 @@ def messages(
     *,
     path: str = "/ws",
     silence: float | None = None,
-    opened: Callable[[End], None] = lambda end: None,
+    opened: Callable[[Disconnect], None] = lambda end: None,
 ) -> Iterator[str]:
     """Each message's text, until the daemon closes the connection. Raises DaemonUnreachable.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from hvd.cli.client import Address, exchange, get_object
 from hvd.cli.top.model import Model
-from hvd.cli.websocket import End, messages
+from hvd.cli.websocket import Disconnect, messages
 from hvd.errors import DaemonUnreachable
 
 PATH = "/ws?detail=1"
@@ -17,7 +17,7 @@ _SILENCE = 10.0  # s, and four intervals: a daemon that sends nothing for so lon
 
 _JOIN = 1.0  # s that `stop` waits; one that asks over HTTP just then may take longer, and is left to itself
 
-Messages = Callable[[Address, float, float, Callable[[End], None]], Iterator[str]]
+Messages = Callable[[Address, float, float, Callable[[Disconnect], None]], Iterator[str]]
 
 
 def fetch(address: Address, timeout: float, model: Model, now: float) -> Model:
@@ -45,7 +45,7 @@ def first_message(address: Address, timeout: float, model: Model, now: float) ->
     return model
 
 
-def _messages(address: Address, timeout: float, silence: float, opened: Callable[[End], None]) -> Iterator[str]:
+def _messages(address: Address, timeout: float, silence: float, opened: Callable[[Disconnect], None]) -> Iterator[str]:
     return messages(address, timeout, path=PATH, silence=silence, opened=opened)
 
 
@@ -81,7 +81,7 @@ class Feed:
         self._connect, self._clock, self._jitter = connect, clock, jitter
         self._stopping = threading.Event()
         self._telling = threading.Lock()  # held while `changed` is called: not after `stop`
-        self._end: End = lambda: None
+        self._end: Disconnect = lambda: None
         self._failed = 0
         # a daemon, as the threads that the connection starts from it then are: nobody waits for a silent peer
         self._thread = threading.Thread(target=self._run, name="hvd-top-feed", daemon=True)
@@ -98,7 +98,7 @@ class Feed:
         if self._thread.is_alive():
             self._thread.join(_JOIN)
 
-    def _opened(self, end: End) -> None:
+    def _opened(self, end: Disconnect) -> None:
         self._end = end
         if self._stopping.is_set():
             end()

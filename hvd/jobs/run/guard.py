@@ -1,9 +1,9 @@
-"""The guard: outlives a runner that was killed just long enough to end what that had started.
+"""The guard: a process that outlives a runner that was killed, just long enough to end what the runner had started.
 
-A runner keeps one beside it (`python -m hvd.jobs.run.guard RUNNER_ID`), with a pipe as its standard input of which only
-the runner has the other end. `+PID` and `-PID`, a line each, say which process groups run: a program may have dropped
-the environment by which it would be known. A last GOODBYE says that all is well; the end of the pipe without it, that
-the runner is dead.
+A runner keeps one beside it (`python -m hvd.jobs.run.guard RUNNER_ID`). The guard's standard input is a pipe, and only
+the runner has its other end. The lines `+PID` and `-PID` say which process groups run: a program may have dropped the
+environment by which it would be known. A runner that stops writes DONE last; the end of the pipe without DONE means
+that the runner is dead.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import sys
 
 from hvd.jobs.run.strays import kill_all_of
 
-GOODBYE = b"."
+DONE = b"."  # nothing of the runner's runs any more
 PAUSE = 200  # ms in which notes gather in the pipe, which holds thousands: nothing is urgent before its end
 
 
@@ -22,8 +22,8 @@ def main() -> int:
     """Wait for the runner's end."""
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(signum, signal.SIG_IGN)  # the runner's end is what ends the guard
-    groups, is_well = listen(0)
-    if not is_well:
+    groups, is_done = listen(0)
+    if not is_done:
         for group in groups:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL)
@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def listen(fd: int) -> tuple[set[int], bool]:
-    """Hear the runner until its end -> the process groups that ran then, and whether it said goodbye."""
+    """Read what the runner writes until its end -> the process groups that ran then, and whether DONE came last."""
     groups: set[int] = set()
     rest = b""
     end = select.poll()
@@ -44,9 +44,9 @@ def listen(fd: int) -> tuple[set[int], bool]:
                 groups.add(int(line[1:]))
             else:
                 groups.discard(int(line[1:]))
-        if rest != GOODBYE:
+        if rest != DONE:
             end.poll(PAUSE)
-    return groups, rest == GOODBYE
+    return groups, rest == DONE
 
 
 if __name__ == "__main__":

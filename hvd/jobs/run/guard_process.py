@@ -1,4 +1,4 @@
-"""The runner's side of its guard (guard.py): started again where it has ended, and told which process groups run."""
+"""The runner's side of its guard (guard.py): keeps one alive, and writes to it which process groups run."""
 
 import contextlib
 import os
@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterable
 
 from hvd.companion.code import inherited_fds
-from hvd.jobs.run.guard import GOODBYE
+from hvd.jobs.run.guard import DONE
 
-GOODBYE_WAIT = 1.0  # s that the guard may take to hear a goodbye
+DONE_WAIT = 1.0  # s that the guard may take to end at DONE
 
 
 class GuardProcess:
@@ -25,7 +25,7 @@ class GuardProcess:
         return {self.process.pid} if self.process else set()
 
     def keep(self, groups: Iterable[int]) -> None:
-        """Start another one if none lives, and tell it which groups run. Raises OSError."""
+        """Start another one if none lives, for the groups that run now. Raises OSError."""
         if self.process and self.process.poll() is None:
             return
         if self.process and self.process.stdin:
@@ -36,17 +36,17 @@ class GuardProcess:
         )
         assert self.process.stdin is not None
         os.set_blocking(self.process.stdin.fileno(), False)
-        self._tell(b"".join(b"+%d\n" % group for group in groups))
+        self._write(b"".join(b"+%d\n" % group for group in groups))
 
     def add(self, group: int) -> None:
         """This process group runs from now on."""
-        self._tell(b"+%d\n" % group)
+        self._write(b"+%d\n" % group)
 
     def drop(self, group: int) -> None:
         """It has ended."""
-        self._tell(b"-%d\n" % group)
+        self._write(b"-%d\n" % group)
 
-    def _tell(self, text: bytes) -> None:
+    def _write(self, text: bytes) -> None:
         if self.process and self.process.stdin and text:
             with contextlib.suppress(BrokenPipeError):  # somebody killed it, a moment ago
                 if self.process.stdin.write(text) is None:  # the pipe is full, it is stopped: `keep` starts another
@@ -55,10 +55,10 @@ class GuardProcess:
     def dismiss(self) -> None:
         """The runner ends, and nothing that it had started runs any more."""
         if self.process and self.process.stdin:
-            self._tell(GOODBYE)
+            self._write(DONE)
             self.process.stdin.close()
             try:
-                self.process.wait(GOODBYE_WAIT)
+                self.process.wait(DONE_WAIT)
             except subprocess.TimeoutExpired:  # somebody has stopped it
                 self.process.kill()
                 self.process.wait()

@@ -11,13 +11,12 @@ from hvd.companion import loop
 from hvd.companion.child import Child, as_json
 from hvd.core.proc import PR_SET_CHILD_SUBREAPER, prctl
 from hvd.jobs.database.identity import daemon_name, short_name
-from hvd.jobs.database.queue import Queue
-from hvd.jobs.database.queue import Runner as Identity
+from hvd.jobs.database.queue import Queue, Runner
 from hvd.jobs.database.schema import Database
 from hvd.jobs.events import Events
 from hvd.jobs.job import Json
 from hvd.jobs.options import EVENTS, WAKE, RunnerOptions
-from hvd.jobs.run.runner import Runner
+from hvd.jobs.run.turns import TurnLoop
 from hvd.read.reading import JOBS_PAGE, View
 from hvd.settings.variables import inherited
 
@@ -60,12 +59,12 @@ class JobRunner:
         options = child.options
         queue = Queue(
             Database(options.database_url),
-            Identity.here(),
+            Runner.here(),
             daemon_name(options.database_url, options.state_dir, options.instance),
             options.lease,
         )
         queue.name_before = short_name(options.database_url, options.instance)
-        self._runner = Runner(
+        self._turns = TurnLoop(
             queue,
             options,
             environ={**inherited(), "HVD_INSTANCE": options.instance},
@@ -77,20 +76,20 @@ class JobRunner:
 
     def _wake(self) -> None:
         os.eventfd_read(self._child.descriptor(WAKE))
-        self._runner.wake()
+        self._turns.wake()
 
     async def run(self) -> None:
         """Take and run jobs until told to stop; then end what runs."""
-        await self._runner.run(self._stopping)
+        await self._turns.run(self._stopping)
 
     def reload(self) -> None:
         """Go on with the child's options of now; jobs that run go on as they were started."""
-        self._runner.take(self._child.options)
+        self._turns.take(self._child.options)
 
     def stop(self) -> None:
         """Let `run` return once the jobs that run are ended."""
         if self._child.is_orphan:
-            self._runner.stop_grace = min(ORPHANED_GRACE, self._child.options.grace)
+            self._turns.stop_grace = min(ORPHANED_GRACE, self._child.options.grace)
         self._stopping.set()
 
 

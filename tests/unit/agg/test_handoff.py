@@ -20,7 +20,7 @@ Channel = tuple[socket.socket, socket.socket]
 
 @pytest.fixture
 def channel() -> Iterator[Channel]:
-    ends = handoff.channel()
+    ends = handoff.socket_pair()
     yield ends
     for end in ends:
         end.close()
@@ -103,7 +103,7 @@ def test_a_full_queue_is_told_after_the_wait(monkeypatch: pytest.MonkeyPatch, pa
     """False within about `wait` seconds; what was queued before is still there, and there is room after reading."""
     monkeypatch.setattr(handoff, "QUEUE_BYTES", 4096)
     with ExitStack() as stack:
-        worker_end, hub_end = (stack.enter_context(end) for end in handoff.channel())
+        worker_end, hub_end = (stack.enter_context(end) for end in handoff.socket_pair())
         queued = 0
         while handoff.send(worker_end, pair[0].fileno(), HEADERS, wait=0):
             queued += 1

@@ -371,7 +371,7 @@ async def test_fifty_rounds_leak_no_descriptor() -> None:
 async def test_hand_offs_become_clients() -> None:
     """A burst of them, while broadcasts go on, and a channel whose other end closes."""
     async with scene(greeting=lambda _: ("hello",)) as stage:
-        worker_end, hub_end = handoff.channel()
+        worker_end, hub_end = handoff.socket_pair()
         stage.hub.listen(hub_end)
         peers = []
         for _ in range(200):
@@ -383,7 +383,7 @@ async def test_hand_offs_become_clients() -> None:
             assert b" 101 " in await peer.response()
             assert await peer.frame() == (TEXT, b"hello")
         worker_end.close()
-        await eventually(lambda: not stage.hub._channels)  # or the loop would spin on the end of file
+        await eventually(lambda: not stage.hub._listening)  # or the loop would spin on the end of file
         hub_end.close()
         assert stage.hub.clients == 200
 

@@ -167,7 +167,7 @@ def test_other_origins_are_refused(origin: str, allowed: tuple[str, ...]) -> Non
 def test_a_descriptor_handed_over_is_a_connection_that_is_over() -> None:
     """What gunicorn does to it no longer reaches the client, whose socket another process has by now."""
     ours, client = socket.socketpair()
-    workers, hub_end = handoff.channel()
+    workers, hub_end = handoff.socket_pair()
     with ours, client, workers, hub_end:
         assert hand_over(workers, ours.fileno(), {})
         assert ours.recv(1) == b""
@@ -184,7 +184,7 @@ def test_a_descriptor_handed_over_is_a_connection_that_is_over() -> None:
 def test_without_descriptors_nothing_is_handed_over() -> None:
     """The client is still the worker's to answer: it would get two answers otherwise."""
     ours, client = socket.socketpair()
-    workers, hub_end = handoff.channel()
+    workers, hub_end = handoff.socket_pair()
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     with ours, client, workers, hub_end:
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
@@ -202,7 +202,7 @@ class Parts:
 
     def __init__(self, age: float | None = 0.1) -> None:
         self.since = 0.0
-        self.handoff, self.hub_end = handoff.channel()
+        self.handoff, self.hub_end = handoff.socket_pair()
         self.settings = SimpleNamespace(allowed_origins=())
         self.view = SimpleNamespace(heartbeat_age=lambda: age, published=lambda: SimpleNamespace(last=None))
         self.refused: list[str] = []

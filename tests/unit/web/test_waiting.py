@@ -22,7 +22,7 @@ class Worker:
     """A worker's parts, with a hub whose last sign of life is `age` seconds old, or that gave none."""
 
     def __init__(self, stack: ExitStack) -> None:
-        self.handoff, self.hub_end = (stack.enter_context(end) for end in handoff.channel())
+        self.handoff, self.hub_end = (stack.enter_context(end) for end in handoff.socket_pair())
         self.age: float | None = None
         self.since = time.monotonic()
         self.published: float | None = None  # when a hub published last, monotonic s

@@ -20,7 +20,7 @@ from hvd.jobs.database.store import Store
 from hvd.jobs.events import Events
 from hvd.jobs.job import Job, NewJob
 from hvd.jobs.options import RunnerOptions
-from hvd.jobs.run.runner import Runner
+from hvd.jobs.run.turns import TurnLoop
 from hvd.jobs.submission import Submission
 from hvd.settings.job_declarations import read_kinds
 from tests.unit.agg import eventually
@@ -60,7 +60,7 @@ class Scene:
         self.told: list[dict[str, Any]] = []
         self.turns, self.pause, self.resting = 0, 0.0, False
         self.stopping = asyncio.Event()
-        self.runner = Runner(
+        self.runner = TurnLoop(
             self.queue,
             replace(plain, **options),
             environ={"PATH": os.environ["PATH"], "FOLDER": str(folder)},

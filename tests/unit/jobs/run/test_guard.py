@@ -1,4 +1,4 @@
-"""The guard as a real process: it ends what a dead runner had started, and nothing after a goodbye."""
+"""The guard as a real process: it ends what a dead runner had started, and nothing where that is done."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from typing import IO
 import pytest
 
 from hvd.core.proc import is_alive
-from hvd.jobs.run.guard import GOODBYE
+from hvd.jobs.run.guard import DONE
 from hvd.jobs.run.strays import RUNNER, mark_of
 from tests.support.waiting import until
 
@@ -71,15 +71,15 @@ def test_the_end_of_its_runner_ends_what_that_had_started(scene: Scene) -> None:
     assert is_alive(scene.other.pid)
 
 
-def test_a_goodbye_ends_nothing(scene: Scene) -> None:
+def test_a_runner_that_is_done_leaves_nothing_to_end(scene: Scene) -> None:
     """The runner has done it all by itself."""
-    scene.pipe.write(GOODBYE)
+    scene.pipe.write(DONE)
     scene.pipe.flush()
     assert scene.guard.wait(20) == 0
     assert is_alive(scene.mine.pid)
 
 
-def test_anything_else_than_a_goodbye_is_none(scene: Scene) -> None:
+def test_anything_else_means_that_the_runner_is_dead(scene: Scene) -> None:
     """What is going on is not known then."""
     scene.pipe.write(b"x")
     scene.pipe.flush()
@@ -105,7 +105,7 @@ def pending_of(pid: int) -> int:
     return sum(int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd:", "ShdPnd:")))
 
 
-def test_groups_that_were_told_of_are_ended(scene: Scene) -> None:
+def test_groups_that_run_are_ended(scene: Scene) -> None:
     """A program that has dropped its environment is known by its process group; one that has ended isn't."""
     bare, over = (subprocess.Popen(["sleep", "300"], env={}, start_new_session=True) for _ in range(2))
     try:

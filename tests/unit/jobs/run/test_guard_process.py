@@ -14,8 +14,8 @@ from tests.support.waiting import until
 
 
 def test_a_dismissed_guard_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The groups that it was told of run on, and it leaves no process."""
-    monkeypatch.setattr(guard_process, "GOODBYE_WAIT", 30.0)  # it may not have begun to listen
+    """The groups that run go on, and it leaves no process."""
+    monkeypatch.setattr(guard_process, "DONE_WAIT", 30.0)  # it may not have begun to listen
     group = subprocess.Popen(["sleep", "300"], env={}, start_new_session=True)
     guard = GuardProcess(str(uuid.uuid4()))
     assert guard.pids == set()
@@ -41,14 +41,14 @@ def test_one_that_lives_is_kept_and_one_that_has_ended_is_replaced() -> None:
     assert guard.process is first
     first.kill()
     first.wait()
-    guard.drop(os.getpid())  # nobody hears it
+    guard.drop(os.getpid())  # nobody reads it
     guard.keep([])
     assert guard.process is not first
     guard.dismiss()
 
 
 def test_a_guard_that_is_stopped_is_ended_for_another() -> None:
-    """Once its pipe is full: whoever tells it something doesn't wait."""
+    """Once its pipe is full: the runner doesn't wait."""
     guard = GuardProcess(str(uuid.uuid4()))
     guard.keep([])
     process = guard.process

@@ -13,7 +13,7 @@ from hvd.jobs.database.queue import Queue
 from hvd.jobs.database.schema import Database
 from hvd.jobs.events import Events
 from hvd.jobs.run import schedule
-from hvd.jobs.run.runner import Runner
+from hvd.jobs.run.turns import TurnLoop
 from tests.unit.agg import eventually, in_loop
 from tests.unit.jobs.run.running import WAIT, scene, subreaper, url
 
@@ -103,7 +103,7 @@ async def test_what_was_told_before_is_told_until_there_is_more(database: Databa
         await stage.rest()
         published: list[dict[str, Any]] = []
         with unavailable(stage.queue):
-            late = Runner(
+            late = TurnLoop(
                 stage.queue,
                 stage.runner.options,
                 environ={},

@@ -1,7 +1,7 @@
-"""The job runner: takes jobs from the queue, runs them, and tells how they are.
+"""The turns of the job runner: in each, it takes jobs from the queue, starts them, and reports how they are.
 
-One loop, one turn after the other: what the database does runs in a thread, everything else in the event loop. A turn
-comes when there is a reason (a submission or cancellation, an end, a retry that is due), and otherwise seldom.
+One turn comes after the other: what the database does runs in a thread, everything else in the event loop. A turn comes
+when there is a reason (a submission or cancellation, an end, a retry that is due), and otherwise seldom.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ log = logging.getLogger("hvd.jobs")
 SWEEP_AGAIN = 0.05  # s until a look at what a sweep has killed
 
 
-class Runner:
-    """Runs jobs until it is stopped. All of it in one event loop."""
+class TurnLoop:
+    """Runs jobs, turn by turn, until it is stopped. All of it in one event loop."""
 
     def __init__(
         self,
