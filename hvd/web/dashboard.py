@@ -1,7 +1,7 @@
 """The dashboard's files: named by what is in them, compressed once, and served from memory.
 
-A file's name holds the hash of its content, so a browser keeps it for ever, and a new version is another name. The
-page, which is always asked for, names the current ones; modules import each other by these names too.
+A file's name holds the hash of its content, so a browser keeps it for ever, and a new version has another name. The
+page, which browsers check at each visit, has the current names; modules import each other by these names too.
 """
 
 import functools
@@ -61,14 +61,14 @@ class Asset:
 
 @dataclass(frozen=True)
 class Site:
-    """The page, and what it is made of by the name that it is asked for by."""
+    """The page, and the other files by the name under which they are served."""
 
     page: Asset
     files: Mapping[str, Asset]
 
 
 class _Builder:
-    """Names each file by its content, what it imports first: an import's name is content too."""
+    """Names each file by its content. The files that it imports are named before it: their names are content too."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -76,7 +76,7 @@ class _Builder:
         self._names: dict[str, str] = {}
 
     def name(self, source: str) -> str:
-        """The hashed name of a file; ValueError where modules import each other in a circle."""
+        """The hashed name of a file. Raises ValueError where modules import each other in a circle."""
         if source not in self._names:
             self._names[source] = ""
             text = (self._folder / source).read_text(encoding="utf-8")
@@ -88,13 +88,13 @@ class _Builder:
             raise ValueError(f"{source} imports itself, through others: it has no name before it has one")
         return self._names[source]
 
-    def _renamed(self, found: re.Match[str]) -> str:
-        relative = "./" if found.re is _IMPORT else ""
-        return f"{found[1]}{relative}{self.name(found[2])}{found[3]}"
+    def _renamed(self, match: re.Match[str]) -> str:
+        relative = "./" if match.re is _IMPORT else ""
+        return f"{match[1]}{relative}{self.name(match[2])}{match[3]}"
 
     def page(self) -> Asset:
         text = _REFERENCE.sub(self._renamed, (self._folder / "index.html").read_text(encoding="utf-8"))
-        # named at once, or the browser would find one module only in the one before
+        # all at once: else the browser would learn of a module only from the one that imports it
         modules = [name for name in self.files if name.endswith(".js")]
         hints = "\n".join(f'<link rel="modulepreload" href="static/{name}">' for name in modules)
         return Asset.of(".html", text.replace(_MODULES, hints).encode())
@@ -128,7 +128,7 @@ class Static:
 
 
 def send_page(req: falcon.Request, resp: falcon.Response) -> None:
-    """Answer with the page, which a browser may keep but has to ask about each time."""
+    """Answer with the page, which a browser may keep but has to check each time."""
     resp.set_headers(_PAGE_HEADERS)
     resp.cache_control = ["no-cache"]
     _send(load().page, req, resp)
@@ -150,7 +150,10 @@ def _send(asset: Asset, req: falcon.Request, resp: falcon.Response) -> None:
 
 
 def takes_gzip(accepted: str) -> bool:
-    """Whether Accept-Encoding names gzip, or anything, with a weight above 0; what can't be read names nothing."""
+    """Whether an Accept-Encoding header allows gzip, by name or by *, with a weight above 0.
+
+    A part of it that can't be read allows nothing.
+    """
     weights = {}
     for part in accepted.lower().split(","):
         coding, _, parameters = part.partition(";")

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from hvd.cli import arguments
 from hvd.cli.client import Address
-from hvd.cli.jobs.follow import follow, line, printed, progress
+from hvd.cli.exit_codes import Exit
+from hvd.cli.jobs.follow import follow, line, output_pieces, progress
 from hvd.cli.jobs.remote import Remote, errors_of
 from hvd.cli.jobs.show import OutputText, detail_lines, job_lines, kind_lines
 from hvd.jobs.states import COMPLETED, STATUSES
@@ -17,7 +19,6 @@ from hvd.jobs.submission import BODY_MAX, KEY_MAX, LIST_DEFAULT, LIST_MAX, NAME_
 from hvd.settings.loader import load
 from hvd.texts import plain
 
-FAILED, REFUSED, STILL_OPEN = 4, 5, 6
 _TIMEOUT = 5.0  # s for one question while waiting
 _WITHIN_MAX = 366 * 86_400  # s
 
@@ -58,7 +59,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def add_parser(commands: Any, url: argparse.ArgumentParser, remote: argparse.ArgumentParser, target: Target) -> None:
-    """Add `jobs` to the commands. `url` has --url, `remote` --timeout too; `target` tells the address of arguments."""
+    """Add `jobs` to the commands. `url` has the option --url, `remote` also --timeout; `target` finds the daemon."""
     raw = argparse.RawDescriptionHelpFormatter
     about = "submit jobs to a daemon, and look after them"
     jobs = commands.add_parser("jobs", help=about, description=about, epilog=_EXAMPLES, formatter_class=raw)
@@ -107,12 +108,13 @@ def _submit(args: argparse.Namespace) -> int:
     remote = _remote(args, changing=True)
     body = _body(args) if args.json else _job(args, remote)
     answer = remote.submit(body, args.key)
-    ids = [str(each) for each in answer.get("job_ids", [])]
-    _print(plain(each) for each in ids)
-    for each in errors_of(answer):
-        print(f"hvd: not taken: {plain(each)}", file=sys.stderr)
-    code = REFUSED if answer.get("rejected") else 0
-    return (_follow(remote, ids, None) if args.wait and ids else 0) or code
+    ids = [str(job_id) for job_id in answer.get("job_ids", [])]
+    _print(map(plain, ids))
+    for error in errors_of(answer):
+        print(f"hvd: not taken: {plain(error)}", file=sys.stderr)
+    if args.wait and ids and (code := _follow(remote, ids, None)):
+        return code
+    return Exit.REFUSED if answer.get("rejected") else Exit.OK
 
 
 def _body(args: argparse.Namespace) -> Any:
@@ -154,31 +156,31 @@ def _typed(params: dict[str, str], limits: dict[str, Any]) -> dict[str, Any]:
 def _kinds(args: argparse.Namespace) -> int:
     kinds = _remote(args).kinds()
     _print([_json(kinds)] if args.json else kind_lines(kinds, _encoding()))
-    return 0
+    return Exit.OK
 
 
 def _list(args: argparse.Namespace) -> int:
     page = _remote(args).page(args.status, args.kind, args.limit, args.before)
     if args.json:
         _print([_json(page)])
-        return 0
+        return Exit.OK
     _print(job_lines(page.get("jobs", []), _encoding()))
     if page.get("next"):
         print(f"older ones: --before {plain(page['next'])}", file=sys.stderr)
-    return 0
+    return Exit.OK
 
 
 def _show(args: argparse.Namespace) -> int:
     job = _remote(args).get(args.id)
     _print([_json(job)] if args.json else detail_lines(job, _encoding()))
-    return 0
+    return Exit.OK
 
 
 def _output(args: argparse.Namespace) -> int:
-    """As it is, byte for byte, but for a terminal."""
+    """Byte for byte as the job printed it, unless it goes to a terminal."""
     remote = _remote(args)
     text_of = OutputText(_encoding()) if sys.stdout.isatty() else None
-    pieces = printed(remote, args.id, note=_note) if args.follow else [remote.output(args.id)]
+    pieces = output_pieces(remote, args.id, note=_note) if args.follow else [remote.output(args.id)]
     for piece in pieces:
         if text_of:
             sys.stdout.write(text_of(piece))
@@ -186,7 +188,7 @@ def _output(args: argparse.Namespace) -> int:
         else:
             sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
-    return 0
+    return Exit.OK
 
 
 def _note(text: str) -> None:
@@ -196,8 +198,8 @@ def _note(text: str) -> None:
 def _cancel(args: argparse.Namespace) -> int:
     words = {"cancelled": "cancelled", "cancelling": "told to end", "ended": "had ended", "unknown": "no such job"}
     outcomes = _remote(args, changing=True).cancel(args.ids)
-    _print(f"{plain(each)}  {word}" for outcome, word in words.items() for each in outcomes[outcome])
-    return REFUSED if outcomes["ended"] or outcomes["unknown"] else 0
+    _print(f"{plain(job_id)}  {word}" for outcome, word in words.items() for job_id in outcomes[outcome])
+    return Exit.REFUSED if outcomes["ended"] or outcomes["unknown"] else Exit.OK
 
 
 def _wait(args: argparse.Namespace) -> int:
@@ -217,18 +219,18 @@ def _follow(remote: Remote, ids: Sequence[str], within: float | None) -> int:
     failed = [job for job in jobs if job.get("status") != COMPLETED]
     for job in failed:
         print(f"hvd: not completed: {line(job)}", file=sys.stderr)
-    return FAILED if failed else 0
+    return Exit.JOB_FAILED if failed else Exit.OK
 
 
 def _remote(args: argparse.Namespace, *, changing: bool = False) -> Remote:
-    """The daemon to ask; what changes something is asked with the token, if there is one."""
+    """The daemon of these arguments; a request that changes something carries the token, if there is one."""
     token = load().settings.token or "" if changing else ""
     return Remote(args.target(args), _TIMEOUT if args.run is _wait else args.timeout, token)
 
 
 def _print(lines: Iterable[str]) -> None:
-    for each in lines:
-        print(each)
+    for text in lines:
+        print(text)
 
 
 def _json(value: object) -> str:
@@ -257,10 +259,10 @@ def _commas(text: str) -> list[str]:
 
 
 def _statuses(text: str) -> list[str]:
-    found = _commas(text)
-    if wrong := [each for each in found if each not in STATUSES]:
+    statuses = _commas(text)
+    if wrong := [status for status in statuses if status not in STATUSES]:
         raise argparse.ArgumentTypeError(f"{wrong[0]!r} is no status; there are: {', '.join(STATUSES)}")
-    return found
+    return statuses
 
 
 def _limit(text: str) -> int:
@@ -270,10 +272,4 @@ def _limit(text: str) -> int:
 
 
 def _within(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= _WITHIN_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0, up to a year")
-    return seconds
+    return arguments.seconds(text, _WITHIN_MAX, "a year")

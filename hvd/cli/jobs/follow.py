@@ -37,28 +37,30 @@ def follow(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[Json]:
-    """Ask until all these jobs have ended -> the jobs, in the order of the ids.
+    """Ask until all these jobs have ended; gives the jobs, in the order of the ids.
 
-    `show` gets the jobs of each answer, `note` why there is none. After `within` seconds StillOpen is raised, or
-    what the daemon is away with. Without that limit, a daemon may be away for PATIENCE once it has answered.
+    `show` gets the jobs of each answer, `note` the reason why there was none. Raises DaemonRefused for an unknown id,
+    StillOpen after `within` seconds, or then the error of a daemon that is away. Without that limit, a daemon may be
+    away for PATIENCE once it has answered.
     """
-    jobs: dict[str, Json] = {each: {} for each in ids}
+    jobs: dict[str, Json] = {job_id: {} for job_id in ids}
     contact = _Contact(clock, within)
     pause = QUICK
-    while waiting := [each for each, job in jobs.items() if job.get("status") not in ENDED]:
+    while waiting := [job_id for job_id, job in jobs.items() if job.get("status") not in ENDED]:
         try:
-            found, unknown = remote.query(waiting)
+            answers, unknown = remote.query(waiting)
         except (DaemonUnreachable, DaemonRefused) as error:
-            contact.is_away(error)
+            contact.note_failure(error)
             note(str(error))
         else:
-            contact.is_there()
+            contact.note_answer()
             if unknown:
                 raise DaemonRefused(f"no job has the id {', '.join(unknown[:10])}", 404)
-            answer = {str(job.get("id")): job for job in found}
-            pause = QUICK if any(job != jobs[each] for each, job in answer.items()) else min(SLOW, pause * 1.25)
-            jobs |= answer
-            show(found)
+            newest = {str(job.get("id")): job for job in answers}
+            has_changed = any(job != jobs[job_id] for job_id, job in newest.items())
+            pause = QUICK if has_changed else min(SLOW, pause * 1.25)
+            jobs |= newest
+            show(answers)
             if all(job.get("status") in ENDED for job in jobs.values()):
                 break
         left = contact.left()
@@ -68,7 +70,7 @@ def follow(
     return list(jobs.values())
 
 
-def printed(
+def output_pieces(
     remote: Remote,
     job_id: str,
     *,
@@ -83,10 +85,10 @@ def printed(
         try:
             piece = remote.output_from(job_id, at)
         except (DaemonUnreachable, DaemonRefused) as error:
-            contact.is_away(error)
+            contact.note_failure(error)
             note(f"{error}; trying on")
         else:
-            contact.is_there()
+            contact.note_answer()
             if piece.data:
                 if piece.start > at:
                     note(f"{piece.start - at} bytes are left out here")
@@ -107,14 +109,15 @@ class _Contact:
         self._last: float | None = None  # when it answered
 
     def left(self) -> float:
-        """Seconds until the end of the time that was set."""
+        """Seconds until the limit; infinite without one."""
         return math.inf if self._end is None else self._end - self._clock()
 
-    def is_there(self) -> None:
+    def note_answer(self) -> None:
+        """The daemon is there."""
         self._last = self._clock()
 
-    def is_away(self, error: HvdError) -> None:
-        """Raises the error where there is no use in going on."""
+    def note_failure(self, error: HvdError) -> None:
+        """Note that there was no answer. Raises the error where waiting on is of no use."""
         if isinstance(error, DaemonRefused) and error.status not in _LATER:
             raise error
         if self._end is None:
@@ -138,14 +141,14 @@ class Lines:
     """A line for each job when its status changes, and every ten percent."""
 
     def __init__(self) -> None:
-        self._told: dict[object, tuple[object, float]] = {}
+        self._printed: dict[object, tuple[object, float]] = {}
 
     def __call__(self, jobs: Sequence[Json]) -> None:
         for job in jobs:
             status, done = job.get("status"), _progress(job)
-            before = self._told.get(job.get("id"))
+            before = self._printed.get(job.get("id"))
             if before is None or before[0] != status or done >= before[1] + _STEP:
-                self._told[job.get("id")] = status, done
+                self._printed[job.get("id")] = status, done
                 print(line(job), flush=True)
 
 

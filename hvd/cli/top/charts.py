@@ -1,4 +1,4 @@
-"""The sparklines: history -> lines. Pure."""
+"""The history as sparklines. Pure."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -67,7 +67,7 @@ def chart_lines(model: Model, state: State, width: int, left: int | None, glyphs
 
 
 def _window(model: Model, state: State) -> float:
-    """What was chosen; less while a daemon hasn't run that long: its first minute would be a bar or two."""
+    """The chosen seconds; fewer while a daemon hasn't run that long, as its first minute would be a bar or two."""
     span = model.points[-1]["time"] - model.points[0]["time"] if model.points else 0.0
     return min(WINDOWS[state.window], *(window for window in WINDOWS if window >= span), WINDOWS[0])
 

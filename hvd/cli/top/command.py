@@ -12,7 +12,7 @@ from rich.console import Console
 
 from hvd.cli.client import Address
 from hvd.cli.exit_codes import Exit
-from hvd.cli.top.feed import Feed, fetch, first_message
+from hvd.cli.top.feed import Feed, load, with_first_messages
 from hvd.cli.top.frame import ASCII, UNICODE, Frame, Glyphs
 from hvd.cli.top.keys import State
 from hvd.cli.top.layout import lay_out
@@ -24,18 +24,18 @@ _COLUMNS = 80  # where the output is not a terminal
 
 
 def run(args: argparse.Namespace, address: Address, stale_after: float) -> int:
-    """The command, for a daemon at that address. Raises DaemonUnreachable where it does not answer at first."""
+    """Run it for the daemon at that address; gives the exit code. Raises DaemonUnreachable without a first answer."""
     console = Console(highlight=False)
     once = args.once or args.json
     if not once and (complaint := _complaint(console)):
         print(f"hvd: {complaint}", file=sys.stderr)
         return Exit.WRONG
     state = State(orders=tuple(_order(table.orders, args.sort) for table in TABLES))
-    model = fetch(address, args.timeout, Model(), time.monotonic())
+    model = load(address, args.timeout, Model(), time.monotonic())
     frame = Frame(address.url, _COLUMNS, None, time.monotonic(), stale_after, _glyphs())
     if not once:
         return watch(lambda changed: Feed(address, args.timeout, model, changed), console, frame, state)
-    model = first_message(address, args.timeout, model, time.monotonic())
+    model = with_first_messages(address, args.timeout, model, time.monotonic())
     if args.json:
         print(json.dumps(as_json(model, state, address.url)))
     else:
@@ -75,12 +75,12 @@ def _complaint(console: Console) -> str:
 
 
 def _order(orders: Any, name: str) -> int:
-    """The place of the order of that name; the first where a list has none such."""
+    """The place of the order of that name; 0 where a list doesn't have it."""
     return next((place for place, order in enumerate(orders) if order.name == name), 0)
 
 
 def _glyphs() -> Glyphs:
-    """What stdout can encode and the locale promises: in the C locale Python says UTF-8, the terminal may not."""
+    """What stdout can encode and the locale promises: in the C locale Python writes UTF-8, which not all show."""
     encodings = (getattr(sys.stdout, "encoding", None) or "ascii", locale.getencoding())
     utf8 = all(name.lower().replace("-", "").replace("_", "") == "utf8" for name in encodings)
     return UNICODE if utf8 else ASCII

@@ -13,15 +13,14 @@ from hvd.errors import DaemonUnreachable
 
 PATH = "/ws?detail=1"
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0  # s between two attempts, before the jitter
-_SILENCE = 10.0  # s, and four intervals: a daemon that sends nothing for so long is asked anew
-
-_JOIN = 1.0  # s that `stop` waits; one that asks over HTTP just then may take longer, and is left to itself
+_SILENCE = 10.0  # s, and at least four intervals, without a message, after which the connection is made anew
+_JOIN = 1.0  # s that `stop` waits for the thread; during a request over HTTP it may take longer, and nobody waits
 
 Messages = Callable[[Address, float, float, Callable[[Disconnect], None]], Iterator[str]]
 
 
-def fetch(address: Address, timeout: float, model: Model, now: float) -> Model:
-    """What the daemon answers over HTTP now. Raises DaemonUnreachable."""
+def load(address: Address, timeout: float, model: Model, now: float) -> Model:
+    """`model` with what the daemon answers over HTTP now. Raises DaemonUnreachable."""
     model = model.with_snapshot(get_object(address, "/api/v1/snapshot", timeout), now)
     history = exchange(address, "GET", "/api/v1/history", timeout)
     if history.status == 200:  # an older daemon has none
@@ -31,8 +30,8 @@ def fetch(address: Address, timeout: float, model: Model, now: float) -> Model:
     return model
 
 
-def first_message(address: Address, timeout: float, model: Model, now: float) -> Model:
-    """`model` with what the daemon says first over the WebSocket; as it was, where it says nothing."""
+def with_first_messages(address: Address, timeout: float, model: Model, now: float) -> Model:
+    """`model` with the first messages of the WebSocket; as it was, where there is none."""
     stream = _messages(address, timeout, timeout, lambda end: None)
     try:
         for text in stream:
@@ -60,8 +59,8 @@ def _parsed(text: str) -> dict[str, object]:
 class Feed:
     """Keeps `model` up to date, and calls `changed`, from its thread, whenever it is another one.
 
-    A connection that is lost is made again after a pause that doubles, with jitter: so the daemon isn't met by all
-    its watchers at once when it comes back. `failure` is what ended the thread, if it wasn't told to.
+    A lost connection is made again after a pause that doubles, with jitter: so all its watchers don't come back to a
+    daemon at once. `failure` is the exception that ended the thread, None while it runs or after `stop`.
     """
 
     def __init__(
@@ -80,10 +79,10 @@ class Feed:
         self._address, self._timeout, self._changed = address, timeout, changed
         self._connect, self._clock, self._jitter = connect, clock, jitter
         self._stopping = threading.Event()
-        self._telling = threading.Lock()  # held while `changed` is called: not after `stop`
+        self._calling = threading.Lock()  # held while `changed` is called: not after `stop`
         self._end: Disconnect = lambda: None
-        self._failed = 0
-        # a daemon, as the threads that the connection starts from it then are: nobody waits for a silent peer
+        self._failures = 0
+        # a daemon thread, as is the one that reads the socket: a silent peer doesn't keep the process alive
         self._thread = threading.Thread(target=self._run, name="hvd-top-feed", daemon=True)
 
     def start(self) -> None:
@@ -92,7 +91,7 @@ class Feed:
 
     def stop(self) -> None:
         """Listen no more: `changed` is not called after this, and the connection is ended."""
-        with self._telling:
+        with self._calling:
             self._stopping.set()
         self._end()
         if self._thread.is_alive():
@@ -109,7 +108,7 @@ class Feed:
                 self._attempt()
         except Exception as error:
             self.failure = error
-            self._tell()
+            self._call()
 
     def _attempt(self) -> None:
         """One connection, from its beginning to its end and the pause after it."""
@@ -118,25 +117,25 @@ class Feed:
         except DaemonUnreachable as error:
             if self._stopping.is_set():
                 return
-            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failed, 10)) * self._jitter()
-            self._failed += 1
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 10)) * self._jitter()
+            self._failures += 1
             self._become(self.model.without_connection(str(error), self._clock() + pause))
             self._stopping.wait(pause)
 
     def _listen(self) -> None:
-        if self.model.trouble:  # what the HTTP side tells is told even if the WebSocket isn't served
-            self._become(fetch(self._address, self._timeout, self.model, self._clock()))
+        if self.model.trouble:  # HTTP may work where the WebSocket isn't served
+            self._become(load(self._address, self._timeout, self.model, self._clock()))
         silence = max(_SILENCE, 4 * self.model.interval)
         for text in self._connect(self._address, self._timeout, silence, self._opened):
             if self._stopping.is_set():
                 return
             before = self.model
-            self._failed = 0
+            self._failures = 0
             model = before.with_message(_parsed(text), self._clock()).with_connection()
-            self._become(self._looked_after(before, model))
+            self._become(self._completed(before, model))
 
-    def _looked_after(self, before: Model, model: Model) -> Model:
-        """With post-mortems and reasons, which messages don't carry, when one has told that they may be others."""
+    def _completed(self, before: Model, model: Model) -> Model:
+        """With post-mortems and reasons by HTTP, where the message shows that they may have changed: it has none."""
         ended = before.restarts is not None and model.restarts != before.restarts
         health = model.raw.get("system_health")
         if not ended and health == before.raw.get("system_health"):
@@ -147,9 +146,9 @@ class Feed:
 
     def _become(self, model: Model) -> None:
         self.model = model
-        self._tell()
+        self._call()
 
-    def _tell(self) -> None:
-        with self._telling:
+    def _call(self) -> None:
+        with self._calling:
             if not self._stopping.is_set():
                 self._changed()

@@ -1,4 +1,4 @@
-"""What keys do to the view. Pure: bytes -> names of keys; a state and a key -> the next state."""
+"""What keys do. Pure: from bytes to names of keys; from a state and a key to the next state."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ class Decoder:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[str]:
-        """The keys that are complete with these bytes; a character is its own name, what is unknown is left out."""
+        """The keys that these bytes complete. A character is its own name; unknown sequences are left out."""
         data, self._rest = self._rest + data, b""
         if unfinished := _UNFINISHED.search(data):
             data, self._rest = data[: unfinished.start()], data[unfinished.start() :][:32]
@@ -65,15 +65,15 @@ class State:
 
 
 def pressed(state: State, key: str, orders: Sequence[int], page: int) -> State:
-    """The state after a key. `orders` says how many each list has, `page` how many rows the list in focus shows."""
+    """The state after a key. `orders` has each list's number of orders, `page` is the height of the one in focus."""
     if key == "q":
         return replace(state, quits=True)
     if state.help:
         return replace(state, help=False)
     focus = state.focus
     if key in _MOVES:
-        far = _MOVES[key](page)
-        return replace(state, scrolled=_put(state.scrolled, focus, max(0, state.scrolled[focus] + far)))
+        rows = state.scrolled[focus] + _MOVES[key](page)
+        return replace(state, scrolled=_put(state.scrolled, focus, max(0, rows)))
     if key in _FOCUS:
         return replace(state, focus=_FOCUS[key](focus))
     if key == "s":
@@ -93,7 +93,7 @@ def pressed(state: State, key: str, orders: Sequence[int], page: int) -> State:
     return replace(state, help=True) if key in ("?", "h") else state
 
 
-_FAR = 1_000_000  # rows: more than any list has; the view ends at the last
+_FAR = 1_000_000  # rows: more than any list has; the screen stops at the last one
 _MOVES: dict[str, Callable[[int], int]] = {
     "j": lambda page: 1,
     "down": lambda page: 1,

@@ -1,4 +1,4 @@
-"""The whole screen: a model and what the user chose -> so many lines of so many cells. Pure."""
+"""The whole screen: from a model and what the user chose to so many lines of so many cells. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from hvd.cli.top.keys import State
 from hvd.cli.top.lists import TABLES
 from hvd.cli.top.messages import message_lines
 from hvd.cli.top.model import Model
-from hvd.cli.top.table import Shape, last_start, table_lines
+from hvd.cli.top.table import Shape, table_lines
 from hvd.texts import UNKNOWN, count, figure
 
 
 @dataclass(frozen=True)
 class Screen:
-    """The lines, and how many rows the list in focus shows and can be scrolled."""
+    """The lines; `page` rows of the list in focus are visible, and it can be scrolled by `scroll_end` rows."""
 
     lines: list[Text]
     page: int
@@ -28,7 +28,7 @@ class Screen:
 
 
 def lay_out(model: Model, state: State, frame: Frame) -> Screen:
-    """All lines of the screen; with a height there are exactly so many."""
+    """All lines of the screen; with `frame.height` exactly so many."""
     if state.help:
         return Screen(_filled(help_lines(frame), frame), 1, 0)
     height = frame.height
@@ -65,7 +65,7 @@ def _bounded(line: Text, width: int) -> Text:
 
 
 def _titles(model: Model) -> list[list[str]]:
-    """Of each list, from the one that says most to the one that fits anywhere."""
+    """Titles of the three lists, from the longest to one that fits anywhere."""
     restarts, workers = figure(model.restarts, count), f"workers {len(model.workers)}"
     more = [f"{workers}, {restarts} ended"] if restarts not in (UNKNOWN, "0") else []
     jobs = [
@@ -90,7 +90,7 @@ def _tables(model: Model, state: State, frame: Frame, left: int | None) -> tuple
             lines.append(Text())
         elif focused:
             page = max(1, height - 1)
-            end = last_start(len(rows), page, 1_000_000)
+            end = max(0, len(rows) - page)
         shape = Shape(
             frame.width,
             height,
@@ -107,9 +107,9 @@ def _tables(model: Model, state: State, frame: Frame, left: int | None) -> tuple
 
 
 def shares(rows: Sequence[int], focus: int, left: int) -> list[int | None]:
-    """How many lines each list gets, its head included: the one in focus all that the others don't need.
+    """The numbers of lines that the lists get, heads included: the one in focus all that the others don't need.
 
-    Those others show some of their rows each, if there is room; a list without rows needs its head only.
+    The others show some of their rows if there is room; a list without rows needs only its head.
     """
     wanted = [1 + count for count in rows]
     least = 2 if left < 9 else 3 if left < 16 else 1 + left // 5

@@ -1,4 +1,4 @@
-"""What is known of a daemon, as its answers and messages told it. Pure: each of them makes a new model of the old."""
+"""What is known of a daemon from its answers and messages. Pure: each of them makes a new model of the old."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from hvd.texts import number, plain
 Json = Mapping[str, Any]
 
 WINDOW = 900.0  # s of history that a daemon keeps, and so do we
-_JOBS_MAX = 100  # that are remembered; a daemon tells of 20 and of each that changes
+_JOBS_MAX = 100  # that are kept; a daemon lists 20, and sends one for each change
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,15 +42,15 @@ class Model:
         return requests.get("in_flight") if isinstance(requests, Mapping) else None
 
     def without_connection(self, trouble: str, retry_at: float) -> "Model":
-        """With the reason why there is no connection, and the monotonic time of the next attempt."""
+        """The connection is lost, for the reason `trouble`; the next attempt is at the monotonic time `retry_at`."""
         return dataclasses.replace(self, trouble=trouble, retry_at=retry_at)
 
     def with_connection(self) -> "Model":
-        """While messages come."""
+        """Messages come."""
         return dataclasses.replace(self, trouble="") if self.trouble else self
 
     def with_snapshot(self, answer: Json, now: float) -> "Model":
-        """After an answer of /api/v1/snapshot, which knows no rates of workers and routes: they stay what they were."""
+        """After an answer of /api/v1/snapshot. It has no rates of workers and routes: they stay as they were."""
         beside = ("workers", "processes", "routes", "post_mortems")
         return dataclasses.replace(
             self._with_raw({name: value for name, value in answer.items() if name not in beside}, now),
@@ -59,17 +59,17 @@ class Model:
         ).with_post_mortems(answer)
 
     def with_post_mortems(self, answer: Json) -> "Model":
-        """After an answer of /api/v1/snapshot, of which only these are wanted."""
+        """The same, but only the post-mortems change."""
         return dataclasses.replace(self, post_mortems=objects(answer.get("post_mortems")))
 
     def with_health(self, answer: Json) -> "Model":
-        """After an answer of /health, or what a message `status` says: what is wrong."""
+        """After an answer of /health, or the data of a message `status`: the reasons why it isn't healthy."""
         reasons = answer.get("reasons")
         texts = reasons if isinstance(reasons, list) else []
         return dataclasses.replace(self, reasons=tuple(plain(text) for text in texts))
 
     def with_history(self, answer: Json) -> "Model":
-        """After an answer of /api/v1/history: it replaces what was known."""
+        """After an answer of /api/v1/history, whose points replace the old ones."""
         names, rows = answer.get("columns"), answer.get("points")
         if not isinstance(names, list) or not isinstance(rows, list):
             return self
@@ -80,7 +80,7 @@ class Model:
         return dataclasses.replace(self, points=known, interval=interval, columns=columns)
 
     def with_message(self, message: Json, now: float) -> "Model":
-        """After a message of /ws; of a type that is not known, or without its data, nothing changes."""
+        """After a message of /ws. One of an unknown type, or without data, changes nothing."""
         data = message.get("data")
         if not isinstance(data, Mapping):
             return self

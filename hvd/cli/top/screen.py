@@ -29,7 +29,7 @@ _KILLED = 128  # and the signal: what a shell reports
 
 
 class Wakeups:
-    """A pipe that ends a `select`; for signals, or for another thread. Says each thing at most once a look."""
+    """A pipe that ends a `select`; for signals, or for another thread."""
 
     def __init__(self) -> None:
         self.reader, self.writer = os.pipe()
@@ -42,7 +42,7 @@ class Wakeups:
             os.write(self.writer, b"\0")
 
     def take(self) -> set[int]:
-        """What was written since the last look."""
+        """The bytes that were written since the last call, each once."""
         with contextlib.suppress(BlockingIOError):
             return set(os.read(self.reader, 4096))
         return set()
@@ -55,7 +55,7 @@ class Wakeups:
 
 @contextlib.contextmanager
 def _signals_to(wakeups: Wakeups) -> Iterator[None]:
-    """Signals do nothing but write their numbers into the pipe; those that were ignored (nohup) stay so."""
+    """Signals only write their numbers into the pipe, but those that were ignored (nohup) are ignored still."""
     before = {signum: signal.getsignal(signum) for signum in _SIGNALS}
     old_fd = signal.set_wakeup_fd(wakeups.writer, warn_on_full_buffer=False)
     try:
@@ -74,7 +74,7 @@ def _noted(signum: int, frame: FrameType | None) -> None:
 
 
 class Top:
-    """What is on the screen, and what happens to it. All in the main thread."""
+    """The screen and the user's choices. Only the main thread uses it."""
 
     def __init__(self, terminal: Terminal, console: Console, frame: Frame, state: State) -> None:
         self._terminal, self._console = terminal, console
@@ -88,7 +88,7 @@ class Top:
         return self._state.quits
 
     def draw(self, model: Model) -> None:
-        """The model, or the one at which it was paused, in the terminal's size of now."""
+        """Draw the model, or the one of the moment of the pause, in the terminal's present size."""
         now, since = time.monotonic(), None
         if self._paused:
             model, since = self._paused[0], now - self._paused[1]
@@ -107,7 +107,7 @@ class Top:
         return captured.get()
 
     def press(self, data: bytes, model: Model) -> None:
-        """What was typed."""
+        """Handle the bytes of keys."""
         orders = [len(table.orders) for table in TABLES]
         for key in self._decoder.feed(data):
             if key == "redraw":
@@ -117,7 +117,7 @@ class Top:
             self._paused = (model, time.monotonic()) if self._state.paused else None
 
     def suspend(self) -> None:
-        """What Ctrl-Z does to any program; returns when the shell goes on with this one."""
+        """Stop as any program does at Ctrl-Z; returns when the shell lets this one go on."""
         self._terminal.leave()
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTSTP)
@@ -127,7 +127,10 @@ class Top:
 
 
 def watch(feed_of: Callable[[Callable[[], None]], Feed], console: Console, frame: Frame, state: State) -> int:
-    """Show what the feed brings until the user quits. Returns the exit code; the terminal is as it was before."""
+    """Show what the feed brings until the user quits; gives the exit code. The terminal is then as it was before.
+
+    Raises what ended the feed, if that is an error of our own.
+    """
     signals, changes = Wakeups(), Wakeups()
     feed = feed_of(changes.wake)
     try:
@@ -146,7 +149,7 @@ def watch(feed_of: Callable[[Callable[[], None]], Feed], console: Console, frame
 
 
 def _loop(top: Top, terminal: Terminal, feed: Feed, signals: Wakeups, changes: Wakeups) -> int:
-    drawn, due = 0.0, 0.0
+    drawn, due = 0.0, 0.0  # monotonic s: of the last picture, of the next
     while not feed.failure:
         now = time.monotonic()
         if now >= due:
@@ -174,13 +177,13 @@ def _loop(top: Top, terminal: Terminal, feed: Feed, signals: Wakeups, changes: W
 
 
 def _heed(signums: set[int], top: Top, terminal: Terminal) -> int | None:
-    """Do what the signals ask for; the exit code if that is to end."""
+    """Act on the signals; gives the exit code if one of them ends the program, else None."""
     for signum in _ENDING:
         if signum in signums:
             return _KILLED + signum
     if signal.SIGTSTP in signums:
         top.suspend()
-    elif signal.SIGCONT in signums:  # stopped by what nobody is told of
+    elif signal.SIGCONT in signums:  # SIGSTOP, which no program sees, had stopped it
         terminal.enter()
     if signal.SIGWINCH in signums:
         terminal.clear()

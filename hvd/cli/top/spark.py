@@ -6,7 +6,7 @@ from collections.abc import Sequence
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 """A bar from low to high; the lowest is a zero, a blank is a time without numbers."""
 
-_CARRIED = 2.5  # intervals that a point stands for: ticks are not exact, and a bin may fall between two of them
+_CARRIED = 2.5  # intervals for which a point counts: ticks are not exact, and a bin may fall between two of them
 
 Point = tuple[float, float | None]
 

@@ -14,10 +14,10 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """Numbers under a head. `width` holds nearly all of them.
+    """Numbers under a head. `width` is enough for nearly all of them.
 
-    Where room is short `spare` columns are left out, then the last of the others. `alarming` tells of a row whether
-    its value asks for attention.
+    Where room is short, `spare` columns are left out first, then the last of the others. `alarming` is true of a row
+    whose value wants attention.
     """
 
     head: str
@@ -40,7 +40,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Table:
-    """One list: how its first column, which gets the room that is left, tells what a row is, and what follows it."""
+    """One list. `text` makes the first column, which says what a row is and gets the room that the others leave."""
 
     name: str
     text: Callable[[Json, Glyphs], str]

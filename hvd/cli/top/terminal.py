@@ -1,4 +1,4 @@
-"""The terminal as a whole screen: its modes, which are always put back, and output that never waits for it."""
+"""The terminal as a whole screen: its modes, which are always restored, and output that never waits for it."""
 
 import contextlib
 import os
@@ -13,11 +13,11 @@ ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[0m\x1b[2J"
 
 LEAVE = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
 
-_LAST_WORDS = 0.5  # s that a terminal may take to accept LEAVE; one that is gone or held by Ctrl-S takes none of it
+_LEAVE_TIME = 0.5  # s that a terminal has to accept LEAVE; one that has gone, or that Ctrl-S holds, accepts nothing
 
 
 class Terminal:
-    """A terminal that is read from and drawn on, between `with` and its end. `keyboard` and `display` stay open.
+    """A terminal for keys and pictures, from `with` to its end. The descriptors `keyboard` and `display` stay open.
 
     Raises OSError where the terminal has gone.
     """
@@ -28,7 +28,7 @@ class Terminal:
         self._display = display if self._own_display is None else self._own_display
         self._modes = termios.tcgetattr(keyboard)
         self._waiting = b""
-        self._shown: list[str] = []
+        self._lines: list[str] = []
 
     @property
     def display(self) -> int:
@@ -43,7 +43,7 @@ class Terminal:
         modes[6][termios.VMIN], modes[6][termios.VTIME] = 1, 0
         termios.tcsetattr(self.keyboard, termios.TCSANOW, modes)
         self._waiting = ENTER.encode()
-        self._shown = []
+        self._lines = []
         self.flush()
 
     def leave(self) -> None:
@@ -51,7 +51,7 @@ class Terminal:
         with contextlib.suppress(OSError):
             # what waits may have been cut in the middle of a sequence: CAN ends that
             self._waiting = (b"\x18" if self._waiting else b"") + LEAVE.encode()
-            deadline = time.monotonic() + _LAST_WORDS
+            deadline = time.monotonic() + _LEAVE_TIME
             while self.flush() and (left := deadline - time.monotonic()) > 0:
                 select.select([], [self._display], [], left)
         self._waiting = b""
@@ -59,9 +59,9 @@ class Terminal:
             termios.tcsetattr(self.keyboard, termios.TCSANOW, self._modes)
 
     def refresh_modes(self) -> None:
-        """Note the modes that are to be put back: while the screen was not ours the user may have changed them.
+        """Note the modes to restore: the user may have changed them while the screen was not ours.
 
-        Unless we go on in the background: then they are what the shell needs for itself.
+        In the background they are the shell's own, and not noted.
         """
         if os.tcgetpgrp(self.keyboard) == os.getpgrp():
             self._modes = termios.tcgetattr(self.keyboard)
@@ -77,20 +77,20 @@ class Terminal:
     def clear(self) -> None:
         """Draw all lines anew, next time."""
         self._waiting += b"\x1b[0m\x1b[2J"
-        self._shown = []
+        self._lines = []
 
     def show(self, lines: Sequence[str]) -> None:
-        """Draw those lines that are not on the screen yet, from the top. While older output waits, nothing is drawn."""
+        """Draw the lines that differ from those on the screen, from the top; none while older output waits."""
         if self.flush():
             return
-        old = [*self._shown, *[""] * (len(lines) - len(self._shown))]
+        old = [*self._lines, *[""] * (len(lines) - len(self._lines))]
         # a line is erased before it is written: at the last column the cursor stays on the last character
         parts = [
             f"\x1b[{row}H\x1b[0m\x1b[K{line}"
             for row, line in enumerate(lines, 1)
-            if line != old[row - 1] or not self._shown
+            if line != old[row - 1] or not self._lines
         ]
-        self._shown = list(lines)
+        self._lines = list(lines)
         self._waiting = "".join(parts).encode(errors="replace")
         self.flush()
 
@@ -120,7 +120,7 @@ class Terminal:
 
 
 def _opened_anew(display: int) -> int | None:
-    """The terminal with an open file of its own: that ours doesn't block must not change the shell's."""
+    """A second open file of the terminal, which doesn't block: the shell shares the first. None without one."""
     try:
         return os.open(os.ttyname(display), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:  # its name is of another container, or of another user

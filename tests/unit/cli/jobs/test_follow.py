@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
-from hvd.cli.jobs.follow import PATIENCE, QUICK, SLOW, Bars, Lines, follow, printed
+from hvd.cli.jobs.follow import PATIENCE, QUICK, SLOW, Bars, Lines, follow, output_pieces
 from hvd.cli.jobs.follow import progress as shown_progress
 from hvd.cli.jobs.remote import Piece
 from hvd.errors import DaemonRefused, DaemonUnreachable, StillOpen
@@ -43,9 +43,9 @@ class FakeRemote:
         assert isinstance(answer, Piece)
         return answer
 
-    def printed(self, **parts: Any) -> list[bytes]:
+    def output_pieces(self, **parts: Any) -> list[bytes]:
         remote: Any = self
-        return list(printed(remote, ID, clock=lambda: self.now, sleep=self.sleep, **parts))
+        return list(output_pieces(remote, ID, clock=lambda: self.now, sleep=self.sleep, **parts))
 
     def sleep(self, pause: float) -> None:
         assert pause > 0
@@ -199,7 +199,7 @@ def test_output_is_asked_for_until_the_job_has_ended() -> None:
         Piece(0, b"", "completed"),
     )
     notes: list[str] = []
-    assert remote.printed(note=notes.append) == [b"one", b"two"]
+    assert remote.output_pieces(note=notes.append) == [b"one", b"two"]
     assert [start for _, start in remote.requests] == ["0", "3", "3", "3", "12"]
     assert remote.pauses == [QUICK] * 2
     assert notes == ["no daemon answers; trying on", "6 bytes are left out here"]
@@ -209,4 +209,4 @@ def test_output_that_is_refused_is_not_waited_for() -> None:
     """Nor is a daemon that was never there."""
     for error in (AWAY, DaemonRefused("kept on there", 404)):
         with pytest.raises(type(error)):
-            FakeRemote(error).printed()
+            FakeRemote(error).output_pieces()

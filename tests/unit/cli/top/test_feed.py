@@ -28,7 +28,7 @@ def fed(connect: Callable[..., Iterator[str]], **more: object) -> Feed:
 @pytest.fixture(autouse=True)
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the daemon would answer over HTTP."""
-    monkeypatch.setattr(module, "fetch", lambda address, timeout, model, now: model)
+    monkeypatch.setattr(module, "load", lambda address, timeout, model, now: model)
     monkeypatch.setattr(module, "get_object", lambda address, path, timeout: {"post_mortems": [{"pid": 3}]})
 
 
