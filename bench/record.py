@@ -19,7 +19,7 @@ from rounds import interleave, machine, ratio, table
 from hvd.core import layout
 from hvd.core.acquire import acquire
 from hvd.core.catalogue import Catalogue
-from hvd.core.latency import TIMED_CELLS
+from hvd.core.durations import TIMED_CELLS
 from hvd.core.layout import Layout
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots

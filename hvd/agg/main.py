@@ -22,7 +22,6 @@ from hvd.agg.updates import JobUpdates
 from hvd.companion import loop
 from hvd.companion.child import Child
 from hvd.core import layout
-from hvd.core.history import History
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Totals
@@ -37,6 +36,7 @@ from hvd.metrics.table import (
     WS_FRAMES,
     is_error,
 )
+from hvd.read.history import history_of
 from hvd.read.reading import AGGREGATOR_PAGE, Published, View
 from hvd.read.snapshot import JOB_COUNTS, Json, build_raw, http_sums, merge_observed, rates, shown_job
 from hvd.texts import rfc3339
@@ -92,7 +92,7 @@ class Aggregator:
         totals = self._view.totals()
         self._before = self._mark(totals)
         self._ticked = self._ticked_before = totals
-        self._trend = Trend(History(self._block), totals, options.interval, lambda: self._is_newest)
+        self._trend = Trend(history_of(self._block), totals, options.interval, lambda: self._is_newest)
         self._updates: JobUpdates | None = None
         self._own: Json = {}  # what our page says
         self._frames: tuple[str, ...] = ()

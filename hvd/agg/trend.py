@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hvd.core import layout
-from hvd.core.history import POINT_SECONDS, VALUE_NAMES, History, Point, coarse, spacing
+from hvd.core.history import POINT_SECONDS, History, Point, spacing
 from hvd.core.totals import SlotTotals, Totals
+from hvd.metrics.bounds import coarse
+from hvd.metrics.columns import COLUMNS, VALUES
 from hvd.metrics.table import EXITS, HTTP
 from hvd.read.snapshot import Json, build_routes, build_workers, history_row, http_sums, rates
 from hvd.texts import rfc3339
@@ -60,7 +62,7 @@ class Trend:
         }
         old = self._sums["buckets"]
         new = [count - (old[i] if i < len(old) else 0) for i, count in enumerate(sums["buckets"])]
-        return Point(totals.time_ns, tuple(float(found[name]) for name in VALUE_NAMES), coarse(new))
+        return Point(totals.time_ns, tuple(float(found[column.name]) for column in VALUES), coarse(new))
 
 
 def build_detail(totals: Totals, before: Totals, observed: Mapping[str, Any], point: Point | None) -> Json:
@@ -89,7 +91,7 @@ def build_detail(totals: Totals, before: Totals, observed: Mapping[str, Any], po
             for route in build_routes(totals, ROUTES)
         ],
         "processes": list(observed.get("processes", ()))[:PROCESSES],
-        "point": dict(zip(("time", *VALUE_NAMES), history_row(point), strict=True)) if point else None,
+        "point": dict(zip((column.name for column in COLUMNS), history_row(point), strict=True)) if point else None,
         "latency": list(point.counts) if point else None,
     }
 

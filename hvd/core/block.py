@@ -26,7 +26,7 @@ from pathlib import Path
 
 from hvd.core import layout, locks
 from hvd.core.descriptors import fill_standard
-from hvd.core.latency import TIMED_CELLS
+from hvd.core.durations import TIMED_CELLS
 from hvd.core.layout import Layout
 from hvd.core.locks import LOCK_WAIT
 from hvd.core.name import Name

@@ -21,7 +21,7 @@ class Family:
 class Families:
     """The families of those who use a block: all, and the two in which a row counts what it begins and finishes."""
 
-    entries: Family  # timed: latency.TIMED_CELLS cells
+    entries: Family  # timed: durations.TIMED_CELLS cells
     aborted: Family  # its only label is the cause
     others: tuple[Family, ...] = ()
 

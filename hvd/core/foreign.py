@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from hvd.core import layout
-from hvd.core.latency import TIMED_CELLS
+from hvd.core.durations import TIMED_CELLS
 from hvd.core.layout import Layout
 
 KEPT = 2  # segments of an instance that were set aside; an older one goes when another comes: they take memory

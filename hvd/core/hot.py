@@ -4,7 +4,7 @@ import platform
 from typing import TYPE_CHECKING
 
 from hvd.core import layout
-from hvd.core.latency import BOUNDS
+from hvd.core.durations import BOUNDS
 
 _CELLS = layout.R_STARTED, layout.R_FINISHED, layout.R_ERRORS, layout.R_BEGIN_NS, layout.R_TEXT
 _LAYOUT = (*_CELLS, layout.TEXT_BYTES, layout.HEAD_CELLS)

@@ -23,7 +23,7 @@ from time import monotonic_ns
 from typing import Any
 
 from hvd.core import layout
-from hvd.core.latency import BOUNDS
+from hvd.core.durations import BOUNDS
 
 STARTED, FINISHED, ERRORS, BEGIN = layout.R_STARTED, layout.R_FINISHED, layout.R_ERRORS, layout.R_BEGIN_NS
 

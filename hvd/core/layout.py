@@ -72,7 +72,7 @@ RECORD_BYTES = 192  # a catalogue record's usual size at most; longer label valu
 
 def round_up(size: int, unit: int) -> int:
     """The smallest multiple of unit that is not below size."""
-    return -(-size // unit) * unit
+    return (size + unit - 1) // unit * unit
 
 
 @dataclass(frozen=True)

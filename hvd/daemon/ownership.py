@@ -7,7 +7,7 @@ from typing import Any
 from hvd.core import layout
 from hvd.core.acquire import acquire
 from hvd.core.catalogue import Catalogue
-from hvd.core.latency import TIMED_CELLS
+from hvd.core.durations import TIMED_CELLS
 from hvd.core.layout import Layout
 from hvd.core.slots import Slots
 from hvd.daemon import passing

@@ -13,10 +13,10 @@ import gunicorn
 from hvd import __version__
 from hvd.core.catalogue import Series
 from hvd.core.hot import cumulate
-from hvd.core.latency import SHOWN, SHOWN_ENDS
 from hvd.core.totals import Totals
 from hvd.jobs.states import DURATIONS
 from hvd.metrics import table as metrics
+from hvd.metrics.bounds import SHOWN, SHOWN_ENDS
 from hvd.metrics.table import Metric
 from hvd.read.snapshot import memory_age, observed_age
 

@@ -8,8 +8,8 @@ observes of the processes alive.
 from dataclasses import dataclass
 from typing import Literal
 
+from hvd.core.durations import TIMED_CELLS
 from hvd.core.family import Families, Family
-from hvd.core.latency import TIMED_CELLS
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 from hvd.core import layout, postmortem
 from hvd.core.block import Block
-from hvd.core.history import History, Point
+from hvd.core.history import Point
 from hvd.core.pages import Page
 from hvd.core.proc import is_alive, is_stopped
 from hvd.core.slots import Slot, Slots
 from hvd.core.totals import Reader, Totals
 from hvd.metrics.table import FAMILIES
+from hvd.read.history import history_of
 from hvd.read.snapshot import Json, build_snapshot, merge_observed
 
 HEARTBEAT = 0.25  # s between an aggregator's signs of life
@@ -120,7 +121,7 @@ class View:
         self._runs_jobs = runs_jobs
         self._slots = Slots(block)
         self._reader = Reader(block, FAMILIES.all)
-        self._history = History(block)
+        self._history = history_of(block)
         self._lock = threading.Lock()
 
     def read(self) -> Reading:

@@ -9,12 +9,13 @@ from typing import Any
 
 from hvd.core import layout
 from hvd.core.catalogue import Series
-from hvd.core.history import COARSE, Point, spacing
-from hvd.core.latency import percentile
+from hvd.core.history import Point, spacing
 from hvd.core.totals import SlotTotals, Totals
+from hvd.metrics.bounds import COARSE
 from hvd.metrics.columns import COLUMNS, DETAILS
 from hvd.metrics.table import HTTP
 from hvd.read.entries import request_of
+from hvd.read.percentiles import percentile
 from hvd.texts import rfc3339
 
 Json = dict[str, Any]

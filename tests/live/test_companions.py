@@ -18,7 +18,7 @@ import pytest
 
 from hvd.core import layout
 from hvd.core.acquire import acquire
-from hvd.core.latency import TIMED_CELLS
+from hvd.core.durations import TIMED_CELLS
 from hvd.core.layout import Layout
 from tests.support.http import Tally, connect, load
 from tests.support.server import SHM, Server

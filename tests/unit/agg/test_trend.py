@@ -8,8 +8,10 @@ import pytest
 
 from hvd.agg.trend import PROCESSES, ROUTES, WORKERS, Trend, build_detail
 from hvd.core.block import Block
-from hvd.core.history import VALUE_NAMES, History, Point
+from hvd.core.history import History, Point
 from hvd.core.totals import Heads, Totals
+from hvd.metrics.columns import VALUES
+from hvd.read.history import history_of
 from hvd.read.snapshot import build_history, build_routes, build_workers, http_sums
 from tests.unit.core.support import keeping_locked
 from tests.unit.web import NOW, SECOND, make_observed, make_sample, make_totals, make_worker, timed
@@ -31,12 +33,12 @@ def raw(cpu: float = 0.0, **values: float) -> dict[str, Any]:
 
 
 def values(point: Point) -> dict[str, float]:
-    return dict(zip(VALUE_NAMES, point.values, strict=True))
+    return dict(zip((column.name for column in VALUES), point.values, strict=True))
 
 
 @pytest.fixture
 def history(block: Block) -> History:
-    return History(block)
+    return history_of(block)
 
 
 def always() -> bool:
@@ -186,7 +188,7 @@ def test_no_time_between_two_readings_is_no_rate() -> None:
 
 def test_details_carry_the_newest_point() -> None:
     """A row of the history, with its columns named."""
-    point = Point(NOW, tuple(float(index) for index in range(len(VALUE_NAMES))), (1, 2, 3))
+    point = Point(NOW, tuple(float(index) for index in range(len(VALUES))), (1, 2, 3))
     detail = build_detail(at(1), at(0), {}, point)
     answer = build_history([point], 2.0)
     assert detail["point"] == dict(zip(answer["columns"], answer["points"][0], strict=True))

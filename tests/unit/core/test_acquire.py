@@ -16,7 +16,7 @@ from hvd.core import layout
 from hvd.core.acquire import acquire
 from hvd.core.block import DIRECTORY, Block, open_block
 from hvd.core.claim import Passed
-from hvd.core.latency import TIMED_CELLS
+from hvd.core.durations import TIMED_CELLS
 from hvd.core.layout import Layout
 from hvd.core.slots import Slots
 from hvd.errors import BlockForeign, BlockInUse, BlockLocked

@@ -2,29 +2,31 @@
 
 import os
 import signal
+from functools import partial
 
 import pytest
 
 from hvd.core import layout
 from hvd.core.block import Block
-from hvd.core.history import COARSE, POINT_SECONDS, SECONDS, VALUE_NAMES, History, Point, coarse, spacing
-from hvd.core.latency import BOUNDS, BUCKETS
+from hvd.core.history import POINT_SECONDS, SECONDS, History, Point, spacing
 from tests.unit.core.support import Watched, ended, fork, keeping_locked
 
 START = 1_800_000_000 * 10**9
 STEP = 2 * 10**9
+VALUES, COUNTS = 11, 20  # of a point
+ring = partial(History, values=VALUES, counts=COUNTS)
 
 
 def point(number: int, time_ns: int | None = None) -> Point:
     """One whose every number tells which it is."""
-    values = tuple(number + index / 8 for index in range(len(VALUE_NAMES)))
-    counts = tuple(number + index for index in range(len(COARSE) + 1))
+    values = tuple(number + index / 8 for index in range(VALUES))
+    counts = tuple(number + index for index in range(COUNTS))
     return Point(START + number * STEP if time_ns is None else time_ns, values, counts)
 
 
 @pytest.fixture
 def history(block: Block) -> History:
-    return History(block)
+    return ring(block)
 
 
 def add(history: History, *points: Point) -> None:
@@ -33,7 +35,7 @@ def add(history: History, *points: Point) -> None:
 
 def read(block: Block, now_ns: int | None = None) -> list[Point]:
     """What another process sees of it, at that time, or when the newest point is just written."""
-    return History(block).read(newest(block) if now_ns is None else now_ns)
+    return ring(block).read(newest(block) if now_ns is None else now_ns)
 
 
 def newest(block: Block) -> int:
@@ -89,7 +91,7 @@ def test_a_writer_killed_in_the_middle_leaves_no_half_point(block: Block, histor
     add(history, point(0), point(1))
 
     def write_partly() -> None:
-        own, left = History(block), [stores]
+        own, left = ring(block), [stores]
 
         def stored(_: object) -> None:
             left[0] -= 1
@@ -125,7 +127,7 @@ def test_two_writers_never_mix(block: Block) -> None:
     """Should both of an upgrade's aggregators take themselves for the newest: each point is one of theirs, whole."""
 
     def write(start: int) -> None:
-        history = History(block)
+        history = ring(block)
         for number in range(start, start + 1000):
             while not history.add(point(number, START)):
                 pass
@@ -143,7 +145,7 @@ def test_two_writers_never_mix(block: Block) -> None:
 
 def assert_whole(block: Block) -> int:
     """Each point that is read is one that was written. -> how many"""
-    history = History(block)
+    history = ring(block)
     loaded = [history._load(*found) for found in history._sequences()]
     points = [each for each in loaded if each]
     for each in points:
@@ -169,20 +171,11 @@ def test_points_are_whole_ticks_apart(interval: float, expected: float) -> None:
     assert spacing(interval) == expected
 
 
-def test_coarse_buckets_are_unions_of_the_fine_ones() -> None:
-    """Nothing is lost, and every bound is met exactly."""
-    assert set(COARSE) <= set(BOUNDS)
-    fine = list(range(BUCKETS))
-    assert sum(coarse(fine)) == sum(fine)
-    assert len(coarse(fine)) == len(COARSE) + 1
-    for index, bound in enumerate(COARSE):
-        buckets = [0] * BUCKETS
-        buckets[BOUNDS.index(bound)] = 1
-        assert coarse(buckets).index(1) == index
-
-
 def test_a_record_has_room_for_all(block: Block) -> None:
     """Sequence, checksum, time, values, counts; and the ring ends before the catalogue."""
-    assert 3 + len(VALUE_NAMES) + len(COARSE) + 1 <= layout.HISTORY_RECORD_CELLS
+    room = layout.HISTORY_RECORD_CELLS - 3
+    History(block, 20, room - 20)
+    with pytest.raises(ValueError, match="don't fit"):
+        History(block, 20, room - 19)
     end = block.layout.history + layout.HISTORY_POINTS * layout.HISTORY_RECORD_CELLS * layout.CELL
     assert end <= block.layout.catalogue

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hvd.core import hot, hotrow, layout
-from hvd.core.latency import BOUNDS, TIMED_CELLS
+from hvd.core.durations import BOUNDS, TIMED_CELLS
 
 _hotrow = importlib.import_module("hvd.core._hotrow")
 assert hot.IS_COMPILED  # and its import has given the compiled form its bounds

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from hvd.core import layout
-from hvd.core.latency import TIMED_CELLS
+from hvd.core.durations import TIMED_CELLS
 from hvd.core.layout import Layout
 from hvd.metrics.table import FAMILIES, HTTP
 from tests.unit.core.support import SMALL

@@ -10,7 +10,7 @@ import pytest
 
 from hvd.core.block import Block
 from hvd.core.catalogue import OVERFLOW
-from hvd.core.latency import BOUNDS
+from hvd.core.durations import BOUNDS
 from hvd.core.rows import Row, Rows, SharedRow
 from hvd.core.slots import Slots, used_heads
 from hvd.core.totals import Reader

@@ -8,10 +8,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from hvd.core.catalogue import OVERFLOW
-from hvd.core.latency import SHOWN
 from hvd.core.totals import Heads, Totals
 from hvd.export.exposition import Exposition
 from hvd.jobs.states import DURATIONS
+from hvd.metrics.bounds import SHOWN
 from hvd.read.snapshot import Json
 from tests.support.prometheus import check_metrics
 from tests.unit.web import make_observed, make_sample, make_totals, timed

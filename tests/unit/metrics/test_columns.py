@@ -1,15 +1,19 @@
 """The columns of the history are those that the ring is written with, and say what clients need to draw them."""
 
-from hvd.core.history import VALUE_NAMES
+from hvd.core import layout
 from hvd.metrics.columns import COLUMNS, DETAILS, VALUES
 
 UNITS = {"unix_seconds", "1/s", "ratio", "ms", "percent", "bytes", "count"}
 """What page and terminal know how to write."""
 
 
-def test_a_point_has_its_values_in_the_order_of_the_columns() -> None:
-    """Whoever writes and whoever reads it agree."""
-    assert tuple(column.name for column in VALUES) == VALUE_NAMES
+def test_a_point_has_the_values_that_its_format_says() -> None:
+    """In this order: blocks of this format have such points by now."""
+    assert layout.FORMAT == 3
+    assert [column.name for column in VALUES] == [
+        *("requests_per_second", "error_rate", "p50", "p90", "p99", "cpu_usage", "memory_usage"),
+        *("websocket_clients", "jobs_active", "jobs_pending", "in_flight"),
+    ]
 
 
 def test_clients_can_draw_each_column() -> None:

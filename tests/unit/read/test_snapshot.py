@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from hvd.core.history import COARSE, VALUE_NAMES, Point
-from hvd.core.latency import SHOWN
+from hvd.core.history import Point
 from hvd.core.slots import Entry
 from hvd.core.totals import Heads
+from hvd.metrics.bounds import COARSE, SHOWN
+from hvd.metrics.columns import VALUES
 from hvd.read.snapshot import (
     JOB_COUNTS,
     build_history,
@@ -288,10 +289,14 @@ def test_a_route_whose_responses_are_all_in_progress_has_no_durations() -> None:
 
 def test_the_history_is_json_with_its_columns_named() -> None:
     """Unix seconds first; whole numbers without a fraction, others to five digits."""
-    point = Point(NOW + 123_456_789, (1.0, 0.123456, 1234.567, *[2.5] * (len(VALUE_NAMES) - 3)), (4, 5))
+    point = Point(NOW + 123_456_789, (1.0, 0.123456, 1234.567, *[2.5] * (len(VALUES) - 3)), (4, 5))
     answer = build_history([point], 0.3)
     assert answer["interval_seconds"] == 2.1
-    assert answer["columns"] == [column["name"] for column in answer["column_details"]] == ["time", *VALUE_NAMES]
+    assert (
+        answer["columns"]
+        == [column["name"] for column in answer["column_details"]]
+        == ["time", *(column.name for column in VALUES)]
+    )
     assert json.dumps(answer["points"][0][:4]) == f"[{NOW // SECOND}.123, 1, 0.12346, 1234.6]"
     assert answer["latency"]["counts"] == [[4, 5]]
     assert answer["latency"]["bounds_ms"] == [bound / 1e6 for bound in SHOWN] + [25_000, 50_000, 100_000]

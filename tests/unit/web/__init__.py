@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from hvd.core import layout
 from hvd.core.catalogue import OVERFLOW, Series
-from hvd.core.latency import BOUNDS, BUCKETS
+from hvd.core.durations import BOUNDS, BUCKETS
 from hvd.core.slots import Entry, Slot
 from hvd.core.totals import Heads, SlotTotals, Totals
 from hvd.metrics.table import FAMILIES

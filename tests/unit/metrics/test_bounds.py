@@ -1,0 +1,46 @@
+"""The bounds by which durations are shown."""
+
+import random
+from array import array
+
+from hvd.core.durations import BOUNDS, BUCKETS
+from hvd.core.hot import cumulate
+from hvd.metrics.bounds import COARSE, SHOWN, SHOWN_ENDS, coarse
+from tests.unit.read.buckets import between, bucketed
+
+
+def shown_cumulative(buckets: list[int]) -> list[int]:
+    """As exposition.py takes them."""
+    return list(cumulate(memoryview(array("q", buckets)), 0, SHOWN_ENDS))
+
+
+def test_shown_bounds_are_bounds() -> None:
+    """So what Prometheus is shown are unions of buckets."""
+    assert set(SHOWN) <= set(BOUNDS)
+
+
+def test_a_value_on_a_shown_bound_counts_below_it() -> None:
+    """`le` is inclusive, and one ns more is above."""
+    for at, bound in enumerate(SHOWN):
+        assert shown_cumulative(bucketed([bound]))[at] == 1
+        assert shown_cumulative(bucketed([bound + 1]))[at] == 0
+
+
+def test_cumulative_counts_are_those_of_the_values() -> None:
+    """Exact at every shown bound, all of them in the last element."""
+    random_ = random.Random(5)
+    values = [between(random_, 1, 10**12) for _ in range(5000)]
+    expected = [sum(value <= bound for value in values) for bound in SHOWN]
+    assert shown_cumulative(bucketed(values)) == [*expected, len(values)]
+
+
+def test_coarse_buckets_are_unions_of_the_fine_ones() -> None:
+    """Nothing is lost, and every bound is met exactly."""
+    assert set(COARSE) <= set(BOUNDS)
+    fine = list(range(BUCKETS))
+    assert sum(coarse(fine)) == sum(fine)
+    assert len(coarse(fine)) == len(COARSE) + 1
+    for index, bound in enumerate(COARSE):
+        buckets = [0] * BUCKETS
+        buckets[BOUNDS.index(bound)] = 1
+        assert coarse(buckets).index(1) == index
