@@ -1,4 +1,4 @@
-"""hvd's code in memory (hvd/daemon/kept.py), as seen by a process that is executed with it."""
+"""hvd's code in memory (hvd/daemon/code.py), as seen by a process that is executed with it."""
 
 import sys
 

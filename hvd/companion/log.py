@@ -17,7 +17,7 @@ _FIELDS = {"name": str, "levelno": int, "levelname": str, "created": float, "mse
 _TEXTS = {"msg": str, "exc_text": str | None}
 
 
-class ToMaster(logging.Handler):
+class MasterHandler(logging.Handler):
     """Never waits; a line that finds no room is lost, and the next one says how many were."""
 
     def __init__(self, fd: int = STDERR) -> None:
@@ -66,7 +66,7 @@ def decode(packet: bytes) -> logging.LogRecord | None:
 
 def log_to_master(level: str) -> None:
     """All loggers write to the master from now on, and so does an exception that ends the process."""
-    logging.basicConfig(handlers=[ToMaster()], level=level.upper())
+    logging.basicConfig(handlers=[MasterHandler()], level=level.upper())
     sys.excepthook = lambda *error: logging.getLogger("hvd").critical("ended by an exception", exc_info=error)
 
 

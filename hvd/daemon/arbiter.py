@@ -97,7 +97,7 @@ class Loop:
                 self._reported = float("-inf")
         self._master.has_served = True
         self._master.missing = self._refused + missing
-        self._master.safely(self._master.look_after)
+        self._master.safely(self._master.supervise)
 
     def _limit_workers(self) -> None:
         """No more workers than there is room for, whoever asks: a signal, the settings, a block that was taken over."""
@@ -171,7 +171,7 @@ class Loop:
                 raise
         finally:
             os.waitpid = wait
-        self._master.safely(self._master.look_after_companions)
+        self._master.safely(self._master.supervise_companions)
 
     def _stop_all(self, graceful: bool = True) -> None:
         self._is_stopping = True

@@ -1,8 +1,8 @@
 """Companions: processes that the master keeps alive beside its workers. Runs in the master's own loop, no thread.
 
-A companion is executed afresh, so it shares no state with the master but the descriptors it is given. Whether it
-lives is asked of a pidfd opened at its start (pidfd_open(2)): gunicorn reaps children it does not know, after which
-a pid says nothing.
+A companion is executed, not forked: it shares nothing with the master but the descriptors that it inherits. A pidfd
+(pidfd_open(2)) says whether it lives. A pid doesn't, since gunicorn reaps all children, and the kernel gives the pid of
+one that was reaped to another process.
 """
 
 import contextlib
@@ -18,16 +18,16 @@ from dataclasses import dataclass, field
 from hvd.core.block import Block
 from hvd.core.proc import is_stopped
 from hvd.core.slots import Slots
+from hvd.daemon.code import Code
 from hvd.daemon.deaths import UNKNOWN, Settler, cause_of, exit_cause
-from hvd.daemon.kept import Code
-from hvd.daemon.logs import Lines, error_log
+from hvd.daemon.logs import CompanionLog, error_log
 from hvd.daemon.users import User
 from hvd.settings.variables import environment
 
-STALL = 2.0  # s without a heartbeat, after which a companion is taken for stuck
+STALL = 2.0  # s without a heartbeat, after which a companion counts as stuck
 START_GRACE = 15.0  # s that a companion may take to its first heartbeat, on a machine that is busy
 TURN = 1.1  # s between two turns of the master's loop at most, when it gets the processor
-QUICK = 5.0  # s; one that ends sooner is started again after a pause that doubles
+QUICK = 5.0  # s; a companion that lives less long is started again after the next one of these pauses
 PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
 STOP_GRACE = 5.0  # s from SIGTERM to SIGKILL at a clean stop, of a companion that has nothing to wait for
 
@@ -42,17 +42,17 @@ class Companion:
     pass_fds: Sequence[int]
     stop_grace: float = STOP_GRACE
     user: User | None = None  # whom it runs as; None: the master's
-    code: Code = field(default_factory=Code)  # of hvd, that it is to have
+    code: Code = field(default_factory=Code)  # hvd's code that it runs
     pid: int = 0
     slot: int = -1
     started: float = 0.0
     next_start: float = 0.0
     quick_ends: int = 0
     trouble: str = ""  # why it could not be started the last time
-    cause: str = ""  # how it has ended, where it was reaped
-    stops_with_workers: bool = False  # it is told to stop before the workers have ended
+    cause: str = ""  # how it ended, once it was reaped
+    stops_with_workers: bool = False  # it stops at the same time as the workers, not after them
     _pidfd: int = field(default=-1, repr=False)
-    _lines: Lines | None = field(default=None, repr=False)
+    _log: CompanionLog | None = field(default=None, repr=False)
     _beat: int = field(default=0, repr=False)
     _seen: float = field(default=0.0, repr=False)
     _silent: float = field(default=0.0, repr=False)
@@ -63,27 +63,27 @@ class Companion:
 
     def start(self, slot: int) -> None:
         """Execute it. Raises OSError."""
-        lines = Lines()
+        log = CompanionLog()
         try:
-            process = self._execute(slot, lines)
+            process = self._execute(slot, log.companion_end.fileno())
         except BaseException:
-            lines.close()
+            log.close()
             raise
         finally:
-            lines.theirs.close()
-        self._lines = lines
+            log.companion_end.close()
+        self._log = log
         self.pid, self.slot, self.started = process.pid, slot, time.monotonic()
         self.cause = ""
         self._beat, self._seen, self._silent = 0, 0.0, 0.0
 
-    def _execute(self, slot: int, lines: Lines) -> "subprocess.Popen[bytes]":
+    def _execute(self, slot: int, log_fd: int) -> "subprocess.Popen[bytes]":
         user = self.user
-        with _blocked(signal.SIGHUP):  # inherited: a reload that comes before the process can take it must not end it
+        with _blocked(signal.SIGHUP):  # the process inherits that: a reload that comes too early for it must not end it
             process: subprocess.Popen[bytes] = subprocess.Popen(
                 self.command(slot),
                 stdin=subprocess.DEVNULL,
-                stdout=lines.theirs.fileno(),
-                stderr=lines.theirs.fileno(),
+                stdout=log_fd,
+                stderr=log_fd,
                 pass_fds=(*self.pass_fds, *self.code.fds),
                 start_new_session=False,
                 user=user.uid if user else None,
@@ -94,21 +94,21 @@ class Companion:
         try:
             self._pidfd = os.pidfd_open(process.pid)
         except OSError:
-            process.kill()  # or nobody would know of it
+            process.kill()  # else it would run on, and nobody would know of it
             process.wait()
             raise
         process.returncode = 0  # gunicorn reaps it; Popen must neither wait for it nor warn that nobody did
         return process
 
     def log_lines(self, to: logging.Logger) -> None:
-        """Log what it has logged since the last time."""
-        if self._lines:
-            self._lines.drain(self.pid, to)
+        """Log the lines that have come from it since the last call."""
+        if self._log:
+            self._log.drain(self.pid, to)
 
-    def be_quiet(self) -> None:
-        """Wake the master's loop no more when it logs something."""
-        if self._lines:
-            self._lines.be_quiet()
+    def stop_waking(self) -> None:
+        """Its lines no longer wake the master's loop."""
+        if self._log:
+            self._log.stop_waking()
 
     def has_ended(self) -> bool:
         """True once the process is gone, whoever reaped it."""
@@ -117,7 +117,7 @@ class Companion:
         return bool(ends.poll(0))
 
     def cause_of_end(self) -> str:
-        """How it ended, from who reaped it or from the kernel, which knows it until then; else "unknown"."""
+        """How it ended; "unknown" where it was reaped and nobody noted its status."""
         if self.cause:
             return self.cause
         try:
@@ -127,9 +127,10 @@ class Companion:
         return exit_cause(info)
 
     def watch(self, beat: int, now: float) -> None:
-        """Note its newest heartbeat (0: none yet), `now` in s. The time without one is the time that we watched.
+        """Note its newest heartbeat (0: none yet); `now` in s. Add up how long there was no other one.
 
-        A machine that stands still, or a master that gets no processor, would else find every companion silent.
+        A pause between two calls counts as TURN s at most: where the machine or the master stood still, so may have
+        every companion.
         """
         watched = min(now - max(self._seen, self.started), TURN)
         self._silent = self._silent + watched if beat == self._beat else 0.0
@@ -151,16 +152,16 @@ class Companion:
             self.signal(signal.SIGHUP)
 
     def forget(self, to: logging.Logger) -> None:
-        """Let go of a process that has ended, once its last lines are logged."""
+        """Log the last lines of the process, which has ended, and close what was open for it."""
         os.close(self._pidfd)
-        if self._lines:
-            self._lines.drain(self.pid, to, to_the_end=True)
-            self._lines.close()
-        self._pidfd, self.pid, self._lines = -1, 0, None
+        if self._log:
+            self._log.drain(self.pid, to, to_the_end=True)
+            self._log.close()
+        self._pidfd, self.pid, self._log = -1, 0, None
 
 
 class Companions:
-    """All companions of a master. `look_after` is called in the master's loop, at least once a second."""
+    """All companions of a master, in its main thread. Its loop calls `supervise` at least once a second."""
 
     def __init__(self, block: Block, settler: Settler, log: logging.Logger) -> None:
         self._slots = Slots(block)
@@ -175,11 +176,11 @@ class Companions:
 
     @property
     def pids(self) -> list[int]:
-        """Of those that run, or ran and were not looked after since."""
+        """Of companions that run, or ended since the last `supervise`."""
         return [companion.pid for companion in self._all if companion.is_running]
 
-    def look_after(self) -> None:
-        """Log what they log, replace what has ended, end what is stuck, start what is due."""
+    def supervise(self) -> None:
+        """Log their lines, settle those that have ended, end those that are stuck, start those that are due."""
         for companion in self._all:
             companion.log_lines(self._error_log)
         if self.stopping:
@@ -193,7 +194,7 @@ class Companions:
                 self._start(companion)
 
     def note_status(self, pid: int, status: int) -> None:
-        """A child of the master's was reaped, with this status of waitpid(2); it need not be a companion."""
+        """A child of the master was reaped, with this status of waitpid(2); it need not be a companion."""
         for companion in self._all:
             if companion.is_running and companion.pid == pid:
                 companion.cause = cause_of(os.waitstatus_to_exitcode(status))
@@ -203,17 +204,17 @@ class Companions:
         try:
             slot = self._slots.claim(companion.kind, os.getpid())
             companion.start(slot)
-        except Exception as error:  # a slot that nobody frees would be lost, whatever the reason
+        except Exception as error:  # of any kind: else the slot would stay taken
             if slot >= 0:
                 self._slots.free(slot)
             companion.next_start = time.monotonic() + PAUSES[-1]
-            self._say_once(companion, _why_not(companion, error))
+            self._log_once(companion, _why_not(companion, error))
             return
         companion.trouble = ""
         self._slots.name_process(slot, companion.pid)
         self._log.info("Started %s (pid:%d)", companion.name, companion.pid)
 
-    def _say_once(self, companion: Companion, trouble: str) -> None:
+    def _log_once(self, companion: Companion, trouble: str) -> None:
         if trouble != companion.trouble:
             self._log.error("%s can't be started%s; trying every %g s", companion.name, trouble, PAUSES[-1])
         companion.trouble = trouble
@@ -244,7 +245,7 @@ class Companions:
         """Workers are to be stopped: start no companion from now on, and stop those that stop with workers."""
         self.stopping = True
         for companion in self._all:
-            companion.be_quiet()
+            companion.stop_waking()
             if companion.stops_with_workers and companion.is_running:
                 companion.signal(signal.SIGTERM)
 
@@ -254,12 +255,12 @@ class Companions:
         running = [companion for companion in self._all if companion.is_running]
         for signum in (signal.SIGTERM, signal.SIGKILL):
             for companion in running:
-                # one that is stopped takes SIGTERM only once somebody continues it
+                # a stopped process takes SIGTERM only once somebody continues it
                 companion.signal(signal.SIGKILL if is_stopped(companion.pid) else signum)
             deadline = time.monotonic() + max((companion.stop_grace for companion in running), default=0.0)
             while running and time.monotonic() < deadline:
                 running = [companion for companion in running if not self._has_settled(companion)]
-                self.look_after()
+                self.supervise()
                 time.sleep(0.01 if running else 0)
         for companion in running:
             self._log.error("%s (pid:%d) could not be ended", companion.name, companion.pid)

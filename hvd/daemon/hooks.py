@@ -24,7 +24,7 @@ from gunicorn.http.errors import InvalidHeader
 from hvd.core.proc import die_with_parent, require_system_calls
 from hvd.daemon import conf, passing
 from hvd.daemon.arbiter import Loop
-from hvd.daemon.kept import take_into_memory
+from hvd.daemon.code import take_into_memory
 from hvd.daemon.logs import error_log, log_through
 from hvd.daemon.master import Master
 from hvd.errors import BlockError, CannotStart, SettingsError

@@ -1,12 +1,11 @@
-"""Log lines of all processes go where gunicorn's error log goes, in its form, from its level on.
+"""Log lines of all processes go to gunicorn's error log: to its files or its syslog, in its form, from its level on.
 
-A worker has gunicorn's error log. A companion, which is executed afresh, has none: its standard output and error are
-one end of a socket pair; the master reads the other end in its loop and logs what it finds as the companion's. So log
-files are rotated, and lines become JSON or syslog, as the master's do, and a companion needs no right to any of it. A
-packet that begins with RECORD is a log record; anything else is text that the companion, or Python itself, printed.
+A worker has gunicorn's error log. A companion, which is executed, has none: its standard output and error are one end
+of a socket pair (hvd/companion/log.py), and the master reads the other end in its loop and logs the lines. So they are
+rotated, or become JSON, as the master's own lines do, and a companion needs no right to write a log file.
 
-The master's loop waits for signals alone. The kernel sends it SIGCHLD when a packet comes (fcntl(2), F_SETSIG), after
-which the loop looks after the companions anyway.
+The master's loop waits for nothing but signals. The kernel sends it SIGCHLD when a packet comes (fcntl(2), F_SETSIG),
+at which the loop supervises the companions anyway.
 """
 
 import contextlib
@@ -26,62 +25,65 @@ F_SETSIG = getattr(fcntl, "F_SETSIG", 10)  # linux/fcntl.h; Python before 3.11.4
 
 
 def error_log(log: Any) -> logging.Logger:
-    """The logger behind gunicorn's `log`, which takes records of other processes; `log` itself where it is one."""
+    """The logger that is part of gunicorn's `log` and takes records; `log` itself where that is a logger."""
     logger: logging.Logger = getattr(log, "error_log", log)
     return logger
 
 
 def level_name(log: logging.Logger) -> str:
-    """From which level on this logger logs, as one of the names that settings have."""
+    """The level from which on this logger logs, as settings name it."""
     level = log.getEffectiveLevel()
     return logging.getLevelName(next((known for known in LEVELS if known <= level), logging.DEBUG)).lower()
 
 
-class Through(logging.Handler):
-    """Passes records on to another logger, if that logs their level."""
+class ForwardingHandler(logging.Handler):
+    """Forwards records to another logger."""
 
     def __init__(self, to: logging.Logger) -> None:
         super().__init__()
         self._to = to
 
     def emit(self, record: logging.LogRecord) -> None:
-        pass_on(record, self._to)
+        forward(record, self._to)
 
 
-def pass_on(record: logging.LogRecord, to: logging.Logger) -> None:
-    """Log it as one of that logger's, whatever level it was made for."""
+def forward(record: logging.LogRecord, to: logging.Logger) -> None:
+    """Have that logger log it, if it logs records of that level."""
     if to.isEnabledFor(record.levelno):
         to.handle(record)
 
 
 def log_through(log: logging.Logger) -> None:
-    """In a master, and so in its workers: what hvd's modules log goes to gunicorn's error log."""
+    """In a master, and so in its workers: send the lines of hvd's modules to that log."""
     ours = logging.getLogger("hvd")
-    ours.handlers, ours.propagate = [Through(log)], False
+    ours.handlers, ours.propagate = [ForwardingHandler(log)], False
     ours.setLevel(logging.DEBUG)  # the other logger decides
 
 
-class Lines:
-    """The master's side of one companion's log; `theirs` is for the process, and closed here once that has it."""
+class CompanionLog:
+    """The log of one companion, in the master. `companion_end` is for the process: to be closed once that runs."""
 
     def __init__(self) -> None:
-        self._ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        for end in (self._ours, self.theirs):
+        self._master_end, self.companion_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for end in (self._master_end, self.companion_end):
             end.setblocking(False)
         self._text = b""
-        fcntl.fcntl(self._ours, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(self._ours, F_SETSIG, signal.SIGCHLD)
-        fcntl.fcntl(self._ours, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
+        fcntl.fcntl(self._master_end, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(self._master_end, F_SETSIG, signal.SIGCHLD)
+        fcntl.fcntl(self._master_end, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
 
-    def be_quiet(self) -> None:
-        """Send no more SIGCHLD: gunicorn's loop at a stop takes one signal in 0.1 s, and looks by itself as often."""
-        fcntl.fcntl(self._ours, fcntl.F_SETFL, os.O_NONBLOCK)
+    def stop_waking(self) -> None:
+        """Send no more SIGCHLD: at a stop gunicorn handles one signal in 0.1 s, and hvd supervises as often anyway."""
+        fcntl.fcntl(self._master_end, fcntl.F_SETFL, os.O_NONBLOCK)
 
     def drain(self, pid: int, to: logging.Logger, *, to_the_end: bool = False) -> None:
-        """Log what has come from the process with this pid; at its end a line that is not whole too. Doesn't wait."""
+        """Log the lines that have come, as those of this pid; with `to_the_end` one without a line end, too.
+
+        Does not wait.
+        """
         with contextlib.suppress(OSError):
             for _ in range(TURN):
-                packet = self._ours.recv(PACKET)
+                packet = self._master_end.recv(PACKET)
                 if not packet:
                     break
                 self._log(packet, pid, to)
@@ -89,13 +91,13 @@ class Lines:
             self._log(b"\n", pid, to)
 
     def close(self) -> None:
-        """Read no more."""
-        self._ours.close()
+        """Close the master's end."""
+        self._master_end.close()
 
     def _log(self, packet: bytes, pid: int, to: logging.Logger) -> None:
         for record in self._records(packet):
             record.process = pid
-            pass_on(record, to)
+            forward(record, to)
 
     def _records(self, packet: bytes) -> list[logging.LogRecord]:
         if packet[:1] == RECORD and (record := decode(packet[1:])):

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.daemon.announcements import log_end, log_start
+from hvd.daemon.code import Code
 from hvd.daemon.companions import Companions
 from hvd.daemon.conf import FIXED
 from hvd.daemon.deaths import Settler
-from hvd.daemon.kept import Code
 from hvd.daemon.logs import error_log, level_name
 from hvd.daemon.ownership import Ownership
 from hvd.daemon.programs import Channels, Programs
@@ -78,16 +78,16 @@ class Master:
         self._companions.begin_stop()
         self.unix_sockets.disown()
 
-    def look_after(self) -> None:
+    def supervise(self) -> None:
         """At each turn of the master's loop: what has ended is settled, and replaced; the block keeps its name."""
         self._ownership.keep_name()
         self._ownership.write_missing(self.missing)
         self._settler.sweep({*self._server.WORKERS, *self._companions.pids})
-        self._companions.look_after()
+        self._companions.supervise()
 
-    def look_after_companions(self) -> None:
+    def supervise_companions(self) -> None:
         """As soon as one may have ended."""
-        self._companions.look_after()
+        self._companions.supervise()
 
     def note_status(self, pid: int, status: int) -> None:
         """A worker or a companion was reaped, with this status of waitpid(2)."""

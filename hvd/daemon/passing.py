@@ -14,9 +14,9 @@ VARIABLE = "_HVD_PASSED"
 
 
 def pass_on(block: Block, environ: MutableMapping[str, str]) -> None:
-    """Leave them to the program that this process is about to execute with that environment.
+    """Pass both on to the program that this process is about to execute with that environment.
 
-    The block with a lock of its own: the old master may be told to stop before the new one runs, and must leave it.
+    The block has a lock of its own then: the old master may stop before the new one runs, and must not remove it.
     """
     passed = Passed(block.share(), block.claim)
     for fd in passed:
@@ -25,9 +25,9 @@ def pass_on(block: Block, environ: MutableMapping[str, str]) -> None:
 
 
 def receive(environ: MutableMapping[str, str]) -> Passed | None:
-    """What was passed to this process, if anything was, by the environment that it was started with.
+    """What another master has passed to this process by the environment that it was started with, if one has.
 
-    A variable that was meant for another pid is none of ours.
+    A variable that names another pid was meant for that process.
     """
     pid, *fds = environ.pop(VARIABLE, "").split(":")
     return Passed(*map(int, fds)) if pid == str(os.getpid()) else None

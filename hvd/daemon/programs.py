@@ -15,8 +15,8 @@ from hvd.companion.command import Command
 from hvd.companion.options import Options, OptionsFile
 from hvd.core import layout
 from hvd.core.block import Block
+from hvd.daemon.code import Code
 from hvd.daemon.companions import STOP_GRACE, Companion, Companions
-from hvd.daemon.kept import Code
 from hvd.daemon.users import User
 from hvd.jobs import events
 from hvd.jobs import options as jobs

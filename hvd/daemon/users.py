@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _ROOTS = ("TMPDIR", "TEMP", "TMP", "XDG_RUNTIME_DIR", "MAIL")
-"""Variables that name folders and files of the user that the master has."""
+"""Variables that name folders and files of the master's user."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class User:
 
     @classmethod
     def of_workers(cls, config: Any) -> "User | None":
-        """Whom gunicorn's settings `user`, `group` and `initgroups` make workers of; None: whom the master is.
+        """The user that gunicorn's settings `user`, `group` and `initgroups` give workers; None: that of the master.
 
         Only root may change its user. Without `initgroups` a worker keeps the further groups of root; a companion,
         whose programs are many and other people's, has none then.
@@ -34,12 +34,12 @@ class User:
 
     @property
     def name(self) -> str:
-        """For people; the number where there is no name."""
+        """The user's name, or its number where it has none."""
         entry = _entry(self.uid)
         return entry.pw_name if entry else str(self.uid)
 
     def environ(self, masters: Mapping[str, str]) -> dict[str, str]:
-        """The environment of the master as this user's: its own home, and no folder of the master's user."""
+        """The master's environment, changed for this user: with its own home, and no folder of the master's user."""
         if self.uid == os.geteuid():  # only the group is another
             return dict(masters)
         entry = _entry(self.uid)

@@ -1,4 +1,4 @@
-"""What a process passes on of its code; that it comes from an archive: tests/unit/daemon/test_kept.py."""
+"""What a process passes on of its code; that it comes from an archive: tests/unit/daemon/test_code.py."""
 
 import sys
 

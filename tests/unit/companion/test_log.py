@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from hvd.companion.log import RECORD, ToMaster, decode
+from hvd.companion.log import RECORD, MasterHandler, decode
 
 
 def test_a_record_arrives_whole() -> None:
     """Its text, whose arguments are filled in, and its traceback."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     logger = logging.Logger("hvd.x")
-    logger.addHandler(ToMaster(theirs.fileno()))
+    logger.addHandler(MasterHandler(theirs.fileno()))
     with ours, theirs:
         try:
             raise ValueError("no")
@@ -30,7 +30,7 @@ def test_a_record_arrives_whole() -> None:
 def test_a_line_that_can_not_be_made_harms_nobody(capsys: pytest.CaptureFixture[str]) -> None:
     """It is reported as logging does."""
     logger = logging.Logger("hvd.x")
-    logger.addHandler(ToMaster(-1))
+    logger.addHandler(MasterHandler(-1))
     logger.warning("%d", "no number")
     assert "no number" in capsys.readouterr().err
 

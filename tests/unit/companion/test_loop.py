@@ -15,7 +15,7 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.pages import Page
 from hvd.core.slots import Slots
-from hvd.daemon.kept import Code
+from hvd.daemon.code import Code
 from hvd.daemon.programs import Program
 from tests.support.waiting import until
 

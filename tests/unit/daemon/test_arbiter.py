@@ -135,13 +135,13 @@ class Master:
         self.workers = Workers()
         self.turns = 0
 
-    def look_after(self) -> None:
+    def supervise(self) -> None:
         self.turns += 1
 
     def nothing(self) -> None:
         pass
 
-    look_after_companions = begin_stop = nothing
+    supervise_companions = begin_stop = nothing
 
     def safely(self, work: Callable[[], None]) -> None:
         work()

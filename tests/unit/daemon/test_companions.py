@@ -39,7 +39,7 @@ class Master:
 
     def turn(self) -> None:
         reap(self.companions.note_status)
-        self.companions.look_after()
+        self.companions.supervise()
 
     def exits(self) -> dict[str, int]:
         totals = Reader(self.block).read()

@@ -60,7 +60,7 @@ def test_slots_of_dead_companions_are_free_for_the_next(name: str) -> None:
             master._slots.claim(layout.KIND_AGGREGATOR, dead_pid(), dead_pid())
         master._server.WORKERS = {}
         try:
-            master.look_after()
+            master.supervise()
             assert helper.is_running
         finally:
             master.leave()

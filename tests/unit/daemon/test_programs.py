@@ -16,9 +16,9 @@ from hvd.agg.options import AggregatorOptions
 from hvd.companion.command import Command
 from hvd.companion.options import OptionsFile
 from hvd.core.block import Block
+from hvd.daemon.code import Code
 from hvd.daemon.companions import STOP_GRACE, Companion, Companions
 from hvd.daemon.deaths import Settler
-from hvd.daemon.kept import Code
 from hvd.daemon.programs import Channels, Programs
 from hvd.daemon.users import User
 from hvd.jobs.database import schema

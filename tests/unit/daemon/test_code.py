@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hvd.daemon.kept import Code, keep
+from hvd.daemon.code import Code, archive_code
 
 IMPORT = """\
 import hvd.agg.main, hvd.jobs.run.main, hvd.jobs.run.guard, hvd.core.hot, hvd.instrument.wsgi, hvd.companion.code
@@ -20,7 +20,7 @@ print(hvd.core.hot.IS_COMPILED, hvd.companion.code.inherited_fds())
 
 @pytest.fixture
 def code() -> Iterator[Code]:
-    code = keep()
+    code = archive_code()
     yield code
     for fd in code.fds:
         os.close(fd)
@@ -64,7 +64,7 @@ def test_without_memory_files_the_disk_has_to_do(monkeypatch: pytest.MonkeyPatch
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
     monkeypatch.setattr(os, "memfd_create", refuse)
-    code = keep()
+    code = archive_code()
     assert code == Code()
     assert code.environ({"A": "b"}) == {"A": "b"}
 
@@ -72,6 +72,6 @@ def test_without_memory_files_the_disk_has_to_do(monkeypatch: pytest.MonkeyPatch
 def test_without_proc_the_disk_has_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing stays open."""
     before = os.listdir("/proc/self/fd")
-    monkeypatch.setattr("hvd.daemon.kept.DESCRIPTOR", "/nowhere/{}")
-    assert keep() == Code()
+    monkeypatch.setattr("hvd.daemon.code.DESCRIPTOR", "/nowhere/{}")
+    assert archive_code() == Code()
     assert len(os.listdir("/proc/self/fd")) == len(before)

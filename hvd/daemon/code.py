@@ -1,10 +1,10 @@
-"""hvd's code as it was when the daemon started: its files may be replaced under it (`pip install -U`), and it goes on.
+"""hvd's code as it was when the daemon started: a running daemon goes on with it when hvd's files are replaced.
 
-Workers are forked, and have the code. A companion, and the job runner's guard, are executed afresh whenever one has
-ended, and options or the block's layout might mean something else in newer files. So the master keeps a zip archive of
-the package in a memory file, which they inherit and find first (PYTHONPATH). A compiled module can't be loaded from an
-archive: it is loaded from its own file, which the master holds open, since pip puts a new file in an old one's place.
-What other packages hvd needs comes from the disk as ever.
+Workers are forked, and have the code. Companions and the job runner's guard are executed, again whenever one has ended;
+in newer files options or the block's layout might mean something else. So the master has a zip archive of the package
+in a memory file, which they inherit and find first (PYTHONPATH). A compiled module can't be loaded from an archive: it
+is loaded from its own file, which the master holds open, since `pip install -U` puts a new file in the place of the old
+one. Other packages are loaded from the disk.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ from hvd.companion.code import DESCRIPTOR
 
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 _PYC_HEAD = MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8)
-"""Of a file that is valid by its hash, and whose hash is not checked: there is no source beside it (PEP 552)."""
+"""The head of a file whose validity is a hash that nobody checks (PEP 552), as there is no source beside it."""
 
 _COMPILED = """\
 import sys
@@ -40,7 +40,7 @@ loader.exec_module(module)
 
 @dataclass(frozen=True)
 class Code:
-    """Descriptors of the archive, and of the compiled modules; none where the code on the disk has to do."""
+    """Descriptors of the archive and of the compiled modules; none where processes use the code on the disk."""
 
     fds: tuple[int, ...] = ()
 
@@ -58,17 +58,17 @@ class Code:
 
 
 def take_into_memory(*, jobs: bool) -> Code:
-    """In a master, before its first fork: from now on it, and all processes that it starts, need no file of hvd's."""
+    """In a master, before its first fork: from now on neither it nor any process that it starts needs hvd's files."""
     import_module("hvd.web.wsgi")  # and the page, which is read when the app is made
     if jobs:
         import_module("hvd.jobs.service")
-    code = keep()
+    code = archive_code()
     import_from(code)
     return code
 
 
-def keep() -> Code:
-    """Make the archive of the code of now; none where there are no memory files, or no /proc."""
+def archive_code() -> Code:
+    """Make the archive of the code on the disk; an empty Code where there are no memory files, or no /proc."""
     fds: list[int] = []
     try:
         fds.append(os.memfd_create("hvd-code", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
@@ -101,7 +101,7 @@ def _modules(package: Path, fds: list[int]) -> Iterator[tuple[str, CodeType]]:
 
 
 def import_from(code: Code) -> None:
-    """In this process, too, import from there what of hvd is not imported yet."""
+    """Have this process import from the archive what it has not imported of hvd yet."""
     for name, module in list(sys.modules.items()):
         if code.fds and name.partition(".")[0] == "hvd" and hasattr(module, "__path__"):
             module.__path__ = [f"{code.archive}/{name.replace('.', '/')}"]
