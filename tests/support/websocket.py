@@ -11,10 +11,9 @@ from pathlib import Path
 from tests.support.http import Address, Response
 from tests.support.server import Server
 from tests.support.waiting import PATIENCE, until
-from tests.support.ws import RawWebSocket
+from tests.support.ws import CLOSE, PING, PONG, TEXT, RawWebSocket
 
 INTERVAL = 0.2  # s
-TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 PROPER = {

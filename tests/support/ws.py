@@ -9,6 +9,8 @@ from typing import Any
 
 from tests.support.http import Address, connect
 
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+
 
 class RawWebSocket:
     """A client on a blocking socket: handshake, then frames as they come. Only `message` answers anything.
@@ -74,24 +76,17 @@ class RawWebSocket:
         """
         while True:
             opcode, payload = self.frame()
-            if opcode == 1:
+            if opcode == TEXT:
                 message: dict[str, Any] = json.loads(payload)
                 if kind in ("", message["type"]):
                     return message
-            if opcode == 9:
-                self.send(10, payload)
-            if opcode == 8:
+            if opcode == PING:
+                self.send(PONG, payload)
+            if opcode == CLOSE:
                 raise ConnectionError(f"closed by the server: {payload!r}")
 
     def send(self, opcode: int, payload: bytes, *, masked: bool = True) -> None:
-        mask = os.urandom(4) if masked else b""
-        body = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload)) if masked else payload
-        size = len(payload)
-        length = bytes([size]) if size < 126 else b"\x7e" + struct.pack(">H", size)
-        if size >= 1 << 16:
-            length = b"\x7f" + struct.pack(">Q", size)
-        first = bytes([0x80 | opcode, length[0] | (0x80 if masked else 0)])
-        self.sock.sendall(first + length[1:] + mask + body)
+        self.sock.sendall(client_frame(opcode, payload, masked=masked))
 
     def close(self) -> None:
         self.sock.close()
@@ -106,3 +101,19 @@ class RawWebSocket:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def client_frame(opcode: int, payload: bytes = b"", *, final: bool = True, masked: bool = True) -> bytes:
+    """The bytes of a frame as a client sends it."""
+    size, bit = len(payload), 0x80 if masked else 0
+    if size < 126:
+        length = bytes([bit | size])
+    elif size < 1 << 16:
+        length = bytes([bit | 126]) + struct.pack(">H", size)
+    else:
+        length = bytes([bit | 127]) + struct.pack(">Q", size)
+    head = bytes([(0x80 if final else 0) | opcode]) + length
+    if not masked:
+        return head + payload
+    mask = b"\x5a\x17\xc3\x88"  # not by chance: names of tests, which processes that share them compare, hold frames
+    return head + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))

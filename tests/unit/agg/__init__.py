@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from hvd.agg.hub import Hub
+from tests.support.ws import CLOSE, client_frame
 
 PATIENCE = 10.0  # s until a condition that should hold is given up
 HEADERS = {"sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==", "sec-websocket-version": "13"}
-TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
 class Counters:
@@ -99,20 +99,6 @@ class Peer:
         if not data:
             raise EOFError
         return data
-
-
-def client_frame(opcode: int, payload: bytes = b"", *, final: bool = True, masked: bool = True) -> bytes:
-    """-> the bytes of a frame as a client sends it."""
-    head = bytes([(0x80 if final else 0) | opcode])
-    bit = 0x80 if masked else 0
-    if len(payload) < 126:
-        head += bytes([bit | len(payload)])
-    else:
-        head += bytes([bit | 126]) + struct.pack("!H", len(payload))
-    if not masked:
-        return head + payload
-    mask = b"\x5a\x17\xc3\x88"  # not by chance: names of tests, which processes that share them compare, hold frames
-    return head + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
 
 
 def in_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:

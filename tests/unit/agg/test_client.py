@@ -1,26 +1,16 @@
-"""One client's socket: what comes early, floods, endings."""
+"""One client's socket: what comes early, slow readers, floods, pings, endings."""
 
+import asyncio
 import socket
 
 import pytest
 
 from hvd.agg import client
-from tests.unit.agg import (
-    BINARY,
-    CLOSE,
-    HEADERS,
-    PING,
-    PONG,
-    TEXT,
-    Peer,
-    Scene,
-    client_frame,
-    eventually,
-    in_loop,
-    scene,
-)
+from tests.support.ws import BINARY, CLOSE, PING, PONG, TEXT, client_frame
+from tests.unit.agg import HEADERS, Peer, Scene, eventually, in_loop, scene
 
 PATIENT = 60.0  # s
+NEVER = 3600.0  # s
 
 
 @pytest.fixture(autouse=True)
@@ -140,3 +130,109 @@ async def test_a_connection_that_never_ends_its_side_is_closed(monkeypatch: pyte
         peer.sock.sendall(b"garbage garbage")
         await eventually(lambda: ours.fileno() == -1)
         assert stage.counters.reasons == {"protocol": 1}
+
+
+async def fill(stage: Scene, text: str) -> int:
+    """Broadcast until a frame is lost. -> how many frames were sent."""
+    n = 0
+    while not stage.counters.dropped:
+        stage.hub.broadcast(text)
+        n += 1
+        await asyncio.sleep(0)
+        assert n < 10_000
+    return n
+
+
+@pytest.mark.parametrize("family", [socket.AF_UNIX, socket.AF_INET])
+@in_loop
+async def test_a_stopped_reader_loses_frames_then_its_connection(family: int) -> None:
+    """The others get every frame meanwhile, each before the next is sent."""
+    async with scene(max_buffer=20_000, max_missed=5, ping_interval=NEVER) as stage:
+        stopped, other = await stage.client(family), await stage.client()
+        if family == socket.AF_INET:
+            stopped.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        for n in range(2000):
+            stage.hub.broadcast(f"{n:05}" * 400)
+            assert (await other.frame())[1][:5] == b"%05d" % n
+            if stage.counters.reasons:
+                break
+        assert stage.counters.reasons == {"too_slow": 1}
+        assert stage.counters.dropped == 5
+        assert stage.hub.clients == 1
+
+
+@in_loop
+async def test_a_slow_reader_loses_the_oldest_frames_and_gets_whole_ones() -> None:
+    """What it reads afterwards is complete frames, in order, the latest among them."""
+    async with scene(max_buffer=20_000, max_missed=1000, ping_interval=NEVER) as stage:
+        slow = await stage.client()
+        sent = await fill(stage, "filler" * 400)
+        for n in range(50):
+            stage.hub.broadcast(f"{n:05}" * 400)
+        stage.hub.broadcast("last")
+        got: list[bytes] = []
+        while not got or got[-1] != b"last":
+            opcode, payload = await slow.frame()
+            assert opcode == TEXT
+            got.append(payload)
+        assert len(got) == sent + 51 - stage.counters.dropped
+        assert stage.counters.dropped > 40
+        numbers = [int(payload[:5]) for payload in got if payload[:1].isdigit()]
+        assert numbers == list(range(50 - len(numbers), 50))
+        stage.hub.broadcast("caught up")
+        assert await slow.frame() == (TEXT, b"caught up")
+
+
+@in_loop
+async def test_missed_frames_are_forgiven_once_a_client_has_caught_up() -> None:
+    """`max_missed` counts frames in a row."""
+    async with scene(max_buffer=20_000, max_missed=2, ping_interval=NEVER) as stage:
+        slow, sent = await stage.client(), []
+        for round_ in range(3):
+            sent.append(await fill(stage, "filler" * 400))
+            stage.hub.broadcast(f"end {round_}")
+            while (await slow.frame())[1] != b"end %d" % round_:
+                pass
+            stage.counters.dropped = 0
+        assert max(sent) - min(sent) <= 1, "the buffer is as large as before"
+        assert stage.hub.clients == 1
+
+
+@in_loop
+async def test_a_frame_larger_than_the_buffer_is_delivered() -> None:
+    """The bound is on what piles up, not on the size of a snapshot."""
+    async with scene(max_buffer=1000) as stage:
+        peer = await stage.client()
+        stage.hub.broadcast("x" * 3_000_000)
+        stage.hub.broadcast("y" * 3_000_000)
+        assert [len((await peer.frame())[1]) for _ in range(2)] == [3_000_000] * 2
+
+
+@in_loop
+async def test_a_client_that_answers_no_ping_is_closed() -> None:
+    """Half open: the connection stands, and nobody is there."""
+    now = 0.0  # a clock that stands still until the pong is there, however long that takes
+    async with scene(ping_interval=0.1, ping_timeout=0.1, clock=lambda: now) as stage:
+        silent, alive = await stage.client(), await stage.client()
+        ours = list(stage.hub._clients)[1]
+        for _ in range(5):
+            now += 0.1
+            assert (await alive.frame())[0] == PING
+            alive.say(PONG)
+            await eventually(lambda: not ours._awaits_pong)
+        assert await silent.close_code() == 1008
+        assert stage.hub.clients == 1
+        assert stage.counters.reasons == {"ping_timeout": 1}
+
+
+@in_loop
+async def test_a_stopped_reader_is_noticed_by_the_pings_without_any_broadcast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ping that can't even be written counts as unanswered."""
+    monkeypatch.setattr(client, "LINGER", 0.05)
+    async with scene(ping_interval=0.1, ping_timeout=0.1) as stage:
+        ours, peer = stage.pair()
+        stage.hub.adopt(ours, HEADERS)
+        stage.hub.broadcast("x" * 3_000_000)
+        await eventually(lambda: ours.fileno() == -1)
+        assert stage.counters.reasons == {"ping_timeout": 1}
+        await peer.end()

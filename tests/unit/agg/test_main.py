@@ -18,7 +18,8 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.slots import Slots
 from hvd.jobs import events
-from tests.unit.agg import CLOSE, HEADERS, TEXT, Peer, eventually, in_loop
+from tests.support.ws import CLOSE, TEXT
+from tests.unit.agg import HEADERS, Peer, eventually, in_loop
 
 SELDOM, OFTEN = 3600.0, 0.05  # s between ticks
 OPTIONS = AggregatorOptions("info", SELDOM, SELDOM, SELDOM, 10, False)
@@ -31,7 +32,7 @@ class Child:
         self.block, self.options = block, options
         self.slot = Slots(block).claim(layout.KIND_AGGREGATOR, os.getpid(), os.getpid())
         self.pages: list[dict[str, Any]] = []
-        self.workers, self._hub = handoff.channel()
+        self.workers, self._hub = handoff.socket_pair()
         self.writers, self._reader = events.channel()
 
     def socket(self, name: str) -> socket.socket:

@@ -5,7 +5,8 @@ from wsproto.frame_protocol import FrameProtocol, ParseFailed
 
 from hvd.agg import protocol
 from hvd.agg.protocol import Conversation, Received
-from tests.unit.agg import BINARY, CLOSE, HEADERS, PING, PONG, TEXT, client_frame
+from tests.support.ws import BINARY, CLOSE, PING, PONG, TEXT, client_frame
+from tests.unit.agg import HEADERS
 
 CONTINUATION = 0
 
