@@ -115,6 +115,6 @@ class Programs:
 def load_jobs(database_url: str) -> None:
     """Before workers are forked: each would import 31 MB for itself. A daemon without kinds of job does without."""
     import hvd.jobs.service  # noqa: F401
-    from hvd.jobs.database.schema import load_library
+    from hvd.jobs.database.connection import load_library
 
     load_library(database_url)

@@ -85,6 +85,17 @@ class Job:
         }
 
 
+class Cancellation(NamedTuple):
+    """What became of a job that was to be cancelled, and the job as it is then.
+
+    `outcome` is "cancelled" for a pending one, "cancelling" for one that runs and is asked to end, "ended" for one that
+    had ended before, "unknown" (and `job` None) where there is none.
+    """
+
+    outcome: str
+    job: Job | None
+
+
 def moment(seconds: float | None) -> str | None:
     """A time as RFC 3339, UTC, with milliseconds."""
     if seconds is None:

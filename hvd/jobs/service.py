@@ -6,12 +6,12 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 
-from hvd.jobs.database.identity import daemon_name
-from hvd.jobs.database.schema import Database
+from hvd.jobs.database.connection import Database
+from hvd.jobs.database.daemon_name import daemon_name
 from hvd.jobs.database.store import Store
 from hvd.jobs.database.threads import DatabaseThreads
 from hvd.jobs.events import Events
-from hvd.jobs.job import Job, Json
+from hvd.jobs.job import Cancellation, Job, Json
 from hvd.jobs.output import TAIL, last_lines
 from hvd.jobs.submission import Receipt, Submission, SubmissionKey
 from hvd.jobs.transcript import FOLDER, Transcript
@@ -89,11 +89,11 @@ class JobService:
                 return job
             return dataclasses.replace(job, output=last_lines(transcript.end(TAIL)).splitlines())
 
-    def cancel(self, ids: Sequence[str]) -> dict[str, tuple[str, Job | None]]:
+    def cancel(self, ids: Sequence[str]) -> dict[str, Cancellation]:
         """See Store.cancel."""
-        outcomes = self._threads.do(lambda: self._store.cancel(ids))
-        self._announce([job for outcome, job in outcomes.values() if job and outcome != "ended"])
-        return outcomes
+        cancellations = self._threads.do(lambda: self._store.cancel(ids))
+        self._announce([job for outcome, job in cancellations.values() if job and outcome != "ended"])
+        return cancellations
 
     def _announce(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

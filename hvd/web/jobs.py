@@ -120,10 +120,10 @@ class CancelMany(Resource):
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         service = self.service(req, changes=True)
         ids, malformed = _ids(req)
-        outcomes = service.cancel(ids) if ids else {}
+        cancellations = service.cancel(ids) if ids else {}
         answer: dict[str, list[str]] = {"cancelled": [], "cancelling": [], "ended": [], "unknown": []}
         for job_id in ids:
-            answer[outcomes[job_id][0]].append(job_id)
+            answer[cancellations[job_id].outcome].append(job_id)
         answer["unknown"] += malformed
         _answer(resp, 200, answer)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Engine, event, exc
+from sqlalchemy import URL, Engine, create_engine, event, exc
 
 CONNECT = 4  # s, of each of the server's addresses
 STATEMENT = 4000  # ms that the server may take for a statement, waiting for locks included
@@ -46,7 +46,21 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def watch(engine: Engine) -> None:
+def open_engine(url: URL, connections: int) -> Engine:
+    """An engine of that many connections at least."""
+    engine = create_engine(
+        url,
+        connect_args=ARGUMENTS,
+        use_native_hstore=False,
+        pool_size=connections,
+        max_overflow=connections,
+        pool_timeout=CONNECT,
+    )
+    _watch(engine)
+    return engine
+
+
+def _watch(engine: Engine) -> None:
     """Keep, with each connection, a socket by which another thread can end it; drop those that the server has ended."""
 
     @event.listens_for(engine, "connect")

@@ -27,12 +27,12 @@ from sqlalchemy import (
 )
 
 from hvd.core.proc import is_alive, start_ticks
-from hvd.jobs.database import exchange as server
-from hvd.jobs.database import statements
+from hvd.jobs.database import clock, statements
+from hvd.jobs.database import finish_and_claim as server
 from hvd.jobs.database.clock import boot_id
-from hvd.jobs.database.schema import Database, jobs, now, runners, shift, submissions, totals
-from hvd.jobs.database.store import job_of
-from hvd.jobs.database.tally import Tally
+from hvd.jobs.database.connection import Database
+from hvd.jobs.database.end_counts import EndCounts
+from hvd.jobs.database.schema import job_of, jobs, runners, submissions, totals
 from hvd.jobs.ids import new_id
 from hvd.jobs.job import Job, Json
 from hvd.jobs.states import CANCELLED, ENDED, FAILED, NEVER_RAN, OPEN, PENDING, RUNNING, bucket_of, retry_pause
@@ -106,7 +106,7 @@ class Queue:
     def renew(self) -> bool:
         """Hold the lease from now on -> False if it was lost, or never had: what we ran isn't ours any more."""
         with self.database.writing() as connection:
-            until = now(connection) + round(self.lease * 1e6)
+            until = clock.now(connection) + round(self.lease * 1e6)
             held = update(runners).where(runners.c.id == self.runner.id).values(lease_until=until, lease=self.lease)
             is_held = bool(connection.execute(held).rowcount)
             if not is_held:
@@ -145,15 +145,15 @@ class Queue:
         done, to_cancel, claimed = [], [], list[Job]()
         with self.database.writing() as connection:
             has_lease, at = self._look_at_lease(connection)
-            tally = Tally(self._daemon)
+            counts = EndCounts(self._daemon)
             for row in self._ours(connection, by_id):
                 if row.id not in by_id:
                     to_cancel.append(row.id)
                 elif row.attempt == by_id[row.id].attempt:
-                    done.append(self._end(connection, row, by_id[row.id], at, tally))
+                    done.append(self._end(connection, row, by_id[row.id], at, counts))
             if has_lease and most:  # without one nobody would look after what we took
                 claimed = self._claim(connection, at, room, most)
-            tally.store(connection, at)
+            counts.store(connection, at)
         return Exchange(done, to_cancel, sorted(claimed, key=lambda job: job.id))
 
     def _exchange_at_once(self, ends: Sequence[End], kinds: Sequence[str], most: int) -> Exchange:
@@ -178,7 +178,7 @@ class Queue:
         """Whether we hold one, which stays so until the transaction's end; and the time."""
         is_local = self.database.is_local
         lease = connection.scalar(statements.LOCAL_LEASE if is_local else statements.LEASE, {"me": self.runner.id})
-        at = now(connection) if lease is None or is_local else int(lease)
+        at = clock.now(connection) if lease is None or is_local else int(lease)
         return lease is not None, at
 
     def _claim(self, connection: Connection, at: int, room: Mapping[str, int], most: int) -> list[Job]:
@@ -198,12 +198,12 @@ class Queue:
 
     def _start(self, connection: Connection, statement: Any, values: Json) -> list[Job]:
         rows = connection.execute(statement, {**values, "me": self.runner.id, "here": self.runner.host}).all()
-        return [job_of(row, shift(connection)) for row in rows]
+        return [job_of(row, clock.shift(connection)) for row in rows]
 
     def next_due(self, kinds: Sequence[str]) -> float | None:
         """Seconds until the next pending job of these kinds may start, 0.0 if one may now; None if none is pending."""
         with self.database.reading() as connection:
-            at = now(connection)
+            at = clock.now(connection)
             due = case((statements.is_due(at), at), else_=jobs.c.not_before)
             query = select(func.min(due)).where(jobs.c.status == PENDING, jobs.c.kind.in_(kinds))
             found = connection.scalar(query)
@@ -213,7 +213,7 @@ class Queue:
         """Note how far our running jobs are, in percent -> the jobs as they are then."""
         noted: list[Job] = []
         with self.database.writing() as connection:
-            at = now(connection)
+            at = clock.now(connection)
             for job_id in sorted(percents):
                 changed = connection.execute(
                     update(jobs)
@@ -221,14 +221,14 @@ class Queue:
                     .values(progress=percents[job_id], updated=at, revision=jobs.c.revision + 1)
                     .returning(*jobs.c)
                 )
-                noted += [job_of(row, shift(connection)) for row in changed]
+                noted += [job_of(row, clock.shift(connection)) for row in changed]
         return noted
 
     def _ours(self, connection: Connection, ids: Mapping[str, object]) -> Sequence[Row[Any]]:
         """Our running jobs that have these ids, or that somebody wants ended."""
         return connection.execute(statements.OURS, {"ids": list(ids), "me": self.runner.id}).all()
 
-    def _end(self, connection: Connection, row: Row[Any], end: End, at: int, tally: Tally) -> Job:
+    def _end(self, connection: Connection, row: Row[Any], end: End, at: int, counts: EndCounts) -> Job:
         change: Json = {
             "exit_code": end.exit_code,
             "error": end.error,
@@ -247,11 +247,11 @@ class Queue:
         else:
             change |= {"status": end.status, "ended": ended}
         if change["status"] in ENDED:
-            tally.add(row.kind, change["status"], bucket_of(seconds), seconds)
+            counts.add(row.kind, change["status"], bucket_of(seconds), seconds)
         changed = connection.execute(
             statements.END, {f"new_{name}": value for name, value in change.items()} | {"job": row.id}
         )
-        return job_of(changed.one(), shift(connection))
+        return job_of(changed.one(), clock.shift(connection))
 
     def gone(self) -> list[Runner]:
         """The runners that are gone: dead on this machine, or silent for a whole lease on another."""
@@ -277,7 +277,7 @@ class Queue:
         """
         recovered = []
         with self.database.writing() as connection:
-            at, tally = now(connection), Tally(self._daemon)
+            at, counts = clock.now(connection), EndCounts(self._daemon)
             mine = select(runners).where(runners.c.id == runner.id).with_for_update()
             row = connection.execute(mine).one_or_none()
             if row is None or (runner.machine != self.runner.machine and not self._is_gone(row)):
@@ -285,33 +285,33 @@ class Queue:
             lost = select(jobs).where(jobs.c.runner == runner.id, jobs.c.status == RUNNING)
             for job in connection.execute(lost.order_by(jobs.c.id).with_for_update()).all():
                 if started is not None and (job.id, job.attempt) not in started:
-                    recovered.append(self._put_back(connection, job, at, 0.0, tally))
+                    recovered.append(self._put_back(connection, job, at, 0.0, counts))
                 else:
                     end = _lost(job, f"its runner on {runner.host} (pid {runner.pid}) died")
-                    recovered.append(self._end(connection, job, end, at, tally))
-            tally.store(connection, at)
+                    recovered.append(self._end(connection, job, end, at, counts))
+            counts.store(connection, at)
             connection.execute(delete(runners).where(runners.c.id == runner.id))
         return recovered
 
     def put_back(self, ids: Sequence[str], pause: float) -> list[Job]:
         """Let jobs that we claimed and could not start wait `pause` s for another; it counts as no attempt."""
         with self.database.writing() as connection:
-            at, tally = now(connection), Tally(self._daemon)
+            at, counts = clock.now(connection), EndCounts(self._daemon)
             rows = [row for row in self._ours(connection, dict.fromkeys(ids)) if row.id in ids]
-            back = [self._put_back(connection, row, at, pause, tally) for row in rows]
-            tally.store(connection, at)
+            back = [self._put_back(connection, row, at, pause, counts) for row in rows]
+            counts.store(connection, at)
         return back
 
-    def _put_back(self, connection: Connection, row: Row[Any], at: int, pause: float, tally: Tally) -> Job:
+    def _put_back(self, connection: Connection, row: Row[Any], at: int, pause: float, counts: EndCounts) -> Job:
         change: Json = {"attempt": row.attempt - 1, "runner": None, "started": None}
         change |= {"updated": at, "revision": row.revision + 1}
         if row.cancel_requested:
             change |= {"status": CANCELLED, "ended": at}
-            tally.add(row.kind, CANCELLED, NEVER_RAN, 0.0)
+            counts.add(row.kind, CANCELLED, NEVER_RAN, 0.0)
         else:
             change |= {"status": PENDING, "not_before": at + round(pause * 1e6)}
         changed = connection.execute(update(jobs).where(jobs.c.id == row.id).values(change).returning(*jobs.c)).one()
-        return job_of(changed, shift(connection))
+        return job_of(changed, clock.shift(connection))
 
     def reclaim(self, running: Mapping[str, object]) -> list[Job]:
         """Look after jobs that nobody runs -> the jobs as they are then.
@@ -320,18 +320,18 @@ class Queue:
         never ran, and go back. Those of a runner that nobody knows get another attempt, or fail.
         """
         with self.database.writing() as connection:
-            at, tally = now(connection), Tally(self._daemon)
+            at, counts = clock.now(connection), EndCounts(self._daemon)
             lost_claim = and_(jobs.c.runner == self.runner.id, jobs.c.id.not_in(running))
             nobodys = jobs.c.runner.not_in(select(runners.c.id))
             query = select(jobs).where(jobs.c.status == RUNNING, or_(lost_claim, nobodys))
             found = []
             for row in connection.execute(query.order_by(jobs.c.id).with_for_update()).all():
                 if row.runner == self.runner.id:
-                    found.append(self._put_back(connection, row, at, 0.0, tally))
+                    found.append(self._put_back(connection, row, at, 0.0, counts))
                 else:
                     end = _lost(row, "its runner is gone, and nobody knows how")
-                    found.append(self._end(connection, row, end, at, tally))
-            tally.store(connection, at)
+                    found.append(self._end(connection, row, end, at, counts))
+            counts.store(connection, at)
         return found
 
     def unknown(self, ids: Sequence[str]) -> list[str]:
@@ -350,7 +350,7 @@ class Queue:
         to next month makes all jobs old at once, and by the next call somebody may have set it right.
         """
         with self.database.writing() as connection:
-            at = now(connection)
+            at = clock.now(connection)
             if not self._has_kept_step(at / 1e6):
                 return []
             old = (
@@ -372,12 +372,12 @@ class Queue:
         seen = or_(totals.c.daemon == self._daemon, totals.c.updated == 0)  # 0: from before this was noted
         connection.execute(update(totals).where(seen).values(updated=at))
         old = select(totals).where(totals.c.daemon != "", totals.c.updated < at - round(GONE_DAYS * 86_400e6))
-        tally = Tally("")
+        counts = EndCounts("")
         for row in connection.execute(old.limit(PRUNED_AT_ONCE).with_for_update(skip_locked=True)).all():
-            tally.add(row.kind, row.status, row.bucket, row.seconds, row._mapping["count"])
+            counts.add(row.kind, row.status, row.bucket, row.seconds, row._mapping["count"])
             same = [column == getattr(row, column.name) for column in totals.primary_key]
             connection.execute(delete(totals).where(*same))
-        tally.store(connection, at)
+        counts.store(connection, at)
 
     def _has_kept_step(self, queue: float) -> bool:
         before, self._clocks = self._clocks, (queue, time.monotonic())
@@ -388,21 +388,21 @@ class Queue:
         when (monotonic ns) that was so.
         """
         with self.database.reading() as connection:
-            counts = select(jobs.c.kind, jobs.c.status, func.count()).where(jobs.c.status.in_(OPEN))
-            open_jobs = connection.execute(counts.group_by(jobs.c.kind, jobs.c.status)).all()
+            open_counts = select(jobs.c.kind, jobs.c.status, func.count()).where(jobs.c.status.in_(OPEN))
+            open_jobs = connection.execute(open_counts.group_by(jobs.c.kind, jobs.c.status)).all()
             own = totals.c.daemon == self._daemon
             each = (totals.c.kind, totals.c.status, totals.c.bucket)
             sums = (func.sum(totals.c.count), func.sum(totals.c.seconds))
             ours = (func.sum(case((own, totals.c.count), else_=0)), func.sum(case((own, totals.c.seconds), else_=0.0)))
             ends = connection.execute(select(*each, *sums, *ours).group_by(*each).order_by(*each)).all()
             recent = connection.execute(select(jobs).order_by(jobs.c.updated.desc()).limit(RECENT)).all()
-            behind = shift(connection)
-            at, read_ns = (now(connection) + behind) / 1e6, time.monotonic_ns()
+            shift = clock.shift(connection)
+            at, read_ns = (clock.now(connection) + shift) / 1e6, time.monotonic_ns()
         return {
             "open": [list(row) for row in open_jobs],
             "ends": [[*row[:3], int(row[3]), row[4]] for row in ends],
             "own": [[*row[:3], int(row[5]), row[6]] for row in ends if row[5]],
-            "recent": [job_of(row, behind).as_recent(at) for row in recent],
+            "recent": [job_of(row, shift).as_recent(at) for row in recent],
             "read_ns": read_ns,
         }
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Integer, bindparam, literal_column, or_, select, update
 
-from hvd.jobs.database.schema import SERVER_TIME, jobs, runners
+from hvd.jobs.database.clock import SERVER_TIME
+from hvd.jobs.database.schema import jobs, runners
 from hvd.jobs.states import PENDING, RUNNING
 
 

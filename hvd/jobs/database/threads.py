@@ -18,7 +18,7 @@ from hvd.errors import StoreUnavailable
 
 Result = TypeVar("Result")
 
-ANSWER = 5.0  # s that the database may take for a piece of work: above what its own limits allow, see schema.py
+ANSWER = 5.0  # s that the database may take for a piece of work: above what its own limits allow, see postgresql.py
 START = 1.0  # s that work waits for a thread at most
 MOMENT = 0.2  # s; while no thread has been free for longer, none is waited for
 

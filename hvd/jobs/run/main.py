@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from hvd.companion import loop
 from hvd.companion.child import Child, as_json
 from hvd.core.proc import PR_SET_CHILD_SUBREAPER, prctl
-from hvd.jobs.database.identity import daemon_name, short_name
+from hvd.jobs.database.connection import Database
+from hvd.jobs.database.daemon_name import daemon_name, short_name
 from hvd.jobs.database.queue import Queue, Runner
-from hvd.jobs.database.schema import Database
 from hvd.jobs.events import Events
 from hvd.jobs.job import Json
 from hvd.jobs.options import EVENTS, WAKE, RunnerOptions

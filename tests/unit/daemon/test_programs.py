@@ -21,7 +21,7 @@ from hvd.daemon.companions import STOP_GRACE, Companion, Companions
 from hvd.daemon.deaths import Settler
 from hvd.daemon.programs import Channels, Programs
 from hvd.daemon.users import User
-from hvd.jobs.database import schema
+from hvd.jobs.database import connection
 from hvd.jobs.options import RunnerOptions
 from hvd.settings.loader import load
 from hvd.settings.table import Settings
@@ -149,7 +149,7 @@ def test_what_workers_need_for_jobs_is_imported_before_they_are_forked(
     url = "postgresql://hvd@nowhere/hvd"
     loaded: list[str] = []
     with monkeypatch.context() as patched:
-        patched.setattr(schema, "load_library", loaded.append)
+        patched.setattr(connection, "load_library", loaded.append)
         scene.take(database_url=url)
         assert loaded == []
         scene.take(database_url=url, job_kinds=kinds())
@@ -160,8 +160,8 @@ from hvd.daemon.programs import load_jobs
 load_jobs({url!r})
 loaded = set(sys.modules)
 from hvd.jobs.service import JobService
-from hvd.jobs.database.schema import Database
-Database({url!r})._postgresql()
+from hvd.jobs.database.connection import Database
+Database({url!r})._engine_of_backend()
 print(sorted(set(sys.modules) - loaded))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)

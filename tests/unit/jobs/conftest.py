@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hvd.jobs.database.schema import Database
+from hvd.jobs.database.connection import Database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -5,9 +5,12 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import select
+
 from hvd.core.proc import start_ticks
+from hvd.jobs.database.connection import Database
 from hvd.jobs.database.queue import End, Queue, Runner, machine
-from hvd.jobs.database.schema import Database
+from hvd.jobs.database.schema import schema_version
 from hvd.jobs.database.store import Store
 from hvd.jobs.job import Job, NewJob
 from hvd.jobs.submission import Submission, SubmissionKey
@@ -59,3 +62,9 @@ def end_of(job: Job, status: str = "completed", **changes: Any) -> End:
 def statuses(store: Store, ids: Sequence[str]) -> list[str]:
     """The statuses of these jobs, oldest first."""
     return [job.status for job in store.find(ids)]
+
+
+def versions(database: Database) -> list[int]:
+    """Those that the database's schema has had."""
+    with database.reading() as connection:
+        return list(connection.scalars(select(schema_version.c.version)))

@@ -10,6 +10,7 @@ from falcon import testing
 
 from hvd.errors import KeyConflict
 from hvd.jobs.ids import new_id
+from hvd.jobs.job import Cancellation
 from hvd.jobs.submission import Receipt, Submission, SubmissionKey
 from hvd.jobs.transcript import Transcript
 from hvd.json_schemas import Problem
@@ -109,12 +110,14 @@ class FakeJobService:
     def is_elsewhere(self, job: FakeJob) -> bool:
         return self.outputs is None
 
-    def cancel(self, ids: Sequence[str]) -> dict[str, tuple[str, FakeJob | None]]:
+    def cancel(self, ids: Sequence[str]) -> dict[str, Cancellation]:
         self._fail()
         assert ids
         words = {"pending": "cancelled", "running": "cancelling"}
-        jobs = {job_id: self.jobs.get(job_id) for job_id in ids}
-        return {name: (words.get(job.status, "ended") if job else "unknown", job) for name, job in jobs.items()}
+        jobs: dict[str, Any] = {job_id: self.jobs.get(job_id) for job_id in ids}
+        return {
+            name: Cancellation(words.get(job.status, "ended") if job else "unknown", job) for name, job in jobs.items()
+        }
 
 
 class Client:

@@ -10,7 +10,7 @@ import pytest
 from hvd.jobs import ids
 from hvd.jobs.database import clock
 from hvd.jobs.database.clock import Clock
-from hvd.jobs.database.schema import Database
+from hvd.jobs.database.connection import Database
 from hvd.jobs.database.store import Store
 from hvd.jobs.ids import micros_of
 from tests.unit.jobs.support import end_of, queue_of, statuses, submit
@@ -39,8 +39,8 @@ def test_it_goes_on_evenly() -> None:
     before = even.micros()
     with stepped(-HOUR):
         assert 0 <= even.micros() - before < HOUR / 60
-        assert even.behind() == -HOUR
-    assert even.behind() == 0
+        assert even.shift() == -HOUR
+    assert even.shift() == 0
     assert abs(even.micros() / 1e6 - time.time()) < 1
 
 
@@ -128,3 +128,9 @@ def test_a_step_of_the_machines_clock_changes_nothing(database: Database, step: 
         assert queue.prune(30) == []
         if database.is_local:
             assert abs(store.find(names[1:])[0].created - clock.wall_time() / 1e6) < 2
+
+
+def test_times_are_microseconds(database: Database) -> None:
+    """By the database's clock, which is this machine's here."""
+    with database.reading() as connection:
+        assert abs(clock.now(connection) / 1e6 - time.time()) < 60

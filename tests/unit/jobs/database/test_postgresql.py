@@ -11,7 +11,7 @@ from sqlalchemy import exc, text
 
 from hvd.errors import StoreUnavailable
 from hvd.jobs.database import threads
-from hvd.jobs.database.schema import Database
+from hvd.jobs.database.connection import Database
 from hvd.jobs.database.store import Store
 from hvd.jobs.database.threads import DatabaseThreads
 from hvd.jobs.submission import Submission, SubmissionKey

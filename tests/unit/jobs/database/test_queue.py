@@ -8,16 +8,15 @@ import pytest
 from sqlalchemy import bindparam, literal_column, select
 
 from hvd.core.proc import start_ticks
-from hvd.jobs.database import exchange, schema, statements
-from hvd.jobs.database import queue as queue_module
+from hvd.jobs.database import clock, finish_and_claim, schema, statements
+from hvd.jobs.database.connection import Database
 from hvd.jobs.database.queue import Queue, Runner, machine
-from hvd.jobs.database.schema import Database
 from hvd.jobs.database.store import Store
 from hvd.jobs.submission import SubmissionKey
 from tests.support.waiting import until
 from tests.unit.jobs.support import end_of, queue_of, statuses, submit
 
-KEY = SubmissionKey("k", "f")
+KEY, NOW = SubmissionKey("k", "f"), clock.now
 
 
 @pytest.fixture
@@ -231,25 +230,25 @@ def test_a_clock_that_has_stepped_deletes_nothing(store: Store, queue: Queue, mo
     (job,) = queue.claim({"plain": 1}, 1)
     queue.finish([end_of(job)])
     assert queue.prune(1.0) == []
-    step, clock = 32 * 86_400_000_000, schema.now
-    monkeypatch.setattr(queue_module, "now", lambda connection: clock(connection) + step)
+    step = 32 * 86_400_000_000
+    monkeypatch.setattr(clock, "now", lambda connection: NOW(connection) + step)
     assert queue.prune(1.0) == []
     assert store.get(job.id)
     assert store.earlier_answer(KEY)
-    monkeypatch.setattr(queue_module, "now", clock)
+    monkeypatch.setattr(clock, "now", NOW)
     assert [queue.prune(1.0), queue.prune(1.0)] == [[], []]
     assert store.get(job.id)
 
 
 def step_clock(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """Let the queue's clock be so many µs off, and the time that PostgreSQL tells with a lease and in an exchange."""
-    moment = f"({schema.SERVER_TIME} + ({step}))"
-    monkeypatch.setattr(queue_module, "now", lambda connection: schema.now(connection) + step)
+    moment = f"({clock.SERVER_TIME} + ({step}))"
+    monkeypatch.setattr(clock, "now", lambda connection: NOW(connection) + step)
     lease = select(literal_column(moment)).where(schema.runners.c.id == bindparam("me"))
     monkeypatch.setattr(statements, "LEASE", lease)
-    monkeypatch.setattr(exchange, "SERVER_TIME", moment)
-    monkeypatch.setattr(exchange, "_EXCHANGE", exchange.unprepared())
-    monkeypatch.setattr(exchange, "_is_prepared", lambda connection: False)
+    monkeypatch.setattr(finish_and_claim, "SERVER_TIME", moment)
+    monkeypatch.setattr(finish_and_claim, "_EXCHANGE", finish_and_claim.unprepared())
+    monkeypatch.setattr(finish_and_claim, "_is_prepared", lambda connection: False)
 
 
 def test_a_job_that_was_put_back_at_a_time_to_come_is_due(
@@ -297,8 +296,8 @@ def test_totals_of_daemons_that_are_gone_are_added_up(
     submit(store)
     (job,) = queue.claim({"plain": 1}, 1)
     queue.finish([end_of(job)])
-    before, clock = queue.figures(), schema.now
-    monkeypatch.setattr(queue_module, "now", lambda connection: clock(connection) + 31 * 86_400_000_000)
+    before = queue.figures()
+    monkeypatch.setattr(clock, "now", lambda connection: NOW(connection) + 31 * 86_400_000_000)
     queue.prune(365)
     queue.prune(365)
     with database.reading() as connection:

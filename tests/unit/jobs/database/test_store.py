@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hvd.errors import KeyConflict, QueueFull
-from hvd.jobs.database.schema import Database
+from hvd.jobs.database.connection import Database
 from hvd.jobs.database.store import Store
 from hvd.jobs.job import moment
 from hvd.jobs.submission import Submission, SubmissionKey

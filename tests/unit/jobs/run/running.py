@@ -15,7 +15,7 @@ import pytest
 
 from hvd.core.proc import PR_SET_CHILD_SUBREAPER
 from hvd.jobs import events
-from hvd.jobs.database.schema import Database
+from hvd.jobs.database.connection import Database
 from hvd.jobs.database.store import Store
 from hvd.jobs.events import Events
 from hvd.jobs.job import Job, NewJob

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hvd.errors import JobsError, StoreUnavailable
-from hvd.jobs.database.schema import Database
+from hvd.jobs.database.connection import Database
 from hvd.jobs.run import context
 from tests.unit.agg import in_loop
 from tests.unit.jobs.run.running import scene, subreaper, url

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from hvd.jobs.database.connection import Database
 from hvd.jobs.database.queue import Exchange, Queue
-from hvd.jobs.database.schema import Database
 from hvd.jobs.job import Job
 from hvd.jobs.run import context, schedule
 from tests.unit.agg import eventually, in_loop

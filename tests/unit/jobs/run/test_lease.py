@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hvd.jobs.database.schema import Database
+from hvd.jobs.database.connection import Database
 from tests.unit.agg import eventually, in_loop
 from tests.unit.jobs.run.running import PATIENT, WAIT, scene, subreaper, url
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from hvd.core.proc import is_alive
-from hvd.jobs.database.schema import Database
+from hvd.jobs.database.connection import Database
 from hvd.jobs.run.strays import JOB, mark_of
 from tests.support.waiting import until
 from tests.unit.agg import eventually, in_loop

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hvd.jobs.database.schema import Database
+from hvd.jobs.database.connection import Database
 from hvd.jobs.run import schedule
 from hvd.jobs.states import FAILED, PENDING
 from tests.unit.agg import eventually, in_loop

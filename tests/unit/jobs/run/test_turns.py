@@ -4,7 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from hvd.jobs.database.schema import Database
+from hvd.jobs.database.connection import Database
 from hvd.jobs.run.schedule import LOCAL_TURN
 from hvd.jobs.run.strays import RUNNER, mark_of
 from tests.unit.agg import eventually, in_loop

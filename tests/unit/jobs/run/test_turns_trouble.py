@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from hvd.errors import StoreUnavailable
+from hvd.jobs.database.connection import Database
 from hvd.jobs.database.queue import Queue
-from hvd.jobs.database.schema import Database
 from hvd.jobs.events import Events
 from hvd.jobs.run import schedule
 from hvd.jobs.run.turns import TurnLoop

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hvd.jobs.database.schema import Database
+from hvd.jobs.database.connection import Database
 from hvd.jobs.ids import new_id
 from hvd.jobs.run import schedule
 from hvd.jobs.run.start_log import StartLog

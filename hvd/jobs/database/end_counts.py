@@ -1,4 +1,4 @@
-"""Totals of ended jobs: added to in the transaction that ends the jobs."""
+"""Counts of ended jobs: the totals are added to in the transaction that ends the jobs."""
 
 from typing import Any
 
@@ -8,20 +8,23 @@ from sqlalchemy.dialects import postgresql, sqlite
 from hvd.jobs.database.schema import totals
 
 
-class Tally:
-    """Jobs that a transaction ends; `store` adds them to the totals in it, so that the two always agree."""
+class EndCounts:
+    """The jobs that a transaction ends; `store` adds them to the totals in it, so that jobs and totals always agree."""
 
     def __init__(self, daemon: str) -> None:
         self._daemon = daemon
         self._counts: dict[tuple[str, str, int], tuple[int, float]] = {}
 
     def add(self, kind: str, status: str, bucket: int, seconds: float, count: int = 1) -> None:
-        """So many more, which lasted so long together."""
-        before, sum_of = self._counts.get((kind, status, bucket), (0, 0.0))
-        self._counts[kind, status, bucket] = before + count, sum_of + seconds
+        """So many more, which lasted so many seconds together."""
+        before, sum_before = self._counts.get((kind, status, bucket), (0, 0.0))
+        self._counts[kind, status, bucket] = before + count, sum_before + seconds
 
     def store(self, connection: Connection, at: int) -> None:
-        """Last in the transaction, and in one order: two of them could else wait for each other's rows."""
+        """To be called last in the transaction, at that time (µs).
+
+        All transactions add in one order: two of them could else wait for each other's rows.
+        """
         statement = _ADD[connection.dialect.name]
         for (kind, status, bucket), (count, seconds) in sorted(self._counts.items()):
             row = {"daemon": self._daemon, "kind": kind, "status": status, "bucket": bucket}

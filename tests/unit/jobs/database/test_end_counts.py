@@ -1,7 +1,7 @@
-"""Totals of ended jobs, in both databases."""
+"""Counts of ended jobs, in both databases."""
 
-from hvd.jobs.database.schema import Database
-from hvd.jobs.database.tally import Tally
+from hvd.jobs.database.connection import Database
+from hvd.jobs.database.end_counts import EndCounts
 
 
 def stored(database: Database) -> list[tuple[object, ...]]:
@@ -14,12 +14,12 @@ def stored(database: Database) -> list[tuple[object, ...]]:
 def test_what_is_added_is_added_to_what_is_there(database: Database) -> None:
     """One row for each kind, status and bucket, which says when it was added to last."""
     for at in (1, 2):
-        tally = Tally("one")
-        tally.add("copy", "completed", 3, 0.5)
-        tally.add("copy", "completed", 3, 1.0)
-        tally.add("copy", "completed", 4, 9.0, count=5)
+        counts = EndCounts("one")
+        counts.add("copy", "completed", 3, 0.5)
+        counts.add("copy", "completed", 3, 1.0)
+        counts.add("copy", "completed", 4, 9.0, count=5)
         with database.writing() as connection:
-            tally.store(connection, at)
+            counts.store(connection, at)
     assert stored(database) == [
         ("one", "copy", "completed", 3, 4, 3.0, 2),
         ("one", "copy", "completed", 4, 10, 18.0, 2),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hvd.jobs.database.identity import daemon_name, short_name
+from hvd.jobs.database.daemon_name import daemon_name, short_name
 
 SHARED = "postgresql://hvd@db/jobs"
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import text
 
+from hvd.jobs.database.connection import Database
 from hvd.jobs.database.queue import Queue
-from hvd.jobs.database.schema import Database
 from hvd.jobs.database.store import Store
 from tests.support.postgres import Postgres
 from tests.unit.jobs.support import end_of, queue_of, statuses, submit

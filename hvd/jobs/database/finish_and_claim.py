@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, TextClause, text
 
-from hvd.jobs.database.schema import SERVER_TIME, jobs
+from hvd.jobs.database.clock import SERVER_TIME
+from hvd.jobs.database.schema import jobs
 from hvd.jobs.states import PENDING, RUNNING
 
 ENDED, STARTED, UNWANTED = "ended", "started", "unwanted"
