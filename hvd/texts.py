@@ -157,14 +157,14 @@ def cut(text: str) -> str:
     return text if len(text) <= QUOTED else f"{text[:QUOTED]}… ({len(text)} characters)"
 
 
-def nearest(name: str, names: Iterable[str], compared: Callable[[str], str] = str) -> str:
+def suggestion(name: str, names: Iterable[str], compared: Callable[[str], str] = str) -> str:
     """`; did you mean NAME?` with the nearest of the names, or "". `compared` gives the part of a name that counts."""
     by_part = {compared(candidate).upper(): candidate for candidate in names}
     matches = difflib.get_close_matches(compared(name[:_COMPARED]).upper(), by_part, n=1)
     return f"; did you mean {by_part[matches[0]]}?" if matches else ""
 
 
-def dotted(steps: Iterable[str | int]) -> str:
+def toml_key(steps: Iterable[str | int]) -> str:
     """The steps to a value as TOML writes a key; a place in a list as [0]."""
     text = ""
     for step in steps:

@@ -7,7 +7,7 @@ from typing import Any
 from hvd.errors import SettingsError
 from hvd.settings.table import JOBS, KINDS, SETTINGS, SLOTS_SPARE, written
 from hvd.settings.variables import CONFIG, KEYS, PREFIX
-from hvd.texts import dotted, nearest, quoted
+from hvd.texts import quoted, suggestion, toml_key
 
 _COMPLAINTS_MAX = 50  # the name of a wrong file must not cost minutes, or fill the log
 
@@ -64,25 +64,25 @@ def contradictions(values: Mapping[str, Any], places: Mapping[str, str], refused
 
 
 def meant_variable(name: str) -> str:
-    """What may have been meant by a variable that hvd doesn't have: as `nearest`."""
+    """What may have been meant by a variable that hvd doesn't have: as `suggestion`."""
 
     def without_prefix(name: str) -> str:  # with it, every variable would be like every other
         return name.removeprefix(PREFIX)
 
-    return nearest(name, [*KEYS, CONFIG], without_prefix)
+    return suggestion(name, [*KEYS, CONFIG], without_prefix)
 
 
 def meant_key(steps: tuple[str, ...], value: Any) -> str:
-    """What may have been meant by the key at these steps, which is no setting and has this value: as `nearest`."""
+    """What may have been meant by the key at these steps, which is no setting and has this value: as `suggestion`."""
     *above, key = steps
     if above and key in SETTINGS and written(key) == key:
         return f"; did you mean {key}, above the first [table]?"
     names = [*map(written, SETTINGS), f"{JOBS}.{KINDS}"]
     if not above:
-        return nearest(key, names)
+        return suggestion(key, names)
     if isinstance(value, dict):
-        return nearest(dotted(steps), names[-1:], _in_jobs) or f"; did you mean {dotted((*above, KINDS, key))}?"
-    return nearest(dotted(steps), [name for name in names if "." in name], _in_jobs)
+        return suggestion(toml_key(steps), names[-1:], _in_jobs) or f"; did you mean {toml_key((*above, KINDS, key))}?"
+    return suggestion(toml_key(steps), [name for name in names if "." in name], _in_jobs)
 
 
 def _in_jobs(name: str) -> str:

@@ -29,7 +29,7 @@ from hvd.settings.job_params import (
     param_from,
     regex_problem,
 )
-from hvd.texts import cut, nearest, quoted
+from hvd.texts import cut, quoted, suggestion
 
 FAULTS_MAX = 100
 """Faults after which nothing further is looked at: of a wrong file nobody reads them all, and each costs time."""
@@ -157,7 +157,7 @@ def _command_faults(command: list[str], params: Mapping[str, Param | None]) -> I
 def _place_faults(places: Iterable[str], params: Mapping[str, Param | None]) -> Iterator[str]:
     for name in places:
         if name not in params:
-            yield f"{{{cut(name)}}} is no parameter{nearest(name, params)} (a brace itself is written twice)"
+            yield f"{{{cut(name)}}} is no parameter{suggestion(name, params)} (a brace itself is written twice)"
 
 
 def _program_faults(program: str) -> Iterator[Fault]:
@@ -203,7 +203,7 @@ def _structure(schema: Schema, value: Any) -> Iterator[Fault]:
                 faults[(*path, name), f"is missing: it must be {known[name]['description']}"] = None
         elif keyword == "additionalProperties":
             for name in names[:FAULTS_MAX]:
-                faults[(*path, name), f"is no key here{nearest(name, known)}"] = None
+                faults[(*path, name), f"is no key here{suggestion(name, known)}"] = None
         else:
             what = "" if path[:1] == ("env",) else f"is {_brief(part)}: it "  # passwords, perhaps
             faults[path, f"{what}must be {rules['description']}"] = None

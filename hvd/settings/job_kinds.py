@@ -15,7 +15,7 @@ from typing import Any
 from hvd.json_schemas import Problem, pointer
 from hvd.settings.job_commands import leading_places, pieces_of, places_in
 from hvd.settings.job_params import Param, param_from
-from hvd.texts import nearest, quoted
+from hvd.texts import quoted, suggestion
 
 NO_LIMIT = 1024
 """The concurrency of a kind that sets none: the most that jobs.concurrency may be, so that alone counts."""
@@ -122,7 +122,7 @@ class Kind:
 
     def _unknown(self, names: list[str]) -> Iterator[Problem]:
         for name in islice(names, _UNKNOWN_MAX):
-            yield Problem(_pointer(name), f"is no parameter of {self.name}{nearest(name[:64], self.params)}")
+            yield Problem(_pointer(name), f"is no parameter of {self.name}{suggestion(name[:64], self.params)}")
         if len(names) > _UNKNOWN_MAX:
             yield Problem("", f"has {len(names) - _UNKNOWN_MAX} more that are no parameters of {self.name}")
 

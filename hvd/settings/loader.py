@@ -18,7 +18,7 @@ from hvd.settings.job_declarations import read_kinds
 from hvd.settings.job_kinds import Kind
 from hvd.settings.table import JOBS, KINDS, SETTINGS, Settings, written
 from hvd.settings.variables import CONFIG, KEYS, environment, is_mistake
-from hvd.texts import cut, dotted, quoted
+from hvd.texts import cut, quoted, toml_key
 
 _NOTHING: Mapping[str, Any] = {}
 _PLATFORMS = (("bind", "PORT", "0.0.0.0:{}"), ("workers", "WEB_CONCURRENCY", "{}"))
@@ -99,7 +99,7 @@ class _Loader:
             self.complaints.add(lambda: f"{self._located(steps)} is no setting{meant_key(steps, value)}")
 
     def _located(self, steps: tuple[str | int, ...]) -> str:
-        return f"{dotted(steps)} ({self._place(steps)})"
+        return f"{toml_key(steps)} ({self._place(steps)})"
 
     def _place(self, steps: tuple[str | int, ...]) -> str:
         """File and line of a key; the line of the nearest table around it, where the key's own isn't known."""

@@ -10,14 +10,12 @@ from hvd.texts import (
     clipped,
     count,
     cut,
-    dotted,
     duration,
     errors,
     escaped,
     exact_duration,
     figure,
     milliseconds,
-    nearest,
     number,
     percent,
     plain,
@@ -27,6 +25,8 @@ from hvd.texts import (
     short_duration,
     short_size,
     size,
+    suggestion,
+    toml_key,
     whole_percent,
 )
 
@@ -104,18 +104,18 @@ def test_a_value_is_shown_as_toml_has_it_without_passwords(value: Any, text: str
 
 def test_the_nearest_name_is_asked_for_if_there_is_one() -> None:
     """Case doesn't matter; what is not to count is left out of what is compared."""
-    assert nearest("Wrkers", ["workers", "slots"]) == "; did you mean workers?"
+    assert suggestion("Wrkers", ["workers", "slots"]) == "; did you mean workers?"
     assert (
-        nearest("HVD_SLOT", ["HVD_WORKERS", "HVD_SLOTS"], lambda name: name.removeprefix("HVD_"))
+        suggestion("HVD_SLOT", ["HVD_WORKERS", "HVD_SLOTS"], lambda name: name.removeprefix("HVD_"))
         == "; did you mean HVD_SLOTS?"
     )
-    assert nearest("foo", ["workers", "slots"]) == ""
+    assert suggestion("foo", ["workers", "slots"]) == ""
 
 
 def test_the_steps_to_a_value_are_written_as_a_key() -> None:
     """Quoted where TOML needs it, and without control characters."""
-    assert dotted(("jobs", "kinds", "a-b_1", "command", 0)) == "jobs.kinds.a-b_1.command[0]"
-    assert dotted(("jobs", "a b", "\x1b", "")) == 'jobs."a b"."\\u001b".""'
+    assert toml_key(("jobs", "kinds", "a-b_1", "command", 0)) == "jobs.kinds.a-b_1.command[0]"
+    assert toml_key(("jobs", "a b", "\x1b", "")) == 'jobs."a b"."\\u001b".""'
 
 
 def test_a_complaint_quotes_200_characters_at_most() -> None:
@@ -124,7 +124,7 @@ def test_a_complaint_quotes_200_characters_at_most() -> None:
     assert cut("x" * 201) == "x" * 200 + "… (201 characters)"
     assert quoted("y" * 100_000) == '"' + "y" * 199 + "… (100002 characters)"
     assert "geheim" not in quoted("postgresql://hvd:" + "geheim" * 100 + "@db/hvd")
-    assert len(dotted(["k" * 5000, "l" * 5000])) < 500
+    assert len(toml_key(["k" * 5000, "l" * 5000])) < 500
 
 
 def test_what_cannot_be_written_out_is_described() -> None:

@@ -1,14 +1,11 @@
 /** The charts: one for the columns that belong together, and a card that shows it, as a picture or as a table. */
 
 import { Rows, draw, make, mark, say } from "./dom.js";
-import { bound, clock, count, milliseconds, percent, rate, share, size } from "./format.js";
+import { bound, clock, count, milliseconds, percent, rate, share, size, withoutZeros } from "./format.js";
 import { HeatMap, rangeOf } from "./heatmap.js";
 import { LineChart } from "./linechart.js";
 
 const MB = 1024 * 1024;
-
-/** Ticks have no more digits than their place asks for: `20ms`, not `20.0ms`. */
-const short = (form) => (value) => form(value).replace(/\.0+(?=\D|$)/, "");
 
 /** How values of a unit are drawn: what stands beside the title, and the least that the axis holds. */
 const UNITS = {
@@ -28,7 +25,7 @@ export function chartsOf(columns) {
   for (const { name, unit, title, chart } of columns) {
     if (!chart || name === "time") continue;
     const form = UNITS[unit] ?? { beside: unit, form: rate, least: 1 };
-    if (!charts.has(chart)) charts.set(chart, { title: chart, tick: short(form.form), ...form, series: [] });
+    if (!charts.has(chart)) charts.set(chart, { title: chart, tick: withoutZeros(form.form), ...form, series: [] });
     charts.get(chart).series.push({ column: name, name: title });
   }
   return [...charts.values()].flatMap((chart) => (chart.log ? [chart, HEAT] : [chart]));
@@ -123,7 +120,7 @@ class Card {
   draw(theme) {
     if (this.scroll.hidden) this.view.draw(theme);
     else this.#fill();
-    const i = this.timeline.shown();
+    const i = this.timeline.current();
     const { history } = this.timeline;
     if (this.chart.heat) {
       say(this.values[0], this.view.textAt(i).replace(/^\S+ /, ""));
@@ -153,8 +150,8 @@ class Card {
   #buckets(first, end) {
     const { history } = this.timeline;
     const sums = new Array(history.width).fill(0);
-    for (let i = first; i < end; i += 1) history.latency(i).forEach((each, row) => (sums[row] += each));
-    const all = sums.reduce((sum, each) => sum + each, 0);
+    for (let i = first; i < end; i += 1) history.latency(i).forEach((responses, row) => (sums[row] += responses));
+    const all = sums.reduce((sum, responses) => sum + responses, 0);
     if (!history.bounds.length) return [];
     return sums.flatMap((sum, row) => (sum ? [[rangeOf(history.bounds, row), count(sum), share(sum / all)]] : []));
   }

@@ -28,8 +28,8 @@ export function draw(tag, properties, ...children) {
 /** Let the element say `text`, by its one text node, and only if it doesn't yet. */
 export function say(element, text) {
   const node = element.firstChild ?? element.appendChild(document.createTextNode(""));
-  const shown = plain(text);
-  if (node.data !== shown) node.data = shown;
+  const data = plain(text);
+  if (node.data !== data) node.data = data;
 }
 
 /** Set an attribute if it isn't that yet; null takes it away. */

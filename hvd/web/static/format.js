@@ -1,6 +1,6 @@
 /** Numbers as people read them, and as `hvd status` writes them. Pure. */
 
-/** What is shown for a number that isn't known. */
+/** Stands for a number that isn't known. */
 export const UNKNOWN = "–";
 
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
@@ -37,14 +37,17 @@ export const exact = of((value) => grouped(String(Math.round(value * 1e6) / 1e6)
 export function duration(seconds, parts = 4) {
   if (!isKnown(seconds)) return UNKNOWN;
   let left = Math.max(0, Math.floor(seconds));
-  const shown = [];
+  const texts = [];
   for (const [unit, length] of [["d", 86400], ["h", 3600], ["m", 60], ["s", 1]]) {
     const amount = Math.floor(left / length);
     left -= amount * length;
-    if (amount || shown.length || unit === "s") shown.push(`${amount}${unit}`);
+    if (amount || texts.length || unit === "s") texts.push(`${amount}${unit}`);
   }
-  return shown.slice(0, parts).join(" ");
+  return texts.slice(0, parts).join(" ");
 }
+
+/** Its two largest units; milliseconds below a second. */
+export const shortDuration = of((seconds) => (seconds < 1 ? `${Math.round(seconds * 1000)}ms` : duration(seconds, 2)));
 
 /** Bytes in the largest unit of 1024 that keeps a digit before the point: `50 MB`, `1.5 GB`. */
 export const size = of((bytes) => {
@@ -54,11 +57,17 @@ export const size = of((bytes) => {
   return `${tenths(bytes).replace(/\.0$/, "")} ${units[unit]}`;
 });
 
-/** A time given in ms: `45.2ms`, three decimals below 1, seconds from ten on. */
+/** All of the bytes: for titles. */
+export const exactSize = (bytes) => `${exact(bytes)} bytes`;
+
+/** A time in ms: `45.2ms`, three decimals below 1, seconds from ten on. */
 export const milliseconds = of((ms) => {
   if (ms >= 10000) return `${tenths(ms / 1000)}s`;
   return ms >= 1 ? `${tenths(ms)}ms` : `${ms.toFixed(3)}ms`;
 });
+
+/** What a form makes, without zeros behind the point: for ticks, `20ms` instead of `20.0ms`. */
+export const withoutZeros = (form) => (value) => form(value).replace(/\.0+(?=\D|$)/, "");
 
 /** A value in percent: `0.4%` */
 export const percent = of((value) => `${tenths(value)}%`);

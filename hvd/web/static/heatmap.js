@@ -37,7 +37,7 @@ export class HeatMap {
     this.#stretch(first, end);
     plot.drawCursor(theme);
     context.restore();
-    const i = timeline.shown();
+    const i = timeline.current();
     plot.tell(i, this.textAt(i));
   }
 
@@ -48,7 +48,7 @@ export class HeatMap {
     const counts = history.latency(i);
     const row = this.#pointed();
     const at = clock(history.time(i));
-    if (row === null) return `${at}: ${count(counts.reduce((sum, each) => sum + each, 0))} responses`;
+    if (row === null) return `${at}: ${count(counts.reduce((sum, responses) => sum + responses, 0))} responses`;
     return `${at}: ${count(counts[row])} in ${rangeOf(history.bounds, row)}`;
   }
 
@@ -124,8 +124,8 @@ export class HeatMap {
     const { context } = plot;
     const { bounds } = this.timeline.history;
     const [low, high] = this.rows;
-    const each = (plot.bottom - plot.top) / (high - low);
-    const every = Math.max(1, Math.ceil(16 / each));
+    const height = (plot.bottom - plot.top) / (high - low);
+    const every = Math.max(1, Math.ceil(16 / height));
     context.textAlign = "right";
     context.fillStyle = theme.muted;
     context.strokeStyle = theme.grid;
@@ -133,7 +133,7 @@ export class HeatMap {
     context.setLineDash([]);
     context.beginPath();
     for (let edge = low; edge <= high; edge += every) {
-      const y = Math.round(plot.bottom - (edge - low) * each) + 0.5;
+      const y = Math.round(plot.bottom - (edge - low) * height) + 0.5;
       context.moveTo(plot.left, y);
       context.lineTo(plot.right, y);
       const text = edge === 0 ? "0" : edge > bounds.length ? "∞" : bound(bounds[edge - 1]);

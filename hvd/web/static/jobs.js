@@ -1,7 +1,7 @@
-/** The jobs: how far each is, and a way to end it for who may. */
+/** The jobs: how far they are, and a button that cancels one. */
 
 import { make, mark, say } from "./dom.js";
-import { count, duration, exact } from "./format.js";
+import { count, exact, shortDuration } from "./format.js";
 import { Table, text } from "./table.js";
 
 const STATES = {
@@ -15,7 +15,7 @@ const OPEN = ["pending", "running"];
 
 export function addJobs(section, changed) {
   let isAllowed = true; // until the daemon says no
-  const asked = new Set(); // ids whose end was asked for
+  const cancelled = new Set(); // ids of jobs that the user cancelled
   const table = new Table(section, {
     title: "Jobs",
     none: "No jobs.",
@@ -33,17 +33,17 @@ export function addJobs(section, changed) {
     const [element] = cell.children;
     element.job = job;
     element.hidden = !isAllowed || !OPEN.includes(job.status);
-    element.disabled = asked.has(job.id);
-    say(element, asked.has(job.id) ? "Cancelling" : "Cancel");
+    element.disabled = cancelled.has(job.id);
+    say(element, cancelled.has(job.id) ? "Cancelling" : "Cancel");
     mark(element, "aria-label", `Cancel ${job.name} ${job.id.slice(-6)}`);
   }
 
   async function cancel(job) {
-    asked.add(job.id);
+    cancelled.add(job.id);
     changed();
     const refusal = await ask(`jobs/${encodeURIComponent(job.id)}/cancel`);
     if (refusal) {
-      asked.delete(job.id);
+      cancelled.delete(job.id);
       if (refusal.status === 403) isAllowed = false;
       say(table.note, isAllowed ? `${job.name} was not cancelled: ${refusal.why}` : `Jobs can't be cancelled from here: ${refusal.why}`);
     } else say(table.note, `${job.name} is told to end.`);
@@ -54,11 +54,11 @@ export function addJobs(section, changed) {
   return (model) => {
     const jobs = model.shownJobs();
     const ids = new Set(jobs.filter(({ status }) => OPEN.includes(status)).map(({ id }) => id));
-    for (const id of asked) if (!ids.has(id)) asked.delete(id);
+    for (const id of cancelled) if (!ids.has(id)) cancelled.delete(id);
     const { raw } = model;
-    const told = ["active", "pending", "completed", "failed", "cancelled"].map((name) => [name, raw?.[`jobs_${name}`] ?? 0]);
-    const shown = told.filter(([name, n]) => n || name === "active");
-    say(table.aside, shown.map(([name, n]) => `${count(n)} ${name === "active" ? "running" : name}`).join(" · "));
+    const counts = ["active", "pending", "completed", "failed", "cancelled"].map((name) => [name, raw?.[`jobs_${name}`] ?? 0]);
+    const known = counts.filter(([name, n]) => n || name === "active");
+    say(table.aside, known.map(([name, n]) => `${count(n)} ${name === "active" ? "running" : name}`).join(" · "));
     table.update(jobs, ({ id }) => id);
   };
 }
@@ -98,9 +98,7 @@ function showProgress(cell, job) {
 }
 
 /** How long it took, or takes by now. */
-const timeOf = ({ status, duration_seconds: seconds }) => (status === "pending" ? "–" : short(seconds));
-
-const short = (seconds) => (seconds < 1 ? `${Math.round(seconds * 1000)}ms` : duration(seconds, 2));
+const timeOf = ({ status, duration_seconds: seconds }) => (status === "pending" ? "–" : shortDuration(seconds));
 
 const titleOf = (job) =>
   [

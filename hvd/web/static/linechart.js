@@ -1,5 +1,6 @@
 /** Lines over time. Each series has its own dashes and, beside others, its name at the line's end. */
 
+import { clock } from "./format.js";
 import { Plot } from "./plot.js";
 import { decades, linear, spread } from "./scale.js";
 
@@ -37,7 +38,7 @@ export class LineChart {
     plot.context.restore();
     this.#drawDots(theme);
     if (chart.series.length > 1) this.#drawNames(theme, end);
-    const i = this.timeline.shown();
+    const i = this.timeline.current();
     plot.tell(i, this.textAt(i));
   }
 
@@ -46,7 +47,7 @@ export class LineChart {
     const { history } = this.timeline;
     if (i < 0) return "no values yet";
     const values = this.chart.series.map(({ column, name }) => `${name} ${this.chart.form(history.at(column, i))}`);
-    return `${new Date(history.time(i) * 1000).toLocaleTimeString()}: ${values.join(", ")}`;
+    return `${clock(history.time(i))}: ${values.join(", ")}`;
   }
 
   /** Decide which values have room -> the ticks' values. */
@@ -145,7 +146,7 @@ export class LineChart {
   #drawDots(theme) {
     const { plot, timeline } = this;
     if (timeline.cursor === null) return;
-    const i = timeline.shown();
+    const i = timeline.current();
     this.chart.series.forEach(({ column }, series) => {
       const value = this.#at(column, i);
       if (Number.isNaN(value)) return;

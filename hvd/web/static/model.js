@@ -1,8 +1,8 @@
 /** What the page knows: answers and messages go in, each view takes what it shows. Nothing of the page. */
 
 const MARKED = 10; // s that a new worker is marked, and one that is gone is still shown
-const FORGOTTEN = 30; // s after which a job that nobody told of again is left out
-const JOBS = 40; // that are shown at most; a daemon tells of 20, and of each that changes
+const FORGOTTEN = 30; // s without news of a job, after which it is left out
+const JOBS = 40; // that are shown at most; a daemon lists 20, and sends one for each change
 const ALERTS = 20;
 const RANK = { running: 0, pending: 1 };
 
@@ -21,7 +21,7 @@ export class Model {
     this.routes = [];
     this.postMortems = [];
     this.alerts = [];
-    /** @type {Map<string, {job: any, told: number}>} */
+    /** @type {Map<string, {job: any, heard: number}>} */
     this.jobs = new Map();
     this.heard = -Infinity; // when the last numbers came
   }
@@ -72,14 +72,14 @@ export class Model {
     this.raw = raw;
     this.heard = this.now();
     raw.recent_jobs.forEach((job) => this.#job(job));
-    for (const [id, { told }] of this.jobs) if (this.heard - told > FORGOTTEN) this.jobs.delete(id);
+    for (const [id, { heard }] of this.jobs) if (this.heard - heard > FORGOTTEN) this.jobs.delete(id);
   }
 
   #job(job) {
     const known = this.jobs.get(job.id)?.job;
     const isOlder =
       known && (job.revision < known.revision || (job.revision === known.revision && job.progress < known.progress));
-    this.jobs.set(job.id, { job: isOlder ? known : job, told: this.now() });
+    this.jobs.set(job.id, { job: isOlder ? known : job, heard: this.now() });
   }
 
   #detail({ workers, routes, restarts, point, latency }) {

@@ -52,4 +52,4 @@ export function addRoutes(section, changed) {
   };
 }
 
-const statuses = ({ statuses: found }) => Object.entries(found ?? {}).map(([status, n]) => `${status}: ${count(n)}`).join("\n");
+const statuses = ({ statuses: counts }) => Object.entries(counts ?? {}).map(([status, n]) => `${status}: ${count(n)}`).join("\n");

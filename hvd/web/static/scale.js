@@ -29,7 +29,7 @@ export function decades(least, most) {
 /** Unix times between `from` and `to` for marks of which `most` have room: whole minutes, say. */
 export function times(from, to, most) {
   const wanted = (to - from) / Math.max(1, most);
-  const step = TIMES.find((each) => each >= wanted) ?? Math.ceil(wanted / 3600) * 3600;
+  const step = TIMES.find((seconds) => seconds >= wanted) ?? Math.ceil(wanted / 3600) * 3600;
   const marks = [];
   // of local time, so that marks of an hour are hours where half-hour zones are, too
   const shift = new Date(from * 1000).getTimezoneOffset() * 60;

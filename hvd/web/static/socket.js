@@ -6,12 +6,12 @@ const MOST = 5000; // ms
 export class Socket {
   /**
    * @param {string | URL} url
-   * @param {{message: (message: any) => void, state: (state: "connecting" | "open" | "waiting", ms?: number) => void}} told
+   * @param {{message: (message: any) => void, state: (state: "connecting" | "open" | "waiting", ms?: number) => void}} listener
    * @param {{WebSocket?: typeof WebSocket, random?: () => number, setTimeout?: any, clearTimeout?: any}} [world]
    */
-  constructor(url, told, world = {}) {
+  constructor(url, listener, world = {}) {
     this.url = url;
-    this.told = told;
+    this.listener = listener;
     this.world = {
       WebSocket: globalThis.WebSocket,
       random: Math.random,
@@ -26,13 +26,13 @@ export class Socket {
 
   open() {
     this.#drop();
-    this.told.state("connecting");
+    this.listener.state("connecting");
     const socket = new this.world.WebSocket(this.url);
     this.socket = socket;
-    socket.onopen = () => this.told.state("open");
+    socket.onopen = () => this.listener.state("open");
     socket.onmessage = (event) => {
       this.failures = 0; // a message, not a handshake: a server may accept and close at once
-      this.told.message(JSON.parse(event.data));
+      this.listener.message(JSON.parse(event.data));
     };
     socket.onclose = () => this.#wait();
   }
@@ -59,7 +59,7 @@ export class Socket {
     const ms = longest * (0.5 + 0.5 * this.world.random());
     this.socket = null;
     this.timer = this.world.setTimeout(() => this.open(), ms);
-    this.told.state("waiting", ms);
+    this.listener.state("waiting", ms);
   }
 
   #drop() {

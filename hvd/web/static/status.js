@@ -12,7 +12,7 @@ const STATES = {
 const MARGIN = 1; // s beyond two intervals, after which numbers are stale
 
 export class Status {
-  /** @param {import("./model.js").Model} model @param {() => void} wentSilent told when nothing has come for too long */
+  /** @param {import("./model.js").Model} model @param {() => void} wentSilent called when nothing has come for too long */
   constructor(model, wentSilent) {
     this.model = model;
     this.wentSilent = wentSilent;

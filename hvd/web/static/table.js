@@ -95,7 +95,7 @@ function comparing(value, way, key) {
 }
 
 /** A cell with text, and its exact value in the title. */
-export function text(cell, shown, title = null) {
-  say(cell, shown);
+export function text(cell, value, title = null) {
+  say(cell, value);
   mark(cell, "title", title);
 }

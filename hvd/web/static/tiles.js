@@ -1,9 +1,7 @@
 /** System Health: the numbers that are looked at first. */
 
 import { Rows, make, mark, say } from "./dom.js";
-import { count, day, duration, errors, exact, instant, milliseconds, percent, rate, share, size } from "./format.js";
-
-const bytes = (value) => `${exact(value)} bytes`;
+import { count, day, duration, errors, exact, exactSize, instant, milliseconds, percent, rate, share, size } from "./format.js";
 
 /** Name, value, exact value, and a line beside it, of a `raw` object. */
 const TILES = [
@@ -41,7 +39,7 @@ const TILES = [
   {
     name: "Memory",
     value: (raw) => size(raw.memory_usage),
-    exact: (raw) => bytes(raw.memory_usage),
+    exact: (raw) => exactSize(raw.memory_usage),
     beside: () => "all processes",
   },
   {

@@ -3,11 +3,11 @@
 const LEAST = 4; // s that a zoom shows at least
 
 export class Timeline {
-  /** @param {import("./history.js").History} history @param {() => void} changed told after each change */
+  /** @param {import("./history.js").History} history @param {() => void} changed called after each change */
   constructor(history, changed) {
     this.history = history;
     this.changed = changed;
-    this.span = 900; // s that are shown while nothing is zoomed
+    this.span = 900; // s that the window has while nothing is zoomed
     /** @type {[number, number] | null} */
     this.zoom = null;
     /** @type {number | null} Unix time that a paused page ends at */
@@ -26,8 +26,8 @@ export class Timeline {
     return [last - this.span, last];
   }
 
-  /** The point that values are shown of: the cursor's, else the last one shown; -1 where there is none. */
-  shown() {
+  /** The point whose values are read: the cursor's, else the last one in the window; -1 where there is none. */
+  current() {
     if (this.cursor !== null) return this.history.nearest(this.cursor);
     return this.history.ring.first("time", this.window()[1] + 1e-3) - 1;
   }
@@ -58,7 +58,7 @@ export class Timeline {
   step(by) {
     const { history } = this;
     if (!history.length) return;
-    const i = this.cursor === null ? this.shown() + Math.min(0, by + 1) : history.nearest(this.cursor) + by;
+    const i = this.cursor === null ? this.current() + Math.min(0, by + 1) : history.nearest(this.cursor) + by;
     this.cursor = history.time(Math.min(history.length - 1, Math.max(0, i)));
     const [from, to] = this.window();
     const beyond = this.cursor < from ? this.cursor - from : this.cursor > to ? this.cursor - to : 0;

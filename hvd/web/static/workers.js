@@ -1,7 +1,7 @@
 /** The workers: what each does. One that is new is marked, one that ended is shown so for a moment. */
 
 import { mark, say } from "./dom.js";
-import { count, duration, exact, milliseconds, percent, rate, size } from "./format.js";
+import { count, duration, exact, exactSize, milliseconds, percent, rate, size } from "./format.js";
 import { Table, text } from "./table.js";
 
 export function addWorkers(section) {
@@ -15,7 +15,7 @@ export function addWorkers(section) {
       { name: "Requests", number: true, fill: (cell, { data }) => text(cell, count(data.requests), `${count(data.errors)} errors`) },
       { name: "Per second", number: true, fill: (cell, { data, gone }) => text(cell, rate(gone === null ? data.requests_per_second : null)) },
       { name: "CPU", number: true, fill: (cell, { data }) => text(cell, percent(data.cpu_percent)) },
-      { name: "Memory", number: true, fill: (cell, { data }) => text(cell, size(data.memory_bytes), `${exact(data.memory_bytes)} bytes`) },
+      { name: "Memory", number: true, fill: (cell, { data }) => text(cell, size(data.memory_bytes), exactSize(data.memory_bytes)) },
       { name: "Busy threads", class: "wide", fill: (cell, worker) => busy(cell, worker) },
     ],
     row: (row, { gone, isNew }) => mark(row, "data-state", gone === null ? (isNew ? "new" : null) : "gone"),
@@ -40,8 +40,8 @@ const started = ({ started_at: at, age_seconds: age }) => `${exact(age)} s${at ?
 /** How many, and the one that takes longest; all of them in the title. */
 function busy(cell, { data, gone }) {
   const requests = [...data.busy].sort((one, other) => other.age_seconds - one.age_seconds);
-  const told = requests.map((each) => `${each.method} ${each.path} ${milliseconds(each.age_seconds * 1000)}`);
-  if (!told.length || gone !== null) return text(cell, gone === null ? "0" : "–");
-  const more = told.length > 1 ? `, and ${told.length - 1} more` : "";
-  text(cell, `${told.length}: ${told[0]}${more}`, told.join("\n"));
+  const texts = requests.map(({ method, path, age_seconds: age }) => `${method} ${path} ${milliseconds(age * 1000)}`);
+  if (!texts.length || gone !== null) return text(cell, gone === null ? "0" : "–");
+  const more = texts.length > 1 ? `, and ${texts.length - 1} more` : "";
+  text(cell, `${texts.length}: ${texts[0]}${more}`, texts.join("\n"));
 }

@@ -9,7 +9,7 @@ import pytest
 
 from hvd.settings.job_declarations import read_kinds
 from hvd.settings.job_kinds import NO_LIMIT, Kind
-from hvd.texts import dotted
+from hvd.texts import toml_key
 from tests.unit.settings.kinds import declared
 
 
@@ -17,7 +17,7 @@ def told(table: Any) -> list[str]:
     """What is wrong with a table of kinds, as the settings tell it."""
     kinds, faults = read_kinds(table)
     assert not kinds
-    return [f"{dotted(steps)} {text}" for steps, text in faults]
+    return [f"{toml_key(steps)} {text}" for steps, text in faults]
 
 
 def faults_of(**declaration: Any) -> list[str]:
@@ -173,7 +173,7 @@ def test_what_could_only_be_an_option_cannot_be_declared(argument: str) -> None:
     def faults(param: dict[str, Any], at: str) -> list[str]:
         command = ["run", at, "x{s}"]
         return [
-            f"{dotted(steps)} {told}"
+            f"{toml_key(steps)} {told}"
             for steps, told in read_kinds({"k": {"command": command, "params": {"p": param, "s": text}}})[1]
         ]
 

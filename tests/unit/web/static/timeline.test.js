@@ -18,7 +18,7 @@ test("it follows the newest point, until it is paused", () => {
   timeline.pause(true);
   history.add({ time: 202, p50: 1 }, null);
   assert.deepEqual(timeline.window(), [140, 200]);
-  assert.equal(history.time(timeline.shown()), 200);
+  assert.equal(history.time(timeline.current()), 200);
   timeline.pause(false);
   assert.deepEqual(timeline.window(), [142, 202]);
   assert.equal(changes, 2);
@@ -52,7 +52,7 @@ test("the cursor snaps to points, and steps", () => {
   timeline.step(-50);
   assert.equal(timeline.cursor, 140, "not out of what is shown");
   timeline.point(null);
-  assert.equal(history.time(timeline.shown()), 200);
+  assert.equal(history.time(timeline.current()), 200);
 });
 
 test("stepping out of a zoom moves it along", () => {
@@ -77,5 +77,5 @@ test("nothing is known yet", () => {
   empty.step(-1);
   empty.point(5);
   empty.zoomBy(0.5);
-  assert.deepEqual([empty.cursor, empty.shown()], [null, -1]);
+  assert.deepEqual([empty.cursor, empty.current()], [null, -1]);
 });
