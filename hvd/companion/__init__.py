@@ -1,1 +1,6 @@
-"""The side of a companion that all companions share: what it is told, how it logs, lives, is reloaded and ends."""
+"""The side that all companions share: arguments, options, log, signs of life, reloads, the end.
+
+A new companion needs a class of options (options.py), its work (loop.py, where it has an event loop), a `main` that
+begins with `Child.begin`, a kind of slot (hvd/core/layout.py), and its place among the master's programs
+(hvd/daemon/programs.py).
+"""

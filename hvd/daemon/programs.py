@@ -62,8 +62,8 @@ class Program:
     def take(self, options: Options) -> None:
         """Have it go over to these options, which it does without an end; nothing happens where they are the same."""
         if options != self._options:
-            self._options = options
             self._file.write(options)
+            self._options = options
             self.companion.reload()
 
 

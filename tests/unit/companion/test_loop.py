@@ -3,10 +3,12 @@
 import json
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +98,5 @@ def test_a_reload_at_the_start_is_not_lost(block: Block, program: Program) -> No
     program.take(Sample("info", "two"))
     until(lambda: Page(block, slot).read() == b'{"text":"two"}', "it has the other options")
     assert not program.companion.has_ended()
+    status = Path(f"/proc/{program.companion.pid}/status").read_text()
+    assert re.findall(r"SigBlk:\s*0+\n", status), "what it executes blocks no signal"
