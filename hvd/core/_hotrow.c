@@ -38,7 +38,7 @@ static inline void put(int64_t *cell, int64_t value)
 
 static inline void add(int64_t *cell, int64_t by)
 {
-    put(cell, *cell + by);
+    put(cell, (int64_t)((uint64_t)*cell + (uint64_t)by)); /* a damaged cell may overflow */
 }
 
 static inline int64_t now_ns(void)
@@ -156,12 +156,14 @@ static PyObject *respond(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
 {
     if (!is_made(self) || check_arguments("respond", nargs, 2) < 0)
         return NULL;
-    int is_error = PyObject_IsTrue(args[1]);
-    Py_ssize_t base = is_error < 0 ? -1 : run_of(self, self->known, args[0]);
+    Py_ssize_t base = run_of(self, self->known, args[0]);
     if (base < 0)
         return NULL;
     self->base = base;
     add(self->cells + base, 1);
+    int is_error = PyObject_IsTrue(args[1]);
+    if (is_error < 0)
+        return NULL;
     if (is_error)
         add(self->cells + ERRORS, 1);
     Py_RETURN_NONE;
@@ -205,8 +207,8 @@ static PyObject *record(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
     long long ns = PyLong_AsLongLong(args[2]);
     if (ns == -1 && PyErr_Occurred())
         return NULL;
-    add(self->cells + base, 1);
     add(self->cells + base + 1, ns);
+    add(self->cells + base, 1);
     add(self->cells + base + 2 + bucket_of(ns), 1);
     Py_RETURN_NONE;
 }

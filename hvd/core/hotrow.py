@@ -64,7 +64,7 @@ class HotRow:
         self._began = cells[BEGIN] = monotonic_ns()
         cells[STARTED] += 1
 
-    def respond(self, labels: tuple[str, ...], is_error: bool) -> None:
+    def respond(self, labels: tuple[str, ...], is_error: bool, /) -> None:
         """Count the response; to be called before its first byte leaves."""
         base = self.base = self._known[labels]
         cells = self._cells
@@ -72,7 +72,7 @@ class HotRow:
         if is_error:
             cells[ERRORS] += 1
 
-    def pass_on(self, labels: tuple[str, ...]) -> None:
+    def pass_on(self, labels: tuple[str, ...], /) -> None:
         """Another process answers, and counts that response before it does: here only the duration will count.
 
         It is the time until the request was passed on, under the labels that were expected of the other process.
@@ -92,12 +92,12 @@ class HotRow:
         cells[FINISHED] += 1
         cells[BEGIN] = 0
 
-    def record(self, known: Mapping[tuple[str, ...], int], labels: tuple[str, ...], ns: int) -> None:
+    def record(self, known: Mapping[tuple[str, ...], int], labels: tuple[str, ...], ns: int, /) -> None:
         """Count one piece of work and its duration, for work that is told of when it is over."""
         base = known[labels]
         cells = self._cells
+        cells[base + 1] += ns  # first: where it is no number, nothing is counted
         cells[base] += 1
-        cells[base + 1] += ns
         cells[base + 2 + bisect_left(BOUNDS, ns)] += 1
 
 

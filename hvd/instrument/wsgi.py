@@ -49,6 +49,9 @@ begin with three digits: they have no bound either."""
 NOT_COUNTED = ("", "")
 """A row's `interrupted` where an exception left an app that is not counted, which the server answers uncounted too."""
 
+_NO_BODY: Any = object()
+"""Stands for a body that is not there yet, or no more: an app may return None, which the server can't send."""
+
 Hook = Callable[[Any, Any, Any, Any], None]
 
 
@@ -88,20 +91,20 @@ class Counted:
         self._is_outermost, self._begins = map(bool, others[-2:])
         self.is_counting = self._begins
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse, /) -> Iterable[bytes]:
         exchange = environ.get(EXCHANGE)
-        if exchange is None:
-            row = self._here.local.row
+        if type(exchange) is not Exchange:
+            exchange, row = None, self._here.local.row
             if not self._is_outermost and row.exchange is not None and not row.exchange.is_left:
                 exchange = row.exchange
                 if not exchange.has_begun:  # else the app asks itself something, whose route is not the request's
                     environ[EXCHANGE] = exchange
         if exchange is not None:
-            exchange.begin(environ["PATH_INFO"])
+            exchange.begin(environ)
             return self.app(environ, start_response)
         exchange = Exchange(self, row, environ["REQUEST_METHOD"], start_response, not self._is_outermost)
         if self._begins:
-            exchange.begin(environ["PATH_INFO"])
+            exchange.begin(environ)
         environ[EXCHANGE] = row.exchange = exchange
         try:
             body = self.app(environ, exchange)
@@ -142,7 +145,7 @@ class Exchange:
         self.row, self.method, self.route = row, method, UNMATCHED
         self.status: str | None = None
         self.has_begun = self.is_counted = False
-        self.body: Any = None
+        self.body = _NO_BODY
         self._start_response: Any = start_response
         self._write: Any = None
         self._pieces: Iterator[bytes] | None = None
@@ -150,25 +153,31 @@ class Exchange:
     @property
     def is_left(self) -> bool:
         """The app has returned a stream, and its caller may go on with something else before that is at its end."""
-        return self.ends_itself and self.body is not None
+        return self.ends_itself and self.body is not _NO_BODY
 
-    def begin(self, path: str) -> None:
+    def begin(self, environ: WSGIEnvironment) -> None:
         """The request has come to a counted app; what comes to none is not counted."""
         if not self.has_begun:
+            path = environ["PATH_INFO"]
             self.row.interrupted = None  # of a request before, which the server answered in another way
             self.row.begin(self.method, path)
             self.has_begun = self._app.is_counting = True
 
-    def __call__(self, status: str, headers: Any, *exc_info: Any, **named: Any) -> Callable[[bytes], object]:
+    def __call__(self, *arguments: Any, **named: Any) -> Callable[[bytes], object]:
         """The app's start_response. A status that the server refuses, with an exception, is none."""
-        self._write = self._start_response(status, headers, *exc_info, **named)
+        if self._start_response is None:
+            raise RuntimeError("the response is over")
+        self._write = self._start_response(*arguments, **named)
+        status = arguments[0] if arguments else named.get("status")
         code = status[:3] if isinstance(status, str) else ""
         self.status = code if len(code) == 3 and code.isascii() and code.isdecimal() else OTHER
         return self.write
 
-    def write(self, data: bytes) -> object:
+    def write(self, data: bytes, /) -> object:
         """The app's write, which sends at once."""
         self.count()
+        if self._write is None:
+            raise RuntimeError("the response is over")
         return self._write(data)
 
     def count(self) -> None:
@@ -191,7 +200,7 @@ class Exchange:
         return self
 
     def __next__(self) -> bytes:
-        if self.body is None:
+        if self.body is _NO_BODY:
             raise StopIteration
         try:
             if self._pieces is None:
@@ -209,7 +218,7 @@ class Exchange:
 
     def close(self) -> None:
         """The server wants no more of the body."""
-        body, self.body, self._pieces = self.body, None, None
+        body, self.body, self._pieces = self.body, _NO_BODY, None
         try:
             if hasattr(body, "close"):
                 body.close()
@@ -227,7 +236,8 @@ class Exchange:
     def finish(self) -> None:
         """The response is sent, or given up. What the exchange was made of is let go: the environ may be part of it."""
         self._end()
-        self.body = self._pieces = self._start_response = self._write = None
+        self.body, self._pieces = _NO_BODY, None
+        self._start_response = self._write = None
 
 
 def _broke_off(error: BaseException, exchange: Exchange, streaming: bool) -> NoReturn:
@@ -254,8 +264,8 @@ def _broke_off(error: BaseException, exchange: Exchange, streaming: bool) -> NoR
 
 def post_request_in_python(worker: Any, req: Any, environ: Any, resp: Any) -> None:
     """What `post_request` is without a compiler."""
-    exchange = environ.get(EXCHANGE)
-    if exchange is not None:
+    exchange = environ.get(EXCHANGE) if isinstance(environ, dict) else None
+    if type(exchange) is Exchange:
         exchange.finish()
 
 

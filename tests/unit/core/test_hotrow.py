@@ -72,6 +72,81 @@ def test_both_count_the_same_requests() -> None:
     assert results[0][:4] == [500, 500, plan.count("500"), 0]
 
 
+class Text(str):
+    """No str itself."""
+
+
+class NoBool:
+    """Neither true nor false."""
+
+    def __bool__(self) -> bool:
+        raise ZeroDivisionError
+
+
+LABELS = ("GET", "/x", "200")
+STRANGE = [
+    None,
+    0,
+    -1,
+    7,
+    2**70,
+    1.5,
+    True,
+    b"GET",
+    "GET",
+    "/€",
+    "\ud800",
+    Text("GET"),
+    [],
+    (),
+    LABELS,
+    (Text("GET"), "/x", "200"),
+    NoBool(),
+]
+KNOWNS = [KNOWN, KNOWN, {}, None]
+
+
+def play(form: Any, seed: int) -> list[object]:
+    """What strange calls of a row give or raise, and all its cells that don't depend on the time."""
+    order, log = random.Random(seed), list[object]()
+
+    class Row(form.HotRow):  # type: ignore[misc]
+        def abandon(self, cause: str) -> None:
+            log.append(cause)
+
+    raw = memoryview(bytearray(CELLS * layout.CELL))
+    row, cells = Row(raw, 0, CELLS, order.choice(KNOWNS)), raw.cast("q")
+    for _ in range(12):
+        call = getattr(row, order.choice(["begin", "respond", "pass_on", "finish", "record"]))
+        arguments = order.choice(
+            [
+                (LABELS,),
+                (LABELS, order.choice(STRANGE)),
+                (order.choice(KNOWNS), LABELS, order.choice(STRANGE)),
+                order.choices(STRANGE, k=order.randint(0, 4)),
+            ]
+        )
+        try:
+            log.append(call(*arguments))
+        except Exception as error:
+            log.append("ValueError" if isinstance(error, OverflowError) else type(error).__name__)
+        run = KNOWN[LABELS]
+        timeless = [
+            *cells[: layout.R_BEGIN_NS],
+            cells[layout.R_BEGIN_NS] != 0,
+            *cells[layout.R_BUSY : run + 1],
+            sum(cells[run + 2 :]),
+        ]
+        log.append((row.base, timeless))
+    return log
+
+
+def test_both_forms_do_the_same_with_strange_types() -> None:
+    """Results, types of errors, and what was stored when one is raised."""
+    for seed in range(3000):
+        assert play(_hotrow, seed) == play(hotrow, seed), f"seed {seed}"
+
+
 def test_the_compiled_one_stores_nothing_outside_of_its_row() -> None:
     """Whatever `known` says: an error, not a store into another's cells."""
     raw = memoryview(bytearray(CELLS * layout.CELL))

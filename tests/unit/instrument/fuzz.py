@@ -14,6 +14,7 @@ from typing import Any
 
 from hvd.instrument import wsgi
 from hvd.instrument.wsgi import EXCHANGE, METHODS, OTHER, UNMATCHED
+from tests.unit.instrument.exchange import fresh
 
 hotrow: Any = importlib.import_module("hvd.core._hotrow")
 counting: Any = importlib.import_module("hvd.instrument._counting")
@@ -32,6 +33,20 @@ class Raises:
 
 def nothing(*arguments: Any, **named: Any) -> None:
     """Takes all there is."""
+
+
+RESULT = object()
+
+
+def something(*arguments: Any, **named: Any) -> object:
+    """Takes all there is, and gives an object."""
+    return RESULT
+
+
+class Row(hotrow.HotRow):  # type: ignore[misc]
+    """A row that has what the compiled one calls."""
+
+    abandon = something
 
 
 class Closing:
@@ -76,6 +91,7 @@ TRACKED: list[Any] = [
     nothing,
     wsgi._broke_off,
     Closing,
+    RESULT,
 ]
 """Objects that nobody may keep a reference to: all but None, of which there are as many as Python likes."""
 
@@ -96,6 +112,7 @@ class Fuzz:
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
+        self._counted: Any = None
 
     def _pick(self, *things: Any) -> Any:
         return self._random.choice(things or THINGS)
@@ -122,7 +139,7 @@ class Fuzz:
 
     def _call_row(self) -> None:
         raw, known = memoryview(bytearray(8 * CELLS)), self._pick({}, {LABELS: RUN}, {LABELS: None}, None)
-        made = attempt(hotrow.HotRow, raw, 0, CELLS, known)
+        made = attempt(Row, raw, 0, CELLS, known)
         for row in (made, attempt(hotrow.HotRow.__new__, hotrow.HotRow)):
             for arguments in (self._some(4), LABELS, (LABELS,), (LABELS, self._pick()), ({LABELS: RUN}, LABELS, RUN)):
                 for name in ("begin", "respond", "pass_on", "record", "finish"):
@@ -134,6 +151,10 @@ class Fuzz:
             attempt(getattr(row, "__init__", nothing), raw, 0, CELLS, known)
 
     def _app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if self._random.random() < 0.2:
+            attempt(self._counted, fresh(environ), nothing)
+        if self._random.random() < 0.2:
+            return self._pick()
         for _ in range(2):
             write = attempt(start_response, *self._some(4))
             attempt(write, *self._some(2))
@@ -141,10 +162,10 @@ class Fuzz:
         return Closing(environ) if self._random.random() < 0.2 else self._pick()
 
     def _serve(self) -> None:
-        good = SimpleNamespace(**{**dict.fromkeys(PARTS, nothing), "interrupted": None, "exchange": None})
+        good = SimpleNamespace(**{**dict.fromkeys(PARTS, something), "interrupted": None, "exchange": None})
         odd = SimpleNamespace(**{name: self._pick() for name in PARTS})
         here = SimpleNamespace(local=SimpleNamespace(row=self._pick(good, good, odd)))
-        counted = counting.Counted(
+        counted = self._counted = counting.Counted(
             here,
             self._pick(*[self._app] * 3, self._pick()),
             METHODS,
@@ -155,7 +176,7 @@ class Fuzz:
             self._pick(True, False),
         )
         environ = {"REQUEST_METHOD": self._pick("GET", self._pick()), "PATH_INFO": "/"}
-        attempt(counted, environ, self._pick(nothing, nothing, self._pick()))
+        attempt(counted, environ, self._pick(something, something, self._pick()))
         exchange = environ.get(EXCHANGE)
         for _ in range(3):
             attempt(next, exchange)
