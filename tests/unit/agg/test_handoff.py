@@ -46,8 +46,8 @@ def post(end: socket.socket, data: bytes, fds: list[int]) -> None:
 
 def test_a_socket_arrives_with_its_headers(channel: Channel, pair: Channel) -> None:
     """The same connection, non-inheritable; header names in lower case, only those of the handshake."""
-    given = {"Sec-WebSocket-Key": "k" * 24, "Sec-WebSocket-Version": "13", "Cookie": "secret"}
-    assert handoff.send(channel[0], pair[0].fileno(), given)
+    headers = {"Sec-WebSocket-Key": "k" * 24, "Sec-WebSocket-Version": "13", "Cookie": "secret"}
+    assert handoff.send(channel[0], pair[0].fileno(), headers)
     received = handoff.receive(channel[1])
     assert received is not None
     sock, headers, early = received
@@ -62,10 +62,10 @@ def test_a_socket_arrives_with_its_headers(channel: Channel, pair: Channel) -> N
 
 def test_headers_are_bounded(channel: Channel, pair: Channel) -> None:
     """A value that is too long isn't passed on, and the largest that are fit into a packet whatever they hold."""
-    given = {name: "\0" * limit for name, limit in handoff.HEADERS.items()}
-    assert handoff.send(channel[0], pair[0].fileno(), given)
-    assert handoff.send(channel[0], pair[0].fileno(), {name: value + "x" for name, value in given.items()})
-    for expected in (given, {}):
+    headers = {name: "\0" * limit for name, limit in handoff.HEADERS.items()}
+    assert handoff.send(channel[0], pair[0].fileno(), headers)
+    assert handoff.send(channel[0], pair[0].fileno(), {name: value + "x" for name, value in headers.items()})
+    for expected in (headers, {}):
         received = handoff.receive(channel[1])
         assert received is not None
         received[0].close()
@@ -75,12 +75,12 @@ def test_headers_are_bounded(channel: Channel, pair: Channel) -> None:
 @pytest.mark.parametrize("early", [b"x", b"\n{}\n", b"\0" * handoff.EARLY_BYTES])
 def test_bytes_that_came_early_arrive_with_it(channel: Channel, pair: Channel, early: bytes) -> None:
     """As they are, beside the largest headers."""
-    given = {name: "\0" * limit for name, limit in handoff.HEADERS.items()}
-    assert handoff.send(channel[0], pair[0].fileno(), given, early)
+    headers = {name: "\0" * limit for name, limit in handoff.HEADERS.items()}
+    assert handoff.send(channel[0], pair[0].fileno(), headers, early)
     received = handoff.receive(channel[1])
     assert received is not None
     received.sock.close()
-    assert (received.headers, received.early) == (given, early)
+    assert (received.headers, received.early) == (headers, early)
 
 
 def test_a_socket_crosses_a_fork(channel: Channel, pair: Channel) -> None:

@@ -60,10 +60,10 @@ async def test_a_broadcast_reaches_every_client() -> None:
 @in_loop
 async def test_details_go_to_those_who_asked() -> None:
     """In their greeting and after it; the others see none of it, and nobody does once they are gone."""
-    asked: list[bool] = []
+    wishes: list[bool] = []
 
     def greeting(detailed: bool) -> tuple[str, ...]:
-        asked.append(detailed)
+        wishes.append(detailed)
         return ("hello", "more") if detailed else ("hello",)
 
     async with scene(greeting=greeting) as stage:
@@ -75,7 +75,7 @@ async def test_details_go_to_those_who_asked() -> None:
             await peer.response()
             others.append(peer)
         detailed = others[0]
-        assert asked == [False, True, False, False]
+        assert wishes == [False, True, False, False]
         assert stage.hub.detailed_clients == 1
         stage.hub.broadcast("all")
         stage.hub.broadcast("details", detailed=True)

@@ -20,8 +20,8 @@ def job(name: str, revision: int, progress: float = 0.0) -> Job:
     return {"id": name, "revision": revision, "progress": progress}
 
 
-def told(*batches: list[Job]) -> list[Job]:
-    """What clients are sent when these jobs are told, each batch once the last one has been sent."""
+def sent_of(*batches: list[Job]) -> list[Job]:
+    """What clients are sent of these events, each batch once the last one has been sent."""
     sent: list[Job] = []
 
     async def run() -> None:
@@ -29,8 +29,8 @@ def told(*batches: list[Job]) -> list[Job]:
         with writers, reader:
             passed = JobUpdates(reader, sent.append)
             for batch in batches:
-                for each in batch:
-                    Events(writers).send(each)
+                for update in batch:
+                    Events(writers).send(update)
                 await settled(lambda: not passed._waiting and passed._timer is None)
             passed.close()
 
@@ -61,7 +61,7 @@ def test_spacing_holds_each_job_to_two_messages_a_second() -> None:
     async def run() -> None:
         writers, reader = channel()
         with writers, reader:
-            passed = JobUpdates(reader, lambda each: sent.append((time.monotonic(), each)))
+            passed = JobUpdates(reader, lambda update: sent.append((time.monotonic(), update)))
             for revision in range(1, 120):
                 Events(writers).send(job("a", revision))
                 if revision == 60:
@@ -71,10 +71,10 @@ def test_spacing_holds_each_job_to_two_messages_a_second() -> None:
             passed.close()
 
     run()
-    times = [when for when, each in sent if each["id"] == "a"]
+    times = [when for when, update in sent if update["id"] == "a"]
     assert all(later - first >= 0.5 for first, later in pairwise(times))
     assert sent[0][1] == job("a", 1)
-    assert [each["id"] for _, each in sent[1:-1]].count("b") == 1
+    assert [update["id"] for _, update in sent[1:-1]].count("b") == 1
 
 
 def test_spacing_sends_what_another_message_tells_and_nothing_older_after_it() -> None:
@@ -104,12 +104,12 @@ def test_spacing_sends_what_another_message_tells_and_nothing_older_after_it() -
 def test_each_state_is_passed_on() -> None:
     """In order."""
     states = [job("a", 1), job("a", 2), job("a", 2, 30.0), job("a", 3)]
-    assert told(*([state] for state in states)) == states
+    assert sent_of(*([state] for state in states)) == states
 
 
 def test_a_state_that_comes_late_is_not_sent() -> None:
     """A worker tells of a submission after the runner has told of the start: only the newest matters."""
-    assert told([job("a", 2)], [job("a", 1)], [job("a", 2)], [job("a", 2, 5.0)], [job("b", 1)]) == [
+    assert sent_of([job("a", 2)], [job("a", 1)], [job("a", 2)], [job("a", 2, 5.0)], [job("b", 1)]) == [
         job("a", 2),
         job("a", 2, 5.0),
         job("b", 1),
@@ -118,8 +118,8 @@ def test_a_state_that_comes_late_is_not_sent() -> None:
 
 def test_states_that_come_too_fast_replace_each_other() -> None:
     """The newest of each is sent, and no other twice."""
-    sent = told([job("a", 1)], [job(name, revision) for revision in range(2, 40) for name in "abc"])
-    assert [each for each in sent if each["revision"] == 39] == [job(name, 39) for name in "abc"]
+    sent = sent_of([job("a", 1)], [job(name, revision) for revision in range(2, 40) for name in "abc"])
+    assert [update for update in sent if update["revision"] == 39] == [job(name, 39) for name in "abc"]
     assert len(sent) <= 1 + 3 * 3
 
 
@@ -127,7 +127,7 @@ def test_a_flood_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more jobs than may wait the oldest are left out; what is remembered is bounded too."""
     monkeypatch.setattr(updates, "WAITING", 30)
     monkeypatch.setattr(updates, "REMEMBERED", 50)
-    sent = told([job(str(number), 1) for number in range(100)])
+    sent = sent_of([job(str(number), 1) for number in range(100)])
     assert len(sent) <= 30 + updates.BURST
     assert sent[-1] == job("99", 1)
 
@@ -149,7 +149,7 @@ def test_what_was_left_out_of_a_flood_is_made_up_for(monkeypatch: pytest.MonkeyP
             passed.close()
 
     run()
-    assert [each["id"] for each in sent].count("0") == 1
+    assert [update["id"] for update in sent].count("0") == 1
     assert len(sent) == 31
 
 
@@ -157,10 +157,10 @@ def test_what_cannot_be_sent_holds_up_nothing(caplog: pytest.LogCaptureFixture) 
     """As an event of another version, a field of which has another type: it is left out, and the log says so."""
     sent: list[Job] = []
 
-    def send(each: Job) -> None:
-        if each["id"] == "bad":
+    def send(update: Job) -> None:
+        if update["id"] == "bad":
             raise TypeError("a field of another type")
-        sent.append(each)
+        sent.append(update)
 
     @in_loop
     async def run() -> None:
@@ -174,7 +174,7 @@ def test_what_cannot_be_sent_holds_up_nothing(caplog: pytest.LogCaptureFixture) 
             passed.close()
 
     run()
-    assert [each["id"] for each in sent] == ["before", "after", "later"]
+    assert [update["id"] for update in sent] == ["before", "after", "later"]
     assert "update of job 'bad' can't be sent" in caplog.text
 
 
@@ -208,15 +208,15 @@ def test_what_is_no_job_stops_nothing(packet: bytes) -> None:
 
 def test_the_newest_state_keeps_its_place() -> None:
     """A job that changes all the time is not put off for ever by others."""
-    told_of = [job("a", 1), *(job(str(number), 1) for number in range(100)), job("a", 2)]
-    assert told(told_of)[0] == job("a", 2)
+    jobs = [job("a", 1), *(job(str(number), 1) for number in range(100)), job("a", 2)]
+    assert sent_of(jobs)[0] == job("a", 2)
 
 
 def test_one_state_is_remembered_long_after_it_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as it is among the last; what changed lately is."""
     monkeypatch.setattr(updates, "REMEMBERED", 3)
     early = [job(name, 1) for name in "abc"]
-    sent = told(early, [job("a", 2)], [job("d", 1)], [job("a", 1)], [job("b", 1)])
+    sent = sent_of(early, [job("a", 2)], [job("d", 1)], [job("a", 1)], [job("b", 1)])
     assert sent == [*early, job("a", 2), job("d", 1), job("b", 1)], "b was forgotten, a was not"
 
 
@@ -271,7 +271,7 @@ def test_sending_takes_a_share_of_the_time_only(monkeypatch: pytest.MonkeyPatch)
         writers, reader = channel()
         loop = asyncio.get_running_loop()
         with writers, reader:
-            passed = JobUpdates(reader, lambda each: time.sleep(0.05))
+            passed = JobUpdates(reader, lambda update: time.sleep(0.05))
             original = loop.call_later
 
             def noted(delay: float, *rest: Any) -> Any:
@@ -310,4 +310,4 @@ def test_writers_that_are_all_gone_cost_no_processor(monkeypatch: pytest.MonkeyP
             passed.close()
 
     asyncio.run(run())
-    assert [each["id"] for each in sent] == ["a"]
+    assert [update["id"] for update in sent] == ["a"]

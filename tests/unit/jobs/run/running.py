@@ -57,7 +57,7 @@ class Scene:
         plain = RunnerOptions("info", "", state, "a", 8, PATIENT, PATIENT, 7.0, declared, 2**20)
         self.writers, self._reader = events.channel()
         self.published: list[dict[str, Any]] = []
-        self.told: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
         self.turns, self.pause, self.resting = 0, 0.0, False
         self.stopping = asyncio.Event()
         self.runner = TurnLoop(
@@ -84,7 +84,7 @@ class Scene:
 
     def _hear(self) -> None:
         while (job := events.receive(self._reader)) is not None:
-            self.told.append(job)
+            self.events.append(job)
 
     def submit(self, kind: str = "work", count: int = 1) -> list[str]:
         """Ids of new jobs; their kind need not be declared."""
@@ -95,9 +95,9 @@ class Scene:
         return ids
 
     def job(self, job_id: str) -> Job:
-        found = self.store.get(job_id)
-        assert found
-        return found
+        job = self.store.get(job_id)
+        assert job
+        return job
 
     def book(self) -> dict[str, int]:
         return dict(Counter(job.status for job in self.store.newest([], [], 1000, None)))

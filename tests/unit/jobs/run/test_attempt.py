@@ -81,9 +81,9 @@ async def test_progress_is_told_as_it_is_printed(tmp_path: Path) -> None:
         done
     """
     stage = Stage(script, tmp_path, progress=r"\((?P<percent>[0-9.]+)/100%\)").start()
-    for percent, told in (("0.00", []), ("1.00", [1.0]), ("12.34", [1.0, 12.34]), ("50.00", [1.0, 12.34, 50.0])):
+    for percent, percents in (("0.00", []), ("1.00", [1.0]), ("12.34", [1.0, 12.34]), ("50.00", [1.0, 12.34, 50.0])):
         await eventually(lambda percent=percent: (tmp_path / percent).exists())
-        await eventually(lambda told=told: stage.percents == told)
+        await eventually(lambda percents=percents: stage.percents == percents)
         (tmp_path / f"go{percent}").touch()
     assert (await stage.end()).progress == 100.0
 

@@ -44,7 +44,7 @@ async def test_a_job_of_a_kind_that_is_not_declared_waits(database: Database, tm
         stage.runner.context.options = replace(declared, kinds={"other": declared.kinds["other"]})
         (waiting,) = stage.submit("work")
         await stage.wait(stage.submit("other")[0], "completed")
-        assert [stage.job(each).status for each in (running, waiting)] == ["running", "pending"]
+        assert [stage.job(job_id).status for job_id in (running, waiting)] == ["running", "pending"]
         (tmp_path / "go").touch()
         await stage.wait(running, "completed")
         assert stage.job(waiting).status == "pending"
@@ -61,10 +61,10 @@ async def test_a_failure_is_tried_again_when_its_kind_says_so(database: Database
         (job_id,) = stage.submit()
         job = await stage.wait(job_id, "completed")
         assert (job.attempt, job.error, len(stage.lines("tries"))) == (3, "", 3)
-        await eventually(lambda: stage.told[-1]["status"] == "completed")
-        assert [each["status"] for each in stage.told] == ["running", "pending"] * 2 + ["running", "completed"]
-        assert stage.told[1]["error_msg"] == "exit status 7"
-        assert sorted(each["revision"] for each in stage.told) == [each["revision"] for each in stage.told]
+        await eventually(lambda: stage.events[-1]["status"] == "completed")
+        assert [event["status"] for event in stage.events] == ["running", "pending"] * 2 + ["running", "completed"]
+        assert stage.events[1]["error_msg"] == "exit status 7"
+        assert sorted(event["revision"] for event in stage.events) == [event["revision"] for event in stage.events]
 
 
 @in_loop
@@ -78,16 +78,16 @@ async def test_progress_is_told_at_once_and_noted_in_time(
         (job_id,) = stage.submit()
         await eventually(lambda: stage.job(job_id).progress == 50.0)
         await eventually(lambda: stage.published[-1]["recent"][0]["progress"] == 50.0)
-        told = [each["progress"] for each in stage.told]
-        assert told == sorted(told)
-        assert told[-1] == 50.0
-        shown = {job["revision"]: job for figures in stage.published for job in figures.get("recent", ())}
-        for each in stage.told:
-            known = shown.get(each["revision"], each)
-            assert {**each, "duration_seconds": 0} == {**known, "duration_seconds": 0}
+        percents = [event["progress"] for event in stage.events]
+        assert percents == sorted(percents)
+        assert percents[-1] == 50.0
+        published = {job["revision"]: job for figures in stage.published for job in figures.get("recent", ())}
+        for event in stage.events:
+            same = published.get(event["revision"], event)
+            assert {**event, "duration_seconds": 0} == {**same, "duration_seconds": 0}
         (tmp_path / "go").touch()
         assert (await stage.wait(job_id, "completed")).progress == 100.0
-        await eventually(lambda: stage.told[-1]["status"] == "completed")
+        await eventually(lambda: stage.events[-1]["status"] == "completed")
         assert not stage.runner.pool.moved
 
 
@@ -99,15 +99,15 @@ async def test_progress_that_floods_is_told_seldom(
     monkeypatch.setattr(schedule, "PROGRESS_PAUSE", PATIENT)
     written: list[object] = []
     note = Queue.progress
-    monkeypatch.setattr(Queue, "progress", lambda self, told: written.append(told) or note(self, told))
+    monkeypatch.setattr(Queue, "progress", lambda self, percents: written.append(percents) or note(self, percents))
     script = 'for p in 1 2 3 4 5 6 7 8 9; do echo $p%; sleep .01; done; until [ -e "$FOLDER/go" ]; do sleep .01; done'
     async with scene(database, tmp_path, {"work": shell(script, progress="([0-9]+)%")}) as stage:
         (job_id,) = stage.submit()
-        await eventually(lambda: len(stage.told) == 2 and stage.runner.pool.running[job_id].percent == 9.0)
+        await eventually(lambda: len(stage.events) == 2 and stage.runner.pool.running[job_id].percent == 9.0)
         (tmp_path / "go").touch()
         await stage.wait(job_id, "completed")
-        await eventually(lambda: stage.told[-1]["status"] == "completed")
-        assert len(stage.told) == 3, "running, one progress, completed"
+        await eventually(lambda: stage.events[-1]["status"] == "completed")
+        assert len(stage.events) == 3, "running, one progress, completed"
         assert len(written) == 1
 
 

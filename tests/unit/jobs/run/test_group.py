@@ -80,10 +80,10 @@ async def test_nothing_secret_of_the_daemon_reaches_it(monkeypatch: pytest.Monke
     monkeypatch.setenv("PGPASSWORD", "secret")
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     stage = Stage("cat /proc/$$/environ | tr '\\0' '\\n'").start(inherited())
-    found = dict(line.split("=", 1) for line in (await stage.end()).output.split("\n"))
-    assert "secret" not in str(found)
-    assert [name for name in found if name.startswith("HVD_")] == ["HVD_JOB", "HVD_ATTEMPT"]
-    assert found["LC_ALL"] == "C.UTF-8"
+    variables = dict(line.split("=", 1) for line in (await stage.end()).output.split("\n"))
+    assert "secret" not in str(variables)
+    assert [name for name in variables if name.startswith("HVD_")] == ["HVD_JOB", "HVD_ATTEMPT"]
+    assert variables["LC_ALL"] == "C.UTF-8"
 
 
 @in_loop

@@ -53,7 +53,7 @@ async def test_it_runs_until_it_is_stopped(block: Block, tmp_path: Path, is_orph
     """With its counts published, woken by workers, and with less time for its jobs once the master is gone."""
     child = Child(block, tmp_path)
     work = JobRunner(child)  # type: ignore[arg-type]
-    runner = work._runner
+    runner = work._turns
     running = asyncio.create_task(work.run())
     woken = asyncio.Event()
     runner.wake = woken.set  # type: ignore[method-assign]

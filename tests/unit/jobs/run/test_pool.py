@@ -48,16 +48,16 @@ async def test_strays_of_a_job_that_is_over_are_ended_and_of_no_other(database: 
         process = await asyncio.create_subprocess_exec("sleep", "300")
         (over,) = stage.submit("over")
         await stage.wait(over, "completed")
-        ((gone,), (going,)) = (stage.lines(f"pid{each}") for each in (over, running))
-        ((bare_gone,), (bare_going,)) = (stage.lines(f"bare{each}") for each in (over, running))
-        await eventually(lambda: not any(os.path.exists(f"/proc/{each}") for each in (gone, bare_gone)))
+        ((gone,), (going,)) = (stage.lines(f"pid{job_id}") for job_id in (over, running))
+        ((bare_gone,), (bare_going,)) = (stage.lines(f"bare{job_id}") for job_id in (over, running))
+        await eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in (gone, bare_gone)))
         assert mark_of(int(going), JOB) == running
         assert is_alive(int(bare_going))
         assert process.returncode is None
         process.kill()
         await process.wait()
         (tmp_path / "go").touch()
-        await eventually(lambda: not any(os.path.exists(f"/proc/{each}") for each in (going, bare_going)))
+        await eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in (going, bare_going)))
 
 
 @in_loop

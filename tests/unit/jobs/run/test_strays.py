@@ -149,10 +149,10 @@ def test_no_process_has_no_mark(start: Start) -> None:
 def test_children_are_those_of_every_thread(start: Start) -> None:
     """And not their children."""
     started, going_on = threading.Event(), threading.Event()
-    found: list[int] = []
+    pids: list[int] = []
 
     def work() -> None:
-        found.append(start("sleep", "300").pid)
+        pids.append(start("sleep", "300").pid)
         started.set()
         going_on.wait()
 
@@ -163,7 +163,7 @@ def test_children_are_those_of_every_thread(start: Start) -> None:
         shell = start("sh", "-c", "sleep 300 & echo $!; wait")
         assert shell.stdout
         grandchild = int(shell.stdout.readline())
-        assert {found[0], shell.pid} <= children()
+        assert {pids[0], shell.pid} <= children()
         assert grandchild not in children()
     finally:
         going_on.set()
@@ -171,13 +171,13 @@ def test_children_are_those_of_every_thread(start: Start) -> None:
 
 
 def test_what_is_not_meant_when_it_cannot_be_mistaken_lives(start: Start) -> None:
-    """The pid may have become another's since it was listed; asked once the descriptor names one process for good."""
+    """The pid may have become another's since it was listed; it is asked once the descriptor names one for good."""
     process = start("sleep", "300")
     assert not kill(process.pid, lambda pid: False)
     assert is_alive(process.pid)
-    asked: list[int] = []
-    assert kill(process.pid, lambda pid: not asked.append(pid))
-    assert asked == [process.pid]
+    looked_at: list[int] = []
+    assert kill(process.pid, lambda pid: not looked_at.append(pid))
+    assert looked_at == [process.pid]
     assert process.wait() == -signal.SIGKILL
     assert not kill(process.pid, lambda pid: True)
 

@@ -77,7 +77,7 @@ async def test_a_stop_ends_and_notes_what_runs(database: Database, tmp_path: Pat
         pids = [attempt.pid for attempt in stage.runner.pool.running.values()]
         guard = stage.runner.guard.process
         await stage.stop()
-        assert [stage.job(each).status for each in (failed, again, waiting)] == ["failed", "pending", "pending"]
+        assert [stage.job(job_id).status for job_id in (failed, again, waiting)] == ["failed", "pending", "pending"]
         assert (stage.job(failed).error, stage.job(failed).exit_code) == ("interrupted: hvd was stopped", 5)
         assert (tmp_path / "tidy").exists()
         assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]  # noqa: ASYNC240

@@ -98,7 +98,7 @@ async def test_a_stop_without_a_database_ends_what_runs_all_the_same(
 @in_loop
 async def test_what_was_told_before_is_told_until_there_is_more(database: Database, tmp_path: Path) -> None:
     """By a runner that can't read its database yet: totals neither vanish nor fall."""
-    told = {"open": [], "ends": [["work", "completed", 0, 5, 1.0]], "own": [], "recent": [], "read_ns": 1}
+    figures = {"open": [], "ends": [["work", "completed", 0, 5, 1.0]], "own": [], "recent": [], "read_ns": 1}
     async with scene(database, tmp_path, "true") as stage:
         await stage.rest()
         published: list[dict[str, Any]] = []
@@ -109,9 +109,9 @@ async def test_what_was_told_before_is_told_until_there_is_more(database: Databa
                 environ={},
                 events=Events(stage.writers),
                 publish=published.append,
-                figures=told,
+                figures=figures,
             )
             await late._turn()
             await late._stop()
-        assert published[-1]["ends"] == told["ends"]
+        assert published[-1]["ends"] == figures["ends"]
         assert published[-1]["trouble"]
