@@ -108,7 +108,16 @@ def exact_duration(seconds: float) -> str:
 
 def rfc3339(time_ns: int) -> str:
     """A Unix time in ns as RFC 3339, UTC, whole seconds."""
-    return datetime.fromtimestamp(time_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _utc(time_ns // 10**9, "seconds")
+
+
+def rfc3339_milliseconds(seconds: float | None) -> str | None:
+    """A Unix time in s as RFC 3339, UTC, with milliseconds; None for None."""
+    return None if seconds is None else _utc(seconds, "milliseconds")
+
+
+def _utc(seconds: float, timespec: str) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def escaped(text: str, encoding: str = "utf-8", keep: str = "") -> str:

@@ -1,10 +1,10 @@
 """A job: as it is submitted, and as the database has it."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from hvd.settings.job_kinds import Kind
+from hvd.texts import rfc3339_milliseconds
 
 Json = dict[str, Any]
 
@@ -53,10 +53,10 @@ class Job:
         return {
             **{field: getattr(self, field) for field in ("id", "kind", "name", "params", "status", "progress")},
             "attempt": self.attempt,
-            "created_at": moment(self.created),
-            "updated_at": moment(self.updated),
-            "started_at": moment(self.started),
-            "ended_at": moment(self.ended),
+            "created_at": rfc3339_milliseconds(self.created),
+            "updated_at": rfc3339_milliseconds(self.updated),
+            "started_at": rfc3339_milliseconds(self.started),
+            "ended_at": rfc3339_milliseconds(self.ended),
             "duration_seconds": self.duration,
             "exit_code": self.exit_code,
             "error": self.error or None,
@@ -73,12 +73,12 @@ class Job:
         until = self.ended or at or self.updated
         return {
             **{field: getattr(self, field) for field in ("id", "name", "status", "progress")},
-            "start_time": moment(self.started),
-            "end_time": moment(self.ended),
+            "start_time": rfc3339_milliseconds(self.started),
+            "end_time": rfc3339_milliseconds(self.ended),
             "duration_seconds": None if self.started is None else round(max(0.0, until - self.started), 6),
             "error_msg": self.error or None,
-            "created_at": moment(self.created),
-            "updated_at": moment(self.updated),
+            "created_at": rfc3339_milliseconds(self.created),
+            "updated_at": rfc3339_milliseconds(self.updated),
             "kind": self.kind,
             "params": self.params,
             "revision": self.revision,
@@ -94,10 +94,3 @@ class Cancellation(NamedTuple):
 
     outcome: str
     job: Job | None
-
-
-def moment(seconds: float | None) -> str | None:
-    """A time as RFC 3339, UTC, with milliseconds."""
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

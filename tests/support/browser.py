@@ -134,7 +134,7 @@ class Browser:
     def heap(self) -> int:
         """Bytes of JavaScript's heap in use, once all that is garbage is collected."""
         self.cdp("HeapProfiler.collectGarbage")
-        return int(self.cdp("Here.getHeapUsage")["usedSize"])
+        return int(self.cdp("Runtime.getHeapUsage")["usedSize"])
 
     def accessibility(self) -> list[str]:
         """What axe-core finds wrong with the page."""

@@ -22,6 +22,7 @@ from hvd.texts import (
     quoted,
     rate,
     rfc3339,
+    rfc3339_milliseconds,
     short_duration,
     short_size,
     size,
@@ -59,6 +60,7 @@ def test_what_is_no_measurement_is_unknown(value: object) -> None:
         (short_size(50_000_000), "47.7 MB"),
         (short_size(500_000_000), "476 MB"),
         (rfc3339(1_769_200_200_999_999_999), "2026-01-23T20:30:00Z"),
+        (rfc3339_milliseconds(1_769_200_200.0625), "2026-01-23T20:30:00.062Z"),
     ],
 )
 def test_values_are_formatted_for_people(text: str, expected: str) -> None:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from hvd.jobs.job import Job, moment
+from hvd.jobs.job import Job
+from hvd.texts import rfc3339_milliseconds
 
 ENDED = Job(
     id="01a2104a-0000-7000-8000-000000000000",
@@ -56,5 +57,5 @@ def test_what_a_job_has_not_is_null_in_its_answer() -> None:
 
 def test_a_moment_is_rfc_3339() -> None:
     """In UTC, with milliseconds."""
-    assert moment(1769200200.1234) == "2026-01-23T20:30:00.123Z"
-    assert moment(None) is None
+    assert rfc3339_milliseconds(1769200200.1234) == "2026-01-23T20:30:00.123Z"
+    assert rfc3339_milliseconds(None) is None

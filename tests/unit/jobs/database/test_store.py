@@ -9,10 +9,10 @@ import pytest
 from hvd.errors import KeyConflict, QueueFull
 from hvd.jobs.database.connection import Database
 from hvd.jobs.database.store import Store
-from hvd.jobs.job import moment
 from hvd.jobs.submission import Submission, SubmissionKey
 from hvd.json_schemas import Problem
 from hvd.read.snapshot import shown_job
+from hvd.texts import rfc3339_milliseconds
 from tests.support.waiting import until
 from tests.unit.jobs.support import end_of, new_jobs, queue_of, statuses, submit
 
@@ -44,7 +44,7 @@ def test_a_job_is_json_for_http_and_for_the_snapshot(store: Store) -> None:
     assert {"id", "kind", "params", "status", "progress", "attempt", "output", "host", "error"} <= set(job.as_dict())
     recent = job.as_recent()
     assert {"id", "name", "status", "progress", "start_time", "end_time", "duration_seconds"} <= set(recent)
-    assert recent["created_at"] == moment(job.created)
+    assert recent["created_at"] == rfc3339_milliseconds(job.created)
     assert recent["created_at"].endswith("Z")
     assert (recent["kind"], recent["params"]) == ("plain", {"n": 0})
 
@@ -66,7 +66,7 @@ def test_clients_need_not_ask_before_they_format_a_job(store: Store, database: D
     (job,) = queue.claim({"plain": 1}, 1)
     assert job.as_recent()["duration_seconds"] == 0.0
     first = recent()
-    assert first["start_time"] == moment(job.started)
+    assert first["start_time"] == rfc3339_milliseconds(job.started)
     until(lambda: recent()["duration_seconds"] > first["duration_seconds"] >= 0.0, "it has run for longer")
     (noted,) = queue.progress({job_id: 50.0})
     shown = recent()
