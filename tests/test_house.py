@@ -1,6 +1,7 @@
 """The house: which part of hvd may import which. docs/design.md has the list with each part's reason."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,3 +92,21 @@ def test_only_their_own_part_imports_frameworks() -> None:
         for name in imports(path):
             owners = FRAMEWORKS.get(name.split(".")[0], {part})
             assert part in owners, f"{path} imports {name}"
+
+
+NOT_FOR_CORE = {
+    *("http", "https", "wsgi", "asgi", "url", "urls", "method", "methods", "route", "routes", "status", "statuses"),
+    *("percentile", "percentiles", "websocket", "websockets", "gunicorn", "falcon", "prometheus"),
+}
+
+
+def test_core_does_not_know_what_is_counted() -> None:
+    """It imports itself and the errors, gets its families as arguments, and has no word for what they are of."""
+    folder = HVD / "core"
+    for path in folder.glob("*.py"):
+        others = [name for name in imports(path) if name.startswith("hvd.")]
+        assert all(name.startswith(("hvd.core.", "hvd.errors.")) for name in others), path
+    for path in (*folder.glob("*.py"), *folder.glob("*.[ch]")):
+        words = set(re.findall("[a-z]+", path.read_text(encoding="utf-8").lower()))
+        words -= {"methods"} if path.suffix == ".c" else set()  # tp_methods: what CPython calls a type's functions
+        assert not words & NOT_FOR_CORE, path

@@ -1,6 +1,6 @@
-"""How a master comes by its block: made, taken over from a daemon that was killed, shared at an upgrade, or refused.
+"""How a master gets its block: it makes one, takes one over from a daemon that was killed, or shares one at an upgrade.
 
-Which locks decide that is said in block.py.
+block.py says which locks decide that.
 """
 
 import contextlib
@@ -37,12 +37,12 @@ def acquire(
     """The block of that name for a master that starts: made, or taken over; True if it was there before.
 
     A block that exists keeps its own number of slots and series, whatever `shape` says. With `upgrade` the old
-    master lives and shares it, and what it has `passed` is used; otherwise this waits up to `wait` seconds for the
-    processes of a killed master to end, and a block that can't be used, of another format, damaged, or one for which
-    `check` raises BlockForeign, is set aside. `warn` is told of both.
+    master lives and shares it, by the descriptors that it has `passed`. Otherwise this waits up to `wait` seconds for
+    the processes of a killed master to end; and a block that can't be used, since it is of another format, damaged, or
+    `check` raises BlockForeign, is set aside. It calls `warn` with a line for the log in both cases.
 
-    Raises BlockInUse, BlockLocked where they don't end, and at once where a master lives; BlockForeign where the
-    segment is no block of hvd, another user's, or at an upgrade one that can't be used.
+    Raises BlockInUse and BlockLocked where those processes don't end, and at once where a master lives; BlockForeign
+    where the segment is no block of hvd, another user's, or at an upgrade one that can't be used.
     """
     fill_standard()
     claim = passed.claim if passed else _claim(name, min(wait, DYING))
@@ -76,7 +76,7 @@ def _claim(name: str, wait: float) -> int:
 
 
 def _share(fd: int, name: str, check: Callable[[Block], object]) -> Block:
-    """The block behind a descriptor that the old master's `Block.share` gave."""
+    """The block behind a descriptor that the old master made by `Block.share`."""
     try:
         os.set_inheritable(fd, False)
         block = _use(fd, name, check)
@@ -133,7 +133,7 @@ def _use(fd: int, name: str, check: Callable[[Block], object]) -> Block:
 
 
 def _usable(fd: int, name: str, check: Callable[[Block], object], warn: Callable[[str], None] | None) -> Block | None:
-    """The block, which the caller holds; None if it can't be used and is set aside, which needs a `warn`."""
+    """The block, which the caller holds; None where it can't be used and is set aside. Without `warn` that raises."""
     try:
         return _use(fd, name, check)
     except BlockForeign as error:
@@ -164,7 +164,7 @@ _REMEDY = "Choose another HVD_INSTANCE, or remove it if you are sure that nothin
 
 
 def _create(path: Path, shape: Layout) -> int:
-    """Make the segment, complete and owned before it has a name: nobody ever sees half of it."""
+    """Make the segment. It is complete and owned before it has a name, so no process sees half of it."""
     try:
         fd = os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -195,9 +195,9 @@ def _create(path: Path, shape: Layout) -> int:
 
 
 def _own(fd: int, *, exclusive: bool) -> bool:
-    """Take the ownership lock: shared in the end, but only if it can be had exclusively where that is asked.
+    """Take the ownership lock, shared; with `exclusive` only if no other process has it.
 
-    False where it can't be had now, or where another process keeps the record lock.
+    False where it can't be taken now, or another process keeps the record lock.
     """
     # flock's conversion from exclusive to shared is not atomic (flock(2)): the record lock makes it so.
     if not locks.take(fd, locks.COUNT_WAIT):
@@ -214,7 +214,7 @@ def _own(fd: int, *, exclusive: bool) -> bool:
 
 
 def _check_numbers(block: Block) -> None:
-    """What the header and the slot table say of the rest can be. Raises BlockForeign, having changed nothing."""
+    """Raises BlockForeign where the numbers in header and slot table can't be. Changes nothing."""
     cells, shape = block.cells, block.layout
     claims = [
         (cells[layout.H_CELLS_USED], shape.first_run, shape.row_cells),
@@ -230,7 +230,7 @@ def _check_numbers(block: Block) -> None:
 
 
 def _masters_text(name: str) -> str:
-    """Which processes the block of that name says are its masters, if it can be asked and they can be seen."""
+    """The masters that the block of that name has in its header, as a clause; "" where none can be seen."""
     with contextlib.suppress(OSError, BlockForeign):
         block = open_block(name)
         masters = [pid for pid in block.masters() if exists(pid)]
@@ -241,7 +241,7 @@ def _masters_text(name: str) -> str:
 
 
 def _held(fd: int, name: str) -> BlockError:
-    """Why the block can't be had."""
+    """Why the block can't be taken."""
     if locks.holder(fd):
         return BlockLocked(locks.complaint(fd, name))
     try:

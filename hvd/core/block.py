@@ -1,4 +1,4 @@
-"""The shared-memory segment itself: attached, locked, removed; how a master comes by it is in acquire.py.
+"""The shared-memory segment: how it is attached, locked and removed. acquire.py has how a master gets it.
 
 The segment is POSIX shared memory, `/dev/shm/hvd-<instance>` on Linux (shm_overview(7)). It is opened by path and not
 through `multiprocessing.shared_memory.SharedMemory`, which opens the same file: that class starts a resource tracker
@@ -6,11 +6,11 @@ process which unlinks the segment when the master is killed, or when a reader en
 keeps the descriptor, on which the locks below rest, private. From outside use `open_block`.
 
 Three kinds of lock, all dropped by the kernel when their holder dies:
-- the claim: see claim.py. Whoever has it is the only master, or was started by the other one for an upgrade.
-- ownership: flock(2), shared, on the master's open file description, which workers and companions inherit. So a block
-  whose lock can be had exclusively belongs to nobody alive.
-- mutation: a POSIX record lock, see locks.py, held for microseconds by whoever takes a slot, appends a series or writes
-  a post-mortem. A thread lock beside it excludes the threads of one process.
+- the claim: see claim.py. A process that has it is the only master, or was started by the other one for an upgrade.
+- ownership: flock(2), shared, on the master's open file description, which workers and companions inherit. So where
+  the lock can be taken exclusively, no process of the block's daemon lives.
+- mutation: a POSIX record lock, see locks.py, held for the microseconds in which a process takes a slot, appends a
+  series or writes a post-mortem. A thread lock beside it excludes the threads of one process.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ from hvd.errors import BlockError, BlockForeign, BlockFull, BlockLocked
 DIRECTORY = Path("/dev/shm")
 
 _blocks: "weakref.WeakSet[Block]" = weakref.WeakSet()
-"""All of this process; weakly, for a mapping keeps its descriptor open until nobody refers to it."""
+"""All of this process. Weak references: a mapping keeps its descriptor open for as long as it is referred to."""
 
 
 def _after_fork() -> None:
@@ -65,7 +65,7 @@ class Block:
         self.cells = self.raw.cast("q")
         self._thread_lock = threading.RLock()
         self._depth = 0
-        self._vain_until = 0.0
+        self._no_wait_until = 0.0
         _blocks.add(self)
 
     def new_thread_lock(self) -> None:
@@ -91,12 +91,12 @@ class Block:
                     locks.drop(self.fd)
 
     def _take_lock(self, wait: float) -> None:
-        if not locks.take(self.fd, wait if time.monotonic() >= self._vain_until else 0.0):
-            self._vain_until = time.monotonic() + locks.VAIN
+        if not locks.take(self.fd, wait if time.monotonic() >= self._no_wait_until else 0.0):
+            self._no_wait_until = time.monotonic() + locks.BACKOFF
             raise BlockLocked(locks.complaint(self.fd, self.name))
 
     def reserve(self, cell: int, count: int) -> None:
-        """Have memory set aside for so many cells from this one on. Raises BlockFull where the file system has none.
+        """Set memory aside for so many cells from this one on. Raises BlockFull where the file system has none.
 
         The segment is sparse; a store into a page for which no memory is left would end the process by SIGBUS.
         """
@@ -108,9 +108,9 @@ class Block:
             ) from None
 
     def share(self) -> int:
-        """A descriptor with an ownership lock of its own, for another master: so the block is that one's from now on.
+        """A descriptor with an ownership lock of its own, for another master: the block is that master's from now on.
 
-        Raises BlockingIOError where somebody has the block alone, to remove it.
+        Raises BlockingIOError where a process holds the block exclusively, to remove it.
         """
         fd = os.open(f"/proc/self/fd/{self.fd}", os.O_RDWR | os.O_CLOEXEC)  # its file need not have a name any more
         try:
@@ -121,7 +121,7 @@ class Block:
         return fd
 
     def release_claim(self) -> None:
-        """In a process that is not the master, or not any more: the claim is no longer held by it."""
+        """Close the claim's descriptor, in a process that is not the master, or no longer."""
         if self.claim >= 0:
             os.close(self.claim)
             self.claim = -1
@@ -131,7 +131,7 @@ class Block:
         return self.file_name.path
 
     def masters(self) -> list[int]:
-        """Pids that the header names as masters; whether they live is not asked."""
+        """Pids that the header names as masters, alive or not."""
         return [pid for pid in self.cells[layout.H_MASTERS : layout.H_MASTERS + layout.MASTERS] if pid]
 
     def add_master(self, pid: int) -> None:
@@ -142,7 +142,7 @@ class Block:
                 return
 
     def say_missing(self, pid: int, workers: int) -> None:
-        """Say how many workers this master should have, and can't start."""
+        """Write into the header how many workers this master should have, and can't start."""
         for index in range(layout.MASTERS):
             if self.cells[layout.H_MASTERS + index] == pid:
                 self.cells[layout.H_MISSING + index] = workers
@@ -155,20 +155,20 @@ class Block:
         return sum(workers for pid, workers in zip(masters, missing, strict=True) if exists(pid))
 
     def drop_master(self, pid: int) -> None:
-        """Take a master's name out of the header. Needs no lock: nobody else stores there while that master lives."""
+        """Take a master out of the header. Needs no lock: no other process stores there while that master lives."""
         for index in range(layout.H_MASTERS, layout.H_MASTERS + layout.MASTERS):
             if self.cells[index] == pid:
                 self.cells[index] = 0
 
     def remove_if_last(self) -> bool:
-        """Unlink the segment unless another master's processes hold it. True if it is gone."""
+        """Unlink the segment unless another master's processes hold it. -> whether it is gone."""
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(BlockLocked):  # without it: a start that comes just now may have to try once more
                 stack.enter_context(self.locked())
             try:
                 fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                # A failed conversion drops the lock that we had (flock(2)); we are leaving anyway.
+                # A failed conversion drops the lock that this process had (flock(2)), which ends anyway.
                 return False
             self.file_name.remove()
             return True
@@ -202,9 +202,9 @@ def map_segment(fd: int, size: int) -> mmap.mmap:
 
 def check_owner(fd: int, name: str, owner: int | None = None) -> None:
     """Raises BlockForeign where the segment isn't a file of that user's; None: this process's."""
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode) or status.st_uid != (os.geteuid() if owner is None else owner):
-        raise BlockForeign(f"segment {name} is not a file of this user (owner uid {status.st_uid})")
+    file, user = os.fstat(fd), os.geteuid() if owner is None else owner
+    if not stat.S_ISREG(file.st_mode) or file.st_uid != user:
+        raise BlockForeign(f"segment {name} is not a file of this user (owner uid {file.st_uid})")
 
 
 def read_layout(fd: int, name: str, owner: int | None = None) -> Layout:

@@ -1,19 +1,19 @@
 """The catalogue: which series owns which cells. Append-only, in the block, the same for every process.
 
-A record is 4 bytes of length, 4 of CRC-32 (zlib.crc32), then JSON, padded to a whole cell. It becomes visible when the
-header's count of bytes is moved past it, the last store: a writer that dies before leaves no record, at most a run of
-cells that nobody uses, and the next one writes over it.
+A record is 4 bytes of length, 4 of CRC-32 (zlib.crc32), then JSON, padded to a whole cell. The writer's last store
+moves the header's count of bytes past it, which makes it visible: a writer that dies before leaves no record, at most a
+run of cells that no series owns, and the next writer writes over it.
 
     {"family": key, "cells": n, "labels": [name, …], "merge": "sum"}    once for each family, before its first series
     [key, [value, …], offset]    a series: its cells begin at offset, counted from the head of any row
     [key, null, offset]          the family's overflow series
 
-Processes of several versions may use one block. A family that this version doesn't know, or knows in another form, is
-passed over, with its series; so are a record of another kind, which is an object too, and what else a record holds.
+Processes of several versions may use one block. A reader passes over a family that it does not know, or knows in
+another form, with its series; over an object that is no family's record; and over whatever else a record has.
 
-Nothing that is counted may fail for want of room. Each family has cells from the start: its overflow series, or, where
-it has no labels, its only one. What finds no room for a series of its own, in memory, in the catalogue or within the
-limit, counts in the overflow series; what has not even that counts in the run of what is lost (layout.LOST).
+To count never fails for want of room. Each family has cells from the start: its overflow series, or, where it has no
+labels, its only one. Where there is no room for another series, in memory, in the catalogue or within the limit, counts
+go to the overflow series; where a family has not even that, they go to the run of what is lost (layout.LOST).
 """
 
 import contextlib
@@ -35,12 +35,12 @@ from hvd.core.slots import used_heads
 from hvd.errors import BlockError, BlockForeign, BlockFull
 
 OVERFLOW = "overflow"
-"""What is shown as the value of every label of a family's overflow series."""
+"""The value of every label of a family's overflow series."""
 
 LABEL_CHARS = 120
 """Longer label values are cut: a label is for telling series apart, not for carrying data."""
 
-RETRY = 1.0  # s after a vain attempt, before a family tries to add a series again: what overflows may come often
+RETRY = 1.0  # s from one attempt that failed to the next: labels without a series may be counted very often
 
 _PREFIX = struct.Struct("<II")
 
@@ -109,10 +109,10 @@ class Catalogue:
         self.series.append(series)
 
     def get_or_add(self, family: Family, labels: tuple[str, ...]) -> Series:
-        """The series of these label values, appended if nobody has seen it; what overflows, or is lost, see above.
+        """The series of these label values, appended if the block has none; otherwise as is said above.
 
         Raises nothing, and waits for the lock no longer than COUNT_WAIT. A destructor or a signal handler that calls it
-        in the midst of another call, in the same thread, gets what overflows.
+        while the same thread is in another call gets the overflow series.
         """
         labels = _shown(labels)
         series = None
@@ -147,7 +147,7 @@ class Catalogue:
         return self._sizes[family.key] >= family.most(self._block.layout.series)
 
     def add_families(self) -> None:
-        """Have cells for each family, as is said above. For masters, at their start. Raises BlockError."""
+        """Give each family cells, as is said above. For masters, at their start. Raises BlockError."""
         self.refresh()
         for family in (self._known or {}).values():
             with contextlib.suppress(BlockFull):  # of a block that was taken over: counts of this family are lost
@@ -171,9 +171,9 @@ class Catalogue:
         self.refresh()
 
     def _reserve(self, offset: int, count: int) -> None:
-        """Memory for the run in the rows in use, and in those that a process may always count in.
+        """Memory for the run in the rows in use, and in the two of each slot that Slots reserves.
 
-        The latter in slots that are free by now too: whoever takes one of them then needs no more memory.
+        These in slots that are free by now too: a process that takes one of them then needs no more memory.
         """
         shape = self._block.layout
         for number in range(shape.slots):
@@ -185,17 +185,17 @@ class Catalogue:
 
 
 def _form(family: Family) -> dict[str, Any]:
-    """What a family's record says of it, and what processes that add up the same must agree on."""
+    """A family's record: what processes that add up the same cells must agree on."""
     return {"family": family.key, "cells": family.cells, "labels": list(family.labels), "merge": "sum"}
 
 
 def _family(record: dict[str, Any]) -> Family:
-    """As its record tells; of a record that doesn't, a family of another form."""
+    """The family of a record; one of another form where the record is no family's."""
     return Family(record.get("family", ""), tuple(record.get("labels", ())), record.get("cells", 0))
 
 
 def _shown(labels: Iterable[object]) -> tuple[str, ...]:
-    """Label values as they are kept: texts, cut, and never such that they read like an overflow series."""
+    """Label values as the catalogue has them: texts, cut, and never the same as those of an overflow series."""
     kept = tuple(str(label)[:LABEL_CHARS] for label in labels)
     return (*kept[:-1], f"{OVERFLOW}_") if kept and set(kept) == {OVERFLOW} else kept
 

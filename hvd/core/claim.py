@@ -1,8 +1,8 @@
 """The claim to a block: a lock that a living master holds, whatever becomes of the block's name.
 
-It is the name of an abstract unix socket (unix(7)): no file that somebody could remove, gone with the master that has
-it, and held by no worker. It stands for the user, the instance and the file system of the blocks; abstract names are
-of one network namespace, so where two share a /dev/shm, the lock on the block itself decides (block.py).
+It is the name of an abstract unix socket (unix(7)): it is no file that could be removed, it ends with the master, and
+no worker holds it. The name is made of the user, the instance and the file system of the blocks. Abstract names belong
+to one network namespace, so where two of these share a /dev/shm, the lock on the block itself decides (block.py).
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""File descriptors of this process: the three that whatever prints writes to, and how many there may be.
+"""File descriptors of this process: standard input, output and error, and how many there may be.
 
 A process that is started with standard error closed (`2>&-`, some supervisors) gives its number to the first file that
 it opens: a log line would then be written over the block.
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 LACKS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-"""Errors that say that no descriptor is to be had now: not for good, and nobody's fault who is told of it."""
+"""Errors of calls that need a descriptor or memory which the machine does not have just now, and may have again."""
 
 _AT_START = resource.getrlimit(resource.RLIMIT_NOFILE)
 
@@ -26,7 +26,7 @@ def fill_standard() -> None:
         os.set_inheritable(fd, True)
     os.close(fd)
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
-        if getattr(sys, name) is None:  # the interpreter found it closed
+        if getattr(sys, name) is None:  # it was closed when the interpreter started
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
 
 
@@ -45,7 +45,7 @@ def count_free() -> int:
         if error.errno in LACKS:
             return 0
         raise
-    return most - len(used) + 1  # one of those listed is that of the look itself
+    return most - len(used) + 1  # listing the folder takes one of them
 
 
 def raise_limit(wanted: int) -> None:

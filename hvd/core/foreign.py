@@ -1,4 +1,4 @@
-"""A segment that this version can't use, of another format or damaged, and that nobody holds: kept beside, not lost."""
+"""A segment that this version can't use, of another format or damaged, is kept under another name."""
 
 import contextlib
 import fcntl
@@ -24,9 +24,9 @@ def is_of_hvd(fd: int) -> bool:
 
 
 def set_aside(path: Path, fd: int) -> str:
-    """Give the segment another name. -> a clause that tells the new path, and what was counted in it.
+    """Give the segment another name. -> a clause for a log: the new path, and what was counted in it.
 
-    The caller holds the segment, exclusively. Of those set aside before, the newest stay.
+    The caller holds the segment exclusively. Of those set aside before, the newest stay.
     """
     stem = f"{path.name}.aside-"
     before = sorted(other for other in path.parent.iterdir() if other.name.startswith(stem))
@@ -38,7 +38,7 @@ def set_aside(path: Path, fd: int) -> str:
 
 
 def _remove(path: Path) -> None:
-    """Unlink it, unless somebody has opened it to keep it."""
+    """Unlink it, unless a process that has it open holds its lock."""
     with contextlib.suppress(OSError):
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
@@ -56,7 +56,10 @@ def _describe(fd: int) -> str:
 
 
 def last_totals(fd: int) -> tuple[int, ...] | None:
-    """The sums of started, finished, aborted, errors, by what stays the same in all formats (layout.py)."""
+    """The sums of started, finished, aborted, errors, from what is the same in all formats (layout.py).
+
+    None where the header can't be that of a block.
+    """
     header, size = os.pread(fd, layout.PAGE, 0), os.fstat(fd).st_size
     cells = struct.unpack_from("=16q", header.ljust(layout.PAGE, b"\0"))
     slots, rows, series = cells[layout.H_SLOTS], cells[layout.H_ROWS], cells[layout.H_SERIES]

@@ -1,14 +1,13 @@
-"""The last fifteen minutes: a ring of points in the block, so that they outlive whoever wrote them.
+"""The last fifteen minutes: a ring of points in the block, so that they outlive the process that wrote them.
 
 A point is HISTORY_RECORD_CELLS cells: its sequence number, a CRC-32 of all the rest and of the sequence, its time
 (Unix, ns), a float64 for each of its values, and its counts. Whoever opens the ring says how many values and counts a
 point has: another number of them needs another layout.FORMAT. The point of sequence n lies at place n modulo
 HISTORY_POINTS. Its sequence is 0 while it is written, and stored last.
 
-Aggregators write: of two that live during an upgrade the newer one, and whoever writes holds the mutation lock, which
-ends with its holder; so no two ever write into one place. A reader takes no lock: what it copied of a point that is
-being written, or that a killed writer left half, has the sequence 0 or a checksum that doesn't agree, and is passed
-over.
+Aggregators write: of two that live during an upgrade the newer one. A writer holds the mutation lock, which ends with
+its holder; so no two ever write into one place. A reader takes no lock. Of a point that is being written, or that a
+killed writer left half, it copies the sequence 0 or a checksum that doesn't agree, and passes it over.
 """
 
 import math
@@ -21,9 +20,9 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.errors import BlockLocked
 
-SECONDS = 900  # that are shown
-POINT_SECONDS = SECONDS / layout.HISTORY_POINTS  # between two points at least: the ring holds all that is shown
-LOCK_WAIT = 0.05  # s; a tick doesn't wait for a process that is stopped with the lock: the next one writes
+SECONDS = 900  # that a reader gets
+POINT_SECONDS = SECONDS / layout.HISTORY_POINTS  # between two points at least: then the ring holds SECONDS of them
+LOCK_WAIT = 0.05  # s; a tick doesn't wait for a process that is stopped with the lock: the next tick writes
 
 _SEQUENCE, _CHECK, _TIME = 0, 1, 2
 _RECORD = layout.HISTORY_RECORD_CELLS * layout.CELL

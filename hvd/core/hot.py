@@ -1,4 +1,4 @@
-"""The hot code in the form that is to be had: compiled (_hotrow.c), or in Python (hotrow.py)."""
+"""The hot code: compiled (_hotrow.c) where that could be built, else in Python (hotrow.py)."""
 
 import platform
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ else:
 __all__ = ["COST_OF_PYTHON", "IS_COMPILED", "KEEPS_ORDER", "HotRow", "cumulate", "fence", "sum_rows"]
 
 IS_COMPILED = HotRow.__module__ == "hvd.core._hotrow"
-"""True where it is the compiled form."""
+"""True where the compiled form is used."""
 
 KEEPS_ORDER = IS_COMPILED or platform.machine() in ("x86_64", "AMD64")
 """True where readers see stores in the order in which they were made; see hotrow.py."""
@@ -35,4 +35,4 @@ COST_OF_PYTHON = (
     if KEEPS_ORDER
     else f"slower, and on {platform.machine()} a figure may be wrong for a moment by a request in progress"
 )
-"""What it means that nothing is compiled, for a log."""
+"""What it costs that nothing is compiled: a clause for the log."""

@@ -8,10 +8,10 @@ rely on it:
     finish:  sum + ns, bucket + 1, finished + 1, begin time = 0
     abandon: aborted + 1, its cause + 1, begin time = 0         (rows.py)
 
-So of a row that is read between two stores, started - finished - aborted is never more than the requests in progress
-that its begin time shows, and says itself how many they are. Each store is one of a whole aligned cell; x86-64 keeps
-their order, the C version asks every processor to. So this form in Python is exact on x86-64; on aarch64 and others a
-reader may come upon two stores in the wrong order, and be wrong at that moment by the request in progress.
+So of a row that is read between two stores, started - finished - aborted is the number of requests in progress, and
+never more than its begin time shows. Each store is one of a whole aligned cell. x86-64 keeps the order of stores; the
+compiled form makes every processor keep it. So this form in Python is exact on x86-64; on aarch64 and others a reader
+may see two stores in the wrong order, and then be wrong by the request in progress for that moment.
 """
 
 import struct
@@ -93,7 +93,7 @@ class HotRow:
         cells[BEGIN] = 0
 
     def record(self, known: Mapping[tuple[str, ...], int], labels: tuple[str, ...], ns: int, /) -> None:
-        """Count one piece of work and its duration, for work that is told of when it is over."""
+        """Count one piece of work and its duration in ns, when it is over."""
         base = known[labels]
         cells = self._cells
         cells[base + 1] += ns  # first: where it is no number, nothing is counted
@@ -108,8 +108,8 @@ Head = tuple[int, int, int, int, int, int, bytes]
 def sum_rows(raw: memoryview, heads: list[int], used: int, retries: int) -> tuple[bytes, list[Head]]:
     """The sums, cell by cell, of the rows whose heads are at these cells, up to cell `used` of each; and their heads.
 
-    The sums of a head's own cells are 0. Each row is as it is between two readings of its head that agree, or as it was
-    after so many `retries`, see totals.py.
+    The sums of a head's own cells are 0. A row is copied between two readings of its head that agree; where they don't
+    after so many `retries`, the last copy counts, see totals.py.
 
     One long integer adds all cells of a row at once: no cell is negative or reaches 2^63, so none carries over.
     """
@@ -143,13 +143,13 @@ def _read_head(raw: memoryview, cells: memoryview, head: int, retries: int) -> H
 
 
 def fence() -> None:
-    """What is stored or loaded before this call is so for other processors too before what comes after it.
+    """A memory barrier: other processors see stores and loads before this call before those after it.
 
-    Compiled it asks for that. In Python it does nothing: x86-64 keeps the order by itself, other processors may not.
+    Compiled. In Python it does nothing: x86-64 keeps the order by itself, other processors may not.
     """
 
 
 def cumulate(cells: memoryview, start: int, ends: tuple[int, ...]) -> tuple[int, ...]:
-    """For each end, how much the cells start to start + end add up to. `ends` rise; IndexError past the cells."""
+    """For each of `ends`, which rise: the sum of the cells start to start + end. IndexError past the cells."""
     sums = list(accumulate(cells[start : start + ends[-1]].tolist()))
     return tuple(sums[end - 1] for end in ends)

@@ -14,7 +14,7 @@ never write one cache line, and a row that is never used costs no memory (the se
 
 Processes of two versions share a block during an upgrade, and a version may find the block of another one. A new FORMAT
 is needed where that can't go well: another place or meaning of a cell named here, another form of a record, a page or a
-point, other latency buckets. None is needed for a new metric family, a new kind of slot, a free cell that gets a
+point, other buckets of durations. None is needed for a new metric family, a new kind of slot, a free cell that gets a
 meaning, or more in a catalogue record: whoever doesn't know it passes over it. Other cells or labels for a metric need
 a new family key (catalogue.py).
 
@@ -41,7 +41,7 @@ H_POST_MORTEMS = 10  # entries ever written; the next one goes to this number mo
 H_MASTERS = 11  # two cells: pids of the masters alive (two during an upgrade)
 MASTERS = 2
 H_ROW_CELLS = 14  # 0 in format 2
-H_MISSING = 15  # two cells, a master each in the same order: workers asked for that it can't start now
+H_MISSING = 15  # two cells, one for each of H_MASTERS: how many workers it should have and can't start
 
 # Slot table cells.
 SLOT_CELLS = 16
@@ -58,7 +58,7 @@ COMPANION_SLOTS = 8  # the first ones; two masters during an upgrade, two compan
 # two stores, see rows.py and totals.py.
 HEAD_CELLS = 16
 R_STARTED, R_FINISHED, R_ABORTED, R_ERRORS, R_BEGIN_NS, R_BUSY = range(6)
-R_TEXT, TEXT_BYTES = 8, 64  # method, space, path of the request in progress
+R_TEXT, TEXT_BYTES = 8, 64  # what the caller says of the request in progress
 LOST = HEAD_CELLS  # a run that every row has: what finds no cells of its own is counted there, see catalogue.py
 
 POST_MORTEMS, POST_MORTEM_BYTES = 50, 4096

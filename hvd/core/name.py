@@ -1,7 +1,7 @@
 """The name of a block, which somebody may remove: `rm`, logind (RemoveIPC), a reader (multiprocessing.shared_memory).
 
-A file that has lost its last name can't be given one again (linkat(2): ENOENT). So a block has a second name, from
-which the first one is restored; where both are gone the daemon goes on, and through an upgrade too (passing.py).
+A file without a name can't get one again (linkat(2): ENOENT). So a block has a second name, from which the first one is
+restored. Where both are removed the daemon goes on, through an upgrade too: descriptors are passed on (passing.py).
 """
 
 import contextlib
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class Name:
-    """The two names of the file behind a descriptor. Any process may ask; only masters change them."""
+    """The two names of the file behind a descriptor. Any process may read them; only masters change them."""
 
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
@@ -18,7 +18,7 @@ class Name:
         self._fd = fd
 
     def holds(self) -> bool:
-        """True while the file is found by its name."""
+        """True while the name is that of the file."""
         return self._is_of(self.path)
 
     def restore(self) -> bool:
@@ -29,14 +29,14 @@ class Name:
         return self.holds()
 
     def keep_spare(self) -> None:
-        """Have the second name; what a daemon before left there goes. Without it all works, but `restore`."""
+        """Make the second name, which `restore` needs; one that an earlier daemon left there is removed."""
         with contextlib.suppress(OSError):
             if self.holds() and not self._is_of(self.spare):
                 self.spare.unlink(missing_ok=True)
                 os.link(self.path, self.spare, follow_symlinks=False)
 
     def drop_spare(self) -> None:
-        """No master lives that could use it: let the block be gone once somebody removes the one name it has."""
+        """Remove the second name, once no master lives to use it: then to remove the first one frees the memory."""
         with contextlib.suppress(OSError):
             if self._is_of(self.spare):
                 self.spare.unlink()

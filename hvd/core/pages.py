@@ -38,11 +38,11 @@ class Page:
         self._cells[0] = sequence + 1
 
     def read(self) -> bytes:
-        """What was published last; nothing if nothing was, or if the writer stands still in the middle of it."""
+        """The bytes published last; none where nothing was published, or the writer is stopped while it writes."""
         for attempt in range(RETRIES):
             before, length, checksum = self._cells.tolist()
             data = bytes(self._raw[self._start + _DATA : self._start + _DATA + min(length, CAPACITY)])
             if before % 2 == 0 and self._cells[0] == before and zlib.crc32(data) == checksum:
                 return data
-            time.sleep(PAUSE * (attempt > 2))
+            time.sleep(PAUSE if attempt > 2 else 0)
         return b""

@@ -1,6 +1,6 @@
-"""Rows: where a thread counts. Which thread has which row, and what the row's cells mean to the others.
+"""Rows: which thread counts in which row.
 
-What a thread stores for a request is in hotrow.py, or in _hotrow.c where that could be compiled.
+hotrow.py has what a thread stores for a request; _hotrow.c is the same, compiled.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ from hvd.errors import BlockFull, BlockLocked
 
 
 class Known(dict[tuple[str, ...], int]):
-    """Label values → first cell of their run, for one family; what isn't known yet is looked up in the catalogue.
+    """Label values → first cell of their run, for one family. Looks up in the catalogue what it does not have yet.
 
-    What overflows, or is lost, is not remembered: there is no bound on its different label values.
+    Label values that count in an overflow series, or are lost, are not kept here: their number has no bound.
     """
 
     def __init__(
@@ -105,20 +105,20 @@ class ThreadRow(threading.local):
         self.row = rows.take()
 
     def __getattr__(self, name: str) -> "Row":
-        """A destructor counts while its thread is about to get its row: in the shared one."""
+        """The shared row, for a destructor that counts while its thread is about to get a row."""
         if name != "row":
             raise AttributeError(name)
         return SharedRow(self._rows, self._rows.block.layout.rows - 1)
 
 
 class Row(HotRow):
-    """One thread's row: what it stores for requests, and the rest that it counts. Only that thread may call it."""
+    """One thread's row, for requests and all else that the thread counts. Only that thread may call it."""
 
     __slots__ = ("_counts", "_rows", "number")
 
     def __init__(self, rows: Rows, number: int) -> None:
         self.number = number
-        self._rows = rows  # first, as __del__ needs them even where the rest fails
+        self._rows = rows  # first: __del__ needs them even where the rest raises
         shape = rows.block.layout
         head = shape.row_cell(rows.slot, number)
         super().__init__(rows.block.raw, head, shape.row_cells, rows.entries)
@@ -144,11 +144,11 @@ class Row(HotRow):
 
 
 class Sharing:
-    """What a process has in progress in its slot's last row, which those threads share that found no other.
+    """What a process has in progress in its slot's last row, which all threads share that got no row of their own.
 
-    `requests` has the begin time and the text of each, the newest last; the row shows the newest. Whoever changes a
-    cell of the row does it while `held`. A destructor or a signal handler may count anywhere, even in the thread that
-    is in the midst of that: so what it has to say waits in `left`.
+    `requests` has the begin time and the text of every one, the newest last; the row shows the newest. A cell of the
+    row is changed only while `held`. A destructor or a signal handler may run at any point, even in a thread that is
+    just changing cells: so its own changes wait in `waiting`.
     """
 
     def __init__(self, block: Block, slot: int) -> None:
@@ -157,9 +157,9 @@ class Sharing:
         text = (head + layout.R_TEXT) * layout.CELL
         self.text = block.raw[text : text + layout.TEXT_BYTES]
         self.requests: dict[object, tuple[int, bytes]] = {}
-        self.left: deque[Callable[[], None]] = deque()
+        self.waiting: deque[Callable[[], None]] = deque()
         self._lock = threading.RLock()
-        self._is_held = False  # looked at by whoever has the lock: true in the midst of something
+        self._is_held = False  # read under the lock: true while this very thread changes cells
         self._shown: object = None
 
     @contextlib.contextmanager
@@ -173,51 +173,51 @@ class Sharing:
                 finally:
                     self._is_held = False
         finally:
-            self.do_what_is_left()
+            self.do_waiting()
 
     def do(self, work: Callable[[], None]) -> None:
-        """While `held`: now, or once that is over, where this very thread is in the midst of it."""
+        """Do the work while `held`: now, or, where this very thread holds it already, afterwards."""
         with self._lock:
             if self._is_held:
-                self.left.append(work)
+                self.waiting.append(work)
                 return
             with self.held():
                 work()
 
-    def do_what_is_left(self) -> None:
-        """At once, unless a thread is in the midst of something: then that one does it."""
-        while self.left and self._lock.acquire(blocking=False):
+    def do_waiting(self) -> None:
+        """Do the work that waits; where another thread holds the row, that thread does it afterwards."""
+        while self.waiting and self._lock.acquire(blocking=False):
             try:
                 if self._is_held:
                     return
                 self._is_held = True
                 try:
-                    if self.left:
-                        self.left.popleft()()
+                    if self.waiting:
+                        self.waiting.popleft()()
                 finally:
                     self._is_held = False
             finally:
                 self._lock.release()
 
     def enter(self, key: object) -> None:
-        """The request of this key is in progress, and is the one that the row shows."""
+        """The request of this key has begun; the row shows it."""
         self.requests[key] = self.cells[layout.R_BEGIN_NS], self.text.tobytes()
         self._shown = key
 
     def show_others(self, key: object) -> None:
-        """The request of this key is about to end: the row must not show it once it has, as others go on."""
+        """Before the request of this key ends: the row shows another one that is in progress, if there is any."""
         self.requests.pop(key, None)
         if self._shown is not key or not self.requests:
             return
         self._shown, (begin, text) = next(reversed(self.requests.items()))
-        self.cells[layout.R_BEGIN_NS] = 0  # killed here, nothing is known of them
+        self.cells[layout.R_BEGIN_NS] = 0  # a process that is killed here leaves no text of them
         fence()
         self.text[:] = text
         fence()
         self.cells[layout.R_BEGIN_NS] = begin
 
     def leave(self) -> None:
-        """A request has ended, and the row's begin time with it: put back the one of the request that is shown."""
+        """A request has ended and cleared the row's begin time: put back that of the request which the row shows."""
         fence()
         self.cells[layout.R_BUSY] -= 1
         begin, _ = self.requests.get(self._shown, (0, b""))
@@ -225,7 +225,7 @@ class Sharing:
 
 
 class SharedRow(Row):
-    """The slot's last row, for all threads that found no other, each with an object of its own; see Sharing.
+    """The slot's last row, for all threads that got none of their own. Each has an object of this class; see Sharing.
 
     The row's text and begin time are those of the newest request in progress; R_BUSY says how many are.
     """
@@ -236,17 +236,17 @@ class SharedRow(Row):
         self._sharing = rows.sharing
         self._key = object()
         super().__init__(rows, number)
-        self._exception = rows.aborted["exception",]  # now: a destructor must not look it up
+        self._exception = rows.aborted["exception",]  # now: a destructor must not wait for the catalogue
 
     def __del__(self) -> None:
-        """The shared row was taken from nobody, so it is given back to nobody; a request still in it is aborted.
+        """The thread has ended. Other threads still have the row, so it is not given back; a request in it is aborted.
 
-        Its thread has ended in the midst of it. Not so in a forked child, where the threads of its parent end too, nor
-        at the end of the process, whose master says why its requests are aborted.
+        Not so in a forked child, where the objects of its parent's threads are deleted too, nor at the end of the
+        process, whose master counts why its requests are aborted.
         """
         if self.is_busy and self._rows.pid == os.getpid() and not sys.is_finalizing():
-            self._sharing.left.append(partial(_abort, self._sharing, self._counts, self._key, self._exception))
-            self._sharing.do_what_is_left()
+            self._sharing.waiting.append(partial(_abort, self._sharing, self._counts, self._key, self._exception))
+            self._sharing.do_waiting()
 
     def begin(self, *words: str) -> None:
         if self.is_busy:
@@ -293,7 +293,7 @@ class SharedRow(Row):
 
 
 def _abort(sharing: Sharing, cells: memoryview, key: object, cause: int) -> None:
-    """Of a request in the shared row, whose row object is gone; `cause` is the cell of why."""
+    """Abort a request in the shared row whose row object is gone; `cause` is the first cell of its cause."""
     sharing.show_others(key)
     _count_aborted(cells, cause)
     sharing.leave()

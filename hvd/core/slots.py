@@ -8,6 +8,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from hvd.core import layout
 from hvd.core.block import Block
@@ -67,9 +68,9 @@ class Slots:
         self._layout = block.layout
 
     def prepare(self, workers: int) -> None:
-        """Have memory for so many workers and for companions, and for those that follow them in a reload or upgrade.
+        """Reserve memory for so many workers and for companions, and for those that follow them in a reload or upgrade.
 
-        So none of them is missing when memory is full by then. Without the memory this does nothing.
+        So they can start when memory is full by then. Where it is full now, this does nothing.
         """
         first, companions = layout.COMPANION_SLOTS, layout.COMPANION_SLOTS // 2
         numbers = (*range(companions), *range(first, min(first + 2 * workers, self._layout.slots)))
@@ -84,41 +85,40 @@ class Slots:
 
         Raises NoFreeSlot, BlockFull, BlockLocked.
         """
-        companion = kind != layout.KIND_WORKER
-        numbers = range(layout.COMPANION_SLOTS) if companion else range(layout.COMPANION_SLOTS, self._layout.slots)
+        is_companion = kind != layout.KIND_WORKER
+        numbers = range(layout.COMPANION_SLOTS) if is_companion else range(layout.COMPANION_SLOTS, self._layout.slots)
         with self._block.locked(LOCK_WAIT):
             number = self._take_first(numbers, kind, master, pid)
         if number is None:
-            raise NoFreeSlot(self._all_taken(companion, numbers))
+            raise NoFreeSlot(self._complaint(is_companion, numbers))
         return number
 
-    def _all_taken(self, companion: bool, numbers: range) -> str:
-        all_taken = (
-            f"all {len(numbers)} {'companion' if companion else 'worker'} slots of block {self._block.name} are taken"
-        )
-        if not companion:
+    def _complaint(self, is_companion: bool, numbers: range) -> str:
+        kind = "companion" if is_companion else "worker"
+        all_taken = f"all {len(numbers)} {kind} slots of block {self._block.name} are taken"
+        if not is_companion:
             return f"{all_taken}; set HVD_SLOTS higher and restart"
         pids = ", ".join(str(slot.pid) for number in numbers if (slot := self.get(number)))
         return f"{all_taken}, by the processes {pids}: end those that are not this daemon's, and it goes on"
 
     def _take_first(self, numbers: range, kind: int, master: int, pid: int) -> int | None:
         full = None
-        for number in sorted(numbers, key=lambda each: self._foreignness(each, kind)):
+        for number in sorted(numbers, key=partial(self._preference, kind=kind)):
             if not self._cells[self._layout.slot_cell(number) + layout.S_TAKEN]:
                 try:
                     self._take(number, kind, master, pid)
                 except BlockFull as error:
-                    full = error  # a slot that somebody had before needs no more memory
+                    full = error  # another slot, which was taken before, needs no more memory
                 else:
                     return number
         if full:
             raise full
         return None
 
-    def _foreignness(self, number: int, kind: int) -> int:
-        """0 for a slot that one of the kind had last: a page is readable until another is written there."""
+    def _preference(self, number: int, kind: int) -> int:
+        """Lowest for a slot that the same kind had last: so the pages of other kinds stay readable."""
         before = self._cells[self._layout.slot_cell(number) + layout.S_KIND]
-        return 0 if before == kind else 1 if before == 0 else 2
+        return {kind: 0, 0: 1}.get(before, 2)
 
     def _take(self, number: int, kind: int, master: int, pid: int) -> None:
         self._reserve(number)
@@ -132,7 +132,7 @@ class Slots:
         cells[cell + layout.S_TAKEN] = 1
 
     def _reserve(self, number: int) -> None:
-        """Memory for what a process counts in whatever else it can't have."""
+        """Memory for the two rows that a process always has: its first thread's, and the shared one."""
         for row in (0, self._layout.rows - 1):
             self._block.reserve(self._layout.row_cell(number, row), self._cells[layout.H_CELLS_USED])
 
@@ -144,7 +144,7 @@ class Slots:
         ]
 
     def name_process(self, number: int, pid: int) -> None:
-        """Say which process has the slot, once its pid is known."""
+        """Write into the slot which process has it, once its pid is known."""
         cell = self._layout.slot_cell(number)
         self._cells[cell + layout.S_PID_START] = start_ticks(pid)
         fence()
@@ -180,13 +180,13 @@ class Slots:
                 yield slot
 
     def free(self, number: int) -> None:
-        """Let the slot be handed out again: its process is dead, its rows are settled. One store, so no lock."""
+        """Let the slot be handed out again. Its process is dead, its rows are settled. One store, so no lock."""
         fence()
         self._cells[self._layout.slot_cell(number) + layout.S_TAKEN] = 0
 
 
 def mark_used(block: Block, number: int, row: int) -> None:
-    """Have readers read this row from now on. The caller is the only one who does so for this slot."""
+    """Have readers read this row from now on. Only one process at a time calls this for a slot."""
     cell = block.layout.slot_cell(number)
     if row == block.layout.rows - 1:
         block.cells[cell + layout.S_SHARED] = 1
@@ -197,7 +197,7 @@ def mark_used(block: Block, number: int, row: int) -> None:
 def used_heads(block: Block, number: int) -> list[int]:
     """Cells of the heads of the rows that were ever used.
 
-    Kept in the slot table: to ask each row would touch a page of memory for each row that is not used.
+    The slot table has them: looking at the rows would touch a page of memory for each row that is not used.
     """
     cell, shape = block.layout.slot_cell(number), block.layout
     heads = [shape.row_cell(number, row) for row in range(block.cells[cell + layout.S_ROWS])]
@@ -207,10 +207,10 @@ def used_heads(block: Block, number: int) -> list[int]:
 
 
 def settle(block: Block, number: int) -> Settled:
-    """Count what a dead process had in progress as aborted, and clear it; nobody else writes these rows now.
+    """Count what a dead process had in progress as aborted, and clear it. No other process writes these rows now.
 
-    Killed between the stores of one request, a row can say "begun" without "started" or "finished" without "idle":
-    what decides is started - finished - aborted, as for a reader (totals.py).
+    A process that was killed between the stores of one request leaves a row with a begin time whose request is not
+    started yet, or is finished by now: what decides is started - finished - aborted, as for a reader (totals.py).
     """
     settled, cells = Settled(), block.cells
     for head in used_heads(block, number):
@@ -228,7 +228,7 @@ def settle(block: Block, number: int) -> Settled:
 
 
 def entry_of(begin: int, text: bytes) -> Entry | None:
-    """What a row with this begin time and text is doing; None while it is idle."""
+    """The entry of a row with this begin time (monotonic, ns) and text; None where the begin time is 0: it is idle."""
     if not begin:
         return None
     return Entry(text.rstrip(b"\0").decode("utf-8", "replace"), max(0, time.monotonic_ns() - begin) / 1e9)

@@ -1,14 +1,13 @@
 """Adding the rows up. What a reader gets is fresh: each call reads every row that was ever used.
 
-A row is copied while its thread may be storing. The reader settles that so: it reads the row's head, copies the row,
-reads the head again, and copies once more while the two heads differ; then it adds the copy to the sums, so that there
-is never more than one copy (hotrow.py, sum_rows). In a row whose thread stands between two stores
-(a thread that lost the processor there, or a stopped process) the heads agree; then started - finished - aborted, of
-one head, says how many requests are in progress, and their sum over the rows is `in_flight`. Only that number is
-taken from the difference, and never more than the begin time (or R_BUSY) shows; that they agree is the proof,
-started = finished + in_flight + aborted.
+A thread may store into its row while a reader copies it. So the reader reads the row's head, copies the row, reads the
+head again, and copies once more while the two heads differ; then it adds the copy to the sums, so that there is never
+more than one copy (hotrow.py, sum_rows). The heads agree too where a thread stands between two stores, because it lost
+the processor there or its process is stopped. Then started - finished - aborted, of one head, is the number of requests
+in progress, and `in_flight` is their sum over the rows. That number is never more than what the begin time, or R_BUSY,
+shows; that the two agree is the proof, started = finished + in_flight + aborted.
 
-Every cell of every row only grows, and a later read copies each row later: so no sum is ever below an earlier one.
+Every cell of every row only grows, and a later read copies each row later. So no sum is ever below an earlier one.
 """
 
 from collections.abc import Iterable
@@ -41,7 +40,7 @@ class Heads:
 
 @dataclass(frozen=True)
 class SlotTotals:
-    """A taken slot, what its process did since it took it, and what it is doing."""
+    """A taken slot, what its process has done since it took the slot, and what it is doing."""
 
     slot: Slot
     heads: Heads
@@ -64,7 +63,7 @@ class Totals:
 
     @property
     def lost(self) -> int:
-        """How much was counted for which there were no cells, see catalogue.py."""
+        """How much was counted that has no cells of its own, see catalogue.py."""
         return self.cells[layout.LOST]
 
     @property
@@ -132,8 +131,8 @@ class Reader:
 
 def _heads(row: Head, *, shared: bool) -> Heads:
     started, finished, aborted, errors, begin, busy, _ = row
-    shown = busy if shared else int(begin != 0)
-    return Heads(started, finished, aborted, errors, min(shown, started - finished - aborted))
+    visible = busy if shared else int(begin != 0)
+    return Heads(started, finished, aborted, errors, min(visible, started - finished - aborted))
 
 
 def _add(one: Heads, other: Heads) -> Heads:

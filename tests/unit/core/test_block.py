@@ -112,7 +112,7 @@ def test_the_mutation_lock_is_waited_for_as_long_as_is_said(block: Block) -> Non
     assert ended(fork(lambda: block.locked(0).__enter__())) == 0, "nothing is held"
 
 
-def test_after_a_vain_wait_the_next_ones_only_try(block: Block) -> None:
+def test_after_a_wait_that_failed_the_next_ones_only_try(block: Block) -> None:
     """Threads that wait one after the other would add up; for a second, which then is over."""
     with keeping_locked(block):
         with pytest.raises(BlockLocked), block.locked(0.05):
@@ -122,7 +122,7 @@ def test_after_a_vain_wait_the_next_ones_only_try(block: Block) -> None:
             with pytest.raises(BlockLocked), block.locked(30):
                 pass
         assert time.monotonic() - start < 10
-        block._vain_until = 0.0
+        block._no_wait_until = 0.0
         with pytest.raises(BlockLocked), block.locked(0.2):
             start = time.monotonic()
         assert time.monotonic() - start >= 0.2

@@ -78,3 +78,10 @@ def test_checksums_tell_layouts_apart() -> None:
 def test_round_up() -> None:
     """To the next multiple, which may be the number itself."""
     assert [layout.round_up(size, 8) for size in (0, 1, 8, 9)] == [0, 8, 8, 16]
+
+
+def test_a_block_of_this_format_is_as_it_always_was() -> None:
+    """So each version with this format can take over, and share, the blocks of the others."""
+    shape = Layout(slots=12, rows=4, series=20, run_cells=172)
+    assert (layout.FORMAT, TIMED_CELLS) == (3, 172)
+    assert (shape.checksum, shape.size, shape.row_cells) == (2_793_399_104, 5_316_608, 7168)
