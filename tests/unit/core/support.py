@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -19,9 +20,11 @@ from hvd.core.family import Family
 from hvd.core.layout import COMPANION_SLOTS, KIND_WORKER, Layout
 from hvd.core.rows import Row, Rows
 from hvd.core.slots import Slots
-from hvd.metrics.table import FAMILIES
+from hvd.core.totals import Reader
+from hvd.metrics.table import FAMILIES, HTTP
 
 SMALL = Layout(slots=COMPANION_SLOTS + 4, rows=4, series=20, run_cells=TIMED_CELLS)
+PATIENCE = 20  # s that a thread or a process may take
 WORKER = COMPANION_SLOTS
 """The first slot of a worker."""
 
@@ -59,6 +62,37 @@ def own_rows(block: Block, kind: int = KIND_WORKER, form: ModuleType = hvd.core.
 def respond(row: Row, *labels: str) -> None:
     """A response under these labels; an error where the last one is a status of 400 or above."""
     row.respond(labels, labels[-1] >= "4")
+
+
+def serve(row: Row, route: str = "/x", status: str = "200") -> None:
+    """A request, from its begin to its end."""
+    row.begin("GET", route)
+    respond(row, "GET", route, status)
+    row.finish()
+
+
+def counts(block: Block, family: str = HTTP.key) -> dict[tuple[str, ...], int]:
+    """The first cell of each series that has counted anything, by its labels."""
+    totals = Reader(block).read()
+    return {one.labels: totals.cells[one.offset] for one in totals.of(family) if totals.cells[one.offset]}
+
+
+def in_thread(work: Callable[[], object]) -> None:
+    """Do the work in a thread of its own, to its end."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+class Cycle:
+    """Garbage that only the collector finds: what `left` has is dropped with it, and `work` done."""
+
+    def __init__(self, work: Callable[[], object] = lambda: None, *left: object) -> None:
+        self._work, self._left, self._self = work, left, self
+
+    def __del__(self) -> None:
+        self._work()
 
 
 def fork(work: Callable[[], object]) -> int:

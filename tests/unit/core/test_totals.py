@@ -21,7 +21,7 @@ from hvd.core.slots import Slots, mark_used, settle
 from hvd.core.totals import Reader, Totals
 from hvd.metrics.table import ABORTED, FAMILIES, HTTP, WS_FRAMES
 from tests.support.waiting import until
-from tests.unit.core.support import FORMS, IN_PYTHON, WORKER, Watched, forked, own_rows, respond
+from tests.unit.core.support import FORMS, IN_PYTHON, WORKER, Watched, forked, own_rows, respond, serve
 
 READS = 2000
 
@@ -80,14 +80,8 @@ def rows(block: Block) -> Rows:
 
 @pytest.fixture(params=FORMS.values(), ids=FORMS.keys())
 def any_rows(block: Block, request: pytest.FixtureRequest) -> Rows:
-    """The same, of each of the two hot paths."""
+    """The same, of each of the two forms."""
     return own_rows(block, form=request.param)
-
-
-def served(row: Row, status: str = "200") -> None:
-    row.begin("GET", "/items/1")
-    respond(row, "GET", "/items/{n}", status)
-    row.finish()
 
 
 def abandoned(row: Row) -> None:
@@ -103,7 +97,7 @@ def unanswered(row: Row) -> None:
 
 def begun_twice(row: Row) -> None:
     row.begin("GET", "/items/1")
-    served(row)
+    serve(row)
 
 
 def passed_on(row: Row) -> None:
@@ -113,7 +107,7 @@ def passed_on(row: Row) -> None:
 
 
 COURSES = {
-    served: [0, 1, 0],
+    serve: [0, 1, 0],
     abandoned: [0, 1, 0],
     unanswered: [0, 1, 0],
     begun_twice: [0, 1, 0, 1, 0],
@@ -139,7 +133,7 @@ def shared_row(rows: Rows) -> SharedRow:
 def test_identity_holds_between_any_two_stores(rows: Rows, kind: str, course: Callable[[Row], None]) -> None:
     """A reader that comes between two stores sees the request in flight or not, never half."""
     row, checker = row_of(rows, kind), Checker(rows.block)
-    served(row)  # so that the course adds to counts that are there
+    serve(row)  # so that the course adds to counts that are there
     watch(row, checker)
     course(row)
     assert checker.changes() == COURSES[course]
@@ -271,7 +265,7 @@ def test_sums_are_over_all_slots_and_over_the_dead(block: Block) -> None:
     slots_rows = [own_rows(block) for _ in range(3)]
     for times, rows in enumerate(slots_rows, 1):
         for _ in range(times):
-            served(rows.mine(), "503")
+            serve(rows.mine(), status="503")
         rows.count(WS_FRAMES, (), 100)
     before = reader.read()
     assert (before.heads.started, before.heads.finished, before.heads.errors) == (6, 6, 6)
@@ -301,7 +295,7 @@ def test_a_process_is_told_of_once_it_is_known(block: Block) -> None:
 def test_large_cells_do_not_carry_over(rows: Rows) -> None:
     """Sums of durations come near 2^62 ns, and the cell beside is untouched."""
     row, reader = rows.mine(), Reader(rows.block)
-    served(row)
+    serve(row)
     (series,) = reader.read().of(HTTP.key)
     row.add(series.offset + 1, 2**62 - rows.block.cells[rows.block.layout.row_cell(WORKER, 0) + series.offset + 1])
     run = reader.read().run(series).tolist()
