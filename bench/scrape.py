@@ -30,7 +30,7 @@ from hvd.core.slots import Slots
 from hvd.daemon.deaths import Settler
 from hvd.export.exposition import Exposition
 from hvd.metrics.table import FAMILIES, HTTP
-from hvd.read.reading import View
+from hvd.read.reading import BlockReader
 
 WORKERS = 8
 LABELS = [("GET", f"/route/{n}", status) for n in range(25) for status in ("200", "302", "404", "500")]
@@ -91,13 +91,11 @@ class Hvd:
     def __init__(self, block: Block) -> None:
         self._slots = Slots(block)
         self._settler = Settler(block, logging.getLogger("bench"))
-        view, exposition = View(block), Exposition()
+        reader, exposition = BlockReader(block), Exposition()
 
         def scrape() -> None:
-            reading = view.read()
-
-            observed, limits = reading.published.observed(), view.series_limits()
-            exposition.render(reading.totals, observed, limits=limits, aggregator_up=True)
+            reading = reader.read()
+            exposition.render(reading.totals, reading.observation, limits=reader.series_limits(), aggregator_up=True)
 
         def record() -> None:
             rows = Rows(block, self._slots.claim(layout.KIND_WORKER, os.getppid(), os.getpid()), FAMILIES)

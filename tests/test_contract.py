@@ -14,7 +14,7 @@ README = ROOT / "README.md"
 
 LIVE = {
     *("__main__", "agg/__main__", "gunicorn_conf", "jobs/__main__", "runtime"),
-    *("read/reading", "snapshot", "web/app", "web/here", "web/counting", "web/wsgi"),
+    *("snapshot", "web/app", "web/here", "web/counting", "web/wsgi"),
 }
 """Modules that only mean something in a running daemon: tests/live starts it."""
 

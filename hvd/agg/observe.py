@@ -1,15 +1,16 @@
 """What only the aggregator observes: CPU time, memory, threads and descriptors of the daemon's processes (psutil)."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import psutil
 
 from hvd.agg.sizes import Sizes
 from hvd.core.proc import is_alive, start_ticks, unix_time
 from hvd.core.rows import Rows
+from hvd.metrics.companion_pages import AggregatorPage, ProcessSample
 from hvd.metrics.table import CPU
 
 log = logging.getLogger("hvd.aggregator")
@@ -42,8 +43,26 @@ class Sample:
     start_time: float | None = None
     sized_ns: int | None = None  # monotonic; when the proportional set was read
 
-    def as_dict(self) -> dict[str, object]:
-        return {name: value for name, value in asdict(self).items() if name != "sized_ns"}
+    @property
+    def memory(self) -> int:
+        """Bytes: the proportional set where it is known, else the resident one."""
+        return (self.resident or 0) if self.proportional is None else self.proportional
+
+    def published(self) -> ProcessSample:
+        """As the aggregator's page has it."""
+        return {
+            "kind": self.kind,
+            "slot": self.slot,
+            "pid": self.pid,
+            "started": self.started,
+            "cpu_percent": self.cpu_percent,
+            "cpu_seconds": self.cpu_seconds,
+            "resident": self.resident,
+            "proportional": self.proportional,
+            "threads": self.threads,
+            "fds": self.fds,
+            "start_time": self.start_time,
+        }
 
 
 class _Known(NamedTuple):
@@ -145,11 +164,11 @@ class CpuTime:
     counted when it ended is counted now. Where a page did not hold all processes, those beyond it count from now on.
     """
 
-    def __init__(self, rows: Rows, page: Mapping[str, Any] | None, most: int) -> None:
+    def __init__(self, rows: Rows, page: AggregatorPage | None, most: int) -> None:
         self._rows = rows
-        published = page["processes"] if page else []
-        self._counted = {(sample["pid"], sample.get("started")): sample["cpu_seconds"] or 0.0 for sample in published}
-        self._is_partial = len(published) >= most
+        processes = page["processes"] if page else []
+        self._counted = {(sample["pid"], sample["started"]): sample["cpu_seconds"] or 0.0 for sample in processes}
+        self._is_partial = len(processes) >= most
 
     def count(self, samples: Iterable[Sample], *, counts: bool) -> None:
         """Take the samples of a tick; without `counts`, another aggregator counts them."""

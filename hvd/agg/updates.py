@@ -12,9 +12,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any
+from typing import cast
 
 from hvd.jobs import events
+from hvd.metrics.companion_pages import RecentJob
 
 PAUSE = 0.05  # s between two bursts of messages
 SHARE = 0.2  # of the time that sending them may take
@@ -30,17 +31,17 @@ log = logging.getLogger("hvd.aggregator")
 class JobUpdates:
     """Reads events from `reader` and gives `send` each job's newest state. In the event loop's thread only."""
 
-    def __init__(self, reader: socket.socket, send: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, reader: socket.socket, send: Callable[[RecentJob], None]) -> None:
         self._reader = reader
         self._send = send
         self._loop = asyncio.get_running_loop()
-        self._waiting: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._waiting: OrderedDict[str, RecentJob] = OrderedDict()
         self._last: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._sent: dict[str, float] = {}  # when (monotonic s) jobs were sent, in the last SPACING s
         self._timer: asyncio.TimerHandle | None = None
         self._loop.add_reader(reader.fileno(), self._take)
 
-    def take(self, jobs: Iterable[dict[str, Any]]) -> None:
+    def take(self, jobs: Iterable[RecentJob]) -> None:
         """Take note of jobs that another message carries: nothing older is sent after it, and of those whose event got
         lost the newest state is sent now.
         """
@@ -54,7 +55,7 @@ class JobUpdates:
                 job = events.receive(self._reader)
                 if job is None:
                     break
-                self._note(job)
+                self._note(cast(RecentJob, job))
         except EOFError:
             self._loop.remove_reader(self._reader.fileno())
         self._send_soon()
@@ -63,7 +64,7 @@ class JobUpdates:
         if self._waiting and self._timer is None:
             self._timer = self._loop.call_soon(self._flush)  # type: ignore[assignment]
 
-    def _note(self, job: dict[str, Any]) -> None:
+    def _note(self, job: RecentJob) -> None:
         """Keep it if it is newer than what is known: by revision, and by progress within one."""
         try:
             name, state = str(job["id"]), (int(job["revision"]), float(job["progress"]))

@@ -22,7 +22,7 @@ from hvd.daemon.programs import Channels, Programs
 from hvd.daemon.sockets import UnixSockets
 from hvd.daemon.worker_slots import WorkerSlots
 from hvd.metrics.table import FAMILIES
-from hvd.read.reading import View
+from hvd.read.reading import BlockReader
 from hvd.settings.table import Settings
 from hvd.web.here import Parts
 
@@ -101,10 +101,10 @@ class Master:
         self._slots.name_process(worker.hvd_slot, os.getpid())
         self._channels.event_reader.close()
         self.block.release_claim()
-        view = View(self.block, runs_jobs=bool(self.settings.job_kinds))
+        reader = BlockReader(self.block, runs_jobs=bool(self.settings.job_kinds))
         rows = Rows(self.block, worker.hvd_slot, FAMILIES)
         ends = self._channels.worker_end, self._channels.hub_end
-        return Parts(self.settings, self.block, rows, view, *ends, self._since, self._job_service())
+        return Parts(self.settings, self.block, rows, reader, *ends, self._since, self._job_service())
 
     def _job_service(self) -> "JobService | None":
         if not self.settings.job_kinds:

@@ -18,7 +18,6 @@ from hvd.jobs.states import DURATIONS
 from hvd.metrics import table as metrics
 from hvd.metrics.bounds import SHOWN, SHOWN_ENDS
 from hvd.metrics.table import Metric
-from hvd.read.snapshot import memory_age, observed_age
 
 TEXT = "text/plain; version=0.0.4"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -201,13 +200,17 @@ def _observed(totals: Totals, observed: Mapping[str, Any]) -> Iterable[tuple[Met
 
     yield metrics.WS_CLIENTS, [((), observed["websocket_clients"])]
     yield metrics.TASKS, [((), observed["tasks"])]
-    yield metrics.OBSERVED_AGE, [((), observed_age(totals, dict(observed)) or 0.0)]
+    yield metrics.OBSERVED_AGE, [((), _age(totals, observed["monotonic_ns"]))]
     yield metrics.CPU_USAGE, [((), observed["cpu_usage"] / 100)]
     yield metrics.MEMORY_USAGE, [((), observed["memory_usage"])]
-    yield metrics.MEMORY_AGE, [((), memory_age(totals, observed) or 0.0)]
+    yield metrics.MEMORY_AGE, [((), _age(totals, observed["memory_ns"]))]
     yield metrics.PROCESSES, [((kind,), sum(one["kind"] == kind for one in processes)) for kind in kinds]
     yield metrics.PROCESS_RESIDENT, each("resident")
     yield metrics.PROCESS_PROPORTIONAL, each("proportional")
     yield metrics.PROCESS_THREADS, each("threads")
     yield metrics.PROCESS_FDS, each("fds")
     yield metrics.PROCESS_START, each("start_time")
+
+
+def _age(totals: Totals, at_ns: int) -> float:
+    return round((totals.monotonic_ns - at_ns) / 1e9, 3)

@@ -68,7 +68,7 @@ class Job:
 
     def as_recent(self, at: float | None = None) -> Json:
         """The job as it is told to the aggregator, at that time by the database's clock (s): by itself, when it changed
-        last. Clients are told it as `snapshot.shown_job` has it.
+        last. Clients are told it as `read.jobs.job_for_clients` has it.
         """
         until = self.ended or at or self.updated
         return {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from hvd.core.block import Block
 from hvd.core.rows import Rows, ThreadRow
-from hvd.read.reading import View
+from hvd.read.reading import BlockReader
 from hvd.settings.table import Settings
 
 if TYPE_CHECKING:  # it brings SQLAlchemy, which a daemon without kinds of job never loads
@@ -25,7 +25,7 @@ class Parts:
     settings: Settings
     block: Block
     rows: Rows
-    view: View
+    reader: BlockReader
     handoff: socket.socket
     hub_end: socket.socket
     since: float

@@ -4,7 +4,7 @@ import gzip
 import json
 import os
 import re
-from typing import Any
+from collections.abc import Mapping
 
 import falcon
 from falcon import mediatypes
@@ -12,7 +12,8 @@ from falcon import mediatypes
 from hvd import __version__
 from hvd.core.hot import IS_COMPILED
 from hvd.export.exposition import OPENMETRICS, TEXT, Exposition
-from hvd.read.snapshot import JOB_COUNTS, build_history
+from hvd.read.history import HistoryAnswer, build_history
+from hvd.read.snapshot import JOB_COUNTS, SnapshotAnswer, build_raw, build_snapshot, build_workers
 from hvd.web.dashboard import send_page, takes_gzip
 from hvd.web.here import Here
 
@@ -68,7 +69,7 @@ class JsonResource:
 
     heeds_accept = True
 
-    def answer(self) -> dict[str, Any]:
+    def answer(self) -> Mapping[str, object]:
         """The object."""
         raise NotImplementedError
 
@@ -98,7 +99,7 @@ class Index(JsonResource):
 
     on_head = on_get
 
-    def answer(self) -> dict[str, Any]:
+    def answer(self) -> Mapping[str, object]:
         return {"name": "hvd", "version": __version__, "endpoints": ENDPOINTS}
 
 
@@ -114,13 +115,13 @@ class Health(JsonResource):
     def __init__(self, here: Here) -> None:
         self._here = here
 
-    def answer(self) -> dict[str, Any]:
-        published = self._here.parts.view.published()
-        (status, reasons), age = published.health(), published.aggregator_age
+    def answer(self) -> Mapping[str, object]:
+        companions = self._here.parts.reader.companions()
+        (status, reasons), age = companions.health(), companions.aggregator_age
         return {
             "status": status,
             "reasons": reasons,
-            "uptime_seconds": round(published.uptime, 3),
+            "uptime_seconds": round(companions.uptime, 3),
             "aggregator_heartbeat_age_seconds": None if age is None else round(age, 3),
         }
 
@@ -131,19 +132,23 @@ class Status(JsonResource):
     def __init__(self, here: Here) -> None:
         self._here = here
 
-    def answer(self) -> dict[str, Any]:
+    def answer(self) -> Mapping[str, object]:
         parts = self._here.parts
-        snapshot = parts.view.snapshot()
-        counted = ("uptime_seconds", "system_health", "websocket_clients", "observed_age_seconds", "requests")
+        reading = parts.reader.read()
+        raw = build_raw(reading, healthy=reading.companions.health().status == "healthy")
         return {
             "version": __version__,
             "instance": parts.settings.instance,
             "answered_by": os.getpid(),
             "hot_path": "C" if IS_COMPILED else "Python",
-            **{name: snapshot[name] for name in counted},
-            "processes": snapshot["processes"],
-            "workers": snapshot["workers"],
-            "jobs": {name: snapshot[name] for name in JOB_COUNTS},
+            "uptime_seconds": raw["uptime_seconds"],
+            "system_health": raw["system_health"],
+            "websocket_clients": raw["websocket_clients"],
+            "observed_age_seconds": raw["observed_age_seconds"],
+            "requests": raw["requests"],
+            "processes": reading.observation["processes"] if reading.observation else [],
+            "workers": build_workers(reading.totals, reading.observation),
+            "jobs": {name: raw[name] for name in JOB_COUNTS},
         }
 
 
@@ -153,8 +158,9 @@ class Snapshot(JsonResource):
     def __init__(self, here: Here) -> None:
         self._here = here
 
-    def answer(self) -> dict[str, Any]:
-        return self._here.parts.view.snapshot()
+    def answer(self) -> SnapshotAnswer:
+        reader = self._here.parts.reader
+        return build_snapshot(reader.read(), reader.post_mortems())
 
 
 class History(JsonResource):
@@ -163,9 +169,9 @@ class History(JsonResource):
     def __init__(self, here: Here) -> None:
         self._here = here
 
-    def answer(self) -> dict[str, Any]:
+    def answer(self) -> HistoryAnswer:
         parts = self._here.parts
-        return build_history(parts.view.history(), parts.settings.interval)
+        return build_history(parts.reader.history(), parts.settings.interval)
 
 
 class Metrics:
@@ -178,16 +184,16 @@ class Metrics:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         best = negotiate(req, [TEXT, OPENMETRICS, "text/plain"])
         openmetrics = best == OPENMETRICS
-        view = self._here.parts.view
-        reading = view.read()
-        published = reading.published
+        reader = self._here.parts.reader
+        reading = reader.read()
+        companions = reading.companions
         text = self._exposition.render(
             reading.totals,
-            published.observed(),
-            limits=view.series_limits(),
-            aggregator_up=published.aggregator_ticks(),
-            jobs=published.jobs,
-            job_runner_up=not published.job_troubles(),
+            reading.observation,
+            limits=reader.series_limits(),
+            aggregator_up=companions.aggregator_ticks(),
+            jobs=companions.jobs,
+            job_runner_up=not companions.job_troubles(),
             openmetrics=openmetrics,
         )
         resp.content_type = f"{OPENMETRICS if openmetrics else TEXT}; charset=utf-8"

@@ -21,10 +21,10 @@ LATE = 1.0  # s without one, after which it may be that nobody takes what is pas
 
 def silence(parts: Parts) -> float:
     """Seconds since the hub's last sign of life; while none lives, since one published last, or the master began."""
-    age = parts.view.heartbeat_age()
+    age = parts.reader.heartbeat_age()
     if age is not None:
         return age
-    last = parts.view.published().last
+    last = parts.reader.companions().last_page
     return time.monotonic() - max(parts.since, last["monotonic_ns"] / 1e9 if last else 0.0)
 
 
@@ -37,7 +37,7 @@ class Waiting:
 
     def may_wait(self, parts: Parts) -> bool:
         """Whether a client is to be passed on now; to be asked right before that is done."""
-        age = parts.view.heartbeat_age()
+        age = parts.reader.heartbeat_age()
         if age is not None and age < LATE:
             return True
         return silence(parts) <= AWAY and self._is_watched(parts)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from hvd.core.totals import Heads
-from hvd.read.reading import View
+from hvd.read.reading import BlockReader
 from tests.support.http import Response
 from tests.support.server import Server
 from tests.support.waiting import PATIENCE, until
@@ -26,7 +26,7 @@ GTHREAD = {"worker_class": "gthread", "threads": 4}
 class Daemon(Server):
     """A daemon whose block is looked at from outside, so that looking is no request."""
 
-    seen: View
+    seen: BlockReader
 
     def heads(self) -> Heads:
         heads = self.seen.totals().heads

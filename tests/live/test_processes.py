@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from hvd.read.reading import View
-from hvd.read.snapshot import Json
+from hvd.read.reading import BlockReader
 from tests.support.server import Server
 from tests.support.waiting import until
 from tests.support.ws import RawWebSocket
@@ -20,6 +20,8 @@ from tests.support.ws import RawWebSocket
 MB = 1024 * 1024
 INTERVAL = 0.5
 BURNT = 1.5  # s
+
+Json = Mapping[str, Any]
 
 
 def cpu_seconds(pid: int) -> float:
@@ -38,12 +40,12 @@ def worker(snapshot: Json, pid: int) -> Json:
     return found
 
 
-def next_observation(view: View, after: int = 0) -> Json:
+def next_observation(view: BlockReader, after: int = 0) -> Json:
     """What the aggregator publishes next: later than `after`, a monotonic time in ns, or than now."""
     after = after or time.monotonic_ns()
 
     def published() -> Json | None:
-        page = view.published().observed()
+        page = view.companions().observation()
         return page if page and page["monotonic_ns"] > after else None
 
     page = until(published, "the aggregator publishes", 15, pause=0.01)
@@ -51,7 +53,7 @@ def next_observation(view: View, after: int = 0) -> Json:
     return page
 
 
-def next_memory(view: View) -> None:
+def next_memory(view: BlockReader) -> None:
     """Wait for figures of memory that were read from now on: a tick shows what was read last."""
     now = time.monotonic_ns()
     until(lambda: next_observation(view)["memory_ns"] > now, "memory is read", 15)
@@ -62,7 +64,7 @@ def of_process(page: Json, pid: int) -> Json:
     return found
 
 
-def burn(server: Server, view: View) -> tuple[int, list[Json], list[Json], dict[int, float], float] | None:
+def burn(server: Server, view: BlockReader) -> tuple[int, list[Json], list[Json], dict[int, float], float] | None:
     """BURNT s of CPU time in a worker -> its pid, what was published and what snapshots said meanwhile, each process's
     CPU time after it, and what all used from the first page to the last; None if a page was missed.
     """
@@ -247,6 +249,6 @@ def test_an_idle_aggregator_is_cheap(tmp_path: Path) -> None:
         share = (cpu_seconds(pid) - before) / (time.monotonic() - began)
         resident = psutil.Process(pid).memory_info().rss
         print(f"aggregator, idle: {share:.2%} of a core, {resident / MB:.1f} MB resident")
-        assert view.published().reasons() == []
+        assert view.companions().health().reasons == []
         assert share < 0.02
         assert resident < 50 * MB

@@ -20,7 +20,7 @@ from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
 from hvd.core.slots import Slots, used_heads
 from hvd.core.totals import Reader
-from hvd.read.reading import View
+from hvd.read.reading import BlockReader
 from tests.support.http import Connection, Tally, load
 from tests.support.server import Server
 from tests.support.waiting import until
@@ -189,7 +189,7 @@ def assert_exact(server: Server, clients: Load) -> None:
 def assert_settled(server: Server, block: Block) -> None:
     """At rest nothing is in flight, and aborted requests are those that have a cause."""
     server.wait_idle()
-    heads = View(block).totals().heads
+    heads = BlockReader(block).totals().heads
     assert heads.started == heads.finished + heads.aborted
     causes = [value for (name, _), value in server.metrics().items() if name == "hvd_http_requests_aborted_total"]
     assert sum(causes) == heads.aborted

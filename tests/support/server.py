@@ -16,7 +16,7 @@ import psutil
 from hvd.core.block import Block, open_block
 from hvd.core.proc import is_stopped
 from hvd.core.slots import Slots
-from hvd.read.reading import View
+from hvd.read.reading import BlockReader
 from tests.support.http import Address, Connection, Response
 from tests.support.waiting import PATIENCE, until
 
@@ -203,10 +203,10 @@ class Server:
             os.close(block.fd)
 
     @contextmanager
-    def view(self) -> Iterator[View]:
+    def view(self) -> Iterator[BlockReader]:
         """The daemon's block seen from here: a look that is no request."""
         with self.opened() as block:
-            yield View(block)
+            yield BlockReader(block)
 
     def pids(self, kind: str) -> list[int]:
         """Live processes of a kind (worker, aggregator), from the daemon's own slot table."""

@@ -17,7 +17,8 @@ from hvd.jobs.events import Events
 from hvd.jobs.job import Json
 from hvd.jobs.options import EVENTS, WAKE, RunnerOptions
 from hvd.jobs.run.turns import TurnLoop
-from hvd.read.reading import JOBS_PAGE, View
+from hvd.metrics.companion_pages import JOBS_PAGE
+from hvd.read.reading import BlockReader
 from hvd.settings.variables import inherited
 
 ORPHANED_GRACE = 2.0  # s that jobs get when the master was killed: the next start waits for us to be gone
@@ -70,7 +71,7 @@ class JobRunner:
             environ={**inherited(), "HVD_INSTANCE": options.instance},
             events=Events(child.socket(EVENTS)),
             publish=Publisher(child.publish),
-            figures=View(child.block, runs_jobs=True).published().jobs or {},
+            figures=dict(BlockReader(child.block, runs_jobs=True).companions().jobs or {}),
         )
         asyncio.get_running_loop().add_reader(child.descriptor(WAKE), self._wake)
 

@@ -25,6 +25,7 @@ from hvd.core.totals import Reader
 from hvd.metrics.table import CPU
 from tests.support.waiting import until
 from tests.unit.core.support import own_rows
+from tests.unit.figures import make_page
 
 
 class FakeProcess:
@@ -181,7 +182,7 @@ def test_two_samples_at_one_moment_divide_by_nothing() -> None:
 def test_a_sample_is_told_by_names_that_json_takes() -> None:
     """All fields, of plain types."""
     (sample,) = Machine(1).observer().sample(watch(("worker", 1)), 100.0)
-    assert sample.as_dict() == {
+    assert sample.published() == {
         "kind": "worker",
         "slot": 100,
         "pid": 1,
@@ -290,7 +291,7 @@ def test_cpu_time_adds_up_by_slot(block: Block, rows: Rows) -> None:
 
 def test_cpu_time_goes_on_after_an_aggregator(block: Block, rows: Rows) -> None:
     """The next one counts what was used since the last page, of each process once."""
-    page = {"processes": [sampled(8, 1, 2.0).as_dict(), sampled(9, 2, None).as_dict()]}
+    page = make_page(sampled(8, 1, 2.0).published(), sampled(9, 2, None).published())
     cpu = CpuTime(rows, page, most=10)
     cpu.count([sampled(8, 1, 2.5), sampled(9, 2, 1.0), sampled(10, 3, 4.0)], counts=True)
     assert counted(block) == {("worker", "8"): 0.5, ("worker", "9"): 1.0, ("worker", "10"): 4.0}

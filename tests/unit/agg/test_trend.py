@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -11,10 +10,11 @@ from hvd.core.block import Block
 from hvd.core.history import History, Point
 from hvd.core.totals import Heads, Totals
 from hvd.metrics.columns import VALUES
-from hvd.read.history import history_of
-from hvd.read.snapshot import build_history, build_routes, build_workers, http_sums
+from hvd.read.history import history_of, point_by_column
+from hvd.read.requests import build_routes, sum_requests
+from hvd.read.snapshot import Raw, build_raw, build_workers
 from tests.unit.core.support import keeping_locked
-from tests.unit.web import NOW, SECOND, make_observed, make_sample, make_totals, make_worker, timed
+from tests.unit.figures import NOW, SECOND, make_page, make_reading, make_sample, make_totals, make_worker, timed
 
 MS = 10**6
 
@@ -26,10 +26,11 @@ def at(seconds: float, *durations_ns: int, errors: int = 0, in_flight: int = 0) 
     return replace(totals, time_ns=NOW + round(seconds * SECOND))
 
 
-def raw(cpu: float = 0.0, **values: float) -> dict[str, Any]:
-    """What the trend reads of a tick's figures."""
-    plain = {"cpu_usage": cpu, "memory_usage": 1000, "websocket_clients": 3, "jobs_active": 2, "jobs_pending": 1}
-    return {**plain, **values}
+def raw(totals: Totals, cpu: float) -> Raw:
+    """The figures of a tick."""
+    figures = build_raw(make_reading(totals, make_page(cpu_usage=cpu, memory_usage=1000)), healthy=True)
+    figures["jobs_active"], figures["jobs_pending"] = 2, 1
+    return figures
 
 
 def values(point: Point) -> dict[str, float]:
@@ -46,12 +47,12 @@ def always() -> bool:
 
 
 def make_trend(history: History, totals: Totals, interval: float = 2.0, writes: Callable[[], bool] = always) -> Trend:
-    return Trend(history, totals, interval, writes)
+    return Trend(history, sum_requests(totals), interval, writes)
 
 
 def tick(trend: Trend, totals: Totals, cpu: float = 0.0) -> Point | None:
     """-> the point that it made."""
-    trend.tick(totals, http_sums(totals), raw(cpu))
+    trend.tick(totals.time_ns, sum_requests(totals), raw(totals, cpu))
     return trend.point
 
 
@@ -67,11 +68,15 @@ def test_a_point_is_of_the_time_since_the_last(history: History) -> None:
     point = tick(trend, at(12, *[MS] * 5, *[20 * MS] * 8, errors=2, in_flight=1), cpu=30)
     assert point
     assert read(history) == [point]
-    found = values(point)
-    assert (found["requests_per_second"], found["error_rate"]) == (4.0, 0.25)
-    assert found["p50"] == pytest.approx(20, rel=0.05)
-    assert (found["cpu_usage"], found["memory_usage"], found["websocket_clients"]) == (20.0, 1000, 3)
-    assert (found["jobs_active"], found["jobs_pending"], found["in_flight"]) == (2, 1, 1)
+    point_values = values(point)
+    assert (point_values["requests_per_second"], point_values["error_rate"]) == (4.0, 0.25)
+    assert point_values["p50"] == pytest.approx(20, rel=0.05)
+    assert (point_values["cpu_usage"], point_values["memory_usage"], point_values["websocket_clients"]) == (
+        20.0,
+        1000,
+        4,
+    )
+    assert (point_values["jobs_active"], point_values["jobs_pending"], point_values["in_flight"]) == (2, 1, 1)
     assert sum(point.counts) == 8
     assert tick(trend, at(13, *[MS] * 5, *[20 * MS] * 8)) is None, "a point is told once"
 
@@ -154,9 +159,9 @@ def serving(seconds: float, requests: int, *, new: int = 0, exits: int = 0) -> T
 
 def test_details_have_rates_beside_what_the_snapshot_has() -> None:
     """Of each worker and each route; what is new counts from 0 on."""
-    observed = make_observed(make_sample("worker", 7))
+    observed = make_page(make_sample("worker", 7))
     totals = serving(52, 30, new=8, exits=1)
-    detail = build_detail(totals, serving(48, 10), observed, None)
+    detail = build_detail(make_reading(totals, observed), serving(48, 10), None)
     assert [worker.pop("requests_per_second") for worker in detail["workers"]] == [5.0, 2.0]
     assert [worker.pop("started_at") for worker in detail["workers"]] == [
         "2026-01-23T20:29:18Z",
@@ -175,23 +180,22 @@ def test_a_worker_that_took_a_slot_over_has_done_only_its_own() -> None:
     before, totals = serving(48, 100), serving(52, 4)
     (slot,) = totals.slots
     later = replace(slot, slot=replace(slot.slot, taken_ns=slot.slot.taken_ns + 39 * SECOND))
-    detail = build_detail(replace(totals, slots=(later,)), before, {}, None)
+    detail = build_detail(make_reading(replace(totals, slots=(later,))), before, None)
     assert detail["workers"][0]["requests_per_second"] == 1.0
 
 
 def test_no_time_between_two_readings_is_no_rate() -> None:
     """At the very first greeting."""
     totals = serving(50, 10)
-    detail = build_detail(totals, totals, {}, None)
+    detail = build_detail(make_reading(totals), totals, None)
     assert [row["requests_per_second"] for row in (*detail["workers"], *detail["routes"])] == [0.0, 0.0]
 
 
 def test_details_carry_the_newest_point() -> None:
     """A row of the history, with its columns named."""
     point = Point(NOW, tuple(float(index) for index in range(len(VALUES))), (1, 2, 3))
-    detail = build_detail(at(1), at(0), {}, point)
-    answer = build_history([point], 2.0)
-    assert detail["point"] == dict(zip(answer["columns"], answer["points"][0], strict=True))
+    detail = build_detail(make_reading(at(1)), at(0), point)
+    assert detail["point"] == point_by_column(point)
     assert detail["latency"] == [1, 2, 3]
 
 
@@ -201,9 +205,9 @@ def test_details_are_bounded() -> None:
         ("http", "GET", f"/{number}", "200"): timed(*[MS] * (number % 7 + 1)) for number in range(ROUTES + 50)
     }
     slots = tuple(make_worker(pid) for pid in range(1, WORKERS + 2))
-    observed = make_observed(*(make_sample("worker", pid) for pid in range(1, PROCESSES + 2)))
+    observed = make_page(*(make_sample("worker", pid) for pid in range(1, PROCESSES + 2)))
     totals = make_totals(counted, slots=slots)
-    detail = build_detail(totals, totals, observed, None)
+    detail = build_detail(make_reading(totals, observed), totals, None)
     counts = [route["count"] for route in detail["routes"]]
     assert (len(detail["workers"]), len(counts), len(detail["processes"])) == (WORKERS, ROUTES, PROCESSES)
     assert counts == sorted(counts, reverse=True)

@@ -12,16 +12,18 @@ from hvd.core.totals import Heads, Totals
 from hvd.export.exposition import Exposition
 from hvd.jobs.states import DURATIONS
 from hvd.metrics.bounds import SHOWN
-from hvd.read.snapshot import Json
+from hvd.metrics.companion_pages import AggregatorPage, JobsPage
 from tests.support.prometheus import check_metrics
-from tests.unit.web import make_observed, make_sample, make_totals, timed
+from tests.unit.figures import make_jobs, make_page, make_sample, make_totals, timed
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 LIMITS = {"http": 2000, "tick": 8}
 MS = 10**6
 
 
-def render(totals: Totals, observed: Json | None = None, *, openmetrics: bool = False, healthy: bool = True) -> str:
+def render(
+    totals: Totals, observed: AggregatorPage | None = None, *, openmetrics: bool = False, healthy: bool = True
+) -> str:
     return Exposition().render(totals, observed, limits=LIMITS, aggregator_up=healthy, openmetrics=openmetrics)
 
 
@@ -138,7 +140,7 @@ def test_what_only_the_aggregator_knows_is_left_out_without_it() -> None:
 def test_processes_are_shown_one_by_one() -> None:
     """Each with kind and slot; how many of each kind; together, in base units; without what can't be known."""
     worker = make_sample("worker", 12, slot=9, threads=9, proportional=None)
-    observed = make_observed(make_sample("master", 10, slot=0), make_sample("worker", 11), worker)
+    observed = make_page(make_sample("master", 10, slot=0), make_sample("worker", 11), worker)
     found = samples(render(make_totals({("cpu", "worker", "9"): [2_250_000_000]}), observed))
     place = frozenset({("kind", "worker"), ("slot", "9")})
     assert found["hvd_process_threads", place] == 9
@@ -158,7 +160,7 @@ def test_each_metric_is_one_block_of_lines(openmetrics: bool) -> None:
     totals = make_totals(
         {("http", "GET", f"/{i}", "200"): timed(MS * i) for i in range(1, 5)} | {("tick", "read"): timed(MS)}
     )
-    lines = render(totals, make_observed(make_sample("worker", 1)), openmetrics=openmetrics).splitlines()
+    lines = render(totals, make_page(make_sample("worker", 1)), openmetrics=openmetrics).splitlines()
     heads = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(heads) == len(set(heads))
     current = ""
@@ -199,19 +201,17 @@ def test_templates_are_kept_without_mixing_series_up() -> None:
         assert found["hvd_http_requests_total", http("GET", "/b", "200")] == 1
 
 
-JOBS = {
-    "open": [["convert", "running", 2], ['odd"kind', "pending", 5]],
-    "ends": [["convert", "completed", 3, 999, 999.0]],
-    "own": [
+JOBS = make_jobs(
+    open=[["convert", "running", 2], ['odd"kind', "pending", 5]],
+    ends=[["convert", "completed", 3, 999, 999.0]],
+    own=[
         ["convert", "completed", 1, 3, 0.75],
         ["convert", "completed", 3, 4, 12.5],
         ["convert", "completed", len(DURATIONS), 1, 100_000.0],
         ["convert", "cancelled", -1, 9, 0.0],
         ["convert", "cancelled", 0, 1, 0.0625],
     ],
-    "recent": [],
-    "trouble": "",
-}
+)
 """As the runner publishes them."""
 
 
@@ -219,10 +219,10 @@ def of(kind: str, status: str, **more: str) -> frozenset[tuple[str, str]]:
     return frozenset({"kind": kind, "status": status, **more}.items())
 
 
-def with_jobs(*, runner_up: bool = True, openmetrics: bool = False, jobs: Json | None = JOBS) -> str:
+def with_jobs(*, runner_up: bool = True, openmetrics: bool = False, jobs: JobsPage | None = JOBS) -> str:
     return Exposition().render(
         make_totals({("http", "GET", "/", "200"): timed(MS)}),
-        make_observed(make_sample("worker", 1)),
+        make_page(make_sample("worker", 1)),
         limits=LIMITS,
         aggregator_up=True,
         jobs=jobs,
@@ -268,7 +268,7 @@ def test_whether_the_job_runner_works_is_shown() -> None:
 def test_without_jobs_nothing_is_shown_of_them() -> None:
     """No zero that looks like a measurement; a runner without figures shows that it is there."""
     assert "hvd_job" not in with_jobs(jobs=None)
-    found = samples(with_jobs(jobs={"trouble": "disk full"}, runner_up=False))
+    found = samples(with_jobs(jobs=make_jobs(trouble="disk full"), runner_up=False))
     assert {name for name, _ in found if name.startswith("hvd_job")} == {"hvd_job_runner_up"}
 
 

@@ -11,12 +11,12 @@ from hvd.core.durations import TIMED_CELLS
 from hvd.core.totals import Heads
 from hvd.export.exposition import Exposition
 from hvd.metrics.table import FAMILIES, METRICS, Metric, is_error
-from tests.unit.web import make_observed, make_sample, make_totals, timed
+from tests.unit.figures import make_jobs, make_page, make_sample, make_totals, timed
 
 UNITS = ("seconds", "bytes", "ratio")
 """Base units of Prometheus' conventions (prometheus.io/docs/practices/naming) that are in use here."""
 
-JOBS = {"open": [["plain", "pending", 2]], "own": [["plain", "failed", 0, 2, 0.1], ["plain", "failed", 3, 1, 4.5]]}
+JOBS = make_jobs(open=[["plain", "pending", 2]], own=[["plain", "failed", 0, 2, 0.1], ["plain", "failed", 3, 1, 4.5]])
 """What a job runner publishes, as far as it is exposed."""
 
 
@@ -92,7 +92,7 @@ def test_every_metric_is_exposed_and_nothing_else() -> None:
     }
     text = Exposition().render(
         make_totals(counted, Heads(started=1, finished=1)),
-        make_observed(make_sample("worker", 1)),
+        make_page(make_sample("worker", 1)),
         limits={family.key: 64 for family in FAMILIES.all},
         aggregator_up=True,
         jobs=JOBS,

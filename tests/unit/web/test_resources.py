@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import re
 import time
 from types import SimpleNamespace
@@ -12,16 +11,18 @@ import falcon
 import pytest
 from falcon import testing
 
+from hvd.companion.child import as_json
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.pages import Page
 from hvd.core.slots import Slots
 from hvd.export.exposition import OPENMETRICS, TEXT
-from hvd.read.reading import AGGREGATOR_PAGE, JOBS_PAGE, LATE, STARTING, View
+from hvd.read.companions import STARTING
+from hvd.read.reading import BlockReader
 from hvd.web.app import create_app
 from hvd.web.here import Here
 from hvd.web.resources import ENDPOINTS, LARGE, Index, JsonResource, negotiate
-from tests.unit.web import make_observed
+from tests.unit.figures import make_jobs, make_page, publish
 
 METRICS = [TEXT, OPENMETRICS, "text/plain"]
 JSON = ["application/json"]
@@ -159,21 +160,12 @@ def test_large_answers_are_compressed_for_who_takes_it(accepted: str | None, pac
 
 
 class Daemon:
-    """A daemon's block, with this process as its companions, and a client of its app."""
+    """A client of the app of a daemon that has begun so many s ago."""
 
     def __init__(self, block: Block, *, runs_jobs: bool = True, age: float = STARTING) -> None:
-        self.block, self._slots = block, Slots(block)
         block.cells[layout.H_STARTED_MONO] -= round(age * 1e9)
-        here: Any = SimpleNamespace(parts=SimpleNamespace(view=View(block, runs_jobs=runs_jobs)))
+        here: Any = SimpleNamespace(parts=SimpleNamespace(reader=BlockReader(block, runs_jobs=runs_jobs)))
         self.client = testing.TestClient(create_app(here))
-
-    def companion(self, kind: int, page: str, **published: Any) -> int:
-        """The slot of one that lives, and has published."""
-        slot = self._slots.claim(kind, os.getpid(), os.getpid())
-        self._slots.beat(slot)
-        text = {**published, "page": page, "monotonic_ns": time.monotonic_ns()}
-        Page(self.block, slot).write(json.dumps(text).encode())
-        return slot
 
     def reasons(self) -> list[str]:
         """What /health says; it is degraded where there is any reason, and answers 200 either way."""
@@ -212,19 +204,14 @@ def test_health_answers_whatever_a_probe_accepts(block: Block, accept: str) -> N
 def test_an_answer_reads_each_page_once(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the sums, so that no age is negative, though a page is written between any two readings of one."""
     daemon = Daemon(block)
-    slot = daemon.companion(layout.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
-    daemon.companion(layout.KIND_JOB_RUNNER, JOBS_PAGE, trouble="")
+    slot = publish(block, make_page())
+    publish(block, make_jobs())
     page, reads, read = Page(block, slot), [0], Page.read
 
     def counting(self: Page) -> bytes:
         reads[0] += 1
         data = read(self)
-        text = make_observed() | {
-            "page": AGGREGATOR_PAGE,
-            "monotonic_ns": time.monotonic_ns(),
-            "memory_ns": time.monotonic_ns(),
-        }
-        page.write(json.dumps(text).encode())
+        page.write(as_json(make_page(monotonic_ns=time.monotonic_ns(), memory_ns=time.monotonic_ns())))
         return data
 
     monkeypatch.setattr(Page, "read", counting)
@@ -232,76 +219,34 @@ def test_an_answer_reads_each_page_once(block: Block, monkeypatch: pytest.Monkey
         reads[0] = 0
         answer = daemon.client.simulate_get(path)
         assert reads[0] == layout.COMPANION_SLOTS
-        found = re.findall(r"age_seconds\"?[: ]+(-?[0-9.e-]+)", answer.text)
-        assert found or path == "/status"
-        assert all(float(age) >= 0 for age in found), found
+        ages = re.findall(r"age_seconds\"?[: ]+(-?[0-9.e-]+)", answer.text)
+        assert ages or path == "/status"
+        assert all(float(age) >= 0 for age in ages), ages
 
 
 def test_a_daemon_that_has_just_started_is_starting(block: Block) -> None:
-    """Until each companion has published for the first time; `system_health` knows three values, and says degraded."""
-    daemon = Daemon(block, age=0)
-
-    def told() -> list[str]:
-        health = daemon.client.simulate_get("/health").json
-        snapshot = daemon.client.simulate_get("/api/v1/snapshot").json
-        assert health["reasons"] == []
-        assert snapshot["health"] == health["status"]
-        return [health["status"], snapshot["system_health"]]
-
-    assert told() == ["starting", "degraded"]
-    daemon.companion(layout.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
-    assert told() == ["starting", "degraded"]
-    slot = daemon.companion(layout.KIND_JOB_RUNNER, JOBS_PAGE, trouble="")
-    assert told() == ["healthy", "healthy"]
-    Slots(block).free(slot)
-    assert daemon.reasons() == ["job runner away: jobs wait"], "what has been there once is away"
+    """`system_health` knows three values, and says degraded."""
+    client = Daemon(block, age=0).client
+    health, snapshot = client.simulate_get("/health").json, client.simulate_get("/api/v1/snapshot").json
+    assert (health["status"], health["reasons"]) == ("starting", [])
+    assert (snapshot["health"], snapshot["system_health"]) == ("starting", "degraded")
 
 
-def test_a_start_is_no_excuse_for_ever(block: Block) -> None:
-    """A companion that never begins is away after some seconds."""
-    assert Daemon(block, age=STARTING - 5).client.simulate_get("/health").json["status"] == "starting"
-    assert Daemon(block, age=5).reasons() == [AGGREGATOR_AWAY, "job runner away: jobs wait"]
-
-
-def test_health_says_that_workers_are_missing(block: Block) -> None:
-    """The capacity that was asked for isn't there."""
-    daemon = Daemon(block, runs_jobs=False)
-    daemon.companion(layout.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
-    block.add_master(os.getpid())
-    block.say_missing(os.getpid(), 1)
-    assert daemon.reasons() == ["1 worker asked for can't be started: the log says why"]
-    block.say_missing(os.getpid(), 2)
-    assert daemon.reasons() == ["2 workers asked for can't be started: the log says why"]
-    block.say_missing(os.getpid(), 0)
-    assert daemon.reasons() == []
-
-
-def test_health_says_why_jobs_wait(block: Block) -> None:
-    """A runner that is away, or can't use its database: each has its line, and all is well without any."""
+def test_health_and_metrics_say_why_jobs_wait(block: Block) -> None:
+    """A runner that is away, or can't use its database; what it published last is shown on."""
     daemon = Daemon(block)
     assert daemon.reasons() == [AGGREGATOR_AWAY, "job runner away: jobs wait"]
-    daemon.companion(layout.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
+    publish(block, make_page())
     assert daemon.reasons() == ["job runner away: jobs wait"]
-    slot = daemon.companion(layout.KIND_JOB_RUNNER, JOBS_PAGE, trouble="the disk is full")
+    slot = publish(block, make_jobs(trouble="the disk is full"))
     assert daemon.reasons() == ["the disk is full: jobs wait"]
     assert daemon.up() == ["hvd_aggregator_up 1", "hvd_job_runner_up 0"]
     Slots(block).free(slot)
     assert daemon.reasons() == ["job runner away: jobs wait"]
-    assert daemon.up() == ["hvd_aggregator_up 1", "hvd_job_runner_up 0"], "what it published last is shown on"
-    daemon.companion(layout.KIND_JOB_RUNNER, JOBS_PAGE, trouble="", open=[["k", "running", 2]], ends=[], recent=[])
+    assert daemon.up() == ["hvd_aggregator_up 1", "hvd_job_runner_up 0"]
+    publish(block, make_jobs(open=[["k", "running", 2]]))
     assert daemon.reasons() == []
     assert daemon.up() == ["hvd_aggregator_up 1", "hvd_job_runner_up 1"]
-
-
-def test_a_runner_that_gives_no_sign_of_life_is_away(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though its process lives."""
-    daemon = Daemon(block)
-    daemon.companion(layout.KIND_AGGREGATOR, AGGREGATOR_PAGE, **make_observed())
-    daemon.companion(layout.KIND_JOB_RUNNER, JOBS_PAGE, trouble="")
-    assert daemon.reasons() == []
-    later = time.monotonic_ns() + round(LATE * 1e9)
-    monkeypatch.setattr("hvd.read.reading.time.monotonic_ns", lambda: later)
-    assert daemon.reasons() == [AGGREGATOR_AWAY, "job runner away: jobs wait"]
 
 
 def test_health_says_nothing_of_jobs_where_no_kind_is_declared(block: Block) -> None:

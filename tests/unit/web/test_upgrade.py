@@ -204,7 +204,7 @@ class Parts:
         self.since = 0.0
         self.handoff, self.hub_end = handoff.socket_pair()
         self.settings = SimpleNamespace(allowed_origins=())
-        self.view = SimpleNamespace(heartbeat_age=lambda: age, published=lambda: SimpleNamespace(last=None))
+        self.reader = SimpleNamespace(heartbeat_age=lambda: age, companions=lambda: SimpleNamespace(last_page=None))
         self.refused: list[str] = []
         self.passed_on: list[bool] = []
         self.rows = SimpleNamespace(count=self._count)

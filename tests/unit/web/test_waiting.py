@@ -26,14 +26,14 @@ class Worker:
         self.age: float | None = None
         self.since = time.monotonic()
         self.published: float | None = None  # when a hub published last, monotonic s
-        self.view = SimpleNamespace(heartbeat_age=lambda: self.age, published=self._pages)
+        self.reader = SimpleNamespace(heartbeat_age=lambda: self.age, companions=self._pages)
         self.counted: list[tuple[Any, ...]] = []
         self.rows = SimpleNamespace(count=self._count, count_response=self._count)
         self._stack = stack
 
     def _pages(self) -> SimpleNamespace:
         at = self.published
-        return SimpleNamespace(last=None if at is None else {"monotonic_ns": round(at * 1e9)})
+        return SimpleNamespace(last_page=None if at is None else {"monotonic_ns": round(at * 1e9)})
 
     def _count(self, *what: Any) -> None:
         self.counted.append(what)

@@ -11,7 +11,7 @@ from hvd.jobs.database.connection import Database
 from hvd.jobs.database.store import Store
 from hvd.jobs.submission import Submission, SubmissionKey
 from hvd.json_schemas import Problem
-from hvd.read.snapshot import shown_job
+from hvd.read.jobs import job_for_clients
 from hvd.texts import rfc3339_milliseconds
 from tests.support.waiting import until
 from tests.unit.jobs.support import end_of, new_jobs, queue_of, statuses, submit
@@ -55,7 +55,7 @@ def test_clients_need_not_ask_before_they_format_a_job(store: Store, database: D
 
     def recent(name: str = job_id) -> dict[str, Any]:
         (found,) = (job for job in queue.figures()["recent"] if job["id"] == name)
-        return shown_job(found)
+        return job_for_clients(found)
 
     created = recent()["created_at"]
     assert (recent()["start_time"], recent()["duration_seconds"], recent()["error_msg"]) == (created, 0.0, "")
@@ -70,7 +70,7 @@ def test_clients_need_not_ask_before_they_format_a_job(store: Store, database: D
     until(lambda: recent()["duration_seconds"] > first["duration_seconds"] >= 0.0, "it has run for longer")
     (noted,) = queue.progress({job_id: 50.0})
     shown = recent()
-    assert {**shown_job(noted.as_recent()), "duration_seconds": 0} == {**shown, "duration_seconds": 0}, (
+    assert {**job_for_clients(noted.as_recent()), "duration_seconds": 0} == {**shown, "duration_seconds": 0}, (
         "one revision, one job"
     )
     (ended,) = queue.finish([end_of(job, "failed")])

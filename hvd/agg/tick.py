@@ -1,0 +1,159 @@
+"""The aggregator's tick: the figures that it publishes, writes into the history, and tells its clients.
+
+It has no socket and no event loop: what is sent, and when, is the aggregator's (main.py).
+"""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from hvd.agg.messages import first_messages, message
+from hvd.agg.observe import CpuTime, Observer, Sample, Watched
+from hvd.agg.trend import Trend, build_detail
+from hvd.core import layout
+from hvd.core.block import Block
+from hvd.core.rows import Rows
+from hvd.core.slots import Slots
+from hvd.core.totals import Totals
+from hvd.metrics.companion_pages import AGGREGATOR_PAGE, AggregatorPage
+from hvd.metrics.table import TICK
+from hvd.read.companions import Companions
+from hvd.read.history import history_of
+from hvd.read.reading import BlockReader, Reading
+from hvd.read.requests import RequestSums, sum_requests
+from hvd.read.snapshot import Raw, build_raw
+from hvd.texts import rfc3339
+
+Result = TypeVar("Result")
+
+PROCESSES = 1000  # with figures of their own; the sums are of all. A page holds some 1,400
+GREETING_AGE = 0.1  # s that a client's first messages may be old: so a burst of clients costs one reading, not many
+
+
+class Ticker:
+    """Makes the figures, tick after tick. One thread uses it.
+
+    `publish` puts a page into the block; `clients` and `tasks` say how many WebSocket clients and asyncio tasks this
+    process has now.
+    """
+
+    def __init__(
+        self,
+        block: Block,
+        slot: int,
+        rows: Rows,
+        publish: Callable[[AggregatorPage], None],
+        *,
+        interval: float,
+        runs_jobs: bool,
+        clients: Callable[[], int],
+        tasks: Callable[[], int],
+        observer: Observer | None = None,
+    ) -> None:
+        self._block, self._slot, self._rows = block, slot, rows
+        self._publish, self._clients, self._tasks = publish, clients, tasks
+        self._slots = Slots(block)
+        self._reader = BlockReader(block, runs_jobs=runs_jobs)
+        self._observer = observer or Observer()
+        self._cpu_time: CpuTime | None = None
+        self._taken_ns = taken.taken_ns if (taken := self._slots.get(slot)) else 0
+        self._is_newest = False
+        totals = self._reader.totals()
+        self._last = self._last_but_one = totals  # of the ticks
+        self._requests = sum_requests(totals)  # of the last tick
+        self._trend = Trend(history_of(block), self._requests, interval, lambda: self._is_newest)
+        self._own_page: AggregatorPage | None = None
+        self._reading: Reading | None = None  # what the messages are made of
+        self._made_at = float("-inf")  # monotonic, s
+        self._first: tuple[str, ...] = ()
+        self._detail = ""  # made when somebody wants it
+
+    def configure(self, interval: float, *, runs_jobs: bool) -> None:
+        """Go on with these settings."""
+        self._reader = BlockReader(self._block, runs_jobs=runs_jobs)
+        self._trend.set_interval(interval)
+
+    def measure(self) -> None:
+        """Begin to read what is slow to read of the processes, for the next tick; never waits."""
+        self._observer.measure(self._watched())
+
+    def observe(self) -> list[Sample]:
+        """Sample the processes: a tick's CPU use is that since the sample before."""
+        return self._observer.sample(self._watched(), time.monotonic())
+
+    def tick(self) -> Raw:
+        """Read, observe, publish, and make the messages anew."""
+        # Our slot, with its page, may have been that of the aggregator before us.
+        companions = self._reader.companions(without=self._slot if self._cpu_time else None)
+        cpu_time = self._cpu_time = self._cpu_time or CpuTime(self._rows, companions.last_page, PROCESSES)
+        totals = self.timed("read", self._reader.totals)
+        samples = self.timed("observe", self.observe)
+        requests = sum_requests(totals)
+        self._own_page = self._make_page(totals, requests, samples)
+        self._requests, self._last_but_one, self._last = requests, self._last, totals
+        self._publish(self._own_page)
+        # Of two, during an upgrade, the newer one counts and writes the history, once it has published.
+        self._is_newest = all(taken_ns < self._taken_ns for taken_ns, _ in companions.aggregators)
+        # The page comes first: killed between the two, some time is left out. Counted twice it would stay so for ever.
+        cpu_time.count(samples[:PROCESSES], counts=self._is_newest)
+        raw = self._make_messages(companions, totals)
+        self._trend.tick(totals.time_ns, requests, raw)
+        return raw
+
+    def _make_page(self, totals: Totals, requests: RequestSums, samples: list[Sample]) -> AggregatorPage:
+        seconds = (totals.monotonic_ns - self._last.monotonic_ns) / 1e9
+        return {
+            "page": AGGREGATOR_PAGE,
+            "monotonic_ns": totals.monotonic_ns,
+            "timestamp": rfc3339(totals.time_ns),
+            "interval_seconds": round(seconds, 3),
+            "rates": requests.since(self._requests).rates(seconds),
+            "cpu_usage": round(sum(sample.cpu_percent or 0.0 for sample in samples), 2),
+            "memory_usage": sum(sample.memory for sample in samples),
+            "memory_ns": min((sample.sized_ns for sample in samples if sample.sized_ns), default=totals.monotonic_ns),
+            "threads": sum(sample.threads or 0 for sample in samples),
+            "tasks": self._tasks(),
+            "websocket_clients": self._clients(),
+            "processes": [sample.published() for sample in samples[:PROCESSES]],
+        }
+
+    def _make_messages(self, companions: Companions, totals: Totals) -> Raw:
+        """`companions` are the others: that we live ourselves, we know."""
+        if self._own_page:
+            companions = companions.with_page(self._taken_ns, {**self._own_page, "websocket_clients": self._clients()})
+        self._reading = Reading(companions, totals)
+        troubles = companions.other_troubles()
+        raw = build_raw(self._reading, healthy=not troubles)
+        self._first, self._detail, self._made_at = first_messages(raw, troubles), "", time.monotonic()
+        return raw
+
+    def refresh(self) -> Raw | None:
+        """Make the messages anew, with the counts of now, where a new client would get old ones. -> what they say."""
+        if time.monotonic() - self._made_at <= GREETING_AGE:
+            return None
+        return self._make_messages(self._reader.companions(without=self._slot), self._reader.totals())
+
+    @property
+    def first_messages(self) -> tuple[str, ...]:
+        """What a new client gets; the first of them is what all clients get with each tick."""
+        return self._first
+
+    @property
+    def detail(self) -> str:
+        """The details of what the messages tell; rates are since the tick before the last one, an interval at least."""
+        if not self._detail and self._reading:
+            data = build_detail(self._reading, self._last_but_one, self._trend.point)
+            self._detail = message("detail", rfc3339(self._reading.totals.time_ns), data)
+        return self._detail
+
+    def timed(self, step: str, work: Callable[[], Result]) -> Result:
+        """Do a step of the tick, and record how long it took."""
+        start = time.monotonic_ns()
+        result = work()
+        self._rows.record(TICK, (step,), time.monotonic_ns() - start)
+        return result
+
+    def _watched(self) -> list[Watched]:
+        masters = self._block.cells[layout.H_MASTERS : layout.H_MASTERS + layout.MASTERS].tolist()
+        watched = [Watched("master", number, pid) for number, pid in enumerate(masters) if pid]
+        return watched + [Watched(slot.kind_name, slot.number, slot.pid) for slot in self._slots.taken() if slot.pid]

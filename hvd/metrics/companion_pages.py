@@ -1,0 +1,144 @@
+"""What companions publish, each on its page of the block: the aggregator what it observes, the job runner its queue.
+
+During an upgrade a page is written by one version and read by another. So figures are added to a page, never renamed or
+removed, and `decode` gives those that an older version doesn't publish as 0 or empty.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, Literal, NamedTuple, TypedDict, cast
+
+AGGREGATOR_PAGE: Final = "aggregator"
+JOBS_PAGE: Final = "jobs"
+
+
+class Rates(TypedDict):
+    """Of the responses of a span of time: per second, share of errors, and percentiles of their durations in ms."""
+
+    requests_per_second: float
+    error_rate: float
+    p50: float
+    p90: float
+    p99: float
+
+
+class ProcessSample(TypedDict):
+    """One process as the aggregator observed it; None is what could not be read. Times in s, memory in bytes, CPU in
+    percent of one core since the last tick; `started` in clock ticks since boot, which with the pid names one process.
+    """
+
+    kind: str
+    slot: int
+    pid: int
+    started: int
+    cpu_percent: float | None
+    cpu_seconds: float | None
+    resident: int | None
+    proportional: int | None
+    threads: int | None
+    fds: int | None
+    start_time: float | None
+
+
+class AggregatorPage(TypedDict):
+    """A tick's figures. CPU in percent of one core, and memory in bytes, are those of all processes together.
+
+    `memory_ns` is the monotonic time at which the oldest part of `memory_usage` was read.
+    """
+
+    page: Literal["aggregator"]
+    monotonic_ns: int
+    timestamp: str
+    interval_seconds: float
+    rates: Rates
+    cpu_usage: float
+    memory_usage: int
+    memory_ns: int
+    threads: int
+    tasks: int
+    websocket_clients: int
+    processes: list[ProcessSample]
+
+
+class OpenJobs(NamedTuple):
+    """How many jobs of a kind are pending or running."""
+
+    kind: str
+    status: str
+    number: int
+
+
+class EndedJobs(NamedTuple):
+    """How many jobs of a kind ended so, and the sum of their durations in s; `bucket` is that of JOB_DURATIONS, or -1
+    for jobs that never ran.
+    """
+
+    kind: str
+    status: str
+    bucket: int
+    number: int
+    seconds: float
+
+
+class RecentJob(TypedDict, total=False):
+    """A job that has changed lately. Clients are given `provider` and `vm_name` too, and no None but as `end_time`."""
+
+    id: str
+    name: str
+    status: str
+    progress: float
+    start_time: str | None
+    end_time: str | None
+    duration_seconds: float | None
+    error_msg: str | None
+    created_at: str | None
+    updated_at: str | None
+    kind: str
+    params: dict[str, Any]
+    revision: int
+    provider: str
+    vm_name: str
+
+
+class JobsPage(TypedDict):
+    """The queue, as it was at `read_ns` (monotonic): `own` are the jobs that this daemon ended, `ends` those that any
+    daemon of the queue did. `trouble` says why no job can run, "" where they can.
+    """
+
+    page: Literal["jobs"]
+    monotonic_ns: int
+    trouble: str
+    open: list[OpenJobs]
+    ends: list[EndedJobs]
+    own: list[EndedJobs]
+    recent: list[RecentJob]
+    read_ns: int
+
+
+NO_RATES: Rates = {"requests_per_second": 0.0, "error_rate": 0.0, "p50": 0.0, "p90": 0.0, "p99": 0.0}
+
+_NO_SAMPLE = dict.fromkeys(ProcessSample.__annotations__)
+_FIGURES = ("cpu_usage", "memory_usage", "threads", "tasks", "websocket_clients", "interval_seconds")
+_ROWS: dict[str, type[OpenJobs] | type[EndedJobs]] = {"open": OpenJobs, "ends": EndedJobs, "own": EndedJobs}
+
+
+def decode(data: bytes) -> AggregatorPage | JobsPage | None:
+    """The page that this JSON is; None where there is none, or one of a kind that this version doesn't know."""
+    page = json.loads(data) if data else {}
+    if page.get("page") == AGGREGATOR_PAGE:
+        return _aggregator_page(page)
+    return _jobs_page(page) if page.get("page") == JOBS_PAGE else None
+
+
+def _aggregator_page(page: Mapping[str, Any]) -> AggregatorPage:
+    now, processes = page["monotonic_ns"], page.get("processes", [])
+    if processes and not _NO_SAMPLE.keys() <= processes[0].keys():
+        processes = [{**_NO_SAMPLE, **process} for process in processes]
+    missing = {"timestamp": "", "rates": NO_RATES, "memory_ns": now, **dict.fromkeys(_FIGURES, 0)}
+    return cast(AggregatorPage, {**missing, **page, "processes": processes})
+
+
+def _jobs_page(page: Mapping[str, Any]) -> JobsPage:
+    rows = {name: [row(*values[: len(row._fields)]) for values in page.get(name, ())] for name, row in _ROWS.items()}
+    missing = {"trouble": "", "recent": [], "read_ns": page["monotonic_ns"]}
+    return cast(JobsPage, {**missing, **page, **rows})

@@ -1,0 +1,100 @@
+"""How a daemon's companions are and what they have published, and what /health makes of it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+from hvd.core.proc import is_alive
+from hvd.metrics.companion_pages import AggregatorPage, JobsPage
+
+LATE = 1.5  # s without a sign of life, after which the daemon counts as degraded
+STARTING = 15.0  # s that companions may take to begin, on a machine that is busy
+
+
+class HealthState(NamedTuple):
+    """What /health says, and what is wrong, a line for each thing."""
+
+    status: Literal["healthy", "degraded", "starting"]
+    reasons: list[str]
+
+
+@dataclass(frozen=True)
+class Companions:
+    """Companions at one moment, each page read once.
+
+    `aggregators` are those that live and have published: when each took its slot (monotonic ns), and its page.
+    `last_page` is the newest aggregator's page since the daemon started, whether its writer lives or not; `jobs` the
+    newest job runner's. Ages are in s since a sign of life; None where no companion that lives and isn't stopped ever
+    gave one. `removed` is the block's path, where its name is gone; `missing` how many workers asked for can't be
+    started. `have_begun` is true once each companion has published since the daemon started, `uptime` s ago.
+    """
+
+    aggregators: tuple[tuple[int, AggregatorPage], ...] = ()
+    last_page: AggregatorPage | None = None
+    jobs: JobsPage | None = None
+    aggregator_age: float | None = None
+    job_runner_age: float | None = None
+    runs_jobs: bool = False
+    uptime: float = 0.0
+    removed: str = ""
+    missing: int = 0
+    have_begun: bool = False
+
+    def with_page(self, taken_ns: int, page: AggregatorPage) -> "Companions":
+        """The same with another aggregator's page."""
+        return replace(self, aggregators=(*self.aggregators, (taken_ns, page)))
+
+    def observation(self) -> AggregatorPage | None:
+        """What the aggregators alive published last; while there is none, what the last one did, without what ended
+        with it: WebSocket clients, tasks, and processes that are gone. None if nothing was published since the start.
+        """
+        own = merge_pages(page for _, page in self.aggregators)
+        if own or not self.last_page:
+            return own
+        alive = [process for process in self.last_page["processes"] if is_alive(process["pid"])]
+        return {**self.last_page, "websocket_clients": 0, "tasks": 0, "processes": alive}
+
+    def health(self) -> HealthState:
+        """`starting` until each companion has published for the first time, but not for ever."""
+        if not self.have_begun and self.uptime <= STARTING:
+            return HealthState("starting", [])
+        away = [] if self.aggregator_ticks() else ["aggregator away: process figures are old, /ws is not served"]
+        reasons = away + self.other_troubles()
+        return HealthState("degraded" if reasons else "healthy", reasons)
+
+    def aggregator_ticks(self) -> bool:
+        """True while an aggregator gives signs of life, and has published."""
+        return self.aggregator_age is not None and self.aggregator_age < LATE and bool(self.aggregators)
+
+    def other_troubles(self) -> list[str]:
+        """What is wrong beside the aggregator."""
+        troubles = []
+        if self.removed:
+            troubles.append(f"{self.removed} was removed: should hvd be killed, its totals are lost; restart it")
+        if self.missing:
+            workers = "1 worker" if self.missing == 1 else f"{self.missing} workers"
+            troubles.append(f"{workers} asked for can't be started: the log says why")
+        return troubles + self.job_troubles()
+
+    def job_troubles(self) -> list[str]:
+        """Why jobs don't run, where kinds of job are declared."""
+        if not self.runs_jobs:
+            return []
+        if self.job_runner_age is None or self.job_runner_age >= LATE:
+            return ["job runner away: jobs wait"]
+        return [f"{self.jobs['trouble']}: jobs wait"] if self.jobs and self.jobs["trouble"] else []
+
+
+def merge_pages(pages: Iterable[AggregatorPage]) -> AggregatorPage | None:
+    """One observation from those of all aggregators alive: two of them during an upgrade.
+
+    All observe the same processes, so the newest says it; each has clients and tasks of its own, so those add up.
+    """
+    oldest_first = sorted(pages, key=lambda page: page["monotonic_ns"])
+    if not oldest_first:
+        return None
+    return {
+        **oldest_first[-1],
+        "websocket_clients": sum(page["websocket_clients"] for page in oldest_first),
+        "tasks": sum(page["tasks"] for page in oldest_first),
+    }

@@ -1,0 +1,170 @@
+"""The aggregator's tick, on a block of its own: what is published, kept and told."""
+
+import json
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from hvd.agg import tick
+from hvd.agg.observe import Observer, Sample, Watched
+from hvd.agg.tick import Ticker
+from hvd.companion.child import as_json
+from hvd.core import layout
+from hvd.core.block import Block
+from hvd.core.pages import Page
+from hvd.core.rows import Rows
+from hvd.core.slots import Slots
+from hvd.metrics.companion_pages import AggregatorPage
+from hvd.metrics.table import CPU, FAMILIES, TICK, is_error
+from hvd.read.reading import BlockReader
+
+
+class Machine(Observer):
+    """Processes as they are watched; each has used `cpu_seconds`."""
+
+    def __init__(self) -> None:
+        self.cpu_seconds = 1.0
+        self.measured: list[int] = []
+
+    def measure(self, watched: Iterable[Watched]) -> None:
+        self.measured = [process.pid for process in watched]
+
+    def sample(self, watched: Iterable[Watched], now: float) -> list[Sample]:
+        return [
+            Sample(
+                *process,
+                started=process.slot + 1,
+                cpu_percent=2.5,
+                cpu_seconds=self.cpu_seconds,
+                resident=100,
+                threads=3,
+            )
+            for process in watched
+        ]
+
+
+class Daemon:
+    """A daemon with one aggregator, whose ticks the test makes."""
+
+    def __init__(self, block: Block, **options: Any) -> None:
+        self.slot = Slots(block).claim(layout.KIND_AGGREGATOR, os.getpid(), os.getpid())
+        self.rows, self.machine, self.clients = Rows(block, self.slot, FAMILIES), Machine(), 3
+        self.ticker = Ticker(
+            block,
+            self.slot,
+            self.rows,
+            lambda page: Page(block, self.slot).write(as_json(page)),
+            **{"interval": 2.0, "runs_jobs": False, **options},
+            clients=lambda: self.clients,
+            tasks=lambda: 5,
+            observer=self.machine,
+        )
+        self.reader = BlockReader(block)
+
+    def page(self) -> AggregatorPage:
+        """What was published last."""
+        page = self.reader.companions().last_page
+        assert page
+        return page
+
+    def told(self, kind: str) -> Any:
+        """The data of the message of that type that a new client would get."""
+        messages = map(json.loads, (*self.ticker.first_messages, self.ticker.detail))
+        return next(message["data"] for message in messages if message["type"] == kind)
+
+    def cpu_seconds(self) -> float:
+        """Of the aggregator's slot, as it is counted."""
+        totals = self.reader.totals()
+        labels = ("aggregator", str(self.slot))
+        return sum(totals.cells[series.offset] for series in totals.of(CPU.key) if series.labels == labels) / 1e9
+
+
+@pytest.fixture
+def daemon(block: Block) -> Daemon:
+    return Daemon(block)
+
+
+def test_a_tick_publishes_and_tells_the_same(daemon: Daemon) -> None:
+    """Of all processes together: the page, what clients get, and what it returns."""
+    raw = daemon.ticker.tick()
+    page = daemon.page()
+    assert (page["cpu_usage"], page["memory_usage"], page["threads"], page["tasks"]) == (2.5, 100, 3, 5)
+    assert [process["pid"] for process in page["processes"]] == [os.getpid()]
+    assert daemon.told("metrics")["raw"] == raw
+    assert (raw["websocket_clients"], raw["cpu_usage"], raw["system_health"]) == (3, 2.5, "healthy")
+    assert raw["observed_age_seconds"] == 0
+    assert daemon.told("detail")["processes"] == page["processes"]
+
+
+def test_rates_are_since_the_last_tick(daemon: Daemon) -> None:
+    """Not since the start: what was counted before is no rate of now."""
+    daemon.ticker.tick()
+    for status in ("200", "503"):
+        daemon.rows.count_response(("GET", "/ws", status), is_error(status))
+    assert daemon.ticker.tick()["error_rate"] == 0.5
+    assert daemon.page()["rates"]["requests_per_second"] > 0
+    assert daemon.told("detail")["routes"][0]["requests_per_second"] > 0
+    assert daemon.ticker.tick()["requests_per_second"] == 0
+
+
+def test_the_steps_are_timed(daemon: Daemon) -> None:
+    """So an operator sees what makes a tick slow."""
+    daemon.ticker.tick()
+    assert {series.labels for series in daemon.reader.totals().of(TICK.key)} >= {("read",), ("observe",)}
+
+
+def test_sizes_of_processes_are_measured_before(daemon: Daemon) -> None:
+    """Of all that are watched: the masters alive too."""
+    daemon.ticker.measure()
+    assert daemon.machine.measured == [os.getpid()]
+
+
+def test_cpu_time_goes_on_after_the_aggregator_before(block: Block) -> None:
+    """In the same slot: its page says up to where it had counted."""
+    first = Daemon(block)
+    first.ticker.tick()
+    assert first.cpu_seconds() == 1.0
+    Slots(block).free(first.slot)
+    second = Daemon(block)
+    assert second.slot == first.slot
+    second.machine.cpu_seconds = 1.75
+    second.ticker.tick()
+    second.ticker.tick()
+    assert second.cpu_seconds() == 1.75
+
+
+def test_of_two_aggregators_the_newer_counts_and_writes(block: Block) -> None:
+    """Each tells the clients of both, and what both observe once."""
+    older = Daemon(block)
+    older.ticker.tick()
+    newer = Daemon(block)
+    newer.ticker.tick()
+    raw = newer.ticker.tick()
+    assert (raw["websocket_clients"], raw["tasks"]) == (6, 10)
+    counted = newer.cpu_seconds()
+    older.machine.cpu_seconds = newer.machine.cpu_seconds = 9.0
+    older.ticker.tick()
+    assert (older.cpu_seconds(), newer.cpu_seconds()) == (1.0, counted)
+    newer.ticker.tick()
+    assert newer.cpu_seconds() == 9.0
+
+
+def test_a_new_client_gets_the_counts_of_now(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But clients that come together share one reading."""
+    daemon.ticker.tick()
+    daemon.clients = 4
+    assert daemon.ticker.refresh() is None
+    assert daemon.told("metrics")["raw"]["websocket_clients"] == 3
+    monkeypatch.setattr(tick, "GREETING_AGE", -1.0)
+    assert daemon.ticker.refresh()
+    assert daemon.told("metrics")["raw"]["websocket_clients"] == 4
+
+
+def test_what_is_wrong_is_told(daemon: Daemon) -> None:
+    """That the aggregator itself lives, it knows; whether jobs are run, it may learn later."""
+    assert daemon.ticker.tick()["system_health"] == "healthy"
+    daemon.ticker.configure(2.0, runs_jobs=True)
+    raw = daemon.ticker.tick()
+    assert (raw["system_health"], daemon.told("status")["reasons"]) == ("degraded", ["job runner away: jobs wait"])

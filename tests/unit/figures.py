@@ -1,0 +1,119 @@
+"""Shared by tests of what is made of sums: totals and observations without a block behind them."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from hvd.companion.child import as_json
+from hvd.core import layout
+from hvd.core.block import Block
+from hvd.core.catalogue import OVERFLOW, Series
+from hvd.core.durations import BOUNDS, BUCKETS
+from hvd.core.pages import Page
+from hvd.core.slots import Entry, Slot, Slots
+from hvd.core.totals import Heads, SlotTotals, Totals
+from hvd.metrics.companion_pages import AggregatorPage, JobsPage, ProcessSample, decode
+from hvd.metrics.table import FAMILIES
+from hvd.read.companions import Companions
+from hvd.read.reading import Reading
+
+SECOND = 10**9
+NOW = 1_769_200_200 * SECOND  # 2026-01-23T20:30:00Z
+STARTED = 100 * SECOND  # monotonic; the reading is 50 s later
+
+
+def timed(*durations_ns: int, responses: int | None = None) -> list[int]:
+    """The cells of a timed series: these durations, and as many responses unless said otherwise."""
+    buckets = [0] * BUCKETS
+    for ns in durations_ns:
+        buckets[sum(bound < ns for bound in BOUNDS)] += 1
+    return [len(durations_ns) if responses is None else responses, sum(durations_ns), *buckets]
+
+
+def make_totals(
+    counted: Mapping[tuple[str, ...], list[int]],
+    heads: Heads | None = None,
+    slots: tuple[SlotTotals, ...] = (),
+    seconds: float = 50.0,
+) -> Totals:
+    """Totals in which each (family, *label values) has these cells, read so many seconds after the start."""
+    cells, series = [0] * layout.HEAD_CELLS + timed(), []
+    for (family, *labels), values in counted.items():
+        assert len(values) == next(known.cells for known in FAMILIES.all if known.key == family)
+        series.append(Series(family, tuple(labels), len(cells), len(values), set(labels) == {OVERFLOW}))
+        cells += values
+    view = memoryview(bytearray(8 * len(cells))).cast("q")
+    for index, value in enumerate(cells):
+        view[index] = value
+    after = round(seconds * SECOND)
+    return Totals(NOW, STARTED + after, NOW - after, STARTED, STARTED, view, tuple(series), heads or Heads(), slots)
+
+
+def make_worker(pid: int, heads: Heads | None = None, busy: tuple[Entry, ...] = ()) -> SlotTotals:
+    """A worker that took its slot 10 s after the daemon's start."""
+    slot = Slot(8, layout.KIND_WORKER, pid, 1, 1, 1, STARTED + 10 * SECOND, 0, (0, 0, 0, 0))
+    return SlotTotals(slot, heads or Heads(), busy)
+
+
+def make_sample(kind: str, pid: int, **values: Any) -> ProcessSample:
+    """What an aggregator publishes of one process."""
+    sample: ProcessSample = {
+        "kind": kind,
+        "slot": 8,
+        "pid": pid,
+        "started": 1234,
+        "cpu_percent": 1.5,
+        "cpu_seconds": 2.25,
+        "resident": 30_000_000,
+        "proportional": 20_000_000,
+        "threads": 3,
+        "fds": 11,
+        "start_time": 1_769_200_100.5,
+    }
+    return {**sample, **values}  # type: ignore[typeddict-item]
+
+
+def make_page(*processes: ProcessSample, **values: Any) -> AggregatorPage:
+    """What an aggregator published one second before the reading of `make_totals`."""
+    page: AggregatorPage = {
+        "page": "aggregator",
+        "monotonic_ns": STARTED + 49 * SECOND,
+        "timestamp": "2026-01-23T20:29:59Z",
+        "interval_seconds": 2.0,
+        "rates": {"requests_per_second": 5.0, "error_rate": 0.5, "p50": 1.0, "p90": 2.0, "p99": 3.0},
+        "cpu_usage": 12.5,
+        "memory_usage": 40_000_000,
+        "memory_ns": STARTED + 47 * SECOND,
+        "threads": 7,
+        "tasks": 2,
+        "websocket_clients": 4,
+        "processes": list(processes),
+    }
+    return {**page, **values}  # type: ignore[typeddict-item]
+
+
+def make_jobs(**values: Any) -> JobsPage:
+    """What a job runner published when the daemon had just started; rows are given as lists."""
+    page = decode(json.dumps({"page": "jobs", "monotonic_ns": STARTED, **values}).encode())
+    assert page
+    assert page["page"] == "jobs"
+    return page
+
+
+def publish(block: Block, page: AggregatorPage | JobsPage) -> int:
+    """Be, in this process, a companion that publishes this now -> its slot."""
+    kind = layout.KIND_AGGREGATOR if page["page"] == "aggregator" else layout.KIND_JOB_RUNNER
+    slots = Slots(block)
+    slot = slots.claim(kind, os.getpid(), os.getpid())
+    slots.beat(slot)
+    page["monotonic_ns"] = time.monotonic_ns()
+    Page(block, slot).write(as_json(page))
+    return slot
+
+
+def make_reading(totals: Totals, page: AggregatorPage | None = None, **companions: Any) -> Reading:
+    """A reading of a daemon whose aggregator, if it has published, ticks."""
+    aggregators = ((STARTED, page),) if page else ()
+    return Reading(Companions(aggregators, page, aggregator_age=0.1, have_begun=True, **companions), totals)

@@ -1,0 +1,72 @@
+"""What companions have published and how they are → what is observed, and what /health says."""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from hvd.read.companions import LATE, STARTING, Companions, HealthState, merge_pages
+from tests.unit.figures import STARTED, make_jobs, make_page, make_sample
+
+PAGE = make_page()
+WELL = Companions(((STARTED, PAGE),), PAGE, make_jobs(), 0.1, 0.1, runs_jobs=True, uptime=60.0, have_begun=True)
+AGGREGATOR_AWAY = "aggregator away: process figures are old, /ws is not served"
+
+
+def test_observations_of_two_aggregators_merge() -> None:
+    """During an upgrade: the newest says what both see; each has clients and tasks of its own."""
+    older = make_page(monotonic_ns=1, websocket_clients=30, tasks=2, cpu_usage=1.0)
+    newer = make_page(monotonic_ns=2, websocket_clients=5, tasks=3, cpu_usage=2.0)
+    for pages in ([older, newer], [newer, older]):
+        merged = merge_pages(pages)
+        assert merged is not None
+        assert (merged["websocket_clients"], merged["tasks"], merged["cpu_usage"]) == (35, 5, 2.0)
+    assert merge_pages([older]) == older
+    assert merge_pages([]) is None
+    assert Companions().with_page(1, older).with_page(2, newer).observation() == merge_pages([older, newer])
+
+
+def test_a_dead_aggregator_leaves_what_lives_without_it() -> None:
+    """Its clients and tasks are gone with it, and so is a process that has ended since."""
+    own = make_sample("worker", os.getpid())
+    page = make_page(own, make_sample("worker", 2**22 + 1))
+    observation = Companions(last_page=page).observation()
+    assert observation == {**page, "websocket_clients": 0, "tasks": 0, "processes": [own]}
+    assert Companions().observation() is None
+
+
+@pytest.mark.parametrize(
+    ("companions", "reasons"),
+    [
+        (WELL, []),
+        (replace(WELL, runs_jobs=False, job_runner_age=None, jobs=None), []),
+        (replace(WELL, aggregator_age=None), [AGGREGATOR_AWAY]),
+        (replace(WELL, aggregator_age=LATE), [AGGREGATOR_AWAY]),
+        (replace(WELL, aggregators=()), [AGGREGATOR_AWAY]),
+        (replace(WELL, job_runner_age=LATE), ["job runner away: jobs wait"]),
+        (replace(WELL, jobs=make_jobs(trouble="disk full")), ["disk full: jobs wait"]),
+        (replace(WELL, removed="/x"), ["/x was removed: should hvd be killed, its totals are lost; restart it"]),
+        (replace(WELL, missing=1), ["1 worker asked for can't be started: the log says why"]),
+        (replace(WELL, missing=2), ["2 workers asked for can't be started: the log says why"]),
+        (replace(WELL, have_begun=False), []),
+        (
+            replace(WELL, aggregator_age=None, missing=1, job_runner_age=None),
+            [
+                AGGREGATOR_AWAY,
+                "1 worker asked for can't be started: the log says why",
+                "job runner away: jobs wait",
+            ],
+        ),
+    ],
+)
+def test_health_says_what_is_wrong(companions: Companions, reasons: list[str]) -> None:
+    """A line for each thing; what is beside the aggregator is known without it."""
+    assert companions.health() == HealthState("degraded" if reasons else "healthy", reasons)
+    assert companions.other_troubles() == [reason for reason in reasons if reason != AGGREGATOR_AWAY]
+
+
+def test_a_daemon_is_starting_until_its_companions_have_begun() -> None:
+    """But not for ever."""
+    begins = Companions(uptime=STARTING)
+    assert begins.health() == HealthState("starting", [])
+    assert replace(begins, uptime=STARTING + 0.1).health() == HealthState("degraded", [AGGREGATOR_AWAY])

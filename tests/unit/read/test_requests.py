@@ -1,0 +1,92 @@
+"""Requests added up, their rates, and their routes: every number from known ones."""
+
+import pytest
+
+from hvd.read.requests import RequestSums, build_routes, sum_requests
+from tests.unit.figures import make_totals, timed
+
+MS = 10**6
+
+
+def sums(*durations_ns: int, errors: int = 0) -> RequestSums:
+    """Of one series with these durations."""
+    counted = {("http", "GET", "/", "200"): timed(*durations_ns)} if durations_ns else {}
+    return RequestSums(0, len(durations_ns), errors, sum(durations_ns), sum_requests(make_totals(counted)).buckets)
+
+
+def test_sums_are_over_all_series() -> None:
+    """Counts, durations and buckets of every route; other families' are not among them."""
+    totals = make_totals(
+        {
+            ("http", "GET", "/a", "200"): timed(1 * MS, 2 * MS),
+            ("http", "GET", "/b", "500"): timed(4 * MS, responses=2),
+            ("tick", "read"): timed(8 * MS),
+        }
+    )
+    requests = sum_requests(totals)
+    assert (requests.responses, requests.duration_ns, sum(requests.buckets)) == (4, 7 * MS, 3)
+
+
+def test_rates_are_of_what_came_between() -> None:
+    """Requests per second, share of errors, percentiles: the earlier sums are taken off."""
+    rates = sums(*[100 * MS] * 50, *[2 * MS] * 9, 30 * MS, errors=7).since(sums(*[100 * MS] * 50, errors=3)).rates(2.0)
+    assert rates["requests_per_second"] == 5.0
+    assert rates["error_rate"] == 0.4
+    assert rates["p50"] == pytest.approx(2, rel=0.05)
+    assert rates["p90"] == pytest.approx(2, rel=0.05)
+    assert rates["p99"] == pytest.approx(30, rel=0.05)
+
+
+def test_rates_of_the_first_series_are_since_there_was_none() -> None:
+    """Before the first request there were no series."""
+    assert sums(2 * MS).since(sums()).rates(1.0)["p50"] == pytest.approx(2, rel=0.05)
+
+
+def test_rates_of_no_time_and_no_requests_are_zero() -> None:
+    """No division by zero."""
+    assert set(sums().since(sums()).rates(0.0).values()) == {0.0}
+    assert sums().mean_ms == 0.0
+
+
+def test_routes_have_all_their_statuses() -> None:
+    """One entry a route: methods, statuses, errors, and the durations of what is complete."""
+    totals = make_totals(
+        {
+            ("http", "GET", "/b", "200"): timed(*[2 * MS] * 9),
+            ("http", "POST", "/b", "200"): timed(2 * MS),
+            ("http", "GET", "/b", "404"): timed(80 * MS),
+            ("http", "GET", "/b", "503"): timed(responses=2),
+            ("http", "GET", "/a", "301"): timed(4 * MS),
+            ("http", "GET", "/never", "200"): timed(),
+        }
+    )
+    first, second = build_routes(totals)
+    assert (first["route"], first["count"], first["errors"]) == ("/a", 1, 0)
+    assert second["route"] == "/b"
+    assert second["methods"] == ["GET", "POST"]
+    assert second["statuses"] == {"200": 10, "404": 1, "503": 2}
+    assert (second["count"], second["errors"]) == (13, 3)
+    assert second["mean_ms"] == pytest.approx(100 / 11)
+    assert second["p50_ms"] == pytest.approx(2, rel=0.05)
+    assert second["p99_ms"] == pytest.approx(80, rel=0.05)
+
+
+def test_a_route_whose_responses_are_all_in_progress_has_no_durations() -> None:
+    """It counts, and divides by nothing."""
+    (route,) = build_routes(make_totals({("http", "GET", "/a", "200"): timed(responses=1)}))
+    assert (route["count"], route["mean_ms"], route["p50_ms"]) == (1, 0.0, 0.0)
+
+
+def test_routes_with_the_most_responses_come_first_where_not_all_are_wanted() -> None:
+    """Methods and statuses of a route add up; of equals the first by name."""
+    totals = make_totals(
+        {
+            ("http", "GET", "/a", "200"): timed(1, 1),
+            ("http", "GET", "/c", "200"): timed(1, 1, 1),
+            ("http", "POST", "/b", "200"): timed(1, 1),
+            ("http", "GET", "/b", "404"): timed(1, 1),
+            ("http", "GET", "/d", "200"): timed(1, 1),
+        }
+    )
+    assert [route["route"] for route in build_routes(totals, 3)] == ["/b", "/c", "/a"]
+    assert [route["route"] for route in build_routes(totals)] == ["/a", "/b", "/c", "/d"]
