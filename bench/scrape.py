@@ -94,8 +94,7 @@ class Hvd:
         reader, exposition = BlockReader(block), Exposition()
 
         def scrape() -> None:
-            reading = reader.read()
-            exposition.render(reading.totals, reading.observation, limits=reader.series_limits(), aggregator_up=True)
+            exposition.render(reader.read().figures(reader.series_limits(), ""))
 
         def record() -> None:
             rows = Rows(block, self._slots.claim(layout.KIND_WORKER, os.getppid(), os.getpid()), FAMILIES)

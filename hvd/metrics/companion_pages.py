@@ -11,6 +11,9 @@ from typing import Any, Final, Literal, NamedTuple, TypedDict, cast
 AGGREGATOR_PAGE: Final = "aggregator"
 JOBS_PAGE: Final = "jobs"
 
+JOB_DURATIONS = (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
+"""Upper bounds in s of the buckets of jobs' durations: from a job that only starts a program to one of a day."""
+
 
 class Rates(TypedDict):
     """Of the responses of a span of time: per second, share of errors, and percentiles of their durations in ms."""

@@ -1,15 +1,37 @@
-"""Every metric: name, kind, unit, label names, help. Block, exposition and README derive from this table.
+"""Every metric: name, kind, unit, label names, help, and where its value comes from. /metrics and README list them so.
 
-A family stored in the block is found by its `key`. All of them are counters, and merge by adding up: the rows of all
-slots, of processes alive and gone. Gauges are not stored as cells: they are what the aggregator or the reader
-observes of the processes alive.
+What is counted in the block is a Family, found by its `key`. All of them are counters, and merge by adding up: the rows
+of all slots, of processes alive and gone. The other metrics are functions of Figures: of the heads of the rows, of what
+companions have published, of the block itself.
 """
 
+import platform
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from typing import Literal, NamedTuple
 
+from hvd import __version__
 from hvd.core.durations import TIMED_CELLS
 from hvd.core.family import Families, Family
+from hvd.metrics.companion_pages import JOB_DURATIONS, AggregatorPage, JobsPage, ProcessSample
+from hvd.metrics.figures import Figures
+
+
+class Distribution(NamedTuple):
+    """A sample of a histogram: counts that are not cumulative, by upper bound and one more above; and their sum."""
+
+    bounds: Sequence[float]
+    counts: Sequence[int]
+    total: float
+
+
+Labels = tuple[str, ...]
+Samples = Iterable[tuple[Labels, float | Distribution]]
+"""Label values, and the value that goes with them."""
+
+Source = Callable[[Figures], Samples | None]
+"""Gives None where the figures aren't there: then the metric is left out."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +41,8 @@ class Metric:
     name: str
     kind: Literal["counter", "gauge", "histogram", "info"]
     help: str
-    labels: tuple[str, ...] = ()
-    family: str | None = None
+    source: Family | Source
+    labels: Labels = ()
     unit: str = ""
 
 
@@ -45,196 +67,268 @@ def is_error(status: str) -> bool:
     return status >= "4"
 
 
-REQUESTS = Metric(
-    "hvd_http_requests_total",
-    "counter",
-    "Responses, each counted before its first byte left.",
-    HTTP.labels,
-    HTTP.key,
-)
-DURATION = Metric(
-    "hvd_http_request_duration_seconds",
-    "histogram",
-    "Time from a request's arrival in a worker to the end of its response.",
-    HTTP.labels,
-    HTTP.key,
-    "seconds",
-)
-TICK_DURATION = Metric(
-    "hvd_aggregator_step_duration_seconds",
-    "histogram",
-    "Time that the steps of an aggregator's tick take: reading the rows, observing processes, broadcasting.",
-    TICK.labels,
-    TICK.key,
-    "seconds",
-)
-HISTOGRAMS = (DURATION, TICK_DURATION)
-COUNTERS: tuple[Metric, ...] = (
-    Metric(
-        "hvd_http_requests_aborted_total",
-        "counter",
-        "Requests that were in progress when their worker died, or whose code broke out of the worker's control.",
-        ABORTED.labels,
-        ABORTED.key,
-    ),
-    Metric(
-        "hvd_process_exits_total",
-        "counter",
-        "Processes of the daemon that ended, by kind and by signal or exit status.",
-        EXITS.labels,
-        EXITS.key,
-    ),
-    Metric(
-        "hvd_websocket_handoffs_refused_total",
-        "counter",
-        "WebSocket upgrades answered with an error, by reason.",
-        HANDOFFS_REFUSED.labels,
-        HANDOFFS_REFUSED.key,
-    ),
-    Metric("hvd_websocket_connections_total", "counter", "WebSocket connections accepted.", (), WS_CONNECTED.key),
-    Metric(
-        "hvd_websocket_disconnections_total",
-        "counter",
-        "WebSocket connections ended, by reason.",
-        WS_DISCONNECTED.labels,
-        WS_DISCONNECTED.key,
-    ),
-    Metric("hvd_websocket_frames_sent_total", "counter", "Frames handed to clients' sockets.", (), WS_FRAMES.key),
-    Metric(
-        "hvd_websocket_frames_dropped_total",
-        "counter",
-        "Frames that slow clients were not sent.",
-        (),
-        WS_DROPPED.key,
-    ),
-)
-STARTED = Metric("hvd_http_requests_started_total", "counter", "Requests that reached a worker.")
-FINISHED = Metric("hvd_http_requests_finished_total", "counter", "Requests whose response is complete.")
-IN_FLIGHT = Metric("hvd_http_requests_in_flight", "gauge", "Requests in progress.")
-SERIES = Metric("hvd_series", "gauge", "Series in the block, by family.", ("family",))
-SERIES_LIMIT = Metric("hvd_series_limit", "gauge", "Series that a family may have.", ("family",))
-OVERFLOW = Metric(
-    "hvd_series_overflow_total",
-    "counter",
-    "Counts that fell into a family's overflow series: its limit was reached, or memory could not be had.",
-    ("family",),
-)
-LOST = Metric(
-    "hvd_counts_lost_total", "counter", "Counts for which the block had no cells, not even in overflow series."
-)
-BUILD_INFO = Metric("hvd_build_info", "info", "Versions that this daemon runs.", ("version", "python", "gunicorn"))
-UPTIME = Metric(
-    "hvd_uptime_seconds", "gauge", "Time since the daemon started; reloads don't reset it.", (), None, "seconds"
-)
-START_TIME = Metric("hvd_start_time_seconds", "gauge", "When the daemon started, Unix time.", (), None, "seconds")
-WS_CLIENTS = Metric("hvd_websocket_clients", "gauge", "Open WebSocket clients.")
-TASKS = Metric("hvd_tasks", "gauge", "asyncio tasks of the hub.")
-OBSERVED_AGE = Metric(
-    "hvd_observed_age_seconds",
-    "gauge",
-    "Age of what the aggregator observed: CPU, memory, threads, WebSocket clients.",
-    (),
-    None,
-    "seconds",
-)
-AGGREGATOR_UP = Metric("hvd_aggregator_up", "gauge", "1 while the aggregator ticks.")
-_PROCESS = ("kind", "slot")
-PROCESS_CPU = Metric(
-    "hvd_process_cpu_seconds_total",
-    "counter",
-    "User and system CPU time of a slot's processes, one after the other, as far as it was sampled.",
-    _PROCESS,
-    CPU.key,
-    "seconds",
-)
-PROCESS_RESIDENT = Metric(
-    "hvd_process_resident_memory_bytes", "gauge", "Resident set of a process.", _PROCESS, None, "bytes"
-)
-PROCESS_PROPORTIONAL = Metric(
-    "hvd_process_proportional_memory_bytes",
-    "gauge",
-    "Proportional set of a process: pages shared by n processes count 1/n.",
-    _PROCESS,
-    None,
-    "bytes",
-)
-PROCESS_THREADS = Metric("hvd_process_threads", "gauge", "Threads of a process.", _PROCESS)
-PROCESS_FDS = Metric("hvd_process_open_fds", "gauge", "Open file descriptors of a process.", _PROCESS)
-PROCESS_START = Metric(
-    "hvd_process_start_time_seconds", "gauge", "When a process started, Unix time.", _PROCESS, None, "seconds"
-)
-JOBS = Metric(
-    "hvd_jobs",
-    "gauge",
-    "Jobs that are pending or running, by kind; of the whole queue, so daemons that share one tell the same.",
-    ("kind", "status"),
-)
-JOBS_ENDED = Metric(
-    "hvd_jobs_total",
-    "counter",
-    "Jobs that this daemon brought to an end, by kind and final status; kept in the jobs' database.",
-    ("kind", "status"),
-)
-JOB_DURATION = Metric(
-    "hvd_job_duration_seconds",
-    "histogram",
-    "Time from the start of a job's last attempt to its end, of the jobs that this daemon ran.",
-    ("kind", "status"),
-    None,
-    "seconds",
-)
-JOB_RUNNER_UP = Metric("hvd_job_runner_up", "gauge", "1 while the job runner lives and can use its database.")
-PROCESSES = Metric("hvd_processes", "gauge", "Processes of the daemon, by kind.", ("kind",))
-CPU_USAGE = Metric(
-    "hvd_cpu_usage_ratio",
-    "gauge",
-    "CPU time of all processes over the last interval, divided by the interval.",
-    (),
-    None,
-    "ratio",
-)
-MEMORY_USAGE = Metric(
-    "hvd_memory_usage_bytes", "gauge", "Proportional set size of all processes together.", (), None, "bytes"
-)
-MEMORY_AGE = Metric(
-    "hvd_memory_usage_age_seconds",
-    "gauge",
-    "Age of the oldest part of hvd_memory_usage_bytes: large processes are read less often.",
-    (),
-    None,
-    "seconds",
-)
+def _counter(name: str, help: str, family: Family, unit: str = "") -> Metric:
+    return Metric(name, "counter", help, family, family.labels, unit)
+
+
+def _durations(name: str, help: str, family: Family) -> Metric:
+    return Metric(name, "histogram", help, family, family.labels, "seconds")
+
+
+def _value(of: Callable[[Figures], float]) -> Source:
+    """One sample without labels."""
+    return lambda figures: [((), of(figures))]
+
+
+def _observed(of: Callable[[AggregatorPage], float]) -> Source:
+    """One sample of what the aggregator observes."""
+    return lambda figures: None if figures.observation is None else [((), of(figures.observation))]
+
+
+def _processes(figures: Figures) -> Samples | None:
+    if figures.observation is None:
+        return None
+    kinds = [process["kind"] for process in figures.observation["processes"]]
+    return [((kind,), kinds.count(kind)) for kind in sorted(set(kinds))]
+
+
+def _process(name: str, help: str, of: Callable[[ProcessSample], float | None], unit: str = "") -> Metric:
+    """A gauge of each process, as far as it could be read."""
+
+    def samples(figures: Figures) -> Samples | None:
+        processes = figures.observation["processes"] if figures.observation else []
+        values = ((process, of(process)) for process in processes if process["slot"] is not None)
+        known = [((process["kind"], str(process["slot"])), value) for process, value in values if value is not None]
+        return known if figures.observation else None
+
+    return Metric(name, "gauge", help, samples, CPU.labels, unit)
+
+
+def _series(of: Callable[[Figures, str], int]) -> Source:
+    return lambda figures: [((family,), of(figures, family)) for family in figures.limits]
+
+
+def _overflowed(figures: Figures, family: str) -> int:
+    cells = figures.totals.cells
+    return sum(cells[series.offset] for series in figures.series[family] if series.is_overflow)
+
+
+@cache
+def _python_version() -> str:
+    return platform.python_version()
+
+
+def _jobs(of: Callable[[JobsPage], Samples]) -> Source:
+    return lambda figures: None if figures.jobs is None else of(figures.jobs)
+
+
+def _jobs_ended(page: JobsPage) -> Samples:
+    ended: dict[Labels, int] = {}
+    for row in page["own"]:
+        ended[row.kind, row.status] = ended.get((row.kind, row.status), 0) + row.number
+    return sorted(ended.items())
+
+
+def _job_durations(page: JobsPage) -> Samples:
+    """Those that never ran have the bucket -1, and took no time."""
+    ended: dict[Labels, tuple[list[int], list[float]]] = {}
+    for row in page["own"]:
+        counts, seconds = ended.setdefault((row.kind, row.status), ([0] * (len(JOB_DURATIONS) + 1), []))
+        seconds.append(row.seconds)
+        if row.bucket >= 0:
+            counts[row.bucket] += row.number
+    return [
+        (labels, Distribution(JOB_DURATIONS, counts, sum(seconds)))
+        for labels, (counts, seconds) in sorted(ended.items())
+    ]
+
 
 METRICS: tuple[Metric, ...] = (
-    REQUESTS,
-    *HISTOGRAMS,
-    *COUNTERS,
-    STARTED,
-    FINISHED,
-    IN_FLIGHT,
-    SERIES,
-    SERIES_LIMIT,
-    OVERFLOW,
-    LOST,
-    BUILD_INFO,
-    UPTIME,
-    START_TIME,
-    WS_CLIENTS,
-    TASKS,
-    OBSERVED_AGE,
-    AGGREGATOR_UP,
-    JOBS,
-    JOBS_ENDED,
-    JOB_DURATION,
-    JOB_RUNNER_UP,
-    PROCESS_CPU,
-    PROCESS_RESIDENT,
-    PROCESS_PROPORTIONAL,
-    PROCESS_THREADS,
-    PROCESS_FDS,
-    PROCESS_START,
-    PROCESSES,
-    CPU_USAGE,
-    MEMORY_USAGE,
-    MEMORY_AGE,
+    _durations(
+        "hvd_http_request_duration_seconds",
+        "Time from a request's arrival in a worker to the end of its response.",
+        HTTP,
+    ),
+    _durations(
+        "hvd_aggregator_step_duration_seconds",
+        "Time that the steps of an aggregator's tick take: reading the rows, observing processes, broadcasting.",
+        TICK,
+    ),
+    _counter("hvd_http_requests_total", "Responses, each counted before its first byte left.", HTTP),
+    _counter(
+        "hvd_http_requests_aborted_total",
+        "Requests that were in progress when their worker died, or whose code broke out of the worker's control.",
+        ABORTED,
+    ),
+    _counter(
+        "hvd_process_exits_total", "Processes of the daemon that ended, by kind and by signal or exit status.", EXITS
+    ),
+    _counter(
+        "hvd_websocket_handoffs_refused_total",
+        "WebSocket upgrades answered with an error, by reason.",
+        HANDOFFS_REFUSED,
+    ),
+    _counter("hvd_websocket_connections_total", "WebSocket connections accepted.", WS_CONNECTED),
+    _counter("hvd_websocket_disconnections_total", "WebSocket connections ended, by reason.", WS_DISCONNECTED),
+    _counter("hvd_websocket_frames_sent_total", "Frames handed to clients' sockets.", WS_FRAMES),
+    _counter("hvd_websocket_frames_dropped_total", "Frames that slow clients were not sent.", WS_DROPPED),
+    _counter(
+        "hvd_process_cpu_seconds_total",
+        "User and system CPU time of a slot's processes, one after the other, as far as it was sampled.",
+        CPU,
+        "seconds",
+    ),
+    Metric(
+        "hvd_http_requests_started_total",
+        "counter",
+        "Requests that reached a worker.",
+        _value(lambda figures: figures.totals.heads.started),
+    ),
+    Metric(
+        "hvd_http_requests_finished_total",
+        "counter",
+        "Requests whose response is complete.",
+        _value(lambda figures: figures.totals.heads.finished),
+    ),
+    Metric(
+        "hvd_http_requests_in_flight",
+        "gauge",
+        "Requests in progress.",
+        _value(lambda figures: figures.totals.heads.in_flight),
+    ),
+    Metric(
+        "hvd_series",
+        "gauge",
+        "Series in the block, by family.",
+        _series(lambda figures, family: len(figures.series[family])),
+        ("family",),
+    ),
+    Metric(
+        "hvd_series_limit",
+        "gauge",
+        "Series that a family may have.",
+        _series(lambda figures, family: figures.limits[family]),
+        ("family",),
+    ),
+    Metric(
+        "hvd_series_overflow_total",
+        "counter",
+        "Counts that fell into a family's overflow series: its limit was reached, or memory could not be had.",
+        _series(_overflowed),
+        ("family",),
+    ),
+    Metric(
+        "hvd_counts_lost_total",
+        "counter",
+        "Counts for which the block had no cells, not even in overflow series.",
+        _value(lambda figures: figures.totals.lost),
+    ),
+    Metric(
+        "hvd_build_info",
+        "info",
+        "Versions that this daemon runs.",
+        lambda figures: [((__version__, _python_version(), figures.gunicorn), 1)],
+        ("version", "python", "gunicorn"),
+    ),
+    Metric(
+        "hvd_uptime_seconds",
+        "gauge",
+        "Time since the daemon started; reloads don't reset it.",
+        _value(lambda figures: figures.totals.uptime),
+        unit="seconds",
+    ),
+    Metric(
+        "hvd_start_time_seconds",
+        "gauge",
+        "When the daemon started, Unix time.",
+        _value(lambda figures: figures.totals.started_wall_ns / 1e9),
+        unit="seconds",
+    ),
+    Metric(
+        "hvd_aggregator_up",
+        "gauge",
+        "1 while the aggregator ticks.",
+        _value(lambda figures: int(figures.aggregator_up)),
+    ),
+    Metric(
+        "hvd_websocket_clients", "gauge", "Open WebSocket clients.", _observed(lambda page: page["websocket_clients"])
+    ),
+    Metric("hvd_tasks", "gauge", "asyncio tasks of the hub.", _observed(lambda page: page["tasks"])),
+    Metric(
+        "hvd_observed_age_seconds",
+        "gauge",
+        "Age of what the aggregator observed: CPU, memory, threads, WebSocket clients.",
+        lambda figures: None if figures.observed_age is None else [((), figures.observed_age)],
+        unit="seconds",
+    ),
+    Metric(
+        "hvd_cpu_usage_ratio",
+        "gauge",
+        "CPU time of all processes over the last interval, divided by the interval.",
+        _observed(lambda page: page["cpu_usage"] / 100),
+        unit="ratio",
+    ),
+    Metric(
+        "hvd_memory_usage_bytes",
+        "gauge",
+        "Proportional set size of all processes together.",
+        _observed(lambda page: page["memory_usage"]),
+        unit="bytes",
+    ),
+    Metric(
+        "hvd_memory_usage_age_seconds",
+        "gauge",
+        "Age of the oldest part of hvd_memory_usage_bytes: large processes are read less often.",
+        lambda figures: None if figures.memory_age is None else [((), figures.memory_age)],
+        unit="seconds",
+    ),
+    Metric("hvd_processes", "gauge", "Processes of the daemon, by kind.", _processes, ("kind",)),
+    _process(
+        "hvd_process_resident_memory_bytes",
+        "Resident set of a process.",
+        lambda process: process["resident"],
+        "bytes",
+    ),
+    _process(
+        "hvd_process_proportional_memory_bytes",
+        "Proportional set of a process: pages shared by n processes count 1/n.",
+        lambda process: process["proportional"],
+        "bytes",
+    ),
+    _process("hvd_process_threads", "Threads of a process.", lambda process: process["threads"]),
+    _process("hvd_process_open_fds", "Open file descriptors of a process.", lambda process: process["fds"]),
+    _process(
+        "hvd_process_start_time_seconds",
+        "When a process started, Unix time.",
+        lambda process: process["start_time"],
+        "seconds",
+    ),
+    Metric(
+        "hvd_jobs",
+        "gauge",
+        "Jobs that are pending or running, by kind; of the whole queue, so daemons that share one tell the same.",
+        _jobs(lambda page: [((row.kind, row.status), row.number) for row in page["open"]]),
+        ("kind", "status"),
+    ),
+    Metric(
+        "hvd_jobs_total",
+        "counter",
+        "Jobs that this daemon brought to an end, by kind and final status; kept in the jobs' database.",
+        _jobs(_jobs_ended),
+        ("kind", "status"),
+    ),
+    Metric(
+        "hvd_job_duration_seconds",
+        "histogram",
+        "Time from the start of a job's last attempt to its end, of the jobs that this daemon ran.",
+        _jobs(_job_durations),
+        ("kind", "status"),
+        "seconds",
+    ),
+    Metric(
+        "hvd_job_runner_up",
+        "gauge",
+        "1 while the job runner lives and can use its database.",
+        lambda figures: None if figures.jobs is None else [((), int(figures.job_runner_up))],
+    ),
 )

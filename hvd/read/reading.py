@@ -19,6 +19,7 @@ from hvd.core.proc import is_stopped
 from hvd.core.slots import Slot, Slots
 from hvd.core.totals import Reader, Totals
 from hvd.metrics.companion_pages import AGGREGATOR_PAGE, JOBS_PAGE, AggregatorPage, JobsPage, decode
+from hvd.metrics.figures import Figures
 from hvd.metrics.table import FAMILIES
 from hvd.read.companions import Companions
 from hvd.read.history import history_of
@@ -51,6 +52,20 @@ class Reading:
     def memory_age(self) -> float | None:
         """Seconds since the oldest part of the memory figures was read; None where nothing was published."""
         return self._age(self.observation["memory_ns"]) if self.observation else None
+
+    def figures(self, limits: Mapping[str, int], gunicorn: str) -> Figures:
+        """For the metrics; `limits` as BlockReader.series_limits has them, and gunicorn's version."""
+        return Figures(
+            self.totals,
+            limits,
+            gunicorn,
+            self.observation,
+            self.observed_age,
+            self.memory_age,
+            self.companions.jobs,
+            aggregator_up=self.companions.aggregator_ticks(),
+            job_runner_up=not self.companions.job_troubles(),
+        )
 
     def _age(self, at_ns: int) -> float:
         return round((self.totals.monotonic_ns - at_ns) / 1e9, 3)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 import falcon
+import gunicorn
 from falcon import mediatypes
 
 from hvd import __version__
@@ -185,18 +186,8 @@ class Metrics:
         best = negotiate(req, [TEXT, OPENMETRICS, "text/plain"])
         openmetrics = best == OPENMETRICS
         reader = self._here.parts.reader
-        reading = reader.read()
-        companions = reading.companions
-        text = self._exposition.render(
-            reading.totals,
-            reading.observation,
-            limits=reader.series_limits(),
-            aggregator_up=companions.aggregator_ticks(),
-            jobs=companions.jobs,
-            job_runner_up=not companions.job_troubles(),
-            openmetrics=openmetrics,
-        )
+        figures = reader.read().figures(reader.series_limits(), gunicorn.__version__)
         resp.content_type = f"{OPENMETRICS if openmetrics else TEXT}; charset=utf-8"
-        resp.data = text.encode()
+        resp.data = self._exposition.render(figures, openmetrics=openmetrics).encode()
 
     on_head = on_get

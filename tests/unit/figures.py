@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hvd.companion.child import as_json
@@ -15,6 +16,7 @@ from hvd.core.pages import Page
 from hvd.core.slots import Entry, Slot, Slots
 from hvd.core.totals import Heads, SlotTotals, Totals
 from hvd.metrics.companion_pages import AggregatorPage, JobsPage, ProcessSample, decode
+from hvd.metrics.figures import Figures
 from hvd.metrics.table import FAMILIES
 from hvd.read.companions import Companions
 from hvd.read.reading import Reading
@@ -111,6 +113,22 @@ def publish(block: Block, page: AggregatorPage | JobsPage) -> int:
     page["monotonic_ns"] = time.monotonic_ns()
     Page(block, slot).write(as_json(page))
     return slot
+
+
+def make_figures(
+    totals: Totals,
+    page: AggregatorPage | None = None,
+    jobs: JobsPage | None = None,
+    *,
+    limits: Mapping[str, int] | None = None,
+    aggregator_up: bool = True,
+    job_runner_up: bool = True,
+) -> Figures:
+    """What /metrics is made of, where each family may have 64 series."""
+    figures = make_reading(totals, page, jobs=jobs).figures(
+        limits or {family.key: 64 for family in FAMILIES.all}, "27.0"
+    )
+    return replace(figures, aggregator_up=aggregator_up, job_runner_up=job_runner_up)
 
 
 def make_reading(totals: Totals, page: AggregatorPage | None = None, **companions: Any) -> Reading:

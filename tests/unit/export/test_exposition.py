@@ -10,21 +10,17 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from hvd.core.catalogue import OVERFLOW
 from hvd.core.totals import Heads, Totals
 from hvd.export.exposition import Exposition
-from hvd.jobs.states import DURATIONS
 from hvd.metrics.bounds import SHOWN
-from hvd.metrics.companion_pages import AggregatorPage, JobsPage
+from hvd.metrics.companion_pages import JOB_DURATIONS, AggregatorPage, JobsPage
 from tests.support.prometheus import check_metrics
-from tests.unit.figures import make_jobs, make_page, make_sample, make_totals, timed
+from tests.unit.figures import make_figures, make_jobs, make_page, make_sample, make_totals, timed
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-LIMITS = {"http": 2000, "tick": 8}
 MS = 10**6
 
 
-def render(
-    totals: Totals, observed: AggregatorPage | None = None, *, openmetrics: bool = False, healthy: bool = True
-) -> str:
-    return Exposition().render(totals, observed, limits=LIMITS, aggregator_up=healthy, openmetrics=openmetrics)
+def render(totals: Totals, page: AggregatorPage | None = None, *, openmetrics: bool = False) -> str:
+    return Exposition().render(make_figures(totals, page), openmetrics=openmetrics)
 
 
 def samples(text: str, *, openmetrics: bool = False) -> Samples:
@@ -107,7 +103,7 @@ def test_series_that_never_counted_are_left_out() -> None:
     assert used["hvd_http_requests_total", http(OVERFLOW, OVERFLOW, OVERFLOW)] == 3
     assert used["hvd_series_overflow_total", family] == 3
     assert used["hvd_series", family] == 1
-    assert used["hvd_series_limit", family] == 2000
+    assert used["hvd_series_limit", family] == 64
 
 
 def test_counters_without_labels_begin_at_zero() -> None:
@@ -119,7 +115,7 @@ def test_counters_without_labels_begin_at_zero() -> None:
 def test_heads_and_times_are_shown() -> None:
     """The proof of the request counts, and when the daemon started."""
     totals = make_totals({}, Heads(started=10, finished=6, aborted=1, errors=2, in_flight=3), seconds=50)
-    found = samples(render(totals, healthy=False))
+    found = samples(Exposition().render(make_figures(totals, aggregator_up=False)))
     assert found["hvd_http_requests_started_total", frozenset()] == 10
     assert found["hvd_http_requests_finished_total", frozenset()] == 6
     assert found["hvd_http_requests_in_flight", frozenset()] == 3
@@ -192,7 +188,7 @@ def test_templates_are_kept_without_mixing_series_up() -> None:
         totals = make_totals(
             {("http", "GET", "/a", "200"): timed(*[MS] * count), ("http", "GET", "/b", "200"): timed(MS)}
         )
-        return samples(exposition.render(totals, None, limits=LIMITS, aggregator_up=True))
+        return samples(exposition.render(make_figures(totals)))
 
     for count in (2, 5):
         found = shown(count)
@@ -207,7 +203,7 @@ JOBS = make_jobs(
     own=[
         ["convert", "completed", 1, 3, 0.75],
         ["convert", "completed", 3, 4, 12.5],
-        ["convert", "completed", len(DURATIONS), 1, 100_000.0],
+        ["convert", "completed", len(JOB_DURATIONS), 1, 100_000.0],
         ["convert", "cancelled", -1, 9, 0.0],
         ["convert", "cancelled", 0, 1, 0.0625],
     ],
@@ -220,15 +216,9 @@ def of(kind: str, status: str, **more: str) -> frozenset[tuple[str, str]]:
 
 
 def with_jobs(*, runner_up: bool = True, openmetrics: bool = False, jobs: JobsPage | None = JOBS) -> str:
-    return Exposition().render(
-        make_totals({("http", "GET", "/", "200"): timed(MS)}),
-        make_page(make_sample("worker", 1)),
-        limits=LIMITS,
-        aggregator_up=True,
-        jobs=jobs,
-        job_runner_up=runner_up,
-        openmetrics=openmetrics,
-    )
+    totals = make_totals({("http", "GET", "/", "200"): timed(MS)})
+    figures = make_figures(totals, make_page(make_sample("worker", 1)), jobs, job_runner_up=runner_up)
+    return Exposition().render(figures, openmetrics=openmetrics)
 
 
 @pytest.mark.parametrize("openmetrics", [False, True])
@@ -248,9 +238,9 @@ def test_durations_of_jobs_are_a_histogram_of_what_ran(openmetrics: bool) -> Non
     found = samples(with_jobs(openmetrics=openmetrics), openmetrics=openmetrics)
     completed = [
         found["hvd_job_duration_seconds_bucket", of("convert", "completed", le=bound)]
-        for bound in (*map(str, DURATIONS), "+Inf")
+        for bound in (*map(str, JOB_DURATIONS), "+Inf")
     ]
-    assert completed == [0, 3, 3, *[7] * (len(DURATIONS) - 3), 8]
+    assert completed == [0, 3, 3, *[7] * (len(JOB_DURATIONS) - 3), 8]
     assert found["hvd_job_duration_seconds_count", of("convert", "completed")] == 8
     assert found["hvd_job_duration_seconds_sum", of("convert", "completed")] == 100_013.25
     assert found["hvd_job_duration_seconds_count", of("convert", "cancelled")] == 1

@@ -8,10 +8,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from hvd.core.durations import TIMED_CELLS
+from hvd.core.family import Family
 from hvd.core.totals import Heads
 from hvd.export.exposition import Exposition
 from hvd.metrics.table import FAMILIES, METRICS, Metric, is_error
-from tests.unit.figures import make_jobs, make_page, make_sample, make_totals, timed
+from tests.unit.figures import make_figures, make_jobs, make_page, make_sample, make_totals, timed
 
 UNITS = ("seconds", "bytes", "ratio")
 """Base units of Prometheus' conventions (prometheus.io/docs/practices/naming) that are in use here."""
@@ -33,9 +34,7 @@ def test_names_are_unique() -> None:
 
 def test_a_counter_whose_name_would_clash_keeps_it_in_openmetrics() -> None:
     """As of unknown type: a scrape gives the same series as the older format."""
-    text = Exposition().render(
-        make_totals({}), None, limits={}, aggregator_up=True, jobs=JOBS, job_runner_up=True, openmetrics=True
-    )
+    text = Exposition().render(make_figures(make_totals({}), None, JOBS), openmetrics=True)
     families = {family.name: family for family in parse_openmetrics(text)}
     assert families["hvd_jobs"].type == "gauge"
     assert families["hvd_jobs_total"].type == "unknown"
@@ -69,19 +68,19 @@ def test_help_is_one_sentence(metric: Metric) -> None:
 
 
 @each_metric
-def test_labels_are_those_of_the_family(metric: Metric) -> None:
-    """What is stored in the block has the block's labels; a label is never named like one of Prometheus' own."""
-    for family in FAMILIES.all:
-        if family.key == metric.family:
-            assert metric.labels == family.labels
-            assert (family.cells == TIMED_CELLS) or metric.kind == "counter"
+def test_labels_are_no_names_of_prometheus_own(metric: Metric) -> None:
+    """What is stored in the block has the block's labels, and cells that fit its kind."""
+    if isinstance(metric.source, Family):
+        assert metric.labels == metric.source.labels
+        assert metric.source.cells == TIMED_CELLS or metric.kind == "counter"
     assert not {"le", "quantile", "job", "instance", "__name__"} & set(metric.labels)
     assert all(re.fullmatch("[a-z]+", label) for label in metric.labels)
 
 
 def test_every_family_is_shown_by_a_metric() -> None:
     """Nothing is counted that nobody can see."""
-    assert {metric.family for metric in METRICS if metric.family} == {family.key for family in FAMILIES.all}
+    families = {metric.source.key for metric in METRICS if isinstance(metric.source, Family)}
+    assert families == {family.key for family in FAMILIES.all}
 
 
 def test_every_metric_is_exposed_and_nothing_else() -> None:
@@ -90,14 +89,8 @@ def test_every_metric_is_exposed_and_nothing_else() -> None:
         (family.key, *(f"{label}-value" for label in family.labels)): [1] if family.cells == 1 else timed(10**6)
         for family in FAMILIES.all
     }
-    text = Exposition().render(
-        make_totals(counted, Heads(started=1, finished=1)),
-        make_page(make_sample("worker", 1)),
-        limits={family.key: 64 for family in FAMILIES.all},
-        aggregator_up=True,
-        jobs=JOBS,
-        job_runner_up=True,
-    )
+    totals = make_totals(counted, Heads(started=1, finished=1))
+    text = Exposition().render(make_figures(totals, make_page(make_sample("worker", 1)), JOBS))
     families = {(family.name, family.type): family for family in parse_text(text)}
     assert len(families) == len(METRICS)
     for metric in METRICS:
