@@ -109,7 +109,7 @@ class Attempt:
         self.end(f"timed out after {self._kind.timeout:g} s")
 
     def cancel(self) -> None:
-        """End it, as a client wants."""
+        """End it: a client has cancelled the job."""
         self.end("cancelled", CANCELLED)
 
     def end(self, why: str, status: str = FAILED, *, grace: float | None = None) -> None:

@@ -13,7 +13,7 @@ DONE_WAIT = 1.0  # s that the guard may take to end at DONE
 
 
 class GuardProcess:
-    """The guard of the runner with this id. One thread uses it; none of it waits but `dismiss`."""
+    """The guard of the runner with this id, for one thread. Only `dismiss` waits."""
 
     def __init__(self, runner_id: str) -> None:
         self._runner_id = runner_id
@@ -39,11 +39,11 @@ class GuardProcess:
         self._write(b"".join(b"+%d\n" % group for group in groups))
 
     def add(self, group: int) -> None:
-        """This process group runs from now on."""
+        """Note that this process group runs from now on."""
         self._write(b"+%d\n" % group)
 
     def drop(self, group: int) -> None:
-        """It has ended."""
+        """Note that it has ended."""
         self._write(b"-%d\n" % group)
 
     def _write(self, text: bytes) -> None:
@@ -53,7 +53,7 @@ class GuardProcess:
                     self.process.kill()
 
     def dismiss(self) -> None:
-        """The runner ends, and nothing that it had started runs any more."""
+        """End the guard: nothing that the runner has started runs any more."""
         if self.process and self.process.stdin:
             self._write(DONE)
             self.process.stdin.close()

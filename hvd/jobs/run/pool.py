@@ -1,4 +1,4 @@
-"""The attempts that run: started, ended, and kept in mind until the database has what came of them."""
+"""The attempts that run: started, ended, and kept until the database has how they ended."""
 
 import asyncio
 import errno
@@ -20,13 +20,13 @@ from hvd.jobs.states import FAILED
 
 
 class ResourcesLackingError(Exception):
-    """The machine lacks what the start of a process takes: no fault of the job's. Its text says what."""
+    """The machine lacks a resource that the start of a process needs: no fault of the job's. Its text names it."""
 
 
 class AttemptPool:
-    """Attempts by job id: `running`, the `ends` of those that are over, and in `moved` whose progress has changed.
+    """By job id: attempts that are `running`, `ends` of others, and in `moved` the jobs whose progress has changed.
 
-    What was noted in the database is taken out of `ends` and `moved`. In the event loop's thread.
+    What the database has is taken out of `ends` and `moved`. For the event loop's thread.
     """
 
     def __init__(self, context: Context, start_log: StartLog, guard: GuardProcess, environ: Mapping[str, str]) -> None:

@@ -1,6 +1,6 @@
 """Reads what jobs print, all of them in one thread, so that neither a flood nor a slow disk delays the runner's loop.
 
-A job writes into a pipe, as ever: a full disk, or a limit, is none of its business.
+A job writes into a pipe, so it notices neither a full disk nor a limit of its output.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class Stream:
 
 
 class Pump:
-    """The thread. Its methods are the event loop's, whose `call_soon_threadsafe` they answer by."""
+    """The thread that reads. Its methods are for the event loop's thread, in which `finish` calls back."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -42,7 +42,7 @@ class Pump:
         self._thread.start()
 
     def add(self, fd: int, take: Callable[[bytes], None], closed: Callable[[], None]) -> Stream:
-        """Read that pipe from now on, and close it at its end. Raises OSError, with the pipe closed."""
+        """Read that pipe from now on, and close it at its end. Where it raises OSError, the pipe is closed."""
         os.set_blocking(fd, False)
         with contextlib.suppress(OSError):  # where a user's pipes have all the memory that they may
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, READ)
@@ -64,7 +64,7 @@ class Pump:
         os.eventfd_write(self._wake, 1)
 
     def close(self) -> None:
-        """End the thread, which may be waiting for a disk: not for long."""
+        """End the thread; wait for it a second at most, as it may be waiting for a disk."""
         self._stopping = True
         os.eventfd_write(self._wake, 1)
         self._thread.join(1.0)

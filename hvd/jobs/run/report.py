@@ -1,4 +1,4 @@
-"""What the job runner tells others: how a job is, by an event and in the log, and the counts, on the runner's page."""
+"""What others learn from the job runner: changes of jobs, by events and the log, and counts, on the runner's page."""
 
 import logging
 import time
@@ -36,7 +36,7 @@ class Reporter:
         self._undeclared: set[str] = set()  # kinds of pending jobs that the log has
 
     def report(self, job: Job) -> None:
-        """Say that this is how the job is now."""
+        """Send an event with the job as it is now, and log it. Raises nothing."""
         self._events.send(job.as_recent())
         if job.error and job.status != CANCELLED:
             then = "failed" if job.status == FAILED else f"will be tried again, attempt {job.attempt} failed"

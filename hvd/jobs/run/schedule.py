@@ -6,7 +6,7 @@ from typing import NamedTuple
 from hvd.settings.job_kinds import Kind
 
 LOCAL_TURN, SHARED_TURN = 2.0, 1.0  # between turns without a reason; of a shared queue, others' jobs are seen then
-PROGRESS_PAUSE = 0.5  # between two writes of the progress to the database, each of which is told
+PROGRESS_PAUSE = 0.5  # between two writes of the progress to the database, each of which is an event, too
 FIGURES_PAUSE = 0.1  # between two readings of the counts
 BUSY_FIGURES_PAUSE = 0.5  # while jobs end one after the other: a reading takes as long as several of them
 OTHERS_FIGURES_PAUSE = 2.0  # until the counts are read again for what other runners did
@@ -14,8 +14,8 @@ PRUNE_PAUSE = 600.0
 EXCHANGES = 0.1  # that exchanges may follow each other in one turn
 TROUBLE_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # until a database that failed is tried again
 LEASE_MARGIN = 0.7  # of a lease that could not be renewed: then the jobs are ended, before another machine starts them
-CLAIM_PAUSE, BUSY_CLAIM_PAUSE = 0.5, 0.02  # until a job is claimed that is due and could not be claimed: another
-# runner is at it; the short one applies after a claim that brought jobs
+CLAIM_PAUSE = 0.5  # until another attempt to claim a job that is due and wasn't claimed: another runner may have it
+BUSY_CLAIM_PAUSE = 0.02  # the same, where the claim before brought jobs
 
 
 class Room(NamedTuple):
@@ -99,5 +99,5 @@ def is_lease_due(since: float, lease: float) -> bool:
 
 
 def is_lease_lost(since: float, lease: float) -> bool:
-    """Whether a lease that was renewed `since` s ago is so old that another machine may soon take the jobs over."""
+    """Whether a lease that was renewed `since` s ago is so old that another machine may soon take over its jobs."""
     return since > LEASE_MARGIN * lease

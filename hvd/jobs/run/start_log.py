@@ -1,9 +1,8 @@
 """Which attempts a runner has started: noted in a file before each start, for the next runner of this machine.
 
-A job that was claimed, and whose runner died before it could start it, has had no attempt: it may run, even where its
-kind grants one only. The database can't tell the two apart, and to ask it before each start would halve what a runner
-can start. A file can: what was written survives its writer, and what doesn't survive a machine's crash isn't needed,
-since nobody asks for it on another boot.
+A runner may die after it has claimed a job and before it has started it. Such a job has had no attempt: it may run,
+even if its kind grants only one. The database knows claims only, and to note starts there would halve how many jobs a
+runner can start. A file is enough: it outlives the runner. It need not outlive the boot, since no other boot reads it.
 """
 
 import contextlib
@@ -45,7 +44,7 @@ class StartLog:
             self._give_up(error)
 
     def note(self, job: str, attempt: int) -> None:
-        """This attempt is started next."""
+        """Note that this attempt is started next. Raises nothing: what fails is logged, and the file removed."""
         if self._fd >= 0:
             try:
                 self._size += os.write(self._fd, _line(job, attempt))
@@ -54,15 +53,15 @@ class StartLog:
 
     def _give_up(self, error: OSError) -> None:
         log.warning("what is started can't be noted in %s: %s", self._path, error.strerror)
-        self.leave()
+        self.remove()
 
     @property
     def is_full(self) -> bool:
         """True once the file is long, and most of it of what has ended: `begin` makes it short."""
         return self._size > FULL
 
-    def of(self, runner: str) -> set[tuple[str, int]] | None:
-        """Ids and attempts that a runner that is gone had started; None where that isn't known."""
+    def read(self, runner: str) -> set[tuple[str, int]] | None:
+        """Ids and attempts that a runner which is gone had started; None where that isn't known."""
         try:
             text = self._path_of(runner).read_text(encoding="ascii")
             return {(job, int(attempt)) for job, attempt in map(str.split, text.split("\n")[:-1])}
@@ -70,18 +69,18 @@ class StartLog:
             return None
 
     def forget(self, runner: str) -> None:
-        """Remove what a runner has left whose jobs were looked after."""
+        """Remove the file of a runner whose jobs were taken over."""
         with contextlib.suppress(OSError):
             self._path_of(runner).unlink()
 
-    def leave(self) -> None:
-        """Remove the own notes: nothing runs any more."""
+    def remove(self) -> None:
+        """Remove the own file: nothing runs any more."""
         self.close()
         with contextlib.suppress(OSError):
             self._path.unlink()
 
     def close(self) -> None:
-        """Let go of the file, which stays."""
+        """Close the own file, which stays."""
         if self._fd >= 0:
             os.close(self._fd)
         self._fd, self._size = -1, 0

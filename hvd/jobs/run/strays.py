@@ -1,9 +1,9 @@
-"""Processes that a job left behind: found by what they inherit, however they have changed parent, group or session.
+"""Processes that a job left behind: known by what they inherit, whatever parent, group or session they have now.
 
 Each process of a job has HVD_JOB, HVD_ATTEMPT and HVD_RUNNER in the environment that it was started with (proc(5),
-environ). A program may write over that, or drop it: so each attempt has a soft limit of its own as well, of the CPU
-time under real-time scheduling (RLIMIT_RTTIME, getrlimit(2)), inherited by all and never reached: 70,000 years.
-What belongs to another user can't be ended, so a program that changes its user is out of reach.
+environ). A program may overwrite or drop its environment, so each attempt has a soft limit of its own as well: of the
+CPU time under real-time scheduling (RLIMIT_RTTIME, getrlimit(2)), which all its processes inherit and none reaches, as
+it is 70,000 years. A process of another user can't be ended: a program that changes its user is out of reach.
 """
 
 import contextlib
@@ -18,10 +18,10 @@ from hvd.core.proc import is_alive
 
 JOB, ATTEMPT, RUNNER = "HVD_JOB", "HVD_ATTEMPT", "HVD_RUNNER"
 
-_ATTEMPTS = 31  # bits of a limit that tell a runner's attempts apart; those above are the runner's
+_RUNNER_BITS, _ATTEMPT_BITS = 30, 31  # of a limit: the upper ones are the same for a runner's attempts
 
 ROUNDS = (0.0, 0.02, 0.1, 0.3)
-"""Seconds before each look: a process that forks while it is looked for is found by the next one."""
+"""Seconds before each look for processes: what is forked during a look is seen by the next one."""
 
 LISTED = 0.01  # s between looks at what was killed: it is listed until it is gone
 VAIN_LOOKS = 20  # at nothing new: what waits for a dead disk goes only when that answers, but executes nothing before
@@ -41,18 +41,18 @@ def mark_of(pid: int, name: str) -> str | None:
 
 
 def runner_bits(runner: str) -> int:
-    """What the limits of all attempts of a runner begin with."""
-    return 1 << 30 | zlib.crc32(runner.encode()) & (1 << 30) - 1
+    """The upper bits of the limits of all attempts of a runner; the first of them is 1."""
+    return (1 << _RUNNER_BITS) + zlib.crc32(runner.encode()) % (1 << _RUNNER_BITS)
 
 
 def limit_for(runner: str, number: int) -> int:
     """The limit that marks this runner's attempt of that number."""
-    return runner_bits(runner) << _ATTEMPTS | number & (1 << _ATTEMPTS) - 1
+    return (runner_bits(runner) << _ATTEMPT_BITS) + number % (1 << _ATTEMPT_BITS)
 
 
 @contextlib.contextmanager
 def limited(limit: int) -> Iterator[None]:
-    """What is started meanwhile has that limit; not where an administrator has set a lower one."""
+    """Processes that are started meanwhile have that limit, unless an administrator has set a lower one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_RTTIME)
     with contextlib.suppress(ValueError):
         resource.setrlimit(resource.RLIMIT_RTTIME, (limit, hard))
@@ -73,7 +73,7 @@ def limit_of(pid: int) -> int:
 
 def is_of(pid: int, runner: str) -> bool:
     """Whether a process has the limit of an attempt of that runner, and can still execute something."""
-    return limit_of(pid) >> _ATTEMPTS == runner_bits(runner) and is_alive(pid)
+    return limit_of(pid) >> _ATTEMPT_BITS == runner_bits(runner) and is_alive(pid)
 
 
 def children() -> set[int]:
@@ -86,7 +86,10 @@ def children() -> set[int]:
 
 
 def kill(pid: int, is_meant: Callable[[int], bool]) -> bool:
-    """SIGKILL for the process of that pid, if it is still one that is meant once it can't be mistaken any more."""
+    """SIGKILL for the process of that pid, if `is_meant` still holds once a descriptor stands for the process.
+
+    True where it was sent. Raises nothing: the pid may be another process's by now, or nobody's.
+    """
     try:
         pidfd = os.pidfd_open(pid)
     except OSError:
@@ -116,7 +119,7 @@ def end_children(own: set[int], is_stray: Callable[[int], bool]) -> bool:
 
 
 def kill_all_of(runner_id: str, pause: Callable[[float], None] = time.sleep) -> int:
-    """End whatever a runner that is gone has started, and what that has started -> how many processes.
+    """End all processes that a runner which is gone has started, and theirs -> how many.
 
     `pause` waits so many seconds.
     """

@@ -145,7 +145,7 @@ class TurnLoop:
             await loop.run_in_executor(None, strays.kill_all_of, self.context.queue.runner.id)
         try:
             await self.dispatcher.finish()
-            self.start_log.leave()
+            self.start_log.remove()
         except JobsError as error:
             log.error("%s; %d ends of jobs are noted by the next runner as losses", error, len(self.pool.ends))
         self.guard.dismiss()

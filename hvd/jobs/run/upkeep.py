@@ -35,7 +35,7 @@ class Upkeep:
                 killed = await loop.run_in_executor(None, strays.kill_all_of, runner.id)
                 if killed:
                     log.warning("ended %d processes of a runner that died (pid:%d)", killed, runner.pid)
-            jobs = await self._context.ask(partial(queue.recover, runner, self._start_log.of(runner.id)))
+            jobs = await self._context.ask(partial(queue.recover, runner, self._start_log.read(runner.id)))
             self._start_log.forget(runner.id)
             if jobs:
                 log.warning(

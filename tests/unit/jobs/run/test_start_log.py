@@ -12,14 +12,14 @@ def test_the_next_runner_reads_what_was_started(tmp_path: Path) -> None:
     """Also where the runner died in the midst of a line; not where there is no file."""
     first, second = StartLog(str(tmp_path / "state"), "one"), StartLog(str(tmp_path / "state"), "two")
     first.begin()
-    assert second.of("one") == set()
+    assert second.read("one") == set()
     first.note("a", 1)
     first.note("b", 2)
     with (tmp_path / "state" / "started-one").open("a") as file:
         file.write("c")
-    assert second.of("one") == {("a", 1), ("b", 2)}
+    assert second.read("one") == {("a", 1), ("b", 2)}
     second.forget("one")
-    assert second.of("one") is None
+    assert second.read("one") is None
     first.close()
 
 
@@ -27,7 +27,7 @@ def test_the_next_runner_reads_what_was_started(tmp_path: Path) -> None:
 def test_of_a_damaged_file_nothing_is_taken_as_never_started(tmp_path: Path, damage: bytes) -> None:
     """A line that can't be read may be that of any job: none may run a second time for it."""
     (tmp_path / "started-one").write_bytes(b"a 1\n" + damage + b"c 1\n")
-    assert StartLog(str(tmp_path), "two").of("one") is None
+    assert StartLog(str(tmp_path), "two").read("one") is None
 
 
 def test_the_file_stays_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,8 +40,8 @@ def test_the_file_stays_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             notes.begin([("kept", 1)])
         notes.note(f"job-{number}", 1)
         assert len((tmp_path / "started-one").read_bytes()) < 50
-    assert {("kept", 1), ("job-99", 1)} <= (notes.of("one") or set())
-    notes.leave()
+    assert {("kept", 1), ("job-99", 1)} <= (notes.read("one") or set())
+    notes.remove()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -51,5 +51,5 @@ def test_where_nothing_can_be_written_nothing_is_claimed(tmp_path: Path, caplog:
     notes = StartLog(str(tmp_path / "state"), "one")
     notes.begin()
     notes.note("a", 1)
-    assert notes.of("one") is None
+    assert notes.read("one") is None
     assert len(caplog.records) == 1

@@ -64,4 +64,4 @@ async def test_the_jobs_of_a_runner_that_is_gone_are_taken_over(database: Databa
         await eventually(lambda: stage.book() == {"completed": 3})
         assert await process.wait() == -9
         assert [stage.job(job_id).attempt for job_id in ids] == [2, 1, 1], "only the first had been started"
-        assert notes.of(dead.runner.id) is None
+        assert notes.read(dead.runner.id) is None
