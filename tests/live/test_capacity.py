@@ -10,7 +10,7 @@ import pytest
 
 from hvd.core.block import open_block
 from hvd.core.layout import COMPANION_SLOTS
-from hvd.daemon.master import SPARE_ROWS
+from hvd.daemon.ownership import SPARE_ROWS
 from tests.support.server import Server
 from tests.support.waiting import until
 
