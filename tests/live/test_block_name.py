@@ -31,7 +31,7 @@ def test_a_daemon_outlives_its_blocks_name(tmp_path: Path) -> None:
     with server, server.opened() as block:
         load(server.address, ["/hello"], clients=1, requests=50)
         node = server.block.stat().st_ino
-        subprocess.run([sys.executable, "-W", "ignore", "-c", READER, server.block.name], check=True, timeout=60)
+        subprocess.run([sys.executable, "-W", "ignore", "-c", READER, server.block.name], check=True)
         until(lambda: "had been removed, and is there again" in server.log, "it is restored, and said")
         assert server.block.stat().st_ino == node
         server.wait_ready()

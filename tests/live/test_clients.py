@@ -103,7 +103,12 @@ def test_clients_can_format_every_state_of_a_job(tmp_path: Path) -> None:
     client = ["node", str(ROOT / "tests" / "support" / "client.js")]
     messages = [message for _, message in ear.heard + late.heard]
     said = subprocess.run(
-        client, input="\n".join(map(json.dumps, messages)), capture_output=True, text=True, check=True, timeout=60
+        client,
+        input="\n".join(map(json.dumps, messages)),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60 * PATIENCE,
     ).stdout
     assert said == "", said
 

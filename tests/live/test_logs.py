@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 from tests.support.jobs import JobsDaemon
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 KINDS = {"bad": {"command": ["sh", "-c", "exit 3"]}}
 
@@ -15,7 +15,7 @@ def test_companions_log_where_gunicorn_does(tmp_path: Path) -> None:
     file, rotated = tmp_path / "error.log", tmp_path / "error.log.1"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as syslog:
         syslog.bind(("127.0.0.1", 0))
-        syslog.settimeout(60)
+        syslog.settimeout(60 * PATIENCE)
         to_syslog = ("--log-syslog", "--log-syslog-to", "udp://{}:{}".format(*syslog.getsockname()))
         arguments = ("--error-logfile", str(file), "--capture-output", *to_syslog)
         server = JobsDaemon(tmp_path, KINDS, bind=f"unix:{tmp_path}/hvd", arguments=arguments)

@@ -23,7 +23,7 @@ from hvd.core.totals import Reader
 from hvd.read.reading import BlockReader
 from tests.support.http import Connection, Tally, load
 from tests.support.server import Server
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 ANSWERS = {
     "/hello": ("/hello", 200),
@@ -205,7 +205,7 @@ def test_totals_survive_deaths_reloads_and_changes_of_number(tmp_path: Path) -> 
     """Workers killed, recycled, reloaded, more and fewer of them, and the aggregator killed, all under load."""
     order = random.Random(7)
     settings = {"workers": 3, "threads": 4, "interval": 0.2, "max_requests": 300, "max_requests_jitter": 100}
-    with Server(tmp_path, graceful_timeout=5, **settings) as server, server.opened() as block:
+    with Server(tmp_path, graceful_timeout=int(5 * PATIENCE), **settings) as server, server.opened() as block:
         with Load(server, 6) as clients, Watcher(server) as watcher:
 
             def wait_workers(number: int, besides: set[int] = frozenset()) -> None:  # type: ignore[assignment]
@@ -265,7 +265,7 @@ def upgradable(server: Server) -> Server:
 def test_totals_survive_an_upgrade(tmp_path: Path) -> None:
     """USR2 brings a second master, TERM ends the first, with deaths in between: one block, one count, all the time."""
     order = random.Random(11)
-    daemon = upgradable(Server(tmp_path, workers=2, threads=4, interval=0.2, graceful_timeout=5))
+    daemon = upgradable(Server(tmp_path, workers=2, threads=4, interval=0.2, graceful_timeout=int(5 * PATIENCE)))
     with daemon as server, server.opened() as block:
         old, node = server.pid, server.block.stat().st_ino
         with Load(server, 4) as clients, Watcher(server) as watcher:

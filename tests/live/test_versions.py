@@ -11,7 +11,7 @@ import pytest
 from hvd.core.block import open_block
 from tests.support.http import load
 from tests.support.server import ROOT, Server
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from tests.support.ws import RawWebSocket
 
 APP = """
@@ -75,7 +75,9 @@ def test_a_version_with_one_family_more_shares_the_block(site: Path, first: str)
     """Both serve and count, and tell the same; no process of either ends; whoever stays has all the counts."""
     second = "newer" if first == "older" else "older"
     environ = {"PYTHONPATH": f"{site / 'now'}:{site}"}
-    server = Server(site, app="versioned:app", workers=2, interval=0.2, graceful_timeout=5, environ=environ)
+    server = Server(
+        site, app="versioned:app", workers=2, interval=0.2, graceful_timeout=int(5 * PATIENCE), environ=environ
+    )
     server.command[:3] = [str(Path(sys.executable).with_name("gunicorn"))]
     use(site, first)
     with server:

@@ -270,7 +270,7 @@ def together(work: Sequence[Callable[[], Result]]) -> list[Result]:
 
     def one(number: int) -> None:
         try:
-            start.wait(30)
+            start.wait(30 * PATIENCE)
             results[number] = work[number]()
         except BaseException as error:
             errors.append(error)

@@ -93,6 +93,6 @@ class Pseudo:
     def __exit__(self, *exc: object) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait()
         os.close(self._master)
         os.close(self._slave)
