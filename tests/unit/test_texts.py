@@ -68,6 +68,11 @@ def test_values_are_formatted_for_people(text: str, expected: str) -> None:
     assert text == expected
 
 
+def test_a_time_that_is_none_stays_none() -> None:
+    """As a job's, before it starts."""
+    assert rfc3339_milliseconds(None) is None
+
+
 def test_errors_come_with_their_share() -> None:
     """0 percent where there was no request, no share of an unknown number."""
     assert errors(5, 1250) == "5 (0.4%)"

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from hvd.jobs.job import Job
-from hvd.texts import rfc3339_milliseconds
 
 ENDED = Job(
     id="01a2104a-0000-7000-8000-000000000000",
@@ -53,9 +52,3 @@ def test_what_a_job_has_not_is_null_in_its_answer() -> None:
     assert ENDED.as_dict()["started_at"] == "1970-01-01T00:16:40.500Z"
     pending = replace(ENDED, started=None, ended=None, error="", host="", exit_code=None).as_dict()
     assert {pending[name] for name in ("error", "host", "started_at", "ended_at", "exit_code")} == {None}
-
-
-def test_a_moment_is_rfc_3339() -> None:
-    """In UTC, with milliseconds."""
-    assert rfc3339_milliseconds(1769200200.1234) == "2026-01-23T20:30:00.123Z"
-    assert rfc3339_milliseconds(None) is None

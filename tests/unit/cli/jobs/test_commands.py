@@ -49,13 +49,13 @@ def test_a_job_is_submitted_with_the_types_that_its_kind_has() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "sent"),
+    ("text", "sent"),
     [("level=x", "x"), ("level=", ""), ("level=1.5", "1.5"), ("level=٣", "٣"), ("level=" + "9" * 30, "9" * 30)],
 )
-def test_what_is_no_number_is_the_daemons_to_refuse(given: str, sent: str) -> None:
+def test_what_is_no_number_is_the_daemons_to_refuse(text: str, sent: str) -> None:
     """It names the place."""
     with daemon(KINDS, TAKEN) as (url, requests):
-        run("submit", "--url", url, "convert", given)
+        run("submit", "--url", url, "convert", text)
     assert requests[1].body["params"] == {"level": sent}
 
 
@@ -106,7 +106,7 @@ def test_wrong_submissions_end_with_2(args: list[str], said: str) -> None:
         done = run("submit", *args, *([] if "--url" in args else ["--url", url]), stdin=b"{")
     assert done.returncode == 2
     assert said in done.stderr.decode()
-    assert all(each.method == "GET" for each in requests)
+    assert all(request.method == "GET" for request in requests)
 
 
 def test_a_file_that_is_too_large_is_not_sent(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ class FakeRemote:
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
             raise answer
-        jobs = [each for each in answer if each["id"] in ids]
-        return jobs, [each for each in ids if each not in {job["id"] for job in jobs}]
+        jobs = [job for job in answer if job["id"] in ids]
+        return jobs, [job_id for job_id in ids if job_id not in {job["id"] for job in jobs}]
 
     def output_from(self, job_id: str, start: int) -> Piece:
         self.requests.append([job_id, str(start)])
@@ -64,7 +64,7 @@ def test_jobs_are_asked_for_until_all_have_ended() -> None:
     remote = FakeRemote([first, second], [second], [job("failed", OTHER)])
     seen: list[list[Json]] = []
     ended = remote.follow([OTHER, ID, OTHER], show=seen.append)
-    assert [(each["id"], each["status"]) for each in ended] == [(OTHER, "failed"), (ID, "completed")]
+    assert [(job["id"], job["status"]) for job in ended] == [(OTHER, "failed"), (ID, "completed")]
     assert remote.requests == [[OTHER, ID], [OTHER], [OTHER]]
     assert [len(jobs) for jobs in seen] == [2, 1, 1]
 

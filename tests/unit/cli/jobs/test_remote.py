@@ -31,7 +31,7 @@ def test_what_only_looks_sends_no_token() -> None:
     with daemon(jobs_answer(job())) as (url, requests):
         one = remote(url, "t")
         one.kinds(), one.page([], [], 5, None), one.get(ID), one.query([ID]), one.cancel([ID])
-    assert ["Authorization" in each.headers for each in requests] == [False] * 4 + [True]
+    assert ["Authorization" in request.headers for request in requests] == [False] * 4 + [True]
 
 
 def test_a_page_is_asked_for_with_its_filters() -> None:
@@ -39,7 +39,7 @@ def test_a_page_is_asked_for_with_its_filters() -> None:
     with daemon((200, {"jobs": []})) as (url, requests):
         remote(url).page(["pending", "failed"], ["a&b"], 7, ID)
         remote(url).page([], [], 50, None)
-    assert [each.path for each in requests] == [
+    assert [request.path for request in requests] == [
         f"/jobs?status=pending%2Cfailed&kind=a%26b&limit=7&before={ID}",
         "/jobs?limit=50",
     ]
@@ -57,7 +57,7 @@ def test_many_ids_are_asked_for_in_lots() -> None:
     ids = [f"{index}" for index in range(2500)]
     with daemon(jobs_answer(job(), unknown=("x",))) as (url, requests):
         jobs, unknown = remote(url).query(ids)
-    assert [len(each.body["ids"]) for each in requests] == [1000, 1000, 500]
+    assert [len(request.body["ids"]) for request in requests] == [1000, 1000, 500]
     assert (len(jobs), unknown) == (3, ["x", "x", "x"])
     with daemon((200, {"cancelled": [ID], "ended": [OTHER]})) as (url, requests):
         outcomes = remote(url).cancel(ids)
@@ -105,12 +105,12 @@ def test_output_is_asked_for_whole_and_from_a_byte_on() -> None:
         assert one.output(ID) == b"\xffa\n"
         assert one.output_from(ID, 5) == Piece(70, b"\xffb", "running")
         assert one.output_from(ID, 72) == Piece(0, b"", "running")
-    assert [(each.path, each.headers.get("Range")) for each in requests] == [
+    assert [(request.path, request.headers.get("Range")) for request in requests] == [
         (f"/jobs/{ID}/output", None),
         (f"/jobs/{ID}/output?follow=1", "bytes=5-"),
         (f"/jobs/{ID}/output?follow=1", "bytes=72-"),
     ]
-    assert not any("Authorization" in each.headers for each in requests)
+    assert not any("Authorization" in request.headers for request in requests)
 
 
 def test_what_is_no_output_is_an_error() -> None:

@@ -57,7 +57,7 @@ def route(name: str, count: int, **values: Any) -> Json:
 
 def history(count: int, interval: float = 2.0) -> Json:
     names = ["requests_per_second", "error_rate", "p50", "p90", "p99", "cpu_usage", "memory_usage", "in_flight"]
-    rows = [[1000.0 + interval * each, *[float(each % 10)] * len(names)] for each in range(count)]
+    rows = [[1000.0 + interval * number, *[float(number % 10)] * len(names)] for number in range(count)]
     return {"interval_seconds": interval, "columns": ["time", *names], "points": rows}
 
 

@@ -120,10 +120,10 @@ def test_a_feed_that_is_stopped_says_nothing_more(tmp_path: Path) -> None:
         feed.start()
         until(lambda: feed.model.workers, "it listens")
         feed.stop()
-        told = len(changes)
+        calls = len(changes)
         until(lambda: server.snapshot()["websocket_clients"] == 0, "the connection is ended")
         assert not [thread for thread in threading.enumerate() if thread.name == "hvd-top-feed"]
-        assert len(changes) == told
+        assert len(changes) == calls
         feed.stop()
 
 

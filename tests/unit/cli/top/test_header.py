@@ -5,8 +5,8 @@ from tests.unit.cli.top.data import frame, metrics, model, text
 
 def test_old_numbers_are_marked() -> None:
     """With their age, and why there are no others; the numbers stay."""
-    shown = text(model(), frame(now=160.0))
-    assert "STALE 1m" in shown
+    screen = text(model(), frame(now=160.0))
+    assert "STALE 1m" in screen
     lost = text(model().without_connection("connection refused", 103.0), frame(now=101.0))
     assert "STALE" in lost
     assert "No connection, trying again in 2 s: connection refused" in lost

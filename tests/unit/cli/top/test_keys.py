@@ -27,7 +27,7 @@ def test_bytes_become_keys(data: bytes, keys: list[str]) -> None:
     """Whole, and byte by byte; what is unknown is nothing."""
     assert Decoder().feed(data) == keys
     decoder = Decoder()
-    assert [key for each in data for key in decoder.feed(bytes([each]))] == [
+    assert [key for byte in data for key in decoder.feed(bytes([byte]))] == [
         key for key in keys if key != "escape"
     ] or (b"\x1b" in data)
 

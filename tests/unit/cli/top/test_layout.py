@@ -26,20 +26,20 @@ def test_the_screen_has_its_size(width: int, height: int, known: Model) -> None:
 
 def test_eighty_columns_show_what_is_important() -> None:
     """Health, charts, all three lists, the keys."""
-    shown = text(model(), frame())
+    screen = text(model(), frame())
     for part in (
         *("healthy", "live", "1h 0m 0s", "1,250", "5 (0.4%)", "45.2ms", "12.5%", "47.7 MB"),
         *("requests/s", "p99", "1 workers 2", "2 routes 2", "/hello", "3 jobs 1 active", "running", "q quit"),
     ):
-        assert part in shown, shown
+        assert part in screen, screen
 
 
 def test_a_running_job_tells_how_long() -> None:
     """As the daemon says."""
     jobs = [job("c", "running", 40.0, duration_seconds=210.5), job("d", "running", 1.0, duration_seconds=None)]
-    shown = text(model().with_message(metrics(recent_jobs=jobs), 100.0), frame(80, None))
-    assert [line.split()[-1] for line in shown.splitlines() if "running" in line] == ["30s", "-"]
-    assert "3m 30s" in shown
+    screen = text(model().with_message(metrics(recent_jobs=jobs), 100.0), frame(80, None))
+    assert [line.split()[-1] for line in screen.splitlines() if "running" in line] == ["30s", "-"]
+    assert "3m 30s" in screen
 
 
 def test_workers_that_ended_are_counted() -> None:
@@ -57,9 +57,9 @@ def test_without_a_height_all_rows_are_shown() -> None:
     """For a print: no keys, no cut."""
     known = model()
     rows = tuple(route(f"/{number}", number) for number in range(100))
-    shown = text(dataclasses.replace(known, routes=rows, workers=(worker(1, 1),)), frame(80, None))
-    assert all(f"\n/{number} " in shown for number in range(100))
-    assert "q quit" not in shown
+    screen = text(dataclasses.replace(known, routes=rows, workers=(worker(1, 1),)), frame(80, None))
+    assert all(f"\n/{number} " in screen for number in range(100))
+    assert "q quit" not in screen
 
 
 def test_the_list_in_focus_gets_the_room() -> None:

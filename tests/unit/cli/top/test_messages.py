@@ -11,6 +11,6 @@ def test_what_is_wrong_is_said() -> None:
     known = known.with_health({"reasons": ["aggregator away"]}).with_post_mortems(
         {"post_mortems": [{**died, "requests": [request]}]}
     )
-    shown = text(known, frame())
+    screen = text(known, frame())
     for part in ("degraded", "! aggregator away", "! hot", "worker 9 died 1m 0s ago (SIGKILL) at GET /slow 2.0s"):
-        assert part in shown, shown
+        assert part in screen, screen

@@ -11,10 +11,10 @@ def test_messages_become_the_model() -> None:
     """Numbers, lists, history, version."""
     known = model(7.0)
     assert (known.raw["http_requests"], known.received, known.version) == (1250, 7.0, "0.1.0")
-    assert [each["pid"] for each in known.workers] == [11, 12]
+    assert [row["pid"] for row in known.workers] == [11, 12]
     assert len(known.routes) == 2
     assert len(known.points) == 201
-    assert [each["id"] for each in known.jobs] == ["a", "b"]
+    assert [row["id"] for row in known.jobs] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_odd_data_is_left_out() -> None:
     """Never an exception."""
     odd = detail(workers=[1, None, worker(5, 1)], routes="x", point=[1], restarts="many")
     known = Model().with_message(odd, 1.0)
-    assert ([each["pid"] for each in known.workers], known.routes, known.points) == ([5], (), ())
+    assert ([row["pid"] for row in known.workers], known.routes, known.points) == ([5], (), ())
     assert known.restarts is None
     assert Model().with_history({"columns": 1, "points": [[1]]}).points == ()
     assert Model().with_history({"columns": ["time"], "points": [1, ["x"], [5.0]]}).points == ({"time": 5.0},)
@@ -48,7 +48,7 @@ def test_the_history_is_bounded() -> None:
 def test_a_point_is_not_taken_twice() -> None:
     """The history and the first message may both have it."""
     known = Model().with_history(history(3)).with_message(detail(point={"time": 1004.0, "p50": 1.0}), 1.0)
-    assert [each["time"] for each in known.points] == [1000.0, 1002.0, 1004.0]
+    assert [row["time"] for row in known.points] == [1000.0, 1002.0, 1004.0]
 
 
 def test_a_jobs_newest_state_is_kept() -> None:
@@ -58,14 +58,14 @@ def test_a_jobs_newest_state_is_kept() -> None:
     known = known.with_message(metrics(), 2.0)
     assert known.jobs[0]["status"] == "completed"
     known = known.with_message({"type": "job_update", "data": job("new", "pending", 0.0, revision=1)}, 3.0)
-    assert [each["id"] for each in known.jobs] == ["new", "a", "b"]
+    assert [row["id"] for row in known.jobs] == ["new", "a", "b"]
 
 
 def test_a_snapshot_keeps_the_rates_that_it_does_not_know() -> None:
     """Of the same workers and routes."""
     answer = {"workers": [{"pid": 11}, {"pid": 99}], "routes": [{"route": "/hello"}], "post_mortems": [{"pid": 3}]}
     known = model().with_snapshot(answer, 5.0)
-    assert [each["requests_per_second"] for each in known.workers] == [2.5, None]
+    assert [row["requests_per_second"] for row in known.workers] == [2.5, None]
     assert known.routes[0]["requests_per_second"] == route("/hello", 1)["requests_per_second"]
     assert known.post_mortems == ({"pid": 3},)
 

@@ -53,10 +53,10 @@ def test_rows_are_in_the_chosen_order() -> None:
 def test_the_head_marks_the_order_and_what_is_shown() -> None:
     """An arrow at its column; which rows these are, if not all."""
     rows = [route(f"/{number:02}", 100 - number) for number in range(20)]
-    head, *shown = table_texts(ROUTES, rows, height=6, scrolled=3)
+    head, *rest = table_texts(ROUTES, rows, height=6, scrolled=3)
     assert "COUNT▼" in head
     assert "4-8/20" in head
-    assert [line.split()[0] for line in shown] == ["/03", "/04", "/05", "/06", "/07"]
+    assert [line.split()[0] for line in rest] == ["/03", "/04", "/05", "/06", "/07"]
     *_, last = table_texts(ROUTES, rows, height=6, scrolled=1_000_000)
     assert last.startswith("/19")
 
