@@ -5,12 +5,13 @@ HVD_BUILD_EXTENSION says whether it is built: `yes`, or the installation fails; 
 
 import os
 import sys
+from glob import glob
 
 from setuptools import Extension, setup
 
 FLAGS = ["-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"]
 SOURCES = {
-    "hvd.core._hotrow": ["hvd/core/_hotrow.c"],
+    "hvd.core._hotrow": ["hvd/core/_hotrow.c", "hvd/core/_sums.c"],
     "hvd.instrument._counting": ["hvd/instrument/_counting.c", "hvd/instrument/_exchange.c"],
 }
 
@@ -22,7 +23,7 @@ setup(
         Extension(
             name,
             sources,
-            depends=["hvd/instrument/_exchange.h"],
+            depends=glob("hvd/*/*.h"),
             extra_compile_args=FLAGS,
             optional=choice != "yes",  # hvd counts in Python then: hvd/core/hotrow.py, hvd/instrument/wsgi.py
         )

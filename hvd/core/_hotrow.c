@@ -1,20 +1,12 @@
-/* What is compiled of hvd: the hot path of a row, the same as hotrow.py beside it, which says what each store means and
- * in which order; and the adding up of rows and buckets, the same as sum_rows and cumulate there.
+/* The hot path of a row, compiled: the same as hotrow.py, which says what each store means and in which order.
  *
  * One thread calls a row (its own, or under SharedRow's lock), so a cell is read plainly and written with one aligned
- * store; RELEASE keeps the order of the stores for readers in other processes, and ACQUIRE that of their loads, on every
- * processor.
+ * store; RELEASE keeps the order of the stores for readers in other processes, on every processor.
  */
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <structmember.h>
-#include <stdint.h>
+#include "_hotrow.h"
 #include <string.h>
 #include <time.h>
-
-/* layout.py; the module is refused by hot.py where they differ, see LAYOUT below. */
-enum { STARTED = 0, FINISHED = 1, ERRORS = 3, BEGIN = 4, TEXT = 8, TEXT_BYTES = 64, HEAD_CELLS = 16, MAX_BOUNDS = 512 };
 
 typedef struct {
     PyObject_HEAD
@@ -74,11 +66,11 @@ static int is_made(HotRow *self)
 /* The first cell of the run of these label values; -1 with an exception set. */
 static Py_ssize_t run_of(HotRow *self, PyObject *known, PyObject *labels)
 {
-    PyObject *found = PyObject_GetItem(known, labels); /* not PyDict_GetItem: Known looks up what it doesn't know */
-    if (found == NULL)
+    PyObject *cell = PyObject_GetItem(known, labels); /* not PyDict_GetItem: Known looks up what it doesn't know */
+    if (cell == NULL)
         return -1;
-    Py_ssize_t base = PyLong_AsSsize_t(found);
-    Py_DECREF(found);
+    Py_ssize_t base = PyLong_AsSsize_t(cell);
+    Py_DECREF(cell);
     if (base == -1 && PyErr_Occurred())
         return -1;
     if (base <= 0 || base >= self->count - 2 - bound_count) { /* nothing added to base: that could overflow */
@@ -239,40 +231,58 @@ static int init(HotRow *self, PyObject *args, PyObject *kwargs)
     return 0;
 }
 
+static int traverse(HotRow *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->known);
+    Py_VISIT(self->interrupted);
+    Py_VISIT(self->exchange); /* which refers to the row: of a thread that ended in a request nobody else does */
+    return 0;
+}
+
+/* Known stays: whoever still has the row may call it. */
+static int clear(HotRow *self)
+{
+    Py_CLEAR(self->interrupted);
+    Py_CLEAR(self->exchange);
+    return 0;
+}
+
 static void dealloc(HotRow *self)
 {
+    PyObject_GC_UnTrack(self);
+    clear(self);
     if (self->buffer.obj != NULL)
         PyBuffer_Release(&self->buffer);
     Py_XDECREF(self->known);
-    Py_XDECREF(self->interrupted);
-    Py_XDECREF(self->exchange);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
 static PyMethodDef row_methods[] = {
-    {"begin", (PyCFunction)(void (*)(void))begin, METH_FASTCALL, NULL},
-    {"respond", (PyCFunction)(void (*)(void))respond, METH_FASTCALL, NULL},
+    FASTCALL("begin", begin, NULL),
+    FASTCALL("respond", respond, NULL),
     {"pass_on", (PyCFunction)pass_on, METH_O, NULL},
     {"finish", (PyCFunction)finish, METH_NOARGS, NULL},
-    {"record", (PyCFunction)(void (*)(void))record, METH_FASTCALL, NULL},
-    {NULL, NULL, 0, NULL},
+    FASTCALL("record", record, NULL),
+    {0},
 };
 
 static PyMemberDef row_members[] = {
     {"interrupted", T_OBJECT, offsetof(HotRow, interrupted), 0, NULL},
     {"exchange", T_OBJECT, offsetof(HotRow, exchange), 0, NULL},
     {"base", T_PYSSIZET, offsetof(HotRow, base), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL},
+    {0},
 };
 
 static PyTypeObject row_type = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "hvd.core._hotrow.HotRow",
     .tp_basicsize = sizeof(HotRow),
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .tp_doc = "See hotrow.py.",
     .tp_new = PyType_GenericNew,
     .tp_init = (initproc)init,
+    .tp_traverse = (traverseproc)traverse,
+    .tp_clear = (inquiry)clear,
     .tp_dealloc = (destructor)dealloc,
     .tp_methods = row_methods,
     .tp_members = row_members,
@@ -301,108 +311,6 @@ static PyObject *set_bounds(PyObject *module, PyObject *values)
     Py_RETURN_NONE;
 }
 
-/* A row's head, read until two readings agree. Each cell is loaded after the one before it, so that a request which is
- * seen as started is seen in progress too (totals.py). */
-static void read_head(const int64_t *row, int64_t *head, Py_ssize_t retries)
-{
-    int64_t again[HEAD_CELLS];
-    for (int i = 0; i < HEAD_CELLS; i++)
-        head[i] = __atomic_load_n(row + i, __ATOMIC_ACQUIRE);
-    for (; retries > 0; retries--) {
-        for (int i = 0; i < HEAD_CELLS; i++)
-            again[i] = __atomic_load_n(row + i, __ATOMIC_ACQUIRE);
-        if (memcmp(again, head, sizeof again) == 0)
-            return;
-        memcpy(head, again, sizeof again);
-    }
-}
-
-/* Add a row's cells to the sums, as they are between two readings of its head that agree, and give that head. */
-static void add_row(const int64_t *row, Py_ssize_t used, Py_ssize_t retries, int64_t *copy, int64_t *sums, int64_t *head)
-{
-    int64_t before[HEAD_CELLS];
-    read_head(row, head, retries);
-    do {
-        memcpy(before, head, sizeof before);
-        for (Py_ssize_t i = HEAD_CELLS; i < used; i++)
-            copy[i] = __atomic_load_n(row + i, __ATOMIC_RELAXED);
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-        read_head(row, head, retries);
-    } while (memcmp(before, head, sizeof before) != 0 && --retries > 0);
-    for (Py_ssize_t i = HEAD_CELLS; i < used; i++)
-        sums[i] = (int64_t)((uint64_t)sums[i] + (uint64_t)copy[i]); /* damaged cells may overflow */
-}
-
-static int64_t *row_starts(PyObject *heads, Py_ssize_t used, Py_ssize_t cells)
-{
-    Py_ssize_t count = PyList_GET_SIZE(heads);
-    int64_t *starts = PyMem_Malloc((size_t)(count + 1) * sizeof *starts);
-    if (starts == NULL)
-        return (int64_t *)PyErr_NoMemory();
-    for (Py_ssize_t i = 0; i < count; i++) {
-        starts[i] = PyLong_AsLongLong(PyList_GET_ITEM(heads, i));
-        if (starts[i] < 0 || used > cells || starts[i] > cells - used) {
-            if (!PyErr_Occurred())
-                PyErr_Format(PyExc_ValueError, "a row at cell %lld is not within the block", (long long)starts[i]);
-            PyMem_Free(starts);
-            return NULL;
-        }
-    }
-    return starts;
-}
-
-static PyObject *head_tuple(const int64_t *head)
-{
-    return Py_BuildValue("(LLLLLLy#)", (long long)head[0], (long long)head[1], (long long)head[2], (long long)head[3],
-                         (long long)head[4], (long long)head[5], (const char *)(head + TEXT), (Py_ssize_t)TEXT_BYTES);
-}
-
-/* hotrow.py, sum_rows. Without the interpreter's lock: a scrape of many rows holds no request up. */
-static PyObject *sum_rows(PyObject *module, PyObject *args)
-{
-    PyObject *raw, *heads, *sums = NULL, *found = NULL, *result = NULL;
-    Py_ssize_t used, retries;
-    Py_buffer buffer;
-    if (!PyArg_ParseTuple(args, "OO!nn", &raw, &PyList_Type, &heads, &used, &retries))
-        return NULL;
-    if (used < HEAD_CELLS || used > PY_SSIZE_T_MAX / 8)
-        return PyErr_Format(PyExc_ValueError, "a row of %zd cells has no head", used);
-    if (PyObject_GetBuffer(raw, &buffer, PyBUF_SIMPLE) < 0)
-        return NULL;
-    Py_ssize_t count = PyList_GET_SIZE(heads);
-    int64_t *starts = row_starts(heads, used, (uintptr_t)buffer.buf % 8 ? 0 : buffer.len / 8), *copy = NULL;
-    if (starts == NULL)
-        goto done;
-    copy = PyMem_Malloc((size_t)(used + count * HEAD_CELLS) * 8);
-    sums = PyBytes_FromStringAndSize(NULL, used * 8); /* aligned: the bytes begin 32 bytes behind an object's address */
-    found = PyList_New(count);
-    if (copy == NULL || sums == NULL || found == NULL) {
-        if (copy == NULL)
-            PyErr_NoMemory();
-        goto done;
-    }
-    int64_t *read = copy + used, *to = (int64_t *)PyBytes_AS_STRING(sums);
-    memset(to, 0, (size_t)used * 8);
-    Py_BEGIN_ALLOW_THREADS
-    for (Py_ssize_t i = 0; i < count; i++)
-        add_row((const int64_t *)buffer.buf + starts[i], used, retries, copy, to, read + i * HEAD_CELLS);
-    Py_END_ALLOW_THREADS
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *head = head_tuple(read + i * HEAD_CELLS);
-        if (head == NULL)
-            goto done;
-        PyList_SET_ITEM(found, i, head);
-    }
-    result = PyTuple_Pack(2, sums, found);
-done:
-    Py_XDECREF(sums);
-    Py_XDECREF(found);
-    PyMem_Free(copy);
-    PyMem_Free(starts);
-    PyBuffer_Release(&buffer);
-    return result;
-}
-
 /* hotrow.py, fence. */
 static PyObject *fence(PyObject *module, PyObject *unused)
 {
@@ -410,53 +318,12 @@ static PyObject *fence(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-/* hotrow.py, cumulate. */
-static PyObject *cumulate(PyObject *module, PyObject *args)
-{
-    PyObject *source, *ends, *sums = NULL;
-    Py_ssize_t start, at = 0;
-    int64_t sum = 0;
-    Py_buffer buffer;
-    if (!PyArg_ParseTuple(args, "OnO!", &source, &start, &PyTuple_Type, &ends))
-        return NULL;
-    if (PyObject_GetBuffer(source, &buffer, PyBUF_SIMPLE) < 0)
-        return NULL;
-    Py_ssize_t cells = buffer.len / 8, count = PyTuple_GET_SIZE(ends);
-    if ((uintptr_t)buffer.buf % 8) {
-        PyErr_SetString(PyExc_ValueError, "cells are aligned to 8 bytes");
-        goto done;
-    }
-    sums = PyTuple_New(count);
-    for (Py_ssize_t i = 0; sums != NULL && i < count; i++) {
-        Py_ssize_t end = PyLong_AsSsize_t(PyTuple_GET_ITEM(ends, i));
-        if (end == -1 && PyErr_Occurred()) {
-            Py_CLEAR(sums);
-            break;
-        }
-        if (start < 0 || end < at || end > cells - start) {
-            PyErr_Format(PyExc_IndexError, "cells %zd to %zd + %zd are not among %zd", start, start, end, cells);
-            Py_CLEAR(sums);
-            break;
-        }
-        for (; at < end; at++)
-            sum += ((const int64_t *)buffer.buf)[start + at];
-        PyObject *number = PyLong_FromLongLong(sum);
-        if (number == NULL)
-            Py_CLEAR(sums);
-        else
-            PyTuple_SET_ITEM(sums, i, number);
-    }
-done:
-    PyBuffer_Release(&buffer);
-    return sums;
-}
-
 static PyMethodDef module_methods[] = {
-    {"cumulate", cumulate, METH_VARARGS, NULL},
+    {"cumulate", hvd_cumulate, METH_VARARGS, NULL},
     {"fence", fence, METH_NOARGS, NULL},
     {"set_bounds", set_bounds, METH_O, NULL},
-    {"sum_rows", sum_rows, METH_VARARGS, NULL},
-    {NULL, NULL, 0, NULL},
+    {"sum_rows", hvd_sum_rows, METH_VARARGS, NULL},
+    {0},
 };
 
 static int execute(PyObject *module)
@@ -471,22 +338,4 @@ static int execute(PyObject *module)
     return result;
 }
 
-static PyModuleDef_Slot slots[] = {
-    {Py_mod_exec, execute},
-#ifdef Py_GIL_DISABLED
-    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
-#endif
-    {0, NULL},
-};
-
-static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "hvd.core._hotrow",
-    .m_methods = module_methods,
-    .m_slots = slots,
-};
-
-PyMODINIT_FUNC PyInit__hotrow(void)
-{
-    return PyModuleDef_Init(&definition);
-}
+HVD_MODULE(_hotrow, "hvd.core._hotrow", module_methods, execute)

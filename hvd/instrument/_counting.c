@@ -7,18 +7,14 @@
  */
 
 #include "_exchange.h"
-#include <stddef.h>
-#include <structmember.h>
-
-static PyObject *str_local, *str_row, *str_method, *str_exchange;
 
 /* runtime.local.row: the calling thread's. */
 static PyObject *row_of(PyObject *runtime)
 {
-    PyObject *local = PyObject_GetAttr(runtime, str_local);
+    PyObject *local = PyObject_GetAttr(runtime, hvd_text[LOCAL]);
     if (local == NULL)
         return NULL;
-    PyObject *row = PyObject_GetAttr(local, str_row);
+    PyObject *row = PyObject_GetAttr(local, hvd_text[ROW]);
     Py_DECREF(local);
     return row;
 }
@@ -28,7 +24,7 @@ static int exchange_of(PyObject *environ, Exchange **exchange)
 {
     if (!PyDict_Check(environ))
         return 0;
-    PyObject *found = PyDict_GetItemWithError(environ, str_exchange);
+    PyObject *found = PyDict_GetItemWithError(environ, hvd_text[EXCHANGE]);
     if (found == NULL)
         return PyErr_Occurred() ? -1 : 0;
     if (!Py_IS_TYPE(found, &hvd_exchange_type))
@@ -40,12 +36,12 @@ static int exchange_of(PyObject *environ, Exchange **exchange)
 /* The same of what the row serves, which is in this environ too by now, unless it has begun. */
 static int exchange_of_row(PyObject *row, PyObject *environ, Exchange **exchange)
 {
-    PyObject *found = PyObject_GetAttr(row, hvd_str_in_row);
+    PyObject *found = PyObject_GetAttr(row, hvd_text[IN_ROW]);
     if (found == NULL)
         return -1;
     *exchange = (Exchange *)found;
     if (Py_IS_TYPE(found, &hvd_exchange_type) && !((*exchange)->ends_itself && (*exchange)->body != NULL)) {
-        if ((*exchange)->has_begun || PyDict_SetItem(environ, str_exchange, found) == 0)
+        if ((*exchange)->has_begun || PyDict_SetItem(environ, hvd_text[EXCHANGE], found) == 0)
             return 1;
         Py_DECREF(found);
         return -1;
@@ -57,16 +53,16 @@ static int exchange_of_row(PyObject *row, PyObject *environ, Exchange **exchange
 /* A new reference to the request's exchange, which is in its environ and in the row by now. */
 static Exchange *make_exchange(Counted *self, PyObject *row, PyObject *environ, PyObject *original)
 {
-    PyObject *method = PyDict_GetItemWithError(environ, str_method);
+    PyObject *method = PyDict_GetItemWithError(environ, hvd_text[METHOD]);
     if (method == NULL) {
         if (!PyErr_Occurred())
-            PyErr_SetObject(PyExc_KeyError, str_method);
+            PyErr_SetObject(PyExc_KeyError, hvd_text[METHOD]);
         return NULL;
     }
     Exchange *exchange = hvd_exchange_new(self, row, method, original);
     if (exchange != NULL && ((self->begins && hvd_exchange_begin(exchange, environ) < 0) ||
-                             PyDict_SetItem(environ, str_exchange, (PyObject *)exchange) < 0 ||
-                             PyObject_SetAttr(row, hvd_str_in_row, (PyObject *)exchange) < 0))
+                             PyDict_SetItem(environ, hvd_text[EXCHANGE], (PyObject *)exchange) < 0 ||
+                             PyObject_SetAttr(row, hvd_text[IN_ROW], (PyObject *)exchange) < 0))
         Py_CLEAR(exchange);
     return exchange;
 }
@@ -175,7 +171,7 @@ static void counted_dealloc(Counted *self)
 static PyMemberDef counted_members[] = {
     {"app", T_OBJECT, offsetof(Counted, app), READONLY, NULL},
     {"is_counting", T_BOOL, offsetof(Counted, is_counting), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL},
+    {0},
 };
 
 static PyTypeObject counted_type = {
@@ -207,45 +203,13 @@ static PyObject *post_request(PyObject *module, PyObject *const *args, Py_ssize_
 }
 
 static PyMethodDef methods[] = {
-    {"post_request", (PyCFunction)(void (*)(void))post_request, METH_FASTCALL,
-     "post_request($module, worker, req, environ, resp, /)\n--\n\nSee wsgi.py."},
-    {NULL, NULL, 0, NULL},
+    FASTCALL("post_request", post_request, "post_request($module, worker, req, environ, resp, /)\n--\n\nSee wsgi.py."),
+    {0},
 };
 
 static int execute(PyObject *module)
 {
-    struct {
-        PyObject **name;
-        const char *text;
-    } names[] = {
-        {&str_local, "local"}, {&str_row, "row"}, {&str_method, "REQUEST_METHOD"}, {&str_exchange, "hvd.exchange"},
-    };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (hvd_intern(names[i].name, names[i].text) < 0)
-            return -1;
-    if (hvd_exchange_ready() < 0)
-        return -1;
-    return PyModule_AddType(module, &counted_type);
+    return hvd_exchange_ready() < 0 ? -1 : PyModule_AddType(module, &counted_type);
 }
 
-static PyModuleDef_Slot slots[] = {
-    {Py_mod_exec, execute},
-#ifdef Py_GIL_DISABLED
-    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
-#endif
-    {0, NULL},
-};
-
-static PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "hvd.instrument._counting",
-    .m_doc = "See wsgi.py.",
-    .m_size = 0,
-    .m_methods = methods,
-    .m_slots = slots,
-};
-
-PyMODINIT_FUNC PyInit__counting(void)
-{
-    return PyModuleDef_Init(&definition);
-}
+HVD_MODULE(_counting, "hvd.instrument._counting", methods, execute)

@@ -1,12 +1,8 @@
 /* Exchange of wsgi.py, compiled: see there, and _counting.c. */
 
 #include "_exchange.h"
-#include <stddef.h>
-#include <structmember.h>
 
-static PyObject *str_begin, *str_respond, *str_pass_on, *str_finish, *str_interrupted;
-static PyObject *str_close, *str_status, *str_path, *str_101;
-PyObject *hvd_str_in_row;
+PyObject *hvd_text[TEXTS];
 
 /* The label of what start_response was given, a new reference. */
 static PyObject *label_of(Exchange *self, PyObject *status)
@@ -27,7 +23,7 @@ static PyObject *status_among(PyObject *const *args, Py_ssize_t count, PyObject 
     if (count > 0)
         return args[0];
     for (Py_ssize_t i = 0; names != NULL && i < PyTuple_GET_SIZE(names); i++)
-        if (PyUnicode_Compare(PyTuple_GET_ITEM(names, i), str_status) == 0)
+        if (PyUnicode_Compare(PyTuple_GET_ITEM(names, i), hvd_text[STATUS]) == 0)
             return args[i];
     return NULL;
 }
@@ -65,7 +61,7 @@ int hvd_exchange_count(Exchange *self)
         PyErr_SetString(PyExc_RuntimeError, "the app has not called start_response, and its response begins");
         return -1;
     }
-    return tell_row(self, str_respond, self->status, is_error(self->status) ? Py_True : Py_False);
+    return tell_row(self, hvd_text[RESPOND], self->status, is_error(self->status) ? Py_True : Py_False);
 }
 
 static PyObject *write_counted(Exchange *self, PyObject *data)
@@ -123,23 +119,23 @@ void *hvd_exchange_failed(Exchange *self, int streaming)
 /* Once, and not if the row has the next request by now. */
 static int end(Exchange *self)
 {
-    PyObject *current = PyObject_GetAttr(self->row, hvd_str_in_row);
+    PyObject *current = PyObject_GetAttr(self->row, hvd_text[IN_ROW]);
     if (current == NULL)
         return -1;
     Py_DECREF(current); /* only compared */
     if (current != (PyObject *)self)
         return 0;
-    if (PyObject_SetAttr(self->row, hvd_str_in_row, Py_None) < 0)
+    if (PyObject_SetAttr(self->row, hvd_text[IN_ROW], Py_None) < 0)
         return -1;
     if (!self->has_begun)
         return 0;
-    PyObject *interrupted = PyObject_GetAttr(self->row, str_interrupted);
+    PyObject *interrupted = PyObject_GetAttr(self->row, hvd_text[INTERRUPTED]);
     if (interrupted == NULL)
         return -1;
     Py_DECREF(interrupted);
     if (interrupted != Py_None)
         return 0;
-    PyObject *none = PyObject_CallMethodNoArgs(self->row, str_finish);
+    PyObject *none = PyObject_CallMethodNoArgs(self->row, hvd_text[FINISH]);
     Py_XDECREF(none);
     return none == NULL ? -1 : 0;
 }
@@ -172,7 +168,7 @@ static PyObject *close_body(Exchange *self)
     Py_CLEAR(self->pieces);
     if (body == NULL)
         Py_RETURN_NONE;
-    PyObject *close = PyObject_GetAttr(body, str_close);
+    PyObject *close = PyObject_GetAttr(body, hvd_text[CLOSE]);
     if (close != NULL) {
         result = PyObject_CallNoArgs(close);
         Py_DECREF(close);
@@ -192,18 +188,25 @@ static PyObject *close_exchange(Exchange *self, PyObject *unused)
 
 static PyObject *pass_on(Exchange *self, PyObject *unused)
 {
-    if (self->has_begun && tell_row(self, str_pass_on, str_101, NULL) < 0)
+    if (self->has_begun && tell_row(self, hvd_text[PASS_ON], hvd_text[SWITCHING], NULL) < 0)
         return NULL;
     Py_RETURN_NONE;
+}
+
+/* What a cycle can go through. The rest stays: whoever still has the object may call it. */
+static int exchange_clear(Exchange *self)
+{
+    Py_CLEAR(self->start_response);
+    Py_CLEAR(self->write);
+    Py_CLEAR(self->body);
+    Py_CLEAR(self->pieces);
+    return 0;
 }
 
 PyObject *hvd_exchange_finish(Exchange *self, PyObject *unused)
 {
     PyObject *result = end(self) < 0 ? NULL : Py_NewRef(Py_None);
-    Py_CLEAR(self->start_response);
-    Py_CLEAR(self->write);
-    Py_CLEAR(self->body);
-    Py_CLEAR(self->pieces);
+    exchange_clear(self);
     return result;
 }
 
@@ -235,16 +238,6 @@ static int exchange_traverse(Exchange *self, visitproc visit, void *arg)
     return 0;
 }
 
-/* What a cycle can go through. The rest stays: whoever still has the object may call it. */
-static int exchange_clear(Exchange *self)
-{
-    Py_CLEAR(self->start_response);
-    Py_CLEAR(self->write);
-    Py_CLEAR(self->body);
-    Py_CLEAR(self->pieces);
-    return 0;
-}
-
 static void exchange_dealloc(Exchange *self)
 {
     PyObject_GC_UnTrack(self);
@@ -261,7 +254,7 @@ static PyMethodDef exchange_methods[] = {
     {"close", (PyCFunction)close_exchange, METH_NOARGS, NULL},
     {"pass_on", (PyCFunction)pass_on, METH_NOARGS, NULL},
     {"finish", (PyCFunction)hvd_exchange_finish, METH_NOARGS, NULL},
-    {NULL, NULL, 0, NULL},
+    {0},
 };
 
 static PyObject *get_route(Exchange *self, void *unused)
@@ -281,7 +274,7 @@ static int set_route(Exchange *self, PyObject *route, void *unused)
 
 static PyGetSetDef exchange_routes[] = {
     {"route", (getter)get_route, (setter)set_route, NULL, NULL},
-    {NULL, NULL, NULL, NULL, NULL},
+    {0},
 };
 
 static PyMemberDef exchange_members[] = {
@@ -290,7 +283,7 @@ static PyMemberDef exchange_members[] = {
     {"ends_itself", T_BOOL, offsetof(Exchange, ends_itself), READONLY, NULL},
     {"has_begun", T_BOOL, offsetof(Exchange, has_begun), READONLY, NULL},
     {"is_counted", T_BOOL, offsetof(Exchange, is_counted), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL},
+    {0},
 };
 
 PyTypeObject hvd_exchange_type = {
@@ -332,16 +325,16 @@ int hvd_exchange_begin(Exchange *self, PyObject *environ)
 {
     if (self->has_begun)
         return 0;
-    PyObject *path = PyDict_GetItemWithError(environ, str_path); /* borrowed, of a dict that this request owns */
+    PyObject *path = PyDict_GetItemWithError(environ, hvd_text[PATH]); /* borrowed, of a dict that this request owns */
     if (path == NULL) {
         if (!PyErr_Occurred())
-            PyErr_SetObject(PyExc_KeyError, str_path);
+            PyErr_SetObject(PyExc_KeyError, hvd_text[PATH]);
         return -1;
     }
-    if (PyObject_SetAttr(self->row, str_interrupted, Py_None) < 0)
+    if (PyObject_SetAttr(self->row, hvd_text[INTERRUPTED], Py_None) < 0)
         return -1;
     PyObject *arguments[] = {self->row, self->method, path};
-    PyObject *none = PyObject_VectorcallMethod(str_begin, arguments, 3, NULL);
+    PyObject *none = PyObject_VectorcallMethod(hvd_text[BEGIN], arguments, 3, NULL);
     if (none == NULL)
         return -1;
     Py_DECREF(none);
@@ -351,17 +344,14 @@ int hvd_exchange_begin(Exchange *self, PyObject *environ)
 
 int hvd_exchange_ready(void)
 {
-    struct {
-        PyObject **name;
-        const char *text;
-    } names[] = {
-        {&str_begin, "begin"},   {&str_respond, "respond"},         {&str_pass_on, "pass_on"},
-        {&str_finish, "finish"}, {&str_interrupted, "interrupted"}, {&str_close, "close"},
-        {&str_status, "status"}, {&str_path, "PATH_INFO"},          {&str_101, "101"},
-        {&hvd_str_in_row, "exchange"},
+    static const char *const texts[TEXTS] = {
+        [LOCAL] = "local",     [ROW] = "row",         [METHOD] = "REQUEST_METHOD", [PATH] = "PATH_INFO",
+        [BEGIN] = "begin",     [RESPOND] = "respond", [PASS_ON] = "pass_on",       [FINISH] = "finish",
+        [IN_ROW] = "exchange", [CLOSE] = "close",     [STATUS] = "status",         [INTERRUPTED] = "interrupted",
+        [SWITCHING] = "101",   [EXCHANGE] = "hvd.exchange",
     };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (hvd_intern(names[i].name, names[i].text) < 0)
+    for (int i = 0; i < TEXTS; i++)
+        if (hvd_text[i] == NULL && (hvd_text[i] = PyUnicode_InternFromString(texts[i])) == NULL)
             return -1;
     return PyType_Ready(&hvd_exchange_type);
 }

@@ -1,7 +1,6 @@
 /* What _counting.c and _exchange.c know of each other: the two types of wsgi.py. */
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "../core/_module.h"
 
 /* Counted(runtime, app, methods, other, unmatched, broke_off, is_outermost, begins): the WSGI application */
 typedef struct {
@@ -21,7 +20,13 @@ typedef struct {
 } Exchange;
 
 extern PyTypeObject hvd_exchange_type;
-extern PyObject *hvd_str_in_row; /* "exchange" */
+
+/* Names and keys, interned: made at the first call of hvd_exchange_ready, and there for good. */
+enum {
+    LOCAL, ROW, METHOD, PATH, BEGIN, RESPOND, PASS_ON, FINISH, IN_ROW, CLOSE, STATUS, INTERRUPTED, SWITCHING, EXCHANGE,
+    TEXTS
+};
+extern PyObject *hvd_text[TEXTS];
 
 /* An exchange that has not begun; wsgi.py says what the rest mean. NULL or -1 with an exception set. */
 Exchange *hvd_exchange_new(Counted *counted, PyObject *row, PyObject *method, PyObject *start_response);
@@ -32,11 +37,3 @@ PyObject *hvd_exchange_finish_after(Exchange *self, PyObject *result);
 void *hvd_exchange_failed(Exchange *self, int streaming);
 
 int hvd_exchange_ready(void);
-
-/* A text that is there for good: made at the first call, and once. */
-static inline int hvd_intern(PyObject **name, const char *text)
-{
-    if (*name == NULL)
-        *name = PyUnicode_InternFromString(text);
-    return *name == NULL ? -1 : 0;
-}

@@ -1,8 +1,10 @@
 """The two forms of the hot code: that both store and add up the same, and what the compiled one refuses."""
 
+import gc
 import importlib
 import random
 import sys
+import weakref
 from array import array
 from collections.abc import Callable
 from typing import Any
@@ -145,6 +147,20 @@ def test_both_forms_do_the_same_with_strange_types() -> None:
     """Results, types of errors, and what was stored when one is raised."""
     for seed in range(3000):
         assert play(_hotrow, seed) == play(hotrow, seed), f"seed {seed}"
+
+
+@pytest.mark.parametrize("form", [hotrow, _hotrow], ids=["in Python", "compiled"])
+def test_a_row_and_what_it_serves_may_refer_to_each_other(form: Any) -> None:
+    """A thread that ends in a request leaves them to the collector; else its row would never be another's."""
+
+    class Row(form.HotRow):  # type: ignore[misc]
+        pass
+
+    row = Row(memoryview(bytearray(CELLS * layout.CELL)), 0, CELLS, KNOWN)
+    row.exchange, row.interrupted, gone = [row], [row], weakref.ref(row)
+    del row
+    gc.collect()
+    assert gone() is None
 
 
 def test_the_compiled_one_stores_nothing_outside_of_its_row() -> None:
