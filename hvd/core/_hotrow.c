@@ -121,11 +121,11 @@ static int call_abandon(HotRow *self, const char *cause)
     return result == NULL ? -1 : 0;
 }
 
-static int check_arguments(const char *name, Py_ssize_t given, Py_ssize_t wanted)
+static int check_arguments(const char *name, Py_ssize_t count, Py_ssize_t wanted)
 {
-    if (given == wanted)
+    if (count == wanted)
         return 0;
-    PyErr_Format(PyExc_TypeError, "%s() takes %zd arguments (%zd given)", name, wanted, given);
+    PyErr_Format(PyExc_TypeError, "%s() takes %zd arguments (%zd given)", name, wanted, count);
     return -1;
 }
 

@@ -8,10 +8,10 @@
 
 #include "_exchange.h"
 
-/* runtime.local.row: the calling thread's. */
-static PyObject *row_of(PyObject *runtime)
+/* here.local.row: the calling thread's. */
+static PyObject *row_of(PyObject *here)
 {
-    PyObject *local = PyObject_GetAttr(runtime, hvd_text[LOCAL]);
+    PyObject *local = PyObject_GetAttr(here, hvd_text[LOCAL]);
     if (local == NULL)
         return NULL;
     PyObject *row = PyObject_GetAttr(local, hvd_text[ROW]);
@@ -24,29 +24,29 @@ static int exchange_of(PyObject *environ, Exchange **exchange)
 {
     if (!PyDict_Check(environ))
         return 0;
-    PyObject *found = PyDict_GetItemWithError(environ, hvd_text[EXCHANGE]);
-    if (found == NULL)
+    PyObject *value = PyDict_GetItemWithError(environ, hvd_text[EXCHANGE]);
+    if (value == NULL)
         return PyErr_Occurred() ? -1 : 0;
-    if (!Py_IS_TYPE(found, &hvd_exchange_type))
+    if (!Py_IS_TYPE(value, &hvd_exchange_type))
         return 0;
-    *exchange = (Exchange *)Py_NewRef(found);
+    *exchange = (Exchange *)Py_NewRef(value);
     return 1;
 }
 
 /* The same of what the row serves, which is in this environ too by now, unless it has begun. */
 static int exchange_of_row(PyObject *row, PyObject *environ, Exchange **exchange)
 {
-    PyObject *found = PyObject_GetAttr(row, hvd_text[IN_ROW]);
-    if (found == NULL)
+    PyObject *value = PyObject_GetAttr(row, hvd_text[IN_ROW]);
+    if (value == NULL)
         return -1;
-    *exchange = (Exchange *)found;
-    if (Py_IS_TYPE(found, &hvd_exchange_type) && !((*exchange)->ends_itself && (*exchange)->body != NULL)) {
-        if ((*exchange)->has_begun || PyDict_SetItem(environ, hvd_text[EXCHANGE], found) == 0)
+    *exchange = (Exchange *)value;
+    if (Py_IS_TYPE(value, &hvd_exchange_type) && !((*exchange)->ends_itself && (*exchange)->body != NULL)) {
+        if ((*exchange)->has_begun || PyDict_SetItem(environ, hvd_text[EXCHANGE], value) == 0)
             return 1;
-        Py_DECREF(found);
+        Py_DECREF(value);
         return -1;
     }
-    Py_DECREF(found);
+    Py_DECREF(value);
     return 0;
 }
 
@@ -95,18 +95,18 @@ static PyObject *call(PyObject *callable, PyObject *const *args, size_t flags, P
         return PyErr_Format(PyExc_RuntimeError, "the application is gone");
     Exchange *exchange;
     PyObject *row = NULL;
-    int found = exchange_of(args[0], &exchange);
-    if (found == 0 && (row = row_of(self->runtime)) == NULL)
+    int has_exchange = exchange_of(args[0], &exchange);
+    if (has_exchange == 0 && (row = row_of(self->here)) == NULL)
         return NULL;
-    if (found == 0 && !self->is_outermost)
-        found = exchange_of_row(row, args[0], &exchange);
-    if (found) {
+    if (has_exchange == 0 && !self->is_outermost)
+        has_exchange = exchange_of_row(row, args[0], &exchange);
+    if (has_exchange) {
         Py_XDECREF(row);
-        if (found > 0) {
-            found = hvd_exchange_begin(exchange, args[0]);
-            Py_DECREF(exchange);
-        }
-        return found < 0 ? NULL : PyObject_Vectorcall(self->app, args, flags, names);
+        if (has_exchange < 0)
+            return NULL;
+        int failed = hvd_exchange_begin(exchange, args[0]);
+        Py_DECREF(exchange);
+        return failed ? NULL : PyObject_Vectorcall(self->app, args, flags, names);
     }
     exchange = make_exchange(self, row, args[0], args[1]);
     Py_DECREF(row);
@@ -119,12 +119,12 @@ static PyObject *call(PyObject *callable, PyObject *const *args, size_t flags, P
 
 static PyObject *counted_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    PyObject *given[6];
+    PyObject *arguments[6];
     if (kwargs != NULL && PyDict_GET_SIZE(kwargs))
         return PyErr_Format(PyExc_TypeError, "Counted takes no keywords");
     int is_outermost, begins;
-    if (!PyArg_ParseTuple(args, "OOO!OOOpp", &given[0], &given[1], &PyFrozenSet_Type, &given[2], &given[3], &given[4],
-                          &given[5], &is_outermost, &begins))
+    if (!PyArg_ParseTuple(args, "OOO!OOOpp", &arguments[0], &arguments[1], &PyFrozenSet_Type, &arguments[2], &arguments[3], &arguments[4],
+                          &arguments[5], &is_outermost, &begins))
         return NULL;
     Counted *self = (Counted *)type->tp_alloc(type, 0);
     if (self == NULL)
@@ -132,15 +132,15 @@ static PyObject *counted_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     self->vectorcall = call;
     self->is_outermost = is_outermost != 0;
     self->begins = self->is_counting = begins != 0;
-    PyObject **kept[] = {&self->runtime, &self->app, &self->methods, &self->other, &self->unmatched, &self->broke_off};
+    PyObject **kept[] = {&self->here, &self->app, &self->methods, &self->other, &self->unmatched, &self->broke_off};
     for (int i = 0; i < 6; i++)
-        *kept[i] = Py_NewRef(given[i]);
+        *kept[i] = Py_NewRef(arguments[i]);
     return (PyObject *)self;
 }
 
 static int counted_traverse(Counted *self, visitproc visit, void *arg)
 {
-    Py_VISIT(self->runtime);
+    Py_VISIT(self->here);
     Py_VISIT(self->app);
     Py_VISIT(self->methods);
     Py_VISIT(self->other);
@@ -152,7 +152,7 @@ static int counted_traverse(Counted *self, visitproc visit, void *arg)
 /* What a cycle can go through; an exchange that is still there needs the rest. */
 static int counted_clear(Counted *self)
 {
-    Py_CLEAR(self->runtime);
+    Py_CLEAR(self->here);
     Py_CLEAR(self->app);
     return 0;
 }
@@ -194,9 +194,9 @@ static PyObject *post_request(PyObject *module, PyObject *const *args, Py_ssize_
     if (nargs != 4)
         return PyErr_Format(PyExc_TypeError, "post_request takes 4 arguments (%zd given)", nargs);
     Exchange *exchange;
-    int found = exchange_of(args[2], &exchange);
-    if (found <= 0)
-        return found < 0 ? NULL : Py_NewRef(Py_None);
+    int has_exchange = exchange_of(args[2], &exchange);
+    if (has_exchange <= 0)
+        return has_exchange < 0 ? NULL : Py_NewRef(Py_None);
     PyObject *result = hvd_exchange_finish(exchange, NULL);
     Py_DECREF(exchange);
     return result;

@@ -4,7 +4,7 @@
 
 PyObject *hvd_text[TEXTS];
 
-/* The label of what start_response was given, a new reference. */
+/* The label of the status that start_response was called with, a new reference. */
 static PyObject *label_of(Exchange *self, PyObject *status)
 {
     if (status == NULL || !PyUnicode_Check(status) || PyUnicode_GET_LENGTH(status) < 3)

@@ -2,11 +2,11 @@
 
 #include "../core/_module.h"
 
-/* Counted(runtime, app, methods, other, unmatched, broke_off, is_outermost, begins): the WSGI application */
+/* Counted(here, app, methods, other, unmatched, broke_off, is_outermost, begins): the WSGI application */
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
-    PyObject *runtime, *app, *methods, *other, *unmatched, *broke_off;
+    PyObject *here, *app, *methods, *other, *unmatched, *broke_off;
     char is_outermost, begins, is_counting;
 } Counted;
 

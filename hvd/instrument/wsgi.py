@@ -1,15 +1,18 @@
-"""Counting every request. On the path of each of them: kept short on purpose.
+"""Counting every request of a WSGI app. This code runs at each request, so it is short.
 
-A request is in flight from the call of the app on. Its response is counted once, before any byte of it leaves, with the
-status that `start_response` was given last: when the app returns a list; when a stream gives its first piece, since one
-that fails before that is answered by the server, with another status; or at the first call of `write`. Its duration
-counts in gunicorn's post_request hook, which runs once the response is sent or given up.
+A request is in flight from the call of the app on. Its response counts once, before its first byte leaves, under the
+last status that the app called `start_response` with: when the app returns a list; when a stream gives its first piece
+(a stream that fails before that is answered by the server, with another status); or at the first call of `write`. Its
+duration counts in gunicorn's post_request hook, which runs when the response is sent or given up.
 
-An `Exchange` goes with the request, in its environ, and is the `exchange` of the row meanwhile, where a counted app
-finds it whose caller made an environ of its own. So it is all the same who calls the app, with what, and what is around
-it or in it; and the hook changes nothing for a request that has none. A counted app that finds none, as in a thread of
-the caller's own, begins one that ends itself: its response is complete when the list is returned, or the stream is at
-its end or closed. What is compiled, in _counting.c and _exchange.c, is the same as here.
+An `Exchange` goes with the request: it is in the environ, and the row has it as `exchange` until the request is over. A
+counted app looks in both places, as its caller may have made an environ of its own. So apps and middleware may call
+each other in any way, and the hook changes nothing for a request that has no exchange.
+
+A counted app that finds no exchange, as in a thread that the app has started, begins one that ends itself: its response
+is complete when the list is returned, or when the stream ends or is closed.
+
+_counting.c and _exchange.c do the same, compiled.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -61,12 +64,12 @@ def counted(app: WSGIApplication, here: Here) -> WSGIApplication:
 
 
 def outermost(app: WSGIApplication, here: Here) -> WSGIApplication:
-    """`app` for a server that calls `post_request`, once for a request: what passes a counted app is counted as it
-    leaves this one, be this that app or a middleware around it.
+    """`app` for a server that calls it once for a request, and `post_request` after it.
 
-    So it counts with the status that middleware makes of it, and not at all if that fails and the server answers.
-    Of what is made here, and by `counted`, the attribute `is_counting` says whether requests are counted: of this one
-    it is known once there was such a request.
+    `app` is a counted app, or a middleware around one. A response that comes from a counted app counts as it leaves
+    `app`: under the status that middleware gave it, and not at all where middleware fails and the server answers.
+    The attribute `is_counting` of what is made here, and by `counted`, is true where requests are counted. Here it
+    becomes true with the first request that comes to a counted app.
     """
     if isinstance(app, _form()):
         return _made(app.app, here, True, True)
@@ -156,7 +159,7 @@ class Exchange:
         return self.ends_itself and self.body is not _NO_BODY
 
     def begin(self, environ: WSGIEnvironment) -> None:
-        """The request has come to a counted app; what comes to none is not counted."""
+        """The request has come to a counted app: from here on it is in flight."""
         if not self.has_begun:
             path = environ["PATH_INFO"]
             self.row.interrupted = None  # of a request before, which the server answered in another way
@@ -164,7 +167,7 @@ class Exchange:
             self.has_begun = self._app.is_counting = True
 
     def __call__(self, *arguments: Any, **named: Any) -> Callable[[bytes], object]:
-        """The app's start_response. A status that the server refuses, with an exception, is none."""
+        """The app's start_response. A status that the server refuses, by an exception, is not kept."""
         if self._start_response is None:
             raise RuntimeError("the response is over")
         self._write = self._start_response(*arguments, **named)
@@ -181,7 +184,7 @@ class Exchange:
         return self._write(data)
 
     def count(self) -> None:
-        """The first byte is about to leave, or has. RuntimeError without a status."""
+        """Count the response, once. Raises RuntimeError where the app has not called `start_response`."""
         if self.is_counted or not self.has_begun:
             return
         if self.status is None:
@@ -227,25 +230,26 @@ class Exchange:
                 self.finish()
 
     def _end(self) -> None:
-        """Once, and not if the row has the next request by now: a stream that ends itself may have been left."""
+        """Finish the row's request, unless the row has the next one by now: a stream may have been left unread."""
         if self.row.exchange is self:
             self.row.exchange = None
             if self.has_begun and self.row.interrupted is None:
                 self.row.finish()
 
     def finish(self) -> None:
-        """The response is sent, or given up. What the exchange was made of is let go: the environ may be part of it."""
+        """The response is sent, or given up. Drops its references: the environ, which has the exchange, may be one."""
         self._end()
         self.body, self._pieces = _NO_BODY, None
         self._start_response = self._write = None
 
 
 def _broke_off(error: BaseException, exchange: Exchange, streaming: bool) -> NoReturn:
-    """The app, or its stream, raised: what that means for the row, and then what gunicorn is to see.
+    """Note in the row that the app, or its stream, raised `error`, and raise what the server is to see.
 
-    gunicorn takes an OSError for the client's end, and answers nothing; from a stream it is the backend's, say.
-    Anything else it answers, if nothing was sent, or it ends: see CountingWorker.handle_error. Nothing answers for an
-    exchange that ends itself.
+    gunicorn takes an OSError for the end of the client's connection, and answers nothing. An OSError of a stream may
+    be that of another connection, so it becomes a RuntimeError, which gunicorn answers with 500 where nothing was sent
+    yet. CountingWorker.handle_error counts that answer under what `interrupted` says. For an exchange that ends itself
+    nobody answers, so its request is aborted.
     """
     if not exchange.has_begun:
         exchange.row.interrupted = None if isinstance(error, OSError) else NOT_COUNTED
