@@ -69,13 +69,13 @@ _NAMES = ("me", "here", "daemon", "ends", "kinds", "wanted")
 
 
 def unprepared() -> TextClause:
-    """The exchange as a message. The commit is in it: where its answer is lost the runner tells its ends again, which
-    changes nothing, and what it was given goes back to the queue (`Queue.reclaim`).
+    """The statement as a message. The commit is in it: where its answer is lost the runner tells its ends again, which
+    changes nothing, and what it was given goes back to the queue (`Recovery.reclaim`).
     """
     return text(_statement(**{name: f":{name}" for name in _NAMES}) + "; COMMIT")
 
 
-_EXCHANGE = unprepared()
+_UNPREPARED = unprepared()
 _PREPARE = text(
     "PREPARE hvd_exchange (text, text, text, text, text[], integer) AS "
     + _statement(**{name: f"${number}" for number, name in enumerate(_NAMES, 1)})
@@ -102,7 +102,7 @@ def _is_prepared(connection: Connection) -> bool:
     return known["prepared"]
 
 
-def exchange(
+def finish_and_claim(
     connection: Connection,
     *,
     me: str,
@@ -116,6 +116,6 @@ def exchange(
 
     -> the jobs as they are then, each with `what`: ENDED, STARTED, or UNWANTED for one to be cancelled.
     """
-    told = json.dumps(ends, ensure_ascii=False)  # an escape is read by the encoding of the database alone
-    given = {"me": me, "here": here, "daemon": daemon, "ends": told, "kinds": list(kinds), "wanted": wanted}
-    return list(connection.execute(_EXECUTE if _is_prepared(connection) else _EXCHANGE, given).all())
+    rows = json.dumps(ends, ensure_ascii=False)  # an escape is read by the encoding of the database alone
+    values = {"me": me, "here": here, "daemon": daemon, "ends": rows, "kinds": list(kinds), "wanted": wanted}
+    return list(connection.execute(_EXECUTE if _is_prepared(connection) else _UNPREPARED, values).all())

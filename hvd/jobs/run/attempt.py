@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 
-from hvd.jobs.database.queue import End
+from hvd.jobs.database.ends import End
 from hvd.jobs.job import Job
 from hvd.jobs.output import Output
 from hvd.jobs.run import strays

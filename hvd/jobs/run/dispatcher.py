@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from hvd.jobs.database.queue import End
+from hvd.jobs.database.ends import End
 from hvd.jobs.job import Job
 from hvd.jobs.run import schedule
 from hvd.jobs.run.context import Context
@@ -41,7 +41,7 @@ class Dispatcher:
                 is_due = bool(ends) and time.monotonic() < until
             else:
                 is_due = bool(ends or room.most or self._pool.running)
-            work = partial(self._context.queue.exchange, ends, room.by_kind, room.most)
+            work = partial(self._context.queue.finish_and_claim, ends, room.by_kind, room.most)
             try:
                 task = self._context.start(work) if is_due else None
             finally:
@@ -98,4 +98,4 @@ class Dispatcher:
         """Note in the database which attempts have ended, and leave the queue: nothing runs any more."""
         ends = list(self._pool.ends.values())
         self._note_ends(ends, await self._context.ask(lambda: self._context.queue.finish(ends)))
-        await self._context.ask(self._context.queue.leave)
+        await self._context.ask(self._context.queue.leases.leave)

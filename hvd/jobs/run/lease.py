@@ -25,7 +25,7 @@ class Lease:
         began = time.monotonic()
         if not schedule.is_lease_due(self._age, self._context.options.lease):
             return False
-        if not await self._context.ask(self._context.queue.renew):
+        if not await self._context.ask(self._context.queue.leases.renew):
             self._end_all()  # another has the jobs by now
         self.renewed_at = began
         return True
@@ -37,7 +37,7 @@ class Lease:
         take the jobs over they run on: a database that is away is no reason to end them.
         """
         asyncio.get_running_loop().call_later(self._context.options.lease / 10, self.watch)
-        if self._context.queue.has_rivals and schedule.is_lease_lost(self._age, self._context.options.lease):
+        if self._context.queue.leases.has_rivals and schedule.is_lease_lost(self._age, self._context.options.lease):
             self._end_all()
 
     def _end_all(self) -> None:

@@ -12,7 +12,8 @@ from hvd.companion.child import Child, as_json
 from hvd.core.proc import PR_SET_CHILD_SUBREAPER, prctl
 from hvd.jobs.database.connection import Database
 from hvd.jobs.database.daemon_name import daemon_name, short_name
-from hvd.jobs.database.queue import Queue, Runner
+from hvd.jobs.database.leases import Runner
+from hvd.jobs.database.queue import Queue
 from hvd.jobs.events import Events
 from hvd.jobs.job import Json
 from hvd.jobs.options import EVENTS, WAKE, RunnerOptions
@@ -64,7 +65,7 @@ class JobRunner:
             daemon_name(options.database_url, options.state_dir, options.instance),
             options.lease,
         )
-        queue.name_before = short_name(options.database_url, options.instance)
+        queue.leases.name_before = short_name(options.database_url, options.instance)
         self._turns = TurnLoop(
             queue,
             options,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from hvd.core.descriptors import LACKS
 from hvd.jobs import transcript
-from hvd.jobs.database.queue import End
+from hvd.jobs.database.ends import End
 from hvd.jobs.job import Job
 from hvd.jobs.run import strays
 from hvd.jobs.run.attempt import Attempt

@@ -67,7 +67,7 @@ class TurnLoop:
     def take(self, options: RunnerOptions) -> None:
         """Go on with these options; jobs that run go on as they were started."""
         self.context.options = options
-        self.context.queue.lease = options.lease
+        self.context.queue.leases.length = options.lease
         self.reporter.forget_undeclared()
         self.wake()
 

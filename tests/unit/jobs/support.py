@@ -9,7 +9,9 @@ from sqlalchemy import select
 
 from hvd.core.proc import start_ticks
 from hvd.jobs.database.connection import Database
-from hvd.jobs.database.queue import End, Queue, Runner, machine
+from hvd.jobs.database.ends import End
+from hvd.jobs.database.leases import Runner, machine
+from hvd.jobs.database.queue import Queue
 from hvd.jobs.database.schema import schema_version
 from hvd.jobs.database.store import Store
 from hvd.jobs.job import Job, NewJob
@@ -48,7 +50,7 @@ def queue_of(database: Database, *, daemon: str = "here/a", lease: float = 15.0,
     plain = {"id": str(uuid.uuid4()), "host": "here", "machine": machine(), "pid": os.getpid()}
     runner = Runner(**{**plain, "pid_start": start_ticks(os.getpid()), **changes})
     queue = Queue(database, runner, daemon, lease)
-    queue.renew()
+    queue.leases.renew()
     return queue
 
 

@@ -134,7 +134,7 @@ def test_output_is_there_while_a_job_runs_and_is_of_its_last_attempt(service: Jo
     """From the file, until the database has it; of an attempt on another machine it is said that it is there."""
     (job_id,) = submit(service)
     queue = queue_of(service._store._database)
-    queue.renew()
+    queue.leases.renew()
     (job,) = queue.claim({"plain": 1}, 1)
     found = service.get(job_id)
     assert found

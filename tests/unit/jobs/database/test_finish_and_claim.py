@@ -37,11 +37,11 @@ def test_an_end_that_is_told_again_changes_nothing(database: Database) -> None:
     ids = submit(store, 3)
     claimed = queue.claim({"plain": 2}, 2)
     ends = [end_of(job, output="late\n\u00e9", seconds=0.25) for job in reversed(claimed)]
-    first = queue.exchange(ends, {"plain": 1}, 1)
+    first = queue.finish_and_claim(ends, {"plain": 1}, 1)
     assert sorted(job.id for job in first.done) == ids[:2]
     assert [(job.id, job.attempt, job.host) for job in first.claimed] == [(ids[2], 1, "here")]
     assert [(job.output, job.duration, job.progress) for job in first.done] == [(["late", "\u00e9"], 0.25, 100.0)] * 2
-    assert queue.exchange(ends, {"plain": 1}, 1) == ([], [], [])
+    assert queue.finish_and_claim(ends, {"plain": 1}, 1) == ([], [], [])
     assert queue.finish([end_of(first.claimed[0])._replace(attempt=7)]) == []
     assert (ended(queue), statuses(store, ids)) == (2, ["completed", "completed", "running"])
 
@@ -51,8 +51,8 @@ def test_who_has_no_lease_is_given_nothing(database: Database) -> None:
     store, queue = Store(database, "here/a"), queue_of(database)
     submit(store, 2)
     (job,) = queue.claim({"plain": 1}, 1)
-    queue.leave()
-    assert [len(part) for part in queue.exchange([end_of(job)], {"plain": 9}, 1)] == [1, 0, 0]
+    queue.leases.leave()
+    assert [len(part) for part in queue.finish_and_claim([end_of(job)], {"plain": 9}, 1)] == [1, 0, 0]
 
 
 def test_the_statement_is_prepared_in_a_session_of_its_own_alone(url: str, postgres: Postgres) -> None:
@@ -74,4 +74,4 @@ def test_what_is_prepared_outlives_a_newer_schema(database: Database) -> None:
     (job,) = queue.claim({"plain": 1}, 1)
     with database.writing() as connection:
         connection.execute(text("ALTER TABLE hvd_jobs ADD COLUMN newer integer"))
-    assert [len(part) for part in queue.exchange([end_of(job)], {"plain": 1}, 1)] == [1, 0, 1]
+    assert [len(part) for part in queue.finish_and_claim([end_of(job)], {"plain": 1}, 1)] == [1, 0, 1]

@@ -75,7 +75,7 @@ def test_ends_and_claims_are_one_transaction(postgres: Postgres) -> None:
         jobs = queue.claim({"plain": 8}, 2)
         store.cancel([jobs[1].id])
         with round_trips() as waits:
-            done, to_cancel, claimed = queue.exchange([end_of(jobs[0])], {"plain": 8}, 2)
+            done, to_cancel, claimed = queue.finish_and_claim([end_of(jobs[0])], {"plain": 8}, 2)
         assert ([job.id for job in done], to_cancel) == ([jobs[0].id], [jobs[1].id])
         assert [job.status for job in claimed] == ["running"] * 2
         assert len(waits) == 1

@@ -17,11 +17,6 @@ from tests.support.waiting import until
 from tests.unit.jobs.support import end_of, new_jobs, queue_of, statuses, submit
 
 
-@pytest.fixture
-def store(database: Database) -> Store:
-    return Store(database, "here/a")
-
-
 def test_what_is_submitted_is_pending_and_can_be_found(store: Store) -> None:
     """As it was given, in the order of submission, and nothing has happened to it yet."""
     ids = submit(store, 3)
@@ -62,7 +57,7 @@ def test_clients_need_not_ask_before_they_format_a_job(store: Store, database: D
     store.cancel([never])
     assert (recent(never)["start_time"], recent(never)["duration_seconds"]) == (recent(never)["created_at"], 0.0)
     assert recent(never)["end_time"] is not None
-    queue.renew()
+    queue.leases.renew()
     (job,) = queue.claim({"plain": 1}, 1)
     assert job.as_recent()["duration_seconds"] == 0.0
     first = recent()
@@ -148,7 +143,7 @@ def test_cancelling_says_what_came_of_it(store: Store, database: Database) -> No
         unknown: "unknown",
     }
     assert statuses(store, ids) == ["completed", "running", "cancelled"]
-    assert queue.exchange((), {}, 0).to_cancel == [running.id]
+    assert queue.finish_and_claim((), {}, 0).to_cancel == [running.id]
     again = store.cancel([ids[2], running.id])
     assert [what for what, _ in again.values()] == ["ended", "cancelling"]
     figures = queue.figures()

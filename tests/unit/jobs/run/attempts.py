@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hvd.jobs.database.queue import End
+from hvd.jobs.database.ends import End
 from hvd.jobs.job import Job
 from hvd.jobs.run.attempt import Attempt
 from hvd.jobs.run.pump import Pump

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hvd.core.proc import is_alive, is_stopped
-from hvd.jobs.database.queue import End
+from hvd.jobs.database.ends import End
 from tests.support.waiting import until
 from tests.unit.agg import eventually, in_loop
 from tests.unit.jobs.run.attempts import FOLDERS, ID, PATIENT, Stage, on, output, run

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hvd.jobs.database.connection import Database
-from hvd.jobs.database.queue import Exchange, Queue
+from hvd.jobs.database.queue import Queue, Turnover
 from hvd.jobs.job import Job
 from hvd.jobs.run import context, schedule
 from tests.unit.agg import eventually, in_loop
@@ -120,17 +120,17 @@ async def test_a_claim_that_hangs_is_given_up_and_its_jobs_run_later(
     monkeypatch.setattr(schedule, "TROUBLE_PAUSES", (0.01,))
     async with scene(database, tmp_path, "true", lease=0.3) as stage:
         await stage.rest(0.05)
-        exchange, late = stage.queue.exchange, list[Job]()
+        exchange, late = stage.queue.finish_and_claim, list[Job]()
 
-        def hang(*of: Any) -> Exchange:
+        def hang(*of: Any) -> Turnover:
             came = exchange(*of)
             late.extend(came.claimed)
             if late:
                 time.sleep(0.8)
-                stage.queue.exchange = exchange  # type: ignore[method-assign]
+                stage.queue.finish_and_claim = exchange  # type: ignore[method-assign]
             return came
 
-        monkeypatch.setattr(stage.queue, "exchange", hang)
+        monkeypatch.setattr(stage.queue, "finish_and_claim", hang)
         ids = stage.submit(count=3)
         await eventually(lambda: stage.book() == {"completed": 3})
         assert [job.id for job in late] == ids

@@ -50,9 +50,9 @@ async def test_the_lease_is_watched_while_a_turn_hangs(
         stage.submit()
         await eventually(lambda: stage.lines("starts"))
         (attempt,) = stage.runner.pool.running.values()
-        monkeypatch.setattr(stage.queue, "has_rivals", True)
+        monkeypatch.setattr(stage.queue.leases, "has_rivals", True)
         going_on = threading.Event()
-        monkeypatch.setattr(stage.queue, "renew", lambda: going_on.wait(PATIENT))
+        monkeypatch.setattr(stage.queue.leases, "renew", lambda: going_on.wait(PATIENT))
         try:
             await eventually(lambda: attempt.exit_code is not None)
         finally:

@@ -28,8 +28,10 @@ def unavailable(queue: Queue) -> Iterator[None]:
         raise StoreUnavailable("disk full")
 
     with pytest.MonkeyPatch.context() as broken:
-        for name in ("renew", "exchange", "next_due", "progress", "gone", "reclaim", "figures"):
+        for name in ("finish_and_claim", "next_due", "progress", "figures"):
             broken.setattr(queue, name, fail)
+        for part, name in ((queue.leases, "renew"), (queue.leases, "gone"), (queue.recovery, "reclaim")):
+            broken.setattr(part, name, fail)
         yield
 
 
