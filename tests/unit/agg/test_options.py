@@ -22,6 +22,12 @@ def test_they_are_of_the_settings() -> None:
     assert options.descriptors == 6 + SPARE_DESCRIPTORS
 
 
+def test_the_aggregator_has_no_settings() -> None:
+    """Only its options: the rest would cost it time at each start, and memory."""
+    code = "import sys, hvd.agg.main; print([name for name in sys.modules if name.startswith('hvd.settings')])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
 def test_options_can_be_imported_without_what_runs_them() -> None:
     """A master, and each of its workers, would have an event loop, psutil and a database's library in memory."""
     code = "import sys, hvd.agg.options, hvd.jobs.options; print([*sys.modules])"
