@@ -12,7 +12,7 @@ from hvd.cli.client import Address
 from hvd.cli.exit_codes import Exit
 from hvd.cli.jobs.follow import follow, line, output_pieces, progress
 from hvd.cli.jobs.remote import Remote, errors_of
-from hvd.cli.jobs.show import OutputText, detail_lines, job_lines, kind_lines
+from hvd.cli.jobs.show import OutputText, detail_lines, job_lines, kind_lines, stdout_encoding
 from hvd.jobs.states import COMPLETED, STATUSES
 from hvd.jobs.strict_json import parse
 from hvd.jobs.submission import BODY_MAX, KEY_MAX, LIST_DEFAULT, LIST_MAX, NAME_MAX
@@ -155,7 +155,7 @@ def _typed(params: dict[str, str], limits: dict[str, Any]) -> dict[str, Any]:
 
 def _kinds(args: argparse.Namespace) -> int:
     kinds = _remote(args).kinds()
-    _print([_json(kinds)] if args.json else kind_lines(kinds, _encoding()))
+    _print([_json(kinds)] if args.json else kind_lines(kinds, stdout_encoding()))
     return Exit.OK
 
 
@@ -164,7 +164,7 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         _print([_json(page)])
         return Exit.OK
-    _print(job_lines(page.get("jobs", []), _encoding()))
+    _print(job_lines(page.get("jobs", []), stdout_encoding()))
     if page.get("next"):
         print(f"older ones: --before {plain(page['next'])}", file=sys.stderr)
     return Exit.OK
@@ -172,14 +172,14 @@ def _list(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     job = _remote(args).get(args.id)
-    _print([_json(job)] if args.json else detail_lines(job, _encoding()))
+    _print([_json(job)] if args.json else detail_lines(job, stdout_encoding()))
     return Exit.OK
 
 
 def _output(args: argparse.Namespace) -> int:
     """Byte for byte as the job printed it, unless it goes to a terminal."""
     remote = _remote(args)
-    text_of = OutputText(_encoding()) if sys.stdout.isatty() else None
+    text_of = OutputText(stdout_encoding()) if sys.stdout.isatty() else None
     pieces = output_pieces(remote, args.id, note=_note) if args.follow else [remote.output(args.id)]
     for piece in pieces:
         if text_of:
@@ -235,10 +235,6 @@ def _print(lines: Iterable[str]) -> None:
 
 def _json(value: object) -> str:
     return json.dumps(value, indent=2)  # in ASCII: control characters come escaped
-
-
-def _encoding() -> str:
-    return getattr(sys.stdout, "encoding", None) or "utf-8"
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hvd.cli.jobs.remote import Remote
-from hvd.cli.jobs.show import field
+from hvd.cli.jobs.show import field, stdout_encoding
 from hvd.errors import DaemonRefused, DaemonUnreachable, HvdError, StillOpen
 from hvd.jobs.states import ENDED
 from hvd.texts import number, plain
@@ -154,7 +154,7 @@ class Lines:
 
 def line(job: Json) -> str:
     """A job's id, where it stands, and why it failed."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    encoding = stdout_encoding()
     names = ["id", "status", "progress", "name"]
     names += ["duration_seconds"] if job.get("duration_seconds") is not None else []
     names += ["error"] if job.get("error") else []

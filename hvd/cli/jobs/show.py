@@ -1,7 +1,8 @@
-"""Jobs as lines of text. Pure; what a daemon sent is never trusted to print, nor to be complete."""
+"""Jobs as lines of text. What a daemon sent is never trusted to print, nor to be complete."""
 
 import codecs
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -23,6 +24,11 @@ class OutputText:
     def __call__(self, data: bytes) -> str:
         text = self._decoder.decode(data).replace("\r\n", "\n").replace("\r", "\n")
         return escaped(text, self._encoding, "\n\t")
+
+
+def stdout_encoding() -> str:
+    """What stdout can say; UTF-8 where there is no stdout."""
+    return getattr(sys.stdout, "encoding", None) or "utf-8"
 
 
 def table(rows: Iterable[Sequence[str]]) -> list[str]:

@@ -1,19 +1,16 @@
 """The history as sparklines. Pure."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from rich.text import Text
 
 from hvd.cli.top.frame import Glyphs
 from hvd.cli.top.keys import WINDOWS, State
-from hvd.cli.top.model import Model
+from hvd.cli.top.model import Json, Model
 from hvd.cli.top.spark import binned, sparkline
 from hvd.texts import UNKNOWN, count, figure, milliseconds, number, percent, plain, rate, short_duration, short_size
-
-Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True)

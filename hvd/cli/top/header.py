@@ -1,17 +1,12 @@
 """The first lines of the screen: which daemon, how old its numbers are, and System Health. Pure."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from hvd.cli.status import concurrency
 from hvd.cli.top.frame import Frame
-from hvd.cli.top.model import Model
+from hvd.cli.top.model import Json, Model
 from hvd.texts import count, duration, errors, figure, milliseconds, number, percent, plain, short_duration, short_size
-
-Json = Mapping[str, Any]
 
 _WIDE = 120  # cells from which on there is room for words
 _HEALTH = {"healthy": "green", "starting": "yellow", "degraded": "yellow", "unhealthy": "red"}

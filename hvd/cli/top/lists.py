@@ -1,10 +1,9 @@
 """The lists of workers, routes and jobs: their columns and orders. Pure."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from hvd.cli.top.frame import Glyphs
-from hvd.cli.top.model import objects
+from hvd.cli.top.model import Json, objects
 from hvd.cli.top.table import Column, Order, Table
 from hvd.texts import (
     UNKNOWN,
@@ -19,8 +18,6 @@ from hvd.texts import (
     short_size,
     whole_percent,
 )
-
-Json = Mapping[str, Any]
 
 
 def _column(name: str, form: Callable[[float], str]) -> Callable[[Json, Glyphs], str]:

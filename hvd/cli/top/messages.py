@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from hvd.cli.top.frame import Frame, Glyphs
 from hvd.cli.top.lists import serving
-from hvd.cli.top.model import Model, objects
+from hvd.cli.top.model import Json, Model, objects
 from hvd.texts import figure, plain, short_duration
-
-Json = Mapping[str, Any]
 
 
 def message_lines(model: Model, frame: Frame) -> list[Text]:

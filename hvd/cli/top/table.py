@@ -1,6 +1,6 @@
 """A table of any height and width, with columns that are left out where they have no room. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +8,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from hvd.cli.top.frame import UNICODE, Glyphs
-
-Json = Mapping[str, Any]
+from hvd.cli.top.model import Json
 
 
 @dataclass(frozen=True)

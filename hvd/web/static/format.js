@@ -76,7 +76,7 @@ export const percent = of((value) => `${tenths(value)}%`);
 export const share = of((value) => percent(value * 100));
 
 /** So many a second: a decimal where it tells something. */
-export const rate = of((value) => (value >= 1000 ? whole : tenths)(value));
+export const rate = of((value) => (value >= 1000 ? whole(value) : tenths(value)));
 
 /** Errors with their share of all: `5 (0.4%)` */
 export const errors = (failed, all) =>
