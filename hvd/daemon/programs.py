@@ -29,7 +29,7 @@ class Channels:
     def __init__(self) -> None:
         """Raises OSError where no descriptor is left."""
         self.worker_end, self.hub_end = handoff.socket_pair()
-        self.event_writers, self.event_reader = events.channel()
+        self.event_writers, self.event_reader = events.socket_pair()
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
 

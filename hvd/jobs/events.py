@@ -1,4 +1,4 @@
-"""What happens to jobs, told to the aggregator as it happens, for `job_update` messages.
+"""Changes of jobs, sent to the aggregator as they happen, for `job_update` messages.
 
 A unix SEQPACKET pair that the master makes: workers and the runner write, the aggregator reads. It is a courtesy, not
 the record: what finds no room is dropped, and the database, the counts and `recent_jobs` say the same a moment later.
@@ -15,18 +15,18 @@ PACKET = 128 * 1024  # bytes; a job's parameters are far below
 class Events:
     """The writing end. Safe in any thread or process that has it."""
 
-    def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
+    def __init__(self, writers: socket.socket) -> None:
+        self._writers = writers
 
     def send(self, job: dict[str, Any]) -> None:
-        """Tell that this is how the job is now, as `Job.as_recent` has it; never waits, never raises."""
+        """Say that this is how the job is now, as `Job.as_recent` has it; never waits, never raises."""
         packet = json.dumps(job, separators=(",", ":")).encode()
         with contextlib.suppress(OSError):
-            self._channel.send(packet, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            self._writers.send(packet, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
 
-def channel() -> tuple[socket.socket, socket.socket]:
-    """-> the writers' end and the reader's end, both non-blocking."""
+def socket_pair() -> tuple[socket.socket, socket.socket]:
+    """The writers' end and the reader's end, both non-blocking. Raises OSError."""
     writers, reader = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in (writers, reader):
         end.setblocking(False)
@@ -34,7 +34,7 @@ def channel() -> tuple[socket.socket, socket.socket]:
 
 
 def receive(reader: socket.socket) -> dict[str, Any] | None:
-    """-> the next job told of; None if none is waiting, or the packet is none of ours.
+    """The next job that was sent; None if none is waiting, or the packet is none of ours.
 
     Raises EOFError once every writer's end is closed: the reader's end stays readable from then on.
     """
@@ -42,7 +42,7 @@ def receive(reader: socket.socket) -> dict[str, Any] | None:
         packet = reader.recv(PACKET, socket.MSG_DONTWAIT)
         if not packet:
             raise EOFError("every writer's end of the event channel is closed")
-        found = json.loads(packet)
+        job = json.loads(packet)
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return job if isinstance(job, dict) else None

@@ -12,8 +12,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u2
 
 
 class Output:
-    """Fed with what a job prints; `tail()` is what a terminal would show last, `percent` the progress told last.
-    One thread feeds it, any may ask.
+    """Fed with what a job prints: `tail()` is what a terminal would show last, `percent` the progress said last.
+
+    One thread feeds it, any may read.
 
     A line that ends in a carriage return is overwritten by the next, as `qemu-img -p` and others do.
     """
@@ -56,11 +57,11 @@ class Output:
 def last_lines(data: bytes) -> str:
     """The last lines of what was printed, cut to their ends, without control characters."""
     *lines, partial = data.split(b"\n")
-    shown, last = [_shown(line) for line in lines[-LINES:]], _shown(partial)
-    return "\n".join([*shown, last][-LINES:] if last else shown)
+    texts, last = [_visible(line) for line in lines[-LINES:]], _visible(partial)
+    return "\n".join([*texts, last][-LINES:] if last else texts)
 
 
-def _shown(line: bytes) -> str:
+def _visible(line: bytes) -> str:
     pieces = [piece for piece in line.split(b"\r") if piece]
     text = pieces[-1].decode("utf-8", "replace") if pieces else ""
     return _CONTROL.sub("\ufffd", text[-LINE_CHARACTERS:])

@@ -22,7 +22,7 @@ _HEAD_SIZE = len(_HEAD.format(0, 0, 0, 0, 0))
 _NUMBER = re.compile(rb"=(\d+)")
 
 
-class Kept(NamedTuple):
+class Extent(NamedTuple):
     """What there is of `total` bytes: those up to `first`, and those from `last` on. The attempt that prints, or
     printed last, began at byte `begun`.
     """
@@ -33,7 +33,7 @@ class Kept(NamedTuple):
     attempt: int
     begun: int
 
-    def from_(self, start: int) -> tuple[int, int]:
+    def run_from(self, start: int) -> tuple[int, int]:
         """The longest run of kept bytes, as their numbers, that begins at `start`, or behind the gap that it is in."""
         if self.first < self.last:
             if start < self.first:
@@ -49,9 +49,9 @@ class _Places:
         self.first, self.ring = first, ring
         self.at_once = ring // 4  # bytes that are written before they are told of: the oldest of the ring are theirs
 
-    def kept(self, total: int, attempt: int, begun: int) -> Kept:
+    def extent(self, total: int, attempt: int, begun: int) -> Extent:
         first = min(self.first, total)
-        return Kept(first, max(first, total + self.at_once - self.ring), total, attempt, begun)
+        return Extent(first, max(first, total + self.at_once - self.ring), total, attempt, begun)
 
     def runs(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
         """Offset in the file, and numbers of the bytes, of each part that lies in one piece."""
@@ -131,10 +131,10 @@ class Transcript:
         except FileNotFoundError:
             return None
 
-    def look(self) -> Kept:
+    def look(self) -> Extent:
         """What there is now."""
         head = _read_head(self._fd)
-        return head[1] if head else Kept(0, 0, 0, 0, 0)
+        return head[1] if head else Extent(0, 0, 0, 0, 0)
 
     def read(self, start: int, end: int, at_once: int = 256 * 1024) -> Iterator[bytes]:
         """These bytes, all of which are kept, in pieces. Raises OvertakenError where they are no more."""
@@ -145,16 +145,16 @@ class Transcript:
         for place, first, behind in places.runs(start, end):
             for offset in range(0, behind - first, at_once):
                 data = os.pread(self._fd, min(at_once, behind - first - offset), place + offset)
-                kept = self.look()
-                if kept.first <= first + offset < kept.last:
+                extent = self.look()
+                if extent.first <= first + offset < extent.last:
                     raise OvertakenError
                 yield data
 
     def end(self, most: int) -> bytes:
         """The last bytes of the attempt that prints, or printed last; at most so many."""
         while True:
-            kept = self.look()
-            start, end = kept.from_(max(kept.begun, kept.total - most))
+            extent = self.look()
+            start, end = extent.run_from(max(extent.begun, extent.total - most))
             with contextlib.suppress(OvertakenError):
                 return b"".join(self.read(start, end))
 
@@ -169,7 +169,7 @@ class Transcript:
         os.close(self._fd)
 
 
-def _read_head(fd: int) -> tuple[_Places, Kept] | None:
+def _read_head(fd: int) -> tuple[_Places, Extent] | None:
     """What the file's first line says; None while there is none. Read again until it is no mixture of two."""
     head, again = b"", None
     while head != again:
@@ -178,7 +178,7 @@ def _read_head(fd: int) -> tuple[_Places, Kept] | None:
     if len(head) < _HEAD_SIZE or len(numbers) != 5 or not numbers[1]:
         return None
     places = _Places(*numbers[:2])
-    return places, places.kept(*numbers[2:])
+    return places, places.extent(*numbers[2:])
 
 
 def remove(folder: Path, job_ids: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 _PIECE = re.compile(r"(?P<brace>\{\{|\}\})|\{(?P<place>[^{}]*)\}|(?P<stray>[{}])|(?P<text>[^{}]+)")
 
 
-class Piece(NamedTuple):
+class ArgumentPiece(NamedTuple):
     """A part of an argument: a place, whose text is a parameter's name, or a text that stays as it is."""
 
     text: str
@@ -19,16 +19,16 @@ class Piece(NamedTuple):
 
 
 @cache
-def pieces_of(argument: str) -> tuple[Piece, ...]:
+def pieces_of(argument: str) -> tuple[ArgumentPiece, ...]:
     """An argument's parts. Raises ValueError for a stray brace."""
-    pieces: list[Piece] = []
+    pieces: list[ArgumentPiece] = []
     for match in _PIECE.finditer(argument):
         if match["stray"]:
             raise ValueError("a brace that belongs to no place has to be written twice")
         if match["place"] is not None:
-            pieces.append(Piece(match["place"], is_place=True))
+            pieces.append(ArgumentPiece(match["place"], is_place=True))
         else:
-            pieces.append(Piece(match["text"] or match["brace"][0], is_place=False))
+            pieces.append(ArgumentPiece(match["text"] or match["brace"][0], is_place=False))
     return tuple(pieces)
 
 

@@ -107,12 +107,12 @@ def _check_token(req: falcon.Request, token: str) -> None:
             " 127.0.0.1 or a unix socket.",
             headers=headers,
         )
-    scheme, _, given = (req.auth or "").partition(" ")
+    scheme, _, credentials = (req.auth or "").partition(" ")
     if scheme.lower() != "bearer":
         raise falcon.HTTPForbidden(
             description="This needs the header `Authorization: Bearer TOKEN`, with the daemon's HVD_TOKEN.",
             headers=headers,
         )
     # A header's bytes come as latin-1 (PEP 3333), whatever they were meant to be.
-    if not hmac.compare_digest(given.strip().encode("latin-1", "replace"), token.encode()):
+    if not hmac.compare_digest(credentials.strip().encode("latin-1", "replace"), token.encode()):
         raise falcon.HTTPForbidden(description="The token is not the daemon's HVD_TOKEN.", headers=headers)

@@ -16,7 +16,7 @@ import falcon
 from hvd.jobs.ids import is_id
 from hvd.jobs.job import Job
 from hvd.jobs.states import ENDED
-from hvd.jobs.transcript import Kept, OvertakenError, Transcript
+from hvd.jobs.transcript import Extent, OvertakenError, Transcript
 from hvd.web.here import Here
 from hvd.web.jobs import Resource, unknown
 
@@ -136,10 +136,10 @@ def _answer(
     with contextlib.ExitStack() as stack:
         stack.enter_context(transcript)
         for attempt in range(64):
-            kept = transcript.look()
+            extent = transcript.look()
             # one that prints faster than we read: less of the end, until we are faster
-            kept = kept._replace(last=max(kept.first, kept.total - ((kept.total - kept.last) >> attempt)))
-            body = _Body(transcript, _parts(resp, kept, wanted, follows))
+            extent = extent._replace(last=max(extent.first, extent.total - ((extent.total - extent.last) >> attempt)))
+            body = _Body(transcript, _parts(resp, extent, wanted, follows))
             if body.size and not is_open:  # a stream that is not sent is not closed
                 stack.pop_all()
                 resp.stream, resp.content_length = body, body.size
@@ -149,32 +149,32 @@ def _answer(
                 return
 
 
-def _parts(resp: falcon.Response, kept: Kept, wanted: Range | None, follows: bool) -> list[tuple[int, int] | bytes]:
+def _parts(resp: falcon.Response, extent: Extent, wanted: Range | None, follows: bool) -> list[tuple[int, int] | bytes]:
     """What is to be sent; the status and Content-Range are set. Raises falcon.HTTPRangeNotSatisfiable."""
-    if wanted is None and follows and not kept.total:
+    if wanted is None and follows and not extent.total:
         resp.status = 204
         return []
-    if wanted is None or not (kept.total or follows):
+    if wanted is None or not (extent.total or follows):
         resp.status = 200
-        if kept.first == kept.last:
-            return [(0, kept.total)]
-        note = b"\n[hvd: %d bytes are left out here]\n" % (kept.last - kept.first)
-        return [(0, kept.first), note, (kept.last, kept.total)]
-    start = max(0, kept.total - (wanted.last or 0)) if wanted.first is None else wanted.first
-    if follows and start == kept.total:
+        if extent.first == extent.last:
+            return [(0, extent.total)]
+        note = b"\n[hvd: %d bytes are left out here]\n" % (extent.last - extent.first)
+        return [(0, extent.first), note, (extent.last, extent.total)]
+    start = max(0, extent.total - (wanted.last or 0)) if wanted.first is None else wanted.first
+    if follows and start == extent.total:
         resp.status = 204
         return []
-    end = kept.total if wanted.first is None or wanted.last is None else min(wanted.last + 1, kept.total)
-    first, behind = kept.from_(start)
+    end = extent.total if wanted.first is None or wanted.last is None else min(wanted.last + 1, extent.total)
+    first, behind = extent.run_from(start)
     behind = min(behind, end, first + FOLLOWED if follows else end)
     if first >= behind:
         raise falcon.HTTPRangeNotSatisfiable(
-            kept.total,
-            description=f"None of that range is kept: there are {kept.total} bytes, of which {kept.last - kept.first},"
-            f" from {kept.first} on, are left out.",
+            extent.total,
+            description=f"None of that range is kept: there are {extent.total} bytes, of which"
+            f" {extent.last - extent.first}, from {extent.first} on, are left out.",
         )
     resp.status = 206
-    resp.content_range = (first, behind - 1, kept.total)
+    resp.content_range = (first, behind - 1, extent.total)
     return [(first, behind)]
 
 

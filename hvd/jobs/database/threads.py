@@ -101,11 +101,11 @@ class DatabaseThreads:
         Nobody waits for a thread while none becomes free, so `count` at most wait for a database that stands still.
         While it hangs, one thread at a time finds out whether it still does, and all others are refused.
         """
-        asked = self._clock()
+        began = self._clock()
         task = self.start(work)
         if not self._gets_thread(task):
             raise _busy()
-        rest = ANSWER - START - (self._clock() - asked)
+        rest = ANSWER - START - (self._clock() - began)
         if not task.has_ended(START) and (self._hangs or not task.has_ended(rest)):
             self.give_up(task)
             raise unanswered(ANSWER)

@@ -33,7 +33,7 @@ class Child:
         self.slot = Slots(block).claim(layout.KIND_AGGREGATOR, os.getpid(), os.getpid())
         self.pages: list[dict[str, Any]] = []
         self.workers, self._hub = handoff.socket_pair()
-        self.writers, self._reader = events.channel()
+        self.writers, self._reader = events.socket_pair()
 
     def socket(self, name: str) -> socket.socket:
         return {"handoff": self._hub, "events": self._reader}[name]

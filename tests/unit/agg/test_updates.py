@@ -10,7 +10,7 @@ import pytest
 
 from hvd.agg import updates
 from hvd.agg.updates import JobUpdates
-from hvd.jobs.events import Events, channel, receive
+from hvd.jobs.events import Events, receive, socket_pair
 from tests.unit.agg import in_loop
 
 Job = dict[str, Any]
@@ -25,7 +25,7 @@ def sent_of(*batches: list[Job]) -> list[Job]:
     sent: list[Job] = []
 
     async def run() -> None:
-        writers, reader = channel()
+        writers, reader = socket_pair()
         with writers, reader:
             passed = JobUpdates(reader, sent.append)
             for batch in batches:
@@ -59,7 +59,7 @@ def test_spacing_holds_each_job_to_two_messages_a_second() -> None:
 
     @in_loop
     async def run() -> None:
-        writers, reader = channel()
+        writers, reader = socket_pair()
         with writers, reader:
             passed = JobUpdates(reader, lambda update: sent.append((time.monotonic(), update)))
             for revision in range(1, 120):
@@ -83,7 +83,7 @@ def test_spacing_sends_what_another_message_tells_and_nothing_older_after_it() -
 
     @in_loop
     async def run() -> None:
-        writers, reader = channel()
+        writers, reader = socket_pair()
         with writers, reader:
             passed = JobUpdates(reader, sent.append)
             Events(writers).send(job("a", 1))
@@ -139,7 +139,7 @@ def test_what_was_left_out_of_a_flood_is_made_up_for(monkeypatch: pytest.MonkeyP
 
     @in_loop
     async def run() -> None:
-        writers, reader = channel()
+        writers, reader = socket_pair()
         with writers, reader:
             passed = JobUpdates(reader, sent.append)
             passed.take([job(str(number), 1) for number in range(31)])
@@ -164,7 +164,7 @@ def test_what_cannot_be_sent_holds_up_nothing(caplog: pytest.LogCaptureFixture) 
 
     @in_loop
     async def run() -> None:
-        writers, reader = channel()
+        writers, reader = socket_pair()
         with writers, reader:
             passed = JobUpdates(reader, send)
             passed.take([job("before", 1), job("bad", 1), job("after", 1)])
@@ -192,7 +192,7 @@ def test_what_is_no_job_stops_nothing(packet: bytes) -> None:
 
     @in_loop
     async def run() -> None:
-        writers, reader = channel()
+        writers, reader = socket_pair()
         with writers, reader:
             passed = JobUpdates(reader, sent.append)
             Events(writers).send(job("before", 1))
@@ -226,7 +226,7 @@ def test_a_close_ends_it() -> None:
 
     @in_loop
     async def run() -> None:
-        writers, reader = channel()
+        writers, reader = socket_pair()
         with writers, reader:
             passed = JobUpdates(reader, sent.append)
             for number in range(100):
@@ -237,7 +237,7 @@ def test_a_close_ends_it() -> None:
             Events(writers).send(job("late", 1))
             await asyncio.sleep(2 * updates.PAUSE)
             assert len(sent) == count < 100
-            assert receive(reader) == job("late", 1), "it is left in the channel"
+            assert receive(reader) == job("late", 1), "it is left in the socket"
 
     run()
 
@@ -249,7 +249,7 @@ def test_bursts_are_a_pause_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 
     @in_loop
     async def run() -> None:
-        writers, reader = channel()
+        writers, reader = socket_pair()
         with writers, reader:
             passed = JobUpdates(reader, sent.append)
             for name in "abc":
@@ -268,7 +268,7 @@ def test_sending_takes_a_share_of_the_time_only(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(updates, "BURST", 1)
 
     async def run() -> None:
-        writers, reader = channel()
+        writers, reader = socket_pair()
         loop = asyncio.get_running_loop()
         with writers, reader:
             passed = JobUpdates(reader, lambda update: time.sleep(0.05))
@@ -291,14 +291,14 @@ def test_sending_takes_a_share_of_the_time_only(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_writers_that_are_all_gone_cost_no_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The channel's end stays readable for ever: it is read no more; what was told before is sent."""
+    """The end of a socket pair stays readable for ever: it is read no more; what was told before is sent."""
     sent: list[Job] = []
     reads: list[object] = []
     receive = updates.events.receive
     monkeypatch.setattr(updates.events, "receive", lambda reader: reads.append(reader) or receive(reader))
 
     async def run() -> None:
-        writers, reader = channel()
+        writers, reader = socket_pair()
         with reader:
             passed = JobUpdates(reader, sent.append)
             Events(writers).send(job("a", 1))

@@ -45,7 +45,7 @@ def test_a_master_that_can_not_be_made_leaves_no_block(
     def fails() -> None:
         raise error
 
-    monkeypatch.setattr("hvd.daemon.programs.events.channel", fails)
+    monkeypatch.setattr("hvd.daemon.programs.events.socket_pair", fails)
     with pytest.raises(type(error)), made(name):
         pass
     assert not (DIRECTORY / name).exists()

@@ -16,7 +16,7 @@ Pair = tuple[socket.socket, socket.socket]
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
-    writers, reader = events.channel()
+    writers, reader = events.socket_pair()
     yield writers, reader
     writers.close()
     reader.close()

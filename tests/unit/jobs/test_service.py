@@ -26,7 +26,7 @@ Ends = tuple[int, socket.socket, socket.socket]
 def ends() -> Iterator[Ends]:
     """The runner's eventfd, and both ends of the channel to the aggregator."""
     fd = os.eventfd(0, os.EFD_NONBLOCK)
-    writers, reader = events.channel()
+    writers, reader = events.socket_pair()
     with writers, reader:
         yield fd, writers, reader
     os.close(fd)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hvd.jobs.ids import new_id
-from hvd.jobs.transcript import Kept, OvertakenError, Recorder, Transcript, older_than, remove
+from hvd.jobs.transcript import Extent, OvertakenError, Recorder, Transcript, older_than, remove
 
 ID = "019ab6b1-0000-7000-8000-000000000001"
 LIMIT = 16 * 1024  # bytes, the least that may be set
@@ -46,8 +46,8 @@ def test_what_fits_is_kept_whole(tmp_path: Path, piece: int) -> None:
     sizes = [piece] * (size // piece) + [size % piece]
     recorded(tmp_path / "output", *sizes).close()
     with opened(tmp_path / "output") as found:
-        kept = found.look()
-        assert kept == Kept(FIRST, FIRST, size, 1, 0)
+        extent = found.look()
+        assert extent == Extent(FIRST, FIRST, size, 1, 0)
         assert read(found, 0, size) == numbered(0, size)
         assert found.end(100) == numbered(size - 100, size)
     assert (tmp_path / "output" / ID).stat().st_mode & 0o777 == 0o600
@@ -59,15 +59,15 @@ def test_of_more_the_beginning_and_the_end_are_kept(tmp_path: Path, size: int) -
     """Each byte by its number; the file is no larger than the limit and a line."""
     recorded(tmp_path, *[777] * (size // 777), size % 777).close()
     with opened(tmp_path) as found:
-        kept = found.look()
-        assert (kept.first, kept.total) == (FIRST, size)
-        assert RING // 2 <= kept.total - kept.last <= RING
-        assert read(found, 0, kept.first) == numbered(0, kept.first)
-        assert read(found, kept.last, size) == numbered(kept.last, size)
-        assert kept.from_(0) == (0, FIRST)
-        assert kept.from_(FIRST) == kept.from_(kept.last) == (kept.last, size)
-        assert kept.from_(size - 1) == (size - 1, size)
-        assert kept.from_(size + 5) == (size, size)
+        extent = found.look()
+        assert (extent.first, extent.total) == (FIRST, size)
+        assert RING // 2 <= extent.total - extent.last <= RING
+        assert read(found, 0, extent.first) == numbered(0, extent.first)
+        assert read(found, extent.last, size) == numbered(extent.last, size)
+        assert extent.run_from(0) == (0, FIRST)
+        assert extent.run_from(FIRST) == extent.run_from(extent.last) == (extent.last, size)
+        assert extent.run_from(size - 1) == (size - 1, size)
+        assert extent.run_from(size + 5) == (size, size)
     assert (tmp_path / ID).stat().st_size <= LIMIT + 200
 
 
@@ -76,18 +76,18 @@ def test_attempts_follow_each_other(tmp_path: Path) -> None:
     recorded(tmp_path, 80).close()
     recorded(tmp_path, 16, attempt=2, limit=2 * LIMIT).close()
     with opened(tmp_path) as found:
-        kept = found.look()
-        assert read(found, 0, kept.total) == numbered(0, 80) + b"\n[hvd: attempt 2]\n" + numbered(0, 16)
-        assert (kept.attempt, found.end(1000)) == (2, numbered(0, 16))
+        extent = found.look()
+        assert read(found, 0, extent.total) == numbered(0, 80) + b"\n[hvd: attempt 2]\n" + numbered(0, 16)
+        assert (extent.attempt, found.end(1000)) == (2, numbered(0, 16))
 
 
 def test_a_reader_is_never_given_what_is_written_over(tmp_path: Path) -> None:
     """It is told that it was overtaken, and looks again."""
     recorder = recorded(tmp_path, 60_000)
     with opened(tmp_path) as found:
-        kept = found.look()
-        pieces = found.read(kept.last, kept.total, at_once=1000)
-        assert next(pieces) == numbered(kept.last, kept.last + 1000)
+        extent = found.look()
+        pieces = found.read(extent.last, extent.total, at_once=1000)
+        assert next(pieces) == numbered(extent.last, extent.last + 1000)
         recorder.write(numbered(60_000, 80_000))
         with pytest.raises(OvertakenError):
             next(pieces)
@@ -108,8 +108,8 @@ def test_readers_and_the_writer_run_side_by_side(tmp_path: Path) -> None:
     reads = 0
     with opened(tmp_path) as found:
         while not is_over.is_set() or not reads:
-            kept = found.look()
-            start, end = kept.from_(max(0, kept.total - 3000))
+            extent = found.look()
+            start, end = extent.run_from(max(0, extent.total - 3000))
             try:
                 assert read(found, start, end) == numbered(start, end)
             except OvertakenError:
@@ -126,7 +126,7 @@ def test_what_is_no_such_file_holds_nothing(tmp_path: Path) -> None:
     for data in (b"", b"hvd output", b"x" * 1000):
         (tmp_path / ID).write_bytes(data)
         with opened(tmp_path) as found:
-            assert found.look() == Kept(0, 0, 0, 0, 0)
+            assert found.look() == Extent(0, 0, 0, 0, 0)
             assert found.end(100) == b""
     recorded(tmp_path, 16).close()
     with opened(tmp_path) as found:

@@ -55,7 +55,7 @@ class Scene:
         self.queue = queue_of(database)
         state = str(folder / "state")
         plain = RunnerOptions("info", "", state, "a", 8, PATIENT, PATIENT, 7.0, declared, 2**20)
-        self.writers, self._reader = events.channel()
+        self.writers, self._reader = events.socket_pair()
         self.published: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
         self.turns, self.pause, self.resting = 0, 0.0, False

@@ -26,7 +26,7 @@ class Child:
         url = f"sqlite:///{folder}/jobs.sqlite3"
         self.options = RunnerOptions("info", url, str(folder), "a", 2, 30.0, 15.0, 7.0, kinds(), 2**20)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK)
-        self._writers, self._reader = events.channel()
+        self._writers, self._reader = events.socket_pair()
         self.pages: list[dict[str, Any]] = []
 
     def descriptor(self, name: str) -> int:
