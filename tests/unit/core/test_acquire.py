@@ -155,8 +155,8 @@ def test_of_masters_that_start_at_once_one_gets_the_block(name: str) -> None:
 
     def five_have_ended() -> bool:
         for pid in set(children) - set(losers):
-            found, status = os.waitpid(pid, os.WNOHANG)
-            if found:
+            ended_pid, status = os.waitpid(pid, os.WNOHANG)
+            if ended_pid:
                 losers[pid] = os.waitstatus_to_exitcode(status)
         return len(losers) >= 5
 
@@ -239,8 +239,8 @@ def test_a_block_that_cannot_be_used_is_set_aside(name: str, content: bytes) -> 
 def test_a_block_that_its_check_refuses_is_set_aside(block: Block, name: str) -> None:
     """As a master's does, which reads the catalogue. Nobody holds the block; a damage doesn't hide its totals."""
 
-    def check(found: Block) -> None:
-        raise BlockForeign(f"block {found.name} is odd")
+    def check(block: Block) -> None:
+        raise BlockForeign(f"block {block.name} is odd")
 
     warnings = list[str]()
     mark = 7

@@ -51,7 +51,7 @@ def test_a_series_keeps_its_cells(block: Block) -> None:
     assert other.get_or_add(HTTP, ("GET", "/", "200")) == one.get_or_add(HTTP, ("GET", "/", "200")) == first
     start = SMALL.first_run
     assert (first.offset, first.cells, second.offset) == (start, HTTP.cells, start + HTTP.cells)
-    assert [(found.family, found.is_overflow) for found in one.series] == [("http", False), ("ws_frames", False)]
+    assert [(series.family, series.is_overflow) for series in one.series] == [("http", False), ("ws_frames", False)]
     assert_sound(block)
 
 
@@ -80,8 +80,8 @@ def test_what_is_no_text_is_no_error(block: Block, label: object) -> None:
 def test_long_labels_are_cut(block: Block) -> None:
     """To the same series for all that begin alike."""
     catalogue = catalogue_of(block)
-    found = {catalogue.get_or_add(ABORTED, ("x" * length,)).labels for length in (LABEL_CHARS, LABEL_CHARS + 1, 5000)}
-    assert found == {("x" * LABEL_CHARS,)}
+    kept = {catalogue.get_or_add(ABORTED, ("x" * length,)).labels for length in (LABEL_CHARS, LABEL_CHARS + 1, 5000)}
+    assert kept == {("x" * LABEL_CHARS,)}
 
 
 def test_past_its_limit_a_family_has_only_its_overflow_series_more(block: Block) -> None:
@@ -90,8 +90,8 @@ def test_past_its_limit_a_family_has_only_its_overflow_series_more(block: Block)
     catalogue.add_families()
     reserved = len(fresh(block))
     labels = list(routes(SMALL.series + 30))
-    found = [catalogue.get_or_add(HTTP, each).labels for each in labels]
-    assert found == labels[: SMALL.series] + [(OVERFLOW,) * 3] * 30
+    counted_as = [catalogue.get_or_add(HTTP, route).labels for route in labels]
+    assert counted_as == labels[: SMALL.series] + [(OVERFLOW,) * 3] * 30
     assert catalogue.is_full(HTTP)
     assert len(fresh(block)) == reserved + SMALL.series
     assert catalogue.get_or_add(EXITS, ("worker", "SIGKILL")).labels == ("worker", "SIGKILL")
@@ -203,8 +203,8 @@ def test_without_room_for_a_record_counts_go_to_the_overflow_series(block: Block
     """Labels longer than records are sized for use the room up before the limit is reached."""
     catalogue = catalogue_of(block)
     catalogue.add_families()
-    for each in routes(10**4, "/" + "\x01" * 110):
-        if OVERFLOW in catalogue.get_or_add(HTTP, each).labels:
+    for labels in routes(10**4, "/" + "\x01" * 110):
+        if OVERFLOW in catalogue.get_or_add(HTTP, labels).labels:
             break
     for number in range(64):
         catalogue.get_or_add(EXITS, ("\x01" * LABEL_CHARS, f"{number}" + "\x01" * LABEL_CHARS))
@@ -221,12 +221,12 @@ def test_processes_that_append_at_once_agree(block: Block, monkeypatch: pytest.M
     def append(start: int) -> None:
         block.cells = Watched(block.cells, lambda _: time.sleep(0.001))  # type: ignore[assignment]  # the others' turn
         catalogue = catalogue_of(block)
-        found = {}
+        offsets = {}
         for number in range(len(names)):
             name = names[(start + number * 7) % len(names)]
-            found[name] = catalogue.get_or_add(ABORTED, (name,)).offset
+            offsets[name] = catalogue.get_or_add(ABORTED, (name,)).offset
         again = catalogue_of(block)
-        assert found == {name: again.get_or_add(ABORTED, (name,)).offset for name in found}
+        assert offsets == {name: again.get_or_add(ABORTED, (name,)).offset for name in offsets}
 
     children = [fork(lambda start=start: append(start)) for start in range(6)]  # type: ignore[misc]
     assert [ended(pid) for pid in children] == [0] * 6

@@ -73,4 +73,4 @@ def test_what_is_set_aside_is_renamed_and_bounded(tmp_path: Path) -> None:
         fcntl.flock(held, fcntl.LOCK_SH)
         for number in range(1, KEPT + 3):
             put_aside(number)
-    assert {str(found) for found in tmp_path.iterdir()} == {str(other), kept[0], *kept[-KEPT:]}
+    assert {str(path) for path in tmp_path.iterdir()} == {str(other), kept[0], *kept[-KEPT:]}

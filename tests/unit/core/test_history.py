@@ -30,7 +30,7 @@ def history(block: Block) -> History:
 
 
 def add(history: History, *points: Point) -> None:
-    assert all(history.add(each) for each in points)
+    assert all(map(history.add, points))
 
 
 def read(block: Block, now_ns: int | None = None) -> list[Point]:
@@ -146,10 +146,9 @@ def test_two_writers_never_mix(block: Block) -> None:
 def assert_whole(block: Block) -> int:
     """Each point that is read is one that was written. -> how many"""
     history = ring(block)
-    loaded = [history._load(*found) for found in history._sequences()]
-    points = [each for each in loaded if each]
-    for each in points:
-        assert each == point(round(each.values[0]), each.time_ns)
+    points = [whole for place in history._sequences() if (whole := history._load(*place))]
+    for whole in points:
+        assert whole == point(round(whole.values[0]), whole.time_ns)
     return len(points)
 
 

@@ -22,11 +22,11 @@ CELLS = layout.HEAD_CELLS + 2 * TIMED_CELLS
 
 def both() -> list[tuple[hotrow.HotRow, memoryview]]:
     """A row of each form, with its cells."""
-    found = []
+    rows = []
     for form in (hotrow.HotRow, _hotrow.HotRow):
         raw = memoryview(bytearray(CELLS * layout.CELL))
-        found.append((form(raw, 0, CELLS, KNOWN), raw.cast("q")))
-    return found
+        rows.append((form(raw, 0, CELLS, KNOWN), raw.cast("q")))
+    return rows
 
 
 def test_both_know_the_same_layout() -> None:

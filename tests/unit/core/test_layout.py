@@ -31,9 +31,9 @@ def parts(shape: Layout) -> list[tuple[int, int]]:
 @pytest.mark.parametrize("shape", SHAPES, ids=repr)
 def test_parts_do_not_overlap(shape: Layout) -> None:
     """Each begins on a page, not before the end of the one before; the rows fill the rest."""
-    found = [*parts(shape), (shape.first_row, shape.size)]
-    assert all(start % layout.PAGE == 0 and start < end for start, end in found)
-    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(found))
+    spans = [*parts(shape), (shape.first_row, shape.size)]
+    assert all(start % layout.PAGE == 0 and start < end for start, end in spans)
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))
 
 
 @pytest.mark.parametrize("shape", SHAPES[:6], ids=repr)

@@ -121,22 +121,22 @@ def test_other_counters_and_timings_have_their_cells(rows: Rows) -> None:
 
 def test_each_thread_has_a_row_of_its_own(rows: Rows) -> None:
     """The same one each time it asks, until there is only the shared one left; the process's first has row 0."""
-    found: list[list[int]] = []
+    pairs: list[list[int]] = []
     barrier = threading.Barrier(6)
 
     def ask() -> None:
         numbers = [rows.mine().number, rows.mine().number]
         barrier.wait(PATIENCE)
-        found.append(numbers)
+        pairs.append(numbers)
 
     threads = [threading.Thread(target=ask) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(PATIENCE)
-    assert all(first == second for first, second in found)
+    assert all(first == second for first, second in pairs)
     assert rows.mine().number == 0
-    assert sorted(first for first, _ in found) == [1, 2, 3, 3, 3, 3]
+    assert sorted(first for first, _ in pairs) == [1, 2, 3, 3, 3, 3]
 
 
 def test_a_thread_that_ends_gives_its_row_back(rows: Rows) -> None:
@@ -177,9 +177,9 @@ def test_a_destructor_may_count_at_any_moment(rows: Rows) -> None:
 
     in_thread(work)
     block.cells = stored._view
-    found = counts(block, ABORTED.key)
-    assert sum(found.values()) == 10
-    assert found.pop((OVERFLOW,)) == 4, "those that came in the midst of an append"
+    causes = counts(block, ABORTED.key)
+    assert sum(causes.values()) == 10
+    assert causes.pop((OVERFLOW,)) == 4, "those that came in the midst of an append"
     assert counts(block) == {("GET", "/new", "200"): 1}
 
 
@@ -245,9 +245,9 @@ def test_past_the_limit_series_share_one_marked_as_overflow(rows: Rows) -> None:
     limit, row = rows.block.layout.series, rows.mine()
     for number in range(limit + 500):
         serve(row, f"/{number}", "404")
-    found = counts(rows.block)
-    assert found.pop((OVERFLOW,) * 3) == 500
-    assert found == {("GET", f"/{number}", "404"): 1 for number in range(limit)}
+    counted = counts(rows.block)
+    assert counted.pop((OVERFLOW,) * 3) == 500
+    assert counted == {("GET", f"/{number}", "404"): 1 for number in range(limit)}
     assert len(rows.known[HTTP.key]) == limit
     serve(row, "/0", "404")
     assert counts(rows.block)["GET", "/0", "404"] == 2
