@@ -49,12 +49,12 @@ def prometheus() -> Record:
 
 def hvd_record(rows: Rows) -> Record:
     """The same work: count, exact sum and bucket, found by label values at each call, in the thread's row."""
-    known = rows.known[HTTP.key]
+    runs = rows.runs[HTTP.key]
 
     def record() -> None:
         row = rows.mine()
         for labels in LABELS:
-            row.record(known, labels, LATENCY_NS)
+            row.record(runs, labels, LATENCY_NS)
 
     return record
 

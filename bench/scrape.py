@@ -98,10 +98,10 @@ class Hvd:
 
         def record() -> None:
             rows = Rows(block, self._slots.claim(layout.KIND_WORKER, os.getppid(), os.getpid()), FAMILIES)
-            known = rows.known[HTTP.key]
+            runs = rows.runs[HTTP.key]
             for labels in LABELS:
                 for ns in LATENCIES_NS:
-                    rows.mine().record(known, labels, ns)
+                    rows.mine().record(runs, labels, ns)
 
         self.record, self.scrape = record, scrape
 

@@ -13,7 +13,7 @@ typedef struct {
     Py_buffer buffer;      /* of the whole block: keeps the mapping alive */
     int64_t *cells;        /* the row's head */
     Py_ssize_t count;      /* cells of the row */
-    PyObject *known;       /* labels of a response -> first cell of the run */
+    PyObject *runs;        /* labels of a response -> first cell of the run */
     PyObject *interrupted; /* for the worker: what an exception took the thread out of */
     PyObject *exchange;    /* for the worker: what the thread serves */
     Py_ssize_t base;       /* first cell of the run of the request in progress; 0 until it is answered */
@@ -64,9 +64,9 @@ static int is_made(HotRow *self)
 }
 
 /* The first cell of the run of these label values; -1 with an exception set. */
-static Py_ssize_t run_of(HotRow *self, PyObject *known, PyObject *labels)
+static Py_ssize_t run_of(HotRow *self, PyObject *runs, PyObject *labels)
 {
-    PyObject *cell = PyObject_GetItem(known, labels); /* not PyDict_GetItem: Known looks up what it doesn't know */
+    PyObject *cell = PyObject_GetItem(runs, labels); /* not PyDict_GetItem: Runs looks up what it has not */
     if (cell == NULL)
         return -1;
     Py_ssize_t base = PyLong_AsSsize_t(cell);
@@ -148,7 +148,7 @@ static PyObject *respond(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
 {
     if (!is_made(self) || check_arguments("respond", nargs, 2) < 0)
         return NULL;
-    Py_ssize_t base = run_of(self, self->known, args[0]);
+    Py_ssize_t base = run_of(self, self->runs, args[0]);
     if (base < 0)
         return NULL;
     self->base = base;
@@ -165,7 +165,7 @@ static PyObject *pass_on(HotRow *self, PyObject *labels)
 {
     if (!is_made(self))
         return NULL;
-    Py_ssize_t base = run_of(self, self->known, labels);
+    Py_ssize_t base = run_of(self, self->runs, labels);
     if (base < 0)
         return NULL;
     self->base = base;
@@ -207,10 +207,10 @@ static PyObject *record(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
 
 static int init(HotRow *self, PyObject *args, PyObject *kwargs)
 {
-    PyObject *raw, *known;
+    PyObject *raw, *runs;
     Py_ssize_t head, count;
-    static char *names[] = {"raw", "head", "count", "known", NULL};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OnnO", names, &raw, &head, &count, &known))
+    static char *names[] = {"raw", "head", "count", "runs", NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OnnO", names, &raw, &head, &count, &runs))
         return -1;
     if (self->buffer.obj != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "a row is made once");
@@ -225,7 +225,7 @@ static int init(HotRow *self, PyObject *args, PyObject *kwargs)
     }
     self->cells = (int64_t *)self->buffer.buf + head;
     self->count = count;
-    Py_XSETREF(self->known, Py_NewRef(known));
+    Py_XSETREF(self->runs, Py_NewRef(runs));
     Py_XSETREF(self->interrupted, Py_NewRef(Py_None)); /* one that is not made yet takes attributes too */
     Py_XSETREF(self->exchange, Py_NewRef(Py_None));
     return 0;
@@ -233,13 +233,13 @@ static int init(HotRow *self, PyObject *args, PyObject *kwargs)
 
 static int traverse(HotRow *self, visitproc visit, void *arg)
 {
-    Py_VISIT(self->known);
+    Py_VISIT(self->runs);
     Py_VISIT(self->interrupted);
     Py_VISIT(self->exchange); /* which refers to the row: of a thread that ended in a request nobody else does */
     return 0;
 }
 
-/* Known stays: whoever still has the row may call it. */
+/* Runs stay: whoever still has the row may call it. */
 static int clear(HotRow *self)
 {
     Py_CLEAR(self->interrupted);
@@ -253,7 +253,7 @@ static void dealloc(HotRow *self)
     clear(self);
     if (self->buffer.obj != NULL)
         PyBuffer_Release(&self->buffer);
-    Py_XDECREF(self->known);
+    Py_XDECREF(self->runs);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 

@@ -33,18 +33,18 @@ _store_text = struct.Struct(f"{layout.TEXT_BYTES}s").pack_into  # cuts what is l
 class HotRow:
     """One thread's row, for the requests it serves. Only the thread that has it may call it.
 
-    `known` gives, for the label values of a response, the first cell of their run, counted from the row's head.
+    `runs` gives, for the label values of a response, the first cell of their run, counted from the row's head.
     `interrupted` and `exchange` are the worker's: what it notes of a request that an exception took the thread out of,
     and what the thread serves, None in between (what is there refers to the row).
     """
 
-    __slots__ = ("_began", "_cells", "_known", "_raw", "_text", "base", "exchange", "interrupted")
+    __slots__ = ("_began", "_cells", "_raw", "_runs", "_text", "base", "exchange", "interrupted")
 
-    def __init__(self, raw: memoryview, head: int, count: int, known: Mapping[tuple[str, ...], int]) -> None:
+    def __init__(self, raw: memoryview, head: int, count: int, runs: Mapping[tuple[str, ...], int]) -> None:
         self._raw = raw
         self._cells = raw.cast("q")[head : head + count]
         self._text = (head + layout.R_TEXT) * layout.CELL
-        self._known = known
+        self._runs = runs
         self._began = 0
         self.base = 0
         self.interrupted: Any = None
@@ -66,7 +66,7 @@ class HotRow:
 
     def respond(self, labels: tuple[str, ...], is_error: bool, /) -> None:
         """Count the response; to be called before its first byte leaves."""
-        base = self.base = self._known[labels]
+        base = self.base = self._runs[labels]
         cells = self._cells
         cells[base] += 1
         if is_error:
@@ -77,7 +77,7 @@ class HotRow:
 
         It is the time until the request was passed on, under the labels that were expected of the other process.
         """
-        self.base = self._known[labels]
+        self.base = self._runs[labels]
 
     def finish(self) -> None:
         """The response is complete: its duration counts. Without a response before it, the request was aborted."""
@@ -92,9 +92,9 @@ class HotRow:
         cells[FINISHED] += 1
         cells[BEGIN] = 0
 
-    def record(self, known: Mapping[tuple[str, ...], int], labels: tuple[str, ...], ns: int, /) -> None:
+    def record(self, runs: Mapping[tuple[str, ...], int], labels: tuple[str, ...], ns: int, /) -> None:
         """Count one piece of work and its duration in ns, when it is over."""
-        base = known[labels]
+        base = runs[labels]
         cells = self._cells
         cells[base + 1] += ns  # first: where it is no number, nothing is counted
         cells[base] += 1

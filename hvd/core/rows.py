@@ -21,7 +21,7 @@ from hvd.core.slots import mark_used
 from hvd.errors import BlockFull, BlockLocked
 
 
-class Known(dict[tuple[str, ...], int]):
+class Runs(dict[tuple[str, ...], int]):
     """Label values → first cell of their run, for one family. Looks up in the catalogue what it does not have yet.
 
     Label values that count in an overflow series, or are lost, are not kept here: their number has no bound.
@@ -56,8 +56,8 @@ class Rows:
         self.slot = slot
         self.pid = os.getpid()
         catalogue, resolving = Catalogue(block, families.all), threading.RLock()  # re-entrant: a destructor may count
-        self.known = {family.key: Known(catalogue, family, resolving) for family in families.all}
-        self.entries, self.aborted = self.known[families.entries.key], self.known[families.aborted.key]
+        self.runs = {family.key: Runs(catalogue, family, resolving) for family in families.all}
+        self.entries, self.aborted = self.runs[families.entries.key], self.runs[families.aborted.key]
         self._free = list(range(block.layout.rows - 2, -1, -1))
         self._taking = threading.Lock()
         self.sharing = Sharing(block, slot)
@@ -83,7 +83,7 @@ class Rows:
 
     def count(self, family: Family, labels: tuple[str, ...] = (), by: int = 1) -> None:
         """Add to a one-cell counter in the calling thread's row."""
-        self.mine().add(self.known[family.key][labels], by)
+        self.mine().add(self.runs[family.key][labels], by)
 
     def count_response(self, labels: tuple[str, ...], is_error: bool) -> None:
         """Count, in the calling thread's row, a response to a request that another process passed on."""
@@ -94,7 +94,7 @@ class Rows:
 
     def record(self, family: Family, labels: tuple[str, ...], ns: int) -> None:
         """Add a duration to a timed series in the calling thread's row."""
-        self.mine().record(self.known[family.key], labels, ns)
+        self.mine().record(self.runs[family.key], labels, ns)
 
 
 class ThreadRow(threading.local):
@@ -281,8 +281,8 @@ class SharedRow(Row):
             super().abandon(cause)
             self._sharing.leave()
 
-    def record(self, known: Mapping[tuple[str, ...], int], labels: tuple[str, ...], ns: int) -> None:
-        self._sharing.do(partial(super().record, known, labels, ns))
+    def record(self, runs: Mapping[tuple[str, ...], int], labels: tuple[str, ...], ns: int) -> None:
+        self._sharing.do(partial(super().record, runs, labels, ns))
 
     @property
     def is_busy(self) -> bool:

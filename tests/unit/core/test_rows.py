@@ -248,7 +248,7 @@ def test_past_the_limit_series_share_one_marked_as_overflow(rows: Rows) -> None:
     counted = counts(rows.block)
     assert counted.pop((OVERFLOW,) * 3) == 500
     assert counted == {("GET", f"/{number}", "404"): 1 for number in range(limit)}
-    assert len(rows.known[HTTP.key]) == limit
+    assert len(rows.runs[HTTP.key]) == limit
     serve(row, "/0", "404")
     assert counts(rows.block)["GET", "/0", "404"] == 2
     heads = Reader(rows.block).read().heads
