@@ -28,7 +28,7 @@ def app(environ, start_response):
 
 MORE = """
 FAMILIES = Families(HTTP, ABORTED, (*FAMILIES.others, Family("novel", ("what",))))
-COUNTERS = (*COUNTERS, Metric("hvd_novel_total", "counter", "New.", ("what",), "novel"))
+METRICS = (*METRICS, _counter("hvd_novel_total", "New.", FAMILIES.others[-1]))
 """
 """What the newer version's table of metrics has more."""
 
