@@ -1,7 +1,7 @@
-"""What is slow to ask of a process: its proportional set, and how many files it has open. Asked in a thread of its own.
+"""What is slow to read of a process: its proportional set, and how many files it has open. Read in a thread of its own.
 
 The kernel walks all page tables for a proportional set: 12 to 30 ms for each GB of each process, in which the hub must
-go on. Whoever asks never waits: it takes what was found last, with its age.
+go on. So the tick never waits for it: it takes what was read last, with its age.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from hvd.core.proc import start_ticks
 log = logging.getLogger(__name__)
 
 SHARE = 0.05
-"""Of a core, at most, that is spent on it: after a round nothing is asked for so long that it comes to that."""
+"""Of a core, at most, that is spent on it: after a round nothing is read for so long that it comes to that."""
 
 Identity = tuple[int, int]
 """A process: its pid, and when it started in clock ticks since boot."""
@@ -27,7 +27,7 @@ Identity = tuple[int, int]
 
 @dataclass(frozen=True)
 class Size:
-    """Of one process at that monotonic time in ns: bytes, and open files; None where we may not ask."""
+    """Of one process at that monotonic time in ns: bytes, and open files; None where we may not read them."""
 
     at_ns: int
     proportional: int | None
@@ -35,7 +35,7 @@ class Size:
 
 
 def read_size(pid: int) -> Size:
-    """Ask now. Raises psutil.NoSuchProcess."""
+    """Read it now. Raises psutil.NoSuchProcess."""
     process = psutil.Process(pid)
     proportional = fds = None
     with contextlib.suppress(psutil.AccessDenied, OSError):
@@ -46,7 +46,7 @@ def read_size(pid: int) -> Size:
 
 
 class Sizes:
-    """The sizes found last. One thread uses it; the thread that reads is its own."""
+    """The sizes read last. One thread uses it; the thread that reads is its own."""
 
     def __init__(
         self,
@@ -55,14 +55,14 @@ class Sizes:
         cost: Callable[[], float] = time.thread_time,
     ) -> None:
         self._read, self._clock, self._cost = read, clock, cost
-        self._found: dict[Identity, Size] = {}
+        self._sizes: dict[Identity, Size] = {}
         self._rounds: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
         self._has_thread = False
         self._next = float("-inf")
         self.is_reading = False
 
     def begin(self, pids: Iterable[int]) -> bool:
-        """Ask anew for these -> False if a round is under way, or its share of time is used up."""
+        """Read these anew -> False if a round is under way, or its share of time is used up."""
         if self.is_reading or self._clock() < self._next or not self._start_thread():
             return False
         self.is_reading = True
@@ -79,8 +79,8 @@ class Sizes:
         return self._has_thread
 
     def of(self, pid: int, started: int) -> Size | None:
-        """What was found last of the process; None if nothing was yet."""
-        return self._found.get((pid, started))
+        """What was read last of the process; None if nothing was yet."""
+        return self._sizes.get((pid, started))
 
     def _read_rounds(self) -> None:
         while True:
@@ -100,6 +100,6 @@ class Sizes:
                 size = self._read(pid)
                 if started == start_ticks(pid):  # else another process has the pid by now
                     known.add((pid, started))
-                    self._found[pid, started] = size
-        self._found = {identity: size for identity, size in self._found.items() if identity in known}
+                    self._sizes[pid, started] = size
+        self._sizes = {identity: size for identity, size in self._sizes.items() if identity in known}
         self._next = self._clock() + (self._cost() - start) * (1 / SHARE - 1)

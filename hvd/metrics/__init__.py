@@ -1,1 +1,1 @@
-"""What hvd measures: the table of its metrics, and the columns of its history."""
+"""What hvd measures: the table of its metrics, the columns of its history, and the figures that companions publish."""

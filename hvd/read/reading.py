@@ -6,10 +6,10 @@ goes with, and no age is negative.
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hvd.core import layout, postmortem
 from hvd.core.block import Block
@@ -141,7 +141,7 @@ class BlockReader:
         """The points of the last fifteen minutes."""
         return self._history.read()
 
-    def post_mortems(self) -> list[dict[str, Any]]:
+    def post_mortems(self) -> Sequence[Mapping[str, object]]:
         """The last processes that died at work, newest first."""
         return postmortem.read(self._block)
 

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from hvd.core import layout
 from hvd.core.totals import SlotTotals, Totals
@@ -88,7 +88,7 @@ class SnapshotAnswer(Raw):
     workers: list[Worker]
     processes: Sequence[ProcessSample]
     routes: list[Route]
-    post_mortems: list[dict[str, Any]]
+    post_mortems: Sequence[Mapping[str, object]]
 
 
 def build_raw(reading: Reading, *, healthy: bool) -> Raw:
@@ -129,7 +129,7 @@ def build_raw(reading: Reading, *, healthy: bool) -> Raw:
     }
 
 
-def build_snapshot(reading: Reading, post_mortems: list[dict[str, Any]]) -> SnapshotAnswer:
+def build_snapshot(reading: Reading, post_mortems: Sequence[Mapping[str, object]]) -> SnapshotAnswer:
     """The answer of /api/v1/snapshot; post-mortems as their masters wrote them."""
     health = reading.companions.health()
     return {
