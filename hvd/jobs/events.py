@@ -9,6 +9,8 @@ import json
 import socket
 from typing import Any
 
+from hvd.metrics.companion_pages import RecentJob
+
 PACKET = 128 * 1024  # bytes; a job's parameters are far below
 
 
@@ -18,7 +20,7 @@ class Events:
     def __init__(self, writers: socket.socket) -> None:
         self._writers = writers
 
-    def send(self, job: dict[str, Any]) -> None:
+    def send(self, job: RecentJob) -> None:
         """Say that this is how the job is now, as `Job.as_recent` has it; never waits, never raises."""
         packet = json.dumps(job, separators=(",", ":")).encode()
         with contextlib.suppress(OSError):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from hvd.metrics.companion_pages import RecentJob
 from hvd.settings.job_kinds import Kind
 from hvd.texts import rfc3339_milliseconds
 
@@ -66,13 +67,16 @@ class Job:
             "revision": self.revision,
         }
 
-    def as_recent(self, at: float | None = None) -> Json:
+    def as_recent(self, at: float | None = None) -> RecentJob:
         """The job as it is told to the aggregator, at that time by the database's clock (s): by itself, when it changed
         last. Clients are told it as `read.jobs.job_for_clients` has it.
         """
         until = self.ended or at or self.updated
         return {
-            **{field: getattr(self, field) for field in ("id", "name", "status", "progress")},
+            "id": self.id,
+            "name": self.name,
+            "status": self.status,
+            "progress": self.progress,
             "start_time": rfc3339_milliseconds(self.started),
             "end_time": rfc3339_milliseconds(self.ended),
             "duration_seconds": None if self.started is None else round(max(0.0, until - self.started), 6),

@@ -103,19 +103,24 @@ class RecentJob(TypedDict, total=False):
     vm_name: str
 
 
-class JobsPage(TypedDict):
+class QueueFigures(TypedDict):
     """The queue, as it was at `read_ns` (monotonic): `own` are the jobs that this daemon ended, `ends` those that any
-    daemon of the queue did. `trouble` says why no job can run, "" where they can.
+    daemon of the queue did, `recent` those that have changed last.
     """
 
-    page: Literal["jobs"]
-    monotonic_ns: int
-    trouble: str
     open: list[OpenJobs]
     ends: list[EndedJobs]
     own: list[EndedJobs]
     recent: list[RecentJob]
     read_ns: int
+
+
+class JobsPage(QueueFigures):
+    """The figures of the queue; `trouble` says why no job can run, "" where they can."""
+
+    page: Literal["jobs"]
+    monotonic_ns: int
+    trouble: str
 
 
 NO_RATES: Rates = {"requests_per_second": 0.0, "error_rate": 0.0, "p50": 0.0, "p90": 0.0, "p99": 0.0}

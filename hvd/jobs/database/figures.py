@@ -7,18 +7,14 @@ from sqlalchemy import case, func, select
 from hvd.jobs.database import clock
 from hvd.jobs.database.connection import Database
 from hvd.jobs.database.schema import job_of, jobs, totals
-from hvd.jobs.job import Json
 from hvd.jobs.states import OPEN
+from hvd.metrics.companion_pages import EndedJobs, OpenJobs, QueueFigures
 
 RECENT = 20  # jobs that `recent_jobs` shows
 
 
-def figures_of(database: Database, daemon: str) -> Json:
-    """What a daemon shows of the queue. Raises StoreUnavailable, StoreNewer.
-
-    `open` has kind, status, count; `ends` kind, status, bucket of the duration, count, seconds, and `own` the same of
-    this daemon's; `recent` the jobs changed last; `read_ns` when (monotonic ns) that was so.
-    """
+def figures_of(database: Database, daemon: str) -> QueueFigures:
+    """What a daemon shows of the queue. Raises StoreUnavailable, StoreNewer."""
     with database.reading() as connection:
         open_counts = select(jobs.c.kind, jobs.c.status, func.count()).where(jobs.c.status.in_(OPEN))
         open_jobs = connection.execute(open_counts.group_by(jobs.c.kind, jobs.c.status)).all()
@@ -31,9 +27,9 @@ def figures_of(database: Database, daemon: str) -> Json:
         shift = clock.shift(connection)
         at, read_ns = (clock.now(connection) + shift) / 1e6, time.monotonic_ns()
     return {
-        "open": [list(row) for row in open_jobs],
-        "ends": [[*row[:3], int(row[3]), row[4]] for row in ends],
-        "own": [[*row[:3], int(row[5]), row[6]] for row in ends if row[5]],
+        "open": [OpenJobs(*row) for row in open_jobs],
+        "ends": [EndedJobs(*row[:3], int(row[3]), row[4]) for row in ends],
+        "own": [EndedJobs(*row[:3], int(row[5]), row[6]) for row in ends if row[5]],
         "recent": [job_of(row, shift).as_recent(at) for row in recent],
         "read_ns": read_ns,
     }

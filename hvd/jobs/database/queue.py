@@ -17,6 +17,7 @@ from hvd.jobs.database.recovery import Recovery
 from hvd.jobs.database.schema import job_of, jobs
 from hvd.jobs.job import Job, Json
 from hvd.jobs.states import PENDING, RUNNING, bucket_of
+from hvd.metrics.companion_pages import QueueFigures
 
 
 class Turnover(NamedTuple):
@@ -152,7 +153,7 @@ class Queue:
             counts.store(connection, at)
         return back
 
-    def figures(self) -> Json:
+    def figures(self) -> QueueFigures:
         """See figures_of."""
         return figures_of(self.database, self._daemon)
 

@@ -5,7 +5,8 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from hvd.companion import loop
 from hvd.companion.child import Child, as_json
@@ -15,7 +16,6 @@ from hvd.jobs.database.daemon_name import daemon_name, short_name
 from hvd.jobs.database.leases import Runner
 from hvd.jobs.database.queue import Queue
 from hvd.jobs.events import Events
-from hvd.jobs.job import Json
 from hvd.jobs.options import EVENTS, WAKE, RunnerOptions
 from hvd.jobs.run.turns import TurnLoop
 from hvd.metrics.companion_pages import JOBS_PAGE
@@ -30,13 +30,13 @@ log = logging.getLogger("hvd.jobs")
 class Publisher:
     """Publishes the runner's figures, by `publish`, which raises ValueError where they are too long."""
 
-    def __init__(self, publish: Callable[[Json], None]) -> None:
+    def __init__(self, publish: Callable[[Mapping[str, Any]], None]) -> None:
         self._publish = publish
         self._has_warned = False
 
-    def __call__(self, figures: Json) -> None:
+    def __call__(self, figures: Mapping[str, object]) -> None:
         """Publish them, with fewer recent jobs where not all find room."""
-        page = {**figures, "page": JOBS_PAGE, "monotonic_ns": time.monotonic_ns()}
+        page: dict[str, Any] = {**figures, "page": JOBS_PAGE, "monotonic_ns": time.monotonic_ns()}
         while True:
             try:
                 self._publish(page)
@@ -72,7 +72,7 @@ class JobRunner:
             environ={**inherited(), "HVD_INSTANCE": options.instance},
             events=Events(child.socket(EVENTS)),
             publish=Publisher(child.publish),
-            figures=dict(BlockReader(child.block, runs_jobs=True).companions().jobs or {}),
+            figures=BlockReader(child.block, runs_jobs=True).companions().jobs,
         )
         asyncio.get_running_loop().add_reader(child.descriptor(WAKE), self._wake)
 

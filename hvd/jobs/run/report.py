@@ -2,14 +2,15 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from hvd.errors import JobsError
 from hvd.jobs.events import Events
-from hvd.jobs.job import Job, Json
+from hvd.jobs.job import Job
 from hvd.jobs.run import schedule
 from hvd.jobs.run.context import Context
 from hvd.jobs.states import CANCELLED, FAILED, PENDING
+from hvd.metrics.companion_pages import QueueFigures
 
 log = logging.getLogger("hvd.jobs")
 
@@ -22,10 +23,10 @@ class Reporter:
         context: Context,
         trouble: schedule.Trouble,
         events: Events,
-        publish: Callable[[Json], None],
-        figures: Json,
+        publish: Callable[[Mapping[str, object]], None],
+        figures: QueueFigures | None,
     ) -> None:
-        """`figures` are published until others are read."""
+        """`figures`, if there are any, are published until others are read."""
         self.is_due = True
         self._context = context
         self._trouble = trouble
@@ -51,20 +52,21 @@ class Reporter:
             return
         self.is_due = False
         try:
-            self._figures = await self._context.ask(self._context.queue.figures)
+            self._figures = figures = await self._context.ask(self._context.queue.figures)
         except JobsError:
             self.is_due = True
             raise
         self._read_at = time.monotonic()
         self.publish()
-        waiting = {kind for kind, status, _ in self._figures["open"] if status == PENDING}
+        waiting = {row.kind for row in figures["open"] if row.status == PENDING}
         if undeclared := sorted(waiting - self._context.options.kinds.keys() - self._undeclared):
             self._undeclared.update(undeclared)
             log.warning("jobs of kinds that are not declared here wait: %s", ", ".join(undeclared))
 
     def publish(self) -> None:
         """Publish the counts that were read last, and the trouble that there is."""
-        self._publish({**self._figures, "trouble": self._trouble.public})
+        trouble = self._trouble.public
+        self._publish({**self._figures, "trouble": trouble} if self._figures else {"trouble": trouble})
 
     def forget_undeclared(self) -> None:
         """Other kinds are declared now: the log says anew which are not."""

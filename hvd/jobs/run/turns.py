@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from hvd.errors import JobsError
 from hvd.jobs.database.queue import Queue
 from hvd.jobs.events import Events
-from hvd.jobs.job import Json
 from hvd.jobs.options import RunnerOptions
 from hvd.jobs.run import schedule, strays
 from hvd.jobs.run.context import Context
@@ -23,6 +22,7 @@ from hvd.jobs.run.pool import AttemptPool
 from hvd.jobs.run.report import Reporter
 from hvd.jobs.run.start_log import StartLog
 from hvd.jobs.run.upkeep import Upkeep
+from hvd.metrics.companion_pages import QueueFigures
 
 log = logging.getLogger("hvd.jobs")
 
@@ -39,8 +39,8 @@ class TurnLoop:
         *,
         environ: Mapping[str, str],
         events: Events,
-        publish: Callable[[Json], None],
-        figures: Json | None = None,
+        publish: Callable[[Mapping[str, object]], None],
+        figures: QueueFigures | None = None,
     ) -> None:
         """`environ` is for jobs; `figures`, of the runner before, are published until others are read."""
         self.stop_grace: float | None = None  # s that jobs get when the runner is stopped; None: the usual
@@ -49,7 +49,7 @@ class TurnLoop:
         self.start_log = StartLog(options.state_dir, queue.runner.id)
         self.guard = GuardProcess(queue.runner.id)
         self.pool = AttemptPool(self.context, self.start_log, self.guard, environ)
-        self.reporter = Reporter(self.context, self.trouble, events, publish, figures or {})
+        self.reporter = Reporter(self.context, self.trouble, events, publish, figures)
         self.dispatcher = Dispatcher(self.context, self.pool, self.reporter)
         self.lease = Lease(self.context, self.pool)
         self.upkeep = Upkeep(self.context, self.pool, self.reporter, self.start_log)

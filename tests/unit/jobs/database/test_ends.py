@@ -16,7 +16,7 @@ def test_a_finished_job_is_what_its_attempt_came_to(store: Store, queue: Queue) 
     assert done.duration is not None
     assert queue.finish([end_of(job)]) == []
     assert statuses(store, [job.id]) == ["failed"]
-    assert [row[:4] for row in queue.figures()["ends"]] == [["plain", "failed", 0, 1]]
+    assert [row[:4] for row in queue.figures()["ends"]] == [("plain", "failed", 0, 1)]
 
 
 def test_a_kind_with_retries_gets_its_attempts_and_no_more(store: Store, queue: Queue) -> None:
@@ -27,7 +27,7 @@ def test_a_kind_with_retries_gets_its_attempts_and_no_more(store: Store, queue: 
         assert job.attempt == attempt
         (job,) = queue.finish([end_of(job, "failed", error="no")])
         assert (job.status, job.started is None) == (("pending", True) if attempt < 3 else ("failed", False))
-    assert [row[:4] for row in queue.figures()["ends"]] == [["stubborn", "failed", 0, 1]]
+    assert [row[:4] for row in queue.figures()["ends"]] == [("stubborn", "failed", 0, 1)]
 
 
 def test_a_cancelled_job_is_not_tried_again(store: Store, queue: Queue) -> None:

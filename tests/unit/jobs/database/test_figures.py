@@ -16,8 +16,8 @@ def test_figures_tell_own_ends_from_all(store: Store, queue: Queue, database: Da
     other.finish([end_of(two)])
     other.claim({"plain": 1}, 1)
     figures = queue.figures()
-    assert sorted(figures["open"]) == [["plain", "pending", 1], ["plain", "running", 1]]
-    assert [row[:4] for row in figures["own"]] == [["plain", "completed", 0, 1]]
-    assert [row[:4] for row in figures["ends"]] == [["plain", "completed", 0, 2]]
+    assert sorted(figures["open"]) == [("plain", "pending", 1), ("plain", "running", 1)]
+    assert [row[:4] for row in figures["own"]] == [("plain", "completed", 0, 1)]
+    assert [row[:4] for row in figures["ends"]] == [("plain", "completed", 0, 2)]
     assert len(figures["recent"]) == 4
     assert figures["recent"][0]["status"] == "running"

@@ -28,7 +28,7 @@ def database(url: str) -> Iterator[Database]:
 
 def ended(queue: Queue) -> int:
     """How many ends are counted."""
-    return sum(row[3] for row in queue.figures()["own"])
+    return sum(row.number for row in queue.figures()["own"])
 
 
 def test_an_end_that_is_told_again_changes_nothing(database: Database) -> None:

@@ -65,7 +65,7 @@ def test_totals_go_on_under_the_name_that_a_daemon_keeps(store: Store, database:
     new = Queue(database, Runner.here(), "pod-1/a/1234", 15.0)
     new.leases.name_before = "pod-1/a"
     new.leases.renew()
-    assert [row[:4] for row in new.figures()["own"]] == [["plain", "completed", 0, 1]]
+    assert [row[:4] for row in new.figures()["own"]] == [("plain", "completed", 0, 1)]
 
 
 def test_a_runner_that_leaves_is_forgotten(queue: Queue, database: Database) -> None:

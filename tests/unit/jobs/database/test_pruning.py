@@ -25,7 +25,7 @@ def test_old_jobs_and_keys_are_deleted(store: Store, queue: Queue) -> None:
     (other, _) = store.newest([], [], 50, None)
     assert queue.pruning.unknown([job.id, other.id]) == [job.id]
     assert store.earlier_answer(KEY) is not None, "a key is known for a day"
-    assert [row[:4] for row in queue.figures()["ends"]] == [["plain", "completed", 0, 1]]
+    assert [row[:4] for row in queue.figures()["ends"]] == [("plain", "completed", 0, 1)]
 
 
 def test_a_clock_that_has_stepped_deletes_nothing(store: Store, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ def test_a_job_that_was_put_back_at_a_time_to_come_is_due(
     step_clock(monkeypatch, 3_600_000_000)
     (done,) = queue.finish([end_of(job, seconds=0.25)])
     assert done.duration == 0.25
-    assert queue.figures()["ends"] == [["stubborn", "completed", 1, 1, 0.25]]
+    assert queue.figures()["ends"] == [("stubborn", "completed", 1, 1, 0.25)]
 
 
 def test_nothing_is_claimed_without_a_lease(store: Store, database: Database) -> None:
@@ -120,4 +120,4 @@ def test_cancels_of_mixed_kinds_do_not_wait_for_each_other(store: Store, databas
             thread.join()
     assert not failures
     ends = queue_of(database).figures()["ends"]
-    assert [row[:4] for row in ends] == [["plain", "cancelled", -1, 40], ["stubborn", "cancelled", -1, 40]]
+    assert [row[:4] for row in ends] == [("plain", "cancelled", -1, 40), ("stubborn", "cancelled", -1, 40)]

@@ -44,7 +44,7 @@ def test_a_claim_whose_answer_was_lost_is_undone(store: Store, queue: Queue) -> 
     store.cancel([cancelled.id])
     assert [job.id for job in queue.recovery.reclaim({kept.id: None})] == [lost.id, cancelled.id]
     assert statuses(store, [kept.id, lost.id, cancelled.id]) == ["running", "pending", "cancelled"]
-    assert [row[:4] for row in queue.figures()["ends"]] == [["plain", "cancelled", -1, 1]]
+    assert [row[:4] for row in queue.figures()["ends"]] == [("plain", "cancelled", -1, 1)]
     (again,) = queue.claim({"plain": 9}, 9)
     assert (again.id, again.attempt) == (lost.id, 1)
 

@@ -162,4 +162,4 @@ def test_two_that_cancel_the_same_jobs_count_each_once(store: Store, database: D
     for thread in threads:
         thread.join()
     assert sum(what == "cancelled" for found in results for what, _ in found.values()) == 40
-    assert [row[:4] for row in queue_of(database).figures()["own"]] == [["plain", "cancelled", -1, 40]]
+    assert [row[:4] for row in queue_of(database).figures()["own"]] == [("plain", "cancelled", -1, 40)]
