@@ -38,7 +38,7 @@ class JobUpdates:
         self._waiting: OrderedDict[str, RecentJob] = OrderedDict()
         self._last: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._sent: dict[str, float] = {}  # when (monotonic s) jobs were sent, in the last SPACING s
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._loop.add_reader(reader.fileno(), self._take)
 
     def take(self, jobs: Iterable[RecentJob]) -> None:
@@ -62,7 +62,7 @@ class JobUpdates:
 
     def _send_soon(self) -> None:
         if self._waiting and self._timer is None:
-            self._timer = self._loop.call_soon(self._flush)  # type: ignore[assignment]
+            self._timer = self._loop.call_soon(self._flush)
 
     def _note(self, job: RecentJob) -> None:
         """Keep it if it is newer than what is known: by revision, and by progress within one."""
