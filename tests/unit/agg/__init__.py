@@ -1,19 +1,17 @@
 """What the tests of the hub share: a counting stand-in for the block, and the client's end of a connection."""
 
 import asyncio
-import functools
 import socket
 import struct
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from hvd.agg.hub import Hub
+from tests.support.loop import PATIENCE
 from tests.support.ws import CLOSE, client_frame
 
-PATIENCE = 10.0  # s until a condition that should hold is given up
 HEADERS = {"sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==", "sec-websocket-version": "13"}
 
 
@@ -99,30 +97,6 @@ class Peer:
         if not data:
             raise EOFError
         return data
-
-
-def in_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Run a test that is a coroutine function; an exception in a callback of the loop fails it."""
-
-    @functools.wraps(test)
-    def run(*args: Any, **kwargs: Any) -> None:
-        async def watched() -> None:
-            failures: list[dict[str, Any]] = []
-            asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
-            await asyncio.wait_for(test(*args, **kwargs), 60)
-            assert not failures
-
-        asyncio.run(watched())
-
-    return run
-
-
-async def eventually(condition: Callable[[], object]) -> None:
-    """Wait until `condition()` holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never held"
-        await asyncio.sleep(0.005)
 
 
 class Scene:

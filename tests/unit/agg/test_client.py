@@ -6,8 +6,9 @@ import socket
 import pytest
 
 from hvd.agg import client
+from tests.support.loop import eventually, in_loop
 from tests.support.ws import BINARY, CLOSE, PING, PONG, TEXT, client_frame
-from tests.unit.agg import HEADERS, Peer, Scene, eventually, in_loop, scene
+from tests.unit.agg import HEADERS, Peer, Scene, scene
 
 PATIENT = 60.0  # s
 NEVER = 3600.0  # s

@@ -9,8 +9,9 @@ import pytest
 import simple_websocket
 
 from hvd.agg import client, handoff
+from tests.support.loop import PATIENCE, eventually, in_loop
 from tests.support.ws import CLOSE, PING, PONG, TEXT, client_frame
-from tests.unit.agg import HEADERS, PATIENCE, Counters, Peer, eventually, in_loop, scene
+from tests.unit.agg import HEADERS, Counters, Peer, scene
 
 FAMILIES = [socket.AF_UNIX, socket.AF_INET, socket.AF_INET6]
 NEVER = 3600.0  # s

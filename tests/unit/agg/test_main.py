@@ -18,8 +18,9 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.slots import Slots
 from hvd.jobs import events
+from tests.support.loop import eventually, in_loop
 from tests.support.ws import CLOSE, TEXT
-from tests.unit.agg import HEADERS, Peer, eventually, in_loop
+from tests.unit.agg import HEADERS, Peer
 
 SELDOM, OFTEN = 3600.0, 0.05  # s between ticks
 OPTIONS = AggregatorOptions("info", SELDOM, SELDOM, SELDOM, 10, False)

@@ -11,7 +11,7 @@ import pytest
 from hvd.agg import updates
 from hvd.agg.updates import JobUpdates
 from hvd.jobs.events import Events, receive, socket_pair
-from tests.unit.agg import in_loop
+from tests.support.loop import in_loop
 
 Job = dict[str, Any]
 

@@ -14,7 +14,7 @@ from hvd.jobs.run.attempt import Attempt
 from hvd.jobs.run.pump import Pump
 from hvd.jobs.transcript import Recorder
 from hvd.settings.job_kinds import Kind
-from tests.unit.agg import eventually
+from tests.support.loop import eventually
 
 ID = "019ab6b1-0000-7000-8000-000000000001"
 PATIENT = 60.0  # s; an end that comes only because time ran out is a failure

@@ -23,7 +23,7 @@ from hvd.jobs.options import RunnerOptions
 from hvd.jobs.run.turns import TurnLoop
 from hvd.jobs.submission import Submission
 from hvd.settings.job_declarations import read_kinds
-from tests.unit.agg import eventually
+from tests.support.loop import eventually
 from tests.unit.jobs.support import queue_of
 
 PATIENT = 60.0  # s; what comes only because time ran out comes too late

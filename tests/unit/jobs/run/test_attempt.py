@@ -10,8 +10,8 @@ import pytest
 
 from hvd.core.proc import is_alive, is_stopped
 from hvd.jobs.database.ends import End
+from tests.support.loop import eventually, in_loop
 from tests.support.waiting import until
-from tests.unit.agg import eventually, in_loop
 from tests.unit.jobs.run.attempts import FOLDERS, ID, PATIENT, Stage, on, output, run
 from tests.unit.jobs.run.running import subreaper
 

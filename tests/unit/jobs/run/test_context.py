@@ -9,7 +9,7 @@ import pytest
 from hvd.errors import JobsError, StoreUnavailable
 from hvd.jobs.database.connection import Database
 from hvd.jobs.run import context
-from tests.unit.agg import in_loop
+from tests.support.loop import in_loop
 from tests.unit.jobs.run.running import scene, subreaper, url
 
 __all__ = ["subreaper", "url"]

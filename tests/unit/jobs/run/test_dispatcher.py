@@ -12,7 +12,7 @@ from hvd.jobs.database.connection import Database
 from hvd.jobs.database.queue import Queue, Turnover
 from hvd.jobs.job import Job
 from hvd.jobs.run import context, schedule
-from tests.unit.agg import eventually, in_loop
+from tests.support.loop import eventually, in_loop
 from tests.unit.core.support import no_descriptor
 from tests.unit.jobs.run.running import PATIENT, WAIT, scene, shell, subreaper, url
 

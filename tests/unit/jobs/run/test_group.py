@@ -17,7 +17,7 @@ from hvd.core.proc import is_alive
 from hvd.jobs.run.attempt import Attempt
 from hvd.settings.job_declarations import read_kinds
 from hvd.settings.variables import inherited
-from tests.unit.agg import eventually, in_loop
+from tests.support.loop import eventually, in_loop
 from tests.unit.jobs.run.attempts import ID, Stage, job, on, output, parts, run
 from tests.unit.jobs.run.running import subreaper
 

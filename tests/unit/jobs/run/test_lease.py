@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hvd.jobs.database.connection import Database
-from tests.unit.agg import eventually, in_loop
+from tests.support.loop import eventually, in_loop
 from tests.unit.jobs.run.running import PATIENT, WAIT, scene, subreaper, url
 
 __all__ = ["subreaper", "url"]

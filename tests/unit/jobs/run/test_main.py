@@ -14,7 +14,7 @@ from hvd.core.block import Block
 from hvd.jobs import events
 from hvd.jobs.options import RunnerOptions
 from hvd.jobs.run.main import ORPHANED_GRACE, JobRunner, Publisher
-from tests.unit.agg import in_loop
+from tests.support.loop import in_loop
 from tests.unit.jobs.support import kinds
 
 

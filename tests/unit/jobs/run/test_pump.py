@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from hvd.jobs.run.pump import READ, Pump
-from tests.unit.agg import eventually, in_loop
+from tests.support.loop import eventually, in_loop
 
 PUMPS: list[Pump] = []
 

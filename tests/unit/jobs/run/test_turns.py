@@ -7,7 +7,7 @@ from pathlib import Path
 from hvd.jobs.database.connection import Database
 from hvd.jobs.run.schedule import LOCAL_TURN
 from hvd.jobs.run.strays import RUNNER, mark_of
-from tests.unit.agg import eventually, in_loop
+from tests.support.loop import eventually, in_loop
 from tests.unit.jobs.run.running import WAIT, scene, shell, subreaper, url
 
 __all__ = ["subreaper", "url"]

@@ -14,7 +14,7 @@ from hvd.jobs.database.queue import Queue
 from hvd.jobs.events import Events
 from hvd.jobs.run import schedule
 from hvd.jobs.run.turns import TurnLoop
-from tests.unit.agg import eventually, in_loop
+from tests.support.loop import eventually, in_loop
 from tests.unit.jobs.run.running import WAIT, scene, subreaper, url
 
 __all__ = ["subreaper", "url"]

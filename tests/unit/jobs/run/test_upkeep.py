@@ -12,7 +12,7 @@ from hvd.jobs.ids import new_id
 from hvd.jobs.run import schedule
 from hvd.jobs.run.start_log import StartLog
 from hvd.jobs.run.strays import RUNNER, mark_of
-from tests.unit.agg import eventually, in_loop
+from tests.support.loop import eventually, in_loop
 from tests.unit.jobs.run.running import WAIT, scene, shell, subreaper, url
 from tests.unit.jobs.support import queue_of
 
