@@ -29,13 +29,13 @@ class HvdError(Exception):
 class SettingsError(HvdError):
     """Settings that can't be used: `problems` holds those found, and `str()` gives one a line.
 
-    Of very many, as a wrong file has them, only the first are told; `untold` is the number of the others.
+    Of very many, as a wrong file has them, only the first are listed; `unlisted` is the number of the others.
     """
 
-    def __init__(self, problems: Iterable[str], untold: int = 0) -> None:
+    def __init__(self, problems: Iterable[str], unlisted: int = 0) -> None:
         self.problems = tuple(problems)
-        self.untold = untold
-        super().__init__(self.problems, untold)
+        self.unlisted = unlisted
+        super().__init__(self.problems, unlisted)
 
     def __str__(self) -> str:
         return "\n".join(self.problems)

@@ -11,7 +11,7 @@ from hvd.texts import as_toml
 def run(_: argparse.Namespace) -> int:
     """Print them. Raises SettingsError with all that is wrong with them."""
     settings, sources, file = load()
-    rows = [(written(key), SETTINGS[key].shown(getattr(settings, key)), source) for key, source in sources.items()]
+    rows = [(written(key), SETTINGS[key].as_text(getattr(settings, key)), source) for key, source in sources.items()]
     rows.append(("block", as_toml(settings.block_name), "from instance"))
     keys, values = (max(len(row[column]) for row in rows) for column in (0, 1))
     print(f"file: {as_toml(file)}" if file else "file: none, HVD_CONFIG names no file")

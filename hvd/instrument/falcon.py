@@ -10,6 +10,7 @@ class RouteName:
 
     def process_resource(self, req: falcon.Request, resp: falcon.Response, resource: object, params: object) -> None:
         """Called by Falcon where a template matches."""
-        exchange = req.env.get(EXCHANGE)
-        if exchange is not None:
-            exchange.route = req.uri_template
+        try:
+            req.env[EXCHANGE].route = req.uri_template
+        except KeyError:  # the app is not counted
+            return

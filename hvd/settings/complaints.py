@@ -13,25 +13,25 @@ _COMPLAINTS_MAX = 50  # the name of a wrong file must not cost minutes, or fill 
 
 
 class Complaints:
-    """A list of them that is bounded: of those past its end there is only the number, `untold`."""
+    """A list of them that is bounded: of those past its end there is only the number, `unlisted`."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self.untold = 0
+        self.unlisted = 0
 
     def add(self, wording: Callable[[], str]) -> None:
         """Note a complaint; its words, with a suggestion, are only made where the list has room for them."""
         if len(self.texts) < _COMPLAINTS_MAX:
             self.texts.append(wording())
         else:
-            self.untold += 1
+            self.unlisted += 1
 
 
 def complaint(error: SettingsError) -> str:
     """The problems under one heading line."""
-    count = len(error.problems) + error.untold
+    count = len(error.problems) + error.unlisted
     heading = f"hvd: {count} problem{'s' if count > 1 else ''} in the settings:"
-    more = [f"and {error.untold} more"] if error.untold else []
+    more = [f"and {error.unlisted} more"] if error.unlisted else []
     return "\n  ".join([heading, *error.problems, *more])
 
 

@@ -153,7 +153,7 @@ class _Loader:
 
 
 def load(environ: Mapping[str, str] = environment(), gunicorn: Mapping[str, Any] = _NOTHING) -> Loaded:
-    """The settings of that environment; `gunicorn` has values that gunicorn was told otherwise, which win.
+    """The settings of that environment; `gunicorn` has values that are set in gunicorn itself, which win.
 
     Raises SettingsError with every problem found.
     """
@@ -172,7 +172,7 @@ def load(environ: Mapping[str, str] = environment(), gunicorn: Mapping[str, Any]
     values, places = loader.values(), {key: value.place for key, value in loader.set.items()}
     problems = [*loader.complaints.texts, *contradictions(values, places, loader.refused)]
     if problems:
-        raise SettingsError(problems, loader.complaints.untold)
+        raise SettingsError(problems, loader.complaints.unlisted)
     sources = {key: loader.set[key].source if key in loader.set else "default" for key in SETTINGS}
     return Loaded(Settings(**values, job_kinds=loader.kinds), sources, path)
 

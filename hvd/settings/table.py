@@ -55,7 +55,7 @@ class Setting:
         """The default as documentation has it."""
         return self.words or ("" if self.default == () else str(self.default))
 
-    def shown(self, value: Any) -> str:
+    def as_text(self, value: Any) -> str:
         """The value as a person may see it."""
         if self.is_secret:
             return "***" if value else "none"
@@ -63,7 +63,7 @@ class Setting:
 
     def quoted(self, value: Any) -> str:
         """The value in a complaint."""
-        return cut(self.shown(value))
+        return cut(self.as_text(value))
 
 
 def _setting(type: ValueType, default: Any, help: str, words: str = "", is_secret: bool = False) -> Any:

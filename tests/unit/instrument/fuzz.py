@@ -92,6 +92,7 @@ TRACKED: list[Any] = [
     wsgi._broke_off,
     Closing,
     RESULT,
+    *(TypeError, ValueError, RuntimeError),
 ]
 """Objects that nobody may keep a reference to: all but None, of which there are as many as Python likes."""
 

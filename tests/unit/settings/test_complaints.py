@@ -123,7 +123,7 @@ def test_a_file_full_of_mistakes_is_refused_soon(tmp_path: Path, text: str) -> N
     assert time.process_time() - start < 2 * PATIENCE
     lines = complaint(caught.value).splitlines()
     assert 50 < len(lines) < 60
-    assert lines[-1] == f"  and {caught.value.untold} more"
+    assert lines[-1] == f"  and {caught.value.unlisted} more"
 
 
 @pytest.mark.parametrize(

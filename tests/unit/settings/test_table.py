@@ -190,7 +190,7 @@ def test_the_token_is_in_no_text_of_the_settings() -> None:
         settings = load({"HVD_TOKEN": f" {token} "}).settings
         assert settings.token == token
         assert token not in repr(settings)
-        assert SETTINGS["token"].shown(token) == "***"
+        assert SETTINGS["token"].as_text(token) == "***"
 
 
 @pytest.mark.parametrize(
