@@ -2,7 +2,7 @@
 
 import argparse
 
-from hvd.cli.exit_codes import Exit
+from hvd.cli.arguments import Exit
 from hvd.settings.loader import load
 from hvd.settings.table import SETTINGS, written
 from hvd.texts import as_toml

@@ -56,6 +56,21 @@ class Address:
         host, _, port = bind.rpartition(":")
         return cls.parse(f"http://{_EVERYWHERE.get(host, host)}:{port}")
 
+    def connect(self, timeout: float | None) -> socket.socket:
+        """A socket that is connected, with this timeout in s. Raises OSError."""
+        if not self.unix_path:
+            sock = socket.create_connection((self.host, self.port), timeout)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a body doesn't wait for its head's receipt
+            return sock
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.settimeout(timeout)
+            sock.connect(self.unix_path)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
 
 class _Socket(socket.socket):
     """A connection that gives up at its deadline, however many answers in small pieces it gets until then."""
@@ -79,17 +94,11 @@ class _Connection(http.client.HTTPConnection):
 
     def __init__(self, address: Address, timeout: float) -> None:
         super().__init__(address.host, address.port, timeout=timeout)
-        self._unix_path = address.unix_path
+        self._address = address
         self._deadline = time.monotonic() + timeout
 
     def connect(self) -> None:
-        if self._unix_path:
-            self.sock = socket.socket(socket.AF_UNIX)
-            self.sock.settimeout(self.timeout)
-            self.sock.connect(self._unix_path)
-        else:
-            super().connect()
-        self.sock = _Socket(self.sock, self._deadline)
+        self.sock = _Socket(self._address.connect(self.timeout), self._deadline)
 
 
 class Answer(NamedTuple):

@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hvd import __version__
-from hvd.cli import arguments, check, exit_codes, snapshot, status, watch
-from hvd.cli.arguments import target
-from hvd.cli.exit_codes import Exit
+from hvd.cli import arguments, as_json, check, status
+from hvd.cli.arguments import Exit, target
 from hvd.cli.jobs import commands as jobs
 from hvd.core.descriptors import fill_standard
 from hvd.errors import DaemonRefused, DaemonUnreachable, SettingsError, StillOpen
@@ -27,7 +26,7 @@ examples:
   hvd top                                  all of it in the terminal, live; --once prints it as text
   hvd jobs --help                          submit jobs, list them, wait for them, cancel them
 
-{exit_codes.HELP}
+{arguments.EXIT_CODES}
 
 The daemon is started by `gunicorn`."""
 
@@ -94,10 +93,10 @@ def _parser() -> argparse.ArgumentParser:
     add("check", check.run, "show the settings in force, or all that is wrong with them")
     add("status", status.run, "show the health of a running daemon", remote)
 
-    numbers = add("snapshot", snapshot.run, "print all of a daemon's numbers as JSON", remote)
+    numbers = add("snapshot", as_json.snapshot, "print all of a daemon's numbers as JSON", remote)
     numbers.add_argument("--compact", action="store_true", help="on one line")
 
-    messages = add("watch", watch.run, "print a daemon's WebSocket messages as they come", remote)
+    messages = add("watch", as_json.watch, "print a daemon's WebSocket messages as they come", remote)
     messages.add_argument(
         "--count", type=arguments.message_count, metavar="N", help="end after so many (default: when interrupted)"
     )

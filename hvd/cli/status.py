@@ -5,9 +5,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hvd.cli.arguments import target
+from hvd.cli.arguments import Exit, target
 from hvd.cli.client import get_object
-from hvd.cli.exit_codes import Exit
 from hvd.texts import UNKNOWN, clipped, count, duration, errors, figure, milliseconds, number, percent, plain, size
 
 _TEXT_MAX = 40  # characters of text from the daemon that a row has

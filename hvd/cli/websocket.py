@@ -110,22 +110,9 @@ def messages(
 
 
 def _open(address: Address, timeout: float, path: str) -> _WebSocket:
-    sock = _connect(address, timeout)
+    sock = address.connect(timeout)
     try:
         return _WebSocket(sock, f"{address.host}:{address.port}", path)
     except BaseException:
         sock.close()
         raise
-
-
-def _connect(address: Address, timeout: float) -> socket.socket:
-    if not address.unix_path:
-        return socket.create_connection((address.host, address.port), timeout)
-    sock = socket.socket(socket.AF_UNIX)
-    try:
-        sock.settimeout(timeout)
-        sock.connect(address.unix_path)
-    except BaseException:
-        sock.close()
-        raise
-    return sock

@@ -164,6 +164,11 @@ class Server:
         found = re.findall(r"Listening at: http://([\d.]+):(\d+)", self.log)
         return found[-1][0], int(found[-1][1])
 
+    @property
+    def url(self) -> str:
+        """The address as the command takes it."""
+        return self.bind if self.bind.startswith("unix:") else "http://{}:{}".format(*self.address)
+
     def connection(self, timeout: float = 30) -> Connection:
         return Connection(self.address, timeout)
 

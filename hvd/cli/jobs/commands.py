@@ -5,11 +5,12 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from hvd.cli import arguments
+from hvd.cli.arguments import Exit
 from hvd.cli.client import Address
-from hvd.cli.exit_codes import Exit
 from hvd.cli.jobs.follow import follow, line, output_pieces, progress
 from hvd.cli.jobs.remote import Remote, errors_of
 from hvd.cli.jobs.show import OutputText, detail_lines, job_lines, kind_lines, stdout_encoding
@@ -101,7 +102,8 @@ def add_parser(commands: Any, url: argparse.ArgumentParser, remote: argparse.Arg
 
     wait = add("wait", url, _wait, "wait until all these jobs have ended")
     wait.add_argument("ids", nargs="+", metavar="ID")
-    wait.add_argument("--timeout", type=_within, metavar="S", help="seconds to wait at most (default: no end)")
+    within = partial(arguments.seconds, most=_WITHIN_MAX, words="a year")
+    wait.add_argument("--timeout", type=within, metavar="S", help="seconds to wait at most (default: no end)")
 
 
 def _submit(args: argparse.Namespace) -> int:
@@ -265,7 +267,3 @@ def _limit(text: str) -> int:
     if not re.fullmatch("[1-9][0-9]{0,2}", text) or int(text) > LIST_MAX:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to {LIST_MAX}")
     return int(text)
-
-
-def _within(text: str) -> float:
-    return arguments.seconds(text, _WITHIN_MAX, "a year")

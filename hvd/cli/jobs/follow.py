@@ -120,10 +120,8 @@ class _Contact:
         """Note that there was no answer. Raises the error where waiting on is of no use."""
         if isinstance(error, DaemonRefused) and error.status not in _LATER:
             raise error
-        if self._end is None:
-            if self._last is None or self._clock() - self._last > PATIENCE:
-                raise error
-        elif self.left() <= 0:
+        has_patience = self._last is not None and self._clock() - self._last <= PATIENCE
+        if self.left() <= 0 or (self._end is None and not has_patience):
             raise error
 
 
@@ -133,8 +131,11 @@ def progress() -> Iterator[Show]:
     if sys.stdout is None or not sys.stdout.isatty():
         yield Lines()
         return
-    with _bars() as show:
-        yield show
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f}%")
+    with Progress(*columns, TextColumn("{task.fields[status]}", markup=False), TimeElapsedColumn()) as bars:
+        yield Bars(bars)
 
 
 class Lines:
@@ -163,20 +164,6 @@ def line(job: Json) -> str:
 
 def _progress(job: Json) -> float:
     return number(job.get("progress")) or 0.0
-
-
-@contextmanager
-def _bars() -> Iterator[Show]:
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TextColumn("{task.fields[status]}", markup=False),
-        TimeElapsedColumn(),
-    ) as bars:
-        yield Bars(bars)
 
 
 class Bars:

@@ -1,15 +1,14 @@
-"""The history as sparklines. Pure."""
+"""The history as sparklines: numbers over time as rows of characters. Pure."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
 
-from hvd.cli.top.frame import Glyphs
+from hvd.cli.top.frame import UNICODE, Glyphs
 from hvd.cli.top.keys import WINDOWS, State
 from hvd.cli.top.model import Json, Model
-from hvd.cli.top.spark import binned, sparkline
 from hvd.texts import UNKNOWN, count, figure, milliseconds, number, percent, plain, rate, short_duration, short_size
 
 
@@ -43,6 +42,9 @@ _STYLES = {
 """The columns of the history that have a sparkline, in the order of reading, with their colours."""
 
 _LABEL, _VALUE = 10, 9  # cells
+_CARRIED = 2.5  # intervals for which a point counts: ticks are not exact, and a bin may fall between two of them
+
+Point = tuple[float, float | None]
 
 
 def chart_lines(model: Model, state: State, width: int, left: int | None, glyphs: Glyphs) -> list[Text]:
@@ -91,3 +93,40 @@ def _chart(column: Json, model: Model, step: float, bins: int, rows: int, glyphs
         )
         drawn.append(text.append(line, f"not dim {_STYLES[name]}"))
     return drawn
+
+
+def binned(points: Sequence[Point], end: float, step: float, bins: int, interval: float) -> list[float | None]:
+    """The highest value in each of so many bins of `step` seconds, the last of which holds the time `end`.
+
+    Bins begin at whole multiples of `step`, so a peak keeps its height while it moves to the left.
+    """
+    highest: list[float | None] = [None] * bins
+    first = math.floor(end / step) - bins + 1
+    # without points the second is the longer one: nothing is looked at then
+    reach = max(step, _CARRIED * interval)
+    for (time, value), (following, _) in zip(points, [*points[1:], (end, None)], strict=False):
+        if value is None:
+            continue
+        place = math.floor(time / step) - first
+        last = math.floor(following / step) - first if following - time <= reach else place
+        for at in range(max(place, 0), min(max(last, place + 1), bins)):
+            highest[at] = value if at > place else max(value, highest[at] or 0.0)
+    return highest
+
+
+def sparkline(values: Sequence[float | None], top: float, rows: int = 1, bars: str = UNICODE.bars) -> list[str]:
+    """The values as `rows` lines of bars, uppermost first; a full bar is `top`, a blank where nothing is known."""
+    heights = [_height(value, top, 8 * rows) for value in values]
+    return [
+        "".join(bars[min(height - base, 8) - 1] if height > base else " " for height in heights)
+        for base in range(8 * (rows - 1), -1, -8)
+    ]
+
+
+def _height(value: float | None, top: float, steps: int) -> int:
+    """From 1, for zero, to `steps`; 0 where nothing is known."""
+    if value is None:
+        return 0
+    if value <= 0 or top <= 0:
+        return 1
+    return 1 + max(1, min(steps - 1, math.ceil(value / top * (steps - 1))))

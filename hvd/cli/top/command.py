@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
+from hvd.cli.arguments import Exit
 from hvd.cli.client import Address
-from hvd.cli.exit_codes import Exit
 from hvd.cli.top.feed import Feed, load, with_first_messages
 from hvd.cli.top.frame import ASCII, UNICODE, Frame, Glyphs
 from hvd.cli.top.keys import State

@@ -16,8 +16,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0  # s between two attempts, before the jit
 _SILENCE = 10.0  # s, and at least four intervals, without a message, after which the connection is made anew
 _JOIN = 1.0  # s that `stop` waits for the thread; during a request over HTTP it may take longer, and nobody waits
 
-Messages = Callable[[Address, float, float, Callable[[Disconnect], None]], Iterator[str]]
-
 
 def load(address: Address, timeout: float, model: Model, now: float) -> Model:
     """`model` with what the daemon answers over HTTP now. Raises DaemonUnreachable."""
@@ -32,9 +30,8 @@ def load(address: Address, timeout: float, model: Model, now: float) -> Model:
 
 def with_first_messages(address: Address, timeout: float, model: Model, now: float) -> Model:
     """`model` with the first messages of the WebSocket; as it was, where there is none."""
-    stream = _messages(address, timeout, timeout, lambda end: None)
     try:
-        for text in stream:
+        for text in messages(address, timeout, path=PATH, silence=timeout):
             message = _parsed(text)
             model = model.with_message(message, now)
             if message.get("type") == "detail":
@@ -42,10 +39,6 @@ def with_first_messages(address: Address, timeout: float, model: Model, now: flo
     except DaemonUnreachable:
         pass
     return model
-
-
-def _messages(address: Address, timeout: float, silence: float, opened: Callable[[Disconnect], None]) -> Iterator[str]:
-    return messages(address, timeout, path=PATH, silence=silence, opened=opened)
 
 
 def _parsed(text: str) -> dict[str, object]:
@@ -70,7 +63,7 @@ class Feed:
         model: Model,
         changed: Callable[[], None],
         *,
-        connect: Messages = _messages,
+        connect: Callable[..., Iterator[str]] = messages,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = lambda: random.uniform(0.5, 1.0),
     ) -> None:
@@ -126,7 +119,7 @@ class Feed:
         if self.model.trouble:  # HTTP may work where the WebSocket isn't served
             self._become(load(self._address, self._timeout, self.model, self._clock()))
         silence = max(_SILENCE, 4 * self.model.interval)
-        for text in self._connect(self._address, self._timeout, silence, self._opened):
+        for text in self._connect(self._address, self._timeout, path=PATH, silence=silence, opened=self._opened):
             if self._stopping.is_set():
                 return
             before = self.model

@@ -8,7 +8,7 @@ class Glyphs:
     """Characters that the terminal can show."""
 
     encoding: str = "utf-8"
-    bars: str = "▁▂▃▄▅▆▇█"
+    bars: str = "▁▂▃▄▅▆▇█"  # from low to high; the lowest is a zero
     rule: str = "─"
     full: str = "█"
     empty: str = "░"

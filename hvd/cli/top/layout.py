@@ -8,11 +8,9 @@ from rich.text import Text
 
 from hvd.cli.top.charts import chart_lines
 from hvd.cli.top.frame import Frame
-from hvd.cli.top.header import health_lines, title_line
-from hvd.cli.top.help import help_lines, keys_line
-from hvd.cli.top.keys import State
+from hvd.cli.top.header import health_lines, message_lines, title_line
+from hvd.cli.top.keys import State, help_lines, keys_line
 from hvd.cli.top.lists import TABLES
-from hvd.cli.top.messages import message_lines
 from hvd.cli.top.model import Model
 from hvd.cli.top.table import Shape, table_lines
 from hvd.texts import UNKNOWN, count, figure

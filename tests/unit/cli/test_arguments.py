@@ -1,7 +1,10 @@
-"""Which daemon is asked."""
+"""Which daemon is asked, and the exit codes that scripts rely on."""
+
+import re
 
 import pytest
 
+from hvd.cli.arguments import EXIT_CODES, Exit
 from hvd.cli.main import main
 from tests.unit.cli.daemon import HEALTHY, daemon, run
 
@@ -31,3 +34,8 @@ def test_status_asks_the_daemon_of_the_settings(
         monkeypatch.setenv("HVD_INTERVAL", "2")
         assert main(["status"]) == 0
         assert "stale, observed 20s ago" in capsys.readouterr().out
+
+
+def test_the_help_has_every_code_of_a_command() -> None:
+    """What ended by a signal has the shell's own."""
+    assert [int(digits) for digits in re.findall(r"\b\d\b", EXIT_CODES)] == [code for code in Exit if code < 128]

@@ -23,7 +23,7 @@ from tests.support.waiting import until
 def test_the_client_says_that_the_daemon_stopped(tmp_path: Path) -> None:
     """The end of the connection is not a traceback."""
     with Server(tmp_path, workers=1, interval=0.1) as server:
-        stream = messages(Address.parse("http://{}:{}".format(*server.address)), 5)
+        stream = messages(Address.parse(server.url), 5)
         next(stream)
         assert server.stop() == 0
         with pytest.raises(DaemonUnreachable, match="closed the connection"):

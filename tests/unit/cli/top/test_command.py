@@ -23,7 +23,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def top(server: Server, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    url = "http://{}:{}".format(*server.address)
+    url = server.url
     command = [sys.executable, "-m", "hvd", "top", "--url", url, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL, check=False)
 

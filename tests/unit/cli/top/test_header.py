@@ -1,4 +1,4 @@
-"""The head of the screen: health, and how old the numbers are."""
+"""The head of the screen: health, how old the numbers are, and what is wrong."""
 
 from tests.unit.cli.top.data import frame, metrics, model, text
 
@@ -28,3 +28,16 @@ def test_a_daemon_that_starts_says_so() -> None:
 def test_wide_screens_use_words() -> None:
     """Where there is room."""
     assert "12 (10 threads, 2 tasks)" in text(model(), frame(200, 50))
+
+
+def test_what_is_wrong_is_said() -> None:
+    """Reasons, alerts, and workers that died at work."""
+    known = model().with_message(metrics(system_health="degraded", alerts=[{"message": "hot"}]), 100.0)
+    died = {"time": "2026-01-23T20:29:00Z", "kind": "worker", "pid": 9, "cause": "SIGKILL"}
+    request = {"method": "GET", "path": "/slow", "age_seconds": 2.0}
+    known = known.with_health({"reasons": ["aggregator away"]}).with_post_mortems(
+        {"post_mortems": [{**died, "requests": [request]}]}
+    )
+    screen = text(known, frame())
+    for part in ("degraded", "! aggregator away", "! hot", "worker 9 died 1m 0s ago (SIGKILL) at GET /slow 2.0s"):
+        assert part in screen, screen

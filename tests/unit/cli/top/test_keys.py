@@ -2,7 +2,8 @@
 
 import pytest
 
-from hvd.cli.top.keys import LISTS, WINDOWS, Decoder, State, pressed
+from hvd.cli.top.keys import LISTS, WINDOWS, Decoder, State, help_lines, keys_line, pressed
+from tests.unit.cli.top.data import frame
 
 ORDERS = (5, 6, 3)
 
@@ -27,9 +28,7 @@ def test_bytes_become_keys(data: bytes, keys: list[str]) -> None:
     """Whole, and byte by byte; what is unknown is nothing."""
     assert Decoder().feed(data) == keys
     decoder = Decoder()
-    assert [key for byte in data for key in decoder.feed(bytes([byte]))] == [
-        key for key in keys if key != "escape"
-    ] or (b"\x1b" in data)
+    assert [key for byte in data for key in decoder.feed(bytes([byte]))] == keys or b"\x1b" in data
 
 
 def test_a_sequence_may_come_in_pieces() -> None:
@@ -70,3 +69,13 @@ def test_pause_help_window_and_quit() -> None:
     assert after("w").window == 1
     assert after(*["w"] * len(WINDOWS)).window == 0
     assert after("x") == State()
+
+
+def test_every_key_in_the_last_line_does_something() -> None:
+    """But those that only move what is longer than the screen."""
+    start = State()
+    keys = [part.split()[0] for part in keys_line(frame()).plain.split("  ")]
+    assert keys == ["q", "p", "s", "r", "Tab", "j", "w", "?"]
+    assert all(pressed(start, key.lower(), (5, 6, 3), 1) != start for key in keys)
+    assert keys_line(frame(30)).plain == "q quit  ? help"
+    assert help_lines(frame())[0].plain == "hvd top: keys"
