@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hvd.core.slots import Slots
 from tests.support.http import load
-from tests.support.server import Server
+from tests.support.server import Server, upgradable
 from tests.support.waiting import until
 
 READER = """if True:
@@ -27,8 +27,7 @@ def refusal(first: Server, folder: Path) -> str:
 def test_a_daemon_outlives_its_blocks_name(tmp_path: Path) -> None:
     """Removed by a reader it is restored; removed for good, that is said, and there is no second daemon still."""
     server = Server(tmp_path, workers=1, interval=0.2)
-    server.command[:3] = [str(Path(sys.executable).with_name("gunicorn"))]  # `python -m gunicorn` can't be upgraded
-    with server, server.opened() as block:
+    with upgradable(server), server.opened() as block:
         load(server.address, ["/hello"], clients=1, requests=50)
         node = server.block.stat().st_ino
         subprocess.run([sys.executable, "-W", "ignore", "-c", READER, server.block.name], check=True)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
+from typing import Self
 
 import psutil
 import pytest
@@ -20,7 +20,7 @@ from hvd.core import layout
 from hvd.core.acquire import acquire
 from hvd.core.durations import TIMED_CELLS
 from hvd.core.layout import Layout
-from tests.support.http import Tally, connect, load
+from tests.support.http import Load, connect
 from tests.support.server import SHM, Server
 from tests.support.waiting import PATIENCE, until
 from tests.support.ws import RawWebSocket
@@ -31,24 +31,15 @@ GOING_AWAY = (1001).to_bytes(2, "big")
 NOT_SAID = b"no close frame"
 
 
-class LightLoad:
+class LightLoad(Load):
     """Two clients that ask all the time, and one that polls /health, until left."""
 
     def __init__(self, server: Server) -> None:
+        super().__init__(server.address, ["/hello", "/items/1"], 2, pause=0.005)
         self._server = server
-        self._over = threading.Event()
-        self._asked = 0
-        self.tally = Tally()
         self.health: list[tuple[int, str]] = []
         self.failures: list[str] = []
-        self._threads = [threading.Thread(target=self._ask), threading.Thread(target=self._poll)]
-
-    def _ask(self) -> None:
-        self.tally = load(self._server.address, ["/hello", "/items/1"], clients=2, stop=self._paced)
-
-    def _paced(self) -> bool:
-        self._asked += 1
-        return self._over.wait(0.005)
+        self._poller = threading.Thread(target=self._poll)
 
     def _poll(self) -> None:
         while not self._over.wait(0.01):
@@ -58,21 +49,17 @@ class LightLoad:
             except OSError as error:
                 self.failures.append(repr(error))
 
-    def __enter__(self) -> "LightLoad":
-        for thread in self._threads:
-            thread.start()
-        return self
+    def __enter__(self) -> Self:
+        self._poller.start()
+        return super().__enter__()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         try:
-            if kind is None:
-                until(lambda: self._asked > 50, "enough was asked")
+            if exc[0] is None:
+                until(lambda: len(self.health) > 50, "enough was asked")
         finally:
-            self._over.set()
-            for thread in self._threads:
-                thread.join()
+            super().__exit__(*exc)
+            self._poller.join()
 
     def assert_unharmed(self) -> None:
         """Every request was answered, and rightly."""

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.slots import Slots
 from hvd.metrics.table import METRICS
-from tests.support.server import Server
+from tests.support.server import Server, upgradable
 from tests.support.waiting import until
 from tests.support.ws import RawWebSocket
 
@@ -89,8 +88,7 @@ def test_no_counter_ever_falls_or_vanishes(tmp_path: Path) -> None:
     """Whoever is killed: aggregators, workers, the master; at reloads, at an upgrade, and when that is given up."""
     bind = f"unix:{tmp_path}/s"
     server = Server(tmp_path, bind=bind, workers=2, threads=2, interval=0.1)
-    server.command[:3] = [str(Path(sys.executable).with_name("gunicorn"))]  # which can be upgraded
-    with server, server.opened() as block:
+    with upgradable(server), server.opened() as block:
         scraper = Scraper(server)
         for path in ("/hello", "/nothing", "/burn?s=0.3"):
             server.get(path)

@@ -8,8 +8,7 @@ from typing import Any
 
 import psutil
 
-from tests.live.test_survival import upgradable
-from tests.support.server import Server
+from tests.support.server import Server, upgradable
 from tests.support.waiting import until
 from tests.support.ws import RawWebSocket
 

@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from hvd.metrics.table import METRICS
-from tests.support.http import Tally, load
+from tests.support.http import Load
 from tests.support.jobs import JobsDaemon
 from tests.support.prometheus import SCRAPE_INTERVAL, Prometheus, check_metrics
 from tests.support.server import Server
@@ -144,29 +144,6 @@ def test_no_accept_header_means_text(quiet: Server) -> None:
         assert (head.status, head.headers["content-type"], head.body) == (200, TEXT, b"")
 
 
-class Load:
-    """Clients that ask all the time, until told to stop."""
-
-    def __init__(self, server: Server, paths: list[str]) -> None:
-        self._stop = threading.Event()
-        self.tally = Tally()
-        self._thread = threading.Thread(target=self._run, args=(server, paths))
-
-    def _run(self, server: Server, paths: list[str]) -> None:
-        def stop() -> bool:
-            return self._stop.wait(0.005)  # some hundred requests a second: a steady rate, not all that is possible
-
-        self.tally = load(server.address, paths, clients=3, stop=stop)
-
-    def __enter__(self) -> "Load":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-
 def kill(kind: str) -> Callable[[Server], None]:
     def work(server: Server) -> None:
         pid = server.pids(kind)[0]
@@ -208,7 +185,7 @@ def test_prometheus_sees_no_reset_and_no_dead_process(tmp_path: Path) -> None:
             first = prometheus.value(f"sum({COUNTED})")
             assert first == len(PATHS)
             began = time.time()
-            with Load(server, PATHS) as clients:
+            with Load(server.address, PATHS, 3, pause=0.005) as clients:  # a steady rate, not all that is possible
                 for disturb in DISTURBANCES:
                     wait_for_scrapes(prometheus, 2)
                     disturb(server)

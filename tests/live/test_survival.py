@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import sys
 import threading
 import time
 from collections import Counter
@@ -21,8 +20,8 @@ from hvd.core.catalogue import Catalogue
 from hvd.core.slots import Slots, used_heads
 from hvd.core.totals import Reader
 from hvd.read.reading import BlockReader
-from tests.support.http import Connection, Tally, load
-from tests.support.server import Server
+from tests.support.http import Connection, Load
+from tests.support.server import Server, upgradable
 from tests.support.waiting import PATIENCE, until
 
 ANSWERS = {
@@ -38,26 +37,11 @@ ANSWERS = {
 """What the load asks for, and the route and status under which it is counted."""
 
 
-class Load:
-    """Clients that ask all the time, in threads, until left."""
+class Clients(Load):
+    """Clients that ask for all of ANSWERS."""
 
     def __init__(self, server: Server, clients: int) -> None:
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(server.address, clients))
-        self.tally = Tally()
-
-    def _run(self, address: Any, clients: int) -> None:
-        self.tally = load(address, list(ANSWERS), clients=clients, stop=self._over.is_set)
-
-    def __enter__(self) -> "Load":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
+        super().__init__(server.address, list(ANSWERS), clients)
 
     @property
     def sent(self) -> Counter[tuple[str, int]]:
@@ -177,7 +161,7 @@ def assert_slots_are_the_processes(server: Server, block: Block) -> None:
     until(agree, "the slot table has exactly the live processes", 30)
 
 
-def assert_exact(server: Server, clients: Load) -> None:
+def assert_exact(server: Server, clients: Clients) -> None:
     """What clients received <= what is counted <= what they sent, in total and by route and status."""
     counted, sent, received = server.counted(), clients.sent, clients.received
     for answer in sent:
@@ -206,7 +190,7 @@ def test_totals_survive_deaths_reloads_and_changes_of_number(tmp_path: Path) -> 
     order = random.Random(7)
     settings = {"workers": 3, "threads": 4, "interval": 0.2, "max_requests": 300, "max_requests_jitter": 100}
     with Server(tmp_path, graceful_timeout=int(5 * PATIENCE), **settings) as server, server.opened() as block:
-        with Load(server, 6) as clients, Watcher(server) as watcher:
+        with Clients(server, 6) as clients, Watcher(server) as watcher:
 
             def wait_workers(number: int, besides: set[int] = frozenset()) -> None:  # type: ignore[assignment]
                 until(
@@ -253,22 +237,13 @@ def test_totals_survive_deaths_reloads_and_changes_of_number(tmp_path: Path) -> 
         assert clients.tally.responses > 1000
 
 
-def upgradable(server: Server) -> Server:
-    """Started by gunicorn's script: gunicorn executes a new master by its own argv[0], which `-m` spoils.
-
-    (Python then puts gunicorn's own folder first on the path, where a package `http` hides the library's.)
-    """
-    server.command[:3] = [str(Path(sys.executable).with_name("gunicorn"))]
-    return server
-
-
 def test_totals_survive_an_upgrade(tmp_path: Path) -> None:
     """USR2 brings a second master, TERM ends the first, with deaths in between: one block, one count, all the time."""
     order = random.Random(11)
     daemon = upgradable(Server(tmp_path, workers=2, threads=4, interval=0.2, graceful_timeout=int(5 * PATIENCE)))
     with daemon as server, server.opened() as block:
         old, node = server.pid, server.block.stat().st_ino
-        with Load(server, 4) as clients, Watcher(server) as watcher:
+        with Clients(server, 4) as clients, Watcher(server) as watcher:
             watcher.wait_reads()
             server.signal(signal.SIGUSR2)
             until(lambda: len(block.masters()) == 2, f"two masters; log:\n{server.log}", 30)
@@ -360,7 +335,7 @@ def test_two_hundred_deaths_leave_nothing_behind(tmp_path: Path) -> None:
     ):
         until(lambda: len(slot_pids(block)) == workers, "all workers", 30)
         order, dead = random.Random(3), set[int]()
-        with Load(server, 4) as clients, Watcher(server) as watcher:
+        with Clients(server, 4) as clients, Watcher(server) as watcher:
             watcher.wait_reads()
             until(lambda: all_are_seen(block), "each kind of request, and of the aggregator's work, is counted", 30)
             before, time_before = Extent.of(block), scrape_time(server)

@@ -3,14 +3,13 @@
 import os
 import shutil
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 
 from hvd.core.block import open_block
 from tests.support.http import load
-from tests.support.server import ROOT, Server
+from tests.support.server import ROOT, Server, upgradable
 from tests.support.waiting import PATIENCE, until
 from tests.support.ws import RawWebSocket
 
@@ -78,9 +77,8 @@ def test_a_version_with_one_family_more_shares_the_block(site: Path, first: str)
     server = Server(
         site, app="versioned:app", workers=2, interval=0.2, graceful_timeout=int(5 * PATIENCE), environ=environ
     )
-    server.command[:3] = [str(Path(sys.executable).with_name("gunicorn"))]
     use(site, first)
-    with server:
+    with upgradable(server):
         block = open_block(server.block.name)
         old = set(server.pids("aggregator")) | set(server.pids("worker"))
         assert load(server.address, ["/hello"], clients=4, requests=100).responses == 100

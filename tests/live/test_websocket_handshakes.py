@@ -4,7 +4,6 @@ import os
 import signal
 import ssl
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.http import connect
-from tests.support.server import Server
+from tests.support.server import Server, upgradable
 from tests.support.waiting import until
 from tests.support.websocket import (
     INTERVAL,
@@ -176,7 +175,6 @@ def connected(server: Server) -> RawWebSocket | None:
 def test_an_upgrade_refuses_no_client(tmp_path: Path) -> None:
     """USR2, and TERM to the old master before the new one's hub ticks: a connection may break, and none gets 503."""
     daemon = Server(tmp_path, workers=1, threads=2, interval=INTERVAL)
-    daemon.command[:3] = [str(Path(sys.executable).with_name("gunicorn"))]  # what the new master can execute
     answers: Counter[int] = Counter()
 
     def connect_once() -> None:
@@ -184,7 +182,7 @@ def test_an_upgrade_refuses_no_client(tmp_path: Path) -> None:
             answers[client.status] += 1
             client.close()
 
-    with daemon as server:
+    with upgradable(daemon) as server:
         old = server.pid
         with server.opened() as block:
             server.signal(signal.SIGUSR2)

@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from tests.support.waiting import PATIENCE
 
@@ -163,6 +163,27 @@ def load(
     for tally in tallies:
         total.add(tally)
     return total
+
+
+class Load:
+    """Clients that ask all the time, each after a pause of so many seconds, in threads, until left."""
+
+    def __init__(self, address: Address, paths: Sequence[str], clients: int, pause: float = 0) -> None:
+        self._over = threading.Event()
+        self._pause = pause
+        self._thread = threading.Thread(target=self._run, args=(address, paths, clients))
+        self.tally = Tally()
+
+    def _run(self, address: Address, paths: Sequence[str], clients: int) -> None:
+        self.tally = load(address, paths, clients=clients, stop=lambda: self._over.wait(self._pause))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over.set()
+        self._thread.join()
 
 
 def _one_client(

@@ -277,3 +277,12 @@ class Server:
                 assert self.stop() == 0, self.log
         finally:
             self.destroy()
+
+
+def upgradable(server: Server) -> Server:
+    """Started by gunicorn's script: gunicorn executes a new master by its own argv[0], which `-m` spoils.
+
+    (Python then puts gunicorn's own folder first on the path, where a package `http` hides the library's.)
+    """
+    server.command[:3] = [str(Path(sys.executable).with_name("gunicorn"))]
+    return server
