@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from hvd.core import layout
 from hvd.core.block import Block, attach, open_block
 from hvd.core.slots import mark_used
 from hvd.errors import BlockLocked
-from tests.unit.core.support import SMALL, WORKER, dead_pid, ended, fork, forked, keeping_locked
+from tests.unit.core.support import PATIENCE, SMALL, WORKER, dead_pid, ended, fork, forked, keeping_locked
 
 
 def test_a_block_is_made_whole(block: Block) -> None:
@@ -69,19 +70,16 @@ def test_one_holds_the_mutation_lock_at_a_time(block: Block) -> None:
     """Of the threads and processes that add to a cell by reading and storing; re-entrant in each."""
     rounds, workers = 300, 4
 
-    def add() -> None:
+    def add(_: int) -> None:
         for _ in range(rounds):
-            with block.locked(), block.locked():
+            with block.locked(PATIENCE), block.locked():  # held long, and whoever waits may come last
                 value = block.cells[100]
                 os.sched_yield()
                 block.cells[100] = value + 1
 
     def add_in_threads() -> None:
-        threads = [threading.Thread(target=add) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(add, range(2)))
 
     children = [fork(add_in_threads) for _ in range(workers)]
     assert [ended(pid) for pid in children] == [0] * workers
