@@ -16,7 +16,6 @@ from hvd.agg.messages import message
 from hvd.agg.options import EVENTS, HANDOFF, AggregatorOptions
 from hvd.agg.tick import Ticker
 from hvd.agg.updates import JobUpdates
-from hvd.companion import loop
 from hvd.companion.child import Child
 from hvd.core.rows import Rows
 from hvd.metrics.companion_pages import RecentJob
@@ -160,7 +159,7 @@ class Aggregator:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM. Returns the exit status."""
-    return loop.run(Child.begin("hvd.agg", (HANDOFF, EVENTS), AggregatorOptions, arguments), _begin)
+    return Child.begin("hvd.agg", (HANDOFF, EVENTS), AggregatorOptions, arguments).run(_begin)
 
 
 def _begin(child: Child[AggregatorOptions]) -> Aggregator:

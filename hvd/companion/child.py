@@ -1,20 +1,20 @@
 """This process as a companion: what all companions do, whatever their work is.
 
-The master executes a companion with its standard error as a log (log.py), descriptors and little else in its arguments
-(command.py), its options in a memory file (options.py), and SIGHUP blocked: one that comes before it can be taken must
-not end the process. loop.py is for those with an event loop.
+The master executes a companion with its standard error as a log (log.py), descriptors and little else in its arguments,
+its options in a memory file (options.py), and SIGHUP blocked: one that comes before it can be taken must not end the
+process.
 """
 
+import asyncio
 import json
 import os
 import signal
 import socket
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
-from hvd.companion.command import Command
 from hvd.companion.log import log_to_master, set_level
-from hvd.companion.options import Options, OptionsFile
+from hvd.companion.options import BLOCK, OPTIONS, Command, Options, OptionsFile
 from hvd.core.block import attach
 from hvd.core.descriptors import fill_standard, raise_limit
 from hvd.core.pages import Page
@@ -23,10 +23,20 @@ from hvd.core.slots import Slots
 
 HEARTBEAT = 0.25  # s between two signs of life
 
-BLOCK, OPTIONS = "block", "options"
-"""Descriptors that every companion inherits."""
-
 AnyOptions = TypeVar("AnyOptions", bound=Options)
+
+
+class Work(Protocol):
+    """What a companion does. All of it is called in the loop's thread."""
+
+    async def run(self) -> None:
+        """Work until `stop` is called, and end what was begun. An exception ends the process."""
+
+    def reload(self) -> None:
+        """The child has other options now."""
+
+    def stop(self) -> None:
+        """Let `run` return soon."""
 
 
 class Child(Generic[AnyOptions]):
@@ -103,6 +113,34 @@ class Child(Generic[AnyOptions]):
         raise_limit(options.descriptors)
         return True
 
+    def run(self, begin: Callable[["Child[AnyOptions]"], Work]) -> int:
+        """Do the work that `begin` gives until SIGTERM, in an event loop in which `begin` is called, too; meanwhile
+        give signs of life, and go over to other options at SIGHUP. Returns the exit status.
+        """
+        asyncio.run(self._run(begin))
+        return 0
+
+    async def _run(self, begin: Callable[["Child[AnyOptions]"], Work]) -> None:
+        def reload() -> None:
+            if self.reload():
+                work.reload()
+
+        loop = asyncio.get_running_loop()
+        heart = asyncio.create_task(self._beat_on(), name="heartbeat")
+        work = begin(self)
+        loop.add_signal_handler(signal.SIGTERM, work.stop)
+        loop.add_signal_handler(signal.SIGHUP, reload)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # one that has come before comes now
+        try:
+            await work.run()
+        finally:
+            heart.cancel()
+
+    async def _beat_on(self) -> None:
+        while True:
+            self.beat()
+            await asyncio.sleep(HEARTBEAT)
+
 
 def as_json(page: Mapping[str, Any]) -> bytes:
     """A page as it is published."""
@@ -117,8 +155,3 @@ def ignore_signals() -> None:
     """
     for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
         signal.signal(signum, lambda *_: None)
-
-
-def take_reloads() -> None:
-    """SIGHUP has its handler: let it come, and one that has come before."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

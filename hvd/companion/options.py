@@ -1,19 +1,65 @@
-"""Options of a companion: what its master tells it, in a memory file that it inherits.
+"""What a companion inherits from its master: names and numbers in its arguments, its options in a memory file.
 
-Arguments would show passwords in a list of processes, and could not change. At a reload the master writes the file anew
-and sends SIGHUP.
+A list of processes shows arguments to everybody on the machine, and they can't change: nothing secret is in them. At a
+reload the master writes the options anew and sends SIGHUP.
 """
 
+import argparse
 import json
 import os
 import struct
+import sys
 import time
 import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Self
 
+BLOCK, OPTIONS = "block", "options"
+"""Descriptors that every companion inherits."""
+
+DESCRIPTOR = "/proc/self/fd/{}"
+"""What a descriptor's file is called in each process that has it."""
+
 _HEAD = struct.Struct("<II")  # length in bytes and CRC-32 of the text behind it
 RETRIES, PAUSE = 20, 0.0005  # s; a write takes some microseconds, unless the master was stopped in the midst of it
+
+
+@dataclass(frozen=True)
+class Command:
+    """The name of the block, the slot of the companion, the pid of its master, and descriptors by their names."""
+
+    block: str
+    slot: int
+    master: int
+    descriptors: Mapping[str, int]
+
+    def arguments(self) -> list[str]:
+        """As `parse` reads them."""
+        descriptors = {f"{name}-fd": fd for name, fd in self.descriptors.items()}
+        texts = {"name": self.block, "slot": self.slot, "master": self.master, **descriptors}
+        return [text for name, value in texts.items() for text in (f"--{name}", str(value))]
+
+    @classmethod
+    def parse(cls, program: str, descriptors: Iterable[str], arguments: Sequence[str] | None = None) -> "Command":
+        """Read the arguments of a program that needs these descriptors. Raises SystemExit where one is missing."""
+        parser = argparse.ArgumentParser(prog=program, description="a companion, which the gunicorn master starts")
+        parser.add_argument("--name", required=True, help="name of the block")
+        for name in ("slot", "master"):
+            parser.add_argument(f"--{name}", type=int, required=True)
+        for name in descriptors:
+            parser.add_argument(f"--{name}-fd", type=int, required=True, dest=f"fd_{name}")
+        read = vars(parser.parse_args(arguments))
+        return cls(read["name"], read["slot"], read["master"], {name: read[f"fd_{name}"] for name in descriptors})
+
+
+def inherited_fds() -> list[int]:
+    """In a process that has its code from an archive (hvd/daemon/code.py): what one that it executes has to inherit.
+
+    Without the compiled modules: the guard, which is what this is for, does without.
+    """
+    prefix = DESCRIPTOR.format("")
+    return [int(path.removeprefix(prefix)) for path in sys.path if path.startswith(prefix)]
 
 
 @dataclass(frozen=True)

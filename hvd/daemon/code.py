@@ -21,7 +21,7 @@ from pathlib import Path
 from types import CodeType
 
 import hvd
-from hvd.companion.code import DESCRIPTOR
+from hvd.companion.options import DESCRIPTOR
 
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 _PYC_HEAD = MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8)

@@ -10,9 +10,7 @@ from typing import Any
 
 from hvd.agg import handoff
 from hvd.agg import options as agg
-from hvd.companion.child import BLOCK, OPTIONS
-from hvd.companion.command import Command
-from hvd.companion.options import Options, OptionsFile
+from hvd.companion.options import BLOCK, OPTIONS, Command, Options, OptionsFile
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.daemon.code import Code

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 
-from hvd.companion.code import inherited_fds
+from hvd.companion.options import inherited_fds
 from hvd.jobs.run.guard import DONE
 
 DONE_WAIT = 1.0  # s that the guard may take to end at DONE

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hvd.companion import loop
 from hvd.companion.child import Child, as_json
 from hvd.core.proc import PR_SET_CHILD_SUBREAPER, prctl
 from hvd.jobs.database.connection import Database
@@ -99,4 +98,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM. Returns the exit status."""
     child = Child.begin("hvd.jobs", (EVENTS, WAKE), RunnerOptions, arguments, at_masters_death=signal.SIGTERM)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    return loop.run(child, JobRunner)
+    return child.run(JobRunner)

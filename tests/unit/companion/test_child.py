@@ -1,24 +1,30 @@
-"""What every companion does, in forked processes whose master is the test."""
+"""What every companion does: in forked processes, and in a third companion, executed as the master does it."""
 
 import contextlib
 import errno
+import json
 import logging
 import os
+import re
 import signal
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from hvd.companion.child import Child, ignore_signals, take_reloads
-from hvd.companion.command import Command
-from hvd.companion.options import Options, OptionsFile
+from hvd.companion.child import Child, ignore_signals
+from hvd.companion.options import Command, Options, OptionsFile
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.descriptors import limit
 from hvd.core.pages import CAPACITY, Page
 from hvd.core.slots import Slots
+from hvd.daemon.code import Code
+from hvd.daemon.programs import Program
+from tests.support.waiting import until
 from tests.unit.core.support import ended, fork
 
 
@@ -27,6 +33,7 @@ class Sample(Options):
     """Options of some companion."""
 
     most: int = 0
+    text: str = ""
 
     @property
     def descriptors(self) -> int:
@@ -100,24 +107,6 @@ def test_options_are_taken_over_without_an_end(scene: Scene) -> None:
     assert scene.end_of(work) == 0
 
 
-def test_a_reload_is_not_lost_and_ends_nobody(scene: Scene) -> None:
-    """One that comes before the process can take it waits."""
-    taken: list[int] = []
-
-    def work(child: Child[Sample]) -> None:
-        signal.raise_signal(signal.SIGHUP)
-        assert taken == []
-        signal.signal(signal.SIGHUP, lambda signum, frame: taken.append(signum))
-        take_reloads()
-        assert taken == [signal.SIGHUP]
-
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # as the master does
-    try:
-        assert scene.end_of(work) == 0
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def test_signals_for_the_master_are_none_for_its_companions() -> None:
     """And are for programs that these execute."""
 
@@ -139,3 +128,72 @@ def test_a_socket_is_the_one_that_was_inherited(scene: Scene) -> None:
             raise AssertionError(errno.ENOTSOCK)
 
     assert scene.end_of(work) == 0
+
+
+THIRD = """if True:
+    import asyncio
+    from hvd.companion.child import Child
+    from tests.unit.companion.test_child import Sample
+
+    class Work:
+        def __init__(self, child):
+            self.child, self.over = child, asyncio.Event()
+
+        async def run(self):
+            self.reload()
+            await self.over.wait()
+            self.child.publish({"text": "stopped"})
+
+        def reload(self):
+            self.child.publish({"text": self.child.options.text})
+
+        def stop(self):
+            self.over.set()
+
+    raise SystemExit(Child.begin("third", ["wake"], Sample).run(Work))
+"""
+
+
+@pytest.fixture
+def program(block: Block) -> Iterator[Program]:
+    """Not executed yet."""
+    options = Sample("info", text="one")
+    program = Program("third", "third", layout.KIND_JOB_RUNNER, block, {"wake": block.fd}, options, None, Code())
+    command = program.companion.command
+    program.companion.command = lambda slot: [sys.executable, "-c", THIRD, *command(slot)[4:]]
+    yield program
+    if program.companion.is_running:
+        program.companion.signal(signal.SIGKILL)
+        os.waitpid(program.companion.pid, 0)
+        program.companion.forget(logging.getLogger("test"))
+
+
+def test_a_companion_needs_only_its_own_work(block: Block, program: Program) -> None:
+    """It beats, goes over to other options in the same process, and ends by SIGTERM with status 0."""
+    slots, companion = Slots(block), program.companion
+    slot = slots.claim(companion.kind, os.getpid())
+
+    def text() -> object:
+        page = Page(block, slot).read()
+        return page and json.loads(page)["text"]
+
+    companion.start(slot)
+    pid = companion.pid
+    until(lambda: text() == "one", "it works")
+    until(lambda: (taken := slots.get(slot)) and taken.heartbeat_ns, "it beats")
+    program.take(Sample("debug", text="two"))
+    until(lambda: text() == "two", "it has the other options")
+    companion.signal(signal.SIGTERM)
+    until(companion.has_ended, "it has ended")
+    assert (companion.pid, companion.cause_of_end(), text()) == (pid, "exit 0", "stopped")
+
+
+def test_a_reload_at_the_start_is_not_lost(block: Block, program: Program) -> None:
+    """It may come at any moment of it."""
+    slot = Slots(block).claim(program.companion.kind, os.getpid())
+    program.companion.start(slot)
+    program.take(Sample("info", text="two"))
+    until(lambda: Page(block, slot).read() == b'{"text":"two"}', "it has the other options")
+    assert not program.companion.has_ended()
+    status = Path(f"/proc/{program.companion.pid}/status").read_text()
+    assert re.findall(r"SigBlk:\s*0+\n", status), "what it executes blocks no signal"

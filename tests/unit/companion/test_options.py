@@ -1,13 +1,35 @@
-"""Options through a real memory file, from the master to another process."""
+"""Arguments, and options through a real memory file, from the master's side to the companion's."""
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
-from hvd.companion.options import Options, OptionsFile
+from hvd.companion.options import DESCRIPTOR, Command, Options, OptionsFile, inherited_fds
+
+COMMAND = Command("hvd-a", 3, 4711, {"block": 5, "wake": 6})
+
+
+def test_what_the_master_says_arrives() -> None:
+    """Names and numbers, and nothing else."""
+    assert Command.parse("hvd.x", COMMAND.descriptors, COMMAND.arguments()) == COMMAND
+
+
+def test_each_descriptor_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 2, as for any wrong use of a command."""
+    with pytest.raises(SystemExit, match="2"):
+        Command.parse("hvd.x", (*COMMAND.descriptors, "events"), COMMAND.arguments())
+    assert "--events-fd" in capsys.readouterr().err
+
+
+def test_a_process_with_the_code_of_the_disk_has_nothing_to_pass_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As this one; another one has the descriptor of the archive, see tests/unit/daemon/test_code.py."""
+    assert inherited_fds() == []
+    monkeypatch.setattr(sys, "path", [DESCRIPTOR.format(17), *sys.path])
+    assert inherited_fds() == [17]
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import pytest
 from hvd.daemon.code import Code, archive_code
 
 IMPORT = """\
-import hvd.agg.main, hvd.jobs.run.main, hvd.jobs.run.guard, hvd.core.hot, hvd.instrument.wsgi, hvd.companion.code
+import hvd.agg.main, hvd.jobs.run.main, hvd.jobs.run.guard, hvd.core.hot, hvd.instrument.wsgi, hvd.companion.options
 for module in (hvd, hvd.jobs.run.guard, hvd.core._hotrow, hvd.instrument.wsgi.compiled):
     print(module.__file__)
-print(hvd.core.hot.IS_COMPILED, hvd.companion.code.inherited_fds())
+print(hvd.core.hot.IS_COMPILED, hvd.companion.options.inherited_fds())
 """
 
 

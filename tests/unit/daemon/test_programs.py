@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from hvd.agg.options import AggregatorOptions
-from hvd.companion.command import Command
-from hvd.companion.options import OptionsFile
+from hvd.companion.options import Command, OptionsFile
 from hvd.core.block import Block
 from hvd.daemon.code import Code
 from hvd.daemon.companions import STOP_GRACE, Companion, Companions
