@@ -42,11 +42,6 @@ class JobsDaemon(Server):
         self.database = str(settings.get("database_url", f"sqlite:///{self.state}/hvd.sqlite3"))
         self.declare(kinds)
 
-    @property
-    def alarms(self) -> list[str]:
-        """Without those of a database that many ask at once, on a machine that has other things to do."""
-        return [line for line in super().alarms if "slow to answer" not in line]
-
     def declare(self, kinds: Kinds) -> None:
         """Write hvd.toml."""
         text = "".join(

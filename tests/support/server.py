@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SHM = Path("/dev/shm")
 ALARMING = re.compile(r"\[(ERROR|CRITICAL|WARNING)\]|Traceback|Exception|error:|Error:|leaked|BufferError")
 """What looks like an error to an operator who reads the log."""
+LATENESS = re.compile(r"was sent SIGALRM!|database (is slow to answer|has not answered|is locked)")
+"""A worker that has not ended within its seconds, a database that has not answered within its."""
 
 
 @contextmanager
@@ -140,10 +142,10 @@ class Server:
 
     @property
     def alarms(self) -> list[str]:
-        """Lines of the log that look like an error; without those of workers that end late on an overloaded machine."""
+        """Lines of the log that look like an error; on an overloaded machine those of LATENESS don't."""
         is_overloaded = os.getloadavg()[0] > 4 * (os.cpu_count() or 1)
         lines = [line for line in self.log.splitlines() if ALARMING.search(line)]
-        return [line for line in lines if not (is_overloaded and "was sent SIGALRM!" in line)]
+        return [line for line in lines if not (is_overloaded and LATENESS.search(line))]
 
     @property
     def block(self) -> Path:
