@@ -45,7 +45,9 @@ class Owner(Protocol):
     """What a client calls in the hub."""
 
     def client_left(self, client: "Client", reason: str) -> None:
-        """The client takes no frames any more: `reason` as in `HubCounters.disconnected`. Called once."""
+        """The client takes no frames any more. Called once. `reason` is `client`, `error`, `ping_timeout`, `too_slow`,
+        `flood`, `message_too_big`, `protocol` or `going_away`.
+        """
 
     def client_closed(self, client: "Client") -> None:
         """Its descriptor is closed. Called once, after `client_left`."""

@@ -10,36 +10,16 @@ import random
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from hvd.agg import handoff, protocol
 from hvd.agg.client import Client, Limits, prepare
 from hvd.agg.options import SPARE_DESCRIPTORS
 from hvd.core.descriptors import limit
-
-REASONS = ("client", "error", "ping_timeout", "too_slow", "flood", "message_too_big", "protocol", "going_away")
+from hvd.core.rows import Rows
+from hvd.metrics.table import HANDOFFS_REFUSED, WS_CONNECTED, WS_DISCONNECTED, WS_DROPPED, WS_FRAMES, is_error
 
 HANDOFFS_PER_WAKE = 64  # some 5 ms of handshakes, then the loop turns: a burst of clients doesn't hold a broadcast up
 _SWEEP = 1.0  # s at most between two looks at who is due for a ping; shorter when the ping times ask for it
-
-
-class HubCounters(Protocol):
-    """Where the hub counts; called in the event loop's thread, and must not raise."""
-
-    def responding(self, status: str) -> None:
-        """The answer to a handshake is about to be sent: its first byte has not left yet."""
-
-    def connected(self) -> None:
-        """A client's handshake is done."""
-
-    def disconnected(self, reason: str) -> None:
-        """A client that was connected no longer is; `reason` is one of REASONS."""
-
-    def frame_sent(self, n: int) -> None:
-        """`n` frames were written, or wait to be (one of those may yet be dropped)."""
-
-    def frame_dropped(self) -> None:
-        """A frame that waited was dropped because its client didn't read."""
 
 
 class Hub:
@@ -48,13 +28,14 @@ class Hub:
     Times in seconds, sizes in bytes. `max_buffer` bounds what waits for one client (a single frame may be larger),
     `max_missed` the frames it may lose before its connection, `max_message` what it may send; `greeting` gives the
     texts of the first frames; its argument says whether the client asked for details. Of `max_clients`, no more are
-    admitted than the limit on open files allows.
+    admitted than the limit on open files allows. It counts in `rows`; of frames
+    those that are written, or wait to be.
     """
 
     def __init__(
         self,
         *,
-        counters: HubCounters,
+        rows: Rows,
         greeting: Callable[[bool], tuple[str, ...]],
         ping_interval: float = 20.0,
         ping_timeout: float = 20.0,
@@ -65,7 +46,7 @@ class Hub:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._counters = counters
+        self._rows = rows
         self._greeting = greeting
         self._limits = Limits(max_buffer, max_missed, max_message, ping_interval, ping_timeout)
         self._max_clients = _allowed(max_clients)
@@ -123,7 +104,7 @@ class Hub:
             response = protocol.handshake(headers)
         try:
             prepare(sock, self._limits.ping_interval + self._limits.ping_timeout)
-            self._counters.responding(response.status)
+            self._count_response(response)  # before its first byte leaves
             # a new socket's buffer is empty: what it doesn't take of these few bytes, a dead peer doesn't need
             is_sent = sock.send(response.data) == len(response.data)
         except OSError:
@@ -136,7 +117,7 @@ class Hub:
         detailed = headers.get(handoff.DETAIL) == "1"
         if detailed:
             self._detailed[client] = None
-        self._counters.connected()
+        self._rows.count(WS_CONNECTED)
         self._greet(client, detailed)
         client.receive(early)
 
@@ -146,7 +127,7 @@ class Hub:
         if not clients:
             return
         frame = protocol.text_frame(text)
-        self._counters.frame_sent([client.send(frame) for client in clients].count(True))
+        self._rows.count(WS_FRAMES, (), [client.send(frame) for client in clients].count(True))
 
     def listen(self, hub_end: socket.socket) -> None:
         """Adopt what workers hand off through `hub_end` (see `handoff`), which stays the caller's to close."""
@@ -177,7 +158,7 @@ class Hub:
         del self._clients[client]
         self._detailed.pop(client, None)
         self._leaving.add(client)
-        self._counters.disconnected(reason)
+        self._rows.count(WS_DISCONNECTED, (reason,))
 
     def client_closed(self, client: Client) -> None:
         self._leaving.discard(client)
@@ -185,9 +166,14 @@ class Hub:
             self._all_gone.set()
 
     def frame_dropped(self) -> None:
-        self._counters.frame_dropped()
+        self._rows.count(WS_DROPPED)
 
     # ---- inside
+
+    def _count_response(self, response: protocol.Response) -> None:
+        self._rows.count_response(("GET", "/ws", response.status), is_error(response.status))
+        if not response.accepts:
+            self._rows.count(HANDOFFS_REFUSED, (response.status,))
 
     def _greet(self, client: Client, detailed: bool) -> None:
         texts = self._greeting(detailed)
@@ -197,7 +183,7 @@ class Hub:
         if greeted is None or texts != greeted[0]:  # thousands connect at once after a restart: encode for all once
             greeted = self._greeted[detailed] = (texts, b"".join(map(protocol.text_frame, texts)))
         if client.send(greeted[1]):
-            self._counters.frame_sent(len(texts))
+            self._rows.count(WS_FRAMES, (), len(texts))
 
     def _take(self, hub_end: socket.socket) -> None:
         for _ in range(HANDOFFS_PER_WAKE):

@@ -19,15 +19,7 @@ from hvd.agg.updates import JobUpdates
 from hvd.companion.child import Child
 from hvd.core.rows import Rows
 from hvd.metrics.companion_pages import RecentJob
-from hvd.metrics.table import (
-    FAMILIES,
-    HANDOFFS_REFUSED,
-    WS_CONNECTED,
-    WS_DISCONNECTED,
-    WS_DROPPED,
-    WS_FRAMES,
-    is_error,
-)
+from hvd.metrics.table import FAMILIES
 from hvd.read.jobs import job_for_clients
 from hvd.read.snapshot import Raw
 from hvd.texts import rfc3339
@@ -36,30 +28,6 @@ log = logging.getLogger("hvd.aggregator")
 
 LEAD = 0.1  # s before a tick at which sizes of processes begin to be read, so that those of new ones are there in time
 WARM_UP = 0.2  # s between the first sample and the first tick: CPU use is a difference of two samples
-
-
-class Counters:
-    """The hub's counters, in the aggregator's own row."""
-
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
-
-    def responding(self, status: str) -> None:
-        self._rows.count_response(("GET", "/ws", status), is_error(status))
-        if status != "101":
-            self._rows.count(HANDOFFS_REFUSED, (status,))
-
-    def connected(self) -> None:
-        self._rows.count(WS_CONNECTED)
-
-    def disconnected(self, reason: str) -> None:
-        self._rows.count(WS_DISCONNECTED, (reason,))
-
-    def frame_sent(self, n: int) -> None:
-        self._rows.count(WS_FRAMES, (), n)
-
-    def frame_dropped(self) -> None:
-        self._rows.count(WS_DROPPED)
 
 
 class Aggregator:
@@ -82,7 +50,7 @@ class Aggregator:
         self._is_stopping = False
         self._news = asyncio.Event()  # there are other options, or it is to stop
         self.hub = Hub(
-            counters=Counters(rows),
+            rows=rows,
             ping_interval=options.ping_interval,
             ping_timeout=options.ping_timeout,
             max_clients=options.max_clients,

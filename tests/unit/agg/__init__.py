@@ -1,4 +1,4 @@
-"""What the tests of the hub share: a counting stand-in for the block, and the client's end of a connection."""
+"""What the tests of the hub share: a hub that counts here, and the client's end of a connection."""
 
 import asyncio
 import socket
@@ -9,36 +9,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from hvd.agg.hub import Hub
+from hvd.core.family import Family
+from hvd.metrics.table import WS_DISCONNECTED
 from tests.support.loop import PATIENCE
 from tests.support.ws import CLOSE, client_frame
 
 HEADERS = {"sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==", "sec-websocket-version": "13"}
-
-
-class Counters:
-    """HubCounters that keep what they are told."""
-
-    def __init__(self) -> None:
-        self.responses: list[str] = []
-        self.connects = 0
-        self.reasons: Counter[str] = Counter()
-        self.sent = 0
-        self.dropped = 0
-
-    def responding(self, status: str) -> None:
-        self.responses.append(status)
-
-    def connected(self) -> None:
-        self.connects += 1
-
-    def disconnected(self, reason: str) -> None:
-        self.reasons[reason] += 1
-
-    def frame_sent(self, n: int) -> None:
-        self.sent += n
-
-    def frame_dropped(self) -> None:
-        self.dropped += 1
 
 
 class Peer:
@@ -100,12 +76,22 @@ class Peer:
 
 
 class Scene:
-    """A hub with its counters, and clients of it."""
+    """A hub, its clients, and what it counts: this stands for the rows of an aggregator."""
 
     def __init__(self, **options: Any) -> None:
-        self.counters = Counters()
-        self.hub = Hub(counters=self.counters, **{"greeting": lambda _: (), **options})
+        self.responses: list[str] = []
+        self.counted: Counter[Family] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.hub = Hub(rows=self, **{"greeting": lambda _: (), **options})  # type: ignore[arg-type]
         self._peers: list[Peer] = []
+
+    def count_response(self, labels: tuple[str, ...], is_error: bool) -> None:
+        self.responses.append(labels[-1])
+
+    def count(self, family: Family, labels: tuple[str, ...] = (), by: int = 1) -> None:
+        self.counted[family] += by
+        if family is WS_DISCONNECTED:
+            self.reasons.update(labels)
 
     def pair(self, family: int = socket.AF_UNIX) -> tuple[socket.socket, Peer]:
         """-> the server's end of a new connection, and the client's."""

@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from hvd.agg import client
+from hvd.metrics.table import WS_DROPPED
 from tests.support.loop import eventually, in_loop
 from tests.support.ws import BINARY, CLOSE, PING, PONG, TEXT, client_frame
 from tests.unit.agg import HEADERS, Peer, Scene, scene
@@ -25,7 +26,7 @@ async def ended(stage: Scene, peer: Peer, reason: str) -> None:
     await peer.end()
     peer.sock.close()
     await eventually(lambda: stage.hub.clients == 0)
-    assert stage.counters.reasons == {reason: 1}
+    assert stage.reasons == {reason: 1}
 
 
 @pytest.mark.parametrize(
@@ -130,13 +131,13 @@ async def test_a_connection_that_never_ends_its_side_is_closed(monkeypatch: pyte
         stage.hub.adopt(ours, HEADERS)
         peer.sock.sendall(b"garbage garbage")
         await eventually(lambda: ours.fileno() == -1)
-        assert stage.counters.reasons == {"protocol": 1}
+        assert stage.reasons == {"protocol": 1}
 
 
 async def fill(stage: Scene, text: str) -> int:
     """Broadcast until a frame is lost. -> how many frames were sent."""
     n = 0
-    while not stage.counters.dropped:
+    while not stage.counted[WS_DROPPED]:
         stage.hub.broadcast(text)
         n += 1
         await asyncio.sleep(0)
@@ -155,10 +156,10 @@ async def test_a_stopped_reader_loses_frames_then_its_connection(family: int) ->
         for n in range(2000):
             stage.hub.broadcast(f"{n:05}" * 400)
             assert (await other.frame())[1][:5] == b"%05d" % n
-            if stage.counters.reasons:
+            if stage.reasons:
                 break
-        assert stage.counters.reasons == {"too_slow": 1}
-        assert stage.counters.dropped == 5
+        assert stage.reasons == {"too_slow": 1}
+        assert stage.counted[WS_DROPPED] == 5
         assert stage.hub.clients == 1
 
 
@@ -176,8 +177,8 @@ async def test_a_slow_reader_loses_the_oldest_frames_and_gets_whole_ones() -> No
             opcode, payload = await slow.frame()
             assert opcode == TEXT
             got.append(payload)
-        assert len(got) == sent + 51 - stage.counters.dropped
-        assert stage.counters.dropped > 40
+        assert len(got) == sent + 51 - stage.counted[WS_DROPPED]
+        assert stage.counted[WS_DROPPED] > 40
         numbers = [int(payload[:5]) for payload in got if payload[:1].isdigit()]
         assert numbers == list(range(50 - len(numbers), 50))
         stage.hub.broadcast("caught up")
@@ -194,7 +195,7 @@ async def test_missed_frames_are_forgiven_once_a_client_has_caught_up() -> None:
             stage.hub.broadcast(f"end {round_}")
             while (await slow.frame())[1] != b"end %d" % round_:
                 pass
-            stage.counters.dropped = 0
+            stage.counted[WS_DROPPED] = 0
         assert max(sent) - min(sent) <= 1, "the buffer is as large as before"
         assert stage.hub.clients == 1
 
@@ -223,7 +224,7 @@ async def test_a_client_that_answers_no_ping_is_closed() -> None:
             await eventually(lambda: not ours._awaits_pong)
         assert await silent.close_code() == 1008
         assert stage.hub.clients == 1
-        assert stage.counters.reasons == {"ping_timeout": 1}
+        assert stage.reasons == {"ping_timeout": 1}
 
 
 @in_loop
@@ -235,5 +236,5 @@ async def test_a_stopped_reader_is_noticed_by_the_pings_without_any_broadcast(mo
         stage.hub.adopt(ours, HEADERS)
         stage.hub.broadcast("x" * 3_000_000)
         await eventually(lambda: ours.fileno() == -1)
-        assert stage.counters.reasons == {"ping_timeout": 1}
+        assert stage.reasons == {"ping_timeout": 1}
         await peer.end()
