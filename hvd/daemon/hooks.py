@@ -22,11 +22,12 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.http.errors import InvalidHeader
 
 from hvd.core.proc import die_with_parent, require_system_calls
-from hvd.daemon import conf, passing
+from hvd.daemon import conf
 from hvd.daemon.arbiter import Loop
 from hvd.daemon.code import take_into_memory
 from hvd.daemon.logs import error_log, log_through
 from hvd.daemon.master import Master
+from hvd.daemon.ownership import pass_on
 from hvd.errors import BlockError, CannotStart, SettingsError
 from hvd.instrument import wsgi
 from hvd.web.here import here
@@ -143,7 +144,7 @@ def when_ready(server: Any) -> None:
 
 def pre_exec(server: Any) -> None:
     """In what becomes the new master at an upgrade (USR2), before it is executed: what it gets from this one."""
-    passing.pass_on(master().block, server.cfg.env_orig)
+    pass_on(master().block, server.cfg.env_orig)
 
 
 def pre_fork(server: Any, worker: Any) -> None:

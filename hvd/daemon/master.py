@@ -9,9 +9,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hvd import __version__
+from hvd.core import hot
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
-from hvd.daemon.announcements import log_end, log_start
+from hvd.core.totals import Reader
 from hvd.daemon.code import Code
 from hvd.daemon.companions import Companions
 from hvd.daemon.conf import FIXED
@@ -21,6 +23,7 @@ from hvd.daemon.ownership import Ownership
 from hvd.daemon.programs import Channels, Programs
 from hvd.daemon.sockets import UnixSockets
 from hvd.daemon.worker_slots import WorkerSlots
+from hvd.instrument import wsgi
 from hvd.metrics.table import FAMILIES
 from hvd.read.reading import BlockReader
 from hvd.settings.table import Settings
@@ -60,11 +63,31 @@ class Master:
         self._ownership.begin(self._settler, self._slots, self.settings.workers)
         self._companions = Companions(self.block, self._settler, log)
         self._programs = Programs(self.block, self._channels, self._companions, self._server.cfg, code)
-        self._tell_programs()
+        self.reload(self.settings)
 
     def log_start(self) -> None:
-        """Say what runs here."""
-        log_start(self._server.log, self.block, self._ownership.was_made, self._server.LISTENERS)
+        """One line that says what runs here; and one of what was not compiled, since that is easily overlooked."""
+        compiled = {"hvd.core._hotrow": hot.IS_COMPILED, "hvd.instrument._counting": wsgi.compiled is not None}
+        self._server.log.info(
+            "hvd %s: hot path %s, block %s%s, serving %s",
+            __version__,
+            ", ".join(f"{name} {'compiled' if there else 'in Python'}" for name, there in compiled.items()),
+            self.block.path,
+            "" if self._ownership.was_made else " (its totals go on)",
+            ", ".join(map(str, self._server.LISTENERS)),
+        )
+        if missing := [name for name, there in compiled.items() if not there]:
+            self._server.log.warning(
+                "hvd: %s can't be used: counting in Python is %s; to compile, install a C compiler and then hvd again",
+                *(" and ".join(missing), hot.COST_OF_PYTHON),
+            )
+
+    def _log_end(self) -> None:
+        heads = Reader(self.block).read().heads
+        self._server.log.info(
+            "hvd %s ends: %d requests finished, %d of them errors, %d aborted",
+            *(__version__, heads.finished, heads.errors, heads.aborted),
+        )
 
     def safely(self, work: Callable[[], None]) -> None:
         """An exception here would end gunicorn's main loop, and every worker with it."""
@@ -135,10 +158,7 @@ class Master:
     def reload(self, settings: Settings) -> None:
         """Go over to other settings; companions, and what they do, stay."""
         self.settings = settings
-        self._tell_programs()
-
-    def _tell_programs(self) -> None:
-        self._programs.take(self.settings, level_name(error_log(self._server.log)))
+        self._programs.take(settings, level_name(error_log(self._server.log)))
 
     def leave(self) -> None:
         """The daemon ends, however it came to that: end the companions, and leave the block.
@@ -149,5 +169,5 @@ class Master:
             return
         self._has_left = True
         self._companions.stop()
-        self.safely(lambda: log_end(self._server.log, self.block))
+        self.safely(self._log_end)
         self._ownership.leave(has_served=self.has_served)

@@ -1,20 +1,28 @@
-"""A master and its block: how it comes by it, keeps its name, and leaves it."""
+"""A master and its block: how it comes by it, keeps its name, passes it on, and leaves it.
+
+What it passes on to the master that an upgrade (USR2) starts are the block and its claim to it, as descriptors, as
+gunicorn does with its listeners (GUNICORN_FD): by name the new master would find no block, or another one, where the
+name was removed.
+"""
 
 import os
 import time
+from collections.abc import MutableMapping
 from typing import Any
 
 from hvd.core import layout
 from hvd.core.acquire import acquire
+from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
+from hvd.core.claim import Passed
 from hvd.core.durations import TIMED_CELLS
 from hvd.core.layout import Layout
 from hvd.core.slots import Slots
-from hvd.daemon import passing
 from hvd.daemon.deaths import UNKNOWN, Settler
 from hvd.metrics.table import FAMILIES
 from hvd.settings.table import Settings
 
+VARIABLE = "_HVD_PASSED"  # not HVD_, which would make it a setting
 SPARE_ROWS = 4  # beside one for each thread: threads that an app starts itself, and the shared row
 
 
@@ -38,7 +46,7 @@ class Ownership:
             f"hvd-{settings.instance}",
             shape,
             upgrade=self._is_upgrade,
-            passed=passing.receive(server.cfg.env_orig),
+            passed=receive(server.cfg.env_orig),
             warn=lambda message: server.log.warning("hvd: %s", message),
             check=lambda block: Catalogue(block, FAMILIES.all).refresh(),
         )
@@ -91,3 +99,23 @@ class Ownership:
         self.block.drop_master(self._pid)
         if self.was_made or has_served:
             self.block.remove_if_last()
+
+
+def pass_on(block: Block, environ: MutableMapping[str, str]) -> None:
+    """Pass both on to the program that this process is about to execute with that environment.
+
+    The block has a lock of its own then: the old master may stop before the new one runs, and must not remove it.
+    """
+    passed = Passed(block.share(), block.claim)
+    for fd in passed:
+        os.set_inheritable(fd, True)
+    environ[VARIABLE] = f"{os.getpid()}:{passed.block}:{passed.claim}"
+
+
+def receive(environ: MutableMapping[str, str]) -> Passed | None:
+    """What another master has passed to this process by the environment that it was started with, if one has.
+
+    A variable that names another pid was meant for that process.
+    """
+    pid, *fds = environ.pop(VARIABLE, "").split(":")
+    return Passed(*map(int, fds)) if pid == str(os.getpid()) else None

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hvd import __version__
 from hvd.agg.options import AggregatorOptions
 from hvd.companion.options import OptionsFile
 from hvd.core import layout
@@ -83,6 +84,26 @@ def test_only_the_master_removes_the_block(name: str) -> None:
         assert master.block.masters() == [os.getpid()]
 
 
+def test_a_start_and_an_end_are_a_line_each(
+    name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What runs here, and what it has counted; what is not compiled, as a checkout without a compiler, is a warning."""
+    caplog.set_level(logging.INFO)
+    with made(name) as master:
+        master.log_start()
+        monkeypatch.setattr("hvd.core.hot.IS_COMPILED", False)
+        master._ownership.was_made = False
+        master.log_start()
+        master.leave()
+    start, again, warning, end = caplog.messages
+    for part in (__version__, "_hotrow compiled", "_counting compiled", f"/dev/shm/{name}", "http://127.0.0.1:1"):
+        assert part in start
+    assert f"{name} (its totals go on)" in again
+    assert "hvd.core._hotrow can't be used" in warning
+    assert "compiler" in warning
+    assert f"hvd {__version__} ends: 0 requests finished, 0 of them errors, 0 aborted" in end
+
+
 def settings_of(name: str, **changes: Any) -> Settings:
     return replace(load({"HVD_INSTANCE": name.removeprefix("hvd-")}).settings, **changes)
 
@@ -95,6 +116,7 @@ def made(name: str, **changes: Any) -> Iterator[Master]:
         worker_class=HvdThreadWorker,
         log=logging.getLogger("test"),
         cfg=SimpleNamespace(uid=0, gid=0, initgroups=False, env_orig={}),
+        LISTENERS=["http://127.0.0.1:1"],
     )
     master = Master(server, settings_of(name, **changes))
     try:

@@ -1,4 +1,4 @@
-"""How a master comes by its block, and leaves it."""
+"""How a master comes by its block, passes it on, and leaves it."""
 
 import logging
 import os
@@ -10,9 +10,10 @@ import pytest
 
 from hvd.core import layout
 from hvd.core.acquire import acquire
+from hvd.core.block import Block
 from hvd.core.slots import Slots
 from hvd.daemon.deaths import Settler
-from hvd.daemon.ownership import Ownership
+from hvd.daemon.ownership import VARIABLE, Ownership, pass_on, receive
 from hvd.settings.loader import load
 from tests.unit.core.support import SMALL, dead_pid, ended, fork
 
@@ -78,3 +79,37 @@ def test_a_name_that_was_removed_is_restored(name: str, caplog: pytest.LogCaptur
     ownership.keep_name()
     assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
     close(ownership)
+
+
+def test_descriptors_are_passed_to_the_process_that_is_executed(block: Block) -> None:
+    """It has the pid of the one that passed them, and inherits them."""
+    environ: dict[str, str] = {}
+    pass_on(block, environ)
+    assert not VARIABLE.startswith("HVD_"), "it would be a setting, and a wrong one"
+    passed = receive(environ)
+    assert passed is not None
+    assert all(map(os.get_inheritable, passed))
+    assert passed.claim == block.claim
+    assert os.path.sameopenfile(passed.block, block.fd)
+    assert environ == {}, "nobody else is to take them"
+    os.close(passed.block)
+
+
+def test_the_block_is_kept_for_a_master_that_does_not_run_yet(block: Block) -> None:
+    """The old one may be told to stop right after it was told to start the new one; without that one, it goes."""
+    environ: dict[str, str] = {}
+    pass_on(block, environ)
+    passed = receive(environ)
+    assert passed is not None
+    try:
+        assert not block.remove_if_last()
+        assert block.file_name.holds()
+    finally:
+        os.close(passed.block)
+    assert block.remove_if_last()
+
+
+@pytest.mark.parametrize("environ", [{}, {VARIABLE: "1:3:4"}])
+def test_what_was_meant_for_another_process_is_not_taken(environ: dict[str, str]) -> None:
+    """The environment goes on to children, the descriptors don't."""
+    assert receive(environ) is None
