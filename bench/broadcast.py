@@ -27,6 +27,7 @@ import websockets.asyncio.server
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from hvd.agg import protocol
+from hvd.agg.client import Limits
 from hvd.agg.hub import Hub
 
 TEXT = "x" * 1024
@@ -74,8 +75,7 @@ class HvdHub(Plain):
         self.hub = Hub(
             rows=Rows(),  # type: ignore[arg-type]
             greeting=lambda _: (),
-            ping_interval=KEEPALIVE,
-            ping_timeout=KEEPALIVE,
+            limits=Limits(KEEPALIVE, KEEPALIVE),
             max_clients=10**6,
         )
 

@@ -29,16 +29,15 @@ _SEND_BUFFER = 64 * 1024  # bytes; the kernel's own choice, up to 4 MB, would hi
 
 @dataclass
 class Limits:
-    """What a client is allowed: bytes that wait for it, frames it may lose in a row, bytes of a message; times in s.
-
-    Clients share one: what is changed there is changed for all.
+    """What a client is allowed: bytes that wait for it (a single frame may be larger), frames that it may lose in a row
+    before its connection, bytes of a message; times in s. Clients share one: what is changed there is changed for all.
     """
 
-    max_buffer: int
-    max_missed: int
-    max_message: int
-    ping_interval: float
-    ping_timeout: float
+    ping_interval: float = 20.0
+    ping_timeout: float = 20.0
+    max_buffer: int = 64 * 1024
+    max_missed: int = 5
+    max_message: int = 4096
 
 
 class Owner(Protocol):
@@ -75,21 +74,8 @@ class Client:
     """
 
     __slots__ = (
-        "_awaits_pong",
-        "_budget",
-        "_control",
-        "_conversation",
-        "_due",
-        "_fd",
-        "_limits",
-        "_linger",
-        "_loop",
-        "_missed",
-        "_owner",
-        "_queue",
-        "_queued",
-        "_rest",
-        "_sock",
+        *("_awaits_pong", "_budget", "_control", "_conversation", "_due", "_fd", "_limits", "_linger", "_loop"),
+        *("_missed", "_owner", "_queue", "_queued", "_rest", "_sock"),
     )
 
     def __init__(

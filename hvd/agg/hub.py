@@ -25,11 +25,9 @@ _SWEEP = 1.0  # s at most between two looks at who is due for a ping; shorter wh
 class Hub:
     """All clients, and what is sent to all of them. Not thread-safe: create and use it in the event loop's thread.
 
-    Times in seconds, sizes in bytes. `max_buffer` bounds what waits for one client (a single frame may be larger),
-    `max_missed` the frames it may lose before its connection, `max_message` what it may send; `greeting` gives the
-    texts of the first frames; its argument says whether the client asked for details. Of `max_clients`, no more are
-    admitted than the limit on open files allows. It counts in `rows`; of frames
-    those that are written, or wait to be.
+    `greeting` gives the texts of the first frames; its argument says whether the client asked for details. Of
+    `max_clients`, no more are admitted than the limit on open files allows. It counts in `rows`; of frames those that
+    are written, or wait to be. `clock` gives seconds.
     """
 
     def __init__(
@@ -37,18 +35,14 @@ class Hub:
         *,
         rows: Rows,
         greeting: Callable[[bool], tuple[str, ...]],
-        ping_interval: float = 20.0,
-        ping_timeout: float = 20.0,
-        max_buffer: int = 64 * 1024,
-        max_missed: int = 5,
-        max_message: int = 4096,
-        max_clients: int = 1_000_000,
+        limits: Limits,
+        max_clients: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._rows = rows
         self._greeting = greeting
-        self._limits = Limits(max_buffer, max_missed, max_message, ping_interval, ping_timeout)
+        self._limits = limits
         self._max_clients = _allowed(max_clients)
         self._clock = clock
         self._clients: dict[Client, None] = {}

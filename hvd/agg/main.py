@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Sequence
 
+from hvd.agg.client import Limits
 from hvd.agg.hub import Hub
 from hvd.agg.messages import message
 from hvd.agg.options import EVENTS, HANDOFF, AggregatorOptions
@@ -51,10 +52,9 @@ class Aggregator:
         self._news = asyncio.Event()  # there are other options, or it is to stop
         self.hub = Hub(
             rows=rows,
-            ping_interval=options.ping_interval,
-            ping_timeout=options.ping_timeout,
-            max_clients=options.max_clients,
             greeting=self._greeting,
+            limits=Limits(options.ping_interval, options.ping_timeout),
+            max_clients=options.max_clients,
         )
 
     async def run(self) -> None:

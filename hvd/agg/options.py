@@ -27,14 +27,8 @@ class AggregatorOptions(Options):
     @classmethod
     def of(cls, settings: "Settings", log_level: str) -> Self:
         """Those of a daemon with these settings, whose log has this level."""
-        return cls(
-            log_level,
-            settings.interval,
-            settings.ping_interval,
-            settings.ping_timeout,
-            settings.max_clients,
-            bool(settings.job_kinds),
-        )
+        pings = settings.ping_interval, settings.ping_timeout
+        return cls(log_level, settings.interval, *pings, settings.max_clients, bool(settings.job_kinds))
 
     @property
     def descriptors(self) -> int:

@@ -1,7 +1,7 @@
 """The name of a block, which somebody may remove: `rm`, logind (RemoveIPC), a reader (multiprocessing.shared_memory).
 
 A file without a name can't get one again (linkat(2): ENOENT). So a block has a second name, from which the first one is
-restored. Where both are removed the daemon goes on, through an upgrade too: descriptors are passed on (daemon/ownership.py).
+restored. Where both are removed the daemon goes on, through an upgrade too: its descriptors are passed on.
 """
 
 import contextlib

@@ -3,11 +3,13 @@
 import asyncio
 import socket
 import struct
+import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from hvd.agg.client import Limits
 from hvd.agg.hub import Hub
 from hvd.core.family import Family
 from hvd.metrics.table import WS_DISCONNECTED
@@ -78,11 +80,18 @@ class Peer:
 class Scene:
     """A hub, its clients, and what it counts: this stands for the rows of an aggregator."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(
+        self,
+        greeting: Callable[[bool], tuple[str, ...]] = lambda _: (),
+        max_clients: int = 1_000_000,
+        clock: Callable[[], float] = time.monotonic,
+        **limits: Any,
+    ) -> None:
         self.responses: list[str] = []
         self.counted: Counter[Family] = Counter()
         self.reasons: Counter[str] = Counter()
-        self.hub = Hub(rows=self, **{"greeting": lambda _: (), **options})  # type: ignore[arg-type]
+        rows: Any = self
+        self.hub = Hub(rows=rows, greeting=greeting, limits=Limits(**limits), max_clients=max_clients, clock=clock)
         self._peers: list[Peer] = []
 
     def count_response(self, labels: tuple[str, ...], is_error: bool) -> None:
