@@ -1,7 +1,7 @@
 """Submissions: what is taken, what is refused and with which pointer, and that nothing hostile gets further."""
 
 import json
-import time
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 
 from hvd.jobs.ids import new_id
 from hvd.jobs.strict_json import parse
-from hvd.jobs.submission import BODY_MAX, JOBS_MAX, Submission, SubmissionKey, check_ids, check_submission
+from hvd.jobs.submission import JOBS_MAX, Submission, SubmissionKey, check_ids, check_submission
 from hvd.json_schemas import Problem
 
 
@@ -117,10 +117,8 @@ def test_no_jobs_are_none_rejected() -> None:
 
 
 def test_as_many_jobs_as_may_be_are_taken() -> None:
-    """In well under a second."""
-    before = time.monotonic()
+    """One more would be too many."""
     assert len(submit({"jobs": [GOOD] * JOBS_MAX}).jobs) == JOBS_MAX
-    assert time.monotonic() - before < 5
 
 
 def test_an_unknown_member_is_named_in_words_that_print() -> None:
@@ -151,14 +149,27 @@ def test_the_answer_to_a_megabyte_of_nonsense_is_small(job: dict[str, Any]) -> N
     assert len(json.dumps(submission.problems)) < 5000
 
 
-@pytest.mark.timeout(20)
+def calls_to_read(data: bytes) -> int:
+    """How many calls it takes to parse this and to check it as a job's parameter: unlike seconds, always the same."""
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(count)
+    try:
+        check_submission(GOOD | {"params": {"file": parse(data)}}, KINDS)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
 @pytest.mark.parametrize("piece", [b"[],", b"0,", b'{"a":1},', b'"\\ud800",', b"1.5,"])
-def test_the_largest_body_is_read_in_no_time(piece: bytes) -> None:
-    """Whatever it consists of."""
-    data = b"[" + piece * (BODY_MAX // len(piece) - 2) + b"0]"
-    before = time.monotonic()
-    assert submit({"jobs": [GOOD | {"params": {"file": parse(data)}}]})
-    assert time.monotonic() - before < 10
+def test_a_body_is_read_in_time_that_grows_with_its_length_alone(piece: bytes) -> None:
+    """Whatever it consists of: twice as much takes twice the calls, so the largest body takes no long time."""
+    once, twice = (calls_to_read(b"[" + piece * number + b"0]") for number in (4000, 8000))
+    assert twice <= 2 * once
 
 
 def fingerprint(body: object) -> str:
