@@ -1,5 +1,6 @@
 """The JSON of a snapshot, where earlier versions had it."""
 
-from hvd.read.snapshot import JOB_COUNTS, build_snapshot
+from hvd.read.jobs import JOB_COUNTS
+from hvd.read.snapshot import build_snapshot
 
 __all__ = ["JOB_COUNTS", "build_snapshot"]

@@ -65,7 +65,7 @@ class Ticker:
         self._own_page: AggregatorPage | None = None
         self._reading: Reading | None = None  # what the messages are made of
         self._made_at = float("-inf")  # monotonic, s
-        self._first: tuple[str, ...] = ()
+        self.first_messages: tuple[str, ...] = ()  # what a new client gets, see messages.py
         self._detail = ""  # made when somebody wants it
 
     def configure(self, interval: float, *, runs_jobs: bool) -> None:
@@ -124,7 +124,8 @@ class Ticker:
         self._reading = Reading(companions, totals)
         troubles = companions.other_troubles()
         raw = build_raw(self._reading, healthy=not troubles)
-        self._first, self._detail, self._made_at = first_messages(raw, troubles), "", time.monotonic()
+        self.first_messages = first_messages(raw, troubles)
+        self._detail, self._made_at = "", time.monotonic()
         return raw
 
     def refresh(self) -> Raw | None:
@@ -132,11 +133,6 @@ class Ticker:
         if time.monotonic() - self._made_at <= GREETING_AGE:
             return None
         return self._make_messages(self._reader.companions(without=self._slot), self._reader.totals())
-
-    @property
-    def first_messages(self) -> tuple[str, ...]:
-        """What a new client gets; the first of them is what all clients get with each tick."""
-        return self._first
 
     @property
     def detail(self) -> str:

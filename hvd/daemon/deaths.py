@@ -24,7 +24,7 @@ from hvd.core.proc import is_alive
 from hvd.core.slots import Entry, Settled, Slot, Slots, mark_used, settle, used_heads
 from hvd.errors import BlockLocked
 from hvd.metrics.table import ABORTED, EXITS, FAMILIES
-from hvd.read.entries import request_of
+from hvd.read.requests import request_of
 from hvd.texts import escaped, rfc3339
 
 UNKNOWN = "unknown"

@@ -43,7 +43,12 @@ class Metric:
     help: str
     source: Family | Source
     labels: Labels = ()
-    unit: str = ""
+
+    @property
+    def unit(self) -> str:
+        """The base unit with which the name ends; "" where it has none."""
+        word = self.name.removesuffix("_total").rpartition("_")[2]
+        return word if word in ("seconds", "bytes", "ratio") else ""
 
 
 HTTP = Family("http", ("method", "route", "status"), cells=TIMED_CELLS, limit=None)
@@ -67,12 +72,16 @@ def is_error(status: str) -> bool:
     return status >= "4"
 
 
-def _counter(name: str, help: str, family: Family, unit: str = "") -> Metric:
-    return Metric(name, "counter", help, family, family.labels, unit)
+def _counter(name: str, help: str, family: Family) -> Metric:
+    return Metric(name, "counter", help, family, family.labels)
 
 
 def _durations(name: str, help: str, family: Family) -> Metric:
-    return Metric(name, "histogram", help, family, family.labels, "seconds")
+    return Metric(name, "histogram", help, family, family.labels)
+
+
+def _gauge(name: str, help: str, source: Source, *labels: str) -> Metric:
+    return Metric(name, "gauge", help, source, labels)
 
 
 def _value(of: Callable[[Figures], float]) -> Source:
@@ -92,7 +101,7 @@ def _processes(figures: Figures) -> Samples | None:
     return [((kind,), kinds.count(kind)) for kind in sorted(set(kinds))]
 
 
-def _process(name: str, help: str, of: Callable[[ProcessSample], float | None], unit: str = "") -> Metric:
+def _process(name: str, help: str, of: Callable[[ProcessSample], float | None]) -> Metric:
     """A gauge of each process, as far as it could be read."""
 
     def samples(figures: Figures) -> Samples | None:
@@ -101,7 +110,7 @@ def _process(name: str, help: str, of: Callable[[ProcessSample], float | None], 
         known = [((process["kind"], str(process["slot"])), value) for process, value in values if value is not None]
         return known if figures.observation else None
 
-    return Metric(name, "gauge", help, samples, CPU.labels, unit)
+    return _gauge(name, help, samples, *CPU.labels)
 
 
 def _series(of: Callable[[Figures, str], int]) -> Source:
@@ -176,7 +185,6 @@ METRICS: tuple[Metric, ...] = (
         "hvd_process_cpu_seconds_total",
         "User and system CPU time of a slot's processes, one after the other, as far as it was sampled.",
         CPU,
-        "seconds",
     ),
     Metric(
         "hvd_http_requests_started_total",
@@ -190,25 +198,20 @@ METRICS: tuple[Metric, ...] = (
         "Requests whose response is complete.",
         _value(lambda figures: figures.totals.heads.finished),
     ),
-    Metric(
-        "hvd_http_requests_in_flight",
-        "gauge",
-        "Requests in progress.",
-        _value(lambda figures: figures.totals.heads.in_flight),
+    _gauge(
+        "hvd_http_requests_in_flight", "Requests in progress.", _value(lambda figures: figures.totals.heads.in_flight)
     ),
-    Metric(
+    _gauge(
         "hvd_series",
-        "gauge",
         "Series in the block, by family.",
         _series(lambda figures, family: len(figures.series[family])),
-        ("family",),
+        "family",
     ),
-    Metric(
+    _gauge(
         "hvd_series_limit",
-        "gauge",
         "Series that a family may have.",
         _series(lambda figures, family: figures.limits[family]),
-        ("family",),
+        "family",
     ),
     Metric(
         "hvd_series_overflow_total",
@@ -230,85 +233,56 @@ METRICS: tuple[Metric, ...] = (
         lambda figures: [((__version__, _python_version(), figures.gunicorn), 1)],
         ("version", "python", "gunicorn"),
     ),
-    Metric(
+    _gauge(
         "hvd_uptime_seconds",
-        "gauge",
         "Time since the daemon started; reloads don't reset it.",
         _value(lambda figures: figures.totals.uptime),
-        unit="seconds",
     ),
-    Metric(
+    _gauge(
         "hvd_start_time_seconds",
-        "gauge",
         "When the daemon started, Unix time.",
         _value(lambda figures: figures.totals.started_wall_ns / 1e9),
-        unit="seconds",
     ),
-    Metric(
-        "hvd_aggregator_up",
-        "gauge",
-        "1 while the aggregator ticks.",
-        _value(lambda figures: int(figures.aggregator_up)),
-    ),
-    Metric(
-        "hvd_websocket_clients", "gauge", "Open WebSocket clients.", _observed(lambda page: page["websocket_clients"])
-    ),
-    Metric("hvd_tasks", "gauge", "asyncio tasks of the hub.", _observed(lambda page: page["tasks"])),
-    Metric(
+    _gauge("hvd_aggregator_up", "1 while the aggregator ticks.", _value(lambda figures: int(figures.aggregator_up))),
+    _gauge("hvd_websocket_clients", "Open WebSocket clients.", _observed(lambda page: page["websocket_clients"])),
+    _gauge("hvd_tasks", "asyncio tasks of the hub.", _observed(lambda page: page["tasks"])),
+    _gauge(
         "hvd_observed_age_seconds",
-        "gauge",
         "Age of what the aggregator observed: CPU, memory, threads, WebSocket clients.",
         lambda figures: None if figures.observed_age is None else [((), figures.observed_age)],
-        unit="seconds",
     ),
-    Metric(
+    _gauge(
         "hvd_cpu_usage_ratio",
-        "gauge",
         "CPU time of all processes over the last interval, divided by the interval.",
         _observed(lambda page: page["cpu_usage"] / 100),
-        unit="ratio",
     ),
-    Metric(
+    _gauge(
         "hvd_memory_usage_bytes",
-        "gauge",
         "Proportional set size of all processes together.",
         _observed(lambda page: page["memory_usage"]),
-        unit="bytes",
     ),
-    Metric(
+    _gauge(
         "hvd_memory_usage_age_seconds",
-        "gauge",
         "Age of the oldest part of hvd_memory_usage_bytes: large processes are read less often.",
         lambda figures: None if figures.memory_age is None else [((), figures.memory_age)],
-        unit="seconds",
     ),
-    Metric("hvd_processes", "gauge", "Processes of the daemon, by kind.", _processes, ("kind",)),
-    _process(
-        "hvd_process_resident_memory_bytes",
-        "Resident set of a process.",
-        lambda process: process["resident"],
-        "bytes",
-    ),
+    _gauge("hvd_processes", "Processes of the daemon, by kind.", _processes, "kind"),
+    _process("hvd_process_resident_memory_bytes", "Resident set of a process.", lambda process: process["resident"]),
     _process(
         "hvd_process_proportional_memory_bytes",
         "Proportional set of a process: pages shared by n processes count 1/n.",
         lambda process: process["proportional"],
-        "bytes",
     ),
     _process("hvd_process_threads", "Threads of a process.", lambda process: process["threads"]),
     _process("hvd_process_open_fds", "Open file descriptors of a process.", lambda process: process["fds"]),
     _process(
-        "hvd_process_start_time_seconds",
-        "When a process started, Unix time.",
-        lambda process: process["start_time"],
-        "seconds",
+        "hvd_process_start_time_seconds", "When a process started, Unix time.", lambda process: process["start_time"]
     ),
-    Metric(
+    _gauge(
         "hvd_jobs",
-        "gauge",
         "Jobs that are pending or running, by kind; of the whole queue, so daemons that share one tell the same.",
         _jobs(lambda page: [((row.kind, row.status), row.number) for row in page["open"]]),
-        ("kind", "status"),
+        *("kind", "status"),
     ),
     Metric(
         "hvd_jobs_total",
@@ -323,11 +297,9 @@ METRICS: tuple[Metric, ...] = (
         "Time from the start of a job's last attempt to its end, of the jobs that this daemon ran.",
         _jobs(_job_durations),
         ("kind", "status"),
-        "seconds",
     ),
-    Metric(
+    _gauge(
         "hvd_job_runner_up",
-        "gauge",
         "1 while the job runner lives and can use its database.",
         lambda figures: None if figures.jobs is None else [((), int(figures.job_runner_up))],
     ),

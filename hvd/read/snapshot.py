@@ -9,13 +9,10 @@ from typing import TypedDict
 from hvd.core import layout
 from hvd.core.totals import SlotTotals, Totals
 from hvd.metrics.companion_pages import NO_RATES, AggregatorPage, ProcessSample
-from hvd.read.entries import Request, request_of
-from hvd.read.jobs import JOB_COUNTS, JobFields, build_jobs
+from hvd.read.jobs import JobFields, build_jobs
 from hvd.read.reading import Reading
-from hvd.read.requests import Route, build_routes
+from hvd.read.requests import Request, Route, build_routes, request_of
 from hvd.texts import rfc3339
-
-__all__ = ["JOB_COUNTS", "Raw", "SnapshotAnswer", "Worker", "build_raw", "build_snapshot", "build_workers"]
 
 
 class RequestProof(TypedDict):

@@ -15,7 +15,7 @@ def create_app(here: Here) -> falcon.App[falcon.Request, falcon.Response]:
     app = falcon.App(middleware=[RouteName()])
     app.set_error_serializer(problem.serialize)
     app.add_error_handler(Exception, problem.unexpected)
-    app.add_route("/", Index())
+    app.add_route("/", Index(here))
     app.add_route("/static/{name}", Static())
     app.add_route("/health", Health(here))
     app.add_route("/status", Status(here))

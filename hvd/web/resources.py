@@ -14,7 +14,8 @@ from hvd import __version__
 from hvd.core.hot import IS_COMPILED
 from hvd.export.exposition import OPENMETRICS, TEXT, Exposition
 from hvd.read.history import HistoryAnswer, build_history
-from hvd.read.snapshot import JOB_COUNTS, SnapshotAnswer, build_raw, build_snapshot, build_workers
+from hvd.read.jobs import JOB_COUNTS
+from hvd.read.snapshot import SnapshotAnswer, build_raw, build_snapshot, build_workers
 from hvd.web.dashboard import send_page, takes_gzip
 from hvd.web.here import Here
 
@@ -70,6 +71,9 @@ class JsonResource:
 
     heeds_accept = True
 
+    def __init__(self, here: Here) -> None:
+        self._here = here
+
     def answer(self) -> Mapping[str, object]:
         """The object."""
         raise NotImplementedError
@@ -113,9 +117,6 @@ class Health(JsonResource):
 
     heeds_accept = False
 
-    def __init__(self, here: Here) -> None:
-        self._here = here
-
     def answer(self) -> Mapping[str, object]:
         companions = self._here.parts.reader.companions()
         (status, reasons), age = companions.health(), companions.aggregator_age
@@ -129,9 +130,6 @@ class Health(JsonResource):
 
 class Status(JsonResource):
     """`/status`: version, uptime, processes, job totals."""
-
-    def __init__(self, here: Here) -> None:
-        self._here = here
 
     def answer(self) -> Mapping[str, object]:
         parts = self._here.parts
@@ -156,9 +154,6 @@ class Status(JsonResource):
 class Snapshot(JsonResource):
     """`/api/v1/snapshot`: `raw`, workers, routes, post-mortems."""
 
-    def __init__(self, here: Here) -> None:
-        self._here = here
-
     def answer(self) -> SnapshotAnswer:
         reader = self._here.parts.reader
         return build_snapshot(reader.read(), reader.post_mortems())
@@ -166,9 +161,6 @@ class Snapshot(JsonResource):
 
 class History(JsonResource):
     """`/api/v1/history`: the last fifteen minutes, a point every two seconds."""
-
-    def __init__(self, here: Here) -> None:
-        self._here = here
 
     def answer(self) -> HistoryAnswer:
         parts = self._here.parts

@@ -148,8 +148,8 @@ class Many(JsonResource):
 def test_large_answers_are_compressed_for_who_takes_it(accepted: str | None, packed: bool) -> None:
     """A history, say; small ones aren't worth it. Caches are told in both cases."""
     app: Any = falcon.App()
-    app.add_route("/many", Many())
-    app.add_route("/", Index())
+    app.add_route("/many", Many(Here()))
+    app.add_route("/", Index(Here()))
     client = testing.TestClient(app, headers={"Accept-Encoding": accepted} if accepted else {})
     answer = client.simulate_get("/many")
     assert answer.headers["vary"] == "Accept-Encoding"
