@@ -7,9 +7,9 @@ import socket
 from collections.abc import Mapping, Sequence
 
 from hvd.jobs.database.connection import Database
-from hvd.jobs.database.daemon_name import daemon_name
 from hvd.jobs.database.store import Store
 from hvd.jobs.database.threads import DatabaseThreads
+from hvd.jobs.database.totals import daemon_name
 from hvd.jobs.events import Events
 from hvd.jobs.job import Cancellation, Job, Json
 from hvd.jobs.output import TAIL, last_lines

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, update
 
 from hvd.jobs.database import clock, statements
-from hvd.jobs.database.end_counts import EndCounts
 from hvd.jobs.database.schema import job_of, jobs
+from hvd.jobs.database.totals import EndCounts
 from hvd.jobs.job import Job, Json
 from hvd.jobs.states import CANCELLED, ENDED, FAILED, NEVER_RAN, PENDING, bucket_of, retry_pause
 

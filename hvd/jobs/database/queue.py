@@ -1,5 +1,6 @@
 """The queue as a runner sees it: jobs are claimed, noted, finished. What clients do is in store.py."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,16 +9,16 @@ from sqlalchemy import Connection, Row, case, func, select, update
 from hvd.jobs.database import clock, statements
 from hvd.jobs.database import finish_and_claim as server
 from hvd.jobs.database.connection import Database
-from hvd.jobs.database.end_counts import EndCounts
 from hvd.jobs.database.ends import End, end_attempt, put_back
-from hvd.jobs.database.figures import figures_of
 from hvd.jobs.database.leases import Leases, Runner
-from hvd.jobs.database.pruning import Pruning
-from hvd.jobs.database.recovery import Recovery
-from hvd.jobs.database.schema import job_of, jobs
+from hvd.jobs.database.schema import job_of, jobs, totals
+from hvd.jobs.database.totals import EndCounts
+from hvd.jobs.database.upkeep import Upkeep
 from hvd.jobs.job import Job, Json
-from hvd.jobs.states import PENDING, RUNNING, bucket_of
-from hvd.metrics.companion_pages import QueueFigures
+from hvd.jobs.states import OPEN, PENDING, RUNNING, bucket_of
+from hvd.metrics.companion_pages import EndedJobs, OpenJobs, QueueFigures
+
+RECENT = 20  # jobs that `recent_jobs` shows
 
 
 class Turnover(NamedTuple):
@@ -29,7 +30,7 @@ class Turnover(NamedTuple):
 
 
 class Queue:
-    """One runner's access to the queue: its own jobs here, the rest in `leases`, `recovery` and `pruning`.
+    """One runner's access to the queue: its own jobs here, the rest in `leases` and `upkeep`.
 
     Every method raises StoreUnavailable, StoreNewer. One thread at a time.
     """
@@ -39,8 +40,7 @@ class Queue:
         self.database = database
         self.runner = runner
         self.leases = Leases(database, runner, daemon, lease)
-        self.recovery = Recovery(database, self.leases, daemon)
-        self.pruning = Pruning(database, daemon)
+        self.upkeep = Upkeep(database, self.leases, daemon)
         self._daemon = daemon
 
     def claim(self, room: Mapping[str, int], most: int) -> list[Job]:
@@ -154,8 +154,25 @@ class Queue:
         return back
 
     def figures(self) -> QueueFigures:
-        """See figures_of."""
-        return figures_of(self.database, self._daemon)
+        """How many jobs there are, what has ended, of all and of this daemon, and what has changed last."""
+        with self.database.reading() as connection:
+            open_counts = select(jobs.c.kind, jobs.c.status, func.count()).where(jobs.c.status.in_(OPEN))
+            open_jobs = connection.execute(open_counts.group_by(jobs.c.kind, jobs.c.status)).all()
+            own = totals.c.daemon == self._daemon
+            series = (totals.c.kind, totals.c.status, totals.c.bucket)
+            sums = (func.sum(totals.c.count), func.sum(totals.c.seconds))
+            ours = (func.sum(case((own, totals.c.count), else_=0)), func.sum(case((own, totals.c.seconds), else_=0.0)))
+            ends = connection.execute(select(*series, *sums, *ours).group_by(*series).order_by(*series)).all()
+            recent = connection.execute(select(jobs).order_by(jobs.c.updated.desc()).limit(RECENT)).all()
+            shift = clock.shift(connection)
+            at, read_ns = (clock.now(connection) + shift) / 1e6, time.monotonic_ns()
+        return {
+            "open": [OpenJobs(*row) for row in open_jobs],
+            "ends": [EndedJobs(*row[:3], int(row[3]), row[4]) for row in ends],
+            "own": [EndedJobs(*row[:3], int(row[5]), row[6]) for row in ends if row[5]],
+            "recent": [job_of(row, shift).as_recent(at) for row in recent],
+            "read_ns": read_ns,
+        }
 
 
 def _fitting(rows: Sequence[Any], left: dict[str, int]) -> list[str]:

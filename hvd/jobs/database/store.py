@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Row, Select, exc, select, union_all, update
 from hvd.errors import KeyConflict, QueueFull
 from hvd.jobs.database import clock, insertion
 from hvd.jobs.database.connection import Database
-from hvd.jobs.database.end_counts import EndCounts
 from hvd.jobs.database.schema import job_of, jobs, submissions
+from hvd.jobs.database.totals import EndCounts
 from hvd.jobs.job import Cancellation, Job, Json
 from hvd.jobs.states import CANCELLED, ENDED, NEVER_RAN, PENDING, RUNNING
 from hvd.jobs.submission import Receipt, Submission, SubmissionKey

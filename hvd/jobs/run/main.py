@@ -11,9 +11,9 @@ from typing import Any
 from hvd.companion.child import Child, as_json
 from hvd.core.proc import PR_SET_CHILD_SUBREAPER, prctl
 from hvd.jobs.database.connection import Database
-from hvd.jobs.database.daemon_name import daemon_name, short_name
 from hvd.jobs.database.leases import Runner
 from hvd.jobs.database.queue import Queue
+from hvd.jobs.database.totals import daemon_name, short_name
 from hvd.jobs.events import Events
 from hvd.jobs.options import EVENTS, WAKE, RunnerOptions
 from hvd.jobs.run.turns import TurnLoop

@@ -7,18 +7,20 @@ when there is a reason (a submission or cancellation, an end, a retry that is du
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from hvd.errors import JobsError
+from hvd.jobs.database.ends import End
 from hvd.jobs.database.queue import Queue
 from hvd.jobs.events import Events
+from hvd.jobs.job import Job
 from hvd.jobs.options import RunnerOptions
 from hvd.jobs.run import schedule, strays
 from hvd.jobs.run.context import Context
-from hvd.jobs.run.dispatcher import Dispatcher
 from hvd.jobs.run.guard_process import GuardProcess
-from hvd.jobs.run.lease import Lease
-from hvd.jobs.run.pool import AttemptPool
+from hvd.jobs.run.pool import AttemptPool, ResourcesLackingError
 from hvd.jobs.run.report import Reporter
 from hvd.jobs.run.start_log import StartLog
 from hvd.jobs.run.upkeep import Upkeep
@@ -26,6 +28,7 @@ from hvd.metrics.companion_pages import QueueFigures
 
 log = logging.getLogger("hvd.jobs")
 
+LACK_PAUSE = 1.0  # s that jobs wait which can't be started now
 SWEEP_AGAIN = 0.05  # s until a look at what a sweep has killed
 
 
@@ -50,9 +53,9 @@ class TurnLoop:
         self.guard = GuardProcess(queue.runner.id)
         self.pool = AttemptPool(self.context, self.start_log, self.guard, environ)
         self.reporter = Reporter(self.context, self.trouble, events, publish, figures)
-        self.dispatcher = Dispatcher(self.context, self.pool, self.reporter)
-        self.lease = Lease(self.context, self.pool)
         self.upkeep = Upkeep(self.context, self.pool, self.reporter, self.start_log)
+        self._has_claimed = False  # whether the exchange before brought jobs
+        self._progress_at = float("-inf")  # monotonic s, when it was written last
 
     @property
     def options(self) -> RunnerOptions:
@@ -74,7 +77,7 @@ class TurnLoop:
     async def run(self, stopping: asyncio.Event) -> None:
         """Take and run jobs until `stopping` is set; then end what runs, and note how."""
         self.start_log.begin()
-        self.lease.watch()
+        self.upkeep.watch()
         reason = self.context.reason
         stop = asyncio.create_task(stopping.wait())
         stop.add_done_callback(lambda _: reason.set())
@@ -91,12 +94,12 @@ class TurnLoop:
             self.guard.keep(attempt.pid for attempt in self.pool.running.values())
             if self.pool.sweep():
                 asyncio.get_running_loop().call_later(SWEEP_AGAIN, self.context.reason.set)
-            if await self.lease.renew():
+            if await self.upkeep.renew_lease():
                 await self.upkeep.recover()
                 await self.upkeep.prune()
-            await self.dispatcher.exchange()
-            await self.dispatcher.note_progress()
-            await self.reporter.update(is_busy=self.context.reason.is_set() or self.dispatcher.has_claimed)
+            await self._exchange()
+            await self._note_progress()
+            await self.reporter.update(is_busy=self.context.reason.is_set() or self._has_claimed)
         except JobsError as error:
             self._note_trouble(str(error), error.public)
         except Exception as error:  # of ours: to end here would end every job that runs
@@ -106,6 +109,73 @@ class TurnLoop:
             self._note_trouble(why, why)
         else:
             self._note_recovery()
+
+    async def _exchange(self) -> None:
+        """Note in the database which attempts have ended; start and cancel what it says.
+
+        What has ended meanwhile is noted before what was claimed is started: the database and the start of a process
+        take as long as each other.
+        """
+        claimed: Sequence[Job] = ()
+        until = time.monotonic() + schedule.EXCHANGES
+        while True:
+            ends, room = list(self.pool.ends.values()), self.pool.room(claimed)
+            if claimed:
+                is_due = bool(ends) and time.monotonic() < until
+            else:
+                is_due = bool(ends or room.most or self.pool.running)
+            work = partial(self.context.queue.finish_and_claim, ends, room.by_kind, room.most)
+            try:
+                task = self.context.start(work) if is_due else None
+            finally:
+                lacking = self._start(claimed)
+            claimed = ()
+            if task:
+                done, to_cancel, claimed = await self.context.result_of(task)
+                self._note_ends(ends, done)
+                self._has_claimed = bool(claimed)
+                self.pool.cancel(to_cancel)
+            if lacking:
+                await self._put_back(lacking)
+            if not claimed:
+                return
+
+    def _start(self, claimed: Sequence[Job]) -> dict[str, str]:
+        """Start them -> what is lacking for those that can't be started now, by their ids."""
+        lacking = {}
+        for job in claimed:
+            try:
+                self.pool.start(job)
+            except ResourcesLackingError as error:
+                lacking[job.id] = str(error)
+            else:
+                self.reporter.report(job)
+                self.reporter.is_due = True
+        return lacking
+
+    async def _put_back(self, lacking: Mapping[str, str]) -> None:
+        *_, lack = lacking.values()
+        log.error("no resources to start %d jobs: %s; they wait %g s", len(lacking), lack, LACK_PAUSE)
+        for job in await self.context.ask(lambda: self.context.queue.put_back(list(lacking), LACK_PAUSE)):
+            self.reporter.report(job)
+
+    def _note_ends(self, ends: Sequence[End], done: Sequence[Job]) -> None:
+        for job in done:
+            self.reporter.report(job)
+        for end in ends:
+            self.pool.ends.pop(end.job_id, None)
+            self.reporter.is_due = True
+
+    async def _note_progress(self) -> None:
+        """Write the progress of what runs, if it is time."""
+        if not self.pool.moved or time.monotonic() - self._progress_at < schedule.PROGRESS_PAUSE:
+            return
+        moved, self.pool.moved = self.pool.moved, set()
+        percents = {name: self.pool.running[name].percent for name in moved if name in self.pool.running}
+        for job in await self.context.ask(lambda: self.context.queue.progress(percents)):
+            self.reporter.report(job)  # as the database has it: `recent_jobs` tells the same of this revision
+        self._progress_at = time.monotonic()
+        self.reporter.is_due = True
 
     async def _rest(self) -> float:
         """Seconds until the next turn, if there is no reason before."""
@@ -121,7 +191,7 @@ class TurnLoop:
         if kinds := self.pool.room().kinds:
             with contextlib.suppress(JobsError):
                 due = await self.context.ask(lambda: queue.next_due(kinds))
-                rest = schedule.rest_until_due(due, rest, has_claimed=self.dispatcher.has_claimed)
+                rest = schedule.rest_until_due(due, rest, has_claimed=self._has_claimed)
         return rest
 
     def _note_trouble(self, text: str, public: str) -> None:
@@ -144,7 +214,9 @@ class TurnLoop:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(None, strays.kill_all_of, self.context.queue.runner.id)
         try:
-            await self.dispatcher.finish()
+            ends = list(self.pool.ends.values())
+            self._note_ends(ends, await self.context.ask(partial(self.context.queue.finish, ends)))
+            await self.context.ask(self.context.queue.leases.leave)
             self.start_log.remove()
         except JobsError as error:
             log.error("%s; %d ends of jobs are noted by the next runner as losses", error, len(self.pool.ends))

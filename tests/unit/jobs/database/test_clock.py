@@ -125,7 +125,7 @@ def test_a_step_of_the_machines_clock_changes_nothing(database: Database, step: 
         assert done.duration is not None
         assert done.duration < 10
         assert statuses(store, names[1:]) == ["pending"]
-        assert queue.pruning.prune(30) == []
+        assert queue.upkeep.prune(30) == []
         if database.is_local:
             assert abs(store.find(names[1:])[0].created - clock.wall_time() / 1e6) < 2
 

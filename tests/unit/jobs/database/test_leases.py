@@ -26,7 +26,7 @@ def test_a_lease_is_over_when_it_was_seen_unrenewed(database: Database, queue: Q
     assert queue.leases.gone() == []
     until(lambda: queue.leases.gone() == [far.runner], "it is not renewed any more")
     far.leases.renew()
-    assert queue.recovery.recover(far.runner) == [], "it has come back in between"
+    assert queue.upkeep.recover(far.runner) == [], "it has come back in between"
     assert far.leases.renew()
 
 
@@ -36,11 +36,11 @@ def test_another_machines_runner_is_gone_when_its_lease_is(store: Store, queue: 
     submit(store)
     (job,) = far.claim({"plain": 1}, 1)
     assert queue.leases.gone() == []
-    assert queue.recovery.recover(far.runner) == []
+    assert queue.upkeep.recover(far.runner) == []
     far = Queue(database, far.runner, "there/a", 0.02)
     assert far.leases.renew(), "the lease was held"
     until(lambda: queue.leases.gone() == [far.runner], "its lease is over")
-    assert [job.status for job in queue.recovery.recover(far.runner)] == ["failed"]
+    assert [job.status for job in queue.upkeep.recover(far.runner)] == ["failed"]
     assert not far.leases.renew(), "it is told that it had lost its lease"
     assert far.finish([end_of(job)]) == []
 

@@ -2,18 +2,14 @@
 
 import asyncio
 import contextlib
-import ctypes
 import json
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from hvd.core.proc import PR_SET_CHILD_SUBREAPER
 from hvd.jobs import events
 from hvd.jobs.database.connection import Database
 from hvd.jobs.database.store import Store
@@ -28,20 +24,6 @@ from tests.unit.jobs.support import queue_of
 
 PATIENT = 60.0  # s; what comes only because time ran out comes too late
 Kinds = dict[str, dict[str, Any]]
-
-
-@pytest.fixture(autouse=True)
-def subreaper() -> Iterator[None]:
-    """Orphans are left to this process, as to the runner's own."""
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    yield
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """One database is enough here: test_queue.py has both."""
-    return f"sqlite:///{tmp_path}/jobs.sqlite3"
 
 
 class Scene:

@@ -13,9 +13,8 @@ from hvd.jobs.database.ends import End
 from tests.support.loop import eventually, in_loop
 from tests.support.waiting import until
 from tests.unit.jobs.run.attempts import FOLDERS, ID, PATIENT, Stage, on, output, run
-from tests.unit.jobs.run.running import subreaper
 
-__all__ = ["output", "subreaper"]
+__all__ = ["output"]
 
 
 @in_loop

@@ -10,9 +10,7 @@ from hvd.errors import JobsError, StoreUnavailable
 from hvd.jobs.database.connection import Database
 from hvd.jobs.run import context
 from tests.support.loop import in_loop
-from tests.unit.jobs.run.running import scene, subreaper, url
-
-__all__ = ["subreaper", "url"]
+from tests.unit.jobs.run.running import scene
 
 
 @in_loop

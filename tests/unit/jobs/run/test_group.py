@@ -19,9 +19,8 @@ from hvd.settings.job_declarations import read_kinds
 from hvd.settings.variables import inherited
 from tests.support.loop import eventually, in_loop
 from tests.unit.jobs.run.attempts import ID, Stage, job, on, output, parts, run
-from tests.unit.jobs.run.running import subreaper
 
-__all__ = ["output", "subreaper"]
+__all__ = ["output"]
 
 OTHERS = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 

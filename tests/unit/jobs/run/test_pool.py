@@ -9,9 +9,7 @@ from hvd.jobs.database.connection import Database
 from hvd.jobs.run.strays import JOB, mark_of
 from tests.support.loop import eventually, in_loop
 from tests.support.waiting import until
-from tests.unit.jobs.run.running import WAIT, Kinds, scene, shell, subreaper, url
-
-__all__ = ["subreaper", "url"]
+from tests.unit.jobs.run.running import WAIT, Kinds, scene, shell
 
 
 @in_loop

@@ -10,9 +10,7 @@ from hvd.jobs.database.connection import Database
 from hvd.jobs.run import schedule
 from hvd.jobs.states import FAILED, PENDING
 from tests.support.loop import eventually, in_loop
-from tests.unit.jobs.run.running import scene, subreaper, url
-
-__all__ = ["subreaper", "url"]
+from tests.unit.jobs.run.running import scene
 
 
 @in_loop

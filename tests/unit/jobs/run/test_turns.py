@@ -1,16 +1,20 @@
-"""The runner in one loop, with a real queue in SQLite and real processes: its turns, its rest, and its stop."""
+"""The runner in one loop, with a real queue in SQLite and real processes: what it starts, its rest, and its stop."""
 
 import asyncio
 import os
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from hvd.jobs.database.connection import Database
+from hvd.jobs.database.queue import Queue
+from hvd.jobs.run import schedule
 from hvd.jobs.run.schedule import LOCAL_TURN
 from hvd.jobs.run.strays import RUNNER, mark_of
 from tests.support.loop import eventually, in_loop
-from tests.unit.jobs.run.running import WAIT, scene, shell, subreaper, url
-
-__all__ = ["subreaper", "url"]
+from tests.unit.jobs.run.running import PATIENT, WAIT, scene, shell
 
 
 @in_loop
@@ -119,3 +123,95 @@ async def test_a_guard_that_was_killed_is_replaced_and_never_missed(database: Da
         second.kill()
         second.wait()
         await stage.stop()
+
+
+@in_loop
+async def test_no_more_run_at_once_than_may(database: Database, tmp_path: Path) -> None:
+    """Of a kind, and in all; a kind that is full keeps no other one waiting."""
+    kinds = {"one": shell(WAIT, concurrency=1), "two": shell(WAIT, concurrency=2), "many": shell(WAIT)}
+    async with scene(database, tmp_path, kinds, concurrency=5) as stage:
+        for kind in kinds:
+            stage.submit(kind, 10)
+        await eventually(lambda: len(stage.lines("starts")) == 5)
+        await stage.rest()
+        running = Counter(job.kind for job in stage.store.newest(["running"], [], 100, None))
+        assert running == {"one": 1, "two": 2, "many": 2}
+        (tmp_path / "go").touch()
+        await eventually(lambda: stage.book() == {"completed": 30})
+
+
+@in_loop
+async def test_a_job_of_a_kind_that_is_not_declared_waits(database: Database, tmp_path: Path) -> None:
+    """It is run once the kind is declared. Where a reload takes the kind away, what runs goes on."""
+    async with scene(database, tmp_path, {"work": shell(WAIT), "other": shell("true")}) as stage:
+        (running,) = stage.submit("work")
+        await eventually(lambda: stage.lines("starts"))
+        declared = stage.runner.options
+        stage.runner.context.options = replace(declared, kinds={"other": declared.kinds["other"]})
+        (waiting,) = stage.submit("work")
+        await stage.wait(stage.submit("other")[0], "completed")
+        assert [stage.job(job_id).status for job_id in (running, waiting)] == ["running", "pending"]
+        (tmp_path / "go").touch()
+        await stage.wait(running, "completed")
+        assert stage.job(waiting).status == "pending"
+        stage.runner.context.options = declared
+        stage.runner.wake()
+        await stage.wait(waiting, "completed")
+
+
+@in_loop
+async def test_a_failure_is_tried_again_when_its_kind_says_so(database: Database, tmp_path: Path) -> None:
+    """After its pause, without anybody waking the runner; what failed is told, and what it came to."""
+    script = 'echo x >>"$FOLDER/tries"; [ $(wc -l <"$FOLDER/tries") = 3 ] || exit 7'
+    async with scene(database, tmp_path, {"work": shell(script, retries=5, backoff=0.01)}) as stage:
+        (job_id,) = stage.submit()
+        job = await stage.wait(job_id, "completed")
+        assert (job.attempt, job.error, len(stage.lines("tries"))) == (3, "", 3)
+        await eventually(lambda: stage.events[-1]["status"] == "completed")
+        assert [event["status"] for event in stage.events] == ["running", "pending"] * 2 + ["running", "completed"]
+        assert stage.events[1]["error_msg"] == "exit status 7"
+        assert sorted(event["revision"] for event in stage.events) == [event["revision"] for event in stage.events]
+
+
+@in_loop
+async def test_progress_is_told_at_once_and_noted_in_time(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Database, events and figures, which tell the same of one revision; the last one of many is noted, too."""
+    monkeypatch.setattr(schedule, "PROGRESS_PAUSE", 0.1)
+    script = 'for p in 1 2 50; do echo $p%; sleep .03; done; until [ -e "$FOLDER/go" ]; do sleep .01; done'
+    async with scene(database, tmp_path, {"work": shell(script, progress="([0-9]+)%")}) as stage:
+        (job_id,) = stage.submit()
+        await eventually(lambda: stage.job(job_id).progress == 50.0)
+        await eventually(lambda: stage.published[-1]["recent"][0]["progress"] == 50.0)
+        percents = [event["progress"] for event in stage.events]
+        assert percents == sorted(percents)
+        assert percents[-1] == 50.0
+        published = {job["revision"]: job for figures in stage.published for job in figures.get("recent", ())}
+        for event in stage.events:
+            same = published.get(event["revision"], event)
+            assert {**event, "duration_seconds": 0} == {**same, "duration_seconds": 0}
+        (tmp_path / "go").touch()
+        assert (await stage.wait(job_id, "completed")).progress == 100.0
+        await eventually(lambda: stage.events[-1]["status"] == "completed")
+        assert not stage.runner.pool.moved
+
+
+@in_loop
+async def test_progress_that_floods_is_told_seldom(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once in a pause, in events and in the database."""
+    monkeypatch.setattr(schedule, "PROGRESS_PAUSE", PATIENT)
+    written: list[object] = []
+    note = Queue.progress
+    monkeypatch.setattr(Queue, "progress", lambda self, percents: written.append(percents) or note(self, percents))
+    script = 'for p in 1 2 3 4 5 6 7 8 9; do echo $p%; sleep .01; done; until [ -e "$FOLDER/go" ]; do sleep .01; done'
+    async with scene(database, tmp_path, {"work": shell(script, progress="([0-9]+)%")}) as stage:
+        (job_id,) = stage.submit()
+        await eventually(lambda: len(stage.events) == 2 and stage.runner.pool.running[job_id].percent == 9.0)
+        (tmp_path / "go").touch()
+        await stage.wait(job_id, "completed")
+        await eventually(lambda: stage.events[-1]["status"] == "completed")
+        assert len(stage.events) == 3, "running, one progress, completed"
+        assert len(written) == 1

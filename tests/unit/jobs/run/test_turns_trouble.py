@@ -10,14 +10,14 @@ import pytest
 
 from hvd.errors import StoreUnavailable
 from hvd.jobs.database.connection import Database
-from hvd.jobs.database.queue import Queue
+from hvd.jobs.database.queue import Queue, Turnover
 from hvd.jobs.events import Events
-from hvd.jobs.run import schedule
+from hvd.jobs.job import Job
+from hvd.jobs.run import context, schedule
 from hvd.jobs.run.turns import TurnLoop
 from tests.support.loop import eventually, in_loop
-from tests.unit.jobs.run.running import WAIT, scene, subreaper, url
-
-__all__ = ["subreaper", "url"]
+from tests.unit.core.support import no_descriptor
+from tests.unit.jobs.run.running import WAIT, scene
 
 
 @contextlib.contextmanager
@@ -30,7 +30,7 @@ def unavailable(queue: Queue) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as broken:
         for name in ("finish_and_claim", "next_due", "progress", "figures"):
             broken.setattr(queue, name, fail)
-        for part, name in ((queue.leases, "renew"), (queue.leases, "gone"), (queue.recovery, "reclaim")):
+        for part, name in ((queue.leases, "renew"), (queue.leases, "gone"), (queue.upkeep, "reclaim")):
             broken.setattr(part, name, fail)
         yield
 
@@ -48,7 +48,7 @@ async def test_a_database_that_fails_loses_no_end(
         with unavailable(stage.queue):
             stage.submit(count=1)
             await eventually(lambda: stage.published[-1]["trouble"] == StoreUnavailable("disk full").public)
-            renewed = stage.runner.lease.renewed_at
+            renewed = stage.runner.upkeep.renewed_at
             await eventually(lambda: time.monotonic() - renewed > 0.7)  # nobody else can have the jobs: it is local
             assert not stage.runner.pool.ends
             (tmp_path / "go").touch()
@@ -117,3 +117,49 @@ async def test_what_was_told_before_is_told_until_there_is_more(database: Databa
             await late._stop()
         assert published[-1]["ends"] == figures["ends"]
         assert published[-1]["trouble"]
+
+
+@in_loop
+async def test_a_claim_that_hangs_is_given_up_and_its_jobs_run_later(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer comes too late, or is lost: the jobs have not run, so they do, as if nothing had been."""
+    monkeypatch.setattr(context, "ANSWER", 0.5)
+    monkeypatch.setattr(schedule, "TROUBLE_PAUSES", (0.01,))
+    async with scene(database, tmp_path, "true", lease=0.3) as stage:
+        await stage.rest(0.05)
+        exchange, late = stage.queue.finish_and_claim, list[Job]()
+
+        def hang(*of: Any) -> Turnover:
+            came = exchange(*of)
+            late.extend(came.claimed)
+            if late:
+                time.sleep(0.8)
+                stage.queue.finish_and_claim = exchange  # type: ignore[method-assign]
+            return came
+
+        monkeypatch.setattr(stage.queue, "finish_and_claim", hang)
+        ids = stage.submit(count=3)
+        await eventually(lambda: stage.book() == {"completed": 3})
+        assert [job.id for job in late] == ids
+        assert [stage.job(job_id).attempt for job_id in ids] == [1, 1, 1]
+        assert [stage.job(job_id).error for job_id in ids] == ["", "", ""]
+
+
+@in_loop
+async def test_without_a_descriptor_jobs_wait(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runner and what it runs go on, and it says what is wrong."""
+    monkeypatch.setattr(schedule, "TROUBLE_PAUSES", (0.01, 0.02))
+    async with scene(database, tmp_path, WAIT) as stage:
+        (first,) = stage.submit()
+        await eventually(lambda: len(stage.lines("starts")) == 1)
+        with no_descriptor():
+            stage.runner.wake()
+            await eventually(lambda: bool(stage.published) and bool(stage.published[-1]["trouble"]))
+        (second,) = stage.submit()
+        await eventually(lambda: len(stage.lines("starts")) == 2)
+        (tmp_path / "go").touch()
+        for job in (first, second):
+            await stage.wait(job, "completed")
