@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,12 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.proc import is_alive, is_stopped
 from hvd.core.slots import Slots
-from hvd.core.totals import Reader
 from hvd.daemon.companions import STALL, STOP_GRACE, Companion, Companions
 from hvd.daemon.deaths import Settler
 from hvd.daemon.users import User
 from hvd.metrics.table import EXITS
 from tests.support.waiting import until
+from tests.unit.core.support import counts
 
 SLEEP = "import signal; signal.pause()"
 
@@ -41,9 +41,11 @@ class Master:
         reap(self.companions.note_status)
         self.companions.supervise()
 
+    def await_another(self, first: int) -> None:
+        until(lambda: self.turn() or self.one.pid not in (0, first), "it is replaced")
+
     def exits(self) -> dict[str, int]:
-        totals = Reader(self.block).read()
-        return {series.labels[1]: totals.cells[series.offset] for series in totals.of(EXITS.key)}
+        return {cause: count for (_, cause), count in counts(self.block, EXITS.key).items()}
 
 
 def reap(note_status: Callable[[int, int], None] = lambda pid, status: None) -> None:
@@ -58,23 +60,30 @@ def status_of(pid: int) -> dict[str, str]:
     return {name: value for name, _, value in (line.partition(":") for line in lines)}
 
 
-def ignored_signals(pid: int) -> int:
-    """A mask, from /proc."""
-    return int(status_of(pid)["SigIgn"], 16)
-
-
-def caught_signals(pid: int) -> int:
-    """A mask, from /proc."""
-    return int(status_of(pid)["SigCgt"], 16)
+def takes(pid: int, how: str, signum: int) -> bool:
+    """Whether it takes that signal in that way, which is the name of a mask in /proc."""
+    return bool(int(status_of(pid)[how], 16) & 1 << signum - 1)
 
 
 @pytest.fixture
-def master(block: Block) -> object:
-    """Its companion sleeps."""
-    master = Master(block)
-    yield master
-    master.companions.stop()
+def make_master(block: Block) -> Iterator[Callable[..., Master]]:
+    """Makes masters whose companions end with the test."""
+    masters: list[Master] = []
+
+    def make(*command: str) -> Master:
+        masters.append(Master(block, *command))
+        return masters[-1]
+
+    yield make
+    for master in masters:
+        master.companions.stop()
     reap()
+
+
+@pytest.fixture
+def master(make_master: Callable[..., Master]) -> Master:
+    """Its companion sleeps."""
+    return make_master()
 
 
 def test_a_killed_companion_is_replaced_and_its_end_is_counted(
@@ -84,7 +93,7 @@ def test_a_killed_companion_is_replaced_and_its_end_is_counted(
     master.turn()
     first = master.one.pid
     os.kill(first, signal.SIGKILL)
-    until(lambda: master.turn() or master.one.pid not in (0, first), "it is replaced")
+    master.await_another(first)
     assert [slot.pid for slot in Slots(master.block).taken()] == [master.one.pid]
     assert master.exits()["SIGKILL"] == 1
     [line] = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
@@ -115,12 +124,12 @@ def test_a_stopped_companion_is_killed_at_once(master: Master) -> None:
     master.turn()
     first = master.one.pid
     os.kill(first, signal.SIGSTOP)
-    until(lambda: master.turn() or master.one.pid not in (0, first), "it is replaced")
+    master.await_another(first)
 
 
-def test_one_that_ends_at_once_is_started_less_and_less_often(block: Block) -> None:
+def test_one_that_ends_at_once_is_started_less_and_less_often(make_master: Callable[..., Master]) -> None:
     """No hot loop: the pauses grow."""
-    master = Master(block, "raise SystemExit(3)")
+    master = make_master("raise SystemExit(3)")
     started = set()
     deadline = time.monotonic() + 2.0
     while time.monotonic() < deadline:
@@ -128,33 +137,32 @@ def test_one_that_ends_at_once_is_started_less_and_less_often(block: Block) -> N
         started.add(master.one.pid)
         time.sleep(0.005)
     master.companions.stop()
-    reap()
     assert 2 <= len(started - {0}) <= 4
     assert master.exits()["exit 3"] >= 2
 
 
 def test_one_that_can_not_be_executed_is_said_and_tried_again_later(
-    block: Block, caplog: pytest.LogCaptureFixture
+    make_master: Callable[..., Master], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its slot is free again."""
-    master = Master(block, program="/nonexistent/python")
+    master = make_master(SLEEP, "/nonexistent/python")
     master.turn()
     master.turn()
     assert not master.one.is_running
-    assert list(Slots(block).taken()) == []
+    assert list(Slots(master.block).taken()) == []
     [line] = [record.getMessage() for record in caplog.records]
     assert "helper can't be started" in line
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may change its user")
 def test_a_python_that_its_user_can_not_execute_is_said_once(
-    block: Block, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    make_master: Callable[..., Master], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whose Python it is, which, and what to do; a try that fails in the same way is no news, another one is."""
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
     (private / "python").symlink_to("/bin/sh")
-    master = Master(block, "sleep 1000", str(private / "python"))
+    master = make_master("sleep 1000", str(private / "python"))
     master.one.user = User(65534, 65533)
     for _ in range(3):
         master.one.next_start = 0.0
@@ -169,25 +177,24 @@ def test_a_python_that_its_user_can_not_execute_is_said_once(
     assert len(caplog.messages) == 2
 
 
-def test_stop_ends_even_one_that_ignores_sigterm(block: Block) -> None:
+def test_stop_ends_even_one_that_ignores_sigterm(make_master: Callable[..., Master]) -> None:
     """By SIGKILL, after its grace, and not before."""
     code = "import signal; signal.signal(15, signal.SIG_IGN); [signal.pause() for _ in iter(int, 1)]"
-    master = Master(block, code)
+    master = make_master(code)
     master.one.stop_grace = 0.3
     master.turn()
     pid = master.one.pid
-    until(lambda: ignored_signals(pid) & 1 << signal.SIGTERM - 1, "it ignores SIGTERM", 5)
+    until(lambda: takes(pid, "SigIgn", signal.SIGTERM), "it ignores SIGTERM", 5)
     started = time.monotonic()
     master.companions.stop()
     assert 0.3 <= time.monotonic() - started < STOP_GRACE
     reap()
     assert not is_alive(pid)
-    assert list(Slots(block).taken()) == []
+    assert list(Slots(master.block).taken()) == []
 
 
-def test_stop_does_not_wait_for_one_that_is_stopped(block: Block) -> None:
+def test_stop_does_not_wait_for_one_that_is_stopped(master: Master) -> None:
     """It could not take SIGTERM before the grace is over, however long that is."""
-    master = Master(block)
     master.one.stop_grace = 3600.0
     master.turn()
     pid = master.one.pid
@@ -205,40 +212,36 @@ def test_stop_does_not_wait_for_one_that_is_stopped(block: Block) -> None:
     assert not is_alive(pid)
 
 
-def test_a_companion_whose_descriptor_has_a_high_number_is_looked_after(block: Block) -> None:
+def test_a_companion_whose_descriptor_has_a_high_number_is_looked_after(master: Master) -> None:
     """select(2) knows none above 1023."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    master = Master(block)
     opened: list[int] = []
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
         while not opened or opened[-1] < 1100:
-            opened.append(os.dup(block.fd))
+            opened.append(os.dup(master.block.fd))
         master.turn()
         assert master.one.is_running
         assert not master.one.has_ended()
         first = master.one.pid
         os.kill(first, signal.SIGKILL)
-        until(lambda: master.turn() or master.one.pid not in (0, first), "it is replaced")
+        master.await_another(first)
     finally:
         for fd in opened:
             os.close(fd)
-        master.companions.stop()
-        reap()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_a_companion_has_its_own_time_to_stop(block: Block) -> None:
+def test_a_companion_has_its_own_time_to_stop(master: Master) -> None:
     """The job runner ends its jobs first: it is waited for beyond what suits the others, and then not killed."""
     slow = "import signal, sys, time; signal.signal(15, lambda *_: (time.sleep(0.5), sys.exit(7))); signal.pause()"
-    master = Master(block)
     master.one.stop_grace = 0.1
     other = Companion("slow", layout.KIND_JOB_RUNNER, lambda slot: [sys.executable, "-c", slow], (), stop_grace=60.0)
     master.companions.add(other)
     master.turn()
     pids = master.companions.pids
     assert len(pids) == 2
-    until(lambda: caught_signals(other.pid) & 1 << signal.SIGTERM - 1, "it handles SIGTERM", 5)
+    until(lambda: takes(other.pid, "SigCgt", signal.SIGTERM), "it handles SIGTERM", 5)
     master.companions.stop()
     reap()
     assert not any(map(is_alive, pids))
@@ -255,9 +258,9 @@ RELOADED = """if True:
 """
 
 
-def test_a_reload_ends_no_companion(block: Block, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_reload_ends_no_companion(make_master: Callable[..., Master], caplog: pytest.LogCaptureFixture) -> None:
     """Not even one that has just been executed; one that doesn't run reads its options when it is started."""
-    master = Master(block, RELOADED)
+    master = make_master(RELOADED)
     master.one.reload()
     master.turn()
     pid = master.one.pid
@@ -266,8 +269,6 @@ def test_a_reload_ends_no_companion(block: Block, caplog: pytest.LogCaptureFixtu
         until(lambda number=number: master.turn() or f"reloaded {number}" in caplog.messages, "it is reloaded")
     assert master.one.pid == pid
     assert signal.SIGHUP not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    master.companions.stop()
-    reap()
 
 
 def test_one_may_be_told_to_stop_before_the_workers_have(master: Master) -> None:
@@ -281,9 +282,9 @@ def test_one_may_be_told_to_stop_before_the_workers_have(master: Master) -> None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may change its user")
-def test_a_companion_runs_as_the_user_it_is_given(block: Block) -> None:
+def test_a_companion_runs_as_the_user_it_is_given(make_master: Callable[..., Master]) -> None:
     """In its groups alone, with its surroundings: nothing of the master's user comes along."""
-    master = Master(block, "sleep 1000", "/bin/sh")  # any user may execute that
+    master = make_master("sleep 1000", "/bin/sh")  # any user may execute that
     master.one.user = User(65534, 65533, (65531,))
     groups = os.getgroups()
     os.setgroups([*groups, 65532])
@@ -295,11 +296,9 @@ def test_a_companion_runs_as_the_user_it_is_given(block: Block) -> None:
         assert b"HOME=" + pwd.getpwuid(65534).pw_dir.encode() in environ
     finally:
         os.setgroups(groups)
-        master.companions.stop()
-        reap()
 
 
-def test_a_start_that_fails_in_any_way_keeps_no_slot(block: Block, master: Master) -> None:
+def test_a_start_that_fails_in_any_way_keeps_no_slot(master: Master) -> None:
     """Else all slots of companions would be taken after some attempts, by nobody."""
 
     def fails(slot: int) -> list[str]:
@@ -309,4 +308,4 @@ def test_a_start_that_fails_in_any_way_keeps_no_slot(block: Block, master: Maste
     for _ in range(layout.COMPANION_SLOTS + 1):
         master.one.next_start = 0.0
         master.turn()
-    assert list(Slots(block).taken()) == []
+    assert list(Slots(master.block).taken()) == []
