@@ -10,9 +10,12 @@ import socket
 import struct
 from collections import deque
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from hvd.agg import protocol
+
+if TYPE_CHECKING:
+    from hvd.agg.hub import Hub
 
 READ_BYTES = 4096  # taken from a client at a time, so that none keeps the loop
 
@@ -40,21 +43,6 @@ class Limits:
     max_message: int = 4096
 
 
-class Owner(Protocol):
-    """What a client calls in the hub."""
-
-    def client_left(self, client: "Client", reason: str) -> None:
-        """The client takes no frames any more. Called once. `reason` is `client`, `error`, `ping_timeout`, `too_slow`,
-        `flood`, `message_too_big`, `protocol` or `going_away`.
-        """
-
-    def client_closed(self, client: "Client") -> None:
-        """Its descriptor is closed. Called once, after `client_left`."""
-
-    def frame_dropped(self) -> None:
-        """A frame was dropped because the client hadn't read the ones before it."""
-
-
 def prepare(sock: socket.socket, patience: float) -> None:
     """Set what the hub needs of `sock`; TCP gives a silent peer up after `patience` seconds. Raises OSError if the peer
     is dead.
@@ -74,17 +62,17 @@ class Client:
     """
 
     __slots__ = (
-        *("_awaits_pong", "_budget", "_control", "_conversation", "_due", "_fd", "_limits", "_linger", "_loop"),
-        *("_missed", "_owner", "_queue", "_queued", "_rest", "_sock"),
+        *("_awaits_pong", "_budget", "_control", "_conversation", "_due", "_fd", "_hub", "_limits", "_linger", "_loop"),
+        *("_missed", "_queue", "_queued", "_rest", "_sock"),
     )
 
     def __init__(
-        self, sock: socket.socket, loop: asyncio.AbstractEventLoop, owner: Owner, limits: Limits, ping_at: float
+        self, sock: socket.socket, loop: asyncio.AbstractEventLoop, hub: "Hub", limits: Limits, ping_at: float
     ) -> None:
         self._sock: socket.socket | None = sock
         self._fd = sock.fileno()
         self._loop = loop
-        self._owner = owner
+        self._hub = hub
         self._limits = limits
         self._due = ping_at
         self._awaits_pong = False
@@ -131,7 +119,7 @@ class Client:
                 return False
             self._queued -= len(queue.popleft())
             self._missed += 1
-            self._owner.frame_dropped()
+            self._hub.frame_dropped()
         queue.append(frame)
         self._queued += len(frame)
         return True
@@ -256,7 +244,7 @@ class Client:
         if self._sock is None or self._linger:
             return
         self._linger = self._loop.call_later(LINGER, self.abort, reason)
-        self._owner.client_left(self, reason)
+        self._hub.client_left(self, reason)
         self._control, self._queue, self._queued = close_frame, None, 0
         self._loop.add_reader(self._fd, self._on_readable)  # a flood may have paused it
         if not self._rest:
@@ -272,10 +260,10 @@ class Client:
         if self._linger:
             self._linger.cancel()
         else:
-            self._owner.client_left(self, reason)
+            self._hub.client_left(self, reason)
         if self._rest and sock.family != socket.AF_UNIX:
             # a reset: the kernel would otherwise keep an unread buffer for a peer that may never come back
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.close()
         self._rest, self._control, self._queue, self._conversation = b"", b"", None, None
-        self._owner.client_closed(self)
+        self._hub.client_closed(self)

@@ -111,12 +111,8 @@ def receive(hub_end: socket.socket) -> HandOff | None:
 
 
 def _packet(headers: Mapping[str, str]) -> bytes:
-    kept = {}
-    for name, value in headers.items():
-        limit = HEADERS.get(name.lower())
-        if limit is not None and len(value) <= limit:
-            kept[name.lower()] = value
-    return json.dumps(kept).encode()
+    lower = {name.lower(): value for name, value in headers.items()}
+    return json.dumps({name: value for name, value in lower.items() if len(value) <= HEADERS.get(name, -1)}).encode()
 
 
 def _headers(data: bytes) -> dict[str, str] | None:

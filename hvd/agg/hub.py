@@ -146,20 +146,25 @@ class Hub:
         for client in tuple(self._leaving):
             client.abort("going_away")
 
-    # ---- called by clients (client.Owner)
+    # ---- called by clients
 
     def client_left(self, client: Client, reason: str) -> None:
+        """The client takes no frames any more. Called once. `reason` is `client`, `error`, `ping_timeout`, `too_slow`,
+        `flood`, `message_too_big`, `protocol` or `going_away`.
+        """
         del self._clients[client]
         self._detailed.pop(client, None)
         self._leaving.add(client)
         self._rows.count(WS_DISCONNECTED, (reason,))
 
     def client_closed(self, client: Client) -> None:
+        """Its descriptor is closed. Called once, after `client_left`."""
         self._leaving.discard(client)
         if self._all_gone and not self._leaving and not self._clients:
             self._all_gone.set()
 
     def frame_dropped(self) -> None:
+        """A frame was dropped because its client hadn't read the ones before it."""
         self._rows.count(WS_DROPPED)
 
     # ---- inside

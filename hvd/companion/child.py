@@ -7,13 +7,14 @@ process.
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from hvd.companion.log import log_to_master, set_level
+from hvd.companion.log import log_to_master
 from hvd.companion.options import BLOCK, OPTIONS, Command, Options, OptionsFile
 from hvd.core.block import attach
 from hvd.core.descriptors import fill_standard, raise_limit
@@ -109,7 +110,7 @@ class Child(Generic[AnyOptions]):
         if options == self.options:
             return False
         self.options = options
-        set_level(options.log_level)
+        logging.getLogger().setLevel(options.log_level.upper())
         raise_limit(options.descriptors)
         return True
 

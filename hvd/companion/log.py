@@ -68,8 +68,3 @@ def log_to_master(level: str) -> None:
     """All loggers write to the master from now on, and so does an exception that ends the process."""
     logging.basicConfig(handlers=[MasterHandler()], level=level.upper())
     sys.excepthook = lambda *error: logging.getLogger("hvd").critical("ended by an exception", exc_info=error)
-
-
-def set_level(level: str) -> None:
-    """Log from this level on."""
-    logging.getLogger().setLevel(level.upper())

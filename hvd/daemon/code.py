@@ -63,7 +63,9 @@ def take_into_memory(*, jobs: bool) -> Code:
     if jobs:
         import_module("hvd.jobs.service")
     code = archive_code()
-    import_from(code)
+    for name, module in list(sys.modules.items()):  # what is not imported yet is from now on found in the archive
+        if code.fds and name.partition(".")[0] == "hvd" and hasattr(module, "__path__"):
+            module.__path__ = [f"{code.archive}/{name.replace('.', '/')}"]
     return code
 
 
@@ -98,10 +100,3 @@ def _modules(package: Path, fds: list[int]) -> Iterator[tuple[str, CodeType]]:
         stub = _COMPILED.format(path=DESCRIPTOR.format(fds[-1]))
         inside = path.relative_to(package.parent)
         yield str(inside.with_name(path.name.partition(".")[0] + ".pyc")), compile(stub, str(path), "exec")
-
-
-def import_from(code: Code) -> None:
-    """Have this process import from the archive what it has not imported of hvd yet."""
-    for name, module in list(sys.modules.items()):
-        if code.fds and name.partition(".")[0] == "hvd" and hasattr(module, "__path__"):
-            module.__path__ = [f"{code.archive}/{name.replace('.', '/')}"]

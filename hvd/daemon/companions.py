@@ -12,7 +12,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from hvd.core.block import Block
@@ -78,19 +78,22 @@ class Companion:
 
     def _execute(self, slot: int, log_fd: int) -> "subprocess.Popen[bytes]":
         user = self.user
-        with _blocked(signal.SIGHUP):  # the process inherits that: a reload that comes too early for it must not end it
+        # The process inherits that SIGHUP is blocked: a reload that comes too early for it must not end it.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        try:
             process: subprocess.Popen[bytes] = subprocess.Popen(
                 self.command(slot),
                 stdin=subprocess.DEVNULL,
                 stdout=log_fd,
                 stderr=log_fd,
                 pass_fds=(*self.pass_fds, *self.code.fds),
-                start_new_session=False,
                 user=user.uid if user else None,
                 group=user.gid if user else None,
                 extra_groups=user.groups if user else None,
                 env=self.code.environ(user.environ(environment()) if user else environment()),
             )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         try:
             self._pidfd = os.pidfd_open(process.pid)
         except OSError:
@@ -208,16 +211,14 @@ class Companions:
             if slot >= 0:
                 self._slots.free(slot)
             companion.next_start = time.monotonic() + PAUSES[-1]
-            self._log_once(companion, _why_not(companion, error))
+            trouble = _why_not(companion, error)
+            if trouble != companion.trouble:
+                self._log.error("%s can't be started%s; trying every %g s", companion.name, trouble, PAUSES[-1])
+            companion.trouble = trouble
             return
         companion.trouble = ""
         self._slots.name_process(slot, companion.pid)
         self._log.info("Started %s (pid:%d)", companion.name, companion.pid)
-
-    def _log_once(self, companion: Companion, trouble: str) -> None:
-        if trouble != companion.trouble:
-            self._log.error("%s can't be started%s; trying every %g s", companion.name, trouble, PAUSES[-1])
-        companion.trouble = trouble
 
     def _settle(self, companion: Companion) -> None:
         cause, lived = companion.cause_of_end(), time.monotonic() - companion.started
@@ -273,15 +274,6 @@ class Companions:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
         return True
-
-
-@contextlib.contextmanager
-def _blocked(signum: signal.Signals) -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signum})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _why_not(companion: Companion, error: Exception) -> str:

@@ -104,7 +104,7 @@ class Master:
     def supervise(self) -> None:
         """At each turn of the master's loop: what has ended is settled, and replaced; the block keeps its name."""
         self._ownership.keep_name()
-        self._ownership.write_missing(self.missing)
+        self.block.say_missing(self._pid, self.missing)
         self._settler.sweep({*self._server.WORKERS, *self._companions.pids})
         self._companions.supervise()
 

@@ -87,10 +87,6 @@ class Ownership:
                 name.path,
             )
 
-    def write_missing(self, workers: int) -> None:
-        """So many workers should be there, and can't be started now."""
-        self.block.say_missing(self._pid, workers)
-
     def leave(self, *, has_served: bool) -> None:
         """Remove the block, unless another master goes on with it.
 

@@ -2,8 +2,6 @@
 
 import logging
 import socket
-import subprocess
-import sys
 
 import pytest
 
@@ -33,15 +31,3 @@ def test_a_line_that_can_not_be_made_harms_nobody(capsys: pytest.CaptureFixture[
     logger.addHandler(MasterHandler(-1))
     logger.warning("%d", "no number")
     assert "no number" in capsys.readouterr().err
-
-
-def test_the_level_can_be_another_later() -> None:
-    """Of all that the process logs."""
-    code = "from hvd.companion.log import *; import logging; log_to_master('error'); set_level('info')"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{code}; logging.getLogger('a.b').info('yes'); logging.getLogger('a').debug('no')"],
-        capture_output=True,
-        check=True,
-    )
-    (line,) = done.stderr.split(RECORD)[1:]
-    assert b'"yes"' in line

@@ -41,8 +41,6 @@ def test_a_block_is_made_as_the_settings_say(name: str) -> None:
     assert ownership.was_made
     assert (block.layout.slots - layout.COMPANION_SLOTS, block.layout.rows) == (7, 3 + 4)
     assert block.masters() == [os.getpid()]
-    ownership.write_missing(2)
-    assert block.missing() == 2
     ownership.leave(has_served=False)
     assert not block.path.exists()
     close(ownership)
