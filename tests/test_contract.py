@@ -54,6 +54,13 @@ def test_every_module_has_a_test_file() -> None:
         assert (ROOT / "tests" / "unit" / folder / f"test_{name}.py").exists(), f"hvd/{module}.py has no unit test file"
 
 
+def test_documents_name_files_that_exist() -> None:
+    """What is moved or merged is followed in README and docs."""
+    for text in (README, *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").glob("*.md")):
+        for name in re.findall(r"`((?:hvd|tests|bench|deploy|docs)/[\w/.-]+\.\w+)`", text.read_text(encoding="utf-8")):
+            assert (ROOT / name).exists(), f"{text.name} names {name}"
+
+
 def test_only_the_settings_read_the_environment() -> None:
     """No other module of hvd asks os.environ for anything."""
     readers = [
