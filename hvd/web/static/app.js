@@ -5,14 +5,13 @@ import { make, mark, say } from "./dom.js";
 import { clock } from "./format.js";
 import { History } from "./history.js";
 import { addJobs } from "./jobs.js";
+import { addRoutes, addWorkers } from "./lists.js";
 import { Model } from "./model.js";
 import { readTheme } from "./plot.js";
-import { addRoutes } from "./routes.js";
 import { Socket } from "./socket.js";
 import { Status } from "./status.js";
 import { addEvents, addTiles, showHealth } from "./tiles.js";
 import { Timeline } from "./timeline.js";
-import { addWorkers } from "./workers.js";
 
 const SPANS = [["1 min", 60], ["5 min", 300], ["15 min", 900]];
 const TITLES = new Map([[60, "Last minute"], [300, "Last 5 minutes"], [900, "Last 15 minutes"]]);

@@ -1,6 +1,6 @@
 /** The charts: one for the columns that belong together, and a card that shows it, as a picture or as a table. */
 
-import { Rows, draw, make, mark, say } from "./dom.js";
+import { Rows, draw, make, makeTable, mark, say } from "./dom.js";
 import { bound, clock, count, milliseconds, percent, rate, share, size, withoutZeros } from "./format.js";
 import { HeatMap, rangeOf } from "./heatmap.js";
 import { LineChart } from "./linechart.js";
@@ -70,26 +70,12 @@ class Card {
       () => make("tr", {}, make("th", { scope: "row" }), ...head.slice(1).map(() => make("td"))),
       (row, cells) => cells.forEach((text, i) => say(row.cells[i], text)),
     );
-    this.scroll = make(
-      "div",
-      { class: "scroll", role: "region", tabindex: "0", hidden: true, "aria-label": `${chart.title} chart, table` },
-      make(
-        "table",
-        {},
-        make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col", text })))),
-        body,
-      ),
-    );
+    const heads = head.map((text) => make("th", { scope: "col", text }));
+    this.scroll = makeTable(`${chart.title} chart, table`, heads, body, { hidden: true });
     this.element = make(
       "section",
       { class: `panel chart${chart.heat ? " heat" : ""}`, "aria-label": `${chart.title} chart` },
-      make(
-        "header",
-        {},
-        make("h3", { text: chart.title }, make("small", { text: chart.beside })),
-        this.#legend(),
-        this.button,
-      ),
+      make("header", {}, make("h3", { text: chart.title }, make("small", { text: chart.beside })), this.#legend(), this.button),
       this.view.plot.canvas,
       this.scroll,
     );

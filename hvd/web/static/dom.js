@@ -25,6 +25,12 @@ export function draw(tag, properties, ...children) {
   return element;
 }
 
+/** A table that scrolls by itself: whoever has no mouse gets there by Tab. */
+export function makeTable(label, heads, body, { hidden = false, ...properties } = {}) {
+  const table = make("table", properties, make("thead", {}, make("tr", {}, ...heads)), body);
+  return make("div", { class: "scroll", role: "region", tabindex: "0", hidden, "aria-label": label }, table);
+}
+
 /** Let the element say `text`, by its one text node, and only if it doesn't yet. */
 export function say(element, text) {
   const node = element.firstChild ?? element.appendChild(document.createTextNode(""));

@@ -27,16 +27,8 @@ export class HeatMap {
     if (state !== this.painted) this.#paint(theme, first, end);
     this.painted = state;
     plot.drawTimes(theme);
-    this.#drawBounds(theme);
-    const { context } = plot;
-    context.save();
-    context.beginPath();
-    context.rect(plot.left, 0, plot.right - plot.left, plot.bottom + 1);
-    context.clip();
-    context.imageSmoothingEnabled = false;
-    this.#stretch(first, end);
-    plot.drawCursor(theme);
-    context.restore();
+    plot.drawGrid(theme, this.#bounds());
+    plot.drawInside(theme, 1, () => this.#stretch(first, end));
     const i = timeline.current();
     plot.tell(i, this.textAt(i));
   }
@@ -109,6 +101,7 @@ export class HeatMap {
     const { plot, image } = this;
     const { history } = this.timeline;
     const height = plot.bottom - plot.top;
+    plot.context.imageSmoothingEnabled = false;
     for (let start = first; start < end; ) {
       let stop = start + 1;
       while (stop < end && !history.isAfterGap(stop)) stop += 1;
@@ -119,27 +112,19 @@ export class HeatMap {
     }
   }
 
-  #drawBounds(theme) {
+  /** The marks of the latency axis. */
+  #bounds() {
     const { plot } = this;
-    const { context } = plot;
     const { bounds } = this.timeline.history;
     const [low, high] = this.rows;
     const height = (plot.bottom - plot.top) / (high - low);
     const every = Math.max(1, Math.ceil(16 / height));
-    context.textAlign = "right";
-    context.fillStyle = theme.muted;
-    context.strokeStyle = theme.grid;
-    context.lineWidth = 1;
-    context.setLineDash([]);
-    context.beginPath();
+    const marks = [];
     for (let edge = low; edge <= high; edge += every) {
-      const y = Math.round(plot.bottom - (edge - low) * height) + 0.5;
-      context.moveTo(plot.left, y);
-      context.lineTo(plot.right, y);
       const text = edge === 0 ? "0" : edge > bounds.length ? "∞" : bound(bounds[edge - 1]);
-      if (bounds.length) context.fillText(text, plot.left - 8, y);
+      marks.push([plot.bottom - (edge - low) * height, bounds.length ? text : ""]);
     }
-    context.stroke();
+    return marks;
   }
 }
 

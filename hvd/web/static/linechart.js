@@ -26,16 +26,12 @@ export class LineChart {
     const { plot, chart } = this;
     if (!plot.begin(theme)) return;
     const [first, end] = this.timeline.history.span(plot.from, plot.to);
-    this.#drawValues(theme, this.#scale(first, end));
+    plot.drawGrid(theme, this.#scale(first, end).map((tick) => [this.y(tick), chart.tick(tick)]));
     plot.drawTimes(theme);
-    plot.context.save();
-    plot.context.beginPath();
-    plot.context.rect(plot.left, 0, plot.right - plot.left, plot.bottom + 2);
-    plot.context.clip();
-    // the first series last, on top of the others
-    for (let i = chart.series.length - 1; i >= 0; i -= 1) this.#drawLine(theme, i, first, end);
-    plot.drawCursor(theme);
-    plot.context.restore();
+    plot.drawInside(theme, 2, () => {
+      // the first series last, on top of the others
+      for (let i = chart.series.length - 1; i >= 0; i -= 1) this.#drawLine(theme, i, first, end);
+    });
     this.#drawDots(theme);
     if (chart.series.length > 1) this.#drawNames(theme, end);
     const i = this.timeline.current();
@@ -80,24 +76,6 @@ export class LineChart {
   #at(column, i) {
     const value = this.timeline.history.at(column, i);
     return this.chart.log && value === 0 ? NaN : value;
-  }
-
-  #drawValues(theme, ticks) {
-    const { plot, chart } = this;
-    const { context } = plot;
-    context.strokeStyle = theme.grid;
-    context.fillStyle = theme.muted;
-    context.lineWidth = 1;
-    context.textAlign = "right";
-    context.setLineDash([]);
-    context.beginPath();
-    for (const tick of ticks) {
-      const y = Math.round(this.y(tick)) + 0.5;
-      context.moveTo(plot.left, y);
-      context.lineTo(plot.right, y);
-      context.fillText(chart.tick(tick), plot.left - 8, y);
-    }
-    context.stroke();
   }
 
   #drawLine(theme, series, first, end) {

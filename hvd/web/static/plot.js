@@ -13,11 +13,7 @@ export function readTheme() {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
   return {
-    text: colour("text"),
-    muted: colour("muted"),
-    grid: colour("grid"),
-    card: colour("card"),
-    select: colour("select"),
+    ...Object.fromEntries(["muted", "grid", "card", "select"].map((name) => [name, colour(name)])),
     series: [colour("s0"), colour("s1"), colour("s2")],
     heat: [colour("h0"), colour("h1"), colour("h2")],
     font: `${FONT}px ${style.getPropertyValue("--font")}`,
@@ -112,8 +108,38 @@ export class Plot {
     }
   }
 
+  /** Lines across the plot, each with a text at its left. @param {[number, string][]} marks px from the top, and the text */
+  drawGrid(theme, marks) {
+    const { context } = this;
+    context.strokeStyle = theme.grid;
+    context.fillStyle = theme.muted;
+    context.lineWidth = 1;
+    context.textAlign = "right";
+    context.setLineDash([]);
+    context.beginPath();
+    for (const [height, text] of marks) {
+      const y = Math.round(height) + 0.5;
+      context.moveTo(this.left, y);
+      context.lineTo(this.right, y);
+      context.fillText(text, this.left - 8, y);
+    }
+    context.stroke();
+  }
+
+  /** Draw inside the plot only, or so many px `below` it, and then the cursor. */
+  drawInside(theme, below, draw) {
+    const { context } = this;
+    context.save();
+    context.beginPath();
+    context.rect(this.left, 0, this.right - this.left, this.bottom + below);
+    context.clip();
+    draw();
+    this.#drawCursor(theme);
+    context.restore();
+  }
+
   /** The cursor, and what is being dragged over. */
-  drawCursor(theme) {
+  #drawCursor(theme) {
     const { context, timeline } = this;
     if (timeline.drag) {
       const [from, to] = timeline.drag.map((time) => Math.min(this.right, Math.max(this.left, this.x(time))));

@@ -1,6 +1,6 @@
 /** A panel with a table: heading, columns that sort where they can, rows that are reused. */
 
-import { Rows, make, mark, say } from "./dom.js";
+import { Rows, make, makeTable, mark, say } from "./dom.js";
 
 export class Table {
   /**
@@ -22,11 +22,7 @@ export class Table {
     this.heads = table.columns.map((column, i) => this.#head(column, i));
     const body = make("tbody");
     this.rows = new Rows(body, () => this.#row(), (row, item) => this.#fill(row, item));
-    this.scroll = make(
-      "div",
-      { class: "scroll", role: "region", tabindex: "0", "aria-label": `${table.title}, table` },
-      make("table", { "aria-labelledby": id }, make("thead", {}, make("tr", {}, ...this.heads)), body),
-    );
+    this.scroll = makeTable(`${table.title}, table`, this.heads, body, { "aria-labelledby": id });
     section.append(
       make("div", { class: "heading" }, make("h2", { id, text: table.title }), this.aside, this.tools),
       make("div", { class: "panel" }, this.note, this.scroll, this.empty),
@@ -35,8 +31,7 @@ export class Table {
   }
 
   #head(column, i) {
-    const classes = [column.number ? "number" : "", column.class ?? ""].join(" ").trim();
-    const head = make("th", { scope: "col", class: classes || undefined, title: column.title });
+    const head = make("th", { scope: "col", class: classOf(column), title: column.title });
     if (!column.sort) {
       head.append(column.name);
       return head;
@@ -65,8 +60,7 @@ export class Table {
   #row() {
     const row = make("tr");
     this.table.columns.forEach((column, i) => {
-      const classes = [column.number ? "number" : "", column.class ?? ""].join(" ").trim();
-      const cell = i ? make("td", { class: classes || undefined }) : make("th", { scope: "row", class: classes || undefined });
+      const cell = make(i ? "td" : "th", { scope: i ? undefined : "row", class: classOf(column) });
       column.create?.(cell);
       row.append(cell);
     });
@@ -87,6 +81,8 @@ export class Table {
     this.scroll.hidden = !items.length;
   }
 }
+
+const classOf = ({ number, class: own }) => [number && "number", own].filter(Boolean).join(" ") || undefined;
 
 /** By value, then by key: rows of the same value would else change places at every message. */
 function comparing(value, way, key) {

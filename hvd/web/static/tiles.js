@@ -3,73 +3,54 @@
 import { Rows, make, mark, say } from "./dom.js";
 import { count, day, duration, errors, exact, exactSize, instant, milliseconds, percent, rate, share, size } from "./format.js";
 
-/** Name, value, exact value, and a line beside it, of a `raw` object. */
-const TILES = [
-  {
-    name: "Uptime",
-    value: (raw) => duration(raw.uptime_seconds),
-    exact: (raw) => `${exact(raw.uptime_seconds)} s`,
-    beside: (raw) => `since ${day(instant(raw.timestamp) - raw.uptime_seconds)}`,
-  },
-  {
-    name: "Requests",
-    value: (raw) => count(raw.http_requests),
-    exact: (raw) => `${exact(raw.http_requests)}; ${exact(raw.requests.in_flight)} in flight, ${exact(raw.requests.aborted)} aborted`,
-    beside: (raw) => `${rate(raw.requests_per_second)}/s now`,
-  },
-  {
-    name: "Errors",
-    value: (raw) => errors(raw.http_errors, raw.http_requests),
-    exact: (raw) => `${exact(raw.http_errors)} of ${exact(raw.http_requests)}`,
-    beside: (raw) => `${share(raw.error_rate)} now`,
-    state: (raw) => (raw.error_rate > 0 ? "bad" : null),
-  },
-  {
-    name: "Mean response",
-    value: (raw) => milliseconds(raw.avg_response_time),
-    exact: (raw) => `${exact(raw.avg_response_time)} ms since start`,
-    beside: (raw) => `p99 ${milliseconds(raw.p99)} now`,
-  },
-  {
-    name: "CPU",
-    value: (raw) => percent(raw.cpu_usage),
-    exact: (raw) => `${exact(raw.cpu_usage)} % of one core`,
-    beside: () => "of one core",
-  },
-  {
-    name: "Memory",
-    value: (raw) => size(raw.memory_usage),
-    exact: (raw) => exactSize(raw.memory_usage),
-    beside: () => "all processes",
-  },
-  {
-    name: "Concurrency",
-    value: (raw) => count(raw.goroutines),
-    exact: (raw) => `${exact(raw.threads)} threads and ${exact(raw.tasks)} asyncio tasks`,
-    beside: (raw) => `${count(raw.threads)} threads, ${count(raw.tasks)} tasks`,
-  },
-  {
-    name: "WS clients",
-    value: (raw) => count(raw.websocket_clients),
-    exact: (raw) => exact(raw.websocket_clients),
-    beside: () => "this page included",
-  },
-];
+/** By name, of a `raw` object: the value, the exact value, a line beside it and, where there is one, the line's state. */
+const TILES = {
+  Uptime: (raw) => [
+    duration(raw.uptime_seconds),
+    `${exact(raw.uptime_seconds)} s`,
+    `since ${day(instant(raw.timestamp) - raw.uptime_seconds)}`,
+  ],
+  Requests: (raw) => [
+    count(raw.http_requests),
+    `${exact(raw.http_requests)}; ${exact(raw.requests.in_flight)} in flight, ${exact(raw.requests.aborted)} aborted`,
+    `${rate(raw.requests_per_second)}/s now`,
+  ],
+  Errors: (raw) => [
+    errors(raw.http_errors, raw.http_requests),
+    `${exact(raw.http_errors)} of ${exact(raw.http_requests)}`,
+    `${share(raw.error_rate)} now`,
+    raw.error_rate > 0 ? "bad" : null,
+  ],
+  "Mean response": (raw) => [
+    milliseconds(raw.avg_response_time),
+    `${exact(raw.avg_response_time)} ms since start`,
+    `p99 ${milliseconds(raw.p99)} now`,
+  ],
+  CPU: (raw) => [percent(raw.cpu_usage), `${exact(raw.cpu_usage)} % of one core`, "of one core"],
+  Memory: (raw) => [size(raw.memory_usage), exactSize(raw.memory_usage), "all processes"],
+  Concurrency: (raw) => [
+    count(raw.goroutines),
+    `${exact(raw.threads)} threads and ${exact(raw.tasks)} asyncio tasks`,
+    `${count(raw.threads)} threads, ${count(raw.tasks)} tasks`,
+  ],
+  "WS clients": (raw) => [count(raw.websocket_clients), exact(raw.websocket_clients), "this page included"],
+};
 
 /** @param {HTMLElement} list a <dl> */
 export function addTiles(list) {
-  const tiles = TILES.map((tile) => {
+  const tiles = Object.entries(TILES).map(([name, textsOf]) => {
     const [value, beside] = [make("dd", { class: "value", text: "–" }), make("dd", { text: " " })];
-    list.append(make("div", {}, make("dt", { text: tile.name }), value, beside));
-    return { tile, value, beside };
+    list.append(make("div", {}, make("dt", { text: name }), value, beside));
+    return { textsOf, value, beside };
   });
   return ({ raw }) => {
     if (!raw) return;
-    for (const { tile, value, beside } of tiles) {
-      say(value, tile.value(raw));
-      mark(value, "title", tile.exact(raw));
-      say(beside, tile.beside(raw));
-      mark(beside, "data-state", tile.state?.(raw) ?? null);
+    for (const { textsOf, value, beside } of tiles) {
+      const [text, title, line, state = null] = textsOf(raw);
+      say(value, text);
+      mark(value, "title", title);
+      say(beside, line);
+      mark(beside, "data-state", state);
     }
   };
 }
