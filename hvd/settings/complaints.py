@@ -1,30 +1,13 @@
 """What is wrong with the settings, in words: for whoever wrote them."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from hvd.errors import SettingsError
 from hvd.settings.table import JOBS, KINDS, SETTINGS, SLOTS_SPARE, written
 from hvd.settings.variables import CONFIG, KEYS, PREFIX
 from hvd.texts import quoted, suggestion, toml_key
-
-_COMPLAINTS_MAX = 50  # the name of a wrong file must not cost minutes, or fill the log
-
-
-class Complaints:
-    """A list of them that is bounded: of those past its end there is only the number, `unlisted`."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.unlisted = 0
-
-    def add(self, wording: Callable[[], str]) -> None:
-        """Note a complaint; its words, with a suggestion, are only made where the list has room for them."""
-        if len(self.texts) < _COMPLAINTS_MAX:
-            self.texts.append(wording())
-        else:
-            self.unlisted += 1
 
 
 def complaint(error: SettingsError) -> str:

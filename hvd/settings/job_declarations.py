@@ -16,8 +16,7 @@ from itertools import chain, islice
 from typing import Any
 
 from hvd.json_schemas import Schema, rule
-from hvd.settings.job_commands import leading_places, places_in
-from hvd.settings.job_kinds import NAME, NO_LIMIT, Kind
+from hvd.settings.job_kinds import NAME, NO_LIMIT, Kind, leading_places, places_in
 from hvd.settings.job_params import (
     FOLDER,
     TYPES,
@@ -55,14 +54,12 @@ _KIND = Schema(
             "backoff": rule("a number of seconds from 0 to 3600", "number", minimum=0, maximum=3600),
             "env": rule("a table of texts, by the names of variables", "object", additionalProperties=_ARGUMENT),
             "cwd": rule("an absolute folder, without . and .. in it", "string", pattern=rf"^/\Z|{FOLDER}"),
-        },
+        }
     }
 )
 _PARAM = Schema(
     rule("a table that declares a parameter", "object", required=["type"])
-    | {
-        "properties": {"type": {"description": "one of " + ", ".join(TYPES), "enum": list(TYPES)}},
-    }
+    | {"properties": {"type": {"description": "one of " + ", ".join(TYPES), "enum": list(TYPES)}}}
 )
 _HELP = rule("a text of at most 500 characters", "string", maxLength=500)
 _PARAMS = {

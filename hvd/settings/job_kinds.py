@@ -1,7 +1,8 @@
 """Kinds of job: how a job's parameters are checked, and become a command.
 
-A command is a list of arguments and never meets a shell. A value can't become an option: where a place begins an
-argument, no value may begin with "-".
+A command is a list of arguments and never meets a shell. An argument is a text with places for parameters: `{file}` is
+the place of one, `{{` and `}}` stand for braces. A value can't become an option: where a place begins an argument, no
+value may begin with "-".
 """
 
 import os
@@ -9,11 +10,11 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any
+from functools import cache
+from itertools import islice, takewhile
+from typing import Any, NamedTuple
 
 from hvd.json_schemas import Problem, pointer
-from hvd.settings.job_commands import leading_places, pieces_of, places_in
 from hvd.settings.job_params import Param, param_from
 from hvd.texts import quoted, suggestion
 
@@ -25,7 +26,39 @@ NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 _UNKNOWN_MAX = 20  # unknown parameters that are told of one by one
 _POINTED_MAX = 64  # characters of a parameter's name in a pointer, so that nobody fills the answer with it
+_PIECE = re.compile(r"(?P<brace>\{\{|\}\})|\{(?P<place>[^{}]*)\}|(?P<stray>[{}])|(?P<text>[^{}]+)")
 _SHELLS = {"sh", "bash", "dash", "zsh", "ksh"}
+
+
+class ArgumentPiece(NamedTuple):
+    """A part of an argument: a place, whose text is a parameter's name, or a text that stays as it is."""
+
+    text: str
+    is_place: bool
+
+
+@cache
+def pieces_of(argument: str) -> tuple[ArgumentPiece, ...]:
+    """An argument's parts. Raises ValueError for a stray brace."""
+    pieces: list[ArgumentPiece] = []
+    for match in _PIECE.finditer(argument):
+        if match["stray"]:
+            raise ValueError("a brace that belongs to no place has to be written twice")
+        if match["place"] is not None:
+            pieces.append(ArgumentPiece(match["place"], is_place=True))
+        else:
+            pieces.append(ArgumentPiece(match["text"] or match["brace"][0], is_place=False))
+    return tuple(pieces)
+
+
+def places_in(argument: str) -> list[str]:
+    """The parameters that have a place in it. Raises ValueError for a stray brace."""
+    return [piece.text for piece in pieces_of(argument) if piece.is_place]
+
+
+def leading_places(argument: str) -> list[str]:
+    """The parameters that may begin an argument: those whose places come before any other text of it."""
+    return [piece.text for piece in takewhile(lambda piece: piece.is_place, pieces_of(argument))]
 
 
 @dataclass(frozen=True)

@@ -5,21 +5,33 @@ The file named by HVD_CONFIG is read first, variables override it. A variable th
 `1_000` or `+4` in a variable is refused rather than guessed at. All problems are found before any is reported.
 """
 
+import errno
+import os
+import re
+import stat
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hvd.errors import SettingsError
-from hvd.settings.complaints import Complaints, complaint, contradictions, meant_key, meant_variable
-from hvd.settings.file import key_lines, read_text
+from hvd.settings.complaints import complaint, contradictions, meant_key, meant_variable
 from hvd.settings.job_declarations import read_kinds
 from hvd.settings.job_kinds import Kind
 from hvd.settings.table import JOBS, KINDS, SETTINGS, Settings, written
 from hvd.settings.variables import CONFIG, KEYS, environment, is_mistake
 from hvd.texts import cut, quoted, toml_key
 
+FILE_MAX = 2 * 1024 * 1024
+"""Bytes that the file may have: thousands of kinds of job fit, and a wrong file is refused within a second."""
+
+_STEP = re.compile(r"""([A-Za-z0-9_-]+)|"([^"]*)"|'([^']*)'""")
+_KEY = re.compile(
+    rf"[ \t]*(?P<table>\[\[?)?[ \t]*(?P<key>({_STEP.pattern})([ \t]*\.[ \t]*({_STEP.pattern}))*)[ \t]*[\]=]"
+)
+
+_COMPLAINTS_MAX = 50  # the name of a wrong file must not cost minutes, or fill the log
 _NOTHING: Mapping[str, Any] = {}
 _PLATFORMS = (("bind", "PORT", "0.0.0.0:{}"), ("workers", "WEB_CONCURRENCY", "{}"))
 """Setting, variable that gunicorn takes and many platforms set for whatever runs there, and the value it makes."""
@@ -45,10 +57,18 @@ class _Loader:
     def __init__(self) -> None:
         self.set: dict[str, _Value] = {}
         self.refused: set[str] = set()
-        self.complaints = Complaints()
+        self.complaints: list[str] = []
+        self.unlisted = 0  # complaints past the end of the list
         self.kinds: dict[str, Kind] = {}
         self.file = ""
         self.lines: dict[tuple[str | int, ...], int] = {}
+
+    def complain(self, wording: Callable[[], str]) -> None:
+        """Note a complaint; its words, with a suggestion, are only made where the list has room for them."""
+        if len(self.complaints) < _COMPLAINTS_MAX:
+            self.complaints.append(wording())
+        else:
+            self.unlisted += 1
 
     def take(self, key: str, raw: Any, source: str, place: str, from_text: bool) -> None:
         """Note a value for `key`, or what is wrong with it; a later value replaces an earlier one."""
@@ -58,7 +78,7 @@ class _Loader:
         except ValueError as error:
             self.refused.add(key)
             expected = str(error) or setting.type.expected
-            self.complaints.add(lambda: f"{written(key)} ({place}) is {setting.quoted(raw)}: it must be {expected}")
+            self.complain(lambda: f"{written(key)} ({place}) is {setting.quoted(raw)}: it must be {expected}")
         else:
             self.set[key] = _Value(value, source, place)
 
@@ -76,7 +96,7 @@ class _Loader:
         for key, value in table.items():
             self._take_key((key,), key if written(key) == key else "", value)
         if not isinstance(jobs, dict):
-            self.complaints.add(lambda: f"{self._located((JOBS,))} is no table: write [jobs] above its keys")
+            self.complain(lambda: f"{self._located((JOBS,))} is no table: write [jobs] above its keys")
             return
         for key, value in jobs.items():
             if key != KINDS:
@@ -87,16 +107,16 @@ class _Loader:
 
     def blame_file(self, path: str, text: str) -> None:
         """Note what is wrong with the file as a whole."""
-        self.complaints.add(lambda: f"{CONFIG} is {cut(repr(path))}, which {text}")
+        self.complain(lambda: f"{CONFIG} is {cut(repr(path))}, which {text}")
 
     def _blame_kind(self, steps: tuple[str | int, ...], text: str) -> None:
-        self.complaints.add(lambda: f"{self._located((JOBS, KINDS, *steps))} {text}")
+        self.complain(lambda: f"{self._located((JOBS, KINDS, *steps))} {text}")
 
     def _take_key(self, steps: tuple[str, ...], key: str, value: Any) -> None:
         if key in SETTINGS:
             self.take(key, value, Path(self.file).name, self._place(steps), from_text=False)
         else:
-            self.complaints.add(lambda: f"{self._located(steps)} is no setting{meant_key(steps, value)}")
+            self.complain(lambda: f"{self._located(steps)} is no setting{meant_key(steps, value)}")
 
     def _located(self, steps: tuple[str | int, ...]) -> str:
         return f"{toml_key(steps)} ({self._place(steps)})"
@@ -121,7 +141,7 @@ class _Loader:
                 self.take(key, form.format(text), name, name, from_text=True)
 
     def _blame_variable(self, name: str) -> None:
-        self.complaints.add(lambda: f"{quoted(name)} is no variable of hvd{meant_variable(name)}")
+        self.complain(lambda: f"{quoted(name)} is no variable of hvd{meant_variable(name)}")
 
     def take_gunicorns(self, gunicorn: Mapping[str, Any]) -> None:
         """Take what gunicorn's own settings say, which win."""
@@ -148,7 +168,7 @@ class _Loader:
             return taken.read(default)
         except ValueError:  # what it derives from is right by itself, but not for this
             would_be = f"{written(key)} would be {quoted(default)}"
-            self.complaints.add(lambda: f"{would_be}, which can't be: set it to {taken.expected}")
+            self.complain(lambda: f"{would_be}, which can't be: set it to {taken.expected}")
             return default
 
 
@@ -170,9 +190,9 @@ def load(environ: Mapping[str, str] = environment(), gunicorn: Mapping[str, Any]
     loader.take_variables(environ)
     loader.take_gunicorns(gunicorn)
     values, places = loader.values(), {key: value.place for key, value in loader.set.items()}
-    problems = [*loader.complaints.texts, *contradictions(values, places, loader.refused)]
+    problems = [*loader.complaints, *contradictions(values, places, loader.refused)]
     if problems:
-        raise SettingsError(problems, loader.complaints.unlisted)
+        raise SettingsError(problems, loader.unlisted)
     sources = {key: loader.set[key].source if key in loader.set else "default" for key in SETTINGS}
     return Loaded(Settings(**values, job_kinds=loader.kinds), sources, path)
 
@@ -184,3 +204,31 @@ def load_or_exit(environ: Mapping[str, str] = environment()) -> Settings:
     except SettingsError as error:
         print(complaint(error), file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def read_text(path: str) -> str:
+    """The file's text. Raises OSError, ValueError; never waits: a FIFO that nobody writes, or a device, would."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        status = os.fstat(fd)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is no regular file")
+        data = file.read(FILE_MAX + 1) or b""  # None where it would have to wait
+    if len(data) > FILE_MAX:
+        raise ValueError(f"it is larger than {FILE_MAX} bytes")
+    return data.decode()
+
+
+def key_lines(text: str) -> dict[tuple[str | int, ...], int]:
+    """The line of each key of a TOML text, since tomllib doesn't tell. Keys that are written oddly are left out."""
+    lines: dict[tuple[str | int, ...], int] = {}
+    table: tuple[str | int, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        match = _KEY.match(line)
+        if match:
+            steps = tuple(step[0] or step[1] or step[2] for step in _STEP.findall(match["key"]))
+            table = steps if match["table"] else table
+            lines.setdefault(steps if match["table"] else (*table, *steps), number)
+    return lines

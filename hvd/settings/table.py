@@ -5,26 +5,17 @@ variable is `HVD_` and that name in capitals; `hvd check` and the README's table
 with jobs_ stands in the file's table [jobs]: jobs_grace as jobs.grace. The kinds of job, jobs.kinds, have no variable.
 """
 
+import hashlib
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from hvd.settings.defaults import SLOTS_MAX, cores, database_in, instance_of, job_cores, slots_of, threads_of
 from hvd.settings.job_kinds import Kind
-from hvd.settings.value_types import (
-    BIND,
-    CLASSES,
-    LEVELS,
-    NAME,
-    ORIGINS,
-    PATH,
-    TOKEN,
-    URL,
-    ValueType,
-    seconds,
-    whole,
-)
+from hvd.settings.processors import usable_cores
+from hvd.settings.value_types import BIND, CLASSES, LEVELS, NAME, ORIGINS, PATH, TOKEN, URL, ValueType, seconds, whole
 from hvd.texts import as_toml, cut
 
 JOBS = "jobs"
@@ -35,6 +26,43 @@ KINDS = "kinds"
 
 SLOTS_SPARE = 4
 """Slots needed beside the workers': for new ones that start before the old ones have ended."""
+
+SLOTS_MAX = 4096
+
+
+def instance_of(values: Mapping[str, Any]) -> str:
+    """A name for the block that two daemons share only if they would share their address too."""
+    bind = str(values["bind"])
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", bind.removeprefix("unix:")).strip("-")
+    if bind.startswith(("unix:", "[")) or len(plain) > 64:  # characters were lost: a hash tells such names apart
+        plain = f"{plain[-55:].lstrip('-')}-{hashlib.sha256(os.fsencode(bind)).hexdigest()[:8]}"
+    return plain
+
+
+def cores(_: Mapping[str, Any]) -> int:
+    """One for each core; two at least, so that one can serve while the other is replaced."""
+    return min(1024, max(2, usable_cores()))
+
+
+def job_cores(_: Mapping[str, Any]) -> int:
+    """One for each core."""
+    return min(1024, usable_cores())
+
+
+def threads_of(values: Mapping[str, Any]) -> int:
+    """Four, but where a worker serves one request at a time."""
+    return 1 if values["worker_class"] == "sync" else 4
+
+
+def slots_of(values: Mapping[str, Any]) -> int:
+    """Eight for each worker: for reloads, upgrades, and workers that are added later."""
+    count: int = values["workers"]
+    return min(SLOTS_MAX, max(64, 8 * count))
+
+
+def database_in(values: Mapping[str, Any]) -> str:
+    """SQLite, in the folder for what outlives hvd."""
+    return f"sqlite:///{values['state_dir']}/hvd.sqlite3"
 
 
 @dataclass(frozen=True)
@@ -49,11 +77,6 @@ class Setting:
     help: str
     words: str = ""
     is_secret: bool = False
-
-    @property
-    def default_text(self) -> str:
-        """The default as documentation has it."""
-        return self.words or ("" if self.default == () else str(self.default))
 
     def as_text(self, value: Any) -> str:
         """The value as a person may see it."""
@@ -129,7 +152,7 @@ def markdown_table() -> str:
     """The settings as the README lists them."""
     lines = ["| key | variable | default | meaning |", "|---|---|---|---|"]
     for key, setting in SETTINGS.items():
-        default = setting.words or f"`{setting.default_text}`"
+        default = setting.words or f"`{setting.default}`"
         meaning = f"{setting.help} Takes {setting.type.expected}."
         lines.append(f"| `{written(key)}` | `{variable(key)}` | {default} | {meaning} |")
     lines.append("| `jobs.kinds` |  | none | Kinds of job, a table each: see [deploy/hvd.toml](deploy/hvd.toml). |")

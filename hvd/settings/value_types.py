@@ -33,59 +33,58 @@ class ValueType:
     parse: Callable[[str], Any] = str
 
 
-def _number(
-    expected: str, read: Callable[[Any], Any], pattern: re.Pattern[str], make: Callable[[str], Any]
+def _checked(
+    expected: str,
+    is_right: Callable[[Any], bool],
+    made: Callable[[Any], Any] = lambda value: value,
+    parse: Callable[[str], Any] = str,
 ) -> ValueType:
+    """What `made` makes of a value that is right."""
+
+    def read(value: Any) -> Any:
+        if not is_right(value):
+            raise ValueError
+        return made(value)
+
+    return ValueType(expected, read, parse)
+
+
+def _number(expected: str, is_right: Callable[[Any], bool], kind: type[float], pattern: re.Pattern[str]) -> ValueType:
     def parse(text: str) -> Any:
         if not pattern.fullmatch(text):
             raise ValueError(f"{expected}, in plain digits")
-        return make(text)
+        return kind(text)
 
-    return ValueType(expected, read, parse)
+    return _checked(expected, is_right, kind, parse)
 
 
 def whole(low: int, high: int) -> ValueType:
     """A whole number within bounds that belong to it."""
 
-    def read(value: Any) -> int:
-        if type(value) is not int or not low <= value <= high:  # bool is an int, but True is no number of workers
-            raise ValueError
-        return value
+    def is_right(value: Any) -> bool:
+        return type(value) is int and low <= value <= high  # bool is an int, but True is no number of workers
 
-    return _number(f"a whole number from {low} to {high}", read, _WHOLE, int)
+    return _number(f"a whole number from {low} to {high}", is_right, int, _WHOLE)
 
 
 def seconds(low: float, high: float) -> ValueType:
     """A finite number of seconds within bounds that belong to it."""
 
-    def read(value: Any) -> float:
-        if type(value) not in (int, float) or not low <= value <= high:  # which holds for neither NaN nor inf
-            raise ValueError
-        return float(value)
+    def is_right(value: Any) -> bool:
+        return type(value) in (int, float) and low <= value <= high  # which holds for neither NaN nor inf
 
-    return _number(f"a number of seconds from {low:g} to {high:g}", read, _DECIMAL, float)
+    return _number(f"a number of seconds from {low:g} to {high:g}", is_right, float, _DECIMAL)
 
 
 def text(expected: str, pattern: str) -> ValueType:
     """A text that the pattern matches as a whole."""
-
-    def read(value: Any) -> str:
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            raise ValueError
-        return value
-
-    return ValueType(expected, read)
+    return _checked(expected, lambda value: isinstance(value, str) and bool(re.fullmatch(pattern, value)))
 
 
 def one_of(*names: str) -> ValueType:
     """One of some lower-case names, in any case."""
-
-    def read(value: Any) -> str:
-        if not isinstance(value, str) or value.lower() not in names:
-            raise ValueError
-        return value.lower()
-
-    return ValueType("one of " + ", ".join(names), read)
+    expected = "one of " + ", ".join(names)
+    return _checked(expected, lambda value: isinstance(value, str) and value.lower() in names, str.lower)
 
 
 def _read_bind(value: Any) -> str:

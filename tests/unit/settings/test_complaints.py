@@ -12,41 +12,28 @@ from tests.support.waiting import PATIENCE
 from tests.unit.settings.support import config, problems_of, value_of
 
 
-def test_threads_of_sync_are_one() -> None:
-    """As a default silently, as a wish for more not."""
+@pytest.mark.parametrize(
+    ("environ", "start"),
+    [
+        ({"HVD_WORKER_CLASS": "sync", "HVD_THREADS": "2"}, "threads (HVD_THREADS) is 2: worker_class sync "),
+        ({"HVD_WORKERS": "10", "HVD_SLOTS": "13"}, "slots (HVD_SLOTS) is 13: 10 workers need at least 14"),
+        ({"HVD_MAX_REQUESTS_JITTER": "5"}, "max_requests_jitter (HVD_MAX_REQUESTS_JITTER) is 5: "),
+        ({"HVD_BIND": "a:0"}, 'bind (HVD_BIND) is "a:0": port 0 is another port at each start; set instance'),
+        ({"HVD_WORKERS": "0", "HVD_SLOTS": "2"}, "workers ("),  # with what is refused anyway nothing contradicts
+    ],
+)
+def test_values_that_contradict_each_other_are_refused(environ: dict[str, str], start: str) -> None:
+    """By one complaint, which names the values."""
+    (problem,) = problems_of(environ)
+    assert problem.startswith(start)
+
+
+def test_values_that_fit_each_other_are_taken() -> None:
+    """A default follows silently."""
     assert load({"HVD_WORKER_CLASS": "sync"}).settings.threads == 1
     assert value_of("threads", "1", HVD_WORKER_CLASS="sync") == 1
-    (problem,) = problems_of({"HVD_WORKER_CLASS": "sync", "HVD_THREADS": "2"})
-    assert problem.startswith("threads (HVD_THREADS) is 2: worker_class sync ")
-
-
-def test_slots_leave_room_beside_the_workers() -> None:
-    """Old and new workers live side by side at a reload."""
-    (problem,) = problems_of({"HVD_WORKERS": "10", "HVD_SLOTS": "13"})
-    assert problem.startswith("slots (HVD_SLOTS) is 13: 10 workers need at least 14")
     assert value_of("slots", "14", HVD_WORKERS="10") == 14
-    assert value_of("slots", "", HVD_WORKERS="100") == 800
-    assert value_of("slots", "", HVD_WORKERS="1024") == 4096
-
-
-def test_jitter_without_max_requests_is_refused() -> None:
-    """It would have no effect, which its author doesn't know."""
-    (problem,) = problems_of({"HVD_MAX_REQUESTS_JITTER": "5"})
-    assert problem.startswith("max_requests_jitter (HVD_MAX_REQUESTS_JITTER) is 5: ")
-
-
-def test_port_0_needs_an_instance() -> None:
-    """The block's name can't follow from a port that isn't known yet."""
-    (problem,) = problems_of({"HVD_BIND": "127.0.0.1:0"})
-    assert problem.startswith('bind (HVD_BIND) is "127.0.0.1:0": ')
-    assert "set instance" in problem
     assert value_of("bind", "127.0.0.1:0", HVD_INSTANCE="test") == "127.0.0.1:0"
-    assert value_of("bind", "unix:/tmp/x:0") == "unix:/tmp/x:0"
-
-
-def test_a_wrong_value_causes_no_second_complaint() -> None:
-    """A contradiction with a value that is refused anyway is noise."""
-    assert len(problems_of({"HVD_WORKERS": "0", "HVD_SLOTS": "2"})) == 1
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:

@@ -151,13 +151,6 @@ def test_the_program_is_a_name_or_an_absolute_path_without_places(program: str) 
     assert "it must be the name of a program without folder, or its absolute path; it has no places" in text
 
 
-@pytest.mark.parametrize("argument", ["{", "}", "{}}", "{{}", "{p", "p}", "{a}{"])
-def test_stray_braces_are_refused(argument: str) -> None:
-    """They would be a place that somebody has forgotten to close."""
-    texts = faults_of(command=["run", argument])
-    assert any("has to be written twice" in text or "is written twice" in text for text in texts)
-
-
 @pytest.mark.parametrize("place", ["", " p", "p ", "P", "p!r", "p:x", "p.x", "p[0]", "0"])
 def test_a_place_is_the_plain_name_of_a_parameter(place: str) -> None:
     """None of the tricks of str.format."""

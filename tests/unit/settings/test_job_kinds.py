@@ -1,4 +1,4 @@
-"""Kinds of job: the way of a job's parameters into its command."""
+"""Kinds of job: their arguments, and the way of a job's parameters into them."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hvd.json_schemas import Problem
-from hvd.settings.job_kinds import Kind
+from hvd.settings.job_kinds import Kind, leading_places, pieces_of, places_in
 from tests.unit.settings.kinds import declared
 
 
@@ -142,3 +142,23 @@ def test_doubts_are_about_this_machine(tmp_path: Path) -> None:
     ]
     assert list(declared({"command": ["true"]}).doubts()) == []
     assert list(declared({"command": ["true"], "env": {"PATH": str(tmp_path)}}).doubts()) != []
+
+
+def test_an_argument_is_texts_and_places() -> None:
+    """Double braces are braces."""
+    assert pieces_of("-O{{{format}}}x") == (("-O", False), ("{", False), ("format", True), ("}", False), ("x", False))
+    assert places_in("{a}:{b}{a}") == ["a", "b", "a"]
+    assert pieces_of("") == ()
+
+
+@pytest.mark.parametrize("argument", ["{", "}", "{}}", "{p", "p}", "{a}{"])
+def test_a_stray_brace_is_refused(argument: str) -> None:
+    """It would be a place that somebody has forgotten to close."""
+    with pytest.raises(ValueError, match="written twice"):
+        pieces_of(argument)
+
+
+def test_places_before_any_text_may_begin_an_argument() -> None:
+    """One may be empty, and leave that to the next."""
+    assert leading_places("{a}{b}-{c}") == ["a", "b"]
+    assert leading_places("-{a}") == []

@@ -183,10 +183,15 @@ def test_a_file_to_be_made_must_not_exist(images: Path) -> None:
 
 
 def test_at_the_start_only_the_place_of_a_path_counts(images: Path) -> None:
-    """A retry finds the file that it left behind; one that has become a way out is refused."""
+    """At the first attempt another job must not have made the file, which would be overwritten. A retry finds the one
+    that it left behind; one that has become a way out is refused.
+    """
     param = PathParam(roots=(str(images),), exists=False)
     path = param.normal(f"{images}/new")
+    assert param.at_start(path, True) == path
     (images / "new").write_text("half")
+    with pytest.raises(ValueError, match="does not exist yet"):
+        param.at_start(path, True)
     assert param.at_start(path) == path
     (images / "new").unlink()
     (images / "new").symlink_to("../secret")
@@ -249,14 +254,3 @@ def test_a_pattern_has_to_be_a_regular_expression(pattern: str) -> None:
     ((steps, text),) = StringParam(pattern=pattern).faults()
     assert steps == ("pattern",)
     assert "it must be a regular expression (" in text
-
-
-def test_a_file_to_be_made_must_not_be_there_at_the_first_start(tmp_path: Path) -> None:
-    """Two jobs were submitted for it; the second would overwrite what the first has made. A retry may."""
-    param = param_from({"type": "path", "roots": [str(tmp_path)], "exists": False})
-    path = str(tmp_path / "target")
-    assert param.at_start(path, True) == path
-    (tmp_path / "target").write_text("made")
-    with pytest.raises(ValueError, match="does not exist yet"):
-        param.at_start(path, True)
-    assert param.at_start(path, False) == path

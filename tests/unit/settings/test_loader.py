@@ -1,12 +1,14 @@
-"""Where values come from, and which wins."""
+"""Where values come from, and which wins; the file is read within bounds."""
 
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from hvd.settings.loader import load, load_or_exit
+from hvd.settings.loader import FILE_MAX, key_lines, load, load_or_exit, read_text
 from hvd.settings.processors import usable_cores
 from hvd.settings.table import SETTINGS
 from tests.unit.settings.support import config, problems_of, value_of
@@ -184,3 +186,66 @@ def test_a_state_dir_that_can_hold_no_database_is_told() -> None:
     (problem,) = problems_of({"HVD_STATE_DIR": "/a?b"})
     assert problem.startswith('database_url would be "sqlite:////a?b/hvd.sqlite3", which can\'t be: set it to sqlite')
     assert value_of("database_url", "sqlite:////x", HVD_STATE_DIR="/a?b") == "sqlite:////x"
+
+
+def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
+    """The bound belongs to it."""
+    path = tmp_path / "hvd.toml"
+    path.write_text("#" * FILE_MAX)
+    assert len(read_text(str(path))) == FILE_MAX
+    path.write_text("#" * (FILE_MAX + 1))
+    with pytest.raises(ValueError, match="larger than"):
+        read_text(str(path))
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    """A FIFO that nobody writes and a device would be read for ever."""
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", Path("/dev/zero")):
+        with pytest.raises(ValueError, match="no regular file"):
+            read_text(str(path))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        for odd in (tmp_path / "socket", tmp_path, tmp_path / "none"):
+            with pytest.raises(OSError, match=r"directory|No such device"):
+                read_text(str(odd))
+
+
+def test_the_lines_of_keys_are_found() -> None:
+    """Of tables, of dotted and quoted keys; the first line counts, and what is no key is passed over."""
+    text = """# a = 1
+a = 1
+  b . "c d" = 2 # e = 3
+
+[t.u]
+x = { y = 1 }
+# z = 1
+'q' = [
+  "r = 1",
+]
+[[v]]
+w=1
+[ t . "s" ]
+x = 2
+[v]
+w = 3
+"""
+    assert key_lines(text) == {
+        ("a",): 2,
+        ("b", "c d"): 3,
+        ("t", "u"): 5,
+        ("t", "u", "x"): 6,
+        ("t", "u", "q"): 8,
+        ("v",): 11,
+        ("v", "w"): 12,
+        ("t", "s"): 13,
+        ("t", "s", "x"): 14,
+    }
+
+
+@pytest.mark.parametrize(
+    "line", ["", "=", "[", "[]", '"', "a", "a b = 1", '"a = 1', "\x00", "[" * 1000, '."' * 1000, "a." * 5000]
+)
+def test_a_line_that_is_no_key_has_none(line: str) -> None:
+    """At once, however long it is."""
+    assert key_lines(line) == {}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hvd.settings import table
 from hvd.settings.loader import load
 from hvd.settings.table import SETTINGS, markdown_table, variable, written
 from tests.unit.settings.support import config, problems_of, value_of
@@ -50,33 +51,61 @@ def test_a_number_is_taken_at_its_bounds_and_refused_beyond(key: str) -> None:
         assert str(wrong) in problem
 
 
+REFUSED = {
+    # what TOML or a person could read in two ways is refused rather than guessed at
+    "workers": (
+        "a whole number from 1 to 1024",
+        ["08", "+4", "1_0", "0x10", "4.0", "1e1", "four", "-", "٤", "4 4", "99999999999999999999"],
+    ),
+    # NaN passes naive comparisons
+    "interval": ("a number of seconds from 0.1 to 60", ["nan", "inf", "-inf", "1e400", "02.0", ".5", "2,0", "2s"]),
+    "bind": (
+        "unix:PATH",
+        [
+            *("8080", ":8080", "localhost", "localhost:", "h:65536", "h:080", "::1:80", "h:80,h:81", "http://h:80"),
+            *("unix:", "unix://", "unix:/" + "x" * 107, "unix:/a\x1b", "[::1]", "[zz]:80", "h:-1", "fd://3"),
+        ],
+    ),
+    # it becomes a file's name
+    "instance": ("1 to 64 of the characters", ["a/b", "a b", "x" * 65, "ä", "a\nb"]),
+    # gevent and friends would share a row between greenlets
+    "worker_class": ('"gevent": it must be gthread or sync', ["gevent"]),
+    # no browser sends them
+    "allowed_origins": (
+        "it must be ",
+        ["example.org", "https://a/", "https://a:0", "https://a:65536", "*,https://a", "null"],
+    ),
+    "log_level": ("debug, info, warning, error, critical", ["loud"]),
+    # a database in memory would be another one in each process
+    "database_url": (
+        "it must be sqlite:///PATH or postgresql://USER@HOST/NAME",
+        [
+            *("sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///a?mode=ro", "sqlite:///dir/", "/srv/hvd.db"),
+            *("mysql://db/hvd", "postgres://db/hvd", "postgresql+asyncpg://db/hvd", "postgresql:", "postgresql://a b"),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("key", "text"), [(key, text) for key, (_, texts) in REFUSED.items() for text in texts])
+def test_what_a_setting_does_not_take_is_refused(key: str, text: str) -> None:
+    """And it says what it takes."""
+    (problem,) = problems_of({variable(key): text})
+    assert REFUSED[key][0] in problem
+
+
 @pytest.mark.parametrize(
-    "text", ["08", "+4", "1_0", "0x10", "4.0", "1e1", "four", "-", "٤", "4 4", "99999999999999999999"]
+    "line",
+    [
+        *("workers = true", "workers = 4.0", 'workers = "4"', "workers = [4]"),
+        *("interval = nan", "interval = inf", "interval = true", "interval = '2'"),
+        *("allowed_origins = 'https://a'", "allowed_origins = [1]", "allowed_origins = {}"),
+    ],
 )
-def test_a_whole_number_is_written_plainly(text: str) -> None:
-    """What TOML or a person could read in two ways is refused rather than guessed at."""
-    (problem,) = problems_of({"HVD_WORKERS": text})
-    assert "a whole number from 1 to 1024" in problem
-
-
-@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e400", "02.0", ".5", "2,0", "2s"])
-def test_seconds_are_written_plainly_and_finite(text: str) -> None:
-    """NaN passes naive comparisons."""
-    (problem,) = problems_of({"HVD_INTERVAL": text})
-    assert "a number of seconds from 0.1 to 60" in problem
-
-
-@pytest.mark.parametrize("line", ["workers = true", "workers = 4.0", 'workers = "4"', "workers = [4]"])
-def test_a_whole_number_in_the_file_has_that_type(tmp_path: Path, line: str) -> None:
-    """A boolean is no number of workers, although Python takes it for an int."""
+def test_a_value_in_the_file_has_its_type(tmp_path: Path, line: str) -> None:
+    """A boolean is no number of workers, although Python takes it for an int; a lone text would be read by letters."""
     (problem,) = problems_of(config(tmp_path, line))
     assert "hvd.toml:1" in problem
-
-
-@pytest.mark.parametrize("line", ["interval = nan", "interval = inf", "interval = true", "interval = '2'"])
-def test_seconds_in_the_file_are_finite_numbers(tmp_path: Path, line: str) -> None:
-    """TOML itself has nan and inf."""
-    assert len(problems_of(config(tmp_path, line))) == 1
 
 
 def test_whole_seconds_in_the_file_are_taken(tmp_path: Path) -> None:
@@ -85,30 +114,39 @@ def test_whole_seconds_in_the_file_are_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "bind", ["127.0.0.1:8080", "0.0.0.0:1", "localhost:65535", "[::1]:8080", "[fe80::1%eth0]:80", "a-b.c:80"]
-)
-def test_bind_takes_host_and_port(bind: str) -> None:
-    """Names, IPv4, and IPv6 in brackets."""
-    assert value_of("bind", bind) == bind
-
-
-def test_bind_takes_a_unix_path_and_makes_it_absolute() -> None:
-    """The companions and the command may run in another folder."""
-    assert value_of("bind", "unix:run/x.sock") == f"unix:{Path.cwd()}/run/x.sock"
-    assert value_of("bind", "unix:///run/x.sock") == "unix:/run/x.sock"
-
-
-@pytest.mark.parametrize(
-    "bind",
+    ("key", "text", "value"),
     [
-        *("8080", ":8080", "localhost", "localhost:", "h:65536", "h:080", "::1:80", "h:80,h:81", "http://h:80"),
-        *("unix:", "unix://", "unix:/" + "x" * 107, "unix:/a\x1b", "[::1]", "[zz]:80", "h:-1", "fd://3"),
+        *(("bind", text, text) for text in ("127.0.0.1:8080", "0.0.0.0:1", "localhost:65535", "a-b.c:80")),
+        *(("bind", text, text) for text in ("[::1]:8080", "[fe80::1%eth0]:80", "unix:/tmp/x:0")),
+        # the companions and the command may run in another folder
+        ("bind", "unix:run/x.sock", f"unix:{Path.cwd()}/run/x.sock"),
+        ("bind", "unix:///run/x.sock", "unix:/run/x.sock"),
+        # lower case, without the scheme's own port: as a browser sends it
+        ("allowed_origins", "https://Hvd.example:443, http://a:80", ("https://hvd.example", "http://a")),
+        ("allowed_origins", "http://a:8080 , https://[::1]:8443", ("http://a:8080", "https://[::1]:8443")),
+        ("allowed_origins", "*", ("*",)),
+        ("log_level", "WARNING", "warning"),
+        ("database_url", "sqlite:///var/hvd.db", f"sqlite:///{Path.cwd()}/var/hvd.db"),
+        *(("database_url", text, text) for text in ("sqlite:////srv/a b.db", "postgresql://hvd@db/hvd")),
+        *(("database_url", text, text) for text in ("postgresql+psycopg://hvd:x@db:5432/hvd?sslmode=require",)),
     ],
 )
-def test_bind_refuses_anything_else(bind: str) -> None:
-    """And says what it takes."""
-    (problem,) = problems_of({"HVD_BIND": bind})
-    assert "unix:PATH" in problem
+def test_what_a_setting_takes(key: str, text: str, value: object) -> None:
+    """In the form in which the daemon needs it."""
+    assert value_of(key, text) == value
+
+
+@pytest.mark.parametrize(("workers", "slots"), [(1, 64), (8, 64), (9, 72), (1024, 4096)])
+def test_slots_grow_with_the_workers(workers: int, slots: int) -> None:
+    """Up to the most that may be set."""
+    assert value_of("slots", "", HVD_WORKERS=str(workers)) == slots
+
+
+def test_workers_and_jobs_follow_the_cores_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of affinity and quota (test_processors.py), not the machine's."""
+    for cores, workers in ((1, 2), (6, 6), (2000, 1024)):
+        monkeypatch.setattr(table, "usable_cores", lambda cores=cores: cores)
+        assert (value_of("workers", ""), value_of("jobs_concurrency", "")) == (workers, min(cores, 1024))
 
 
 def test_the_instance_differs_where_the_address_does() -> None:
@@ -122,54 +160,15 @@ def test_the_instance_differs_where_the_address_does() -> None:
     assert names[4].startswith("a-b-")
 
 
-@pytest.mark.parametrize("name", ["a/b", "a b", "x" * 65, "ä", "a\nb"])
-def test_an_instance_is_a_plain_name(name: str) -> None:
-    """It becomes a file's name."""
-    assert "1 to 64 of the characters" in problems_of({"HVD_INSTANCE": name})[0]
-
-
-def test_worker_classes_that_are_not_supported_are_refused_by_name() -> None:
-    """gevent and friends would share a row between greenlets."""
-    (problem,) = problems_of({"HVD_WORKER_CLASS": "gevent"})
-    assert '"gevent"' in problem
-    assert "gthread or sync" in problem
-
-
-def test_origins_become_what_a_browser_sends() -> None:
-    """Lower case, without the scheme's own port."""
-    text = "https://Hvd.example:443, http://a:80,http://a:8080 , https://[::1]:8443"
-    expected = ("https://hvd.example", "http://a", "http://a:8080", "https://[::1]:8443")
-    assert value_of("allowed_origins", text) == expected
-    assert value_of("allowed_origins", "*") == ("*",)
-
-
-@pytest.mark.parametrize("text", ["example.org", "https://a/", "https://a:0", "https://a:65536", "*,https://a", "null"])
-def test_origins_that_no_browser_sends_are_refused(text: str) -> None:
-    """They would never match."""
-    assert len(problems_of({"HVD_ALLOWED_ORIGINS": text})) == 1
-
-
-@pytest.mark.parametrize("value", ["'https://a'", "[1]", "{}"])
-def test_origins_in_the_file_are_a_list_of_texts(tmp_path: Path, value: str) -> None:
-    """A lone text would be read letter by letter."""
-    assert len(problems_of(config(tmp_path, f"allowed_origins = {value}"))) == 1
-
-
-def test_log_levels_are_known_names_in_any_case() -> None:
-    """INFO is as good as info."""
-    assert value_of("log_level", "WARNING") == "warning"
-    assert "debug, info, warning, error, critical" in problems_of({"HVD_LOG_LEVEL": "loud"})[0]
-
-
 def test_the_table_names_every_setting() -> None:
     """The README derives from it."""
-    table = markdown_table()
-    assert len(table.splitlines()) == 2 + len(SETTINGS) + 1, "the kinds of job have no variable"
+    text = markdown_table()
+    assert len(text.splitlines()) == 2 + len(SETTINGS) + 1, "the kinds of job have no variable"
     for key, setting in SETTINGS.items():
-        assert f"| `{written(key)}` | `HVD_{key.upper()}` |" in table
-        assert setting.help in table
-    assert "| `2.0` |" in table
-    assert "| `jobs.queue_limit` | `HVD_JOBS_QUEUE_LIMIT` | `10000` |" in table
+        assert f"| `{written(key)}` | `HVD_{key.upper()}` |" in text
+        assert setting.help in text
+    assert "| `2.0` |" in text
+    assert "| `jobs.queue_limit` | `HVD_JOBS_QUEUE_LIMIT` | `10000` |" in text
 
 
 @pytest.mark.parametrize("token", ["x" * 15, "x" * 4097, "geheim geheim geheim", "gehéim" * 4, "geheim\x7f" * 4])
@@ -191,30 +190,3 @@ def test_the_token_is_in_no_text_of_the_settings() -> None:
         assert settings.token == token
         assert token not in repr(settings)
         assert SETTINGS["token"].as_text(token) == "***"
-
-
-@pytest.mark.parametrize(
-    ("url", "as_read"),
-    [
-        ("sqlite:////srv/a b.db", ""),
-        ("sqlite:///var/hvd.db", f"sqlite:///{Path.cwd()}/var/hvd.db"),
-        ("postgresql://hvd@db/hvd", ""),
-        ("postgresql+psycopg://hvd:x@db:5432/hvd?sslmode=require", ""),
-    ],
-)
-def test_a_database_is_sqlite_or_postgresql(url: str, as_read: str) -> None:
-    """The path of a file is made absolute, since the runner may work in another folder."""
-    assert value_of("database_url", url) == (as_read or url)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        *("sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///a?mode=ro", "sqlite:///dir/", "/srv/hvd.db"),
-        *("mysql://db/hvd", "postgres://db/hvd", "postgresql+asyncpg://db/hvd", "postgresql:", "postgresql://a b"),
-    ],
-)
-def test_other_databases_are_refused(url: str) -> None:
-    """With those that there are; a database in memory would be another one in each process."""
-    (problem,) = problems_of({"HVD_DATABASE_URL": url})
-    assert "it must be sqlite:///PATH or postgresql://USER@HOST/NAME" in problem

@@ -42,17 +42,9 @@ def test_what_kubernetes_and_docker_tell_of_a_service_named_hvd_is_no_mistake(na
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("HVD_PORT", "8080"),
-        ("HVD_NAME", "web"),
-        ("HVD_SERVICE_PORT", "http"),
-        ("HVD_PORTS", "tcp://a:1"),
-        ("HVD_ENV", ""),
-        ("HVD_ENV_FOO", "1"),
-        ("HVD_NAME", "/x"),
-        ("HVD_STATE_NAME", "/var"),
-        ("HVD_PORT_80_TCP_FOO", "1"),
-        ("HVD_PORT_80_TCP_PORT", "http"),
-        ("HVD_SERVICE_HOST", ""),
+        *(("HVD_PORT", "8080"), ("HVD_NAME", "web"), ("HVD_SERVICE_PORT", "http"), ("HVD_PORTS", "tcp://a:1")),
+        *(("HVD_ENV", ""), ("HVD_ENV_FOO", "1"), ("HVD_NAME", "/x"), ("HVD_STATE_NAME", "/var")),
+        *(("HVD_PORT_80_TCP_FOO", "1"), ("HVD_PORT_80_TCP_PORT", "http"), ("HVD_SERVICE_HOST", "")),
     ],
 )
 def test_what_only_looks_like_a_service_is_a_mistake(name: str, value: str) -> None:
