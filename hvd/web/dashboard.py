@@ -8,7 +8,6 @@ import functools
 import gzip
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,24 +58,24 @@ class Asset:
         return cls(_TYPES[suffix], data, gzip.compress(data, 9, mtime=0), digest)
 
 
-@dataclass(frozen=True)
 class Site:
-    """The page, and the other files by the name under which they are served."""
+    """The page, and the other files by the name under which they are served.
 
-    page: Asset
-    files: Mapping[str, Asset]
-
-
-class _Builder:
-    """Names each file by its content. The files that it imports are named before it: their names are content too."""
+    Each is named by its content. The files that it imports are named before it: their names are content too.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        """Raises ValueError where modules import each other in a circle."""
         self.files: dict[str, Asset] = {}
+        self._folder = folder
         self._names: dict[str, str] = {}
+        text = _REFERENCE.sub(self._renamed, (folder / "index.html").read_text(encoding="utf-8"))
+        # all at once: else the browser would learn of a module only from the one that imports it
+        modules = [name for name in self.files if name.endswith(".js")]
+        hints = "\n".join(f'<link rel="modulepreload" href="static/{name}">' for name in modules)
+        self.page = Asset.of(".html", text.replace(_MODULES, hints).encode())
 
-    def name(self, source: str) -> str:
-        """The hashed name of a file. Raises ValueError where modules import each other in a circle."""
+    def _name(self, source: str) -> str:
         if source not in self._names:
             self._names[source] = ""
             text = (self._folder / source).read_text(encoding="utf-8")
@@ -90,22 +89,13 @@ class _Builder:
 
     def _renamed(self, match: re.Match[str]) -> str:
         relative = "./" if match.re is _IMPORT else ""
-        return f"{match[1]}{relative}{self.name(match[2])}{match[3]}"
-
-    def page(self) -> Asset:
-        text = _REFERENCE.sub(self._renamed, (self._folder / "index.html").read_text(encoding="utf-8"))
-        # all at once: else the browser would learn of a module only from the one that imports it
-        modules = [name for name in self.files if name.endswith(".js")]
-        hints = "\n".join(f'<link rel="modulepreload" href="static/{name}">' for name in modules)
-        return Asset.of(".html", text.replace(_MODULES, hints).encode())
+        return f"{match[1]}{relative}{self._name(match[2])}{match[3]}"
 
 
 @functools.cache
 def load(folder: Path = STATIC) -> Site:
     """The site of a folder: read, named and compressed once for each process."""
-    builder = _Builder(folder)
-    page = builder.page()
-    return Site(page, builder.files)
+    return Site(folder)
 
 
 class Static:
