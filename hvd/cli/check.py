@@ -3,6 +3,7 @@
 import argparse
 
 from hvd.cli.arguments import Exit
+from hvd.cli.jobs.show import table
 from hvd.settings.loader import load
 from hvd.settings.table import SETTINGS, written
 from hvd.texts import as_toml
@@ -13,10 +14,8 @@ def run(_: argparse.Namespace) -> int:
     settings, sources, file = load()
     rows = [(written(key), SETTINGS[key].as_text(getattr(settings, key)), source) for key, source in sources.items()]
     rows.append(("block", as_toml(settings.block_name), "from instance"))
-    keys, values = (max(len(row[column]) for row in rows) for column in (0, 1))
     print(f"file: {as_toml(file)}" if file else "file: none, HVD_CONFIG names no file")
-    for key, value, source in rows:
-        print(f"{key:<{keys}}  {value:<{values}}  {source}")
+    print("\n".join(table(rows)))
     for kind in settings.job_kinds.values():
         params = ", ".join(f"{name}: {param.TYPE}" for name, param in kind.params.items())
         print(f"kind of job {kind.name}: {as_toml(kind.command)}, params {params or 'none'}")

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socketserver
 import subprocess
 import sys
 import threading
@@ -36,6 +37,19 @@ def jobs_answer(*jobs: Json, unknown: tuple[str, ...] = ()) -> tuple[int, Json]:
 
 
 @contextlib.contextmanager
+def running(server: socketserver.BaseServer) -> Iterator[None]:
+    """The server, in a thread of its own."""
+    with server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield
+        finally:  # a thread that is left would keep a failed run from ending
+            server.shutdown()
+            thread.join()
+
+
+@contextlib.contextmanager
 def daemon(*answers: tuple[int, Json | bytes, *tuple[Json, ...]]) -> Iterator[tuple[str, list[Request]]]:
     """Yields the URL, and the requests so far. An answer is a status, an object or bytes, and headers, where there are
     any; the last one is repeated.
@@ -62,24 +76,23 @@ def daemon(*answers: tuple[int, Json | bytes, *tuple[Json, ...]]) -> Iterator[tu
         def log_message(self, format: str, *args: object) -> None:
             """Keep quiet."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", requests
-        finally:  # a thread that is left would keep a failed run from ending
-            server.shutdown()
-            thread.join()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with running(server):
+        yield f"http://127.0.0.1:{server.server_port}", requests
 
 
-def run(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own."""
-    return subprocess.run(
+def run(*args: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own; it never ends in a traceback, and never drives the terminal."""
+    done = subprocess.run(
         [sys.executable, "-m", "hvd", *args],
         env=environ,
+        input=stdin,
         capture_output=True,
         text=True,
         encoding="utf-8",
         timeout=60,
         check=False,
     )
+    assert "Traceback" not in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    return done

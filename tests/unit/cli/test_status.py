@@ -88,13 +88,6 @@ def test_odd_fields_show_as_a_dash(odd: object) -> None:
     assert values_of({"workers": [odd]})["Workers"] == "1 (0 busy)"
 
 
-def test_errors_have_a_share_only_where_there_were_requests() -> None:
-    """No division by zero, no share of an unknown number."""
-    assert values_of({"http_errors": 0, "http_requests": 0})["Errors"] == "0 (0.0%)"
-    assert values_of({"http_errors": 1234})["Errors"] == "1,234"
-    assert values_of({"http_requests": 1})["Errors"] == "-"
-
-
 def test_a_daemon_that_starts_says_so() -> None:
     """Though `system_health`, which an older daemon has alone, knows no such state."""
     assert values_of({"system_health": "degraded", "health": "starting"})["Health"] == "starting"

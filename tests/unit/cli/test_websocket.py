@@ -5,7 +5,7 @@ import queue
 import socket
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from hvd.cli.websocket import messages
 from hvd.errors import DaemonUnreachable
 from tests.support.server import Server
 from tests.support.waiting import until
+from tests.unit.cli.daemon import running
 
 
 def test_the_client_says_that_the_daemon_stopped(tmp_path: Path) -> None:
@@ -40,35 +41,35 @@ def test_the_client_names_an_address_where_nobody_answers() -> None:
 
 
 @contextlib.contextmanager
-def serving(handler: type[socketserver.BaseRequestHandler]) -> Iterator[Address]:
-    """A server whose connections are handled so, each in a thread."""
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield Address.parse(f"http://127.0.0.1:{server.socket.getsockname()[1]}")
-        finally:
-            server.shutdown()
-            thread.join()
+def serving(upgrade: Callable[[socket.socket, bytes], None]) -> Iterator[Address]:
+    """A server that is healthy, and handles an upgrade so, given the connection and the request, each in a thread."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            request = self.request.recv(65_536)
+            if request.startswith(b"GET /health "):
+                self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            else:
+                upgrade(self.request, request)
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    with running(server):
+        yield Address.parse(f"http://127.0.0.1:{server.socket.getsockname()[1]}")
 
 
 @contextlib.contextmanager
 def answering(reply: bytes) -> Iterator[tuple[Address, list[bool]]]:
-    """A server that is healthy, and gives this reply to an upgrade; notes whose connection the client has ended."""
+    """A server that gives this reply to an upgrade; notes whose connection the client has ended."""
     ended: list[bool] = []
 
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            if self.request.recv(65_536).startswith(b"GET /health "):
-                self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-                return
-            self.request.sendall(reply)
-            if reply:
-                self.request.shutdown(socket.SHUT_WR)
-            self.request.settimeout(10)
-            ended.append(self.request.recv(1) == b"")
+    def upgrade(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(reply)
+        if reply:
+            connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(10)
+        ended.append(connection.recv(1) == b"")
 
-    with serving(Handler) as address:
+    with serving(upgrade) as address:
         yield address, ended
 
 
@@ -97,31 +98,24 @@ def speaking(*events: Event) -> Iterator[tuple[Address, "queue.SimpleQueue[bytes
     """A server that says these in the same bytes as its handshake's answer; gives the pongs' payloads."""
     pongs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            request = self.request.recv(65_536)
-            if request.startswith(b"GET /health "):
-                self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-                return
-            connection = WSConnection(ConnectionType.SERVER)
-            connection.receive_data(request)
-            self.request.sendall(b"".join(map(connection.send, (AcceptConnection(), *events))))
-            while data := self.request.recv(65_536):
-                connection.receive_data(data)
-                for event in connection.events():
-                    if isinstance(event, Pong):
-                        pongs.put(bytes(event.payload))
+    def upgrade(connection: socket.socket, request: bytes) -> None:
+        protocol = WSConnection(ConnectionType.SERVER)
+        protocol.receive_data(request)
+        connection.sendall(b"".join(map(protocol.send, (AcceptConnection(), *events))))
+        while data := connection.recv(65_536):
+            protocol.receive_data(data)
+            for event in protocol.events():
+                if isinstance(event, Pong):
+                    pongs.put(bytes(event.payload))
 
-    with serving(Handler) as address:
+    with serving(upgrade) as address:
         yield address, pongs
 
 
 def test_the_client_answers_pings_while_nobody_takes_messages() -> None:
     """A reader that pauses, as `less`, keeps its connection."""
-    with speaking(TextMessage(HELLO), TextMessage(HELLO), Ping(b"1"), TextMessage(HELLO), Ping(b"2")) as (
-        address,
-        pongs,
-    ):
+    hello = TextMessage(HELLO)
+    with speaking(hello, hello, Ping(b"1"), hello, Ping(b"2")) as (address, pongs):
         stream = messages(address, 5)
         assert next(stream) == HELLO
         assert [pongs.get(timeout=10), pongs.get(timeout=10)] == [b"1", b"2"]

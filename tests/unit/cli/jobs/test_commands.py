@@ -10,38 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.daemon import ID, OTHER, daemon, job, jobs_answer
+from tests.unit.cli.daemon import ID, OTHER, daemon, job, jobs_answer, run
 
 KINDS = 200, {"kinds": {"convert": {"params": {"source": {"type": "path"}, "level": {"type": "int"}}}, "noop": {}}}
 TAKEN = 202, {"job_ids": [ID], "accepted": 1, "rejected": 0, "errors": []}
 REFUSED = 404, {"status": 404, "detail": "No kinds\x1b of job"}
 
 
-def run(*args: str, stdin: bytes = b"", **environ: str) -> subprocess.CompletedProcess[bytes]:
-    """The command in a process of its own; it never ends in a traceback."""
-    done = subprocess.run(
-        [sys.executable, "-m", "hvd", "jobs", *args],
-        env=environ,
-        input=stdin,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert b"Traceback" not in done.stderr
-    assert b"\x1b" not in done.stdout + done.stderr
-    return done
-
-
-def lines(data: bytes) -> list[str]:
-    return data.decode().splitlines()
+def jobs(*args: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """`hvd jobs` in a process of its own."""
+    return run("jobs", *args, **more)
 
 
 def test_a_job_is_submitted_with_the_types_that_its_kind_has() -> None:
     """Numbers only where the kind wants numbers; options may stand anywhere. Its id is all that is printed."""
     words = ["convert", "--name", "a b", "source=/a=b", "--key", "k 1", "level=-7"]
     with daemon(KINDS, TAKEN) as (url, requests):
-        done = run("submit", *words, "--url", url, HVD_TOKEN="0123456789abcdef-token")
-    assert (done.returncode, lines(done.stdout), done.stderr) == (0, [ID], b"")
+        done = jobs("submit", *words, "--url", url, HVD_TOKEN="0123456789abcdef-token")
+    assert (done.returncode, done.stdout.splitlines(), done.stderr) == (0, [ID], "")
     assert requests[1].body == {"kind": "convert", "params": {"source": "/a=b", "level": -7}, "name": "a b"}
     assert requests[1].headers["Idempotency-Key"] == "k 1"
     assert requests[1].headers["Authorization"] == "Bearer 0123456789abcdef-token"
@@ -55,7 +41,7 @@ def test_a_job_is_submitted_with_the_types_that_its_kind_has() -> None:
 def test_what_is_no_number_is_the_daemons_to_refuse(text: str, sent: str) -> None:
     """It names the place."""
     with daemon(KINDS, TAKEN) as (url, requests):
-        run("submit", "--url", url, "convert", text)
+        jobs("submit", "--url", url, "convert", text)
     assert requests[1].body["params"] == {"level": sent}
 
 
@@ -63,8 +49,8 @@ def test_an_unknown_kind_is_the_daemons_to_refuse() -> None:
     """With its words."""
     refusal = 422, {"detail": "/kind: no kind", "errors": [{"pointer": "/kind", "detail": "no kind"}]}
     with daemon(KINDS, refusal) as (url, requests):
-        done = run("submit", "x", "a=1", "--url", url)
-    assert (done.returncode, lines(done.stderr)) == (5, ["hvd: the daemon refused (422): /kind: no kind"])
+        done = jobs("submit", "x", "a=1", "--url", url)
+    assert (done.returncode, done.stderr.splitlines()) == (5, ["hvd: the daemon refused (422): /kind: no kind"])
     assert requests[1].body == {"kind": "x", "params": {"a": "1"}}
 
 
@@ -76,9 +62,9 @@ def test_a_file_of_jobs_is_submitted(tmp_path: Path) -> None:
     file.write_text(json.dumps(body), encoding="utf-8")
     for name in (str(file), "-"):
         with daemon((202, answer)) as (url, requests):
-            done = run("submit", "--json", name, "--url", url, stdin=file.read_bytes())
-        assert (done.returncode, lines(done.stdout)) == (5, [ID])
-        assert lines(done.stderr) == ["hvd: not taken: /jobs/1/kind: is missing"]
+            done = jobs("submit", "--json", name, "--url", url, stdin=file.read_text(encoding="utf-8"))
+        assert (done.returncode, done.stdout.splitlines()) == (5, [ID])
+        assert done.stderr.splitlines() == ["hvd: not taken: /jobs/1/kind: is missing"]
         assert requests[0].body == body
 
 
@@ -103,9 +89,9 @@ def test_a_file_of_jobs_is_submitted(tmp_path: Path) -> None:
 def test_wrong_submissions_end_with_2(args: list[str], said: str) -> None:
     """Before the daemon is asked to take anything."""
     with daemon(KINDS) as (url, requests):
-        done = run("submit", *args, *([] if "--url" in args else ["--url", url]), stdin=b"{")
+        done = jobs("submit", *args, *([] if "--url" in args else ["--url", url]), stdin="{")
     assert done.returncode == 2
-    assert said in done.stderr.decode()
+    assert said in done.stderr
     assert all(request.method == "GET" for request in requests)
 
 
@@ -113,22 +99,21 @@ def test_a_file_that_is_too_large_is_not_sent(tmp_path: Path) -> None:
     """The daemon would close the connection in the middle."""
     file = tmp_path / "jobs.json"
     file.write_bytes(b" " * (1024 * 1024 + 1))
-    done = run("submit", "--json", str(file), "--url", f"unix:{tmp_path}/none")
-    assert (done.returncode, b"in several files" in done.stderr) == (2, True)
+    done = jobs("submit", "--json", str(file), "--url", f"unix:{tmp_path}/none")
+    assert (done.returncode, "in several files" in done.stderr) == (2, True)
 
 
 def test_a_list_is_a_table_or_json() -> None:
     """The filters are the daemon's; the next page is pointed to."""
     page = {"jobs": [job(progress=50, name="ü\x1b")], "next": ID}
     with daemon((200, page)) as (url, requests):
-        done = run(
-            "list", "--status", "pending,running", "--kind", "a", "--limit", "7", "--before", OTHER, "--url", url
-        )
+        filters = ["--status", "pending,running", "--kind", "a", "--limit", "7", "--before", OTHER]
+        done = jobs("list", *filters, "--url", url)
         assert done.returncode == 0
-        assert lines(done.stdout)[1].split() == [ID, "running", "50%", "checksum", "-", "-", "ü\\x1b"]
-        assert lines(done.stderr) == [f"older ones: --before {ID}"]
-        assert b"\\xfc\\x1b" in run("list", "--url", url, PYTHONIOENCODING="ascii").stdout
-        assert json.loads(run("list", "--json", "--url", url).stdout) == page
+        assert done.stdout.splitlines()[1].split() == [ID, "running", "50%", "checksum", "-", "-", "ü\\x1b"]
+        assert done.stderr.splitlines() == [f"older ones: --before {ID}"]
+        assert "\\xfc\\x1b" in jobs("list", "--url", url, PYTHONIOENCODING="ascii").stdout
+        assert json.loads(jobs("list", "--json", "--url", url).stdout) == page
     assert requests[0].path == f"/jobs?status=pending%2Crunning&kind=a&limit=7&before={OTHER}"
     assert requests[1].path == "/jobs?limit=50"
 
@@ -136,90 +121,88 @@ def test_a_list_is_a_table_or_json() -> None:
 @pytest.mark.parametrize("args", [["--status", "done"], ["--status", ""], ["--limit", "0"], ["--limit", "501"], ["x"]])
 def test_wrong_lists_end_with_2(args: list[str]) -> None:
     """As argparse does."""
-    assert run("list", *args).returncode == 2
+    assert jobs("list", *args).returncode == 2
 
 
 def test_a_job_is_shown() -> None:
     """A line for each field, or JSON."""
     with daemon((200, job(output=["last lines"]))) as (url, requests):
-        done = run("show", ID, "--url", url)
-        assert ["status", "running"] in [line.split() for line in lines(done.stdout)]
-        assert lines(done.stdout)[-1] == "  last lines"
-        assert json.loads(run("show", ID, "--json", "--url", url).stdout)["id"] == ID
+        done = jobs("show", ID, "--url", url)
+        assert ["status", "running"] in [line.split() for line in done.stdout.splitlines()]
+        assert done.stdout.splitlines()[-1] == "  last lines"
+        assert json.loads(jobs("show", ID, "--json", "--url", url).stdout)["id"] == ID
     assert requests[0].path == f"/jobs/{ID}"
 
 
 def test_kinds_are_shown() -> None:
     """With their parameters, or JSON."""
     with daemon(KINDS) as (url, _):
-        assert lines(run("kinds", "--url", url).stdout)[0] == "convert"
-        assert json.loads(run("kinds", "--json", "--url", url).stdout) == KINDS[1]["kinds"]
+        assert jobs("kinds", "--url", url).stdout.splitlines()[0] == "convert"
+        assert json.loads(jobs("kinds", "--json", "--url", url).stdout) == KINDS[1]["kinds"]
 
 
 def test_jobs_are_cancelled() -> None:
     """5 if one could not be."""
     answer = {"cancelled": [ID], "cancelling": [OTHER], "ended": [], "unknown": []}
     with daemon((200, answer), (200, answer | {"ended": ["x"], "unknown": ["\x1b"]})) as (url, requests):
-        done = run("cancel", ID, OTHER, "--url", url)
-        assert (done.returncode, lines(done.stdout)) == (0, [f"{ID}  cancelled", f"{OTHER}  told to end"])
-        done = run("cancel", ID, "--url", url)
-        assert (done.returncode, lines(done.stdout)[2:]) == (5, ["x  had ended", "\\x1b  no such job"])
+        done = jobs("cancel", ID, OTHER, "--url", url)
+        assert (done.returncode, done.stdout.splitlines()) == (0, [f"{ID}  cancelled", f"{OTHER}  told to end"])
+        done = jobs("cancel", ID, "--url", url)
+        assert (done.returncode, done.stdout.splitlines()[2:]) == (5, ["x  had ended", "\\x1b  no such job"])
     assert requests[0].body == {"ids": [ID, OTHER]}
 
 
 @pytest.mark.parametrize(("status", "code"), [("completed", 0), ("failed", 4), ("cancelled", 4)])
 def test_waiting_ends_as_the_jobs_end(status: str, code: int) -> None:
     """With a line for each step where stdout is no terminal."""
-    with daemon(jobs_answer(job("pending")), jobs_answer(job(progress=50)), jobs_answer(job(status, error="e"))) as (
-        url,
-        _,
-    ):
-        done = run("wait", ID, "--url", url)
+    steps = job("pending"), job(progress=50), job(status, error="e")
+    with daemon(*map(jobs_answer, steps)) as (url, _):
+        done = jobs("wait", ID, "--url", url)
     assert done.returncode == code
-    assert [line.split()[1:3] for line in lines(done.stdout)] == [["pending", "0%"], ["running", "50%"], [status, "0%"]]
-    assert (b"not completed" in done.stderr) == bool(code)
+    assert [line.split()[1] for line in done.stdout.splitlines()] == ["pending", "running", status]
+    assert ("not completed" in done.stderr) == bool(code)
 
 
 def test_submit_can_wait() -> None:
     """Its exit code is then the jobs'."""
     with daemon(KINDS, TAKEN, jobs_answer(job("failed"))) as (url, _):
-        done = run("submit", "noop", "--wait", "--url", url)
+        done = jobs("submit", "noop", "--wait", "--url", url)
     assert done.returncode == 4
-    assert [line.split()[0] for line in lines(done.stdout)] == [ID, ID]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [ID, ID]
 
 
 def test_waiting_has_an_end(tmp_path: Path) -> None:
     """6 when jobs are still open, 1 when there is no daemon, 5 when there is no such job."""
     with daemon(jobs_answer(job())) as (url, _):
-        done = run("wait", ID, "--timeout", "0.2", "--url", url)
-        assert (done.returncode, lines(done.stderr)) == (6, ["hvd: 1 of 1 jobs had not ended after 0.2 s"])
+        done = jobs("wait", ID, "--timeout", "0.2", "--url", url)
+        assert (done.returncode, done.stderr.splitlines()) == (6, ["hvd: 1 of 1 jobs had not ended after 0.2 s"])
     with daemon(jobs_answer(unknown=(ID,))) as (url, _):
-        assert run("wait", ID, "--url", url).returncode == 5
+        assert jobs("wait", ID, "--url", url).returncode == 5
     nobody = f"unix:{tmp_path}/none"
-    done = run("wait", ID, "--timeout", "1", "--url", nobody)
+    done = jobs("wait", ID, "--timeout", "1", "--url", nobody)
     assert done.returncode == 1
-    assert len([line for line in lines(done.stderr) if "trying on" in line]) == 1
-    assert run("wait", ID, "--url", nobody).returncode == 1
+    assert len([line for line in done.stderr.splitlines() if "trying on" in line]) == 1
+    assert jobs("wait", ID, "--url", nobody).returncode == 1
     for wrong in ("0", "nan", "inf", "x"):
-        assert run("wait", ID, "--timeout", wrong).returncode == 2
+        assert jobs("wait", ID, "--timeout", wrong).returncode == 2
 
 
 @pytest.mark.parametrize("command", [["kinds"], ["list"], ["show", ID], ["cancel", ID], ["wait", ID], ["submit", "a"]])
 def test_a_refusal_is_told_in_the_daemons_words(command: list[str]) -> None:
     """5, one line; and 1 where no daemon is."""
     with daemon(REFUSED) as (url, _):
-        done = run(*command, "--url", url)
-    assert (done.returncode, done.stdout) == (5, b"")
-    assert lines(done.stderr) == ["hvd: the daemon refused (404): No kinds\\x1b of job"]
-    done = run(*command, "--url", url)
-    assert (done.returncode, done.stdout) == (1, b"")
+        done = jobs(*command, "--url", url)
+    assert (done.returncode, done.stdout) == (5, "")
+    assert done.stderr.splitlines() == ["hvd: the daemon refused (404): No kinds\\x1b of job"]
+    done = jobs(*command, "--url", url)
+    assert (done.returncode, done.stdout) == (1, "")
 
 
 def test_wrong_settings_are_told_where_they_matter() -> None:
     """The token comes from them; to look, no settings are needed beside --url."""
     with daemon((200, {"jobs": [], "cancelled": [ID]})) as (url, requests):
-        assert run("list", "--url", url, HVD_WORKERS="none").returncode == 0
-        assert run("cancel", ID, "--url", url, HVD_WORKERS="none").returncode == 2
+        assert jobs("list", "--url", url, HVD_WORKERS="none").returncode == 0
+        assert jobs("cancel", ID, "--url", url, HVD_WORKERS="none").returncode == 2
     assert len(requests) == 1
 
 

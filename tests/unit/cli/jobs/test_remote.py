@@ -115,10 +115,7 @@ def test_output_is_asked_for_whole_and_from_a_byte_on() -> None:
 
 def test_what_is_no_output_is_an_error() -> None:
     """A refusal, with what it says, or an answer of something else."""
-    with (
-        daemon((404, {"detail": "kept on there"})) as (url, _),
-        pytest.raises(DaemonRefused, match="kept on"),
-    ):
+    with daemon((404, {"detail": "kept on there"})) as (url, _), pytest.raises(DaemonRefused, match="kept on"):
         remote(url).output(ID)
     with daemon((404, b"[")) as (url, _), pytest.raises(DaemonRefused, match="does not say why"):
         remote(url).output(ID)

@@ -57,20 +57,14 @@ def test_modes_that_the_user_changed_meanwhile_are_kept(ends: tuple[int, int], m
     before = termios.tcgetattr(slave)
     changed = [*before]
     changed[3] ^= termios.ECHOE
-    monkeypatch.setattr(os, "tcgetpgrp", lambda fd: os.getpgrp() + 1)
-    with Terminal(slave, slave) as terminal:
-        terminal.leave()
-        termios.tcsetattr(slave, termios.TCSANOW, changed)
-        terminal.refresh_modes()
-        terminal.enter()
-    assert termios.tcgetattr(slave) == before
-    monkeypatch.setattr(os, "tcgetpgrp", lambda fd: os.getpgrp())
-    with Terminal(slave, slave) as terminal:
-        terminal.leave()
-        termios.tcsetattr(slave, termios.TCSANOW, changed)
-        terminal.refresh_modes()
-        terminal.enter()
-    assert termios.tcgetattr(slave) == changed
+    for group, expected in ((os.getpgrp() + 1, before), (os.getpgrp(), changed)):
+        monkeypatch.setattr(os, "tcgetpgrp", lambda fd, group=group: group)
+        with Terminal(slave, slave) as terminal:
+            terminal.leave()
+            termios.tcsetattr(slave, termios.TCSANOW, changed)
+            terminal.refresh_modes()
+            terminal.enter()
+        assert termios.tcgetattr(slave) == expected
 
 
 def test_only_what_changed_is_drawn(ends: tuple[int, int]) -> None:
