@@ -13,9 +13,8 @@ from collections.abc import Sequence
 
 from hvd.agg.client import Limits
 from hvd.agg.hub import Hub
-from hvd.agg.messages import message
 from hvd.agg.options import EVENTS, HANDOFF, AggregatorOptions
-from hvd.agg.tick import Ticker
+from hvd.agg.tick import Ticker, message
 from hvd.agg.updates import JobUpdates
 from hvd.companion.child import Child
 from hvd.core.rows import Rows

@@ -3,11 +3,12 @@
 It has no socket and no event loop: what is sent, and when, is the aggregator's (main.py).
 """
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from hvd.agg.messages import first_messages, message
+from hvd import __version__
 from hvd.agg.observe import CpuTime, Observer, Sample, Watched
 from hvd.agg.trend import Trend, build_detail
 from hvd.core import layout
@@ -15,10 +16,12 @@ from hvd.core.block import Block
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Totals
+from hvd.metrics.columns import DETAILS
 from hvd.metrics.companion_pages import AGGREGATOR_PAGE, AggregatorPage
 from hvd.metrics.table import TICK
 from hvd.read.companions import Companions
 from hvd.read.history import history_of
+from hvd.read.jobs import JOB_COUNTS
 from hvd.read.reading import BlockReader, Reading
 from hvd.read.requests import RequestSums, sum_requests
 from hvd.read.snapshot import Raw, build_raw
@@ -65,7 +68,7 @@ class Ticker:
         self._own_page: AggregatorPage | None = None
         self._reading: Reading | None = None  # what the messages are made of
         self._made_at = float("-inf")  # monotonic, s
-        self.first_messages: tuple[str, ...] = ()  # what a new client gets, see messages.py
+        self.first_messages: tuple[str, ...] = ()  # what a new client gets, see build_first_messages
         self._detail = ""  # made when somebody wants it
 
     def configure(self, interval: float, *, runs_jobs: bool) -> None:
@@ -124,7 +127,7 @@ class Ticker:
         self._reading = Reading(companions, totals)
         troubles = companions.other_troubles()
         raw = build_raw(self._reading, healthy=not troubles)
-        self.first_messages = first_messages(raw, troubles)
+        self.first_messages = build_first_messages(raw, troubles)
         self._detail, self._made_at = "", time.monotonic()
         return raw
 
@@ -153,3 +156,27 @@ class Ticker:
         masters = self._block.cells[layout.H_MASTERS : layout.H_MASTERS + layout.MASTERS].tolist()
         watched = [Watched("master", number, pid) for number, pid in enumerate(masters) if pid]
         return watched + [Watched(slot.kind_name, slot.number, slot.pid) for slot in self._slots.taken() if slot.pid]
+
+
+def message(kind: str, timestamp: str, data: Mapping[str, object]) -> str:
+    """A message of that type."""
+    return json.dumps({"type": kind, "timestamp": timestamp, "data": data}, separators=(",", ":"))
+
+
+def build_first_messages(raw: Raw, reasons: list[str]) -> tuple[str, str, str]:
+    """What a new client gets at once; the first of them, `metrics`, is what all get with each tick."""
+    at = raw["timestamp"]
+    status: dict[str, object] = {
+        "version": __version__,
+        "system_health": raw["system_health"],
+        "uptime_seconds": raw["uptime_seconds"],
+        "requests": raw["requests"],
+        **{name: raw[name] for name in JOB_COUNTS},
+        "reasons": reasons,
+        "columns": DETAILS,
+    }
+    return (
+        message("metrics", at, {"raw": raw}),
+        message("status", at, status),
+        message("jobs", at, {"jobs": raw["recent_jobs"]}),
+    )

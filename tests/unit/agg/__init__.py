@@ -116,10 +116,15 @@ class Scene:
         self._peers.append(peer)
         return ours, peer
 
+    def adopt(self, family: int = socket.AF_UNIX, early: bytes = b"", **headers: str) -> tuple[socket.socket, Peer]:
+        """-> both ends of a new connection, which the hub has been given with those headers instead of the usual."""
+        ours, peer = self.pair(family)
+        self.hub.adopt(ours, {**HEADERS, **headers}, early)
+        return ours, peer
+
     async def client(self, family: int = socket.AF_UNIX) -> Peer:
         """-> the client's end of a connection that the hub has just adopted."""
-        ours, peer = self.pair(family)
-        self.hub.adopt(ours, HEADERS)
+        _, peer = self.adopt(family)
         assert b" 101 " in await peer.response()
         return peer
 

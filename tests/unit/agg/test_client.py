@@ -9,7 +9,7 @@ from hvd.agg import client
 from hvd.metrics.table import WS_DROPPED
 from tests.support.loop import eventually, in_loop
 from tests.support.ws import BINARY, CLOSE, PING, PONG, TEXT, client_frame
-from tests.unit.agg import HEADERS, Peer, Scene, scene
+from tests.unit.agg import Peer, Scene, scene
 
 PATIENT = 60.0  # s
 NEVER = 3600.0  # s
@@ -43,8 +43,7 @@ async def ended(stage: Scene, peer: Peer, reason: str) -> None:
 async def test_what_came_with_the_handshake_is_heard(early: bytes, answer: tuple[int, bytes] | None) -> None:
     """After the greeting; a frame may go on in what comes later."""
     async with scene(greeting=lambda _: ("hello",)) as stage:
-        ours, peer = stage.pair()
-        stage.hub.adopt(ours, HEADERS, early)
+        _, peer = stage.adopt(early=early)
         await peer.response()
         assert await peer.frame() == (TEXT, b"hello")
         if answer is None:
@@ -127,8 +126,7 @@ async def test_a_connection_that_never_ends_its_side_is_closed(monkeypatch: pyte
     """After our close frame the peer gets LINGER seconds, no more."""
     monkeypatch.setattr(client, "LINGER", 0.05)
     async with scene() as stage:
-        ours, peer = stage.pair()
-        stage.hub.adopt(ours, HEADERS)
+        ours, peer = stage.adopt()
         peer.sock.sendall(b"garbage garbage")
         await eventually(lambda: ours.fileno() == -1)
         assert stage.reasons == {"protocol": 1}
@@ -232,8 +230,7 @@ async def test_a_stopped_reader_is_noticed_by_the_pings_without_any_broadcast(mo
     """A ping that can't even be written counts as unanswered."""
     monkeypatch.setattr(client, "LINGER", 0.05)
     async with scene(ping_interval=0.1, ping_timeout=0.1) as stage:
-        ours, peer = stage.pair()
-        stage.hub.adopt(ours, HEADERS)
+        ours, peer = stage.adopt()
         stage.hub.broadcast("x" * 3_000_000)
         await eventually(lambda: ours.fileno() == -1)
         assert stage.reasons == {"ping_timeout": 1}

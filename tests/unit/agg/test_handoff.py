@@ -21,17 +21,15 @@ Channel = tuple[socket.socket, socket.socket]
 @pytest.fixture
 def channel() -> Iterator[Channel]:
     ends = handoff.socket_pair()
-    yield ends
-    for end in ends:
-        end.close()
+    with ends[0], ends[1]:
+        yield ends
 
 
 @pytest.fixture
 def pair() -> Iterator[Channel]:
     ends = socket.socketpair()
-    yield ends
-    for end in ends:
-        end.close()
+    with ends[0], ends[1]:
+        yield ends
 
 
 def descriptors() -> int:
@@ -42,6 +40,14 @@ def post(end: socket.socket, data: bytes, fds: list[int]) -> None:
     """Write any packet at all."""
     rights: list[tuple[int, int, Any]] = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))] if fds else []
     end.sendmsg([data], rights)
+
+
+def receive(end: socket.socket) -> handoff.HandOff:
+    """The next client, whose socket is closed at once."""
+    received = handoff.receive(end)
+    assert received is not None
+    received.sock.close()
+    return received
 
 
 def test_a_socket_arrives_with_its_headers(channel: Channel, pair: Channel) -> None:
@@ -66,10 +72,7 @@ def test_headers_are_bounded(channel: Channel, pair: Channel) -> None:
     assert handoff.send(channel[0], pair[0].fileno(), headers)
     assert handoff.send(channel[0], pair[0].fileno(), {name: value + "x" for name, value in headers.items()})
     for expected in (headers, {}):
-        received = handoff.receive(channel[1])
-        assert received is not None
-        received[0].close()
-        assert received[1] == expected
+        assert receive(channel[1]).headers == expected
 
 
 @pytest.mark.parametrize("early", [b"x", b"\n{}\n", b"\0" * handoff.EARLY_BYTES])
@@ -77,10 +80,7 @@ def test_bytes_that_came_early_arrive_with_it(channel: Channel, pair: Channel, e
     """As they are, beside the largest headers."""
     headers = {name: "\0" * limit for name, limit in handoff.HEADERS.items()}
     assert handoff.send(channel[0], pair[0].fileno(), headers, early)
-    received = handoff.receive(channel[1])
-    assert received is not None
-    received.sock.close()
-    assert (received.headers, received.early) == (headers, early)
+    assert receive(channel[1])[1:] == (headers, early)
 
 
 def test_a_socket_crosses_a_fork(channel: Channel, pair: Channel) -> None:
@@ -112,9 +112,7 @@ def test_a_full_queue_is_told_after_the_wait(monkeypatch: pytest.MonkeyPatch, pa
         assert not handoff.send(worker_end, pair[0].fileno(), HEADERS, wait=0.1)
         assert 0.1 <= time.monotonic() - began < 2
         for _ in range(queued):
-            received = handoff.receive(hub_end)
-            assert received is not None
-            received[0].close()
+            receive(hub_end)
         assert handoff.receive(hub_end) is None
         assert handoff.send(worker_end, pair[0].fileno(), HEADERS)
 
@@ -144,22 +142,13 @@ def test_what_is_no_hand_off_is_dropped(channel: Channel, pair: Channel) -> None
     good = json.dumps(HEADERS).encode()
     fd = pair[0].fileno()
     with open(os.devnull) as file, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
-        post(channel[0], b"\xff garbage", [fd])
-        post(channel[0], b"[" * 4000, [fd])
-        post(channel[0], b"[1]", [fd])
-        post(channel[0], b"", [fd])
+        for data in (b"\xff garbage", b"[" * 4000, b"[1]", b"", good + b" " * 20_000):
+            post(channel[0], data, [fd])
         post(channel[0], b"", [])
-        post(channel[0], good, [])
-        post(channel[0], good, [fd, fd])
-        post(channel[0], good, [fd] * 100)
-        post(channel[0], good + b" " * 20_000, [fd])
-        post(channel[0], good, [file.fileno()])
-        post(channel[0], good, [datagrams.fileno()])
+        for fds in ([], [fd, fd], [fd] * 100, [file.fileno()], [datagrams.fileno()]):
+            post(channel[0], good, fds)
     post(channel[0], b'{"sec-websocket-key": 7, "sec-websocket-version": "13"}', [fd])
-    received = handoff.receive(channel[1])
-    assert received is not None
-    received[0].close()
-    assert received[1] == {"sec-websocket-version": "13"}
+    assert receive(channel[1]).headers == {"sec-websocket-version": "13"}
     assert descriptors() == before
 
 
@@ -180,17 +169,13 @@ def test_no_room_for_a_descriptor_loses_that_client_only(channel: Channel, pair:
         assert handoff.receive(channel[1]) is None
     assert descriptors() == before
     assert handoff.send(channel[0], pair[0].fileno(), HEADERS)
-    received = handoff.receive(channel[1])
-    assert received is not None
-    received[0].close()
+    receive(channel[1])
 
 
 def test_the_end_of_all_workers_is_told(channel: Channel, pair: Channel) -> None:
     """What still waits is received first; then EOFError, so that the hub can stop listening."""
     assert handoff.send(channel[0], pair[0].fileno(), HEADERS)
     channel[0].close()
-    received = handoff.receive(channel[1])
-    assert received is not None
-    received[0].close()
+    receive(channel[1])
     with pytest.raises(EOFError):
         handoff.receive(channel[1])

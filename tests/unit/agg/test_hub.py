@@ -72,8 +72,7 @@ async def test_details_go_to_those_who_asked() -> None:
         plain = await stage.client()
         others = []
         for wish in ("1", "2", ""):
-            ours, peer = stage.pair()
-            stage.hub.adopt(ours, {**HEADERS, handoff.DETAIL: wish})
+            _, peer = stage.adopt(**{handoff.DETAIL: wish})
             await peer.response()
             others.append(peer)
         detailed = others[0]
@@ -117,8 +116,7 @@ async def test_a_client_that_went_does_not_hurt_the_broadcast() -> None:
 async def test_a_bad_handshake_is_answered_and_the_socket_closed() -> None:
     """No client; the answer is counted."""
     async with scene() as stage:
-        ours, peer = stage.pair()
-        stage.hub.adopt(ours, {**HEADERS, "sec-websocket-key": "?"})
+        ours, peer = stage.adopt(**{"sec-websocket-key": "?"})
         assert b" 400 " in await peer.response()
         assert ours.fileno() == -1
         assert (stage.hub.clients, stage.counted[WS_CONNECTED]) == (0, 0)
@@ -158,8 +156,7 @@ async def test_clients_beyond_the_limit_are_refused() -> None:
     """503, and room again once one has left."""
     async with scene(max_clients=1) as stage:
         first = await stage.client()
-        ours, second = stage.pair()
-        stage.hub.adopt(ours, HEADERS)
+        _, second = stage.adopt()
         assert b" 503 " in await second.response()
         assert stage.responses == ["101", "503"]
         first.sock.close()
@@ -173,8 +170,7 @@ async def test_other_limits_end_no_connection() -> None:
     async with scene(max_clients=2) as stage:
         peers = [await stage.client(), await stage.client()]
         stage.hub.set_limits(1, NEVER, NEVER)
-        ours, refused = stage.pair()
-        stage.hub.adopt(ours, HEADERS)
+        _, refused = stage.adopt()
         assert b" 503 " in await refused.response()
         stage.hub.broadcast("news")
         for peer in peers:
@@ -223,14 +219,12 @@ async def test_close_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> Non
     """A stopped reader gets no 1001 and is closed all the same at the deadline; who comes later gets 503."""
     monkeypatch.setattr(client, "LINGER", NEVER)
     async with scene(ping_interval=NEVER) as stage:
-        ours, _ = stage.pair()
-        stage.hub.adopt(ours, HEADERS)
+        ours, _ = stage.adopt()
         stage.hub.broadcast("x" * 3_000_000)
         await asyncio.wait_for(stage.hub.close(deadline=0.1), PATIENCE)
         assert ours.fileno() == -1
         assert stage.reasons == {"going_away": 1}
-        ours, late = stage.pair()
-        stage.hub.adopt(ours, HEADERS)
+        ours, late = stage.adopt()
         assert b" 503 " in await late.response()
 
 

@@ -9,16 +9,19 @@ import pytest
 
 from hvd.agg import tick
 from hvd.agg.observe import Observer, Sample, Watched
-from hvd.agg.tick import Ticker
+from hvd.agg.tick import Ticker, build_first_messages
 from hvd.companion.child import as_json
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.pages import Page
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
+from hvd.metrics.columns import COLUMNS
 from hvd.metrics.companion_pages import AggregatorPage
 from hvd.metrics.table import CPU, FAMILIES, TICK, is_error
 from hvd.read.reading import BlockReader
+from hvd.read.snapshot import build_raw
+from tests.unit.figures import make_jobs, make_reading, make_totals
 
 
 class Machine(Observer):
@@ -168,3 +171,17 @@ def test_what_is_wrong_is_told(daemon: Daemon) -> None:
     daemon.ticker.configure(2.0, runs_jobs=True)
     raw = daemon.ticker.tick()
     assert (raw["system_health"], daemon.told("status")["reasons"]) == ("degraded", ["job runner away: jobs wait"])
+
+
+def test_new_clients_get_the_figures_what_is_wrong_and_the_jobs() -> None:
+    """All of one moment; the columns of the history are in it, so that a client can draw any."""
+    jobs = make_jobs(recent=[{"id": "a", "kind": "convert", "status": "pending"}])
+    raw = build_raw(make_reading(make_totals({}), jobs=jobs), healthy=False)
+    metrics, status, recent = map(json.loads, build_first_messages(raw, ["disk full: jobs wait"]))
+    assert [message["type"] for message in (metrics, status, recent)] == ["metrics", "status", "jobs"]
+    assert {message["timestamp"] for message in (metrics, status, recent)} == {raw["timestamp"]}
+    assert metrics["data"] == {"raw": raw}
+    assert status["data"]["reasons"] == ["disk full: jobs wait"]
+    assert (status["data"]["system_health"], status["data"]["jobs_active"]) == ("degraded", 0)
+    assert [column["name"] for column in status["data"]["columns"]] == [column.name for column in COLUMNS]
+    assert recent["data"] == {"jobs": raw["recent_jobs"]}

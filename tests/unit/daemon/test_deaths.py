@@ -4,7 +4,7 @@ import itertools
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from hvd.core.slots import Slots
 from hvd.core.totals import Reader
 from hvd.daemon.deaths import UNKNOWN, Settler, exit_cause
 from hvd.metrics.table import ABORTED, EXITS, FAMILIES
-from tests.unit.core.support import FORMS, Watched, dead_pid, ended, fork, forked, keeping_locked
+from tests.unit.core.support import FORMS, Watched, counts, dead_pid, ended, fork, forked, keeping_locked
 
 log = logging.getLogger("test")
 ME = os.getpid()
@@ -35,28 +35,18 @@ def other_master() -> Iterator[int]:
         yield pid
 
 
-def counted(block: Block, family: str) -> dict[tuple[str, ...], int]:
-    totals = Reader(block).read()
-    return {one.labels: totals.cells[one.offset] for one in totals.of(family) if totals.cells[one.offset]}
-
-
-def died(pid: int, how: int) -> os.waitid_result | None:
-    return os.waitid(os.P_PID, pid, how)
-
-
 @pytest.mark.parametrize(
-    ("signum", "cause"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGTERM, "SIGTERM"), (signal.SIGRTMIN + 3, "signal 37")]
+    ("end", "cause"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "SIGKILL"),
+        (lambda: os.kill(os.getpid(), signal.SIGTERM), "SIGTERM"),
+        (lambda: os.kill(os.getpid(), signal.SIGRTMIN + 3), "signal 37"),
+        (lambda: os._exit(7), "exit 7"),
+    ],
 )
-def test_a_killed_process_is_named_by_its_signal(signum: int, cause: str) -> None:
-    """By number where it has no name."""
-    pid = fork(lambda: os.kill(os.getpid(), signum))
-    assert exit_cause(died(pid, os.WEXITED)) == cause
-
-
-def test_a_process_that_ended_is_named_by_its_status() -> None:
-    """And one that nobody knows of is unknown."""
-    pid = fork(lambda: os._exit(7))
-    assert exit_cause(died(pid, os.WEXITED)) == "exit 7"
+def test_an_end_is_named_by_its_signal_or_its_status(end: Callable[[], None], cause: str) -> None:
+    """A signal by its number where it has no name; one that nobody knows of is unknown."""
+    assert exit_cause(os.waitid(os.P_PID, fork(end), os.WEXITED)) == cause
     assert exit_cause(None) == UNKNOWN
 
 
@@ -69,8 +59,8 @@ def test_a_death_at_work_is_counted_logged_and_kept(
     Rows(block, number, FAMILIES).mine().begin("GET", "/a\nb\x1b[2J")
     for _ in range(2):
         settler.settle_slot(number, pid, "timeout", "exit 1")
-    assert counted(block, ABORTED.key) == {("timeout",): 1}
-    assert counted(block, EXITS.key) == {("worker", "timeout"): 1}
+    assert counts(block, ABORTED.key) == {("timeout",): 1}
+    assert counts(block, EXITS.key) == {("worker", "timeout"): 1}
     (entry,) = postmortem.read(block)
     assert (entry["pid"], entry["cause"], entry["signal"], entry["exit_status"]) == (pid, "timeout", None, 1)
     assert [(one["method"], one["path"]) for one in entry["requests"]] == [("GET", "/a\nb\x1b[2J")]
@@ -83,7 +73,7 @@ def test_an_idle_death_is_counted_only(block: Block, settler: Settler, caplog: p
     """A worker that ended as it should is no post-mortem."""
     pid = dead_pid()
     settler.settle_slot(Slots(block).claim(layout.KIND_WORKER, ME, pid), pid, "exit 0")
-    assert counted(block, EXITS.key) == {("worker", "exit 0"): 1}
+    assert counts(block, EXITS.key) == {("worker", "exit 0"): 1}
     assert (postmortem.read(block), caplog.messages) == ([], [])
 
 
@@ -92,7 +82,7 @@ def test_a_slot_that_has_changed_hands_is_left_alone(block: Block, settler: Sett
     number = Slots(block).claim(layout.KIND_WORKER, ME, ME)
     Rows(block, number, FAMILIES).mine().begin("GET", "/alive")
     settler.settle_slot(number, dead_pid(), "SIGKILL")
-    assert counted(block, EXITS.key) == {}
+    assert counts(block, EXITS.key) == {}
     assert Reader(block).read().heads.in_flight == 1
     assert [slot.pid for slot in Slots(block).taken()] == [ME]
 
@@ -124,7 +114,7 @@ def test_a_sweep_buries_what_a_dead_master_left(block: Block, settler: Settler) 
     alive = slots.claim(layout.KIND_WORKER, gone, ME)
     settler.sweep(set())
     assert [slot.number for slot in slots.taken()] == [alive]
-    assert counted(block, EXITS.key) == {("worker", UNKNOWN): 2}
+    assert counts(block, EXITS.key) == {("worker", UNKNOWN): 2}
 
 
 def test_a_sweep_leaves_our_own_children_until_they_are_reaped(block: Block, settler: Settler) -> None:
@@ -163,7 +153,7 @@ class Killing:
 
 def assert_each_has_one_cause(block: Block, aborted: int) -> None:
     assert Reader(block).read().heads.aborted == aborted
-    assert sum(counted(block, ABORTED.key).values()) == aborted
+    assert sum(counts(block, ABORTED.key).values()) == aborted
 
 
 @pytest.mark.parametrize("rows_module", FORMS.values(), ids=FORMS.keys())
@@ -186,14 +176,14 @@ def test_a_request_has_one_cause_wherever_its_worker_is_killed(
         number = Slots(block).claim(layout.KIND_WORKER, ME)
         pid = fork(lambda survived=survived: give_up(survived))
         status = ended(pid)
-        assert sum(counted(block, ABORTED.key).values()) <= Reader(block).read().heads.aborted <= survived + 1
+        assert sum(counts(block, ABORTED.key).values()) <= Reader(block).read().heads.aborted <= survived + 1
         settler.settle_slot(number, pid, "SIGKILL")
         assert_each_has_one_cause(block, survived + 1)
         if not status:
             break
         deaths += 1
     assert deaths >= 3
-    assert {cause for (cause,) in counted(block, ABORTED.key)} == {"exception", "SIGKILL"}
+    assert {cause for (cause,) in counts(block, ABORTED.key)} == {"exception", "SIGKILL"}
 
 
 def test_a_request_has_one_cause_wherever_the_master_is_killed(block: Block, settler: Settler) -> None:
@@ -209,7 +199,7 @@ def test_a_request_has_one_cause_wherever_the_master_is_killed(block: Block, set
         Slots(block).name_process(number, pid)
         Rows(block, number, FAMILIES).mine().begin("GET", "/x")
         status = ended(fork(lambda number=number, pid=pid, survived=survived: reap(number, pid, survived)))
-        assert sum(counted(block, ABORTED.key).values()) <= Reader(block).read().heads.aborted
+        assert sum(counts(block, ABORTED.key).values()) <= Reader(block).read().heads.aborted
         settler.settle_slot(number, pid, UNKNOWN)
         assert_each_has_one_cause(block, survived + 1)
         assert list(Slots(block).taken()) == []
@@ -217,7 +207,7 @@ def test_a_request_has_one_cause_wherever_the_master_is_killed(block: Block, set
             break
         deaths += 1
     assert deaths >= 8
-    assert {cause for (cause,) in counted(block, ABORTED.key)} == {"SIGKILL", UNKNOWN}
+    assert {cause for (cause,) in counts(block, ABORTED.key)} == {"SIGKILL", UNKNOWN}
 
 
 def test_the_dead_wait_while_the_block_is_locked(
@@ -233,7 +223,7 @@ def test_the_dead_wait_while_the_block_is_locked(
         settler.sweep(set())
         assert len(caplog.messages) == 2
         assert all("keeps block" in message and "put off" in message for message in caplog.messages)
-        assert counted(block, EXITS.key) == {}
+        assert counts(block, EXITS.key) == {}
     settler.sweep(set())
-    assert counted(block, EXITS.key) == {("worker", "SIGSEGV"): 2}
+    assert counts(block, EXITS.key) == {("worker", "SIGSEGV"): 2}
     assert list(Slots(block).taken()) == []

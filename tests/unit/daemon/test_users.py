@@ -26,13 +26,9 @@ def config(uid: int, gid: int, initgroups: bool = False) -> SimpleNamespace:
     return SimpleNamespace(uid=uid, gid=gid, initgroups=initgroups)
 
 
-def test_a_masters_own_user_stays() -> None:
+def test_a_masters_own_user_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where none is set; and where the master is no root, which can't change it."""
     assert User.of_workers(config(0, 0)) is None
-
-
-def test_a_master_that_is_not_root_changes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It can't."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert User.of_workers(config(1001, 1001)) is None
 

@@ -10,12 +10,12 @@ import pytest
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.slots import Slots
-from hvd.core.totals import Reader
 from hvd.daemon.deaths import Settler
 from hvd.daemon.worker_slots import WorkerSlots
 from hvd.daemon.workers import HELD, HvdThreadWorker
 from hvd.metrics.table import EXITS
 from hvd.settings.table import SLOTS_SPARE
+from tests.unit.core.support import counts
 
 
 @pytest.fixture
@@ -50,9 +50,7 @@ def test_an_end_is_counted_by_its_cause(
         workers.note_status(worker.pid, status)
     workers.settle(worker)
     assert list(Slots(block).taken()) == []
-    totals = Reader(block).read()
-    exits = {series.labels: totals.cells[series.offset] for series in totals.of(EXITS.key)}
-    assert exits == {("worker", cause): 1}
+    assert counts(block, EXITS.key) == {("worker", cause): 1}
 
 
 def test_some_slots_are_left_for_a_reload(block: Block, workers: WorkerSlots) -> None:
