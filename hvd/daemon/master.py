@@ -17,12 +17,11 @@ from hvd.core.totals import Reader
 from hvd.daemon.code import Code
 from hvd.daemon.companions import Companions
 from hvd.daemon.conf import FIXED
-from hvd.daemon.deaths import Settler
+from hvd.daemon.deaths import Settler, WorkerSlots
 from hvd.daemon.logs import error_log, level_name
 from hvd.daemon.ownership import Ownership
 from hvd.daemon.programs import Channels, Programs
 from hvd.daemon.sockets import UnixSockets
-from hvd.daemon.worker_slots import WorkerSlots
 from hvd.instrument import wsgi
 from hvd.metrics.table import FAMILIES
 from hvd.read.reading import BlockReader

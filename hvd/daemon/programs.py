@@ -72,42 +72,34 @@ class Programs:
         """`cfg` is gunicorn's configuration, which says whom companions run as."""
         self._block, self._channels, self._companions = block, channels, companions
         self._user, self._code = User.of_workers(cfg), code
-        self._aggregator: Program | None = None
-        self._job_runner: Program | None = None
+        self._programs: dict[str, Program] = {}
 
     def take(self, settings: Settings, log_level: str) -> None:
         """Go over to these settings: tell programs of their options, where they are others, and add what is missing.
 
         Raises OSError where no memory or no descriptor is left.
         """
-        options = agg.AggregatorOptions.of(settings, log_level)
-        if self._aggregator:
-            self._aggregator.take(options)
-        else:
-            descriptors = {
-                agg.HANDOFF: self._channels.hub_end.fileno(),
-                agg.EVENTS: self._channels.event_reader.fileno(),
-            }
-            self._aggregator = self._add("hvd.agg", "aggregator", layout.KIND_AGGREGATOR, descriptors, options)
-        self._take_jobs(settings, log_level)
-
-    def _take_jobs(self, settings: Settings, log_level: str) -> None:
+        channels = self._channels
+        descriptors = {agg.HANDOFF: channels.hub_end.fileno(), agg.EVENTS: channels.event_reader.fileno()}
+        aggregators = agg.AggregatorOptions.of(settings, log_level)
+        self._take("hvd.agg", "aggregator", layout.KIND_AGGREGATOR, descriptors, aggregators)
         options = jobs.RunnerOptions.of(settings, log_level)
         if options.kinds:
             load_jobs(options.database_url)
-        if self._job_runner:
-            self._job_runner.take(options)
-        elif options.kinds:
-            descriptors = {jobs.EVENTS: self._channels.event_writers.fileno(), jobs.WAKE: self._channels.wake_fd}
-            self._job_runner = self._add("hvd.jobs", "job runner", layout.KIND_JOB_RUNNER, descriptors, options)
-            self._job_runner.companion.stops_with_workers = True  # it ends its jobs meanwhile
-        if self._job_runner:
-            self._job_runner.companion.stop_grace = options.grace + STOP_GRACE
+        if options.kinds or "hvd.jobs" in self._programs:
+            descriptors = {jobs.EVENTS: channels.event_writers.fileno(), jobs.WAKE: channels.wake_fd}
+            runner = self._take("hvd.jobs", "job runner", layout.KIND_JOB_RUNNER, descriptors, options)
+            runner.stops_with_workers = True  # it ends its jobs meanwhile
+            runner.stop_grace = options.grace + STOP_GRACE
 
-    def _add(self, module: str, name: str, kind: int, descriptors: Mapping[str, int], options: Options) -> Program:
-        program = Program(module, name, kind, self._block, descriptors, options, self._user, self._code)
-        self._companions.add(program.companion)
-        return program
+    def _take(self, module: str, name: str, kind: int, descriptors: Mapping[str, int], options: Options) -> Companion:
+        if module in self._programs:
+            self._programs[module].take(options)
+        else:
+            program = Program(module, name, kind, self._block, descriptors, options, self._user, self._code)
+            self._companions.add(program.companion)
+            self._programs[module] = program
+        return self._programs[module].companion
 
 
 def load_jobs(database_url: str) -> None:

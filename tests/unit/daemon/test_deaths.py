@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from hvd.core.block import Block
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
-from hvd.daemon.deaths import UNKNOWN, Settler, exit_cause
+from hvd.daemon.deaths import UNKNOWN, Settler, WorkerSlots, exit_cause
+from hvd.daemon.workers import HELD, HvdThreadWorker
 from hvd.metrics.table import ABORTED, EXITS, FAMILIES
+from hvd.settings.table import SLOTS_SPARE
 from tests.unit.core.support import FORMS, Watched, counts, dead_pid, ended, fork, forked, keeping_locked
 
 log = logging.getLogger("test")
@@ -227,3 +230,43 @@ def test_the_dead_wait_while_the_block_is_locked(
     settler.sweep(set())
     assert counts(block, EXITS.key) == {("worker", "SIGSEGV"): 2}
     assert list(Slots(block).taken()) == []
+
+
+@pytest.fixture
+def workers(block: Block, settler: Settler) -> WorkerSlots:
+    return WorkerSlots(block, Slots(block), settler)
+
+
+def test_a_worker_that_could_not_be_forked_needs_no_slot(block: Block, workers: WorkerSlots) -> None:
+    """And signals reach the master again."""
+    worker: Any = HvdThreadWorker.__new__(HvdThreadWorker)
+    workers.before_fork(worker)
+    workers.before_fork(worker)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) >= HELD
+    assert [slot.number for slot in Slots(block).taken()] == [worker.hvd_slot]
+    workers.after_fork(has_failed=True)
+    assert not HELD & signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert list(Slots(block).taken()) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "aborted", "cause"),
+    [(9, False, "SIGKILL"), (3 << 8, False, "exit 3"), (6, True, "timeout"), (None, False, "unknown")],
+)
+def test_an_end_is_counted_by_its_cause(
+    block: Block, workers: WorkerSlots, status: int | None, aborted: bool, cause: str
+) -> None:
+    """What waitpid(2) told, unless the master ended the worker for its silence."""
+    worker: Any = SimpleNamespace(pid=4711, aborted=aborted, hold_signals=lambda: None, let_signals=lambda: None)
+    workers.before_fork(worker)
+    workers.after_fork(has_failed=False)
+    if status is not None:
+        workers.note_status(worker.pid, status)
+    workers.settle(worker)
+    assert list(Slots(block).taken()) == []
+    assert counts(block, EXITS.key) == {("worker", cause): 1}
+
+
+def test_some_slots_are_left_for_a_reload(block: Block, workers: WorkerSlots) -> None:
+    """At least one worker may be there, however few slots the block has."""
+    assert workers.most == max(1, block.layout.slots - layout.COMPANION_SLOTS - SLOTS_SPARE)
