@@ -71,15 +71,6 @@ async def test_a_peer_that_just_goes_is_let_go() -> None:
         await ended(stage, peer, "client")
 
 
-@in_loop
-async def test_a_ping_is_answered_with_its_payload() -> None:
-    """RFC 6455 §5.5.2."""
-    async with scene() as stage:
-        peer = await stage.client()
-        peer.say(PING, b"payload")
-        assert await peer.frame() == (PONG, b"payload")
-
-
 @pytest.mark.parametrize("family", [socket.AF_UNIX, socket.AF_INET])
 @in_loop
 async def test_a_message_that_is_too_big_ends_the_connection(family: int) -> None:

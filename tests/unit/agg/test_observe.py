@@ -64,12 +64,10 @@ class Machine:
         self.made: list[int] = []
         self.gone: set[int] = set()
         self.sizes = FakeSizes()
+        self.observer = Observer(self.process, self.is_alive, lambda pid: 1000 + pid, self.sizes)
 
-    def observer(self) -> Observer:
-        def is_alive(pid: int) -> bool:
-            return pid in self.processes and pid not in self.gone
-
-        return Observer(self.process, is_alive, lambda pid: 1000 + pid, self.sizes)
+    def is_alive(self, pid: int) -> bool:
+        return pid in self.processes and pid not in self.gone
 
     def process(self, pid: int) -> Any:
         self.made.append(pid)
@@ -102,13 +100,12 @@ def watch(*processes: tuple[str, int]) -> list[Watched]:
 def test_cpu_percent_is_the_time_used_between_two_samples() -> None:
     """User and system time together, of one core, each process against its own last time."""
     machine = Machine(1, 2)
-    observer = machine.observer()
-    observer.sample(watch(("master", 1), ("worker", 2)), 100.0)
+    machine.observer.sample(watch(("master", 1), ("worker", 2)), 100.0)
     machine.processes[1].cpu, machine.processes[2].cpu = 0.5, 3.0
-    master, worker = observer.sample(watch(("master", 1), ("worker", 2)), 102.0)
+    master, worker = machine.observer.sample(watch(("master", 1), ("worker", 2)), 102.0)
     assert (master.kind, master.pid, master.cpu_percent, master.cpu_seconds) == ("master", 1, 25.0, 0.5)
     assert (worker.kind, worker.pid, worker.cpu_percent) == ("worker", 2, 150.0)
-    (idle,) = observer.sample(watch(("worker", 2)), 104.0)
+    (idle,) = machine.observer.sample(watch(("worker", 2)), 104.0)
     assert idle.cpu_percent == 0.0
 
 
@@ -116,17 +113,19 @@ def test_the_first_sample_gives_no_share() -> None:
     """There is nothing yet to take the difference from, however long the process has run."""
     machine = Machine(1)
     machine.processes[1].cpu = 1000.0
-    (sample,) = machine.observer().sample(watch(("master", 1)), 100.0)
+    (sample,) = machine.observer.sample(watch(("master", 1)), 100.0)
     assert (sample.cpu_percent, sample.cpu_seconds) == (0.0, 1000.0)
 
 
 def test_a_process_that_came_later_counts_from_its_start() -> None:
     """It started after the last sample, so all its CPU time is of this interval."""
     machine = Machine(1, 2)
-    observer = machine.observer()
-    observer.sample(watch(("master", 1)), 100.0)
+    machine.observer.sample(watch(("master", 1)), 100.0)
     machine.processes[2].cpu = 0.2
-    assert [each.cpu_percent for each in observer.sample(watch(("master", 1), ("worker", 2)), 102.0)] == [0.0, 10.0]
+    assert [each.cpu_percent for each in machine.observer.sample(watch(("master", 1), ("worker", 2)), 102.0)] == [
+        0.0,
+        10.0,
+    ]
 
 
 ERRORS = [psutil.NoSuchProcess(2), psutil.ZombieProcess(2), psutil.AccessDenied(2), OSError(errno.EMFILE, "no files")]
@@ -136,52 +135,48 @@ ERRORS = [psutil.NoSuchProcess(2), psutil.ZombieProcess(2), psutil.AccessDenied(
 def test_a_process_that_ends_while_it_is_read_is_left_out(error: Exception) -> None:
     """The others are sampled all the same."""
     machine = Machine(1, 2, 3)
-    observer = machine.observer()
     everyone = watch(*(("worker", pid) for pid in (1, 2, 3)))
-    observer.sample(everyone, 100.0)
+    machine.observer.sample(everyone, 100.0)
     machine.processes[2].error = error
     machine.gone.add(2)
-    assert [each.pid for each in observer.sample(everyone, 102.0)] == [1, 3]
-    assert [each.pid for each in observer.sample(watch(("worker", 4)), 104.0)] == []
+    assert [each.pid for each in machine.observer.sample(everyone, 102.0)] == [1, 3]
+    assert [each.pid for each in machine.observer.sample(watch(("worker", 4)), 104.0)] == []
 
 
 def test_a_reused_pid_is_another_process() -> None:
     """Its CPU time isn't measured against that of the process which had the pid before."""
     machine = Machine(1)
-    observer = machine.observer()
     machine.processes[1].cpu = 50.0
-    observer.sample(watch(("worker", 1)), 100.0)
+    machine.observer.sample(watch(("worker", 1)), 100.0)
     machine.processes[1].running = False
     machine.processes = {1: FakeProcess(1)}
     machine.processes[1].cpu = 0.5
-    (sample,) = observer.sample(watch(("worker", 1)), 102.0)
+    (sample,) = machine.observer.sample(watch(("worker", 1)), 102.0)
     assert sample.cpu_percent == 25.0
 
 
 def test_handles_are_kept_while_a_process_lives_and_no_longer() -> None:
     """One is made for each process, once; a process that comes back gets a new one."""
     machine = Machine(1, 2)
-    observer = machine.observer()
     for now in (100.0, 102.0, 104.0):
-        observer.sample(watch(("worker", 1), ("worker", 2)), now)
+        machine.observer.sample(watch(("worker", 1), ("worker", 2)), now)
     assert machine.made == [1, 2]
-    observer.sample(watch(("worker", 1)), 106.0)
-    observer.sample(watch(("worker", 1), ("worker", 2)), 108.0)
+    machine.observer.sample(watch(("worker", 1)), 106.0)
+    machine.observer.sample(watch(("worker", 1), ("worker", 2)), 108.0)
     assert machine.made == [1, 2, 2]
 
 
 def test_two_samples_at_one_moment_divide_by_nothing() -> None:
     """A clock that didn't move gives no share."""
     machine = Machine(1)
-    observer = machine.observer()
-    observer.sample(watch(("worker", 1)), 100.0)
+    machine.observer.sample(watch(("worker", 1)), 100.0)
     machine.processes[1].cpu = 1.0
-    assert observer.sample(watch(("worker", 1)), 100.0)[0].cpu_percent == 0.0
+    assert machine.observer.sample(watch(("worker", 1)), 100.0)[0].cpu_percent == 0.0
 
 
 def test_a_sample_is_told_by_names_that_json_takes() -> None:
     """All fields, of plain types."""
-    (sample,) = Machine(1).observer().sample(watch(("worker", 1)), 100.0)
+    (sample,) = Machine(1).observer.sample(watch(("worker", 1)), 100.0)
     assert sample.published() == {
         "kind": "worker",
         "slot": 100,
@@ -231,35 +226,26 @@ def test_real_processes_are_what_psutil_says() -> None:
 def test_a_process_that_lives_and_cannot_be_asked_stays(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     """With what was known of it, or its name alone; the log says it once, not at each tick."""
     machine = Machine(1, 2)
-    observer, everyone = machine.observer(), watch(("master", 1), ("worker", 2))
+    everyone = watch(("master", 1), ("worker", 2))
     machine.processes[1].cpu, machine.processes[2].error = 4.0, error
     with caplog.at_level(logging.WARNING, "hvd.aggregator"):
-        master, worker = observer.sample(everyone, 100.0)
-        assert (worker.kind, worker.slot, worker.pid, worker.resident, worker.cpu_seconds) == (
-            "worker",
-            200,
-            2,
-            None,
-            None,
-        )
+        master, worker = machine.observer.sample(everyone, 100.0)
+        assert worker == Sample("worker", 200, 2)
         machine.processes[1].error, machine.processes[2].error = error, None
-        assert observer.sample(everyone, 102.0)[0] == replace(master, cpu_percent=None)
-        observer.sample(everyone, 104.0)
-    assert [record.getMessage().split(" can't")[0] for record in caplog.records] == [
-        "a process of kind worker",
-        "a process of kind master",
-    ]
+        assert machine.observer.sample(everyone, 102.0)[0] == replace(master, cpu_percent=None)
+        machine.observer.sample(everyone, 104.0)
+    kinds = [message.split(" can't")[0] for message in caplog.messages]
+    assert kinds == ["a process of kind worker", "a process of kind master"]
 
 
 def test_what_is_slow_to_read_is_there_or_not() -> None:
     """A sample never waits for it; what may not be read is None."""
     machine = Machine(1)
-    observer = machine.observer()
-    observer.measure(watch(("worker", 1)))
+    machine.observer.measure(watch(("worker", 1)))
     assert machine.sizes.asked == [1]
     for size, found in ((None, (None, None, None)), (Size(5, None, 3), (None, 3, 5)), (Size(6, 8, 4), (8, 4, 6))):
         machine.sizes.size = size
-        (sample,) = observer.sample(watch(("worker", 1)), 100.0)
+        (sample,) = machine.observer.sample(watch(("worker", 1)), 100.0)
         assert (sample.proportional, sample.fds, sample.sized_ns) == found
 
 

@@ -6,12 +6,7 @@ import sys
 from hvd.agg.options import SPARE_DESCRIPTORS, AggregatorOptions
 from hvd.settings.loader import load
 
-SETTINGS = {
-    "HVD_INTERVAL": "3",
-    "HVD_PING_INTERVAL": "4",
-    "HVD_PING_TIMEOUT": "5",
-    "HVD_MAX_CLIENTS": "6",
-}
+SETTINGS = {"HVD_INTERVAL": "3", "HVD_PING_INTERVAL": "4", "HVD_PING_TIMEOUT": "5", "HVD_MAX_CLIENTS": "6"}
 
 
 def test_they_are_of_the_settings() -> None:

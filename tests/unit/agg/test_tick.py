@@ -35,17 +35,8 @@ class Machine(Observer):
         self.measured = [process.pid for process in watched]
 
     def sample(self, watched: Iterable[Watched], now: float) -> list[Sample]:
-        return [
-            Sample(
-                *process,
-                started=process.slot + 1,
-                cpu_percent=2.5,
-                cpu_seconds=self.cpu_seconds,
-                resident=100,
-                threads=3,
-            )
-            for process in watched
-        ]
+        figures: dict[str, Any] = {"cpu_percent": 2.5, "cpu_seconds": self.cpu_seconds, "resident": 100, "threads": 3}
+        return [Sample(*process, process.slot + 1, **figures) for process in watched]
 
 
 class Daemon:

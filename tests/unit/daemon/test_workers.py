@@ -87,11 +87,8 @@ def test_gunicorns_own_status_goes_out_as_one_problem(
     problem = json.loads(body)
     assert problem["status"] == status
     assert "<" not in problem.get("detail", "")
-    assert row.calls == [
-        ("begin", "(unparsed)"),
-        ("respond", "(unparsed)", "(unparsed)", str(status)),
-        ("finish",),
-    ]
+    unparsed = "(unparsed)"
+    assert row.calls == [("begin", unparsed), ("respond", unparsed, unparsed, str(status)), ("finish",)]
 
 
 def test_a_request_that_had_begun_is_not_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
