@@ -8,12 +8,11 @@ import os
 from collections.abc import MutableMapping
 from typing import Any
 
-from gunicorn.workers.sync import SyncWorker
 from gunicorn.workers.workertmp import WorkerTmp
 
 from hvd.core.block import DIRECTORY
 from hvd.daemon.sockets import current_umask
-from hvd.daemon.workers import CLASSES
+from hvd.daemon.workers import CLASSES, CountingWorker
 from hvd.errors import SettingsError
 from hvd.settings.loader import load
 from hvd.settings.table import Settings
@@ -53,7 +52,7 @@ def in_force(cfg: Any) -> Settings:
     otherwise = {name: getattr(cfg, name) for name in ("workers", "threads") if getattr(cfg, name) != _namespace[name]}
     if cfg.bind != [_namespace["bind"]]:
         otherwise["bind"] = _bind(cfg.address)
-    kind = "sync" if issubclass(counting_class(cfg), SyncWorker) else "gthread"
+    kind = counting_class(cfg).setting
     if kind != _namespace["worker_class"]:
         otherwise |= {"worker_class": kind, "threads": cfg.threads}
     return load(gunicorn=otherwise).settings
@@ -82,14 +81,15 @@ def _bind(addresses: list[Any]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def counting_class(cfg: Any) -> type:
+def counting_class(cfg: Any) -> type[CountingWorker]:
     """hvd's class of worker for the one that gunicorn was told. Raises SettingsError for one that has none."""
-    chosen: type = cfg.worker_class
+    chosen = cfg.worker_class
     if chosen not in CLASSES.values() and chosen not in CLASSES:
         raise SettingsError(
             [f"worker class {cfg.worker_class_str!r} is not supported: use gthread or sync (HVD_WORKER_CLASS)"]
         )
-    return CLASSES.get(chosen, chosen)
+    counting: type[CountingWorker] = CLASSES.get(chosen, chosen)
+    return counting
 
 
 def check_heartbeat(cfg: Any) -> None:

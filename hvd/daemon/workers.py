@@ -39,8 +39,9 @@ UNPARSED = "(unparsed)"
 
 
 class CountingWorker(Worker):  # type: ignore[misc]
-    """The changes, for either class of worker."""
+    """The changes, for each class of worker; `setting` is the value of worker_class that stands for it."""
 
+    setting: str
     _lack_logged = float("-inf")
 
     def accept(self, listener: Any) -> None:
@@ -152,6 +153,8 @@ class CountingWorker(Worker):  # type: ignore[misc]
 class HvdSyncWorker(CountingWorker, SyncWorker):  # type: ignore[misc]
     """gunicorn's `sync` worker, counting."""
 
+    setting = "sync"
+
     def init_process(self) -> None:
         """In the worker; the serving thread's row is there before `handle_abort`, which can't take a lock, needs it."""
         self._row = here.local.row
@@ -170,6 +173,7 @@ class HvdSyncWorker(CountingWorker, SyncWorker):  # type: ignore[misc]
 class HvdThreadWorker(CountingWorker, ThreadWorker):  # type: ignore[misc]
     """gunicorn's `gthread` worker, counting. Takes no more connections than it has descriptors for."""
 
+    setting = "gthread"
     max_keepalived: int
 
     def init_process(self) -> None:
@@ -211,4 +215,5 @@ def _text_of(page: bytes) -> str:
     return html.unescape(page.rpartition(b"</h1>")[2].partition(b"</body>")[0].decode("latin-1").strip())
 
 
-CLASSES: dict[type, type] = {SyncWorker: HvdSyncWorker, ThreadWorker: HvdThreadWorker}
+CLASSES: dict[type, type[CountingWorker]] = {SyncWorker: HvdSyncWorker, ThreadWorker: HvdThreadWorker}
+"""The class that counts, for each of gunicorn's; the setting's values are in hvd/settings/value_types.py."""

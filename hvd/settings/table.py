@@ -15,7 +15,19 @@ from typing import Any
 
 from hvd.settings.job_kinds import Kind
 from hvd.settings.processors import usable_cores
-from hvd.settings.value_types import BIND, CLASSES, LEVELS, NAME, ORIGINS, PATH, TOKEN, URL, ValueType, seconds, whole
+from hvd.settings.value_types import (
+    BIND,
+    LOG_LEVEL,
+    NAME,
+    ORIGINS,
+    PATH,
+    TOKEN,
+    URL,
+    WORKER_CLASS,
+    ValueType,
+    seconds,
+    whole,
+)
 from hvd.texts import as_toml, cut
 
 JOBS = "jobs"
@@ -101,7 +113,7 @@ class Settings:
     workers: int = _setting(
         whole(1, 1024), cores, "Worker processes.", "WEB_CONCURRENCY, else cores it may use, at least 2"
     )
-    worker_class: str = _setting(CLASSES, "gthread", "gunicorn's worker class.")
+    worker_class: str = _setting(WORKER_CLASS, "gthread", "gunicorn's worker class.")
     threads: int = _setting(whole(1, 256), threads_of, "Requests at once in a worker.", "4 (1 under sync)")
     interval: float = _setting(seconds(0.1, 60), 2.0, "Seconds between two broadcasts.")
     instance: str = _setting(NAME, instance_of, "Names this daemon and its block.", "derived from bind")
@@ -110,7 +122,7 @@ class Settings:
     state_dir: Path = _setting(PATH, "var", "Folder for what outlives hvd.", "STATE_DIRECTORY, else ./var")  # noqa: RUF009
     database_url: str = _setting(URL, database_in, "Database of the jobs.", "hvd.sqlite3 in state_dir")
     allowed_origins: tuple[str, ...] = _setting(ORIGINS, (), "More origins that may open /ws.", "same origin")
-    log_level: str = _setting(LEVELS, "info", "Least severe messages that are logged.")
+    log_level: str = _setting(LOG_LEVEL, "info", "Least severe messages that are logged.")
     timeout: int = _setting(whole(1, 86_400), 30, "Seconds until a worker that hangs is killed.")
     graceful_timeout: int = _setting(whole(1, 86_400), 30, "Seconds that a stop leaves to requests.")
     keepalive: int = _setting(whole(0, 86_400), 15, "Seconds that idle connections stay open (gthread).")

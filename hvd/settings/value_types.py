@@ -149,5 +149,5 @@ ORIGINS = ValueType(
     _read_origins,
     lambda text: [part.strip() for part in text.split(",") if part.strip()],
 )
-CLASSES = ValueType("gthread or sync; hvd supports no other", one_of("gthread", "sync").read)
-LEVELS = one_of("debug", "info", "warning", "error", "critical")
+WORKER_CLASS = ValueType("gthread or sync; hvd supports no other", one_of("gthread", "sync").read)
+LOG_LEVEL = one_of("debug", "info", "warning", "error", "critical")

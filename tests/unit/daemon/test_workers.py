@@ -13,6 +13,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from gunicorn.workers.sync import SyncWorker
 
 from hvd.daemon.workers import CLASSES, HELD, HvdSyncWorker, HvdThreadWorker
+from hvd.settings.value_types import WORKER_CLASS
 from tests.unit.core.support import ended, fork
 
 
@@ -118,6 +119,7 @@ def test_gunicorns_classes_have_a_counting_counterpart() -> None:
     """The two that are supported, and no others."""
     assert {SyncWorker: HvdSyncWorker, ThreadWorker: HvdThreadWorker} == CLASSES
     assert all(issubclass(ours, theirs) for theirs, ours in CLASSES.items())
+    assert all(WORKER_CLASS.read(ours.setting) == ours.setting for ours in CLASSES.values())
 
 
 def test_a_quick_stop_waits_for_no_lock_of_the_thread_pool(monkeypatch: pytest.MonkeyPatch) -> None:
