@@ -4,9 +4,9 @@ import falcon
 
 from hvd.instrument.falcon import RouteName
 from hvd.web import jobs, output, problem
-from hvd.web.dashboard import Static
 from hvd.web.here import Here
 from hvd.web.resources import Health, History, Index, Metrics, Snapshot, Status
+from hvd.web.static_files import Static
 from hvd.web.upgrade import Upgrade
 
 

@@ -16,8 +16,8 @@ from hvd.export.exposition import OPENMETRICS, TEXT, Exposition
 from hvd.read.history import HistoryAnswer, build_history
 from hvd.read.jobs import JOB_COUNTS
 from hvd.read.snapshot import SnapshotAnswer, build_raw, build_snapshot, build_workers
-from hvd.web.dashboard import send_page, takes_gzip
 from hvd.web.here import Here
+from hvd.web.static_files import send_page, takes_gzip
 
 ENDPOINTS = {
     "/health": "whether the daemon works",

@@ -12,8 +12,8 @@ import pytest
 from falcon import testing
 
 from hvd.web.app import create_app
-from hvd.web.dashboard import STATIC, load
 from hvd.web.here import Here
+from hvd.web.static_files import STATIC, load
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 
