@@ -89,12 +89,7 @@ def _share(fd: int, name: str, check: Callable[[Block], object]) -> Block:
 
 
 def _acquire(
-    name: str,
-    shape: Layout,
-    upgrade: bool,
-    wait: float,
-    warn: Callable[[str], None],
-    check: Callable[[Block], object],
+    name: str, shape: Layout, upgrade: bool, wait: float, warn: Callable[[str], None], check: Callable[[Block], object]
 ) -> tuple[Block, bool]:
     deadline = time.monotonic() + wait
     is_warned = False

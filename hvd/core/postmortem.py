@@ -16,7 +16,7 @@ _CAPACITY = layout.POST_MORTEM_BYTES - layout.CELL
 def write(block: Block, about: Mapping[str, Any], requests: Sequence[Mapping[str, Any]]) -> None:
     """Append an entry: `about` (time, pid, how it ended), and the requests. The oldest entry gives way."""
     listed = list(requests[:SHOWN_REQUESTS])
-    while len(data := _encode({**about, "requests": listed})) > _CAPACITY:
+    while len(data := json.dumps({**about, "requests": listed}, separators=(",", ":")).encode()) > _CAPACITY:
         listed.pop()
     with block.locked():
         number = block.cells[layout.H_POST_MORTEMS]
@@ -25,10 +25,6 @@ def write(block: Block, about: Mapping[str, Any], requests: Sequence[Mapping[str
         block.raw[start + layout.CELL : start + layout.CELL + len(data)] = data
         block.cells[start // layout.CELL] = len(data)
         block.cells[layout.H_POST_MORTEMS] = number + 1
-
-
-def _encode(entry: Mapping[str, Any]) -> bytes:
-    return json.dumps(entry, separators=(",", ":")).encode()
 
 
 def read(block: Block) -> list[dict[str, Any]]:

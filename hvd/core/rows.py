@@ -13,8 +13,7 @@ from functools import partial
 
 from hvd.core import layout
 from hvd.core.block import Block
-from hvd.core.catalogue import Catalogue
-from hvd.core.family import Families, Family
+from hvd.core.catalogue import Catalogue, Families, Family
 from hvd.core.hot import HotRow, fence
 from hvd.core.locks import COUNT_WAIT
 from hvd.core.slots import mark_used

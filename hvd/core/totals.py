@@ -13,12 +13,13 @@ Every cell of every row only grows, and a later read copies each row later. So n
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
+from operator import add, sub
 from time import monotonic_ns, time_ns
+from typing import NamedTuple
 
 from hvd.core import layout
 from hvd.core.block import Block
-from hvd.core.catalogue import Catalogue, Series
-from hvd.core.family import Family
+from hvd.core.catalogue import Catalogue, Family, Series
 from hvd.core.hot import sum_rows
 from hvd.core.hotrow import Head
 from hvd.core.slots import Entry, Slot, Slots, entry_of, used_heads
@@ -27,8 +28,7 @@ RETRIES = 40
 """Copies of a row whose thread keeps storing; a copy takes some microseconds, a request more than a hundred."""
 
 
-@dataclass(frozen=True)
-class Heads:
+class Heads(NamedTuple):
     """Sums of row heads."""
 
     started: int = 0
@@ -109,13 +109,13 @@ class Reader:
             for start in starts[number]:
                 row = next(rows)
                 row_heads = _heads(row, shared=start == self._shared[number])
-                slot_heads = _add(slot_heads, row_heads)
+                slot_heads = Heads(*map(add, slot_heads, row_heads))
                 *_, begin, _, text = row
                 if row_heads.in_flight and (entry := entry_of(begin, text)):
                     busy.append(entry)
-            heads = _add(heads, slot_heads)
+            heads = Heads(*map(add, heads, slot_heads))
             if slot and slot.pid:  # else its process is only about to begin
-                tenants.append(SlotTotals(slot, _since(slot_heads, slot.base), tuple(busy)))
+                tenants.append(SlotTotals(slot, Heads(*map(sub, slot_heads, (*slot.base, 0))), tuple(busy)))
         return Totals(
             time_ns(),
             monotonic_ns(),
@@ -133,23 +133,3 @@ def _heads(row: Head, *, shared: bool) -> Heads:
     started, finished, aborted, errors, begin, busy, _ = row
     visible = busy if shared else int(begin != 0)
     return Heads(started, finished, aborted, errors, min(visible, started - finished - aborted))
-
-
-def _add(one: Heads, other: Heads) -> Heads:
-    return Heads(
-        one.started + other.started,
-        one.finished + other.finished,
-        one.aborted + other.aborted,
-        one.errors + other.errors,
-        one.in_flight + other.in_flight,
-    )
-
-
-def _since(heads: Heads, base: tuple[int, ...]) -> Heads:
-    return Heads(
-        heads.started - base[0],
-        heads.finished - base[1],
-        heads.aborted - base[2],
-        heads.errors - base[3],
-        heads.in_flight,
-    )

@@ -17,8 +17,7 @@ from typing import Any
 
 from hvd.core import layout, postmortem
 from hvd.core.block import Block
-from hvd.core.catalogue import Catalogue
-from hvd.core.family import Family
+from hvd.core.catalogue import Catalogue, Family
 from hvd.core.locks import LOCK_WAIT
 from hvd.core.proc import is_alive
 from hvd.core.slots import Entry, Settled, Slot, Slots, mark_used, settle, used_heads

@@ -5,12 +5,10 @@ Formats: prometheus.io/docs/instrumenting/exposition_formats (text 0.0.4); prome
 
 from collections.abc import Iterable, Sequence
 
-from hvd.core.catalogue import Series
-from hvd.core.family import Family
+from hvd.core.catalogue import Family, Series
 from hvd.core.hot import cumulate
 from hvd.metrics.bounds import SHOWN, SHOWN_ENDS
-from hvd.metrics.figures import Figures
-from hvd.metrics.table import METRICS, Distribution, Metric
+from hvd.metrics.table import METRICS, Distribution, Figures, Metric
 
 TEXT = "text/plain; version=0.0.4"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"

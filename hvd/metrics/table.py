@@ -6,16 +6,41 @@ companions have published, of the block itself.
 """
 
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Literal, NamedTuple
 
 from hvd import __version__
+from hvd.core.catalogue import Families, Family, Series
 from hvd.core.durations import TIMED_CELLS
-from hvd.core.family import Families, Family
+from hvd.core.totals import Totals
 from hvd.metrics.companion_pages import JOB_DURATIONS, AggregatorPage, JobsPage, ProcessSample
-from hvd.metrics.figures import Figures
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A daemon's figures, all of one moment. `limits` says how many series each family may have; `observation` and
+    `jobs` are None while nothing is published, and the ages, in s, while there is no observation.
+    """
+
+    totals: Totals
+    limits: Mapping[str, int]
+    gunicorn: str
+    observation: AggregatorPage | None = None
+    observed_age: float | None = None
+    memory_age: float | None = None
+    jobs: JobsPage | None = None
+    aggregator_up: bool = False
+    job_runner_up: bool = False
+
+    @cached_property
+    def series(self) -> Mapping[str, list[Series]]:
+        """The series of each family, by its key."""
+        by_family: dict[str, list[Series]] = {family: [] for family in self.limits}
+        for series in self.totals.series:
+            by_family.setdefault(series.family, []).append(series)
+        return by_family
 
 
 class Distribution(NamedTuple):

@@ -19,8 +19,7 @@ from hvd.core.proc import is_stopped
 from hvd.core.slots import Slot, Slots
 from hvd.core.totals import Reader, Totals
 from hvd.metrics.companion_pages import AGGREGATOR_PAGE, JOBS_PAGE, AggregatorPage, JobsPage, decode
-from hvd.metrics.figures import Figures
-from hvd.metrics.table import FAMILIES
+from hvd.metrics.table import FAMILIES, Figures
 from hvd.read.companions import Companions
 from hvd.read.history import history_of
 from hvd.read.requests import RequestSums, sum_requests

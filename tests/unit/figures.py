@@ -16,8 +16,7 @@ from hvd.core.pages import Page
 from hvd.core.slots import Entry, Slot, Slots
 from hvd.core.totals import Heads, SlotTotals, Totals
 from hvd.metrics.companion_pages import AggregatorPage, JobsPage, ProcessSample, decode
-from hvd.metrics.figures import Figures
-from hvd.metrics.table import FAMILIES
+from hvd.metrics.table import FAMILIES, Figures
 from hvd.read.companions import Companions
 from hvd.read.reading import Reading
 

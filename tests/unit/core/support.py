@@ -14,9 +14,8 @@ from unittest.mock import patch
 
 import hvd.core.rows
 from hvd.core.block import Block
-from hvd.core.catalogue import Catalogue
+from hvd.core.catalogue import Catalogue, Family
 from hvd.core.durations import TIMED_CELLS
-from hvd.core.family import Family
 from hvd.core.layout import COMPANION_SLOTS, KIND_WORKER, Layout
 from hvd.core.rows import Row, Rows
 from hvd.core.slots import Slots

@@ -11,8 +11,7 @@ import pytest
 
 from hvd.core import layout
 from hvd.core.block import Block
-from hvd.core.catalogue import LABEL_CHARS, OVERFLOW, Catalogue, Series, _encode, _form
-from hvd.core.family import Family
+from hvd.core.catalogue import LABEL_CHARS, OVERFLOW, Catalogue, Families, Family, Series, _encode, _form
 from hvd.core.totals import Reader
 from hvd.errors import BlockForeign
 from hvd.metrics.table import ABORTED, EXITS, FAMILIES, HTTP, TICK, WS_FRAMES
@@ -301,3 +300,15 @@ def test_who_loses_the_race_for_the_last_place_overflows(block: Block, monkeypat
     monkeypatch.setattr(block, "locked", locked_after_them)
     assert ours.get_or_add(HTTP, ("GET", "/ours", "200")).is_overflow
     assert len([one for one in ours.series if one.family == HTTP.key]) == SMALL.series + 1
+
+
+def test_families_have_those_of_a_row_among_them() -> None:
+    """In the order in which a master adds them to a catalogue."""
+    one, two, three = Family("one", ("a",)), Family("two", ("cause",)), Family("three", ())
+    assert Families(one, two, (three,)).all == (one, two, three)
+
+
+def test_a_family_without_a_limit_has_as_many_series_as_the_block() -> None:
+    """Others have what they are said to have."""
+    assert Family("one", (), limit=None).most(200) == 200
+    assert Family("one", ()).most(200) == 64
