@@ -131,19 +131,11 @@ def test_a_worker_killed_with_requests_in_progress(tmp_path: Path) -> None:
         oldest = time.monotonic() - started
         for one in asking:
             assert isinstance(one.wait(), ConnectionError)
-        assert (entry["cause"], entry["signal"], entry["exit_status"], entry["kind"], entry["aborted"]) == (
-            "SIGKILL",
-            "SIGKILL",
-            None,
-            "worker",
-            3,
-        )
+        expected = {"cause": "SIGKILL", "signal": "SIGKILL", "exit_status": None, "kind": "worker", "aborted": 3}
+        assert expected.items() <= entry.items()
         requests = sorted(entry["requests"], key=lambda request: str(request["path"]))
-        assert [(request["method"], request["path"]) for request in requests] == [
-            ("GET", "/slow"),
-            ("GET", "/slow"),
-            ("GET", "/stream"),
-        ]
+        shown = [(request["method"], request["path"]) for request in requests]
+        assert shown == [("GET", "/slow"), ("GET", "/slow"), ("GET", "/stream")]
         assert all(0.3 <= request["age_seconds"] <= oldest for request in requests)
         (line,) = server.deaths()
         assert re.search(r"died \(SIGKILL\) with 3 requests in progress: (GET /\w+ \(\d+\.\d s\)(, )?){3}$", line)

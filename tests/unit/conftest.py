@@ -16,8 +16,8 @@ def name() -> Iterator[str]:
     """A segment's name that nobody uses; whatever is there in the end is removed."""
     name = f"hvd-test-{uuid.uuid4().hex[:12]}"
     yield name
-    for left in (name, f"{name}~"):
-        (DIRECTORY / left).unlink(missing_ok=True)
+    for left in (DIRECTORY / name, DIRECTORY / f"{name}~", *DIRECTORY.glob(f"{name}.aside-*")):
+        left.unlink(missing_ok=True)
 
 
 @pytest.fixture

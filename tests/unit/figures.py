@@ -1,8 +1,11 @@
 """Shared by tests of what is made of sums: totals and observations without a block behind them."""
 
 import json
+import math
 import os
+import random
 import time
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -29,8 +32,13 @@ def timed(*durations_ns: int, responses: int | None = None) -> list[int]:
     """The cells of a timed series: these durations, and as many responses unless said otherwise."""
     buckets = [0] * BUCKETS
     for ns in durations_ns:
-        buckets[sum(bound < ns for bound in BOUNDS)] += 1
+        buckets[bisect_left(BOUNDS, ns)] += 1
     return [len(durations_ns) if responses is None else responses, sum(durations_ns), *buckets]
+
+
+def between(random_: random.Random, low: float, high: float) -> int:
+    """A duration in ns, as likely in one decade as in another."""
+    return round(math.exp(random_.uniform(math.log(low), math.log(high))))
 
 
 def make_totals(

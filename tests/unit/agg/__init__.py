@@ -11,7 +11,7 @@ from typing import Any
 
 from hvd.agg.client import Limits
 from hvd.agg.hub import Hub
-from hvd.core.family import Family
+from hvd.core.catalogue import Family
 from hvd.metrics.table import WS_DISCONNECTED
 from tests.support.loop import PATIENCE
 from tests.support.ws import CLOSE, client_frame

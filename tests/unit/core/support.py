@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import itertools
 import os
 import resource
 import signal
@@ -140,6 +141,22 @@ def keeping_locked(block: Block) -> Iterator[int]:
     finally:
         os.close(read_end)
         os.close(write_end)
+
+
+def at_store(stores: int, end: Callable[[], object]) -> Callable[[object], None]:
+    """For Watched: end the process, or what it does, right after so many stores."""
+    number = itertools.count(1)
+
+    def stored(_: object) -> None:
+        if next(number) == stores:
+            end()
+
+    return stored
+
+
+def kill() -> None:
+    """This process, as SIGKILL does it."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def dead_pid() -> int:

@@ -9,6 +9,7 @@ import threading
 from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,20 @@ def holder(name: str, work: Callable[[Block], object] = lambda block: None) -> I
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def start(name: str, **options: Any) -> tuple[bool, Layout]:
+    """What a master that starts, and ends at once, gets: whether the block was there, and its layout."""
+    block, existed = acquire(name, SMALL, wait=0, **options)
+    block.release_claim()
+    os.close(block.fd)
+    return existed, block.layout
+
+
+def let_go(block: Block) -> None:
+    """Hold the block no longer."""
+    block.release_claim()
+    fcntl.flock(block.fd, fcntl.LOCK_UN)
 
 
 def test_the_block_of_a_killed_owner_is_taken_over(name: str) -> None:
@@ -222,18 +237,11 @@ def test_a_block_that_cannot_be_used_is_set_aside(name: str, content: bytes) -> 
     path, warnings = DIRECTORY / name, list[str]()
     path.write_bytes(content)
     assert_refused_untouched(path, upgrade=True, match="HVD_INSTANCE")
-    block, existed = acquire(name, SMALL, wait=0, warn=warnings.append)
-    block.release_claim()
-    try:
-        assert (existed, block.layout) == (False, SMALL)
-        (aside,) = DIRECTORY.glob(f"{name}.aside-*")
-        assert aside.read_bytes() == content
-        (warning,) = warnings
-        assert f"it is kept as {aside}, " in warning
-    finally:
-        os.close(block.fd)
-        for other in DIRECTORY.glob(f"{name}.aside-*"):
-            other.unlink()
+    assert start(name, warn=warnings.append) == (False, SMALL)
+    (aside,) = DIRECTORY.glob(f"{name}.aside-*")
+    assert aside.read_bytes() == content
+    (warning,) = warnings
+    assert f"it is kept as {aside}, " in warning
 
 
 def test_a_block_that_its_check_refuses_is_set_aside(block: Block, name: str) -> None:
@@ -247,19 +255,11 @@ def test_a_block_that_its_check_refuses_is_set_aside(block: Block, name: str) ->
     for number in range(SMALL.slots * SMALL.rows):
         head = SMALL.first_row // layout.CELL + number * SMALL.row_cells
         block.cells[head : head + 4] = memoryview(array("q", [mark, mark - 1, 1, number]))
-    block.release_claim()
-    fcntl.flock(block.fd, fcntl.LOCK_UN)
-    later, existed = acquire(name, SMALL, wait=0, warn=warnings.append, check=check)
-    later.release_claim()
+    let_go(block)
+    assert start(name, warn=warnings.append, check=check) == (False, SMALL)
     rows = SMALL.slots * SMALL.rows
-    try:
-        assert not existed
-        assert f"its last totals: {7 * rows} requests started, {6 * rows} finished, {rows} aborted, " in warnings[0]
-        assert warnings[0].startswith(f"block {name} is odd; it is kept as ")
-    finally:
-        os.close(later.fd)
-        for other in DIRECTORY.glob(f"{name}.aside-*"):
-            other.unlink()
+    assert f"its last totals: {7 * rows} requests started, {6 * rows} finished, {rows} aborted, " in warnings[0]
+    assert warnings[0].startswith(f"block {name} is odd; it is kept as ")
 
 
 @pytest.mark.parametrize(
@@ -270,15 +270,9 @@ def test_a_block_that_its_check_refuses_is_set_aside(block: Block, name: str) ->
 def test_a_block_that_says_of_itself_what_cannot_be_is_set_aside(block: Block, cell: int, value: int) -> None:
     """Though its header is whole."""
     block.cells[cell] = value
-    block.release_claim()
-    fcntl.flock(block.fd, fcntl.LOCK_UN)
+    let_go(block)
     warnings = list[str]()
-    later, existed = acquire(block.name, SMALL, wait=0, warn=warnings.append)
-    later.release_claim()
-    os.close(later.fd)
-    for other in DIRECTORY.glob(f"{block.name}.aside-*"):
-        other.unlink()
-    assert not existed
+    assert start(block.name, warn=warnings.append) == (False, SMALL)
     assert f"block {block.name} is damaged" in warnings[0]
 
 
@@ -335,10 +329,7 @@ def test_a_living_daemon_is_not_doubled_when_its_name_is_gone(block: Block) -> N
         acquire(block.name, SMALL, wait=0)
     assert not block.path.exists()
     block.release_claim()
-    later, existed = acquire(block.name, SMALL, wait=0)
-    assert not existed
-    later.release_claim()
-    os.close(later.fd)
+    assert start(block.name) == (False, SMALL)
 
 
 def test_a_claim_of_a_stranger_is_told_of(name: str) -> None:

@@ -1,7 +1,6 @@
 """The catalogue: one list for all processes, whole at every moment, bounded."""
 
 import json
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from hvd.core.catalogue import LABEL_CHARS, OVERFLOW, Catalogue, Families, Famil
 from hvd.core.totals import Reader
 from hvd.errors import BlockForeign
 from hvd.metrics.table import ABORTED, EXITS, FAMILIES, HTTP, TICK, WS_FRAMES
-from tests.unit.core.support import SMALL, Watched, catalogue_of, ended, fork, own_rows, respond
+from tests.unit.core.support import SMALL, Watched, at_store, catalogue_of, ended, fork, kill, own_rows, respond
 
 
 def fresh(block: Block) -> list[Series]:
@@ -239,16 +238,9 @@ def test_a_writer_killed_in_an_append_holds_nobody_up(block: Block, survived: in
     catalogue_of(block).get_or_add(ABORTED, ("before",))
 
     def append_partly() -> None:
-        left = [survived]
-
-        def die_later(_: object) -> None:
-            if not left[0]:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left[0] -= 1
-
-        catalogue = catalogue_of(block)
-        block.raw = Watched(block.raw, die_later)  # type: ignore[assignment]
-        block.cells = Watched(block.cells, die_later)  # type: ignore[assignment]
+        catalogue, stored = catalogue_of(block), at_store(survived + 1, kill)
+        block.raw = Watched(block.raw, stored)  # type: ignore[assignment]
+        block.cells = Watched(block.cells, stored)  # type: ignore[assignment]
         catalogue._read, catalogue._found = block.cells[layout.H_CATALOGUE_BYTES], {}
         catalogue.get_or_add(EXITS, ("worker", "killed in the middle"))
 

@@ -9,7 +9,7 @@ import pytest
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.history import POINT_SECONDS, SECONDS, History, Point, spacing
-from tests.unit.core.support import Watched, ended, fork, keeping_locked
+from tests.unit.core.support import Watched, at_store, ended, fork, keeping_locked, kill
 
 START = 1_800_000_000 * 10**9
 STEP = 2 * 10**9
@@ -91,13 +91,7 @@ def test_a_writer_killed_in_the_middle_leaves_no_half_point(block: Block, histor
     add(history, point(0), point(1))
 
     def write_partly() -> None:
-        own, left = ring(block), [stores]
-
-        def stored(_: object) -> None:
-            left[0] -= 1
-            if not left[0]:
-                os.kill(os.getpid(), signal.SIGKILL)
-
+        own, stored = ring(block), at_store(stores, kill)
         own._cells = Watched(own._cells, stored)  # type: ignore[assignment]
         own._raw = Watched(own._raw, stored)  # type: ignore[assignment]
         own.add(point(2))

@@ -87,23 +87,8 @@ class NoBool:
 
 LABELS = ("GET", "/x", "200")
 STRANGE = [
-    None,
-    0,
-    -1,
-    7,
-    2**70,
-    1.5,
-    True,
-    b"GET",
-    "GET",
-    "/€",
-    "\ud800",
-    Text("GET"),
-    [],
-    (),
-    LABELS,
-    (Text("GET"), "/x", "200"),
-    NoBool(),
+    *(None, 0, -1, 7, 2**70, 1.5, True, b"GET", "GET", "/€", "\ud800", Text("GET"), [], (), LABELS),
+    *((Text("GET"), "/x", "200"), NoBool()),
 ]
 KNOWNS = [KNOWN, KNOWN, {}, None]
 
@@ -163,22 +148,11 @@ def test_a_row_and_what_it_serves_may_refer_to_each_other(form: Any) -> None:
     assert gone() is None
 
 
-def test_the_compiled_one_stores_nothing_outside_of_its_row() -> None:
-    """Whatever `known` says: an error, not a store into another's cells."""
-    raw = memoryview(bytearray(CELLS * layout.CELL))
-    row = _hotrow.HotRow(raw, 0, CELLS, {("a", "b", "c"): CELLS - 5, ("d", "e", "f"): -4})
-    for labels in (("a", "b", "c"), ("d", "e", "f")):
-        with pytest.raises(IndexError, match="outside of the row"):
-            row.respond(labels, False)
-    with pytest.raises(ValueError, match="not within the block"):
-        _hotrow.HotRow(raw, 1, CELLS, {})
-    with pytest.raises(BufferError):
-        _hotrow.HotRow(memoryview(b"\0" * CELLS * layout.CELL), 0, CELLS, {})
-
-
-@pytest.mark.parametrize("offset", [sys.maxsize, sys.maxsize - 2, -sys.maxsize - 1, 2**60, CELLS - TIMED_CELLS + 1, 0])
+@pytest.mark.parametrize(
+    "offset", [sys.maxsize, sys.maxsize - 2, -sys.maxsize - 1, 2**60, CELLS - TIMED_CELLS + 1, CELLS - 5, -4, 0]
+)
 def test_no_offset_gets_the_compiled_one_out_of_its_row(offset: int) -> None:
-    """Not one either whose sum with another is more than a machine's number can be."""
+    """An error, not a store into another's cells; even if a sum with it is more than a machine's number can be."""
     raw = memoryview(bytearray(CELLS * layout.CELL))
     row = _hotrow.HotRow(raw, 0, CELLS, {("a", "b", "c"): offset})
     for call in (
@@ -192,12 +166,14 @@ def test_no_offset_gets_the_compiled_one_out_of_its_row(offset: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "count"), [(2**60, CELLS), (sys.maxsize, CELLS), (0, 2**60), (1, sys.maxsize), (-1, 20)]
+    ("head", "count"), [(2**60, CELLS), (sys.maxsize, CELLS), (0, 2**60), (1, sys.maxsize), (-1, 20), (1, CELLS)]
 )
 def test_a_compiled_row_is_within_the_block(head: int, count: int) -> None:
-    """However large the numbers are."""
+    """However large the numbers are; and the block can be written."""
     with pytest.raises(ValueError, match="not within the block"):
         _hotrow.HotRow(memoryview(bytearray(CELLS * layout.CELL)), head, count, KNOWN)
+    with pytest.raises(BufferError):
+        _hotrow.HotRow(memoryview(b"\0" * CELLS * layout.CELL), 0, CELLS, {})
 
 
 def failed() -> Any:

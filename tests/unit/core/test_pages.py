@@ -1,6 +1,5 @@
 """Pages: read whole or not at all."""
 
-import os
 import random
 import signal
 
@@ -10,7 +9,7 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.pages import CAPACITY, Page
 from tests.support.waiting import until
-from tests.unit.core.support import Watched, ended, fork, forked
+from tests.unit.core.support import Watched, at_store, ended, fork, forked, kill
 
 
 def patterned(number: int) -> bytes:
@@ -80,13 +79,7 @@ def test_a_writer_killed_in_the_middle_leaves_nothing_half(block: Block, stores:
     Page(block, 2).write(b"old" * 100)
 
     def write_partly() -> None:
-        page, left = Page(block, 2), [stores]
-
-        def stored(_: object) -> None:
-            left[0] -= 1
-            if not left[0]:
-                os.kill(os.getpid(), signal.SIGKILL)
-
+        page, stored = Page(block, 2), at_store(stores, kill)
         page._cells = Watched(page._cells, stored)  # type: ignore[assignment]
         page._raw = Watched(page._raw, stored)  # type: ignore[assignment]
         page.write(b"new" * 50)

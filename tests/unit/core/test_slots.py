@@ -8,12 +8,19 @@ import pytest
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.proc import start_ticks
-from hvd.core.slots import Entry, Slots, entry_of, mark_used, settle, used_heads
+from hvd.core.slots import Entry, Slot, Slots, entry_of, mark_used, settle, used_heads
 from hvd.errors import BlockLocked, NoFreeSlot
 from tests.unit.core.support import SMALL, WORKER, dead_pid, ended, fork, forked, keeping_locked
 
 ME = os.getpid()
 WORKERS = SMALL.slots - layout.COMPANION_SLOTS
+
+
+def record(slots: Slots, number: int) -> Slot:
+    """Of a slot that is taken."""
+    slot = slots.get(number)
+    assert slot
+    return slot
 
 
 def test_kinds_have_ranges_of_their_own(block: Block) -> None:
@@ -67,13 +74,11 @@ def test_a_slot_says_whose_it_is(block: Block) -> None:
     slots = Slots(block)
     assert slots.get(WORKER) is None
     slots.claim(layout.KIND_WORKER, ME)
-    slot = slots.get(WORKER)
-    assert slot
+    slot = record(slots, WORKER)
     assert (slot.kind_name, slot.pid, slot.master, slot.master_start) == ("worker", 0, ME, start_ticks(ME))
     slots.name_process(WORKER, ME)
     slots.beat(WORKER)
-    slot = slots.get(WORKER)
-    assert slot
+    slot = record(slots, WORKER)
     assert (slot.pid, slot.pid_start) == (ME, start_ticks(ME))
     assert slot.heartbeat_ns >= slot.taken_ns > 0
     slots.free(WORKER)
@@ -88,8 +93,7 @@ def test_a_new_owner_inherits_no_sign_of_life(block: Block) -> None:
     slots.beat(0)
     slots.free(0)
     slots.claim(layout.KIND_AGGREGATOR, ME)
-    slot = slots.get(0)
-    assert slot
+    slot = record(slots, 0)
     assert (slot.pid, slot.pid_start, slot.heartbeat_ns) == (0, 0, 0)
 
 
@@ -97,18 +101,15 @@ def test_a_process_is_alive_only_as_the_one_that_took_the_slot(block: Block) -> 
     """A pid that another process has by now, a zombie and a process that is gone are dead."""
     slots = Slots(block)
     number = slots.claim(layout.KIND_WORKER, ME, ME)
-    slot = slots.get(number)
-    assert slot
+    slot = record(slots, number)
     assert slot.is_alive()
     block.cells[SMALL.slot_cell(number) + layout.S_PID_START] += 1
-    slot = slots.get(number)
-    assert slot
+    slot = record(slots, number)
     assert not slot.is_alive()
 
     with forked(signal.pause) as pid:
         slots.name_process(number, pid)
-        slot = slots.get(number)
-        assert slot
+        slot = record(slots, number)
         assert slot.is_alive()
         os.kill(pid, signal.SIGKILL)
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
@@ -130,8 +131,7 @@ def test_processes_that_claim_at_once_get_different_slots(block: Block) -> None:
         slots = Slots(block)
         for _ in range(300):
             number = slots.claim(layout.KIND_WORKER, os.getppid(), os.getpid())
-            slot = slots.get(number)
-            assert slot
+            slot = record(slots, number)
             assert slot.pid == os.getpid()
             slots.free(number)
 
@@ -152,8 +152,7 @@ def test_counters_stay_when_a_slot_changes_hands(block: Block) -> None:
     before = bytes(block.raw[SMALL.first_row :])
     slots.free(WORKER)
     slots.claim(layout.KIND_WORKER, ME)
-    slot = slots.get(WORKER)
-    assert slot
+    slot = record(slots, WORKER)
     assert slot.base == (17, 14, 13, 12)
     assert bytes(block.raw[SMALL.first_row :]) == before
 

@@ -4,7 +4,6 @@ Every state between two stores is reached by calling a reader after each store o
 tell of it: what a reader in another process may meet, be it that the thread lost the processor or was killed there.
 """
 
-import contextlib
 import itertools
 import os
 import random
@@ -21,7 +20,7 @@ from hvd.core.slots import Slots, mark_used, settle
 from hvd.core.totals import Reader, Totals
 from hvd.metrics.table import ABORTED, FAMILIES, HTTP, WS_FRAMES
 from tests.support.waiting import until
-from tests.unit.core.support import FORMS, IN_PYTHON, WORKER, Watched, forked, own_rows, respond, serve
+from tests.unit.core.support import FORMS, IN_PYTHON, WORKER, Watched, at_store, forked, own_rows, respond, serve
 
 READS = 2000
 
@@ -146,14 +145,8 @@ def test_a_death_between_any_two_stores_is_settled(rows: Rows, kind: str, course
     """What was in flight there is aborted, nothing else; the slot's next process goes on from it."""
     reader, deaths = Reader(rows.block), 0
     for survived in itertools.count():
-        row, left = row_of(type(rows)(rows.block, rows.slot, FAMILIES), kind), [survived]
-
-        def die_later(_: object, left: list[int] = left) -> None:
-            if not left[0]:
-                raise Dead
-            left[0] -= 1
-
-        watch(row, die_later)
+        row = row_of(type(rows)(rows.block, rows.slot, FAMILIES), kind)
+        watch(row, at_store(survived + 1, die))
         try:
             course(row)
         except Dead:
@@ -176,6 +169,10 @@ def test_a_death_between_any_two_stores_is_settled(rows: Rows, kind: str, course
 
 class Dead(BaseException):
     """The thread is killed here."""
+
+
+def die() -> None:
+    raise Dead
 
 
 def test_identity_holds_for_requests_that_share_a_row(rows: Rows) -> None:
@@ -222,16 +219,12 @@ def test_of_a_shared_row_no_request_that_has_ended_is_named(rows: Rows, how: str
         for number, row in enumerate(trio):
             row.begin("GET", f"/{number}")
         respond(trio[ended], "GET", "/x", "200")
-        left, before = [survived], reader.read().heads
-
-        def die_later(_: object, left: list[int] = left) -> None:
-            if not left[0]:
-                raise Dead
-            left[0] -= 1
-
-        watch(trio[ended], die_later)
-        with contextlib.suppress(Dead):
+        before, is_dead = reader.read().heads, False
+        watch(trio[ended], at_store(survived + 1, die))
+        try:
             trio[ended].finish() if how == "finish" else trio[ended].abandon("exception")
+        except Dead:
+            is_dead = True
         mine.sharing.requests.clear()
         heads = reader.read().heads
         has_ended = heads.finished + heads.aborted > before.finished + before.aborted
@@ -239,7 +232,7 @@ def test_of_a_shared_row_no_request_that_has_ended_is_named(rows: Rows, how: str
         assert settled.aborted == 3 - has_ended
         named = {entry.text for entry in settled.entries}
         assert named <= {f"GET /{number}" for number in range(3) if not has_ended or number != ended}
-        if left[0]:
+        if not is_dead:
             assert named
             break
     assert survived >= 5

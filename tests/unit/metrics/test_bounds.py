@@ -6,7 +6,7 @@ from array import array
 from hvd.core.durations import BOUNDS, BUCKETS
 from hvd.core.hot import cumulate
 from hvd.metrics.bounds import COARSE, SHOWN, SHOWN_ENDS, coarse
-from tests.unit.read.buckets import between, bucketed
+from tests.unit.figures import between, timed
 
 
 def shown_cumulative(buckets: list[int]) -> list[int]:
@@ -22,8 +22,8 @@ def test_shown_bounds_are_bounds() -> None:
 def test_a_value_on_a_shown_bound_counts_below_it() -> None:
     """`le` is inclusive, and one ns more is above."""
     for at, bound in enumerate(SHOWN):
-        assert shown_cumulative(bucketed([bound]))[at] == 1
-        assert shown_cumulative(bucketed([bound + 1]))[at] == 0
+        assert shown_cumulative(timed(bound)[2:])[at] == 1
+        assert shown_cumulative(timed(bound + 1)[2:])[at] == 0
 
 
 def test_cumulative_counts_are_those_of_the_values() -> None:
@@ -31,7 +31,7 @@ def test_cumulative_counts_are_those_of_the_values() -> None:
     random_ = random.Random(5)
     values = [between(random_, 1, 10**12) for _ in range(5000)]
     expected = [sum(value <= bound for value in values) for bound in SHOWN]
-    assert shown_cumulative(bucketed(values)) == [*expected, len(values)]
+    assert shown_cumulative(timed(*values)[2:]) == [*expected, len(values)]
 
 
 def test_coarse_buckets_are_unions_of_the_fine_ones() -> None:

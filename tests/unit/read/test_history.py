@@ -28,11 +28,6 @@ def test_the_history_is_json_with_its_columns_named() -> None:
     assert json.dumps(answer["points"][0][:4]) == f"[{NOW // SECOND}.123, 1, 0.12346, 1234.6]"
     assert answer["latency"]["counts"] == [[4, 5]]
     assert answer["latency"]["bounds_ms"] == [bound / 1e6 for bound in SHOWN] + [25_000, 50_000, 100_000]
-
-
-def test_a_point_alone_has_the_same_values_by_name() -> None:
-    """As `detail` messages bring it."""
-    answer = build_history([POINT], 2.0)
     assert point_by_column(POINT) == dict(zip(answer["columns"], answer["points"][0], strict=True))
 
 

@@ -5,10 +5,8 @@ import time
 
 import pytest
 
-from hvd.companion.child import as_json
 from hvd.core import layout
 from hvd.core.block import Block
-from hvd.core.pages import Page
 from hvd.core.slots import Slots
 from hvd.read.companions import LATE, STARTING
 from hvd.read.reading import BlockReader
@@ -110,12 +108,3 @@ def test_what_masters_say_is_read(block: Block) -> None:
     block.say_missing(os.getpid(), 2)
     block.path.unlink()
     assert (reader.companions().missing, reader.companions().removed) == (2, str(block.path))
-
-
-def test_a_page_that_is_being_written_is_none(block: Block) -> None:
-    """Its writer stands still in the midst of it."""
-    slot = publish(block, make_page())
-    page = Page(block, slot)
-    page.write(as_json(make_page()))
-    page._cells[0] += 1
-    assert BlockReader(block).companions().last_page is None

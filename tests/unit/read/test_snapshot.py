@@ -10,8 +10,6 @@ from hvd.read.jobs import build_jobs
 from hvd.read.requests import build_routes
 from hvd.read.snapshot import build_raw, build_snapshot, build_workers
 from tests.unit.figures import (
-    SECOND,
-    STARTED,
     make_jobs,
     make_page,
     make_reading,
@@ -70,18 +68,9 @@ def test_raw_without_an_aggregator_has_the_same_fields() -> None:
     assert set(raw) == set(build_raw(make_reading(totals, make_page()), healthy=True))
     assert (raw["cpu_usage"], raw["memory_usage"], raw["goroutines"]) == (0.0, 0, 0)
     assert raw["requests_per_second"] == 0.0
-    assert raw["observed_age_seconds"] is None
+    assert raw["observed_age_seconds"] is raw["memory_age_seconds"] is None
     assert raw["system_health"] == "degraded"
     assert raw["http_requests"] == 1
-
-
-def test_the_ages_of_an_observation_are_told() -> None:
-    """Seconds between its moments and the reading; None without one."""
-    page = make_page(monotonic_ns=STARTED + 20 * SECOND, memory_ns=STARTED + 10 * SECOND)
-    reading = make_reading(make_totals({}), page)
-    assert (reading.observed_age, reading.memory_age) == (30.0, 40.0)
-    without = make_reading(make_totals({}))
-    assert (without.observed_age, without.memory_age) == (None, None)
 
 
 def test_a_snapshot_has_more_beside_raw() -> None:
@@ -103,9 +92,13 @@ def test_a_snapshot_has_more_beside_raw() -> None:
 
 
 def test_workers_have_what_they_do_and_use() -> None:
-    """Counts since the process took its slot, requests in progress, and the sample with its pid."""
+    """Counts since the process took its slot, requests in progress, and the sample with its pid.
+
+    A slot whose worker isn't forked yet has no pid, and is none.
+    """
     slots = (
         make_worker(11, Heads(started=9, finished=7, errors=2, in_flight=2), (Entry("GET /slow", 1.23456),)),
+        make_worker(0),
         make_worker(12),
     )
     page = make_page(make_sample("master", 10), make_sample("worker", 11, cpu_percent=77.0, threads=6))
@@ -124,8 +117,3 @@ def test_workers_have_what_they_do_and_use() -> None:
         "threads": 6,
     }
     assert (new["pid"], new["cpu_percent"], new["memory_bytes"], new["threads"]) == (12, None, None, None)
-
-
-def test_a_slot_whose_worker_is_not_forked_yet_is_no_worker() -> None:
-    """It has no pid; what the slot counted before is in the totals."""
-    assert build_workers(make_totals({}, slots=(make_worker(0), make_worker(12))), None)[0]["pid"] == 12

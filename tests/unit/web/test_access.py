@@ -59,14 +59,8 @@ def test_on_any_other_bind_the_token_is_asked_for(bind: str) -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        "Bearer",
-        "Bearer ",
-        "Bearer secre",
-        "Bearer secrets",
-        "Bearer SECRET",
-        "Basic secret",
-        "secret",
-        "Bearer secret x",
+        *("Bearer", "Bearer ", "Bearer secre", "Bearer secrets", "Bearer SECRET", "Basic secret"),
+        *("secret", "Bearer secret x"),
     ],
 )
 def test_only_the_very_token_opens(given: str) -> None:

@@ -69,8 +69,9 @@ def test_an_error_is_a_problem_whatever_is_accepted(accept: str) -> None:
     assert result.json == {"status": 503, "title": "Service Unavailable", "detail": "later"}
 
 
-def test_a_405_without_detail_gets_one() -> None:
-    """The header says which methods there are."""
+def test_404_and_405_without_detail_get_one() -> None:
+    """The index is where to look; the header says which methods there are."""
+    assert "GET /" in answer(falcon.HTTPNotFound()).json["detail"]
     result = answer(falcon.HTTPMethodNotAllowed(["POST", "OPTIONS"]))
     assert "GET is not served" in result.json["detail"]
     assert result.headers["allow"] == "POST, OPTIONS"
@@ -93,11 +94,6 @@ def test_members_of_its_own_stand_beside_the_usual_ones() -> None:
         "errors": [{"pointer": "/a"}],
         "accepted": 0,
     }
-
-
-def test_a_404_without_detail_gets_one() -> None:
-    """The index is where to look."""
-    assert "GET /" in answer(falcon.HTTPNotFound()).json["detail"]
 
 
 def test_an_unexpected_exception_is_logged_and_not_told(caplog: pytest.LogCaptureFixture) -> None:
