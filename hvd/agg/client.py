@@ -44,9 +44,7 @@ class Limits:
 
 
 def prepare(sock: socket.socket, patience: float) -> None:
-    """Set what the hub needs of `sock`; TCP gives a silent peer up after `patience` seconds. Raises OSError if the peer
-    is dead.
-    """
+    """Set what the hub needs of `sock`; TCP gives a silent peer up after `patience` s. Raises OSError if it is dead."""
     sock.setblocking(False)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     if sock.family != socket.AF_UNIX:
@@ -89,10 +87,7 @@ class Client:
     # ---- writing
 
     def send(self, frame: bytes) -> bool:
-        """Write a text frame, or let it wait: never blocks, and never raises because of the peer.
-
-        -> False if the client is ending, or ends because of this.
-        """
+        """Write a frame, or let it wait; never blocks or raises because of the peer. -> False if the client ends."""
         if self._rest:
             return self._enqueue(frame)
         if self._sock is None or self._linger:

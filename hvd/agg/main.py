@@ -126,7 +126,7 @@ class Aggregator:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM. Returns the exit status."""
-    return Child.begin("hvd.agg", (HANDOFF, EVENTS), AggregatorOptions, arguments).run(_begin)
+    return Child("hvd.agg", (HANDOFF, EVENTS), AggregatorOptions, arguments).run(_begin)
 
 
 def _begin(child: Child[AggregatorOptions]) -> Aggregator:

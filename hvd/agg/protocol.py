@@ -1,7 +1,6 @@
 """The WebSocket protocol as the hub speaks it (RFC 6455): bytes in; what they mean, and bytes to send, out.
 
-There is no socket and no clock here: client.py has them. This is the sole module of the daemon that uses the WebSocket
-library: frames are wsproto's.
+There is no socket and no clock here: client.py has them. No other module uses the WebSocket library, wsproto.
 """
 
 import binascii
@@ -75,9 +74,7 @@ def _response(status: str, *headers: str) -> Response:
 
 
 class _Frames(FrameProtocol):
-    """wsproto's frames, and close code 1014, which wsproto takes for one that nobody may send (1.3.2,
-    `_process_close`: a test notices when that ends).
-    """
+    """wsproto's frames, and close code 1014, which its `_process_close` (1.3.2) refuses; a test notices if not."""
 
     def __init__(self) -> None:
         super().__init__(client=False, extensions=[])
@@ -105,10 +102,7 @@ PING = bytes(_Frames().ping())
 
 
 class Conversation:
-    """What one client says after its handshake; nothing of it means anything to the hub but pings, pongs and the end.
-
-    A message, whole or in fragments, may have `max_message` bytes.
-    """
+    """What a client says; only control frames matter. A message, in fragments or not, may have `max_message` bytes."""
 
     __slots__ = ("_frames", "_max_message", "_message")
 

@@ -36,8 +36,7 @@ GREETING_AGE = 0.1  # s that a client's first messages may be old: so a burst of
 class Ticker:
     """Makes the figures, tick after tick. One thread uses it.
 
-    `publish` puts a page into the block; `clients` and `tasks` say how many WebSocket clients and asyncio tasks this
-    process has now.
+    `publish` puts a page into the block; `clients` and `tasks` count WebSocket clients and asyncio tasks of now.
     """
 
     def __init__(

@@ -42,9 +42,7 @@ class JobUpdates:
         self._loop.add_reader(reader.fileno(), self._take)
 
     def take(self, jobs: Iterable[RecentJob]) -> None:
-        """Take note of jobs that another message carries: nothing older is sent after it, and of those whose event got
-        lost the newest state is sent now.
-        """
+        """Take note of jobs of another message: nothing older is sent after it; those whose event was lost are sent."""
         for job in jobs:
             self._note(job)
         self._send_soon()

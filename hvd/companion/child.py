@@ -41,41 +41,33 @@ class Work(Protocol):
 
 
 class Child(Generic[AnyOptions]):
-    """Its block, slot and options, and its page. One thread of the process uses it.
+    """Its block, slot and page, and `options`, those in force. One thread of the process uses it."""
 
-    `options` are those in force, of the class that the companion has for them.
-    """
-
-    def __init__(self, command: Command, kind: type[AnyOptions], at_masters_death: signal.Signals) -> None:
-        """Raises OSError, ValueError where the master has not left what is needed: then the process can only end."""
-        ignore_signals()
-        die_with_parent(command.master, at_masters_death)
-        self._command, self._kind = command, kind
-        self._file = OptionsFile(command.descriptors[OPTIONS])
-        self.options = kind.from_json(self._file.read())
-        log_to_master(self.options.log_level)
-        raise_limit(self.options.descriptors)
-        self.block = attach(command.descriptors[BLOCK], command.block)
-        self.slot = command.slot
-        self._slots, self._page = Slots(self.block), Page(self.block, self.slot)
-
-    @classmethod
-    def begin(
-        cls,
+    def __init__(
+        self,
         program: str,
         descriptors: Iterable[str],
         kind: type[AnyOptions],
         arguments: Sequence[str] | None = None,
         *,
         at_masters_death: signal.Signals = signal.SIGKILL,
-    ) -> "Child[AnyOptions]":
+    ) -> None:
         """The first thing that a companion's program does; `descriptors` are those that it needs beside the usual.
 
         The kernel sends the process `at_masters_death` when its master has ended. Raises SystemExit for arguments that
-        are no master's.
+        are no master's; OSError, ValueError where the master has not left what is needed: then it can only end.
         """
         fill_standard()
-        return cls(Command.parse(program, (BLOCK, OPTIONS, *descriptors), arguments), kind, at_masters_death)
+        command = self._command = Command.parse(program, (BLOCK, OPTIONS, *descriptors), arguments)
+        ignore_signals()
+        die_with_parent(command.master, at_masters_death)
+        self._kind, self._file = kind, OptionsFile(command.descriptors[OPTIONS])
+        self.options = kind.from_json(self._file.read())
+        log_to_master(self.options.log_level)
+        raise_limit(self.options.descriptors)
+        self.block = attach(command.descriptors[BLOCK], command.block)
+        self.slot = command.slot
+        self._slots, self._page = Slots(self.block), Page(self.block, self.slot)
 
     def descriptor(self, name: str) -> int:
         """The number of an inherited descriptor."""
@@ -99,13 +91,10 @@ class Child(Generic[AnyOptions]):
         self._page.write(as_json(page))
 
     def reload(self) -> bool:
-        """After SIGHUP: go over to the options of now, if they are others, with their log level and their limits.
-
-        False where nothing has changed; or while the master writes, who sends another signal then.
-        """
+        """After SIGHUP: go over to other options, their log level and limits. -> False where there are no others."""
         try:
             options = self._kind.from_json(self._file.read())
-        except ValueError:
+        except ValueError:  # the master writes, and sends another signal then
             return False
         if options == self.options:
             return False

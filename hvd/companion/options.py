@@ -54,10 +54,7 @@ class Command:
 
 
 def inherited_fds() -> list[int]:
-    """In a process that has its code from an archive (hvd/daemon/code.py): what one that it executes has to inherit.
-
-    Without the compiled modules: the guard, which is what this is for, does without.
-    """
+    """What a process that runs from an archive (hvd/daemon/code.py) passes on to the guard: nothing compiled."""
     prefix = DESCRIPTOR.format("")
     return [int(path.removeprefix(prefix)) for path in sys.path if path.startswith(prefix)]
 

@@ -3,8 +3,7 @@
 Workers are forked, and have the code. Companions and the job runner's guard are executed, again whenever one has ended;
 in newer files options or the block's layout might mean something else. So the master has a zip archive of the package
 in a memory file, which they inherit and find first (PYTHONPATH). A compiled module can't be loaded from an archive: it
-is loaded from its own file, which the master holds open, since `pip install -U` puts a new file in the place of the old
-one. Other packages are loaded from the disk.
+is loaded from its own file, which the master holds open. Other packages are loaded from the disk.
 """
 
 import fcntl

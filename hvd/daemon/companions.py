@@ -1,8 +1,7 @@
 """Companions: processes that the master keeps alive beside its workers. Runs in the master's own loop, no thread.
 
 A companion is executed, not forked: it shares nothing with the master but the descriptors that it inherits. A pidfd
-(pidfd_open(2)) says whether it lives. A pid doesn't, since gunicorn reaps all children, and the kernel gives the pid of
-one that was reaped to another process.
+(pidfd_open(2)) says whether it lives. A pid doesn't: gunicorn reaps all children, and another process may get the pid.
 """
 
 import contextlib
@@ -132,8 +131,7 @@ class Companion:
     def watch(self, beat: int, now: float) -> None:
         """Note its newest heartbeat (0: none yet); `now` in s. Add up how long there was no other one.
 
-        A pause between two calls counts as TURN s at most: where the machine or the master stood still, so may have
-        every companion.
+        A pause between two calls counts as TURN s at most: where the master stood still, so may have every companion.
         """
         watched = min(now - max(self._seen, self.started), TURN)
         self._silent = self._silent + watched if beat == self._beat else 0.0

@@ -77,10 +77,7 @@ class CompanionLog:
         fcntl.fcntl(self._master_end, fcntl.F_SETFL, os.O_NONBLOCK)
 
     def drain(self, pid: int, to: logging.Logger, *, to_the_end: bool = False) -> None:
-        """Log the lines that have come, as those of this pid; with `to_the_end` one without a line end, too.
-
-        Does not wait.
-        """
+        """Log the lines that have come, as this pid's; with `to_the_end` one without a line end, too. Never waits."""
         with contextlib.suppress(OSError):
             for _ in range(TURN):
                 packet = self._master_end.recv(PACKET)

@@ -109,9 +109,6 @@ def pass_on(block: Block, environ: MutableMapping[str, str]) -> None:
 
 
 def receive(environ: MutableMapping[str, str]) -> Passed | None:
-    """What another master has passed to this process by the environment that it was started with, if one has.
-
-    A variable that names another pid was meant for that process.
-    """
+    """What another master has passed by the environment to the process with this pid; None: nothing."""
     pid, *fds = environ.pop(VARIABLE, "").split(":")
     return Passed(*map(int, fds)) if pid == str(os.getpid()) else None

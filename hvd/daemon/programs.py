@@ -75,10 +75,7 @@ class Programs:
         self._programs: dict[str, Program] = {}
 
     def take(self, settings: Settings, log_level: str) -> None:
-        """Go over to these settings: tell programs of their options, where they are others, and add what is missing.
-
-        Raises OSError where no memory or no descriptor is left.
-        """
+        """Go over to these settings: tell programs of other options, and add what is missing. Raises OSError."""
         channels = self._channels
         descriptors = {agg.HANDOFF: channels.hub_end.fileno(), agg.EVENTS: channels.event_reader.fileno()}
         aggregators = agg.AggregatorOptions.of(settings, log_level)

@@ -1,8 +1,7 @@
 """The daemon's unix sockets, whose files gunicorn makes and removes without a look at whose they are.
 
 `gunicorn.sock` (27.0.1) removes whatever socket is at the path that it binds, even one that another daemon serves; at a
-stop it removes whatever is there, and fails in the midst of the stop where nothing is. What it did would be seen by
-tests/live/test_unix_sockets.py.
+stop it removes whatever is there, and fails where nothing is. tests/live/test_unix_sockets.py would see it.
 """
 
 import contextlib

@@ -96,6 +96,6 @@ class JobRunner:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM. Returns the exit status."""
-    child = Child.begin("hvd.jobs", (EVENTS, WAKE), RunnerOptions, arguments, at_masters_death=signal.SIGTERM)
+    child = Child("hvd.jobs", (EVENTS, WAKE), RunnerOptions, arguments, at_masters_death=signal.SIGTERM)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     return child.run(JobRunner)

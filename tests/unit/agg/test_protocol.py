@@ -39,23 +39,32 @@ def test_handshake_answers_the_example_of_the_rfc() -> None:
     assert b"Sec-WebSocket-Protocol" not in response.data
 
 
+KEYS = [
+    "",
+    "short",
+    "AAAA",
+    "dGhlIHNhbXBsZSBub25jZQ",
+    "ü" * 24,
+    "dGhlIHNhbXBsZSBub25j\r\nX: y",
+    "A" * 64,
+    "\ud800" * 24,
+]
+VERSIONS = ["", "8", "13, 8", "x"]
+
+
 @pytest.mark.parametrize(
-    "key",
-    ["", "short", "AAAA", "dGhlIHNhbXBsZSBub25jZQ", "ü" * 24, "dGhlIHNhbXBsZSBub25j\r\nX: y", "A" * 64, "\ud800" * 24],
+    ("header", "value", "status"),
+    [
+        *(("sec-websocket-key", key, "400") for key in KEYS),
+        *(("sec-websocket-version", version, "426") for version in VERSIONS),
+    ],
 )
-def test_handshake_refuses_a_malformed_key(key: str) -> None:
-    """Anything but 16 bytes in base64 is a bad request, never an exception."""
-    response = protocol.handshake({**HEADERS, "sec-websocket-key": key})
-    assert (response.accepts, response.status) == (False, "400")
-    assert response.data.startswith(b"HTTP/1.1 400 ")
-
-
-@pytest.mark.parametrize("version", ["", "8", "13, 8", "x"])
-def test_handshake_names_the_version_it_speaks(version: str) -> None:
-    """RFC 6455 §4.2.2: 426 with the version that would do."""
-    response = protocol.handshake({**HEADERS, "sec-websocket-version": version})
-    assert (response.accepts, response.status) == (False, "426")
-    assert b"\r\nSec-WebSocket-Version: 13\r\n" in response.data
+def test_handshake_refuses_what_it_does_not_speak(header: str, value: str, status: str) -> None:
+    """Anything but 16 bytes in base64 is a bad request, never an exception; 426 names the version that would do."""
+    response = protocol.handshake({**HEADERS, header: value})
+    assert (response.accepts, response.status) == (False, status)
+    assert response.data.startswith(f"HTTP/1.1 {status} ".encode())
+    assert (b"\r\nSec-WebSocket-Version: 13\r\n" in response.data) == (status == "426")
 
 
 @pytest.mark.parametrize("length", [0, 125, 126, 65535, 65536])

@@ -54,7 +54,7 @@ class Scene:
 
         def live() -> None:
             command = Command(self.block.name, self.slot, master or os.getppid(), self.descriptors)
-            work(Child.begin("test", ["wake"], Sample, command.arguments()))
+            work(Child("test", ["wake"], Sample, command.arguments()))
 
         return ended(fork(live))
 
@@ -150,7 +150,7 @@ THIRD = """if True:
         def stop(self):
             self.over.set()
 
-    raise SystemExit(Child.begin("third", ["wake"], Sample).run(Work))
+    raise SystemExit(Child("third", ["wake"], Sample).run(Work))
 """
 
 
@@ -189,9 +189,11 @@ def test_a_companion_needs_only_its_own_work(block: Block, program: Program) -> 
 
 
 def test_a_reload_at_the_start_is_not_lost(block: Block, program: Program) -> None:
-    """It may come at any moment of it."""
+    """It may come at any moment of it; one that doesn't run yet reads its options when it is started."""
     slot = Slots(block).claim(program.companion.kind, os.getpid())
+    program.companion.reload()
     program.companion.start(slot)
+    assert signal.SIGHUP not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     program.take(Sample("info", text="two"))
     until(lambda: Page(block, slot).read() == b'{"text":"two"}', "it has the other options")
     assert not program.companion.has_ended()

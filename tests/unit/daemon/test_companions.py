@@ -248,29 +248,6 @@ def test_a_companion_has_its_own_time_to_stop(master: Master) -> None:
     assert master.exits()["exit 7"] == 1
 
 
-RELOADED = """if True:
-    import os, signal, time
-    told = []
-    time.sleep(0.3)  # a reload that comes meanwhile must not end it
-    signal.signal(signal.SIGHUP, lambda *_: (told.append(1), os.write(1, b"reloaded %d\\n" % len(told))))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-    while True: signal.pause()
-"""
-
-
-def test_a_reload_ends_no_companion(make_master: Callable[..., Master], caplog: pytest.LogCaptureFixture) -> None:
-    """Not even one that has just been executed; one that doesn't run reads its options when it is started."""
-    master = make_master(RELOADED)
-    master.one.reload()
-    master.turn()
-    pid = master.one.pid
-    for number in (1, 2):
-        master.one.reload()
-        until(lambda number=number: master.turn() or f"reloaded {number}" in caplog.messages, "it is reloaded")
-    assert master.one.pid == pid
-    assert signal.SIGHUP not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-
-
 def test_one_may_be_told_to_stop_before_the_workers_have(master: Master) -> None:
     """The others serve on until they are told."""
     other = Companion("other", layout.KIND_JOB_RUNNER, master.one.command, (), stops_with_workers=True)

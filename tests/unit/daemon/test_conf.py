@@ -49,20 +49,14 @@ def test_without_other_settings_hvds_own_are_in_force() -> None:
         (["localhost"], "localhost:8000", "localhost-8000"),
         ([":9000"], ":9000", "9000"),
         (["127.0.0.2:1", "127.0.0.3:2"], "127.0.0.2:1", "127.0.0.2-1"),
+        (["[::1]:90"], "[::1]:90", "1-90-0e6790da"),
+        (["unix:/run/a.sock"], "unix:/run/a.sock", "run-a.sock-d486ed85"),
     ],
 )
 def test_the_instance_is_of_the_address_in_force(told: list[str], bind: str, instance: str) -> None:
     """Two daemons with one HVD_BIND and two -b are two; of several addresses the first names it."""
     settings = in_force(bind=told)
     assert (settings.bind, settings.instance) == (bind, instance)
-
-
-@pytest.mark.parametrize(("told", "bind"), [("[::1]:90", "[::1]:90"), ("unix:/run/a.sock", "unix:/run/a.sock")])
-def test_other_addresses_are_followed_too(told: str, bind: str) -> None:
-    """In the form that the setting has."""
-    settings = in_force(bind=[told])
-    assert settings.bind == bind
-    assert settings.instance != load().settings.instance
 
 
 def test_a_descriptor_names_no_instance() -> None:
