@@ -14,17 +14,11 @@ from hvd.metrics.companion_pages import RecentJob
 PACKET = 128 * 1024  # bytes; a job's parameters are far below
 
 
-class Events:
-    """The writing end. Safe in any thread or process that has it."""
-
-    def __init__(self, writers: socket.socket) -> None:
-        self._writers = writers
-
-    def send(self, job: RecentJob) -> None:
-        """Say that this is how the job is now, as `Job.as_recent` has it; never waits, never raises."""
-        packet = json.dumps(job, separators=(",", ":")).encode()
-        with contextlib.suppress(OSError):
-            self._writers.send(packet, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+def send(writers: socket.socket, job: RecentJob) -> None:
+    """Say that this is how the job is now, as `Job.as_recent` has it; never waits, never raises. Safe everywhere."""
+    packet = json.dumps(job, separators=(",", ":")).encode()
+    with contextlib.suppress(OSError):
+        writers.send(packet, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:

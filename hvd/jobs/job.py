@@ -1,6 +1,6 @@
 """A job: as it is submitted, and as the database has it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hvd.metrics.companion_pages import RecentJob
@@ -33,14 +33,14 @@ class Job:
     backoff: float
     created: float
     updated: float
-    started: float | None
-    ended: float | None
-    exit_code: int | None
-    error: str
-    output: list[str]
-    host: str
-    cancel_requested: bool
-    revision: int
+    started: float | None = None
+    ended: float | None = None
+    exit_code: int | None = None
+    error: str = ""
+    output: list[str] = field(default_factory=list)
+    host: str = ""
+    cancel_requested: bool = False
+    revision: int = 1
 
     @property
     def duration(self) -> float | None:

@@ -6,11 +6,11 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 
+from hvd.jobs import events
 from hvd.jobs.database.connection import Database
 from hvd.jobs.database.store import Store
 from hvd.jobs.database.threads import DatabaseThreads
 from hvd.jobs.database.totals import daemon_name
-from hvd.jobs.events import Events
 from hvd.jobs.job import Cancellation, Job, Json
 from hvd.jobs.output import TAIL, last_lines
 from hvd.jobs.submission import Receipt, Submission, SubmissionKey
@@ -26,7 +26,7 @@ class JobService:
     worker's threads at most wait for it, so that the others can answer what needs no database.
     """
 
-    def __init__(self, settings: Settings, wake_fd: int, events: socket.socket) -> None:
+    def __init__(self, settings: Settings, wake_fd: int, writers: socket.socket) -> None:
         self.kinds: Mapping[str, Kind] = settings.job_kinds
         self._limit = settings.jobs_queue_limit
         waiting = max(1, settings.threads // 2)
@@ -37,7 +37,7 @@ class JobService:
         self._is_shared = not database.is_local
         self._outputs = settings.state_dir / FOLDER
         self._wake_fd = wake_fd
-        self._events = Events(events)
+        self._writers = writers  # of job events
 
     def earlier_answer(self, key: SubmissionKey) -> Json | None:
         """The answer to the first submission with that key. Raises KeyConflict where it was of another body."""
@@ -97,7 +97,7 @@ class JobService:
 
     def _announce(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
-            self._events.send(job.as_recent())
+            events.send(self._writers, job.as_recent())
         if jobs:
             with contextlib.suppress(BlockingIOError):  # so many are waiting already that it is awake
                 os.eventfd_write(self._wake_fd, 1)

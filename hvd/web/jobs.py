@@ -15,6 +15,7 @@ import falcon
 
 from hvd.errors import JobsError, KeyConflict, QueueFull
 from hvd.jobs.ids import is_id
+from hvd.jobs.job import Job
 from hvd.jobs.strict_json import excerpt
 from hvd.jobs.submission import SubmissionKey, check_ids, check_submission
 from hvd.json_schemas import Problem
@@ -93,14 +94,15 @@ class Submit(Resource):
         service = self.service(req, changes=True)
         key_text, body = idempotency_key(req), json_body(req)
         key = SubmissionKey.of(key_text, body) if key_text else None
-        if key and (earlier := service.earlier_answer(key)):
-            _answer_submission(resp, earlier, is_replay=True)
-            return
-        submission = check_submission(body, service.kinds)
-        if not submission.jobs:
-            raise _refusal(submission.problems, job_ids=[], accepted=0, rejected=submission.rejected)
-        receipt = service.submit(submission, key)
-        _answer_submission(resp, receipt.answer, is_replay=receipt.is_replay)
+        answer, is_replay = service.earlier_answer(key) if key else None, True
+        if answer is None:
+            submission = check_submission(body, service.kinds)
+            if not submission.jobs:
+                raise _refusal(submission.problems, job_ids=[], accepted=0, rejected=submission.rejected)
+            answer, _, is_replay = service.submit(submission, key)
+        if is_replay:
+            resp.set_header("Idempotent-Replayed", "true")
+        _answer(resp, 202, answer)
 
 
 class Query(Resource):
@@ -132,11 +134,7 @@ class OneJob(Resource):
     """`/jobs/{job_id}`: all of one job."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
-        service = self.service(req)
-        job = service.get(job_id) if is_id(job_id) else None
-        if job is None:
-            raise unknown(job_id)
-        _answer(resp, 200, job.as_dict())
+        _answer(resp, 200, job_of(self.service(req), job_id).as_dict())
 
     on_head = on_get
 
@@ -148,7 +146,7 @@ class CancelOne(Resource):
         service = self.service(req, changes=True)
         outcome, job = service.cancel([job_id])[job_id] if is_id(job_id) else ("unknown", None)
         if job is None:
-            raise unknown(job_id)
+            raise _unknown(job_id)
         if outcome == "ended":
             raise ProblemError(409, f"The job is {job.status} already: nothing is left to cancel.", job=job.as_dict())
         _answer(resp, 200 if outcome == "cancelled" else 202, job.as_dict())
@@ -204,14 +202,15 @@ def _answer(resp: falcon.Response, status: int, value: Mapping[str, Any]) -> Non
     resp.data = json.dumps(value, separators=(",", ":")).encode()
 
 
-def _answer_submission(resp: falcon.Response, answer: Mapping[str, Any], *, is_replay: bool) -> None:
-    if is_replay:
-        resp.set_header("Idempotent-Replayed", "true")
-    _answer(resp, 202, answer)
+def job_of(service: "JobService", job_id: str) -> Job:
+    """The job of that id. Raises falcon.HTTPNotFound where there is none."""
+    job = service.get(job_id) if is_id(job_id) else None
+    if job is None:
+        raise _unknown(job_id)
+    return job
 
 
-def unknown(job_id: str) -> falcon.HTTPNotFound:
-    """What is raised where no job has that id."""
+def _unknown(job_id: str) -> falcon.HTTPNotFound:
     return falcon.HTTPNotFound(description=f"No job has the id {excerpt(job_id)}.")
 
 

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import falcon
 
-from hvd.jobs.ids import is_id
 from hvd.jobs.job import Job
 from hvd.jobs.states import ENDED
 from hvd.jobs.transcript import Extent, OvertakenError, Transcript
 from hvd.web.here import Here
-from hvd.web.jobs import Resource, unknown
+from hvd.web.jobs import Resource, job_of
 
 if TYPE_CHECKING:
     from hvd.jobs.service import JobService
@@ -48,9 +47,7 @@ class JobOutput(Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
         service = self.service(req, offered=falcon.MEDIA_TEXT)
         wanted, follows = _range_of(req), _follows(req)
-        job = service.get(job_id) if is_id(job_id) else None
-        if job is None:
-            raise unknown(job_id)
+        job = job_of(service, job_id)
         if follows:
             job = self._wait(service, job, wanted.first if wanted else 0)
         transcript = service.output(job)

@@ -50,14 +50,6 @@ def inserted(row: Json, job: NewJob, created: float) -> Job:
         attempt=0,
         created=created,
         updated=created,
-        started=None,
-        ended=None,
-        exit_code=None,
-        error="",
-        output=[],
-        host="",
-        cancel_requested=False,
-        revision=1,
     )
 
 

@@ -66,10 +66,6 @@ class Store:
             f"the queue is full: {waiting} jobs are pending, and at most {queue_limit} may be (jobs.queue_limit)"
         )
 
-    def get(self, job_id: str) -> Job | None:
-        """The job of that id."""
-        return next(iter(self.find([job_id])), None)
-
     def find(self, ids: Sequence[str]) -> list[Job]:
         """Those of these ids that there are, oldest first."""
         with self._database.reading() as connection:

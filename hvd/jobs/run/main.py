@@ -14,7 +14,6 @@ from hvd.jobs.database.connection import Database
 from hvd.jobs.database.leases import Runner
 from hvd.jobs.database.queue import Queue
 from hvd.jobs.database.totals import daemon_name, short_name
-from hvd.jobs.events import Events
 from hvd.jobs.options import EVENTS, WAKE, RunnerOptions
 from hvd.jobs.run.turns import TurnLoop
 from hvd.metrics.companion_pages import JOBS_PAGE
@@ -69,7 +68,7 @@ class JobRunner:
             queue,
             options,
             environ={**inherited(), "HVD_INSTANCE": options.instance},
-            events=Events(child.socket(EVENTS)),
+            events=child.socket(EVENTS),
             publish=Publisher(child.publish),
             figures=BlockReader(child.block, runs_jobs=True).companions().jobs,
         )

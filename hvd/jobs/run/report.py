@@ -1,11 +1,12 @@
 """What others learn from the job runner: changes of jobs, by events and the log, and counts, on the runner's page."""
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Mapping
 
 from hvd.errors import JobsError
-from hvd.jobs.events import Events
+from hvd.jobs import events
 from hvd.jobs.job import Job
 from hvd.jobs.run import schedule
 from hvd.jobs.run.context import Context
@@ -22,15 +23,15 @@ class Reporter:
         self,
         context: Context,
         trouble: schedule.Trouble,
-        events: Events,
+        writers: socket.socket,
         publish: Callable[[Mapping[str, object]], None],
         figures: QueueFigures | None,
     ) -> None:
-        """`figures`, if there are any, are published until others are read."""
+        """Events go to `writers`; `figures`, if there are any, are published until others are read."""
         self.is_due = True
         self._context = context
         self._trouble = trouble
-        self._events = events
+        self._writers = writers
         self._publish = publish
         self._figures = figures
         self._read_at = float("-inf")  # monotonic s
@@ -38,7 +39,7 @@ class Reporter:
 
     def report(self, job: Job) -> None:
         """Send an event with the job as it is now, and log it. Raises nothing."""
-        self._events.send(job.as_recent())
+        events.send(self._writers, job.as_recent())
         if job.error and job.status != CANCELLED:
             then = "failed" if job.status == FAILED else f"will be tried again, attempt {job.attempt} failed"
             log.warning("job %s (%s) %s: %s", job.id, job.kind, then, job.error)

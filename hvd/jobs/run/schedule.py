@@ -13,6 +13,7 @@ OTHERS_FIGURES_PAUSE = 2.0  # until the counts are read again for what other run
 PRUNE_PAUSE = 600.0
 EXCHANGES = 0.1  # that exchanges may follow each other in one turn
 TROUBLE_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # until a database that failed is tried again
+LEASE_AGE = 1 / 3  # of a lease, at which it is renewed
 LEASE_MARGIN = 0.7  # of a lease that could not be renewed: then the jobs are ended, before another machine starts them
 CLAIM_PAUSE = 0.5  # until another attempt to claim a job that is due and wasn't claimed: another runner may have it
 BUSY_CLAIM_PAUSE = 0.02  # the same, where the claim before brought jobs
@@ -71,7 +72,7 @@ class Trouble:
 
 def longest_rest(*, is_local: bool, lease: float, has_progress: bool, needs_figures: bool) -> float:
     """Until the next turn, if there is no reason before: so that lease, progress and counts are written in time."""
-    rest = min(LOCAL_TURN if is_local else SHARED_TURN, lease / 3)
+    rest = min(LOCAL_TURN if is_local else SHARED_TURN, LEASE_AGE * lease)
     if has_progress:
         rest = min(rest, PROGRESS_PAUSE)
     if needs_figures:
@@ -91,13 +92,3 @@ def figures_pause(*, is_needed: bool, is_busy: bool) -> float:
     if not is_needed:
         return OTHERS_FIGURES_PAUSE
     return BUSY_FIGURES_PAUSE if is_busy else FIGURES_PAUSE
-
-
-def is_lease_due(since: float, lease: float) -> bool:
-    """Whether a lease that was renewed `since` s ago must be renewed."""
-    return since >= lease / 3
-
-
-def is_lease_lost(since: float, lease: float) -> bool:
-    """Whether a lease that was renewed `since` s ago is so old that another machine may soon take over its jobs."""
-    return since > LEASE_MARGIN * lease

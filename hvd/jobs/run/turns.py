@@ -7,6 +7,7 @@ when there is a reason (a submission or cancellation, an end, a retry that is du
 import asyncio
 import contextlib
 import logging
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -14,7 +15,6 @@ from functools import partial
 from hvd.errors import JobsError
 from hvd.jobs.database.ends import End
 from hvd.jobs.database.queue import Queue
-from hvd.jobs.events import Events
 from hvd.jobs.job import Job
 from hvd.jobs.options import RunnerOptions
 from hvd.jobs.run import schedule, strays
@@ -41,7 +41,7 @@ class TurnLoop:
         options: RunnerOptions,
         *,
         environ: Mapping[str, str],
-        events: Events,
+        events: socket.socket,
         publish: Callable[[Mapping[str, object]], None],
         figures: QueueFigures | None = None,
     ) -> None:
@@ -56,11 +56,6 @@ class TurnLoop:
         self.upkeep = Upkeep(self.context, self.pool, self.reporter, self.start_log)
         self._has_claimed = False  # whether the exchange before brought jobs
         self._progress_at = float("-inf")  # monotonic s, when it was written last
-
-    @property
-    def options(self) -> RunnerOptions:
-        """Those that it goes by."""
-        return self.context.options
 
     def wake(self) -> None:
         """Something was submitted or cancelled."""
@@ -184,7 +179,7 @@ class TurnLoop:
         queue = self.context.queue
         rest = schedule.longest_rest(
             is_local=queue.database.is_local,
-            lease=self.options.lease,
+            lease=self.context.options.lease,
             has_progress=bool(self.pool.moved),
             needs_figures=self.reporter.is_due,
         )

@@ -33,13 +33,14 @@ class Upkeep:
         self.renewed_at = self._pruned_at = float("-inf")  # monotonic s
 
     @property
-    def _age(self) -> float:
-        return time.monotonic() - self.renewed_at
+    def _lease_age(self) -> float:
+        """The part of the lease that is over."""
+        return (time.monotonic() - self.renewed_at) / self._context.options.lease
 
     async def renew_lease(self) -> bool:
         """Renew it if it is time -> whether it was. Raises JobsError."""
         began = time.monotonic()
-        if not schedule.is_lease_due(self._age, self._context.options.lease):
+        if self._lease_age < schedule.LEASE_AGE:
             return False
         if not await self._context.ask(self._context.queue.leases.renew):
             self._end_all()  # another has the jobs by now
@@ -53,7 +54,7 @@ class Upkeep:
         take the jobs over they run on: a database that is away is no reason to end them.
         """
         asyncio.get_running_loop().call_later(self._context.options.lease / 10, self.watch)
-        if self._context.queue.leases.has_rivals and schedule.is_lease_lost(self._age, self._context.options.lease):
+        if self._context.queue.leases.has_rivals and self._lease_age > schedule.LEASE_MARGIN:
             self._end_all()
 
     def _end_all(self) -> None:

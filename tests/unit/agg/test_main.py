@@ -132,7 +132,7 @@ async def test_jobs_are_told_of_as_they_change(block: Block) -> None:
     async with scene(block) as stage:
         peer = await stage.client()
         await message(peer)
-        events.Events(stage.child.writers).send({"id": "a", "status": "running", "revision": 1, "progress": 0.0})
+        events.send(stage.child.writers, {"id": "a", "status": "running", "revision": 1, "progress": 0.0})
         assert (await message(peer, "job_update"))["status"] == "running"
 
 

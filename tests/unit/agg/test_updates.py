@@ -11,7 +11,7 @@ import pytest
 
 from hvd.agg import updates
 from hvd.agg.updates import JobUpdates
-from hvd.jobs.events import Events, receive, socket_pair
+from hvd.jobs.events import receive, send, socket_pair
 from tests.support.loop import eventually, in_loop
 
 Job = dict[str, Any]
@@ -31,7 +31,7 @@ class Scene:
 
     def write(self, *jobs: Job) -> None:
         for event in jobs:
-            Events(self.writers).send(event)
+            send(self.writers, event)
 
     async def settle(self) -> None:
         """Until all that was written is sent."""

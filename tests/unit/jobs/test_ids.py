@@ -2,12 +2,12 @@
 
 import itertools
 import sys
-import threading
 import uuid
 
 import pytest
 
 from hvd.jobs import ids
+from tests.support.jobs import together
 
 MS = 1_000_000
 
@@ -59,21 +59,10 @@ def test_ids_rise_though_the_clock_stands_still_or_goes_back(monkeypatch: pytest
 def test_ids_of_threads_are_all_different_and_rise_in_each(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight threads at once, switched as often as can be, while the clock stands still."""
     clock(monkeypatch, 5000 * MS)
-    made: list[list[str]] = [[] for _ in range(8)]
-    together = threading.Barrier(8)
-
-    def make(own: list[str]) -> None:
-        together.wait()
-        own.extend(ids.new_id() for _ in range(6000))
-
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        threads = [threading.Thread(target=make, args=(own,)) for own in made]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        made = together([lambda: [ids.new_id() for _ in range(6000)]] * 8)
     finally:
         sys.setswitchinterval(interval)
     assert all(own == sorted(own) for own in made)

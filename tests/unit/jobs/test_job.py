@@ -22,9 +22,7 @@ ENDED = Job(
     ended=1010.75,
     exit_code=1,
     error="exit status 1",
-    output=[],
     host="here",
-    cancel_requested=False,
     revision=3,
 )
 

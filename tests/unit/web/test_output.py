@@ -10,6 +10,7 @@ import pytest
 
 from hvd.jobs.transcript import Recorder
 from hvd.web import output
+from tests.support.jobs import together
 from tests.unit.web.job_service import Client, FakeJobService, problem_of
 
 TEXT = b"".join(b"line %d\n" % number for number in range(500))
@@ -167,18 +168,13 @@ def test_who_follows_one_that_has_ended_does_not_wait(running: Scene, monkeypatc
 def test_half_of_the_threads_wait_at_most(running: Scene) -> None:
     """The others are answered at once: requests that have nothing to do with it go on."""
     running.prints(b"x")
-    took: list[float] = []
 
-    def ask() -> None:
+    def ask() -> float:
         started = time.monotonic()
         assert running.client.get(f"{running.path}?follow=1", Range="bytes=1-").status_code == 204
-        took.append(time.monotonic() - started)
+        return time.monotonic() - started
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    took = together([ask] * 4)
     assert sum(seconds >= 0.5 for seconds in took) == 2, took
 
 

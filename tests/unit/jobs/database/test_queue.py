@@ -1,6 +1,6 @@
 """The queue as runners see it, on SQLite and on PostgreSQL."""
 
-import threading
+from functools import partial
 
 import pytest
 from sqlalchemy import bindparam, literal_column, select
@@ -9,6 +9,7 @@ from hvd.jobs.database import clock, finish_and_claim, schema, statements
 from hvd.jobs.database.connection import Database
 from hvd.jobs.database.queue import Queue
 from hvd.jobs.database.store import Store
+from tests.support.jobs import together
 from tests.unit.jobs.support import end_of, queue_of, submit
 
 NOW = clock.now
@@ -45,11 +46,7 @@ def test_each_job_is_claimed_once_however_many_claim(store: Store, database: Dat
         while jobs := queue.claim({"plain": 7}, 7):
             claimed.extend(job.id for job in jobs)
 
-    threads = [threading.Thread(target=claim_all, args=(queue_of(database),)) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together([partial(claim_all, queue_of(database)) for _ in range(8)])
     assert sorted(claimed) == ids
 
 
@@ -103,22 +100,9 @@ def test_nothing_is_claimed_without_a_lease(store: Store, database: Database) ->
 
 def test_cancels_of_mixed_kinds_do_not_wait_for_each_other(store: Store, database: Database) -> None:
     """Whatever the order of kinds among the jobs: totals are locked in one order."""
-    failures: list[Exception] = []
-
-    def cancel(ids: list[str]) -> None:
-        try:
-            store.cancel(ids)
-        except Exception as error:
-            failures.append(error)
-
     for _ in range(5):
         mixed = [submit(store, 1, kind)[0] for kind in ("plain", "stubborn", "stubborn", "plain") * 4]
-        threads = [threading.Thread(target=cancel, args=(mixed[half::2],)) for half in (0, 1)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert not failures
+        together([partial(store.cancel, mixed[half::2]) for half in (0, 1)])
     ends = queue_of(database).figures()["ends"]
     assert [row[:4] for row in ends] == [("plain", "cancelled", -1, 40), ("stubborn", "cancelled", -1, 40)]
 

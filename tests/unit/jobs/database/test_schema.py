@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,14 @@ from hvd.errors import StoreNewer
 from hvd.jobs.database import schema
 from hvd.jobs.database.connection import Database
 from hvd.jobs.database.store import Store
+from tests.support.jobs import together
 from tests.unit.jobs.support import submit, versions
 
 
 def test_a_new_database_is_made_once(url: str) -> None:
     """However many open it at the same time."""
     databases = [Database(url) for _ in range(6)]
-    found: list[list[int]] = []
-    threads = [threading.Thread(target=lambda each=each: found.append(versions(each))) for each in databases]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    found = together([partial(versions, each) for each in databases])
     for each in databases:
         each.close()
     assert found == [[schema.VERSION]] * 6

@@ -1,7 +1,7 @@
 """The queue as clients see it, on SQLite and on PostgreSQL."""
 
 import json
-import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from hvd.jobs.submission import Submission, SubmissionKey
 from hvd.json_schemas import Problem
 from hvd.read.jobs import job_for_clients
 from hvd.texts import rfc3339_milliseconds
+from tests.support.jobs import together
 from tests.support.waiting import until
 from tests.unit.jobs.support import end_of, new_jobs, queue_of, statuses, submit
 
@@ -28,8 +29,7 @@ def test_what_is_submitted_is_pending_and_can_be_found(store: Store) -> None:
     assert {(job.attempt, job.started, job.ended, job.duration, job.exit_code, job.progress) for job in jobs} == {
         (0, None, None, None, None, 0.0)
     }
-    assert store.get(ids[1]) == jobs[1]
-    assert store.get("01a2104a-0000-7000-8000-000000000000") is None
+    assert store.find([ids[1], "01a2104a-0000-7000-8000-000000000000"]) == jobs[1:2]
 
 
 def test_a_job_is_json_for_http_and_for_the_snapshot(store: Store) -> None:
@@ -115,15 +115,7 @@ def test_a_repeated_submission_answers_the_first(store: Store) -> None:
 
 def test_the_same_key_at_the_same_time_submits_once(store: Store) -> None:
     """However many are at it: one of them submits, the others get its answer."""
-    answers: list[list[str]] = []
-    threads = [
-        threading.Thread(target=lambda: answers.append(submit(store, 3, key=SubmissionKey("k", "f")))) for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(answers) == 8
+    answers = together([lambda: submit(store, 3, key=SubmissionKey("k", "f"))] * 8)
     assert len({tuple(ids) for ids in answers}) == 1
     assert len(store.newest([], [], 50, None)) == 3
 
@@ -154,12 +146,6 @@ def test_cancelling_says_what_came_of_it(store: Store, database: Database) -> No
 def test_two_that_cancel_the_same_jobs_count_each_once(store: Store, database: Database) -> None:
     """In opposite order and at the same time, neither waits for ever."""
     ids = submit(store, 40)
-    results: list[dict[str, Any]] = []
-    orders = [ids, ids[::-1], ids[::2], ids[::-3]]
-    threads = [threading.Thread(target=lambda order=order: results.append(store.cancel(order))) for order in orders]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    results = together([partial(store.cancel, order) for order in (ids, ids[::-1], ids[::2], ids[::-3])])
     assert sum(what == "cancelled" for found in results for what, _ in found.values()) == 40
     assert [row[:4] for row in queue_of(database).figures()["own"]] == [("plain", "cancelled", -1, 40)]

@@ -9,6 +9,7 @@ import pytest
 from hvd.errors import StoreUnavailable
 from hvd.jobs.database import threads
 from hvd.jobs.database.threads import DatabaseThreads, Ticket, ticket
+from tests.support.jobs import together
 from tests.support.waiting import PATIENCE, until
 
 
@@ -69,36 +70,21 @@ def test_more_than_the_threads_take_turns(pair: DatabaseThreads) -> None:
             busy -= 1
         return 1
 
-    results: list[int] = []
-    askers = [threading.Thread(target=lambda: results.append(pair.do(work))) for _ in range(16)]
-    for asker in askers:
-        asker.start()
-    for asker in askers:
-        asker.join()
-    assert (sum(results), most) == (16, 2)
+    assert sum(together([lambda: pair.do(work)] * 16)) == 16
+    assert most == 2
 
 
 def test_nobody_waits_longer_than_the_limit_and_most_do_not_wait(pair: DatabaseThreads, hanging: Hanging) -> None:
     """The two that hang are given up by the clock; what comes meanwhile is refused at once; later all is well."""
-    failures: list[tuple[float, str]] = []
 
-    def ask() -> None:
-        began = time.monotonic()
+    def ask() -> str:
         with pytest.raises(StoreUnavailable) as caught:
             pair.do(hanging)
-        failures.append((time.monotonic() - began, str(caught.value)))
+        return str(caught.value)
 
-    askers = [threading.Thread(target=ask) for _ in range(4)]
-    for asker in askers:
-        asker.start()
-    for asker in askers:
-        asker.join()
-    assert sorted(text for _, text in failures) == [
-        "the jobs' database has not answered for 0.3 s",
-        "the jobs' database has not answered for 0.3 s",
-        "the jobs' database is slow to answer, and enough requests wait for it already",
-        "the jobs' database is slow to answer, and enough requests wait for it already",
-    ]
+    late = "the jobs' database has not answered for 0.3 s"
+    refused = "the jobs' database is slow to answer, and enough requests wait for it already"
+    assert sorted(together([ask] * 4)) == [late, late, refused, refused]
     began = time.monotonic()
     for _ in range(100):
         with pytest.raises(StoreUnavailable):
@@ -132,16 +118,7 @@ def test_nobody_waits_for_a_thread_while_none_becomes_free(hanging: Hanging, mon
 def test_work_waits_long_for_a_thread_where_threads_take_turns() -> None:
     """A database that is merely busy refuses nobody: each turn begins the moment anew."""
     one = DatabaseThreads(1)
-    results: list[None] = []
-    askers = [
-        threading.Thread(target=lambda: results.append(one.do(lambda: time.sleep(threads.MOMENT / 2))))
-        for _ in range(8)
-    ]
-    for asker in askers:
-        asker.start()
-    for asker in askers:
-        asker.join()
-    assert len(results) == 8
+    together([lambda: one.do(lambda: time.sleep(threads.MOMENT / 2))] * 8)
     one.close()
 
 

@@ -86,7 +86,7 @@ def test_old_jobs_and_keys_are_deleted(store: Store, queue: Queue) -> None:
     assert queue.upkeep.prune(0.0) == [], "nobody knows yet whether the clock is right"
     assert queue.upkeep.prune(1.0) == []
     until(lambda: queue.upkeep.prune(0.0) == [job.id], "it is older than no time at all")
-    assert store.get(job.id) is None
+    assert not store.find([job.id])
     (other, _) = store.newest([], [], 50, None)
     assert queue.upkeep.unknown([job.id, other.id]) == [job.id]
     assert store.earlier_answer(KEY) is not None, "a key is known for a day"
@@ -102,11 +102,11 @@ def test_a_clock_that_has_stepped_deletes_nothing(store: Store, queue: Queue, mo
     step = 32 * 86_400_000_000
     monkeypatch.setattr(clock, "now", lambda connection: NOW(connection) + step)
     assert queue.upkeep.prune(1.0) == []
-    assert store.get(job.id)
+    assert store.find([job.id])
     assert store.earlier_answer(KEY)
     monkeypatch.setattr(clock, "now", NOW)
     assert [queue.upkeep.prune(1.0), queue.upkeep.prune(1.0)] == [[], []]
-    assert store.get(job.id)
+    assert store.find([job.id])
 
 
 def test_totals_of_daemons_that_are_gone_are_added_up(

@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 from hvd.jobs import events
 from hvd.jobs.database.connection import Database
 from hvd.jobs.database.store import Store
-from hvd.jobs.events import Events
 from hvd.jobs.job import Job, NewJob
 from hvd.jobs.options import RunnerOptions
 from hvd.jobs.run.turns import TurnLoop
@@ -24,6 +23,7 @@ from tests.unit.jobs.support import queue_of
 
 PATIENT = 60.0  # s; what comes only because time ran out comes too late
 Kinds = dict[str, dict[str, Any]]
+Scenes = Callable[..., contextlib.AbstractAsyncContextManager["Scene"]]
 
 
 class Scene:
@@ -46,7 +46,7 @@ class Scene:
             self.queue,
             replace(plain, **options),
             environ={"PATH": os.environ["PATH"], "FOLDER": str(folder)},
-            events=Events(self.writers),
+            events=self.writers,
             publish=lambda figures: self.published.append(json.loads(json.dumps(figures))),
         )
         turn, rest = self.runner._turn, self.runner._rest
@@ -70,15 +70,14 @@ class Scene:
 
     def submit(self, kind: str = "work", count: int = 1) -> list[str]:
         """Ids of new jobs; their kind need not be declared."""
-        granted = self.runner.options.kinds.get(kind) or next(iter(self.runner.options.kinds.values()))
+        granted = self.runner.context.options.kinds.get(kind) or next(iter(self.runner.context.options.kinds.values()))
         new = [NewJob(replace(granted, name=kind), {}, "")] * count
         ids: list[str] = self.store.submit(Submission(new), 10_000).answer["job_ids"]
         self.runner.wake()
         return ids
 
     def job(self, job_id: str) -> Job:
-        job = self.store.get(job_id)
-        assert job
+        (job,) = self.store.find([job_id])
         return job
 
     def book(self) -> dict[str, int]:

@@ -2,25 +2,21 @@
 
 import asyncio
 import threading
-from pathlib import Path
 
 import pytest
 
 from hvd.errors import JobsError, StoreUnavailable
-from hvd.jobs.database.connection import Database
 from hvd.jobs.run import context
 from tests.support.loop import in_loop
-from tests.unit.jobs.run.running import scene
+from tests.unit.jobs.run.running import Scenes
 
 
 @in_loop
-async def test_the_loop_goes_on_while_the_database_works(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_loop_goes_on_while_the_database_works(scene: Scenes, monkeypatch: pytest.MonkeyPatch) -> None:
     """It gets the result, or the error; and an error where there is no answer in time."""
-    async with scene(database, tmp_path, "true") as stage:
+    async with scene("true") as stage:
         await stage.stop()
-        shared = context.Context(stage.queue, stage.runner.options)
+        shared = context.Context(stage.queue, stage.runner.context.options)
         going_on = threading.Event()
         asyncio.get_running_loop().call_later(0.05, going_on.set)
         assert await shared.ask(lambda: going_on.wait(10))

@@ -61,7 +61,7 @@ async def test_it_runs_until_it_is_stopped(block: Block, tmp_path: Path, is_orph
     await asyncio.wait_for(woken.wait(), 10)
     child.options = replace(child.options, lease=33.0)
     work.reload()
-    assert runner.options.lease == 33.0
+    assert runner.context.options.lease == 33.0
     child.is_orphan = is_orphan
     work.stop()
     await asyncio.wait_for(running, 10)

@@ -5,27 +5,26 @@ import os
 from pathlib import Path
 
 from hvd.core.proc import is_alive
-from hvd.jobs.database.connection import Database
 from hvd.jobs.run.strays import JOB, mark_of
 from tests.support.loop import eventually, in_loop
 from tests.support.waiting import until
-from tests.unit.jobs.run.running import WAIT, Kinds, scene, shell
+from tests.unit.jobs.run.running import WAIT, Kinds, Scenes, shell
 
 
 @in_loop
-async def test_what_can_not_be_started_has_failed(database: Database, tmp_path: Path) -> None:
+async def test_what_can_not_be_started_has_failed(scene: Scenes, tmp_path: Path) -> None:
     """With the reason, in characters that can be shown; it is tried again like any other failure."""
     kinds: Kinds = {"work": {"command": ["true"], "cwd": f"{tmp_path}/none\u202e", "retries": 1, "backoff": 0.01}}
-    async with scene(database, tmp_path, kinds) as stage:
+    async with scene(kinds) as stage:
         job = await stage.wait(stage.submit()[0], "failed")
         assert (job.attempt, job.exit_code) == (2, None)
         assert job.error == f"could not be started: No such file or directory: {tmp_path}/none\ufffd"
 
 
 @in_loop
-async def test_a_job_is_cancelled_whatever_it_is(database: Database, tmp_path: Path) -> None:
+async def test_a_job_is_cancelled_whatever_it_is(scene: Scenes) -> None:
     """Running: ended; pending: never started; and one that ignores SIGTERM is killed after the grace."""
-    async with scene(database, tmp_path, f"trap '' TERM; {WAIT}", concurrency=1, grace=0.2) as stage:
+    async with scene(f"trap '' TERM; {WAIT}", concurrency=1, grace=0.2) as stage:
         first, second = stage.submit(count=2)
         await eventually(lambda: stage.lines("starts"))
         stage.cancel(first, second)
@@ -36,11 +35,11 @@ async def test_a_job_is_cancelled_whatever_it_is(database: Database, tmp_path: P
 
 
 @in_loop
-async def test_strays_of_a_job_that_is_over_are_ended_and_of_no_other(database: Database, tmp_path: Path) -> None:
+async def test_strays_of_a_job_that_is_over_are_ended_and_of_no_other(scene: Scenes, tmp_path: Path) -> None:
     """A sweep takes what has become the runner's child, by its mark; what has none, or a running job's, is let be."""
     stray = '(setsid sleep 300 & echo $! >>"$FOLDER/pid$HVD_JOB"); '
     stray += '(env -i setsid sleep 300 & echo $! >>"$FOLDER/bare$HVD_JOB"); '  # as one that writes over its environment
-    async with scene(database, tmp_path, {"over": shell(stray), "work": shell(stray + WAIT)}) as stage:
+    async with scene({"over": shell(stray), "work": shell(stray + WAIT)}) as stage:
         (running,) = stage.submit("work")
         await eventually(lambda: stage.lines("starts"))
         process = await asyncio.create_subprocess_exec("sleep", "300")
@@ -59,9 +58,9 @@ async def test_strays_of_a_job_that_is_over_are_ended_and_of_no_other(database: 
 
 
 @in_loop
-async def test_a_sweep_takes_no_attempts_end(database: Database, tmp_path: Path) -> None:
+async def test_a_sweep_takes_no_attempts_end(scene: Scenes, tmp_path: Path) -> None:
     """A job's process that has ended is a child like any other, and its exit status is told only once."""
-    async with scene(database, tmp_path, f"{WAIT}; exit 3") as stage:
+    async with scene(f"{WAIT}; exit 3") as stage:
         (job_id,) = stage.submit()
         await eventually(lambda: stage.lines("starts"))
         (attempt,) = stage.runner.pool.running.values()

@@ -2,21 +2,19 @@
 
 import logging
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from hvd.jobs.database.connection import Database
 from hvd.jobs.run import schedule
 from hvd.jobs.states import FAILED, PENDING
 from tests.support.loop import eventually, in_loop
-from tests.unit.jobs.run.running import scene
+from tests.unit.jobs.run.running import Scenes
 
 
 @in_loop
-async def test_the_log_has_what_failed(database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_has_what_failed(scene: Scenes, caplog: pytest.LogCaptureFixture) -> None:
     """And whether it will be tried again; other changes only for who debugs."""
-    async with scene(database, tmp_path, "true") as stage:
+    async with scene("true") as stage:
         job = await stage.wait(stage.submit()[0], "completed")
         with caplog.at_level(logging.DEBUG, "hvd.jobs"):
             caplog.clear()
@@ -32,11 +30,11 @@ async def test_the_log_has_what_failed(database: Database, tmp_path: Path, caplo
 
 @in_loop
 async def test_the_log_names_a_kind_that_is_not_declared_once(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    scene: Scenes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Until other kinds are declared."""
     monkeypatch.setattr(schedule, "OTHERS_FIGURES_PAUSE", 0.0)
-    async with scene(database, tmp_path, "true") as stage:
+    async with scene("true") as stage:
         stage.submit("other", 2)
 
         async def lines(count: int) -> None:
@@ -47,5 +45,5 @@ async def test_the_log_names_a_kind_that_is_not_declared_once(
             assert caplog.text.count("not declared here wait: other") == count
 
         await lines(1)
-        stage.runner.take(stage.runner.options)
+        stage.runner.take(stage.runner.context.options)
         await lines(2)

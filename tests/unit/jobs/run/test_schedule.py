@@ -75,9 +75,3 @@ def test_counts_are_read_more_often_where_they_changed_and_seldom_while_busy() -
     """A reading takes as long as several short jobs."""
     pauses = [schedule.figures_pause(is_needed=needed, is_busy=busy) for needed, busy in ((1, 0), (1, 1), (0, 0))]
     assert pauses == [0.1, 0.5, 2.0]
-
-
-def test_a_lease_is_due_long_before_it_is_lost() -> None:
-    """After a third of it, and after seven tenths."""
-    assert [schedule.is_lease_due(since, 30.0) for since in (9.9, 10.0, float("inf"))] == [False, True, True]
-    assert [schedule.is_lease_lost(since, 30.0) for since in (20.9, 21.1, float("inf"))] == [False, True, True]

@@ -14,13 +14,13 @@ from hvd.jobs.run import schedule
 from hvd.jobs.run.schedule import LOCAL_TURN
 from hvd.jobs.run.strays import RUNNER, mark_of
 from tests.support.loop import eventually, in_loop
-from tests.unit.jobs.run.running import PATIENT, WAIT, scene, shell
+from tests.unit.jobs.run.running import PATIENT, WAIT, Scenes, shell
 
 
 @in_loop
-async def test_each_job_runs_once(database: Database, tmp_path: Path) -> None:
+async def test_each_job_runs_once(scene: Scenes) -> None:
     """Whenever it was submitted; and the figures published last are those of the database."""
-    async with scene(database, tmp_path, 'echo "$HVD_JOB" >>"$FOLDER/starts"') as stage:
+    async with scene('echo "$HVD_JOB" >>"$FOLDER/starts"') as stage:
         ids = stage.submit(count=10)
         for _ in range(5):
             ids += stage.submit(count=4)
@@ -36,10 +36,10 @@ async def test_each_job_runs_once(database: Database, tmp_path: Path) -> None:
 
 
 @in_loop
-async def test_an_idle_runner_rests(database: Database, tmp_path: Path) -> None:
+async def test_an_idle_runner_rests(scene: Scenes) -> None:
     """For LOCAL_TURN s at a time, if nothing happens: also where jobs wait that it can't start now, or never."""
     kinds = {"one": shell(WAIT, concurrency=1), "other": shell(WAIT)}
-    async with scene(database, tmp_path, kinds, concurrency=2) as stage:
+    async with scene(kinds, concurrency=2) as stage:
         await stage.rest()
         assert stage.pause == LOCAL_TURN
         stage.submit("undeclared")
@@ -59,9 +59,9 @@ async def test_an_idle_runner_rests(database: Database, tmp_path: Path) -> None:
 
 
 @in_loop
-async def test_a_runner_wakes_up_when_a_retry_is_due(database: Database, tmp_path: Path) -> None:
+async def test_a_runner_wakes_up_when_a_retry_is_due(scene: Scenes) -> None:
     """Not before, and at most some hundredths of a second at a time."""
-    async with scene(database, tmp_path, {"work": shell("exit 1", retries=1, backoff=2.0)}) as stage:
+    async with scene({"work": shell("exit 1", retries=1, backoff=2.0)}) as stage:
         await eventually(lambda: stage.published)
         (job_id,) = stage.submit()
         await eventually(lambda: stage.job(job_id).status == "pending" and stage.job(job_id).attempt == 1)
@@ -70,11 +70,11 @@ async def test_a_runner_wakes_up_when_a_retry_is_due(database: Database, tmp_pat
 
 
 @in_loop
-async def test_a_stop_ends_and_notes_what_runs(database: Database, tmp_path: Path) -> None:
+async def test_a_stop_ends_and_notes_what_runs(scene: Scenes, database: Database, tmp_path: Path) -> None:
     """As failed, or pending where another attempt is granted; it leaves the queue, and no process, behind."""
     tidy = """trap 'sleep .3; touch "$FOLDER/tidy"; exit 5' TERM; """
     kinds = {"work": shell(tidy + WAIT), "again": shell(WAIT, retries=1)}
-    async with scene(database, tmp_path, kinds) as stage:
+    async with scene(kinds) as stage:
         (failed,), (again,) = stage.submit("work"), stage.submit("again")
         await eventually(lambda: len(stage.lines("starts")) == 2)
         (waiting,) = stage.submit("other")
@@ -92,10 +92,10 @@ async def test_a_stop_ends_and_notes_what_runs(database: Database, tmp_path: Pat
 
 
 @in_loop
-async def test_a_stop_leaves_nothing_that_a_job_had_started(database: Database, tmp_path: Path) -> None:
+async def test_a_stop_leaves_nothing_that_a_job_had_started(scene: Scenes) -> None:
     """Not even what has left its group and its session; and it may be in a hurry."""
     script = f"trap '' TERM; setsid sh -c 'setsid sleep 300 & echo $! >\"$FOLDER/pid\"; wait' & {WAIT}"
-    async with scene(database, tmp_path, script) as stage:
+    async with scene(script) as stage:
         stage.submit()
         await eventually(lambda: stage.lines("starts") and stage.lines("pid"))
         daemon = int(stage.lines("pid")[0])
@@ -107,9 +107,9 @@ async def test_a_stop_leaves_nothing_that_a_job_had_started(database: Database, 
 
 
 @in_loop
-async def test_a_guard_that_was_killed_is_replaced_and_never_missed(database: Database, tmp_path: Path) -> None:
+async def test_a_guard_that_was_killed_is_replaced_and_never_missed(scene: Scenes) -> None:
     """By the next turn; and its end at the last moment doesn't keep the runner from stopping."""
-    async with scene(database, tmp_path, "true") as stage:
+    async with scene("true") as stage:
         await eventually(lambda: stage.runner.guard.process)
         first = stage.runner.guard.process
         assert first
@@ -126,10 +126,10 @@ async def test_a_guard_that_was_killed_is_replaced_and_never_missed(database: Da
 
 
 @in_loop
-async def test_no_more_run_at_once_than_may(database: Database, tmp_path: Path) -> None:
+async def test_no_more_run_at_once_than_may(scene: Scenes, tmp_path: Path) -> None:
     """Of a kind, and in all; a kind that is full keeps no other one waiting."""
     kinds = {"one": shell(WAIT, concurrency=1), "two": shell(WAIT, concurrency=2), "many": shell(WAIT)}
-    async with scene(database, tmp_path, kinds, concurrency=5) as stage:
+    async with scene(kinds, concurrency=5) as stage:
         for kind in kinds:
             stage.submit(kind, 10)
         await eventually(lambda: len(stage.lines("starts")) == 5)
@@ -141,12 +141,12 @@ async def test_no_more_run_at_once_than_may(database: Database, tmp_path: Path) 
 
 
 @in_loop
-async def test_a_job_of_a_kind_that_is_not_declared_waits(database: Database, tmp_path: Path) -> None:
+async def test_a_job_of_a_kind_that_is_not_declared_waits(scene: Scenes, tmp_path: Path) -> None:
     """It is run once the kind is declared. Where a reload takes the kind away, what runs goes on."""
-    async with scene(database, tmp_path, {"work": shell(WAIT), "other": shell("true")}) as stage:
+    async with scene({"work": shell(WAIT), "other": shell("true")}) as stage:
         (running,) = stage.submit("work")
         await eventually(lambda: stage.lines("starts"))
-        declared = stage.runner.options
+        declared = stage.runner.context.options
         stage.runner.context.options = replace(declared, kinds={"other": declared.kinds["other"]})
         (waiting,) = stage.submit("work")
         await stage.wait(stage.submit("other")[0], "completed")
@@ -160,10 +160,10 @@ async def test_a_job_of_a_kind_that_is_not_declared_waits(database: Database, tm
 
 
 @in_loop
-async def test_a_failure_is_tried_again_when_its_kind_says_so(database: Database, tmp_path: Path) -> None:
+async def test_a_failure_is_tried_again_when_its_kind_says_so(scene: Scenes) -> None:
     """After its pause, without anybody waking the runner; what failed is told, and what it came to."""
     script = 'echo x >>"$FOLDER/tries"; [ $(wc -l <"$FOLDER/tries") = 3 ] || exit 7'
-    async with scene(database, tmp_path, {"work": shell(script, retries=5, backoff=0.01)}) as stage:
+    async with scene({"work": shell(script, retries=5, backoff=0.01)}) as stage:
         (job_id,) = stage.submit()
         job = await stage.wait(job_id, "completed")
         assert (job.attempt, job.error, len(stage.lines("tries"))) == (3, "", 3)
@@ -175,12 +175,12 @@ async def test_a_failure_is_tried_again_when_its_kind_says_so(database: Database
 
 @in_loop
 async def test_progress_is_told_at_once_and_noted_in_time(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scene: Scenes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Database, events and figures, which tell the same of one revision; the last one of many is noted, too."""
     monkeypatch.setattr(schedule, "PROGRESS_PAUSE", 0.1)
     script = 'for p in 1 2 50; do echo $p%; sleep .03; done; until [ -e "$FOLDER/go" ]; do sleep .01; done'
-    async with scene(database, tmp_path, {"work": shell(script, progress="([0-9]+)%")}) as stage:
+    async with scene({"work": shell(script, progress="([0-9]+)%")}) as stage:
         (job_id,) = stage.submit()
         await eventually(lambda: stage.job(job_id).progress == 50.0)
         await eventually(lambda: stage.published[-1]["recent"][0]["progress"] == 50.0)
@@ -199,7 +199,7 @@ async def test_progress_is_told_at_once_and_noted_in_time(
 
 @in_loop
 async def test_progress_that_floods_is_told_seldom(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scene: Scenes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once in a pause, in events and in the database."""
     monkeypatch.setattr(schedule, "PROGRESS_PAUSE", PATIENT)
@@ -207,7 +207,7 @@ async def test_progress_that_floods_is_told_seldom(
     note = Queue.progress
     monkeypatch.setattr(Queue, "progress", lambda self, percents: written.append(percents) or note(self, percents))
     script = 'for p in 1 2 3 4 5 6 7 8 9; do echo $p%; sleep .01; done; until [ -e "$FOLDER/go" ]; do sleep .01; done'
-    async with scene(database, tmp_path, {"work": shell(script, progress="([0-9]+)%")}) as stage:
+    async with scene({"work": shell(script, progress="([0-9]+)%")}) as stage:
         (job_id,) = stage.submit()
         await eventually(lambda: len(stage.events) == 2 and stage.runner.pool.running[job_id].percent == 9.0)
         (tmp_path / "go").touch()

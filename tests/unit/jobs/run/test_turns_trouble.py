@@ -9,15 +9,13 @@ from typing import Any
 import pytest
 
 from hvd.errors import StoreUnavailable
-from hvd.jobs.database.connection import Database
 from hvd.jobs.database.queue import Queue, Turnover
-from hvd.jobs.events import Events
 from hvd.jobs.job import Job
 from hvd.jobs.run import context, schedule
 from hvd.jobs.run.turns import TurnLoop
 from tests.support.loop import eventually, in_loop
 from tests.unit.core.support import no_descriptor
-from tests.unit.jobs.run.running import WAIT, scene
+from tests.unit.jobs.run.running import WAIT, Scenes
 
 
 @contextlib.contextmanager
@@ -37,11 +35,11 @@ def unavailable(queue: Queue) -> Iterator[None]:
 
 @in_loop
 async def test_a_database_that_fails_loses_no_end(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    scene: Scenes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What runs runs on, what has ended is noted once it works again; said once, and shown all the while."""
     monkeypatch.setattr(schedule, "TROUBLE_PAUSES", (0.01, 0.02))
-    async with scene(database, tmp_path, WAIT, lease=0.6) as stage:
+    async with scene(WAIT, lease=0.6) as stage:
         ids = stage.submit(count=3)
         await eventually(lambda: len(stage.lines("starts")) == 3)
         await stage.rest(0.1)
@@ -67,11 +65,11 @@ async def test_a_database_that_fails_loses_no_end(
 
 @in_loop
 async def test_a_cancellation_that_could_not_be_read_is_read_later(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scene: Scenes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody asks twice."""
     monkeypatch.setattr(schedule, "TROUBLE_PAUSES", (0.01,))
-    async with scene(database, tmp_path, WAIT) as stage:
+    async with scene(WAIT) as stage:
         (job_id,) = stage.submit()
         await eventually(lambda: stage.lines("starts"))
         await stage.rest()
@@ -83,10 +81,10 @@ async def test_a_cancellation_that_could_not_be_read_is_read_later(
 
 @in_loop
 async def test_a_stop_without_a_database_ends_what_runs_all_the_same(
-    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    scene: Scenes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What can't be noted is told of; the next runner finds the jobs."""
-    async with scene(database, tmp_path, WAIT) as stage:
+    async with scene(WAIT) as stage:
         (job_id,) = stage.submit()
         await eventually(lambda: stage.lines("starts"))
         (attempt,) = stage.runner.pool.running.values()
@@ -98,18 +96,18 @@ async def test_a_stop_without_a_database_ends_what_runs_all_the_same(
 
 
 @in_loop
-async def test_what_was_told_before_is_told_until_there_is_more(database: Database, tmp_path: Path) -> None:
+async def test_what_was_told_before_is_told_until_there_is_more(scene: Scenes) -> None:
     """By a runner that can't read its database yet: totals neither vanish nor fall."""
     figures = {"open": [], "ends": [["work", "completed", 0, 5, 1.0]], "own": [], "recent": [], "read_ns": 1}
-    async with scene(database, tmp_path, "true") as stage:
+    async with scene("true") as stage:
         await stage.rest()
         published: list[dict[str, Any]] = []
         with unavailable(stage.queue):
             late = TurnLoop(
                 stage.queue,
-                stage.runner.options,
+                stage.runner.context.options,
                 environ={},
-                events=Events(stage.writers),
+                events=stage.writers,
                 publish=published.append,
                 figures=figures,
             )
@@ -121,12 +119,12 @@ async def test_what_was_told_before_is_told_until_there_is_more(database: Databa
 
 @in_loop
 async def test_a_claim_that_hangs_is_given_up_and_its_jobs_run_later(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scene: Scenes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer comes too late, or is lost: the jobs have not run, so they do, as if nothing had been."""
     monkeypatch.setattr(context, "ANSWER", 0.5)
     monkeypatch.setattr(schedule, "TROUBLE_PAUSES", (0.01,))
-    async with scene(database, tmp_path, "true", lease=0.3) as stage:
+    async with scene("true", lease=0.3) as stage:
         await stage.rest(0.05)
         exchange, late = stage.queue.finish_and_claim, list[Job]()
 
@@ -147,12 +145,10 @@ async def test_a_claim_that_hangs_is_given_up_and_its_jobs_run_later(
 
 
 @in_loop
-async def test_without_a_descriptor_jobs_wait(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_a_descriptor_jobs_wait(scene: Scenes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The runner and what it runs go on, and it says what is wrong."""
     monkeypatch.setattr(schedule, "TROUBLE_PAUSES", (0.01, 0.02))
-    async with scene(database, tmp_path, WAIT) as stage:
+    async with scene(WAIT) as stage:
         (first,) = stage.submit()
         await eventually(lambda: len(stage.lines("starts")) == 1)
         with no_descriptor():
