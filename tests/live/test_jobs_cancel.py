@@ -42,7 +42,8 @@ def test_a_pending_job_is_cancelled_at_once(tmp_path: Path) -> None:
             answers = together([lambda job_id=job_id: cancel(server, job_id)] * 3)  # type: ignore[misc]
             assert sorted(answer.status for answer in answers) == [200, 409, 409]
             assert {(answer.json().get("job") or answer.json())["status"] for answer in answers} == {CANCELLED}
-        many = server.post("/jobs/cancel", {"ids": [*waiting[5:], first, "no id", first[:-4] + "0000"]}).json()
+        body = {"ids": [*waiting[5:], first, "no id", first[:-4] + "0000"]}
+        many = until_taken(lambda: server.post("/jobs/cancel", body)).json()
         assert (many["cancelled"], many["ended"], many["cancelling"]) == (waiting[10:], waiting[5:10], [first])
         assert sorted(many["unknown"]) == sorted(["no id", first[:-4] + "0000"])
         assert server.wait_status(first, CANCELLED)["exit_code"] == -signal.SIGTERM

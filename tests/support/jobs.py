@@ -252,7 +252,7 @@ def until_taken(ask: Callable[[], Response]) -> Response:
         answer = ask()
         return None if answer.status == 503 and "retry-after" in answer.headers else answer
 
-    answer = until(answered, "a busy database has answered", 30)
+    answer = until(answered, "a busy database has answered", 60, 0.5)  # less often: asking keeps it busy
     assert answer
     return answer
 
