@@ -40,9 +40,8 @@ export function say(element, text) {
 
 /** Set an attribute if it isn't that yet; null takes it away. */
 export function mark(element, name, value) {
-  if (value === null || value === undefined) {
-    if (element.hasAttribute(name)) element.removeAttribute(name);
-  } else if (element.getAttribute(name) !== plain(value)) element.setAttribute(name, plain(value));
+  if (value === null || value === undefined) element.removeAttribute(name);
+  else if (element.getAttribute(name) !== plain(value)) element.setAttribute(name, plain(value));
 }
 
 /** Rows under a parent, one for each item: a row stays its item's, and spare ones wait for the next. */

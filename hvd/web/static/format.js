@@ -3,10 +3,6 @@
 /** Stands for a number that isn't known. */
 export const UNKNOWN = "–";
 
-const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const HOUR = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
-const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-
 /** @param {unknown} value @returns {value is number} */
 export const isKnown = (value) => typeof value === "number" && Number.isFinite(value);
 
@@ -85,14 +81,19 @@ export const errors = (failed, all) =>
 /** Bounds of latencies: `2.5 ms`, `10 s` */
 export const bound = of((ms) => (ms < 1 ? `${Math.round(ms * 1000)} µs` : ms < 1000 ? `${ms} ms` : `${ms / 1000} s`));
 
+const wall = (parts) => {
+  const format = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", ...parts });
+  return of((seconds) => format.format(seconds * 1000));
+};
+
 /** A Unix time in s, as the clock on the wall shows it: `14:03:22` */
-export const clock = of((seconds) => CLOCK.format(seconds * 1000));
+export const clock = wall({ second: "2-digit" });
 
 /** The same to the minute. */
-export const hour = of((seconds) => HOUR.format(seconds * 1000));
+export const hour = wall({});
 
 /** With the day: `25 Nov, 14:03` */
-export const day = of((seconds) => DAY.format(seconds * 1000));
+export const day = wall({ day: "numeric", month: "short" });
 
 /** Unix time in s of what the daemon sends as RFC 3339. */
 export const instant = (text) => Date.parse(text) / 1000;

@@ -28,7 +28,9 @@ export class Plot {
    */
   constructor(timeline, label, margins) {
     this.timeline = timeline;
-    this.margins = margins;
+    this.left = margins.left;
+    this.margin = margins.right;
+    this.top = TOP;
     this.width = this.height = this.ratio = 0;
     this.canvas = document.createElement("canvas");
     this.context = this.canvas.getContext("2d");
@@ -45,20 +47,12 @@ export class Plot {
     this.#follow();
   }
 
-  get left() {
-    return this.margins.left;
-  }
-
   get right() {
-    return this.width - this.margins.right;
+    return this.width - this.margin;
   }
 
   get bottom() {
     return this.height - BOTTOM;
-  }
-
-  get top() {
-    return TOP;
   }
 
   /** Make the canvas ready, with this window of time. False if there is nothing to draw on. */

@@ -7,18 +7,12 @@ export class Socket {
   /**
    * @param {string | URL} url
    * @param {{message: (message: any) => void, state: (state: "connecting" | "open" | "waiting", ms?: number) => void}} listener
-   * @param {{WebSocket?: typeof WebSocket, random?: () => number, setTimeout?: any, clearTimeout?: any}} [world]
+   * @param {{WebSocket: typeof WebSocket, Math: {random: () => number}, setTimeout: any, clearTimeout: any}} [world]
    */
-  constructor(url, listener, world = {}) {
+  constructor(url, listener, world = globalThis) {
     this.url = url;
     this.listener = listener;
-    this.world = {
-      WebSocket: globalThis.WebSocket,
-      random: Math.random,
-      setTimeout: globalThis.setTimeout.bind(globalThis),
-      clearTimeout: globalThis.clearTimeout.bind(globalThis),
-      ...world,
-    };
+    this.world = world;
     this.failures = 0;
     this.timer = null;
     this.socket = null;
@@ -56,7 +50,7 @@ export class Socket {
     const longest = Math.min(MOST, FIRST * 2 ** Math.min(this.failures, 16));
     this.failures += 1;
     // jitter, or all the pages that a restart cut off would come back in the same moment
-    const ms = longest * (0.5 + 0.5 * this.world.random());
+    const ms = longest * (0.5 + 0.5 * this.world.Math.random());
     this.socket = null;
     this.timer = this.world.setTimeout(() => this.open(), ms);
     this.listener.state("waiting", ms);

@@ -18,7 +18,7 @@ function world(random = () => 1) {
     { message: (message) => made.messages.push(message), state: (...state) => made.states.push(state[0]) },
     {
       WebSocket: FakeSocket,
-      random,
+      Math: { random },
       setTimeout: (call, ms) => (made.waits.push(ms), made.timers.set(made.waits.length, call), made.waits.length),
       clearTimeout: (timer) => made.timers.delete(timer),
     },
