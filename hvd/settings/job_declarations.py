@@ -11,7 +11,7 @@ Every step tells all that it finds, of whatever the steps before have found noth
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
 
@@ -144,17 +144,13 @@ def _command_faults(command: list[str], params: Mapping[str, Param | None]) -> I
             placed |= set(params)  # it can't be known which of them it means
             continue
         placed.update(places)
-        yield from ((("command", index), f"is {_brief(argument)}: {text}") for text in _place_faults(places, params))
+        for name in [name for name in places if name not in params]:
+            meant = f"{suggestion(name, params)} (a brace itself is written twice)"
+            yield ("command", index), f"is {_brief(argument)}: {{{cut(name)}}} is no parameter{meant}"
         yield from _option_faults(argument, params)
     for name in params:
         if name not in placed:
             yield ("params", name), f"is not used: the command needs a place {{{name}}}, or the parameter has to go"
-
-
-def _place_faults(places: Iterable[str], params: Mapping[str, Param | None]) -> Iterator[str]:
-    for name in places:
-        if name not in params:
-            yield f"{{{cut(name)}}} is no parameter{suggestion(name, params)} (a brace itself is written twice)"
 
 
 def _program_faults(program: str) -> Iterator[Fault]:
