@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         help="order of the workers, and of the routes where they have it (default: requests)",
     )
 
-    jobs.add_parser(commands, url, remote, lambda args: target(args)[0])
+    jobs.add_parser(commands, url, remote)
     return parser
 
 

@@ -68,6 +68,7 @@ def test_a_plain_text_is_bounded() -> None:
         ("a\x1b\n", '"a\\u001b\\n"'),
         (Path("/srv"), '"/srv"'),
         (["a", True, 2.5, None], '["a", true, 2.5, None]'),
+        ([{}, 1], "[a table, 1]"),
     ],
 )
 def test_a_value_is_shown_as_toml_has_it_without_passwords(value: Any, text: str) -> None:
@@ -75,14 +76,26 @@ def test_a_value_is_shown_as_toml_has_it_without_passwords(value: Any, text: str
     assert texts.as_toml(value) == text
 
 
-def test_the_nearest_name_is_asked_for_if_there_is_one() -> None:
+def test_what_cannot_be_written_out_is_described() -> None:
+    """A table may be as deep as it likes, a number have more digits than Python converts."""
+    assert texts.as_toml(1 << 40_000) == "a number of 40001 bits"
+    deep: dict[str, object] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    assert texts.as_toml(deep) == "a table"
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "meant"),
+    [
+        ("Wrkers", ["workers", "slots"], "; did you mean workers?"),
+        ("HVD_SLOT", ["HVD_WORKERS", "HVD_SLOTS"], "; did you mean HVD_SLOTS?"),
+        ("foo", ["workers", "slots"], ""),
+    ],
+)
+def test_the_nearest_name_is_asked_for_if_there_is_one(name: str, names: list[str], meant: str) -> None:
     """Case doesn't matter; what is not to count is left out of what is compared."""
-    assert texts.suggestion("Wrkers", ["workers", "slots"]) == "; did you mean workers?"
-    assert (
-        texts.suggestion("HVD_SLOT", ["HVD_WORKERS", "HVD_SLOTS"], lambda name: name.removeprefix("HVD_"))
-        == "; did you mean HVD_SLOTS?"
-    )
-    assert texts.suggestion("foo", ["workers", "slots"]) == ""
+    assert texts.suggestion(name, names, lambda name: name.removeprefix("HVD_")) == meant
 
 
 def test_the_steps_to_a_value_are_written_as_a_key() -> None:
@@ -98,13 +111,3 @@ def test_a_complaint_quotes_200_characters_at_most() -> None:
     assert texts.quoted("y" * 100_000) == '"' + "y" * 199 + "… (100002 characters)"
     assert "geheim" not in texts.quoted("postgresql://hvd:" + "geheim" * 100 + "@db/hvd")
     assert len(texts.toml_key(["k" * 5000, "l" * 5000])) < 500
-
-
-def test_what_cannot_be_written_out_is_described() -> None:
-    """A table may be as deep as it likes, a number have more digits than Python converts."""
-    deep: dict[str, object] = {}
-    for _ in range(100_000):
-        deep = {"a": deep}
-    assert texts.as_toml(deep) == "a table"
-    assert texts.as_toml([{}, 1]) == "[a table, 1]"
-    assert texts.as_toml(1 << 40_000) == "a number of 40001 bits"

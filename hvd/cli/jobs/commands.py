@@ -5,14 +5,13 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from hvd.cli import arguments
 from hvd.cli.arguments import Exit
-from hvd.cli.client import Address
 from hvd.cli.jobs.follow import follow, line, output_pieces, progress
-from hvd.cli.jobs.remote import Remote, errors_of
+from hvd.cli.jobs.remote import Json, Remote, errors_of
 from hvd.cli.jobs.show import OutputText, detail_lines, job_lines, kind_lines, stdout_encoding
 from hvd.jobs.states import COMPLETED, STATUSES
 from hvd.jobs.strict_json import parse
@@ -41,7 +40,6 @@ exit codes beside those of hvd:
 Where the daemon asks for a token, set HVD_TOKEN, or token in the file that HVD_CONFIG names."""
 
 Run = Callable[[argparse.Namespace], int]
-Target = Callable[[argparse.Namespace], Address]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -59,8 +57,8 @@ class _Parser(argparse.ArgumentParser):
             self._inside = False
 
 
-def add_parser(commands: Any, url: argparse.ArgumentParser, remote: argparse.ArgumentParser, target: Target) -> None:
-    """Add `jobs` to the commands. `url` has the option --url, `remote` also --timeout; `target` finds the daemon."""
+def add_parser(commands: Any, url: argparse.ArgumentParser, remote: argparse.ArgumentParser) -> None:
+    """Add `jobs` to the commands. `url` has the option --url, `remote` also --timeout."""
     raw = argparse.RawDescriptionHelpFormatter
     about = "submit jobs to a daemon, and look after them"
     jobs = commands.add_parser("jobs", help=about, description=about, epilog=_EXAMPLES, formatter_class=raw)
@@ -68,7 +66,7 @@ def add_parser(commands: Any, url: argparse.ArgumentParser, remote: argparse.Arg
 
     def add(name: str, parent: argparse.ArgumentParser, run: Run, help: str) -> argparse.ArgumentParser:
         parser: argparse.ArgumentParser = verbs.add_parser(name, parents=[parent], help=help, description=help)
-        parser.set_defaults(run=run, target=target, parser=parser)
+        parser.set_defaults(run=run, parser=parser)
         return parser
 
     submit = add("submit", remote, _submit, "submit a job, or those of a file")
@@ -157,32 +155,27 @@ def _typed(params: dict[str, str], limits: dict[str, Any]) -> dict[str, Any]:
 
 def _kinds(args: argparse.Namespace) -> int:
     kinds = _remote(args).kinds()
-    _print([_json(kinds)] if args.json else kind_lines(kinds, stdout_encoding()))
-    return Exit.OK
+    return _print_answer(args, kinds, kind_lines)
 
 
 def _list(args: argparse.Namespace) -> int:
     page = _remote(args).page(args.status, args.kind, args.limit, args.before)
-    if args.json:
-        _print([_json(page)])
-        return Exit.OK
-    _print(job_lines(page.get("jobs", []), stdout_encoding()))
-    if page.get("next"):
+    code = _print_answer(args, page, lambda page, encoding: job_lines(page.get("jobs", []), encoding))
+    if page.get("next") and not args.json:
         print(f"older ones: --before {plain(page['next'])}", file=sys.stderr)
-    return Exit.OK
+    return code
 
 
 def _show(args: argparse.Namespace) -> int:
     job = _remote(args).get(args.id)
-    _print([_json(job)] if args.json else detail_lines(job, stdout_encoding()))
-    return Exit.OK
+    return _print_answer(args, job, detail_lines)
 
 
 def _output(args: argparse.Namespace) -> int:
     """Byte for byte as the job printed it, unless it goes to a terminal."""
     remote = _remote(args)
     text_of = OutputText(stdout_encoding()) if sys.stdout.isatty() else None
-    pieces = output_pieces(remote, args.id, note=_note) if args.follow else [remote.output(args.id)]
+    pieces = output_pieces(remote, args.id, note=_note) if args.follow else [remote.output(args.id).data]
     for piece in pieces:
         if text_of:
             sys.stdout.write(text_of(piece))
@@ -209,15 +202,8 @@ def _wait(args: argparse.Namespace) -> int:
 
 
 def _follow(remote: Remote, ids: Sequence[str], within: float | None) -> int:
-    noted: set[str] = set()
-
-    def note(text: str) -> None:
-        if text not in noted:
-            print(f"hvd: {plain(text)}; trying on", file=sys.stderr)
-        noted.add(text)
-
     with progress() as show:
-        jobs = follow(remote, ids, within, show, note=note)
+        jobs = follow(remote, ids, within, show, note=cache(_note))  # the same is said once
     failed = [job for job in jobs if job.get("status") != COMPLETED]
     for job in failed:
         print(f"hvd: not completed: {line(job)}", file=sys.stderr)
@@ -227,7 +213,7 @@ def _follow(remote: Remote, ids: Sequence[str], within: float | None) -> int:
 def _remote(args: argparse.Namespace, *, changing: bool = False) -> Remote:
     """The daemon of these arguments; a request that changes something carries the token, if there is one."""
     token = load().settings.token or "" if changing else ""
-    return Remote(args.target(args), _TIMEOUT if args.run is _wait else args.timeout, token)
+    return Remote(arguments.target(args)[0], _TIMEOUT if args.run is _wait else args.timeout, token)
 
 
 def _print(lines: Iterable[str]) -> None:
@@ -235,8 +221,10 @@ def _print(lines: Iterable[str]) -> None:
         print(text)
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, indent=2)  # in ASCII: control characters come escaped
+def _print_answer(args: argparse.Namespace, answer: Json, lines: Callable[[Json, str], list[str]]) -> int:
+    """The answer's lines, or with --json all of it: in ASCII, so that control characters come escaped."""
+    _print([json.dumps(answer, indent=2)] if args.json else lines(answer, stdout_encoding()))
+    return Exit.OK
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -51,7 +51,7 @@ def follow(
             answers, unknown = remote.query(waiting)
         except (DaemonUnreachable, DaemonRefused) as error:
             contact.note_failure(error)
-            note(str(error))
+            note(f"{error}; trying on")
         else:
             contact.note_answer()
             if unknown:
@@ -83,7 +83,7 @@ def output_pieces(
     while True:
         began = clock()
         try:
-            piece = remote.output_from(job_id, at)
+            piece = remote.output(job_id, at)
         except (DaemonUnreachable, DaemonRefused) as error:
             contact.note_failure(error)
             note(f"{error}; trying on")

@@ -53,17 +53,15 @@ class Remote:
         """One job."""
         return self._ask("GET", f"/jobs/{quote(job_id, safe='')}")
 
-    def output(self, job_id: str) -> bytes:
-        """What the job has printed by now, as far as it is kept."""
-        return self._output(job_id, "", {}).data
+    def output(self, job_id: str, start: int | None = None) -> Piece:
+        """What the job has printed by now, as far as it is kept.
 
-    def output_from(self, job_id: str, start: int) -> Piece:
-        """What it printed from that byte on, some of it; the daemon waits a moment for more."""
-        return self._output(job_id, "?follow=1", {"Range": f"bytes={start}-"})
-
-    def _output(self, job_id: str, query: str, headers: dict[str, str | bytes]) -> Piece:
-        path = f"/jobs/{quote(job_id, safe='')}/output{query}"
-        answer = exchange(self._address, "GET", path, self._timeout, headers={"Accept": "text/plain", **headers})
+        From byte `start` on, where that is given: then only some of it, and the daemon waits a moment for more.
+        """
+        path, headers = f"/jobs/{quote(job_id, safe='')}/output", {"Accept": "text/plain"}
+        if start is not None:
+            path, headers = f"{path}?follow=1", {**headers, "Range": f"bytes={start}-"}
+        answer = exchange(self._address, "GET", path, self._timeout, headers=headers)
         if answer.status >= 400:
             raise DaemonRefused(_refusal(answer.status, answer.fields or {}), answer.status)
         part = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))

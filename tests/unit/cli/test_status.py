@@ -46,12 +46,8 @@ def values_of(snapshot: dict[str, Any]) -> dict[str, str]:
 
 
 def test_a_known_snapshot_gives_exactly_this_box() -> None:
-    """Aligned, in a box, with a person's units."""
+    """Aligned, in a box, with a person's units; of other signs for terminals that can't show lines."""
     assert "\n".join(health_box(SNAPSHOT)) == BOX
-
-
-def test_the_box_in_ascii_differs_in_its_lines_only() -> None:
-    """For terminals that can't show lines."""
     ascii_box = BOX.translate(str.maketrans("┌┐└┘─│", "++++-|"))
     assert "\n".join(health_box(SNAPSHOT, unicode=False)) == ascii_box
     assert ascii_box.isascii()

@@ -124,18 +124,14 @@ def test_wrong_lists_end_with_2(args: list[str]) -> None:
     assert jobs("list", *args).returncode == 2
 
 
-def test_a_job_is_shown() -> None:
-    """A line for each field, or JSON."""
+def test_a_job_and_the_kinds_are_shown() -> None:
+    """A line for each field, the kinds with their parameters, or JSON."""
     with daemon((200, job(output=["last lines"]))) as (url, requests):
         done = jobs("show", ID, "--url", url)
         assert ["status", "running"] in [line.split() for line in done.stdout.splitlines()]
         assert done.stdout.splitlines()[-1] == "  last lines"
         assert json.loads(jobs("show", ID, "--json", "--url", url).stdout)["id"] == ID
     assert requests[0].path == f"/jobs/{ID}"
-
-
-def test_kinds_are_shown() -> None:
-    """With their parameters, or JSON."""
     with daemon(KINDS) as (url, _):
         assert jobs("kinds", "--url", url).stdout.splitlines()[0] == "convert"
         assert json.loads(jobs("kinds", "--json", "--url", url).stdout) == KINDS[1]["kinds"]

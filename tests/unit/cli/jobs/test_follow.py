@@ -35,7 +35,7 @@ class FakeRemote:
         jobs = [job for job in answer if job["id"] in ids]
         return jobs, [job_id for job_id in ids if job_id not in {job["id"] for job in jobs}]
 
-    def output_from(self, job_id: str, start: int) -> Piece:
+    def output(self, job_id: str, start: int) -> Piece:
         self.requests.append([job_id, str(start)])
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):
@@ -92,7 +92,7 @@ def test_a_daemon_may_be_away_for_a_while(error: Exception) -> None:
     remote = FakeRemote([job()], error, error, error, [job("completed")])
     noted: list[str] = []
     assert remote.follow(note=noted.append)[0]["status"] == "completed"
-    assert noted == [str(error)] * 3
+    assert noted == [f"{error}; trying on"] * 3
 
 
 def test_without_a_limit_patience_ends() -> None:

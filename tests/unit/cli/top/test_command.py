@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -55,14 +54,6 @@ def test_a_screen_needs_a_terminal(server: Server) -> None:
     result = top(server)
     assert (result.returncode, result.stdout) == (2, "")
     assert "use hvd top --once" in result.stderr
-
-
-def test_nobody_there_is_told(tmp_path: Path) -> None:
-    """As the other commands do."""
-    command = [sys.executable, "-m", "hvd", "top", "--once", "--url", f"unix:{tmp_path}/none.sock"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    assert (result.returncode, result.stdout) == (1, "")
-    assert "no daemon answers" in result.stderr
 
 
 def test_the_object_holds_lists_and_history() -> None:

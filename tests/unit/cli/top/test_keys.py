@@ -31,25 +31,14 @@ def test_bytes_become_keys(data: bytes, keys: list[str]) -> None:
     assert [key for byte in data for key in decoder.feed(bytes([byte]))] == keys or b"\x1b" in data
 
 
-def test_a_sequence_may_come_in_pieces() -> None:
-    """Over a slow line."""
-    decoder = Decoder()
-    assert decoder.feed(b"j\x1b[") == ["j"]
-    assert decoder.feed(b"B") == ["down"]
-
-
 def test_each_list_is_sorted_and_scrolled_by_itself() -> None:
     """And keeps that when another has the room."""
     state = after("s", "s", "r", "tab", "j", "j", "s")
     assert (state.focus, state.orders, state.turned) == (1, (2, 1, 0), (True, False, False))
     assert state.scrolled == (0, 0, 0), "another order begins at its top"
     assert after("3", "back tab").focus == 1
+    assert after(*["s"] * ORDERS[0]).orders == (0, 0, 0), "after the last order comes the first"
     assert after(*["tab"] * len(LISTS)).focus == 0
-
-
-def test_the_orders_come_round() -> None:
-    """After the last the first."""
-    assert after(*["s"] * ORDERS[0]).orders == (0, 0, 0)
 
 
 def test_scrolling_never_leaves_the_top() -> None:

@@ -21,14 +21,12 @@ def test_a_busy_worker_tells_what_it_serves() -> None:
 
 def test_a_job_has_a_bar_and_says_why_it_failed() -> None:
     """In words and signs, not by colour alone."""
-    row = table_texts(JOBS, [job("disk", "failed", 50.0, error_msg="exit status 3")], 160)[1]
+    failed = job("disk", "failed", 50.0, error_msg="exit status 3")
+    row = table_texts(JOBS, [failed], 160)[1]
     assert "failed" in row
     assert "█████░░░░░  50%" in row
     assert "disk (convert): exit status 3" in row
-    assert (
-        "disk (convert): exit status 3"
-        in table_texts(JOBS, [job("disk", "failed", 50.0, error_msg="exit status 3")])[1]
-    )
+    assert "disk (convert): exit status 3" in table_texts(JOBS, [failed])[1]
     assert "#####.....  50%" in table_texts(JOBS, [job("disk", "running", 50.0)], glyphs=ASCII)[1]
 
 
