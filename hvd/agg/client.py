@@ -206,7 +206,7 @@ class Client:
     # ---- time
 
     def sweep(self, now: float) -> None:
-        """Call this often, `now` in the unit of `ping_at`: sends pings, ends a silent client, reads a flood on."""
+        """To be called often, `now` in s by the client's clock: sends pings, ends a silent client, reads a flood on."""
         paused = self._budget <= 0
         self._budget = min(READ_BUDGET, self._budget + READ_BUDGET)
         if paused and self._budget > 0 and self._sock is not None:
@@ -230,8 +230,8 @@ class Client:
     def end(self, code: int, reason: str) -> None:
         """Send a close frame with `code` after what is already half written, then end the connection (RFC 6455 §7.1.1).
 
-        Our side is shut down at once, the descriptor closed when the peer has ended its side or after LINGER: closed
-        with bytes unread, TCP would send a reset, which can overtake the close frame.
+        Our side is shut down at once; the descriptor is closed when the peer has ended its side, or after LINGER. If it
+        were closed with bytes unread, TCP would send a reset, which can overtake the close frame.
         """
         self._close(protocol.close_frame(code), reason)
 

@@ -86,8 +86,8 @@ def send(
 def receive(hub_end: socket.socket) -> HandOff | None:
     """-> the next client, or None if none is waiting.
 
-    Dropped with all they carried are packets that aren't a hand-off, and those whose descriptor has no room in this
-    process (EMFILE). Raises EOFError once every workers' end is closed. Not for two threads at once.
+    A packet that isn't a hand-off, or whose descriptor has no room in this process (EMFILE), is dropped with all that
+    it carries. Raises EOFError once every workers' end is closed. Not for two threads at once.
     """
     for _ in range(_GARBAGE):
         try:

@@ -26,7 +26,7 @@ class Watched(NamedTuple):
 
 @dataclass(frozen=True)
 class Sample:
-    """One process at one moment; None is what could not be asked. Times in s, memory in bytes, CPU in percent of one
+    """One process at one moment; None is what could not be read. Times in s, memory in bytes, CPU in percent of one
     core since the last sample; `started` in clock ticks since boot, which with the pid names one process.
     """
 
@@ -90,11 +90,11 @@ class Observer:
         self._reported: set[str] = set()
 
     def measure(self, watched: Iterable[Watched]) -> None:
-        """Begin to ask for what is slow to ask, for the next sample; never waits."""
+        """Begin to read what is slow to read, for the next sample; never waits."""
         self._sizes.begin(process.pid for process in watched)
 
     def sample(self, watched: Iterable[Watched], now: float) -> list[Sample]:
-        """Those of these processes that live; `now` is monotonic, in s.
+        """The samples of those processes that live; `now` is monotonic, in s.
 
         A process seen for the first time used its CPU time since it started: it started after the last sample, or
         this is the first sample, which then gives 0 percent.
@@ -106,7 +106,7 @@ class Observer:
         return samples
 
     def _sample_or_last(self, watched: Watched, elapsed: float) -> Sample | None:
-        """Of a process that lives and can't be asked (hidepid; no descriptor is free), what was known before."""
+        """The sample of a process; the last one, where it lives and can't be read (hidepid; no descriptor is free)."""
         try:
             return self._sample(watched, elapsed)
         except (psutil.Error, OSError) as error:
@@ -158,10 +158,10 @@ class Observer:
 
 
 class CpuTime:
-    """CPU time of processes → counters by kind and slot. Of each process it keeps up to where its time is counted.
+    """CPU time of processes → counters by kind and slot. Keeps how much of each process's time is counted.
 
-    `page` is what the aggregator before this one published last: from there on it goes on, and what it had not
-    counted when it ended is counted now. Where a page did not hold all processes, those beyond it count from now on.
+    `page` is the last one of the aggregator before: this one goes on from its figures, so no time is missed between
+    the two. Where that page was full, a process that it lacks counts from now on.
     """
 
     def __init__(self, rows: Rows, page: AggregatorPage | None, most: int) -> None:

@@ -66,7 +66,7 @@ static int is_made(HotRow *self)
 /* The first cell of the run of these label values; -1 with an exception set. */
 static Py_ssize_t run_of(HotRow *self, PyObject *runs, PyObject *labels)
 {
-    PyObject *cell = PyObject_GetItem(runs, labels); /* not PyDict_GetItem: Runs looks up what it has not */
+    PyObject *cell = PyObject_GetItem(runs, labels); /* not PyDict_GetItem, which skips Runs.__missing__ */
     if (cell == NULL)
         return -1;
     Py_ssize_t base = PyLong_AsSsize_t(cell);
@@ -226,7 +226,7 @@ static int init(HotRow *self, PyObject *args, PyObject *kwargs)
     self->cells = (int64_t *)self->buffer.buf + head;
     self->count = count;
     Py_XSETREF(self->runs, Py_NewRef(runs));
-    Py_XSETREF(self->interrupted, Py_NewRef(Py_None)); /* one that is not made yet takes attributes too */
+    Py_XSETREF(self->interrupted, Py_NewRef(Py_None)); /* a row that only __new__ made takes attributes too */
     Py_XSETREF(self->exchange, Py_NewRef(Py_None));
     return 0;
 }
@@ -235,7 +235,7 @@ static int traverse(HotRow *self, visitproc visit, void *arg)
 {
     Py_VISIT(self->runs);
     Py_VISIT(self->interrupted);
-    Py_VISIT(self->exchange); /* which refers to the row: of a thread that ended in a request nobody else does */
+    Py_VISIT(self->exchange); /* it refers to the row; where a thread ended within a request, only this cycle holds both */
     return 0;
 }
 

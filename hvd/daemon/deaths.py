@@ -61,8 +61,8 @@ class Settler:
     def settle_slot(self, number: int, pid: int, cause: str, exit_status: str = "", *, taken_ns: int = 0) -> None:
         """The process of this slot is dead, of this cause; `exit_status` where the cause alone doesn't say it.
 
-        Nothing happens if the slot is free or another process's by now: one that has just been given it may have no
-        pid yet, so who did not give it out itself says when the slot that it means was taken.
+        Nothing happens if the slot is free, or another process's by now. That process may have no pid in the slot yet:
+        a caller that did not hand the slot out itself says when it was taken, by `taken_ns` (monotonic).
 
         Put off to the next sweep where another process keeps the block locked.
         """

@@ -161,7 +161,7 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """In the worker, once its app is loaded, which may have changed its user: end with the master, all the same."""
+    """In the worker, once its app is loaded. It ends with its master, even where the app has changed its user."""
     die_with_parent(worker.ppid, signal.SIGTERM)
 
 

@@ -68,7 +68,7 @@ class CountingWorker(Worker):  # type: ignore[misc]
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Let gunicorn decide status and text, as it does, and send them as a problem (RFC 9457) that is counted.
 
-        Where no request is counted, or the app that failed is not, neither is this.
+        This answer is counted only where requests are, and where the app that failed is.
         """
         row = here.local.row
         interrupted, row.interrupted = row.interrupted, None
@@ -88,7 +88,7 @@ class CountingWorker(Worker):  # type: ignore[misc]
         # else a signal is ending the process: the request counts as aborted, by the master
 
     def load_wsgi(self) -> None:
-        """What is around a counted app (middleware) has a say in what a client sees."""
+        """Count a response as it leaves the middleware around a counted app: so the client sees it."""
         super().load_wsgi()
         self.wsgi: Any = outermost(self.wsgi, here)
 

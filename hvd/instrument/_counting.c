@@ -2,8 +2,8 @@
  * of the interpreter that is entered with cold caches costs more than all that it does here. Here is the application;
  * what goes with a request is in _exchange.c.
  *
- * Rows are called by their methods, so it is all the same to these files how they are made. Whatever comes from outside
- * is of any type: an object's insides are looked at after a check of its type only.
+ * Rows are called by their methods, so it is all the same to these files how they are made. An object from outside
+ * may be of any type: its type is checked before its fields are read.
  */
 
 #include "_exchange.h"

@@ -68,8 +68,9 @@ class Job:
         }
 
     def as_recent(self, at: float | None = None) -> RecentJob:
-        """The job as it is told to the aggregator, at that time by the database's clock (s): by itself, when it changed
-        last. Clients are told it as `read.jobs.job_for_clients` has it.
+        """The job as the aggregator gets it, `at` that time by the database's clock (s); None: when it changed last.
+
+        Clients get it as `read.jobs.job_for_clients` has it.
         """
         until = self.ended or at or self.updated
         return {

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 class Column:
     """One figure of a point. The page draws columns of one `chart` together, and those of none, "", not at all.
 
-    Each is called by its `title`.
+    People read its `title`.
     """
 
     name: str

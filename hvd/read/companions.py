@@ -1,4 +1,4 @@
-"""How a daemon's companions are and what they have published, and what /health makes of it."""
+"""The state of a daemon's companions, what they have published, and what /health makes of both."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace

@@ -89,11 +89,11 @@ def tokens(req: falcon.Request, name: str) -> set[str]:
 
 
 def early_bytes(environ: dict[str, Any]) -> bytes:
-    """What the client sent behind its request, and gunicorn has read with it. falcon.HTTPBadRequest for too much.
+    """What gunicorn has read of the client behind its request. Raises falcon.HTTPBadRequest for too much.
 
     It lies in the buffer of gunicorn's reader, whichever parser read the head, sync or gthread (27.0.1: `reader` of
     http/body.py's Body, `unreader` of its LengthReader, `buf` of http/unreader.py's Unreader): a test holds that. It
-    stays there, as the request may yet be refused. None is found where a middleware has put something else in place.
+    stays there, as the request may yet be refused. Empty where a middleware has replaced `wsgi.input`.
     """
     unreader = getattr(getattr(environ.get("wsgi.input"), "reader", None), "unreader", None)
     early: bytes = unreader.buf.getvalue() if unreader is not None else b""
