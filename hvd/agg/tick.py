@@ -19,7 +19,7 @@ from hvd.core.totals import Totals
 from hvd.metrics.columns import DETAILS
 from hvd.metrics.companion_pages import AGGREGATOR_PAGE, AggregatorPage
 from hvd.metrics.table import TICK
-from hvd.read.companions import Companions
+from hvd.read.companions import CompanionStates
 from hvd.read.history import history_of
 from hvd.read.jobs import JOB_COUNTS
 from hvd.read.reading import BlockReader, Reading
@@ -119,7 +119,7 @@ class Ticker:
             "processes": [sample.published() for sample in samples[:PROCESSES]],
         }
 
-    def _make_messages(self, companions: Companions, totals: Totals) -> Raw:
+    def _make_messages(self, companions: CompanionStates, totals: Totals) -> Raw:
         """`companions` are the others: that we live ourselves, we know."""
         if self._own_page:
             companions = companions.with_page(self._taken_ns, {**self._own_page, "websocket_clients": self._clients()})

@@ -22,7 +22,7 @@ from hvd.errors import BlockLocked
 
 SECONDS = 900  # that a reader gets
 POINT_SECONDS = SECONDS / layout.HISTORY_POINTS  # between two points at least: then the ring holds SECONDS of them
-LOCK_WAIT = 0.05  # s; a tick doesn't wait for a process that is stopped with the lock: the next tick writes
+TICK_LOCK_WAIT = 0.05  # s; a tick doesn't wait for a process that is stopped with the lock: the next tick writes
 
 _SEQUENCE, _CHECK, _TIME = 0, 1, 2
 _RECORD = layout.HISTORY_RECORD_CELLS * layout.CELL
@@ -63,7 +63,7 @@ class History:
     def add(self, point: Point) -> bool:
         """Write the next point. -> False if the lock could not be had in time: nothing was written."""
         try:
-            with self._block.locked(LOCK_WAIT):
+            with self._block.locked(TICK_LOCK_WAIT):
                 self._store(self._newest() + 1, point)
         except BlockLocked:
             return False

@@ -18,7 +18,7 @@ from hvd.core.block import Block
 from hvd.core.proc import is_stopped
 from hvd.core.slots import Slots
 from hvd.daemon.code import Code
-from hvd.daemon.deaths import UNKNOWN, Settler, cause_of, exit_cause
+from hvd.daemon.deaths import UNKNOWN_CAUSE, Settler, cause_of, exit_cause
 from hvd.daemon.logs import CompanionLog, error_log
 from hvd.daemon.users import User
 from hvd.settings.variables import environment
@@ -125,7 +125,7 @@ class Companion:
         try:
             info = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
-            return UNKNOWN
+            return UNKNOWN_CAUSE
         return exit_cause(info)
 
     def watch(self, beat: int, now: float) -> None:

@@ -27,14 +27,14 @@ from hvd.read.requests import request_of
 from hvd.settings.table import SLOTS_SPARE
 from hvd.texts import escaped, rfc3339
 
-UNKNOWN = "unknown"
+UNKNOWN_CAUSE = "unknown"
 TIMEOUT = "timeout"
 
 
 def exit_cause(info: os.waitid_result | None) -> str:
     """How a process ended, from waitid(2): a signal's name, or "exit N"; "unknown" without an answer."""
     if info is None:
-        return UNKNOWN
+        return UNKNOWN_CAUSE
     return cause_of(info.si_status if info.si_code == os.CLD_EXITED else -info.si_status)
 
 
@@ -134,7 +134,7 @@ class Settler:
             else:  # another master, if it lives, knows better than we how its children ended
                 unreported = not is_alive(slot.master, slot.master_start)
             if unreported and not slot.is_alive():
-                self.settle_slot(slot.number, slot.pid, UNKNOWN, taken_ns=slot.taken_ns)
+                self.settle_slot(slot.number, slot.pid, UNKNOWN_CAUSE, taken_ns=slot.taken_ns)
 
 
 class WorkerSlots:
@@ -173,7 +173,7 @@ class WorkerSlots:
 
     def settle(self, worker: Any) -> None:
         """A worker was reaped: its slot is settled."""
-        status = self._statuses.pop(worker.pid, UNKNOWN)
+        status = self._statuses.pop(worker.pid, UNKNOWN_CAUSE)
         cause = TIMEOUT if worker.aborted else status
         self._settler.settle_slot(worker.hvd_slot, worker.pid, cause, status)
 

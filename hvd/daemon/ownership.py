@@ -18,7 +18,7 @@ from hvd.core.claim import Passed
 from hvd.core.durations import TIMED_CELLS
 from hvd.core.layout import Layout
 from hvd.core.slots import Slots
-from hvd.daemon.deaths import UNKNOWN, Settler
+from hvd.daemon.deaths import UNKNOWN_CAUSE, Settler
 from hvd.metrics.table import FAMILIES
 from hvd.settings.table import Settings
 
@@ -64,7 +64,7 @@ class Ownership:
     def _take_over(self, settler: Settler, slots: Slots) -> None:
         self._log.warning("Taking over block %s of a daemon that was killed; totals go on", self.block.name)
         for slot in list(slots.taken()):
-            settler.settle_slot(slot.number, slot.pid, UNKNOWN)
+            settler.settle_slot(slot.number, slot.pid, UNKNOWN_CAUSE)
         cells = self.block.cells
         cells[layout.H_STARTED_WALL], cells[layout.H_STARTED_MONO] = time.time_ns(), time.monotonic_ns()
         for index in range(layout.MASTERS):

@@ -31,7 +31,7 @@ except ImportError:  # there was no compiler
     compiled = None
 
 
-class Here(Protocol):
+class RowHolder(Protocol):
     """The process that counts: its `local.row` is the calling thread's row."""
 
     @property
@@ -58,12 +58,12 @@ _NO_BODY: Any = object()
 Hook = Callable[[Any, Any, Any, Any], None]
 
 
-def counted(app: WSGIApplication, here: Here) -> WSGIApplication:
+def counted(app: WSGIApplication, here: RowHolder) -> WSGIApplication:
     """`app` with all that it serves counted in the calling thread's row of `here`."""
     return app if isinstance(app, _form()) else _made(app, here, False, True)
 
 
-def outermost(app: WSGIApplication, here: Here) -> WSGIApplication:
+def outermost(app: WSGIApplication, here: RowHolder) -> WSGIApplication:
     """`app` for a server that calls it once for a request, and `post_request` after it.
 
     `app` is a counted app, or a middleware around one. A response that comes from a counted app counts as it leaves
@@ -80,7 +80,7 @@ def _form() -> Any:
     return compiled.Counted if compiled else Counted
 
 
-def _made(app: WSGIApplication, here: Here, is_outermost: bool, begins: bool) -> WSGIApplication:
+def _made(app: WSGIApplication, here: RowHolder, is_outermost: bool, begins: bool) -> WSGIApplication:
     made: WSGIApplication = _form()(here, app, METHODS, OTHER, UNMATCHED, _broke_off, is_outermost, begins)
     return made
 
@@ -88,7 +88,7 @@ def _made(app: WSGIApplication, here: Here, is_outermost: bool, begins: bool) ->
 class Counted:
     """What `counted` gives without a compiler, and `outermost`."""
 
-    def __init__(self, here: Here, app: WSGIApplication, *others: object) -> None:
+    def __init__(self, here: RowHolder, app: WSGIApplication, *others: object) -> None:
         self.app = app
         self._here = here
         self._is_outermost, self._begins = map(bool, others[-2:])

@@ -19,7 +19,7 @@ class HealthState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Companions:
+class CompanionStates:
     """Companions at one moment, each page read once.
 
     `aggregators` are those that live and have published: when each took its slot (monotonic ns), and its page.
@@ -40,7 +40,7 @@ class Companions:
     missing: int = 0
     have_begun: bool = False
 
-    def with_page(self, taken_ns: int, page: AggregatorPage) -> "Companions":
+    def with_page(self, taken_ns: int, page: AggregatorPage) -> "CompanionStates":
         """The same with another aggregator's page."""
         return replace(self, aggregators=(*self.aggregators, (taken_ns, page)))
 

@@ -20,7 +20,7 @@ from hvd.core.slots import Slot, Slots
 from hvd.core.totals import Reader, Totals
 from hvd.metrics.companion_pages import AGGREGATOR_PAGE, JOBS_PAGE, AggregatorPage, JobsPage, decode
 from hvd.metrics.table import FAMILIES, Figures
-from hvd.read.companions import Companions
+from hvd.read.companions import CompanionStates
 from hvd.read.history import history_of
 from hvd.read.requests import RequestSums, sum_requests
 
@@ -29,7 +29,7 @@ from hvd.read.requests import RequestSums, sum_requests
 class Reading:
     """A daemon at one moment, as one answer shows it: its companions, then the sums of all rows."""
 
-    companions: Companions
+    companions: CompanionStates
     totals: Totals
 
     @cached_property
@@ -39,7 +39,7 @@ class Reading:
 
     @cached_property
     def observation(self) -> AggregatorPage | None:
-        """What only the aggregator knows, see Companions.observation."""
+        """What only the aggregator knows, see CompanionStates.observation."""
         return self.companions.observation()
 
     @property
@@ -91,7 +91,7 @@ class BlockReader:
         with self._lock:
             return self._reader.read()
 
-    def companions(self, without: int | None = None) -> Companions:
+    def companions(self, without: int | None = None) -> CompanionStates:
         """The companions now; the page of the slot `without` isn't read."""
         started, slots = self._block.cells[layout.H_STARTED_MONO], self._companion_slots()
         by_slot: dict[int, AggregatorPage] = {}
@@ -104,7 +104,7 @@ class BlockReader:
                 by_slot[number] = page
         last_page = _newest(by_slot.values())
         last_jobs = _newest(page for page in jobs if page["monotonic_ns"] >= started)
-        return Companions(
+        return CompanionStates(
             aggregators=tuple(
                 (slot.taken_ns, page)
                 for slot in slots

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from hvd.errors import SettingsError
-from hvd.settings.table import JOBS, KINDS, SETTINGS, SLOTS_SPARE, written
+from hvd.settings.table import JOBS_TABLE, KINDS, SETTINGS, SLOTS_SPARE, written
 from hvd.settings.variables import CONFIG, KEYS, PREFIX
 from hvd.texts import quoted, suggestion, toml_key
 
@@ -60,7 +60,7 @@ def meant_key(steps: tuple[str, ...], value: Any) -> str:
     *above, key = steps
     if above and key in SETTINGS and written(key) == key:
         return f"; did you mean {key}, above the first [table]?"
-    names = [*map(written, SETTINGS), f"{JOBS}.{KINDS}"]
+    names = [*map(written, SETTINGS), f"{JOBS_TABLE}.{KINDS}"]
     if not above:
         return suggestion(key, names)
     if isinstance(value, dict):
@@ -69,4 +69,4 @@ def meant_key(steps: tuple[str, ...], value: Any) -> str:
 
 
 def _in_jobs(name: str) -> str:
-    return name.removeprefix(f"{JOBS}.")
+    return name.removeprefix(f"{JOBS_TABLE}.")

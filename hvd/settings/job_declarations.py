@@ -16,9 +16,9 @@ from itertools import chain, islice
 from typing import Any
 
 from hvd.json_schemas import Schema, rule
-from hvd.settings.job_kinds import NAME, NO_LIMIT, Kind, leading_places, places_in
+from hvd.settings.job_kinds import DECLARED_NAME, NO_LIMIT, Kind, leading_places, places_in
 from hvd.settings.job_params import (
-    FOLDER,
+    FOLDER_PATTERN,
     TYPES,
     ChoiceParam,
     Fault,
@@ -53,7 +53,7 @@ _KIND = Schema(
             "retries": rule("a whole number from 0 to 100", "integer", minimum=0, maximum=100),
             "backoff": rule("a number of seconds from 0 to 3600", "number", minimum=0, maximum=3600),
             "env": rule("a table of texts, by the names of variables", "object", additionalProperties=_ARGUMENT),
-            "cwd": rule("an absolute folder, without . and .. in it", "string", pattern=rf"^/\Z|{FOLDER}"),
+            "cwd": rule("an absolute folder, without . and .. in it", "string", pattern=rf"^/\Z|{FOLDER_PATTERN}"),
         }
     }
 )
@@ -182,7 +182,7 @@ def _may_be_empty(param: Param) -> bool:
 
 
 def _name_faults(name: str, what: str) -> Iterator[Fault]:
-    if not NAME.fullmatch(name):
+    if not DECLARED_NAME.fullmatch(name):
         yield (), f"is no name {what}: it must be {_NAME_EXPECTED}"
 
 

@@ -21,7 +21,7 @@ from hvd.texts import quoted, suggestion
 NO_LIMIT = 1024
 """The concurrency of a kind that sets none: the most that jobs.concurrency may be, so that alone counts."""
 
-NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+DECLARED_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 """Of a kind, or of a parameter."""
 
 _UNKNOWN_MAX = 20  # unknown parameters that are told of one by one

@@ -26,7 +26,7 @@ _CHOICE = r"^[^\x00-\x1f\x7f-\x9f]{1,255}\Z"
 _UNCLEAN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, which logs and terminals obey, and halves of surrogate pairs, which UTF-8 can't hold."""
 
-FOLDER = r"^(/(?!\.{1,2}(/|\Z))[^/\x00-\x1f\x7f]{1,255})+/?\Z"
+FOLDER_PATTERN = r"^(/(?!\.{1,2}(/|\Z))[^/\x00-\x1f\x7f]{1,255})+/?\Z"
 """An absolute folder other than /, without steps . and .., which lead elsewhere where the step before is a link."""
 
 
@@ -152,7 +152,7 @@ class PathParam(Param):
     REQUIRED = ("roots",)
     KEYS = {
         "roots": rule("a list of 1 to 100 folders", "array", minItems=1, maxItems=100)
-        | {"items": rule("an absolute folder other than /, without . and .. in it", "string", pattern=FOLDER)},
+        | {"items": rule("an absolute folder other than /, without . and .. in it", "string", pattern=FOLDER_PATTERN)},
         "exists": rule("true, or false for a file that the job is to make", "boolean"),
     }
 

@@ -19,7 +19,7 @@ from hvd.errors import SettingsError
 from hvd.settings.complaints import complaint, contradictions, meant_key, meant_variable
 from hvd.settings.job_declarations import read_kinds
 from hvd.settings.job_kinds import Kind
-from hvd.settings.table import JOBS, KINDS, SETTINGS, Settings, written
+from hvd.settings.table import JOBS_TABLE, KINDS, SETTINGS, Settings, written
 from hvd.settings.variables import CONFIG, KEYS, environment, is_mistake
 from hvd.texts import cut, quoted, toml_key
 
@@ -92,15 +92,15 @@ class _Loader:
             self.blame_file(path, f"can't be read ({reason}): name a TOML file, or unset it")
             return
         self.file, self.lines = path, key_lines(text)
-        jobs = table.pop(JOBS, {})
+        jobs = table.pop(JOBS_TABLE, {})
         for key, value in table.items():
             self._take_key((key,), key if written(key) == key else "", value)
         if not isinstance(jobs, dict):
-            self.complain(lambda: f"{self._located((JOBS,))} is no table: write [jobs] above its keys")
+            self.complain(lambda: f"{self._located((JOBS_TABLE,))} is no table: write [jobs] above its keys")
             return
         for key, value in jobs.items():
             if key != KINDS:
-                self._take_key((JOBS, key), f"{JOBS}_{key}", value)
+                self._take_key((JOBS_TABLE, key), f"{JOBS_TABLE}_{key}", value)
         self.kinds, faults = read_kinds(jobs.get(KINDS, {}))
         for fault in faults:
             self._blame_kind(*fault)
@@ -110,7 +110,7 @@ class _Loader:
         self.complain(lambda: f"{CONFIG} is {cut(repr(path))}, which {text}")
 
     def _blame_kind(self, steps: tuple[str | int, ...], text: str) -> None:
-        self.complain(lambda: f"{self._located((JOBS, KINDS, *steps))} {text}")
+        self.complain(lambda: f"{self._located((JOBS_TABLE, KINDS, *steps))} {text}")
 
     def _take_key(self, steps: tuple[str, ...], key: str, value: Any) -> None:
         if key in SETTINGS:

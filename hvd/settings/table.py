@@ -30,7 +30,7 @@ from hvd.settings.value_types import (
 )
 from hvd.texts import as_toml, cut
 
-JOBS = "jobs"
+JOBS_TABLE = "jobs"
 """The file's table of the settings that begin with jobs_."""
 
 KINDS = "kinds"
@@ -152,7 +152,7 @@ SETTINGS: dict[str, Setting] = {entry.name: entry.metadata["setting"] for entry 
 
 def written(key: str) -> str:
     """The key as the file has it."""
-    return key.replace("_", ".", 1) if key.startswith(f"{JOBS}_") else key
+    return key.replace("_", ".", 1) if key.startswith(f"{JOBS_TABLE}_") else key
 
 
 def variable(key: str) -> str:

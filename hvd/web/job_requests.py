@@ -12,7 +12,7 @@ from hvd.jobs.ids import is_id
 from hvd.jobs.states import STATUSES
 from hvd.jobs.strict_json import excerpt, parse
 from hvd.jobs.submission import BODY_MAX, KEY_MAX, LIST_DEFAULT, LIST_MAX
-from hvd.settings.job_kinds import NAME
+from hvd.settings.job_kinds import DECLARED_NAME
 
 _KEY = re.compile(rf"[\x20-\x7e]{{1,{KEY_MAX}}}")
 _LIMIT = re.compile(r"[1-9][0-9]{0,2}")
@@ -98,7 +98,7 @@ def _statuses(query: Mapping[str, list[str]]) -> list[str]:
 
 def _kinds(query: Mapping[str, list[str]]) -> list[str]:
     for kind in query.get("kind", []):
-        if not NAME.fullmatch(kind):
+        if not DECLARED_NAME.fullmatch(kind):
             raise _bad("kind", f"{excerpt(kind)} can't be the name of a kind")
     return query.get("kind", [])
 

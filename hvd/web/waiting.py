@@ -16,7 +16,7 @@ from hvd.web.problem import problem_response
 REFUSAL = "The aggregator, which serves WebSockets, is away or can't keep up."
 RETRY_AFTER = 2  # s; an aggregator is replaced sooner
 AWAY = 5.0  # s without a sign of life from the hub, or since the start, after which clients are not left waiting for it
-LATE = 1.0  # s without one, after which it may be that nobody takes what is passed on: a hub gives one each 0.25 s
+HUB_LATE = 1.0  # s without one, after which it may be that nobody takes what is passed on: a hub gives one each 0.25 s
 
 
 def silence(parts: Parts) -> float:
@@ -38,7 +38,7 @@ class Waiting:
     def may_wait(self, parts: Parts) -> bool:
         """Whether a client is to be passed on now; to be asked right before that is done."""
         age = parts.reader.heartbeat_age()
-        if age is not None and age < LATE:
+        if age is not None and age < HUB_LATE:
             return True
         return silence(parts) <= AWAY and self._is_watched(parts)
 

@@ -20,7 +20,7 @@ from hvd.core.slots import Entry, Slot, Slots
 from hvd.core.totals import Heads, SlotTotals, Totals
 from hvd.metrics.companion_pages import AggregatorPage, JobsPage, ProcessSample, decode
 from hvd.metrics.table import FAMILIES, Figures
-from hvd.read.companions import Companions
+from hvd.read.companions import CompanionStates
 from hvd.read.reading import Reading
 
 SECOND = 10**9
@@ -141,4 +141,4 @@ def make_figures(
 def make_reading(totals: Totals, page: AggregatorPage | None = None, **companions: Any) -> Reading:
     """A reading of a daemon whose aggregator, if it has published, ticks."""
     aggregators = ((STARTED, page),) if page else ()
-    return Reading(Companions(aggregators, page, aggregator_age=0.1, have_begun=True, **companions), totals)
+    return Reading(CompanionStates(aggregators, page, aggregator_age=0.1, have_begun=True, **companions), totals)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from hvd.cli.top.frame import Glyphs
 from hvd.cli.top.model import Json, objects
-from hvd.cli.top.table import Column, Order, Table
+from hvd.cli.top.table import ListColumn, Order, Table
 from hvd.texts import (
     UNKNOWN,
     count,
@@ -88,14 +88,14 @@ WORKERS = Table(
     "workers",
     _worker,
     (
-        Column("AGE", 7, _column("age_seconds", short_duration)),
-        Column("REQUESTS", 11, _column("requests", count), "requests"),
-        Column("/S", 8, _column("requests_per_second", rate), "rate"),
-        Column("BUSY", 4, lambda row, _: str(len(_busy(row)))),
-        Column("CPU", 7, _column("cpu_percent", percent), "cpu"),
-        Column("MEMORY", 8, _column("memory_bytes", short_size), "memory"),
-        Column("ERRORS", 9, _column("errors", count), spare=True, alarming=_fails),
-        Column("THREADS", 7, _column("threads", count), spare=True),
+        ListColumn("AGE", 7, _column("age_seconds", short_duration)),
+        ListColumn("REQUESTS", 11, _column("requests", count), "requests"),
+        ListColumn("/S", 8, _column("requests_per_second", rate), "rate"),
+        ListColumn("BUSY", 4, lambda row, _: str(len(_busy(row)))),
+        ListColumn("CPU", 7, _column("cpu_percent", percent), "cpu"),
+        ListColumn("MEMORY", 8, _column("memory_bytes", short_size), "memory"),
+        ListColumn("ERRORS", 9, _column("errors", count), spare=True, alarming=_fails),
+        ListColumn("THREADS", 7, _column("threads", count), spare=True),
     ),
     (
         Order("requests", _by("requests")),
@@ -112,13 +112,13 @@ ROUTES = Table(
     "routes",
     lambda row, glyphs: plain(row.get("route"), glyphs.encoding),
     (
-        Column("COUNT", 11, _column("count", count), "requests"),
-        Column("/S", 8, _column("requests_per_second", rate), "rate"),
-        Column("ERRORS", 7, _column("errors", count), "errors", alarming=_fails),
-        Column("P50", 8, _column("p50_ms", milliseconds), "p50"),
-        Column("P90", 8, _column("p90_ms", milliseconds), spare=True),
-        Column("P99", 8, _column("p99_ms", milliseconds), "p99"),
-        Column("MEAN", 8, _column("mean_ms", milliseconds), spare=True),
+        ListColumn("COUNT", 11, _column("count", count), "requests"),
+        ListColumn("/S", 8, _column("requests_per_second", rate), "rate"),
+        ListColumn("ERRORS", 7, _column("errors", count), "errors", alarming=_fails),
+        ListColumn("P50", 8, _column("p50_ms", milliseconds), "p50"),
+        ListColumn("P90", 8, _column("p90_ms", milliseconds), spare=True),
+        ListColumn("P99", 8, _column("p99_ms", milliseconds), "p99"),
+        ListColumn("MEAN", 8, _column("mean_ms", milliseconds), spare=True),
     ),
     (
         Order("requests", _by("count")),
@@ -136,10 +136,10 @@ JOBS = Table(
     "jobs",
     _job,
     (
-        Column("STATE", 9, lambda row, glyphs: plain(row.get("status"), glyphs.encoding, 9), "state", left=True),
-        Column("PROGRESS", 15, _progress, "progress", left=True),
-        Column("TIME", 7, _column("duration_seconds", _job_time)),
-        Column("CREATED", 20, _created, "created", spare=True),
+        ListColumn("STATE", 9, lambda row, glyphs: plain(row.get("status"), glyphs.encoding, 9), "state", left=True),
+        ListColumn("PROGRESS", 15, _progress, "progress", left=True),
+        ListColumn("TIME", 7, _column("duration_seconds", _job_time)),
+        ListColumn("CREATED", 20, _created, "created", spare=True),
     ),
     (
         Order("state", _state_rank, descends=False),

@@ -12,7 +12,7 @@ from hvd.cli.top.model import Json
 
 
 @dataclass(frozen=True)
-class Column:
+class ListColumn:
     """Numbers under a head. `width` is enough for nearly all of them.
 
     Where room is short, `spare` columns are left out first, then the last of the others. `alarming` is true of a row
@@ -43,7 +43,7 @@ class Table:
 
     name: str
     text: Callable[[Json, Glyphs], str]
-    columns: tuple[Column, ...]
+    columns: tuple[ListColumn, ...]
     orders: tuple[Order, ...]
     text_order: str
     text_width: int
@@ -116,7 +116,7 @@ def _fitting(table: Table, cells: Sequence[Sequence[str]], width: int) -> tuple[
     return sorted(chosen), widths
 
 
-def _head(table: Table, title: str, columns: Sequence[tuple[Column, int]], shape: Shape) -> Text:
+def _head(table: Table, title: str, columns: Sequence[tuple[ListColumn, int]], shape: Shape) -> Text:
     order, arrow = table.orders[shape.order], _arrow(table, shape)
     line = Text(title, "bold")
     for column, width in columns:
@@ -130,7 +130,7 @@ def _arrow(table: Table, shape: Shape) -> str:
     return shape.glyphs.down if table.orders[shape.order].descends != shape.turned else shape.glyphs.up
 
 
-def _aligned(column: Column, cell: str, width: int) -> str:
+def _aligned(column: ListColumn, cell: str, width: int) -> str:
     room = " " * (width - cell_len(cell))
     return cell + room if column.left else room + cell
 

@@ -12,7 +12,7 @@ from hvd.jobs.options import RunnerOptions
 
 Result = TypeVar("Result")
 
-ANSWER = 10.0  # s that the database may take for one piece of work, of a few statements
+RUNNER_ANSWER = 10.0  # s that the database may take for one piece of work, of a few statements
 
 
 class Context:
@@ -40,11 +40,11 @@ class Context:
     async def result_of(self, task: Task) -> Any:
         """What it returns or raises. Raises JobsError where the database has no answer in time."""
         future = asyncio.wrap_future(task.future)
-        await asyncio.wait([future], timeout=ANSWER)
+        await asyncio.wait([future], timeout=RUNNER_ANSWER)
         if not future.done():
             self._threads.give_up(task)
             future.add_done_callback(asyncio.Future.exception)  # which nobody else looks at
-            raise unanswered(ANSWER)
+            raise unanswered(RUNNER_ANSWER)
         return future.result()
 
     def close(self) -> None:

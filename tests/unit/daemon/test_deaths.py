@@ -15,7 +15,7 @@ from hvd.core.block import Block
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
-from hvd.daemon.deaths import UNKNOWN, Settler, WorkerSlots, exit_cause
+from hvd.daemon.deaths import UNKNOWN_CAUSE, Settler, WorkerSlots, exit_cause
 from hvd.daemon.workers import HELD, HvdThreadWorker
 from hvd.metrics.table import ABORTED, EXITS, FAMILIES
 from hvd.settings.table import SLOTS_SPARE
@@ -50,7 +50,7 @@ def other_master() -> Iterator[int]:
 def test_an_end_is_named_by_its_signal_or_its_status(end: Callable[[], None], cause: str) -> None:
     """A signal by its number where it has no name; one that nobody knows of is unknown."""
     assert exit_cause(os.waitid(os.P_PID, fork(end), os.WEXITED)) == cause
-    assert exit_cause(None) == UNKNOWN
+    assert exit_cause(None) == UNKNOWN_CAUSE
 
 
 def test_a_death_at_work_is_counted_logged_and_kept(
@@ -117,7 +117,7 @@ def test_a_sweep_buries_what_a_dead_master_left(block: Block, settler: Settler) 
     alive = slots.claim(layout.KIND_WORKER, gone, ME)
     settler.sweep(set())
     assert [slot.number for slot in slots.taken()] == [alive]
-    assert counts(block, EXITS.key) == {("worker", UNKNOWN): 2}
+    assert counts(block, EXITS.key) == {("worker", UNKNOWN_CAUSE): 2}
 
 
 def test_a_sweep_leaves_our_own_children_until_they_are_reaped(block: Block, settler: Settler) -> None:
@@ -138,7 +138,7 @@ def test_a_slot_that_was_given_out_again_is_not_buried(block: Block, settler: Se
     assert stale
     slots.free(number)
     assert slots.claim(layout.KIND_WORKER, ME) == number
-    settler.settle_slot(number, stale.pid, UNKNOWN, taken_ns=stale.taken_ns)
+    settler.settle_slot(number, stale.pid, UNKNOWN_CAUSE, taken_ns=stale.taken_ns)
     assert slots.get(number)
 
 
@@ -203,14 +203,14 @@ def test_a_request_has_one_cause_wherever_the_master_is_killed(block: Block, set
         Rows(block, number, FAMILIES).mine().begin("GET", "/x")
         status = ended(fork(lambda number=number, pid=pid, survived=survived: reap(number, pid, survived)))
         assert sum(counts(block, ABORTED.key).values()) <= Reader(block).read().heads.aborted
-        settler.settle_slot(number, pid, UNKNOWN)
+        settler.settle_slot(number, pid, UNKNOWN_CAUSE)
         assert_each_has_one_cause(block, survived + 1)
         assert list(Slots(block).taken()) == []
         if not status:
             break
         deaths += 1
     assert deaths >= 8
-    assert {cause for (cause,) in counts(block, ABORTED.key)} == {"SIGKILL", UNKNOWN}
+    assert {cause for (cause,) in counts(block, ABORTED.key)} == {"SIGKILL", UNKNOWN_CAUSE}
 
 
 def test_the_dead_wait_while_the_block_is_locked(

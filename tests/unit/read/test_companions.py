@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from hvd.read.companions import LATE, STARTING, Companions, HealthState, merge_pages
+from hvd.read.companions import LATE, STARTING, CompanionStates, HealthState, merge_pages
 from tests.unit.figures import STARTED, make_jobs, make_page, make_sample
 
 PAGE = make_page()
-WELL = Companions(((STARTED, PAGE),), PAGE, make_jobs(), 0.1, 0.1, runs_jobs=True, uptime=60.0, have_begun=True)
+WELL = CompanionStates(((STARTED, PAGE),), PAGE, make_jobs(), 0.1, 0.1, runs_jobs=True, uptime=60.0, have_begun=True)
 AGGREGATOR_AWAY = "aggregator away: process figures are old, /ws is not served"
 
 
@@ -23,16 +23,16 @@ def test_observations_of_two_aggregators_merge() -> None:
         assert (merged["websocket_clients"], merged["tasks"], merged["cpu_usage"]) == (35, 5, 2.0)
     assert merge_pages([older]) == older
     assert merge_pages([]) is None
-    assert Companions().with_page(1, older).with_page(2, newer).observation() == merge_pages([older, newer])
+    assert CompanionStates().with_page(1, older).with_page(2, newer).observation() == merge_pages([older, newer])
 
 
 def test_a_dead_aggregator_leaves_what_lives_without_it() -> None:
     """Its clients and tasks are gone with it, and so is a process that has ended since."""
     own = make_sample("worker", os.getpid())
     page = make_page(own, make_sample("worker", 2**22 + 1))
-    observation = Companions(last_page=page).observation()
+    observation = CompanionStates(last_page=page).observation()
     assert observation == {**page, "websocket_clients": 0, "tasks": 0, "processes": [own]}
-    assert Companions().observation() is None
+    assert CompanionStates().observation() is None
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_dead_aggregator_leaves_what_lives_without_it() -> None:
         ),
     ],
 )
-def test_health_says_what_is_wrong(companions: Companions, reasons: list[str]) -> None:
+def test_health_says_what_is_wrong(companions: CompanionStates, reasons: list[str]) -> None:
     """A line for each thing; what is beside the aggregator is known without it."""
     assert companions.health() == HealthState("degraded" if reasons else "healthy", reasons)
     assert companions.other_troubles() == [reason for reason in reasons if reason != AGGREGATOR_AWAY]
@@ -67,6 +67,6 @@ def test_health_says_what_is_wrong(companions: Companions, reasons: list[str]) -
 
 def test_a_daemon_is_starting_until_its_companions_have_begun() -> None:
     """But not for ever."""
-    begins = Companions(uptime=STARTING)
+    begins = CompanionStates(uptime=STARTING)
     assert begins.health() == HealthState("starting", [])
     assert replace(begins, uptime=STARTING + 0.1).health() == HealthState("degraded", [AGGREGATOR_AWAY])

@@ -27,7 +27,7 @@ async def test_the_loop_goes_on_while_the_database_works(scene: Scenes, monkeypa
         with pytest.raises(StoreUnavailable, match="disk full"):
             await shared.ask(fail)
         going_on.clear()
-        monkeypatch.setattr(context, "ANSWER", 0.05)
+        monkeypatch.setattr(context, "RUNNER_ANSWER", 0.05)
         with pytest.raises(JobsError, match=r"has not answered for 0\.05 s"):
             await shared.ask(lambda: going_on.wait(10))
         going_on.set()

@@ -122,7 +122,7 @@ async def test_a_claim_that_hangs_is_given_up_and_its_jobs_run_later(
     scene: Scenes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer comes too late, or is lost: the jobs have not run, so they do, as if nothing had been."""
-    monkeypatch.setattr(context, "ANSWER", 0.5)
+    monkeypatch.setattr(context, "RUNNER_ANSWER", 0.5)
     monkeypatch.setattr(schedule, "TROUBLE_PAUSES", (0.01,))
     async with scene("true", lease=0.3) as stage:
         await stage.rest(0.05)
