@@ -84,8 +84,6 @@ class Client:
         self._linger: asyncio.TimerHandle | None = None  # set from our close frame on
         loop.add_reader(self._fd, self._on_readable)
 
-    # ---- writing
-
     def send(self, frame: bytes) -> bool:
         """Write a frame, or let it wait; never blocks or raises because of the peer. -> False if the client ends."""
         if self._rest:
@@ -163,8 +161,6 @@ class Client:
         except OSError:
             self.abort("error")
 
-    # ---- reading
-
     def _on_readable(self) -> None:
         if self._sock is None:
             return
@@ -203,8 +199,6 @@ class Client:
             self._awaits_pong = False
             self._due += self._limits.ping_interval - self._limits.ping_timeout  # one interval after the ping
 
-    # ---- time
-
     def sweep(self, now: float) -> None:
         """To be called often, `now` in s by the client's clock: sends pings, ends a silent client, reads a flood on."""
         paused = self._budget <= 0
@@ -224,8 +218,6 @@ class Client:
         """Send the next ping at that time at the latest, unless the pong of one is still to come."""
         if not self._awaits_pong:
             self._due = min(self._due, due)
-
-    # ---- ending
 
     def end(self, code: int, reason: str) -> None:
         """Send a close frame with `code` after what is already half written, then end the connection (RFC 6455 §7.1.1).

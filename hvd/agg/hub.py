@@ -146,8 +146,6 @@ class Hub:
         for client in tuple(self._leaving):
             client.abort("going_away")
 
-    # ---- called by clients
-
     def client_left(self, client: Client, reason: str) -> None:
         """The client takes no frames any more. Called once. `reason` is `client`, `error`, `ping_timeout`, `too_slow`,
         `flood`, `message_too_big`, `protocol` or `going_away`.
@@ -166,8 +164,6 @@ class Hub:
     def frame_dropped(self) -> None:
         """A frame was dropped because its client hadn't read the ones before it."""
         self._rows.count(WS_DROPPED)
-
-    # ---- inside
 
     def _count_response(self, response: protocol.Response) -> None:
         self._rows.count_response(("GET", "/ws", response.status), is_error(response.status))

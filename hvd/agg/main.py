@@ -126,10 +126,6 @@ class Aggregator:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM. Returns the exit status."""
-    return Child("hvd.agg", (HANDOFF, EVENTS), AggregatorOptions, arguments).run(_begin)
-
-
-def _begin(child: Child[AggregatorOptions]) -> Aggregator:
-    aggregator = Aggregator(child)
+    child = Child("hvd.agg", (HANDOFF, EVENTS), AggregatorOptions, arguments)
     gc.freeze()  # what is loaded by now stays: the collector need not look at it again
-    return aggregator
+    return child.run(Aggregator)

@@ -35,12 +35,9 @@ class MasterHandler(logging.Handler):
             os.write(self._fd, packet)
         except BlockingIOError:
             self._lost += 1
+            return
         except OSError:  # the master is gone
             return
-        else:
-            self._report_lost()
-
-    def _report_lost(self) -> None:
         if self._lost:
             lost, self._lost = self._lost, 0
             logging.getLogger(__name__).warning("%d log lines were lost: the master did not read them in time", lost)

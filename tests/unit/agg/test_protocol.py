@@ -39,16 +39,7 @@ def test_handshake_answers_the_example_of_the_rfc() -> None:
     assert b"Sec-WebSocket-Protocol" not in response.data
 
 
-KEYS = [
-    "",
-    "short",
-    "AAAA",
-    "dGhlIHNhbXBsZSBub25jZQ",
-    "ü" * 24,
-    "dGhlIHNhbXBsZSBub25j\r\nX: y",
-    "A" * 64,
-    "\ud800" * 24,
-]
+KEYS = ["", "short", "AAAA", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25j\r\nX: y", "A" * 64, "ü" * 24, "\ud800"]
 VERSIONS = ["", "8", "13, 8", "x"]
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock, call
 
 import pytest
 from gunicorn.config import Config
@@ -17,49 +18,15 @@ from hvd.settings.value_types import WORKER_CLASS
 from tests.unit.core.support import ended, fork
 
 
-class Client:
-    """A socket that keeps what is sent."""
-
-    def __init__(self) -> None:
-        self.sent: list[bytes] = []
-
-    def sendall(self, data: bytes) -> None:
-        self.sent.append(data)
-
-    def gettimeout(self) -> None:
-        return None
-
-    def setblocking(self, flag: bool) -> None:
-        pass
-
-
-class FakeRow:
-    """Notes the calls that it gets."""
-
-    def __init__(self, interrupted: tuple[str, str] | None = None) -> None:
-        self.interrupted = interrupted
-        self.calls: list[tuple[str, ...]] = []
-
-    def begin(self, *words: str) -> None:
-        self.calls.append(("begin", *words))
-
-    def respond(self, labels: tuple[str, str, str], is_error: bool) -> None:
-        assert is_error
-        self.calls.append(("respond", *labels))
-
-    def finish(self) -> None:
-        self.calls.append(("finish",))
-
-
 def refused(
-    monkeypatch: pytest.MonkeyPatch, exc: BaseException, row: FakeRow, *, alive: bool = True, counts: bool = True
-) -> Client:
-    """The client after gunicorn has handled this exception."""
+    monkeypatch: pytest.MonkeyPatch, exc: BaseException, row: Mock, *, alive: bool = True, counts: bool = True
+) -> Mock:
+    """The client's socket after gunicorn has handled this exception."""
     monkeypatch.setattr("hvd.daemon.workers.here", SimpleNamespace(local=SimpleNamespace(row=row)))
     worker: Any = HvdThreadWorker.__new__(HvdThreadWorker)
     worker.alive, worker.cfg, worker.wsgi = alive, Config(), SimpleNamespace(is_counting=counts)
     worker.log = SimpleNamespace(**dict.fromkeys(("warning", "exception", "debug", "access"), lambda *a, **k: None))
-    client = Client()
+    client = Mock(**{"gettimeout.return_value": None})
     worker.handle_error(None, client, ("127.0.0.1", 1), exc)
     return client
 
@@ -79,40 +46,44 @@ def test_gunicorns_own_status_goes_out_as_one_problem(
     monkeypatch: pytest.MonkeyPatch, exc: Exception, status: int
 ) -> None:
     """One sendall, with the status that gunicorn chose, and no HTML left in the detail."""
-    row = FakeRow()
+    row = Mock(interrupted=None)
     client = refused(monkeypatch, exc, row)
-    assert len(client.sent) == 1
-    head, _, body = client.sent[0].partition(b"\r\n\r\n")
+    client.sendall.assert_called_once()
+    head, _, body = client.sendall.call_args.args[0].partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
     assert b"Content-Type: application/problem+json" in head
     problem = json.loads(body)
     assert problem["status"] == status
     assert "<" not in problem.get("detail", "")
     unparsed = "(unparsed)"
-    assert row.calls == [("begin", unparsed), ("respond", unparsed, unparsed, str(status)), ("finish",)]
+    assert row.mock_calls == [
+        call.begin(unparsed),
+        call.respond((unparsed, unparsed, str(status)), True),
+        call.finish(),
+    ]
 
 
 def test_a_request_that_had_begun_is_not_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its method and route are those that the middleware noted."""
-    row = FakeRow(interrupted=("POST", "/x"))
+    row = Mock(interrupted=("POST", "/x"))
     refused(monkeypatch, ValueError("a bug"), row)
-    assert row.calls == [("respond", "POST", "/x", "500"), ("finish",)]
+    assert row.mock_calls == [call.respond(("POST", "/x", "500"), True), call.finish()]
     assert row.interrupted is None
 
 
 def test_a_request_cut_off_by_the_end_of_the_process_stays_in_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """The response counts, the request is the master's to count as aborted."""
-    row = FakeRow(interrupted=("GET", "/slow"))
+    row = Mock(interrupted=("GET", "/slow"))
     refused(monkeypatch, SystemExit(1), row, alive=False)
-    assert row.calls == [("respond", "GET", "/slow", "500")]
+    assert row.mock_calls == [call.respond(("GET", "/slow", "500"), True)]
 
 
 def test_nothing_is_counted_where_no_app_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """An uncounted app, or gunicorn's stand-in for one with a syntax error, changes no cell; the answer is the same."""
-    row = FakeRow()
+    row = Mock(interrupted=None)
     client = refused(monkeypatch, ValueError("a bug"), row, counts=False)
-    assert client.sent[0].startswith(b"HTTP/1.1 500 ")
-    assert row.calls == []
+    assert client.sendall.call_args.args[0].startswith(b"HTTP/1.1 500 ")
+    assert row.mock_calls == []
 
 
 def test_gunicorns_classes_have_a_counting_counterpart() -> None:
