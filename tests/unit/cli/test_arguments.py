@@ -9,12 +9,6 @@ from hvd.cli.main import main
 from tests.unit.cli.daemon import HEALTHY, daemon, run
 
 
-def test_with_url_the_settings_do_not_matter() -> None:
-    """Another daemon can be asked from a machine without any."""
-    with daemon((200, HEALTHY)) as (url, _):
-        assert run("status", "--url", url, HVD_WORKERS="none").returncode == 0
-
-
 def test_a_bind_to_port_0_names_no_daemon_to_ask() -> None:
     """Only the daemon knows its port then."""
     done = run("status", HVD_BIND="127.0.0.1:0", HVD_INSTANCE="a")

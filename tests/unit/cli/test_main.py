@@ -23,7 +23,7 @@ def test_wrong_settings_end_with_2_and_all_problems_on_stderr(command: str) -> N
     ]
 
 
-@pytest.mark.parametrize("command", ["status", "snapshot", "top --once"])
+@pytest.mark.parametrize("command", ["status", "snapshot", "watch", "top --once"])
 def test_no_daemon_is_one_line_and_1(command: str, tmp_path: Path) -> None:
     """With the address and what to do."""
     done = run(*command.split(), "--url", f"unix:{tmp_path}/none")

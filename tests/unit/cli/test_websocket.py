@@ -31,15 +31,6 @@ def test_the_client_says_that_the_daemon_stopped(tmp_path: Path) -> None:
             list(stream)
 
 
-def test_the_client_names_an_address_where_nobody_answers() -> None:
-    """As the other commands do."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    with pytest.raises(DaemonUnreachable, match=f"no daemon answers at http://127.0.0.1:{port}"):
-        next(messages(Address.parse(f"http://127.0.0.1:{port}"), 5))
-
-
 @contextlib.contextmanager
 def serving(upgrade: Callable[[socket.socket, bytes], None]) -> Iterator[Address]:
     """A server that is healthy, and handles an upgrade so, given the connection and the request, each in a thread."""

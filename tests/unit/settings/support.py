@@ -1,4 +1,4 @@
-"""Shared by the tests of the settings: what a variable or a file makes of them."""
+"""Shared by the tests of the settings: what a variable, a file or a declaration makes of them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from hvd.errors import SettingsError
+from hvd.settings.job_declarations import read_kinds
+from hvd.settings.job_kinds import Kind
 from hvd.settings.loader import load
 from hvd.settings.table import variable
 
@@ -28,3 +30,10 @@ def config(tmp_path: Path, text: str) -> dict[str, str]:
     path = tmp_path / "hvd.toml"
     path.write_text(text)
     return {"HVD_CONFIG": str(path)}
+
+
+def declared(declaration: dict[str, Any]) -> Kind:
+    """The kind `k` of a declaration that is right."""
+    kinds, faults = read_kinds({"k": declaration})
+    assert faults == []
+    return kinds["k"]

@@ -10,7 +10,7 @@ import pytest
 from hvd.settings.job_declarations import read_kinds
 from hvd.settings.job_kinds import NO_LIMIT, Kind
 from hvd.texts import toml_key
-from tests.unit.settings.kinds import declared
+from tests.unit.settings.support import declared
 
 
 def told(table: Any) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from hvd.json_schemas import Problem
 from hvd.settings.job_kinds import Kind, leading_places, pieces_of, places_in
-from tests.unit.settings.kinds import declared
+from tests.unit.settings.support import declared
 
 
 def accepted(kind: Kind, **params: Any) -> dict[str, Any]:

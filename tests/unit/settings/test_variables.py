@@ -6,14 +6,9 @@ from hvd.settings.loader import load
 from hvd.settings.variables import environment, inherited
 from tests.unit.settings.support import problems_of
 
-
-@pytest.mark.parametrize("name", ["HVD_BUILD_EXTENSION", "HVD_JOB"])
-def test_variables_for_other_programs_are_no_mistake(name: str) -> None:
-    """For setup.py, which an image may keep; for the programs of jobs."""
-    assert load({name: "x"}) == load({})
-
-
-SERVICE = {
+FOREIGN = {
+    "HVD_BUILD_EXTENSION": "x",  # for setup.py, which an image may keep
+    "HVD_JOB": "x",  # for the programs of jobs
     "HVD_PORT": "tcp://10.96.0.10:8080",
     "HVD_SERVICE_HOST": "10.96.0.10",
     "HVD_SERVICE_PORT": "8080",
@@ -33,10 +28,10 @@ SERVICE = {
 }
 
 
-@pytest.mark.parametrize("name", SERVICE)
-def test_what_kubernetes_and_docker_tell_of_a_service_named_hvd_is_no_mistake(name: str) -> None:
-    """Every pod of the namespace, every linked container has it; nobody wrote it."""
-    assert load({"HVD_PORT": SERVICE["HVD_PORT"], name: SERVICE[name]}) == load({})
+@pytest.mark.parametrize("name", FOREIGN)
+def test_variables_for_other_programs_are_no_mistake(name: str) -> None:
+    """Kubernetes and Docker tell of a service named hvd in every pod of the namespace, every linked container."""
+    assert load({"HVD_PORT": FOREIGN["HVD_PORT"], name: FOREIGN[name]}) == load({})
 
 
 @pytest.mark.parametrize(

@@ -69,17 +69,11 @@ def test_jobs_are_asked_for_until_all_have_ended() -> None:
     assert [len(jobs) for jobs in seen] == [2, 1, 1]
 
 
-def test_jobs_that_have_ended_are_asked_for_once() -> None:
-    """Without a pause."""
-    remote = FakeRemote([job("cancelled")])
-    assert remote.follow()[0]["status"] == "cancelled"
-    assert (remote.requests, remote.pauses) == ([[ID]], [])
-
-
 def test_the_less_happens_the_longer_the_pauses() -> None:
     """Up to two seconds; a change makes them short again."""
     remote = FakeRemote(*[[job()]] * 12, [job(progress=5)], [job("completed")])
     remote.follow()
+    assert len(remote.pauses) == 13, "none after the last answer"
     assert remote.pauses[0] == QUICK
     assert remote.pauses[1:12] == sorted(remote.pauses[1:12])
     assert remote.pauses[11] == SLOW
@@ -96,15 +90,11 @@ def test_a_daemon_may_be_away_for_a_while(error: Exception) -> None:
 
 
 def test_without_a_limit_patience_ends() -> None:
-    """Counted from the last answer."""
+    """Counted from the last answer. One that never answered is not waited for: more likely it is another address."""
     remote = FakeRemote([job()], AWAY, AWAY, [job()], AWAY)
     with pytest.raises(DaemonUnreachable):
         remote.follow()
     assert PATIENCE < remote.now < PATIENCE + 10
-
-
-def test_without_a_limit_a_daemon_that_never_answered_is_not_waited_for() -> None:
-    """More likely it is another address."""
     remote = FakeRemote(AWAY)
     with pytest.raises(DaemonUnreachable):
         remote.follow()

@@ -1,7 +1,5 @@
 """What is asked of a daemon, and what its refusals become."""
 
-from pathlib import Path
-
 import pytest
 
 from hvd.cli.client import Address
@@ -88,12 +86,6 @@ def test_many_mistakes_are_not_told_without_end() -> None:
     lines = errors_of({"errors": [{"pointer": "/a", "detail": "x"}] * 1000 + ["odd"]})
     assert len(lines) == 51
     assert lines[-1] == "... and 950 more"
-
-
-def test_no_daemon_is_unreachable(tmp_path: Path) -> None:
-    """As for every other command."""
-    with pytest.raises(DaemonUnreachable):
-        remote(f"unix:{tmp_path}/none").kinds()
 
 
 def test_output_is_asked_for_whole_and_from_a_byte_on() -> None:

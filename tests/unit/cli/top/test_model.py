@@ -37,18 +37,13 @@ def test_odd_data_is_left_out() -> None:
     assert Model().with_history({"columns": ["time"], "points": [1, ["x"], [5.0]]}).points == ({"time": 5.0},)
 
 
-def test_the_history_is_bounded() -> None:
-    """Fifteen minutes, however long one looks on."""
-    known = Model().with_history(history(10))
+def test_the_history_is_bounded_and_has_each_point_once() -> None:
+    """Fifteen minutes, however long one looks on. The history and the first message may have the same point."""
+    known = Model().with_history(history(3)).with_message(detail(point={"time": 1004.0, "p50": 1.0}), 1.0)
+    assert [row["time"] for row in known.points] == [1000.0, 1002.0, 1004.0]
     for second in range(2000, 2000 + 3 * int(WINDOW), 2):
         known = known.with_message(detail(point={"time": float(second)}), 1.0)
     assert len(known.points) == WINDOW / 2 + 1
-
-
-def test_a_point_is_not_taken_twice() -> None:
-    """The history and the first message may both have it."""
-    known = Model().with_history(history(3)).with_message(detail(point={"time": 1004.0, "p50": 1.0}), 1.0)
-    assert [row["time"] for row in known.points] == [1000.0, 1002.0, 1004.0]
 
 
 def test_a_jobs_newest_state_is_kept() -> None:
@@ -68,13 +63,6 @@ def test_a_snapshot_keeps_the_rates_that_it_does_not_know() -> None:
     assert [row["requests_per_second"] for row in known.workers] == [2.5, None]
     assert known.routes[0]["requests_per_second"] == route("/hello", 1)["requests_per_second"]
     assert known.post_mortems == ({"pid": 3},)
-
-
-def test_a_lost_connection_keeps_the_numbers() -> None:
-    """With why, and when it is tried again; gone with the next message."""
-    known = model().without_connection("refused", 110.0)
-    assert (known.raw["http_requests"], known.trouble, known.retry_at) == (1250, "refused", 110.0)
-    assert known.with_connection().trouble == ""
 
 
 def test_reasons_go_when_the_daemon_is_healthy() -> None:
