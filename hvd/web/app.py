@@ -2,6 +2,7 @@
 
 import falcon
 
+from hvd.errors import JobsError
 from hvd.instrument.falcon import RouteName
 from hvd.web import jobs, output, problem
 from hvd.web.here import Here
@@ -15,6 +16,7 @@ def create_app(here: Here) -> falcon.App[falcon.Request, falcon.Response]:
     app = falcon.App(middleware=[RouteName()])
     app.set_error_serializer(problem.serialize)
     app.add_error_handler(Exception, problem.unexpected)
+    app.add_error_handler(JobsError, jobs.Failures())
     app.add_route("/", Index(here))
     app.add_route("/static/{name}", Static())
     app.add_route("/health", Health(here))
@@ -23,6 +25,12 @@ def create_app(here: Here) -> falcon.App[falcon.Request, falcon.Response]:
     app.add_route("/api/v1/history", History(here))
     app.add_route("/metrics", Metrics(here))
     app.add_route("/ws", Upgrade(here))
-    jobs.add_routes(app, here)
+    app.add_route("/jobs", jobs.Jobs(here))
+    app.add_route("/jobs/kinds", jobs.Kinds(here))
+    app.add_route("/jobs/submit", jobs.Submit(here))
+    app.add_route("/jobs/query", jobs.Query(here))
+    app.add_route("/jobs/cancel", jobs.CancelMany(here))
+    app.add_route("/jobs/{job_id}", jobs.OneJob(here))
+    app.add_route("/jobs/{job_id}/cancel", jobs.CancelOne(here))
     app.add_route("/jobs/{job_id}/output", output.JobOutput(here))
     return app

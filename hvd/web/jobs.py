@@ -152,18 +152,6 @@ class CancelOne(Resource):
         _answer(resp, 200 if outcome == "cancelled" else 202, job.as_dict())
 
 
-def add_routes(app: "falcon.App[Any, Any]", here: Here) -> None:
-    """The jobs' endpoints, and what is answered when the store can't do what is asked."""
-    app.add_route("/jobs", Jobs(here))
-    app.add_route("/jobs/kinds", Kinds(here))
-    app.add_route("/jobs/submit", Submit(here))
-    app.add_route("/jobs/query", Query(here))
-    app.add_route("/jobs/cancel", CancelMany(here))
-    app.add_route("/jobs/{job_id}", OneJob(here))
-    app.add_route("/jobs/{job_id}/cancel", CancelOne(here))
-    app.add_error_handler(JobsError, Failures())
-
-
 class Failures:
     """Falcon's handler of a JobsError: an answer, and a log line where an operator has to do something.
 
