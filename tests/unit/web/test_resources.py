@@ -44,11 +44,9 @@ def test_json_is_given_to_whoever_takes_it(accept: str | None) -> None:
 @pytest.mark.parametrize(
     ("accept", "best"),
     [
-        (None, TEXT),
-        ("*/*", TEXT),
-        (TEXT, TEXT),
-        (OPENMETRICS, OPENMETRICS),
-        ("application/openmetrics-text", OPENMETRICS),
+        *((accept, TEXT) for accept in (None, "*/*", "text/*", "text/plain", "Text/Plain", TEXT)),
+        *((accept, OPENMETRICS) for accept in (OPENMETRICS, "application/openmetrics-text")),
+        *((f"{accept}; charset=utf-8", accept) for accept in (TEXT, OPENMETRICS)),
         (f"{TEXT};q=0.2, {OPENMETRICS};q=0.7", OPENMETRICS),
         (f"{TEXT};q=0.7, {OPENMETRICS};q=0.2", TEXT),
         (f"{OPENMETRICS};q=0, */*", TEXT),
