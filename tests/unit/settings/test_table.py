@@ -9,6 +9,8 @@ from hvd.settings.loader import load
 from hvd.settings.table import SETTINGS, markdown_table, variable, written
 from tests.unit.settings.support import config, problems_of, value_of
 
+HVD = Path(__file__).parents[3] / "hvd"
+
 BOUNDS: dict[str, tuple[float, float, dict[str, str]]] = {
     "workers": (1, 1024, {}),
     "threads": (1, 256, {}),
@@ -186,3 +188,9 @@ def test_the_token_is_in_no_text_of_the_settings() -> None:
         assert settings.token == token
         assert token not in repr(settings)
         assert SETTINGS["token"].as_text(token) == "***"
+
+
+def test_every_setting_is_read_by_a_part() -> None:
+    """One that is declared, and documented, has an effect too."""
+    code = "".join(path.read_text("utf-8") for path in HVD.rglob("*.py") if path.parent.name != "settings")
+    assert [key for key in SETTINGS if f"settings.{key}" not in code and f'"{key}"' not in code] == []
