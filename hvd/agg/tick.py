@@ -94,9 +94,9 @@ class Ticker:
         self._own_page = self._make_page(totals, requests, samples)
         self._requests, self._last_but_one, self._last = requests, self._last, totals
         self._publish(self._own_page)
-        # Of two, during an upgrade, the newer one counts and writes the history, once it has published.
+        # During an upgrade the newer of two aggregators counts and writes the history, once it has published.
         self._is_newest = all(taken_ns < self._taken_ns for taken_ns, _ in companions.aggregators)
-        # The page comes first: killed between the two, some time is left out. Counted twice it would stay so for ever.
+        # The page comes first: to be killed in between loses some CPU time, which is better than to count it twice.
         cpu_time.count(samples[:PROCESSES], counts=self._is_newest)
         raw = self._make_messages(companions, totals)
         self._trend.tick(totals.time_ns, requests, raw)

@@ -199,7 +199,7 @@ class Catalogue:
     def _reserve(self, offset: int, count: int) -> None:
         """Memory for the run in the rows in use, and in the two of each slot that Slots reserves.
 
-        These in slots that are free by now too: a process that takes one of them then needs no more memory.
+        Slots that are free get theirs too: a process that takes one of them needs no more memory.
         """
         shape = self._block.layout
         for number in range(shape.slots):

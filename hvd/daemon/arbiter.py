@@ -65,7 +65,7 @@ class Loop:
                     self._log.exception("hvd: handling SIG%s failed; the daemon goes on", name.upper())
                 elif isinstance(error, SystemExit):  # the end of a worker, which was forked in there
                     raise
-                else:  # what was to become the new master would else stop the workers of the old one
+                else:  # a child that failed to become the new master must not stop the old one's workers
                     self._log.exception("hvd: no new master could be executed")
                     os._exit(1)
 

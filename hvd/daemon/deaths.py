@@ -1,10 +1,10 @@
 """What happens when a process of the daemon has died: its rows are settled, its end is counted, logged and kept.
 
-Only masters do this, each for its own children; and, for what a dead master left, whoever finds it.
+Only masters do this, each for its own children, and for what a dead master has left.
 
-In the rows of a slot a request is counted as aborted first, under its cause second, by whoever does so. So a death
-between the two, of the process or of its master, leaves requests aborted without a cause, and how many they are is
-seen from the sums: whoever settles next counts them, and none is counted twice. The slot stays taken until then.
+A request is counted as aborted first, and under its cause second, by its process as by a master. So a death between
+the two leaves requests aborted without a cause; the sums show how many. The next master that settles the slot counts
+those, and none twice. The slot stays taken until then.
 """
 
 import logging

@@ -119,7 +119,7 @@ def on_starting(server: Any) -> None:
         require_system_calls()
         _master = Master(server, settings, take_into_memory(jobs=bool(settings.job_kinds)))
         atexit.register(_master.leave)  # gunicorn calls no hook where it can't bind, or where its loop fails
-        # Only now: on the socket of a daemon that was killed its last workers listen until the block can be had.
+        # Only now: until the block can be had, the last workers of a killed daemon may listen on its socket.
         _master.unix_sockets.refuse_taken()
     except (OSError, BlockError, CannotStart, SettingsError) as error:
         print(f"hvd: {error}", file=sys.stderr)

@@ -44,7 +44,7 @@ class UnixSockets:
                 self._files[path] = os.stat(path)
 
     def disown(self) -> None:
-        """Before gunicorn removes them: have it leave alone what is gone or another's by now."""
+        """Before gunicorn removes them: have it skip those that are gone, or another process's by now."""
         for path, listener in self._paths().items():
             if not self._is_ours(path):
                 listener.close()

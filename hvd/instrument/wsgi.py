@@ -177,7 +177,7 @@ class Exchange:
         return self.write
 
     def write(self, data: bytes, /) -> object:
-        """The app's write, which sends at once."""
+        """The app's write, which sends at once. Raises RuntimeError once the exchange is over."""
         self.count()
         if self._write is None:
             raise RuntimeError("the response is over")

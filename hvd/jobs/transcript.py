@@ -47,7 +47,7 @@ class _Places:
 
     def __init__(self, first: int, ring: int) -> None:
         self.first, self.ring = first, ring
-        self.at_once = ring // 4  # bytes that are written before they are told of: the oldest of the ring are theirs
+        self.at_once = ring // 4  # bytes written before the head counts them: they overwrite the ring's oldest
 
     def extent(self, total: int, attempt: int, begun: int) -> Extent:
         first = min(self.first, total)

@@ -31,7 +31,7 @@ from hvd.settings.job_params import (
 from hvd.texts import cut, quoted, suggestion
 
 FAULTS_MAX = 100
-"""Faults after which nothing further is looked at: of a wrong file nobody reads them all, and each costs time."""
+"""After so many faults the check stops: nobody reads them all, and each costs time."""
 
 _NAME_EXPECTED = "a lower-case letter, then at most 31 of a-z 0-9 _ -"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")

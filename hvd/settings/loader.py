@@ -185,7 +185,7 @@ def load(environ: Mapping[str, str] = environment(), gunicorn: Mapping[str, Any]
     if path:
         try:
             loader.take_file(path)
-        except RecursionError:  # of tomllib, or of whoever looks at a value
+        except RecursionError:  # raised by tomllib, or by the check of a value
             loader.blame_file(path, "is nested too deeply: name a file of settings")
     loader.take_variables(environ)
     loader.take_gunicorns(gunicorn)

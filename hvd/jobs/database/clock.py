@@ -32,7 +32,7 @@ class Clock:
         return since_boot() + self._ahead
 
     def shift(self) -> int:
-        """What the wall clock has by now that this one has not, µs; whole seconds, so that it is a constant."""
+        """How far the wall clock is ahead of this one, µs; whole seconds, so that it is the same at each call."""
         return round((wall_time() - self.micros()) / SETTLED) * SETTLED
 
 

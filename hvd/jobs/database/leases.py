@@ -59,7 +59,7 @@ class Leases:
         self.has_rivals = False  # whether a runner of another machine was there when the lease was renewed last
         self._database = database
         self._daemon = daemon
-        self._seen: dict[str, tuple[int, float]] = {}  # of other machines' runners: until when, first seen so when
+        self._seen: dict[str, tuple[int, float]] = {}  # others: the end of a lease, and when that was first seen
 
     def renew(self) -> bool:
         """Hold the lease from now on. False if it was lost, or never had: what we ran isn't ours any more."""

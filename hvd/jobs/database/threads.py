@@ -58,7 +58,7 @@ class Ticket:
 
 
 def ticket() -> Ticket:
-    """That of the work that the calling thread does; one that nobody holds in any other thread."""
+    """The ticket of the work that this thread does; a new one, which is never given up, in a thread without work."""
     held: Ticket | None = getattr(_local, "ticket", None)
     return held or Ticket()
 

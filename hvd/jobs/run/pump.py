@@ -73,7 +73,7 @@ class Pump:
         while not self._stopping:
             try:
                 self._turn()
-            except Exception:  # of ours: the other jobs' output must not end with it
+            except Exception:  # a fault of ours must not end the other jobs' output
                 log.exception("output of a job could not be taken")
         for stream in list(self._streams.values()):
             self._drop(stream)

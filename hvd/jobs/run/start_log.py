@@ -65,7 +65,7 @@ class StartLog:
         try:
             text = self._path_of(runner).read_text(encoding="ascii")
             return {(job, int(attempt)) for job, attempt in map(str.split, text.split("\n")[:-1])}
-        except (OSError, ValueError):  # of a damaged file nobody knows what it lacks
+        except (OSError, ValueError):  # nobody knows what a damaged file lacks
             return None
 
     def forget(self, runner: str) -> None:

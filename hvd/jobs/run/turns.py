@@ -97,7 +97,7 @@ class TurnLoop:
             await self.reporter.update(is_busy=self.context.reason.is_set() or self._has_claimed)
         except JobsError as error:
             self._note_trouble(str(error), error.public)
-        except Exception as error:  # of ours: to end here would end every job that runs
+        except Exception as error:  # a fault of ours must not end every job that runs
             if not self.trouble.public:
                 log.exception("a turn of the job runner failed")
             why = f"the job runner failed ({type(error).__name__}); its log says more"
