@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -174,22 +174,11 @@ def test_two_samples_at_one_moment_divide_by_nothing() -> None:
     assert machine.observer.sample(watch(("worker", 1)), 100.0)[0].cpu_percent == 0.0
 
 
-def test_a_sample_is_told_by_names_that_json_takes() -> None:
-    """All fields, of plain types."""
+def test_a_sample_is_published_but_for_the_age_of_its_sizes() -> None:
+    """By the names of its fields."""
     (sample,) = Machine(1).observer.sample(watch(("worker", 1)), 100.0)
-    assert sample.published() == {
-        "kind": "worker",
-        "slot": 100,
-        "pid": 1,
-        "started": 1001,
-        "cpu_percent": 0.0,
-        "cpu_seconds": 0.0,
-        "resident": 3000,
-        "proportional": 2000,
-        "threads": 5,
-        "fds": 9,
-        "start_time": sample.start_time,
-    }
+    assert sample == Sample("worker", 100, 1, 1001, 0.0, 0.0, 3000, 2000, 5, 9, sample.start_time, 7)
+    assert {**sample.published(), "sized_ns": 7} == asdict(sample)
 
 
 def test_real_processes_are_what_psutil_says() -> None:
