@@ -47,6 +47,13 @@ def test_the_example_file_tells_of_every_setting_in_order() -> None:
         assert not setting.words or f"# Default: {setting.words}." in TOML
 
 
+def test_the_site_is_installed_where_it_says() -> None:
+    """README.md and the file itself name one place, a file that nginx reads."""
+    (place,) = re.findall(r"copy to (\S+);", SITE)
+    assert re.fullmatch(r"/etc/nginx/conf\.d/\w+\.conf", place)
+    assert f"deploy/nginx.conf {place}\n" in (DEPLOY / "README.md").read_text()
+
+
 def test_the_example_file_changes_nothing_as_it_is() -> None:
     """All of it is commented out."""
     loaded = load({"HVD_CONFIG": str(DEPLOY / "hvd.toml")})
