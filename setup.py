@@ -9,7 +9,8 @@ from glob import glob
 
 from setuptools import Extension, setup
 
-FLAGS = ["-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"]
+# Unaligned, the hot functions would cost 3 to 5 % more or less with every line that is written before them.
+FLAGS = ["-falign-functions=32", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"]
 SOURCES = {
     "hvd.core._hotrow": ["hvd/core/_hotrow.c", "hvd/core/_sums.c"],
     "hvd.instrument._counting": ["hvd/instrument/_counting.c", "hvd/instrument/_exchange.c"],
