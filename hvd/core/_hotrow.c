@@ -176,11 +176,8 @@ static PyObject *finish(HotRow *self, PyObject *unused)
 {
     if (!is_made(self))
         return NULL;
-    if (self->base == 0) {
-        if (call_abandon(self, "no_response") < 0)
-            return NULL;
-        Py_RETURN_NONE;
-    }
+    if (self->base == 0)
+        return call_abandon(self, "no_response") < 0 ? NULL : Py_NewRef(Py_None);
     int64_t ns = now_ns() - self->began;
     add(self->cells + self->base + 1, ns);
     add(self->cells + self->base + 2 + bucket_of(ns), 1);
@@ -299,15 +296,12 @@ static PyObject *set_bounds(PyObject *module, PyObject *values)
         Py_DECREF(list);
         return PyErr_Format(PyExc_ValueError, "%zd bounds; there is room for %d", count, MAX_BOUNDS);
     }
-    for (Py_ssize_t i = 0; i < count; i++) {
+    for (Py_ssize_t i = 0; i < count && !PyErr_Occurred(); i++)
         bounds[i] = PyLong_AsLongLong(PySequence_Fast_GET_ITEM(list, i));
-        if (bounds[i] == -1 && PyErr_Occurred()) {
-            Py_DECREF(list);
-            return NULL;
-        }
-    }
-    bound_count = count;
     Py_DECREF(list);
+    if (PyErr_Occurred())
+        return NULL;
+    bound_count = count;
     Py_RETURN_NONE;
 }
 

@@ -127,12 +127,9 @@ PyObject *hvd_cumulate(PyObject *module, PyObject *args)
     sums = PyTuple_New(count);
     for (Py_ssize_t i = 0; sums != NULL && i < count; i++) {
         Py_ssize_t end = PyLong_AsSsize_t(PyTuple_GET_ITEM(ends, i));
-        if (end == -1 && PyErr_Occurred()) {
-            Py_CLEAR(sums);
-            break;
-        }
         if (start < 0 || end < at || end > cells - start) {
-            PyErr_Format(PyExc_IndexError, "cells %zd to %zd + %zd are not among %zd", start, start, end, cells);
+            if (!PyErr_Occurred())
+                PyErr_Format(PyExc_IndexError, "cells %zd to %zd + %zd are not among %zd", start, start, end, cells);
             Py_CLEAR(sums);
             break;
         }

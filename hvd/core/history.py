@@ -64,13 +64,11 @@ class History:
         """Write the next point. -> False if the lock could not be had in time: nothing was written."""
         try:
             with self._block.locked(TICK_LOCK_WAIT):
-                self._store(self._newest() + 1, point)
+                newest = max((sequence for _, sequence in self._sequences()), default=0)
+                self._store(newest + 1, point)
         except BlockLocked:
             return False
         return True
-
-    def _newest(self) -> int:
-        return max((sequence for _, sequence in self._sequences()), default=0)
 
     def _sequences(self) -> list[tuple[int, int]]:
         """Place and sequence of what may be a point."""

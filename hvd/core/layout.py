@@ -83,6 +83,7 @@ class Layout:
     rows: int
     series: int
     run_cells: int
+    slot_table = PAGE  # the same in every layout
 
     @cached_property
     def checksum(self) -> int:
@@ -99,10 +100,6 @@ class Layout:
     def first_run(self) -> int:
         """The cell, counted from a row's head, of the first run that a series may own."""
         return LOST + self.run_cells
-
-    @cached_property
-    def slot_table(self) -> int:
-        return PAGE
 
     @cached_property
     def post_mortems(self) -> int:

@@ -36,7 +36,7 @@ class Settled:
 
 @dataclass(frozen=True)
 class Slot:
-    """A slot's record as read at one moment."""
+    """A slot's record as read at one moment: the cells S_KIND to S_HEARTBEAT_NS, and S_BASE."""
 
     number: int
     kind: int
@@ -159,25 +159,14 @@ class Slots:
         cell = self._layout.slot_cell(number)
         if not self._cells[cell + layout.S_TAKEN]:
             return None
-        record = self._cells[cell : cell + layout.SLOT_CELLS].tolist()
-        return Slot(
-            number,
-            record[layout.S_KIND],
-            record[layout.S_PID],
-            record[layout.S_PID_START],
-            record[layout.S_MASTER],
-            record[layout.S_MASTER_START],
-            record[layout.S_TAKEN_NS],
-            record[layout.S_HEARTBEAT_NS],
-            tuple(record[layout.S_BASE : layout.S_BASE + 4]),
-        )
+        kind, pid, pid_start, master, master_start, taken_ns, heartbeat_ns, *base = self._cells[
+            cell + layout.S_KIND : cell + layout.S_BASE + 4
+        ].tolist()
+        return Slot(number, kind, pid, pid_start, master, master_start, taken_ns, heartbeat_ns, tuple(base))
 
     def taken(self) -> Iterator[Slot]:
         """The records of all slots that are taken, in order."""
-        for number in range(self._layout.slots):
-            slot = self.get(number)
-            if slot is not None:
-                yield slot
+        return filter(None, map(self.get, range(self._layout.slots)))
 
     def free(self, number: int) -> None:
         """Let the slot be handed out again. Its process is dead, its rows are settled. One store, so no lock."""

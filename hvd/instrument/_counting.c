@@ -87,10 +87,8 @@ static PyObject *serve(Counted *self, Exchange *exchange, PyObject *environ)
 static PyObject *call(PyObject *callable, PyObject *const *args, size_t flags, PyObject *names)
 {
     Counted *self = (Counted *)callable;
-    if (PyVectorcall_NARGS(flags) != 2 || (names != NULL && PyTuple_GET_SIZE(names)) || !PyDict_Check(args[0])) {
-        PyErr_SetString(PyExc_TypeError, "a WSGI application takes an environ and start_response");
-        return NULL;
-    }
+    if (PyVectorcall_NARGS(flags) != 2 || (names != NULL && PyTuple_GET_SIZE(names)) || !PyDict_Check(args[0]))
+        return PyErr_Format(PyExc_TypeError, "a WSGI application takes an environ and start_response");
     if (self->app == NULL)
         return PyErr_Format(PyExc_RuntimeError, "the application is gone");
     Exchange *exchange;
