@@ -12,10 +12,10 @@ from pathlib import Path
 
 from hvd.core import layout, locks
 from hvd.core.block import DIRECTORY, Block, check_owner, map_segment, open_block, read_layout
-from hvd.core.claim import DYING, Passed, claim_name, take_claim
 from hvd.core.descriptors import fill_standard
 from hvd.core.foreign import is_of_hvd, set_aside
 from hvd.core.layout import Layout
+from hvd.core.locks import DYING, Passed, claim_name, take_claim
 from hvd.core.name import Name
 from hvd.core.proc import exists
 from hvd.errors import BlockError, BlockForeign, BlockInUse, BlockLocked

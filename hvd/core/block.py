@@ -6,10 +6,10 @@ process which unlinks the segment when the master is killed, or when a reader en
 keeps the descriptor, on which the locks below rest, private. From outside use `open_block`.
 
 Three kinds of lock, all dropped by the kernel when their holder dies:
-- the claim: see claim.py. A process that has it is the only master, or was started by the other one for an upgrade.
+- the claim, see locks.py. A process that has it is the only master, or was started by the other one for an upgrade.
 - ownership: flock(2), shared, on the master's open file description, which workers and companions inherit. So where
   the lock can be taken exclusively, no process of the block's daemon lives.
-- mutation: a POSIX record lock, see locks.py, held for the microseconds in which a process takes a slot, appends a
+- mutation: a POSIX record lock, held for the microseconds in which a process takes a slot, appends a
   series or writes a post-mortem. A thread lock beside it excludes the threads of one process.
 """
 
@@ -56,7 +56,7 @@ class Block:
 
     def __init__(self, fd: int, shape: Layout, name: str) -> None:
         self.fd = fd
-        self.claim = -1  # a master's descriptor, see claim.py
+        self.claim = -1  # a master's descriptor, see locks.py
         self.layout = shape
         self.name = name
         self.file_name = Name(DIRECTORY / name, fd)

@@ -1,14 +1,29 @@
-"""The mutation lock: a POSIX record lock (fcntl(2)) on the first byte of the segment, waited for with a deadline.
+"""The claim to a block and the mutation lock; block.py says what they are for.
 
-The kernel drops it when the process that holds it ends; a process that is stopped (SIGSTOP) keeps it. So every wait has
-a deadline, and what a process does without the lock is said where it waits: go on, try later, or end with an error.
+The claim is the name of an abstract unix socket (unix(7)): it is no file that could be removed, it ends with the master
+whatever becomes of the block's name, and no worker holds it. The name is made of the user, the instance and the file
+system of the blocks. Abstract names belong to one network namespace, so where two of these share a /dev/shm, the lock
+on the block itself decides.
+
+The mutation lock is a POSIX record lock (fcntl(2)) on the first byte of the segment. The kernel drops it when the
+process that holds it ends; a process that is stopped (SIGSTOP) keeps it. So every wait has a deadline, and what a
+process does without the lock is said where it waits: go on, try later, or end with an error.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
+import socket
 import struct
 import time
+from pathlib import Path
+from typing import NamedTuple
+
+from hvd.errors import BlockInUse, CannotStart
+
+DYING = 1.0  # s in which a master that was killed lets go of its descriptors
+CLAIM_PAUSE = 0.02  # s between two attempts
 
 LOCK_WAIT = 1.0  # s that a master waits for it; a worker that keeps it has to be ended by that very master
 COUNT_WAIT = 0.5  # s that a request or a tick waits for it; without it, counts go where no lock is needed
@@ -17,6 +32,37 @@ BACKOFF = 1.0  # s after a wait that failed, in which no thread waits: else they
 _PAUSE = 0.001  # s between two attempts: a record lock can't be waited for with a deadline
 _TRIES = 5  # at least: this process itself may be stopped until the deadline is over
 _FLOCK = "hhqqi"  # struct flock (fcntl(2)) as 64-bit Linux has it: type, whence, start, length, pid
+
+
+class Passed(NamedTuple):
+    """Descriptors that a master passes on at an upgrade: its block, and its claim to it."""
+
+    block: int
+    claim: int
+
+
+def claim_name(folder: Path, name: str) -> str:
+    """What /proc/net/unix shows of the claim to the block of that name, which any process of the machine can bind."""
+    return f"@hvd/{os.stat(folder).st_dev:x}/{os.geteuid()}/{name}"
+
+
+def take_claim(folder: Path, name: str, wait: float) -> int:
+    """The descriptor that is the claim to the block of that name while it is open. Raises BlockInUse, CannotStart."""
+    address = claim_name(folder, name).replace("@", "\0", 1)
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            claim.bind(address)
+            return claim.detach()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                claim.close()
+                raise CannotStart(f"no abstract unix socket can be bound ({error.strerror}): hvd needs one") from None
+            if time.monotonic() > deadline:
+                claim.close()
+                raise BlockInUse(f"block {name} belongs to a daemon that is running") from None
+        time.sleep(CLAIM_PAUSE)
 
 
 def take(fd: int, wait: float) -> bool:

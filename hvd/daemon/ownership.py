@@ -14,9 +14,9 @@ from hvd.core import layout
 from hvd.core.acquire import acquire
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue
-from hvd.core.claim import Passed
 from hvd.core.durations import TIMED_CELLS
 from hvd.core.layout import Layout
+from hvd.core.locks import Passed
 from hvd.core.slots import Slots
 from hvd.daemon.deaths import UNKNOWN_CAUSE, Settler
 from hvd.metrics.table import FAMILIES

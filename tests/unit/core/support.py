@@ -14,6 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 import hvd.core.rows
+from hvd.core import locks
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue, Family
 from hvd.core.durations import TIMED_CELLS
@@ -125,22 +126,24 @@ def forked(work: Callable[[], object]) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def keeping_locked(block: Block) -> Iterator[int]:
+def standing(work: Callable[[], object]) -> Iterator[int]:
+    """The pid of a child that has done this work, and stands still; it is killed in the end."""
+    reader, writer = os.pipe()
+
+    def stand() -> None:
+        work()
+        os.write(writer, b".")
+        signal.pause()
+
+    with forked(stand) as pid, open(reader, "rb") as done:
+        os.close(writer)
+        assert done.read(1), "the child has failed"
+        yield pid
+
+
+def keeping_locked(block: Block) -> contextlib.AbstractContextManager[int]:
     """Another process holds the mutation lock, and stands still; its pid."""
-    read_end, write_end = os.pipe()
-
-    def keep() -> None:
-        with block.locked():
-            os.write(write_end, b"x")
-            signal.pause()
-
-    try:
-        with forked(keep) as pid:
-            assert os.read(read_end, 1)
-            yield pid
-    finally:
-        os.close(read_end)
-        os.close(write_end)
+    return standing(lambda: locks.take(block.fd, PATIENCE))
 
 
 def at_store(stores: int, end: Callable[[], object]) -> Callable[[object], None]:

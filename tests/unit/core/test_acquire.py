@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,37 +16,18 @@ import pytest
 from hvd.core import layout
 from hvd.core.acquire import acquire
 from hvd.core.block import DIRECTORY, Block, open_block
-from hvd.core.claim import Passed
 from hvd.core.durations import TIMED_CELLS
 from hvd.core.layout import Layout
+from hvd.core.locks import Passed
 from hvd.core.slots import Slots
 from hvd.errors import BlockForeign, BlockInUse, BlockLocked
 from tests.support.waiting import until
-from tests.unit.core.support import SMALL, fork, keeping_locked
+from tests.unit.core.support import SMALL, fork, keeping_locked, standing
 
 
-@contextlib.contextmanager
-def holder(name: str, work: Callable[[Block], object] = lambda block: None) -> Iterator[int]:
-    """A process that acquires the block and does something with it, then waits; killed in the end."""
-    ours, theirs = socket.socketpair()
-
-    def hold() -> None:
-        ours.close()
-        block, _ = acquire(name, SMALL)
-        work(block)
-        theirs.sendall(b".")
-        signal.pause()
-
-    pid = fork(hold)
-    theirs.close()
-    try:
-        with ours:
-            ours.settimeout(20)
-            assert ours.recv(1) == b"."
-            yield pid
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+def holder(name: str, work: Callable[[Block], object] = lambda block: None) -> contextlib.AbstractContextManager[int]:
+    """A process that acquires the block, does something with it, and stands still."""
+    return standing(lambda: work(acquire(name, SMALL)[0]))
 
 
 def start(name: str, **options: Any) -> tuple[bool, Layout]:
@@ -124,32 +105,23 @@ def test_a_start_does_not_wait_for_a_stopped_process(block: Block, is_upgrade: b
 def test_an_upgrade_shares_the_block(block: Block) -> None:
     """By the descriptors that are passed on, whether it has a name or not. The last of the two removes it."""
     block.add_master(os.getpid())
-    ours, theirs = socket.socketpair()
 
     def upgrade() -> None:
         shared, existed = acquire(block.name, SMALL, upgrade=True, passed=Passed(block.share(), block.claim))
         assert existed
         shared.add_master(os.getpid())
-        theirs.sendall(b"." if not os.get_inheritable(shared.claim) else b"!")
-        signal.pause()
+        assert not os.get_inheritable(shared.claim)
 
     for remove in (False, True):
         if remove:
             block.file_name.remove()
-        pid = fork(upgrade)
-        try:
-            assert ours.recv(1) == b"."
+        with standing(upgrade) as pid:
             assert block.masters() == [os.getpid(), pid]
             assert not block.remove_if_last()
             assert block.path.exists() != remove
-        finally:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
         fcntl.flock(block.fd, fcntl.LOCK_SH)
     assert block.remove_if_last()
     assert not block.path.exists()
-    ours.close()
-    theirs.close()
 
 
 def test_of_masters_that_start_at_once_one_gets_the_block(name: str) -> None:

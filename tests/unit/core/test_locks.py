@@ -1,11 +1,18 @@
-"""The record lock: had, refused, told of."""
+"""The claim and the mutation lock: had by one process at a time, and by none that is dead."""
 
 import os
+import signal
+import threading
 import time
+from pathlib import Path
+
+import pytest
 
 from hvd.core import locks
 from hvd.core.block import Block
-from tests.unit.core.support import ended, fork, keeping_locked
+from hvd.core.locks import take_claim
+from hvd.errors import BlockInUse
+from tests.unit.core.support import ended, fork, keeping_locked, standing
 
 
 def test_who_keeps_the_lock_is_told(block: Block) -> None:
@@ -30,3 +37,30 @@ def test_the_lock_is_waited_for_as_long_as_is_said(block: Block) -> None:
     assert ended(fork(lambda: os._exit(locks.take(block.fd, 0)))) == 0
     locks.drop(block.fd)
     assert ended(fork(lambda: os._exit(locks.take(block.fd, 0)))) == 1
+
+
+def test_one_process_has_the_claim(tmp_path: Path, name: str) -> None:
+    """Of each name; another folder's file system has claims of its own."""
+    claim = take_claim(tmp_path, name, 0)
+    with pytest.raises(BlockInUse, match=f"block {name} belongs to a daemon that is running"):
+        take_claim(tmp_path, name, 0.05)
+    for other in (take_claim(tmp_path, f"{name}-other", 0), take_claim(Path("/dev/shm"), name, 0)):
+        os.close(other)
+    os.close(claim)
+    os.close(take_claim(tmp_path, name, 0))
+
+
+def test_the_claim_ends_with_its_holder(tmp_path: Path, name: str) -> None:
+    """However that ends; whoever waits for it a little has it then."""
+    with standing(lambda: take_claim(tmp_path, name, 0)) as pid:
+        timer = threading.Timer(0.1, os.kill, (pid, signal.SIGKILL))
+        timer.start()
+        os.close(take_claim(tmp_path, name, 20))
+        timer.join()
+
+
+def test_no_program_inherits_the_claim(tmp_path: Path, name: str) -> None:
+    """A companion would keep it beyond the master."""
+    claim = take_claim(tmp_path, name, 0)
+    assert not os.get_inheritable(claim)
+    os.close(claim)
