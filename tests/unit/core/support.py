@@ -78,12 +78,22 @@ def counts(block: Block, family: str = HTTP.key) -> dict[tuple[str, ...], int]:
     return {one.labels: totals.cells[one.offset] for one in totals.of(family) if totals.cells[one.offset]}
 
 
+@contextlib.contextmanager
+def in_threads(*works: Callable[[], object]) -> Iterator[None]:
+    """Do each of these works in a thread of its own meanwhile, to its end."""
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    yield
+    for thread in threads:
+        thread.join(3 * PATIENCE)
+        assert not thread.is_alive()
+
+
 def in_thread(work: Callable[[], object]) -> None:
     """Do the work in a thread of its own, to its end."""
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join(PATIENCE)
-    assert not thread.is_alive()
+    with in_threads(work):
+        pass
 
 
 class Cycle:

@@ -4,6 +4,7 @@ import gc
 import threading
 import time
 from bisect import bisect_left
+from functools import partial
 
 import pytest
 
@@ -21,6 +22,7 @@ from tests.unit.core.support import (
     Watched,
     counts,
     in_thread,
+    in_threads,
     keeping_locked,
     respond,
     serve,
@@ -129,11 +131,8 @@ def test_each_thread_has_a_row_of_its_own(rows: Rows) -> None:
         barrier.wait(PATIENCE)
         pairs.append(numbers)
 
-    threads = [threading.Thread(target=ask) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(PATIENCE)
+    with in_threads(*[ask] * 6):
+        pass
     assert all(first == second for first, second in pairs)
     assert rows.mine().number == 0
     assert sorted(first for first, _ in pairs) == [1, 2, 3, 3, 3, 3]
@@ -226,11 +225,8 @@ def test_threads_count_exactly(rows: Rows, threads: int) -> None:
             serve(row, f"/{turn % 3}", "200" if number % 2 else "500")
             rows.count(WS_FRAMES, (), 2)
 
-    running = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join(60)
+    with in_threads(*(partial(work, number) for number in range(threads))):
+        pass
     heads = Reader(rows.block).read().heads
     assert (heads.started, heads.finished, heads.aborted, heads.in_flight) == (requests * threads,) * 2 + (0, 0)
     assert heads.errors == requests * ((threads + 1) // 2)

@@ -15,6 +15,7 @@ from tests.unit.core.support import (
     ended,
     fork,
     in_thread,
+    in_threads,
     respond,
     serve,
 )
@@ -93,14 +94,12 @@ def test_a_forked_child_ends_no_request_of_its_parents_threads(rows: Rows) -> No
         done.wait(PATIENCE)
         serve(rows.mine())
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    assert inside.wait(PATIENCE)
-    assert ended(fork(gc.collect)) == 0
-    heads = Reader(rows.block).read().heads
-    assert (len(held), heads.in_flight, heads.aborted) == (2, 1, 0)
-    done.set()
-    thread.join(PATIENCE)
+    with in_threads(work):
+        assert inside.wait(PATIENCE)
+        assert ended(fork(gc.collect)) == 0
+        heads = Reader(rows.block).read().heads
+        assert (len(held), heads.in_flight, heads.aborted) == (2, 1, 0)
+        done.set()
     heads = Reader(rows.block).read().heads
     assert (heads.in_flight, heads.finished) == (0, 1)
 
@@ -129,15 +128,11 @@ def test_requests_in_the_shared_row_are_in_flight_each(rows: Rows) -> None:
         respond(row, "GET", "/x", "200")
         row.finish()
 
-    threads = [threading.Thread(target=work) for _ in range(9)]
-    for thread in threads:
-        thread.start()
-    for _ in threads:
-        assert inside.acquire(timeout=PATIENCE)
     reader = Reader(rows.block)
-    assert reader.read().heads.in_flight == 9
-    done.set()
-    for thread in threads:
-        thread.join(PATIENCE)
+    with in_threads(*[work] * 9):
+        for _ in range(9):
+            assert inside.acquire(timeout=PATIENCE)
+        assert reader.read().heads.in_flight == 9
+        done.set()
     heads = reader.read().heads
     assert (heads.in_flight, heads.finished) == (0, 9)
