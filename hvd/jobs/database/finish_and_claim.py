@@ -70,7 +70,7 @@ _NAMES = ("me", "here", "daemon", "ends", "kinds", "wanted")
 
 def unprepared() -> TextClause:
     """The statement as a message. The commit is in it: where its answer is lost the runner tells its ends again, which
-    changes nothing, and what it was given goes back to the queue (`Upkeep.reclaim`).
+    changes nothing, and what it was given goes back to the queue (`QueueUpkeep.reclaim`).
     """
     return text(_statement(**{name: f":{name}" for name in _NAMES}) + "; COMMIT")
 

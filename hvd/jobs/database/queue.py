@@ -13,7 +13,7 @@ from hvd.jobs.database.ends import End, end_attempt, put_back
 from hvd.jobs.database.leases import Leases, Runner
 from hvd.jobs.database.schema import job_of, jobs, totals
 from hvd.jobs.database.totals import EndCounts
-from hvd.jobs.database.upkeep import Upkeep
+from hvd.jobs.database.upkeep import QueueUpkeep
 from hvd.jobs.job import Job, Json
 from hvd.jobs.states import OPEN, PENDING, RUNNING, bucket_of
 from hvd.metrics.companion_pages import EndedJobs, OpenJobs, QueueFigures
@@ -40,7 +40,7 @@ class Queue:
         self.database = database
         self.runner = runner
         self.leases = Leases(database, runner, daemon, lease)
-        self.upkeep = Upkeep(database, self.leases, daemon)
+        self.upkeep = QueueUpkeep(database, self.leases, daemon)
         self._daemon = daemon
 
     def claim(self, room: Mapping[str, int], most: int) -> list[Job]:

@@ -20,7 +20,7 @@ STEP = 60.0  # s that the queue's clock may be off between two prunings
 PRUNED_AT_ONCE = 1000  # rows, so that a long overdue cleaning doesn't hold up submissions
 
 
-class Upkeep:
+class QueueUpkeep:
     """One daemon's part in it. Every method raises StoreUnavailable, StoreNewer. One thread at a time."""
 
     def __init__(self, database: Database, leases: Leases, daemon: str) -> None:
