@@ -17,13 +17,6 @@ READER = """if True:
     shared_memory.SharedMemory(name=sys.argv[1]).close()"""
 
 
-def refusal(first: Server, folder: Path) -> str:
-    """What a second daemon of that name says when it ends."""
-    second = Server(folder, instance=first.instance, workers=1)
-    assert second.start_in_vain() == 1
-    return second.log.splitlines()[-1]
-
-
 def test_a_daemon_outlives_its_blocks_name(tmp_path: Path) -> None:
     """Removed by a reader it is restored; removed for good, that is said, and there is no second daemon still."""
     server = Server(tmp_path, workers=1, interval=0.2)
@@ -41,19 +34,17 @@ def test_a_daemon_outlives_its_blocks_name(tmp_path: Path) -> None:
         degraded = ("degraded", [removed])
         until(lambda: ((health := server.get("/health").json())["status"], health["reasons"]) == degraded, "it is seen")
         until(lambda: "can't be restored" in server.log, "it is said")
-        assert "belongs to a daemon that is running: stop it" in refusal(server, tmp_path)
+        second = Server(tmp_path, instance=server.instance, workers=1)
+        assert "belongs to a daemon that is running: stop it" in second.refusal()
 
         load(server.address, ["/hello"], clients=1, requests=50)
         server.signal(signal.SIGUSR2)
         until(lambda: len(block.masters()) == 2 and len(list(Slots(block).taken())) == 4, "both serve", 30)
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
-        (new,) = block.masters()
-        try:
-            assert server.counted()["/hello", 200] == 100
-            assert "belongs to a daemon that is running: stop it" in refusal(server, tmp_path)
-        finally:
-            os.kill(new, signal.SIGTERM)
+        assert server.counted()["/hello", 200] == 100
+        assert "belongs to a daemon that is running: stop it" in second.refusal()
+        os.kill(*block.masters(), signal.SIGTERM)  # the block has no name by which to ask for its masters
         until(lambda: not server.processes(), "the new master ends cleanly", 30)
         assert not server.block.exists()
     assert "Traceback" not in server.log

@@ -224,13 +224,9 @@ def test_what_is_not_counted_changes_nothing(tmp_path: Path, app: str, worker_cl
 @contextmanager
 def starting(server: Server) -> Iterator[Server]:
     """The daemon, which serves no /health, once it answers."""
-    try:
-        server.start(ready=False)
+    with server.start(ready=False):
         until(lambda: status_of(server, "/") in (200, 500), "it answers")
-        with server:
-            yield server
-    finally:
-        server.destroy()
+        yield server
 
 
 def status_of(server: Server, path: str) -> int:

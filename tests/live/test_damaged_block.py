@@ -26,17 +26,13 @@ def other_format(block: Block) -> None:
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A daemon that was killed at once, after six requests at least, with its block."""
-    server = Server(tmp_path_factory.mktemp("killed"), workers=1, max_series=16, slots=8)
-    try:
-        server.start()
+    with Server(tmp_path_factory.mktemp("killed"), workers=1, max_series=16, slots=8) as server:
         for _ in range(5):
             server.get("/hello")
         server.kill_master()
         until(lambda: not server.processes(), "its workers are gone, and write no more")
         assert not server.spare.exists(), "whoever removes the block has removed it"
         yield server
-    finally:
-        server.destroy()
 
 
 @pytest.mark.parametrize("damage", [catalogue, other_format])
@@ -71,11 +67,4 @@ def test_a_block_that_cannot_be_used_is_kept_aside(
 
 def test_a_block_that_can_not_be_mapped_leaves_nothing(tmp_path: Path) -> None:
     """Each setting may be as large as it is, all of them together may not."""
-    server = Server(tmp_path, slots=4096, threads=256, max_series=100000)
-    try:
-        assert server.start_in_vain() == 1
-        assert "can't be mapped" in server.log
-        assert "Traceback" not in server.log
-        assert not server.block.exists()
-    finally:
-        server.destroy()
+    assert "can't be mapped" in Server(tmp_path, slots=4096, threads=256, max_series=100000).refusal()

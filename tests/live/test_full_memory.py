@@ -50,16 +50,13 @@ def use_up_the_last_page(path: Path) -> None:
     os.close(fd)
 
 
-OVERFLOWED = frozenset((label, "overflow") for label in ("method", "route", "status"))
+OVERFLOWED = dict.fromkeys(("method", "route", "status"), "overflow")
 
 
-def exits(server: Server) -> float:
+def exits(server: Server) -> int:
     """How many workers' ends are counted, under whatever cause."""
-    return sum(
-        value
-        for (name, labels), value in server.metrics().items()
-        if name == "hvd_process_exits_total" and dict(labels)["kind"] in ("worker", "overflow")
-    )
+    found = server.samples("hvd_process_exits_total", "kind")
+    return found["worker",] + found["overflow",]
 
 
 def test_with_full_memory_clients_and_workers_come_and_go(tmp_path: Path) -> None:
@@ -87,10 +84,9 @@ def test_with_full_memory_clients_and_workers_come_and_go(tmp_path: Path) -> Non
         until(lambda: exits(server) == 1, "the death is counted")
         server.signal(signal.SIGHUP)
         until(lambda: exits(server) == 3, "workers that came after the memory was full serve")
-        samples = server.metrics()
-        assert samples["hvd_series_overflow_total", frozenset({("family", "http")})] > 0
-        assert samples["hvd_counts_lost_total", frozenset()] == 0
-        assert samples["hvd_http_requests_total", OVERFLOWED] >= 300
+        assert server.sample("hvd_series_overflow_total", family="http") > 0
+        assert server.metrics()["hvd_counts_lost_total", frozenset()] == 0
+        assert server.sample("hvd_http_requests_total", **OVERFLOWED) >= 300
         assert [one.pid for one in server.processes() if "hvd.agg" in one.cmdline()] == [aggregator]
         assert "Traceback" not in server.log
         assert "can't grow" not in server.log
@@ -98,13 +94,8 @@ def test_with_full_memory_clients_and_workers_come_and_go(tmp_path: Path) -> Non
 
 def test_no_room_for_a_block_is_a_clear_error(tmp_path: Path) -> None:
     """The start ends with exit status 1 and one line that names the file system."""
-    server = in_small_shm(Server(tmp_path), "100k")
-    try:
-        assert server.start_in_vain() == 1
-        assert "hvd: no block can be made in /dev/shm: No space left on device" in server.log
-        assert "Traceback" not in server.log
-    finally:
-        server.destroy()
+    line = in_small_shm(Server(tmp_path), "100k").refusal()
+    assert "hvd: no block can be made in /dev/shm: No space left on device" in line
 
 
 def test_the_namespace_can_be_made() -> None:

@@ -22,10 +22,9 @@ def test_a_reload_takes_new_kinds_and_leaves_jobs_alone(tmp_path: Path) -> None:
     with JobsDaemon(tmp_path, kinds) as server:
         ids, runner = server.submit("wait", 3), server.runner_pid
         until(lambda: len(lines(tmp_path / "starts")) == 3, "they run")
-        before, workers = server.job_processes(), server.pids("worker")
+        before = server.job_processes()
         server.declare({"wait": kinds["wait"], "echo": {"command": ["echo", "after"]}, "new": {"command": ["true"]}})
-        server.signal(signal.SIGHUP)
-        until(lambda: not set(server.pids("worker")) & set(workers), f"the workers are new; log:\n{server.log}", 20)
+        server.reload()
         server.wait_ready()
         assert sorted(server.get("/jobs/kinds").json()["kinds"]) == ["echo", "new", "wait"]
         assert server.post("/jobs/submit", {"kind": "old", "params": {}}).json()["errors"][0]["pointer"] == "/kind"
@@ -46,10 +45,8 @@ def test_a_reload_takes_new_kinds_and_leaves_jobs_alone(tmp_path: Path) -> None:
 def test_a_reload_with_a_wrong_kind_changes_nothing(tmp_path: Path) -> None:
     """It is logged by the name of the key, and the kinds in force go on."""
     with JobsDaemon(tmp_path, {"good": {"command": ["true"]}}) as server:
-        workers = server.pids("worker")
         server.declare({"bad": {"command": ["echo", "{nothing}"]}})
-        server.signal(signal.SIGHUP)
-        until(lambda: not set(server.pids("worker")) & set(workers), "the workers are new", 20)
+        server.reload()
         server.wait_ready()
         assert "jobs.kinds.bad.command" in server.log
         (job_id,) = server.submit("good")

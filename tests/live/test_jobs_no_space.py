@@ -148,9 +148,8 @@ def test_a_read_only_database(tmp_path: Path) -> None:
         first.wait_status(old, COMPLETED)
     mount = "mount --bind {0} {0} && mount -o remount,bind,ro {0}"
     server = Mounted(tmp_path, mount, instance=first.instance)
-    try:
-        began = time.monotonic()
-        server.start(ready=False)
+    began = time.monotonic()
+    with server.start(ready=False):
         until(lambda: "Listening at" in server.log, f"it listens; log:\n{server.log}", 20)
         wait_degraded(server)
         for _ in range(20):
@@ -166,6 +165,3 @@ def test_a_read_only_database(tmp_path: Path) -> None:
             server.submit("echo")  # by each worker, on each of its connections
         server.wait_ended()
         server.assert_books_agree()
-        assert server.stop() == 0
-    finally:
-        server.destroy()

@@ -1,10 +1,11 @@
 """Behind nginx: what nginx got from the daemon is what the daemon counts."""
 
-import threading
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from tests.support.http import Address, Connection
+from tests.support.jobs import together
 from tests.support.nginx import Nginx
 from tests.support.server import Server
 from tests.support.waiting import until
@@ -39,54 +40,38 @@ REQUESTS: list[tuple[str, str, dict[str, str], bytes]] = [
 ]
 
 
-def by_method_and_status(server: Server) -> Counter[tuple[str, str]]:
+def by_method_and_status(server: Server) -> Counter[tuple[str, ...]]:
     """hvd's count of responses."""
-    found: Counter[tuple[str, str]] = Counter()
-    for (name, labels), value in server.metrics().items():
-        if name == "hvd_http_requests_total":
-            found[dict(labels)["method"], dict(labels)["status"]] += int(value)
-    return found
+    return server.samples("hvd_http_requests_total", "method", "status")
 
 
-def by_status(counts: Counter[tuple[str, str]]) -> Counter[str]:
+def by_status(counts: Counter[tuple[str, ...]]) -> Counter[str]:
     found: Counter[str] = Counter()
     for (_, status), count in counts.items():
         found[status] += count
     return found
 
 
-def one_client(address: Address, number: int, seen: Counter[tuple[str, str]], failures: list[str]) -> None:
-    """All requests, again and again, each client beginning at another one; a WebSocket each round."""
-    try:
-        with Connection(address) as connection:
-            for round_ in range(ROUNDS):
-                for method, path, headers, body in REQUESTS[number * 5 :] + REQUESTS[: number * 5]:
-                    seen[method, str(connection.request(method, path, headers, body).status)] += 1
-                headers = ({}, {"Origin": "http://elsewhere.example"}, {"Sec_WebSocket_Version": "8"})[round_ % 3]
-                with RawWebSocket(address, **headers) as client:
-                    seen["GET", str(client.status)] += 1
-                    if client.status == 101:
-                        assert client.message()["type"] == "metrics"
-    except Exception as error:
-        failures.append(f"client {number}: {error!r}")
+def one_client(address: Address, number: int) -> Counter[tuple[str, ...]]:
+    """All requests, again and again, each client beginning at another one; a WebSocket each round -> what it saw."""
+    seen: Counter[tuple[str, ...]] = Counter()
+    with Connection(address) as connection:
+        for round_ in range(ROUNDS):
+            for method, path, headers, body in REQUESTS[number * 5 :] + REQUESTS[: number * 5]:
+                seen[method, str(connection.request(method, path, headers, body).status)] += 1
+            headers = ({}, {"Origin": "http://elsewhere.example"}, {"Sec_WebSocket_Version": "8"})[round_ % 3]
+            with RawWebSocket(address, **headers) as client:
+                seen["GET", str(client.status)] += 1
+                if client.status == 101:
+                    assert client.message()["type"] == "metrics"
+    return seen
 
 
 def test_nginx_and_hvd_count_the_same(tmp_path: Path) -> None:
     """Several thousand requests of all kinds: for each status, what nginx got is what hvd counts, and clients saw."""
     with Server(tmp_path, workers=2, threads=4, interval=0.2) as server, Nginx(tmp_path, server.address) as nginx:
         before = by_method_and_status(server)
-        seen: list[Counter[tuple[str, str]]] = [Counter() for _ in range(CLIENTS)]
-        failures: list[str] = []
-        threads = [
-            threading.Thread(target=one_client, args=(nginx.address, number, seen[number], failures))
-            for number in range(CLIENTS)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert not failures
-        total = sum(seen, Counter())
+        total = sum(together([partial(one_client, nginx.address, number) for number in range(CLIENTS)]), Counter())
         assert total.total() == CLIENTS * ROUNDS * (len(REQUESTS) + 1)
         until(lambda: nginx.upstream_responses().total() >= total.total(), "nginx has logged every request", 5)
         got = nginx.upstream_responses()

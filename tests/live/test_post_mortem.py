@@ -40,19 +40,12 @@ class Daemon(Server):
 
     def aborted(self) -> dict[str, int]:
         """hvd_http_requests_aborted_total by cause."""
-        return {
-            dict(labels)["cause"]: int(value)
-            for (name, labels), value in self.metrics().items()
-            if name == "hvd_http_requests_aborted_total"
-        }
+        return {cause: number for (cause,), number in self.samples("hvd_http_requests_aborted_total", "cause").items()}
 
     def exits(self) -> dict[str, int]:
         """hvd_process_exits_total of workers, by cause."""
-        return {
-            dict(labels)["cause"]: int(value)
-            for (name, labels), value in self.metrics().items()
-            if name == "hvd_process_exits_total" and dict(labels)["kind"] == "worker"
-        }
+        found = self.samples("hvd_process_exits_total", "kind", "cause")
+        return {cause: number for (kind, cause), number in found.items() if kind == "worker"}
 
     def deaths(self) -> list[str]:
         """Lines of the log that tell of a worker's death at work."""

@@ -144,13 +144,7 @@ def kill(kind: str) -> Callable[[Server], None]:
     return work
 
 
-def reload(server: Server) -> None:
-    old = set(server.pids("worker"))
-    server.signal(signal.SIGHUP)
-    until(lambda: len(new := set(server.pids("worker"))) == 2 and not old & new, "HUP replaces the workers", 30)
-
-
-DISTURBANCES = (kill("worker"), reload, kill("aggregator"), kill("worker"), reload, kill("worker"))
+DISTURBANCES = (kill("worker"), Server.reload, kill("aggregator"), kill("worker"), Server.reload, kill("worker"))
 PATHS = ["/hello", "/items/1", "/nope"]
 COUNTED = 'hvd_http_requests_total{route=~"/hello|/items/{number}|.unmatched."}'
 

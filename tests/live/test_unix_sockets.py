@@ -19,25 +19,13 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def refusal(server: Server) -> str:
-    """What a daemon that can't start says at the end; nothing of it stays."""
-    try:
-        assert server.start_in_vain() == 1
-        assert not server.block.exists()
-        assert "Traceback" not in server.log
-        (line,) = (line for line in server.log.splitlines() if line.startswith("hvd: "))
-        return line
-    finally:
-        server.destroy()
-
-
 def test_a_socket_is_its_daemons_own(tmp_path: Path) -> None:
     """As the umask says; no other daemon takes it over, and a file that came in its place stays."""
     path = tmp_path / "http.sock"
     with under_umask(Server(tmp_path, bind=f"unix:{path}", workers=1, interval=0.2), "027") as server:
         assert mode(path) == 0o750
         node = path.stat().st_ino
-        assert refusal(Server(tmp_path, bind=f"unix:{path}", workers=1)) == (
+        assert Server(tmp_path, bind=f"unix:{path}", workers=1).refusal() == (
             f"hvd: bind is unix:{path}, a socket at which another server listens: stop that server, "
             "or bind another path (HVD_BIND)"
         )
@@ -69,5 +57,5 @@ def test_what_is_no_socket_is_not_bound(tmp_path: Path) -> None:
     """One line instead of gunicorn's traceback."""
     path = tmp_path / "file"
     path.touch()
-    assert "is there and no socket" in refusal(Server(tmp_path, bind=f"unix:{path}", workers=1))
+    assert "is there and no socket" in Server(tmp_path, bind=f"unix:{path}", workers=1).refusal()
     assert os.stat(path).st_size == 0

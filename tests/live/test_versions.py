@@ -1,13 +1,11 @@
 """Two versions share a block during an upgrade, and back: one has a metric family more than the other."""
 
-import os
 import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
-from hvd.core.block import open_block
 from tests.support.http import load
 from tests.support.server import ROOT, Server, upgradable
 from tests.support.waiting import PATIENCE, until
@@ -78,8 +76,7 @@ def test_a_version_with_one_family_more_shares_the_block(site: Path, first: str)
         site, app="versioned:app", workers=2, interval=0.2, graceful_timeout=int(5 * PATIENCE), environ=environ
     )
     use(site, first)
-    with upgradable(server):
-        block = open_block(server.block.name)
+    with upgradable(server), server.opened() as block:
         old = set(server.pids("aggregator")) | set(server.pids("worker"))
         assert load(server.address, ["/hello"], clients=4, requests=100).responses == 100
         use(site, second)
@@ -99,14 +96,10 @@ def test_a_version_with_one_family_more_shares_the_block(site: Path, first: str)
         counted = server.counted()
         server.signal(signal.SIGTERM)
         assert server.wait(30) == 0
-        try:
-            until(lambda: len(server.pids("worker")) == 2 and block.masters() == [new], "the first has left", 30)
-            after = server.counted()
-            assert all(after[key] >= value for key, value in counted.items())
-            assert server.snapshot()["requests"]["aborted"] == 0
-            assert "Traceback" not in server.log
-            assert not [line for line in server.log.splitlines() if "[ERROR]" in line]
-        finally:
-            os.kill(new, signal.SIGTERM)
-            os.close(block.fd)
-        until(lambda: not server.processes() and not server.block.exists(), "the second ends cleanly", 30)
+        until(lambda: len(server.pids("worker")) == 2 and block.masters() == [new], "the first has left", 30)
+        after = server.counted()
+        assert all(after[key] >= value for key, value in counted.items())
+        assert server.snapshot()["requests"]["aborted"] == 0
+        assert "Traceback" not in server.log
+        assert not [line for line in server.log.splitlines() if "[ERROR]" in line]
+        server.stop_successor()

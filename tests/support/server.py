@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -85,6 +86,25 @@ class Server:
             if self.block.exists():  # it isn't seen here where the daemon has a /dev/shm of its own
                 self.wait_idle()
         return self
+
+    def reload(self) -> None:
+        """SIGHUP, and wait until as many other workers are there."""
+        old = set(self.pids("worker"))
+        self.signal(signal.SIGHUP)
+        until(lambda: len(new := set(self.pids("worker"))) >= len(old) and not new & old, "all are replaced", 30)
+
+    def refusal(self) -> str:
+        """Start it, which is refused with status 1 -> the line that says why; of a daemon alone nothing is left."""
+        is_alone = not self.processes()  # no other has the name
+        try:
+            assert self.start_in_vain() == 1
+            (line,) = (line for line in self.log.splitlines() if "[INFO]" not in line)
+            assert line.startswith("hvd: ")
+            assert not (is_alone and self.block.exists())
+            return line
+        finally:
+            if is_alone:
+                self.destroy()
 
     def start_in_vain(self) -> int:
         """Start it; it is refused, and ends by itself -> its exit status."""
@@ -192,15 +212,22 @@ class Server:
             for sample in family.samples
         }
 
+    def sample(self, name: str, **labels: str) -> int:
+        """A sample of /metrics; 0 where there is none."""
+        return int(self.metrics().get((name, frozenset(labels.items())), 0))
+
+    def samples(self, name: str, *labels: str) -> Counter[tuple[str, ...]]:
+        """Those of a metric on /metrics, added up by these labels."""
+        found: Counter[tuple[str, ...]] = Counter()
+        for (each, pairs), value in self.metrics().items():
+            if each == name:
+                found[tuple(dict(pairs)[label] for label in labels)] += int(value)
+        return found
+
     def counted(self) -> dict[tuple[str, int], int]:
         """Responses by (route, status), from /metrics."""
-        found: dict[tuple[str, int], int] = {}
-        for (name, labels), value in self.metrics().items():
-            if name == "hvd_http_requests_total":
-                label = dict(labels)
-                key = label["route"], int(label["status"])
-                found[key] = found.get(key, 0) + int(value)
-        return found
+        found = self.samples("hvd_http_requests_total", "route", "status")
+        return {(route, int(status)): number for (route, status), number in found.items()}
 
     @contextmanager
     def opened(self) -> Iterator[Block]:
@@ -249,6 +276,14 @@ class Server:
         for name in (self.block, self.spare):
             assert not name.exists(), f"{name} is left; log:\n{self.log}"
         return status
+
+    def stop_successor(self) -> None:
+        """SIGTERM for the only master that is left after an upgrade, which ends cleanly."""
+        with self.opened() as block:
+            (new,) = block.masters()
+        os.kill(new, signal.SIGTERM)
+        until(lambda: not self.processes(), "the new master ends cleanly", 30)
+        assert not self.block.exists()
 
     def destroy(self) -> None:
         """End everything, whatever state it is in."""
