@@ -22,10 +22,7 @@ from tests.support.websocket import (
     Witness,
     clients,
     close_code,
-    daemon_for_all_kinds,
     ended,
-    total,
-    witnessing,
 )
 from tests.support.ws import RawWebSocket
 
@@ -105,19 +102,7 @@ def is_in_rhythm(address: Address, count: int = 14) -> bool:
     return numbers[-1] <= count and in_time >= count - 3 and abs(drift) < 0.02
 
 
-# ---- one daemon for clients of all kinds
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with daemon_for_all_kinds(tmp_path_factory.mktemp("websocket")) as server:
-        yield server
-
-
-@pytest.fixture
-def witness(server: Server) -> Iterator[Witness]:
-    with witnessing(server) as witness:
-        yield witness
+# ---- one daemon for clients of all kinds: conftest.py has it
 
 
 def test_a_message_has_every_field(server: Server, witness: Witness) -> None:
@@ -180,11 +165,11 @@ def test_a_half_open_client_is_found_by_pings(server: Server, witness: Witness) 
 
 def test_a_client_that_reads_nothing_is_found_by_pings(server: Server, witness: Witness) -> None:
     """Nobody is there any more, but the connection stands."""
-    before = total(server, "hvd_websocket_connections_total"), ended(server, "ping_timeout")
+    before = server.sample("hvd_websocket_connections_total"), ended(server, "ping_timeout")
     with ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(RawWebSocket(server.address))
-        until(lambda: total(server, "hvd_websocket_connections_total") == before[0] + 3, "all have come")
+        until(lambda: server.sample("hvd_websocket_connections_total") == before[0] + 3, "all have come")
         until(lambda: ended(server, "ping_timeout") == before[1] + 3, "they are given up", 5)
         until(lambda: clients(server) == 1, "and not counted any more")
 
@@ -220,7 +205,7 @@ def test_a_client_that_stops_reading_loses_frames_then_its_connection(tmp_path: 
                 return ended(server, "too_slow") == 1
 
             until(is_given_up, "it is given up", 30, pause=0.2)
-            assert total(server, "hvd_websocket_frames_dropped_total") == 5
+            assert server.sample("hvd_websocket_frames_dropped_total") == 5
             assert ended(server, "ping_timeout") == 0
         until(lambda: clients(server) == 1, "only the witness is there")
         assert witness.worst_gap < 0.1 + 1 * PATIENCE

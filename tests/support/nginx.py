@@ -1,23 +1,16 @@
 """The real nginx for tests, with the site of deploy/nginx.conf: only addresses are put in, and a log is added."""
 
-import contextlib
 import os
-import signal
-import socket
-import subprocess
 from collections import Counter
 from pathlib import Path
 
-import psutil
-
 from tests.support.http import Address, connect
 from tests.support.server import ROOT
-from tests.support.waiting import PATIENCE, until
+from tests.support.service import Service
 
 NGINX = "/usr/sbin/nginx"
 SITE = ROOT / "deploy" / "nginx.conf"
 LISTEN, UPSTREAM = "listen 127.0.0.1:8000;", "server 127.0.0.1:8080;"  # what the site says, each once
-STARTS = 5  # a free port can be lost before nginx has it
 
 AROUND = """\
 daemon off;
@@ -39,43 +32,22 @@ http {{
 """
 
 
-class Nginx:
-    """nginx in front of a daemon. A context manager; nothing of it stays."""
+class Nginx(Service):
+    """nginx in front of a daemon."""
 
     def __init__(self, folder: Path, upstream: Address) -> None:
-        self.folder = folder / "nginx"
-        self.folder.mkdir()
+        super().__init__(folder)
         self._upstream = f"unix:{upstream}" if isinstance(upstream, str) else f"{upstream[0]}:{upstream[1]}"
-        self.address: tuple[str, int] = ("127.0.0.1", 0)
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> "Nginx":
-        try:
-            for _ in range(STARTS):
-                if self._start():
-                    return self
-            raise AssertionError(f"nginx does not start:\n{self.log}")
-        except BaseException:
-            self._stop()
-            raise
-
-    def __exit__(self, *exc: object) -> None:
-        self._stop()
-
-    def _start(self) -> bool:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.address = free.getsockname()
+    def _command(self) -> list[str]:
         self._write_site()
         user = "user root;" if os.geteuid() == 0 else ""  # its worker has to be able to open the test's unix socket
         (self.folder / "nginx.conf").write_text(AROUND.format(folder=self.folder, user=user))
-        with (self.folder / "error.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [NGINX, "-e", f"{self.folder}/error.log", "-p", str(self.folder), "-c", f"{self.folder}/nginx.conf"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        return until(self._answers_or_ended, f"nginx answers; its log:\n{self.log}") == "answers"
+        return [NGINX, "-e", f"{self.folder}/error.log", "-p", str(self.folder), "-c", f"{self.folder}/nginx.conf"]
+
+    def _answers(self) -> bool:
+        connect(self.address).close()
+        return True
 
     def _write_site(self) -> None:
         site = SITE.read_text()
@@ -84,20 +56,6 @@ class Nginx:
             site = site.replace(said, put)
         (self.folder / "site.conf").write_text(site)
 
-    def _answers_or_ended(self) -> str:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            return "ended"
-        with contextlib.suppress(OSError):
-            connect(self.address).close()
-            return "answers"
-        return ""
-
-    @property
-    def log(self) -> str:
-        path = self.folder / "error.log"
-        return path.read_text(errors="replace") if path.exists() else ""
-
     def upstream_responses(self) -> Counter[tuple[str, str]]:
         """Responses that it got from the daemon, by (method, status); a line is written when the request is over."""
         found: Counter[tuple[str, str]] = Counter()
@@ -105,17 +63,3 @@ class Nginx:
             method, _, statuses = line.partition(" ")
             found.update((method, status) for status in statuses.split(", ") if status != "-")
         return found
-
-    def _stop(self) -> None:
-        if self._process is None:
-            return
-        with contextlib.suppress(psutil.NoSuchProcess):
-            children = psutil.Process(self._process.pid).children(recursive=True)
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(10 * PATIENCE)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-            for process in psutil.wait_procs(children, timeout=5 * PATIENCE)[1]:
-                process.kill()
-        self._process.wait()

@@ -1,28 +1,16 @@
-"""Shared by tests of the daemon's WebSocket: a daemon for clients of all kinds, one of them that nothing may delay."""
+"""Shared by tests of the daemon's WebSocket: a client that nothing may delay, counts, ends, handshakes."""
 
 import itertools
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from tests.support.http import Address, Response
 from tests.support.server import Server
-from tests.support.waiting import PATIENCE, until
-from tests.support.ws import CLOSE, PING, PONG, TEXT, RawWebSocket
+from tests.support.waiting import PATIENCE
+from tests.support.ws import CLOSE, PING, PONG, PROPER, TEXT, RawWebSocket
 
 INTERVAL = 0.2  # s
-
-KEY = "dGhlIHNhbXBsZSBub25jZQ=="
-PROPER = {
-    "Host": "test",
-    "Upgrade": "websocket",
-    "Connection": "Upgrade",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": KEY,
-}
 
 
 class Witness:
@@ -71,45 +59,9 @@ def clients(server: Server) -> int:
     return int(server.snapshot()["websocket_clients"])
 
 
-def total(server: Server, name: str, **labels: str) -> int:
-    """A counter's sample."""
-    return int(server.metrics().get((name, frozenset(labels.items())), 0))
-
-
 def ended(server: Server, reason: str) -> int:
     """Clients that ended for this reason so far."""
-    return total(server, "hvd_websocket_disconnections_total", reason=reason)
-
-
-@contextmanager
-def daemon_for_all_kinds(folder: Path) -> Iterator[Server]:
-    """Pings every half second, answered within another, on a slow machine a longer one; at most 12 clients."""
-    with Server(
-        folder,
-        workers=2,
-        threads=2,
-        interval=INTERVAL,
-        max_clients=12,
-        ping_interval=0.5,
-        ping_timeout=0.5 * PATIENCE,
-    ) as server:
-        yield server
-    assert [line for line in server.alarms if "Invalid" not in line] == []
-
-
-@contextmanager
-def witnessing(server: Server) -> Iterator[Witness]:
-    """The other client, which nothing may delay; afterwards nobody is left."""
-    until(lambda: clients(server) == 0, "no client is there before the test")
-    with Witness(server.address) as witness:
-        yield witness
-        until(lambda: clients(server) == 1, "only the witness is there")
-        assert witness.worst_gap < INTERVAL + 1 * PATIENCE
-        assert witness.end is None
-    until(lambda: clients(server) == 0, "no client is left")
-    assert total(server, "hvd_http_requests_total", method="GET", route="/ws", status="101") == total(
-        server, "hvd_websocket_connections_total"
-    )
+    return server.sample("hvd_websocket_disconnections_total", reason=reason)
 
 
 def close_code(client: RawWebSocket) -> int | None:

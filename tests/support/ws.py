@@ -1,8 +1,6 @@
 """Raw WebSocket clients (RFC 6455) for tests that need many, or ill-behaved ones."""
 
-import base64
 import json
-import os
 import socket
 import struct
 from typing import Any
@@ -10,6 +8,14 @@ from typing import Any
 from tests.support.http import Address, connect
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+PROPER = {
+    "Host": "test",
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+"""The headers of a handshake, with the key of RFC 6455, section 1.3."""
 
 
 class RawWebSocket:
@@ -22,14 +28,7 @@ class RawWebSocket:
         self, address: Address, path: str = "/ws", timeout: float = 15, early: bytes = b"", **headers: str
     ) -> None:
         self.sock = connect(address, timeout)
-        lines = {
-            "Host": "test",
-            "Upgrade": "websocket",
-            "Connection": "Upgrade",
-            "Sec-WebSocket-Version": "13",
-            "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
-            **{name.replace("_", "-"): value for name, value in headers.items()},
-        }
+        lines = {**PROPER, **{name.replace("_", "-"): value for name, value in headers.items()}}
         request = f"GET {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         self._data = b""
         try:
