@@ -21,7 +21,7 @@ from hvd.core.acquire import acquire
 from hvd.core.durations import TIMED_CELLS
 from hvd.core.layout import Layout
 from tests.support.http import Load, connect
-from tests.support.server import SHM, Server
+from tests.support.server import ROOT, SHM, Server
 from tests.support.waiting import PATIENCE, until
 from tests.support.websocket import close_code
 from tests.support.ws import RawWebSocket
@@ -121,14 +121,11 @@ if "hvd.agg" in sys.orig_argv:
 
 def test_an_aggregator_that_cannot_start_hurts_nobody(tmp_path: Path) -> None:
     """It is tried again with growing pauses; HTTP works, /ws says when to come again; and all is well once it can."""
-    starts, broken, shim = tmp_path / "starts", tmp_path / "broken", tmp_path / "shim"
+    starts, broken = tmp_path / "starts", tmp_path / "broken"
     broken.touch()
-    shim.mkdir()
-    (shim / "sitecustomize.py").write_text(SHIM.format(starts=str(starts), broken=str(broken)))
-    root = Path(__file__).resolve().parents[2]
-    server = Server(
-        tmp_path, workers=2, threads=2, interval=INTERVAL, environ={"PYTHONPATH": f"{shim}{os.pathsep}{root}"}
-    )
+    (tmp_path / "sitecustomize.py").write_text(SHIM.format(starts=str(starts), broken=str(broken)))
+    environ = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    server = Server(tmp_path, workers=2, threads=2, interval=INTERVAL, environ=environ)
     with server.start(ready=False), contextlib.ExitStack() as stack:
         until(lambda: "Listening at" in server.log, "it listens")
         traffic = stack.enter_context(LightLoad(server))

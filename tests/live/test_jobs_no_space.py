@@ -1,4 +1,4 @@
-"""A jobs' database that can't be written: clear answers, one log line, everything else goes on, and nothing is lost."""
+"""A jobs' database that can't be written, hangs or is away: clear answers, others don't wait, nothing is lost."""
 
 import json
 import re
@@ -14,10 +14,11 @@ from typing import Any
 from hvd.jobs.states import COMPLETED
 from hvd.web.jobs import QUIET
 from tests.support.http import Response
-from tests.support.jobs import Book, JobsDaemon, lines, shell
-from tests.support.waiting import until
+from tests.support.jobs import Book, JobsDaemon, lines, shell, together
+from tests.support.postgres import Postgres
+from tests.support.waiting import PATIENCE, until
 
-WAIT = 'until [ -e "$0/gate" ]; do sleep 0.02; done; echo "$HVD_JOB" >>"$0/ends"'
+WAIT = 'echo "$HVD_JOB" >>"$0/starts"; until [ -e "$0/gate" ]; do sleep 0.02; done; echo "$HVD_JOB" >>"$0/ends"'
 
 
 def kinds(folder: Path) -> dict[str, dict[str, Any]]:
@@ -164,4 +165,52 @@ def test_a_read_only_database(tmp_path: Path) -> None:
         for _ in range(10):
             server.submit("echo")  # by each worker, on each of its connections
         server.wait_ended()
+        server.assert_books_agree()
+
+
+def submit(server: JobsDaemon) -> tuple[int, str]:
+    """Status and text of the answer to a submission."""
+    answer = server.post("/jobs/submit", {"kind": "wait", "params": {}})
+    return answer.status, answer.json().get("detail", "")
+
+
+def test_an_outage(tmp_path: Path) -> None:
+    """Of a lone daemon, for longer than its lease: first the server stands still, then it is gone."""
+    with (
+        Postgres() as postgres,
+        JobsDaemon(tmp_path, kinds(tmp_path), database_url=postgres.database(), jobs_lease=1) as server,
+    ):
+        running = server.submit("wait", 4)
+        until(lambda: len(lines(tmp_path / "starts")) == 4, "they run")
+        with postgres.standing_still():
+            began = time.monotonic()
+            answers = together([lambda: submit(server)] * 12)
+            assert {status for status, _ in answers} == {503}
+            for path in ("/health", "/metrics", "/api/v1/snapshot"):
+                asked = time.monotonic()
+                assert server.get(path).status == 200
+                assert time.monotonic() - asked < 2 * PATIENCE, path
+            assert time.monotonic() - began < 12 * PATIENCE
+            until(lambda: server.get("/health").json()["status"] == "degraded", "/health tells of it", 30)
+            reasons = str(server.get("/health").json()["reasons"])
+        postgres.stop()
+        until(lambda: submit(server)[0] == 503, "it is refused")
+        until(lambda: "can't be used: the daemon's log" in submit(server)[1], "and why is for the log", 30)
+        away = time.monotonic()
+        until(lambda: time.monotonic() - away > 3, "longer than the lease", 5)
+        reasons += str(server.get("/health").json()["reasons"])
+        for secret in (str(postgres.folder), "hvd@", "test_"):
+            assert secret not in reasons + str(answers)
+        assert lines(tmp_path / "ends") == []
+        assert len(server.job_processes()) >= 4, "nobody else could have had them"
+        (tmp_path / "gate").touch()
+        until(lambda: len(lines(tmp_path / "ends")) == 4, "they end in peace")
+        postgres.start()
+        server.wait_ready(40)
+        more = server.submit("wait")
+        server.wait_ended()
+        assert server.rows("SELECT DISTINCT attempt, error FROM hvd_jobs") == [(1, "")]
+        assert sorted(lines(tmp_path / "ends"))[:4] == sorted([*running, *more])[:4]
+        book = server.book()
+        assert book == Book({("wait", COMPLETED): book["wait", COMPLETED]})
         server.assert_books_agree()

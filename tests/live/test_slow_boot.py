@@ -1,11 +1,11 @@
-"""A stop reaches workers that are still booting, wherever they are."""
+"""Aggregators and workers that take long to boot: it is said, and a stop reaches them."""
 
 import signal
 from pathlib import Path
 
 import pytest
 
-from tests.support.server import Server
+from tests.support.server import ROOT, Server
 from tests.support.waiting import until
 
 HOOK = """
@@ -43,3 +43,29 @@ def test_a_stop_does_not_wait_for_a_worker_that_boots(tmp_path: Path, signum: si
         assert server.block.exists() == (signum == signal.SIGKILL)
     finally:
         server.destroy()
+
+
+SHIM = """\
+import os, sys, time
+while "hvd.agg" in sys.orig_argv and not os.path.exists({go!r}):
+    time.sleep(0.01)
+"""
+"""Makes the aggregator wait until that file is there."""
+
+
+def test_the_first_answers_say_starting(tmp_path: Path) -> None:
+    """And the next ones healthy: nothing is degraded that has not begun."""
+    go = tmp_path / "go"
+    (tmp_path / "sitecustomize.py").write_text(SHIM.format(go=str(go)))
+    with Server(tmp_path, workers=1, environ={"PYTHONPATH": f"{tmp_path}:{ROOT}"}).start(ready=False) as server:
+        until(lambda: "Listening at" in server.log, "it listens", 20)
+        assert server.get("/health").json()["status"] == "starting"
+        go.touch()
+        seen: list[str] = []
+
+        def is_healthy() -> bool:
+            seen.append(server.get("/health").json()["status"])
+            return seen[-1] == "healthy"
+
+        until(is_healthy, "it is healthy", 20, pause=0.005)
+        assert set(seen) <= {"starting", "healthy"}
