@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import psutil
 import pytest
 
 from tests.support.http import Address, Connection, connect
+from tests.support.jobs import together
 from tests.support.server import Server
 from tests.support.waiting import until
 
@@ -366,9 +368,9 @@ PATHS = 100_000
 BATCH = 100
 
 
-def flood(address: Address, first: int, count: int, seen: list[int]) -> None:
-    """Pipelined requests, each for a path of its own, a hundredth with a method of its own, on one connection."""
-    methods = cycle(METHODS)
+def flood(address: Address, first: int, count: int) -> int:
+    """Pipelined requests, each for a path of its own, a hundredth with a method of its own -> the number of answers."""
+    methods, seen = cycle(METHODS), 0
     with connect(address, 60) as sock:
         for start in range(first, first + count, BATCH):
             lines = [
@@ -383,27 +385,20 @@ def flood(address: Address, first: int, count: int, seen: list[int]) -> None:
                 assert data, "the connection ended"
                 received += data
                 answered = received.count(b"HTTP/1.1 4") + received.count(b"HTTP/1.1 2")
-            seen.append(answered)
+            seen += answered
+    return seen
 
 
 def test_100_000_paths_and_1_000_methods_make_few_series(tmp_path: Path) -> None:
     """However many paths and methods are tried: each counts, series stay few, and workers don't grow."""
     with Server(tmp_path, workers=2, threads=2, interval=0.5) as server:
-        flood(server.address, 0, 2000, [])  # what workers load and cache at their first requests is there
+        flood(server.address, 0, 2000)  # what workers load and cache at their first requests is there
         before, errors_before = by_labels(server), errors(server)
         memory = {pid: psutil.Process(pid).memory_full_info().uss for pid in server.pids("worker")}
-        seen: list[int] = []
-        clients = [
-            threading.Thread(target=flood, args=(server.address, number * PATHS // 4, PATHS // 4, seen))
-            for number in range(4)
-        ]
+        clients = [partial(flood, server.address, number * PATHS // 4, PATHS // 4) for number in range(4)]
         began = time.monotonic()
-        for client in clients:
-            client.start()
-        for client in clients:
-            client.join()
+        assert sum(together(clients)) == PATHS
         print(f"{PATHS:,} paths took {time.monotonic() - began:.1f} s")
-        assert sum(seen) == PATHS
         assert errors(server) == errors_before + PATHS
         after = by_labels(server)
         changed = after - before

@@ -233,7 +233,7 @@ FOREIGN = {
     "a symbolic link": a_link,
     "another user's": of_another_user,
 }
-"""What is no block of hvd; of one that can't be used see test_damaged_block.py."""
+"""What is no block of hvd; of one that can't be used see test_block.py."""
 
 
 @pytest.mark.parametrize("kind", FOREIGN)

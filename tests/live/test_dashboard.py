@@ -1,10 +1,8 @@
 """The dashboard in a real Chromium, on a real daemon: it shows what happens, and comes back by itself."""
 
-import contextlib
 import json
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.browser import Browser, PrefixedNginx, url_of
-from tests.support.http import Connection
+from tests.support.http import Asking, Connection
 from tests.support.jobs import JobsDaemon
 from tests.support.server import Server
 from tests.support.waiting import PATIENCE, until
@@ -195,18 +193,12 @@ def test_a_killed_worker_is_seen_to_be_replaced(browser: Browser, daemon: JobsDa
     """The dead one is shown as gone, the new one marked, and what the dead one was doing is told."""
     open_page(browser, daemon)
     until(lambda: len(rows(browser, "workers")) == 2, "both workers are shown")
-
-    def hang() -> None:
-        with Connection(daemon.address) as connection, contextlib.suppress(OSError):
-            connection.get("/slow/dashboard?s=600")
-
-    thread = threading.Thread(target=hang)
-    thread.start()
+    hanging = Asking(daemon.address, "/slow/dashboard?s=600")
     until(lambda: any("/slow/dashboard" in row for row in rows(browser, "workers")), "what a thread serves")
     row = next(row for row in rows(browser, "workers") if "/slow/dashboard" in row)
     pid = row.split(" ")[0]
     os.kill(int(pid), signal.SIGKILL)
-    thread.join()
+    assert isinstance(hanging.wait(), OSError)
     until(lambda: any(row.startswith(pid) and "gone" in row for row in rows(browser, "workers")), "it is gone")
     until(lambda: any("new" in row for row in rows(browser, "workers")), "another one is new")
     browser.wait_text("#workers .aside", "2 alive · 1 restart")

@@ -186,9 +186,7 @@ def test_workers_killed_under_submissions(tmp_path: Path) -> None:
 @pytest.mark.parametrize("victims", ["master", "all"])
 def test_the_master_killed(tmp_path: Path, victims: str) -> None:
     """Alone, or with all other processes of the daemon at once: the next start goes on where they were."""
-    first = daemon(tmp_path)
-    try:
-        first.start()
+    with daemon(tmp_path) as first:
         first.record_moves()
         ids = submit_all(first)
         runner = wait_busy(first)
@@ -204,8 +202,6 @@ def test_the_master_killed(tmp_path: Path, victims: str) -> None:
             assert_each_ended_once(tmp_path, server, ids, 1)
             assert_deaths_hit(server)
             server.assert_books_agree()
-    finally:
-        first.destroy()
 
 
 @pytest.mark.parametrize("victims", ["master", "master and runner"])
@@ -224,9 +220,7 @@ def test_jobs_run_no_longer_than_a_master_that_is_killed(tmp_path: Path, victims
 
 def test_totals_stay_between_a_take_over_and_the_next_runners_first_word(tmp_path: Path) -> None:
     """Also where that one can't read its database yet: what was counted neither falls nor vanishes."""
-    first = daemon(tmp_path)
-    try:
-        first.start()
+    with daemon(tmp_path) as first:
         first.submit("once", 3)
         first.wait_ended()
         until(lambda: first.snapshot()["jobs_completed"] == 3, "they are counted")
@@ -235,9 +229,7 @@ def test_totals_stay_between_a_take_over_and_the_next_runners_first_word(tmp_pat
         database = first.state / "hvd.sqlite3"
         database.rename(tmp_path / "aside")
         database.mkdir()
-        server = daemon(tmp_path, instance=first.instance)
-        try:
-            server.start(ready=False)
+        with daemon(tmp_path, instance=first.instance).start(ready=False) as server:
             until(lambda: "can't be used" in server.log, f"the runner has no database; log:\n{server.log}")
             for _ in range(10):
                 assert server.snapshot()["jobs_completed"] == 3
@@ -246,8 +238,3 @@ def test_totals_stay_between_a_take_over_and_the_next_runners_first_word(tmp_pat
             (tmp_path / "aside").rename(database)
             server.wait_ready(30)
             assert server.snapshot()["jobs_completed"] == 3
-            assert server.stop() == 0
-        finally:
-            server.destroy()
-    finally:
-        first.destroy()

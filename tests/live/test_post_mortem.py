@@ -4,7 +4,6 @@ import math
 import os
 import re
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ import pytest
 
 from hvd.core.totals import Heads
 from hvd.read.reading import BlockReader
-from tests.support.http import Response
+from tests.support.http import Asking, Response
 from tests.support.server import Server
 from tests.support.waiting import PATIENCE, until
 
@@ -58,28 +57,6 @@ def daemon(folder: Path, **settings: object) -> Iterator[Daemon]:
         yield server
 
 
-class Asking:
-    """A request in a thread of its own, and what became of it."""
-
-    def __init__(self, server: Server, path: str) -> None:
-        self.outcome: Response | OSError | None = None
-        self._server, self._path = server, path
-        self._thread = threading.Thread(target=self._ask)
-        self._thread.start()
-
-    def _ask(self) -> None:
-        try:
-            self.outcome = self._server.get(self._path)
-        except OSError as error:
-            self.outcome = error
-
-    def wait(self) -> Response | OSError:
-        """The response, or how the connection broke."""
-        self._thread.join(60 * PATIENCE)
-        assert self.outcome is not None
-        return self.outcome
-
-
 def entry_of(server: Daemon, pid: int) -> dict[str, Any]:
     """The post-mortem of that process, once it is there; the only one."""
 
@@ -110,9 +87,8 @@ def test_a_worker_killed_with_requests_in_progress(tmp_path: Path) -> None:
     with daemon(tmp_path, workers=1, **GTHREAD) as server:
         pid = only_worker(server)
         started = time.monotonic()
-        asking = [
-            Asking(server, path) for path in ("/slow?s=60&token=secret", "/slow?s=60#secret", "/stream?n=600&s=0.1")
-        ]
+        paths = ("/slow?s=60&token=secret", "/slow?s=60#secret", "/stream?n=600&s=0.1")
+        asking = [Asking(server.address, path) for path in paths]
         assert server.get("/hello").status == 200
         until(lambda: sorted(server.in_progress()) == ["/slow", "/slow", "/stream"], "only they are in progress")
         until(
@@ -146,7 +122,7 @@ def test_a_long_path_is_kept_as_far_as_it_fits(tmp_path: Path) -> None:
     """64 bytes of method and path, not of UTF-8; control characters reach the log escaped."""
     with daemon(tmp_path, workers=1, **GTHREAD) as server:
         pid = only_worker(server)
-        stuck = Asking(server, "/slow/%0A%1B[31m%FF" + "y" * 200 + "?s=60")
+        stuck = Asking(server.address, "/slow/%0A%1B[31m%FF" + "y" * 200 + "?s=60")
         until(lambda: [path[:5] for path in server.in_progress()] == ["/slow"], "only it is in progress")
         os.kill(pid, signal.SIGKILL)
         entry = entry_of(server, pid)
@@ -180,7 +156,7 @@ def test_a_worker_that_gunicorn_ends_for_its_silence(
     """The cause is the timeout, however gunicorn had to bring the end about; the request took at least that long."""
     seconds = math.ceil(PATIENCE)  # an idle worker, too, has to be heard in that time
     with daemon(tmp_path, timeout=seconds, **settings) as server:
-        asking = Asking(server, path)
+        asking = Asking(server.address, path)
         slow = path.partition("?")[0]
         (pid,) = until(
             lambda: [
@@ -235,7 +211,7 @@ def test_a_request_that_kills_its_own_process(
     server = by_class[worker_class]
     pid, aborted = only_worker(server), server.aborted()
     before = server.idle_heads()
-    assert isinstance(Asking(server, f"/die/{how}?why=secret").wait(), OSError)
+    assert isinstance(Asking(server.address, f"/die/{how}?why=secret").wait(), OSError)
     entry = entry_of(server, pid)
     wait_replaced(server, pid)
     assert entry["cause"] == cause
@@ -254,7 +230,7 @@ def test_a_sync_worker_survives_what_its_request_raises(by_class: dict[str, Daem
     pid, before = only_worker(server), server.idle_heads()
     deaths = len(server.deaths())
     counted = server.counted().get(("/die/{how}", 500), 0)
-    outcome = Asking(server, f"/die/{how}").wait()
+    outcome = Asking(server.address, f"/die/{how}").wait()
     assert isinstance(outcome, Response)
     assert outcome.status == 500
     assert server.idle_heads().aborted == before.aborted

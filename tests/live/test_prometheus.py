@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,11 +12,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from hvd.metrics.table import METRICS
-from tests.support.http import Load
+from tests.support.http import Asking, Load
 from tests.support.jobs import JobsDaemon
 from tests.support.prometheus import SCRAPE_INTERVAL, Prometheus, check_metrics
 from tests.support.server import Server
-from tests.support.waiting import PATIENCE, until
+from tests.support.waiting import until
 from tests.support.ws import RawWebSocket
 
 # Accept headers that Prometheus servers send, from their sources: 2.42, 3.0 with native histograms, 1.8.
@@ -46,21 +45,10 @@ def populate(server: Server) -> None:
     with RawWebSocket(server.address) as client:
         client.message()
         client.message()
-    with server.connection() as slow:
-        answer: list[BaseException] = []
-
-        def wait() -> None:
-            try:
-                slow.get("/slow?s=60")
-            except OSError as error:
-                answer.append(error)
-
-        waiting = threading.Thread(target=wait)
-        waiting.start()
-        busy = until(lambda: workers_serving(server, "/slow"), "a worker serves the slow request")
-        os.kill(busy[0], signal.SIGKILL)
-        waiting.join(30 * PATIENCE)
-        assert answer
+    slow = Asking(server.address, "/slow?s=60")
+    busy = until(lambda: workers_serving(server, "/slow"), "a worker serves the slow request")
+    os.kill(busy[0], signal.SIGKILL)
+    assert isinstance(slow.wait(), OSError)
     expected = {"hvd_http_requests_aborted_total", "hvd_process_exits_total", "hvd_websocket_disconnections_total"}
     until(lambda: expected <= {name for name, _ in server.metrics()}, "the death and the client's end are counted")
     until(lambda: len(server.pids("worker")) == 2, "the killed worker is replaced")

@@ -122,6 +122,29 @@ class Connection:
         self.close()
 
 
+class Asking:
+    """A request in a thread of its own, and what became of it."""
+
+    def __init__(self, address: Address, path: str) -> None:
+        self.outcome: Response | OSError | None = None
+        self._address, self._path = address, path
+        self._thread = threading.Thread(target=self._ask)
+        self._thread.start()
+
+    def _ask(self) -> None:
+        try:
+            with Connection(self._address, 60) as connection:
+                self.outcome = connection.get(self._path)
+        except OSError as error:
+            self.outcome = error
+
+    def wait(self) -> Response | OSError:
+        """The response, or how the connection broke."""
+        self._thread.join(60 * PATIENCE)
+        assert self.outcome is not None
+        return self.outcome
+
+
 @dataclass
 class Tally:
     """What clients saw: requests sent by path, responses received by (path, status), failures."""
