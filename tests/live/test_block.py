@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -47,8 +48,8 @@ def test_a_daemon_outlives_its_blocks_name(tmp_path: Path) -> None:
         degraded = ("degraded", [removed])
         until(lambda: ((health := server.get("/health").json())["status"], health["reasons"]) == degraded, "it is seen")
         until(lambda: "can't be restored" in server.log, "it is said")
-        second = Server(tmp_path, instance=server.instance, workers=1)
-        assert "belongs to a daemon that is running: stop it" in second.refusal()
+        refused = partial(Server, tmp_path, instance=server.instance, workers=1)
+        assert "belongs to a daemon that is running: stop it" in refused().refusal()
 
         load(server.address, ["/hello"], clients=1, requests=50)
         server.signal(signal.SIGUSR2)
@@ -56,7 +57,7 @@ def test_a_daemon_outlives_its_blocks_name(tmp_path: Path) -> None:
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
         assert server.counted()["/hello", 200] == 100
-        assert "belongs to a daemon that is running: stop it" in second.refusal()
+        assert "belongs to a daemon that is running: stop it" in refused().refusal()
         os.kill(*block.masters(), signal.SIGTERM)  # the block has no name by which to ask for its masters
         until(lambda: not server.processes(), "the new master ends cleanly", 30)
         assert not server.block.exists()
