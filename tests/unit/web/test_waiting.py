@@ -14,7 +14,7 @@ from hvd.agg import handoff
 from hvd.metrics.table import HANDOFFS_REFUSED
 from hvd.web import waiting
 from hvd.web.waiting import Waiting
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from tests.unit.agg import HEADERS
 
 
@@ -49,7 +49,7 @@ class Worker:
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
-    monkeypatch.setattr(waiting, "AWAY", 0.1)
+    monkeypatch.setattr(waiting, "AWAY", 0.5 * PATIENCE)
     with ExitStack() as stack:
         yield Worker(stack)
         until(
@@ -105,7 +105,7 @@ def test_who_waits_for_a_hub_that_comes_is_left_to_it(worker: Worker) -> None:
 def test_the_next_hub_is_waited_for_when_one_has_died(worker: Worker) -> None:
     """As long as at a start, from what it published last on; a hub that never publishes is no reason to wait."""
     worker.since = 0.0
-    for age, waits in ((0.0, True), (0.2, False)):
+    for age, waits in ((0.0, True), (2 * waiting.AWAY, False)):
         worker.published = time.monotonic() - age
         assert may_wait(Waiting(), worker) == waits
 
