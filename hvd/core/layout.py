@@ -30,7 +30,7 @@ from functools import cached_property
 CELL = 8
 PAGE = 4096
 MAGIC = int.from_bytes(b"HVDBLOCK", "little")
-FORMAT = 3
+FORMAT = 4
 
 # Header cells.
 H_MAGIC, H_FORMAT, H_SLOTS, H_ROWS, H_SERIES, H_CHECKSUM = range(6)
@@ -42,26 +42,40 @@ H_MASTERS = 11  # two cells: pids of the masters alive (two during an upgrade)
 MASTERS = 2
 H_ROW_CELLS = 14  # 0 in format 2
 H_MISSING = 15  # two cells, one for each of H_MASTERS: how many workers it should have and can't start
+H_LISTENERS = 17  # eight cells: the inode numbers of the sockets at which the workers listen; 0 where there are fewer
+LISTENERS = 8
 
 # Slot table cells.
-SLOT_CELLS = 16
+SLOT_CELLS = 32
 S_TAKEN, S_KIND, S_PID, S_PID_START, S_MASTER, S_MASTER_START = range(6)
 S_TAKEN_NS, S_HEARTBEAT_NS = 6, 7
 S_BASE = 8  # four cells: the slot's started, finished, aborted, errors when it was taken
 S_ROWS, S_SHARED = 12, 13  # how many rows from the first on were ever used, and whether the last, shared one was
+# Of the process that has the slot: 0 again when it is taken.
+S_THREADS = 14  # how much it can have in progress at once; 0 until it is ready to serve
+S_STACK_WANTED_NS, S_STACK_TAKEN_NS = 15, 16  # when its stacks were asked for, and when its master took them last
+S_CLIENTS = 17  # eight cells: how many clients it waits for, by what it waits for; the worker says what each means
+CLIENTS = 8
+S_OWN = S_THREADS, S_CLIENTS + CLIENTS  # from, to
 
-KIND_WORKER, KIND_AGGREGATOR, KIND_JOB_RUNNER = 1, 2, 3
-KIND_NAMES = {KIND_WORKER: "worker", KIND_AGGREGATOR: "aggregator", KIND_JOB_RUNNER: "job_runner"}
-COMPANION_SLOTS = 8  # the first ones; two masters during an upgrade, two companions each, and as many to spare
+KIND_WORKER, KIND_AGGREGATOR, KIND_JOB_RUNNER, KIND_ADMIN_SERVER = 1, 2, 3, 4
+KIND_NAMES = {
+    KIND_WORKER: "worker",
+    KIND_AGGREGATOR: "aggregator",
+    KIND_JOB_RUNNER: "job_runner",
+    KIND_ADMIN_SERVER: "admin_server",
+}
+COMPANION_SLOTS = 12  # the first ones; two masters during an upgrade, three companions each, and as many to spare
 
 # Row head cells. The order in which a thread stores them is what lets a reader settle a read that falls between
 # two stores, see rows.py and totals.py.
 HEAD_CELLS = 16
 R_STARTED, R_FINISHED, R_ABORTED, R_ERRORS, R_BEGIN_NS, R_BUSY = range(6)
+R_THREAD = 6  # threading.get_ident() of the thread that has the row; 0 in the shared one
 R_TEXT, TEXT_BYTES = 8, 64  # what the caller says of the request in progress
 LOST = HEAD_CELLS  # a run that every row has: what finds no cells of its own is counted there, see catalogue.py
 
-POST_MORTEMS, POST_MORTEM_BYTES = 50, 4096
+POST_MORTEMS, POST_MORTEM_BYTES = 50, 8192
 PAGE_BYTES = 256 * 1024
 HISTORY_POINTS, HISTORY_RECORD_CELLS = 450, 40
 

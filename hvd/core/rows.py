@@ -122,6 +122,7 @@ class Row(HotRow):
         head = shape.row_cell(rows.slot, number)
         super().__init__(rows.block.raw, head, shape.row_cells, rows.entries)
         self._counts = rows.block.cells[head : head + shape.row_cells]
+        self._counts[layout.R_THREAD] = threading.get_ident() if number < shape.rows - 1 else 0
         mark_used(rows.block, rows.slot, number)
 
     def __del__(self) -> None:

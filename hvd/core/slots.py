@@ -36,7 +36,7 @@ class Settled:
 
 @dataclass(frozen=True)
 class Slot:
-    """A slot's record as read at one moment: the cells S_KIND to S_HEARTBEAT_NS, and S_BASE."""
+    """A slot's record as read at one moment: the cells S_KIND to S_HEARTBEAT_NS, S_BASE, and those of S_OWN."""
 
     number: int
     kind: int
@@ -47,6 +47,9 @@ class Slot:
     taken_ns: int
     heartbeat_ns: int
     base: tuple[int, ...]
+    threads: int = 0
+    stack_taken_ns: int = 0
+    clients: tuple[int, ...] = (0,) * layout.CLIENTS
 
     @property
     def kind_name(self) -> str:
@@ -129,6 +132,8 @@ class Slots:
         cells[cell + layout.S_PID], cells[cell + layout.S_PID_START] = pid, start_ticks(pid) if pid else 0
         cells[cell + layout.S_MASTER], cells[cell + layout.S_MASTER_START] = master, start_ticks(master)
         cells[cell + layout.S_TAKEN_NS], cells[cell + layout.S_HEARTBEAT_NS] = time.monotonic_ns(), 0
+        for own in range(*layout.S_OWN):
+            cells[cell + own] = 0
         cells[cell + layout.S_TAKEN] = 1
 
     def _reserve(self, number: int) -> None:
@@ -150,6 +155,10 @@ class Slots:
         fence()
         self._cells[cell + layout.S_PID] = pid
 
+    def say_ready(self, number: int, threads: int) -> None:
+        """The process that has the slot serves from now on, so many at once."""
+        self._cells[self._layout.slot_cell(number) + layout.S_THREADS] = threads
+
     def beat(self, number: int) -> None:
         """A companion's sign of life, now."""
         self._cells[self._layout.slot_cell(number) + layout.S_HEARTBEAT_NS] = time.monotonic_ns()
@@ -159,10 +168,13 @@ class Slots:
         cell = self._layout.slot_cell(number)
         if not self._cells[cell + layout.S_TAKEN]:
             return None
-        kind, pid, pid_start, master, master_start, taken_ns, heartbeat_ns, *base = self._cells[
-            cell + layout.S_KIND : cell + layout.S_BASE + 4
-        ].tolist()
-        return Slot(number, kind, pid, pid_start, master, master_start, taken_ns, heartbeat_ns, tuple(base))
+        record: list[int] = self._cells[cell : cell + layout.SLOT_CELLS].tolist()
+        kind, pid, pid_start, master, master_start, taken_ns, heartbeat_ns, *base = record[1 : layout.S_BASE + 4]
+        clients = tuple(record[layout.S_CLIENTS : layout.S_CLIENTS + layout.CLIENTS])
+        return Slot(
+            *(number, kind, pid, pid_start, master, master_start, taken_ns, heartbeat_ns, tuple(base)),
+            *(record[layout.S_THREADS], record[layout.S_STACK_TAKEN_NS], clients),
+        )
 
     def taken(self) -> Iterator[Slot]:
         """The records of all slots that are taken, in order."""

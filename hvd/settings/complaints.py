@@ -63,10 +63,10 @@ def meant_key(steps: tuple[str, ...], value: Any) -> str:
     names = [*map(written, SETTINGS), f"{JOBS_TABLE}.{KINDS}"]
     if not above:
         return suggestion(key, names)
-    if isinstance(value, dict):
-        return suggestion(toml_key(steps), names[-1:], _in_jobs) or f"; did you mean {toml_key((*above, KINDS, key))}?"
-    return suggestion(toml_key(steps), [name for name in names if "." in name], _in_jobs)
+    if isinstance(value, dict) and above == [JOBS_TABLE]:
+        return suggestion(toml_key(steps), names[-1:], _in_table) or f"; did you mean {toml_key((*above, KINDS, key))}?"
+    return suggestion(toml_key(steps), [name for name in names if "." in name], _in_table)
 
 
-def _in_jobs(name: str) -> str:
-    return name.removeprefix(f"{JOBS_TABLE}.")
+def _in_table(name: str) -> str:
+    return name.partition(".")[2]

@@ -19,7 +19,7 @@ from hvd.errors import SettingsError
 from hvd.settings.complaints import complaint, contradictions, meant_key, meant_variable
 from hvd.settings.job_declarations import read_kinds
 from hvd.settings.job_kinds import Kind
-from hvd.settings.table import JOBS_TABLE, KINDS, SETTINGS, Settings, written
+from hvd.settings.table import JOBS_TABLE, KINDS, SETTINGS, TABLES, Settings, written
 from hvd.settings.variables import CONFIG, KEYS, environment, is_mistake
 from hvd.texts import cut, quoted, toml_key
 
@@ -92,18 +92,23 @@ class _Loader:
             self.blame_file(path, f"can't be read ({reason}): name a TOML file, or unset it")
             return
         self.file, self.lines = path, key_lines(text)
-        jobs = table.pop(JOBS_TABLE, {})
+        tables = {name: table.pop(name, {}) for name in TABLES}
         for key, value in table.items():
             self._take_key((key,), key if written(key) == key else "", value)
-        if not isinstance(jobs, dict):
-            self.complain(lambda: f"{self._located((JOBS_TABLE,))} is no table: write [jobs] above its keys")
+        for name, keys in tables.items():
+            self._take_table(name, keys)
+
+    def _take_table(self, name: str, keys: Any) -> None:
+        if not isinstance(keys, dict):
+            self.complain(lambda: f"{self._located((name,))} is no table: write [{name}] above its keys")
             return
-        for key, value in jobs.items():
-            if key != KINDS:
-                self._take_key((JOBS_TABLE, key), f"{JOBS_TABLE}_{key}", value)
-        self.kinds, faults = read_kinds(jobs.get(KINDS, {}))
-        for fault in faults:
-            self._blame_kind(*fault)
+        for key, value in keys.items():
+            if (name, key) != (JOBS_TABLE, KINDS):
+                self._take_key((name, key), f"{name}_{key}", value)
+        if name == JOBS_TABLE:
+            self.kinds, faults = read_kinds(keys.get(KINDS, {}))
+            for fault in faults:
+                self._blame_kind(*fault)
 
     def blame_file(self, path: str, text: str) -> None:
         """Note what is wrong with the file as a whole."""

@@ -2,7 +2,8 @@
 
 A setting is a field of `Settings`, with its type, default and help. The key in hvd.toml is the field's name, the
 variable is `HVD_` and that name in capitals; `hvd check` and the README's table derive from the records. What begins
-with jobs_ stands in the file's table [jobs]: jobs_grace as jobs.grace. The kinds of job, jobs.kinds, have no variable.
+with the name of one of TABLES stands in that table of the file: jobs_grace as jobs.grace. The kinds of job, jobs.kinds,
+have no variable.
 """
 
 import hashlib
@@ -31,7 +32,10 @@ from hvd.settings.value_types import (
 from hvd.texts import as_toml, cut
 
 JOBS_TABLE = "jobs"
-"""The file's table of the settings that begin with jobs_."""
+"""The file's table that has the kinds of job too."""
+
+TABLES = (JOBS_TABLE, "limits", "watch")
+"""The file's tables: a setting that begins with the name of one, and _, stands in it."""
 
 KINDS = "kinds"
 """The key in it that has the kinds of job."""
@@ -152,7 +156,7 @@ SETTINGS: dict[str, Setting] = {entry.name: entry.metadata["setting"] for entry 
 
 def written(key: str) -> str:
     """The key as the file has it."""
-    return key.replace("_", ".", 1) if key.startswith(f"{JOBS_TABLE}_") else key
+    return key.replace("_", ".", 1) if key.startswith(tuple(f"{table}_" for table in TABLES)) else key
 
 
 def variable(key: str) -> str:

@@ -1,0 +1,26 @@
+"""The runtime folder of an instance: what lives as long as the daemon does, and is no memory, is in it.
+
+A daemon and the commands that look for it may have another environment: a service has no XDG_RUNTIME_DIR, a shell no
+RUNTIME_DIRECTORY. So a daemon takes the first of these folders that it can use, and the commands look into all of them.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from hvd.settings.variables import environment
+
+ADMIN_SOCKET = "admin.sock"
+"""The file in an instance's folder at which its admin server listens, unless admin_bind names another address."""
+
+
+def candidates(environ: Mapping[str, str] = environment()) -> Iterator[Path]:
+    """Folders that may have a folder for each instance, the best first; whether they are there, and can be used, is not
+    looked at.
+    """
+    folders = [environ.get("RUNTIME_DIRECTORY", "").split(":")[0]]  # systemd separates several by colons
+    if os.geteuid() == 0:
+        folders.append("/run/hvd")
+    folders += [f"{base}/hvd" for base in (environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.geteuid()}") if base]
+    folders.append(f"{environ.get('TMPDIR') or '/tmp'}/hvd-{os.geteuid()}")
+    yield from map(Path, dict.fromkeys(filter(None, folders)))
