@@ -21,7 +21,7 @@ from hvd.metrics.companion_pages import AGGREGATOR_PAGE, AggregatorPage
 from hvd.metrics.table import TICK
 from hvd.read.companions import CompanionStates
 from hvd.read.history import history_of
-from hvd.read.jobs import JOB_COUNTS
+from hvd.read.jobs import JOB_COUNTS, build_job_totals
 from hvd.read.reading import BlockReader, Reading
 from hvd.read.requests import RequestSums, sum_requests
 from hvd.read.snapshot import Raw, build_raw
@@ -171,6 +171,8 @@ def build_first_messages(raw: Raw, reasons: list[str]) -> tuple[str, str, str]:
         "uptime_seconds": raw["uptime_seconds"],
         "requests": raw["requests"],
         **{name: raw[name] for name in JOB_COUNTS},
+        **build_job_totals(raw),
+        "timestamp": at,
         "reasons": reasons,
         "columns": DETAILS,
     }

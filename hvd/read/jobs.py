@@ -32,6 +32,31 @@ class JobFields(TypedDict):
     provider_stats: dict[str, KindStats]
 
 
+class JobTotals(TypedDict):
+    """The counts of jobs by the names that existing clients know, in `status` messages and in /status."""
+
+    total_jobs: int
+    pending_jobs: int
+    running_jobs: int
+    completed_jobs: int
+    failed_jobs: int
+    cancelled_jobs: int
+
+
+def build_job_totals(jobs: JobFields) -> JobTotals:
+    """The total is of all jobs that the queue has had: those that wait, run or have ended, deleted ones too."""
+    pending, running = jobs["jobs_pending"], jobs["jobs_active"]
+    completed, failed, cancelled = jobs["jobs_completed"], jobs["jobs_failed"], jobs["jobs_cancelled"]
+    return {
+        "total_jobs": pending + running + completed + failed + cancelled,
+        "pending_jobs": pending,
+        "running_jobs": running,
+        "completed_jobs": completed,
+        "failed_jobs": failed,
+        "cancelled_jobs": cancelled,
+    }
+
+
 def build_jobs(page: JobsPage | None, at_ns: int) -> JobFields:
     """At that monotonic time; all 0 or empty where no kind is declared, or nothing is published."""
     open_jobs, ends = (page["open"], page["ends"]) if page else ([], [])

@@ -2,12 +2,15 @@
 
 import json
 import logging
+import time
 from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 
 import falcon
+
+from hvd.texts import rfc3339
 
 log = logging.getLogger("hvd.web")
 
@@ -25,9 +28,14 @@ class ProblemError(falcon.HTTPError):
 def problem(
     status: int, detail: str | None = None, title: str | None = None, members: Mapping[str, Any] | None = None
 ) -> bytes:
-    """A problem object, encoded. `type` is left out, which means "about:blank" (section 4.2.1)."""
-    known = {"status": status, "title": title or _phrase(status), "detail": detail}
-    return json.dumps({name: value for name, value in known.items() if value} | dict(members or {})).encode()
+    """A problem object, encoded. `type` is left out, which means "about:blank" (section 4.2.1).
+
+    Existing clients show `error`, which is the detail, or the title where there is none, and `timestamp`, in UTC.
+    """
+    title = title or _phrase(status)
+    known = {"status": status, "title": title, "detail": detail}
+    texts = {"error": detail or title, "timestamp": rfc3339(time.time_ns())}
+    return json.dumps({name: value for name, value in known.items() if value} | dict(members or {}) | texts).encode()
 
 
 def problem_response(status: int, detail: str, *headers: str) -> bytes:

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import re
+import time
 from collections.abc import Mapping
 
 import falcon
@@ -14,28 +15,11 @@ from hvd import __version__
 from hvd.core.hot import IS_COMPILED
 from hvd.export.exposition import OPENMETRICS, TEXT, Exposition
 from hvd.read.history import HistoryAnswer, build_history
-from hvd.read.jobs import JOB_COUNTS
+from hvd.read.jobs import JOB_COUNTS, build_job_totals
 from hvd.read.snapshot import SnapshotAnswer, build_raw, build_snapshot, build_workers
+from hvd.texts import duration, rfc3339
 from hvd.web.here import Here
 from hvd.web.static_files import send_page, takes_gzip
-
-ENDPOINTS = {
-    "/health": "whether the daemon works",
-    "/status": "version, uptime, processes",
-    "/api/v1/snapshot": "all numbers as JSON",
-    "/api/v1/history": "the last fifteen minutes",
-    "/metrics": "all numbers for Prometheus",
-    "/ws": "the numbers as they change, by WebSocket",
-    "/jobs": "the newest jobs; ?status=, kind=, limit=, before=",
-    "/jobs/kinds": "what kinds of job there are, and their parameters",
-    "/jobs/submit": "POST a job, or many",
-    "/jobs/query": "POST a list of ids: these jobs",
-    "/jobs/cancel": "POST a list of ids: cancel these jobs",
-    "/jobs/{job_id}": "one job",
-    "/jobs/{job_id}/output": "what it printed; ?follow=1 waits for more",
-    "/jobs/{job_id}/cancel": "POST: cancel it",
-}
-
 
 LARGE = 16 * 1024
 """Bytes above which an answer is compressed: a whole history has 55 kB, and a third of it in half a millisecond."""
@@ -95,6 +79,11 @@ class JsonResource:
 class Index(JsonResource):
     """`/`: the dashboard for whoever likes a page best, as browsers do; for all others what there is, as JSON."""
 
+    def __init__(self, here: Here, endpoints: Mapping[str, str]) -> None:
+        """`endpoints` says of each path what it is for."""
+        super().__init__(here)
+        self._endpoints = endpoints
+
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.append_header("Vary", "Accept")
         if negotiate(req, [falcon.MEDIA_JSON, "text/html"]) == falcon.MEDIA_JSON:
@@ -105,7 +94,7 @@ class Index(JsonResource):
     on_head = on_get
 
     def answer(self) -> Mapping[str, object]:
-        return {"name": "hvd", "version": __version__, "endpoints": ENDPOINTS}
+        return {"name": "hvd", "version": __version__, "endpoints": self._endpoints}
 
 
 class Health(JsonResource):
@@ -123,6 +112,8 @@ class Health(JsonResource):
         return {
             "status": status,
             "reasons": reasons,
+            "timestamp": rfc3339(time.time_ns()),
+            "version": __version__,
             "uptime_seconds": round(companions.uptime, 3),
             "aggregator_heartbeat_age_seconds": None if age is None else round(age, 3),
         }
@@ -148,6 +139,9 @@ class Status(JsonResource):
             "processes": reading.observation["processes"] if reading.observation else [],
             "workers": build_workers(reading.totals, reading.observation),
             "jobs": {name: raw[name] for name in JOB_COUNTS},
+            "uptime": duration(raw["uptime_seconds"]),
+            "timestamp": raw["timestamp"],
+            **build_job_totals(raw),
         }
 
 

@@ -174,5 +174,6 @@ def test_new_clients_get_the_figures_what_is_wrong_and_the_jobs() -> None:
     assert metrics["data"] == {"raw": raw}
     assert status["data"]["reasons"] == ["disk full: jobs wait"]
     assert (status["data"]["system_health"], status["data"]["jobs_active"]) == ("degraded", 0)
+    assert (status["data"]["total_jobs"], status["data"]["timestamp"]) == (0, raw["timestamp"])
     assert [column["name"] for column in status["data"]["columns"]] == [column.name for column in COLUMNS]
     assert recent["data"] == {"jobs": raw["recent_jobs"]}

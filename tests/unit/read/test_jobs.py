@@ -3,7 +3,7 @@
 import json
 
 from hvd.metrics.companion_pages import RecentJob
-from hvd.read.jobs import JOB_COUNTS, build_jobs, job_for_clients
+from hvd.read.jobs import JOB_COUNTS, build_job_totals, build_jobs, job_for_clients
 from tests.unit.figures import SECOND, make_jobs
 
 PAGE = make_jobs(
@@ -30,6 +30,14 @@ def test_jobs_are_counted_over_all_kinds_and_daemons() -> None:
     """Of the whole queue, not only what this daemon ended."""
     jobs = build_jobs(PAGE, 0)
     assert [jobs[name] for name in JOB_COUNTS] == [2, 6, 5, 5, 16, 6]
+    assert build_job_totals(jobs) == {
+        "total_jobs": 34,
+        "pending_jobs": 6,
+        "running_jobs": 2,
+        "completed_jobs": 5,
+        "failed_jobs": 5,
+        "cancelled_jobs": 16,
+    }
     assert [job["id"] for job in jobs["recent_jobs"]] == ["b", "a"]
     assert json.loads(json.dumps(jobs)) == jobs
 

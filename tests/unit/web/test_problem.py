@@ -2,6 +2,8 @@
 
 import json
 import logging
+import time
+from datetime import datetime
 from typing import Any
 
 import falcon
@@ -11,19 +13,39 @@ from falcon import testing
 from hvd.web import problem
 
 
+def unix_time(text: str) -> float:
+    """Of a time in RFC 3339."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def usual(members: dict[str, Any]) -> dict[str, Any]:
+    """The members without those that only existing clients look at, which are there."""
+    assert members["error"] == members["detail"]
+    assert unix_time(members["timestamp"]) > 0
+    return {name: value for name, value in members.items() if name not in ("error", "timestamp")}
+
+
 def test_a_problem_says_status_title_and_detail() -> None:
     """`type` is left out, which means that the title is the status' own (section 4.2.1)."""
-    assert json.loads(problem.problem(404, "no such thing")) == {
+    members = json.loads(problem.problem(404, "no such thing"))
+    assert abs(unix_time(members.pop("timestamp")) - time.time()) < 60
+    assert members == {
         "status": 404,
         "title": "Not Found",
         "detail": "no such thing",
+        "error": "no such thing",
     }
 
 
 def test_what_is_not_known_is_left_out() -> None:
     """No empty detail; a status that nobody registered has a title all the same."""
-    assert json.loads(problem.problem(404, "")) == {"status": 404, "title": "Not Found"}
-    assert json.loads(problem.problem(799)) == {"status": 799, "title": "Error"}
+    for status, title in ((404, "Not Found"), (799, "Error")):
+        members = json.loads(problem.problem(status, ""))
+        assert {name: members[name] for name in members if name != "timestamp"} == {
+            "status": status,
+            "title": title,
+            "error": title,
+        }
 
 
 def test_a_whole_response_ends_the_connection() -> None:
@@ -66,7 +88,7 @@ def test_an_error_is_a_problem_whatever_is_accepted(accept: str) -> None:
     assert result.status_code == 503
     assert result.headers["content-type"] == "application/problem+json"
     assert result.headers["retry-after"] == "2"
-    assert result.json == {"status": 503, "title": "Service Unavailable", "detail": "later"}
+    assert usual(result.json) == {"status": 503, "title": "Service Unavailable", "detail": "later"}
 
 
 def test_404_and_405_without_detail_get_one() -> None:
@@ -87,7 +109,7 @@ def test_members_of_its_own_stand_beside_the_usual_ones() -> None:
     result = answer(problem.ProblemError(422, "two are wrong", errors=[{"pointer": "/a"}], accepted=0))
     assert result.status_code == 422
     assert result.json["title"].startswith("Unprocessable ")
-    assert result.json == {
+    assert usual(result.json) == {
         "status": 422,
         "title": result.json["title"],
         "detail": "two are wrong",
