@@ -10,6 +10,7 @@
     * `CannotStart`: the daemon can't start here: what it needs is another's, or refused to it
     * `NoFreeSlot`: every slot of the block belongs to a live process
     * `DaemonUnreachable`: no daemon answered, or what answered isn't hvd
+    * `DaemonsAmbiguous`: several daemons run, and nothing says which of them is meant
     * `DaemonRefused`: the daemon answered that it won't do what was asked
     * `StillOpen`: jobs that were waited for had not ended in time
     * `JobsError`: the jobs' database can't do what was asked
@@ -70,7 +71,19 @@ class NoFreeSlot(HvdError):  # noqa: N818
 
 
 class DaemonUnreachable(HvdError):  # noqa: N818
-    """No daemon answered at the address asked, or what answered isn't hvd."""
+    """No daemon answered at the address asked, or what answered isn't hvd.
+
+    `is_silent` is true where nothing answered at all; `reason` says in a few words what happened.
+    """
+
+    def __init__(self, text: str, reason: str = "it is not hvd", *, is_silent: bool = False) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.is_silent = is_silent
+
+
+class DaemonsAmbiguous(HvdError):  # noqa: N818
+    """Several daemons run, and neither arguments nor settings say which of them is meant."""
 
 
 class DaemonRefused(HvdError):  # noqa: N818

@@ -4,9 +4,6 @@ import argparse
 from enum import IntEnum
 
 from hvd.cli.client import Address
-from hvd.errors import SettingsError
-from hvd.settings.loader import load
-from hvd.texts import as_toml
 
 
 class Exit(IntEnum):
@@ -54,17 +51,3 @@ def seconds(text: str, most: float = 3600, words: str = "3600") -> float:
     if not 0 < value <= most:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0, up to {words}")
     return value
-
-
-def target(args: argparse.Namespace) -> tuple[Address, float]:
-    """The daemon to ask, and the age in s from which what it observed is stale: two intervals and some.
-
-    Raises SettingsError where neither --url nor the settings name one.
-    """
-    if args.url:
-        return args.url, 5.0
-    settings = load().settings
-    try:
-        return Address.of_bind(settings.bind), 2 * settings.interval + 1
-    except ValueError:
-        raise SettingsError([f"bind is {as_toml(settings.bind)}, which names no port to ask: use --url"]) from None

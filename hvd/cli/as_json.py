@@ -4,8 +4,9 @@ import argparse
 import json
 from itertools import islice
 
-from hvd.cli.arguments import Exit, target
+from hvd.cli.arguments import Exit
 from hvd.cli.client import get_object
+from hvd.cli.target import target
 from hvd.cli.websocket import messages
 
 

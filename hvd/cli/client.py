@@ -16,17 +16,20 @@ from hvd.errors import DaemonUnreachable
 _BODY_MAX = 65 * 1024 * 1024  # bytes; the longest output of a job is below, and a snapshot of 100,000 series
 _CHUNK = 64 * 1024
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # bound to all addresses, reached at the local one
-_REMEDY = "start the daemon, or name its address with --url"
+_REMEDY = "start the daemon, or name its address with --url; hvd list shows those that run here"
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a daemon listens: `unix_path`, or `host` and `port`. `url` names it in messages."""
+    """Where a daemon listens: `unix_path`, or `host` and `port`. `url` names it in messages, which also name what was
+    `tried` before it.
+    """
 
     url: str
     host: str = "localhost"
     port: int = 80
     unix_path: str = ""
+    tried: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, url: str) -> "Address":
@@ -131,7 +134,7 @@ class Answer(NamedTuple):
     def refusal(self) -> DaemonUnreachable:
         """The error that tells of this answer by its status alone."""
         status = f"{self.status} {http.client.responses.get(self.status, '')}".rstrip()
-        return DaemonUnreachable(f"{self.url} answered {status} to {self.source}; see its log")
+        return DaemonUnreachable(f"{self.url} answered {status} to {self.source}; see its log", f"it answers {status}")
 
 
 def get_object(address: Address, path: str, timeout: float) -> dict[str, Any]:
@@ -167,11 +170,17 @@ def exchange(
             with connection.getresponse() as response:
                 return Answer(response.status, response.headers, _read_all(response), address.url, f"{method} {path}")
     except TimeoutError:
-        raise DaemonUnreachable(
-            f"{address.url} did not answer within {timeout:g} s: is it overloaded or stopped? See its log"
-        ) from None
+        reason = f"did not answer within {timeout:g} s"
+        text = f"{address.url} {reason}{_before(address)}: is it overloaded or stopped? See its log"
+        raise DaemonUnreachable(text, reason, is_silent=True) from None
     except (OSError, http.client.HTTPException) as error:
-        raise DaemonUnreachable(f"no daemon answers at {address.url} ({_reason(error)}): {_REMEDY}") from None
+        reason = _reason(error)
+        text = f"no daemon answers at {address.url} ({reason}){_before(address)}: {_REMEDY}"
+        raise DaemonUnreachable(text, reason, is_silent=True) from None
+
+
+def _before(address: Address) -> str:
+    return f", nor before at {', '.join(address.tried)}" if address.tried else ""
 
 
 def _read_all(response: http.client.HTTPResponse) -> bytes:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hvd import __version__
-from hvd.cli import arguments, as_json, check, status
-from hvd.cli.arguments import Exit, target
+from hvd.cli import arguments, as_json, check, daemon_list, status
+from hvd.cli.arguments import Exit
 from hvd.cli.jobs import commands as jobs
+from hvd.cli.target import target
 from hvd.core.descriptors import fill_standard
-from hvd.errors import DaemonRefused, DaemonUnreachable, SettingsError, StillOpen
+from hvd.errors import DaemonRefused, DaemonsAmbiguous, DaemonUnreachable, SettingsError, StillOpen
 from hvd.settings.complaints import complaint
 from hvd.texts import plain
 
@@ -19,8 +20,10 @@ _EXAMPLES = f"""\
 examples:
   hvd check                                settings in force, and where each comes from
   HVD_CONFIG=/etc/hvd/hvd.toml hvd check   the same with a file
+  hvd list                                 the daemons that run here, and how each is
   hvd status                               health of the daemon that these settings describe
-  hvd status --url http://10.0.0.7:8080    health of another one
+  hvd status --instance shop               health of another one on this machine
+  hvd status --url http://10.0.0.7:8080    health of one elsewhere
   hvd snapshot --url unix:/run/hvd/http.sock --compact
   hvd watch --count 4                      its next four WebSocket messages, a line each
   hvd top                                  all of it in the terminal, live; --once prints it as text
@@ -28,6 +31,8 @@ examples:
 
 {arguments.EXIT_CODES}
 
+Without --url and --instance the daemon of the settings is meant: its admin server answers, also while all workers
+are stuck. Where neither bind nor instance is set and one daemon of this user runs, it is that one.
 The daemon is started by `gunicorn`."""
 
 
@@ -43,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(complaint(error), Exit.WRONG)
     except DaemonUnreachable as error:
         return _fail(f"hvd: {error}", Exit.UNREACHABLE)
+    except DaemonsAmbiguous as error:
+        return _fail(f"hvd: {error}", Exit.WRONG)
     except DaemonRefused as error:
         return _fail("\n".join(plain(line, most=2000) for line in f"hvd: {error}".splitlines()), Exit.REFUSED)
     except StillOpen as error:
@@ -71,19 +78,22 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     url = argparse.ArgumentParser(add_help=False)
-    url.add_argument(
+    which = url.add_mutually_exclusive_group()
+    which.add_argument(
         "--url",
         type=arguments.address,
-        help="the daemon: http://HOST:PORT or unix:PATH (default: from the setting bind)",
+        help="the daemon: http://HOST:PORT or unix:PATH (default: the one that the settings describe)",
     )
-    remote = argparse.ArgumentParser(add_help=False, parents=[url])
-    remote.add_argument(
+    which.add_argument("--instance", metavar="NAME", help="the daemon of that name on this machine: hvd list has them")
+    patience = argparse.ArgumentParser(add_help=False)
+    patience.add_argument(
         "--timeout",
         type=arguments.seconds,
         default=5.0,
         metavar="S",
-        help="seconds to wait for its answer (default: 5)",
+        help="seconds to wait for an answer (default: 5)",
     )
+    remote = argparse.ArgumentParser(add_help=False, parents=[url, patience])
 
     def add(name: str, run: Callable[[argparse.Namespace], int], help: str, *parents: argparse.ArgumentParser) -> Any:
         command = commands.add_parser(name, parents=parents, help=help)
@@ -92,6 +102,10 @@ def _parser() -> argparse.ArgumentParser:
 
     add("check", check.run, "show the settings in force, or all that is wrong with them")
     add("status", status.run, "show the health of a running daemon", remote)
+
+    lists = add("list", daemon_list.run, "list the daemons that run on this machine", patience)
+    lists.add_argument("--json", action="store_true", help="as JSON")
+    lists.epilog = "exit codes: 0 all are healthy, 3 one is not, or its admin server does not answer, 1 none runs"
 
     numbers = add("snapshot", as_json.snapshot, "print all of a daemon's numbers as JSON", remote)
     numbers.add_argument("--compact", action="store_true", help="on one line")

@@ -5,8 +5,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hvd.cli.arguments import Exit, target
+from hvd.cli.arguments import Exit
 from hvd.cli.client import get_object
+from hvd.cli.target import target
 from hvd.texts import UNKNOWN, clipped, count, duration, errors, figure, milliseconds, number, percent, plain, size
 
 _TEXT_MAX = 40  # characters of text from the daemon that a row has

@@ -10,7 +10,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Ping, RejectConnection, Request, TextMessage
 from wsproto.utilities import ProtocolError
 
-from hvd.cli.client import Address, get_object
+from hvd.cli.client import Address, exchange
 from hvd.errors import DaemonUnreachable
 
 _READ_BYTES = 64 * 1024
@@ -93,7 +93,9 @@ def messages(
     `timeout`, in s, is for reaching the daemon; between two messages `silence` seconds may pass, or any time. `opened`
     gets what ends the connection.
     """
-    get_object(address, "/health", timeout)  # says clearly what is wrong where nothing or something else answers
+    exchange(
+        address, "GET", "/health", timeout
+    ).object()  # says clearly what is wrong where nothing or something else answers
     try:
         connection = _open(address, timeout, path)
     except (OSError, ProtocolError) as error:

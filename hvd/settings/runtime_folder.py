@@ -14,13 +14,14 @@ ADMIN_SOCKET = "admin.sock"
 """The file in an instance's folder at which its admin server listens, unless admin_bind names another address."""
 
 
-def candidates(environ: Mapping[str, str] = environment()) -> Iterator[Path]:
+def candidates(environ: Mapping[str, str] = environment(), user: int | None = None) -> Iterator[Path]:
     """Folders that may have a folder for each instance, the best first; whether they are there, and can be used, is not
-    looked at.
+    looked at. `user` is whose daemons they are of, this process's user unless it is given.
     """
+    user = os.geteuid() if user is None else user
     folders = [environ.get("RUNTIME_DIRECTORY", "").split(":")[0]]  # systemd separates several by colons
     if os.geteuid() == 0:
         folders.append("/run/hvd")
-    folders += [f"{base}/hvd" for base in (environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.geteuid()}") if base]
-    folders.append(f"{environ.get('TMPDIR') or '/tmp'}/hvd-{os.geteuid()}")
+    folders += [f"{base}/hvd" for base in (environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{user}") if base]
+    folders.append(f"{environ.get('TMPDIR') or '/tmp'}/hvd-{user}")
     yield from map(Path, dict.fromkeys(filter(None, folders)))

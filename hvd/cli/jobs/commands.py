@@ -13,6 +13,7 @@ from hvd.cli.arguments import Exit
 from hvd.cli.jobs.follow import follow, line, output_pieces, progress
 from hvd.cli.jobs.remote import Json, Remote, errors_of
 from hvd.cli.jobs.show import OutputText, detail_lines, job_lines, kind_lines, stdout_encoding
+from hvd.cli.target import target
 from hvd.jobs.states import COMPLETED, STATUSES
 from hvd.jobs.strict_json import parse
 from hvd.jobs.submission import BODY_MAX, KEY_MAX, LIST_DEFAULT, LIST_MAX, NAME_MAX
@@ -213,7 +214,7 @@ def _follow(remote: Remote, ids: Sequence[str], within: float | None) -> int:
 def _remote(args: argparse.Namespace, *, changing: bool = False) -> Remote:
     """The daemon of these arguments; a request that changes something carries the token, if there is one."""
     token = load().settings.token or "" if changing else ""
-    return Remote(arguments.target(args)[0], _TIMEOUT if args.run is _wait else args.timeout, token)
+    return Remote(target(args)[0], _TIMEOUT if args.run is _wait else args.timeout, token)
 
 
 def _print(lines: Iterable[str]) -> None:

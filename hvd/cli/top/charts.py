@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
+from hvd.cli.answers import Json
 from hvd.cli.top.frame import UNICODE, Glyphs
 from hvd.cli.top.keys import WINDOWS, State
-from hvd.cli.top.model import Json, Model
+from hvd.cli.top.model import Model
 from hvd.texts import UNKNOWN, count, figure, milliseconds, number, percent, plain, rate, short_duration, short_size
 
 

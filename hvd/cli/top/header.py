@@ -6,10 +6,11 @@ from datetime import datetime
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from hvd.cli.answers import Json, objects
 from hvd.cli.status import concurrency
 from hvd.cli.top.frame import Frame, Glyphs
 from hvd.cli.top.lists import serving
-from hvd.cli.top.model import Json, Model, objects
+from hvd.cli.top.model import Model
 from hvd.texts import count, duration, errors, figure, milliseconds, number, percent, plain, short_duration, short_size
 
 _WIDE = 120  # cells from which on there is room for words

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from hvd.cli.answers import Json, objects
 from hvd.cli.top.frame import Glyphs
-from hvd.cli.top.model import Json, objects
 from hvd.cli.top.table import ListColumn, Order, Table
 from hvd.texts import (
     UNKNOWN,

@@ -2,12 +2,10 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any
 
+from hvd.cli.answers import Json, objects
 from hvd.metrics.columns import DETAILS
 from hvd.texts import number, plain
-
-Json = Mapping[str, Any]
 
 WINDOW = 900.0  # s of history that a daemon keeps, and so do we
 _JOBS_MAX = 100  # that are kept; a daemon lists 20, and sends one for each change
@@ -111,11 +109,6 @@ class Model:
             restarts=number(data.get("restarts")),
             points=_with_point(self.points, data.get("point")),
         )
-
-
-def objects(value: object) -> tuple[Json, ...]:
-    """What is an object, of a list; nothing of anything else."""
-    return tuple(item for item in value if isinstance(item, Mapping)) if isinstance(value, list) else ()
 
 
 def _with_rates(rows: Iterable[Json], known: Iterable[Json], key: str) -> tuple[Json, ...]:

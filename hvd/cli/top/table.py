@@ -7,8 +7,8 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from hvd.cli.answers import Json
 from hvd.cli.top.frame import UNICODE, Glyphs
-from hvd.cli.top.model import Json
 
 
 @dataclass(frozen=True)

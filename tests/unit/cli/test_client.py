@@ -105,7 +105,8 @@ def test_a_refused_connection_names_the_address_and_the_remedy() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        expected = f"no daemon answers at {url} (connection refused): start the daemon, or name its address with --url"
+        remedy = "start the daemon, or name its address with --url; hvd list shows those that run here"
+        expected = f"no daemon answers at {url} (connection refused): {remedy}"
         assert failure_of(Address.parse(url)) == expected
 
 

@@ -30,7 +30,7 @@ def test_no_daemon_is_one_line_and_1(command: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         f"hvd: no daemon answers at unix:{tmp_path}/none (no such file or directory): "
-        "start the daemon, or name its address with --url\n"
+        "start the daemon, or name its address with --url; hvd list shows those that run here\n"
     )
 
 

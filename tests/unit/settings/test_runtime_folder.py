@@ -19,3 +19,9 @@ def test_root_has_the_system_s(monkeypatch: pytest.MonkeyPatch) -> None:
     """And without any variable there are folders all the same."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert list(candidates({})) == [Path("/run/hvd"), Path("/run/user/0/hvd"), Path("/tmp/hvd-0")]
+
+
+def test_root_may_ask_for_the_folders_of_another_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose daemons it looks at."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert list(candidates({}, 1000)) == [Path("/run/hvd"), Path("/run/user/1000/hvd"), Path("/tmp/hvd-1000")]

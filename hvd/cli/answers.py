@@ -1,0 +1,16 @@
+"""What a daemon sent, taken apart by somebody who doesn't trust it to be complete. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+def objects(value: object) -> tuple[Json, ...]:
+    """What is an object, of a list; nothing of anything else."""
+    return tuple(item for item in value if isinstance(item, Mapping)) if isinstance(value, list | tuple) else ()
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """What is a text, of a list; nothing of anything else."""
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list | tuple) else ()

@@ -1,0 +1,42 @@
+"""The daemons that run on this machine, as far as this user may see them."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hvd.cli.admin import admin_addresses
+from hvd.cli.client import Address
+from hvd.cli.listeners import listening_addresses
+from hvd.core.outside import PREFIX, KeptBlock, kept_blocks
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A daemon whose master lives: its instance, its block, its admin addresses and those at which it serves."""
+
+    instance: str
+    block: KeptBlock
+    admin: tuple[Address, ...] = ()
+    serves: tuple[Address, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where to ask it, the best first."""
+        return self.admin + self.serves
+
+
+def running_daemons() -> list[Daemon]:
+    """This user's; root sees everybody's."""
+    return [daemon_of(block) for block in kept_blocks() if os.geteuid() in (0, block.user)]
+
+
+def daemon_of(block: KeptBlock) -> Daemon:
+    """The daemon that keeps this block."""
+    instance = block.name.removeprefix(PREFIX)
+    serves = listening_addresses(block.masters[0], block.listeners)
+    return Daemon(instance, block, tuple(admin_addresses(instance, block.user)), tuple(serves))
+
+
+def own_daemons(daemons: Sequence[Daemon]) -> list[Daemon]:
+    """Those of this very user."""
+    return [daemon for daemon in daemons if daemon.block.user == os.geteuid()]
