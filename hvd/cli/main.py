@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hvd import __version__
-from hvd.cli import arguments, as_json, check, daemon_list, status
+from hvd.cli import arguments, as_json, check, daemon_list, stacks, status
 from hvd.cli.arguments import Exit
 from hvd.cli.jobs import commands as jobs
 from hvd.cli.target import target
@@ -27,6 +27,8 @@ examples:
   hvd snapshot --url unix:/run/hvd/http.sock --compact
   hvd watch --count 4                      its next four WebSocket messages, a line each
   hvd top                                  all of it in the terminal, live; --once prints it as text
+  hvd stacks                               where each thread of the workers is in its code
+  hvd stacks 4711 --all                    the same of one worker, with the threads that are idle
   hvd jobs --help                          submit jobs, list them, wait for them, cancel them
 
 {arguments.EXIT_CODES}
@@ -106,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     lists = add("list", daemon_list.run, "list the daemons that run on this machine", patience)
     lists.add_argument("--json", action="store_true", help="as JSON")
     lists.epilog = "exit codes: 0 all are healthy, 3 one is not, or its admin server does not answer, 1 none runs"
+
+    stacks.add_arguments(add("stacks", stacks.run, "show where each thread of the workers is in its code", remote))
 
     numbers = add("snapshot", as_json.snapshot, "print all of a daemon's numbers as JSON", remote)
     numbers.add_argument("--compact", action="store_true", help="on one line")

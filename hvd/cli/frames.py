@@ -1,0 +1,60 @@
+"""Frames of Python stacks as text: which are of the app, and which of a library. Pure."""
+
+import re
+from collections.abc import Mapping
+
+import hvd
+from hvd.cli.answers import Json, objects
+from hvd.texts import UNKNOWN, figure, number, plain, short_duration
+
+_LIBRARY = re.compile(r"(/(site|dist)-packages/|/lib(64)?/python\d|^<)")
+"""Paths of what is installed, of the standard library, and of code that has no file: `<frozen runpy>`."""
+
+_HVD = f"{hvd.__path__[0]}/"
+_IDLE_FILE, _IDLE_FUNCTION = "concurrent/futures/thread.py", "_worker"
+"""The innermost frame of a pool's thread that waits for work: the queue that it waits at is written in C."""
+
+
+def is_of_app(frame: Json) -> bool:
+    """True for code that is neither installed nor Python's nor hvd's own: where an operator looks first."""
+    file = str(frame.get("file", ""))
+    return bool(file) and not _LIBRARY.search(file) and not file.startswith(_HVD)
+
+
+def place(frame: Json, encoding: str = "utf-8") -> str:
+    """`/srv/shop/report.py:41 in build`."""
+    line = figure(frame.get("line"), lambda value: f"{value:.0f}")
+    return f"{plain(frame.get('file'), encoding)}:{line} in {plain(frame.get('function'), encoding, 100)}"
+
+
+def short_place(stack: object, encoding: str = "utf-8") -> str:
+    """The innermost frame of the app, or the innermost of all, by its file's name: `report.py:41 build`; "" without."""
+    frames = objects(stack)
+    if not frames:
+        return ""
+    frame = next(filter(is_of_app, frames), frames[0])
+    file = str(frame.get("file", "")).rpartition("/")[2]
+    line = figure(frame.get("line"), lambda value: f"{value:.0f}")
+    return f"{plain(file, encoding, 60)}:{line} {plain(frame.get('function'), encoding, 60)}"
+
+
+def is_idle(thread: Json) -> bool:
+    """True for a thread of a pool that waits for work."""
+    frames = objects(thread.get("frames"))
+    if isinstance(thread.get("request"), Mapping) or not frames:
+        return False
+    return str(frames[0].get("file")).endswith(_IDLE_FILE) and frames[0].get("function") == _IDLE_FUNCTION
+
+
+def request_text(request: Json, encoding: str = "utf-8") -> str:
+    """What a request in progress is: `GET /slow 1.2s`."""
+    method, path = plain(request.get("method"), encoding, 12), plain(request.get("path"), encoding)
+    return f"{method} {path} {age_text(request.get('age_seconds'))}"
+
+
+def age_text(age: object) -> str:
+    """`1.2s`, from a minute on `3m 4s`."""
+    seconds = number(age)
+    if seconds is None:
+        return UNKNOWN
+    return f"{seconds:.1f}s" if seconds < 60 else short_duration(seconds)

@@ -1,0 +1,107 @@
+"""`hvd stacks`: where the threads of a daemon's processes are in their Python code."""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from hvd.cli.answers import Json, objects
+from hvd.cli.arguments import Exit
+from hvd.cli.client import Address, exchange
+from hvd.cli.frames import age_text, is_idle, is_of_app, place, request_text
+from hvd.cli.jobs.show import stdout_encoding
+from hvd.cli.target import target
+from hvd.errors import DaemonRefused
+from hvd.texts import UNKNOWN, figure, plain
+
+PATH = "/api/v1/stacks"
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+_FAULTS = (404, 405)
+
+
+_ABOUT = """\
+Each thread with its request, then its frames: the innermost one first, where the thread is now. `>` marks
+frames that are neither a library's nor Python's."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of `hvd stacks`."""
+    parser.epilog = _ABOUT
+    parser.add_argument("pid", nargs="?", type=_pid, metavar="PID", help="of one process (default: all workers)")
+    parser.add_argument("--all", action="store_true", help="with the threads of a pool that wait for work")
+    parser.add_argument("--json", action="store_true", help="as JSON, as the daemon answers")
+
+
+def _pid(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} is no process id")
+    return int(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print them. Raises DaemonUnreachable, DaemonRefused and SettingsError."""
+    answer = fetch(target(args)[0], args.pid, args.timeout)
+    if args.json:
+        print(json.dumps(answer, indent=2))
+        return Exit.OK
+    emphasis = (_BOLD, _PLAIN) if sys.stdout.isatty() else ("", "")
+    lines = [
+        line for process in objects(answer.get("processes")) for line in process_lines(process, args.all, emphasis)
+    ]
+    print("\n".join(lines) if lines else "no worker lives")
+    return Exit.OK
+
+
+def fetch(address: Address, pid: int | None, timeout: float) -> dict[str, Any]:
+    """The stacks of that process, or of all workers. Raises DaemonUnreachable; DaemonRefused where it has none."""
+    answer = exchange(address, "GET", PATH if pid is None else f"{PATH}?pid={pid}", timeout)
+    fields = answer.object()
+    if answer.status == 200:
+        return fields
+    if pid is None and answer.status in _FAULTS:
+        text = f"{address.url} has no stacks: only the daemon's admin server has them, hvd list shows its address"
+        raise DaemonRefused(text, answer.status)
+    raise DaemonRefused(f"{address.url} gives no stacks: {_detail(fields) or answer.status}", answer.status)
+
+
+def _detail(problem: Json) -> str:
+    return str(problem.get("detail") or problem.get("title") or "")
+
+
+def process_lines(process: Json, all_threads: bool, emphasis: tuple[str, str] = ("", "")) -> list[str]:
+    """A process: each thread with its frames, innermost first; those that only wait for work as one line of the sum.
+
+    What serves a request comes first, the oldest request before the others.
+    """
+    encoding = stdout_encoding()
+    threads = sorted(objects(process.get("threads")), key=_request_age, reverse=True)
+    shown = [thread for thread in threads if all_threads or not is_idle(thread)]
+    idle = len(threads) - len(shown)
+    kind = plain(process.get("kind"), encoding, 20)
+    pid, slot = (figure(process.get(name), lambda value: f"{value:.0f}") for name in ("pid", "slot"))
+    lines = [
+        f"{kind} {pid}, slot {slot}, {len(threads)} threads, seen {age_text(process.get('taken_age_seconds'))} ago"
+    ]
+    for thread in shown:
+        lines += _thread_lines(thread, encoding, emphasis)
+    if idle:
+        lines.append(f"  {idle} idle in the pool; --all shows {'it' if idle == 1 else 'them'} too")
+    return [*lines, ""]
+
+
+def _thread_lines(thread: Json, encoding: str, emphasis: tuple[str, str]) -> list[str]:
+    request = thread.get("request")
+    work = request_text(request, encoding) if isinstance(request, Mapping) else "no request"
+    bold, normal = emphasis
+    lines = [f"  {bold}{work}{normal}  thread {plain(thread.get('thread'), encoding, 20)}"]
+    for frame in objects(thread.get("frames")):
+        text = place(frame, encoding)
+        lines.append(f"  > {bold}{text}{normal}" if is_of_app(frame) else f"    {text}")
+    return lines if len(lines) > 1 else [*lines, f"    {UNKNOWN}"]
+
+
+def _request_age(thread: Json) -> float:
+    request = thread.get("request")
+    age = request.get("age_seconds") if isinstance(request, Mapping) else None
+    return age if isinstance(age, int | float) else -1.0

@@ -1,0 +1,82 @@
+"""`hvd stacks`: its text, and what it says where there are none."""
+
+import json
+
+import pytest
+
+from hvd.cli.main import main
+from hvd.cli.stacks import process_lines
+from tests.unit.cli.daemon import Json, daemon, run
+from tests.unit.cli.test_frames import APP, LIBRARY, POOL
+
+SLOW = {"method": "GET", "path": "/slow", "age_seconds": 18.24}
+PROCESS: Json = {
+    "pid": 4711,
+    "slot": 12,
+    "kind": "worker",
+    "taken_age_seconds": 0.0123,
+    "threads": [
+        {"thread": 1, "is_current": True, "request": None, "frames": [LIBRARY]},
+        {"thread": 2, "is_current": False, "request": None, "frames": [POOL, LIBRARY]},
+        {"thread": 3, "is_current": False, "request": SLOW, "frames": [LIBRARY, APP, POOL]},
+        {"thread": 4, "is_current": False, "request": None, "frames": [POOL]},
+    ],
+}
+
+TEXT = """\
+worker 4711, slot 12, 4 threads, seen 0.0s ago
+  GET /slow 18.2s  thread 3
+    /usr/lib/python3.11/json/decoder.py:353 in raw_decode
+  > /srv/shop/report.py:41 in build
+    /usr/lib/python3.11/concurrent/futures/thread.py:81 in _worker
+  no request  thread 1
+    /usr/lib/python3.11/json/decoder.py:353 in raw_decode
+  2 idle in the pool; --all shows them too
+"""
+
+
+def test_requests_come_first_and_idle_threads_are_summed_up() -> None:
+    """Frames of the app are marked, the innermost first."""
+    assert "\n".join(process_lines(PROCESS, all_threads=False)) == TEXT
+    everything = "\n".join(process_lines(PROCESS, all_threads=True))
+    assert everything.count("thread.py:81") == 3
+    assert "idle" not in everything
+
+
+def test_missing_fields_are_dashes() -> None:
+    """No traceback for what somebody sent."""
+    assert process_lines({}, all_threads=False) == ["- -, slot -, 0 threads, seen - ago", ""]
+    (_, head, frame, _) = process_lines({"threads": [{"request": {}, "frames": None}]}, all_threads=False)
+    assert (head, frame) == ("  - - -  thread -", "    -")
+    assert "\x1b" not in "".join(process_lines({"kind": "\x1b[2J"}, all_threads=False))
+
+
+def test_they_are_asked_for_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of one process, or of all; as text, or as the daemon answers."""
+    with daemon((200, {"processes": [PROCESS]})) as (url, requests):
+        assert main(["stacks", "--url", url]) == 0
+        assert capsys.readouterr().out == f"{TEXT}\n"
+        assert main(["stacks", "4711", "--json", "--url", url]) == 0
+        assert json.loads(capsys.readouterr().out) == {"processes": [PROCESS]}
+    assert [request.path for request in requests] == ["/api/v1/stacks", "/api/v1/stacks?pid=4711"]
+    with daemon((200, {"processes": []})) as (url, _):
+        assert main(["stacks", "--url", url]) == 0
+        assert capsys.readouterr().out == "no worker lives\n"
+
+
+def test_the_service_s_address_has_none(capsys: pytest.CaptureFixture[str]) -> None:
+    """It says who has them; a process that isn't there is told in the daemon's words."""
+    with daemon((404, {"title": "404 Not Found"})) as (url, _):
+        assert main(["stacks", "--url", url]) == 5
+        assert "only the daemon's admin server has them, hvd list shows its address" in capsys.readouterr().err
+    with daemon((404, {"title": "404 Not Found", "detail": "pid 4711 is no worker"})) as (url, _):
+        assert main(["stacks", "4711", "--url", url]) == 5
+        assert "pid 4711 is no worker" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("pid", ["0", "-1", "x", "99999999999"])
+def test_what_is_no_pid_is_refused(pid: str) -> None:
+    """By the command itself."""
+    done = run("stacks", pid)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: hvd stacks")
