@@ -1,0 +1,149 @@
+"""Stacks of threads: read from the text that a process left of them, and found again by their thread.
+
+The text is what CPython's faulthandler writes (Python/traceback.c, 3.11 to 3.14), whoever has written it: "Thread 0x…
+(most recent call first):", from 3.14 on with the thread's name, then a line for each frame, innermost first.
+"""
+
+import re
+import sysconfig
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+from hvd.core import layout
+from hvd.core.block import Block
+from hvd.core.stacks import StackFile
+
+FRAMES = 30
+"""Frames of a thread that are shown at most, from the innermost on."""
+
+_THREAD = re.compile(r"(?P<current>Current thread|Thread) 0x(?P<ident>[0-9a-f]+)( \[.*\])? \(most recent call first\):")
+_FRAME = re.compile(r'  File ("(?P<file>.*)"|\?\?\?), line (?P<line>\d+|\?\?\?) in (?P<function>.*)')
+_ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
+_UNKNOWN = "???"
+
+
+class Frame(TypedDict):
+    """A frame of a stack; `line` is 0 where it is not known."""
+
+    file: str
+    line: int
+    function: str
+
+
+@dataclass(frozen=True)
+class ThreadStack:
+    """A thread's frames, innermost first; `thread` is its threading.get_ident()."""
+
+    thread: int
+    is_current: bool
+    frames: tuple[Frame, ...]
+
+
+def parse(text: str) -> list[ThreadStack]:
+    """The threads of a dump. What is no thread and no frame is passed over: a dump may be cut off anywhere."""
+    threads: list[tuple[re.Match[str], list[Frame]]] = []
+    for line in text.split("\n"):
+        if header := _THREAD.fullmatch(line):
+            threads.append((header, []))
+        elif not line.startswith(" "):
+            continue
+        elif threads and (match := _FRAME.fullmatch(line)) and len(threads[-1][1]) < FRAMES:
+            threads[-1][1].append(_frame(match))
+    return [
+        ThreadStack(int(header["ident"], 16), header["current"] != "Thread", tuple(frames))
+        for header, frames in threads
+    ]
+
+
+def _frame(match: re.Match[str]) -> Frame:
+    line = match["line"]
+    return {
+        "file": _unescaped(match["file"] or _UNKNOWN),
+        "line": int(line) if line != _UNKNOWN else 0,
+        "function": _unescaped(match["function"]),
+    }
+
+
+def _unescaped(text: str) -> str:
+    """faulthandler escapes what is not ASCII, and no backslash: an escape of an ASCII character was no escape."""
+
+    def character(match: re.Match[str]) -> str:
+        code = int(match[1][1:], 16)
+        is_escape = 0x7E < code < 0x110000 and not 0xD800 <= code < 0xE000
+        return chr(code) if is_escape else match[0]
+
+    return _ESCAPE.sub(character, text)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A thread's frames, innermost first, as they were `taken_ns` (monotonic)."""
+
+    taken_ns: int
+    frames: tuple[Frame, ...]
+
+
+class LastStacks:
+    """The stacks that were taken last of each slot's process. A text is parsed once. Thread-safe."""
+
+    def __init__(self, block: Block, file: StackFile | None) -> None:
+        """Without a file there are none."""
+        self._block, self._file = block, file
+        self._parsed: dict[int, tuple[int, list[ThreadStack]]] = {}
+        self._lock = threading.Lock()
+
+    def of_slot(self, slot: int) -> tuple[int, list[ThreadStack]]:
+        """When they were taken (monotonic ns; 0: never, or it is being done), and the threads."""
+        cell = self._block.layout.slot_cell(slot) + layout.S_STACK_TAKEN_NS
+        taken = self._block.cells[cell]
+        if not taken or self._file is None:
+            return 0, []
+        with self._lock:
+            if self._parsed.get(slot, (0, []))[0] != taken:
+                threads = parse(self._file.read(slot))
+                if self._block.cells[cell] != taken:
+                    return 0, []
+                self._parsed[slot] = taken, threads
+            return self._parsed[slot]
+
+    def of_thread(self, slot: int, thread: int, since_ns: int) -> Stack | None:
+        """The frames of the thread with this threading.get_ident(); None unless they were taken after that moment
+        (monotonic ns). Some 2 µs where the slot's were asked for before.
+        """
+        taken, threads = self.of_slot(slot)
+        if not thread or taken < since_ns:
+            return None
+        return next((Stack(taken, one.frames) for one in threads if one.thread == thread and one.frames), None)
+
+
+def _own_folders() -> tuple[str, ...]:
+    """Folders of code that is not an app's: Python's library, packages, and hvd, wherever it was compiled from."""
+    paths = sysconfig.get_paths()
+    here = parse.__code__.co_filename.rpartition("/read/")[0]
+    return (*{f"{paths[name]}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")}, f"{here}/", "<frozen ")
+
+
+_NOT_OF_APPS = _own_folders()
+
+
+def app_frame(frames: Sequence[Frame]) -> Frame | None:
+    """The innermost frame that is an app's own code; the innermost of all where none is; None without frames."""
+    own = (frame for frame in frames if not frame["file"].startswith(_NOT_OF_APPS))
+    return next(own, frames[0] if frames else None)
+
+
+def place(frame: Frame) -> str:
+    """`views.py:12 checkout`, of the whole path."""
+    return f"{frame['file']}:{frame['line']} {frame['function']}"
+
+
+def describe(frames: Sequence[Frame]) -> str:
+    """Where a thread stands, for a log line: the app's innermost frame, and the innermost of all where it is another's;
+    "" without frames.
+    """
+    own = app_frame(frames)
+    if own is None:
+        return ""
+    return place(own) if own is frames[0] else f"{place(own)}, in {place(frames[0])}"
