@@ -13,7 +13,15 @@ ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 
 LIVE = {
-    *("__main__", "agg/__main__", "gunicorn_conf", "jobs/__main__", "runtime"),
+    *(
+        "__main__",
+        "agg/__main__",
+        "daemon/admin/__main__",
+        "daemon/admin/main",
+        "gunicorn_conf",
+        "jobs/__main__",
+        "runtime",
+    ),
     *("snapshot", "web/app", "web/here", "web/counting", "web/wsgi"),
 }
 """Modules that only mean something in a running daemon: tests/live starts it."""

@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Mapping
 
 from hvd.agg import handoff, protocol
+from hvd.agg.answers import count_answer
 from hvd.agg.client import Client, Limits, prepare
 from hvd.agg.options import SPARE_DESCRIPTORS
 from hvd.core.descriptors import limit
 from hvd.core.rows import Rows
-from hvd.metrics.table import HANDOFFS_REFUSED, WS_CONNECTED, WS_DISCONNECTED, WS_DROPPED, WS_FRAMES, is_error
+from hvd.metrics.table import HANDOFFS_REFUSED, WS_CONNECTED, WS_DISCONNECTED, WS_DROPPED, WS_FRAMES
 
 HANDOFFS_PER_WAKE = 64  # some 5 ms of handshakes, then the loop turns: a burst of clients doesn't hold a broadcast up
 _SWEEP = 1.0  # s at most between two looks at who is due for a ping; shorter when the ping times ask for it
@@ -98,7 +99,7 @@ class Hub:
             response = protocol.handshake(headers)
         try:
             prepare(sock, self._limits.ping_interval + self._limits.ping_timeout)
-            self._count_response(response)  # before its first byte leaves
+            self._count_response(response, headers)  # before its first byte leaves
             # a new socket's buffer is empty: what it doesn't take of these few bytes, a dead peer doesn't need
             is_sent = sock.send(response.data) == len(response.data)
         except OSError:
@@ -165,8 +166,8 @@ class Hub:
         """A frame was dropped because its client hadn't read the ones before it."""
         self._rows.count(WS_DROPPED)
 
-    def _count_response(self, response: protocol.Response) -> None:
-        self._rows.count_response(("GET", "/ws", response.status), is_error(response.status))
+    def _count_response(self, response: protocol.Response, headers: Mapping[str, str]) -> None:
+        count_answer(self._rows, headers, response.status)
         if not response.accepts:
             self._rows.count(HANDOFFS_REFUSED, (response.status,))
 

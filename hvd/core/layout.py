@@ -80,7 +80,7 @@ PAGE_BYTES = 256 * 1024
 HISTORY_POINTS, HISTORY_RECORD_CELLS = 450, 40
 
 PLAIN_SERIES = 512  # one-cell counters, beside the timed series
-TIMED_SPARE = 16  # runs beside those of requests: what is lost, the overflow series, and hvd's own timings
+TIMED_SPARE = 48  # runs beside those of requests: what is lost, the overflow series, and hvd's own timings
 RECORD_BYTES = 192  # a catalogue record's usual size at most; longer label values leave room for fewer
 
 

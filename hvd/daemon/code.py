@@ -22,6 +22,9 @@ from types import CodeType
 import hvd
 from hvd.companion.options import DESCRIPTOR
 
+STATIC = "web/static"
+"""The folder of the page's files, which the admin server reads from the archive."""
+
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 _PYC_HEAD = MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8)
 """The head of a file whose validity is a hash that nobody checks (PEP 552), as there is no source beside it."""
@@ -76,6 +79,8 @@ def archive_code() -> Code:
         with open(fds[0], "wb", closefd=False) as file, zipfile.ZipFile(file, "w") as archive:
             for name, code in _modules(Path(hvd.__file__).parent, fds):
                 archive.writestr(name, _PYC_HEAD + marshal.dumps(code))
+            for path in sorted((Path(hvd.__file__).parent / STATIC).iterdir()):
+                archive.write(path, path.relative_to(Path(hvd.__file__).parents[1]))
         fcntl.fcntl(fds[0], fcntl.F_ADD_SEALS, _SEALS)  # a companion may have less rights than another one
         if not zipfile.is_zipfile(DESCRIPTOR.format(fds[0])):
             raise OSError("no /proc")

@@ -23,7 +23,7 @@ SAME = (
 )
 """Settings that gunicorn has under the same name."""
 
-FIXED = ("bind", "instance", "slots", "max_series", "worker_class", "state_dir", "database_url")
+FIXED = ("bind", "admin_bind", "instance", "slots", "max_series", "worker_class", "state_dir", "database_url")
 """Settings that take effect at the next start."""
 
 _namespace: MutableMapping[str, Any] = {}

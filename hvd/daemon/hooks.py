@@ -146,6 +146,7 @@ def when_ready(server: Any) -> None:
 def pre_exec(server: Any) -> None:
     """In what becomes the new master at an upgrade (USR2), before it is executed: what it gets from this one."""
     pass_on(master().block, server.cfg.env_orig)
+    master().admin.pass_on(server.cfg.env_orig)
 
 
 def pre_fork(server: Any, worker: Any) -> None:

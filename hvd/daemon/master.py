@@ -14,6 +14,7 @@ from hvd.core import hot
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
+from hvd.daemon.admin.address import AdminAddress
 from hvd.daemon.code import Code
 from hvd.daemon.companions import Companions
 from hvd.daemon.conf import FIXED
@@ -47,10 +48,11 @@ class Master:
         self.unix_sockets = UnixSockets(server)
         self._ownership = Ownership(server, settings)
         self.block = self._ownership.block
+        self.admin = AdminAddress(settings, self.block, server.log)
         try:
             self._set_up(code or Code())
         except BaseException:
-            self._ownership.leave(has_served=False)
+            self.admin.leave(is_last=self._ownership.leave(has_served=False))
             raise
 
     def _set_up(self, code: Code) -> None:
@@ -61,7 +63,10 @@ class Master:
         self._channels = Channels()
         self._ownership.begin(self._settler, self._slots, self.settings.workers)
         self._companions = Companions(self.block, self._settler, log)
-        self._programs = Programs(self.block, self._channels, self._companions, self._server.cfg, code)
+        self.admin.open(self._server.cfg.env_orig)
+        self._programs = Programs(
+            *(self.block, self._channels, self._companions, self._server.cfg, code, self.admin, self._since)
+        )
         self.reload(self.settings)
 
     def log_start(self) -> None:
@@ -106,6 +111,7 @@ class Master:
         self.block.say_missing(self._pid, self.missing)
         self._settler.sweep({*self._server.WORKERS, *self._companions.pids})
         self._companions.supervise()
+        self.admin.keep(self._programs.replace_admin_server)
 
     def supervise_companions(self) -> None:
         """As soon as one may have ended."""
@@ -122,6 +128,7 @@ class Master:
         """After the fork, in the worker: its parts."""
         self._slots.name_process(worker.hvd_slot, os.getpid())
         self._channels.event_reader.close()
+        self.admin.close()
         self.block.release_claim()
         reader = BlockReader(self.block, runs_jobs=bool(self.settings.job_kinds))
         rows = Rows(self.block, worker.hvd_slot, FAMILIES)
@@ -169,4 +176,4 @@ class Master:
         self._has_left = True
         self._companions.stop()
         self.safely(self._log_end)
-        self._ownership.leave(has_served=self.has_served)
+        self.admin.leave(is_last=self._ownership.leave(has_served=self.has_served))

@@ -87,14 +87,15 @@ class Ownership:
                 name.path,
             )
 
-    def leave(self, *, has_served: bool) -> None:
-        """Remove the block, unless another master goes on with it.
+    def leave(self, *, has_served: bool) -> bool:
+        """Remove the block, unless another master goes on with it. -> whether there is no other one.
 
         It also stays where a start failed that had taken it over: the next one goes on with its totals.
         """
         self.block.drop_master(self._pid)
         if self.was_made or has_served:
-            self.block.remove_if_last()
+            return self.block.remove_if_last()
+        return not self._is_upgrade
 
 
 def pass_on(block: Block, environ: MutableMapping[str, str]) -> None:

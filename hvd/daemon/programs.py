@@ -1,9 +1,11 @@
 """What a master executes as companions, and what it tells each: descriptors in its arguments, options in a memory file.
 
-The aggregator is always there; the job runner from the moment on that kinds of job are declared.
+The aggregator is always there, and the admin server where it has an address; the job runner from the moment on that
+kinds of job are declared.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -13,12 +15,16 @@ from hvd.agg import options as agg
 from hvd.companion.options import BLOCK, OPTIONS, Command, Options, OptionsFile
 from hvd.core import layout
 from hvd.core.block import Block
+from hvd.daemon.admin import options as admin
+from hvd.daemon.admin.address import AdminAddress
 from hvd.daemon.code import Code
 from hvd.daemon.companions import STOP_GRACE, Companion, Companions
 from hvd.daemon.users import User
 from hvd.jobs import events
 from hvd.jobs import options as jobs
 from hvd.settings.table import Settings
+
+ADMIN_MODULE = "hvd.daemon.admin"
 
 
 class Channels:
@@ -68,10 +74,20 @@ class Program:
 class Programs:
     """All programs of a master, which `companions` looks after. One thread uses it."""
 
-    def __init__(self, block: Block, channels: Channels, companions: Companions, cfg: Any, code: Code) -> None:
-        """`cfg` is gunicorn's configuration, which says whom companions run as."""
+    def __init__(
+        self,
+        block: Block,
+        channels: Channels,
+        companions: Companions,
+        cfg: Any,
+        code: Code,
+        address: AdminAddress,
+        since: float,
+    ) -> None:
+        """`cfg` is gunicorn's configuration, which says whom companions run as; `since` when the master started."""
         self._block, self._channels, self._companions = block, channels, companions
         self._user, self._code = User.of_workers(cfg), code
+        self._address, self._since = address, since
         self._programs: dict[str, Program] = {}
 
     def take(self, settings: Settings, log_level: str) -> None:
@@ -88,6 +104,26 @@ class Programs:
             runner = self._take("hvd.jobs", "job runner", layout.KIND_JOB_RUNNER, descriptors, options)
             runner.stops_with_workers = True  # it ends its jobs meanwhile
             runner.stop_grace = options.grace + STOP_GRACE
+        if self._address.listener:
+            self._take_admin(settings, log_level, self._address.listener.fileno())
+
+    def _take_admin(self, settings: Settings, log_level: str, listener: int) -> None:
+        channels = self._channels
+        descriptors = {
+            admin.LISTENER: listener,
+            admin.HUB: channels.hub_end.fileno(),
+            admin.WORKERS: channels.worker_end.fileno(),
+            admin.EVENTS: channels.event_writers.fileno(),
+            admin.WAKE: channels.wake_fd,
+        }
+        options = admin.AdminOptions.of(settings, log_level, self._address.address, self._since)
+        self._take(ADMIN_MODULE, "admin server", layout.KIND_ADMIN_SERVER, descriptors, options)
+
+    def replace_admin_server(self) -> None:
+        """Its address has another socket now: have it end, so that another one inherits that."""
+        companion = self._programs[ADMIN_MODULE].companion
+        if companion.is_running:
+            companion.signal(signal.SIGTERM)
 
     def _take(self, module: str, name: str, kind: int, descriptors: Mapping[str, int], options: Options) -> Companion:
         if module in self._programs:

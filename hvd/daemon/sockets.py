@@ -35,7 +35,7 @@ class UnixSockets:
             return  # they are inherited
         for path in self._server.cfg.address:
             if isinstance(path, str) and not path.startswith("\0"):
-                _refuse_if_taken(path)
+                refuse_taken_path(path, "bind")
 
     def note(self) -> None:
         """They are bound: these files are ours."""
@@ -64,14 +64,15 @@ class UnixSockets:
             return False
 
 
-def _refuse_if_taken(path: str) -> None:
+def refuse_taken_path(path: str, key: str) -> None:
+    """Raises CannotStart where a server listens at this path, or what is there is no socket; `key` is the setting."""
     try:
         if not stat.S_ISSOCK(os.stat(path).st_mode):
-            raise CannotStart(f"bind is unix:{path}, which is there and no socket: remove it, or bind another path")
+            raise CannotStart(f"{key} is unix:{path}, which is there and no socket: remove it, or bind another path")
     except FileNotFoundError:
         return
     except OSError as error:
-        raise CannotStart(f"bind is unix:{path}, which can't be used: {error.strerror}") from None
+        raise CannotStart(f"{key} is unix:{path}, which can't be used: {error.strerror}") from None
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
         try:
@@ -82,4 +83,4 @@ def _refuse_if_taken(path: str) -> None:
             why = f"another server's socket ({error.strerror})"
         else:
             why = "a socket at which another server listens"
-    raise CannotStart(f"bind is unix:{path}, {why}: stop that server, or bind another path (HVD_BIND)")
+    raise CannotStart(f"{key} is unix:{path}, {why}: stop that server, or bind another path (HVD_{key.upper()})")

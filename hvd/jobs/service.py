@@ -27,8 +27,7 @@ class JobService:
     """
 
     def __init__(self, settings: Settings, wake_fd: int, writers: socket.socket) -> None:
-        self.kinds: Mapping[str, Kind] = settings.job_kinds
-        self._limit = settings.jobs_queue_limit
+        self.take(settings)
         waiting = max(1, settings.threads // 2)
         self._threads = DatabaseThreads(waiting)
         database = Database(settings.database_url, waiting)
@@ -38,6 +37,11 @@ class JobService:
         self._outputs = settings.state_dir / FOLDER
         self._wake_fd = wake_fd
         self._writers = writers  # of job events
+
+    def take(self, settings: Settings) -> None:
+        """Go over to these kinds and limits; all else stays as it was made."""
+        self.kinds: Mapping[str, Kind] = settings.job_kinds
+        self._limit = settings.jobs_queue_limit
 
     def earlier_answer(self, key: SubmissionKey) -> Json | None:
         """The answer to the first submission with that key. Raises KeyConflict where it was of another body."""

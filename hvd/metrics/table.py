@@ -86,9 +86,11 @@ WS_FRAMES = Family("ws_frames", ())
 WS_DROPPED = Family("ws_dropped", ())
 CPU = Family("cpu", ("kind", "slot"), limit=192)  # ns; two generations of 90 workers
 TICK = Family("tick", ("step",), cells=TIMED_CELLS, limit=8)
+ADMIN = Family("admin", ("method", "route", "status"), cells=TIMED_CELLS, limit=32)
+"""Requests to the admin server, which are none of the service's; what it answers to WebSockets, the hub counts."""
 
 FAMILIES = Families(
-    HTTP, ABORTED, (EXITS, HANDOFFS_REFUSED, WS_CONNECTED, WS_DISCONNECTED, WS_FRAMES, WS_DROPPED, CPU, TICK)
+    HTTP, ABORTED, (EXITS, HANDOFFS_REFUSED, WS_CONNECTED, WS_DISCONNECTED, WS_FRAMES, WS_DROPPED, CPU, TICK, ADMIN)
 )
 
 
@@ -187,6 +189,11 @@ METRICS: tuple[Metric, ...] = (
         "hvd_aggregator_step_duration_seconds",
         "Time that the steps of an aggregator's tick take: reading the rows, observing processes, broadcasting.",
         TICK,
+    ),
+    _durations(
+        "hvd_admin_request_duration_seconds",
+        "Time from a request's arrival in the admin server to its response; counted apart from the service's requests.",
+        ADMIN,
     ),
     _counter("hvd_http_requests_total", "Responses, each counted before its first byte left.", HTTP),
     _counter(

@@ -114,6 +114,9 @@ class Settings:
     """The settings in force. A default may depend on fields above its own."""
 
     bind: str = _setting(BIND, "127.0.0.1:8080", "Address to serve.", "0.0.0.0:PORT, else 127.0.0.1:8080")
+    admin_bind: str = _setting(
+        BIND, "", "Address of the admin server.", "unix:admin.sock in the instance's runtime folder"
+    )
     workers: int = _setting(
         whole(1, 1024), cores, "Worker processes.", "WEB_CONCURRENCY, else cores it may use, at least 2"
     )

@@ -9,11 +9,12 @@ import gzip
 import hashlib
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 import falcon
 
-STATIC = Path(__file__).parent / "static"
+STATIC = files("hvd.web") / "static"  # in the admin server it is in the archive of hvd's code
 
 _TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -57,7 +58,7 @@ class Site:
     Each is named by its content. The files that it imports are named before it: their names are content too.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Traversable) -> None:
         """Raises ValueError where modules import each other in a circle."""
         self.files: dict[str, Asset] = {}
         self._folder = folder
@@ -86,7 +87,7 @@ class Site:
 
 
 @functools.cache
-def load(folder: Path = STATIC) -> Site:
+def load(folder: Traversable = STATIC) -> Site:
     """The site of a folder: read, named and compressed once for each process."""
     return Site(folder)
 

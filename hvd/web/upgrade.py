@@ -19,6 +19,7 @@ from hvd.agg import handoff
 from hvd.instrument.wsgi import EXCHANGE
 from hvd.metrics.table import HANDOFFS_REFUSED
 from hvd.web.access import host_of
+from hvd.web.admin import BEGAN
 from hvd.web.here import Here
 from hvd.web.waiting import REFUSAL, RETRY_AFTER, Waiting
 
@@ -80,7 +81,8 @@ def handshake_headers(req: falcon.Request) -> dict[str, str]:
     if req.content_length or req.get_header("Transfer-Encoding"):
         raise falcon.HTTPBadRequest(description="An upgrade request has no body.")
     detail = {handoff.DETAIL: "1"} if req.get_param("detail") == "1" else {}
-    return {"sec-websocket-key": key, "sec-websocket-version": "13", **detail}
+    admin = {handoff.ADMIN: str(req.env[BEGAN])} if BEGAN in req.env else {}
+    return {"sec-websocket-key": key, "sec-websocket-version": "13", **detail, **admin}
 
 
 def tokens(req: falcon.Request, name: str) -> set[str]:

@@ -9,7 +9,8 @@ import threading
 import time
 
 from hvd.agg import handoff
-from hvd.metrics.table import HANDOFFS_REFUSED, is_error
+from hvd.agg.answers import count_answer
+from hvd.metrics.table import HANDOFFS_REFUSED
 from hvd.web.here import Parts
 from hvd.web.problem import problem_response
 
@@ -65,5 +66,5 @@ def turn_away(parts: Parts) -> None:
     while waiting := handoff.receive(parts.hub_end):
         with waiting.sock as client, contextlib.suppress(OSError):
             parts.rows.count(HANDOFFS_REFUSED, ("503",))
-            parts.rows.count_response(("GET", "/ws", "503"), is_error("503"))
+            count_answer(parts.rows, waiting.headers, "503")
             client.sendall(answer)

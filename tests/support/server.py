@@ -18,7 +18,9 @@ from hvd.core.block import Block, open_block
 from hvd.core.proc import is_stopped
 from hvd.core.slots import Slots
 from hvd.read.reading import BlockReader
+from hvd.settings.admin_record import read_record
 from tests.support.http import Address, Connection, Response
+from tests.support.runtime import remove_runtime_folders, runtime_folders
 from tests.support.waiting import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -187,6 +189,25 @@ class Server:
         return found[-1][0], int(found[-1][1])
 
     @property
+    def admin_address(self) -> Address:
+        """Where its admin server listens, once it has said so."""
+
+        def address() -> str:
+            records = filter(None, map(read_record, runtime_folders(self.instance)))
+            return next((record.address for record in records if not record.is_stale), "")
+
+        found = until(address, "the daemon tells its admin address")
+        if found.startswith("unix:"):
+            return found.removeprefix("unix:")
+        host, _, port = found.rpartition(":")
+        return host, int(port)
+
+    def admin_get(self, path: str, timeout: float = 30, **headers: str) -> Response:
+        """GET from the admin server."""
+        with Connection(self.admin_address, timeout) as connection:
+            return connection.get(path, **headers)
+
+    @property
     def url(self) -> str:
         """The address as the command takes it."""
         return self.bind if self.bind.startswith("unix:") else "http://{}:{}".format(*self.address)
@@ -275,6 +296,7 @@ class Server:
         until(lambda: not self.processes(), f"no process of {self.instance} is left", 10)
         for name in (self.block, self.spare):
             assert not name.exists(), f"{name} is left; log:\n{self.log}"
+        assert not runtime_folders(self.instance)
         return status
 
     def stop_successor(self) -> None:
@@ -284,6 +306,7 @@ class Server:
         os.kill(new, signal.SIGTERM)
         until(lambda: not self.processes(), "the new master ends cleanly", 30)
         assert not self.block.exists()
+        assert not runtime_folders(self.instance)
 
     def destroy(self) -> None:
         """End everything, whatever state it is in."""
@@ -300,6 +323,7 @@ class Server:
             self.wait()
         for name in (self.block, self.spare):
             name.unlink(missing_ok=True)
+        remove_runtime_folders(self.instance)
 
     def __enter__(self) -> Self:
         try:

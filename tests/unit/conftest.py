@@ -8,6 +8,7 @@ import pytest
 
 from hvd.core.acquire import acquire
 from hvd.core.block import DIRECTORY, Block
+from tests.support.runtime import remove_runtime_folders
 from tests.unit.core.support import SMALL
 
 
@@ -18,6 +19,7 @@ def name() -> Iterator[str]:
     yield name
     for left in (DIRECTORY / name, DIRECTORY / f"{name}~", *DIRECTORY.glob(f"{name}.aside-*")):
         left.unlink(missing_ok=True)
+    remove_runtime_folders(name.removeprefix("hvd-"))
 
 
 @pytest.fixture

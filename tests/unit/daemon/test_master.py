@@ -127,12 +127,14 @@ def made(name: str, **changes: Any) -> Iterator[Master]:
             end.close()
         for fd in (master.block.fd, channels.wake_fd):
             os.close(fd)
+        master.admin.close()
 
 
 def test_a_reload_reaches_companions(name: str) -> None:
     """With the level that the error log has, wherever that comes from."""
     with made(name) as master:
-        (aggregator,) = master._companions._all
+        aggregator, admin_server = master._companions._all
+        assert admin_server.name == "admin server"
         file = OptionsFile(aggregator.pass_fds[1])
         master.reload(settings_of(name, interval=9.0))
         options = AggregatorOptions.from_json(file.read())

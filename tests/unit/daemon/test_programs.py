@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from hvd.agg.options import AggregatorOptions
 from hvd.companion.options import Command, OptionsFile
 from hvd.core.block import Block
+from hvd.daemon.admin.options import AdminOptions
 from hvd.daemon.code import Code
 from hvd.daemon.companions import STOP_GRACE, Companion, Companions
 from hvd.daemon.deaths import Settler
@@ -27,6 +29,7 @@ from hvd.settings.table import Settings
 from tests.unit.jobs.support import kinds
 
 AGGREGATOR, JOB_RUNNER = ("block", "options", "handoff", "events"), ("block", "options", "events", "wake")
+ADMIN_SERVER = ("block", "options", "listener", "hub", "workers", "events", "wake")
 
 
 class Scene:
@@ -37,7 +40,9 @@ class Scene:
         self.block, self.channels = block, Channels()
         self._companions = Companions(block, Settler(block, log), log)
         cfg = SimpleNamespace(uid=uid, gid=uid and uid - 1, initgroups=False)
-        self.programs = Programs(block, self.channels, self._companions, cfg, Code((99,)))
+        self.listener: socket.socket | None = None
+        self.address: Any = SimpleNamespace(listener=None, address="unix:/run/admin.sock")
+        self.programs = Programs(block, self.channels, self._companions, cfg, Code((99,)), self.address, 7.0)
 
     @property
     def all(self) -> list[Companion]:
@@ -48,7 +53,13 @@ class Scene:
         self.programs.take(settings, "error")
         return settings
 
+    def listen(self) -> None:
+        """From now on there is an admin address."""
+        self.listener = self.address.listener = socket.socket(socket.AF_UNIX)
+
     def close(self) -> None:
+        if self.listener:
+            self.listener.close()
         channels = self.channels
         for end in (channels.worker_end, channels.hub_end, channels.event_writers, channels.event_reader):
             end.close()
@@ -101,6 +112,30 @@ def test_each_is_told_all_that_it_needs(scene: Scene) -> None:
     assert command.descriptors["wake"] == scene.channels.wake_fd
     assert RunnerOptions.from_json(text) == RunnerOptions.of(settings, "error")
     assert "secret" in text
+
+
+def test_the_admin_server_has_the_socket_that_the_master_has_bound(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what a worker has of the hand-off and of jobs; it is told to end when it is to have another socket."""
+    scene.listen()
+    settings = scene.take()
+    _, server = scene.all
+    assert (server.name, server.command(3)[:4]) == ("admin server", [sys.executable, "-P", "-m", "hvd.daemon.admin"])
+    command, text = told(server, ADMIN_SERVER)
+    assert scene.listener
+    assert command.descriptors["listener"] == scene.listener.fileno()
+    assert command.descriptors["workers"] == scene.channels.worker_end.fileno()
+    assert command.descriptors["hub"] == scene.channels.hub_end.fileno()
+    assert command.descriptors["events"] == scene.channels.event_writers.fileno()
+    assert command.descriptors["wake"] == scene.channels.wake_fd
+    assert AdminOptions.from_json(text) == AdminOptions.of(settings, "error", "unix:/run/admin.sock", 7.0)
+    signals: list[signal.Signals] = []
+    monkeypatch.setattr(Companion, "signal", lambda one, signum: signals.append(signum))
+    scene.programs.replace_admin_server()
+    monkeypatch.setattr(Companion, "is_running", True)
+    scene.programs.replace_admin_server()
+    assert signals == [signal.SIGTERM]
 
 
 def test_the_job_runner_has_time_to_end_its_jobs(scene: Scene) -> None:

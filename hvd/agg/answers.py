@@ -1,0 +1,21 @@
+"""Counting what clients that were handed over are answered: by the hub, or by a worker that turns them away."""
+
+import time
+from collections.abc import Mapping
+
+from hvd.agg import handoff
+from hvd.core.rows import Rows
+from hvd.metrics.table import ADMIN, is_error
+
+METHOD, ROUTE = "GET", "/ws"
+
+
+def count_answer(rows: Rows, headers: Mapping[str, str], status: str) -> None:
+    """Count an answer, before its first byte leaves: as one of the service's, whose worker counts how long it took; or,
+    where the hand-off's headers say that the client came to the admin server, as one of that.
+    """
+    began = headers.get(handoff.ADMIN, "")
+    if began.isdecimal():
+        rows.record(ADMIN, (METHOD, ROUTE, status), max(0, time.monotonic_ns() - int(began)))
+    else:
+        rows.count_response((METHOD, ROUTE, status), is_error(status))

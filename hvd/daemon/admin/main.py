@@ -1,0 +1,90 @@
+"""The admin server's process: hvd's app on the admin address.
+
+A companion (hvd/companion). It inherits the socket at which it listens, so that connections wait there while it is
+replaced, and both ends of the hand-off, so that upgrades to WebSocket reach the hub.
+"""
+
+import gc
+import logging
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from hvd.companion.child import Child
+from hvd.core.rows import Rows
+from hvd.daemon.admin.late_jobs import LateJobs
+from hvd.daemon.admin.options import EVENTS, HUB, LISTENER, WAKE, WORKERS, AdminOptions
+from hvd.daemon.admin.succession import Succession
+from hvd.daemon.admin.worker import AdminWorker
+from hvd.metrics.table import FAMILIES
+from hvd.read.reading import BlockReader
+from hvd.web.app import create_app
+from hvd.web.here import Parts, here
+
+log = logging.getLogger("hvd.admin")
+
+Watcher = Callable[[], None]
+
+
+class AdminServer:
+    """All of it runs in the main thread, but for the requests."""
+
+    def __init__(self, child: Child[AdminOptions]) -> None:
+        self._child = child
+        self._succession = Succession(child.block, child.slot)
+        self._jobs = LateJobs(child.options.settings, child.descriptor(WAKE), child.socket(EVENTS))
+        here.fill(self._parts())
+        self._worker = AdminWorker(child.socket(LISTENER), create_app(here, admin=True), self._turn)
+        self._has_news = True
+        self._watchers: list[Watcher] = []  # called at each turn, so all but at once, at least each 0.25 s
+
+    def _parts(self) -> Parts:
+        child, settings = self._child, self._child.options.settings
+        rows, ends = Rows(child.block, child.slot, FAMILIES), (child.socket(WORKERS), child.socket(HUB))
+        return Parts(settings, child.block, rows, self._reader(), *ends, child.options.since, self._jobs.service())
+
+    def _reader(self) -> BlockReader:
+        return BlockReader(self._child.block, runs_jobs=bool(self._child.options.settings.job_kinds))
+
+    def run(self) -> None:
+        """Serve until SIGTERM."""
+        signal.signal(signal.SIGHUP, self._note_news)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        self._worker.init_process()
+
+    def _note_news(self, signum: int, frame: object) -> None:
+        self._has_news = True
+
+    def _turn(self) -> None:
+        self._child.beat()
+        if self._has_news:
+            self._has_news = False
+            self._reload()
+        self._worker.accept_more(not self._succession.newer_answers())
+        for watch in self._watchers:
+            self._safely(watch)
+
+    def _safely(self, watch: Watcher) -> None:
+        """What it watches is not worth its end."""
+        try:
+            watch()
+        except Exception:
+            log.exception("a watcher of the admin server failed")
+            self._watchers.remove(watch)
+
+    def _reload(self) -> None:
+        if self._child.reload():
+            settings = self._child.options.settings
+            self._jobs.take(settings)
+            here.parts = replace(here.parts, settings=settings, reader=self._reader(), jobs=self._jobs.service())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM. Returns the exit status."""
+    child = Child("hvd.daemon.admin", (LISTENER, HUB, WORKERS, EVENTS, WAKE), AdminOptions, arguments)
+    server = AdminServer(child)
+    gc.freeze()  # what is loaded by now stays: the collector need not look at it again
+    server.run()
+    # Not by the interpreter, which would wait for threads that serve a client who sends nothing more.
+    os._exit(0)

@@ -1,0 +1,30 @@
+"""Which of two admin servers accepts connections, while an upgrade has two masters: the newer master's.
+
+Both listen on the same socket. The older one stands back while the newer one gives signs of life, and so takes over
+again when that ends, or is stuck.
+"""
+
+import time
+
+from hvd.core import layout
+from hvd.core.block import Block
+from hvd.core.slots import Slots
+
+LATE = 1.0  # s without a sign of life, of which there is one each 0.25 s, after which the older one takes over
+
+
+class Succession:
+    """The view of the admin server that has this slot. One thread uses it."""
+
+    def __init__(self, block: Block, slot: int) -> None:
+        self._slots, self._own = Slots(block), slot
+
+    def newer_answers(self) -> bool:
+        """Whether a newer master's admin server is there."""
+        own, now = self._slots.get(self._own), time.monotonic_ns()
+        others = (self._slots.get(number) for number in range(layout.COMPANION_SLOTS) if number != self._own)
+        return own is not None and any(
+            other.master_start > own.master_start and now - other.heartbeat_ns < LATE * 1e9
+            for other in others
+            if other and other.kind == layout.KIND_ADMIN_SERVER
+        )

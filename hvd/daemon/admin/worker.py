@@ -1,0 +1,84 @@
+"""gunicorn's threaded worker as a server of its own, without a master that forks it.
+
+What is used of it is no public API (read in gunicorn 27.0.1, workers/gthread.py and workers/base.py): the arguments of
+`ThreadWorker`, that `init_process` serves until `alive` is False, that its loop calls `notify` at each turn, before it
+compares `nr_conns` with `worker_connections`, and that a turn is one `wait_for_and_dispatch_events`.
+tests/unit/daemon/admin/test_worker.py fails if it changes.
+"""
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+from wsgiref.types import WSGIApplication
+
+from gunicorn.config import Config
+from gunicorn.workers.gthread import ThreadWorker
+
+from hvd.core.block import DIRECTORY
+from hvd.daemon.admin.options import CONNECTIONS, THREADS
+
+TURN = 0.25  # s between two turns of the loop at most: so often it gives a sign of life
+GRACE = 3  # s that requests have at a stop, of the 5 s after which the master kills a companion
+
+
+class AdminWorker(ThreadWorker):  # type: ignore[misc]
+    """Serves `app` on `listener` in this process until SIGTERM, and calls `turn` at each turn of its loop."""
+
+    def __init__(self, listener: socket.socket, app: WSGIApplication, turn: Callable[[], None]) -> None:
+        super().__init__(1, os.getppid(), [listener], _Loaded(app), 0, _config(), _Log())
+        self._turn = turn
+
+    def accept_more(self, enabled: bool) -> None:
+        """Whether to take connections from now on; those that are open are served in any case."""
+        self.worker_connections = CONNECTIONS if enabled else 0
+
+    def notify(self) -> None:
+        """In place of gunicorn's sign of life, a file that nobody looks at here."""
+        self._turn()
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        super().wait_for_and_dispatch_events(min(timeout, TURN))
+
+    def init_signals(self) -> None:
+        """All but SIGTERM is the companion's business, which has seen to it."""
+        signal.signal(signal.SIGTERM, self.handle_exit)
+
+
+class _Loaded:
+    """What gunicorn asks for the app."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+
+    def wsgi(self) -> WSGIApplication:
+        return self._app
+
+
+class _Log:
+    """gunicorn's log of a companion: its lines go to the master; requests are not logged, as probes are many."""
+
+    def __init__(self) -> None:
+        self.error_log = logging.getLogger("hvd.admin")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.error_log, name)
+
+    def access(self, *_: object) -> None:
+        """A request is over."""
+
+    def close_on_exec(self) -> None:
+        """There are no files."""
+
+    def reopen_files(self) -> None:
+        """There are no files."""
+
+
+def _config() -> Config:
+    cfg = Config()
+    values = {"threads": THREADS, "worker_connections": CONNECTIONS, "graceful_timeout": GRACE, "keepalive": 15}
+    for name, value in {**values, "worker_tmp_dir": str(DIRECTORY)}.items():
+        cfg.set(name, value)
+    return cfg
