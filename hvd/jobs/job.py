@@ -1,7 +1,7 @@
 """A job: as it is submitted, and as the database has it."""
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from hvd.metrics.companion_pages import RecentJob
 from hvd.settings.job_kinds import Kind
@@ -41,30 +41,46 @@ class Job:
     host: str = ""
     cancel_requested: bool = False
     revision: int = 1
+    read_at: float | None = None  # when it was read, by the same clock, where it runs
 
     @property
     def duration(self) -> float | None:
         """Seconds from the start of the last attempt to the end; None while there is no end, or was no start."""
-        if self.started is None or self.ended is None:
-            return None
-        return round(max(0.0, self.ended - self.started), 6)
+        return None if self.ended is None else self.elapsed()
 
-    def as_dict(self) -> Json:
+    def elapsed(self, at: float | None = None) -> float | None:
+        """The same, for a job that runs until `at`; until it was read, or changed last, where that is not known."""
+        until = self.ended or at or self.read_at or self.updated
+        return None if self.started is None else round(max(0.0, until - self.started), 6)
+
+    def as_dict(self) -> "JobAnswer":
         """The job as HTTP answers it."""
+        created = rfc3339_milliseconds(self.created) or ""
+        started, ended = rfc3339_milliseconds(self.started), rfc3339_milliseconds(self.ended)
         return {
-            **{field: getattr(self, field) for field in ("id", "kind", "name", "params", "status", "progress")},
+            "id": self.id,
+            "kind": self.kind,
+            "name": self.name,
+            "params": self.params,
+            "status": self.status,
+            "progress": self.progress,
             "attempt": self.attempt,
-            "created_at": rfc3339_milliseconds(self.created),
-            "updated_at": rfc3339_milliseconds(self.updated),
-            "started_at": rfc3339_milliseconds(self.started),
-            "ended_at": rfc3339_milliseconds(self.ended),
-            "duration_seconds": self.duration,
+            "created_at": created,
+            "updated_at": rfc3339_milliseconds(self.updated) or "",
+            "started_at": started,
+            "ended_at": ended,
+            "duration_seconds": self.elapsed() or 0.0,
             "exit_code": self.exit_code,
             "error": self.error or None,
             "output": self.output,
             "host": self.host or None,
             "cancel_requested": self.cancel_requested,
             "revision": self.revision,
+            "provider": self.kind,
+            "vm_name": self.name,
+            "start_time": started or created,
+            "end_time": ended,
+            "error_msg": self.error,
         }
 
     def as_recent(self, at: float | None = None) -> RecentJob:
@@ -72,7 +88,6 @@ class Job:
 
         Clients get it as `read.jobs.job_for_clients` has it.
         """
-        until = self.ended or at or self.updated
         return {
             "id": self.id,
             "name": self.name,
@@ -80,7 +95,7 @@ class Job:
             "progress": self.progress,
             "start_time": rfc3339_milliseconds(self.started),
             "end_time": rfc3339_milliseconds(self.ended),
-            "duration_seconds": None if self.started is None else round(max(0.0, until - self.started), 6),
+            "duration_seconds": self.elapsed(at),
             "error_msg": self.error or None,
             "created_at": rfc3339_milliseconds(self.created),
             "updated_at": rfc3339_milliseconds(self.updated),
@@ -88,6 +103,39 @@ class Job:
             "params": self.params,
             "revision": self.revision,
         }
+
+
+class JobAnswer(TypedDict):
+    """A job. Times in RFC 3339, UTC; `progress` in percent; `output` is what it printed last.
+
+    What existing clients format without asking is of one type at every moment: `duration_seconds` is 0 before the start
+    and then what has elapsed, `start_time` the time of creation until the job starts, `provider` the kind, `vm_name`
+    the name, `error_msg` the error, or "".
+    """
+
+    id: str
+    kind: str
+    name: str
+    params: Json
+    status: str
+    progress: float
+    attempt: int
+    created_at: str
+    updated_at: str
+    started_at: str | None
+    ended_at: str | None
+    duration_seconds: float
+    exit_code: int | None
+    error: str | None
+    output: list[str]
+    host: str | None
+    cancel_requested: bool
+    revision: int
+    provider: str
+    vm_name: str
+    start_time: str
+    end_time: str | None
+    error_msg: str
 
 
 class Cancellation(NamedTuple):

@@ -54,11 +54,11 @@ class Output:
         return last_lines(self._last)
 
 
-def last_lines(data: bytes) -> str:
-    """The last lines of what was printed, cut to their ends, without control characters."""
+def last_lines(data: bytes, most: int = LINES) -> str:
+    """The last lines of what was printed, at most so many, cut to their ends, without control characters."""
     *lines, partial = data.split(b"\n")
-    texts, last = [_visible(line) for line in lines[-LINES:]], _visible(partial)
-    return "\n".join([*texts, last][-LINES:] if last else texts)
+    texts, last = [_visible(line) for line in lines[-most:]], _visible(partial)
+    return "\n".join([*texts, last][-most:] if last else texts)
 
 
 def _visible(line: bytes) -> str:

@@ -4,8 +4,12 @@ import contextlib
 import dataclasses
 import os
 import socket
+import time
 from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
 
+from hvd.errors import JobsError
 from hvd.jobs import events
 from hvd.jobs.database.connection import Database
 from hvd.jobs.database.store import Store
@@ -13,10 +17,24 @@ from hvd.jobs.database.threads import DatabaseThreads
 from hvd.jobs.database.totals import daemon_name
 from hvd.jobs.job import Cancellation, Job, Json
 from hvd.jobs.output import TAIL, last_lines
+from hvd.jobs.states import OPEN
 from hvd.jobs.submission import Receipt, Submission, SubmissionKey
 from hvd.jobs.transcript import FOLDER, Transcript
 from hvd.settings.job_kinds import Kind
 from hvd.settings.table import Settings
+
+CANCELLED_AT_ONCE = 500  # jobs in one transaction; SQLite takes some 30 ms for them
+CANCEL_SECONDS = 2.0  # s after which a cancellation of many begins no other transaction
+
+
+class CancelledSet(NamedTuple):
+    """What became of a cancellation of many: the ids of those that were pending, of those that run and are told to end,
+    and how many are left; None where the database went away before that was known.
+    """
+
+    cancelled: list[str]
+    cancelling: list[str]
+    remaining: int | None
 
 
 class JobService:
@@ -98,6 +116,34 @@ class JobService:
         cancellations = self._threads.do(lambda: self._store.cancel(ids))
         self._announce([job for outcome, job in cancellations.values() if job and outcome != "ended"])
         return cancellations
+
+    def cancel_open(self, statuses: Sequence[str], most: int) -> "CancelledSet":
+        """Cancel up to so many jobs of these statuses, pending ones first, or a job that ends would make one of them
+        run. A transaction takes some of them, so that others get the database in between, and after CANCEL_SECONDS no
+        other begins.
+        """
+        until = time.monotonic() + CANCEL_SECONDS
+        done: dict[str, list[str]] = {"cancelled": [], "cancelling": []}
+        left = most
+        for status in [status for status in OPEN if status in statuses]:
+            while left > 0 and time.monotonic() < until:
+                wanted = min(left, CANCELLED_AT_ONCE)
+                try:
+                    some = self._threads.do(partial(self._store.cancel_open, status, wanted))
+                except JobsError:
+                    if left == most:
+                        raise
+                    return CancelledSet(done["cancelled"], done["cancelling"], None)
+                self._announce([job for _, job in some if job])
+                for outcome, job in some:
+                    done[outcome] += [job.id] if job else []
+                left -= len(some)
+                if len(some) < wanted:
+                    break
+        remaining = 0
+        if left <= 0 or time.monotonic() >= until:
+            remaining = self._threads.do(lambda: self._store.count_open(statuses))
+        return CancelledSet(done["cancelled"], done["cancelling"], remaining)
 
     def _announce(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
-from hvd.jobs.ids import is_id
 from hvd.jobs.job import Job, Json, NewJob
 from hvd.jobs.strict_json import excerpt
 from hvd.json_schemas import Path, Problem, Schema, pointer, rule
@@ -35,7 +34,7 @@ def _schema(*required: str, **members: dict[str, Any]) -> Schema:
 _NAME = _TEXT | {"minLength": 1, "maxLength": NAME_MAX}
 _JOB = _schema("kind", "params", kind=_TEXT, params=_OBJECT, name=_NAME)
 _BATCH = _schema("jobs", jobs=_LIST)
-_IDS = _schema("ids", ids=_LIST | {"items": _TEXT})
+_ARRAY = Schema(_LIST)
 
 
 class SubmissionKey(NamedTuple):
@@ -67,32 +66,18 @@ class Receipt(NamedTuple):
     is_replay: bool
 
 
-class JobIds(NamedTuple):
-    """A checked list of ids: each once, then the texts that can be no id; or what is wrong with the list itself."""
-
-    ids: list[str]
-    malformed: list[str]
-    problems: list[Problem]
-
-
 def check_submission(body: object, kinds: Mapping[str, Kind]) -> Submission:
-    """The jobs that a parsed body asks for."""
-    if not isinstance(body, dict) or "jobs" not in body:
+    """The jobs that a parsed body asks for: one, an array, or an object that has the array as `jobs`."""
+    steps: Path = ()
+    jobs, schema = body, _ARRAY
+    if isinstance(body, dict) and "jobs" in body:
+        steps, jobs, schema = ("jobs",), body["jobs"], _BATCH
+    elif not isinstance(body, list):
         return _check_all([("", body)], kinds)
-    problems = list(_structure(_BATCH, body, ""))
-    if problems:
-        jobs = body["jobs"]
+    problems = list(structure(schema, body, ""))
+    if problems or not isinstance(jobs, list):
         return Submission([], len(jobs) if isinstance(jobs, list) else 1, problems)
-    return _check_all(((pointer("jobs", index), job) for index, job in enumerate(body["jobs"])), kinds)
-
-
-def check_ids(body: object) -> JobIds:
-    """The ids that a parsed body lists."""
-    problems = list(_structure(_IDS, body, ""))
-    if problems or not isinstance(body, dict):
-        return JobIds([], [], problems)
-    texts = dict.fromkeys(body["ids"])
-    return JobIds([text for text in texts if is_id(text)], [text for text in texts if not is_id(text)], [])
+    return _check_all(((pointer(*steps, index), job) for index, job in enumerate(jobs)), kinds)
 
 
 def _check_all(jobs: Iterable[tuple[str, object]], kinds: Mapping[str, Kind]) -> Submission:
@@ -110,7 +95,7 @@ def _check_all(jobs: Iterable[tuple[str, object]], kinds: Mapping[str, Kind]) ->
 
 def _check(job: Any, place: str, kinds: Mapping[str, Kind]) -> NewJob | list[Problem]:
     """The job at that place of the body, or what is wrong with it."""
-    problems = list(_structure(_JOB, job, place)) or list(_unprintable(job, place))
+    problems = list(structure(_JOB, job, place)) or list(_unprintable(job, place))
     if problems:
         return problems
     kind = kinds.get(job["kind"])
@@ -126,7 +111,7 @@ def _check(job: Any, place: str, kinds: Mapping[str, Kind]) -> NewJob | list[Pro
     return problems
 
 
-def _structure(schema: Schema, value: object, place: str) -> Iterator[Problem]:
+def structure(schema: Schema, value: object, place: str) -> Iterator[Problem]:
     """What the schema finds, in words that hold little of what the client sent."""
     for path, keyword, part, rules, names in islice(schema.violations(value), _PROBLEMS_MAX):
         where = place + _short_pointer(path)

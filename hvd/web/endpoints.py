@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hvd.web import jobs, output, resources
+from hvd.web import job_sets, job_views, jobs, output, resources
 from hvd.web.here import Here
 from hvd.web.static_files import Static
 from hvd.web.upgrade import Upgrade
@@ -33,8 +33,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("/jobs", "the newest jobs; ?status=, kind=, limit=, before=", jobs.Jobs),
     Endpoint("/jobs/kinds", "what kinds of job there are, and their parameters", jobs.Kinds),
     Endpoint("/jobs/submit", "POST a job, or many", jobs.Submit),
-    Endpoint("/jobs/query", "POST a list of ids: these jobs", jobs.Query),
-    Endpoint("/jobs/cancel", "POST a list of ids: cancel these jobs", jobs.CancelMany),
+    Endpoint("/jobs/query", "these jobs: POST a list of ids, or all, status, limit; GET ?all=true", job_sets.Query),
+    Endpoint("/jobs/cancel", "POST a list of ids, or all or status: cancel these jobs", job_sets.CancelMany),
+    Endpoint("/jobs/progress/{job_id}", "how far one job is", job_views.JobProgress),
+    Endpoint("/jobs/logs/{job_id}", "what happened to one job, and what it printed last", job_views.JobLogs),
+    Endpoint("/jobs/eta/{job_id}", "when one job will be done", job_views.JobEta),
     Endpoint("/jobs/{job_id}", "one job", jobs.OneJob),
     Endpoint("/jobs/{job_id}/output", "what it printed; ?follow=1 waits for more", output.JobOutput),
     Endpoint("/jobs/{job_id}/cancel", "POST: cancel it", jobs.CancelOne),

@@ -1,7 +1,7 @@
 """Requests to the jobs: their JSON, their idempotency key, their parameters."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -15,6 +15,7 @@ from hvd.jobs.submission import BODY_MAX, KEY_MAX, LIST_DEFAULT, LIST_MAX
 from hvd.settings.job_kinds import DECLARED_NAME
 
 _KEY = re.compile(rf"[\x20-\x7e]{{1,{KEY_MAX}}}")
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _LIMIT = re.compile(r"[1-9][0-9]{0,2}")
 
 
@@ -72,17 +73,26 @@ class Listing(NamedTuple):
 
 def listing(req: falcon.Request) -> Listing:
     """The request's parameters. Raises falcon.HTTPBadRequest naming one that is wrong."""
-    query = _query(req.query_string)
-    return Listing(_statuses(query), _kinds(query), _limit(query), _before(query))
+    query = _query(req.query_string, ("status", "kind", "limit", "before"))
+    return Listing(_statuses(query), _kinds(query), _limit(query, LIST_DEFAULT), _before(query))
 
 
-def _query(text: str) -> dict[str, list[str]]:
+def query_body(req: falcon.Request) -> dict[str, Any]:
+    """What the parameters of GET /jobs/query say, as the body of POST. Raises falcon.HTTPBadRequest."""
+    query = _query(req.query_string, ("all", "status", "limit"))
+    flags = query.get("all", ["true"])
+    if len(flags) > 1 or flags[0] not in _FLAGS:
+        raise _bad("all", "must be true or false")
+    body: dict[str, Any] = {"all": _FLAGS[flags[0]], "limit": _limit(query, LIST_MAX)}
+    return body | ({"status": _statuses(query)} if "status" in query else {})
+
+
+def _query(text: str, known: Sequence[str]) -> dict[str, list[str]]:
     """The parameters, each with its values: what commas and what repetition separates is the same."""
     try:
         query = parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=50)
     except ValueError:  # UnicodeDecodeError too
         raise _bad("The query", "can't be read") from None
-    known = ("status", "kind", "limit", "before")
     for name in query:
         if name not in known:
             raise _bad(f"Parameter {excerpt(name)}", f"is unknown; there are: {', '.join(known)}")
@@ -103,8 +113,8 @@ def _kinds(query: Mapping[str, list[str]]) -> list[str]:
     return query.get("kind", [])
 
 
-def _limit(query: Mapping[str, list[str]]) -> int:
-    values = query.get("limit", [str(LIST_DEFAULT)])
+def _limit(query: Mapping[str, list[str]], usual: int) -> int:
+    values = query.get("limit", [str(usual)])
     if len(values) > 1 or not _LIMIT.fullmatch(values[0]) or int(values[0]) > LIST_MAX:
         raise _bad("limit", f"must be one whole number from 1 to {LIST_MAX}")
     return int(values[0])

@@ -17,9 +17,10 @@ from hvd.errors import JobsError, KeyConflict, QueueFull
 from hvd.jobs.ids import is_id
 from hvd.jobs.job import Job
 from hvd.jobs.strict_json import excerpt
-from hvd.jobs.submission import SubmissionKey, check_ids, check_submission
+from hvd.jobs.submission import SubmissionKey, check_submission
 from hvd.json_schemas import Problem
 from hvd.settings.table import Settings
+from hvd.texts import rfc3339
 from hvd.web.access import check_change, check_page
 from hvd.web.here import Here
 from hvd.web.job_requests import idempotency_key, json_body, listing
@@ -71,7 +72,7 @@ class Jobs(Resource):
         newest = service.newest(statuses, kinds, limit + 1, before)
         page = newest[:limit]
         last = page[-1].id if len(newest) > limit else None
-        _answer(resp, 200, {"jobs": [job.as_dict() for job in page], "next": last})
+        answer_json(resp, 200, {"jobs": [job.as_dict() for job in page], "next": last})
 
     on_head = on_get
 
@@ -82,7 +83,7 @@ class Kinds(Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         kinds = self.service(req).kinds
         public = {name: {"params": _public(kind.to_dict()["params"])} for name, kind in kinds.items()}
-        _answer(resp, 200, {"kinds": public})
+        answer_json(resp, 200, {"kinds": public})
 
     on_head = on_get
 
@@ -98,43 +99,18 @@ class Submit(Resource):
         if answer is None:
             submission = check_submission(body, service.kinds)
             if not submission.jobs:
-                raise _refusal(submission.problems, job_ids=[], accepted=0, rejected=submission.rejected)
+                raise refusal(submission.problems, job_ids=[], accepted=0, rejected=submission.rejected)
             answer, _, is_replay = service.submit(submission, key)
         if is_replay:
             resp.set_header("Idempotent-Replayed", "true")
-        _answer(resp, 202, answer)
-
-
-class Query(Resource):
-    """`/jobs/query`: the jobs of a list of ids. POST for the length of the list only: nothing changes."""
-
-    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        service = self.service(req)
-        ids, malformed = _ids(req)
-        jobs = {job.id: job.as_dict() for job in (service.find(ids) if ids else [])}
-        unknown = [job_id for job_id in ids if job_id not in jobs] + malformed
-        _answer(resp, 200, {"jobs": [jobs[job_id] for job_id in ids if job_id in jobs], "unknown": unknown})
-
-
-class CancelMany(Resource):
-    """`/jobs/cancel`: cancel the jobs of a list of ids, and say what became of each."""
-
-    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        service = self.service(req, changes=True)
-        ids, malformed = _ids(req)
-        cancellations = service.cancel(ids) if ids else {}
-        answer: dict[str, list[str]] = {"cancelled": [], "cancelling": [], "ended": [], "unknown": []}
-        for job_id in ids:
-            answer[cancellations[job_id].outcome].append(job_id)
-        answer["unknown"] += malformed
-        _answer(resp, 200, answer)
+        answer_json(resp, 202, {**answer, "timestamp": rfc3339(time.time_ns())})
 
 
 class OneJob(Resource):
     """`/jobs/{job_id}`: all of one job."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
-        _answer(resp, 200, job_of(self.service(req), job_id).as_dict())
+        answer_json(resp, 200, job_of(self.service(req), job_id).as_dict())
 
     on_head = on_get
 
@@ -149,7 +125,7 @@ class CancelOne(Resource):
             raise _unknown(job_id)
         if outcome == "ended":
             raise ProblemError(409, f"The job is {job.status} already: nothing is left to cancel.", job=job.as_dict())
-        _answer(resp, 200 if outcome == "cancelled" else 202, job.as_dict())
+        answer_json(resp, 200 if outcome == "cancelled" else 202, job.as_dict())
 
 
 class Failures:
@@ -183,7 +159,8 @@ class Failures:
             return True
 
 
-def _answer(resp: falcon.Response, status: int, value: Mapping[str, Any]) -> None:
+def answer_json(resp: falcon.Response, status: int, value: Mapping[str, Any]) -> None:
+    """Answer with that JSON, of this moment."""
     resp.status = status
     resp.content_type = falcon.MEDIA_JSON
     resp.cache_control = ["no-store"]
@@ -202,7 +179,8 @@ def _unknown(job_id: str) -> falcon.HTTPNotFound:
     return falcon.HTTPNotFound(description=f"No job has the id {excerpt(job_id)}.")
 
 
-def _refusal(problems: Sequence[Problem], **members: Any) -> ProblemError:
+def refusal(problems: Sequence[Problem], **members: Any) -> ProblemError:
+    """422, with what is wrong as its `errors`, and further members."""
     first = problems[0]
     more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
     errors = [problem._asdict() for problem in problems]
@@ -217,11 +195,3 @@ def _public(params: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]
         declared = {key: value for key, value in param.items() if key not in hidden}
         public[name] = {**declared, "required": param.get("default") is None}
     return public
-
-
-def _ids(req: falcon.Request) -> tuple[list[str], list[str]]:
-    """The ids that the body lists, and the texts in it that can be none. Raises ProblemError."""
-    ids, malformed, problems = check_ids(json_body(req))
-    if problems:
-        raise _refusal(problems)
-    return ids, malformed

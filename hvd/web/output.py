@@ -51,7 +51,7 @@ class JobOutput(Resource):
         if follows:
             job = self._wait(service, job, wanted.first if wanted else 0)
         transcript = service.output(job)
-        if transcript is None and (job.output or service.is_elsewhere(job)):
+        if transcript is None and is_lost(service, job):
             raise falcon.HTTPNotFound(
                 description=f"The output of this job is not kept here. It ran on {job.host}: ask the daemon there,"
                 f" or GET /jobs/{job.id} for its last lines."
@@ -98,6 +98,11 @@ class JobOutput(Resource):
             if has_place:
                 with self._lock:
                     self._waiting -= 1
+
+
+def is_lost(service: "JobService", job: Job) -> bool:
+    """Whether a job that has no transcript here may have printed something: there is one elsewhere, or was one."""
+    return bool(job.output) or service.is_elsewhere(job)
 
 
 def _size(transcript: Transcript | None) -> int:

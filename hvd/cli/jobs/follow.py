@@ -157,7 +157,7 @@ def line(job: Json) -> str:
     """A job's id, where it stands, and why it failed."""
     encoding = stdout_encoding()
     names = ["id", "status", "progress", "name"]
-    names += ["duration_seconds"] if job.get("duration_seconds") is not None else []
+    names += ["duration_seconds"] if job.get("status") in ENDED and job.get("duration_seconds") else []
     names += ["error"] if job.get("error") else []
     return "  ".join(field(job, name, encoding) for name in names)
 

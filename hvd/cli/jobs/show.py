@@ -46,14 +46,16 @@ def job_lines(jobs: Iterable[Json], encoding: str) -> list[str]:
 
 
 def field(job: Json, name: str, encoding: str = "utf-8") -> str:
-    """One field of a job as plain text."""
+    """One field of a job as plain text. A job that has not started has no duration, though daemons say 0."""
     value = job.get(name)
+    if name == "duration_seconds" and "started_at" in job and job["started_at"] is None:
+        value = None
     return plain(_FORMS[name](value) if name in _FORMS else value, encoding)
 
 
 def detail_lines(job: Json, encoding: str) -> list[str]:
     """All of one job: a line for each field, then what it printed last."""
-    names = [name for name, value in job.items() if name != "output" and value is not None]
+    names = [name for name, value in job.items() if name not in _NOT_LISTED and value is not None]
     lines = table([(plain(name), field(job, name, encoding)) for name in names])
     output = job.get("output")
     if isinstance(output, list) and output:
@@ -94,6 +96,9 @@ def _limits(limits: object) -> str:
 def _params(value: object) -> str:
     return json.dumps(value)[1:-1] if isinstance(value, dict) else str(value)
 
+
+_NOT_LISTED = {"output", "provider", "vm_name", "start_time", "end_time", "error_msg"}
+"""The output has lines of its own; the others say once more, for other clients, what a field before them says."""
 
 _FORMS: dict[str, Callable[[object], str]] = {
     "progress": partial(figure, form=whole_percent),

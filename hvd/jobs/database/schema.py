@@ -160,10 +160,10 @@ def migrate(connection: Connection, name: str) -> None:
         connection.execute(insert(schema_version).values(version=VERSION))
 
 
-def job_of(row: Row[Any], shift: int) -> Job:
-    """The job that a row of the table is; `shift` as clock.py gives it."""
-    fields = dict(row._mapping)
-    for time in ("created", "updated", "started", "ended"):
+def job_of(row: Row[Any], shift: int, at: int | None = None) -> Job:
+    """The job that a row of the table is; `shift` as clock.py gives it, `at` when the row was read, µs."""
+    fields = dict(row._mapping) | {"read_at": at}
+    for time in ("created", "updated", "started", "ended", "read_at"):
         fields[time] = None if fields[time] is None else (fields[time] + shift) / 1e6
     fields["progress"] = float(fields["progress"])  # SQLite's RETURNING gives a whole number as an int
     fields["params"] = json.loads(fields["params"])

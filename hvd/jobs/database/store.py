@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, exc, select, union_all, update
+from sqlalchemy import Connection, Row, Select, exc, func, select, union_all, update
 
 from hvd.errors import KeyConflict, QueueFull
 from hvd.jobs.database import clock, insertion
@@ -70,8 +70,7 @@ class Store:
         """Those of these ids that there are, oldest first."""
         with self._database.reading() as connection:
             rows = connection.execute(select(jobs).where(jobs.c.id.in_(ids)).order_by(jobs.c.id)).all()
-            shift = clock.shift(connection)
-        return [job_of(row, shift) for row in rows]
+            return _jobs_of(connection, rows)
 
     def newest(self, statuses: Sequence[str], kinds: Sequence[str], limit: int, before: str | None) -> list[Job]:
         """The newest jobs of these statuses and kinds (none given: of all), older than the one of id `before`."""
@@ -90,8 +89,7 @@ class Store:
             either = union_all(*queries).subquery()
             query = select(either).order_by(either.c.id.desc()).limit(limit)
         with self._database.reading() as connection:
-            shift = clock.shift(connection)
-            return [job_of(row, shift) for row in connection.execute(query)]
+            return _jobs_of(connection, connection.execute(query).all())
 
     def cancel(self, ids: Sequence[str]) -> dict[str, Cancellation]:
         """End the pending ones, and ask that the running ones be ended: what became of each id."""
@@ -103,6 +101,23 @@ class Store:
                 cancellations[row.id] = self._cancel(connection, row, at, counts)
             counts.store(connection, at)
         return cancellations
+
+    def cancel_open(self, status: str, most: int) -> list[Cancellation]:
+        """The same for up to so many jobs of that status, pending or running, oldest first; those that run and are
+        told to end by now are left out, so that one call after the other comes to an end.
+        """
+        oldest = _open(status).order_by(jobs.c.id).limit(most).with_for_update()
+        with self._database.writing() as connection:
+            at, counts = clock.now(connection), EndCounts(self._daemon)
+            cancelled = [self._cancel(connection, row, at, counts) for row in connection.execute(oldest).all()]
+            counts.store(connection, at)
+        return cancelled
+
+    def count_open(self, statuses: Sequence[str]) -> int:
+        """How many jobs `cancel_open` would find for these statuses."""
+        either = union_all(*(_open(status).with_only_columns(jobs.c.id) for status in statuses)).subquery()
+        with self._database.reading() as connection:
+            return connection.scalar(select(func.count()).select_from(either)) or 0
 
     def _cancel(self, connection: Connection, row: Row[Any], at: int, counts: EndCounts) -> Cancellation:
         if row.status in ENDED:
@@ -116,6 +131,19 @@ class Store:
         changed = connection.execute(update(jobs).where(jobs.c.id == row.id).values(change).returning(*jobs.c)).one()
         outcome = "cancelling" if row.status == RUNNING else "cancelled"
         return Cancellation(outcome, job_of(changed, clock.shift(connection)))
+
+
+def _open(status: str) -> Select[Any]:
+    """Jobs of that status which nobody has cancelled yet."""
+    query = select(jobs).where(jobs.c.status == status)
+    return query.where(jobs.c.cancel_requested.is_(False)) if status == RUNNING else query
+
+
+def _jobs_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Job]:
+    """The jobs, each with the time at which it was read, where one of them runs: that says how long it has run."""
+    shift = clock.shift(connection)
+    at = clock.now(connection) if any(row.status == RUNNING for row in rows) else None
+    return [job_of(row, shift, at if row.status == RUNNING else None) for row in rows]
 
 
 def _answer(ids: Sequence[str], submission: Submission, queue_limit: int) -> Json:

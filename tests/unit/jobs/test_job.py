@@ -1,10 +1,12 @@
 """A job as it is answered and announced."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from hvd.jobs.job import Job
+from hvd.read.jobs import job_for_clients
 
 ENDED = Job(
     id="01a2104a-0000-7000-8000-000000000000",
@@ -42,6 +44,22 @@ def test_a_job_that_runs_lasts_until_the_time_that_it_is_looked_at() -> None:
     assert running.as_recent()["duration_seconds"] == 10.5
     assert ENDED.as_recent(2000.0)["duration_seconds"] == 10.25
     assert replace(running, started=None).as_recent(1002.5)["duration_seconds"] is None
+    assert replace(running, read_at=1004.5).as_dict()["duration_seconds"] == 4.0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"status": "pending", "started": None, "ended": None, "error": ""}, {"status": "running", "ended": None}],
+)
+def test_clients_need_not_ask_before_they_format_an_answer(changes: dict[str, Any]) -> None:
+    """Numbers, times and texts are of one type at every moment, and say the same as in messages."""
+    job = replace(ENDED, **changes)
+    answer, message = job.as_dict(), job_for_clients(job.as_recent())
+    for name in ("duration_seconds", "start_time", "end_time", "provider", "vm_name", "error_msg"):
+        assert answer[name] == message[name]  # type: ignore[literal-required]
+    assert isinstance(answer["duration_seconds"], float)
+    assert answer["start_time"].endswith("Z")
+    assert (answer["provider"], answer["vm_name"]) == ("plain", "one")
 
 
 def test_what_a_job_has_not_is_null_in_its_answer() -> None:

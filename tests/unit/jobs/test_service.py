@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hvd.errors import QueueFull
+from hvd.errors import QueueFull, StoreUnavailable
 from hvd.jobs import events
 from hvd.jobs.ids import micros_of
 from hvd.jobs.service import JobService
@@ -90,6 +90,41 @@ def test_a_cancellation_wakes_the_runner_and_is_told(service: JobService, ends: 
     assert heard(ends) == (1, [(name, "cancelled")])
     assert service.cancel([name])[name][0] == "ended"
     assert heard(ends) == (0, [])
+
+
+def test_all_are_cancelled_a_transaction_after_the_other(
+    service: JobService, ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as were asked for; the answer says what is left."""
+    monkeypatch.setattr("hvd.jobs.service.CANCELLED_AT_ONCE", 2)
+    ids = submit(service, 3)
+    heard(ends)
+    assert service.cancel_open(["pending"], 1) == (ids[:1], [], 2)
+    assert service.cancel_open(["running"], 10) == ([], [], 0)
+    assert service.cancel_open(["pending", "running"], 10) == (ids[1:], [], 0)
+    assert heard(ends)[1] == [(name, "cancelled") for name in ids]
+
+
+def test_a_cancellation_of_many_has_its_time(service: JobService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left then is told; where the database goes away meanwhile, what was done is, too."""
+    monkeypatch.setattr("hvd.jobs.service.CANCELLED_AT_ONCE", 1)
+    ids = submit(service, 3)
+    monkeypatch.setattr("hvd.jobs.service.CANCEL_SECONDS", 0.0)
+    assert service.cancel_open(["pending"], 10) == ([], [], 3)
+    monkeypatch.setattr("hvd.jobs.service.CANCEL_SECONDS", 60.0)
+    cancel = service._store.cancel_open
+
+    def once(status: str, most: int) -> object:
+        monkeypatch.setattr(service._store, "cancel_open", failing)
+        return cancel(status, most)
+
+    def failing(status: str, most: int) -> object:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(service._store, "cancel_open", once)
+    assert service.cancel_open(["pending"], 10) == (ids[:1], [], None)
+    with pytest.raises(StoreUnavailable):
+        service.cancel_open(["pending"], 10)
 
 
 def test_a_runner_that_is_away_is_not_waited_for(service: JobService, ends: Ends) -> None:

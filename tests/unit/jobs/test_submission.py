@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from hvd.jobs.ids import new_id
 from hvd.jobs.strict_json import parse
-from hvd.jobs.submission import JOBS_MAX, Submission, SubmissionKey, check_ids, check_submission
+from hvd.jobs.submission import JOBS_MAX, Submission, SubmissionKey, check_submission
 from hvd.json_schemas import Problem
 
 
@@ -64,7 +63,7 @@ def test_a_bad_job_of_many_does_not_refuse_the_others() -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        *((body, [""]) for body in (None, [], [GOOD], "x", 7)),
+        *((body, [""]) for body in (None, [GOOD] * (JOBS_MAX + 1), "x", 7)),
         ({}, ["/kind", "/params"]),
         ({"kind": "checksum"}, ["/params"]),
         ({"params": {}}, ["/kind"]),
@@ -169,28 +168,10 @@ def test_bodies_that_mean_the_same_have_one_fingerprint() -> None:
     assert fingerprint(1) != fingerprint(1.0)
 
 
-def test_ids_are_read_each_once() -> None:
-    """What can't be an id is told apart: no database has to look for it."""
-    first, second = new_id(), new_id()
-    body = {"ids": [second, "x", first, second, "\ud800", first.upper(), f"{{{first}}}", "", "x"]}
-    assert check_ids(body) == ([second, first], ["x", "\ud800", first.upper(), f"{{{first}}}", ""], [])
-
-
-@pytest.mark.parametrize(
-    ("body", "pointer"),
-    [
-        (None, ""),
-        ([], ""),
-        ({}, "/ids"),
-        ({"ids": []}, "/ids"),
-        ({"ids": "x"}, "/ids"),
-        ({"ids": ["x", 7]}, "/ids/1"),
-        ({"ids": ["x"] * (JOBS_MAX + 1)}, "/ids"),
-        ({"ids": ["x"], "id": "x"}, "/id"),
-    ],
-)
-def test_lists_of_ids_that_are_none_are_refused(body: object, pointer: str) -> None:
-    """With the place, as jobs are."""
-    ids, malformed, problems = check_ids(body)
-    assert (ids, malformed) == ([], [])
-    assert [problem.pointer for problem in problems] == [pointer]
+def test_an_array_is_a_batch() -> None:
+    """Each of its jobs is checked by itself, and pointed to by its number."""
+    submission = submit([GOOD, {"kind": "checksum"}, GOOD])
+    assert (len(submission.jobs), submission.rejected) == (2, 1)
+    assert [problem.pointer for problem in submission.problems] == ["/1/params"]
+    empty = submit([])
+    assert (empty.jobs, empty.rejected, empty.problems[0].pointer) == ([], 0, "")

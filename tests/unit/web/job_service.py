@@ -11,6 +11,7 @@ from falcon import testing
 from hvd.errors import KeyConflict
 from hvd.jobs.ids import new_id
 from hvd.jobs.job import Cancellation
+from hvd.jobs.service import CancelledSet
 from hvd.jobs.submission import Receipt, Submission, SubmissionKey
 from hvd.jobs.transcript import Transcript
 from hvd.json_schemas import Problem
@@ -118,6 +119,16 @@ class FakeJobService:
         return {
             name: Cancellation(words.get(job.status, "ended") if job else "unknown", job) for name, job in jobs.items()
         }
+
+    def cancel_open(self, statuses: Sequence[str], most: int) -> CancelledSet:
+        self._fail()
+        wanted = [job for status in ("pending", "running") for job in self.jobs.values() if job.status == status]
+        wanted = [job for job in wanted if job.status in statuses]
+        by_status: dict[str, list[str]] = {"pending": [], "running": []}
+        for job in wanted[:most]:
+            by_status[job.status].append(job.id)
+            job.status = "cancelled"
+        return CancelledSet(by_status["pending"], by_status["running"], len(wanted[most:]))
 
 
 class Client:

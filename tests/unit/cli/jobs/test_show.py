@@ -79,3 +79,14 @@ def test_what_a_parameter_takes_is_told_in_words() -> None:
         "  d: text like [a-z]+",
         "  e: -",
     ]
+
+
+def test_what_is_there_for_other_clients_is_not_shown_twice() -> None:
+    """Nor is the 0 that a job has before its start a duration."""
+    others = {"provider": "p", "vm_name": "v", "start_time": "s", "end_time": "e", "error_msg": "m"}
+    pending = job("pending", started_at=None, duration_seconds=0.0)
+    assert detail_lines(pending | others, "utf-8") == detail_lines(pending, "utf-8")
+    (line,) = (line for line in detail_lines(pending, "utf-8") if line.startswith("duration_seconds"))
+    assert not any(character.isdigit() for character in line)
+    ran = job("running", started_at="2026-01-23T20:30:00.000Z", duration_seconds=1.5)
+    assert any("1.500s" in line for line in detail_lines(ran, "utf-8"))

@@ -143,6 +143,34 @@ def test_cancelling_says_what_came_of_it(store: Store, database: Database) -> No
     assert ends == [("plain", "cancelled", True, 1), ("plain", "completed", False, 1)], "a bucket for what has run"
 
 
+def test_all_of_a_status_are_cancelled_some_at_a_time(store: Store, database: Database) -> None:
+    """Oldest first, until none is left; those that run are told once, and what has ended stays what it is."""
+    queue = queue_of(database)
+    ids = submit(store, 5)
+    ended, running = queue.claim({"plain": 2}, 2)
+    queue.finish([end_of(ended)])
+    assert (store.count_open(["pending"]), store.count_open(["pending", "running"])) == (3, 4)
+    first = store.cancel_open("pending", 2)
+    assert [(outcome, job.id if job else "") for outcome, job in first] == [("cancelled", name) for name in ids[2:4]]
+    assert len(store.cancel_open("pending", 2)) == 1
+    assert [outcome for outcome, _ in store.cancel_open("running", 5)] == ["cancelling"]
+    assert (store.cancel_open("pending", 2), store.cancel_open("running", 2)) == ([], [])
+    assert store.count_open(["pending", "running"]) == 0
+    assert queue.finish_and_claim((), {}, 0).to_cancel == [running.id]
+    assert queue.figures()["own"][0][:4] == ("plain", "cancelled", -1, 3)
+
+
+def test_what_runs_is_told_with_the_time_that_it_has_run(store: Store, database: Database) -> None:
+    """By the queue's clock; it goes on from look to look."""
+    queue = queue_of(database)
+    (name,) = submit(store)
+    assert store.find([name])[0].as_dict()["duration_seconds"] == 0.0
+    queue.claim({"plain": 1}, 1)
+    first = store.find([name])[0].as_dict()["duration_seconds"]
+    until(lambda: store.newest([], [], 1, None)[0].as_dict()["duration_seconds"] > first, "it has run longer")
+    assert 0 <= first < 60
+
+
 def test_two_that_cancel_the_same_jobs_count_each_once(store: Store, database: Database) -> None:
     """In opposite order and at the same time, neither waits for ever."""
     ids = submit(store, 40)

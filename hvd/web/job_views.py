@@ -1,0 +1,74 @@
+"""`/jobs/progress/{job_id}`, `/jobs/eta/{job_id}`, `/jobs/logs/{job_id}`: one job, as existing clients ask for it."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import falcon
+
+from hvd.jobs.answers import EtaAnswer, ProgressAnswer, eta_of, logs_of, progress_of
+from hvd.jobs.job import Job
+from hvd.jobs.output import last_lines
+from hvd.web.jobs import Resource, answer_json, job_of
+from hvd.web.output import JobOutput, is_lost
+from hvd.web.resources import negotiate
+
+if TYPE_CHECKING:
+    from hvd.jobs.service import JobService
+
+LOG_LINES = 1000  # lines of output in one answer of /jobs/logs/{id}
+LOG_BYTES = 256 * 1024  # of output that they are taken from
+
+
+class JobView(Resource):
+    """An endpoint that shows one job in one way."""
+
+    def view(self, job: Job) -> Mapping[str, Any]:
+        """The answer."""
+        raise NotImplementedError
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
+        answer_json(resp, 200, self.view(job_of(self.service(req), job_id)))
+
+    on_head = on_get
+
+
+class JobProgress(JobView):
+    """`/jobs/progress/{job_id}`: how far it is."""
+
+    def view(self, job: Job) -> ProgressAnswer:
+        return progress_of(job)
+
+
+class JobEta(JobView):
+    """`/jobs/eta/{job_id}`: when it will be done."""
+
+    def view(self, job: Job) -> EtaAnswer:
+        return eta_of(job)
+
+
+class JobLogs(JobOutput):
+    """`/jobs/logs/{job_id}`: what happened to it and its last lines as JSON; for who wants text, all of its output, as
+    /jobs/{job_id}/output has it.
+    """
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
+        if negotiate(req, [falcon.MEDIA_JSON, falcon.MEDIA_TEXT]) == falcon.MEDIA_TEXT:
+            super().on_get(req, resp, job_id)
+        else:
+            service = self.service(req)
+            job = job_of(service, job_id)
+            lines, is_complete = _lines(service, job)
+            answer_json(resp, 200, logs_of(job, lines, is_complete=is_complete))
+        resp.append_header("Vary", "Accept")
+
+
+def _lines(service: "JobService", job: Job) -> tuple[list[str], bool]:
+    """The last lines of the last attempt's output, and whether these are all lines of all attempts."""
+    transcript = service.output(job)
+    if transcript is None:
+        return job.output, not is_lost(service, job)
+    with transcript:
+        extent = transcript.look()
+        lines = last_lines(transcript.end(LOG_BYTES), LOG_LINES).splitlines()
+    is_all = not extent.begun and extent.total <= LOG_BYTES and extent.first == extent.last
+    return lines, is_all and len(lines) < LOG_LINES
