@@ -1,19 +1,24 @@
 /** The dashboard: what comes in, what is drawn when. Everything is drawn once a frame, and only what has changed. */
 
+import { Badge } from "./badge.js";
 import { Charts } from "./charts.js";
+import { Contact } from "./contact.js";
 import { make, mark, say } from "./dom.js";
 import { clock } from "./format.js";
 import { History } from "./history.js";
 import { addJobs } from "./jobs.js";
 import { addRoutes, addWorkers } from "./lists.js";
+import { addLongest } from "./longest.js";
 import { Model } from "./model.js";
 import { readTheme } from "./plot.js";
+import { Poll, Question } from "./poll.js";
 import { Socket } from "./socket.js";
-import { Status } from "./status.js";
-import { addEvents, addTiles, showHealth } from "./tiles.js";
+import { addStatus } from "./status.js";
+import { addEvents, addTiles } from "./tiles.js";
 import { Timeline } from "./timeline.js";
 
 const SPANS = [["1 min", 60], ["5 min", 300], ["15 min", 900]];
+const CHECKED = 500; // ms between two looks at the clock
 const TITLES = new Map([[60, "Last minute"], [300, "Last 5 minutes"], [900, "Last 15 minutes"]]);
 
 const $ = (id) => document.getElementById(id);
@@ -29,33 +34,71 @@ class Page {
     this.frame = 0;
     const changed = () => this.changed(true);
     this.charts = new Charts($("charts"), this.timeline);
+    this.longest = addLongest($("longest"));
     this.views = [
       addTiles($("tiles")),
-      (model) => showHealth($("health"), model),
+      this.longest.view,
       addEvents($("events")),
       addWorkers($("workers")),
       addJobs($("jobs"), changed),
       addRoutes($("routes"), changed),
       ({ version }) => version && say($("version"), `hvd ${version}`),
     ];
-    this.status = new Status(this.model, () => this.socket.restart());
-    const url = new URL("ws?detail=1", document.baseURI);
-    url.protocol = url.protocol.replace("http", "ws");
-    this.socket = new Socket(url, { message: (message) => this.handle(message), state: (state) => this.#connected(state) });
+    this.#connect();
     say($("host"), location.host);
     this.#controls();
   }
 
+  #connect() {
+    const url = new URL("ws?detail=1", document.baseURI);
+    url.protocol = url.protocol.replace("http", "ws");
+    this.socket = new Socket(url, { message: (message) => this.handle(message), state: (state) => this.#connected(state) });
+    const failed = (why, asked) => this.contact.httpFailed(why, asked);
+    const health = new Question("health", {
+      answered: ({ status, reasons }, asked) => this.contact.httpSaid(status, reasons ?? [], asked),
+      failed,
+      odd: (what) => this.contact.httpOdd(what),
+    });
+    // what it says of odd answers, /health says too
+    this.snapshot = new Question("api/v1/snapshot", { answered: (...answer) => this.#takeSnapshot(...answer), failed, odd: () => {} });
+    const badge = new Badge(document, location.host);
+    const showStatus = addStatus($("connection"));
+    this.contact = new Contact(new Poll([health, this.snapshot]), {
+      restart: () => this.socket.restart(),
+      changed: (contact) => {
+        badge.show(contact.verdict);
+        showStatus(contact);
+      },
+    });
+  }
+
   start() {
-    this.#load();
+    this.#loadHistory();
     this.socket.open();
+    setInterval(() => this.#check(), CHECKED);
+  }
+
+  /** Look at the clock. A hidden tab follows too, if only once a minute: so nothing here waits for a frame. */
+  #check() {
+    this.contact.check();
+    if (!this.isPaused && !document.hidden && !this.contact.isStale) this.longest.tick(this.model.now());
   }
 
   /** Take a message of the socket. */
   handle(message) {
     const hasEnded = this.model.message(message);
-    if (message.type === "metrics") this.status.heard();
-    if (hasEnded) this.#loadSnapshot();
+    if (message.type === "metrics") {
+      this.contact.gotNumbers();
+      this.contact.socketSaid(...this.model.health);
+    }
+    if (hasEnded) this.snapshot.ask(true);
+    this.changed(true);
+  }
+
+  #takeSnapshot(answer, asked) {
+    this.model.snapshot(answer);
+    this.contact.gotNumbers();
+    if (answer.reasons) this.contact.httpSaid(...this.model.health, asked); // without them /health says more
     this.changed(true);
   }
 
@@ -76,24 +119,20 @@ class Page {
   }
 
   #connected(state) {
-    this.status.connected(state);
+    this.contact.connected(state);
+    if (state !== "open") return;
     // what was missed meanwhile; the first time it is being fetched already
-    if (state === "open" && this.wasOpen) this.#load();
-    this.wasOpen ||= state === "open";
+    if (this.wasOpen) {
+      this.#loadHistory();
+      this.snapshot.ask(true);
+    }
+    this.wasOpen = true;
   }
 
-  #load() {
-    this.#loadSnapshot();
+  #loadHistory() {
     get("api/v1/history", (answer) => {
       this.history.load(answer);
-      this.changed(true);
-    });
-  }
-
-  #loadSnapshot() {
-    get("api/v1/snapshot", (answer) => {
-      this.model.snapshot(answer);
-      this.status.heard();
+      this.contact.interval = this.history.interval;
       this.changed(true);
     });
   }

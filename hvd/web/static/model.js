@@ -1,5 +1,7 @@
 /** What the page knows: answers and messages go in, each view takes what it shows. Nothing of the page. */
 
+import { follow } from "./requests.js";
+
 const MARKED = 10; // s that a new worker is marked, and one that is gone is still shown
 const FORGOTTEN = 30; // s without news of a job, after which it is left out
 const JOBS = 40; // that are shown at most; a daemon lists 20, and sends one for each change
@@ -13,8 +15,10 @@ export class Model {
     this.now = now;
     this.raw = null;
     this.version = "";
-    /** @type {string[]} what is wrong, while the daemon is degraded */
-    this.reasons = [];
+    /** @type {string[]} what is wrong, of a daemon that says so once only, when a client connects */
+    this.firstReasons = [];
+    /** @type {import("./requests.js").Followed[] | null} the longest requests; null where the daemon doesn't tell */
+    this.longest = [];
     /** @type {Map<number, {pid: number, seen: number, gone: number | null, isNew: boolean, data: any}>} */
     this.workers = new Map();
     this.restarts = null;
@@ -48,10 +52,17 @@ export class Model {
     else if (type === "alert") this.alerts = [data, ...this.alerts].slice(0, ALERTS);
     else if (type === "status") {
       this.version = data.version;
-      this.reasons = data.reasons ?? [];
+      this.firstReasons = data.reasons ?? [];
       if (data.columns) this.history.describe(data.columns);
     }
     return false;
+  }
+
+  /** What the daemon said last of its health; one of the version before has no word of its own for it on /ws. */
+  get health() {
+    const { raw } = this;
+    const state = raw.health ?? raw.system_health;
+    return [state, raw.reasons ?? (state === "healthy" ? [] : this.firstReasons)];
   }
 
   /** Jobs as they are shown: what runs, what waits, then the newest. */
@@ -71,6 +82,7 @@ export class Model {
   #take(raw) {
     this.raw = raw;
     this.heard = this.now();
+    this.longest = raw.longest_requests ? follow(this.longest ?? [], raw.longest_requests, this.heard) : null;
     raw.recent_jobs.forEach((job) => this.#job(job));
     for (const [id, { heard }] of this.jobs) if (this.heard - heard > FORGOTTEN) this.jobs.delete(id);
   }

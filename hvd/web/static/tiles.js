@@ -1,15 +1,12 @@
 /** System Health: the numbers that are looked at first. */
 
 import { Rows, make, mark, say } from "./dom.js";
-import { count, day, duration, errors, exact, exactSize, instant, milliseconds, percent, rate, share, size } from "./format.js";
+import {
+  UNKNOWN, clock, count, day, duration, errors, exact, exactSize, instant, isKnown, milliseconds, percent, rate, share, size,
+} from "./format.js";
 
 /** By name, of a `raw` object: the value, the exact value, a line beside it and, where there is one, the line's state. */
 const TILES = {
-  Uptime: (raw) => [
-    duration(raw.uptime_seconds),
-    `${exact(raw.uptime_seconds)} s`,
-    `since ${day(instant(raw.timestamp) - raw.uptime_seconds)}`,
-  ],
   Requests: (raw) => [
     count(raw.http_requests),
     `${exact(raw.http_requests)}; ${exact(raw.requests.in_flight)} in flight, ${exact(raw.requests.aborted)} aborted`,
@@ -21,13 +18,33 @@ const TILES = {
     `${share(raw.error_rate)} now`,
     raw.error_rate > 0 ? "bad" : null,
   ],
-  "Mean response": (raw) => [
-    milliseconds(raw.avg_response_time),
-    `${exact(raw.avg_response_time)} ms since start`,
-    `p99 ${milliseconds(raw.p99)} now`,
+  "Mean response": (raw) => [milliseconds(raw.avg_response_time), `${exact(raw.avg_response_time)} ms since start`, `median ${milliseconds(raw.p50)} now`],
+  "p99 of finished": (raw) => [
+    milliseconds(raw.p99),
+    `Of the requests that ended in the last interval, 99 % took no longer than ${exact(raw.p99)} ms. With those in progress, by how old they are, it is ${exact(raw.p99_with_open)} ms.`,
+    `${milliseconds(raw.p99_with_open)} with unfinished`,
+    hidesStuckRequests(raw) ? "bad" : null,
+  ],
+  "Threads busy": (raw) => [
+    isKnown(raw.worker_threads) ? `${count(raw.worker_threads_busy)} of ${count(raw.worker_threads)}` : UNKNOWN,
+    `${exact(raw.worker_threads_busy)} of ${exact(raw.worker_threads)} threads, of ${exact(raw.workers_alive)} workers`,
+    raw.saturated_seconds > 0 ? `▲ saturated since ${clock(instant(raw.timestamp) - raw.saturated_seconds)}` : `${share(raw.busy_ratio)} of the last interval`,
+    raw.saturated_seconds > 0 ? "bad" : null,
+  ],
+  "Accept backlog": (raw) => [
+    count(raw.accept_backlog),
+    `${exact(raw.accept_backlog)} connections wait to be accepted, of ${exact(raw.accept_backlog_limit)} that may`,
+    isKnown(raw.accept_backlog_limit) ? `of ${count(raw.accept_backlog_limit)} connections` : "connections",
+    raw.accept_backlog > 0 ? "bad" : null,
+  ],
+  Uptime: (raw) => [
+    duration(raw.uptime_seconds),
+    `${exact(raw.uptime_seconds)} s`,
+    `since ${day(instant(raw.timestamp) - raw.uptime_seconds)}`,
   ],
   CPU: (raw) => [percent(raw.cpu_usage), `${exact(raw.cpu_usage)} % of one core`, "of one core"],
   Memory: (raw) => [size(raw.memory_usage), exactSize(raw.memory_usage), "all processes"],
+  Workers: (raw) => [count(raw.workers_alive), `${exact(raw.workers_alive)} workers alive`, "alive", raw.workers_alive === 0 ? "bad" : null],
   Concurrency: (raw) => [
     count(raw.goroutines),
     `${exact(raw.threads)} threads and ${exact(raw.tasks)} asyncio tasks`,
@@ -35,6 +52,9 @@ const TILES = {
   ],
   "WS clients": (raw) => [count(raw.websocket_clients), exact(raw.websocket_clients), "this page included"],
 };
+
+/** True where p99 looks well only because the slow requests have not ended: then it says so in red. */
+const hidesStuckRequests = ({ p99, p99_with_open: withOpen }) => withOpen >= 1000 && withOpen > 2 * p99;
 
 /** @param {HTMLElement} list a <dl> */
 export function addTiles(list) {
@@ -53,18 +73,6 @@ export function addTiles(list) {
       mark(beside, "data-state", state);
     }
   };
-}
-
-const HEALTH = { healthy: "●", starting: "◌", degraded: "▲", unhealthy: "✕" };
-
-/** The badge that says whether the daemon is healthy. */
-export function showHealth(badge, { raw, reasons }) {
-  if (!raw) return;
-  const state = raw.health ?? raw.system_health; // /ws has the second alone
-  mark(badge, "data-state", state);
-  say(badge.querySelector(".mark"), HEALTH[state] ?? "?");
-  say(badge.querySelector(".word"), state.charAt(0).toUpperCase() + state.slice(1));
-  mark(badge, "title", state === "healthy" ? null : reasons.join("\n") || null);
 }
 
 /** Alerts, and what processes that died were doing. The section is there only while there is something to say. */
