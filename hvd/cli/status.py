@@ -1,16 +1,23 @@
 """`hvd status`: the health of a daemon, and its first numbers, in a box."""
 
 import argparse
+import contextlib
+import os
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hvd.cli.arguments import Exit
 from hvd.cli.client import get_object
+from hvd.cli.saturation import backlog_text, p99_text, reasons_of, request_lines, threads_text, waiting_text
 from hvd.cli.target import target
 from hvd.texts import UNKNOWN, clipped, count, duration, errors, figure, milliseconds, number, percent, plain, size
 
 _TEXT_MAX = 40  # characters of text from the daemon that a row has
+_LINE = 96  # characters of a value, where the output is not a terminal
+_LABELS = 15 + 4  # the widest label, and the box's sides
+_LINES_MAX = 12  # of one row: reasons and requests
 _UNICODE = ("┌", "┐", "└", "┘", "─", "│")
 _ASCII = ("+", "+", "+", "+", "-", "|")
 
@@ -19,7 +26,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the box; NOT_HEALTHY where the daemon says so. Raises DaemonUnreachable and SettingsError."""
     address, stale_after = target(args)
     answer = get_object(address, "/api/v1/snapshot", args.timeout)
-    print("\n".join(health_box(answer, stale_after=stale_after, unicode=_can_print("".join(_UNICODE)))))
+    unicode = _can_print("".join(_UNICODE))
+    print("\n".join(health_box(answer, stale_after=stale_after, unicode=unicode, width=_width())))
     return Exit.OK if answer.get("system_health") == "healthy" else Exit.NOT_HEALTHY
 
 
@@ -31,29 +39,54 @@ def _can_print(text: str) -> bool:
     return True
 
 
-def health_box(snapshot: Mapping[str, Any], *, stale_after: float = 5.0, unicode: bool = True) -> list[str]:
+def _width() -> int:
+    """Characters that a value may have, so that the box fits into the terminal."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return max(_TEXT_MAX, os.get_terminal_size(sys.stdout.fileno()).columns - _LABELS)
+    return _LINE
+
+
+def health_box(
+    snapshot: Mapping[str, Any], *, stale_after: float = 5.0, unicode: bool = True, width: int = _LINE
+) -> list[str]:
     """The lines of the box System Health; a field that is missing or odd is UNKNOWN.
 
-    With the age of what the aggregator observed where that is above `stale_after` seconds.
+    With what is wrong below the health, clients that are waited for and requests that take long where there are any,
+    and the age of what the aggregator observed where that is above `stale_after` seconds.
     """
 
     def row(label: str, field: str, form: Callable[[float], str]) -> tuple[str, str]:
         return label, figure(snapshot.get(field), form)
 
     rows = [
-        ("Health", _health(snapshot)),
+        *_rows("Health", [_health(snapshot), *_reasons(snapshot, width)]),
         row("Uptime", "uptime_seconds", duration),
         row("Memory", "memory_usage", size),
         row("CPU", "cpu_usage", percent),
         ("Concurrency", concurrency(snapshot)),
         ("Workers", _workers(snapshot)),
+        ("Threads", threads_text(snapshot)),
+        ("Backlog", backlog_text(snapshot)),
+        *_rows("Clients", [text for text in [waiting_text(snapshot)] if text]),
         row("Requests", "http_requests", count),
         ("Errors", errors(snapshot.get("http_errors"), snapshot.get("http_requests"))),
         row("Mean response", "avg_response_time", milliseconds),
+        ("p99", p99_text(snapshot)),
         row("WS clients", "websocket_clients", count),
+        *_rows("Longest", [clipped(line, width) for line in request_lines(snapshot, "ascii")]),
         *_age_row(snapshot, stale_after),
     ]
     return box("System Health", rows, _UNICODE if unicode else _ASCII)
+
+
+def _rows(label: str, values: Sequence[str]) -> list[tuple[str, str]]:
+    """The values below each other, the label at the first."""
+    return [("" if place else label, value) for place, value in enumerate(values[:_LINES_MAX])]
+
+
+def _reasons(snapshot: Mapping[str, Any], width: int) -> list[str]:
+    reasons = (plain(reason, "ascii") for reason in reasons_of(snapshot))
+    return [line for reason in reasons for line in textwrap.wrap(reason, width, subsequent_indent="  ")]
 
 
 def box(title: str, rows: Sequence[tuple[str, str]], marks: Sequence[str]) -> list[str]:

@@ -22,21 +22,35 @@ SNAPSHOT: dict[str, Any] = {
     "avg_response_time": 45.2,
     "websocket_clients": 12,
     "observed_age_seconds": 1.5,
+    "worker_threads": 8,
+    "worker_threads_busy": 1,
+    "busy_ratio": 0.024,
+    "saturated_seconds": 0.0,
+    "accept_backlog": 0,
+    "accept_backlog_limit": 2048,
+    "waiting_clients": {"silent": 0, "half_head": 0, "half_body": 0, "unread": 0, "idle": 0},
+    "longest_requests": [{"method": "GET", "path": "/", "age_seconds": 0.1, "pid": 1, "slot": 12, "stack": []}],
+    "p99": 98.6,
+    "p99_with_open": 98.6,
+    "reasons": [],
 }
 
 BOX = """\
-┌─ System Health ─────────────────────────┐
-│ Health         healthy                  │
-│ Uptime         1h 0m 0s                 │
-│ Memory         50 MB                    │
-│ CPU            12.3%                    │
-│ Concurrency    34 (30 threads, 4 tasks) │
-│ Workers        2 (1 busy)               │
-│ Requests       1,250                    │
-│ Errors         5 (0.4%)                 │
-│ Mean response  45.2ms                   │
-│ WS clients     12                       │
-└─────────────────────────────────────────┘"""
+┌─ System Health ────────────────────────────┐
+│ Health         healthy                     │
+│ Uptime         1h 0m 0s                    │
+│ Memory         50 MB                       │
+│ CPU            12.3%                       │
+│ Concurrency    34 (30 threads, 4 tasks)    │
+│ Workers        2 (1 busy)                  │
+│ Threads        1 of 8 busy, 2% of the time │
+│ Backlog        0 of 2,048                  │
+│ Requests       1,250                       │
+│ Errors         5 (0.4%)                    │
+│ Mean response  45.2ms                      │
+│ p99            98.6ms                      │
+│ WS clients     12                          │
+└────────────────────────────────────────────┘"""
 
 
 def values_of(snapshot: dict[str, Any]) -> dict[str, str]:
@@ -51,6 +65,52 @@ def test_a_known_snapshot_gives_exactly_this_box() -> None:
     ascii_box = BOX.translate(str.maketrans("┌┐└┘─│", "++++-|"))
     assert "\n".join(health_box(SNAPSHOT, unicode=False)) == ascii_box
     assert ascii_box.isascii()
+
+
+REQUEST: dict[str, Any] = {
+    "method": "GET",
+    "path": "/slow",
+    "age_seconds": 18.24,
+    "pid": 4711,
+    "slot": 12,
+    "stack": [{"file": "/srv/shop/report.py", "line": 41, "function": "build"}],
+}
+OUTAGE: dict[str, Any] = {
+    "health": "degraded",
+    "system_health": "degraded",
+    "reasons": ["saturated: all 8 threads busy for 18.2 s", "job runner away: jobs wait"],
+    "worker_threads_busy": 8,
+    "busy_ratio": 0.98,
+    "saturated_seconds": 18.24,
+    "accept_backlog": 12,
+    "waiting_clients": {"silent": 1, "half_head": 3, "half_body": 0, "unread": 0, "idle": 0},
+    "longest_requests": [REQUEST, REQUEST | {"pid": 4712, "age_seconds": 17.0, "stack": []}],
+    "p99_with_open": 18_240.0,
+}
+
+
+def test_an_outage_is_told() -> None:
+    """All threads busy, since when, with which requests, and where in the code; who waits."""
+    box = "\n".join(line.strip("│ ") for line in health_box(SNAPSHOT | OUTAGE))
+    for lines in (
+        "Health         degraded\nsaturated: all 8 threads busy for 18.2 s\njob runner away: jobs wait\nUptime",
+        "Threads        8 of 8 busy for 18.2s, 98% of the time\nBacklog        12 of 2,048\n",
+        "Clients        1 silent, 3 with half a head\n",
+        "p99            98.6ms, 18.2s with those in progress\n",
+        "Longest        18.2s GET /slow, worker 4711, at report.py:41 build\n17.0s GET /slow, worker 4712\n",
+    ):
+        assert lines in box, box
+
+
+def test_long_texts_keep_to_the_width() -> None:
+    """Reasons go on in the next line, requests are cut; however many there are, the box has an end."""
+    long = {
+        "reasons": ["saturated: " + "word " * 40] * 9,
+        "longest_requests": [REQUEST | {"path": "/" + "x" * 200}] * 99,
+    }
+    lines = health_box(SNAPSHOT | OUTAGE | long, width=60)
+    assert max(map(len, lines)) <= 60 + 19
+    assert len(lines) < 50
 
 
 def test_every_line_is_equally_wide() -> None:

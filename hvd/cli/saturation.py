@@ -1,0 +1,80 @@
+"""How busy a daemon's workers are, and with what, in words: for `hvd status` and `hvd top`. Pure.
+
+What an older daemon doesn't send is UNKNOWN.
+"""
+
+from hvd.cli.answers import Json, objects, texts
+from hvd.cli.frames import age_text, short_place
+from hvd.texts import UNKNOWN, count, figure, milliseconds, number, plain, whole_percent
+
+LONG = 1.0  # s that a request has to be in progress to be worth a line: the one that asks is in progress too
+WAITING = {
+    "silent": "silent",
+    "half_head": "with half a head",
+    "half_body": "with half a body",
+    "unread": "not reading",
+    "idle": "kept alive",
+}
+"""What the connections are that a server waits for, by the daemon's names."""
+
+
+def reasons_of(raw: Json) -> tuple[str, ...]:
+    """What is wrong, as the daemon says."""
+    return texts(raw.get("reasons"))
+
+
+def threads_text(raw: Json) -> str:
+    """`8 of 8 busy for 18.2s, 98% of the time`."""
+    busy, threads = (figure(raw.get(name), count) for name in ("worker_threads_busy", "worker_threads"))
+    if threads == UNKNOWN:
+        return UNKNOWN
+    seconds = number(raw.get("saturated_seconds"))
+    since = f" for {age_text(seconds)}" if seconds and busy == threads else ""
+    return f"{busy} of {threads} busy{since}{_share(raw)}"
+
+
+def _share(raw: Json) -> str:
+    ratio = number(raw.get("busy_ratio"))
+    return "" if ratio is None else f", {whole_percent(100 * ratio)} of the time"
+
+
+def backlog_text(raw: Json) -> str:
+    """Connections that wait to be accepted: `12 of 2,048`."""
+    waiting, limit = (figure(raw.get(name), count) for name in ("accept_backlog", "accept_backlog_limit"))
+    return UNKNOWN if waiting == UNKNOWN else f"{waiting} of {limit}"
+
+
+def waiting_text(raw: Json) -> str:
+    """Connections for which the workers wait: `3 silent, 2 with half a head`; "" where there are none."""
+    clients = raw.get("waiting_clients")
+    if not isinstance(clients, dict):
+        return ""
+    known = ((words, number(clients.get(name))) for name, words in WAITING.items())
+    return ", ".join(f"{count(value)} {words}" for words, value in known if value)
+
+
+def p99_text(raw: Json) -> str:
+    """`9.5ms`, and what it is with the requests in progress where that is more."""
+    finished, with_open = number(raw.get("p99")), number(raw.get("p99_with_open"))
+    text = figure(finished, milliseconds)
+    if with_open is None or with_open <= (finished or 0.0):
+        return text
+    return f"{text}, {milliseconds(with_open)} with those in progress"
+
+
+def long_requests(raw: Json, least: float = LONG) -> list[Json]:
+    """The requests in progress for that many s or more, the oldest first."""
+    requests = objects(raw.get("longest_requests"))
+    return [request for request in requests if (number(request.get("age_seconds")) or 0.0) >= least]
+
+
+def request_lines(raw: Json, encoding: str) -> list[str]:
+    """`18.2s GET /slow, worker 4711, at report.py:41 build`, a line each."""
+    lines = []
+    for request in long_requests(raw):
+        method, path = plain(request.get("method"), encoding, 12), plain(request.get("path"), encoding)
+        pid = figure(request.get("pid"), lambda value: f"{value:.0f}")
+        place = short_place(request.get("stack"), encoding)
+        at = f", at {place}" if place else ""
+        lines.append(f"{age_text(request.get('age_seconds'))} {method} {path}, worker {pid}{at}")
+    return lines
