@@ -12,7 +12,9 @@ from rich.console import Console
 
 from hvd.cli.arguments import Exit
 from hvd.cli.client import Address
-from hvd.cli.top.feed import Feed, load, with_first_messages
+from hvd.cli.top.ask import ask, with_first_messages
+from hvd.cli.top.badge import badge
+from hvd.cli.top.feed import Feed
 from hvd.cli.top.frame import ASCII, UNICODE, Frame, Glyphs
 from hvd.cli.top.keys import State
 from hvd.cli.top.layout import lay_out
@@ -31,19 +33,19 @@ def run(args: argparse.Namespace, address: Address, stale_after: float) -> int:
         print(f"hvd: {complaint}", file=sys.stderr)
         return Exit.WRONG
     state = State(orders=tuple(_order(table.orders, args.sort) for table in TABLES))
-    model = load(address, args.timeout, Model(), time.monotonic())
+    model = ask(address, args.timeout, history=True).applied(Model(), time.monotonic())
     frame = Frame(address.url, _COLUMNS, None, time.monotonic(), stale_after, _glyphs())
     if not once:
         return watch(lambda changed: Feed(address, args.timeout, model, changed), console, frame, state)
     model = with_first_messages(address, args.timeout, model, time.monotonic())
     if args.json:
-        print(json.dumps(as_json(model, state, address.url)))
+        print(json.dumps(as_json(model, state, frame)))
     else:
         _print(console, model, state, frame)
     return Exit.OK if model.raw.get("system_health") == "healthy" else Exit.NOT_HEALTHY
 
 
-def as_json(model: Model, state: State, url: str) -> dict[str, Any]:
+def as_json(model: Model, state: State, frame: Frame) -> dict[str, Any]:
     """The numbers that the screen shows, lists in its order; the history by column."""
     columns = sorted({name for point in model.points for name in point})
     lists = (model.workers, model.routes, model.jobs)
@@ -52,8 +54,9 @@ def as_json(model: Model, state: State, url: str) -> dict[str, Any]:
         for table, rows, order, turned in zip(TABLES, lists, state.orders, state.turned, strict=True)
     )
     return {
-        "url": url,
+        "url": frame.url,
         "version": model.version or None,
+        "badge": badge(model, frame),
         "raw": dict(model.raw),
         "reasons": list(model.reasons),
         WORKERS.name: workers,

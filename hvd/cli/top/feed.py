@@ -1,59 +1,30 @@
-"""A daemon's numbers as they come, in a thread: over the WebSocket, and by HTTP what it doesn't carry."""
+"""A daemon's numbers as they come: over the WebSocket; by HTTP what that doesn't carry, and all while it is away."""
 
-import json
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator
 
-from hvd.cli.client import Address, exchange, get_object
+from hvd.cli.client import Address
+from hvd.cli.top.ask import PATH, ask, parsed
 from hvd.cli.top.model import Model
 from hvd.cli.websocket import Disconnect, messages
 from hvd.errors import DaemonUnreachable
 
-PATH = "/ws?detail=1"
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0  # s between two attempts, before the jitter
+ASK = 2.0  # s between two requests for a snapshot, while no messages come
+_LATE = 1.0  # s after an interval without a message, from which on a snapshot is asked for
 _SILENCE = 10.0  # s, and at least four intervals, without a message, after which the connection is made anew
-_JOIN = 1.0  # s that `stop` waits for the thread; during a request over HTTP it may take longer, and nobody waits
-
-
-def load(address: Address, timeout: float, model: Model, now: float) -> Model:
-    """`model` with what the daemon answers over HTTP now. Raises DaemonUnreachable."""
-    model = model.with_snapshot(get_object(address, "/api/v1/snapshot", timeout), now)
-    history = exchange(address, "GET", "/api/v1/history", timeout)
-    if history.status == 200:  # an older daemon has none
-        model = model.with_history(history.object())
-    if model.raw.get("system_health") != "healthy":
-        model = model.with_health(get_object(address, "/health", timeout))
-    return model
-
-
-def with_first_messages(address: Address, timeout: float, model: Model, now: float) -> Model:
-    """`model` with the first messages of the WebSocket; as it was, where there is none."""
-    try:
-        for text in messages(address, timeout, path=PATH, silence=timeout):
-            message = _parsed(text)
-            model = model.with_message(message, now)
-            if message.get("type") == "detail":
-                break
-    except DaemonUnreachable:
-        pass
-    return model
-
-
-def _parsed(text: str) -> dict[str, object]:
-    try:
-        message = json.loads(text)
-    except ValueError:
-        return {}
-    return message if isinstance(message, dict) else {}
+_JOIN = 1.0  # s that `stop` waits for a thread; during a request over HTTP it may take longer, and nobody waits
 
 
 class Feed:
-    """Keeps `model` up to date, and calls `changed`, from its thread, whenever it is another one.
+    """Keeps `model` up to date, and calls `changed`, from its threads, whenever it is another one.
 
-    A lost connection is made again after a pause that doubles, with jitter: so all its watchers don't come back to a
-    daemon at once. `failure` is the exception that ended the thread, None while it runs or after `stop`.
+    One thread has the WebSocket. A lost connection is made again after a pause that doubles, with jitter: so all its
+    watchers don't come back to a daemon at once. The other thread asks for a snapshot while no messages come, whatever
+    the first one waits for, and for what messages don't carry. `failure` is the exception that ended a thread, None
+    while they run or after `stop`.
     """
 
     def __init__(
@@ -72,33 +43,42 @@ class Feed:
         self._address, self._timeout, self._changed = address, timeout, changed
         self._connect, self._clock, self._jitter = connect, clock, jitter
         self._stopping = threading.Event()
+        self._wanted = threading.Event()  # a snapshot now, fresh numbers or not
+        self._lacks_history = False
+        self._updating = threading.Lock()  # held while the model changes
         self._calling = threading.Lock()  # held while `changed` is called: not after `stop`
         self._end: Disconnect = lambda: None
         self._failures = 0
-        # a daemon thread, as is the one that reads the socket: a silent peer doesn't keep the process alive
-        self._thread = threading.Thread(target=self._run, name="hvd-top-feed", daemon=True)
+        # daemon threads, as is the one that reads the socket: a silent peer doesn't keep the process alive
+        self._threads = [
+            threading.Thread(target=self._run, args=(work,), name="hvd-top-feed", daemon=True)
+            for work in (self._attempt, self._ask)
+        ]
 
     def start(self) -> None:
         """Begin to listen."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Listen no more: `changed` is not called after this, and the connection is ended."""
         with self._calling:
             self._stopping.set()
+        self._wanted.set()
         self._end()
-        if self._thread.is_alive():
-            self._thread.join(_JOIN)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(_JOIN)
 
     def _opened(self, end: Disconnect) -> None:
         self._end = end
         if self._stopping.is_set():
             end()
 
-    def _run(self) -> None:
+    def _run(self, work: Callable[[], None]) -> None:
         try:
             while not self._stopping.is_set():
-                self._attempt()
+                work()
         except Exception as error:
             self.failure = error
             self._call()
@@ -112,36 +92,65 @@ class Feed:
                 return
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 10)) * self._jitter()
             self._failures += 1
-            self._become(self.model.without_connection(str(error), self._clock() + pause))
+            trouble, retry_at = str(error), self._clock() + pause
+            self._update(lambda model: model.without_connection(trouble, retry_at))
+            self._wanted.set()  # HTTP may work where the WebSocket isn't served
             self._stopping.wait(pause)
 
     def _listen(self) -> None:
-        if self.model.trouble:  # HTTP may work where the WebSocket isn't served
-            self._become(load(self._address, self._timeout, self.model, self._clock()))
         silence = max(_SILENCE, 4 * self.model.interval)
         for text in self._connect(self._address, self._timeout, path=PATH, silence=silence, opened=self._opened):
             if self._stopping.is_set():
                 return
-            before = self.model
             self._failures = 0
-            model = before.with_message(_parsed(text), self._clock()).with_connection()
-            self._become(self._completed(before, model))
+            self._take(parsed(text))
 
-    def _completed(self, before: Model, model: Model) -> Model:
-        """With post-mortems and reasons by HTTP, where the message shows that they may have changed: it has none."""
-        ended = before.restarts is not None and model.restarts != before.restarts
-        health = model.raw.get("system_health")
-        if not ended and health == before.raw.get("system_health"):
-            return model
-        snapshot = get_object(self._address, "/api/v1/snapshot", self._timeout)
-        model = model.with_post_mortems(snapshot)
-        return model if health == "healthy" else model.with_health(get_object(self._address, "/health", self._timeout))
+    def _take(self, message: dict[str, object]) -> None:
+        now, before = self._clock(), self.model
+        self._update(lambda model: model.with_message(message, now).with_connection())
+        if before.trouble:
+            self._lacks_history = True
+        if self._lacks_history or _lacks_more(before, self.model):
+            self._wanted.set()
 
-    def _become(self, model: Model) -> None:
-        self.model = model
+    def _ask(self) -> None:
+        """Wait until a snapshot is wanted, or due, and ask for it."""
+        is_wanted = self._wanted.wait(ASK)
+        self._wanted.clear()
+        is_late = self._is_late()
+        if self._stopping.is_set() or not (is_wanted or is_late):
+            return
+        asked, history = self._clock(), self._lacks_history
+        try:
+            answers = ask(self._address, self._timeout, history=history)
+        except DaemonUnreachable as error:
+            reason = str(error) if error.is_silent else ""
+            self._update(lambda model: model.without_answer(reason, asked))
+            return
+        self._lacks_history = self._lacks_history and not history
+        now = self._clock()
+        self._update(lambda model: answers.applied(model, now))
+        if is_late:
+            self._update(Model.with_own_point)
+
+    def _is_late(self) -> bool:
+        """True while messages don't come as they should."""
+        return bool(self.model.trouble) or self._clock() - self.model.received > self.model.interval + _LATE
+
+    def _update(self, change: Callable[[Model], Model]) -> None:
+        with self._updating:
+            self.model = change(self.model)
         self._call()
 
     def _call(self) -> None:
         with self._calling:
             if not self._stopping.is_set():
                 self._changed()
+
+
+def _lacks_more(before: Model, model: Model) -> bool:
+    """True where what messages don't carry may have changed: post-mortems, and the reasons of an older daemon."""
+    has_ended = before.restarts is not None and model.restarts != before.restarts
+    health = model.raw.get("system_health")
+    lacks_reasons = health not in ("healthy", before.raw.get("system_health")) and "reasons" not in model.raw
+    return has_ended or lacks_reasons

@@ -25,7 +25,10 @@ ASCII = Glyphs("ascii", "_.:-=+*#", "-", "#", ".", "v", "^", "~", "*", "  ")
 
 @dataclass(frozen=True)
 class Frame:
-    """Cells, or None as `height` for all lines that there are; times in s, `now` is monotonic."""
+    """Cells, or None as `height` for all lines that there are; times in s, `now` is monotonic.
+
+    While the numbers are those of a pause, `state` is what the badge says now.
+    """
 
     url: str
     width: int
@@ -34,3 +37,4 @@ class Frame:
     stale_after: float = 5.0
     glyphs: Glyphs = UNICODE
     paused_for: float | None = None
+    state: str = ""

@@ -1,5 +1,6 @@
 """The first lines of the screen: which daemon, how old its numbers are, System Health, and what is wrong. Pure."""
 
+import textwrap
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -8,36 +9,27 @@ from rich.text import Text
 
 from hvd.cli.answers import Json, objects
 from hvd.cli.status import concurrency
+from hvd.cli.top.badge import STYLES, age, badge, is_stale
 from hvd.cli.top.frame import Frame, Glyphs
 from hvd.cli.top.lists import serving
 from hvd.cli.top.model import Model
 from hvd.texts import count, duration, errors, figure, milliseconds, number, percent, plain, short_duration, short_size
 
 _WIDE = 120  # cells from which on there is room for words
-_HEALTH = {"healthy": "green", "starting": "yellow", "degraded": "yellow", "unhealthy": "red"}
-
-
-def age(model: Model, frame: Frame) -> float:
-    """Seconds since the last numbers came."""
-    return max(0.0, frame.now - model.received)
-
-
-def is_stale(model: Model, frame: Frame) -> bool:
-    """True if they are too old to be called the present."""
-    return bool(model.trouble) or age(model, frame) > max(frame.stale_after, 2 * model.interval + 1)
 
 
 def title_line(model: Model, frame: Frame) -> Text:
-    """The daemon at the left, its health and whether its numbers are live at the right."""
-    health = plain(model.raw.get("health", model.raw.get("system_health")), frame.glyphs.encoding, 20)
-    stale = is_stale(model, frame)
-    right = Text(f"{frame.glyphs.dot} {health}", "dim" if stale else _HEALTH.get(health, "red"))
+    """The daemon at the left, its badge and whether its numbers are live at the right."""
+    state = badge(model, frame)
+    stale = is_stale(state)
+    right = Text(f"{frame.glyphs.dot} {state}", STYLES.get(state, "bold red"))
     if frame.paused_for is not None:
         right.append(f"{frame.glyphs.apart}PAUSED {short_duration(frame.paused_for)}", "bold yellow")
     if stale:
         right.append(f"{frame.glyphs.apart}STALE {short_duration(age(model, frame))}", "bold red")
     elif frame.paused_for is None and frame.height is not None:
-        right.append(f"{frame.glyphs.apart}live", "green")
+        how, style = ("asked", "yellow") if model.trouble else ("live", "green")
+        right.append(f"{frame.glyphs.apart}{how}", style)
     left = Text("hvd top", "bold")
     room = frame.width - len("hvd top  ") - cell_len(right.plain) - 2
     url = plain(frame.url, frame.glyphs.encoding)
@@ -64,7 +56,7 @@ def health_lines(model: Model, frame: Frame) -> list[Text]:
         ("In flight", figure(model.in_flight, count)),
         ("Concurrency", concurrency(raw)) if wide else ("Thr+tasks", f"{threads}+{tasks}"),
     ]
-    stale = is_stale(model, frame)
+    stale = is_stale(badge(model, frame))
     columns = 3 if frame.width >= 72 else 2 if frame.width >= 50 else 1
     lines = []
     for start in range(0, len(figures), columns):
@@ -96,10 +88,8 @@ def message_lines(model: Model, frame: Frame) -> list[Text]:
     """What is wrong, or was, a line each: now first."""
     glyphs = frame.glyphs
     messages: list[tuple[str, str]] = []
-    if model.trouble:
-        wait = max(0.0, model.retry_at - frame.now)
-        again = f"trying again in {wait:.0f} s" if wait >= 0.5 else "trying again"
-        messages.append((f"No connection, {again}: {plain(model.trouble, glyphs.encoding)}", "bold red"))
+    if model.unreachable or model.trouble:
+        messages.append(_connection_message(model, frame))
     messages += [(plain(reason, glyphs.encoding), "yellow") for reason in model.reasons]
     alerts = model.raw.get("alerts")
     messages += [(_alert(alert, glyphs), "red") for alert in (alerts if isinstance(alerts, list) else [])]
@@ -107,15 +97,25 @@ def message_lines(model: Model, frame: Frame) -> list[Text]:
     most = 10 if frame.height is None else max(1, min(6, frame.height // 8))
     if len(messages) > most:
         messages[most - 1 :] = [(f"{messages[most - 1][0]} (and {len(messages) - most} more)", messages[most - 1][1])]
-    width = None if frame.height is None else frame.width
-    return [_message(text, style, width, glyphs) for text, style in messages]
+    return [line for text, style in messages for line in _message(text, style, frame)]
 
 
-def _message(text: str, style: str, width: int | None, glyphs: Glyphs) -> Text:
+def _connection_message(model: Model, frame: Frame) -> tuple[str, str]:
+    wait = max(0.0, model.retry_at - frame.now)
+    again = f"trying again in {wait:.0f} s" if wait >= 0.5 else "trying again"
+    if model.unreachable:
+        return f"No connection, {again}: {plain(model.unreachable, frame.glyphs.encoding)}", "bold red"
+    return f"No WebSocket, asking by HTTP, {again}: {plain(model.trouble, frame.glyphs.encoding)}", "yellow"
+
+
+def _message(text: str, style: str, frame: Frame) -> list[Text]:
+    """All of it, where lines are printed; one line of it on a screen, where others need room too."""
     text = f"! {text}"
-    if width is not None and cell_len(text) > width:
-        text = set_cell_size(text, max(0, width - 1)) + glyphs.more
-    return Text(text, style)
+    if frame.height is None:
+        return [Text(line, style) for line in textwrap.wrap(text, frame.width, subsequent_indent="  ")]
+    if cell_len(text) > frame.width:
+        text = set_cell_size(text, max(0, frame.width - 1)) + frame.glyphs.more
+    return [Text(text, style)]
 
 
 def _alert(alert: object, glyphs: Glyphs) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
+from hvd.cli.top.busy import busy_lines, longest_lines
 from hvd.cli.top.charts import chart_lines
 from hvd.cli.top.frame import Frame
 from hvd.cli.top.header import health_lines, message_lines, title_line
@@ -30,8 +31,8 @@ def lay_out(model: Model, state: State, frame: Frame) -> Screen:
     if state.help:
         return Screen(_filled(help_lines(frame), frame), 1, 0)
     height = frame.height
-    head = [title_line(model, frame), *health_lines(model, frame)]
-    messages = message_lines(model, frame)
+    head = [title_line(model, frame), *health_lines(model, frame), *busy_lines(model, frame)]
+    messages = [*message_lines(model, frame), *longest_lines(model, frame)]
     foot = [] if height is None else [keys_line(frame)]
     lines = [*head, *messages]
     if height is not None and len(lines) + len(foot) >= height:

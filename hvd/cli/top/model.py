@@ -2,8 +2,9 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
-from hvd.cli.answers import Json, objects
+from hvd.cli.answers import Json, objects, texts
 from hvd.metrics.columns import DETAILS
 from hvd.texts import number, plain
 
@@ -15,7 +16,8 @@ _JOBS_MAX = 100  # that are kept; a daemon lists 20, and sends one for each chan
 class Model:
     """Lists hold objects only; their fields are as the daemon sent them. `received` is monotonic, in s.
 
-    `columns` are those of the history, `points` its rows, by their names.
+    `columns` are those of the history, `points` its rows, by their names. `trouble` is why there is no WebSocket, and
+    `unreachable` why nothing answers at all; "" while they work.
     """
 
     raw: Json = dataclasses.field(default_factory=dict)
@@ -32,6 +34,7 @@ class Model:
     received: float = 0.0
     trouble: str = ""
     retry_at: float = 0.0
+    unreachable: str = ""
 
     @property
     def in_flight(self) -> object:
@@ -40,21 +43,37 @@ class Model:
         return requests.get("in_flight") if isinstance(requests, Mapping) else None
 
     def without_connection(self, trouble: str, retry_at: float) -> "Model":
-        """The connection is lost, for the reason `trouble`; the next attempt is at the monotonic time `retry_at`."""
+        """The WebSocket is lost, for the reason `trouble`; the next attempt is at the monotonic time `retry_at`."""
         return dataclasses.replace(self, trouble=trouble, retry_at=retry_at)
 
     def with_connection(self) -> "Model":
         """Messages come."""
-        return dataclasses.replace(self, trouble="") if self.trouble else self
+        return dataclasses.replace(self, trouble="", unreachable="") if self.trouble or self.unreachable else self
+
+    def without_answer(self, reason: str, asked: float) -> "Model":
+        """Nothing answered a request of the monotonic time `asked`; no news where something was heard since."""
+        return self if self.received > asked else dataclasses.replace(self, unreachable=reason)
 
     def with_snapshot(self, answer: Json, now: float) -> "Model":
         """After an answer of /api/v1/snapshot. It has no rates of workers and routes: they stay as they were."""
         beside = ("workers", "processes", "routes", "post_mortems")
+        known = self._with_raw({name: value for name, value in answer.items() if name not in beside}, now)
         return dataclasses.replace(
-            self._with_raw({name: value for name, value in answer.items() if name not in beside}, now),
+            known,
             workers=_with_rates(objects(answer.get("workers")), self.workers, "pid"),
             routes=_with_rates(objects(answer.get("routes")), self.routes, "route"),
+            unreachable="",
         ).with_post_mortems(answer)
+
+    def with_own_point(self) -> "Model":
+        """With a point of the history made of the last numbers, where no message brings one."""
+        values = {name: self.raw.get(name) for name in (str(column.get("name")) for column in self.columns)}
+        try:
+            time = datetime.fromisoformat(str(self.raw.get("timestamp"))).timestamp()
+        except ValueError:
+            return self
+        point = {**values, "in_flight": self.in_flight, "time": time}
+        return dataclasses.replace(self, points=_with_point(self.points, point))
 
     def with_post_mortems(self, answer: Json) -> "Model":
         """The same, but only the post-mortems change."""
@@ -63,8 +82,8 @@ class Model:
     def with_health(self, answer: Json) -> "Model":
         """After an answer of /health, or the data of a message `status`: the reasons why it isn't healthy."""
         reasons = answer.get("reasons")
-        texts = reasons if isinstance(reasons, list) else []
-        return dataclasses.replace(self, reasons=tuple(plain(text) for text in texts))
+        lines = reasons if isinstance(reasons, list) else []
+        return dataclasses.replace(self, reasons=tuple(map(plain, lines)))
 
     def with_history(self, answer: Json) -> "Model":
         """After an answer of /api/v1/history, whose points replace the old ones."""
@@ -97,7 +116,9 @@ class Model:
         return self
 
     def _with_raw(self, raw: Json, now: float) -> "Model":
-        reasons = () if raw.get("system_health") == "healthy" else self.reasons
+        told = raw.get("reasons")  # an older daemon has none there
+        kept = () if raw.get("system_health") == "healthy" else self.reasons
+        reasons = tuple(map(plain, texts(told))) if isinstance(told, list) else kept
         jobs = _newest(objects(raw.get("recent_jobs")), self.jobs)
         return dataclasses.replace(self, raw=raw, jobs=jobs, reasons=reasons, received=now)
 

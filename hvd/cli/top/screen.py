@@ -13,6 +13,7 @@ from types import FrameType
 from rich.console import Console
 from rich.text import Text
 
+from hvd.cli.top.badge import badge
 from hvd.cli.top.feed import Feed
 from hvd.cli.top.frame import Frame
 from hvd.cli.top.keys import Decoder, State, pressed
@@ -89,11 +90,12 @@ class Top:
 
     def draw(self, model: Model) -> None:
         """Draw the model, or the one of the moment of the pause, in the terminal's present size."""
-        now, since = time.monotonic(), None
-        if self._paused:
-            model, since = self._paused[0], now - self._paused[1]
         width, height = self._terminal.size()
-        frame = dataclasses.replace(self._frame, width=width, height=height, now=now, paused_for=since)
+        frame = dataclasses.replace(self._frame, width=width, height=height, now=time.monotonic())
+        if self._paused:
+            since = frame.now - self._paused[1]
+            frame = dataclasses.replace(frame, paused_for=since, state=badge(model, frame))
+            model = self._paused[0]
         drawn = lay_out(model, self._state, frame)
         self._page = drawn.page
         scrolled = list(self._state.scrolled)

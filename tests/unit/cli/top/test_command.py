@@ -10,7 +10,7 @@ import pytest
 from hvd.cli.top.command import as_json
 from hvd.cli.top.keys import State
 from tests.support.server import Server
-from tests.unit.cli.top.data import model
+from tests.unit.cli.top.data import frame, model
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,8 @@ def test_a_screen_needs_a_terminal(server: Server) -> None:
 
 def test_the_object_holds_lists_and_history() -> None:
     """By column, oldest first."""
-    answer = json.loads(json.dumps(as_json(model(), State(), "http://x")))
+    answer = json.loads(json.dumps(as_json(model(), State(), frame())))
     assert [worker["pid"] for worker in answer["workers"]] == [11, 12]
     assert len(answer["history"]["time"]) == 201
     assert answer["version"] == "0.1.0"
+    assert (answer["badge"], answer["url"]) == ("healthy", "http://127.0.0.1:8080")

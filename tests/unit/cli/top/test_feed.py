@@ -10,12 +10,14 @@ import pytest
 
 from hvd.cli.client import Address
 from hvd.cli.top import feed as module
+from hvd.cli.top.ask import Answers
 from hvd.cli.top.feed import FIRST_PAUSE, LONGEST_PAUSE, Feed
 from hvd.cli.top.model import Model
 from hvd.errors import DaemonUnreachable
 from tests.support.server import Server
 from tests.support.waiting import until
-from tests.unit.cli.top.data import Json, detail, metrics
+from tests.unit.cli.top.data import Json, detail, metrics, raw, worker
+from tests.unit.cli.top.data import history as history_answer
 
 HERE = Address.parse("http://127.0.0.1:1")
 
@@ -50,11 +52,26 @@ def running(feed: Feed) -> Iterator[Feed]:
         feed.stop()
 
 
+class Http:
+    """What the daemon answers over HTTP: `answers`, or nothing, while that is None."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.answers: Answers | None = Answers({**raw(), "workers": [worker(11, 1)], "post_mortems": [{"pid": 3}]})
+
+    def ask(self, address: object, timeout: float, *, history: bool) -> Answers:
+        self.asked += 1
+        if self.answers is None:
+            raise DaemonUnreachable("nobody", "refused", is_silent=True)
+        return self.answers._replace(history=history_answer(5) if history else None)
+
+
 @pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the daemon would answer over HTTP."""
-    monkeypatch.setattr(module, "load", lambda address, timeout, model, now: model)
-    monkeypatch.setattr(module, "get_object", lambda address, path, timeout: {"post_mortems": [{"pid": 3}]})
+def http(monkeypatch: pytest.MonkeyPatch) -> Http:
+    """Instead of a daemon."""
+    http = Http()
+    monkeypatch.setattr(module, "ask", http.ask)
+    return http
 
 
 def test_messages_change_the_model() -> None:
@@ -82,15 +99,60 @@ def test_a_death_makes_the_feed_look_for_post_mortems() -> None:
         until(lambda: feed.model.post_mortems == ({"pid": 3},), "it has asked")
 
 
+def test_without_a_websocket_it_lives_on_http(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once when the socket fails, and then again and again, whatever the next attempt waits for; with a point of the
+    history for each answer.
+    """
+    monkeypatch.setattr(module, "ASK", 0.05)
+    hanging = threading.Event()
+
+    def connect(*address: object, **more: object) -> Iterator[str]:
+        if http.asked:
+            hanging.wait(20)
+        raise DaemonUnreachable("503")
+        yield ""
+
+    http.answers = Answers(raw(http_requests=7, timestamp="2026-01-23T20:30:00Z"))
+    with running(fed(connect)) as feed:
+        until(lambda: feed.model.raw.get("http_requests") == 7, "it has asked")
+        http.answers = Answers(raw(http_requests=8, timestamp="2026-01-23T20:30:02Z"))
+        until(lambda: feed.model.raw["http_requests"] == 8 and len(feed.model.points) == 2, "it goes on asking")
+        assert (feed.model.trouble, feed.model.unreachable) == ("503", "")
+        http.answers = None
+        until(lambda: feed.model.unreachable, "nobody answers")
+        assert feed.model.raw["http_requests"] == 8
+        http.answers = Answers(raw())
+        until(lambda: not feed.model.unreachable, "somebody answers again")
+        hanging.set()
+
+
+def test_a_socket_that_says_nothing_is_no_reason_to_know_nothing(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one of an aggregator that hangs: after an interval and some HTTP is asked. While messages come, it isn't."""
+    monkeypatch.setattr(module, "ASK", 0.02)
+    monkeypatch.setattr(module, "_LATE", 0.3)
+    feed = fed(FakeDaemon([metrics(), detail()]).connect)
+    feed.model = Model(interval=0.1)
+    with running(feed):
+        until(lambda: feed.model.workers, "messages come")
+        assert http.asked == 0
+        until(lambda: feed.model.post_mortems, "it has asked")
+
+
+def test_the_history_is_asked_for_once_it_has_a_gap(http: Http) -> None:
+    """When messages come again."""
+    with running(fed(FakeDaemon([metrics()], [metrics(), detail()]).connect)) as feed:
+        until(lambda: len(feed.model.points) >= 5, "the gap is filled")
+        assert not feed.model.trouble
+
+
 def test_a_failure_of_our_own_is_not_hidden() -> None:
     """The screen ends with it, instead of standing still."""
 
     def connect(*address: object, **more: object) -> Iterator[str]:
         raise KeyError("ours")
 
-    feed = fed(connect)
-    feed.start()
-    assert isinstance(until(lambda: feed.failure, "it is noted"), KeyError)
+    with running(fed(connect)) as feed:
+        assert isinstance(until(lambda: feed.failure, "it is noted"), KeyError)
 
 
 def test_a_feed_that_is_stopped_says_nothing_more(tmp_path: Path) -> None:
@@ -99,7 +161,7 @@ def test_a_feed_that_is_stopped_says_nothing_more(tmp_path: Path) -> None:
         changes: list[int] = []
         feed = Feed(Address.parse(server.url), 5.0, Model(), lambda: changes.append(1))
         with running(feed):
-            until(lambda: feed.model.workers, "it listens")
+            until(lambda: feed.model.restarts is not None, "it listens")
         calls = len(changes)
         until(lambda: server.snapshot()["websocket_clients"] == 0, "the connection is ended")
         assert not [thread for thread in threading.enumerate() if thread.name == "hvd-top-feed"]
@@ -121,6 +183,7 @@ def test_a_peer_that_keeps_silent_does_not_hold_a_stop(monkeypatch: pytest.Monke
     with running(feed):
         pass
     over.set()
-    feed._thread.join(20)
+    for thread in feed._threads:
+        thread.join(20)
     assert changes == []
     assert feed.failure is None

@@ -6,8 +6,11 @@ from tests.unit.cli.top.data import frame, metrics, model, text
 def test_old_numbers_a_pause_and_words_where_there_is_room() -> None:
     """What is old is marked with its age, and why there is nothing newer; the numbers stay."""
     assert "STALE 1m" in text(model(), frame(now=160.0))
-    lost = text(model().without_connection("connection refused", 103.0), frame(now=101.0))
-    for part in ("STALE", "No connection, trying again in 2 s: connection refused", "1,250"):
+    known = model().without_connection("connection refused", 103.0)
+    assert "No WebSocket, asking by HTTP, trying again in 2 s: connection refused" in text(known, frame(120, now=101.0))
+    assert "degraded · asked" in text(known.with_message(metrics(health="degraded"), 100.0), frame())
+    lost = text(known.without_answer("connection refused", 100.5), frame(now=101.0))
+    for part in ("unreachable", "STALE", "No connection, trying again in 2 s: connection refused", "1,250"):
         assert part in lost
     assert "PAUSED 12s" in text(model(), frame(paused_for=12.0))
     assert "12 (10 threads, 2 tasks)" in text(model(), frame(200, 50))
@@ -31,3 +34,11 @@ def test_what_is_wrong_is_said() -> None:
     screen = text(known, frame())
     for part in ("degraded", "! aggregator away", "! hot", "worker 9 died 1m 0s ago (SIGKILL) at GET /slow 2.0s"):
         assert part in screen, screen
+
+
+def test_all_of_a_reason_is_printed() -> None:
+    """Where there is no screen whose room it would take; on one it is a line."""
+    known = model().with_message(metrics(health="degraded", reasons=["saturated: " + "word " * 30 + "end"]), 100.0)
+    assert "\n  word" in text(known, frame(80, None))
+    assert "end\n" in text(known, frame(80, None))
+    assert "…" in text(known, frame(80, 24))

@@ -1,0 +1,70 @@
+"""One look at a daemon: its answers over HTTP, and the first messages of its WebSocket."""
+
+import json
+from typing import NamedTuple
+
+from hvd.cli.answers import Json
+from hvd.cli.client import Address, exchange, get_object
+from hvd.cli.top.model import Model
+from hvd.cli.websocket import messages
+from hvd.errors import DaemonUnreachable
+
+PATH = "/ws?detail=1"
+_ONCE = 1.5  # s for the WebSocket's first messages, where they are printed once: HTTP has told nearly all
+
+
+class Answers(NamedTuple):
+    """What a daemon answered over HTTP; /health only where the snapshot of an older one doesn't say what is wrong."""
+
+    snapshot: Json
+    health: Json | None = None
+    history: Json | None = None
+
+    def applied(self, model: Model, now: float) -> Model:
+        """The model after these answers, which came at the monotonic time `now`."""
+        model = model.with_snapshot(self.snapshot, now)
+        model = model if self.health is None else model.with_health(self.health)
+        return model if self.history is None else model.with_history(self.history)
+
+
+def ask(address: Address, timeout: float, *, history: bool = False) -> Answers:
+    """What the daemon answers now, with its history or not. Raises DaemonUnreachable where there is no snapshot."""
+    snapshot = get_object(address, "/api/v1/snapshot", timeout)
+    says_why = "reasons" in snapshot or snapshot.get("system_health") == "healthy"
+    return Answers(
+        snapshot,
+        None if says_why else _optional(address, "/health", timeout),
+        _optional(address, "/api/v1/history", timeout) if history else None,
+    )
+
+
+def _optional(address: Address, path: str, timeout: float) -> Json | None:
+    """An answer without which there is enough to show: an older daemon may not have it."""
+    try:
+        answer = exchange(address, "GET", path, timeout)
+        return answer.object() if answer.status in (200, 503) else None
+    except DaemonUnreachable:
+        return None
+
+
+def with_first_messages(address: Address, timeout: float, model: Model, now: float) -> Model:
+    """`model` with the first messages of the WebSocket; as it was, where there is none."""
+    timeout = min(timeout, _ONCE)
+    try:
+        for text in messages(address, timeout, path=PATH, silence=timeout):
+            message = parsed(text)
+            model = model.with_message(message, now)
+            if message.get("type") == "detail":
+                break
+    except DaemonUnreachable:
+        pass
+    return model
+
+
+def parsed(text: str) -> dict[str, object]:
+    """A message; empty where it is none."""
+    try:
+        message = json.loads(text)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}

@@ -1,0 +1,47 @@
+"""One look at a daemon."""
+
+import pytest
+
+from hvd.cli.client import Address
+from hvd.cli.top.ask import ask, parsed, with_first_messages
+from hvd.cli.top.model import Model
+from hvd.errors import DaemonUnreachable
+from tests.unit.cli.daemon import daemon
+from tests.unit.cli.top.data import history, raw
+
+
+def test_a_snapshot_is_enough() -> None:
+    """It says what is wrong by itself; the history is asked for where it is wanted."""
+    with daemon((200, raw(reasons=["disk full"], system_health="degraded")), (200, history(3))) as (url, requests):
+        known = ask(Address.parse(url), 5.0, history=True).applied(Model(), 7.0)
+    assert [request.path for request in requests] == ["/api/v1/snapshot", "/api/v1/history"]
+    assert (known.reasons, len(known.points), known.received) == (("disk full",), 3, 7.0)
+
+
+def test_an_older_daemon_says_in_health_what_is_wrong() -> None:
+    """With a status of 503 too; its history may be missing."""
+    with daemon((200, raw(system_health="unhealthy")), (503, {"reasons": ["no worker"]}), (404, {})) as (url, requests):
+        known = ask(Address.parse(url), 5.0, history=True).applied(Model(), 7.0)
+    assert [request.path for request in requests] == ["/api/v1/snapshot", "/health", "/api/v1/history"]
+    assert (known.reasons, known.points) == (("no worker",), ())
+
+
+def test_what_is_missing_beside_the_snapshot_is_no_failure() -> None:
+    """But without a snapshot there is nothing to show."""
+    with daemon((200, raw(system_health="degraded")), (200, b"garbage")) as (url, _):
+        assert ask(Address.parse(url), 5.0, history=True).health is None
+    with pytest.raises(DaemonUnreachable, match="connection refused"):
+        ask(Address.parse("http://127.0.0.1:1"), 1.0)
+
+
+def test_a_daemon_without_a_websocket_is_shown_all_the_same() -> None:
+    """As it was."""
+    known = Model(received=3.0)
+    with daemon((404, {})) as (url, _):
+        assert with_first_messages(Address.parse(url), 1.0, known, 5.0) == known
+
+
+@pytest.mark.parametrize(("text", "message"), [('{"type": "x"}', {"type": "x"}), ("garbage", {}), ("[1]", {})])
+def test_what_is_no_message_is_empty(text: str, message: dict[str, object]) -> None:
+    """It changes nothing then."""
+    assert parsed(text) == message
