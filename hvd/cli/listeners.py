@@ -6,6 +6,7 @@ import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from hvd.cli.admin import reachable
 from hvd.cli.client import Address
 
 _LISTENS = "0A"  # linux/tcp_states.h
@@ -16,12 +17,10 @@ _WORD = 8  # hexadecimal digits of 32 bits
 def listening_addresses(pid: int, inodes: Collection[int], proc: Path = Path("/proc")) -> list[Address]:
     """The addresses at which these sockets listen, in the network of that process; those that are unknown left out."""
     wanted = set(map(str, inodes))
+    if not wanted:
+        return []
     binds = [*_tcp_binds(proc / str(pid) / "net", wanted), *_unix_binds(proc / str(pid) / "net" / "unix", wanted)]
-    addresses = []
-    for bind in binds if wanted else ():
-        with contextlib.suppress(ValueError):
-            addresses.append(Address.of_bind(bind))
-    return addresses
+    return reachable(binds)
 
 
 def _tcp_binds(folder: Path, wanted: Collection[str]) -> Iterator[str]:

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from hvd.cli.admin import admin_addresses
+from hvd.cli.admin import admin_addresses, reachable
 from hvd.cli.client import Address, exchange
 from hvd.cli.daemons import Daemon, own_daemons, running_daemons
 from hvd.errors import DaemonsAmbiguous, DaemonUnreachable, SettingsError
@@ -71,10 +71,10 @@ def _of_instance(instance: str) -> Address:
 def _of_settings(loaded: Loaded) -> Address:
     settings, sources, _ = loaded
     search = Search()
-    for address in admin_addresses(settings.instance):
+    for address in [*reachable([settings.admin_bind]), *admin_addresses(settings.instance)]:
         if search.answers(address):
             return address
-    if not any(sources[key] != "default" for key in ("bind", "instance")):
+    if not any(sources[key] != "default" for key in ("bind", "instance", "admin_bind")):
         for address in _only_daemon_s(own_daemons(running_daemons())):
             if search.answers(address):
                 return address

@@ -2,11 +2,14 @@
 
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hvd.cli.admin import admin_addresses, is_trusted
+from hvd.cli.admin import admin_addresses, is_trusted, service_addresses
+from hvd.core.proc import start_ticks
+from hvd.settings.admin_record import RECORD, AdminRecord
 from hvd.settings.runtime_folder import ADMIN_SOCKET
 
 ME = os.geteuid()
@@ -54,9 +57,36 @@ def test_a_folder_that_others_may_write_is_not_believed(path: Path) -> None:
 
 
 def test_links_and_what_is_not_there_are_not_followed(path: Path, tmp_path: Path) -> None:
-    """A link may be replaced after it was looked at."""
+    """A link may be replaced after it was looked at; root's, which systemd makes for DynamicUser=, is no danger."""
     link = tmp_path / "link"
     link.symlink_to(path)
-    assert not is_trusted(link, {ME})
+    assert is_trusted(link, {ME}) == (ME == 0)
+    if ME == 0:
+        os.chown(link, STRANGER, -1, follow_symlinks=False)
+        assert not is_trusted(link, {ME, STRANGER})
     assert not is_trusted(tmp_path / "none", {ME})
     assert is_trusted(path, {ME})
+
+
+OURS = AdminRecord("shop", "127.0.0.1:9100", "0.0.0.0:8080", os.getpid(), start_ticks(os.getpid()), "0.1.0")
+
+
+def test_what_the_master_has_noted_comes_first(path: Path) -> None:
+    """Its own address, and that of the service."""
+    OURS.write(path.parent)
+    assert [address.url for address in admin_addresses("shop")] == ["http://127.0.0.1:9100", f"unix:{path}"]
+    assert [address.url for address in service_addresses("shop")] == ["http://127.0.0.1:8080"]
+    replace(OURS, address=f"unix:{path}", bind="127.0.0.1:0").write(path.parent)
+    assert [address.url for address in admin_addresses("shop")] == [f"unix:{path}"]
+    assert service_addresses("shop") == []
+
+
+def test_notes_of_a_dead_master_are_not_read(path: Path) -> None:
+    """Nor those of another user."""
+    replace(OURS, started=1).write(path.parent)
+    assert [address.url for address in admin_addresses("shop")] == [f"unix:{path}"]
+    assert service_addresses("shop") == []
+    OURS.write(path.parent)
+    if ME == 0:
+        os.chown(path.parent / RECORD, STRANGER, -1)
+        assert service_addresses("shop") == []

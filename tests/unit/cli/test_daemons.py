@@ -21,6 +21,9 @@ def test_a_daemon_has_the_addresses_of_its_instance(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "listening_addresses", lambda pid, inodes: [serves])
     assert daemon_of(SHOP) == Daemon("shop", SHOP, (admin,), (serves,))
     assert daemon_of(SHOP).addresses == (admin, serves)
+    monkeypatch.setattr(module, "listening_addresses", lambda pid, inodes: [])
+    monkeypatch.setattr(module, "service_addresses", lambda instance, user: [admin])
+    assert daemon_of(SHOP).serves == (admin,)
 
 
 def test_root_sees_everybody_s_and_others_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
