@@ -19,11 +19,13 @@ from hvd.core.totals import Totals
 from hvd.metrics.columns import DETAILS
 from hvd.metrics.companion_pages import AGGREGATOR_PAGE, AggregatorPage
 from hvd.metrics.table import TICK
+from hvd.read.busy import BusyTime
 from hvd.read.companions import CompanionStates
 from hvd.read.history import history_of
 from hvd.read.jobs import JOB_COUNTS, build_job_totals
 from hvd.read.reading import BlockReader, Reading
 from hvd.read.requests import RequestSums, sum_requests
+from hvd.read.service import Service
 from hvd.read.snapshot import Raw, build_raw
 from hvd.texts import rfc3339
 
@@ -63,6 +65,7 @@ class Ticker:
         totals = self._reader.totals()
         self._last = self._last_but_one = totals  # of the ticks
         self._requests = sum_requests(totals)  # of the last tick
+        self._busy_time = BusyTime(self._reader.service(), self._requests.duration_ns)
         self._trend = Trend(history_of(block), self._requests, interval, lambda: self._is_newest)
         self._own_page: AggregatorPage | None = None
         self._reading: Reading | None = None  # what the messages are made of
@@ -88,28 +91,33 @@ class Ticker:
         # Our slot, with its page, may have been that of the aggregator before us.
         companions = self._reader.companions(without=self._slot if self._cpu_time else None)
         cpu_time = self._cpu_time = self._cpu_time or CpuTime(self._rows, companions.last_page, PROCESSES)
-        totals = self.timed("read", self._reader.totals)
+        service, totals = self._reader.service(), self.timed("read", self._reader.totals)
         samples = self.timed("observe", self.observe)
         requests = sum_requests(totals)
-        self._own_page = self._make_page(totals, requests, samples)
+        self._own_page = self._make_page(service, totals, requests, samples)
         self._requests, self._last_but_one, self._last = requests, self._last, totals
         self._publish(self._own_page)
         # During an upgrade the newer of two aggregators counts and writes the history, once it has published.
         self._is_newest = all(taken_ns < self._taken_ns for taken_ns, _ in companions.aggregators)
         # The page comes first: to be killed in between loses some CPU time, which is better than to count it twice.
         cpu_time.count(samples[:PROCESSES], counts=self._is_newest)
-        raw = self._make_messages(companions, totals)
+        raw = self._make_messages(companions, service, totals)
         self._trend.tick(totals.time_ns, requests, raw)
         return raw
 
-    def _make_page(self, totals: Totals, requests: RequestSums, samples: list[Sample]) -> AggregatorPage:
+    def _make_page(
+        self, service: Service, totals: Totals, requests: RequestSums, samples: list[Sample]
+    ) -> AggregatorPage:
         seconds = (totals.monotonic_ns - self._last.monotonic_ns) / 1e9
+        span = requests.since(self._requests)
         return {
             "page": AGGREGATOR_PAGE,
             "monotonic_ns": totals.monotonic_ns,
             "timestamp": rfc3339(totals.time_ns),
             "interval_seconds": round(seconds, 3),
-            "rates": requests.since(self._requests).rates(seconds),
+            "rates": span.rates(seconds),
+            "with_open": span.with_open(service.ages_ns),
+            "busy_ratio": self._busy_time.ratio(service, requests.duration_ns),
             "cpu_usage": round(sum(sample.cpu_percent or 0.0 for sample in samples), 2),
             "memory_usage": sum(sample.memory for sample in samples),
             "memory_ns": min((sample.sized_ns for sample in samples if sample.sized_ns), default=totals.monotonic_ns),
@@ -119,14 +127,13 @@ class Ticker:
             "processes": [sample.published() for sample in samples[:PROCESSES]],
         }
 
-    def _make_messages(self, companions: CompanionStates, totals: Totals) -> Raw:
+    def _make_messages(self, companions: CompanionStates, service: Service, totals: Totals) -> Raw:
         """`companions` are the others: that we live ourselves, we know."""
         if self._own_page:
             companions = companions.with_page(self._taken_ns, {**self._own_page, "websocket_clients": self._clients()})
-        self._reading = Reading(companions, totals)
-        troubles = companions.other_troubles()
-        raw = build_raw(self._reading, healthy=not troubles)
-        self.first_messages = build_first_messages(raw, troubles)
+        self._reading = Reading(companions, service, totals, self._reader.backlog())
+        raw = build_raw(self._reading)
+        self.first_messages = build_first_messages(raw)
         self._detail, self._made_at = "", time.monotonic()
         return raw
 
@@ -134,7 +141,8 @@ class Ticker:
         """Make the messages anew, with the counts of now, where a new client would get old ones. -> what they say."""
         if time.monotonic() - self._made_at <= GREETING_AGE:
             return None
-        return self._make_messages(self._reader.companions(without=self._slot), self._reader.totals())
+        companions = self._reader.companions(without=self._slot)
+        return self._make_messages(companions, self._reader.service(), self._reader.totals())
 
     @property
     def detail(self) -> str:
@@ -162,7 +170,7 @@ def message(kind: str, timestamp: str, data: Mapping[str, object]) -> str:
     return json.dumps({"type": kind, "timestamp": timestamp, "data": data}, separators=(",", ":"))
 
 
-def build_first_messages(raw: Raw, reasons: list[str]) -> tuple[str, str, str]:
+def build_first_messages(raw: Raw) -> tuple[str, str, str]:
     """What a new client gets at once; the first of them, `metrics`, is what all get with each tick."""
     at = raw["timestamp"]
     status: dict[str, object] = {
@@ -173,7 +181,8 @@ def build_first_messages(raw: Raw, reasons: list[str]) -> tuple[str, str, str]:
         **{name: raw[name] for name in JOB_COUNTS},
         **build_job_totals(raw),
         "timestamp": at,
-        "reasons": reasons,
+        "health": raw["health"],
+        "reasons": raw["reasons"],
         "columns": DETAILS,
     }
     return (

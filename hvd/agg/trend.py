@@ -41,26 +41,29 @@ class Trend:
 
     def _begin(self, requests: RequestSums) -> None:
         self._requests = requests
-        self._cpu = 0.0  # percent times seconds since then
+        self._cpu = self._busy = 0.0  # percent, and share of the threads, times seconds since then
 
     def tick(self, time_ns: int, requests: RequestSums, raw: Raw) -> None:
         """Take the figures of a tick at that Unix time in ns."""
-        self._cpu += raw["cpu_usage"] * (requests.at_ns - self._ticked_ns) / 1e9
+        span = (requests.at_ns - self._ticked_ns) / 1e9
+        self._cpu += raw["cpu_usage"] * span
+        self._busy += raw["busy_ratio"] * span
         self._ticked_ns = requests.at_ns
         seconds = (requests.at_ns - self._requests.at_ns) / 1e9
         self.point = None
         if seconds < self._enough:
             return
-        span = requests.since(self._requests)
-        values = _values(span.rates(seconds), raw, round(self._cpu / seconds, 2))
-        point = Point(time_ns, tuple(values[column.name] for column in VALUES), coarse(span.buckets))
+        since = requests.since(self._requests)
+        rates = since.rates(seconds)
+        values = _values(rates, raw, round(self._cpu / seconds, 2), round(self._busy / seconds, 4))
+        point = Point(time_ns, tuple(values[column.name] for column in VALUES), coarse(since.buckets))
         if self._is_writer() and not self._history.add(point):
             return  # the next tick's point is of this time too
         self.point = point
         self._begin(requests)
 
 
-def _values(rates: Rates, raw: Raw, cpu_usage: float) -> dict[str, float]:
+def _values(rates: Rates, raw: Raw, cpu_usage: float, busy_ratio: float) -> dict[str, float]:
     """A point's values by column."""
     return {
         "requests_per_second": rates["requests_per_second"],
@@ -74,6 +77,7 @@ def _values(rates: Rates, raw: Raw, cpu_usage: float) -> dict[str, float]:
         "jobs_active": float(raw["jobs_active"]),
         "jobs_pending": float(raw["jobs_pending"]),
         "in_flight": float(raw["requests"]["in_flight"]),
+        "busy_ratio": busy_ratio,
     }
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from gunicorn.arbiter import Arbiter
 from gunicorn.http.errors import InvalidHeader
 
+from hvd.core.backlog import note_listeners
 from hvd.core.proc import die_with_parent, require_system_calls
 from hvd.core.slots import Slots
 from hvd.daemon import conf
@@ -140,6 +141,7 @@ def on_reload(server: Any) -> None:
 def when_ready(server: Any) -> None:
     """In the master: it listens, and has no worker yet."""
     master().unix_sockets.note()
+    note_listeners(master().block, (listener.fileno() for listener in server.LISTENERS))
     master().log_start()
 
 

@@ -32,6 +32,7 @@ VALUES: tuple[Column, ...] = (
     Column("jobs_active", "count", "running", "Jobs"),
     Column("jobs_pending", "count", "waiting", "Jobs"),
     Column("in_flight", "count", "in flight", ""),
+    Column("busy_ratio", "ratio", "busy threads", "Saturation"),
 )
 
 COLUMNS = (Column("time", "unix_seconds", "time", ""), *VALUES)

@@ -1,4 +1,5 @@
-"""What companions publish, each on its page of the block: the aggregator what it observes, the job runner its queue.
+"""What companions publish, each on its page of the block: the aggregator what it observes, the job runner its queue,
+the admin server since when the service is saturated.
 
 During an upgrade a page is written by one version and read by another. So figures are added to a page, never renamed or
 removed, and `decode` gives those that an older version doesn't publish as 0 or empty.
@@ -10,6 +11,7 @@ from typing import Any, Final, Literal, NamedTuple, TypedDict, cast
 
 AGGREGATOR_PAGE: Final = "aggregator"
 JOBS_PAGE: Final = "jobs"
+ADMIN_PAGE: Final = "admin"
 
 JOB_DURATIONS = (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
 """Upper bounds in s of the buckets of jobs' durations: from a job that only starts a program to one of a day."""
@@ -23,6 +25,16 @@ class Rates(TypedDict):
     p50: float
     p90: float
     p99: float
+
+
+class OpenPercentiles(TypedDict):
+    """Percentiles in ms of the same span, with the ages of the requests in progress at its end counted in as one
+    response each; never below those of the responses alone.
+    """
+
+    p50_with_open: float
+    p90_with_open: float
+    p99_with_open: float
 
 
 class ProcessSample(TypedDict):
@@ -46,7 +58,8 @@ class ProcessSample(TypedDict):
 class AggregatorPage(TypedDict):
     """A tick's figures. CPU in percent of one core, and memory in bytes, are those of all processes together.
 
-    `memory_ns` is the monotonic time at which the oldest part of `memory_usage` was read.
+    `memory_ns` is the monotonic time at which the oldest part of `memory_usage` was read; `busy_ratio` the share of the
+    workers' threads that was busy over the interval, 0 to 1.
     """
 
     page: Literal["aggregator"]
@@ -54,6 +67,8 @@ class AggregatorPage(TypedDict):
     timestamp: str
     interval_seconds: float
     rates: Rates
+    with_open: OpenPercentiles
+    busy_ratio: float
     cpu_usage: float
     memory_usage: int
     memory_ns: int
@@ -123,18 +138,37 @@ class JobsPage(QueueFigures):
     trouble: str
 
 
+class AdminPage(TypedDict):
+    """What the admin server saw of the workers when it looked last: since when all threads are busy, and since when the
+    backlog has been at least `backlog_before` (monotonic ns; 0 while that is not so), and the backlog of now.
+    """
+
+    page: Literal["admin"]
+    monotonic_ns: int
+    busy_since_ns: int
+    backlog_since_ns: int
+    backlog: int
+    backlog_before: int
+
+
+CompanionPage = AggregatorPage | JobsPage | AdminPage
+
 NO_RATES: Rates = {"requests_per_second": 0.0, "error_rate": 0.0, "p50": 0.0, "p90": 0.0, "p99": 0.0}
+NO_OPEN: OpenPercentiles = {"p50_with_open": 0.0, "p90_with_open": 0.0, "p99_with_open": 0.0}
 
 _NO_SAMPLE = dict.fromkeys(ProcessSample.__annotations__)
-_FIGURES = ("cpu_usage", "memory_usage", "threads", "tasks", "websocket_clients", "interval_seconds")
+_FIGURES = ("cpu_usage", "memory_usage", "threads", "tasks", "websocket_clients", "interval_seconds", "busy_ratio")
+_SINCE = ("busy_since_ns", "backlog_since_ns", "backlog", "backlog_before")
 _ROWS: dict[str, type[OpenJobs] | type[EndedJobs]] = {"open": OpenJobs, "ends": EndedJobs, "own": EndedJobs}
 
 
-def decode(data: bytes) -> AggregatorPage | JobsPage | None:
+def decode(data: bytes) -> CompanionPage | None:
     """The page that this JSON is; None where there is none, or one of a kind that this version doesn't know."""
     page = json.loads(data) if data else {}
     if page.get("page") == AGGREGATOR_PAGE:
         return _aggregator_page(page)
+    if page.get("page") == ADMIN_PAGE:
+        return cast(AdminPage, {**dict.fromkeys(_SINCE, 0), **page})
     return _jobs_page(page) if page.get("page") == JOBS_PAGE else None
 
 
@@ -142,7 +176,7 @@ def _aggregator_page(page: Mapping[str, Any]) -> AggregatorPage:
     now, processes = page["monotonic_ns"], page.get("processes", [])
     if processes and not _NO_SAMPLE.keys() <= processes[0].keys():
         processes = [{**_NO_SAMPLE, **process} for process in processes]
-    missing = {"timestamp": "", "rates": NO_RATES, "memory_ns": now, **dict.fromkeys(_FIGURES, 0)}
+    missing = {"timestamp": "", "rates": NO_RATES, "with_open": NO_OPEN, "memory_ns": now, **dict.fromkeys(_FIGURES, 0)}
     return cast(AggregatorPage, {**missing, **page, "processes": processes})
 
 

@@ -7,15 +7,33 @@ companions have published, of the block itself.
 
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Literal, NamedTuple
 
 from hvd import __version__
+from hvd.core.backlog import Backlog
 from hvd.core.catalogue import Families, Family, Series
 from hvd.core.durations import TIMED_CELLS
 from hvd.core.totals import Totals
 from hvd.metrics.companion_pages import JOB_DURATIONS, AggregatorPage, JobsPage, ProcessSample
+
+
+@dataclass(frozen=True)
+class ServiceFigures:
+    """What the workers do: how many live and have booted, their threads, those that are busy, the age of the oldest
+    request in progress, for how long all are busy, clients that are waited for by state; the backlog, None where the
+    kernel doesn't tell; and 1 for the state of health that holds.
+    """
+
+    workers: int = 0
+    threads: int = 0
+    busy: int = 0
+    longest_seconds: float = 0.0
+    saturated_seconds: float = 0.0
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    backlog: Backlog | None = None
+    health: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,7 @@ class Figures:
     jobs: JobsPage | None = None
     aggregator_up: bool = False
     job_runner_up: bool = False
+    service: ServiceFigures = ServiceFigures()
 
     @cached_property
     def series(self) -> Mapping[str, list[Series]]:
@@ -119,6 +138,16 @@ def _value(of: Callable[[Figures], float]) -> Source:
 def _observed(of: Callable[[AggregatorPage], float]) -> Source:
     """One sample of what the aggregator observes."""
     return lambda figures: None if figures.observation is None else [((), of(figures.observation))]
+
+
+def _backlog(of: Callable[[Backlog], int]) -> Source:
+    """One sample, where the kernel tells."""
+    return lambda figures: None if figures.service.backlog is None else [((), of(figures.service.backlog))]
+
+
+def _by_name(of: Callable[[Figures], Mapping[str, int]]) -> Source:
+    """A sample for each name."""
+    return lambda figures: [((name,), number) for name, number in of(figures).items()]
 
 
 def _processes(figures: Figures) -> Samples | None:
@@ -232,6 +261,59 @@ METRICS: tuple[Metric, ...] = (
     ),
     _gauge(
         "hvd_http_requests_in_flight", "Requests in progress.", _value(lambda figures: figures.totals.heads.in_flight)
+    ),
+    _gauge(
+        "hvd_workers",
+        "Workers that live and have loaded the app.",
+        _value(lambda figures: figures.service.workers),
+    ),
+    _gauge(
+        "hvd_worker_threads",
+        "Requests that these workers can serve at once.",
+        _value(lambda figures: figures.service.threads),
+    ),
+    _gauge(
+        "hvd_worker_threads_busy",
+        "Threads of workers that serve a request, or wait for the rest of one.",
+        _value(lambda figures: figures.service.busy),
+    ),
+    _gauge(
+        "hvd_worker_busy_ratio",
+        "Share of the workers' threads that requests kept busy over the aggregator's last interval.",
+        _observed(lambda page: page["busy_ratio"]),
+    ),
+    _gauge(
+        "hvd_saturated_seconds",
+        "For how long all threads of workers have been busy, or the backlog has not become smaller; else 0.",
+        _value(lambda figures: figures.service.saturated_seconds),
+    ),
+    _gauge(
+        "hvd_longest_request_seconds",
+        "Age of the oldest request in progress; 0 where there is none.",
+        _value(lambda figures: figures.service.longest_seconds),
+    ),
+    _gauge(
+        "hvd_accept_backlog",
+        "Connections that wait for a worker to accept them, on all listeners.",
+        _backlog(lambda backlog: backlog.waiting),
+    ),
+    _gauge(
+        "hvd_accept_backlog_limit",
+        "Connections that may wait so.",
+        _backlog(lambda backlog: backlog.limit),
+    ),
+    _gauge(
+        "hvd_waiting_clients",
+        "Connections by what workers wait for: a request's first byte (silent), the rest of its head or of its body, "
+        "that the client reads its response (unread), the next request (idle).",
+        _by_name(lambda figures: figures.service.waiting),
+        "state",
+    ),
+    _gauge(
+        "hvd_health",
+        "1 for the state that /health tells, 0 for the others.",
+        _by_name(lambda figures: figures.service.health),
+        "status",
     ),
     _gauge(
         "hvd_series",

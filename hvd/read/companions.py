@@ -1,21 +1,13 @@
-"""The state of a daemon's companions, what they have published, and what /health makes of both."""
+"""The state of a daemon's companions, what they have published, and what is wrong with them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
 
 from hvd.core.proc import is_alive
-from hvd.metrics.companion_pages import AggregatorPage, JobsPage
+from hvd.metrics.companion_pages import AdminPage, AggregatorPage, JobsPage
 
 LATE = 1.5  # s without a sign of life, after which the daemon counts as degraded
 STARTING = 15.0  # s that companions may take to begin, on a machine that is busy
-
-
-class HealthState(NamedTuple):
-    """What /health says, and what is wrong, a line for each thing."""
-
-    status: Literal["healthy", "degraded", "starting"]
-    reasons: list[str]
 
 
 @dataclass(frozen=True)
@@ -24,9 +16,10 @@ class CompanionStates:
 
     `aggregators` are those that live and have published: when each took its slot (monotonic ns), and its page.
     `last_page` is the newest aggregator's page since the daemon started, whether its writer lives or not; `jobs` the
-    newest job runner's. Ages are in s since a sign of life; None where no companion that lives and isn't stopped ever
-    gave one. `removed` is the block's path, where its name is gone; `missing` how many workers asked for can't be
-    started. `have_begun` is true once each companion has published since the daemon started, `uptime` s ago.
+    newest job runner's, `admins` those of admin servers. Ages are in s since a sign of life; None where no companion
+    that lives and isn't stopped ever gave one. `removed` is the block's path, where its name is gone; `missing` how
+    many workers asked for can't be started; `jobs_have_begun` whether the job runner, where there is one, has published
+    since the daemon started, `uptime` s ago.
     """
 
     aggregators: tuple[tuple[int, AggregatorPage], ...] = ()
@@ -38,11 +31,17 @@ class CompanionStates:
     uptime: float = 0.0
     removed: str = ""
     missing: int = 0
-    have_begun: bool = False
+    jobs_have_begun: bool = False
+    admins: tuple[AdminPage, ...] = ()
 
     def with_page(self, taken_ns: int, page: AggregatorPage) -> "CompanionStates":
-        """The same with another aggregator's page."""
-        return replace(self, aggregators=(*self.aggregators, (taken_ns, page)))
+        """The same with the page of another aggregator, which ticks."""
+        return replace(self, aggregators=(*self.aggregators, (taken_ns, page)), last_page=page, aggregator_age=0.0)
+
+    @property
+    def have_begun(self) -> bool:
+        """True once aggregator and job runner have published since the daemon started."""
+        return self.last_page is not None and self.jobs_have_begun
 
     def observation(self) -> AggregatorPage | None:
         """What the aggregators alive published last; while there is none, what the last one did, without what ended
@@ -54,19 +53,16 @@ class CompanionStates:
         alive = [process for process in self.last_page["processes"] if is_alive(process["pid"])]
         return {**self.last_page, "websocket_clients": 0, "tasks": 0, "processes": alive}
 
-    def health(self) -> HealthState:
-        """`starting` until each companion has published for the first time, but not for ever."""
-        if not self.have_begun and self.uptime <= STARTING:
-            return HealthState("starting", [])
+    def troubles(self) -> list[str]:
+        """What is wrong, a line for each thing."""
         away = [] if self.aggregator_ticks() else ["aggregator away: process figures are old, /ws is not served"]
-        reasons = away + self.other_troubles()
-        return HealthState("degraded" if reasons else "healthy", reasons)
+        return away + self._other_troubles()
 
     def aggregator_ticks(self) -> bool:
         """True while an aggregator gives signs of life, and has published."""
         return self.aggregator_age is not None and self.aggregator_age < LATE and bool(self.aggregators)
 
-    def other_troubles(self) -> list[str]:
+    def _other_troubles(self) -> list[str]:
         """What is wrong beside the aggregator."""
         troubles = []
         if self.removed:

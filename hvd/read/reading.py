@@ -9,28 +9,60 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from hvd.core import layout, postmortem
+from hvd.core.backlog import Backlog, listeners, read_backlog
 from hvd.core.block import Block
 from hvd.core.history import Point
 from hvd.core.pages import Page
 from hvd.core.proc import is_stopped
 from hvd.core.slots import Slot, Slots
 from hvd.core.totals import Reader, Totals
-from hvd.metrics.companion_pages import AGGREGATOR_PAGE, JOBS_PAGE, AggregatorPage, JobsPage, decode
-from hvd.metrics.table import FAMILIES, Figures
+from hvd.metrics.companion_pages import (
+    ADMIN_PAGE,
+    AGGREGATOR_PAGE,
+    JOBS_PAGE,
+    AdminPage,
+    AggregatorPage,
+    JobsPage,
+    decode,
+)
+from hvd.metrics.table import FAMILIES, Figures, ServiceFigures
 from hvd.read.companions import CompanionStates
+from hvd.read.health import STATUSES, HealthState, judge
 from hvd.read.history import history_of
 from hvd.read.requests import RequestSums, sum_requests
+from hvd.read.saturation import SaturationState, saturation_of
+from hvd.read.service import Service, read_service
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A daemon at one moment, as one answer shows it: its companions, then the sums of all rows."""
+class Vitals:
+    """Whether a daemon works at one moment: its companions, then what its workers do. No sums, so it is cheap."""
 
     companions: CompanionStates
+    service: Service
+
+    @cached_property
+    def saturation(self) -> SaturationState:
+        """For how long the workers have been saturated."""
+        return saturation_of(self.service, self.companions.admins)
+
+    @cached_property
+    def health(self) -> HealthState:
+        """What /health says."""
+        return judge(self.companions, self.service, self.saturation)
+
+
+@dataclass(frozen=True)
+class Reading(Vitals):
+    """A daemon at one moment, as one answer shows it: the same, then the sums of all rows. `backlog` is what waits to
+    be accepted, None where the kernel doesn't tell.
+    """
+
     totals: Totals
+    backlog: Backlog | None
 
     @cached_property
     def requests(self) -> RequestSums:
@@ -64,6 +96,19 @@ class Reading:
             self.companions.jobs,
             aggregator_up=self.companions.aggregator_ticks(),
             job_runner_up=not self.companions.job_troubles(),
+            service=self._service_figures(),
+        )
+
+    def _service_figures(self) -> ServiceFigures:
+        return ServiceFigures(
+            workers=len(self.service.workers),
+            threads=self.service.threads,
+            busy=self.service.busy,
+            longest_seconds=self.service.longest_seconds,
+            saturated_seconds=self.saturation.seconds,
+            waiting=cast(dict[str, int], self.service.waiting_clients),
+            backlog=self.backlog,
+            health={status: int(status == self.health.status) for status in STATUSES},
         )
 
     def _age(self, at_ns: int) -> float:
@@ -83,8 +128,20 @@ class BlockReader:
 
     def read(self) -> Reading:
         """A new reading. Raises BlockForeign where the catalogue is damaged."""
-        companions = self.companions()
-        return Reading(companions, self.totals())
+        vitals = self.vitals()
+        return Reading(vitals.companions, vitals.service, self.totals(), self.backlog())
+
+    def vitals(self) -> Vitals:
+        """Whether the daemon works now."""
+        return Vitals(self.companions(), self.service())
+
+    def service(self) -> Service:
+        """What the workers do now."""
+        return read_service(self._block)
+
+    def backlog(self) -> Backlog | None:
+        """What waits to be accepted now, None where the kernel doesn't tell."""
+        return read_backlog(listeners(self._block))
 
     def totals(self) -> Totals:
         """The sums now. Raises BlockForeign where the catalogue is damaged."""
@@ -95,11 +152,13 @@ class BlockReader:
         """The companions now; the page of the slot `without` isn't read."""
         started, slots = self._block.cells[layout.H_STARTED_MONO], self._companion_slots()
         by_slot: dict[int, AggregatorPage] = {}
-        jobs: list[JobsPage] = []
+        jobs, admins = list[JobsPage](), list[AdminPage]()
         for number in range(layout.COMPANION_SLOTS):  # free ones too: slots change hands, a page outlives its writer
             page = decode(Page(self._block, number).read()) if number != without else None
             if page and page["page"] == JOBS_PAGE:
                 jobs.append(page)
+            elif page and page["page"] == ADMIN_PAGE:
+                admins.append(page)
             elif page and page["page"] == AGGREGATOR_PAGE and page["monotonic_ns"] >= started:
                 by_slot[number] = page
         last_page = _newest(by_slot.values())
@@ -115,13 +174,14 @@ class BlockReader:
             last_page=last_page,
             # that of a daemon which was killed, too: totals are what they were until the next runner says more
             jobs=_newest(jobs) if self._runs_jobs else last_jobs,
+            admins=tuple(admins),
             aggregator_age=_age(slots, layout.KIND_AGGREGATOR),
             job_runner_age=_age(slots, layout.KIND_JOB_RUNNER),
             runs_jobs=self._runs_jobs,
             uptime=(time.monotonic_ns() - started) / 1e9,
             removed="" if self._block.file_name.holds() else str(self._block.path),
             missing=self._block.missing(),
-            have_begun=last_page is not None and (not self._runs_jobs or last_jobs is not None),
+            jobs_have_begun=not self._runs_jobs or last_jobs is not None,
         )
 
     def _companion_slots(self) -> list[Slot]:

@@ -1,8 +1,9 @@
 """Requests: those in progress, their sums over all series, rates of a span of time, percentiles, and routes. Pure."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import nlargest
 from itertools import accumulate
 from typing import TypedDict
@@ -11,7 +12,7 @@ from hvd.core.catalogue import Series
 from hvd.core.durations import BOUNDS, BUCKETS
 from hvd.core.slots import Entry
 from hvd.core.totals import Totals
-from hvd.metrics.companion_pages import Rates
+from hvd.metrics.companion_pages import OpenPercentiles, Rates
 from hvd.metrics.table import HTTP
 
 P50, P90, P99 = 0.5, 0.9, 0.99
@@ -27,8 +28,13 @@ class Request(TypedDict):
 
 def request_of(entry: Entry) -> Request:
     """The request of which the entry tells: hvd/instrument writes its method and its path there."""
-    method, _, path = entry.text.partition(" ")
-    return {"method": method, "path": path, "age_seconds": round(entry.age, 3)}
+    return request_of_text(entry.text, entry.age)
+
+
+def request_of_text(text: str, age: float) -> Request:
+    """The request of which a row's text tells, so many s after it began."""
+    method, _, path = text.partition(" ")
+    return {"method": method, "path": path, "age_seconds": round(age, 3)}
 
 
 def percentile(buckets: Sequence[int], share: float) -> float:
@@ -80,6 +86,15 @@ class RequestSums:
             self.duration_ns - before.duration_ns,
             [new - old for new, old in zip(self.buckets, before.buckets, strict=True)],
         )
+
+    def with_open(self, ages_ns: Iterable[int]) -> OpenPercentiles:
+        """Percentiles of a span at whose end requests in progress had these ages."""
+        buckets = self.buckets.copy()
+        for age in ages_ns:
+            buckets[bisect_left(BOUNDS, age)] += 1
+        opened = replace(self, buckets=buckets)
+        p50, p90, p99 = (max(self.percentile_ms(share), opened.percentile_ms(share)) for share in (P50, P90, P99))
+        return {"p50_with_open": p50, "p90_with_open": p90, "p99_with_open": p99}
 
     def rates(self, seconds: float) -> Rates:
         """Of a span of that length."""

@@ -8,10 +8,11 @@ from typing import TypedDict
 
 from hvd.core import layout
 from hvd.core.totals import SlotTotals, Totals
-from hvd.metrics.companion_pages import NO_RATES, AggregatorPage, ProcessSample
+from hvd.metrics.companion_pages import NO_OPEN, NO_RATES, AggregatorPage, ProcessSample
 from hvd.read.jobs import JobFields, build_jobs
 from hvd.read.reading import Reading
 from hvd.read.requests import Request, Route, build_routes, request_of
+from hvd.read.service import LongRequest, WaitingClients
 from hvd.texts import rfc3339
 
 
@@ -28,7 +29,8 @@ class Raw(JobFields):
     """The `raw` object: times in s, durations of requests in ms, memory in bytes, CPU in percent of one core.
 
     Rates are of the aggregator's last interval, and since the totals were 0. What only the aggregator knows is 0 or
-    empty while nothing was published, and its age None.
+    empty while nothing was published, and its age None. `health` is what /health says: "starting" too, which
+    `system_health` does not know. What workers do is of now.
     """
 
     timestamp: str
@@ -45,11 +47,25 @@ class Raw(JobFields):
     uptime_seconds: float
     alerts: list[object]
     system_health: str
+    health: str
+    reasons: list[str]
+    workers_alive: int
+    worker_threads: int
+    worker_threads_busy: int
+    busy_ratio: float
+    saturated_seconds: float
+    accept_backlog: int | None
+    accept_backlog_limit: int | None
+    waiting_clients: WaitingClients
+    longest_requests: list[LongRequest]
     requests_per_second: float
     error_rate: float
     p50: float
     p90: float
     p99: float
+    p50_with_open: float
+    p90_with_open: float
+    p99_with_open: float
     requests_per_second_since_start: float
     error_rate_since_start: float
     p50_since_start: float
@@ -77,20 +93,18 @@ class Worker(TypedDict):
 
 
 class SnapshotAnswer(Raw):
-    """The answer of /api/v1/snapshot: `raw`, and more beside it. `health` is what /health says: "starting" too, which
-    `system_health` does not know.
-    """
+    """The answer of /api/v1/snapshot: `raw`, and more beside it."""
 
-    health: str
     workers: list[Worker]
     processes: Sequence[ProcessSample]
     routes: list[Route]
     post_mortems: Sequence[Mapping[str, object]]
 
 
-def build_raw(reading: Reading, *, healthy: bool) -> Raw:
+def build_raw(reading: Reading) -> Raw:
     """The `raw` object."""
     totals, requests, seen = reading.totals, reading.requests, reading.observation
+    service, backlog = reading.service, reading.backlog
     heads, since_start = totals.heads, requests.rates(totals.counted_for)
     threads, tasks, clients = (seen["threads"], seen["tasks"], seen["websocket_clients"]) if seen else (0, 0, 0)
     return {
@@ -108,8 +122,20 @@ def build_raw(reading: Reading, *, healthy: bool) -> Raw:
         "uptime_seconds": round(totals.uptime, 3),
         **build_jobs(reading.companions.jobs, totals.monotonic_ns),
         "alerts": [],
-        "system_health": "healthy" if healthy else "degraded",
+        "system_health": reading.health.system_health,
+        "health": reading.health.status,
+        "reasons": reading.health.reasons,
+        "workers_alive": len(service.workers),
+        "worker_threads": service.threads,
+        "worker_threads_busy": service.busy,
+        "busy_ratio": seen["busy_ratio"] if seen else 0.0,
+        "saturated_seconds": round(reading.saturation.seconds, 3),
+        "accept_backlog": backlog.waiting if backlog else None,
+        "accept_backlog_limit": backlog.limit if backlog else None,
+        "waiting_clients": service.waiting_clients,
+        "longest_requests": service.longest_requests(),
         **(seen["rates"] if seen else NO_RATES),
+        **(seen["with_open"] if seen else NO_OPEN),
         "requests_per_second_since_start": since_start["requests_per_second"],
         "error_rate_since_start": since_start["error_rate"],
         "p50_since_start": since_start["p50"],
@@ -128,10 +154,8 @@ def build_raw(reading: Reading, *, healthy: bool) -> Raw:
 
 def build_snapshot(reading: Reading, post_mortems: Sequence[Mapping[str, object]]) -> SnapshotAnswer:
     """The answer of /api/v1/snapshot; post-mortems as their masters wrote them."""
-    health = reading.companions.health()
     return {
-        **build_raw(reading, healthy=health.status == "healthy"),
-        "health": health.status,
+        **build_raw(reading),
         "workers": build_workers(reading.totals, reading.observation),
         "processes": reading.observation["processes"] if reading.observation else [],
         "routes": build_routes(reading.totals),

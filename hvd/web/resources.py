@@ -62,13 +62,19 @@ class JsonResource:
         """The object."""
         raise NotImplementedError
 
+    def status_of(self, answer: Mapping[str, object]) -> int:
+        """The status with which it is answered."""
+        return 200
+
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         if self.heeds_accept:
             negotiate(req, [falcon.MEDIA_JSON])
         resp.content_type = falcon.MEDIA_JSON
         resp.cache_control = ["no-store"]
         resp.append_header("Vary", "Accept-Encoding")
-        resp.data = json.dumps(self.answer(), separators=(",", ":")).encode()
+        answer = self.answer()
+        resp.status = self.status_of(answer)
+        resp.data = json.dumps(answer, separators=(",", ":")).encode()
         if len(resp.data) > LARGE and takes_gzip(req.get_header("Accept-Encoding") or ""):
             resp.data = gzip.compress(resp.data, 1)
             resp.set_header("Content-Encoding", "gzip")
@@ -98,7 +104,8 @@ class Index(JsonResource):
 
 
 class Health(JsonResource):
-    """`/health`: healthy, starting, or degraded while a companion is away. 200 each time: requests are served.
+    """`/health`: healthy, starting, or degraded while a companion is away or the service is saturated, each with 200;
+    and 503 for unhealthy: no worker serves, so only an admin server can say it.
 
     Whatever the client accepts: a probe that sends an odd header asks whether the daemon lives, not for a format
     (RFC 9110, section 12.5.1, leaves that to the server).
@@ -107,16 +114,24 @@ class Health(JsonResource):
     heeds_accept = False
 
     def answer(self) -> Mapping[str, object]:
-        companions = self._here.parts.reader.companions()
-        (status, reasons), age = companions.health(), companions.aggregator_age
+        vitals = self._here.parts.reader.vitals()
+        companions, service, age = vitals.companions, vitals.service, vitals.companions.aggregator_age
         return {
-            "status": status,
-            "reasons": reasons,
+            "status": vitals.health.status,
+            "reasons": vitals.health.reasons,
             "timestamp": rfc3339(time.time_ns()),
             "version": __version__,
             "uptime_seconds": round(companions.uptime, 3),
             "aggregator_heartbeat_age_seconds": None if age is None else round(age, 3),
+            "workers_alive": len(service.workers),
+            "worker_threads": service.threads,
+            "worker_threads_busy": service.busy,
+            "saturated_seconds": round(vitals.saturation.seconds, 3),
+            "longest_requests": service.longest_requests(),
         }
+
+    def status_of(self, answer: Mapping[str, object]) -> int:
+        return 503 if answer["status"] == "unhealthy" else 200
 
 
 class Status(JsonResource):
@@ -125,7 +140,7 @@ class Status(JsonResource):
     def answer(self) -> Mapping[str, object]:
         parts = self._here.parts
         reading = parts.reader.read()
-        raw = build_raw(reading, healthy=reading.companions.health().status == "healthy")
+        raw = build_raw(reading)
         return {
             "version": __version__,
             "instance": parts.settings.instance,

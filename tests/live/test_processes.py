@@ -247,6 +247,6 @@ def test_an_idle_aggregator_is_cheap(tmp_path: Path) -> None:
         share = (cpu_seconds(pid) - before) / (time.monotonic() - began)
         resident = psutil.Process(pid).memory_info().rss
         print(f"aggregator, idle: {share:.2%} of a core, {resident / MB:.1f} MB resident")
-        assert view.companions().health().reasons == []
+        assert view.vitals().health.reasons == []
         assert share < 0.02
         assert resident < 50 * MB

@@ -12,6 +12,7 @@ from typing import Any
 
 from hvd.companion.child import as_json
 from hvd.core import layout
+from hvd.core.backlog import Backlog
 from hvd.core.block import Block
 from hvd.core.catalogue import OVERFLOW, Series
 from hvd.core.durations import BOUNDS, BUCKETS
@@ -22,6 +23,7 @@ from hvd.metrics.companion_pages import AggregatorPage, JobsPage, ProcessSample,
 from hvd.metrics.table import FAMILIES, Figures
 from hvd.read.companions import CompanionStates
 from hvd.read.reading import Reading
+from hvd.read.service import OpenRequest, Service, WorkerState
 
 SECOND = 10**9
 NOW = 1_769_200_200 * SECOND  # 2026-01-23T20:30:00Z
@@ -92,6 +94,8 @@ def make_page(*processes: ProcessSample, **values: Any) -> AggregatorPage:
         "timestamp": "2026-01-23T20:29:59Z",
         "interval_seconds": 2.0,
         "rates": {"requests_per_second": 5.0, "error_rate": 0.5, "p50": 1.0, "p90": 2.0, "p99": 3.0},
+        "with_open": {"p50_with_open": 1.5, "p90_with_open": 2.5, "p99_with_open": 18000.0},
+        "busy_ratio": 0.75,
         "cpu_usage": 12.5,
         "memory_usage": 40_000_000,
         "memory_ns": STARTED + 47 * SECOND,
@@ -122,6 +126,14 @@ def publish(block: Block, page: AggregatorPage | JobsPage) -> int:
     return slot
 
 
+def start_worker(block: Block, threads: int = 4) -> int:
+    """Be, in this process, a worker that has booted -> its slot."""
+    slots = Slots(block)
+    slot = slots.claim(layout.KIND_WORKER, os.getpid(), os.getpid())
+    slots.say_ready(slot, threads)
+    return slot
+
+
 def make_figures(
     totals: Totals,
     page: AggregatorPage | None = None,
@@ -138,7 +150,20 @@ def make_figures(
     return replace(figures, aggregator_up=aggregator_up, job_runner_up=job_runner_up)
 
 
-def make_reading(totals: Totals, page: AggregatorPage | None = None, **companions: Any) -> Reading:
+def make_reading(
+    totals: Totals, page: AggregatorPage | None = None, service: Service | None = None, **companions: Any
+) -> Reading:
     """A reading of a daemon whose aggregator, if it has published, ticks."""
     aggregators = ((STARTED, page),) if page else ()
-    return Reading(CompanionStates(aggregators, page, aggregator_age=0.1, have_begun=True, **companions), totals)
+    states = CompanionStates(aggregators, page, aggregator_age=0.1, uptime=60.0, jobs_have_begun=True, **companions)
+    return Reading(states, service or make_service(), totals, Backlog(3, 2048))
+
+
+def make_service(*requests: OpenRequest, threads: int = 4, clients: tuple[int, ...] = (0,) * layout.CLIENTS) -> Service:
+    """What one worker does when the reading of `make_totals` is made."""
+    return Service(STARTED + 50 * SECOND, [WorkerState(12, STARTED, threads, clients, requests)])
+
+
+def make_request(age: float, text: str = "GET /slow", number: int = 1) -> OpenRequest:
+    """A request that this worker has in progress for so many seconds."""
+    return OpenRequest(11, 12, STARTED, STARTED + round((50 - age) * SECOND), text, number)

@@ -19,9 +19,10 @@ from hvd.core.slots import Slots
 from hvd.metrics.columns import COLUMNS
 from hvd.metrics.companion_pages import AggregatorPage
 from hvd.metrics.table import CPU, FAMILIES, TICK, is_error
+from hvd.read.companions import STARTING
 from hvd.read.reading import BlockReader
 from hvd.read.snapshot import build_raw
-from tests.unit.figures import make_jobs, make_reading, make_totals
+from tests.unit.figures import make_jobs, make_page, make_reading, make_totals, start_worker
 
 
 class Machine(Observer):
@@ -40,9 +41,11 @@ class Machine(Observer):
 
 
 class Daemon:
-    """A daemon with one aggregator, whose ticks the test makes."""
+    """A daemon with one aggregator, whose ticks the test makes, and one worker more."""
 
     def __init__(self, block: Block, **options: Any) -> None:
+        block.cells[layout.H_STARTED_MONO] -= round(STARTING * 1e9)
+        self.worker = start_worker(block)
         self.slot = Slots(block).claim(layout.KIND_AGGREGATOR, os.getpid(), os.getpid())
         self.rows, self.machine, self.clients = Rows(block, self.slot, FAMILIES), Machine(), 3
         self.ticker = Ticker(
@@ -84,10 +87,10 @@ def test_a_tick_publishes_and_tells_the_same(daemon: Daemon) -> None:
     """Of all processes together: the page, what clients get, and what it returns."""
     raw = daemon.ticker.tick()
     page = daemon.page()
-    assert (page["cpu_usage"], page["memory_usage"], page["threads"], page["tasks"]) == (2.5, 100, 3, 5)
-    assert [process["pid"] for process in page["processes"]] == [os.getpid()]
+    assert (page["cpu_usage"], page["memory_usage"], page["threads"], page["tasks"]) == (5.0, 200, 6, 5)
+    assert [process["pid"] for process in page["processes"]] == [os.getpid()] * 2
     assert daemon.told("metrics")["raw"] == raw
-    assert (raw["websocket_clients"], raw["cpu_usage"], raw["system_health"]) == (3, 2.5, "healthy")
+    assert (raw["websocket_clients"], raw["cpu_usage"], raw["system_health"]) == (3, 5.0, "healthy")
     assert raw["observed_age_seconds"] == 0
     assert daemon.told("detail")["processes"] == page["processes"]
 
@@ -112,7 +115,7 @@ def test_the_steps_are_timed(daemon: Daemon) -> None:
 def test_sizes_of_processes_are_measured_before(daemon: Daemon) -> None:
     """Of all that are watched: the masters alive too."""
     daemon.ticker.measure()
-    assert daemon.machine.measured == [os.getpid()]
+    assert daemon.machine.measured == [os.getpid()] * 2
 
 
 def test_cpu_time_goes_on_after_the_aggregator_before(block: Block) -> None:
@@ -166,9 +169,9 @@ def test_what_is_wrong_is_told(daemon: Daemon) -> None:
 
 def test_new_clients_get_the_figures_what_is_wrong_and_the_jobs() -> None:
     """All of one moment; the columns of the history are in it, so that a client can draw any."""
-    jobs = make_jobs(recent=[{"id": "a", "kind": "convert", "status": "pending"}])
-    raw = build_raw(make_reading(make_totals({}), jobs=jobs), healthy=False)
-    metrics, status, recent = map(json.loads, build_first_messages(raw, ["disk full: jobs wait"]))
+    jobs = make_jobs(trouble="disk full", recent=[{"id": "a", "kind": "convert", "status": "pending"}])
+    raw = build_raw(make_reading(make_totals({}), make_page(), jobs=jobs, runs_jobs=True, job_runner_age=0.1))
+    metrics, status, recent = map(json.loads, build_first_messages(raw))
     assert [message["type"] for message in (metrics, status, recent)] == ["metrics", "status", "jobs"]
     assert {message["timestamp"] for message in (metrics, status, recent)} == {raw["timestamp"]}
     assert metrics["data"] == {"raw": raw}

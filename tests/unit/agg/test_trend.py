@@ -28,7 +28,7 @@ def at(seconds: float, *durations_ns: int, errors: int = 0, in_flight: int = 0) 
 
 def raw(totals: Totals, cpu: float) -> Raw:
     """The figures of a tick."""
-    figures = build_raw(make_reading(totals, make_page(cpu_usage=cpu, memory_usage=1000)), healthy=True)
+    figures = build_raw(make_reading(totals, make_page(cpu_usage=cpu, memory_usage=1000)))
     figures["jobs_active"], figures["jobs_pending"] = 2, 1
     return figures
 

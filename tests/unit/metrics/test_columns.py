@@ -12,7 +12,7 @@ def test_a_point_has_the_values_that_its_format_says() -> None:
     assert layout.FORMAT == 4
     assert [column.name for column in VALUES] == [
         *("requests_per_second", "error_rate", "p50", "p90", "p99", "cpu_usage", "memory_usage"),
-        *("websocket_clients", "jobs_active", "jobs_pending", "in_flight"),
+        *("websocket_clients", "jobs_active", "jobs_pending", "in_flight", "busy_ratio"),
     ]
 
 

@@ -1,15 +1,17 @@
-"""What companions have published and how they are → what is observed, and what /health says."""
+"""What companions have published and how they are → what is observed, and what is wrong."""
 
 import os
 from dataclasses import replace
 
 import pytest
 
-from hvd.read.companions import LATE, STARTING, CompanionStates, HealthState, merge_pages
+from hvd.read.companions import LATE, CompanionStates, merge_pages
 from tests.unit.figures import STARTED, make_jobs, make_page, make_sample
 
 PAGE = make_page()
-WELL = CompanionStates(((STARTED, PAGE),), PAGE, make_jobs(), 0.1, 0.1, runs_jobs=True, uptime=60.0, have_begun=True)
+WELL = CompanionStates(
+    ((STARTED, PAGE),), PAGE, make_jobs(), 0.1, 0.1, runs_jobs=True, uptime=60.0, jobs_have_begun=True
+)
 AGGREGATOR_AWAY = "aggregator away: process figures are old, /ws is not served"
 
 
@@ -48,7 +50,6 @@ def test_a_dead_aggregator_leaves_what_lives_without_it() -> None:
         (replace(WELL, removed="/x"), ["/x was removed: should hvd be killed, its totals are lost; restart it"]),
         (replace(WELL, missing=1), ["1 worker asked for can't be started: the log says why"]),
         (replace(WELL, missing=2), ["2 workers asked for can't be started: the log says why"]),
-        (replace(WELL, have_begun=False), []),
         (
             replace(WELL, aggregator_age=None, missing=1, job_runner_age=None),
             [
@@ -59,14 +60,16 @@ def test_a_dead_aggregator_leaves_what_lives_without_it() -> None:
         ),
     ],
 )
-def test_health_says_what_is_wrong(companions: CompanionStates, reasons: list[str]) -> None:
-    """A line for each thing; what is beside the aggregator is known without it."""
-    assert companions.health() == HealthState("degraded" if reasons else "healthy", reasons)
-    assert companions.other_troubles() == [reason for reason in reasons if reason != AGGREGATOR_AWAY]
+def test_it_is_said_what_is_wrong(companions: CompanionStates, reasons: list[str]) -> None:
+    """A line for each thing."""
+    assert companions.troubles() == reasons
+    assert replace(companions, aggregators=(), aggregator_age=None).with_page(1, PAGE).troubles() == [
+        reason for reason in reasons if reason != AGGREGATOR_AWAY
+    ], "an aggregator knows that it lives"
 
 
-def test_a_daemon_is_starting_until_its_companions_have_begun() -> None:
-    """But not for ever."""
-    begins = CompanionStates(uptime=STARTING)
-    assert begins.health() == HealthState("starting", [])
-    assert replace(begins, uptime=STARTING + 0.1).health() == HealthState("degraded", [AGGREGATOR_AWAY])
+def test_companions_have_begun_once_each_has_published() -> None:
+    """The job runner too, where kinds are declared."""
+    assert not CompanionStates(jobs_have_begun=True).have_begun
+    assert not CompanionStates(last_page=PAGE).have_begun
+    assert CompanionStates(last_page=PAGE, jobs_have_begun=True).have_begun

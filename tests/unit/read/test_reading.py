@@ -94,10 +94,10 @@ def test_a_companion_that_gives_no_sign_of_life_is_late(block: Block, monkeypatc
     publish(block, make_page())
     publish(block, make_jobs())
     reader = BlockReader(block, runs_jobs=True)
-    assert reader.companions().health().reasons == []
+    assert reader.companions().troubles() == []
     later = time.monotonic_ns() + round(LATE * 1e9)
     monkeypatch.setattr("hvd.read.reading.time.monotonic_ns", lambda: later)
-    assert len(reader.companions().health().reasons) == 2
+    assert len(reader.companions().troubles()) == 2
 
 
 def test_what_masters_say_is_read(block: Block) -> None:

@@ -31,7 +31,7 @@ RAW_FIELDS = {
 
 def test_no_series_at_all_is_all_zero() -> None:
     """A daemon that has served nothing yet, and has no jobs."""
-    raw = build_raw(make_reading(make_totals({})), healthy=True)
+    raw = build_raw(make_reading(make_totals({})))
     assert (raw["http_requests"], raw["avg_response_time"], raw["p99_since_start"]) == (0, 0.0, 0.0)
     assert [value for name, value in raw.items() if name.startswith("jobs_")] == [0] * 5
     assert (raw["queue_length"], raw["recent_jobs"], raw["provider_stats"], raw["alerts"]) == (0, [], {}, [])
@@ -43,7 +43,7 @@ def test_raw_joins_sums_and_observations() -> None:
         {("http", "GET", "/a", "200"): timed(1 * MS, 3 * MS), ("http", "GET", "/a", "404"): timed(responses=1)},
         Heads(started=5, finished=2, aborted=1, errors=1, in_flight=2),
     )
-    raw = build_raw(make_reading(totals, make_page()), healthy=True)
+    raw = build_raw(make_reading(totals, make_page()))
     assert set(raw) >= RAW_FIELDS
     assert raw["timestamp"] == "2026-01-23T20:30:00Z"
     assert (raw["http_requests"], raw["http_errors"]) == (3, 1)
@@ -64,8 +64,8 @@ def test_raw_joins_sums_and_observations() -> None:
 def test_raw_without_an_aggregator_has_the_same_fields() -> None:
     """Clients find every field; an age of null and `degraded` say that the process figures are no measurement."""
     totals = make_totals({("http", "GET", "/a", "200"): timed(1 * MS)})
-    raw = build_raw(make_reading(totals), healthy=False)
-    assert set(raw) == set(build_raw(make_reading(totals, make_page()), healthy=True))
+    raw = build_raw(make_reading(totals))
+    assert set(raw) == set(build_raw(make_reading(totals, make_page())))
     assert (raw["cpu_usage"], raw["memory_usage"], raw["goroutines"]) == (0.0, 0, 0)
     assert raw["requests_per_second"] == 0.0
     assert raw["observed_age_seconds"] is raw["memory_age_seconds"] is None
@@ -79,7 +79,7 @@ def test_a_snapshot_has_more_beside_raw() -> None:
     totals = make_totals({("http", "GET", "/a", "200"): timed(MS)}, slots=(make_worker(11),))
     reading = make_reading(totals, make_page(make_sample("master", 10), make_sample("worker", 11)), jobs=jobs)
     snapshot = build_snapshot(reading, [{"pid": 9}])
-    raw = build_raw(reading, healthy=True)
+    raw = build_raw(reading)
     assert {name: value for name, value in snapshot.items() if name in raw} == raw
     assert {name: raw.get(name) for name in build_jobs(jobs, 0)} == build_jobs(jobs, totals.monotonic_ns)
     assert snapshot["health"] == "healthy"

@@ -23,7 +23,7 @@ from hvd.web.app import create_app
 from hvd.web.endpoints import endpoints_of
 from hvd.web.here import Here
 from hvd.web.resources import LARGE, Index, JsonResource, negotiate
-from tests.unit.figures import make_jobs, make_page, publish
+from tests.unit.figures import make_jobs, make_page, publish, start_worker
 
 METRICS = [TEXT, OPENMETRICS, "text/plain"]
 JSON = ["application/json"]
@@ -148,10 +148,11 @@ def test_large_answers_are_compressed_for_who_takes_it(accepted: str | None, pac
 
 
 class Daemon:
-    """A client of the app of a daemon that has begun so many s ago."""
+    """A client of the app of a daemon that has begun so many s ago, and has one worker."""
 
     def __init__(self, block: Block, *, runs_jobs: bool = True, age: float = STARTING) -> None:
         block.cells[layout.H_STARTED_MONO] -= round(age * 1e9)
+        self.worker = start_worker(block)
         here: Any = SimpleNamespace(parts=SimpleNamespace(reader=BlockReader(block, runs_jobs=runs_jobs)))
         self.client = testing.TestClient(create_app(here))
 

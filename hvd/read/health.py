@@ -1,0 +1,45 @@
+"""What /health says, made of the companions' state and of what the workers do. Pure."""
+
+from typing import Literal, NamedTuple
+
+from hvd.read.companions import STARTING, CompanionStates
+from hvd.read.saturation import SaturationState
+from hvd.read.service import Service
+
+BOOTING = 10.0  # s after the daemon's start in which it is no trouble yet that no worker has booted
+
+Status = Literal["healthy", "degraded", "unhealthy", "starting"]
+STATUSES: tuple[Status, ...] = ("healthy", "degraded", "unhealthy", "starting")
+
+
+class HealthState(NamedTuple):
+    """The state of the daemon, and what is wrong, a line for each thing."""
+
+    status: Status
+    reasons: list[str]
+
+    @property
+    def system_health(self) -> str:
+        """The status for clients that don't know `starting`."""
+        return "degraded" if self.status == "starting" else self.status
+
+
+def judge(companions: CompanionStates, service: Service, saturation: SaturationState) -> HealthState:
+    """`unhealthy` where no worker serves; `degraded` where something is wrong beside that; `starting` until a worker
+    has booted and each companion has published for the first time, but not for ever.
+    """
+    reasons = [*saturation.reasons(service), *companions.troubles()]
+    if not service.workers:
+        if companions.uptime <= BOOTING:
+            return HealthState("starting", [])
+        return HealthState("unhealthy", [_no_worker(service), *reasons])
+    if not companions.have_begun and companions.uptime <= STARTING:
+        return HealthState("starting", [])
+    return HealthState("degraded" if reasons else "healthy", reasons)
+
+
+def _no_worker(service: Service) -> str:
+    if not service.booting:
+        return "no worker lives: requests wait; the log says why they end"
+    booting = "the 1 that lives has" if service.booting == 1 else f"the {service.booting} that live have"
+    return f"no worker serves: {booting} not loaded the app yet; the log says more"

@@ -1,0 +1,125 @@
+"""Saturation: for how long all threads of the workers have been busy, or connections have waited to be accepted.
+
+Who looks again and again knows it best: the admin server, four times a second, which publishes it on its page. Without
+such a page the requests in progress prove a part of it, see Service.all_busy_seconds.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hvd.core.backlog import Backlog
+from hvd.metrics.companion_pages import ADMIN_PAGE, AdminPage
+from hvd.read.service import Service
+from hvd.texts import escaped
+
+LOOK = 0.25  # s from look to look
+FRESH = 1.5  # s that a look says something about now, and about the time until the next look
+SATURATED = 2.0  # s, after which the service counts as saturated
+
+
+class Saturation:
+    """Fed with one look after the other. Pure; one thread uses it.
+
+    The backlog counts from the look on since which it was never empty, and never below what it was then: so one that is
+    being worked off begins anew with each look, and one that grows or stands does not.
+    """
+
+    def __init__(self) -> None:
+        self._at_ns = self._busy_since_ns = self._backlog_since_ns = self._backlog_before = 0
+
+    def observe(self, now_ns: int, busy: int, capacity: int, backlog: Backlog | None) -> AdminPage:
+        """A look at that monotonic time -> what to publish; a time of 0 says "not now"."""
+        if now_ns - self._at_ns > FRESH * 1e9:  # nobody knows what was in between
+            self._busy_since_ns = self._backlog_since_ns = 0
+        self._at_ns = now_ns
+        waiting = backlog.waiting if backlog else 0
+        self._busy_since_ns = (self._busy_since_ns or now_ns) if busy >= capacity > 0 else 0
+        if not waiting:
+            self._backlog_since_ns = 0
+        elif not self._backlog_since_ns or waiting < self._backlog_before:
+            self._backlog_since_ns, self._backlog_before = now_ns, waiting
+        return {
+            "page": ADMIN_PAGE,
+            "monotonic_ns": now_ns,
+            "busy_since_ns": self._busy_since_ns,
+            "backlog_since_ns": self._backlog_since_ns,
+            "backlog": waiting,
+            "backlog_before": self._backlog_before if waiting else 0,
+        }
+
+
+class BacklogTrend(NamedTuple):
+    """Connections that wait: how many, how many at the beginning of this time, and how long it is in s."""
+
+    waiting: int = 0
+    before: int = 0
+    seconds: float = 0.0
+
+
+NO_BACKLOG = BacklogTrend()
+
+
+@dataclass(frozen=True)
+class SaturationState:
+    """For how many s all threads have been busy, and the backlog has not become smaller; 0.0 where that is not so."""
+
+    busy_seconds: float = 0.0
+    backlog: BacklogTrend = NO_BACKLOG
+
+    @property
+    def seconds(self) -> float:
+        """The longer of the two."""
+        return max(self.busy_seconds, self.backlog.seconds)
+
+    def reasons(self, service: Service) -> list[str]:
+        """What /health says of it; nothing before SATURATED s."""
+        reasons = []
+        if self.busy_seconds >= SATURATED:
+            reasons.append(f"saturated: {_busy(service)} busy for {self.busy_seconds:.1f} s{_with_what(service)}")
+        if self.backlog.seconds >= SATURATED:
+            grows = self.backlog.waiting > self.backlog.before
+            more = "more each second" if grows else f"not fewer for {self.backlog.seconds:.1f} s"
+            waiting = self.backlog.waiting
+            connections = "1 connection waits" if waiting == 1 else f"{waiting} connections wait"
+            reasons.append(f"saturated: {connections} to be accepted, and {more}")
+        return reasons
+
+
+def _busy(service: Service) -> str:
+    return "the only thread" if service.threads == 1 else f"all {service.threads} threads"
+
+
+def _with_what(service: Service) -> str:
+    """The oldest request, and the clients whose requests have not come in yet, as far as there are any."""
+    parts = []
+    if service.requests:
+        oldest = service.requests[0]
+        parts.append(f"; the oldest request {escaped(oldest.text, 'ascii')} for {service.age(oldest):.1f} s")
+    clients = service.waiting_clients
+    if clients["half_head"]:
+        parts.append(f"; {clients['half_head']} half-sent request heads")
+    if clients["silent"]:
+        parts.append(f"; {clients['silent']} silent connections")
+    return "".join(parts)
+
+
+def saturation_of(service: Service, pages: Iterable[AdminPage]) -> SaturationState:
+    """As of the service's moment, from what admin servers published and from what the requests in progress prove.
+
+    A thread that is free now ends it, whatever the last look has seen.
+    """
+    now, busy, backlog = service.at_ns, service.all_busy_seconds, NO_BACKLOG
+    for page in pages:
+        if now - page["monotonic_ns"] > FRESH * 1e9:
+            continue
+        if service.is_all_busy and page["busy_since_ns"]:
+            busy = max(busy, (now - page["busy_since_ns"]) / 1e9)
+        if page["backlog_since_ns"]:
+            seconds = (now - page["backlog_since_ns"]) / 1e9
+            backlog = max(
+                backlog,
+                BacklogTrend(page["backlog"], page["backlog_before"], seconds),
+                key=lambda trend: trend.seconds,
+            )
+    return SaturationState(busy, backlog)

@@ -1,0 +1,176 @@
+"""What the workers do at this moment: how many threads they have, how many are busy, and with what.
+
+Read from the slot table and the heads of the rows, without adding anything up: some 10 µs a worker.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypedDict
+
+from hvd.core import layout
+from hvd.core.block import Block
+from hvd.core.progress import read_progress
+from hvd.core.slots import Slot, Slots
+from hvd.read.requests import Request, request_of_text
+
+LONGEST = 10  # requests in progress that are shown, the oldest ones
+
+
+class WaitingClients(TypedDict):
+    """Connections, by what their worker waits for: the first byte of a request, the rest of its head or of its body,
+    that the client reads its response, or, between two requests, the next one. In the order of the cells S_CLIENTS.
+    """
+
+    silent: int
+    half_head: int
+    half_body: int
+    unread: int
+    idle: int
+
+
+class LongRequest(Request):
+    """A request in progress, its worker, and where its thread stands, innermost first, if that was looked at since the
+    request began, so many seconds ago.
+    """
+
+    pid: int
+    slot: int
+    stack: list[object]
+    stack_age_seconds: float | None
+
+
+@dataclass(frozen=True)
+class OpenRequest:
+    """What a row of a worker says: `number` requests in progress, 1 but in the row that threads share, of which only
+    the newest is known: when it began (monotonic ns), method and path, and its thread (0 where the row is shared).
+    """
+
+    pid: int
+    slot: int
+    taken_ns: int
+    begin_ns: int
+    text: str
+    number: int = 1
+    thread: int = 0
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """A worker that lives and has booted: its slot, since when it has it (monotonic ns), how many threads it has, how
+    many clients it waits for, as WaitingClients names them, and what it has in progress.
+    """
+
+    slot: int
+    taken_ns: int
+    threads: int
+    clients: Sequence[int]
+    requests: Sequence[OpenRequest]
+
+    @property
+    def in_progress(self) -> int:
+        return sum(request.number for request in self.requests)
+
+    @property
+    def waiting(self) -> int:
+        """Threads that serve no request yet: they wait for the first byte of one, or for the rest of its head."""
+        silent, half_head, *_ = self.clients
+        return max(0, min(self.threads - self.in_progress, silent + half_head))
+
+    @property
+    def busy(self) -> int:
+        """Threads that serve a request or wait for one; more can't be busy than there are."""
+        return min(self.threads, self.in_progress) + self.waiting
+
+
+@dataclass(frozen=True)
+class Service:
+    """The workers at one moment (monotonic ns), of both masters during an upgrade; `booting` is how many more live and
+    serve nothing yet.
+    """
+
+    at_ns: int
+    workers: Sequence[WorkerState] = ()
+    booting: int = 0
+
+    @cached_property
+    def threads(self) -> int:
+        """How many requests can be served at once."""
+        return sum(worker.threads for worker in self.workers)
+
+    @cached_property
+    def busy(self) -> int:
+        """How many threads are busy."""
+        return sum(worker.busy for worker in self.workers)
+
+    @property
+    def is_all_busy(self) -> bool:
+        return self.busy >= self.threads > 0
+
+    @cached_property
+    def requests(self) -> Sequence[OpenRequest]:
+        """In progress, the oldest first."""
+        requests = (request for worker in self.workers for request in worker.requests)
+        return sorted(requests, key=lambda request: request.begin_ns)
+
+    def age(self, request: OpenRequest) -> float:
+        """For how many seconds it has been in progress."""
+        return max(0, self.at_ns - request.begin_ns) / 1e9
+
+    @property
+    def ages_ns(self) -> list[int]:
+        """The age of each request in progress, as far as it is known: those in a shared row count as its newest."""
+        return [self.at_ns - each.begin_ns for each in self.requests for _ in range(each.number)]
+
+    @property
+    def longest_seconds(self) -> float:
+        """The age of the oldest request in progress; 0.0 where there is none."""
+        return self.age(self.requests[0]) if self.requests else 0.0
+
+    @property
+    def all_busy_seconds(self) -> float:
+        """For how long all threads have been busy, as far as the requests in progress prove it: since the youngest one
+        began. 0.0 where a thread is free, or serves no request yet.
+        """
+        if not self.is_all_busy or any(worker.in_progress < worker.threads for worker in self.workers):
+            return 0.0
+        return self.age(self.requests[-1])
+
+    @property
+    def waiting_clients(self) -> WaitingClients:
+        """Of all workers together."""
+        silent, half_head, half_body, unread, idle = (
+            sum(worker.clients[kind] for worker in self.workers) for kind in range(len(WaitingClients.__annotations__))
+        )
+        return {"silent": silent, "half_head": half_head, "half_body": half_body, "unread": unread, "idle": idle}
+
+    def longest_requests(self) -> list[LongRequest]:
+        """The oldest ones in progress, LONGEST at most."""
+        return [
+            {
+                **request_of_text(request.text, self.age(request)),
+                "pid": request.pid,
+                "slot": request.slot,
+                "stack": [],
+                "stack_age_seconds": None,
+            }
+            for request in self.requests[:LONGEST]
+        ]
+
+
+def read_service(block: Block) -> Service:
+    """What the workers do now. Safe in any process."""
+    slots = Slots(block)
+    taken = (slots.get(number) for number in range(layout.COMPANION_SLOTS, block.layout.slots))
+    alive = [slot for slot in taken if slot and slot.kind == layout.KIND_WORKER and slot.is_alive()]
+    workers = [_state(block, slot) for slot in alive if slot.threads]
+    return Service(time.monotonic_ns(), workers, len(alive) - len(workers))
+
+
+def _state(block: Block, slot: Slot) -> WorkerState:
+    requests = [
+        OpenRequest(slot.pid, slot.number, slot.taken_ns, each.begin_ns, each.text, each.number, each.thread)
+        for each in read_progress(block, slot.number)
+    ]
+    return WorkerState(slot.number, slot.taken_ns, slot.threads, slot.clients, requests)

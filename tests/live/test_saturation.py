@@ -1,0 +1,107 @@
+"""The service drowns: the block tells it to another process, which needs no worker for that."""
+
+import os
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from hvd.core import layout
+from hvd.metrics.companion_pages import AggregatorPage
+from hvd.read.reading import BlockReader
+from hvd.read.saturation import SATURATED
+from hvd.read.snapshot import build_raw
+from tests.support.http import Asking, connect
+from tests.support.server import Server, stopped
+from tests.support.waiting import until
+
+
+def last_page(view: BlockReader) -> AggregatorPage:
+    """What the aggregator published last."""
+    page = view.companions().last_page
+    assert page
+    return page
+
+
+def occupy(server: Server, view: BlockReader, path: str, threads: int) -> list[Asking]:
+    """Clients of this path, until so many threads are busy: a worker may take a connection though it has none free."""
+    clients: list[Asking] = []
+
+    def are_busy() -> bool:
+        if view.service().busy < threads:
+            clients.append(Asking(server.address, path))
+        return view.service().busy == threads
+
+    until(are_busy, f"{threads} threads are busy", pause=0.2)
+    return clients
+
+
+def test_all_threads_busy_is_told_with_what_they_do(tmp_path: Path) -> None:
+    """Within two seconds of it, by whoever reads the block; and that it is over. Stuck requests count beside p99."""
+    gate = tmp_path / "gate"
+    with Server(tmp_path, workers=2, threads=2, interval=0.5) as server, server.view() as view:
+        assert view.vitals().health.status == "healthy"
+        stuck = occupy(server, view, f"/gate?file={gate}", 4)
+        health = until(
+            lambda: (state := view.vitals().health).status == "degraded" and state, "it is degraded", SATURATED + 2
+        )
+        (reason,) = health.reasons
+        assert reason.startswith("saturated: all 4 threads busy for 2.")
+        assert "; the oldest request GET /gate for " in reason
+        until(lambda: last_page(view)["with_open"]["p99_with_open"] > 2000, "stuck requests count beside p99")
+        raw = build_raw(view.read())
+        assert (raw["health"], raw["system_health"], raw["reasons"][0][:9]) == ("degraded", "degraded", "saturated")
+        assert (raw["workers_alive"], raw["worker_threads"], raw["worker_threads_busy"]) == (2, 4, 4)
+        assert (raw["busy_ratio"], raw["saturated_seconds"] >= SATURATED) == (1.0, True)
+        assert {request["path"] for request in raw["longest_requests"]} == {"/gate"}
+        assert {request["pid"] for request in raw["longest_requests"]} == set(server.pids("worker"))
+        assert raw["p99"] < 1000 < raw["p99_with_open"]
+        before = last_page(view)["with_open"]["p99_with_open"]
+        until(lambda: last_page(view)["with_open"]["p99_with_open"] > before, "it grows while they are stuck")
+        gate.touch()
+        for one in stuck:
+            one.wait()
+        until(lambda: view.vitals().health.status == "healthy", "it is over")
+        assert (view.service().busy, view.service().longest_requests()) == (0, [])
+        until(lambda: last_page(view)["busy_ratio"] == 0.0, "the next interval is idle")
+        assert server.metrics()["hvd_worker_threads_busy", frozenset()] == 1, "the one that answers"
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:0", "unix"])
+def test_connections_that_nobody_accepts_are_counted(tmp_path: Path, bind: str) -> None:
+    """While the workers stand still, at each kind of socket."""
+    bind = f"unix:{tmp_path}/socket" if bind == "unix" else bind
+    with (
+        Server(tmp_path, workers=2, threads=2, bind=bind, arguments=("--backlog", "50")) as server,
+        server.view() as view,
+    ):
+        backlog = view.read().backlog
+        assert backlog
+        assert (backlog.waiting, backlog.limit) == (0, 50)
+        with ExitStack() as stack:
+            for pid in server.pids("worker"):
+                stack.enter_context(stopped(pid))
+            for _ in range(7):
+                stack.enter_context(connect(server.address))
+            raw = build_raw(view.read())
+            assert (raw["accept_backlog"], raw["accept_backlog_limit"]) == (7, 50)
+            assert raw["worker_threads_busy"] == 0
+        until(lambda: (now := view.read().backlog) and now.waiting == 0, "they are accepted")
+
+
+def test_without_a_worker_it_is_unhealthy(tmp_path: Path) -> None:
+    """Once the daemon has had time to start; and healthy again with the next worker."""
+    with Server(tmp_path, workers=2) as server, server.opened() as block:
+        view = BlockReader(block)
+        with stopped(server.pid):  # it would start others
+            for pid in server.pids("worker"):
+                os.kill(pid, signal.SIGKILL)
+            until(lambda: not view.service().workers, "no worker lives")
+            assert view.vitals().health.status == "starting"
+            block.cells[layout.H_STARTED_MONO] -= 60 * 10**9
+            health = view.vitals().health
+            assert health.status == "unhealthy"
+            assert health.reasons[0] == "no worker lives: requests wait; the log says why they end"
+            assert build_raw(view.read())["system_health"] == "unhealthy"
+        until(lambda: view.vitals().health.status == "healthy", "workers are there again")

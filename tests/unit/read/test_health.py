@@ -1,0 +1,71 @@
+"""Companions and workers → what /health says: each state and each reason."""
+
+from dataclasses import replace
+
+import pytest
+
+from hvd.read.companions import STARTING, CompanionStates
+from hvd.read.health import BOOTING, HealthState, judge
+from hvd.read.saturation import BacklogTrend, SaturationState
+from hvd.read.service import Service
+from tests.unit.figures import STARTED, make_page, make_request, make_service
+
+PAGE = make_page()
+WELL = CompanionStates(((STARTED, PAGE),), PAGE, aggregator_age=0.1, uptime=60.0, jobs_have_begun=True)
+STUCK = make_service(make_request(18.2), make_request(12.3), threads=2)
+BUSY, BACKLOG = SaturationState(busy_seconds=12.3), SaturationState(0.0, BacklogTrend(37, 5, 4.0))
+AWAY = "aggregator away: process figures are old, /ws is not served"
+IS_BUSY = "saturated: all 2 threads busy for 12.3 s; the oldest request GET /slow for 18.2 s"
+WAIT = "saturated: 37 connections wait to be accepted, and more each second"
+NONE_LIVES = "no worker lives: requests wait; the log says why they end"
+
+
+@pytest.mark.parametrize(
+    ("companions", "service", "saturation", "status", "reasons"),
+    [
+        (WELL, make_service(), SaturationState(), "healthy", []),
+        (WELL, STUCK, SaturationState(busy_seconds=1.9), "healthy", []),
+        (WELL, STUCK, BUSY, "degraded", [IS_BUSY]),
+        (WELL, make_service(), BACKLOG, "degraded", [WAIT]),
+        (replace(WELL, aggregator_age=None), STUCK, BUSY, "degraded", [IS_BUSY, AWAY]),
+        (
+            replace(WELL, missing=1),
+            STUCK,
+            SaturationState(),
+            "degraded",
+            ["1 worker asked for can't be started: the log says why"],
+        ),
+        (CompanionStates(uptime=STARTING), STUCK, BUSY, "starting", []),
+        (CompanionStates(uptime=STARTING + 1), make_service(), SaturationState(), "degraded", [AWAY]),
+        (replace(WELL, uptime=BOOTING), Service(0), SaturationState(), "starting", []),
+        (replace(WELL, uptime=BOOTING + 0.1), Service(0), SaturationState(), "unhealthy", [NONE_LIVES]),
+        (
+            replace(WELL, aggregator_age=None),
+            Service(0, booting=1),
+            SaturationState(),
+            "unhealthy",
+            ["no worker serves: the 1 that lives has not loaded the app yet; the log says more", AWAY],
+        ),
+        (
+            WELL,
+            Service(0, booting=2),
+            BACKLOG,
+            "unhealthy",
+            ["no worker serves: the 2 that live have not loaded the app yet; the log says more", WAIT],
+        ),
+    ],
+)
+def test_health_is_the_worst_that_is_known(
+    companions: CompanionStates, service: Service, saturation: SaturationState, status: str, reasons: list[str]
+) -> None:
+    """With a line for each thing that is wrong, the workers' first."""
+    state = judge(companions, service, saturation)
+    assert (state.status, state.reasons) == (status, reasons)
+
+
+def test_clients_that_know_three_states_are_told_one_of_them() -> None:
+    """A daemon that starts is not healthy yet."""
+    assert HealthState("starting", []).system_health == "degraded"
+    assert [HealthState(status, []).system_health for status in ("healthy", "degraded", "unhealthy")] == [
+        *("healthy", "degraded", "unhealthy")
+    ]

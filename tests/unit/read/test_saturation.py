@@ -1,0 +1,113 @@
+"""Looks at the workers → for how long they are saturated, and what is said of it."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from hvd.core.backlog import Backlog
+from hvd.metrics.companion_pages import AdminPage
+from hvd.read.saturation import FRESH, LOOK, BacklogTrend, Saturation, SaturationState, saturation_of
+from tests.unit.figures import SECOND, make_request, make_service
+
+NOW = make_service().at_ns
+BEGIN = 100 * SECOND
+
+
+def looks(watch: Saturation, values: Sequence[tuple[int, int | None]], begin: int = BEGIN) -> list[tuple[float, float]]:
+    """Busy threads of 4 and backlog, look after look -> for how long each is saturated."""
+    durations = []
+    for number, (busy, waiting) in enumerate(values):
+        now = begin + round(number * LOOK * SECOND)
+        page = watch.observe(now, busy, 4, None if waiting is None else Backlog(waiting, 2048))
+        since = (page["busy_since_ns"], page["backlog_since_ns"])
+        durations.append(tuple((now - each) / SECOND if each else -1 for each in since))
+    return durations  # type: ignore[return-value]
+
+
+def test_all_threads_are_busy_since_the_first_look_of_many() -> None:
+    """One look that finds a thread free ends it."""
+    busy = looks(Saturation(), [(3, None), (4, None), (5, None), (4, 0), (3, 0), (4, 0)])
+    assert [duration for duration, _ in busy] == [-1, 0, 0.25, 0.5, -1, 0]
+    assert {duration for _, duration in busy} == {-1}
+
+
+def test_without_capacity_nothing_is_saturated() -> None:
+    """No worker has booted: that is another trouble."""
+    assert Saturation().observe(BEGIN, 0, 0, None)["busy_since_ns"] == 0
+
+
+@pytest.mark.parametrize(
+    ("backlog", "durations"),
+    [
+        ([0, 1, 5, 9, 30], [-1, 0, 0.25, 0.5, 0.75]),
+        ([7, 7, 7, 8, 7], [0, 0.25, 0.5, 0.75, 1.0]),
+        ([10, 14, 13, 18, 17], [0, 0.25, 0.5, 0.75, 1.0]),
+        ([25, 20, 15, 10, 5], [0, 0, 0, 0, 0]),
+        ([5, 3, 6, 0, 4], [0, 0, 0.25, -1, 0]),
+    ],
+)
+def test_a_backlog_counts_while_it_grows_or_stands(backlog: list[int], durations: list[float]) -> None:
+    """One that is worked off, or is empty at times, does not."""
+    assert [each for _, each in looks(Saturation(), [(0, waiting) for waiting in backlog])] == durations
+
+
+def test_nobody_knows_what_was_between_two_looks_that_are_far_apart() -> None:
+    """A watcher that stood still begins anew."""
+    watch = Saturation()
+    looks(watch, [(4, 5)] * 8)
+    assert looks(watch, [(4, 5)], BEGIN + 60 * SECOND) == [(0, 0)]
+
+
+def page(ago: float, *, busy: float = 0, backlog: float = 0, waiting: int = 0, before: int = 0) -> AdminPage:
+    """What an admin server published so many s ago: for how long each is so, at the moment of the reading."""
+    return {
+        "page": "admin",
+        "monotonic_ns": NOW - round(ago * SECOND),
+        "busy_since_ns": NOW - round(busy * SECOND) if busy else 0,
+        "backlog_since_ns": NOW - round(backlog * SECOND) if backlog else 0,
+        "backlog": waiting,
+        "backlog_before": before,
+    }
+
+
+BUSY = make_service(make_request(3), make_request(2.5), threads=2)
+NEW = make_service(make_request(0.1), make_request(0), threads=2)
+FREE = make_service(make_request(9), threads=2)
+
+
+def test_fresh_looks_tell_since_when() -> None:
+    """Also of short requests; the watcher that knows the longest time is right, as after an upgrade."""
+    assert saturation_of(NEW, [page(0.2, busy=12.5), page(0.1, busy=0.5)]).busy_seconds == 12.5
+    state = saturation_of(FREE, [page(0.2, backlog=3, waiting=7, before=2)])
+    assert state == SaturationState(0.0, BacklogTrend(7, 2, 3.0))
+    assert state.seconds == 3.0
+
+
+def test_without_a_fresh_look_the_youngest_request_proves_a_part() -> None:
+    """So much is sure while the admin server is away, or has just begun to look."""
+    assert saturation_of(BUSY, []).seconds == 2.5
+    assert saturation_of(BUSY, [page(FRESH + 0.1, busy=60, backlog=60)]) == SaturationState(2.5)
+    assert saturation_of(BUSY, [page(0.1, busy=0.25)]).seconds == 2.5
+    assert saturation_of(NEW, []).seconds == 0.0
+
+
+def test_a_thread_that_is_free_now_ends_it() -> None:
+    """Whatever the last look has seen."""
+    assert saturation_of(FREE, [page(0.2, busy=60)]).seconds == 0.0
+
+
+def test_reasons_name_the_oldest_request_and_who_is_waited_for() -> None:
+    """What is too short to be saturated has none."""
+    state = SaturationState(12.34)
+    assert SaturationState(1.99, BacklogTrend(1, 1, 1.99)).reasons(BUSY) == []
+    one = make_service(make_request(18.25, "GET /a\nb"), threads=1)
+    assert state.reasons(one) == [
+        "saturated: the only thread busy for 12.3 s; the oldest request GET /a\\nb for 18.2 s"
+    ]
+    half = make_service(threads=8, clients=(3, 5, 0, 0, 0, 0, 0, 0))
+    assert state.reasons(half) == [
+        "saturated: all 8 threads busy for 12.3 s; 5 half-sent request heads; 3 silent connections"
+    ]
+    assert SaturationState(0.0, BacklogTrend(1, 1, 7.0)).reasons(FREE) == [
+        "saturated: 1 connection waits to be accepted, and not fewer for 7.0 s"
+    ]

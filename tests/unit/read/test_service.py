@@ -1,0 +1,98 @@
+"""What workers do now, from the block: capacity, busy threads, requests in progress, clients that are waited for."""
+
+import os
+import threading
+
+import pytest
+
+from hvd.core import layout
+from hvd.core.block import Block
+from hvd.core.rows import Rows
+from hvd.core.slots import Slots
+from hvd.metrics.table import FAMILIES
+from hvd.read.service import LONGEST, read_service
+from tests.unit.core.support import dead_pid, in_thread, own_rows
+from tests.unit.figures import make_request, make_service, start_worker
+
+
+def test_a_worker_counts_once_it_has_booted(block: Block) -> None:
+    """Before that it is one that boots; a dead one, and a companion, are none."""
+    slots = Slots(block)
+    slots.claim(layout.KIND_WORKER, os.getpid(), os.getpid())
+    slots.claim(layout.KIND_ADMIN_SERVER, os.getpid(), os.getpid())
+    gone = slots.claim(layout.KIND_WORKER, os.getpid(), dead_pid())
+    slots.say_ready(gone, 4)
+    service = read_service(block)
+    assert (len(service.workers), service.booting, service.threads, service.is_all_busy) == (0, 1, 0, False)
+    start_worker(block, threads=3)
+    service = read_service(block)
+    assert (len(service.workers), service.booting, service.threads, service.busy) == (1, 1, 3, 0)
+    assert (service.longest_seconds, service.longest_requests()) == (0.0, [])
+
+
+def test_busy_threads_are_those_that_serve(block: Block) -> None:
+    """With what they serve, the oldest first."""
+    slot = start_worker(block, threads=2)
+    rows = Rows(block, slot, FAMILIES)
+    row = rows.mine()
+    row.begin("GET", "/old")
+
+    def serve() -> None:
+        other = rows.mine()
+        other.begin("POST", "/new")
+        service = read_service(block)
+        assert (service.busy, service.threads, service.is_all_busy) == (2, 2, True)
+        assert 0 <= service.all_busy_seconds < service.longest_seconds
+        old, new = service.longest_requests()
+        assert (old["method"], old["path"], old["pid"], old["slot"]) == ("GET", "/old", os.getpid(), slot)
+        assert (new["method"], new["path"], new["stack"], new["stack_age_seconds"]) == ("POST", "/new", [], None)
+        assert [request.thread for request in service.requests][1] == threading.get_ident()
+        other.abandon("exception")
+
+    in_thread(serve)
+    assert read_service(block).busy == 1
+
+
+def test_requests_in_a_shared_row_count_by_their_number(block: Block) -> None:
+    """Only the newest is known."""
+    rows = own_rows(block)
+    Slots(block).say_ready(rows.slot, 8)
+    kept = [rows.take() for _ in range(block.layout.rows + 2)]  # three of their own, the others share
+    for number, row in enumerate(kept):
+        row.begin("GET", f"/{number}")
+    service = read_service(block)
+    assert service.busy == len(kept) == len(service.ages_ns)
+    assert service.longest_requests()[-1]["path"] == f"/{len(kept) - 1}"
+
+
+def test_no_more_threads_are_busy_than_there_are() -> None:
+    """Requests in threads of a middleware's own, connections in a queue."""
+    assert make_service(make_request(1, number=9), threads=4).busy == 4
+    assert make_service(make_request(1), threads=4, clients=(2000, 0, 5, 5, 5, 0, 0, 0)).busy == 4
+
+
+def test_a_thread_that_waits_for_a_request_is_busy() -> None:
+    """For its first byte, or the rest of its head; for a body it waits in a request, and between two it is free."""
+    service = make_service(make_request(3), threads=8, clients=(2, 3, 1, 4, 5, 0, 0, 0))
+    assert service.busy == 6
+    assert service.waiting_clients == {"silent": 2, "half_head": 3, "half_body": 1, "unread": 4, "idle": 5}
+
+
+@pytest.mark.parametrize(
+    ("ages", "threads", "clients", "seconds"),
+    [([9, 3], 2, 0, 3.0), ([9], 2, 0, 0.0), ([9], 2, 1, 0.0), ([9, 5, 3], 2, 0, 3.0), ([], 0, 0, 0.0)],
+)
+def test_the_youngest_request_proves_for_how_long_all_are_busy(
+    ages: list[float], threads: int, clients: int, seconds: float
+) -> None:
+    """Of a thread that serves no request it is not known."""
+    service = make_service(*map(make_request, ages), threads=threads, clients=(clients, *[0] * 7))
+    assert service.all_busy_seconds == seconds
+
+
+def test_the_oldest_requests_are_shown() -> None:
+    """And no more than a few."""
+    service = make_service(*map(make_request, range(1, 2 * LONGEST)), threads=50)
+    ages = [request["age_seconds"] for request in service.longest_requests()]
+    assert ages == list(range(2 * LONGEST - 1, LONGEST - 1, -1))
+    assert service.longest_seconds == 2 * LONGEST - 1
