@@ -95,7 +95,7 @@ def test_it_shows_everything_within_a_second(browser: Browser, daemon: JobsDaemo
         *("Requests", "Errors", "Mean response", "p99 of finished", "Threads busy", "Accept backlog"),
         *("Uptime", "CPU", "Memory", "Workers", "Concurrency", "WS clients"),
     ]
-    assert len(browser.texts("#charts canvas")) == 8
+    assert len(browser.texts("#charts canvas")) == 9
     assert len(browser.texts("#workers tbody tr")) == 2
     assert any("/hello" in row for row in browser.texts("#routes tbody th"))
     assert browser.complaints() == []
