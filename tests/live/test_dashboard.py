@@ -231,6 +231,7 @@ def test_charts_are_used_by_pointer_and_keys(browser: Browser, daemon: JobsDaemo
     until(lambda: len(daemon.get("/api/v1/history").json()["points"]) > 3, "there is a history")
     open_page(browser, daemon)
     browser.click("#spans button:first-child")
+    browser.run("document.querySelector('canvas').scrollIntoView({ block: 'center' })")
     box = browser.run("const b = document.querySelector('canvas').getBoundingClientRect(); return [b.x, b.y, b.width]")
 
     def mouse(kind: str, x: float, **more: Any) -> None:

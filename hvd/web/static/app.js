@@ -4,6 +4,7 @@ import { Badge } from "./badge.js";
 import { Charts } from "./charts.js";
 import { Contact } from "./contact.js";
 import { make, mark, say } from "./dom.js";
+import { addEvents } from "./events.js";
 import { clock } from "./format.js";
 import { History } from "./history.js";
 import { addJobs } from "./jobs.js";
@@ -14,7 +15,7 @@ import { readTheme } from "./plot.js";
 import { Poll, Question } from "./poll.js";
 import { Socket } from "./socket.js";
 import { addStatus } from "./status.js";
-import { addEvents, addTiles } from "./tiles.js";
+import { addTiles } from "./tiles.js";
 import { Timeline } from "./timeline.js";
 
 const SPANS = [["1 min", 60], ["5 min", 300], ["15 min", 900]];

@@ -10,12 +10,15 @@ const MB = 1024 * 1024;
 /** How values of a unit are drawn: what stands beside the title, and the least that the axis holds. */
 const UNITS = {
   "1/s": { beside: "per second", form: rate, least: 1 },
-  ratio: { beside: "share of responses", form: share, least: 0.01 },
+  ratio: { beside: "share of all", form: share, least: 0.01 },
   ms: { beside: "", form: milliseconds, tick: bound, least: 1, log: true },
   percent: { beside: "of one core", form: percent, least: 5 },
   bytes: { beside: "all processes", form: size, least: MB, base: 1024 },
   count: { beside: "", form: count, least: 4 },
 };
+
+/** What a column is a share of. */
+const SHARES = { error_rate: "share of responses", busy_ratio: "share of the threads’ time" };
 
 const HEAT = { title: "Latency heat map", beside: "responses by time taken", heat: true, series: [] };
 
@@ -25,7 +28,7 @@ export function chartsOf(columns) {
   for (const { name, unit, title, chart } of columns) {
     if (!chart || name === "time") continue;
     const form = UNITS[unit] ?? { beside: unit, form: rate, least: 1 };
-    if (!charts.has(chart)) charts.set(chart, { title: chart, tick: withoutZeros(form.form), ...form, series: [] });
+    if (!charts.has(chart)) charts.set(chart, { title: chart, tick: withoutZeros(form.form), ...form, beside: SHARES[name] ?? form.beside, series: [] });
     charts.get(chart).series.push({ column: name, name: title });
   }
   return [...charts.values()].flatMap((chart) => (chart.log ? [chart, HEAT] : [chart]));

@@ -1,6 +1,6 @@
 /** System Health: the numbers that are looked at first. */
 
-import { Rows, make, mark, say } from "./dom.js";
+import { make, mark, say } from "./dom.js";
 import {
   UNKNOWN, clock, count, day, duration, errors, exact, exactSize, instant, isKnown, milliseconds, percent, rate, share, size,
 } from "./format.js";
@@ -28,8 +28,8 @@ const TILES = {
   "Threads busy": (raw) => [
     isKnown(raw.worker_threads) ? `${count(raw.worker_threads_busy)} of ${count(raw.worker_threads)}` : UNKNOWN,
     `${exact(raw.worker_threads_busy)} of ${exact(raw.worker_threads)} threads, of ${exact(raw.workers_alive)} workers`,
-    raw.saturated_seconds > 0 ? `▲ saturated since ${clock(instant(raw.timestamp) - raw.saturated_seconds)}` : `${share(raw.busy_ratio)} of the last interval`,
-    raw.saturated_seconds > 0 ? "bad" : null,
+    isSaturated(raw) ? `▲ saturated since ${clock(instant(raw.timestamp) - raw.saturated_seconds)}` : `${share(raw.busy_ratio)} of the last interval`,
+    isSaturated(raw) ? "bad" : null,
   ],
   "Accept backlog": (raw) => [
     count(raw.accept_backlog),
@@ -53,6 +53,9 @@ const TILES = {
   "WS clients": (raw) => [count(raw.websocket_clients), exact(raw.websocket_clients), "this page included"],
 };
 
+/** All threads are busy for a moment now and then; for so many seconds is what /health calls it. */
+const isSaturated = ({ saturated_seconds: seconds }) => seconds >= 2;
+
 /** True where p99 looks well only because the slow requests have not ended: then it says so in red. */
 const hidesStuckRequests = ({ p99, p99_with_open: withOpen }) => withOpen >= 1000 && withOpen > 2 * p99;
 
@@ -74,39 +77,3 @@ export function addTiles(list) {
     }
   };
 }
-
-/** Alerts, and what processes that died were doing. The section is there only while there is something to say. */
-export function addEvents(section) {
-  const item = () => make("li", {}, make("span", { class: "when" }), make("span", { class: "what" }));
-  const rows = new Rows(section.querySelector("ul"), item, (row, event) => {
-    say(row.children[0], event.when);
-    say(row.children[1], event.what);
-    mark(row, "data-state", event.state);
-    mark(row, "title", event.title);
-  });
-  return ({ raw, alerts, postMortems }) => {
-    const current = [...(raw?.alerts ?? []), ...alerts].map(alertOf);
-    const dead = postMortems.slice(0, 5).map(deathOf);
-    section.hidden = !current.length && !dead.length;
-    say(section.querySelector(".aside"), [current.length && `${current.length} alerts`, postMortems.length && `${postMortems.length} died at work`].filter(Boolean).join(" · "));
-    rows.update([...current, ...dead], (_, i) => i);
-  };
-}
-
-const alertOf = (alert) => ({
-  state: "bad",
-  when: alert.timestamp ? day(instant(alert.timestamp)) : "",
-  what: `▲ ${typeof alert === "string" ? alert : (alert.message ?? alert.name ?? JSON.stringify(alert))}`,
-  title: null,
-});
-
-const deathOf = (entry) => {
-  const requests = entry.requests.map(({ method, path, age_seconds: age }) => `${method} ${path} (${milliseconds(age * 1000)})`);
-  const more = requests.length > 1 ? `, and ${requests.length - 1} more` : "";
-  return {
-    state: "dead",
-    when: entry.time ? day(instant(entry.time)) : "",
-    what: `✕ ${entry.kind ?? "process"} ${entry.pid} died (${entry.cause ?? "unknown"})${requests.length ? ` while serving ${requests[0]}${more}` : ""}`,
-    title: requests.join("\n") || null,
-  };
-};

@@ -19,6 +19,12 @@ test("columns of one chart are drawn together, latencies with a heat map behind 
   assert.equal(charts[1].tick(2000), "2 s");
 });
 
+test("a share says what it is a share of", () => {
+  const charts = chartsOf([column("error_rate", "ratio", "errors", "Errors"), column("busy_ratio", "ratio", "busy threads", "Saturation")]);
+  assert.deepEqual(charts.map(({ beside }) => beside), ["share of responses", "share of the threads’ time"]);
+  assert.equal(charts[1].form(0.5), "50.0%");
+});
+
 test("a unit that isn't known is written as a number", () => {
   const [chart] = chartsOf([column("x", "furlongs", "x", "X")]);
   assert.deepEqual([chart.beside, chart.form(1.25)], ["furlongs", "1.3"]);
