@@ -7,32 +7,26 @@ class BusyTime:
     """Fed with one reading after the other. One thread uses it.
 
     Busy time is counted when a request ends, all of it at once. So of those that have ended the time before the span is
-    taken off, and of those in progress the time within the span is added. Of threads that wait for a request to come
-    in, only their number is known: the mean of that at both ends of the span counts (trapezoidal rule).
+    taken off, and of those in progress the time within the span is added.
     """
 
     def __init__(self, service: Service, duration_ns: int) -> None:
         """`duration_ns` is the sum of the durations of all requests that have ended so far."""
         self._at_ns, self._duration_ns = service.at_ns, duration_ns
-        self._open, self._waiting = _by_identity(service), _waiting(service)
+        self._open = _by_identity(service)
 
     def ratio(self, service: Service, duration_ns: int) -> float:
         """The share since the last call, 0 to 1; 0.0 where there was no thread or no time."""
-        span, is_open, waiting = service.at_ns - self._at_ns, _by_identity(service), _waiting(service)
+        span, is_open = service.at_ns - self._at_ns, _by_identity(service)
         busy = duration_ns - self._duration_ns
         busy += sum(each.number * min(service.at_ns - each.begin_ns, span) for each in is_open.values())
-        busy += (self._waiting + waiting) * span // 2
         tenures = {(worker.slot, worker.taken_ns) for worker in service.workers}
         for identity, each in self._open.items():
             if identity not in is_open and (each.slot, each.taken_ns) in tenures:  # else its process was killed in it
                 busy -= each.number * max(0, self._at_ns - each.begin_ns)
-        self._at_ns, self._duration_ns, self._open, self._waiting = service.at_ns, duration_ns, is_open, waiting
+        self._at_ns, self._duration_ns, self._open = service.at_ns, duration_ns, is_open
         available = service.threads * span
         return round(min(1.0, max(0.0, busy / available)), 4) if available > 0 else 0.0
-
-
-def _waiting(service: Service) -> int:
-    return sum(worker.waiting for worker in service.workers)
 
 
 def _by_identity(service: Service) -> dict[tuple[int, int, int], OpenRequest]:

@@ -91,17 +91,9 @@ def _busy(service: Service) -> str:
 
 
 def _with_what(service: Service) -> str:
-    """The oldest request, and the clients whose requests have not come in yet, as far as there are any."""
-    parts = []
-    if service.requests:
-        oldest = service.requests[0]
-        parts.append(f"; the oldest request {escaped(oldest.text, 'ascii')} for {service.age(oldest):.1f} s")
-    clients = service.waiting_clients
-    if clients["half_head"]:
-        parts.append(f"; {clients['half_head']} half-sent request heads")
-    if clients["silent"]:
-        parts.append(f"; {clients['silent']} silent connections")
-    return "".join(parts)
+    """The oldest request."""
+    oldest = service.requests[0]
+    return f"; the oldest request {escaped(oldest.text, 'ascii')} for {service.age(oldest):.1f} s"
 
 
 def saturation_of(service: Service, pages: Iterable[AdminPage]) -> SaturationState:

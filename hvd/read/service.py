@@ -19,9 +19,7 @@ LONGEST = 10  # requests in progress that are shown, the oldest ones
 
 
 class WaitingClients(TypedDict):
-    """Connections, by what their worker waits for: the first byte of a request, the rest of its head or of its body,
-    that the client reads its response, or, between two requests, the next one. In the order of the cells S_CLIENTS.
-    """
+    """Connections, by what their worker waits for, see hvd/metrics/clients.py. In the order of the cells S_CLIENTS."""
 
     silent: int
     half_head: int
@@ -73,15 +71,9 @@ class WorkerState:
         return sum(request.number for request in self.requests)
 
     @property
-    def waiting(self) -> int:
-        """Threads that serve no request yet: they wait for the first byte of one, or for the rest of its head."""
-        silent, half_head, *_ = self.clients
-        return max(0, min(self.threads - self.in_progress, silent + half_head))
-
-    @property
     def busy(self) -> int:
-        """Threads that serve a request or wait for one; more can't be busy than there are."""
-        return min(self.threads, self.in_progress) + self.waiting
+        """Threads that serve a request; more can't be busy than there are."""
+        return min(self.threads, self.in_progress)
 
 
 @dataclass(frozen=True)
@@ -131,11 +123,9 @@ class Service:
     @property
     def all_busy_seconds(self) -> float:
         """For how long all threads have been busy, as far as the requests in progress prove it: since the youngest one
-        began. 0.0 where a thread is free, or serves no request yet.
+        began. 0.0 where a thread is free.
         """
-        if not self.is_all_busy or any(worker.in_progress < worker.threads for worker in self.workers):
-            return 0.0
-        return self.age(self.requests[-1])
+        return self.age(self.requests[-1]) if self.is_all_busy else 0.0
 
     @property
     def waiting_clients(self) -> WaitingClients:

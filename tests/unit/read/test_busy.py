@@ -6,15 +6,14 @@ from hvd.read.busy import BusyTime
 from hvd.read.service import OpenRequest, Service, WorkerState
 from tests.unit.figures import SECOND
 
-WAITING = (1, 1, 0, 0, 0, 0, 0, 0)
 IDLE = (0,) * 8
 
 
-def at(seconds: float, *began: float, threads: int = 4, taken: float = 0, clients: tuple[int, ...] = IDLE) -> Service:
+def at(seconds: float, *began: float, threads: int = 4, taken: float = 0) -> Service:
     """A worker at that time, with requests in progress that began then."""
     taken_ns = round(taken * SECOND)
     requests = [OpenRequest(1, 9, taken_ns, round(each * SECOND), "GET /") for each in began]
-    return Service(round(seconds * SECOND), [WorkerState(9, taken_ns, threads, clients, requests)])
+    return Service(round(seconds * SECOND), [WorkerState(9, taken_ns, threads, IDLE, requests)])
 
 
 def ratio(before: Service, after: Service, ended: float = 0.0) -> float:
@@ -53,12 +52,6 @@ def test_each_span_counts_for_itself() -> None:
 def test_a_worker_that_was_killed_takes_no_time_off() -> None:
     """What it was serving has no duration: the others' time stays."""
     assert ratio(at(10, 1, 1, 1), at(12, taken=11), ended=4.0) == 0.5
-
-
-def test_a_thread_that_waits_for_a_request_is_busy() -> None:
-    """Two of four at both ends: half of the span; at one end only: a quarter."""
-    assert ratio(at(10, clients=WAITING), at(12, clients=WAITING)) == 0.5
-    assert ratio(at(10), at(12, clients=WAITING)) == 0.25
 
 
 def test_it_is_a_share_in_any_case() -> None:

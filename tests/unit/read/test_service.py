@@ -66,28 +66,23 @@ def test_requests_in_a_shared_row_count_by_their_number(block: Block) -> None:
 
 
 def test_no_more_threads_are_busy_than_there_are() -> None:
-    """Requests in threads of a middleware's own, connections in a queue."""
+    """Requests may be in threads of a middleware's own."""
     assert make_service(make_request(1, number=9), threads=4).busy == 4
-    assert make_service(make_request(1), threads=4, clients=(2000, 0, 5, 5, 5, 0, 0, 0)).busy == 4
 
 
-def test_a_thread_that_waits_for_a_request_is_busy() -> None:
-    """For its first byte, or the rest of its head; for a body it waits in a request, and between two it is free."""
+def test_clients_are_counted_by_what_is_waited_for() -> None:
+    """That keeps no thread busy: the worker's loop waits for them."""
     service = make_service(make_request(3), threads=8, clients=(2, 3, 1, 4, 5, 0, 0, 0))
-    assert service.busy == 6
+    assert service.busy == 1
     assert service.waiting_clients == {"silent": 2, "half_head": 3, "half_body": 1, "unread": 4, "idle": 5}
 
 
 @pytest.mark.parametrize(
-    ("ages", "threads", "clients", "seconds"),
-    [([9, 3], 2, 0, 3.0), ([9], 2, 0, 0.0), ([9], 2, 1, 0.0), ([9, 5, 3], 2, 0, 3.0), ([], 0, 0, 0.0)],
+    ("ages", "threads", "seconds"), [([9, 3], 2, 3.0), ([9], 2, 0.0), ([9, 5, 3], 2, 3.0), ([], 0, 0.0)]
 )
-def test_the_youngest_request_proves_for_how_long_all_are_busy(
-    ages: list[float], threads: int, clients: int, seconds: float
-) -> None:
-    """Of a thread that serves no request it is not known."""
-    service = make_service(*map(make_request, ages), threads=threads, clients=(clients, *[0] * 7))
-    assert service.all_busy_seconds == seconds
+def test_the_youngest_request_proves_for_how_long_all_are_busy(ages: list[float], threads: int, seconds: float) -> None:
+    """While one is free they are not."""
+    assert make_service(*map(make_request, ages), threads=threads).all_busy_seconds == seconds
 
 
 def test_the_oldest_requests_are_shown() -> None:
