@@ -9,6 +9,7 @@ from hvd.core.catalogue import Family, Series
 from hvd.core.hot import cumulate
 from hvd.metrics.bounds import SHOWN, SHOWN_ENDS
 from hvd.metrics.table import METRICS, Distribution, Figures, Metric
+from hvd.metrics.usual import USUAL
 
 TEXT = "text/plain; version=0.0.4"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -19,6 +20,17 @@ _CLASHING = {
     for counter in METRICS
     if counter.kind == "counter" and any(counter.name == f"{other.name}_total" for other in METRICS)
 }
+
+_NO_LABELS: dict[tuple[str, ...], int] = {(): 0}
+_USUAL = {key: dict.fromkeys(labels, 0) for key, labels in USUAL.items()}
+
+
+def _usual(metric: Metric) -> dict[tuple[str, ...], int]:
+    """0 for the label values with which a counter of the block is shown from the start, in order."""
+    if not metric.labels:
+        return _NO_LABELS
+    return _USUAL.get(metric.source.key, {}) if isinstance(metric.source, Family) else {}
+
 
 _BOUNDS = [repr(bound / 1e9) for bound in SHOWN] + ["+Inf"]
 
@@ -59,17 +71,17 @@ class Exposition:
                 yield template % (*cumulative, cumulative[-1], repr(cells[one.offset + 1] / 1e9))
 
     def _counter(self, metric: Metric, series: Sequence[Series], cells: memoryview) -> Iterable[str]:
-        for one in series:
-            value = cells[one.offset]
-            if value or not metric.labels:
-                template = self._templates.get((metric.name, one.labels))
+        """What has counted, and 0 for what usually does, with or without a series."""
+        usual = _usual(metric)
+        values = usual | {one.labels: cells[one.offset] for one in series}
+        for labels, value in values.items():
+            if value or labels in usual:
+                template = self._templates.get((metric.name, labels))
                 if template is None:
-                    template = self._templates[metric.name, one.labels] = (
-                        f"{metric.name}{_escape(_labels(metric.labels, one.labels))} %s\n"
+                    template = self._templates[metric.name, labels] = (
+                        f"{metric.name}{_escape(_labels(metric.labels, labels))} %s\n"
                     )
                 yield template % (value / 1e9 if metric.unit == "seconds" else value)
-        if not metric.labels and not series:
-            yield f"{metric.name} 0\n"
 
 
 def _head(metric: Metric, openmetrics: bool) -> str:

@@ -13,11 +13,12 @@ that race exactly one happens.
 from bisect import bisect_left
 
 from hvd.metrics.companion_pages import JOB_DURATIONS
+from hvd.metrics.usual import JOB_ENDED, JOB_OPEN
 
 PENDING, RUNNING, COMPLETED, FAILED, CANCELLED = "pending", "running", "completed", "failed", "cancelled"
 
-OPEN = (PENDING, RUNNING)
-ENDED = (COMPLETED, FAILED, CANCELLED)
+OPEN = JOB_OPEN
+ENDED = JOB_ENDED
 STATUSES = (*OPEN, *ENDED)
 
 NEVER_RAN = -1

@@ -12,14 +12,23 @@ def _ends(bounds: Sequence[int]) -> tuple[int, ...]:
     return (*(bisect_left(BOUNDS, bound) + 1 for bound in bounds), BUCKETS)
 
 
-SHOWN: tuple[int, ...] = (*(round(10**decade * step) for decade in range(5, 10) for step in (1, 2.5, 5)), 10**10)
+_STEPS: tuple[int, ...] = (*(round(10**decade * step) for decade in range(5, 10) for step in (1, 2.5, 5)), 10**10)
+
+APDEX = 300 * 10**6
+"""0.3 s: the time within which a response satisfies, as apdex is usually asked for; 1.2 s, the time that is tolerated,
+is near enough to the bound of 1 s.
+"""
+
+SHOWN: tuple[int, ...] = tuple(sorted((*_STEPS, APDEX)))
 """The bounds that Prometheus is shown, in ns: 100 µs to 10 s."""
 
 SHOWN_ENDS = _ends(SHOWN)
 """Where cumulative counts by SHOWN are taken."""
 
-COARSE: tuple[int, ...] = (*SHOWN, 25 * 10**9, 50 * 10**9, 100 * 10**9)
-"""Bounds of the buckets of a point of the history, in ns; a last bucket without bound follows."""
+COARSE: tuple[int, ...] = (*_STEPS, 25 * 10**9, 50 * 10**9, 100 * 10**9)
+"""Bounds of the buckets of a point of the history, in ns; a last bucket without bound follows. Evenly spaced, as
+rows of a heat map, so without APDEX.
+"""
 
 _COARSE_ENDS = (0, *_ends(COARSE))
 

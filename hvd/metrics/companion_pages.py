@@ -119,8 +119,10 @@ class RecentJob(TypedDict, total=False):
 
 
 class QueueFigures(TypedDict):
-    """The queue, as it was at `read_ns` (monotonic): `own` are the jobs that this daemon ended, `ends` those that any
-    daemon of the queue did, `recent` those that have changed last.
+    """The queue, as it was at `read_ns` (monotonic; 0 where it could not be read yet): `own` are the jobs that this
+    daemon ended, `ends` those that any daemon of the queue did, `recent` those that have changed last.
+
+    `oldest_pending_seconds` is None while none is pending.
     """
 
     open: list[OpenJobs]
@@ -128,6 +130,7 @@ class QueueFigures(TypedDict):
     own: list[EndedJobs]
     recent: list[RecentJob]
     read_ns: int
+    oldest_pending_seconds: float | None
 
 
 class JobsPage(QueueFigures):
@@ -182,5 +185,6 @@ def _aggregator_page(page: Mapping[str, Any]) -> AggregatorPage:
 
 def _jobs_page(page: Mapping[str, Any]) -> JobsPage:
     rows = {name: [row(*values[: len(row._fields)]) for values in page.get(name, ())] for name, row in _ROWS.items()}
-    missing = {"trouble": "", "recent": [], "read_ns": page["monotonic_ns"]}
+    read_ns = page["monotonic_ns"] if "open" in page else 0
+    missing: dict[str, object] = {"trouble": "", "recent": [], "read_ns": read_ns, "oldest_pending_seconds": None}
     return cast(JobsPage, {**missing, **page, **rows})

@@ -84,8 +84,8 @@ class Reading(Vitals):
         """Seconds since the oldest part of the memory figures was read; None where nothing was published."""
         return self._age(self.observation["memory_ns"]) if self.observation else None
 
-    def figures(self, limits: Mapping[str, int], gunicorn: str) -> Figures:
-        """For the metrics; `limits` as BlockReader.series_limits has them, and gunicorn's version."""
+    def figures(self, limits: Mapping[str, int], gunicorn: str, job_kinds: Iterable[str] = ()) -> Figures:
+        """For the metrics; `limits` as BlockReader.series_limits has them, gunicorn's version, the kinds of job."""
         return Figures(
             self.totals,
             limits,
@@ -96,6 +96,7 @@ class Reading(Vitals):
             self.companions.jobs,
             aggregator_up=self.companions.aggregator_ticks(),
             job_runner_up=not self.companions.job_troubles(),
+            job_kinds=tuple(job_kinds),
             service=self._service_figures(),
         )
 

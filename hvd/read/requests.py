@@ -40,7 +40,7 @@ def request_of_text(text: str, age: float) -> Request:
 def percentile(buckets: Sequence[int], share: float) -> float:
     """The duration in ns that `share` (0 to 1) of the counted ones don't exceed; 0.0 where nothing is counted.
 
-    Within 5 % of the value of that rank, for values from 10 µs to 100 s; shorter ones give 10 µs, longer ones 100 s.
+    Within 5 % of the value of that rank, for values from 11 µs to 100 s; shorter ones give 11 µs, longer ones 100 s.
     The harmonic mean of a bucket's ends is at most (r - 1) / (r + 1) from any value in it, r being the factor that it
     spans: 4.95 % for the widest (DDSketch, Masson, Rim and Lee, VLDB 2019, section 2.2, has the proof).
     """

@@ -186,8 +186,9 @@ class Metrics:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         best = negotiate(req, [TEXT, OPENMETRICS, "text/plain"])
         openmetrics = best == OPENMETRICS
-        reader = self._here.parts.reader
-        figures = reader.read().figures(reader.series_limits(), gunicorn.__version__)
+        parts = self._here.parts
+        limits = parts.reader.series_limits()
+        figures = parts.reader.read().figures(limits, gunicorn.__version__, parts.settings.job_kinds)
         resp.content_type = f"{OPENMETRICS if openmetrics else TEXT}; charset=utf-8"
         resp.data = self._exposition.render(figures, openmetrics=openmetrics).encode()
 

@@ -164,6 +164,9 @@ class Queue:
             ours = (func.sum(case((own, totals.c.count), else_=0)), func.sum(case((own, totals.c.seconds), else_=0.0)))
             ends = connection.execute(select(*series, *sums, *ours).group_by(*series).order_by(*series)).all()
             recent = connection.execute(select(jobs).order_by(jobs.c.updated.desc()).limit(RECENT)).all()
+            oldest = connection.scalar(
+                select(jobs.c.created).where(jobs.c.status == PENDING).order_by(jobs.c.id).limit(1)
+            )
             shift = clock.shift(connection)
             at, read_ns = (clock.now(connection) + shift) / 1e6, time.monotonic_ns()
         return {
@@ -172,6 +175,7 @@ class Queue:
             "own": [EndedJobs(*row[:3], int(row[5]), row[6]) for row in ends if row[5]],
             "recent": [job_of(row, shift).as_recent(at) for row in recent],
             "read_ns": read_ns,
+            "oldest_pending_seconds": None if oldest is None else max(0.0, at - (oldest + shift) / 1e6),
         }
 
 

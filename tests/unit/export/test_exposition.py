@@ -1,6 +1,7 @@
 """The text of /metrics: escaping, order, formats, what is left out."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -100,6 +101,33 @@ def test_counters_without_labels_begin_at_zero() -> None:
     """They are there before anything was counted, so that a rate can be taken of the first count."""
     assert samples(render(make_totals({})))["hvd_websocket_connections_total", frozenset()] == 0
     assert samples(render(make_totals({("ws_connected",): [7]})))["hvd_websocket_connections_total", frozenset()] == 7
+
+
+def test_usual_causes_begin_at_zero() -> None:
+    """So increase() sees the first crash; another cause is a series of its own, once it has counted."""
+    totals = make_totals({("exits", "worker", "SIGSEGV"): [2], ("exits", "worker", "SIGUSR1"): [1]})
+    text = render(totals)
+    found = samples(text)
+
+    def exits(kind: str, cause: str) -> float | None:
+        return found.get(("hvd_process_exits_total", frozenset({("kind", kind), ("cause", cause)})))
+
+    assert (exits("worker", "SIGSEGV"), exits("worker", "SIGUSR1")) == (2, 1)
+    assert (exits("worker", "SIGKILL"), exits("aggregator", "timeout"), exits("job_runner", "exit 3")) == (0, 0, 0)
+    assert exits("aggregator", "SIGUSR1") is None
+    assert text.count('hvd_process_exits_total{kind="worker",cause="SIGSEGV"}') == 1
+    for name, label, value in (
+        ("hvd_http_requests_aborted_total", "cause", "exception"),
+        ("hvd_websocket_disconnections_total", "reason", "too_slow"),
+        ("hvd_websocket_handoffs_refused_total", "reason", "503"),
+    ):
+        assert found[name, frozenset({(label, value)})] == 0
+
+
+def test_apdex_can_be_asked_for() -> None:
+    """0.3 s is a bound, and its count exact."""
+    totals = make_totals({("http", "GET", "/a", "200"): timed(300 * MS, 300 * MS + 1)})
+    assert 'le="0.3"} 1\n' in render(totals)
 
 
 def test_heads_and_times_are_shown() -> None:
@@ -251,6 +279,34 @@ def test_without_jobs_nothing_is_shown_of_them() -> None:
     assert "hvd_job" not in with_jobs(jobs=None)
     found = samples(with_jobs(jobs=make_jobs(trouble="disk full"), runner_up=False))
     assert {name for name, _ in found if name.startswith("hvd_job")} == {"hvd_job_runner_up"}
+
+
+def test_declared_kinds_are_there_from_the_start() -> None:
+    """With every status; a kind that is declared no more is shown as long as it has jobs."""
+    page = make_jobs(open=[["old", "pending", 2]], own=[["plain", "failed", 0, 2, 0.1]], oldest_pending_seconds=4.5)
+    figures = replace(make_figures(make_totals({}), None, page), job_kinds=("plain", "convert"))
+    found = samples(Exposition().render(figures))
+
+    def by_labels(name: str) -> dict[tuple[str, str], float]:
+        return {
+            (dict(labels)["kind"], dict(labels)["status"]): value
+            for (one, labels), value in found.items()
+            if one == name
+        }
+
+    ended = {(kind, status): 0.0 for kind in ("plain", "convert") for status in ("completed", "failed", "cancelled")}
+    assert by_labels("hvd_jobs_total") == ended | {("plain", "failed"): 2}
+    open_jobs = {(kind, status): 0.0 for kind in ("plain", "convert") for status in ("pending", "running")}
+    assert by_labels("hvd_jobs") == open_jobs | {("old", "pending"): 2}
+    waited = (figures.totals.monotonic_ns - page["read_ns"]) / 1e9
+    assert found["hvd_oldest_pending_job_seconds", frozenset()] == pytest.approx(4.5 + waited)
+    unread = replace(figures, jobs=make_jobs(trouble="disk full"))
+    assert not [name for name, _ in samples(Exposition().render(unread)) if name.startswith("hvd_jobs")]
+
+
+def test_no_pending_job_has_no_age() -> None:
+    """However long ago that was read."""
+    assert samples(with_jobs())["hvd_oldest_pending_job_seconds", frozenset()] == 0
 
 
 def test_promtool_finds_nothing_wrong_with_jobs() -> None:

@@ -17,6 +17,7 @@ JOBS = {
     "own": [],
     "recent": [{"id": "a"}],
     "read_ns": 6,
+    "oldest_pending_seconds": 1.5,
 }
 
 
@@ -54,3 +55,12 @@ def test_what_another_version_does_not_publish_is_zero_or_empty() -> None:
     assert jobs["page"] == "jobs"
     assert set(jobs) == set(JOBS)
     assert (jobs["open"], jobs["ends"], jobs["read_ns"]) == ([OpenJobs("k", "running", 1)], [], 7)
+    assert jobs["oldest_pending_seconds"] is None
+
+
+def test_a_runner_that_has_read_nothing_says_so() -> None:
+    """Nobody takes its empty lists for counts."""
+    page = decode(b'{"page": "jobs", "monotonic_ns": 7, "trouble": "disk full"}')
+    assert page
+    assert page["page"] == "jobs"
+    assert (page["read_ns"], page["open"]) == (0, [])

@@ -153,7 +153,9 @@ class Daemon:
     def __init__(self, block: Block, *, runs_jobs: bool = True, age: float = STARTING) -> None:
         block.cells[layout.H_STARTED_MONO] -= round(age * 1e9)
         self.worker = start_worker(block)
-        here: Any = SimpleNamespace(parts=SimpleNamespace(reader=BlockReader(block, runs_jobs=runs_jobs)))
+        settings = SimpleNamespace(job_kinds={"plain": None} if runs_jobs else {})
+        reader = BlockReader(block, runs_jobs=runs_jobs)
+        here: Any = SimpleNamespace(parts=SimpleNamespace(reader=reader, settings=settings))
         self.client = testing.TestClient(create_app(here))
 
     def reasons(self) -> list[str]:

@@ -107,6 +107,20 @@ def test_cancels_of_mixed_kinds_do_not_wait_for_each_other(store: Store, databas
     assert [row[:4] for row in ends] == [("plain", "cancelled", -1, 40), ("stubborn", "cancelled", -1, 40)]
 
 
+def test_figures_tell_how_long_the_oldest_has_waited(store: Store, queue: Queue) -> None:
+    """Of those that are pending; by the database's clock."""
+    assert queue.figures()["oldest_pending_seconds"] is None
+    submit(store)
+    first = queue.figures()["oldest_pending_seconds"]
+    assert first is not None
+    submit(store)
+    later = queue.figures()["oldest_pending_seconds"]
+    assert later is not None
+    assert 0 <= first <= later < 60
+    queue.claim({"plain": 2}, 2)
+    assert queue.figures()["oldest_pending_seconds"] is None
+
+
 def test_figures_tell_own_ends_from_all(store: Store, queue: Queue, database: Database) -> None:
     """Open jobs by kind and status; ends of this daemon, and of all that share the queue."""
     submit(store, 4)

@@ -1,0 +1,38 @@
+"""Label values that /metrics shows from the start, as 0: so the first crash is an increase, and not a new series.
+
+Prometheus' increase() and rate() see nothing of a series' first sample. Which values are usual is known here, once;
+what else happens is a new series, as before. None of them takes cells in the block.
+"""
+
+from itertools import product
+
+from hvd.core import layout
+
+JOB_OPEN = ("pending", "running")
+"""Statuses of jobs that have not ended."""
+
+JOB_ENDED = ("completed", "failed", "cancelled")
+"""Statuses that stay."""
+
+SIGNALS = ("SIGKILL", "SIGSEGV", "SIGABRT", "SIGBUS", "SIGTERM")
+"""By which processes die: of the kernel when memory is short, of their own faults, of operators."""
+
+EXIT_CAUSES = ("exit 0", "exit 1", "exit 3", "exit 4", *SIGNALS, "timeout")
+"""How a process ends: 3 and 4 are gunicorn's for a worker that can't boot and an app that can't be loaded."""
+
+ABORT_CAUSES = (*SIGNALS, "timeout", "exit 1", "exception", "unknown")
+"""Why a request is aborted: its worker's death, or an exception that left the worker's control."""
+
+REFUSALS = ("400", "403", "426", "501", "503")
+"""Statuses with which upgrades are refused."""
+
+DISCONNECTIONS = ("client", "error", "ping_timeout", "too_slow", "flood", "message_too_big", "protocol", "going_away")
+"""Why a WebSocket connection ends, see `Hub.client_left`."""
+
+USUAL: dict[str, tuple[tuple[str, ...], ...]] = {
+    "aborted": tuple((cause,) for cause in ABORT_CAUSES),
+    "exits": tuple(product(layout.KIND_NAMES.values(), EXIT_CAUSES)),
+    "handoffs_refused": tuple((status,) for status in REFUSALS),
+    "ws_disconnected": tuple((reason,) for reason in DISCONNECTIONS),
+}
+"""The usual label values of a family, by its key."""
