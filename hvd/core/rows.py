@@ -74,7 +74,11 @@ class Rows:
                 with block.locked(COUNT_WAIT):  # a series that is appended now is in this row, or after it
                     block.reserve(block.layout.row_cell(self.slot, self._free[-1]), block.cells[layout.H_CELLS_USED])
                     return Row(self, self._free.pop())
-        return SharedRow(self, block.layout.rows - 1)
+        return self.shared()
+
+    def shared(self) -> "Row":
+        """The shared row, for a thread that seldom counts: so a row of their own is left to those that often do."""
+        return SharedRow(self, self.block.layout.rows - 1)
 
     def give_back(self, row: int) -> None:
         """Let another thread have the row."""

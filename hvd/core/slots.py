@@ -6,7 +6,7 @@ is settled by the master once the process is dead: see `settle`.
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -158,6 +158,12 @@ class Slots:
     def say_ready(self, number: int, threads: int) -> None:
         """The process that has the slot serves from now on, so many at once."""
         self._cells[self._layout.slot_cell(number) + layout.S_THREADS] = threads
+
+    def say_clients(self, number: int, counts: Sequence[int]) -> None:
+        """The process that has the slot waits for so many clients, by what it waits for."""
+        cell = self._layout.slot_cell(number) + layout.S_CLIENTS
+        for index, count in enumerate(counts):
+            self._cells[cell + index] = count
 
     def beat(self, number: int) -> None:
         """A companion's sign of life, now."""

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from typing import Any
 
 from gunicorn.workers.base import Worker
@@ -18,6 +19,9 @@ from gunicorn.workers.sync import SyncWorker
 
 from hvd.core.descriptors import LACKS, count_free, limit
 from hvd.core.proc import die_with_parent
+from hvd.core.slots import Slots
+from hvd.daemon.limited import LimitedSyncWorker, LimitedThreadWorker
+from hvd.daemon.pace import Limits
 from hvd.instrument.wsgi import NOT_COUNTED, outermost
 from hvd.metrics.table import is_error
 from hvd.web.here import here
@@ -150,7 +154,7 @@ class CountingWorker(Worker):  # type: ignore[misc]
         super().handle_exit(sig, frame)
 
 
-class HvdSyncWorker(CountingWorker, SyncWorker):  # type: ignore[misc]
+class HvdSyncWorker(CountingWorker, LimitedSyncWorker):
     """gunicorn's `sync` worker, counting."""
 
     setting = "sync"
@@ -158,6 +162,7 @@ class HvdSyncWorker(CountingWorker, SyncWorker):  # type: ignore[misc]
     def init_process(self) -> None:
         """In the worker; the serving thread's row is there before `handle_abort`, which can't take a lock, needs it."""
         self._row = here.local.row
+        self.limits = _limits()
         super().init_process()
 
     def handle_abort(self, sig: int, frame: Any) -> None:
@@ -170,7 +175,7 @@ class HvdSyncWorker(CountingWorker, SyncWorker):  # type: ignore[misc]
         super().handle_abort(sig, frame)
 
 
-class HvdThreadWorker(CountingWorker, ThreadWorker):  # type: ignore[misc]
+class HvdThreadWorker(CountingWorker, LimitedThreadWorker):
     """gunicorn's `gthread` worker, counting. Takes no more connections than it has descriptors for."""
 
     setting = "gthread"
@@ -181,12 +186,20 @@ class HvdThreadWorker(CountingWorker, ThreadWorker):  # type: ignore[misc]
         self.worker_connections = min(self.cfg.worker_connections, max(1, most - THREAD_DESCRIPTORS * threads))
         # Each thread may add one to those that are idle by now, and there has to be room for others then.
         self.max_keepalived = min(self.max_keepalived, max(0, self.worker_connections - 2 * threads))
+        here.local.row = here.parts.rows.shared()  # of the loop, which counts a request only where it answers 408
+        self.limits = _limits()
+        self.report = partial(Slots(here.parts.block).say_clients, here.parts.rows.slot)
         super().init_process()
 
     def _make_room(self) -> None:
         """Connections that are idle take what others need."""
         self.murder_keepalived(force=True)
         super()._make_room()
+
+
+def _limits() -> Limits:
+    settings = here.parts.settings
+    return Limits(settings.limits_head_seconds, settings.limits_body_seconds, settings.limits_send_seconds)
 
 
 class _Answer:

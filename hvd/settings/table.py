@@ -139,6 +139,19 @@ class Settings:
     ping_timeout: float = _setting(seconds(0.1, 3600), 20.0, "Seconds that a client has to answer a ping.")
     max_clients: int = _setting(whole(1, 1_000_000), 10_000, "WebSocket clients at once; more get 503.")
     token: str = _setting(TOKEN, "", "Bearer token that opens changes to others.", "none", True)
+    limits_head_seconds: float = _setting(
+        seconds(0.1, 3600), 10.0, "Seconds that a client has to send a request's head."
+    )
+    limits_body_seconds: float = _setting(
+        seconds(0.1, 3600),
+        30.0,
+        "Seconds that a client may send nothing of a body; on the whole 500 bytes a second more.",
+    )
+    limits_send_seconds: float = _setting(
+        seconds(0.1, 3600),
+        30.0,
+        "Seconds that a client may read nothing of a response; on the whole 500 bytes a second more.",
+    )
     jobs_concurrency: int = _setting(whole(1, 1024), job_cores, "Jobs at once.", "cores it may use")
     jobs_queue_limit: int = _setting(whole(1, 10**6), 10_000, "Jobs that may wait; more get 429.")
     jobs_grace: float = _setting(seconds(0.1, 3600), 5.0, "Seconds that a job has to end once told to.")

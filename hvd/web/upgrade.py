@@ -46,6 +46,7 @@ class Upgrade:
             parts.rows.count(HANDOFFS_REFUSED, (str(error.status_code),))
             raise
         client = req.env["gunicorn.socket"]
+        getattr(client, "leave_loop", int)()  # the hub's traffic must not wake the worker
         expected = self._waiting.may_wait(parts)
         if not expected or not hand_over(parts.handoff, client.fileno(), headers, early):
             parts.rows.count(HANDOFFS_REFUSED, ("503",))
@@ -99,6 +100,7 @@ def early_bytes(environ: dict[str, Any]) -> bytes:
     """
     unreader = getattr(getattr(environ.get("wsgi.input"), "reader", None), "unreader", None)
     early: bytes = unreader.buf.getvalue() if unreader is not None else b""
+    early += getattr(environ.get("gunicorn.socket"), "received", b"")  # what the worker's loop has read beyond that
     if len(early) > handoff.EARLY_BYTES:
         raise falcon.HTTPBadRequest(description="Too much was sent before the answer (RFC 6455, section 4.1).")
     return early

@@ -38,9 +38,10 @@ def uncommented(text: str) -> str:
 
 def test_the_example_file_tells_of_every_setting_in_order() -> None:
     """Each with its help, what it takes, and its default."""
-    own, _, of_jobs = SETTINGS_TEXT.partition("\n#[jobs]\n")
-    keys = [*re.findall(r"^#(\w+) = ", own, re.MULTILINE)]
-    keys += [f"jobs.{key}" for key in re.findall(r"^#(\w+) = ", of_jobs, re.MULTILINE)]
+    keys, table = [], ""
+    for head, key in re.findall(r"^#(?:\[(\w+)\]$|(\w+) = )", SETTINGS_TEXT, re.MULTILINE):
+        table = f"{head}." if head else table
+        keys += [f"{table}{key}"] if key else []
     assert keys == [written(key) for key in SETTINGS]
     for setting in SETTINGS.values():
         assert f"# {setting.help} Takes {setting.type.expected}.\n" in TOML

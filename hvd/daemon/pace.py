@@ -1,0 +1,49 @@
+"""How long a client may take: deadlines as functions of times that are passed in, in s of the monotonic clock."""
+
+from dataclasses import dataclass
+
+LEAST_RATE = 500
+"""Bytes per second that a client has to move over all its time; the limit's seconds come on top. As in Apache's
+mod_reqtimeout (MinRate): so one that moves a byte now and then is not waited for without end."""
+
+BRISK_RATE = 16 * 1024
+"""Bytes per second above which a client never gives way to others."""
+
+LEAST_AGE = 1.0  # s that the server waits for a client, whoever else wants its place
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The settings of [limits], in s: for a head to come; for a body, and for a client to read, see Pace."""
+
+    head_seconds: float = 10.0
+    body_seconds: float = 30.0
+    send_seconds: float = 30.0
+
+
+class Pace:
+    """The pace at which a client sends a body or reads a response, from a moment on."""
+
+    __slots__ = ("begun", "moved", "moved_at")
+
+    def __init__(self, now: float) -> None:
+        self.begun = self.moved_at = now
+        self.moved = 0
+
+    def advance(self, now: float, moved: int) -> None:
+        """It has moved so many bytes in all."""
+        if moved > self.moved:
+            self.moved, self.moved_at = moved, now
+
+    def leave_out(self, seconds: float) -> None:
+        """In these last seconds nobody waited for the client."""
+        self.begun += seconds
+        self.moved_at += seconds
+
+    def left(self, now: float, seconds: float) -> float:
+        """Seconds until it is too slow: until it moved nothing for `seconds`, or on the whole less than LEAST_RATE."""
+        return min(self.moved_at, self.begun + self.moved / LEAST_RATE) + seconds - now
+
+    def gives_way(self, now: float) -> bool:
+        """Others may have its place."""
+        return now - self.begun > LEAST_AGE + self.moved / BRISK_RATE
