@@ -23,9 +23,9 @@ class Progress:
 
 def read_progress(block: Block, slot: int) -> list[Progress]:
     """What the process of this slot has in progress. Safe in any process."""
-    shared = block.layout.row_cell(slot, block.layout.rows - 1)
-    rows = (_read_row(block, head, shared=head == shared) for head in used_heads(block, slot))
-    return [row for row in rows if row]
+    cells, shared = block.cells, block.layout.row_cell(slot, block.layout.rows - 1)
+    busy = [head for head in used_heads(block, slot) if cells[head + layout.R_BEGIN_NS]]
+    return [row for head in busy if (row := _read_row(block, head, shared=head == shared))]
 
 
 def _read_row(block: Block, head: int, *, shared: bool) -> Progress | None:

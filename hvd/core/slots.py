@@ -207,7 +207,8 @@ def used_heads(block: Block, number: int) -> list[int]:
     The slot table has them: looking at the rows would touch a page of memory for each row that is not used.
     """
     cell, shape = block.layout.slot_cell(number), block.layout
-    heads = [shape.row_cell(number, row) for row in range(block.cells[cell + layout.S_ROWS])]
+    first, used = shape.row_cell(number, 0), block.cells[cell + layout.S_ROWS]
+    heads = list(range(first, first + used * shape.row_cells, shape.row_cells))
     if block.cells[cell + layout.S_SHARED]:
         heads.append(shape.row_cell(number, shape.rows - 1))
     return heads

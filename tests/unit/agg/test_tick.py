@@ -45,7 +45,7 @@ class Daemon:
 
     def __init__(self, block: Block, **options: Any) -> None:
         block.cells[layout.H_STARTED_MONO] -= round(STARTING * 1e9)
-        self.worker = start_worker(block)
+        self.block, self.worker = block, start_worker(block)
         self.slot = Slots(block).claim(layout.KIND_AGGREGATOR, os.getpid(), os.getpid())
         self.rows, self.machine, self.clients = Rows(block, self.slot, FAMILIES), Machine(), 3
         self.ticker = Ticker(
@@ -104,6 +104,22 @@ def test_rates_are_since_the_last_tick(daemon: Daemon) -> None:
     assert daemon.page()["rates"]["requests_per_second"] > 0
     assert daemon.told("detail")["routes"][0]["requests_per_second"] > 0
     assert daemon.ticker.tick()["requests_per_second"] == 0
+
+
+def test_what_is_stuck_is_in_the_figures_of_now(daemon: Daemon) -> None:
+    """Busy for the whole interval, longer each time, and named; and over with the next tick."""
+    daemon.ticker.tick()
+    row = Rows(daemon.block, daemon.worker, FAMILIES).mine()
+    row.begin("GET", "/stuck")
+    first, second = daemon.ticker.tick(), daemon.ticker.tick()
+    assert second["busy_ratio"] == 0.25 > first["busy_ratio"] > 0, "one thread of four"
+    assert second["p99_with_open"] >= first["p99_with_open"] > first["p99"] == 0
+    assert [request["path"] for request in second["longest_requests"]] == ["/stuck"]
+    assert (second["worker_threads"], second["worker_threads_busy"]) == (4, 1)
+    row.abandon("exception")
+    daemon.ticker.tick()
+    over = daemon.ticker.tick()
+    assert (over["busy_ratio"], over["p99_with_open"], over["longest_requests"]) == (0.0, 0.0, [])
 
 
 def test_the_steps_are_timed(daemon: Daemon) -> None:

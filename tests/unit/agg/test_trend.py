@@ -28,7 +28,7 @@ def at(seconds: float, *durations_ns: int, errors: int = 0, in_flight: int = 0) 
 
 def raw(totals: Totals, cpu: float) -> Raw:
     """The figures of a tick."""
-    figures = build_raw(make_reading(totals, make_page(cpu_usage=cpu, memory_usage=1000)))
+    figures = build_raw(make_reading(totals, make_page(cpu_usage=cpu, memory_usage=1000, busy_ratio=cpu / 100)))
     figures["jobs_active"], figures["jobs_pending"] = 2, 1
     return figures
 
@@ -73,6 +73,7 @@ def test_a_point_is_of_the_time_since_the_last(history: History) -> None:
         "error_rate": 0.25,
         "p50": pytest.approx(20, rel=0.05),
         "cpu_usage": 20.0,
+        "busy_ratio": 0.2,
         "memory_usage": 1000,
         "websocket_clients": 4,
         "jobs_active": 2,

@@ -48,6 +48,15 @@ def test_what_another_version_does_not_publish_is_zero_or_empty() -> None:
     assert set(page) == {*known, "later"}
     assert (page["memory_ns"], page["rates"], page["tasks"]) == (7, NO_RATES, 0)
     assert page["processes"] == [{**dict.fromkeys(known["processes"][0]), "pid": 1}]
+    assert (page["with_open"]["p99_with_open"], page["busy_ratio"]) == (0, 0)
+    assert decode(b'{"page": "admin", "monotonic_ns": 7}') == {
+        "page": "admin",
+        "monotonic_ns": 7,
+        "busy_since_ns": 0,
+        "backlog_since_ns": 0,
+        "backlog": 0,
+        "backlog_before": 0,
+    }
     jobs = decode(
         b'{"page": "jobs", "monotonic_ns": 7, "trouble": "disk full", "open": [["k", "running", 1, "later"]]}'
     )

@@ -139,3 +139,24 @@ def test_values_out_of_range_give_the_nearest_end() -> None:
     """Below 11 µs: 11 µs; above 100 s: 100 s."""
     assert percentile(timed(0, 1, 9_999)[2:], 0.9) == BOUNDS[0]
     assert percentile(timed(10**11 + 1, 10**13)[2:], 0.1) == 10**11
+
+
+def test_requests_in_progress_count_with_their_ages() -> None:
+    """One each: so what is stuck shows in the percentiles, and grows, though nothing of it is complete."""
+    span = sums(*[MS] * 98)
+    assert span.with_open([]) == {
+        "p50_with_open": span.percentile_ms(0.5),
+        "p90_with_open": span.percentile_ms(0.9),
+        "p99_with_open": span.percentile_ms(0.99),
+    }
+    stuck = span.with_open([18_000 * MS, 20_000 * MS])
+    assert stuck["p50_with_open"] == span.percentile_ms(0.5)
+    assert stuck["p99_with_open"] == pytest.approx(18_000, rel=0.05)
+    assert sums().with_open([2_000 * MS])["p50_with_open"] == pytest.approx(2_000, rel=0.05)
+    assert span.buckets == sums(*[MS] * 98).buckets
+
+
+def test_requests_that_have_just_begun_make_nothing_look_better() -> None:
+    """They take longer in the end than they have taken so far."""
+    span = sums(*[50 * MS] * 10)
+    assert span.with_open([MS] * 100)["p50_with_open"] == span.percentile_ms(0.5)

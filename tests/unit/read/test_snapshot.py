@@ -1,6 +1,7 @@
 """A reading → the JSON of a snapshot: every number from known ones."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,9 @@ from tests.unit.figures import (
     make_jobs,
     make_page,
     make_reading,
+    make_request,
     make_sample,
+    make_service,
     make_totals,
     make_worker,
     timed,
@@ -58,6 +61,34 @@ def test_raw_joins_sums_and_observations() -> None:
     assert (raw["p99"], raw["p99_since_start"]) == (3.0, pytest.approx(3, rel=0.05))
     assert (raw["observed_age_seconds"], raw["memory_age_seconds"]) == (1.0, 3.0)
     assert raw["system_health"] == "healthy"
+    assert json.loads(json.dumps(raw)) == raw
+
+
+def test_raw_says_what_the_workers_do() -> None:
+    """How busy they are and with what, what waits, since when, and what is wrong."""
+    service = make_service(
+        make_request(18.25), make_request(12.5, "POST /pay"), threads=2, clients=(1, 2, 3, 4, 5, 0, 0, 0)
+    )
+    raw = build_raw(make_reading(make_totals({}), make_page(), service))
+    assert (raw["workers_alive"], raw["worker_threads"], raw["worker_threads_busy"]) == (1, 2, 2)
+    assert (raw["busy_ratio"], raw["saturated_seconds"]) == (0.75, 12.5)
+    assert (raw["accept_backlog"], raw["accept_backlog_limit"]) == (3, 2048)
+    assert raw["waiting_clients"] == {"silent": 1, "half_head": 2, "half_body": 3, "unread": 4, "idle": 5}
+    assert (raw["p50_with_open"], raw["p90_with_open"], raw["p99_with_open"]) == (1.5, 2.5, 18000.0)
+    assert (raw["health"], raw["system_health"]) == ("degraded", "degraded")
+    assert raw["reasons"] == ["saturated: all 2 threads busy for 12.5 s; the oldest request GET /slow for 18.2 s"]
+    assert raw["longest_requests"][1] == {
+        "method": "POST",
+        "path": "/pay",
+        "age_seconds": 12.5,
+        "pid": 11,
+        "slot": 12,
+        "stack": [],
+        "stack_age_seconds": None,
+    }
+    silent = build_raw(replace(make_reading(make_totals({}), service=replace(service, workers=())), backlog=None))
+    assert silent["accept_backlog"] is silent["accept_backlog_limit"] is None
+    assert (silent["health"], silent["system_health"]) == ("unhealthy", "unhealthy")
     assert json.loads(json.dumps(raw)) == raw
 
 

@@ -15,8 +15,10 @@ from hvd.companion.child import as_json
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.pages import Page
+from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.export.exposition import OPENMETRICS, TEXT
+from hvd.metrics.table import FAMILIES
 from hvd.read.companions import STARTING
 from hvd.read.reading import BlockReader
 from hvd.web.app import create_app
@@ -221,6 +223,31 @@ def test_a_daemon_that_has_just_started_is_starting(block: Block) -> None:
     health, snapshot = client.simulate_get("/health").json, client.simulate_get("/api/v1/snapshot").json
     assert (health["status"], health["reasons"]) == ("starting", [])
     assert (snapshot["health"], snapshot["system_health"]) == ("starting", "degraded")
+
+
+def test_no_worker_that_serves_is_service_unavailable(block: Block) -> None:
+    """To GET and HEAD; all else answers on, and says it too."""
+    daemon = Daemon(block)
+    assert daemon.client.simulate_get("/health").json["workers_alive"] == 1
+    Slots(block).say_ready(daemon.worker, 0)  # it boots
+    answer = daemon.client.simulate_get("/health")
+    assert (answer.status_code, answer.json["status"], answer.json["workers_alive"]) == (503, "unhealthy", 0)
+    assert answer.json["reasons"][0].startswith("no worker serves")
+    assert daemon.client.simulate_head("/health").status_code == 503
+    assert daemon.client.simulate_get("/api/v1/snapshot").json["system_health"] == "unhealthy"
+    assert 'hvd_health{status="unhealthy"} 1\n' in daemon.client.simulate_get("/metrics").text
+
+
+def test_health_says_how_busy_the_workers_are(block: Block) -> None:
+    """Cheaply: with the oldest requests, and no sums."""
+    daemon = Daemon(block)
+    publish(block, make_page())
+    row = Rows(block, daemon.worker, FAMILIES).mine()
+    row.begin("GET", "/slow")
+    health = daemon.client.simulate_get("/health").json
+    assert (health["worker_threads"], health["worker_threads_busy"], health["saturated_seconds"]) == (4, 1, 0.0)
+    assert [request["path"] for request in health["longest_requests"]] == ["/slow"]
+    row.abandon("exception")
 
 
 def test_health_and_metrics_say_why_jobs_wait(block: Block) -> None:
