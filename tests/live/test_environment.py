@@ -158,11 +158,45 @@ def test_nothing_but_the_master_is_root(folder: Path) -> None:
         assert who == "nobody"
         assert surroundings == f"{NOBODY.pw_dir} nobody nobody none"
         assert temporary.startswith("/tmp/")
-        until(lambda: len(server.processes()) == 6, "master, two workers, aggregator, job runner, guard are left")
+        assert server.admin_get("/health").status == 200
+        parts = "master, two workers, aggregator, admin server, job runner, guard"
+        until(lambda: len(server.processes()) == 7, f"{parts} are left")
         users = {process.pid: process.uids() for process in server.processes()}
         roots = [pid for pid, uids in users.items() if 0 in uids]
         assert roots == [server.pid]
         assert {psutil.Process(pid).gids() for pid in users if pid != server.pid} == {(NOBODY.pw_gid,) * 3}
+
+
+AS_NOBODY = """\
+import os, sys
+os.setgroups([]), os.setgid({gid}), os.setuid({uid})
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder in the place of another user's")
+def test_without_a_runtime_folder_all_but_the_admin_server_works(folder: Path) -> None:
+    """As where somebody else has made /tmp/hvd-UID first: nothing is put there, and the log says what to set."""
+    python = python_for(NOBODY.pw_uid, folder)
+    foreign = folder / "tmp" / f"hvd-{NOBODY.pw_uid}"
+    foreign.mkdir(parents=True)
+    environ = {
+        **python.environ,
+        "TMPDIR": str(folder / "tmp"),
+        "XDG_RUNTIME_DIR": "",
+        "RUNTIME_DIRECTORY": str(foreign),
+    }
+    server = Server(folder, workers=1, interval=0.2, environ=environ)
+    script = AS_NOBODY.format(uid=NOBODY.pw_uid, gid=NOBODY.pw_gid)
+    server.command = [sys.executable, "-c", script, python.program, *server.command[1:]]
+    with server.start(ready=False):
+        until(lambda: "Started aggregator" in server.log, f"it serves; log:\n{server.log}", 20)
+        assert server.get("/hello").status == 200
+        (line,) = (line for line in server.log.splitlines() if "no admin server" in line)
+        assert f"{foreign}: it is another user's" in line
+        assert "set HVD_ADMIN_BIND" in line
+        until(lambda: "admin server away" in str(server.get("/health").json()["reasons"]), "it is said", 20)
+        assert not list(foreign.iterdir())
 
 
 def test_a_file_of_the_working_folder_is_not_taken_for_a_module(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from hvd.core.rows import Rows
 from hvd.daemon.admin.late_jobs import LateJobs
 from hvd.daemon.admin.options import EVENTS, HUB, LISTENER, WAKE, WORKERS, AdminOptions
 from hvd.daemon.admin.succession import Succession
-from hvd.daemon.admin.worker import AdminWorker
+from hvd.daemon.admin.worker import TURN, AdminWorker
 from hvd.metrics.table import FAMILIES
 from hvd.read.reading import BlockReader
 from hvd.web.app import create_app
@@ -25,6 +26,20 @@ from hvd.web.here import Parts, here
 log = logging.getLogger("hvd.admin")
 
 Watcher = Callable[[], None]
+
+REMIND = 60.0  # s until the same failure of a watcher is logged again
+
+
+class Failures:
+    """Logs what fails each 0.25 s, but not as often."""
+
+    def __init__(self) -> None:
+        self._logged = float("-inf")
+
+    def log(self, error: Exception) -> None:
+        if time.monotonic() - self._logged > REMIND:
+            self._logged = time.monotonic()
+            log.error("looking after the service failed", exc_info=error)
 
 
 class AdminServer:
@@ -37,7 +52,9 @@ class AdminServer:
         here.fill(self._parts())
         self._worker = AdminWorker(child.socket(LISTENER), create_app(here, admin=True), self._turn)
         self._has_news = True
-        self._watchers: list[Watcher] = []  # called at each turn, so all but at once, at least each 0.25 s
+        self._next_look = 0.0
+        self._watchers: list[Watcher] = []  # called each TURN s, where the loop is not held up
+        self._failures = Failures()
 
     def _parts(self) -> Parts:
         child, settings = self._child, self._child.options.settings
@@ -57,21 +74,22 @@ class AdminServer:
         self._has_news = True
 
     def _turn(self) -> None:
-        self._child.beat()
+        """At each turn of the loop, of which there are many while requests come."""
         if self._has_news:
             self._has_news = False
             self._reload()
+        if (now := time.monotonic()) >= self._next_look:
+            self._next_look = now + TURN
+            self._look()
+
+    def _look(self) -> None:
+        self._child.beat()
         self._worker.accept_more(not self._succession.newer_answers())
         for watch in self._watchers:
-            self._safely(watch)
-
-    def _safely(self, watch: Watcher) -> None:
-        """What it watches is not worth its end."""
-        try:
-            watch()
-        except Exception:
-            log.exception("a watcher of the admin server failed")
-            self._watchers.remove(watch)
+            try:
+                watch()
+            except Exception as error:  # what it watches is not worth its end
+                self._failures.log(error)
 
     def _reload(self) -> None:
         if self._child.reload():
