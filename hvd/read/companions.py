@@ -18,8 +18,8 @@ class CompanionStates:
     `last_page` is the newest aggregator's page since the daemon started, whether its writer lives or not; `jobs` the
     newest job runner's, `admins` those of admin servers. Ages are in s since a sign of life; None where no companion
     that lives and isn't stopped ever gave one. `removed` is the block's path, where its name is gone; `missing` how
-    many workers asked for can't be started; `jobs_have_begun` whether the job runner, where there is one, has published
-    since the daemon started, `uptime` s ago.
+    many workers asked for can't be started; `jobs_have_begun` and `admin_has_begun` whether the job runner, where there
+    is one, and the admin server have published since the daemon started, `uptime` s ago.
     """
 
     aggregators: tuple[tuple[int, AggregatorPage], ...] = ()
@@ -33,6 +33,8 @@ class CompanionStates:
     missing: int = 0
     jobs_have_begun: bool = False
     admins: tuple[AdminPage, ...] = ()
+    admin_server_age: float | None = None
+    admin_has_begun: bool = False
 
     def with_page(self, taken_ns: int, page: AggregatorPage) -> "CompanionStates":
         """The same with the page of another aggregator, which ticks."""
@@ -40,8 +42,8 @@ class CompanionStates:
 
     @property
     def have_begun(self) -> bool:
-        """True once aggregator and job runner have published since the daemon started."""
-        return self.last_page is not None and self.jobs_have_begun
+        """True once all of them have published since the daemon started."""
+        return self.last_page is not None and self.jobs_have_begun and self.admin_has_begun
 
     def observation(self) -> AggregatorPage | None:
         """What the aggregators alive published last; while there is none, what the last one did, without what ended
@@ -56,6 +58,8 @@ class CompanionStates:
     def troubles(self) -> list[str]:
         """What is wrong, a line for each thing."""
         away = [] if self.aggregator_ticks() else ["aggregator away: process figures are old, /ws is not served"]
+        if self.admin_server_age is None or self.admin_server_age >= LATE:
+            away.append("admin server away: the log says why")
         return away + self._other_troubles()
 
     def aggregator_ticks(self) -> bool:

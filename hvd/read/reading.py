@@ -178,6 +178,8 @@ class BlockReader:
             admins=tuple(admins),
             aggregator_age=_age(slots, layout.KIND_AGGREGATOR),
             job_runner_age=_age(slots, layout.KIND_JOB_RUNNER),
+            admin_server_age=_age(slots, layout.KIND_ADMIN_SERVER),
+            admin_has_begun=any(page["monotonic_ns"] >= started for page in admins),
             runs_jobs=self._runs_jobs,
             uptime=(time.monotonic_ns() - started) / 1e9,
             removed="" if self._block.file_name.holds() else str(self._block.path),

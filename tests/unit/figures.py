@@ -19,7 +19,7 @@ from hvd.core.durations import BOUNDS, BUCKETS
 from hvd.core.pages import Page
 from hvd.core.slots import Entry, Slot, Slots
 from hvd.core.totals import Heads, SlotTotals, Totals
-from hvd.metrics.companion_pages import AggregatorPage, JobsPage, ProcessSample, decode
+from hvd.metrics.companion_pages import AdminPage, AggregatorPage, JobsPage, ProcessSample, decode
 from hvd.metrics.table import FAMILIES, Figures
 from hvd.read.companions import CompanionStates
 from hvd.read.reading import Reading
@@ -115,11 +115,26 @@ def make_jobs(**values: Any) -> JobsPage:
     return page
 
 
-def publish(block: Block, page: AggregatorPage | JobsPage) -> int:
+def make_admin() -> AdminPage:
+    """What an admin server publishes while nothing is saturated."""
+    page = decode(json.dumps({"page": "admin", "monotonic_ns": STARTED}).encode())
+    assert page
+    assert page["page"] == "admin"
+    return page
+
+
+KINDS = {
+    "aggregator": layout.KIND_AGGREGATOR,
+    "jobs": layout.KIND_JOB_RUNNER,
+    "admin": layout.KIND_ADMIN_SERVER,
+}
+"""Of the companions, by the kinds of their pages."""
+
+
+def publish(block: Block, page: AggregatorPage | JobsPage | AdminPage) -> int:
     """Be, in this process, a companion that publishes this now -> its slot."""
-    kind = layout.KIND_AGGREGATOR if page["page"] == "aggregator" else layout.KIND_JOB_RUNNER
     slots = Slots(block)
-    slot = slots.claim(kind, os.getpid(), os.getpid())
+    slot = slots.claim(KINDS[page["page"]], os.getpid(), os.getpid())
     slots.beat(slot)
     page["monotonic_ns"] = time.monotonic_ns()
     Page(block, slot).write(as_json(page))
@@ -155,7 +170,8 @@ def make_reading(
 ) -> Reading:
     """A reading of a daemon whose aggregator, if it has published, ticks."""
     aggregators = ((STARTED, page),) if page else ()
-    states = CompanionStates(aggregators, page, aggregator_age=0.1, uptime=60.0, jobs_have_begun=True, **companions)
+    well = {"aggregator_age": 0.1, "admin_server_age": 0.1, "jobs_have_begun": True, "admin_has_begun": True}
+    states = CompanionStates(aggregators, page, **{**well, "uptime": 60.0, **companions})
     return Reading(states, service or make_service(), totals, Backlog(3, 2048))
 
 

@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hvd.companion.child import Child
@@ -17,6 +17,7 @@ from hvd.core.rows import Rows
 from hvd.daemon.admin.late_jobs import LateJobs
 from hvd.daemon.admin.options import EVENTS, HUB, LISTENER, WAKE, WORKERS, AdminOptions
 from hvd.daemon.admin.succession import Succession
+from hvd.daemon.admin.watch import SaturationWatch
 from hvd.daemon.admin.worker import TURN, AdminWorker
 from hvd.metrics.table import FAMILIES
 from hvd.read.reading import BlockReader
@@ -24,8 +25,6 @@ from hvd.web.app import create_app
 from hvd.web.here import Parts, here
 
 log = logging.getLogger("hvd.admin")
-
-Watcher = Callable[[], None]
 
 REMIND = 60.0  # s until the same failure of a watcher is logged again
 
@@ -53,7 +52,7 @@ class AdminServer:
         self._worker = AdminWorker(child.socket(LISTENER), create_app(here, admin=True), self._turn)
         self._has_news = True
         self._next_look = 0.0
-        self._watchers: list[Watcher] = []  # called each TURN s, where the loop is not held up
+        self._watchers = [SaturationWatch(BlockReader(child.block), child.publish)]
         self._failures = Failures()
 
     def _parts(self) -> Parts:

@@ -22,7 +22,7 @@ from hvd.metrics.table import CPU, FAMILIES, TICK, is_error
 from hvd.read.companions import STARTING
 from hvd.read.reading import BlockReader
 from hvd.read.snapshot import build_raw
-from tests.unit.figures import make_jobs, make_page, make_reading, make_totals, start_worker
+from tests.unit.figures import make_admin, make_jobs, make_page, make_reading, make_totals, publish, start_worker
 
 
 class Machine(Observer):
@@ -41,11 +41,12 @@ class Machine(Observer):
 
 
 class Daemon:
-    """A daemon with one aggregator, whose ticks the test makes, and one worker more."""
+    """A daemon with one aggregator, whose ticks the test makes, an admin server and one worker."""
 
     def __init__(self, block: Block, **options: Any) -> None:
         block.cells[layout.H_STARTED_MONO] -= round(STARTING * 1e9)
         self.block, self.worker = block, start_worker(block)
+        publish(block, make_admin())
         self.slot = Slots(block).claim(layout.KIND_AGGREGATOR, os.getpid(), os.getpid())
         self.rows, self.machine, self.clients = Rows(block, self.slot, FAMILIES), Machine(), 3
         self.ticker = Ticker(
@@ -87,10 +88,10 @@ def test_a_tick_publishes_and_tells_the_same(daemon: Daemon) -> None:
     """Of all processes together: the page, what clients get, and what it returns."""
     raw = daemon.ticker.tick()
     page = daemon.page()
-    assert (page["cpu_usage"], page["memory_usage"], page["threads"], page["tasks"]) == (5.0, 200, 6, 5)
-    assert [process["pid"] for process in page["processes"]] == [os.getpid()] * 2
+    assert (page["cpu_usage"], page["memory_usage"], page["threads"], page["tasks"]) == (7.5, 300, 9, 5)
+    assert [process["pid"] for process in page["processes"]] == [os.getpid()] * 3
     assert daemon.told("metrics")["raw"] == raw
-    assert (raw["websocket_clients"], raw["cpu_usage"], raw["system_health"]) == (3, 5.0, "healthy")
+    assert (raw["websocket_clients"], raw["cpu_usage"], raw["system_health"]) == (3, 7.5, "healthy")
     assert raw["observed_age_seconds"] == 0
     assert daemon.told("detail")["processes"] == page["processes"]
 
@@ -131,7 +132,7 @@ def test_the_steps_are_timed(daemon: Daemon) -> None:
 def test_sizes_of_processes_are_measured_before(daemon: Daemon) -> None:
     """Of all that are watched: the masters alive too."""
     daemon.ticker.measure()
-    assert daemon.machine.measured == [os.getpid()] * 2
+    assert daemon.machine.measured == [os.getpid()] * 3
 
 
 def test_cpu_time_goes_on_after_the_aggregator_before(block: Block) -> None:

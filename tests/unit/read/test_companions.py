@@ -10,7 +10,12 @@ from tests.unit.figures import STARTED, make_jobs, make_page, make_sample
 
 PAGE = make_page()
 WELL = CompanionStates(
-    ((STARTED, PAGE),), PAGE, make_jobs(), 0.1, 0.1, runs_jobs=True, uptime=60.0, jobs_have_begun=True
+    *(((STARTED, PAGE),), PAGE, make_jobs(), 0.1, 0.1),
+    runs_jobs=True,
+    uptime=60.0,
+    jobs_have_begun=True,
+    admin_server_age=0.1,
+    admin_has_begun=True,
 )
 AGGREGATOR_AWAY = "aggregator away: process figures are old, /ws is not served"
 
@@ -45,6 +50,8 @@ def test_a_dead_aggregator_leaves_what_lives_without_it() -> None:
         (replace(WELL, aggregator_age=None), [AGGREGATOR_AWAY]),
         (replace(WELL, aggregator_age=LATE), [AGGREGATOR_AWAY]),
         (replace(WELL, aggregators=()), [AGGREGATOR_AWAY]),
+        (replace(WELL, admin_server_age=None), ["admin server away: the log says why"]),
+        (replace(WELL, admin_server_age=LATE), ["admin server away: the log says why"]),
         (replace(WELL, job_runner_age=LATE), ["job runner away: jobs wait"]),
         (replace(WELL, jobs=make_jobs(trouble="disk full")), ["disk full: jobs wait"]),
         (replace(WELL, removed="/x"), ["/x was removed: should hvd be killed, its totals are lost; restart it"]),
@@ -70,6 +77,7 @@ def test_it_is_said_what_is_wrong(companions: CompanionStates, reasons: list[str
 
 def test_companions_have_begun_once_each_has_published() -> None:
     """The job runner too, where kinds are declared."""
-    assert not CompanionStates(jobs_have_begun=True).have_begun
-    assert not CompanionStates(last_page=PAGE).have_begun
-    assert CompanionStates(last_page=PAGE, jobs_have_begun=True).have_begun
+    assert not CompanionStates(jobs_have_begun=True, admin_has_begun=True).have_begun
+    assert not CompanionStates(last_page=PAGE, admin_has_begun=True).have_begun
+    assert not CompanionStates(last_page=PAGE, jobs_have_begun=True).have_begun
+    assert CompanionStates(last_page=PAGE, jobs_have_begun=True, admin_has_begun=True).have_begun

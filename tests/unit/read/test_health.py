@@ -11,10 +11,19 @@ from hvd.read.service import Service
 from tests.unit.figures import STARTED, make_page, make_request, make_service
 
 PAGE = make_page()
-WELL = CompanionStates(((STARTED, PAGE),), PAGE, aggregator_age=0.1, uptime=60.0, jobs_have_begun=True)
+WELL = CompanionStates(
+    ((STARTED, PAGE),),
+    PAGE,
+    aggregator_age=0.1,
+    uptime=60.0,
+    jobs_have_begun=True,
+    admin_server_age=0.1,
+    admin_has_begun=True,
+)
 STUCK = make_service(make_request(18.2), make_request(12.3), threads=2)
 BUSY, BACKLOG = SaturationState(busy_seconds=12.3), SaturationState(0.0, BacklogTrend(37, 5, 4.0))
 AWAY = "aggregator away: process figures are old, /ws is not served"
+ADMIN_AWAY = "admin server away: the log says why"
 IS_BUSY = "saturated: all 2 threads busy for 12.3 s; the oldest request GET /slow for 18.2 s"
 WAIT = "saturated: 37 connections wait to be accepted, and more each second"
 NONE_LIVES = "no worker lives: requests wait; the log says why they end"
@@ -36,7 +45,7 @@ NONE_LIVES = "no worker lives: requests wait; the log says why they end"
             ["1 worker asked for can't be started: the log says why"],
         ),
         (CompanionStates(uptime=STARTING), STUCK, BUSY, "starting", []),
-        (CompanionStates(uptime=STARTING + 1), make_service(), SaturationState(), "degraded", [AWAY]),
+        (CompanionStates(uptime=STARTING + 1), make_service(), SaturationState(), "degraded", [AWAY, ADMIN_AWAY]),
         (replace(WELL, uptime=BOOTING), Service(0), SaturationState(), "starting", []),
         (replace(WELL, uptime=BOOTING + 0.1), Service(0), SaturationState(), "unhealthy", [NONE_LIVES]),
         (

@@ -10,7 +10,7 @@ from hvd.core.block import Block
 from hvd.core.slots import Slots
 from hvd.read.companions import LATE, STARTING
 from hvd.read.reading import BlockReader
-from tests.unit.figures import make_jobs, make_page, publish
+from tests.unit.figures import make_admin, make_jobs, make_page, publish
 
 
 def restart(block: Block, seconds_ago: float = 0.0) -> None:
@@ -36,10 +36,17 @@ def test_companions_are_read_with_what_they_published(block: Block) -> None:
     slot = publish(block, page)
     assert not reader.companions().have_begun
     publish(block, jobs)
+    assert not reader.companions().have_begun
+    publish(block, make_admin())
     companions = reader.companions()
     assert companions.aggregators == ((taken_ns(block, slot), page),)
     assert (companions.last_page, companions.jobs, companions.have_begun) == (page, jobs, True)
-    for age in (companions.aggregator_age, companions.job_runner_age, reader.heartbeat_age()):
+    for age in (
+        companions.aggregator_age,
+        companions.job_runner_age,
+        companions.admin_server_age,
+        reader.heartbeat_age(),
+    ):
         assert age == pytest.approx(0, abs=1)
     assert reader.companions(without=slot).aggregators == ()
 
@@ -93,11 +100,12 @@ def test_a_companion_that_gives_no_sign_of_life_is_late(block: Block, monkeypatc
     restart(block, seconds_ago=STARTING + 1)
     publish(block, make_page())
     publish(block, make_jobs())
+    publish(block, make_admin())
     reader = BlockReader(block, runs_jobs=True)
     assert reader.companions().troubles() == []
     later = time.monotonic_ns() + round(LATE * 1e9)
     monkeypatch.setattr("hvd.read.reading.time.monotonic_ns", lambda: later)
-    assert len(reader.companions().troubles()) == 2
+    assert len(reader.companions().troubles()) == 3
 
 
 def test_what_masters_say_is_read(block: Block) -> None:

@@ -25,7 +25,7 @@ from hvd.web.app import create_app
 from hvd.web.endpoints import endpoints_of
 from hvd.web.here import Here
 from hvd.web.resources import LARGE, Index, JsonResource, negotiate
-from tests.unit.figures import make_jobs, make_page, publish, start_worker
+from tests.unit.figures import make_admin, make_jobs, make_page, publish, start_worker
 
 METRICS = [TEXT, OPENMETRICS, "text/plain"]
 JSON = ["application/json"]
@@ -155,6 +155,7 @@ class Daemon:
     def __init__(self, block: Block, *, runs_jobs: bool = True, age: float = STARTING) -> None:
         block.cells[layout.H_STARTED_MONO] -= round(age * 1e9)
         self.worker = start_worker(block)
+        publish(block, make_admin())
         settings = SimpleNamespace(job_kinds={"plain": None} if runs_jobs else {})
         reader = BlockReader(block, runs_jobs=runs_jobs)
         here: Any = SimpleNamespace(parts=SimpleNamespace(reader=reader, settings=settings))
