@@ -60,7 +60,8 @@ def fetch(address: Address, pid: int | None, timeout: float) -> dict[str, Any]:
     if answer.status == 200:
         return fields
     if pid is None and answer.status in _FAULTS:
-        text = f"{address.url} has no stacks: only the daemon's admin server has them, hvd list shows its address"
+        what = "it is not the daemon's admin server, whose address hvd list shows, or it is an older hvd's"
+        text = f"{address.url} has no stacks: {what}"
         raise DaemonRefused(text, answer.status)
     raise DaemonRefused(f"{address.url} gives no stacks: {_detail(fields) or answer.status}", answer.status)
 

@@ -68,7 +68,7 @@ def test_the_service_s_address_has_none(capsys: pytest.CaptureFixture[str]) -> N
     """It says who has them; a process that isn't there is told in the daemon's words."""
     with daemon((404, {"title": "404 Not Found"})) as (url, _):
         assert main(["stacks", "--url", url]) == 5
-        assert "only the daemon's admin server has them, hvd list shows its address" in capsys.readouterr().err
+        assert "it is not the daemon's admin server, whose address hvd list shows" in capsys.readouterr().err
     with daemon((404, {"title": "404 Not Found", "detail": "pid 4711 is no worker"})) as (url, _):
         assert main(["stacks", "4711", "--url", url]) == 5
         assert "pid 4711 is no worker" in capsys.readouterr().err
