@@ -54,9 +54,11 @@ def waiting_text(raw: Json) -> str:
 
 
 def p99_text(raw: Json) -> str:
-    """`9.5ms`, and what it is with the requests in progress where that is more."""
+    """`9.5ms`, and what it is with the requests in progress where that is more. Of an interval in which no request
+    ended it is UNKNOWN, not the 0 that the daemon sends: that would look best while all are stuck.
+    """
     finished, with_open = number(raw.get("p99")), number(raw.get("p99_with_open"))
-    text = figure(finished, milliseconds)
+    text = milliseconds(finished) if finished else UNKNOWN
     if with_open is None or with_open <= (finished or 0.0):
         return text
     return f"{text}, {milliseconds(with_open)} with those in progress"

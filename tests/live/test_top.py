@@ -5,14 +5,16 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 import pytest
 
 from hvd.cli.top.terminal import ENTER, LEAVE
+from tests.support.http import connect
 from tests.support.pseudo import Pseudo
-from tests.support.server import Server
+from tests.support.server import Server, stopped
 from tests.support.waiting import until
 
 ENVIRON = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"}
@@ -200,3 +202,62 @@ def test_terminals_without_colour_or_utf8(server: Server) -> None:
     with top(server, TERM="dumb") as terminal:
         assert terminal.wait() == 2
         assert "hvd top --once" in terminal.text
+
+
+def test_it_starts_and_lives_without_a_websocket(tmp_path: Path) -> None:
+    """While no aggregator is there to serve it: health, reasons and counts come by HTTP, then the socket again."""
+    bind = f"unix:{tmp_path}/http.sock"
+    with Server(tmp_path, bind=bind, workers=2, interval=0.2) as server:
+        (aggregator,) = server.pids("aggregator")
+        with stopped(server.pid), ExitStack() as stack:
+            os.kill(aggregator, signal.SIGKILL)  # its master, which is stopped, starts no other one
+            terminal = stack.enter_context(top(server))
+            terminal.shows("degraded", "aggregator away", "asked", seconds=20)
+            ask(server, 17)
+            count = str(hellos(server))
+            terminal.until(lambda text: shown(text) == count, "they count")
+            terminal.until(lambda text: "asked" in text and "STALE" not in text, "that is no old news", 20)
+            os.kill(server.pid, signal.SIGCONT)  # the master replaces the aggregator
+            terminal.shows("healthy", "live", seconds=40)
+            terminal.press("q")
+            assert terminal.wait() == 0
+            assert ended_well(terminal)
+
+
+def test_an_outage_is_on_the_screen(tmp_path: Path) -> None:
+    """Told by the admin server: all threads busy, since when, with which requests; and the reason in words."""
+    with Server(tmp_path, bind=f"unix:{tmp_path}/http.sock", workers=1, threads=2, interval=0.2) as server:
+        admin = ["--url", f"unix:{server.admin_address}"]
+        with Pseudo([sys.executable, "-m", "hvd", "top", *admin], 100, 30, ENVIRON) as terminal:
+            terminal.shows("healthy", "live", "Threads  ░░░░░░░░░░ 0 of 2 busy")
+            clients = [connect(server.address) for _ in range(2)]
+            for number, client in enumerate(clients):
+                client.sendall(f"GET /slow/{number}?s=600 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            screen = terminal.shows("degraded", "saturated: all 2 threads busy", "2 of 2 busy for", "longest requests")
+            assert re.search(rf"GET /slow/[01] +\d\.\ds +{server.pids('worker')[0]}", screen), screen
+            terminal.press("q")
+            assert terminal.wait() == 0
+            for client in clients:
+                client.close()
+        for pid in server.pids("worker"):
+            os.kill(pid, signal.SIGKILL)  # it would not end in time
+
+
+def test_who_does_not_answer_is_unreachable_and_who_says_nothing_unknown(tmp_path: Path) -> None:
+    """Neither is ever shown as healthy; when the daemon is there again so is its health."""
+    server = Server(tmp_path, bind=f"unix:{tmp_path}/http.sock", workers=1, interval=0.2)
+    with server, top(server, 80, 24, "--timeout", "20") as terminal:
+        terminal.shows("healthy", "live")
+        pids = [server.pid, *server.pids("worker"), *server.pids("aggregator")]
+        with ExitStack() as stack:
+            for pid in pids:
+                stack.enter_context(stopped(pid))
+            screen = terminal.shows("● unknown", "STALE", seconds=20)
+            assert "healthy" not in screen
+        terminal.shows("healthy", "live", seconds=40)
+        server.kill_master()
+        screen = terminal.shows("● unreachable", "No connection", seconds=40)
+        assert "healthy" not in screen
+        terminal.press("q")
+        assert terminal.wait() == 0
+        assert ended_well(terminal)

@@ -38,6 +38,7 @@ def test_clients_that_are_waited_for_are_told_by_what_is_missing() -> None:
 def test_requests_in_progress_can_only_make_it_worse() -> None:
     """What is below the percentile of the finished ones says nothing more."""
     assert p99_text({"p99": 9.5, "p99_with_open": 18_240.0}) == "9.5ms, 18.2s with those in progress"
+    assert p99_text({"p99": 0.0, "p99_with_open": 18_240.0}) == "-, 18.2s with those in progress"
     assert p99_text({"p99": 9.5, "p99_with_open": 9.5}) == p99_text({"p99": 9.5}) == "9.5ms"
 
 
