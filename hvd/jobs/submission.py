@@ -66,6 +66,18 @@ class Receipt(NamedTuple):
     is_replay: bool
 
 
+def body_schema(kinds: Mapping[str, Kind]) -> dict[str, Any]:
+    """The JSON schema of a body, for clients: one job, an array, or an object that has the array as `jobs`."""
+    name = _NAME | {"pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"}
+    one_of_them = [
+        _JOB.rules | {"properties": {"kind": {"const": kind.name}, "params": kind.params_schema(), "name": name}}
+        for kind in kinds.values()
+    ]
+    job = {"oneOf": one_of_them}
+    jobs = _LIST | {"items": job}
+    return {"oneOf": [job, jobs, _BATCH.rules | {"properties": {"jobs": jobs}}]}
+
+
 def check_submission(body: object, kinds: Mapping[str, Kind]) -> Submission:
     """The jobs that a parsed body asks for: one, an array, or an object that has the array as `jobs`."""
     steps: Path = ()

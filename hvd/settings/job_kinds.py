@@ -100,6 +100,15 @@ class Kind:
             for argument in self.command
         ]
 
+    def params_schema(self) -> dict[str, Any]:
+        """The JSON schema of the parameters of a job to be submitted, as far as one can say it."""
+        return {
+            "type": "object",
+            "properties": {name: param.schema() for name, param in self.params.items()},
+            "required": [name for name, param in self.params.items() if param.default is None],
+            "additionalProperties": False,
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """The kind as JSON can hold it."""
         fields = {key: getattr(self, key) for key in self.__dataclass_fields__}

@@ -57,6 +57,15 @@ class Param:
             except ValueError as error:
                 yield ("default",), f"is {quoted(self.default)}: it {error}"
 
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of the values, as far as one can say it; without folders, which are the operator's."""
+        more = {"description": self.help} if self.help else {}
+        return {**self.value_schema(), **more, **({} if self.default is None else {"default": self.default})}
+
+    def value_schema(self) -> dict[str, Any]:
+        """The same without what all parameters have."""
+        raise NotImplementedError
+
     def to_dict(self) -> dict[str, Any]:
         """The declaration."""
         fields = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
@@ -83,6 +92,9 @@ class ChoiceParam(Param):
             raise ValueError("must be one of " + ", ".join(islice(self.choices, _CHOICES_SHOWN)) + more)
         return value
 
+    def value_schema(self) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.choices)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class IntParam(Param):
@@ -101,6 +113,9 @@ class IntParam(Param):
         if type(value) is not int or not self.min <= value <= self.max:  # bool is an int for isinstance
             raise ValueError(f"must be a whole number from {self.min} to {self.max}")
         return value
+
+    def value_schema(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.min, "maximum": self.max}
 
     def faults(self) -> Iterator[Fault]:
         if self.min > self.max:
@@ -129,6 +144,12 @@ class StringParam(Param):
         if not re.fullmatch(self.pattern, value):
             raise ValueError(f"must match {self.pattern}")
         return value
+
+    def value_schema(self) -> dict[str, Any]:
+        """With the pattern where it can stand between anchors: flags at its beginning can't."""
+        whole = f"^(?:{self.pattern})$"
+        pattern = {} if regex_problem(whole) else {"pattern": whole}
+        return {"type": "string", "maxLength": self.max_length, **pattern}
 
     def faults(self) -> Iterator[Fault]:
         problem = regex_problem(self.pattern)
@@ -184,6 +205,12 @@ class PathParam(Param):
         if is_first and not self.exists and os.path.lexists(path):
             raise ValueError("must be a file that does not exist yet")
         return path
+
+    def schema(self) -> dict[str, Any]:
+        return {name: value for name, value in super().schema().items() if name != "default"}
+
+    def value_schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": "^/", "maxLength": PATH_MAX}
 
 
 TYPES: dict[str, type[Param]] = {type.TYPE: type for type in (ChoiceParam, IntParam, StringParam, PathParam)}

@@ -8,7 +8,6 @@ from hvd.web import jobs, problem
 from hvd.web.admin import AdminCounting
 from hvd.web.endpoints import endpoints_of
 from hvd.web.here import Here
-from hvd.web.resources import Index
 
 
 def create_app(here: Here, *, admin: bool = False) -> falcon.App[falcon.Request, falcon.Response]:
@@ -20,8 +19,6 @@ def create_app(here: Here, *, admin: bool = False) -> falcon.App[falcon.Request,
     app.set_error_serializer(problem.serialize)
     app.add_error_handler(Exception, problem.unexpected)
     app.add_error_handler(JobsError, jobs.Failures())
-    endpoints = endpoints_of(admin=admin)
-    app.add_route("/", Index(here, {endpoint.path: endpoint.about for endpoint in endpoints if endpoint.listed}))
-    for endpoint in endpoints:
+    for endpoint in endpoints_of(admin=admin):
         app.add_route(endpoint.path, endpoint.resource(here))
     return app

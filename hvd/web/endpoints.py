@@ -1,50 +1,182 @@
 """The table of hvd's endpoints: the app's routes, the list at `/` and the OpenAPI document are all made from it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from hvd.web import job_sets, job_views, jobs, output, resources
+from hvd.export.exposition import OPENMETRICS, TEXT
+from hvd.jobs.answers import CancelAnswer, EtaAnswer, LogsAnswer, ProgressAnswer, QueryAnswer
+from hvd.jobs.job import JobAnswer
+from hvd.jobs.states import STATUSES
+from hvd.jobs.submission import KEY_MAX, LIST_DEFAULT, LIST_MAX, body_schema
+from hvd.settings.job_kinds import DECLARED_NAME
+from hvd.web import job_sets, job_views, jobs, openapi, output, resources
+from hvd.web.answers import HealthAnswer, IndexAnswer, JobPage, KindsAnswer, SubmitAnswer
 from hvd.web.here import Here
+from hvd.web.operations import Content, Endpoint, Operation, Parameter, json_of
 from hvd.web.static_files import Static
 from hvd.web.upgrade import Upgrade
 
+_ANYTHING = {"type": "object"}
+_TEXT: Content = {"text/plain": {"type": "string"}}
+_READ = (400, 406)
+_LOOK = (400, 403, 404, 406, 503)
+"""Problems of who looks at jobs."""
+_CHANGE = (*_LOOK, 413, 415, 422)
+"""Problems of who sends a body about jobs."""
 
-@dataclass(frozen=True)
-class Endpoint:
-    """A path, what it is for in a line, and what makes the resource that answers it.
 
-    `admin_only` is true for what only the admin address serves, `listed` false for what nobody asks for by itself.
-    """
+def _list_of(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": schema, "minItems": 1}
 
-    path: str
-    about: str
-    resource: Callable[[Here], object]
-    admin_only: bool = False
-    listed: bool = True
 
+def _limit(usual: int) -> Parameter:
+    bounds = {"type": "integer", "minimum": 1, "maximum": LIST_MAX, "default": usual}
+    return Parameter("limit", "how many at most", bounds)
+
+
+_UUID = {"type": "string", "format": "uuid"}
+_JOB = Parameter("job_id", "the job's id", _UUID, "path")
+_STATUS = Parameter("status", "only of these", _list_of({"type": "string", "enum": list(STATUSES)}))
+_KIND = Parameter("kind", "only of these", _list_of({"type": "string", "pattern": f"^{DECLARED_NAME.pattern}$"}))
+_BEFORE = Parameter("before", "only older than the job of this id", _UUID)
+_ALL = Parameter("all", "all, whatever their status; true where it is left out", {"type": "boolean"})
+_FOLLOW = Parameter("follow", "1 waits up to 2 s for more", {"type": "string", "enum": ["0", "1"]})
+_RANGE = Parameter("Range", "a part of it (RFC 9110, section 14)", {"type": "string"}, "header")
+_KEY = Parameter(
+    "Idempotency-Key",
+    "the same submission, sent again under its key, makes no jobs twice",
+    {"type": "string", "pattern": f"^[ -~]{{1,{KEY_MAX}}}$"},
+    "header",
+)
+_DETAIL = Parameter("detail", "1 for workers, routes and their rates too", {"type": "string"})
+
+
+def _get(content: Content, problems: tuple[int, ...], *parameters: Parameter) -> dict[str, Operation]:
+    return {"get": Operation({200: content}, problems, parameters)}
+
+
+def _look(answer: Any, *parameters: Parameter) -> dict[str, Operation]:
+    """GET of something of the jobs."""
+    return _get(json_of(answer), _LOOK, *parameters)
+
+
+_OUTPUT = {200: _TEXT, 204: {}, 206: _TEXT}
+_METRICS: Content = {media_type: {"type": "string"} for media_type in (TEXT, OPENMETRICS)}
+_PAGE: Content = {**json_of(IndexAnswer), "text/html": {"type": "string"}}
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint("/health", "whether the daemon works", resources.Health),
+    Endpoint(
+        "/health",
+        "whether the daemon works",
+        resources.Health,
+        {"get": Operation({200: json_of(HealthAnswer), 503: json_of(HealthAnswer)}, (400,))},
+    ),
     Endpoint("/status", "version, uptime, processes", resources.Status),
     Endpoint("/api/v1/snapshot", "all numbers as JSON", resources.Snapshot),
     Endpoint("/api/v1/history", "the last fifteen minutes", resources.History),
-    Endpoint("/metrics", "all numbers for Prometheus", resources.Metrics),
-    Endpoint("/ws", "the numbers as they change, by WebSocket", Upgrade),
-    Endpoint("/jobs", "the newest jobs; ?status=, kind=, limit=, before=", jobs.Jobs),
-    Endpoint("/jobs/kinds", "what kinds of job there are, and their parameters", jobs.Kinds),
-    Endpoint("/jobs/submit", "POST a job, or many", jobs.Submit),
-    Endpoint("/jobs/query", "these jobs: POST a list of ids, or all, status, limit; GET ?all=true", job_sets.Query),
-    Endpoint("/jobs/cancel", "POST a list of ids, or all or status: cancel these jobs", job_sets.CancelMany),
-    Endpoint("/jobs/progress/{job_id}", "how far one job is", job_views.JobProgress),
-    Endpoint("/jobs/logs/{job_id}", "what happened to one job, and what it printed last", job_views.JobLogs),
-    Endpoint("/jobs/eta/{job_id}", "when one job will be done", job_views.JobEta),
-    Endpoint("/jobs/{job_id}", "one job", jobs.OneJob),
-    Endpoint("/jobs/{job_id}/output", "what it printed; ?follow=1 waits for more", output.JobOutput),
-    Endpoint("/jobs/{job_id}/cancel", "POST: cancel it", jobs.CancelOne),
+    Endpoint(
+        "/metrics",
+        "all numbers for Prometheus",
+        resources.Metrics,
+        _get(_METRICS, _READ),
+    ),
+    Endpoint(
+        "/ws",
+        "the numbers as they change, by WebSocket",
+        Upgrade,
+        {"get": Operation({101: {}}, (400, 403, 426, 501, 503), (_DETAIL,))},
+    ),
+    Endpoint(
+        "/jobs",
+        "the newest jobs; ?status=, kind=, limit=, before=",
+        jobs.Jobs,
+        _look(JobPage, _STATUS, _KIND, _limit(LIST_DEFAULT), _BEFORE),
+        needs_kinds=True,
+    ),
+    Endpoint(
+        "/jobs/kinds",
+        "what kinds of job there are, and their parameters",
+        jobs.Kinds,
+        _look(KindsAnswer),
+        needs_kinds=True,
+    ),
+    Endpoint(
+        "/jobs/submit",
+        "POST a job, or many",
+        jobs.Submit,
+        {"post": Operation({202: json_of(SubmitAnswer)}, (*_CHANGE, 429), (_KEY,), body_schema, changes=True)},
+        needs_kinds=True,
+    ),
+    Endpoint(
+        "/jobs/query",
+        "these jobs: POST a list of ids, or all, status, limit; GET ?all=true",
+        job_sets.Query,
+        {
+            **_look(QueryAnswer, _ALL, _STATUS, _limit(LIST_MAX)),
+            "post": Operation({200: json_of(QueryAnswer)}, _CHANGE, body=lambda kinds: job_sets.QUERY.schema()),
+        },
+        needs_kinds=True,
+    ),
+    Endpoint(
+        "/jobs/cancel",
+        "POST a list of ids, or all or status: cancel these jobs",
+        job_sets.CancelMany,
+        {
+            "post": Operation(
+                {200: json_of(CancelAnswer)}, _CHANGE, body=lambda kinds: job_sets.CANCEL.schema(), changes=True
+            )
+        },
+        needs_kinds=True,
+    ),
+    Endpoint(
+        "/jobs/progress/{job_id}",
+        "how far one job is",
+        job_views.JobProgress,
+        _look(ProgressAnswer, _JOB),
+        needs_kinds=True,
+    ),
+    Endpoint(
+        "/jobs/logs/{job_id}",
+        "what happened to one job, and what it printed last",
+        job_views.JobLogs,
+        {"get": Operation({200: {**json_of(LogsAnswer), **_TEXT}, 206: _TEXT}, (*_LOOK, 416), (_JOB, _RANGE))},
+        needs_kinds=True,
+    ),
+    Endpoint(
+        "/jobs/eta/{job_id}", "when one job will be done", job_views.JobEta, _look(EtaAnswer, _JOB), needs_kinds=True
+    ),
+    Endpoint("/jobs/{job_id}", "one job", jobs.OneJob, _look(JobAnswer, _JOB), needs_kinds=True),
+    Endpoint(
+        "/jobs/{job_id}/output",
+        "what it printed; ?follow=1 waits for more",
+        output.JobOutput,
+        {"get": Operation(_OUTPUT, (*_LOOK, 416), (_JOB, _FOLLOW, _RANGE))},
+        needs_kinds=True,
+    ),
+    Endpoint(
+        "/jobs/{job_id}/cancel",
+        "POST: cancel it",
+        jobs.CancelOne,
+        {"post": Operation({200: json_of(JobAnswer), 202: json_of(JobAnswer)}, (*_LOOK, 409), (_JOB,), changes=True)},
+        needs_kinds=True,
+    ),
     Endpoint("/static/{name}", "a file of the dashboard", lambda here: Static(), listed=False),
 )
 
 
 def endpoints_of(*, admin: bool) -> Sequence[Endpoint]:
-    """Those that the admin address serves, or those that the service's does."""
-    return [endpoint for endpoint in ENDPOINTS if admin or not endpoint.admin_only]
+    """Those that the admin address serves, or those that the service's does; with the list of them, and a document."""
+    endpoints: list[Endpoint] = []
+
+    def index(here: Here) -> resources.Index:
+        return resources.Index(here, {endpoint.path: endpoint.about for endpoint in endpoints if endpoint.listed})
+
+    def document(here: Here) -> openapi.Document:
+        return openapi.Document(here, endpoints)
+
+    endpoints += [
+        Endpoint("/", "what there is; the dashboard, for browsers", index, _get(_PAGE, _READ)),
+        *(endpoint for endpoint in ENDPOINTS if admin or not endpoint.admin_only),
+        Endpoint("/openapi.json", "this API, as an OpenAPI document", document, _get(json_of(_ANYTHING), _READ)),
+    ]
+    return endpoints

@@ -18,6 +18,7 @@ from hvd.read.history import HistoryAnswer, build_history
 from hvd.read.jobs import JOB_COUNTS, build_job_totals
 from hvd.read.snapshot import SnapshotAnswer, build_raw, build_snapshot, build_workers
 from hvd.texts import duration, rfc3339
+from hvd.web.answers import HealthAnswer, IndexAnswer, StatusAnswer
 from hvd.web.here import Here
 from hvd.web.static_files import send_page, takes_gzip
 
@@ -99,7 +100,7 @@ class Index(JsonResource):
 
     on_head = on_get
 
-    def answer(self) -> Mapping[str, object]:
+    def answer(self) -> IndexAnswer:
         return {"name": "hvd", "version": __version__, "endpoints": self._endpoints}
 
 
@@ -113,7 +114,7 @@ class Health(JsonResource):
 
     heeds_accept = False
 
-    def answer(self) -> Mapping[str, object]:
+    def answer(self) -> HealthAnswer:
         vitals = self._here.parts.reader.vitals()
         companions, service, age = vitals.companions, vitals.service, vitals.companions.aggregator_age
         return {
@@ -137,7 +138,7 @@ class Health(JsonResource):
 class Status(JsonResource):
     """`/status`: version, uptime, processes, job totals."""
 
-    def answer(self) -> Mapping[str, object]:
+    def answer(self) -> StatusAnswer:
         parts = self._here.parts
         reading = parts.reader.read()
         raw = build_raw(reading)
