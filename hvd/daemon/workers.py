@@ -24,6 +24,7 @@ from hvd.daemon.limited import LimitedSyncWorker, LimitedThreadWorker
 from hvd.daemon.pace import Limits
 from hvd.instrument.wsgi import NOT_COUNTED, outermost
 from hvd.metrics.table import is_error
+from hvd.settings.table import Settings
 from hvd.web.here import here
 from hvd.web.problem import problem_response
 
@@ -77,7 +78,7 @@ class CountingWorker(Worker):  # type: ignore[misc]
         row = here.local.row
         interrupted, row.interrupted = row.interrupted, None
         if interrupted == NOT_COUNTED or not (interrupted or self.wsgi.is_counting):
-            super().handle_error(req, _Answer(client, lambda status: None), addr, exc)
+            super().handle_error(req, ProblemAnswer(client, lambda status: None), addr, exc)
             return
         method, route = interrupted or (UNPARSED, UNPARSED)
         if not interrupted:
@@ -86,7 +87,7 @@ class CountingWorker(Worker):  # type: ignore[misc]
         def respond(status: int) -> None:
             row.respond((method, route, str(status)), is_error(str(status)))
 
-        super().handle_error(req, _Answer(client, respond), addr, exc)
+        super().handle_error(req, ProblemAnswer(client, respond), addr, exc)
         if self.alive or not isinstance(exc, SystemExit):
             row.finish()
         # else a signal is ending the process: the request counts as aborted, by the master
@@ -162,7 +163,7 @@ class HvdSyncWorker(CountingWorker, LimitedSyncWorker):
     def init_process(self) -> None:
         """In the worker; the serving thread's row is there before `handle_abort`, which can't take a lock, needs it."""
         self._row = here.local.row
-        self.limits = _limits()
+        self.limits = limits_of(here.parts.settings)
         super().init_process()
 
     def handle_abort(self, sig: int, frame: Any) -> None:
@@ -187,7 +188,7 @@ class HvdThreadWorker(CountingWorker, LimitedThreadWorker):
         # Each thread may add one to those that are idle by now, and there has to be room for others then.
         self.max_keepalived = min(self.max_keepalived, max(0, self.worker_connections - 2 * threads))
         here.local.row = here.parts.rows.shared()  # of the loop, which counts a request only where it answers 408
-        self.limits = _limits()
+        self.limits = limits_of(here.parts.settings)
         self.report = partial(Slots(here.parts.block).say_clients, here.parts.rows.slot)
         super().init_process()
 
@@ -197,12 +198,12 @@ class HvdThreadWorker(CountingWorker, LimitedThreadWorker):
         super()._make_room()
 
 
-def _limits() -> Limits:
-    settings = here.parts.settings
+def limits_of(settings: Settings) -> Limits:
+    """The settings of [limits]."""
     return Limits(settings.limits_head_seconds, settings.limits_body_seconds, settings.limits_send_seconds)
 
 
-class _Answer:
+class ProblemAnswer:
     """Stands for the client's socket while gunicorn writes its HTML error page; sends a problem instead.
 
     gunicorn's mapping from exceptions to statuses is code inside `Worker.handle_error` (27.0.1, workers/base.py), and

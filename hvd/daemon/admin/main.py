@@ -19,6 +19,7 @@ from hvd.daemon.admin.options import EVENTS, HUB, LISTENER, WAKE, WORKERS, Admin
 from hvd.daemon.admin.succession import Succession
 from hvd.daemon.admin.watch import SaturationWatch
 from hvd.daemon.admin.worker import TURN, AdminWorker
+from hvd.daemon.workers import limits_of
 from hvd.metrics.table import FAMILIES
 from hvd.read.reading import BlockReader
 from hvd.web.app import create_app
@@ -49,7 +50,8 @@ class AdminServer:
         self._succession = Succession(child.block, child.slot)
         self._jobs = LateJobs(child.options.settings, child.descriptor(WAKE), child.socket(EVENTS))
         here.fill(self._parts())
-        self._worker = AdminWorker(child.socket(LISTENER), create_app(here, admin=True), self._turn)
+        app, limits = create_app(here, admin=True), limits_of(child.options.settings)
+        self._worker = AdminWorker(child.socket(LISTENER), app, limits, self._turn)
         self._has_news = True
         self._next_look = 0.0
         self._watchers = [SaturationWatch(BlockReader(child.block), child.publish)]
@@ -83,7 +85,7 @@ class AdminServer:
 
     def _look(self) -> None:
         self._child.beat()
-        self._worker.accept_more(not self._succession.newer_answers())
+        self._worker.stand_back(self._succession.newer_answers())
         for watch in self._watchers:
             try:
                 watch()
@@ -94,6 +96,7 @@ class AdminServer:
         if self._child.reload():
             settings = self._child.options.settings
             self._jobs.take(settings)
+            self._worker.take_limits(limits_of(settings))
             here.parts = replace(here.parts, settings=settings, reader=self._reader(), jobs=self._jobs.service())
 
 

@@ -1,8 +1,8 @@
-"""gunicorn's threaded worker as a server of its own, without a master that forks it.
+"""The threaded worker as a server of its own, without a master that forks it; half requests hold no thread of it.
 
-What is used of it is no public API (read in gunicorn 27.0.1, workers/gthread.py and workers/base.py): the arguments of
-`ThreadWorker`, that `init_process` serves until `alive` is False, that its loop calls `notify` at each turn, before it
-compares `nr_conns` with `worker_connections`, and that a turn is one `wait_for_and_dispatch_events`.
+What is used of gunicorn's is no public API (read in 27.0.1, workers/gthread.py and workers/base.py): the arguments of
+`ThreadWorker`, that `init_process` serves until `alive` is False, that its loop calls `notify` at each turn and
+`set_accept_enabled` where `nr_conns` asks for it, and that a turn is one `wait_for_and_dispatch_events`.
 tests/unit/daemon/admin/test_worker.py fails if it changes.
 """
 
@@ -15,25 +15,51 @@ from typing import Any
 from wsgiref.types import WSGIApplication
 
 from gunicorn.config import Config
-from gunicorn.workers.gthread import ThreadWorker
 
 from hvd.core.block import DIRECTORY
 from hvd.daemon.admin.options import CONNECTIONS, THREADS
+from hvd.daemon.limited import LimitedThreadWorker
+from hvd.daemon.pace import Limits
+from hvd.daemon.workers import UNPARSED, ProblemAnswer
+from hvd.metrics.table import ADMIN
+from hvd.web.here import here
 
 TURN = 0.25  # s between two turns of the loop at most: so often it gives a sign of life
 GRACE = 3  # s that requests have at a stop, of the 5 s after which the master kills a companion
 
 
-class AdminWorker(ThreadWorker):  # type: ignore[misc]
-    """Serves `app` on `listener` in this process until SIGTERM, and calls `turn` at each turn of its loop."""
+class AdminWorker(LimitedThreadWorker):
+    """Serves `app` on `listener` in this process until SIGTERM, and calls `turn` at each turn of its loop, in which the
+    other methods are called, too.
+    """
 
-    def __init__(self, listener: socket.socket, app: WSGIApplication, turn: Callable[[], None]) -> None:
+    def __init__(self, listener: socket.socket, app: WSGIApplication, limits: Limits, turn: Callable[[], None]) -> None:
         super().__init__(1, os.getppid(), [listener], _Loaded(app), 0, _config(), _Log())
+        self.limits = limits
         self._turn = turn
+        self._stands_back = False
 
-    def accept_more(self, enabled: bool) -> None:
-        """Whether to take connections from now on; those that are open are served in any case."""
-        self.worker_connections = CONNECTIONS if enabled else 0
+    def stand_back(self, wanted: bool) -> None:
+        """Leave new connections to another server, or take them again; those that are open are served in any case."""
+        self._stands_back = wanted
+        if wanted:
+            super().set_accept_enabled(False)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """The loop may take connections from now on, or can't."""
+        super().set_accept_enabled(enabled and not self._stands_back)
+
+    def take_limits(self, limits: Limits) -> None:
+        """Go over to other limits."""
+        self.limits = self.connections.limits = limits
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """As for the service, a problem that is counted; it is not known how long it took."""
+
+        def respond(status: int) -> None:
+            here.parts.rows.record(ADMIN, (UNPARSED, UNPARSED, str(status)), 0)
+
+        super().handle_error(req, ProblemAnswer(client, respond), addr, exc)
 
     def notify(self) -> None:
         """In place of gunicorn's sign of life, a file that nobody looks at here."""

@@ -1,5 +1,6 @@
 """gunicorn's threaded worker without a master."""
 
+import contextlib
 import inspect
 import os
 import signal
@@ -8,16 +9,21 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import ThreadWorker
 
-from hvd.daemon.admin.options import CONNECTIONS, THREADS
+from hvd.core.block import Block
+from hvd.daemon.admin.options import THREADS
 from hvd.daemon.admin.worker import TURN, AdminWorker
-from tests.support.http import Connection
+from hvd.daemon.pace import Limits
+from hvd.metrics.table import ADMIN
+from tests.support.http import Connection, connect
 from tests.support.waiting import until
+from tests.unit.core.support import counts, own_rows
 
 
 def test_gunicorn_is_as_it_was_read() -> None:
@@ -29,7 +35,7 @@ def test_gunicorn_is_as_it_was_read() -> None:
     steps = [
         "while self.alive",
         "self.notify()",
-        "self.nr_conns < self.worker_connections",
+        "set_accept_enabled(can_accept)",
         "wait_for_and_dispatch_events(",
     ]
     places = [loop.index(step) for step in steps]
@@ -52,7 +58,7 @@ class Running:
         self.listener.bind(str(path))
         self.listener.listen()
         self.turns: list[float] = []
-        self.worker = AdminWorker(self.listener, app, lambda: self.turns.append(time.monotonic()))
+        self.worker = AdminWorker(self.listener, app, Limits(), lambda: self.turns.append(time.monotonic()))
         self.thread = threading.Thread(target=self.worker.init_process)
         self.thread.start()
 
@@ -82,7 +88,7 @@ def test_it_can_leave_connections_to_another_server(tmp_path: Path, running: Run
     """They wait, and are served once it accepts again; those that are open are served all the time."""
     with Connection(str(tmp_path / "sock")) as connection:
         assert connection.get("/").status == 200
-        running.worker.accept_more(False)
+        running.worker.stand_back(True)
         turns = len(running.turns)
         until(lambda: len(running.turns) > turns + 1, "it has turned")
         assert connection.get("/").status == 200
@@ -92,7 +98,31 @@ def test_it_can_leave_connections_to_another_server(tmp_path: Path, running: Run
             waiting.settimeout(3 * TURN)
             with pytest.raises(TimeoutError):
                 waiting.recv(1)
-            running.worker.accept_more(True)
+            running.worker.stand_back(False)
             waiting.settimeout(20)
             assert waiting.recv(12) == b"HTTP/1.1 200"
-    assert running.worker.worker_connections == CONNECTIONS
+
+
+def test_half_requests_hold_no_thread(tmp_path: Path, running: Running) -> None:
+    """More of them than it has threads."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(2 * THREADS):
+            stack.enter_context(connect(str(tmp_path / "sock"))).sendall(b"GET / HTTP/1.1\r\nHo")
+        with Connection(str(tmp_path / "sock")) as connection:
+            assert connection.get("/").status == 200
+
+
+def test_what_is_no_request_is_a_problem_that_counts_apart(
+    tmp_path: Path, running: Running, block: Block, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As 408 does, which the loop itself answers to who is late."""
+    parts = SimpleNamespace(parts=SimpleNamespace(rows=own_rows(block)))
+    monkeypatch.setattr("hvd.daemon.admin.worker.here", parts)
+    with Connection(str(tmp_path / "sock")) as connection:
+        answer = connection.exchange(b"BAD\r\n\r\n")
+        assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
+    running.worker.take_limits(Limits(head_seconds=0.1))
+    with connect(str(tmp_path / "sock")) as late:
+        late.sendall(b"GET / HTTP/1.1\r\nHo")
+        assert late.recv(12) == b"HTTP/1.1 408"
+    assert counts(block, ADMIN.key) == {("(unparsed)", "(unparsed)", status): 1 for status in ("400", "408")}
