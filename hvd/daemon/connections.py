@@ -334,7 +334,8 @@ class Connections:
     # What takes too long.
 
     def sweep(self, places: int, used: int, threads: int) -> list[int] | None:
-        """End what has waited too long -> how many wait for what; None when there was a look within SWEEP.
+        """End what has waited too long -> how many wait for what, and for a thread (hvd/metrics/clients.py); None when
+        there was a look within SWEEP.
 
         Where all `places` are `used`, or requests wait for one of the `threads`, some give way to others.
         """
@@ -348,10 +349,11 @@ class Connections:
             self.drop(conn)
         if used >= places:
             self._clear(1 + places // SHARE_OF_PLACES, now)
-        if len(self._busy) > threads:
-            self._free_threads(len(self._busy) - threads, now)
+        queued = max(0, len(self._busy) - threads)
+        if queued:
+            self._free_threads(queued, now)
         self._bound_memory(now)
-        return self.count()
+        return [*self.count(), queued]
 
     def count(self) -> list[int]:
         """How many connections wait for what, in the order of WAITING."""

@@ -29,7 +29,8 @@ def answer_late(client: Any) -> None:
 
 class LimitedThreadWorker(ThreadWorker):  # type: ignore[misc]
     """Needs neither hvd's master nor its block. To be set before `init_process`: `limits`, and `report`, which is
-    called at least once a second with the number of connections that wait for each of hvd.metrics.clients.WAITING.
+    called at least once a second with the number of connections that wait for each of hvd.metrics.clients.WAITING, and
+    of requests that wait for a thread.
     """
 
     limits = Limits()

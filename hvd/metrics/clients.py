@@ -6,3 +6,6 @@ read their response; connections that are kept alive between two requests."""
 
 WAITING = ("silent", "half_head", "half_body", "unread", "idle")
 """The names of these states, in that order."""
+
+QUEUED = len(WAITING)
+"""The cell behind them: requests that have come in, and wait for a thread of their worker."""

@@ -23,14 +23,15 @@ from hvd.metrics.usual import JOB_ENDED, JOB_OPEN
 
 @dataclass(frozen=True)
 class ServiceFigures:
-    """What the workers do: how many live and have booted, their threads, those that are busy, the age of the oldest
-    request in progress, for how long all are busy, clients that are waited for by state; the backlog, None where the
-    kernel doesn't tell; and 1 for the state of health that holds.
+    """What the workers do: how many live and have booted, their threads, those that are busy, requests that wait for
+    one, the age of the oldest request in progress, for how long all are busy, clients that are waited for by state; the
+    backlog, None where the kernel doesn't tell; and 1 for the state of health that holds.
     """
 
     workers: int = 0
     threads: int = 0
     busy: int = 0
+    queued: int = 0
     longest_seconds: float = 0.0
     saturated_seconds: float = 0.0
     waiting: Mapping[str, int] = field(default_factory=dict)
@@ -307,7 +308,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     _gauge(
         "hvd_saturated_seconds",
-        "For how long all threads of workers have been busy, or the backlog has not become smaller; else 0.",
+        "For how long all threads of workers have been busy, or what waits for one has not become less; else 0.",
         _value(lambda figures: figures.service.saturated_seconds),
     ),
     _gauge(
@@ -324,6 +325,11 @@ METRICS: tuple[Metric, ...] = (
         "hvd_accept_backlog_limit",
         "Connections that may wait so.",
         _backlog(lambda backlog: backlog.limit),
+    ),
+    _gauge(
+        "hvd_queued_requests",
+        "Requests that a worker has accepted, and that wait for one of its threads.",
+        _value(lambda figures: figures.service.queued),
     ),
     _gauge(
         "hvd_waiting_clients",

@@ -105,6 +105,7 @@ class Reading(Vitals):
             workers=len(self.service.workers),
             threads=self.service.threads,
             busy=self.service.busy,
+            queued=self.service.queued,
             longest_seconds=self.service.longest_seconds,
             saturated_seconds=self.saturation.seconds,
             waiting=cast(dict[str, int], self.service.waiting_clients),

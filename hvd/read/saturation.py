@@ -1,4 +1,4 @@
-"""Saturation: for how long all threads of the workers have been busy, or connections have waited to be accepted.
+"""Saturation: for how long all threads of the workers have been busy, or clients have waited for one.
 
 Who looks again and again knows it best: the admin server, four times a second, which publishes it on its page. Without
 such a page the requests in progress prove a part of it, see Service.all_busy_seconds.
@@ -21,19 +21,21 @@ SATURATED = 2.0  # s, after which the service counts as saturated
 class Saturation:
     """Fed with one look after the other. Pure; one thread uses it.
 
-    The backlog counts from the look on since which it was never empty, and never below what it was then: so one that is
-    being worked off begins anew with each look, and one that grows or stands does not.
+    What waits, counts from the look on since which it was never nothing, and never less than it was then: so a backlog
+    that is being worked off begins anew with each look, and one that grows or stands does not. What has been accepted
+    and waits for a thread is a part of it where it is as much as there are threads: less comes and goes in any service
+    that has something to do.
     """
 
     def __init__(self) -> None:
         self._at_ns = self._busy_since_ns = self._backlog_since_ns = self._backlog_before = 0
 
-    def observe(self, now_ns: int, busy: int, capacity: int, backlog: Backlog | None) -> AdminPage:
+    def observe(self, now_ns: int, busy: int, capacity: int, backlog: Backlog | None, queued: int = 0) -> AdminPage:
         """A look at that monotonic time -> what to publish; a time of 0 says "not now"."""
         if now_ns - self._at_ns > FRESH * 1e9:  # nobody knows what was in between
             self._busy_since_ns = self._backlog_since_ns = 0
         self._at_ns = now_ns
-        waiting = backlog.waiting if backlog else 0
+        waiting = (backlog.waiting if backlog else 0) + (queued if queued >= capacity else 0)
         self._busy_since_ns = (self._busy_since_ns or now_ns) if busy >= capacity > 0 else 0
         if not waiting:
             self._backlog_since_ns = 0
@@ -50,7 +52,7 @@ class Saturation:
 
 
 class BacklogTrend(NamedTuple):
-    """Connections that wait: how many, how many at the beginning of this time, and how long it is in s."""
+    """Clients that wait: how many, how many at the beginning of this time, and how long it is in s."""
 
     waiting: int = 0
     before: int = 0
@@ -80,14 +82,17 @@ class SaturationState:
         if self.backlog.seconds >= SATURATED:
             grows = self.backlog.waiting > self.backlog.before
             more = "more each second" if grows else f"not fewer for {self.backlog.seconds:.1f} s"
-            waiting = self.backlog.waiting
-            connections = "1 connection waits" if waiting == 1 else f"{waiting} connections wait"
-            reasons.append(f"saturated: {connections} to be accepted, and {more}")
+            reasons.append(f"saturated: {_waiting(service, self.backlog.waiting)}, and {more}")
         return reasons
 
 
 def _busy(service: Service) -> str:
     return "the only thread" if service.threads == 1 else f"all {service.threads} threads"
+
+
+def _waiting(service: Service, number: int) -> str:
+    what, where = ("request", "for a thread") if service.queued else ("connection", "to be accepted")
+    return f"1 {what} waits {where}" if number == 1 else f"{number} {what}s wait {where}"
 
 
 def _with_what(service: Service) -> str:

@@ -13,6 +13,7 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.progress import read_progress
 from hvd.core.slots import Slot, Slots
+from hvd.metrics.clients import QUEUED
 from hvd.read.requests import Request, request_of_text
 
 LONGEST = 10  # requests in progress that are shown, the oldest ones
@@ -56,8 +57,8 @@ class OpenRequest:
 
 @dataclass(frozen=True)
 class WorkerState:
-    """A worker that lives and has booted: its slot, since when it has it (monotonic ns), how many threads it has, how
-    many clients it waits for, as WaitingClients names them, and what it has in progress.
+    """A worker that lives and has booted: its slot, since when it has it (monotonic ns), how many threads it has, its
+    cells S_CLIENTS (hvd/metrics/clients.py), and what it has in progress.
     """
 
     slot: int
@@ -65,6 +66,11 @@ class WorkerState:
     threads: int
     clients: Sequence[int]
     requests: Sequence[OpenRequest]
+
+    @property
+    def queued(self) -> int:
+        """Requests that have come in, and wait for a thread."""
+        return self.clients[QUEUED]
 
     @property
     def in_progress(self) -> int:
@@ -95,6 +101,11 @@ class Service:
     def busy(self) -> int:
         """How many threads are busy."""
         return sum(worker.busy for worker in self.workers)
+
+    @property
+    def queued(self) -> int:
+        """Requests that have come in, and wait for a thread of their worker."""
+        return sum(worker.queued for worker in self.workers)
 
     @property
     def is_all_busy(self) -> bool:

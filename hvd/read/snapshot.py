@@ -56,6 +56,7 @@ class Raw(JobFields):
     saturated_seconds: float
     accept_backlog: int | None
     accept_backlog_limit: int | None
+    queued_requests: int
     waiting_clients: WaitingClients
     longest_requests: list[LongRequest]
     requests_per_second: float
@@ -132,6 +133,7 @@ def build_raw(reading: Reading) -> Raw:
         "saturated_seconds": round(reading.saturation.seconds, 3),
         "accept_backlog": backlog.waiting if backlog else None,
         "accept_backlog_limit": backlog.limit if backlog else None,
+        "queued_requests": service.queued,
         "waiting_clients": service.waiting_clients,
         "longest_requests": service.longest_requests(),
         **(seen["rates"] if seen else NO_RATES),

@@ -82,7 +82,15 @@ def patient() -> Iterator[Loop]:
 
 
 def counts(**numbers: int) -> list[int]:
-    return [numbers.get(name, 0) for name in WAITING]
+    return [numbers.get(name, 0) for name in (*WAITING, "queued")]
+
+
+def test_requests_that_wait_for_a_thread_are_counted(patient: Loop) -> None:
+    """Those that there is none for: the ones that are served don't wait."""
+    for _ in range(5):
+        patient.client(GET)
+    assert patient.turn(threads=8) == counts()
+    assert patient.turn(threads=2) == counts(queued=3)
 
 
 def test_a_request_that_is_there_goes_to_a_thread_at_once(patient: Loop) -> None:

@@ -51,6 +51,14 @@ def test_a_backlog_counts_while_it_grows_or_stands(backlog: list[int], durations
     assert [each for _, each in looks(Saturation(), [(0, waiting) for waiting in backlog])] == durations
 
 
+def test_requests_that_wait_for_a_thread_count_where_they_are_many() -> None:
+    """As many as threads: less comes and goes where nobody waits for long."""
+    watch = Saturation()
+    pages = [watch.observe(BEGIN + number, 3, 4, Backlog(0, 9), queued) for number, queued in enumerate((3, 4, 9))]
+    assert [page["backlog"] for page in pages] == [0, 4, 9]
+    assert [page["backlog_since_ns"] for page in pages] == [0, BEGIN + 1, BEGIN + 1]
+
+
 def test_nobody_knows_what_was_between_two_looks_that_are_far_apart() -> None:
     """A watcher that stood still begins anew."""
     watch = Saturation()
@@ -106,4 +114,8 @@ def test_reasons_name_the_oldest_request() -> None:
     ]
     assert SaturationState(0.0, BacklogTrend(1, 1, 7.0)).reasons(FREE) == [
         "saturated: 1 connection waits to be accepted, and not fewer for 7.0 s"
+    ]
+    queue = make_service(threads=2, clients=(0, 0, 0, 0, 0, 37, 0, 0))
+    assert SaturationState(0.0, BacklogTrend(37, 4, 7.0)).reasons(queue) == [
+        "saturated: 37 requests wait for a thread, and more each second"
     ]

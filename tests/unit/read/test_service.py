@@ -9,6 +9,7 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
+from hvd.metrics.clients import WAITING
 from hvd.metrics.table import FAMILIES
 from hvd.read.service import LONGEST, read_service
 from tests.unit.core.support import dead_pid, in_thread, own_rows
@@ -72,8 +73,9 @@ def test_no_more_threads_are_busy_than_there_are() -> None:
 
 def test_clients_are_counted_by_what_is_waited_for() -> None:
     """That keeps no thread busy: the worker's loop waits for them."""
-    service = make_service(make_request(3), threads=8, clients=(2, 3, 1, 4, 5, 0, 0, 0))
-    assert service.busy == 1
+    service = make_service(make_request(3), threads=8, clients=(2, 3, 1, 4, 5, 9, 0, 0))
+    assert (service.busy, service.queued) == (1, 9)
+    assert tuple(service.waiting_clients) == WAITING
     assert service.waiting_clients == {"silent": 2, "half_head": 3, "half_body": 1, "unread": 4, "idle": 5}
 
 

@@ -67,12 +67,13 @@ def test_raw_joins_sums_and_observations() -> None:
 def test_raw_says_what_the_workers_do() -> None:
     """How busy they are and with what, what waits, since when, and what is wrong."""
     service = make_service(
-        make_request(18.25), make_request(12.5, "POST /pay"), threads=2, clients=(1, 2, 3, 4, 5, 0, 0, 0)
+        make_request(18.25), make_request(12.5, "POST /pay"), threads=2, clients=(1, 2, 3, 4, 5, 6, 0, 0)
     )
     raw = build_raw(make_reading(make_totals({}), make_page(), service))
     assert (raw["workers_alive"], raw["worker_threads"], raw["worker_threads_busy"]) == (1, 2, 2)
     assert (raw["busy_ratio"], raw["saturated_seconds"]) == (0.75, 12.5)
     assert (raw["accept_backlog"], raw["accept_backlog_limit"]) == (3, 2048)
+    assert raw["queued_requests"] == 6
     assert raw["waiting_clients"] == {"silent": 1, "half_head": 2, "half_body": 3, "unread": 4, "idle": 5}
     assert (raw["p50_with_open"], raw["p90_with_open"], raw["p99_with_open"]) == (1.5, 2.5, 18000.0)
     assert (raw["health"], raw["system_health"]) == ("degraded", "degraded")
