@@ -1,4 +1,4 @@
-"""The state of a daemon's companions, what they have published, and what is wrong with them."""
+"""The state of a daemon's companions and masters, what they have published, and what is wrong with them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -19,7 +19,8 @@ class CompanionStates:
     newest job runner's, `admins` those of admin servers. Ages are in s since a sign of life; None where no companion
     that lives and isn't stopped ever gave one. `removed` is the block's path, where its name is gone; `missing` how
     many workers asked for can't be started; `jobs_have_begun` and `admin_has_begun` whether the job runner, where there
-    is one, and the admin server have published since the daemon started, `uptime` s ago.
+    is one, and the admin server have published since the daemon started, `uptime` s ago. `stopped_masters` are those
+    that a signal has stopped.
     """
 
     aggregators: tuple[tuple[int, AggregatorPage], ...] = ()
@@ -35,6 +36,7 @@ class CompanionStates:
     admins: tuple[AdminPage, ...] = ()
     admin_server_age: float | None = None
     admin_has_begun: bool = False
+    stopped_masters: tuple[int, ...] = ()
 
     def with_page(self, taken_ns: int, page: AggregatorPage) -> "CompanionStates":
         """The same with the page of another aggregator, which ticks."""
@@ -74,6 +76,10 @@ class CompanionStates:
         if self.missing:
             workers = "1 worker" if self.missing == 1 else f"{self.missing} workers"
             troubles.append(f"{workers} asked for can't be started: the log says why")
+        troubles += [
+            f"master (pid {pid}) is stopped: nothing that ends is replaced; kill -CONT {pid}"
+            for pid in self.stopped_masters
+        ]
         return troubles + self.job_troubles()
 
     def job_troubles(self) -> list[str]:

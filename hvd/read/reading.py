@@ -186,6 +186,7 @@ class BlockReader:
             removed="" if self._block.file_name.holds() else str(self._block.path),
             missing=self._block.missing(),
             jobs_have_begun=not self._runs_jobs or last_jobs is not None,
+            stopped_masters=tuple(filter(is_stopped, self._block.masters())),
         )
 
     def _companion_slots(self) -> list[Slot]:

@@ -105,3 +105,15 @@ def test_without_a_worker_it_is_unhealthy(tmp_path: Path) -> None:
             assert health.reasons[0] == "no worker lives: requests wait; the log says why they end"
             assert build_raw(view.read())["system_health"] == "unhealthy"
         until(lambda: view.vitals().health.status == "healthy", "workers are there again")
+
+
+def test_a_master_that_stands_still_is_told(tmp_path: Path) -> None:
+    """It would replace nothing that ends, and end no worker for its silence; workers and admin server go on."""
+    with Server(tmp_path, workers=1) as server:
+        with stopped(server.pid):
+            for health in (server.get("/health").json(), server.admin_get("/health").json()):
+                assert health["status"] == "degraded"
+                assert health["reasons"] == [
+                    f"master (pid {server.pid}) is stopped: nothing that ends is replaced; kill -CONT {server.pid}"
+                ]
+        assert server.admin_get("/health").json()["status"] == "healthy"

@@ -58,6 +58,10 @@ def test_a_dead_aggregator_leaves_what_lives_without_it() -> None:
         (replace(WELL, missing=1), ["1 worker asked for can't be started: the log says why"]),
         (replace(WELL, missing=2), ["2 workers asked for can't be started: the log says why"]),
         (
+            replace(WELL, stopped_masters=(7,)),
+            ["master (pid 7) is stopped: nothing that ends is replaced; kill -CONT 7"],
+        ),
+        (
             replace(WELL, aggregator_age=None, missing=1, job_runner_age=None),
             [
                 AGGREGATOR_AWAY,
