@@ -45,10 +45,19 @@ def _folders(instance: str, user: int | None) -> Iterator[tuple[Path, Collection
     """The instance's folders that can be believed, and the users who may have written what is in them."""
     own = os.geteuid()
     users = dict.fromkeys((own, own if user is None else user))
-    owners = {ROOT, *users}
     for base in dict.fromkeys(base for each in users for base in candidates(user=each)):
+        owners = {ROOT, *users, *_chosen_by_root(base)}
         if is_trusted(base, owners) and is_trusted(base / instance, owners):
             yield base / instance, owners
+
+
+def _chosen_by_root(folder: Path) -> Iterator[int]:
+    """The owner of a folder that only root can have put where it is, as systemd does for a service: /run/hvd."""
+    with contextlib.suppress(OSError, RuntimeError):
+        folder = folder.resolve(strict=True)
+        above = folder.parent.stat()
+        if above.st_uid == ROOT and not above.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            yield folder.stat().st_uid
 
 
 def _record(folder: Path, owners: Collection[int]) -> AdminRecord | None:

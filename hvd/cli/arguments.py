@@ -4,6 +4,7 @@ import argparse
 from enum import IntEnum
 
 from hvd.cli.client import Address
+from hvd.settings.table import SETTINGS
 
 
 class Exit(IntEnum):
@@ -33,6 +34,16 @@ def address(text: str) -> Address:
         return Address.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def instance(text: str) -> str:
+    """The value of --instance. Raises ArgumentTypeError."""
+    setting = SETTINGS["instance"]
+    try:
+        setting.type.read(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a daemon: {setting.type.expected}") from None
+    return text
 
 
 def message_count(text: str) -> int:

@@ -86,7 +86,12 @@ def _parser() -> argparse.ArgumentParser:
         type=arguments.address,
         help="the daemon: http://HOST:PORT or unix:PATH (default: the one that the settings describe)",
     )
-    which.add_argument("--instance", metavar="NAME", help="the daemon of that name on this machine: hvd list has them")
+    which.add_argument(
+        "--instance",
+        type=arguments.instance,
+        metavar="NAME",
+        help="the daemon of that name on this machine: hvd list has them",
+    )
     patience = argparse.ArgumentParser(add_help=False)
     patience.add_argument(
         "--timeout",

@@ -19,6 +19,7 @@ STRANGER = 12_345
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only folder of runtime folders."""
+    tmp_path.chmod(0o1777)  # as /tmp
     monkeypatch.setattr("hvd.cli.admin.candidates", lambda user: iter([tmp_path / "hvd"]))
     (tmp_path / "hvd" / "shop").mkdir(parents=True, mode=0o755)
     return tmp_path / "hvd"
@@ -46,6 +47,18 @@ def test_what_another_user_made_is_not_believed(path: Path, part: str) -> None:
     os.chown({"socket": path, "folder": path.parent, "base": path.parent.parent}[part], STRANGER, -1)
     assert admin_addresses("shop") == []
     assert [address.url for address in admin_addresses("shop", STRANGER)] == [f"unix:{path}"]
+
+
+@pytest.mark.skipif(ME != 0, reason="only root can give files away")
+def test_a_folder_that_root_has_given_to_a_service_is_believed(path: Path) -> None:
+    """As systemd makes /run/hvd: nobody else could have put it there. What others put into it is not believed."""
+    base = path.parent.parent
+    base.parent.chmod(0o755)
+    for part in (base, path.parent, path):
+        os.chown(part, STRANGER, -1)
+    assert [address.url for address in admin_addresses("shop")] == [f"unix:{path}"]
+    os.chown(path, STRANGER + 1, -1)
+    assert admin_addresses("shop") == []
 
 
 def test_a_folder_that_others_may_write_is_not_believed(path: Path) -> None:

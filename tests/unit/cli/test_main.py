@@ -35,7 +35,17 @@ def test_no_daemon_is_one_line_and_1(command: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [["status", "--url", "ftp://x"], ["status", "--timeout", "0"], ["status", "--timeout", "nan"], [], ["x"]]
+    "args",
+    [
+        ["status", "--url", "ftp://x"],
+        ["status", "--url", "unix:/x", "--instance", "a"],
+        ["status", "--instance", ""],
+        ["top", "--instance", "a/b"],
+        ["status", "--timeout", "0"],
+        ["status", "--timeout", "nan"],
+        [],
+        ["x"],
+    ],
 )
 def test_wrong_arguments_end_with_2(args: list[str]) -> None:
     """As argparse does, without a traceback."""

@@ -1,6 +1,7 @@
 """Which daemon is asked, and at which of its addresses."""
 
 import argparse
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,3 +138,14 @@ def test_a_message_names_what_was_tried(machine: Machine, monkeypatch: pytest.Mo
     with pytest.raises(DaemonUnreachable) as failed:
         get_object(target(arguments())[0], "/health", 1.0)
     assert "no such file or directory), nor before at http://127.0.0.1:1 (connection refused)" in str(failed.value)
+
+
+def test_an_address_that_accepts_and_says_nothing_is_passed_over(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an admin server that hangs until its master replaces it."""
+    monkeypatch.setattr(module, "PROBE", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent, daemon(OK) as (url, _):
+        hanging = Address.parse(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        machine(running("shop", hanging, serves=(Address.parse(url), DEAD)))
+        assert target(arguments(instance="shop"))[0].url == url
