@@ -1,9 +1,12 @@
 """The service drowns: the block tells it to another process, which needs no worker for that."""
 
 import os
+import re
 import signal
+import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,9 +15,9 @@ from hvd.metrics.companion_pages import AggregatorPage
 from hvd.read.reading import BlockReader
 from hvd.read.saturation import SATURATED
 from hvd.read.snapshot import build_raw
-from tests.support.http import Asking, connect
+from tests.support.http import Asking, Load, connect
 from tests.support.server import Server, stopped
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 
 def last_page(view: BlockReader) -> AggregatorPage:
@@ -35,6 +38,12 @@ def occupy(server: Server, view: BlockReader, path: str, threads: int) -> list[A
 
     until(are_busy, f"{threads} threads are busy", pause=0.2)
     return clients
+
+
+def health_of(server: Server) -> dict[str, Any]:
+    """What the admin server says."""
+    answer: dict[str, Any] = server.admin_get("/health").json()
+    return answer
 
 
 def test_all_threads_busy_is_told_with_what_they_do(tmp_path: Path) -> None:
@@ -63,7 +72,7 @@ def test_all_threads_busy_is_told_with_what_they_do(tmp_path: Path) -> None:
         for one in stuck:
             one.wait()
         until(lambda: view.vitals().health.status == "healthy", "it is over")
-        assert (view.service().busy, view.service().longest_requests()) == (0, [])
+        until(lambda: view.service().busy == 0 and not view.service().longest_requests(), "nothing is in progress")
         until(lambda: last_page(view)["busy_ratio"] == 0.0, "the next interval is idle")
         assert server.metrics()["hvd_worker_threads_busy", frozenset()] == 1, "the one that answers"
 
@@ -87,7 +96,28 @@ def test_connections_that_nobody_accepts_are_counted(tmp_path: Path, bind: str) 
             raw = build_raw(view.read())
             assert (raw["accept_backlog"], raw["accept_backlog_limit"]) == (7, 50)
             assert raw["worker_threads_busy"] == 0
+            health = until(lambda: (it := health_of(server))["status"] == "degraded" and it, "it is saturated")
+            assert health["reasons"][0].startswith("saturated: 7 connections wait to be accepted, and not fewer for ")
+            stack.enter_context(connect(server.address))
+            until(
+                lambda: "8 connections wait to be accepted, and more each second" in health_of(server)["reasons"][0],
+                "it grows",
+            )
         until(lambda: (now := view.read().backlog) and now.waiting == 0, "they are accepted")
+        until(lambda: health_of(server)["status"] == "healthy", "nothing waits")
+
+
+def test_short_requests_that_come_faster_than_they_are_served_saturate_it(tmp_path: Path) -> None:
+    """Though a thread is free at many a look: what waits for one does not become less."""
+    with Server(tmp_path, workers=2, threads=2) as server:
+        with Load(server.address, ["/slow?s=0.005"], clients=16):
+            health = until(lambda: (it := health_of(server))["status"] == "degraded" and it, "it is saturated", 30)
+            assert re.match(r"saturated: \d+ requests wait for a thread, and ", health["reasons"][-1])
+            assert server.admin_get("/api/v1/snapshot").json()["queued_requests"] > 0
+        until(lambda: health_of(server)["status"] == "healthy", "it is over")
+        with Load(server.address, ["/slow?s=0.05"], clients=2):
+            time.sleep(3 * PATIENCE)
+            assert health_of(server)["status"] == "healthy", "half of the threads are free"
 
 
 def test_without_a_worker_it_is_unhealthy(tmp_path: Path) -> None:
@@ -102,6 +132,8 @@ def test_without_a_worker_it_is_unhealthy(tmp_path: Path) -> None:
             block.cells[layout.H_STARTED_MONO] -= 60 * 10**9
             health = view.vitals().health
             assert health.status == "unhealthy"
+            answer = server.admin_get("/health")
+            assert (answer.status, answer.json()["status"]) == (503, "unhealthy")
             assert health.reasons[0] == "no worker lives: requests wait; the log says why they end"
             assert build_raw(view.read())["system_health"] == "unhealthy"
         until(lambda: view.vitals().health.status == "healthy", "workers are there again")

@@ -16,4 +16,5 @@ class SaturationWatch:
 
     def __call__(self) -> None:
         service, backlog = self._reader.service(), self._reader.backlog()
-        self._publish(self._saturation.observe(service.at_ns, service.busy, service.threads, backlog))
+        look = service.at_ns, service.busy, service.threads, backlog, service.queued
+        self._publish(self._saturation.observe(*look))

@@ -27,3 +27,6 @@ def test_each_look_is_published(block: Block, monkeypatch: pytest.MonkeyPatch) -
     watch()
     assert pages[-1]["busy_since_ns"] == pages[-2]["monotonic_ns"] < pages[-1]["monotonic_ns"]
     assert pages[-1]["backlog_since_ns"] == pages[0]["monotonic_ns"]
+    Slots(block).say_clients(rows.slot, (0, 0, 0, 0, 0, 4))
+    watch()
+    assert pages[-1]["backlog"] == 7, "those that wait for a thread too"
