@@ -41,6 +41,8 @@ def contradictions(values: Mapping[str, Any], places: Mapping[str, str], refused
             yield f"{of('bind')}: port 0 is another port at each start; set instance, which names the block"
         if values["bind"].startswith("fd://"):
             yield f"{of('bind')}: every daemon may have such a descriptor; set instance, which names the block"
+    if is_set("admin_bind") and values["admin_bind"] == values["bind"] and not values["bind"].endswith(":0"):
+        yield f"{of('admin_bind')}, as is bind: the admin server needs an address of its own"
     has_jitter = is_set("max_requests_jitter") and values["max_requests_jitter"] > 0
     if has_jitter and values["max_requests"] == 0 and "max_requests" not in refused:
         yield f"{of('max_requests_jitter')}: it has no effect while max_requests is 0; set both, or neither"

@@ -283,6 +283,7 @@ def test_its_work_is_not_the_service_s(tmp_path: Path) -> None:
         before = server.snapshot()["requests"]
         with RawWebSocket(server.admin_address) as client:
             client.message()
+        assert b"<!doctype html>" in server.admin_get("/", Accept="text/html").body
         for path, status in (("/health", 200), ("/health", 200), ("/no-such", 404), ("/jobs", 404)):
             assert server.admin_get(path).status == status
         assert server.admin_get("/ws").status == 426
@@ -343,3 +344,18 @@ def test_an_address_that_is_set_and_taken_ends_the_start(tmp_path: Path) -> None
         assert "HVD_ADMIN_BIND" in line
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(tmp_path / "sock"))
+
+
+def test_it_takes_little_memory(tmp_path: Path) -> None:
+    """35 MB at most, what it shares with others taken by halves and the like, after each kind of answer."""
+    with Server(tmp_path, workers=1, interval=INTERVAL) as server:
+        (pid,) = server.pids("admin_server")
+        for path in ("/health", "/metrics", "/status", "/api/v1/snapshot", "/api/v1/history", "/", "/openapi.json"):
+            for accept in ("*/*", "text/html, */*;q=0.1"):
+                assert server.admin_get(path, Accept=accept).status == 200
+        with RawWebSocket(server.admin_address) as client:
+            client.message()
+        (pss,) = (
+            line for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines() if line.startswith("Pss:")
+        )
+        assert int(pss.split()[1]) < 35_000

@@ -195,18 +195,18 @@ class AdminAddress:
 
     def leave(self, *, is_last: bool) -> None:
         """The master ends: close the socket, and remove its files unless another master goes on with them."""
-        if self.listener is None:
-            return
-        self.listener.close()
+        self.close()
         if not is_last:
             return
         if self._path and self._is_mine():
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
-        if self._folder is None:
-            return
-        record = read_record(self._folder)
+        if self._folder is not None:
+            self._remove_record(self._folder)
+            remove_folder(self._folder)
+
+    def _remove_record(self, folder: Path) -> None:
+        record = read_record(folder)
         if record and (record.is_stale or record.pid == self._pid):
             with contextlib.suppress(OSError):
-                os.unlink(self._folder / RECORD)
-        remove_folder(self._folder)
+                os.unlink(folder / RECORD)

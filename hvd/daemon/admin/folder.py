@@ -39,6 +39,8 @@ def remove_folder(folder: Path) -> None:
 
 
 def _folder_in(base: Path, instance: str) -> Path:
+    if instance in (".", ".."):
+        raise OSError(f"an instance of the name {instance} has no folder of its own")
     folder = base / instance
     if len(os.fsencode(folder / ADMIN_SOCKET)) > SOCKET_PATH_MAX:
         raise OSError(f"a socket's path there would be longer than {SOCKET_PATH_MAX} bytes")

@@ -19,6 +19,10 @@ from tests.unit.settings.support import config, problems_of, value_of
         ({"HVD_WORKERS": "10", "HVD_SLOTS": "13"}, "slots (HVD_SLOTS) is 13: 10 workers need at least 14"),
         ({"HVD_MAX_REQUESTS_JITTER": "5"}, "max_requests_jitter (HVD_MAX_REQUESTS_JITTER) is 5: "),
         ({"HVD_BIND": "a:0"}, 'bind (HVD_BIND) is "a:0": port 0 is another port at each start; set instance'),
+        (
+            {"HVD_BIND": "a:1", "HVD_ADMIN_BIND": "a:1"},
+            'admin_bind (HVD_ADMIN_BIND) is "a:1", as is bind: the admin server needs an address of its own',
+        ),
         ({"HVD_WORKERS": "0", "HVD_SLOTS": "2"}, "workers ("),  # with what is refused anyway nothing contradicts
     ],
 )

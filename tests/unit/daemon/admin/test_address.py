@@ -105,7 +105,7 @@ def test_a_path_that_is_set_has_the_umask_s_mode(scene: Scene, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("taken", ["a port", "a socket", "no socket", "no folder", "another machine's"])
-def test_an_address_that_can_not_be_had_ends_the_start(scene: Scene, tmp_path: Path, taken: str) -> None:
+def test_an_address_that_can_not_be_had_ends_the_start(scene: Scene, tmp_path: Path, base: Path, taken: str) -> None:
     """In one line, which names the setting and its value; what is there stays."""
     path = tmp_path / "sock"
     with socket.create_server(("127.0.0.1", 0)) as port, socket.socket(socket.AF_UNIX) as other:
@@ -122,6 +122,8 @@ def test_an_address_that_can_not_be_had_ends_the_start(scene: Scene, tmp_path: P
         with pytest.raises(CannotStart, match=f"^admin_bind is {bind.split('[')[0]}, ") as refused:
             scene.open(bind)
         assert "\n" not in str(refused.value)
+        scene.all[-1].leave(is_last=True)
+        assert not (base / "shop").exists()
         assert taken != "a socket" or connects(path)
         assert taken != "no socket" or path.read_text() == "mine"
 

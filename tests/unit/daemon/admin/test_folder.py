@@ -78,6 +78,16 @@ def test_what_others_have_made_is_not_used(tmp_path: Path, make: object) -> None
     assert not list((tmp_path / "target").glob("*")) if (tmp_path / "target").exists() else True
 
 
+@pytest.mark.parametrize("instance", [".", ".."])
+def test_a_name_that_leads_elsewhere_is_no_folder(tmp_path: Path, instance: str) -> None:
+    """The mode of the folder above would be changed: /run's, for everybody."""
+    base = tmp_path / "run"
+    base.mkdir(mode=0o755)
+    with pytest.raises(CannotStart, match="no folder of its own"):
+        make_folder(instance, [base])
+    assert (mode(base), mode(tmp_path)) == (0o755, 0o700)
+
+
 def test_a_socket_has_to_fit_in(tmp_path: Path) -> None:
     """Its path has 107 bytes at most; the next folder may be shorter. Each reason is told."""
     long = tmp_path / ("x" * 100)
