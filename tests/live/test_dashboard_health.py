@@ -5,13 +5,15 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.support.browser import Browser, url_of
+from tests.support.http import Asking
 from tests.support.nginx import Nginx
 from tests.support.server import Server, stopped
 from tests.support.waiting import until
@@ -71,9 +73,9 @@ def test_a_daemon_that_is_killed_is_unreachable_until_it_is_back(browser: Browse
         open_page(browser, server)
         server.kill_master()
         wait_state(browser, "unreachable", 8)
-        assert "Neither the WebSocket nor HTTP answers" in browser.text(REASONS)
+        assert "No answer, by WebSocket or HTTP" in browser.text(REASONS)
         # its workers still answer for a moment, while they end
-        assert re.search("It was (healthy|degraded) when last heard", browser.text(REASONS))
+        assert re.search(r"Last heard at .*: (healthy|degraded)\.", browser.text(REASONS))
         until(lambda: browser.run("return document.body.hasAttribute('data-stale')"), "its numbers are marked as old")
         assert browser.accessibility() == []
         until(lambda: not server.processes(), "all of it is gone")
@@ -127,6 +129,78 @@ def test_an_aggregator_that_is_killed_is_seen_at_once(browser: Browser, tmp_path
         browser.wait_text("#connection", "Live", 20)
 
 
+def ask_slowly(server: Server, paths: Iterable[str]) -> list[Asking]:
+    """Requests that last a minute, each in a thread of its own; a busy worker may keep others waiting, for ever."""
+    asking: list[Asking] = []
+
+    def is_one_more(before: int) -> bool:
+        return sum(path.startswith("/slow/") for path in server.in_progress()) > before
+
+    for number, path in enumerate(paths):
+        for _ in range(20):
+            asking.append(Asking(server.address, f"/slow/{path}?s=60"))
+            with suppress(AssertionError):
+                until(partial(is_one_more, number), "it is in progress", 0.5)
+                break
+    assert is_one_more(number)
+    return asking
+
+
+def rows(browser: Browser) -> list[str]:
+    return [row.replace("\n", " ") for row in browser.texts("#longest .scroll > ol > li")]
+
+
+def test_threads_that_are_all_stuck_are_a_reason_and_a_list(browser: Browser, tmp_path: Path) -> None:
+    """With the paths as text, whatever is in them; a page opened meanwhile at the admin address shows the same."""
+    server = Server(tmp_path, workers=2, threads=2, interval=INTERVAL, admin_bind="127.0.0.1:0")
+    with server:
+        open_page(browser, server)
+        browser.wait_text("#longest .empty", "No request is in progress.")
+        asking = ask_slowly(server, ("a", "%3Cimg%20src=x%3E", "%E2%80%AEevil", "d" * 80))
+        browser.wait_text(REASONS, "saturated: all 4 threads busy")
+        wait_state(browser, "degraded")
+        for address in (None, server.admin_address):
+            if address:
+                browser.open(url_of(address))
+                wait_state(browser, "degraded", 5)
+                browser.wait_text("#connection", "Live")
+            until(lambda: len(rows(browser)) == 4, "all are listed")
+            for part in ("GET /slow/a worker", "GET /slow/<img src=x> worker", "GET /slow/\\u{202e}evil worker"):
+                assert any(part in row for row in rows(browser)), rows(browser)
+            assert "4 of 4" in browser.texts("#tiles > div")[4]
+            assert "saturated since" in browser.texts("#tiles > div")[4]
+            ages = "return [...document.querySelectorAll('#longest b')].map((age) => parseInt(age.innerText))"
+            before = browser.run(ages)
+            until(lambda: min(browser.run(ages)) >= max(before) + 2, "they get older")  # noqa: B023
+            assert browser.accessibility() == []
+        assert browser.complaints() == []
+        for worker in server.pids("worker"):
+            os.kill(worker, signal.SIGKILL)  # or the stop would wait for them
+        for each in asking:
+            each.wait()
+        wait_state(browser, "healthy", 20)
+        browser.wait_text("#longest .empty", "No request is in progress.")
+
+
+def test_without_a_worker_the_admin_address_says_so(browser: Browser, tmp_path: Path) -> None:
+    """The page comes from there, whole and live, and is unhealthy; until workers live again."""
+    with Server(tmp_path, workers=2, interval=INTERVAL, admin_bind="127.0.0.1:0") as server:
+        until(lambda: server.snapshot()["uptime_seconds"] > 10.5, "its start is over: no worker is no trouble before")
+        with stopped(server.pid):  # or it would replace them
+            for worker in server.pids("worker"):
+                os.kill(worker, signal.SIGKILL)
+            browser.size(1440, 900)
+            browser.open(url_of(server.admin_address))
+            wait_state(browser, "unhealthy")
+            assert "no worker lives" in browser.text(REASONS)
+            browser.wait_text("#connection", "Live")
+            until(lambda: browser.texts("#tiles > div")[9].startswith("Workers\n0"), "none is counted")
+            browser.with_page("page.socket.close(); page.contact.connected('waiting')")  # /health answers 503 then
+            time.sleep(3)
+            wait_state(browser, "unhealthy")
+        wait_state(browser, "healthy", 20)
+
+
 class NginxWithoutSockets(Nginx):
     """nginx that passes HTTP on, and refuses every WebSocket."""
 
@@ -165,33 +239,134 @@ def test_numbers_come_over_http_where_no_socket_opens(browser: Browser, tmp_path
         browser.open("about:blank")
 
 
+WATCH_PLACES = """
+window.shifts = [];
+// down or up; numbers that are aligned right begin elsewhere with each digit, and rows of a list are others each time
+const isRow = (node) => (node?.parentElement ?? node)?.closest("ol, #events ul, table");
+const hasMoved = ({ node, previousRect, currentRect }) => previousRect.y !== currentRect.y && !isRow(node);
+const inWords = ({ node, previousRect, currentRect }) =>
+  `${node?.outerHTML?.slice(0, 100) ?? node?.data} from ${previousRect.y} to ${currentRect.y}`;
+new PerformanceObserver((list) => {
+  for (const { sources } of list.getEntries()) shifts.push(...sources.filter(hasMoved).map(inWords));
+}).observe({ type: "layout-shift" });
+window.told = [];
+const told = document.querySelector("#announcement");
+new MutationObserver(() => window.told.push(told.innerText)).observe(told, { subtree: true, characterData: true });
+"""
+
+
 @pytest.mark.parametrize(("width", "height"), [(360, 800), (1440, 900)])
 def test_nothing_moves_when_a_reason_comes(browser: Browser, tmp_path: Path, width: int, height: int) -> None:
-    """The browser's own measure: no element that is seen has changed its place; and the change is told once."""
-    with Server(tmp_path, workers=2, interval=INTERVAL) as server:
+    """The browser's own measure: no element that is seen has changed its place; and each change is told once."""
+    with Server(tmp_path, workers=2, threads=2, interval=INTERVAL) as server:
         open_page(browser, server)
         browser.size(width, height)
-        (aggregator,) = server.pids("aggregator")
-        with server.connection() as connection:
-            connection.get("/hello")
         time.sleep(1)  # the page takes its new width
-        browser.run(
-            "window.shifts = []; window.told = [];"
-            "new PerformanceObserver((list) => list.getEntries().forEach((entry) => shifts.push(...entry.sources.map("
-            "({ node }) => node?.outerHTML?.slice(0, 100) ?? `${node?.data}`)))).observe({ type: 'layout-shift' });"
-            "const told = document.querySelector('#announcement');"
-            "new MutationObserver(() => window.told.push(told.innerText))"
-            ".observe(told, { subtree: true, characterData: true })"
-        )
+        browser.run(WATCH_PLACES)
+        asking = ask_slowly(server, ("a", "b", "c", "d" * 80))
+        browser.wait_text(REASONS, "saturated: all 4 threads busy")
+        time.sleep(2)  # its reasons change
+        for worker in server.pids("worker"):
+            os.kill(worker, signal.SIGKILL)
+        for each in asking:
+            each.wait()
+        browser.wait_text("#events", "died")
+        wait_state(browser, "healthy")
         with stopped(server.pid):
-            os.kill(aggregator, signal.SIGKILL)
+            os.kill(server.pids("aggregator")[0], signal.SIGKILL)
             wait_state(browser, "degraded")
             time.sleep(3)
         wait_state(browser, "healthy", 20)
         assert browser.run("return shifts") == []
         announcements = browser.run("return told")
-        assert [text.split(".")[0] for text in announcements] in (
-            ["The daemon is degraded", "The daemon is healthy"],
-            ["The daemon is degraded", "The daemon is starting", "The daemon is healthy"],
+        assert len(announcements) == len(states(browser)), announcements
+        assert announcements[0].startswith("The daemon is degraded. saturated: all 4 threads")
+        # whatever of the two was seen first
+        assert any("aggregator away" in text or "is stopped" in text for text in announcements)
+        assert announcements[-1] == "The daemon is healthy. Nothing is wrong."
+
+
+def test_a_hidden_tab_follows(browser: Browser, tmp_path: Path) -> None:
+    """Its title says what became of the daemon, though no frame is drawn."""
+    with Server(tmp_path, workers=2, interval=INTERVAL) as server:
+        open_page(browser, server)
+        tab = browser.driver.current_window_handle
+        browser.driver.switch_to.new_window("tab")
+
+        def titles() -> list[str]:
+            return [target["title"] for target in browser.cdp("Target.getTargets")["targetInfos"]]
+
+        def says(state: str) -> bool:
+            return any(f" {state} \u2013 " in title for title in titles())
+
+        try:
+            assert says("healthy")
+            server.kill_master()
+            until(lambda: says("unreachable"), "its title follows", 10)
+        finally:
+            browser.driver.close()
+            browser.driver.switch_to.window(tab)
+        assert states(browser)[-1] == "unreachable"
+
+
+OLD = (
+    *("health", "reasons", "workers_alive", "worker_threads", "worker_threads_busy", "busy_ratio", "saturated_seconds"),
+    *("accept_backlog", "accept_backlog_limit", "waiting_clients", "longest_requests"),
+    *("p50_with_open", "p90_with_open", "p99_with_open"),
+)
+"""What messages of a daemon of the version before don't have."""
+
+
+def test_an_older_daemon_has_dashes_for_what_it_does_not_tell(browser: Browser, tmp_path: Path) -> None:
+    """During an upgrade a new page may get an old daemon's messages."""
+    with Server(tmp_path, workers=2, interval=INTERVAL) as server:
+        open_page(browser, server)
+        browser.with_page(
+            "page.socket.close(); const raw = structuredClone(page.model.raw);"
+            f"for (const name of {list(OLD)}) delete raw[name];"
+            "page.handle({ type: 'metrics', data: { raw } }); page.draw();"
         )
-        assert "aggregator away" in announcements[0] or "is stopped" in announcements[0], "whatever was seen first"
+        values = dict(text.split("\n")[:2] for text in browser.texts("#tiles > div"))
+        assert [values[name] for name in ("Threads busy", "Accept backlog", "Workers")] == ["\u2013"] * 3
+        assert not any("undefined" in text or "NaN" in text for text in browser.texts("#tiles > div"))
+        assert browser.text("#longest .empty") == "This daemon does not tell which requests take longest."
+        assert browser.text(BADGE) == "Healthy"
+        assert browser.complaints() == []
+
+
+SHOW_LONGEST = """
+const stack = [
+  { file: "/usr/lib/python3.11/ssl.py", line: 9, function: "read" },
+  { file: "/srv/shop/orders.py", line: 12, function: "post" },
+];
+const request = (pid, age) => (
+  { method: "GET", path: "/a", pid, slot: 1, age_seconds: age, stack, stack_age_seconds: 1 }
+);
+const raw = structuredClone(page.model.raw);
+page.socket.close();
+for (const requests of [REQUESTS]) {
+  raw.longest_requests = requests;
+  page.handle({ type: "metrics", data: { raw } });
+  page.draw();
+}
+return [...document.querySelectorAll("#longest details")].map((details) => [details.open, details.innerText]);
+"""
+
+
+def test_a_stack_that_is_opened_stays_open(browser: Browser, tmp_path: Path) -> None:
+    """Its request's, wherever that moves in the list; another request that takes its row has it closed."""
+    with Server(tmp_path, workers=2, interval=INTERVAL) as server:
+        open_page(browser, server)
+        first = "[request(1, 9), request(2, 5), request(3, 4)]"
+        closed = browser.with_page(SHOW_LONGEST.replace("REQUESTS", first))
+        assert closed == [[False, "shop/orders.py:12 in post"]] * 3
+        browser.click("#longest li:nth-child(2) summary")
+        shown = browser.with_page(SHOW_LONGEST.replace("REQUESTS", "[request(2, 5), request(3, 4), request(4, 2)]"))
+        assert [is_open for is_open, _ in shown] == [True, False, False]
+        assert "/usr/lib/python3.11/ssl.py:9 in read\n/srv/shop/orders.py:12 in post" in shown[0][1]
+        assert browser.accessibility() == []
+        browser.run("document.activeElement.blur(); document.querySelector('#longest summary').focus()")
+        browser.driver.switch_to.active_element.send_keys(" ")
+        assert not browser.run("return document.querySelector('#longest details').open"), "by keyboard"
+        again = browser.with_page(SHOW_LONGEST.replace("REQUESTS", "[], [request(7, 1)]"))
+        assert [is_open for is_open, _ in again] == [False]

@@ -4,7 +4,7 @@ import { Rows, make, mark, say } from "./dom.js";
 import { day, instant, milliseconds } from "./format.js";
 import { frameText, placeOf } from "./requests.js";
 
-/** The section is there only while there is something to say. */
+/** @param {HTMLElement} section of a fixed height: what comes and goes in it moves nothing else */
 export function addEvents(section) {
   const item = () => make("li", {}, make("span", { class: "when" }), make("span", { class: "what" }));
   const rows = new Rows(section.querySelector("ul"), item, (row, event) => {
@@ -13,10 +13,13 @@ export function addEvents(section) {
     mark(row, "data-state", event.state);
     mark(row, "title", event.title);
   });
+  const empty = section.querySelector(".empty");
   return ({ raw, alerts, postMortems }) => {
-    const current = [...(raw?.alerts ?? []), ...alerts].map(alertOf);
+    if (!raw) return;
+    const current = [...raw.alerts, ...alerts].map(alertOf);
     const dead = postMortems.slice(0, 5).map(deathOf);
-    section.hidden = !current.length && !dead.length;
+    empty.hidden = current.length + dead.length > 0;
+    say(empty, "No alert, and no process has died at work.");
     say(section.querySelector(".aside"), [current.length && `${current.length} alerts`, postMortems.length && `${postMortems.length} died at work`].filter(Boolean).join(" · "));
     rows.update([...current, ...dead], (_, i) => i);
   };

@@ -18,9 +18,9 @@ const TILES = {
     `${share(raw.error_rate)} now`,
     raw.error_rate > 0 ? "bad" : null,
   ],
-  "Mean response": (raw) => [milliseconds(raw.avg_response_time), `${exact(raw.avg_response_time)} ms since start`, `median ${milliseconds(raw.p50)} now`],
+  "Mean response": (raw) => [milliseconds(raw.avg_response_time), `${exact(raw.avg_response_time)} ms since start`, `median ${milliseconds(ended(raw, raw.p50))} now`],
   "p99 of finished": (raw) => [
-    milliseconds(raw.p99),
+    milliseconds(ended(raw, raw.p99)),
     `Of the requests that ended in the last interval, 99 % took no longer than ${exact(raw.p99)} ms. With those in progress, by how old they are, it is ${exact(raw.p99_with_open)} ms.`,
     `${milliseconds(raw.p99_with_open)} with unfinished`,
     hidesStuckRequests(raw) ? "bad" : null,
@@ -35,7 +35,7 @@ const TILES = {
     count(raw.accept_backlog),
     `${exact(raw.accept_backlog)} connections wait to be accepted, of ${exact(raw.accept_backlog_limit)} that may`,
     isKnown(raw.accept_backlog_limit) ? `of ${count(raw.accept_backlog_limit)} connections` : "connections",
-    raw.accept_backlog > 0 ? "bad" : null,
+    raw.accept_backlog > 0 && isSaturated(raw) ? "bad" : null,
   ],
   Uptime: (raw) => [
     duration(raw.uptime_seconds),
@@ -55,6 +55,9 @@ const TILES = {
 
 /** All threads are busy for a moment now and then; for so many seconds is what /health calls it. */
 const isSaturated = ({ saturated_seconds: seconds }) => seconds >= 2;
+
+/** A percentile of the last interval; unknown where nothing ended in it, which the daemon tells as 0. */
+const ended = ({ requests_per_second: some }, ms) => (some ? ms : null);
 
 /** True where p99 looks well only because the slow requests have not ended: then it says so in red. */
 const hidesStuckRequests = ({ p99, p99_with_open: withOpen }) => withOpen >= 1000 && withOpen > 2 * p99;

@@ -25,7 +25,7 @@ const OWN_WORDS = {
  * @returns {{state: keyof MARKS, reasons: string[]}} at least one reason, in words for people
  */
 export function judge({ word, failure, oddity, now }) {
-  if (failure) return { state: "unreachable", reasons: [`Neither the WebSocket nor HTTP answers: ${failure}.`, before(word, now)] };
+  if (failure) return { state: "unreachable", reasons: [`No answer, by WebSocket or HTTP (${failure}).`, before(word, now)] };
   if (!word) return { state: "unknown", reasons: [oddity ? `${oddity}.` : "Nothing was heard yet."] };
   if (now - word.at > word.lasts) {
     return { state: "unknown", reasons: [oddity ? `${oddity}.` : "The daemon says nothing.", before(word, now)] };
@@ -37,4 +37,4 @@ export function judge({ word, failure, oddity, now }) {
 }
 
 const before = (word, now) =>
-  word ? `It was ${word.state} when last heard, at ${clock(word.wall)}, ${duration(now - word.at)} ago.` : "Nothing was heard before.";
+  word ? `Last heard at ${clock(word.wall)}, ${duration(now - word.at)} ago: ${word.state}.` : "Nothing was heard before.";
