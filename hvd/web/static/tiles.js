@@ -22,7 +22,7 @@ const TILES = {
   "p99 of finished": (raw) => [
     milliseconds(ended(raw, raw.p99)),
     `Of the requests that ended in the last interval, 99 % took no longer than ${exact(raw.p99)} ms. With those in progress, by how old they are, it is ${exact(raw.p99_with_open)} ms.`,
-    `${milliseconds(raw.p99_with_open)} with unfinished`,
+    `${milliseconds(raw.p99_with_open || null)} with unfinished`,
     hidesStuckRequests(raw) ? "bad" : null,
   ],
   "Threads busy": (raw) => [
