@@ -94,7 +94,8 @@ def test_a_daemon_that_stands_still_is_never_healthy(browser: Browser, tmp_path:
         wait_state(browser, "unreachable", SECONDS_TO_UNREACHABLE)
         assert "has not answered within 3 s" in browser.text(REASONS)
         seen = states(browser)
-        assert seen[-2:] == ["unknown", "unreachable"] and "healthy" not in seen, seen
+        assert seen[-2:] == ["unknown", "unreachable"], seen
+        assert "healthy" not in seen, seen
         still.close()
         wait_state(browser, "healthy", 20)
 
@@ -242,8 +243,8 @@ def test_numbers_come_over_http_where_no_socket_opens(browser: Browser, tmp_path
 
 WATCH_PLACES = """
 window.shifts = [];
-// down or up; numbers that are aligned right begin elsewhere with each digit, and rows of a list are others each time
-const isRow = (node) => (node?.parentElement ?? node)?.closest("ol, #events ul, table");
+// down or up; numbers that are aligned right begin elsewhere with each digit, and what changes is in lists
+const isRow = (node) => (node?.parentElement ?? node)?.closest("#reasons, ol, #events ul, table");
 const hasMoved = ({ node, previousRect, currentRect }) => previousRect.y !== currentRect.y && !isRow(node);
 const inWords = ({ node, previousRect, currentRect }) =>
   `${node?.outerHTML?.slice(0, 100) ?? node?.data} from ${previousRect.y} to ${currentRect.y}`;
