@@ -40,17 +40,16 @@ def _pid(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print them. Raises DaemonUnreachable, DaemonRefused and SettingsError."""
+    """Print them; REFUSED where none could be taken. Raises DaemonUnreachable, DaemonRefused and SettingsError."""
     answer = fetch(target(args)[0], args.pid, args.timeout)
     if args.json:
         print(json.dumps(answer, indent=2))
         return Exit.OK
     emphasis = (_BOLD, _PLAIN) if sys.stdout.isatty() else ("", "")
-    lines = [
-        line for process in objects(answer.get("processes")) for line in process_lines(process, args.all, emphasis)
-    ]
+    processes = objects(answer.get("processes"))
+    lines = [line for process in processes for line in process_lines(process, args.all, emphasis)]
     print("\n".join(lines) if lines else "no worker lives")
-    return Exit.OK
+    return Exit.REFUSED if processes and not any(process.get("threads") for process in processes) else Exit.OK
 
 
 def fetch(address: Address, pid: int | None, timeout: float) -> dict[str, Any]:
@@ -88,6 +87,8 @@ def process_lines(process: Json, all_threads: bool, emphasis: tuple[str, str] = 
         lines += _thread_lines(thread, encoding, emphasis)
     if idle:
         lines.append(f"  {idle} idle in the pool; --all shows {'it' if idle == 1 else 'them'} too")
+    if error := process.get("error"):
+        lines.append(f"  ! {plain(error, encoding)}")
     return [*lines, ""]
 
 

@@ -64,6 +64,15 @@ def test_they_are_asked_for_and_printed(capsys: pytest.CaptureFixture[str]) -> N
         assert capsys.readouterr().out == "no worker lives\n"
 
 
+def test_why_there_are_none_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of one process beside others whose stacks came; and by the exit status, where none came."""
+    late = {"pid": 4712, "slot": 13, "kind": "worker", "threads": [], "error": "its master is stopped"}
+    for processes, code in (([PROCESS, late], 0), ([late], 5)):
+        with daemon((200, {"processes": processes})) as (url, _):
+            assert main(["stacks", "--url", url]) == code
+        assert "slot 13, 0 threads, seen - ago\n  ! its master is stopped\n" in capsys.readouterr().out
+
+
 def test_the_service_s_address_has_none(capsys: pytest.CaptureFixture[str]) -> None:
     """It says who has them; a process that isn't there is told in the daemon's words."""
     with daemon((404, {"title": "404 Not Found"})) as (url, _):
