@@ -4,8 +4,8 @@ Read from the slot table and the heads of the rows, without adding anything up: 
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypedDict
 
@@ -15,6 +15,7 @@ from hvd.core.progress import read_progress
 from hvd.core.slots import Slot, Slots
 from hvd.metrics.clients import QUEUED
 from hvd.read.requests import Request, request_of_text
+from hvd.read.stacks import Frame, LastStacks, Stack
 
 LONGEST = 10  # requests in progress that are shown, the oldest ones
 
@@ -36,7 +37,7 @@ class LongRequest(Request):
 
     pid: int
     slot: int
-    stack: list[object]
+    stack: Sequence[Frame]
     stack_age_seconds: float | None
 
 
@@ -85,12 +86,13 @@ class WorkerState:
 @dataclass(frozen=True)
 class Service:
     """The workers at one moment (monotonic ns), of both masters during an upgrade; `booting` is how many more live and
-    serve nothing yet.
+    serve nothing yet, `stacks` where the threads of the oldest requests were when somebody looked since they began.
     """
 
     at_ns: int
     workers: Sequence[WorkerState] = ()
     booting: int = 0
+    stacks: Mapping[OpenRequest, Stack] = field(default_factory=dict)
 
     @cached_property
     def threads(self) -> int:
@@ -148,25 +150,33 @@ class Service:
 
     def longest_requests(self) -> list[LongRequest]:
         """The oldest ones in progress, LONGEST at most."""
-        return [
-            {
-                **request_of_text(request.text, self.age(request)),
-                "pid": request.pid,
-                "slot": request.slot,
-                "stack": [],
-                "stack_age_seconds": None,
-            }
-            for request in self.requests[:LONGEST]
-        ]
+        return [self._long_request(request, self.stacks.get(request)) for request in self.requests[:LONGEST]]
+
+    def _long_request(self, request: OpenRequest, stack: Stack | None) -> LongRequest:
+        return {
+            **request_of_text(request.text, self.age(request)),
+            "pid": request.pid,
+            "slot": request.slot,
+            "stack": list(stack.frames) if stack else [],
+            "stack_age_seconds": round(max(0, self.at_ns - stack.taken_ns) / 1e9, 3) if stack else None,
+        }
 
 
-def read_service(block: Block) -> Service:
-    """What the workers do now. Safe in any process."""
+def read_service(block: Block, stacks: LastStacks | None = None) -> Service:
+    """What the workers do now, with the stacks that were taken last. Safe in any process."""
     slots = Slots(block)
     taken = (slots.get(number) for number in range(layout.COMPANION_SLOTS, block.layout.slots))
     alive = [slot for slot in taken if slot and slot.kind == layout.KIND_WORKER and slot.is_alive()]
     workers = [_state(block, slot) for slot in alive if slot.threads]
-    return Service(time.monotonic_ns(), workers, len(alive) - len(workers))
+    service = Service(time.monotonic_ns(), workers, len(alive) - len(workers))
+    return replace(service, stacks=_stacks(service, stacks)) if stacks and service.requests else service
+
+
+def _stacks(service: Service, last: LastStacks) -> dict[OpenRequest, Stack]:
+    """Of the oldest requests, those that were taken since they began."""
+    oldest = service.requests[:LONGEST]
+    stacks = ((request, last.of_thread(request.slot, request.thread, request.begin_ns)) for request in oldest)
+    return {request: stack for request, stack in stacks if stack}
 
 
 def _state(block: Block, slot: Slot) -> WorkerState:

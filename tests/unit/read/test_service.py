@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 
 import pytest
 
@@ -9,9 +10,11 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
+from hvd.core.stacks import StackFile
 from hvd.metrics.clients import WAITING
 from hvd.metrics.table import FAMILIES
-from hvd.read.service import LONGEST, read_service
+from hvd.read.service import LONGEST, LongRequest, read_service
+from hvd.read.stacks import LastStacks
 from tests.unit.core.support import dead_pid, in_thread, own_rows
 from tests.unit.figures import make_request, make_service, start_worker
 
@@ -93,3 +96,36 @@ def test_the_oldest_requests_are_shown() -> None:
     ages = [request["age_seconds"] for request in service.longest_requests()]
     assert ages == list(range(2 * LONGEST - 1, LONGEST - 1, -1))
     assert service.longest_seconds == 2 * LONGEST - 1
+
+
+STACK = """\
+Thread 0x{thread:x} (most recent call first):
+  File "/srv/shop/views.py", line 12 in checkout
+"""
+
+
+def test_a_request_has_the_stack_that_was_taken_since_it_began(block: Block) -> None:
+    """Of its thread; an older one is that of another request, and that of another thread says nothing of it."""
+    file = StackFile()
+    try:
+        slot = start_worker(block)
+        rows, cell = Rows(block, slot, FAMILIES), block.layout.slot_cell(slot) + layout.S_STACK_TAKEN_NS
+
+        def ask() -> LongRequest:
+            (request,) = read_service(block, LastStacks(block, file)).longest_requests()
+            return request
+
+        before = time.monotonic_ns()
+        rows.mine().begin("GET", "/slow")
+        assert (ask()["stack"], ask()["stack_age_seconds"]) == ([], None)
+        file.write(slot, STACK.format(thread=threading.get_ident()))
+        block.cells[cell] = before
+        assert (ask()["stack"], ask()["stack_age_seconds"]) == ([], None)
+        block.cells[cell] = time.monotonic_ns()
+        assert ask()["stack"] == [{"file": "/srv/shop/views.py", "line": 12, "function": "checkout"}]
+        assert 0 <= (ask()["stack_age_seconds"] or 0) < 60
+        file.write(slot, STACK.format(thread=threading.get_ident() + 1))
+        block.cells[cell] = time.monotonic_ns()
+        assert (ask()["stack"], ask()["stack_age_seconds"]) == ([], None)
+    finally:
+        os.close(file.fd)
