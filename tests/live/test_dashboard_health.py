@@ -244,7 +244,7 @@ def test_numbers_come_over_http_where_no_socket_opens(browser: Browser, tmp_path
 WATCH_PLACES = """
 window.shifts = [];
 // down or up; numbers that are aligned right begin elsewhere with each digit, and what changes is in lists
-const isRow = (node) => (node?.parentElement ?? node)?.closest("#reasons, ol, #events ul, table");
+const isRow = (node) => (node?.closest ? node : node?.parentElement)?.closest("#reasons, li, tr");
 const hasMoved = ({ node, previousRect, currentRect }) => previousRect.y !== currentRect.y && !isRow(node);
 const inWords = ({ node, previousRect, currentRect }) =>
   `${node?.outerHTML?.slice(0, 100) ?? node?.data} from ${previousRect.y} to ${currentRect.y}`;
