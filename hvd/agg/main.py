@@ -45,6 +45,7 @@ class Aggregator:
             runs_jobs=options.runs_jobs,
             clients=lambda: self.hub.clients,
             tasks=lambda: len(asyncio.all_tasks()),
+            stacks=child.stacks,
         )
         self._updates: JobUpdates | None = None
         self._is_stopping = False

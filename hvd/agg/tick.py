@@ -15,6 +15,7 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
+from hvd.core.stacks import StackFile
 from hvd.core.totals import Totals
 from hvd.metrics.columns import DETAILS
 from hvd.metrics.companion_pages import AGGREGATOR_PAGE, AggregatorPage
@@ -53,11 +54,13 @@ class Ticker:
         clients: Callable[[], int],
         tasks: Callable[[], int],
         observer: Observer | None = None,
+        stacks: StackFile | None = None,
     ) -> None:
         self._block, self._slot, self._rows = block, slot, rows
         self._publish, self._clients, self._tasks = publish, clients, tasks
         self._slots = Slots(block)
-        self._reader = BlockReader(block, runs_jobs=runs_jobs)
+        self._stacks = stacks
+        self._reader = BlockReader(block, runs_jobs=runs_jobs, stacks=stacks)
         self._observer = observer or Observer()
         self._cpu_time: CpuTime | None = None
         self._taken_ns = taken.taken_ns if (taken := self._slots.get(slot)) else 0
@@ -75,7 +78,7 @@ class Ticker:
 
     def configure(self, interval: float, *, runs_jobs: bool) -> None:
         """Go on with these settings."""
-        self._reader = BlockReader(self._block, runs_jobs=runs_jobs)
+        self._reader = BlockReader(self._block, runs_jobs=runs_jobs, stacks=self._stacks)
         self._trend.set_interval(interval)
 
     def measure(self) -> None:

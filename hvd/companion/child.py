@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from hvd.companion.log import log_to_master
-from hvd.companion.options import BLOCK, OPTIONS, Command, Options, OptionsFile
+from hvd.companion.options import BLOCK, OPTIONS, STACKS, Command, Options, OptionsFile
 from hvd.core.block import attach
 from hvd.core.descriptors import fill_standard, raise_limit
 from hvd.core.pages import Page
 from hvd.core.proc import die_with_parent
 from hvd.core.slots import Slots
+from hvd.core.stacks import StackFile
 
 HEARTBEAT = 0.25  # s between two signs of life
 
@@ -58,7 +59,7 @@ class Child(Generic[AnyOptions]):
         are no master's; OSError, ValueError where the master has not left what is needed: then it can only end.
         """
         fill_standard()
-        command = self._command = Command.parse(program, (BLOCK, OPTIONS, *descriptors), arguments)
+        command = self._command = Command.parse(program, (BLOCK, OPTIONS, STACKS, *descriptors), arguments)
         ignore_signals()
         die_with_parent(command.master, at_masters_death)
         self._kind, self._file = kind, OptionsFile(command.descriptors[OPTIONS])
@@ -66,6 +67,7 @@ class Child(Generic[AnyOptions]):
         log_to_master(self.options.log_level)
         raise_limit(self.options.descriptors)
         self.block = attach(command.descriptors[BLOCK], command.block)
+        self.stacks = StackFile(command.descriptors[STACKS])
         self.slot = command.slot
         self._slots, self._page = Slots(self.block), Page(self.block, self.slot)
 

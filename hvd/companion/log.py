@@ -1,15 +1,18 @@
 """Log lines of a companion, on their way to the master, which logs them where gunicorn logs (hvd/daemon/logs.py).
 
 The standard error of a companion is a socket that keeps packets apart. A packet that begins with RECORD is a log
-record; anything else is text that the companion, or Python itself, printed.
+record; WAKE is none; anything else is text that the companion, or Python itself, printed.
 """
 
+import contextlib
 import json
 import logging
 import os
 import sys
 
 RECORD = b"\0"
+WAKE = b"\1"
+"""A packet that is no log line: it only wakes the master's loop."""
 LONGEST = 16 * 1024  # characters of a message, and of a traceback: a packet is far below what a socket takes
 STDERR = 2
 
@@ -59,6 +62,12 @@ def decode(packet: bytes) -> logging.LogRecord | None:
     if not all(isinstance(fields[name], kind) for name, kind in {**_FIELDS, **_TEXTS}.items()):
         return None
     return logging.makeLogRecord(fields)
+
+
+def wake_master(fd: int = STDERR) -> None:
+    """Have the master's loop take a turn now, as any line of its log does."""
+    with contextlib.suppress(OSError):  # the log is full, which wakes it too; or the master is gone
+        os.write(fd, WAKE)
 
 
 def log_to_master(level: str) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Self
 
-BLOCK, OPTIONS = "block", "options"
+BLOCK, OPTIONS, STACKS = "block", "options", "stacks"
 """Descriptors that every companion inherits."""
 
 DESCRIPTOR = "/proc/self/fd/{}"

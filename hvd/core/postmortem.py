@@ -14,10 +14,15 @@ _CAPACITY = layout.POST_MORTEM_BYTES - layout.CELL
 
 
 def write(block: Block, about: Mapping[str, Any], requests: Sequence[Mapping[str, Any]]) -> None:
-    """Append an entry: `about` (time, pid, how it ended), and the requests. The oldest entry gives way."""
-    listed = list(requests[:SHOWN_REQUESTS])
+    """Append an entry: `about` (time, pid, how it ended), and the requests. The oldest entry gives way.
+
+    Where there is no room for all, the lists in the requests lose their last items, the longest one first; then
+    requests are left out.
+    """
+    listed = [dict(request) for request in requests[:SHOWN_REQUESTS]]
     while len(data := json.dumps({**about, "requests": listed}, separators=(",", ":")).encode()) > _CAPACITY:
-        listed.pop()
+        if not _shorten_longest(listed):
+            listed.pop()
     with block.locked():
         number = block.cells[layout.H_POST_MORTEMS]
         start = _start(block, number)
@@ -25,6 +30,20 @@ def write(block: Block, about: Mapping[str, Any], requests: Sequence[Mapping[str
         block.raw[start + layout.CELL : start + layout.CELL + len(data)] = data
         block.cells[start // layout.CELL] = len(data)
         block.cells[layout.H_POST_MORTEMS] = number + 1
+
+
+def _shorten_longest(requests: Sequence[dict[str, Any]]) -> bool:
+    """-> whether there was a list that could lose items."""
+    lists = [
+        (len(value), request, name)
+        for request in requests
+        for name, value in request.items()
+        if isinstance(value, list)
+    ]
+    length, request, name = max(lists, key=lambda one: one[0], default=(0, {}, ""))
+    if length:
+        request[name] = request[name][: length * 3 // 4]
+    return length > 0
 
 
 def read(block: Block) -> list[dict[str, Any]]:

@@ -20,10 +20,14 @@ from hvd.errors import BlockFull, NoFreeSlot
 
 @dataclass(frozen=True)
 class Entry:
-    """What a row says of a request in progress: a text, as far as the row keeps it (64 bytes), and its age in s."""
+    """What a row says of a request in progress: a text, as far as the row keeps it (64 bytes), and its age in s; when
+    it began (monotonic ns), and of a dead process its thread, see progress.py.
+    """
 
     text: str
     age: float
+    begin_ns: int = 0
+    thread: int = 0
 
 
 @dataclass
@@ -165,6 +169,12 @@ class Slots:
         for index, count in enumerate(counts):
             self._cells[cell + index] = count
 
+    def want_stacks(self, number: int) -> int:
+        """Ask for the stacks of the slot's process; its master takes them once it is woken. -> when (monotonic ns)."""
+        now = time.monotonic_ns()
+        self._cells[self._layout.slot_cell(number) + layout.S_STACK_WANTED_NS] = now
+        return now
+
     def beat(self, number: int) -> None:
         """A companion's sign of life, now."""
         self._cells[self._layout.slot_cell(number) + layout.S_HEARTBEAT_NS] = time.monotonic_ns()
@@ -226,7 +236,7 @@ def settle(block: Block, number: int) -> Settled:
         if lost > 0:
             start = (head + layout.R_TEXT) * layout.CELL
             text = bytes(block.raw[start : start + layout.TEXT_BYTES])
-            if entry := entry_of(cells[head + layout.R_BEGIN_NS], text):
+            if entry := entry_of(cells[head + layout.R_BEGIN_NS], text, cells[head + layout.R_THREAD]):
                 settled.entries.append(entry)
             settled.aborted += lost
             cells[head + layout.R_ABORTED] += lost
@@ -235,8 +245,9 @@ def settle(block: Block, number: int) -> Settled:
     return settled
 
 
-def entry_of(begin: int, text: bytes) -> Entry | None:
+def entry_of(begin: int, text: bytes, thread: int = 0) -> Entry | None:
     """The entry of a row with this begin time (monotonic, ns) and text; None where the begin time is 0: it is idle."""
     if not begin:
         return None
-    return Entry(text.rstrip(b"\0").decode("utf-8", "replace"), max(0, time.monotonic_ns() - begin) / 1e9)
+    age = max(0, time.monotonic_ns() - begin) / 1e9
+    return Entry(text.rstrip(b"\0").decode("utf-8", "replace"), age, begin, thread)

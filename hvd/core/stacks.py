@@ -37,19 +37,11 @@ class StackFile:
     """The file. Safe in any process that has it; one process at a time writes an area."""
 
     def __init__(self, fd: int | None = None) -> None:
-        """A new file, or the one behind an inherited descriptor. Raises OSError where it can't be opened twice: without
-        memory files, or without /proc.
-        """
+        """A new file, or the one behind an inherited descriptor. Raises OSError where there can't be one."""
         self.fd = os.memfd_create("hvd-stacks") if fd is None else fd
-        if fd is None:
-            try:
-                os.close(self.open_area(0, DUMPED))
-            except OSError:
-                os.close(self.fd)
-                raise
 
     def open_area(self, slot: int, area: int) -> int:
-        """A descriptor at which a write begins at the area's start. Raises OSError."""
+        """A descriptor at which a write begins at the area's start. Raises OSError: without /proc there is none."""
         fd = os.open(_BY_NUMBER.format(self.fd), os.O_RDWR | os.O_CLOEXEC)
         rewind(fd, slot, area)
         return fd

@@ -42,14 +42,14 @@ class Loop:
         self._outdated = 0  # workers up to this age are to be replaced: a reload could not start all the new ones
         self._spawn, self._manage, self._reap = server.spawn_worker, server.manage_workers, server.reap_workers
         self._stop, self._reload, self._read_settings = server.stop, server.reload, server.app.reload
-        self._reopen = server.log.reopen_files
+        self._reopen, self._murder = server.log.reopen_files, server.murder_workers
 
     def take_over(self) -> None:
         """Put these methods in the place of the arbiter's own."""
         server = self._server
         server.spawn_worker, server.manage_workers = self._spawn_worker, self._turn
         server.reap_workers, server.stop, server.reload = self._reap_all, self._stop_all, self._reload_all
-        server.app.reload = self._read_settings_again
+        server.app.reload, server.murder_workers = self._read_settings_again, self._end_silent
         server.log.reopen_files = self._reopen_files
         for name in HANDLED:
             setattr(server, f"handle_{name}", self._guarded(name, getattr(server, f"handle_{name}")))
@@ -70,6 +70,11 @@ class Loop:
                     os._exit(1)
 
         return guarded
+
+    def _end_silent(self) -> None:
+        """Before gunicorn ends workers that were silent for too long: where they stand."""
+        self._master.safely(self._master.take_stacks_of_silent)
+        self._murder()
 
     def _reopen_files(self) -> None:
         """USR1 and HUP, in workers too: log files that can't be opened again stay open, or each line would raise."""

@@ -7,11 +7,12 @@ the two leaves requests aborted without a cause; the sums show how many. The nex
 those, and none twice. The slot stays taken until then.
 """
 
+import faulthandler
 import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,9 +22,12 @@ from hvd.core.catalogue import Catalogue, Family
 from hvd.core.locks import LOCK_WAIT
 from hvd.core.proc import is_alive
 from hvd.core.slots import Entry, Settled, Slot, Slots, mark_used, settle, used_heads
+from hvd.core.stacks import StackFile
+from hvd.daemon.stacks import Stacks
 from hvd.errors import BlockLocked
 from hvd.metrics.table import ABORTED, EXITS, FAMILIES
 from hvd.read.requests import request_of
+from hvd.read.stacks import Crash, Frame, StacksOfDead, describe
 from hvd.settings.table import SLOTS_SPARE
 from hvd.texts import escaped, rfc3339
 
@@ -51,8 +55,10 @@ def cause_of(code: int) -> str:
 class Settler:
     """Settles, counts and frees the slots of dead processes. One thread of a master uses it."""
 
-    def __init__(self, block: Block, log: logging.Logger) -> None:
+    def __init__(self, block: Block, log: logging.Logger, stacks: StackFile | None = None) -> None:
+        """`stacks` is the file in which processes leave where their threads stand."""
         self._block = block
+        self._stacks = StacksOfDead(block, stacks)
         self._slots = Slots(block)
         self._catalogue = Catalogue(block, FAMILIES.all)
         self._log = log
@@ -86,9 +92,18 @@ class Settler:
         self._count(number, EXITS, (slot.kind_name, cause), 1)
         if (causeless := self._causeless(number)) > 0:
             self._count(number, ABORTED, (cause,), causeless)
+        if cause != TIMEOUT and (crash := self._stacks.crash(number)):  # else the master has aborted it
+            self._report_crash(slot, crash)
         if settled.aborted:
             self._report(slot, cause, exit_status or cause, settled)
         self._slots.free(number)
+
+    def _report_crash(self, slot: Slot, crash: Crash) -> None:
+        """Its whole text where somebody has asked for it, who would look for it in standard error."""
+        where = escaped(describe(crash.frames) or "no Python code", "ascii")
+        self._log.error("hvd: %s (pid:%d) crashed (%s) at %s", slot.kind_name, slot.pid, crash.reason, where)
+        if faulthandler.is_enabled():
+            self._log.error("hvd: all of it:\n%s", escaped(crash.text, "ascii", keep="\n"))
 
     def _causeless(self, number: int) -> int:
         """How many requests the slot's rows count as aborted and not under any cause."""
@@ -115,11 +130,15 @@ class Settler:
             "exit_status": int(exit_status.split()[1]) if exit_status.startswith("exit ") else None,
             "aborted": settled.aborted,
         }
-        postmortem.write(self._block, about, list(map(request_of, settled.entries)))
+        stacks = [self._stacks.frames(slot.number, entry) for entry in settled.entries]
+        requests = [
+            {**request_of(entry), "stack": list(frames)} for entry, frames in zip(settled.entries, stacks, strict=True)
+        ]
+        postmortem.write(self._block, about, requests)
         self._log.error(
             "hvd: %s (pid:%d) died (%s) with %d request%s in progress: %s",
             *(slot.kind_name, slot.pid, cause, settled.aborted, "" if settled.aborted == 1 else "s"),
-            ", ".join(map(_describe, settled.entries)) or "nothing known of them",
+            ", ".join(map(_describe, settled.entries, stacks)) or "nothing known of them",
         )
 
     def sweep(self, own_children: set[int]) -> None:
@@ -140,8 +159,8 @@ class Settler:
 class WorkerSlots:
     """The slots of one master's workers: taken before the fork, settled after the end. Used in its main thread."""
 
-    def __init__(self, block: Block, slots: Slots, settler: Settler) -> None:
-        self._block, self._slots, self._settler = block, slots, settler
+    def __init__(self, block: Block, slots: Slots, settler: Settler, stacks: Stacks) -> None:
+        self._block, self._slots, self._settler, self._stacks = block, slots, settler, stacks
         self._forking: Any = None
         self._statuses: dict[int, str] = {}
 
@@ -155,6 +174,7 @@ class WorkerSlots:
         if self._forking is worker:
             return
         worker.hvd_slot = self._slots.claim(layout.KIND_WORKER, os.getpid())
+        self._stacks.before_fork(worker)
         self._forking = worker
         worker.hold_signals()
 
@@ -165,6 +185,7 @@ class WorkerSlots:
             return
         worker.let_signals()
         if has_failed:
+            self._stacks.forget(worker)
             self._slots.free(worker.hvd_slot)
 
     def note_status(self, pid: int, status: int) -> None:
@@ -175,8 +196,10 @@ class WorkerSlots:
         """A worker was reaped: its slot is settled."""
         status = self._statuses.pop(worker.pid, UNKNOWN_CAUSE)
         cause = TIMEOUT if worker.aborted else status
+        self._stacks.forget(worker)
         self._settler.settle_slot(worker.hvd_slot, worker.pid, cause, status)
 
 
-def _describe(entry: Entry) -> str:
-    return escaped(f"{entry.text} ({entry.age:.1f} s)", "ascii")
+def _describe(entry: Entry, frames: Sequence[Frame]) -> str:
+    where = f" at {describe(frames)}" if frames else ""
+    return escaped(f"{entry.text} ({entry.age:.1f} s){where}", "ascii")

@@ -16,7 +16,7 @@ import signal
 import socket
 from typing import Any
 
-from hvd.companion.log import LONGEST, RECORD, decode
+from hvd.companion.log import LONGEST, RECORD, WAKE, decode
 
 PACKET = 256 * 1024  # bytes read at once; two texts of LONGEST escaped as \uXXXX are 192 KiB
 TURN = 500  # packets taken in one turn of the master's loop; the socket holds some 160
@@ -97,6 +97,8 @@ class CompanionLog:
             forward(record, to)
 
     def _records(self, packet: bytes) -> list[logging.LogRecord]:
+        if packet == WAKE:
+            return []
         if packet[:1] == RECORD and (record := decode(packet[1:])):
             return [record]
         *lines, self._text = (self._text + packet).split(b"\n")

@@ -14,6 +14,7 @@ from hvd.core import hot
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
+from hvd.daemon import stacks
 from hvd.daemon.admin.address import AdminAddress
 from hvd.daemon.code import Code
 from hvd.daemon.companions import Companions
@@ -58,9 +59,11 @@ class Master:
     def _set_up(self, code: Code) -> None:
         log = self._server.log
         self._slots = Slots(self.block)
-        self._settler = Settler(self.block, log)
-        self.workers = WorkerSlots(self.block, self._slots, self._settler)
-        self._channels = Channels()
+        self._channels = Channels(stacks.receive(self._server.cfg.env_orig))
+        self.stack_file = self._channels.stacks
+        self._settler = Settler(self.block, log, self.stack_file)
+        self._stacks = stacks.Stacks(self.block, self.stack_file, log, lambda: list(self._server.WORKERS.values()))
+        self.workers = WorkerSlots(self.block, self._slots, self._settler, self._stacks)
         self._ownership.begin(self._settler, self._slots, self.settings.workers)
         self._companions = Companions(self.block, self._settler, log)
         self.admin.open(self._server.cfg.env_orig)
@@ -110,12 +113,25 @@ class Master:
         self._ownership.keep_name()
         self.block.say_missing(self._pid, self.missing)
         self._settler.sweep({*self._server.WORKERS, *self._companions.pids})
-        self._companions.supervise()
+        self.supervise_companions()
         self.admin.keep(self._programs.replace_admin_server)
+        self._stacks.take_slow(self.settings.watch_slow_request_seconds)
 
     def supervise_companions(self) -> None:
-        """As soon as one may have ended."""
+        """As soon as one may have ended, or wants something."""
         self._companions.supervise()
+        self._stacks.take_wanted()
+
+    def take_stacks_of_silent(self) -> None:
+        """Before gunicorn ends workers that gave no sign of life for too long. The condition is that of its own
+        `murder_workers` (27.0.1, arbiter.py).
+        """
+        server, now = self._server, time.monotonic()
+        silent = [
+            one for one in server.WORKERS.values() if not one.aborted and now - one.tmp.last_update() > server.timeout
+        ]
+        if server.timeout and silent:
+            self._stacks.take(silent)
 
     def note_status(self, pid: int, status: int) -> None:
         """A worker or a companion was reaped, with this status of waitpid(2)."""
@@ -127,10 +143,11 @@ class Master:
     def enter_worker(self, worker: Any) -> Parts:
         """After the fork, in the worker: its parts."""
         self._slots.name_process(worker.hvd_slot, os.getpid())
+        self._stacks.enter_worker(worker)
         self._channels.event_reader.close()
         self.admin.close()
         self.block.release_claim()
-        reader = BlockReader(self.block, runs_jobs=bool(self.settings.job_kinds))
+        reader = BlockReader(self.block, runs_jobs=bool(self.settings.job_kinds), stacks=self.stack_file)
         rows = Rows(self.block, worker.hvd_slot, FAMILIES)
         ends = self._channels.worker_end, self._channels.hub_end
         return Parts(self.settings, self.block, rows, reader, *ends, self._since, self._job_service())

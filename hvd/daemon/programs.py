@@ -12,9 +12,10 @@ from typing import Any
 
 from hvd.agg import handoff
 from hvd.agg import options as agg
-from hvd.companion.options import BLOCK, OPTIONS, Command, Options, OptionsFile
+from hvd.companion.options import BLOCK, OPTIONS, STACKS, Command, Options, OptionsFile
 from hvd.core import layout
 from hvd.core.block import Block
+from hvd.core.stacks import StackFile
 from hvd.daemon.admin import options as admin
 from hvd.daemon.admin.address import AdminAddress
 from hvd.daemon.code import Code
@@ -30,8 +31,12 @@ ADMIN_MODULE = "hvd.daemon.admin"
 class Channels:
     """What workers and companions of one master speak through; all of it is inherited."""
 
-    def __init__(self) -> None:
-        """Raises OSError where no descriptor is left."""
+    def __init__(self, stacks: StackFile | None = None) -> None:
+        """`stacks` is the file in which processes leave where their threads stand, if there is one already.
+
+        Raises OSError where no descriptor is left.
+        """
+        self.stacks = stacks or StackFile()
         self.worker_end, self.hub_end = handoff.socket_pair()
         self.event_writers, self.event_reader = events.socket_pair()
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -46,6 +51,7 @@ class Program:
         name: str,
         kind: int,
         block: Block,
+        stacks: StackFile,
         descriptors: Mapping[str, int],
         options: Options,
         user: User | None,
@@ -55,7 +61,7 @@ class Program:
         self._module, self._block = module, block
         self._options, self._file = options, OptionsFile()
         self._file.write(options)
-        self._descriptors = {BLOCK: block.fd, OPTIONS: self._file.fd, **descriptors}
+        self._descriptors = {BLOCK: block.fd, OPTIONS: self._file.fd, STACKS: stacks.fd, **descriptors}
         self.companion = Companion(name, kind, self._command, tuple(self._descriptors.values()), user=user, code=code)
 
     def _command(self, slot: int) -> list[str]:
@@ -129,7 +135,9 @@ class Programs:
         if module in self._programs:
             self._programs[module].take(options)
         else:
-            program = Program(module, name, kind, self._block, descriptors, options, self._user, self._code)
+            program = Program(
+                *(module, name, kind, self._block, self._channels.stacks, descriptors, options, self._user, self._code)
+            )
             self._companions.add(program.companion)
             self._programs[module] = program
         return self._programs[module].companion

@@ -20,6 +20,7 @@ from gunicorn.workers.sync import SyncWorker
 from hvd.core.descriptors import LACKS, count_free, limit
 from hvd.core.proc import die_with_parent
 from hvd.core.slots import Slots
+from hvd.daemon.dumps import Dumps
 from hvd.daemon.limited import LimitedSyncWorker, LimitedThreadWorker
 from hvd.daemon.pace import Limits
 from hvd.instrument.wsgi import NOT_COUNTED, outermost
@@ -47,6 +48,7 @@ class CountingWorker(Worker):  # type: ignore[misc]
     """The changes, for each class of worker; `setting` is the value of worker_class that stands for it."""
 
     setting: str
+    dumps: Dumps | None = None  # how it tells where its threads stand; the master gives it before the fork
     _lack_logged = float("-inf")
 
     def accept(self, listener: Any) -> None:
@@ -126,8 +128,12 @@ class CountingWorker(Worker):  # type: ignore[misc]
     def init_signals(self) -> None:
         """A terminal's Ctrl-C reaches all processes, and is for the master, which then stops its workers."""
         self.hold_signals()  # gunicorn's sets each to its default first, and USR1's would end the process
+        if self.dumps:
+            self.dumps.release_crashes()
         super().init_signals()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if self.dumps:
+            self.dumps.catch_crashes()  # and SIGABRT's handler, which is set by now, runs after it
         self.let_signals()
         die_with_parent(self.ppid, signal.SIGTERM)  # again: the change of user, which came before, undoes it
 

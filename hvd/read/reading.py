@@ -18,6 +18,7 @@ from hvd.core.history import Point
 from hvd.core.pages import Page
 from hvd.core.proc import is_stopped
 from hvd.core.slots import Slot, Slots
+from hvd.core.stacks import StackFile
 from hvd.core.totals import Reader, Totals
 from hvd.metrics.companion_pages import (
     ADMIN_PAGE,
@@ -35,6 +36,7 @@ from hvd.read.history import history_of
 from hvd.read.requests import RequestSums, sum_requests
 from hvd.read.saturation import SaturationState, saturation_of
 from hvd.read.service import Service, read_service
+from hvd.read.stacks import LastStacks
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,9 @@ class Reading(Vitals):
 class BlockReader:
     """Reads the block of a daemon, in any process that has attached it. Thread-safe: one sum of all rows at a time."""
 
-    def __init__(self, block: Block, *, runs_jobs: bool = False) -> None:
+    def __init__(self, block: Block, *, runs_jobs: bool = False, stacks: StackFile | None = None) -> None:
+        """`stacks` is the file in which the daemon's processes leave where their threads stand."""
+        self.stacks = LastStacks(block, stacks)
         self._block = block
         self._runs_jobs = runs_jobs
         self._slots = Slots(block)

@@ -13,15 +13,20 @@ from typing import TypedDict
 
 from hvd.core import layout
 from hvd.core.block import Block
-from hvd.core.stacks import StackFile
+from hvd.core.slots import Entry
+from hvd.core.stacks import CRASHED, StackFile
 
 FRAMES = 30
 """Frames of a thread that are shown at most, from the innermost on."""
+
+TROUBLE = "hvd: "
+"""What stands in the place of stacks begins with this: why there are none."""
 
 _THREAD = re.compile(r"(?P<current>Current thread|Thread) 0x(?P<ident>[0-9a-f]+)( \[.*\])? \(most recent call first\):")
 _FRAME = re.compile(r'  File ("(?P<file>.*)"|\?\?\?), line (?P<line>\d+|\?\?\?) in (?P<function>.*)')
 _ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _UNKNOWN = "???"
+_FATAL = "Fatal Python error: "
 
 
 class Frame(TypedDict):
@@ -78,6 +83,41 @@ def _unescaped(text: str) -> str:
 
 
 @dataclass(frozen=True)
+class Crash:
+    """What a process left when it crashed: why, as "Segmentation fault", and its threads, where it had the time."""
+
+    reason: str
+    threads: Sequence[ThreadStack]
+    text: str
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """Of the thread that crashed."""
+        return next((one.frames for one in self.threads if one.is_current), ())
+
+
+def read_crash(file: StackFile, slot: int) -> Crash | None:
+    """The crash of the process that has the slot, or had it last; None where it has not crashed."""
+    text = file.read(slot, CRASHED)
+    reason = text.partition("\n")[0].removeprefix(_FATAL)
+    return Crash(reason, parse(text), text) if text.startswith(_FATAL) else None
+
+
+@dataclass(frozen=True)
+class SlotStacks:
+    """What was taken last of a slot's process, and when (monotonic ns; 0: nothing yet, or it is being done). `trouble`
+    says why there are no threads, where somebody had asked for them.
+    """
+
+    taken_ns: int = 0
+    threads: Sequence[ThreadStack] = ()
+    trouble: str = ""
+
+
+_NOTHING = SlotStacks()
+
+
+@dataclass(frozen=True)
 class Stack:
     """A thread's frames, innermost first, as they were `taken_ns` (monotonic)."""
 
@@ -91,31 +131,52 @@ class LastStacks:
     def __init__(self, block: Block, file: StackFile | None) -> None:
         """Without a file there are none."""
         self._block, self._file = block, file
-        self._parsed: dict[int, tuple[int, list[ThreadStack]]] = {}
+        self._parsed: dict[int, SlotStacks] = {}
         self._lock = threading.Lock()
 
-    def of_slot(self, slot: int) -> tuple[int, list[ThreadStack]]:
-        """When they were taken (monotonic ns; 0: never, or it is being done), and the threads."""
+    def of_slot(self, slot: int) -> SlotStacks:
+        """All threads of the slot's process."""
         cell = self._block.layout.slot_cell(slot) + layout.S_STACK_TAKEN_NS
         taken = self._block.cells[cell]
         if not taken or self._file is None:
-            return 0, []
+            return _NOTHING
         with self._lock:
-            if self._parsed.get(slot, (0, []))[0] != taken:
-                threads = parse(self._file.read(slot))
+            if self._parsed.get(slot, _NOTHING).taken_ns != taken:
+                text = self._file.read(slot)
                 if self._block.cells[cell] != taken:
-                    return 0, []
-                self._parsed[slot] = taken, threads
+                    return _NOTHING
+                trouble = text.removeprefix(TROUBLE).strip() if text.startswith(TROUBLE) else ""
+                self._parsed[slot] = SlotStacks(taken, parse(text), trouble)
             return self._parsed[slot]
 
     def of_thread(self, slot: int, thread: int, since_ns: int) -> Stack | None:
         """The frames of the thread with this threading.get_ident(); None unless they were taken after that moment
         (monotonic ns). Some 2 µs where the slot's were asked for before.
         """
-        taken, threads = self.of_slot(slot)
-        if not thread or taken < since_ns:
+        last = self.of_slot(slot)
+        if not thread or last.taken_ns < since_ns:
             return None
-        return next((Stack(taken, one.frames) for one in threads if one.thread == thread and one.frames), None)
+        own = (one.frames for one in last.threads if one.thread == thread and one.frames)
+        return next((Stack(last.taken_ns, frames) for frames in own), None)
+
+
+class StacksOfDead:
+    """Where the threads of a dead process stood. One thread uses it."""
+
+    def __init__(self, block: Block, file: StackFile | None) -> None:
+        """Without a file nobody knows."""
+        self._file, self._last = file, LastStacks(block, file)
+
+    def crash(self, slot: int) -> Crash | None:
+        """What it left when it crashed."""
+        return read_crash(self._file, slot) if self._file else None
+
+    def frames(self, slot: int, entry: Entry) -> Sequence[Frame]:
+        """Of a request's thread: at the crash, or when its stacks were taken last since the request began."""
+        crash = self.crash(slot) if entry.thread else None
+        crashed = (one.frames for one in (crash.threads if crash else ()) if one.thread == entry.thread and one.frames)
+        last = self._last.of_thread(slot, entry.thread, entry.begin_ns)
+        return next(crashed, last.frames if last else ())
 
 
 def _own_folders() -> tuple[str, ...]:

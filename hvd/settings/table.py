@@ -152,6 +152,9 @@ class Settings:
         30.0,
         "Seconds that a client may read nothing of a response; on the whole 500 bytes a second more.",
     )
+    watch_slow_request_seconds: float = _setting(
+        seconds(0, 86_400), 1.0, "Seconds after which the log tells where a request is stuck; 0 is never."
+    )
     jobs_concurrency: int = _setting(whole(1, 1024), job_cores, "Jobs at once.", "cores it may use")
     jobs_queue_limit: int = _setting(whole(1, 10**6), 10_000, "Jobs that may wait; more get 429.")
     jobs_grace: float = _setting(seconds(0.1, 3600), 5.0, "Seconds that a job has to end once told to.")

@@ -13,6 +13,7 @@ from hvd.web import job_sets, job_views, jobs, openapi, output, resources
 from hvd.web.answers import HealthAnswer, IndexAnswer, JobPage, KindsAnswer, SubmitAnswer
 from hvd.web.here import Here
 from hvd.web.operations import Content, Endpoint, Operation, Parameter, json_of
+from hvd.web.stacks import Stacks, StacksAnswer
 from hvd.web.static_files import Static
 from hvd.web.upgrade import Upgrade
 
@@ -48,6 +49,7 @@ _KEY = Parameter(
     {"type": "string", "pattern": f"^[ -~]{{1,{KEY_MAX}}}$"},
     "header",
 )
+_PID = Parameter("pid", "only of this worker", {"type": "integer", "minimum": 1, "maximum": 2**31 - 1})
 _DETAIL = Parameter("detail", "1 for workers, routes and their rates too", {"type": "string"})
 
 
@@ -79,6 +81,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "all numbers for Prometheus",
         resources.Metrics,
         _get(_METRICS, _READ),
+    ),
+    Endpoint(
+        "/api/v1/stacks",
+        "where each thread of the workers is in its code; ?pid=",
+        Stacks,
+        _get(json_of(StacksAnswer), (400, 404, 406), _PID),
+        admin_only=True,
     ),
     Endpoint(
         "/ws",

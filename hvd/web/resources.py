@@ -70,17 +70,22 @@ class JsonResource:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         if self.heeds_accept:
             negotiate(req, [falcon.MEDIA_JSON])
-        resp.content_type = falcon.MEDIA_JSON
-        resp.cache_control = ["no-store"]
-        resp.append_header("Vary", "Accept-Encoding")
         answer = self.answer()
         resp.status = self.status_of(answer)
-        resp.data = json.dumps(answer, separators=(",", ":")).encode()
-        if len(resp.data) > LARGE and takes_gzip(req.get_header("Accept-Encoding") or ""):
-            resp.data = gzip.compress(resp.data, 1)
-            resp.set_header("Content-Encoding", "gzip")
+        send_json(req, resp, answer)
 
     on_head = on_get
+
+
+def send_json(req: falcon.Request, resp: falcon.Response, answer: Mapping[str, object]) -> None:
+    """Answer with this object, compressed where it is large and the client takes that."""
+    resp.content_type = falcon.MEDIA_JSON
+    resp.cache_control = ["no-store"]
+    resp.append_header("Vary", "Accept-Encoding")
+    resp.data = json.dumps(answer, separators=(",", ":")).encode()
+    if len(resp.data) > LARGE and takes_gzip(req.get_header("Accept-Encoding") or ""):
+        resp.data = gzip.compress(resp.data, 1)
+        resp.set_header("Content-Encoding", "gzip")
 
 
 class Index(JsonResource):

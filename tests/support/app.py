@@ -1,7 +1,9 @@
 """hvd's own app with routes that tests need: statuses at will, slowness, CPU, memory, threads, deaths."""
 
 import ctypes
+import mmap
 import os
+import re
 import signal
 import threading
 import time
@@ -88,6 +90,64 @@ class Threads:
         resp.media = {"pid": os.getpid()}
 
 
+class Stuck:
+    """`/stuck/{how}` never answers: in a regular expression that keeps the interpreter's lock, a loop, a sleep, a lock,
+    a read from a pipe, or a call in C without the interpreter's lock.
+    """
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, how: str) -> None:
+        getattr(self, how)()
+
+    def regex(self) -> None:
+        re.match("(a*)*b", "a" * 40)
+
+    def loop(self) -> None:
+        while True:
+            _add(1, 2)
+
+    def sleep(self) -> None:
+        time.sleep(1000)
+
+    def lock(self) -> None:
+        lock = threading.Lock()
+        with lock, lock:
+            pass
+
+    def read(self) -> None:
+        reader, _ = os.pipe()
+        os.read(reader, 1)
+
+    def pause(self) -> None:
+        """poll(2) until its time is over, as a client of a database does it."""
+        libc = ctypes.CDLL(None)
+        while True:
+            libc.poll(None, 0, 100_000)
+
+
+def _add(one: int, other: int) -> int:
+    return one + other
+
+
+class Crash:
+    """`/crash/{how}`: segv (of an address that isn't there), abort(3), bus (behind the end of a mapped file)."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, how: str) -> None:
+        getattr(self, how)()
+
+    def segv(self) -> None:
+        ctypes.string_at(0)
+
+    def abort(self) -> None:
+        os.abort()
+
+    def bus(self) -> None:
+        fd = os.memfd_create("empty")
+        os.ftruncate(fd, 4096)
+        mapped = mmap.mmap(fd, 4096)
+        os.ftruncate(fd, 0)
+        mapped[0] = 1
+
+
 class Die:
     """`/die/{how}`: kill, segv, exit (of the process), sysexit (SystemExit in the request), base (a BaseException)."""
 
@@ -137,6 +197,8 @@ for template, resource in {
     "/allocate": Allocate(),
     "/threads": Threads(),
     "/die/{how}": Die(),
+    "/stuck/{how}": Stuck(),
+    "/crash/{how}": Crash(),
     "/boom": Boom(),
     "/stream": Stream(),
 }.items():

@@ -63,7 +63,8 @@ class AdminServer:
         return Parts(settings, child.block, rows, self._reader(), *ends, child.options.since, self._jobs.service())
 
     def _reader(self) -> BlockReader:
-        return BlockReader(self._child.block, runs_jobs=bool(self._child.options.settings.job_kinds))
+        child = self._child
+        return BlockReader(child.block, runs_jobs=bool(child.options.settings.job_kinds), stacks=child.stacks)
 
     def run(self) -> None:
         """Serve until SIGTERM."""

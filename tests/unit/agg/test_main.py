@@ -17,6 +17,7 @@ from hvd.agg.options import AggregatorOptions
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.slots import Slots
+from hvd.core.stacks import StackFile
 from hvd.jobs import events
 from tests.support.loop import eventually, in_loop
 from tests.support.ws import CLOSE, TEXT
@@ -32,6 +33,7 @@ class Child:
     def __init__(self, block: Block, options: AggregatorOptions) -> None:
         self.block, self.options = block, options
         self.slot = Slots(block).claim(layout.KIND_AGGREGATOR, os.getpid(), os.getpid())
+        self.stacks = StackFile()
         self.pages: list[dict[str, Any]] = []
         self.workers, self._hub = handoff.socket_pair()
         self.writers, self._reader = events.socket_pair()
@@ -45,6 +47,7 @@ class Child:
     def close(self) -> None:
         for end in (self.workers, self._hub, self.writers, self._reader):
             end.close()
+        os.close(self.stacks.fd)
 
 
 class Scene:

@@ -22,6 +22,7 @@ from hvd.core.block import Block
 from hvd.core.descriptors import limit
 from hvd.core.pages import CAPACITY, Page
 from hvd.core.slots import Slots
+from hvd.core.stacks import StackFile
 from hvd.daemon.code import Code
 from hvd.daemon.programs import Program
 from tests.support.waiting import until
@@ -47,7 +48,7 @@ class Scene:
         self.block, self.file = block, OptionsFile()
         self.file.write(Sample("info"))
         self.slot = Slots(block).claim(layout.KIND_JOB_RUNNER, os.getpid())
-        self.descriptors = {"block": block.fd, "options": self.file.fd, "wake": 1}
+        self.descriptors = {"block": block.fd, "options": self.file.fd, "stacks": 1, "wake": 1}
 
     def end_of(self, work: Callable[[Child[Sample]], object], master: int = 0) -> int:
         """The status of a process that does this work as a companion; minus the signal that ended it."""
@@ -158,7 +159,9 @@ THIRD = """if True:
 def program(block: Block) -> Iterator[Program]:
     """Not executed yet."""
     options = Sample("info", text="one")
-    program = Program("third", "third", layout.KIND_JOB_RUNNER, block, {"wake": block.fd}, options, None, Code())
+    program = Program(
+        "third", "third", layout.KIND_JOB_RUNNER, block, StackFile(block.fd), {"wake": block.fd}, options, None, Code()
+    )
     command = program.companion.command
     program.companion.command = lambda slot: [sys.executable, "-c", THIRD, *command(slot)[4:]]
     yield program

@@ -46,6 +46,20 @@ def test_an_entry_fits_its_place_whatever_the_clients_sent(block: Block, text: s
     assert all(request["path"] == path for request in entry["requests"])
 
 
+def test_long_lists_are_shortened_before_requests_are_left_out(block: Block) -> None:
+    """The longest one first, from its end on: what stands first says most."""
+    stacks = [[f"{number} " + "x" * 90 for number in range(length)] for length in (30, 3, 200, 0)]
+    write(block, 1, [{"path": "/x", "stack": stack} for stack in stacks])
+    (entry,) = postmortem.read(block)
+    kept = [request["stack"] for request in entry["requests"]]
+    assert all(stack[: len(short)] == short for stack, short in zip(stacks, kept, strict=True))
+    assert [len(kept[1]), len(kept[3])] == [3, 0]
+    assert 20 <= len(kept[0]) <= 30
+    assert 30 <= len(kept[2]) < 200
+    write(block, 2, [{"path": "\x01" * 64, "stack": ["\x01" * 64] * 30}] * 40)
+    assert 5 <= len(postmortem.read(block)[0]["requests"]) <= postmortem.SHOWN_REQUESTS
+
+
 def test_an_entry_half_written_is_left_out(block: Block) -> None:
     """A reader that comes while a master writes gets the others."""
     for pid in range(3):

@@ -215,5 +215,5 @@ def test_a_death_between_two_stores_is_told_by_the_counts(
 
 def test_an_entry_tells_its_text_and_age() -> None:
     """Bytes that are no UTF-8 are shown as such; a clock that seems to go back gives no negative age."""
-    assert entry_of(2**62, b"GET /\xff\xc3\xbc " + b"x" * 55) == Entry("GET /�ü " + "x" * 55, 0)
+    assert entry_of(2**62, b"GET /\xff\xc3\xbc " + b"x" * 55) == Entry("GET /�ü " + "x" * 55, 0, 2**62)
     assert entry_of(0, b"GET /") is None

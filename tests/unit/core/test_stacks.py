@@ -103,12 +103,10 @@ def test_the_file_is_the_one_behind_the_descriptor(file: StackFile) -> None:
     assert REGION >= (CRASHED + 1) * AREA
 
 
-def test_where_it_can_not_be_opened_again_there_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As without /proc; nothing stays open."""
-    before = sorted(os.listdir("/proc/self/fd"))
-    monkeypatch.setattr("hvd.core.stacks._BY_NUMBER", "/nowhere/{}")
-    with pytest.raises(FileNotFoundError):
-        StackFile()
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+def test_without_what_it_needs_there_is_an_error(file: StackFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A descriptor, and /proc for what a parent and a child open together."""
     with no_descriptor(), pytest.raises(OSError, match="Too many open files"):
         StackFile()
+    monkeypatch.setattr("hvd.core.stacks._BY_NUMBER", "/nowhere/{}")
+    with pytest.raises(FileNotFoundError):
+        file.open_area(0, DUMPED)

@@ -84,6 +84,10 @@ class Server:
         self.failure: BaseException | None = None
         for name in HANDLED:
             setattr(self, f"handle_{name}", self._fail)
+        self.murdered: list[str] = []
+
+    def murder_workers(self) -> None:
+        self.murdered.append("by gunicorn")
 
     def _fail(self) -> None:
         if self.failure:

@@ -4,6 +4,8 @@ import itertools
 import logging
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +16,10 @@ from hvd.core import layout, postmortem
 from hvd.core.block import Block
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
+from hvd.core.stacks import CRASHED, StackFile
 from hvd.core.totals import Reader
 from hvd.daemon.deaths import UNKNOWN_CAUSE, Settler, WorkerSlots, exit_cause
+from hvd.daemon.stacks import Stacks
 from hvd.daemon.workers import HELD, HvdThreadWorker
 from hvd.metrics.table import ABORTED, EXITS, FAMILIES
 from hvd.settings.table import SLOTS_SPARE
@@ -70,6 +74,50 @@ def test_a_death_at_work_is_counted_logged_and_kept(
     (message,) = caplog.messages
     assert f"worker (pid:{pid}) died (timeout) with 1 request in progress: GET /a\\nb\\x1b[2J (" in message
     assert list(Slots(block).taken()) == []
+
+
+def stack_of(*places: str) -> str:
+    """The text of this thread's stack, with these lines of files."""
+    lines = [
+        f'  File "{file}", line {line} in {function}\n' for file, line, function in (one.split() for one in places)
+    ]
+    return f"Current thread 0x{threading.get_ident():016x} (most recent call first):\n" + "".join(lines)
+
+
+@pytest.mark.parametrize("how", ["before it began", "since it began", "at a crash", "after its timeout"])
+def test_a_death_tells_where_each_request_stood(
+    block: Block, file: StackFile, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    """By the stacks that were taken last since it began, or that the process has left at its crash."""
+    pid = dead_pid()
+    number = Slots(block).claim(layout.KIND_WORKER, ME, pid)
+    taken_ns = time.monotonic_ns()
+    Rows(block, number, FAMILIES).mine().begin("GET", "/x")
+    file.write(number, stack_of("/lib/taken.py 3 wait", "/srv/app.py 7 view"))
+    block.cells[block.layout.slot_cell(number) + layout.S_STACK_TAKEN_NS] = (
+        taken_ns if how == "before it began" else time.monotonic_ns()
+    )
+    if how in ("at a crash", "after its timeout"):
+        fd = file.open_area(number, CRASHED)
+        os.write(fd, b"Fatal Python error: Aborted\n\n" + stack_of("/srv/app.py 8 crash").encode())
+        os.close(fd)
+    cause = {"at a crash": "SIGABRT", "after its timeout": "timeout"}.get(how, "SIGKILL")
+    Settler(block, log, file).settle_slot(number, pid, cause)
+    (entry,) = postmortem.read(block)
+    (request,) = entry["requests"]
+    taken = [
+        {"file": "/lib/taken.py", "line": 3, "function": "wait"},
+        {"file": "/srv/app.py", "line": 7, "function": "view"},
+    ]
+    crashed = [{"file": "/srv/app.py", "line": 8, "function": "crash"}]
+    assert request["stack"] == {"before it began": [], "since it began": taken}.get(how, crashed)
+    lines = [message for message in caplog.messages if "crashed" in message]
+    assert [line.endswith("crashed (Aborted) at /srv/app.py:8 crash") for line in lines] == [True] * (
+        how == "at a crash"
+    )
+    (line,) = [message for message in caplog.messages if "died" in message]
+    where = {"before it began": "s)", "since it began": " at /lib/taken.py:3 wait"}.get(how, " at /srv/app.py:8 crash")
+    assert line.endswith(where)
 
 
 def test_an_idle_death_is_counted_only(block: Block, settler: Settler, caplog: pytest.LogCaptureFixture) -> None:
@@ -233,20 +281,30 @@ def test_the_dead_wait_while_the_block_is_locked(
 
 
 @pytest.fixture
-def workers(block: Block, settler: Settler) -> WorkerSlots:
-    return WorkerSlots(block, Slots(block), settler)
+def file() -> Iterator[StackFile]:
+    """The file of stacks."""
+    stacks = StackFile()
+    yield stacks
+    os.close(stacks.fd)
+
+
+@pytest.fixture
+def workers(block: Block, settler: Settler, file: StackFile) -> WorkerSlots:
+    return WorkerSlots(block, Slots(block), settler, Stacks(block, file, log, list))
 
 
 def test_a_worker_that_could_not_be_forked_needs_no_slot(block: Block, workers: WorkerSlots) -> None:
     """And signals reach the master again."""
     worker: Any = HvdThreadWorker.__new__(HvdThreadWorker)
     workers.before_fork(worker)
+    fd = worker.dumps.dump_fd
     workers.before_fork(worker)
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) >= HELD
     assert [slot.number for slot in Slots(block).taken()] == [worker.hvd_slot]
     workers.after_fork(has_failed=True)
     assert not HELD & signal.pthread_sigmask(signal.SIG_BLOCK, ())
     assert list(Slots(block).taken()) == []
+    assert not os.path.exists(f"/proc/self/fd/{fd}")
 
 
 @pytest.mark.parametrize(

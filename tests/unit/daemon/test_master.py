@@ -125,7 +125,7 @@ def made(name: str, **changes: Any) -> Iterator[Master]:
         channels = master._channels
         for end in (channels.worker_end, channels.hub_end, channels.event_writers, channels.event_reader):
             end.close()
-        for fd in (master.block.fd, channels.wake_fd):
+        for fd in (master.block.fd, channels.wake_fd, channels.stacks.fd):
             os.close(fd)
         master.admin.close()
 

@@ -28,8 +28,9 @@ from hvd.settings.loader import load
 from hvd.settings.table import Settings
 from tests.unit.jobs.support import kinds
 
-AGGREGATOR, JOB_RUNNER = ("block", "options", "handoff", "events"), ("block", "options", "events", "wake")
-ADMIN_SERVER = ("block", "options", "listener", "hub", "workers", "events", "wake")
+USUAL = ("block", "options", "stacks")
+AGGREGATOR, JOB_RUNNER = (*USUAL, "handoff", "events"), (*USUAL, "events", "wake")
+ADMIN_SERVER = (*USUAL, "listener", "hub", "workers", "events", "wake")
 
 
 class Scene:
@@ -63,7 +64,8 @@ class Scene:
         channels = self.channels
         for end in (channels.worker_end, channels.hub_end, channels.event_writers, channels.event_reader):
             end.close()
-        os.close(channels.wake_fd)
+        for fd in (channels.wake_fd, channels.stacks.fd):
+            os.close(fd)
 
 
 @pytest.fixture
@@ -104,6 +106,7 @@ def test_each_is_told_all_that_it_needs(scene: Scene) -> None:
     command, text = told(aggregator, AGGREGATOR)
     assert (command.block, command.slot, command.master) == (scene.block.name, 3, os.getpid())
     assert command.descriptors["block"] == scene.block.fd
+    assert command.descriptors["stacks"] == scene.channels.stacks.fd
     assert command.descriptors["handoff"] == scene.channels.hub_end.fileno()
     assert command.descriptors["events"] == scene.channels.event_reader.fileno()
     assert AggregatorOptions.from_json(text) == AggregatorOptions.of(settings, "error")

@@ -13,7 +13,7 @@ import pytest
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.stacks import StackFile
-from hvd.read.stacks import FRAMES, LastStacks, ThreadStack, app_frame, describe, parse
+from hvd.read.stacks import FRAMES, LastStacks, SlotStacks, ThreadStack, app_frame, describe, parse
 from tests.unit.core.support import WORKER
 
 V311 = """\
@@ -156,7 +156,8 @@ def test_a_text_is_parsed_once(block: Block, file: StackFile, monkeypatch: pytes
     """Until another one was taken; one that changes meanwhile is none."""
     last = LastStacks(block, file)
     take(block, file, 1000, 5)
-    assert last.of_slot(WORKER) == (1000, [ThreadStack(5, False, (frame("/x", 5, "f"),))])  # type: ignore[arg-type]
+    expected = [ThreadStack(5, False, (frame("/x", 5, "f"),))]  # type: ignore[arg-type]
+    assert last.of_slot(WORKER) == SlotStacks(1000, expected)
     read = file.read
     monkeypatch.setattr(file, "read", lambda slot: pytest.fail("it was read again"))
     assert last.of_thread(WORKER, 5, 0)
@@ -168,13 +169,13 @@ def test_a_text_is_parsed_once(block: Block, file: StackFile, monkeypatch: pytes
 
     monkeypatch.setattr(file, "read", read_late)
     take(block, file, 2000, 6)
-    assert last.of_slot(WORKER) == (0, [])
+    assert last.of_slot(WORKER) == SlotStacks()
 
 
 def test_without_a_file_there_are_none(block: Block) -> None:
     """As where there is no /proc."""
     block.cells[block.layout.slot_cell(WORKER) + layout.S_STACK_TAKEN_NS] = time.monotonic_ns()
-    assert LastStacks(block, None).of_slot(WORKER) == (0, [])
+    assert LastStacks(block, None).of_slot(WORKER) == SlotStacks()
 
 
 def test_the_frame_of_the_app_is_named() -> None:

@@ -28,6 +28,7 @@ BOUNDS: dict[str, tuple[float, float, dict[str, str]]] = {
     "limits_head_seconds": (0.1, 3600, {}),
     "limits_body_seconds": (0.1, 3600, {}),
     "limits_send_seconds": (0.1, 3600, {}),
+    "watch_slow_request_seconds": (0, 86_400, {}),
     "jobs_concurrency": (1, 1024, {}),
     "jobs_queue_limit": (1, 1_000_000, {}),
     "jobs_grace": (0.1, 3600, {}),

@@ -1,0 +1,38 @@
+"""Which requests of workers have become slow since they were looked at last."""
+
+import re
+import time
+from collections.abc import Sequence
+
+from hvd.core.block import Block
+from hvd.core.progress import Progress, read_progress
+
+_WAITS = re.compile(r"GET /jobs/[^/]+/output")
+"""hvd's own request that waits for more of a job's output: it takes up to 2 s, as it should."""
+
+
+class SlowRequests:
+    """Each is found until it is noted; and none of a slot's that is to be left alone for a time. One thread uses it."""
+
+    def __init__(self, block: Block) -> None:
+        self._block = block
+        self._noted: dict[int, set[tuple[int, int]]] = {}  # by slot: threads and begins of requests in progress
+        self._not_before: dict[int, float] = {}
+
+    def find(self, slot: int, seconds: float, now: float) -> Sequence[Progress]:
+        """What the slot's process has had in progress for that long and is not noted; `now` is monotonic, in s."""
+        due = time.monotonic_ns() - int(seconds * 1e9)
+        slow = [
+            one for one in read_progress(self._block, slot) if one.begin_ns <= due and not _WAITS.fullmatch(one.text)
+        ]
+        noted = self._noted[slot] = self._noted.get(slot, set()) & set(map(_key, slow))
+        return [one for one in slow if _key(one) not in noted] if now >= self._not_before.get(slot, 0.0) else []
+
+    def note(self, slot: int, requests: Sequence[Progress], not_before: float) -> None:
+        """These were seen to; the slot's next ones are found from that moment on."""
+        self._noted[slot] |= set(map(_key, requests))
+        self._not_before[slot] = not_before
+
+
+def _key(request: Progress) -> tuple[int, int]:
+    return request.thread, request.begin_ns
