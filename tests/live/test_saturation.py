@@ -15,8 +15,8 @@ from hvd.metrics.companion_pages import AggregatorPage
 from hvd.read.reading import BlockReader
 from hvd.read.saturation import SATURATED
 from hvd.read.snapshot import build_raw
-from tests.support.http import Asking, Load, connect
-from tests.support.server import Server, stopped
+from tests.support.http import Asking, Load, Response, connect
+from tests.support.server import Server, stopped, upgradable
 from tests.support.waiting import PATIENCE, until
 
 
@@ -149,3 +149,22 @@ def test_a_master_that_stands_still_is_told(tmp_path: Path) -> None:
                     f"master (pid {server.pid}) is stopped: nothing that ends is replaced; kill -CONT {server.pid}"
                 ]
         assert server.admin_get("/health").json()["status"] == "healthy"
+
+
+def test_workers_of_both_masters_count_during_an_upgrade(tmp_path: Path) -> None:
+    """Capacity, what they do, and the backlog of the sockets that both have."""
+    with upgradable(Server(tmp_path, workers=1, threads=2)) as server, server.view() as view:
+        gate = tmp_path / "gate"
+        stuck = Asking(server.address, f"/gate?file={gate}")
+        until(lambda: view.service().busy == 1, "it is served")
+        server.signal(signal.SIGUSR2)
+        until(lambda: len(view.service().workers) == 2, f"both serve; log:\n{server.log}", 30)
+        assert (view.service().threads, view.service().busy) == (4, 1)
+        assert view.backlog() == (0, 2048)
+        gate.touch()
+        assert isinstance(stuck.wait(), Response)
+        server.signal(signal.SIGTERM)
+        assert server.wait(30) == 0
+        assert (len(view.service().workers), view.backlog()) == (1, (0, 2048))
+        server.wait_ready()
+        server.stop_successor()

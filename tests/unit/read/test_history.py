@@ -33,7 +33,20 @@ def test_the_history_is_json_with_its_columns_named() -> None:
 
 def test_a_full_history_is_below_100_kb() -> None:
     """Of a daemon that answers some 5,000 requests a second, before compression."""
-    values = (5123.4567, 0.0123456, 12.345678, 23.456789, 345.67891, 387.65, 987_654_321.0, 1234.0, 12.0, 3456.0, 17.0)
+    values = (
+        5123.4567,
+        0.0123456,
+        12.345678,
+        23.456789,
+        345.67891,
+        387.65,
+        987_654_321.0,
+        1234.0,
+        12.0,
+        3456.0,
+        17.0,
+        0.8123,
+    )
     counts = tuple(4321 // (abs(index - 6) ** 3 + 1) for index in range(len(COARSE) + 1))
     points = [Point(NOW + number * 2 * SECOND + 3_141_592, values, counts) for number in range(450)]
     assert len(json.dumps(build_history(points, 2.0), separators=(",", ":"))) < 100_000
