@@ -11,8 +11,15 @@ _LIBRARY = re.compile(r"(/(site|dist)-packages/|/lib(64)?/python\d|^<)")
 """Paths of what is installed, of the standard library, and of code that has no file: `<frozen runpy>`."""
 
 _HVD = f"{hvd.__path__[0]}/"
-_IDLE_FILE, _IDLE_FUNCTION = "concurrent/futures/thread.py", "_worker"
-"""The innermost frame of a pool's thread that waits for work: the queue that it waits at is written in C."""
+POOL, LOOP = "idle in the pool", "waiting for connections"
+_IDLE = (
+    ("/concurrent/futures/thread.py", "_worker", POOL),
+    ("/selectors.py", "select", LOOP),
+    ("/gunicorn/workers/sync.py", "wait", LOOP),
+)
+"""File and function of the innermost frame of threads that wait for work (read in CPython 3.11 to 3.14, and in gunicorn
+27.0.1): the queue of a pool, and select(2), are written in C, and have no frame.
+"""
 
 
 def is_of_app(frame: Json) -> bool:
@@ -38,12 +45,13 @@ def short_place(stack: object, encoding: str = "utf-8") -> str:
     return f"{plain(file, encoding, 60)}:{line} {plain(frame.get('function'), encoding, 60)}"
 
 
-def is_idle(thread: Json) -> bool:
-    """True for a thread of a pool that waits for work."""
+def idleness(thread: Json) -> str:
+    """POOL or LOOP for a thread that has no request and waits for one; "" for all others."""
     frames = objects(thread.get("frames"))
     if isinstance(thread.get("request"), Mapping) or not frames:
-        return False
-    return str(frames[0].get("file")).endswith(_IDLE_FILE) and frames[0].get("function") == _IDLE_FUNCTION
+        return ""
+    file, function = str(frames[0].get("file")), str(frames[0].get("function")).rpartition(".")[2]
+    return next((words for end, name, words in _IDLE if file.endswith(end) and function == name), "")
 
 
 def request_text(request: Json, encoding: str = "utf-8") -> str:

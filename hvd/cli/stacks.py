@@ -3,13 +3,14 @@
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from hvd.cli.answers import Json, objects
 from hvd.cli.arguments import Exit
 from hvd.cli.client import Address, exchange
-from hvd.cli.frames import age_text, is_idle, is_of_app, place, request_text
+from hvd.cli.frames import LOOP, POOL, age_text, idleness, is_of_app, place, request_text
 from hvd.cli.jobs.show import stdout_encoding
 from hvd.cli.target import target
 from hvd.errors import DaemonRefused
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Those of `hvd stacks`."""
     parser.epilog = _ABOUT
     parser.add_argument("pid", nargs="?", type=_pid, metavar="PID", help="of one process (default: all workers)")
-    parser.add_argument("--all", action="store_true", help="with the threads of a pool that wait for work")
+    parser.add_argument("--all", action="store_true", help="with the threads that wait for work")
     parser.add_argument("--json", action="store_true", help="as JSON, as the daemon answers")
 
 
@@ -70,33 +71,34 @@ def _detail(problem: Json) -> str:
 
 
 def process_lines(process: Json, all_threads: bool, emphasis: tuple[str, str] = ("", "")) -> list[str]:
-    """A process: each thread with its frames, innermost first; those that only wait for work as one line of the sum.
+    """A process: each thread with its frames, innermost first; those that only wait for work in one line together.
 
     What serves a request comes first, the oldest request before the others.
     """
     encoding = stdout_encoding()
     threads = sorted(objects(process.get("threads")), key=_request_age, reverse=True)
-    shown = [thread for thread in threads if all_threads or not is_idle(thread)]
-    idle = len(threads) - len(shown)
     kind = plain(process.get("kind"), encoding, 20)
     pid, slot = (figure(process.get(name), lambda value: f"{value:.0f}") for name in ("pid", "slot"))
-    lines = [
-        f"{kind} {pid}, slot {slot}, {len(threads)} threads, seen {age_text(process.get('taken_age_seconds'))} ago"
-    ]
-    for thread in shown:
-        lines += _thread_lines(thread, encoding, emphasis)
+    seen = f"seen {age_text(process.get('taken_age_seconds'))} ago"
+    lines = [f"{kind} {pid}, slot {slot}, {len(threads)} threads, {seen}"]
+    idle = Counter(words for words in map(idleness, threads) if words and not all_threads)
+    for thread in threads:
+        if all_threads:
+            lines += _thread_lines(thread, encoding, emphasis, f"  thread {thread.get('thread')}")
+        elif not idleness(thread):
+            lines += _thread_lines(thread, encoding, emphasis, "")
     if idle:
-        lines.append(f"  {idle} idle in the pool; --all shows {'it' if idle == 1 else 'them'} too")
+        lines.append(f"  {', '.join(f'{idle[words]} {words}' for words in (LOOP, POOL) if words in idle)}")
     if error := process.get("error"):
         lines.append(f"  ! {plain(error, encoding)}")
     return [*lines, ""]
 
 
-def _thread_lines(thread: Json, encoding: str, emphasis: tuple[str, str]) -> list[str]:
+def _thread_lines(thread: Json, encoding: str, emphasis: tuple[str, str], ident: str) -> list[str]:
     request = thread.get("request")
     work = request_text(request, encoding) if isinstance(request, Mapping) else "no request"
     bold, normal = emphasis
-    lines = [f"  {bold}{work}{normal}  thread {plain(thread.get('thread'), encoding, 20)}"]
+    lines = [f"  {bold}{work}{normal}{plain(ident, encoding, 40) if ident else ''}"]
     for frame in objects(thread.get("frames")):
         text = place(frame, encoding)
         lines.append(f"  > {bold}{text}{normal}" if is_of_app(frame) else f"    {text}")

@@ -7,8 +7,9 @@ import pytest
 from hvd.cli.main import main
 from hvd.cli.stacks import process_lines
 from tests.unit.cli.daemon import Json, daemon, run
-from tests.unit.cli.test_frames import APP, LIBRARY, POOL
+from tests.unit.cli.test_frames import APP, LIBRARY, POOL_FRAME
 
+SELECT = {"file": "/usr/lib/python3.11/selectors.py", "line": 468, "function": "EpollSelector.select"}
 SLOW = {"method": "GET", "path": "/slow", "age_seconds": 18.24}
 PROCESS: Json = {
     "pid": 4711,
@@ -17,21 +18,22 @@ PROCESS: Json = {
     "taken_age_seconds": 0.0123,
     "threads": [
         {"thread": 1, "is_current": True, "request": None, "frames": [LIBRARY]},
-        {"thread": 2, "is_current": False, "request": None, "frames": [POOL, LIBRARY]},
-        {"thread": 3, "is_current": False, "request": SLOW, "frames": [LIBRARY, APP, POOL]},
-        {"thread": 4, "is_current": False, "request": None, "frames": [POOL]},
+        {"thread": 2, "is_current": False, "request": None, "frames": [POOL_FRAME, LIBRARY]},
+        {"thread": 3, "is_current": False, "request": SLOW, "frames": [LIBRARY, APP, POOL_FRAME]},
+        {"thread": 5, "is_current": False, "request": None, "frames": [SELECT]},
+        {"thread": 4, "is_current": False, "request": None, "frames": [POOL_FRAME]},
     ],
 }
 
 TEXT = """\
-worker 4711, slot 12, 4 threads, seen 0.0s ago
-  GET /slow 18.2s  thread 3
+worker 4711, slot 12, 5 threads, seen 0.0s ago
+  GET /slow 18.2s
     /usr/lib/python3.11/json/decoder.py:353 in raw_decode
   > /srv/shop/report.py:41 in build
     /usr/lib/python3.11/concurrent/futures/thread.py:81 in _worker
-  no request  thread 1
+  no request
     /usr/lib/python3.11/json/decoder.py:353 in raw_decode
-  2 idle in the pool; --all shows them too
+  1 waiting for connections, 2 idle in the pool
 """
 
 
@@ -41,13 +43,14 @@ def test_requests_come_first_and_idle_threads_are_summed_up() -> None:
     everything = "\n".join(process_lines(PROCESS, all_threads=True))
     assert everything.count("thread.py:81") == 3
     assert "idle" not in everything
+    assert "GET /slow 18.2s  thread 3\n" in everything
 
 
 def test_missing_fields_are_dashes() -> None:
     """No traceback for what somebody sent."""
     assert process_lines({}, all_threads=False) == ["- -, slot -, 0 threads, seen - ago", ""]
     (_, head, frame, _) = process_lines({"threads": [{"request": {}, "frames": None}]}, all_threads=False)
-    assert (head, frame) == ("  - - -  thread -", "    -")
+    assert (head, frame) == ("  - - -", "    -")
     assert "\x1b" not in "".join(process_lines({"kind": "\x1b[2J"}, all_threads=False))
 
 
