@@ -36,7 +36,7 @@ class Rules(NamedTuple):
     names_set: bool
 
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of the body, for clients; that some members contradict each other is beyond it."""
+        """The JSON schema of the body, for clients: it says the same as `check_selection`."""
         status = {"type": "string", "enum": list(self.statuses)}
         bounds = {"minimum": 1, "maximum": self.most, "default": self.usual}
         members = {
@@ -44,7 +44,20 @@ class Rules(NamedTuple):
             "status": {"anyOf": [status, _STATUSES | {"items": status}]},
             "limit": _MEMBERS["limit"] | bounds,
         }
-        return _OBJECT | {"properties": members, "minProperties": 1}
+        alone = {"properties": {"all": {"const": False}, "status": False, "limit": False}}
+        needed = [{"required": [name]} for name in self.needed]
+        return {
+            **_OBJECT,
+            "properties": members,
+            "not": {"required": list(_ID_LISTS)},
+            "dependentSchemas": dict.fromkeys(_ID_LISTS, alone),
+            "anyOf": [*needed, {"required": ["all"], "properties": {"all": {"const": True}}}],
+        }
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Members of which one has to be there, or `all` as true."""
+        return (*_ID_LISTS, "status") if self.names_set else (*_ID_LISTS, *_FILTERS)
 
 
 class Selection(NamedTuple):
@@ -106,7 +119,6 @@ def _out_of_bounds(body: Mapping[str, Any], rules: Rules) -> list[Problem]:
 
 def _nothing_named(body: Mapping[str, Any], rules: Rules) -> list[Problem]:
     """Nothing may be cancelled because a member was forgotten, nor an empty object ask for everything."""
-    needed: Sequence[str] = (*_ID_LISTS, "status") if rules.names_set else (*_ID_LISTS, *_FILTERS)
-    if any(name in body for name in needed) or body.get("all"):
+    if any(name in body for name in rules.needed) or body.get("all"):
         return []
     return [Problem("/ids", "is missing: give ids, job_ids, status, or all as true")]

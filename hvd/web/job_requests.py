@@ -84,7 +84,7 @@ def query_body(req: falcon.Request) -> dict[str, Any]:
     if len(flags) > 1 or flags[0] not in _FLAGS:
         raise _bad("all", "must be true or false")
     body: dict[str, Any] = {"all": _FLAGS[flags[0]], "limit": _limit(query, LIST_MAX)}
-    return body | ({"status": _statuses(query)} if "status" in query else {})
+    return body | ({"status": list(dict.fromkeys(_statuses(query)))} if "status" in query else {})
 
 
 def _query(text: str, known: Sequence[str]) -> dict[str, list[str]]:

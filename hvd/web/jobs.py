@@ -103,7 +103,9 @@ class Submit(Resource):
             answer, _, is_replay = service.submit(submission, key)
         if is_replay:
             resp.set_header("Idempotent-Replayed", "true")
-        answer_json(resp, 202, {**answer, "timestamp": rfc3339(time.time_ns())})
+        answer_json(
+            resp, 202, {"timestamp": rfc3339(time.time_ns()), **answer}
+        )  # one that was kept by an older hvd has none
 
 
 class OneJob(Resource):

@@ -1,6 +1,8 @@
 """Jobs as clients see them: submitted, looked at, cancelled. What runs them is in queue.py."""
 
 import json
+import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +16,7 @@ from hvd.jobs.database.totals import EndCounts
 from hvd.jobs.job import Cancellation, Job, Json
 from hvd.jobs.states import CANCELLED, ENDED, NEVER_RAN, PENDING, RUNNING
 from hvd.jobs.submission import Receipt, Submission, SubmissionKey
+from hvd.texts import rfc3339
 
 
 class Store:
@@ -106,12 +109,23 @@ class Store:
         """The same for up to so many jobs of that status, pending or running, oldest first; those that run and are
         told to end by now are left out, so that one call after the other comes to an end.
         """
-        oldest = _open(status).order_by(jobs.c.id).limit(most).with_for_update()
+        is_pending = status == PENDING
+        oldest = _open(status).with_only_columns(jobs.c.id).order_by(jobs.c.id).limit(most).with_for_update()
         with self._database.writing() as connection:
             at, counts = clock.now(connection), EndCounts(self._daemon)
-            cancelled = [self._cancel(connection, row, at, counts) for row in connection.execute(oldest).all()]
+            end: Json = {"status": CANCELLED, "ended": at} if is_pending else {}
+            changed = connection.execute(
+                update(jobs)
+                .where(jobs.c.id.in_(select(oldest.cte("oldest").c.id)), jobs.c.status == status)
+                .values(cancel_requested=True, updated=at, revision=jobs.c.revision + 1, **end)
+                .returning(*jobs.c)
+            ).all()
+            if is_pending:
+                for kind, count in Counter(row.kind for row in changed).items():
+                    counts.add(kind, CANCELLED, NEVER_RAN, 0.0, count)
             counts.store(connection, at)
-        return cancelled
+            found = sorted((job_of(row, clock.shift(connection)) for row in changed), key=lambda job: job.id)
+        return [Cancellation("cancelled" if is_pending else "cancelling", job) for job in found]
 
     def count_open(self, statuses: Sequence[str]) -> int:
         """How many jobs `cancel_open` would find for these statuses."""
@@ -152,4 +166,11 @@ def _answer(ids: Sequence[str], submission: Submission, queue_limit: int) -> Jso
     if left:
         detail = f"the queue is full: the last {left} jobs of these were not taken (limit {queue_limit})"
         errors.append({"detail": detail})
-    return {"job_ids": list(ids), "accepted": len(ids), "rejected": submission.rejected + left, "errors": errors}
+    rejected, timestamp = submission.rejected + left, rfc3339(time.time_ns())
+    return {
+        "job_ids": list(ids),
+        "accepted": len(ids),
+        "rejected": rejected,
+        "errors": errors,
+        "timestamp": timestamp,
+    }

@@ -1,5 +1,6 @@
 """Which jobs a request means: lists of ids, filters, and what contradicts itself."""
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -105,14 +106,21 @@ def test_what_has_ended_can_not_be_cancelled() -> None:
     assert "pending, running" in problem.detail
 
 
-def test_the_schema_takes_what_is_taken() -> None:
-    """And refuses what is wrong, but for what contradicts itself."""
-    for rules in (QUERY, CANCEL):
-        validator: Any = Draft202012Validator(rules.schema())
-        Draft202012Validator.check_schema(rules.schema())
-        for body in ({"ids": [ID]}, {"all": True, "status": "running"}, {"status": ["pending"], "limit": rules.most}):
-            assert validator.is_valid(body)
-            assert not check_selection(body, rules).problems
-        for body in ({}, {"ids": []}, {"status": "nope"}, {"limit": 0}, {"limit": rules.most + 1}, {"x": 1}, []):
-            assert not validator.is_valid(body)
-            assert check_selection(body, rules).problems
+ALL_MEMBERS: dict[str, tuple[Any, ...]] = {
+    "ids": ([ID], [], 7),
+    "job_ids": ([ID],),
+    "all": (True, False, None),
+    "status": ("pending", ["pending", "running"], "nope", [], "failed"),
+    "limit": (1, 100, 0, 501),
+}
+
+
+@pytest.mark.parametrize("rules", [QUERY, CANCEL])
+def test_the_schema_says_what_the_check_does(rules: Rules) -> None:
+    """Of every combination of members, right or wrong or contradictory."""
+    Draft202012Validator.check_schema(rules.schema())
+    validator: Any = Draft202012Validator(rules.schema())
+    choices = [[(name, None), *((name, (value,)) for value in values)] for name, values in ALL_MEMBERS.items()]
+    for combination in product(*choices):
+        body = {name: value[0] for name, value in combination if value is not None}
+        assert validator.is_valid(body) == (not check_selection(body, rules).problems), body

@@ -32,6 +32,7 @@ def test_the_newest_are_looked_up_by_what_they_are(client: Client, service: Fake
         assert answer.json["total"] == 2
     for path in ("/jobs/query?all=true", "/jobs/query", "/jobs/query?all=1&limit=500"):
         assert [job["id"] for job in client.get(path).json["jobs"]] == ids
+    assert client.get("/jobs/query?status=failed,failed,failed,failed,failed,failed").status_code == 200
     assert service.filters[:3] == [(["pending"], [], 3, None)] * 2 + [([], [], 501, None)]
     assert client.head("/jobs/query?all=true").status_code == 200
 
