@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -172,3 +174,38 @@ def test_users_see_their_own_daemons(tmp_path: Path) -> None:
         if done.returncode == 1:
             assert "start one with `gunicorn`" in done.stdout
         assert hvd("status", "--instance", server.instance, user=STRANGER).returncode == 1
+
+
+def test_stacks_show_where_workers_are_stuck(tmp_path: Path) -> None:
+    """One holds the interpreter's lock in C code, and nothing else in it runs; one sleeps. Idle threads are a line."""
+    with Server(tmp_path, workers=2, threads=2, timeout=60) as server, contextlib.ExitStack() as stack:
+        for path in ("/hold?s=50", "/slow/b?s=50"):
+            client = stack.enter_context(connect(server.address))
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            until(lambda path=path: path.partition("?")[0] in server.in_progress(), f"{path} is in progress")
+        pids = server.pids("worker")
+        done = hvd("stacks", "--instance", server.instance)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert all(f"worker {pid}, slot " in done.stdout for pid in pids)
+        for path in ("/hold", "/slow/b"):
+            (part,) = (part for part in done.stdout.split("\n  GET ")[1:] if part.startswith(path))
+            frames = part.splitlines()[1:]
+            assert re.fullmatch(r"  > \S*/tests/support/app\.py:\d+ in (\w+\.)?on_get", frames[0]), frames
+            assert not any(frame.startswith("  > ") for frame in frames[1:])
+        assert "  1 waiting for connections" in done.stdout
+        one = json.loads(hvd("stacks", str(pids[0]), "--json", "--instance", server.instance).stdout)
+        assert [process["pid"] for process in one["processes"]] == pids[:1]
+        assert "app.py:" in hvd("stacks", "--all", "--instance", server.instance).stdout
+        done = hvd("stacks", "1", "--instance", server.instance)
+        assert (done.returncode, done.stdout) == (5, "")
+        assert "1 is no worker" in done.stderr
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)  # they would not end in time
+
+
+def test_a_service_s_address_has_no_stacks(tmp_path: Path) -> None:
+    """Which is told, with where to find them."""
+    with Server(tmp_path, workers=1) as server:
+        done = hvd("stacks", "--url", server.url)
+        assert done.returncode == 5
+        assert "it is not the daemon's admin server, whose address hvd list shows" in done.stderr
