@@ -142,8 +142,8 @@ class BlockReader:
         return Vitals(self.companions(), self.service())
 
     def service(self) -> Service:
-        """What the workers do now."""
-        return read_service(self._block)
+        """What the workers do now, and where in the code, as far as somebody has looked."""
+        return read_service(self._block, self.stacks)
 
     def backlog(self) -> Backlog | None:
         """What waits to be accepted now, None where the kernel doesn't tell."""

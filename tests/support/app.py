@@ -1,6 +1,7 @@
 """hvd's own app with routes that tests need: statuses at will, slowness, CPU, memory, threads, deaths."""
 
 import ctypes
+import fcntl
 import mmap
 import os
 import re
@@ -52,6 +53,15 @@ class Gate:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         while not os.path.exists(req.get_param("file", required=True)):
             time.sleep(0.01)
+        resp.media = {"pid": os.getpid()}
+
+
+class Locked:
+    """`/locked?file=/tmp/lock` answers once nobody has that file's exclusive lock: it waits in C, at one line."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        with open(req.get_param("file", required=True), "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)  # where stacks of it stand
         resp.media = {"pid": os.getpid()}
 
 
@@ -192,6 +202,7 @@ for template, resource in {
     "/slow": Slow(),
     "/slow/{any}": Slow(),
     "/gate": Gate(),
+    "/locked": Locked(),
     "/hold": Hold(),
     "/burn": Burn(),
     "/allocate": Allocate(),

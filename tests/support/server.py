@@ -225,13 +225,11 @@ class Server:
 
     def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         """Samples of /metrics by name and labels, read with the official parser."""
-        from prometheus_client.parser import text_string_to_metric_families
+        return _samples(self.get("/metrics"))
 
-        return {
-            (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(self.get("/metrics").body.decode())
-            for sample in family.samples
-        }
+    def admin_metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        """The same, from the admin server."""
+        return _samples(self.admin_get("/metrics"))
 
     def sample(self, name: str, **labels: str) -> int:
         """A sample of /metrics; 0 where there is none."""
@@ -338,6 +336,16 @@ class Server:
                 assert self.stop() == 0, self.log
         finally:
             self.destroy()
+
+
+def _samples(metrics: Response) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(metrics.body.decode())
+        for sample in family.samples
+    }
 
 
 def upgradable(server: Server) -> Server:
