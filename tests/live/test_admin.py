@@ -226,7 +226,7 @@ def test_a_reload_and_an_upgrade_keep_its_clients(tmp_path: Path) -> None:
     """The newer master's answers during the upgrade; clients stay where they are until their own master ends."""
     server = upgradable(Server(tmp_path, workers=1, interval=INTERVAL))
     with server, contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(Witness(server.admin_address)) for _ in range(20)]
+        clients = [stack.enter_context(Witness(server.admin_address)) for _ in range(200)]
         (first,) = server.pids("admin_server")
         server.reload()
         assert server.admin_get("/status").json()["answered_by"] == first

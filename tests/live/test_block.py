@@ -132,7 +132,7 @@ def test_two_daemons_do_not_see_each_other(tmp_path: Path) -> None:
 
         assert (len(one.pids("worker")), len(other.pids("worker"))) == (2, 3)
         for server in (one, other):
-            known = {server.pid, *server.pids("worker"), *server.pids("aggregator")}
+            known = {server.pid, *server.pids("worker"), *server.pids("aggregator"), *server.pids("admin_server")}
             assert {process.pid for process in server.processes()} == known
             assert {process["pid"] for process in server.snapshot()["processes"]} <= known
             assert server.get("/status").json()["instance"] == server.instance

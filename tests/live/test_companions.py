@@ -377,11 +377,12 @@ def test_a_reload_takes_what_is_right_and_reports_what_is_wrong(tmp_path: Path) 
         client.message()
 
         write(interval="fast", workers=0, no_such_thing=1)
+        old = set(server.pids("worker"))
         server.signal(signal.SIGHUP)
         until(lambda: "settings in force" in server.log, "the problems are logged")
         for name in ("interval", "workers", "no_such_thing"):
             assert any(name in line for line in server.alarms), name
-        until(lambda: len(set(server.pids("worker"))) == 2, "there are as many workers as before")
+        until(lambda: len(new := set(server.pids("worker"))) == 2 and not new & old, "as many workers as before", 30)
         assert server.pids("aggregator") == [aggregator]
         assert server.get("/hello").status == 200
         server.wait_ready()
