@@ -10,11 +10,14 @@ from hvd.cli.top.keys import State
 from hvd.cli.top.layout import lay_out, shares
 from hvd.cli.top.model import Model
 from tests.unit.cli.top.data import HOSTILE, detail, frame, job, metrics, model, route, text, worker
+from tests.unit.cli.top.test_busy import outage
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 50), (20, 5), (40, 10), (1, 1), (500, 100), (79, 23)])
 @pytest.mark.parametrize(
-    "known", [Model(), model(), model().without_connection(HOSTILE, 101.0)], ids=["new", "full", "lost"]
+    "known",
+    [Model(), model(), model().without_connection(HOSTILE, 101.0).without_answer(HOSTILE, 101.0), outage(10)],
+    ids=["new", "full", "lost", "stuck"],
 )
 def test_the_screen_has_its_size(width: int, height: int, known: Model) -> None:
     """Exactly so many lines, none too wide, whatever is known."""
@@ -30,6 +33,23 @@ def test_eighty_columns_show_what_is_important() -> None:
     for part in (
         *("healthy", "live", "1h 0m 0s", "1,250", "5 (0.4%)", "45.2ms", "12.5%", "47.7 MB"),
         *("requests/s", "p99", "1 workers 2", "2 routes 2", "/hello", "3 jobs 1 active", "running", "q quit"),
+    ):
+        assert part in screen, screen
+
+
+def test_an_outage_fits_into_eighty_columns() -> None:
+    """What is wrong, since when, and the oldest requests with their places in the code; and all lists."""
+    screen = text(outage(8, health="degraded", reasons=["saturated: all 8 threads busy for 18.2 s"]), frame())
+    for part in (
+        *("● degraded", "! saturated: all 8 threads busy for 18.2 s", "8 of 8 busy for 18.2s"),
+        *(
+            "longest requests 1-3/8",
+            "GET /slow/0",
+            "report.py:41 build",
+            "1 workers 2",
+            "2 routes 2",
+            "3 jobs 1 active",
+        ),
     ):
         assert part in screen, screen
 
