@@ -18,6 +18,7 @@ from hvd.read.snapshot import build_raw
 from tests.support.http import Asking, Load, Response, connect
 from tests.support.server import Server, stopped, upgradable
 from tests.support.waiting import PATIENCE, until
+from tests.support.ws import RawWebSocket
 
 
 def last_page(view: BlockReader) -> AggregatorPage:
@@ -38,6 +39,26 @@ def occupy(server: Server, view: BlockReader, path: str, threads: int) -> list[A
 
     until(are_busy, f"{threads} threads are busy", pause=0.2)
     return clients
+
+
+def test_the_oldest_requests_say_where_in_the_code_they_are(tmp_path: Path) -> None:
+    """Once their stacks were taken, as the master does with requests that take long; to whoever asks or listens."""
+    gate = tmp_path / "gate"
+    with Server(tmp_path, workers=1, threads=2, interval=0.5, watch_slow_request_seconds=1) as server:
+        stuck = Asking(server.address, f"/gate?file={gate}")
+
+        def functions(answer: dict[str, Any]) -> list[str]:
+            requests = (request for request in answer["longest_requests"] if request["path"] == "/gate")
+            return [frame["function"] for request in requests for frame in request["stack"]]
+
+        for ask in (lambda: health_of(server), server.snapshot):
+            until(lambda ask=ask: "Gate.on_get" in functions(ask()), "its stack is there")  # type: ignore[misc]
+        (request,) = health_of(server)["longest_requests"]
+        assert 0 <= request["stack_age_seconds"] < request["age_seconds"]
+        with RawWebSocket(server.address) as client:
+            assert "Gate.on_get" in functions(client.message()["data"]["raw"])
+        gate.touch()
+        stuck.wait()
 
 
 def health_of(server: Server) -> dict[str, Any]:
