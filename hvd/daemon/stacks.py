@@ -18,6 +18,7 @@ from hvd.texts import escaped
 
 VARIABLE = "_HVD_STACKS"  # not HVD_, which would make it a setting
 LIMIT = 0.25  # s that the master's loop stands still at most, while it takes those of any number of workers
+ASKED_LIMIT = 0.6  # s where somebody waits for them, who does so for 1 s: on a busy machine C code computes slowly
 PAUSE = 0.001  # s between two steps
 SLOW_EVERY = 0.5  # s between two looks for slow requests
 TAKE_EVERY = 1.0  # s between two takes of one worker that nobody has asked for
@@ -75,7 +76,7 @@ class Stacks:
     def take_wanted(self) -> None:
         """Take those that somebody has asked for since they were taken last."""
         if wanted := [worker for worker in self._all() if self._is_wanted(worker.hvd_slot, self._taken(worker))]:
-            self.take(wanted)
+            self.take(wanted, ASKED_LIMIT)
 
     def _is_wanted(self, slot: int, taken_ns: int) -> bool:
         return self._block.cells[self._block.layout.slot_cell(slot) + layout.S_STACK_WANTED_NS] > taken_ns
@@ -111,13 +112,13 @@ class Stacks:
         if len(requests) > LOGGED:
             self._log.info("hvd: worker (pid:%d): %d more are as slow", worker.pid, len(requests) - LOGGED)
 
-    def take(self, workers: Iterable[Any]) -> Mapping[int, str]:
-        """Take those of these workers -> for slots that it was in vain for, why."""
+    def take(self, workers: Iterable[Any], limit: float = LIMIT) -> Mapping[int, str]:
+        """Take those of these workers, within so many s -> for slots that it was in vain for, why."""
         before = {worker.hvd_slot: self._taken(worker) for worker in workers if worker.dumps}
         for slot in before:
             self._block.cells[self._taken_cell(slot)] = 0  # nobody is to read them meanwhile
         takes = [Take(self._file, one.hvd_slot, one.pid, one.dumps) for one in workers if one.hvd_slot in before]
-        running, deadline = takes, time.monotonic() + LIMIT
+        running, deadline = takes, time.monotonic() + limit
         while running and time.monotonic() < deadline:
             time.sleep(PAUSE)
             running = [take for take in running if not take.step()]

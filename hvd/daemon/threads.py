@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-COMPUTES = 30_000_000
+COMPUTES = 20_000_000
 """ns of processor time without a pause, some times the interpreter's switch interval of 5 ms: a virtual machine counts
 time as the thread's own that its host gave to others."""
 

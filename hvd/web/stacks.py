@@ -91,11 +91,12 @@ def ask(block: Block, last: LastStacks, workers: Sequence[Slot], wake: Callable[
     wanted = {worker.number: slots.want_stacks(worker.number) for worker in workers}
     for master in {worker.master for worker in workers}:
         wake(master)
-    waiting = set(wanted)
-    while waiting and time.monotonic() < deadline:
+    taken = {number: SlotStacks() for number in wanted}
+    while time.monotonic() < deadline and (waiting := [one for one in wanted if taken[one].taken_ns < wanted[one]]):
         time.sleep(PAUSE)
-        waiting = {number for number in waiting if last.of_slot(number).taken_ns < wanted[number]}
-    return [_process(block, worker, last.of_slot(worker.number), wanted[worker.number]) for worker in workers]
+        for number in waiting:  # once they are there: those of whoever asks next may be taken at the next moment
+            taken[number] = last.of_slot(number)
+    return [_process(block, worker, taken[worker.number], wanted[worker.number]) for worker in workers]
 
 
 def _process(block: Block, worker: Slot, stacks: SlotStacks, wanted_ns: int) -> ProcessAnswer:

@@ -127,6 +127,10 @@ class Stuck:
         reader, _ = os.pipe()
         os.read(reader, 1)
 
+    def held(self) -> None:
+        """read(2), with the interpreter's lock."""
+        ctypes.PyDLL(None).read(os.pipe()[0], ctypes.create_string_buffer(1), 1)
+
     def pause(self) -> None:
         """poll(2) until its time is over, as a client of a database does it."""
         libc = ctypes.CDLL(None)
