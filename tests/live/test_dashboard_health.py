@@ -154,8 +154,7 @@ def rows(browser: Browser) -> list[str]:
 
 def test_threads_that_are_all_stuck_are_a_reason_and_a_list(browser: Browser, tmp_path: Path) -> None:
     """With the paths as text, whatever is in them; a page opened meanwhile at the admin address shows the same."""
-    server = Server(tmp_path, workers=2, threads=2, interval=INTERVAL, admin_bind="127.0.0.1:0")
-    with server:
+    with Server(tmp_path, workers=2, threads=2, interval=INTERVAL, admin_bind="127.0.0.1:0") as server:
         open_page(browser, server)
         browser.wait_text("#longest .empty", "No request is in progress.")
         asking = ask_slowly(server, ("a", "%3Cimg%20src=x%3E", "%E2%80%AEevil", "d" * 80))
@@ -171,6 +170,9 @@ def test_threads_that_are_all_stuck_are_a_reason_and_a_list(browser: Browser, tm
                 assert any(part in row for row in rows(browser)), rows(browser)
             assert "4 of 4" in browser.texts("#tiles > div")[4]
             assert "saturated since" in browser.texts("#tiles > div")[4]
+            until(lambda: all("support/app.py" in row and "on_get" in row for row in rows(browser)), "where they are")
+            browser.click("#longest summary")
+            assert "tests/support/app.py" in browser.text("#longest details ol")
             ages = "return [...document.querySelectorAll('#longest b')].map((age) => parseInt(age.innerText))"
             before = browser.run(ages)
             until(lambda: min(browser.run(ages)) >= max(before) + 2, "they get older")  # noqa: B023
@@ -370,5 +372,6 @@ def test_a_stack_that_is_opened_stays_open(browser: Browser, tmp_path: Path) -> 
         browser.run("document.activeElement.blur(); document.querySelector('#longest summary').focus()")
         browser.driver.switch_to.active_element.send_keys(" ")
         assert not browser.run("return document.querySelector('#longest details').open"), "by keyboard"
+        browser.run("document.querySelectorAll('#longest details').forEach((details) => { details.open = true; })")
         again = browser.with_page(SHOW_LONGEST.replace("REQUESTS", "[], [request(7, 1)]"))
         assert [is_open for is_open, _ in again] == [False]
