@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from typing import cast
 
 from hvd.agg.client import Limits
 from hvd.agg.hub import Hub
@@ -119,7 +120,7 @@ class Aggregator:
 
     def _take_jobs(self, raw: Raw | None) -> None:
         if raw and self._updates:
-            self._updates.take(raw["recent_jobs"])
+            self._updates.take(cast(list[RecentJob], raw["recent_jobs"]))  # each has the fields of one, and more
 
     def _send_update(self, job: RecentJob) -> None:
         self.hub.broadcast(message("job_update", rfc3339(time.time_ns()), job_for_clients(job)))

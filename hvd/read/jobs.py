@@ -1,7 +1,7 @@
 """Jobs as clients see them, from what the job runner publishes. Pure."""
 
 from collections.abc import Sequence
-from typing import Literal, TypedDict, get_args
+from typing import Any, Literal, TypedDict, cast, get_args
 
 from hvd.metrics.companion_pages import EndedJobs, JobsPage, OpenJobs, RecentJob
 
@@ -19,6 +19,31 @@ class KindStats(TypedDict):
     avg_duration_seconds: float
 
 
+class _KnownJob(TypedDict, total=False):
+    """What a job runner publishes of a job; an older one, at an upgrade, may publish less."""
+
+    id: str
+    name: str
+    status: str
+    progress: float
+    created_at: str | None
+    updated_at: str | None
+    kind: str
+    params: dict[str, Any]
+    revision: int
+
+
+class ShownJob(_KnownJob):
+    """A job as clients are given it: what they format without asking is of one type at every moment."""
+
+    provider: str
+    vm_name: str
+    start_time: str
+    end_time: str | None
+    duration_seconds: float
+    error_msg: str
+
+
 class JobFields(TypedDict):
     """The fields of `raw` that are about jobs, of the whole queue."""
 
@@ -28,7 +53,7 @@ class JobFields(TypedDict):
     jobs_failed: int
     jobs_cancelled: int
     queue_length: int
-    recent_jobs: list[RecentJob]
+    recent_jobs: list[ShownJob]
     provider_stats: dict[str, KindStats]
 
 
@@ -76,7 +101,7 @@ def build_jobs(page: JobsPage | None, at_ns: int) -> JobFields:
     }
 
 
-def job_for_clients(job: RecentJob, age_ns: int = 0) -> RecentJob:
+def job_for_clients(job: RecentJob, age_ns: int = 0) -> ShownJob:
     """A job as `recent_jobs`, `jobs` and `job_update` have it, so long after it was read: what runs has run longer.
 
     Clients format these fields without asking, so each is of one type at every moment, but for `end_time`, which is
@@ -85,14 +110,16 @@ def job_for_clients(job: RecentJob, age_ns: int = 0) -> RecentJob:
     seconds = job.get("duration_seconds") or 0.0
     if job.get("status") == "running":
         seconds += max(0, age_ns) / 1e9
-    return {
+    shown = {
         **job,
         "provider": job.get("kind", ""),
         "vm_name": job.get("name", ""),
-        "start_time": job.get("start_time") or job.get("created_at"),
+        "start_time": job.get("start_time") or job.get("created_at") or "",
+        "end_time": job.get("end_time"),
         "duration_seconds": round(seconds, 6),
         "error_msg": job.get("error_msg") or "",
     }
+    return cast(ShownJob, shown)
 
 
 def _stats(kind: str, open_jobs: Sequence[OpenJobs], ends: Sequence[EndedJobs]) -> KindStats:

@@ -17,7 +17,7 @@ from hvd.web.stacks import Stacks, StacksAnswer
 from hvd.web.static_files import Static
 from hvd.web.upgrade import Upgrade
 
-_ANYTHING = {"type": "object"}
+_DOCUMENT = json_of({"type": "object"})
 _TEXT: Content = {"text/plain": {"type": "string"}}
 _READ = (400, 406)
 _LOOK = (400, 403, 404, 406, 503)
@@ -186,6 +186,6 @@ def endpoints_of(*, admin: bool) -> Sequence[Endpoint]:
     endpoints += [
         Endpoint("/", "what there is; the dashboard, for browsers", index, _get(_PAGE, _READ)),
         *(endpoint for endpoint in ENDPOINTS if admin or not endpoint.admin_only),
-        Endpoint("/openapi.json", "this API, as an OpenAPI document", document, _get(json_of(_ANYTHING), _READ)),
+        Endpoint("/openapi.json", "this API, as an OpenAPI document", document, _get(_DOCUMENT, (*_READ, 403))),
     ]
     return endpoints

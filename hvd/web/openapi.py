@@ -9,7 +9,10 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, get_type_hints
 
+import falcon
+
 from hvd import __version__
+from hvd.web.access import check_page
 from hvd.web.answers import Problem
 from hvd.web.here import Here
 from hvd.web.json_types import Schemas
@@ -28,6 +31,13 @@ class Document(JsonResource):
     def __init__(self, here: Here, endpoints: Sequence[Endpoint]) -> None:
         super().__init__(here)
         self._endpoints = endpoints
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Not for a page of another site: kinds of job are in it, which /jobs/kinds doesn't tell it either."""
+        check_page(req, self._here.parts.settings)
+        super().on_get(req, resp)
+
+    on_head = on_get
 
     def answer(self) -> Mapping[str, object]:
         return build_document(self._endpoints, self._here.parts.settings.job_kinds)

@@ -42,6 +42,7 @@ def populate(server: Server) -> None:
     """Make every kind of event happen, so that every metric has a sample."""
     for path in ("/hello", "/items/1", "/nope", "/boom", "/ws", "/status-of/503"):
         server.get(path)
+    server.admin_get("/health")
     with RawWebSocket(server.address) as client:
         client.message()
         client.message()

@@ -107,9 +107,12 @@ def test_a_body_is_described_by_the_kinds_that_are_declared() -> None:
 
 def test_the_document_is_served_where_the_daemon_is() -> None:
     """At /openapi.json, as JSON, large as it is; the list at / names it."""
-    here: Any = SimpleNamespace(parts=SimpleNamespace(settings=SimpleNamespace(job_kinds=declared()), rows=MagicMock()))
+    settings = SimpleNamespace(job_kinds=declared(), bind="127.0.0.1:8080", allowed_origins=())
+    here: Any = SimpleNamespace(parts=SimpleNamespace(settings=settings, rows=MagicMock()))
     for admin in (False, True):
         app: Any = create_app(here, admin=admin)
+        foreign = testing.TestClient(app).simulate_get("/openapi.json", headers={"Origin": "https://evil.example"})
+        assert foreign.status_code == 403
         answer = testing.TestClient(app).simulate_get("/openapi.json")
         assert (answer.status_code, answer.headers["content-type"]) == (200, falcon.MEDIA_JSON)
         assert answer.json["openapi"].startswith("3.1.")
