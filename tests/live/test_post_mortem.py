@@ -15,6 +15,7 @@ import pytest
 from hvd.core.totals import Heads
 from hvd.read.reading import BlockReader
 from tests.support.http import Asking, Response
+from tests.support.outage import APP
 from tests.support.server import Server
 from tests.support.waiting import PATIENCE, until
 
@@ -38,17 +39,18 @@ class Daemon(Server):
         return self.heads()
 
     def aborted(self) -> dict[str, int]:
-        """hvd_http_requests_aborted_total by cause."""
-        return {cause: number for (cause,), number in self.samples("hvd_http_requests_aborted_total", "cause").items()}
+        """hvd_http_requests_aborted_total by cause, of those that there were."""
+        found = self.samples("hvd_http_requests_aborted_total", "cause")
+        return {cause: number for (cause,), number in found.items() if number}
 
     def exits(self) -> dict[str, int]:
-        """hvd_process_exits_total of workers, by cause."""
+        """hvd_process_exits_total of workers, by cause, of those that there were."""
         found = self.samples("hvd_process_exits_total", "kind", "cause")
-        return {cause: number for (kind, cause), number in found.items() if kind == "worker"}
+        return {cause: number for (kind, cause), number in found.items() if kind == "worker" and number}
 
     def deaths(self) -> list[str]:
-        """Lines of the log that tell of a worker's death at work."""
-        return [line for line in self.log.splitlines() if "hvd: worker (pid:" in line]
+        """Lines of the log that tell with what in progress a worker died."""
+        return [line for line in self.log.splitlines() if "hvd: worker (pid:" in line and ") died (" in line]
 
 
 @contextmanager
@@ -82,9 +84,19 @@ def wait_replaced(server: Daemon, pid: int) -> None:
     until(server.is_healthy, "it serves")
 
 
-def test_a_worker_killed_with_requests_in_progress(tmp_path: Path) -> None:
-    """Each is in the entry with method, path without query, and age; the one that was done is not."""
-    with daemon(tmp_path, workers=1, **GTHREAD) as server:
+def stands_in_app(request: dict[str, Any], function: str) -> bool:
+    """Whether its stack has a frame of this function of the tests' app."""
+    frames = [frame for frame in request["stack"] if frame["file"] == str(APP)]
+    return any(frame["function"].rpartition(".")[2] == function and frame["line"] > 0 for frame in frames)
+
+
+@pytest.mark.parametrize("cause", ["SIGKILL", "exit 7"])
+def test_a_worker_that_ends_with_requests_in_progress(tmp_path: Path, cause: str) -> None:
+    """Each is in the entry with method, path without query, age, and where it was stuck; the one that was done is not.
+
+    SIGKILL is what the kernel sends where memory is short; a library may end the process.
+    """
+    with daemon(tmp_path, workers=1, watch_slow_request_seconds=0.3, **GTHREAD) as server:
         pid = only_worker(server)
         started = time.monotonic()
         paths = ("/slow?s=60&token=secret", "/slow?s=60#secret", "/stream?n=600&s=0.1")
@@ -95,27 +107,37 @@ def test_a_worker_killed_with_requests_in_progress(tmp_path: Path) -> None:
             lambda: all(request.age >= 0.3 for slot in server.seen.totals().slots for request in slot.busy),
             "the age of a request is not about nothing",
         )
-        os.kill(pid, signal.SIGKILL)
+        until(lambda: server.log.count(" s by now, at ") == 3, "their places are known")
+        if cause == "SIGKILL":
+            os.kill(pid, signal.SIGKILL)
+        else:
+            asking.append(Asking(server.address, "/die/exit"))
         entry = entry_of(server, pid)
         oldest = time.monotonic() - started
         for one in asking:
             assert isinstance(one.wait(), ConnectionError)
-        expected = {"cause": "SIGKILL", "signal": "SIGKILL", "exit_status": None, "kind": "worker", "aborted": 3}
+        signum, status = ("SIGKILL", None) if cause == "SIGKILL" else (None, 7)
+        expected = {"cause": cause, "signal": signum, "exit_status": status, "kind": "worker", "aborted": len(asking)}
         assert expected.items() <= entry.items()
         requests = sorted(entry["requests"], key=lambda request: str(request["path"]))
+        if cause == "exit 7":
+            assert requests.pop(0)["path"] == "/die/exit"
         shown = [(request["method"], request["path"]) for request in requests]
         assert shown == [("GET", "/slow"), ("GET", "/slow"), ("GET", "/stream")]
         assert all(0.3 <= request["age_seconds"] <= oldest for request in requests)
+        for request in requests:
+            assert stands_in_app(request, "chunks" if request["path"] == "/stream" else "on_get"), request
         (line,) = server.deaths()
-        assert re.search(r"died \(SIGKILL\) with 3 requests in progress: (GET /\w+ \(\d+\.\d s\)(, )?){3}$", line)
+        assert f" died ({cause}) with {len(asking)} requests in progress: " in line
+        assert len(re.findall(rf"GET /\w+ \(\d+\.\d s\) at {APP}:\d+ [\w.]+", line)) == 3, line
         assert "secret" not in server.log
 
         wait_replaced(server, pid)
-        assert server.aborted() == {"SIGKILL": 3}
-        assert server.exits() == {"SIGKILL": 1}
+        assert server.aborted() == {cause: len(asking)}
+        assert server.exits() == {cause: 1}
         assert server.counted()["/stream", 200] == 1, "its first bytes were on their way"
         assert ("/slow", 200) not in server.counted()
-        assert server.idle_heads().aborted == 3
+        assert server.idle_heads().aborted == len(asking)
 
 
 def test_a_long_path_is_kept_as_far_as_it_fits(tmp_path: Path) -> None:
@@ -174,6 +196,7 @@ def test_a_worker_that_gunicorn_ends_for_its_silence(
         (request,) = entry["requests"]
         assert (request["method"], request["path"]) == ("GET", slow)
         assert seconds <= request["age_seconds"] < 30 * PATIENCE
+        assert stands_in_app(request, "chunks" if slow == "/stream" else "on_get"), request
         wait_replaced(server, pid)
         assert server.aborted() == {"timeout": 1}
         assert server.exits() == {"timeout": 1}
@@ -217,7 +240,9 @@ def test_a_request_that_kills_its_own_process(
     assert entry["cause"] == cause
     assert entry["signal"] == (cause if cause.startswith("SIG") else None)
     assert entry["exit_status"] == (int(cause.removeprefix("exit ")) if cause.startswith("exit") else None)
-    assert [(request["method"], request["path"]) for request in entry["requests"]] == [("GET", f"/die/{how}")]
+    (request,) = entry["requests"]
+    assert (request["method"], request["path"]) == ("GET", f"/die/{how}")
+    assert stands_in_app(request, "on_get") == (how == "segv"), "nobody else could look"
     assert server.heads().aborted == before.aborted + 1
     assert server.aborted() == {**aborted, cause: aborted.get(cause, 0) + 1}
     assert not [answer for answer in server.counted() if answer[0] == "/die/{how}" and worker_class == "gthread"]
