@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hvd.settings.admin_record import read_record
@@ -316,10 +317,17 @@ def test_its_socket_is_for_this_user_alone(tmp_path: Path) -> None:
         assert stat.S_ISSOCK(status.st_mode)
         assert stat.S_IMODE(status.st_mode) == 0o600
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        holders = {process.pid for process in server.processes() if holds(process, path)}
+        assert holders == {server.pid, *server.pids("admin_server")}, "else clients would wait where nobody accepts"
         path.unlink()
         until(lambda: path.exists() and answers(server), "it is there again", 10)
         assert "had been removed, and is there again" in server.log
     assert not path.parent.exists()
+
+
+def holds(process: psutil.Process, path: Path) -> bool:
+    """Whether the process has the socket open that listens there."""
+    return any(connection.laddr == str(path) for connection in process.net_connections("unix"))
 
 
 def test_a_killed_daemon_s_socket_is_replaced(tmp_path: Path) -> None:
