@@ -39,9 +39,13 @@ def _share(raw: Json) -> str:
 
 
 def backlog_text(raw: Json) -> str:
-    """Connections that wait to be accepted: `12 of 2,048`."""
+    """Connections that wait to be accepted, and requests that were, and wait for a thread, where there are any:
+    `0 of 2,048; 3 for a thread`.
+    """
     waiting, limit = (figure(raw.get(name), count) for name in ("accept_backlog", "accept_backlog_limit"))
-    return UNKNOWN if waiting == UNKNOWN else f"{waiting} of {limit}"
+    queued = number(raw.get("queued_requests"))
+    beside = f"; {count(queued)} for a thread" if queued else ""
+    return f"{waiting if waiting == UNKNOWN else f'{waiting} of {limit}'}{beside}"
 
 
 def waiting_text(raw: Json) -> str:

@@ -90,6 +90,26 @@ def test_commands_answer_while_no_thread_is_left(tmp_path: Path, named: bool) ->
                 assert time.monotonic() - before < 5 * PATIENCE, command
 
 
+def test_status_tells_what_holds_the_service_up(tmp_path: Path) -> None:
+    """All threads busy, since when, with which requests, where in the code; and what waits. So it exits with 3."""
+    with Server(tmp_path, workers=1, threads=2, interval=0.2, watch_slow_request_seconds=1) as server, stuck(server, 2):
+        address, which = connect(server.address), ["--instance", server.instance]
+        with address:
+            address.sendall(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
+            done = until(lambda: "app.py" in (done := hvd("status", *which)).stdout and done, "the place is told", 20)
+        assert done.returncode == 3
+        lines = [line.strip("│ ") for line in done.stdout.splitlines()]
+        (worker,) = server.pids("worker")
+        for pattern in (
+            r"Health +degraded",
+            r"saturated: all 2 threads busy for \d.*",
+            r"Threads +2 of 2 busy for \d+\.\ds, \d+% of the time",
+            r"Backlog +0 of \d[\d,]*; [1-9]\d* for a thread",
+            rf"Longest +\d+\.\ds GET /gate, worker {worker}, at app\.py:\d+ (\w+\.)?on_get",
+        ):
+            assert any(re.fullmatch(pattern, line) for line in lines), (pattern, done.stdout)
+
+
 def test_of_two_daemons_one_has_to_be_chosen(tmp_path: Path) -> None:
     """Where neither arguments nor settings say which; both are named, and either can be asked."""
     with Server(tmp_path, workers=1) as one, Server(tmp_path, workers=1) as other:

@@ -37,11 +37,15 @@ def _figures(raw: Json, glyphs: Glyphs) -> Iterator[tuple[str, str, str]]:
     style = "bold" if share is None or share < _NEARLY else "bold red" if share >= 1 else "bold yellow"
     bar = "" if share is None else f"{_bar(share, glyphs)} "
     yield "Threads", f"{bar}{threads_text(raw)}", style
-    yield "Backlog", backlog_text(raw), "bold yellow" if number(raw.get("accept_backlog")) else "bold"
+    yield "Backlog", backlog_text(raw), "bold yellow" if _waits(raw) else "bold"
     if number(raw.get("p99_with_open")) is not None:
         yield "p99", p99_text(raw), "bold"
     if clients := waiting_text(raw):
         yield "Clients", clients, "bold"
+
+
+def _waits(raw: Json) -> bool:
+    return any(number(raw.get(name)) for name in ("accept_backlog", "queued_requests"))
 
 
 def _busy_share(raw: Json) -> float | None:

@@ -25,6 +25,10 @@ def test_busy_threads_are_told_of_their_number() -> None:
 def test_a_kernel_that_tells_no_backlog_leaves_it_unknown() -> None:
     """Which is not none."""
     assert backlog_text({"accept_backlog": 12, "accept_backlog_limit": 2048}) == "12 of 2,048"
+    assert (
+        backlog_text({"accept_backlog": 0, "accept_backlog_limit": 9, "queued_requests": 3}) == "0 of 9; 3 for a thread"
+    )
+    assert backlog_text({"accept_backlog": None, "queued_requests": 3}) == "-; 3 for a thread"
     assert backlog_text({"accept_backlog": None, "accept_backlog_limit": None}) == "-"
 
 
