@@ -264,6 +264,22 @@ def test_a_reload_and_an_upgrade_keep_its_clients(tmp_path: Path) -> None:
         until(lambda: read_record(runtime_folders(server.instance)[0]).pid == server.pid, "the record is its own again")  # type: ignore[union-attr]
 
 
+def test_a_reload_reaches_it_as_it_runs(tmp_path: Path) -> None:
+    """Kinds of job that are declared now, which it takes as a worker does, and loads what it needs for."""
+    with JobsDaemon(tmp_path, {"plain": {"command": ["true"]}}) as server:
+        (pid,) = server.pids("admin_server")
+        server.declare({"plain": {"command": ["true"]}, "other": {"command": ["true"]}})
+        server.reload()
+        until(lambda: "other" in server.admin_get("/jobs/kinds").json()["kinds"], "it knows the new kind")
+        with Connection(server.admin_address) as connection:
+            body = b'{"kind": "other", "params": {}}'
+            answer = connection.request("POST", "/jobs/submit", {"Content-Type": "application/json"}, body)
+        assert answer.status == 202
+        server.wait_ended()
+        assert server.job(answer.json()["job_ids"][0])["status"] == "completed"
+        assert server.pids("admin_server") == [pid]
+
+
 def test_the_newer_master_goes_on_with_the_address(tmp_path: Path) -> None:
     """And removes it in the end."""
     server = upgradable(Server(tmp_path, workers=1, interval=INTERVAL))
