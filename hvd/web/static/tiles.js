@@ -44,7 +44,7 @@ const TILES = {
   ],
   CPU: (raw) => [percent(raw.cpu_usage), `${exact(raw.cpu_usage)} % of one core`, "of one core"],
   Memory: (raw) => [size(raw.memory_usage), exactSize(raw.memory_usage), "all processes"],
-  Workers: (raw) => [count(raw.workers_alive), `${exact(raw.workers_alive)} workers alive`, "alive", raw.workers_alive === 0 ? "bad" : null],
+  Workers: (raw) => [count(raw.workers_alive), `${exact(raw.workers_alive)} workers alive`, "alive", raw.workers_alive === 0 && raw.health !== "starting" ? "bad" : null],
   Concurrency: (raw) => [
     count(raw.goroutines),
     `${exact(raw.threads)} threads and ${exact(raw.tasks)} asyncio tasks`,
