@@ -10,7 +10,7 @@ const raw = (i) => ({
   p50: 1 + (i % 3), p90: 5 + (i % 11), p99: 40 + (i % 97), requests: { started: 120 * i, finished: 120 * i, in_flight: 0, aborted: 0 },
   observed_age_seconds: 0.1, health: i % 500 ? "healthy" : "degraded", reasons: i % 500 ? [] : [`saturated for ${i} s`],
   workers_alive: 8, worker_threads: 32, worker_threads_busy: i % 33, busy_ratio: (i % 33) / 32, saturated_seconds: i % 500 ? 0 : 2.5,
-  accept_backlog: i % 7, accept_backlog_limit: 2048, waiting_clients: { silent: i % 3, half_head: i % 4, half_body: 0, unread: 0, idle: i % 50 },
+  accept_backlog: i % 7, accept_backlog_limit: 2048, queued_requests: i % 5, waiting_clients: { silent: i % 3, half_head: i % 4, half_body: 0, unread: 0, idle: i % 50 },
   longest_requests: Array.from({ length: i % 11 }, (_, k) => request(i, k)), p50_with_open: 2, p90_with_open: 6, p99_with_open: 41 + (i % 97),
   recent_jobs: Array.from({ length: 20 }, (_, k) => job(i - k)),
 });
