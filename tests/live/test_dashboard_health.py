@@ -205,6 +205,17 @@ def test_without_a_worker_the_admin_address_says_so(browser: Browser, tmp_path: 
         wait_state(browser, "healthy", 20)
 
 
+def test_a_long_interval_is_no_silence(browser: Browser, tmp_path: Path) -> None:
+    """The page learns it from the socket, and does not give that up in between."""
+    with Server(tmp_path, workers=2, interval=8) as server:
+        open_page(browser, server)
+        until(lambda: browser.with_page("return page.contact.interval") == 8, "it is known")
+        opened = server.sample("hvd_websocket_connections_total")
+        time.sleep(7)
+        assert server.sample("hvd_websocket_connections_total") == opened
+        assert states(browser) == []
+
+
 class NginxWithoutSockets(Nginx):
     """nginx that passes HTTP on, and refuses every WebSocket."""
 
