@@ -126,12 +126,17 @@ class Master:
         """Before gunicorn ends workers that gave no sign of life for too long. The condition is that of its own
         `murder_workers` (27.0.1, arbiter.py).
         """
-        server, now = self._server, time.monotonic()
-        silent = [
-            one for one in server.WORKERS.values() if not one.aborted and now - one.tmp.last_update() > server.timeout
-        ]
-        if server.timeout and silent:
+        if not self._server.timeout:
+            return
+        if silent := [worker for worker in self._server.WORKERS.values() if self._is_silent(worker)]:
             self._stacks.take(silent)
+
+    def _is_silent(self, worker: Any) -> bool:
+        try:
+            silence: float = time.monotonic() - worker.tmp.last_update()
+        except (OSError, ValueError):  # its file is closed: it is being reaped
+            return False
+        return silence > self._server.timeout and not worker.aborted
 
     def note_status(self, pid: int, status: int) -> None:
         """A worker or a companion was reaped, with this status of waitpid(2)."""

@@ -38,7 +38,9 @@ class Take:
         except (OSError, KeyError):
             self.trouble = "it has ended"
             return False
-        if main.state in "tT":
+        if main.state in "ZX":
+            self.trouble = "it has ended"
+        elif main.state in "tT":
             self.trouble = "it is stopped by a signal"
         elif not (main.catches(ASK) and main.catches(DUMP)):
             self.trouble = "it has just been started, or runs another program"

@@ -137,8 +137,7 @@ def test_messages_say_what_clients_format(daemon: JobsDaemon, tmp_path: Path) ->
             check_job(job, job["kind"], job["name"])
         (tmp_path / "gate").touch()
         update = client.message("job_update")["data"]
-        assert update["id"] in (half, failed)
-        check_job(update, update["kind"], update["name"])
+        check_job(update, "half", "half")
     health = ok(daemon.get("/health"))
     assert health["version"] == daemon.get("/status").json()["version"]
 
