@@ -14,6 +14,7 @@ _HVD = f"{hvd.__path__[0]}/"
 POOL, LOOP = "idle in the pool", "waiting for connections"
 _IDLE = (
     ("/concurrent/futures/thread.py", "_worker", POOL),
+    ("/hvd/daemon/connections.py", "wait", LOOP),
     ("/selectors.py", "select", LOOP),
     ("/gunicorn/workers/sync.py", "wait", LOOP),
 )

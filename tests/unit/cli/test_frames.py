@@ -13,6 +13,7 @@ from gunicorn.workers.sync import SyncWorker
 
 import hvd
 from hvd.cli.frames import LOOP, POOL, age_text, idleness, is_of_app, place, request_text, short_place
+from hvd.daemon.connections import Connections
 from tests.support.waiting import until
 
 APP = {"file": "/srv/shop/report.py", "line": 41, "function": "build"}
@@ -85,6 +86,7 @@ def test_real_threads_that_wait_are_known() -> None:
         writer.send(b"x")
         loop.join()
     assert "select.select" in inspect.getsource(SyncWorker.wait)
+    assert "epoll.poll(" in inspect.getsource(Connections.wait)
 
 
 def test_a_request_has_its_age() -> None:
