@@ -12,9 +12,9 @@ from hvd.core.progress import Progress
 from hvd.core.stacks import DUMPED, StackFile
 from hvd.daemon.dumps import Dumps
 from hvd.daemon.slow import SlowRequests
+from hvd.daemon.slow_log import SlowLog
 from hvd.daemon.take import Take
 from hvd.read.stacks import TROUBLE, LastStacks, describe
-from hvd.texts import escaped
 
 VARIABLE = "_HVD_STACKS"  # not HVD_, which would make it a setting
 LIMIT = 0.25  # s that the master's loop stands still at most, while it takes those of any number of workers
@@ -23,7 +23,6 @@ PAUSE = 0.001  # s between two steps
 SLOW_EVERY = 0.5  # s between two looks for slow requests
 TAKE_EVERY = 1.0  # s between two takes of one worker that nobody has asked for
 AFTER_TROUBLE = 10.0  # s until the next one, where that was in vain
-LOGGED = 8  # slow requests of a worker that are logged at once
 
 
 class Stacks:
@@ -36,6 +35,7 @@ class Stacks:
         self._block, self._file, self._log, self._workers = block, file, log, workers
         self._last = LastStacks(block, file)
         self._slow = SlowRequests(block)
+        self._slow_log = SlowLog(log)
         self._next_slow = 0.0
         self._trouble = ""
 
@@ -95,6 +95,7 @@ class Stacks:
         if not seconds or now < self._next_slow:
             return
         self._next_slow = now + SLOW_EVERY
+        self._slow_log.turn(now)
         slow = [(one, found) for one in self._all() if (found := self._slow.find(one.hvd_slot, seconds, now))]
         troubles = self.take([worker for worker, _ in slow]) if slow else {}
         for worker, requests in slow:
@@ -103,14 +104,10 @@ class Stacks:
             self._log_slow(worker, requests, trouble)
 
     def _log_slow(self, worker: Any, requests: Sequence[Progress], trouble: str) -> None:
-        for request in requests[:LOGGED]:
+        for request in requests:
             stack = self._last.of_thread(worker.hvd_slot, request.thread, request.begin_ns)
-            where = f", at {describe(stack.frames)}" if stack else f" ({trouble})" if trouble else ""
-            age = (time.monotonic_ns() - request.begin_ns) / 1e9
-            text = escaped(f"{request.text} takes {age:.1f} s by now{where}", "ascii")
-            self._log.info("hvd: worker (pid:%d): %s", worker.pid, text)
-        if len(requests) > LOGGED:
-            self._log.info("hvd: worker (pid:%d): %d more are as slow", worker.pid, len(requests) - LOGGED)
+            place = f"at {describe(stack.frames)}" if stack else trouble
+            self._slow_log.add(worker.pid, request.text, (time.monotonic_ns() - request.begin_ns) / 1e9, place)
 
     def take(self, workers: Iterable[Any], limit: float = LIMIT) -> Mapping[int, str]:
         """Take those of these workers, within so many s -> for slots that it was in vain for, why."""
