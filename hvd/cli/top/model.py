@@ -110,7 +110,8 @@ class Model:
         if kind == "status":
             version = plain(data.get("version"), most=20)
             columns = objects(data.get("columns")) or self.columns
-            return dataclasses.replace(self.with_health(data), version=version, columns=columns)
+            interval = max(self.interval, number(data.get("interval_seconds")) or 0.0)  # HTTP may not have told it
+            return dataclasses.replace(self.with_health(data), version=version, columns=columns, interval=interval)
         if kind == "job_update":
             return dataclasses.replace(self, jobs=_with_job(self.jobs, data))
         return self

@@ -79,3 +79,18 @@ def test_columns_are_as_the_daemon_tells() -> None:
     known = Model().with_history(history(3) | {"column_details": columns})
     assert known.with_message({"type": "status", "data": {}}, 1.0).columns == tuple(columns)
     assert Model().with_message({"type": "status", "data": {"columns": columns}}, 1.0).columns == tuple(columns)
+
+
+def test_a_longer_interval_is_learned_from_the_socket() -> None:
+    """The history, which also tells it, comes by HTTP; its points are never closer than 2 s."""
+    assert model().with_message({"type": "status", "data": {"interval_seconds": 10.0}}, 1.0).interval == 10.0
+    assert model().with_message({"type": "status", "data": {"interval_seconds": 0.2}}, 1.0).interval == 2.0
+
+
+def test_a_snapshot_that_was_asked_for_makes_a_point_of_the_history() -> None:
+    """By its own time, each once; one without a time makes none."""
+    known = Model().with_snapshot({**metrics()["data"]["raw"], "timestamp": "2026-01-23T20:30:00Z"}, 1.0)
+    known = known.with_own_point().with_own_point()
+    (point,) = known.points
+    assert (point["time"], point["cpu_usage"], point["in_flight"]) == (1769200200.0, 12.5, 1)
+    assert Model().with_snapshot({"timestamp": "soon"}, 1.0).with_own_point().points == ()
