@@ -69,6 +69,7 @@ class Ticker:
         self._last = self._last_but_one = totals  # of the ticks
         self._requests = sum_requests(totals)  # of the last tick
         self._busy_time = BusyTime(self._reader.service(), self._requests.duration_ns)
+        self._interval = interval
         self._trend = Trend(history_of(block), self._requests, interval, lambda: self._is_newest)
         self._own_page: AggregatorPage | None = None
         self._reading: Reading | None = None  # what the messages are made of
@@ -79,6 +80,7 @@ class Ticker:
     def configure(self, interval: float, *, runs_jobs: bool) -> None:
         """Go on with these settings."""
         self._reader = BlockReader(self._block, runs_jobs=runs_jobs, stacks=self._stacks)
+        self._interval = interval
         self._trend.set_interval(interval)
 
     def measure(self) -> None:
@@ -136,7 +138,7 @@ class Ticker:
             companions = companions.with_page(self._taken_ns, {**self._own_page, "websocket_clients": self._clients()})
         self._reading = Reading(companions, service, totals, self._reader.backlog())
         raw = build_raw(self._reading)
-        self.first_messages = build_first_messages(raw)
+        self.first_messages = build_first_messages(raw, self._interval)
         self._detail, self._made_at = "", time.monotonic()
         return raw
 
@@ -173,8 +175,8 @@ def message(kind: str, timestamp: str, data: Mapping[str, object]) -> str:
     return json.dumps({"type": kind, "timestamp": timestamp, "data": data}, separators=(",", ":"))
 
 
-def build_first_messages(raw: Raw) -> tuple[str, str, str]:
-    """What a new client gets at once; the first of them, `metrics`, is what all get with each tick."""
+def build_first_messages(raw: Raw, interval: float) -> tuple[str, str, str]:
+    """What a new client gets at once; the first of them, `metrics`, is what all get every `interval` s."""
     at = raw["timestamp"]
     status: dict[str, object] = {
         "version": __version__,
@@ -186,6 +188,7 @@ def build_first_messages(raw: Raw) -> tuple[str, str, str]:
         "timestamp": at,
         "health": raw["health"],
         "reasons": raw["reasons"],
+        "interval_seconds": interval,
         "columns": DETAILS,
     }
     return (

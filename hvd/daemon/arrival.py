@@ -37,14 +37,16 @@ def is_simply_there(data: Bytes) -> bool:
 class Arrival:
     """A request that comes in pieces. It keeps how far it has looked, so each byte is looked at about once."""
 
-    __slots__ = ("_at", "_is_chunked", "_need", "head")
+    __slots__ = ("_at", "_is_chunked", "_is_expected", "_need", "head", "is_whole")
 
     def __init__(self) -> None:
         self.head = 0
         """Bytes of the head with its closing blank line; 0 until it is there."""
+        self.is_whole = True
+        """Of a request that is THERE: whoever serves it has nothing to wait for."""
         self._at = 0  # of a head: where its end is looked for; of a chunked body: where a chunk begins
         self._need = 0
-        self._is_chunked = False
+        self._is_chunked = self._is_expected = False
 
     def stage(self, data: Bytes) -> int:
         """SILENT, HALF_HEAD, HALF_BODY or THERE. `data` is all that has come, and only grows from call to call."""
@@ -55,9 +57,8 @@ class Arrival:
                 return self._stage_of_head(data)
             self.head = self._at = end + 4
             self._read_head(data[: end + 2].lower())
-        if len(data) >= self.head + ENOUGH or len(data) >= self._need:
-            return THERE
-        return THERE if self._is_chunked and self._has_last_chunk(data) else HALF_BODY
+        self.is_whole = len(data) >= self._need or (self._is_chunked and self._has_last_chunk(data))
+        return THERE if self.is_whole or self._is_expected or len(data) >= self.head + ENOUGH else HALF_BODY
 
     def _stage_of_head(self, data: Bytes) -> int:
         if not data:
@@ -65,10 +66,9 @@ class Arrival:
         return THERE if len(data) >= ENOUGH or is_refused(data) else HALF_HEAD
 
     def _read_head(self, head: Bytes) -> None:
-        """Set what the body needs. What the parser refuses, or a client that waits for 100 Continue, needs nothing."""
+        """Set what the body needs: nothing where the parser refuses it. A client may wait for 100 Continue."""
         lengths, codings = _LENGTH.findall(head), _CODING.findall(head)
-        if b"\r\nexpect" in head:
-            return
+        self._is_expected = b"\r\nexpect" in head
         if not lengths and [coding.strip(b" \t") for coding in codings] == [b"chunked"]:
             self._is_chunked, self._need = True, 2**62
         elif len(lengths) == 1 and not codings and (length := lengths[0].strip(b" \t")).isdigit():

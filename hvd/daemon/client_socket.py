@@ -20,7 +20,7 @@ from hvd.metrics.clients import HALF_BODY, HALF_HEAD, UNREAD
 DONTWAIT = socket.MSG_DONTWAIT
 TAIL_FULL = 256 * 1024  # bytes of a response that wait for their client without a thread, before one more piece does
 FILE_PIECE = 128 * 1024
-TURN = 1.0  # s after which a thread that waits looks up: `on_wait` is called
+TURN = 0.25  # s after which a thread that waits looks whether it still has to, and calls `on_wait`
 
 _recv, _send = socket.socket.recv, socket.socket.send
 
@@ -43,8 +43,8 @@ class ClientSocket(socket.socket):
     """
 
     __slots__ = (
-        *("_is_over", "_limits", "_paused_at", "_reading", "_room", "_sending", "_timeout", "has_head", "is_drained"),
-        *("is_endless", "keeps", "leave_loop", "on_wait", "received", "tail", "tail_bytes", "waits_for"),
+        *("_is_over", "_limits", "_paused_at", "_reading", "_room", "_sending", "_timeout", "has_begun", "has_head"),
+        *("is_drained", "is_endless", "keeps", "leave_loop", "on_wait", "received", "tail", "tail_bytes", "waits_for"),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -60,7 +60,7 @@ class ClientSocket(socket.socket):
         self.tail_bytes = 0
         self.waits_for: int | None = None
         self._is_over = False
-        self.is_endless = self.is_drained = False
+        self.is_endless = self.is_drained = self.has_begun = False
         self.begin_request()
 
     @classmethod
@@ -73,8 +73,8 @@ class ClientSocket(socket.socket):
         return client
 
     def begin_request(self) -> None:
-        """A thread begins with the next request."""
-        self.has_head = False
+        """A thread begins with the next request, whose head is there."""
+        self.has_head = True
         self._reading: Pace | None = None
         self._sending: Pace | None = None
         self._paused_at = 0.0
@@ -109,7 +109,7 @@ class ClientSocket(socket.socket):
             if self._timeout == 0.0 or flags & DONTWAIT:
                 raise
             data = self._wait_to_read(bufsize, flags)
-        self.is_drained = len(data) < bufsize
+        self.has_begun, self.is_drained = True, len(data) < bufsize
         return data
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
@@ -156,11 +156,11 @@ class ClientSocket(socket.socket):
                 self.tail[0] = self.tail[0][sent:]
         return True
 
-    def gives_way(self, now: float) -> bool:
-        """A thread waits for this client, which is slow at it."""
+    def gives_way(self, now: float, age: float) -> bool:
+        """A thread waits for this client, which is slow at it, for longer than `age`."""
         state = self.waits_for
         pace = self._sending if state == UNREAD else self._reading
-        return state is not None and pace is not None and pace.gives_way(now)
+        return state is not None and pace is not None and pace.gives_way(now, age)
 
     def give_way(self) -> None:
         """Have the thread that waits for this client go on, with a ConnectionResetError. From any thread."""
@@ -174,18 +174,19 @@ class ClientSocket(socket.socket):
         is_first = not self.tail
         self.tail.append(piece)
         self.tail_bytes += len(piece)
-        if is_first and self.keeps and not self._room.is_full:
-            return
-        if self.tail_bytes > self.keeps:
-            self._wait_to_send()
+        if not (is_first and self._has_room()):
+            self._wait_to_send(is_first)
 
-    def _wait_to_send(self) -> None:
+    def _has_room(self) -> bool:
+        return self.keeps > 0 and not self._room.is_full
+
+    def _wait_to_send(self, is_first: bool) -> None:
         now = time.monotonic()
         pace = self._sending = self._resumed(self._sending, now)
         left_before = self.tail_bytes + pace.moved
         self.waits_for = UNREAD
         try:
-            while not self.flush() and self.tail_bytes > self.keeps:
+            while not self.flush() and self.tail_bytes > self.keeps and not (is_first and self._has_room()):
                 now = time.monotonic()
                 pace.advance(now, left_before - self.tail_bytes)
                 self._wait(select.POLLOUT, pace.left(now, self._limits.send_seconds), "does not read")
@@ -204,7 +205,7 @@ class ClientSocket(socket.socket):
                 if self._timeout is not None and (left := min(left, began + self._timeout - now)) <= 0:
                     raise TimeoutError("timed out")
                 if left <= 0 and not self.has_head:
-                    if not pace.moved:
+                    if not self.has_begun:
                         return b""
                     raise RequestTimeout("The rest of the request's head did not come in time.")
                 self._wait(events, left, "sends too slowly")

@@ -5,7 +5,6 @@ API, and tests/unit/daemon/test_limited.py fails if it changes.
 """
 
 import errno
-import selectors
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -16,8 +15,11 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 from gunicorn.workers.sync import SyncWorker
 
 from hvd.daemon.client_socket import ClientSocket, RequestTimeout
-from hvd.daemon.connections import SWEEP, Connection, Connections, TimedSocket
+from hvd.daemon.connection import Connection
+from hvd.daemon.connections import Connections
+from hvd.daemon.overdue import SWEEP, Overdue
 from hvd.daemon.pace import Limits
+from hvd.daemon.tls_socket import TimedSocket
 
 _LATE = "The rest of the request did not come in time."
 
@@ -33,21 +35,27 @@ class LimitedThreadWorker(ThreadWorker):  # type: ignore[misc]
     of requests that wait for a thread.
     """
 
+    poller: Any
     limits = Limits()
     report: Callable[[Sequence[int]], None] = staticmethod(lambda counts: None)
 
     def init_process(self) -> None:
-        is_http = getattr(self.cfg, "protocol", "http") == "http"
-        self.connections = Connections(
-            self.limits, self.enqueue_req, self._finish, self._answer_late, self._note_gone, is_http
-        )
+        self.connections = Connections(self, self.cfg.threads)
+        self._overdue = Overdue(self.connections, self.limits, self._answer_late)
         self.keepalived_conns = self.connections.idle
         super().init_process()
 
+    def take_limits(self, limits: Limits) -> None:
+        """Go over to other limits."""
+        self.limits = self._overdue.limits = limits
+
     def run(self) -> None:
-        self.poller.register(self.connections.fileno(), selectors.EVENT_READ, self.connections.on_ready)
+        self.poller.close()
+        self.poller = self.connections
         super().run()
-        self.connections.close()
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        self.connections.wait(SWEEP if self.nr_conns and timeout > SWEEP else timeout)
 
     def accept(self, listener: Any) -> None:
         try:
@@ -65,10 +73,6 @@ class LimitedThreadWorker(ThreadWorker):  # type: ignore[misc]
         client.seconds = self.limits.head_seconds
         return client
 
-    def handle_request(self, req: Any, conn: Any) -> Any:
-        conn.sock.has_head = True
-        return super().handle_request(req, conn)
-
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         if isinstance(exc, RequestTimeout):
             answer_late(client)
@@ -78,45 +82,45 @@ class LimitedThreadWorker(ThreadWorker):  # type: ignore[misc]
     def finish_request(self, conn: Connection, fs: Any) -> None:
         """In the loop: a thread is done with a connection."""
         conn.future = fs
-        self.connections.served(conn)
+        self.connections.step(self.connections.end_service, conn)
 
-    def _finish(self, conn: Connection) -> None:
-        """The response is sent."""
+    def finish_response(self, conn: Connection) -> None:
+        """In the loop: all of the response is sent."""
+        future, conn.future = conn.future, None
         try:
-            keeps = conn.future is not None and not conn.future.cancelled() and conn.future.result()
+            keeps = future is not None and not future.cancelled() and future.result()
         except Exception:
             self.connections.drop(conn)
             return
-        conn.future = None
         if keeps:
             seconds = self.cfg.keepalive if self.alive else min(self.cfg.keepalive, STOP_KEEPALIVE_LINGER)
             self.connections.keep_alive(conn, time.monotonic() + seconds)
         else:
             self.connections.end(conn)
 
+    def note_gone(self) -> None:
+        self.nr_conns -= 1
+
     def _answer_late(self, conn: Connection) -> None:
         """In the loop."""
         self.handle_error(None, conn.sock, conn.client, RequestTimeout(_LATE))
-        self.connections.served(conn)
-
-    def _note_gone(self) -> None:
-        self.nr_conns -= 1
-
-    def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        super().wait_for_and_dispatch_events(min(timeout, SWEEP) if self.nr_conns else timeout)
+        self.connections.end_service(conn)
 
     def murder_keepalived(self, force: bool = False) -> None:
         """At each turn of the loop; `force`: close all that are idle."""
         if force:
-            self.connections.close_idle()
-        counts = self.connections.sweep(self.worker_connections, self.nr_conns, self.cfg.threads)
+            self._overdue.close_idle()
+        counts = self._overdue.sweep(self.worker_connections, self.nr_conns, self.cfg.threads)
         if counts is not None:
             self.report(counts)
+
+    def murder_pending(self) -> None:
+        """gunicorn's `pending_conns` has none."""
 
     def _cap_keepalive(self, deadline: float) -> None:
         """The worker stops."""
         super()._cap_keepalive(deadline)
-        self.connections.hurry(deadline - time.monotonic())
+        self._overdue.hurry(deadline - time.monotonic())
 
 
 class LimitedSyncWorker(SyncWorker):  # type: ignore[misc]
@@ -127,6 +131,7 @@ class LimitedSyncWorker(SyncWorker):  # type: ignore[misc]
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
         if not self.cfg.is_ssl:
             client = ClientSocket.of(client, self.limits)
+            client.has_head = False
             client.on_wait = self.notify  # else the master would take the worker for one that hangs
         else:
             client.settimeout(self.limits.head_seconds)

@@ -7,7 +7,7 @@ LEAST_RATE = 500
 mod_reqtimeout (MinRate): so one that moves a byte now and then is not waited for without end."""
 
 BRISK_RATE = 16 * 1024
-"""Bytes per second above which a client never gives way to others."""
+"""Bytes per second that a client has to move lest it gives way to others, where they need its place."""
 
 LEAST_AGE = 1.0  # s that the server waits for a client, whoever else wants its place
 
@@ -44,6 +44,6 @@ class Pace:
         """Seconds until it is too slow: until it moved nothing for `seconds`, or on the whole less than LEAST_RATE."""
         return min(self.moved_at, self.begun + self.moved / LEAST_RATE) + seconds - now
 
-    def gives_way(self, now: float) -> bool:
-        """Others may have its place."""
-        return now - self.begun > LEAST_AGE + self.moved / BRISK_RATE
+    def gives_way(self, now: float, age: float = LEAST_AGE) -> bool:
+        """Others may have its place: it has moved nothing for longer than `age`, or on the whole too little."""
+        return now - self.moved_at > age or now - self.begun > age + self.moved / BRISK_RATE

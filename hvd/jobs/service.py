@@ -6,7 +6,6 @@ import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import NamedTuple
 
 from hvd.errors import JobsError
@@ -122,28 +121,33 @@ class JobService:
         run. A transaction takes some of them, so that others get the database in between, and after CANCEL_SECONDS no
         other begins.
         """
-        until = time.monotonic() + CANCEL_SECONDS
+        until, left = time.monotonic() + CANCEL_SECONDS, most
         done: dict[str, list[str]] = {"cancelled": [], "cancelling": []}
-        left = most
-        for status in [status for status in OPEN if status in statuses]:
-            while left > 0 and time.monotonic() < until:
-                wanted = min(left, CANCELLED_AT_ONCE)
-                try:
-                    some = self._threads.do(partial(self._store.cancel_open, status, wanted))
-                except JobsError:
-                    if left == most:
-                        raise
-                    return CancelledSet(done["cancelled"], done["cancelling"], None)
-                self._announce([job for _, job in some if job])
-                for outcome, job in some:
-                    done[outcome] += [job.id] if job else []
-                left -= len(some)
-                if len(some) < wanted:
-                    break
-        remaining = 0
-        if left <= 0 or time.monotonic() >= until:
-            remaining = self._threads.do(lambda: self._store.count_open(statuses))
+        remaining: int | None = 0
+        try:
+            for status in [status for status in OPEN if status in statuses]:
+                while left > 0 and time.monotonic() < until:
+                    wanted = min(left, CANCELLED_AT_ONCE)
+                    count = self._cancel_some(status, wanted, done)
+                    left -= count
+                    if count < wanted:
+                        break
+            if left <= 0 or time.monotonic() >= until:
+                remaining = self._threads.do(lambda: self._store.count_open(statuses))
+        except JobsError:
+            if left == most:
+                raise
+            remaining = None  # what was done has to be told
         return CancelledSet(done["cancelled"], done["cancelling"], remaining)
+
+    def _cancel_some(self, status: str, most: int, done: Mapping[str, list[str]]) -> int:
+        """Cancel up to so many in one transaction, and add their ids to `done` by what became of them -> how many."""
+        some = self._threads.do(lambda: self._store.cancel_open(status, most))
+        jobs = [(outcome, job) for outcome, job in some if job]
+        self._announce([job for _, job in jobs])
+        for outcome, job in jobs:
+            done[outcome].append(job.id)
+        return len(jobs)
 
     def _announce(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

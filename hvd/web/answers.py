@@ -1,7 +1,7 @@
 """What answers are made of that have no type elsewhere."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from hvd.jobs.job import JobAnswer
 from hvd.metrics.companion_pages import ProcessSample
@@ -17,6 +17,7 @@ class Problem(TypedDict):
 
     status: int
     title: str
+    detail: NotRequired[str]
     error: str
     timestamp: str
 

@@ -1,214 +1,35 @@
-"""The admin server: it answers whatever happens to the service, and nothing of it is counted as the service's."""
+"""The admin server: it is replaced, upgraded and given up, and nothing of it is counted as the service's."""
 
 import contextlib
 import os
 import signal
 import socket
-import sqlite3
 import stat
-import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from hvd.settings.admin_record import read_record
-from tests.support.http import Address, Connection, connect
+from tests.support.http import Connection
 from tests.support.jobs import JobsDaemon
+from tests.support.repeating import repeatedly
 from tests.support.runtime import runtime_folders
 from tests.support.server import Server, upgradable
 from tests.support.waiting import PATIENCE, until
 from tests.support.websocket import INTERVAL, Witness
 from tests.support.ws import RawWebSocket
 
-PROBES = 500
-LIMIT = 0.05  # s that the 99th percentile may take
-WORKERS, THREADS = 2, 2
-HALF_HEAD = b"GET /health HTTP/1.1\r\nHost: te"
-
-
-def percentile_99(address: Address, number: int = PROBES) -> float:
-    """Of how many seconds /health takes, each time over a new connection; it answers each time."""
-    took = []
-    for _ in range(number):
-        start = time.monotonic()
-        with Connection(address, timeout=5) as connection:
-            assert connection.get("/health").status in (200, 503)
-        took.append(time.monotonic() - start)
-    return sorted(took)[int(number * 0.99)]
-
-
-def answers(server: Server, seconds: float = 5) -> bool:
-    """Whether the admin server does."""
-    try:
-        return server.admin_get("/health", timeout=seconds).status > 0
-    except OSError:
-        return False
-
-
-# ---- what the service may suffer meanwhile
-
-Trouble = Callable[[Server], contextlib.AbstractContextManager[None]]
-
-
-@contextlib.contextmanager
-def every_thread_stuck(server: Server) -> Iterator[None]:
-    with contextlib.ExitStack() as stack:
-
-        def are_busy() -> bool:  # a worker takes more connections than it has threads for
-            client = stack.enter_context(connect(server.address))
-            client.sendall(b"GET /slow?s=600 HTTP/1.1\r\nHost: test\r\n\r\n")
-            return server.in_progress().count("/slow") == WORKERS * THREADS
-
-        until(are_busy, "all threads serve", pause=0.1)
-        yield
-
-
-@contextlib.contextmanager
-def no_worker(server: Server) -> Iterator[None]:
-    (server.folder / "none").touch()
-    for pid in server.pids("worker"):
-        os.kill(pid, signal.SIGKILL)
-    until(lambda: not server.pids("worker"), "no worker is left")
-    yield
-    (server.folder / "none").unlink()
-
-
-@contextlib.contextmanager
-def aggregator_stopped(server: Server) -> Iterator[None]:
-    """Again and again: the master replaces it."""
-    with repeatedly(lambda: signal_all(server, "aggregator", signal.SIGSTOP)):
-        yield
-
-
-@contextlib.contextmanager
-def aggregator_killed(server: Server) -> Iterator[None]:
-    with repeatedly(lambda: signal_all(server, "aggregator", signal.SIGKILL)):
-        yield
-
-
-@contextlib.contextmanager
-def half_heads(server: Server) -> Iterator[None]:
-    """To the service, and to the admin server itself: as many as it has threads."""
-    with contextlib.ExitStack() as stack:
-        for address in [server.address] * 8 + [server.admin_address] * 8:
-            stack.enter_context(connect(address)).sendall(HALF_HEAD)
-        yield
-
-
-def signal_all(server: Server, kind: str, signum: signal.Signals) -> None:
-    for pid in server.pids(kind):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signum)
-
-
-@contextlib.contextmanager
-def repeatedly(work: Callable[[], object], pause: float = 0.3) -> Iterator[None]:
-    """Do it in a thread meanwhile."""
-    is_over = threading.Event()
-
-    def run() -> None:
-        while not is_over.wait(pause):
-            work()
-
-    thread = threading.Thread(target=run)
-    work()
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
-
-
-CONFIG = """\
-import os
-from hvd.gunicorn_conf import *
-
-def pre_fork(server, worker):
-    if os.path.exists("none"):
-        raise OSError("no worker")
-"""
-
-
-@pytest.mark.parametrize("trouble", [every_thread_stuck, no_worker, aggregator_stopped, aggregator_killed, half_heads])
-def test_it_answers_at_once_whatever_the_service_suffers(tmp_path: Path, trouble: Trouble) -> None:
-    """500 times, 99 of 100 within 50 ms; a request of the service's would have waited, or have been refused."""
-    (tmp_path / "gunicorn.conf.py").write_text(CONFIG)
-    server = Server(tmp_path, workers=WORKERS, threads=THREADS, interval=INTERVAL, graceful_timeout=1)
-    server.command[server.command.index("python:hvd.gunicorn_conf")] = "gunicorn.conf.py"
-    with server:
-        with trouble(server):
-            assert percentile_99(server.admin_address) < LIMIT * PATIENCE
-            assert server.admin_get("/metrics").status == 200
-        assert not [line for line in server.log.splitlines() if "admin server" in line and "ERROR" in line]
-
-
-@pytest.mark.parametrize("death", ["os._exit(7)", "os.kill(os.getpid(), 9)"])
-def test_it_answers_while_workers_die_as_they_boot(tmp_path: Path, death: str) -> None:
-    """An app whose import ends the process: there never is a worker."""
-    (tmp_path / "dies.py").write_text(f"import os\n{death}\n")
-    server = Server(tmp_path, app="dies:app", workers=WORKERS, threads=THREADS, interval=INTERVAL)
-    with server.start(ready=False):
-        until(lambda: answers(server), f"it answers; log:\n{server.log}", 30)
-        assert percentile_99(server.admin_address) < LIMIT * PATIENCE
-
-
-def test_it_answers_while_the_database_hangs(tmp_path: Path) -> None:
-    """Eight clients ask about jobs all the time, at the service and at the admin server, and get no answer."""
-    with JobsDaemon(tmp_path, {"plain": {"command": ["true"]}}) as server:
-        assert server.admin_get("/jobs").json()["jobs"] == []
-        database = sqlite3.connect(server.state / "hvd.sqlite3", isolation_level=None, check_same_thread=False)
-        with contextlib.closing(database), contextlib.ExitStack() as stack:
-            until(lambda: locked(database), "the database is locked")
-            for address in [server.address, server.admin_address] * 4:
-
-                def ask(address: Address = address) -> None:
-                    with contextlib.suppress(OSError), Connection(address, timeout=20) as connection:
-                        connection.request("POST", "/jobs/submit", body=b'{"kind": "plain"}')
-
-                stack.enter_context(repeatedly_in_background(ask))
-            assert percentile_99(server.admin_address) < LIMIT * PATIENCE
-
-
-def locked(database: sqlite3.Connection) -> bool:
-    with contextlib.suppress(sqlite3.OperationalError):
-        database.execute("BEGIN IMMEDIATE")
-        return True
-    return False
-
-
-@contextlib.contextmanager
-def repeatedly_in_background(work: Callable[[], object]) -> Iterator[None]:
-    """As `repeatedly`, but the first time too."""
-    is_over = threading.Event()
-
-    def run() -> None:
-        while not is_over.is_set():
-            work()
-            is_over.wait(0.01)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
-
-
-# ---- what happens to the admin server itself
-
 
 @pytest.mark.parametrize(
     ("signum", "seconds"), [(signal.SIGKILL, 1.0), (signal.SIGSTOP, 4.0)], ids=["killed", "stopped"]
 )
 def test_it_is_replaced_and_no_client_is_lost(tmp_path: Path, signum: signal.Signals, seconds: float) -> None:
-    """200 WebSocket clients that came over it go on; a request that comes meanwhile waits, and is answered."""
+    """WebSocket clients go on, of whichever address they came over; a request waits meanwhile, and is answered."""
     with Server(tmp_path, workers=1, interval=INTERVAL) as server, contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(Witness(server.admin_address)) for _ in range(200)]
+        addresses = [*[server.admin_address] * 200, *[server.address] * 50]
+        clients = [stack.enter_context(Witness(address)) for address in addresses]
         (first,) = server.pids("admin_server")
         start = time.monotonic()
         os.kill(first, signum)
@@ -219,7 +40,7 @@ def test_it_is_replaced_and_no_client_is_lost(tmp_path: Path, signum: signal.Sig
         counts = [len(client.times) for client in clients]
         until(lambda: all(len(c.times) > n for c, n in zip(clients, counts, strict=True)), "all get more")
         assert not [client for client in clients if client.end is not None]
-        until(lambda: server.snapshot()["websocket_clients"] == 201, "all are there")
+        until(lambda: server.snapshot()["websocket_clients"] == 251, "all are there")
         assert server.sample("hvd_process_exits_total", kind="admin_server", cause="SIGKILL") == 1
 
 
@@ -227,7 +48,8 @@ def test_a_reload_and_an_upgrade_keep_its_clients(tmp_path: Path) -> None:
     """The newer master's answers during the upgrade; clients stay where they are until their own master ends."""
     server = upgradable(Server(tmp_path, workers=1, interval=INTERVAL))
     with server, contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(Witness(server.admin_address)) for _ in range(200)]
+        addresses = [*[server.admin_address] * 200, *[server.address] * 50]
+        clients = [stack.enter_context(Witness(address)) for address in addresses]
         (first,) = server.pids("admin_server")
         server.reload()
         assert server.admin_get("/status").json()["answered_by"] == first
@@ -240,7 +62,7 @@ def test_a_reload_and_an_upgrade_keep_its_clients(tmp_path: Path) -> None:
             except OSError as error:
                 failures.append(error)
 
-        with repeatedly_in_background(ask):
+        with repeatedly(ask):
             server.signal(signal.SIGUSR2)
             until(lambda: len(server.pids("admin_server")) == 2, "each master has one", 30)
             (second,) = set(server.pids("admin_server")) - {first}
@@ -255,13 +77,29 @@ def test_a_reload_and_an_upgrade_keep_its_clients(tmp_path: Path) -> None:
             assert record.pid == new
             assert not failures
             os.kill(second, signal.SIGSTOP)
-            assert answers(server, 10)
+            assert server.admin_answers(10)
             os.kill(new, signal.SIGTERM)  # the upgrade is given up
             until(lambda: server.pids("admin_server") == [first], "the older one is left", 30)
             assert server.admin_get("/status").json()["answered_by"] == first
         assert server.admin_address == address
         assert not [client for client in clients if client.end is not None]
         until(lambda: read_record(runtime_folders(server.instance)[0]).pid == server.pid, "the record is its own again")  # type: ignore[union-attr]
+
+
+def test_a_reload_reaches_it_as_it_runs(tmp_path: Path) -> None:
+    """Kinds of job that are declared now, which it takes as a worker does, and loads what it needs for."""
+    with JobsDaemon(tmp_path, {"plain": {"command": ["true"]}}) as server:
+        (pid,) = server.pids("admin_server")
+        server.declare({"plain": {"command": ["true"]}, "other": {"command": ["true"]}})
+        server.reload()
+        until(lambda: "other" in server.admin_get("/jobs/kinds").json()["kinds"], "it knows the new kind")
+        with Connection(server.admin_address) as connection:
+            body = b'{"kind": "other", "params": {}}'
+            answer = connection.request("POST", "/jobs/submit", {"Content-Type": "application/json"}, body)
+        assert answer.status == 202
+        server.wait_ended()
+        assert server.job(answer.json()["job_ids"][0])["status"] == "completed"
+        assert server.pids("admin_server") == [pid]
 
 
 def test_the_newer_master_goes_on_with_the_address(tmp_path: Path) -> None:
@@ -320,7 +158,7 @@ def test_its_socket_is_for_this_user_alone(tmp_path: Path) -> None:
         holders = {process.pid for process in server.processes() if holds(process, path)}
         assert holders == {server.pid, *server.pids("admin_server")}, "else clients would wait where nobody accepts"
         path.unlink()
-        until(lambda: path.exists() and answers(server), "it is there again", 10)
+        until(lambda: path.exists() and server.admin_answers(), "it is there again", 10)
         assert "had been removed, and is there again" in server.log
     assert not path.parent.exists()
 

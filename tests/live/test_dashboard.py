@@ -92,7 +92,7 @@ def test_it_shows_everything_within_a_second(browser: Browser, daemon: JobsDaemo
     assert 10_000 < weight < 100_000
     wait_live(browser)
     assert browser.texts("#tiles dt") == [
-        *("Requests", "Errors", "Mean response", "p99 of finished", "Threads busy", "Accept backlog"),
+        *("Requests", "Errors", "Mean response", "p99 of finished", "Threads busy", "Requests waiting"),
         *("Uptime", "CPU", "Memory", "Workers", "Concurrency", "WS clients"),
     ]
     assert len(browser.texts("#charts canvas")) == 9

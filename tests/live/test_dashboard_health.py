@@ -205,6 +205,17 @@ def test_without_a_worker_the_admin_address_says_so(browser: Browser, tmp_path: 
         wait_state(browser, "healthy", 20)
 
 
+def test_a_long_interval_is_no_silence(browser: Browser, tmp_path: Path) -> None:
+    """The page learns it from the socket, and does not give that up in between."""
+    with Server(tmp_path, workers=2, interval=8) as server:
+        open_page(browser, server)
+        until(lambda: browser.with_page("return page.contact.interval") == 8, "it is known")
+        opened = server.sample("hvd_websocket_connections_total")
+        time.sleep(7)
+        assert server.sample("hvd_websocket_connections_total") == opened
+        assert states(browser) == []
+
+
 class NginxWithoutSockets(Nginx):
     """nginx that passes HTTP on, and refuses every WebSocket."""
 
@@ -315,7 +326,7 @@ def test_a_hidden_tab_follows(browser: Browser, tmp_path: Path) -> None:
 
 OLD = (
     *("health", "reasons", "workers_alive", "worker_threads", "worker_threads_busy", "busy_ratio", "saturated_seconds"),
-    *("accept_backlog", "accept_backlog_limit", "waiting_clients", "longest_requests"),
+    *("accept_backlog", "accept_backlog_limit", "queued_requests", "waiting_clients", "longest_requests"),
     *("p50_with_open", "p90_with_open", "p99_with_open"),
 )
 """What messages of a daemon of the version before don't have."""
@@ -331,7 +342,7 @@ def test_an_older_daemon_has_dashes_for_what_it_does_not_tell(browser: Browser, 
             "page.handle({ type: 'metrics', data: { raw } }); page.draw();"
         )
         values = dict(text.split("\n")[:2] for text in browser.texts("#tiles > div"))
-        assert [values[name] for name in ("Threads busy", "Accept backlog", "Workers")] == ["\u2013"] * 3
+        assert [values[name] for name in ("Threads busy", "Requests waiting", "Workers")] == ["\u2013"] * 3
         assert not any("undefined" in text or "NaN" in text for text in browser.texts("#tiles > div"))
         assert browser.text("#longest .empty") == "This daemon does not tell which requests take longest."
         assert browser.text(BADGE) == "Healthy"

@@ -117,7 +117,7 @@ def commands_tell(server: Server, threads: int) -> None:
 def test_stuck_workers_are_told_from_outside(tmp_path: Path, worker_class: str, threads: int) -> None:
     """All but some threads, then all: with what, since when, where. Nothing looks better for it; and it ends."""
     capacity = 4 * threads
-    settings = {"worker_class": worker_class, "interval": INTERVAL, "watch_slow_request_seconds": SLOW}
+    settings: dict[str, Any] = {"worker_class": worker_class, "interval": INTERVAL, "watch_slow_request_seconds": SLOW}
     with (
         Server(tmp_path, workers=4, threads=threads, **settings) as server,
         Listener(server) as listener,

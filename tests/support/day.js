@@ -8,8 +8,17 @@ const raw = (i) => ({
   jobs_completed: i, jobs_failed: 0, jobs_cancelled: 0, queue_length: i % 5, provider_stats: {}, alerts: [],
   system_health: i % 500 ? "healthy" : "degraded", requests_per_second: 60 + (i % 40), error_rate: (i % 20) / 400,
   p50: 1 + (i % 3), p90: 5 + (i % 11), p99: 40 + (i % 97), requests: { started: 120 * i, finished: 120 * i, in_flight: 0, aborted: 0 },
-  observed_age_seconds: 0.1,
+  observed_age_seconds: 0.1, health: i % 500 ? "healthy" : "degraded", reasons: i % 500 ? [] : [`saturated for ${i} s`],
+  workers_alive: 8, worker_threads: 32, worker_threads_busy: i % 33, busy_ratio: (i % 33) / 32, saturated_seconds: i % 500 ? 0 : 2.5,
+  accept_backlog: i % 7, accept_backlog_limit: 2048, queued_requests: i % 5, waiting_clients: { silent: i % 3, half_head: i % 4, half_body: 0, unread: 0, idle: i % 50 },
+  longest_requests: Array.from({ length: i % 11 }, (_, k) => request(i, k)), p50_with_open: 2, p90_with_open: 6, p99_with_open: 41 + (i % 97),
   recent_jobs: Array.from({ length: 20 }, (_, k) => job(i - k)),
+});
+// half of them go on from message to message, and stand somewhere
+const request = (i, k) => ({
+  method: "GET", path: k % 2 ? `/items/${i}/${k}` : `/reports/${k}`, pid: 1000 + k, slot: k, age_seconds: k % 2 ? 0.5 : 2 * (i % 1000),
+  stack: k % 2 ? [] : Array.from({ length: 30 }, (_, depth) => ({ file: `/srv/shop/part${depth}.py`, line: depth + (i % 40), function: `f${depth}` })),
+  stack_age_seconds: k % 2 ? null : 1.5,
 });
 const job = (k, progress = 100) => ({
   id: `01a21081-8bc0-735c-8883-${String(k).padStart(12, "0")}`, name: `convert ${k}`, kind: "convert", params: { n: k }, revision: 3,
@@ -30,7 +39,7 @@ const detail = (i) => ({
   point: {
     time: start / 1000 + 2 * i, requests_per_second: 60 + (i % 40), error_rate: (i % 20) / 400, p50: 1 + (i % 3), p90: 5 + (i % 11),
     p99: 40 + (i % 97), cpu_usage: i % 90, memory_usage: 1.5e8 + 1e6 * (i % 31), websocket_clients: 1 + (i % 5),
-    jobs_active: i % 3, jobs_pending: i % 5, in_flight: 0,
+    jobs_active: i % 3, jobs_pending: i % 5, in_flight: 0, busy_ratio: (i % 33) / 32,
   },
   latency: Array.from({ length: page.history.width }, (_, k) => (k > 1 && k < 14 ? (i * (k + 3)) % 40 : 0)),
 });

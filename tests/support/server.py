@@ -207,6 +207,13 @@ class Server:
         with Connection(self.admin_address, timeout) as connection:
             return connection.get(path, **headers)
 
+    def admin_answers(self, seconds: float = 5) -> bool:
+        """Whether its admin server does, in that time."""
+        try:
+            return self.admin_get("/health", timeout=seconds).status > 0
+        except OSError:
+            return False
+
     @property
     def url(self) -> str:
         """The address as the command takes it."""

@@ -23,7 +23,7 @@ def busy_lines(model: Model, frame: Frame) -> list[Text]:
     raw, stale = model.raw, is_stale(badge(model, frame))
     lines: list[Text] = []
     for label, value, style in _figures(raw, frame.glyphs):
-        part = Text(f"{label}  ", "dim").append(value, "not dim" if stale else f"not dim {style}")
+        part = Text(f"{label}  ", "dim").append(value, "dim" if stale else f"not dim {style}")
         if lines and cell_len(lines[-1].plain) + 3 + cell_len(part.plain) <= frame.width:
             lines[-1].append("   ").append_text(part)
         else:

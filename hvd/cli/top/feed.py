@@ -92,7 +92,8 @@ class Feed:
                 return
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 10)) * self._jitter()
             self._failures += 1
-            trouble, retry_at = str(error), self._clock() + pause
+            url = self._address.url  # the screen has it above
+            trouble, retry_at = str(error).removeprefix(f"{url}/ws ").removeprefix(f"{url} "), self._clock() + pause
             self._update(lambda model: model.without_connection(trouble, retry_at))
             self._wanted.set()  # HTTP may work where the WebSocket isn't served
             self._stopping.wait(pause)
@@ -124,7 +125,7 @@ class Feed:
         try:
             answers = ask(self._address, self._timeout, history=history)
         except DaemonUnreachable as error:
-            reason = str(error) if error.is_silent else ""
+            reason = error.reason if error.is_silent else ""
             self._update(lambda model: model.without_answer(reason, asked))
             return
         self._lacks_history = self._lacks_history and not history

@@ -90,7 +90,8 @@ def message_lines(model: Model, frame: Frame) -> list[Text]:
     messages: list[tuple[str, str]] = []
     if model.unreachable or model.trouble:
         messages.append(_connection_message(model, frame))
-    messages += [(plain(reason, glyphs.encoding), "yellow") for reason in model.reasons]
+    style = "dim" if is_stale(badge(model, frame)) else "yellow"  # so it was
+    messages += [(plain(reason, glyphs.encoding), style) for reason in model.reasons]
     alerts = model.raw.get("alerts")
     messages += [(_alert(alert, glyphs), "red") for alert in (alerts if isinstance(alerts, list) else [])]
     messages += _deaths(model, glyphs, 1 if frame.height is not None and frame.height < 40 else 5)
@@ -101,10 +102,10 @@ def message_lines(model: Model, frame: Frame) -> list[Text]:
 
 
 def _connection_message(model: Model, frame: Frame) -> tuple[str, str]:
+    if model.unreachable:
+        return f"No connection, asking every 2 s: {plain(model.unreachable, frame.glyphs.encoding)}", "bold red"
     wait = max(0.0, model.retry_at - frame.now)
     again = f"trying again in {wait:.0f} s" if wait >= 0.5 else "trying again"
-    if model.unreachable:
-        return f"No connection, {again}: {plain(model.unreachable, frame.glyphs.encoding)}", "bold red"
     return f"No WebSocket, asking by HTTP, {again}: {plain(model.trouble, frame.glyphs.encoding)}", "yellow"
 
 

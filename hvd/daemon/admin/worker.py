@@ -49,10 +49,6 @@ class AdminWorker(LimitedThreadWorker):
         """The loop may take connections from now on, or can't."""
         super().set_accept_enabled(enabled and not self._stands_back)
 
-    def take_limits(self, limits: Limits) -> None:
-        """Go over to other limits."""
-        self.limits = self.connections.limits = limits
-
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """As for the service, a problem that is counted; it is not known how long it took."""
 

@@ -92,8 +92,14 @@ class Page {
       this.contact.gotNumbers();
       this.contact.socketSaid(...this.model.health);
     }
+    if (message.type === "status") this.#learnInterval();
     if (hasEnded) this.snapshot.ask(true);
     this.changed(true);
+  }
+
+  /** From the socket itself, which says so at once; HTTP may be stuck. Not below the 2 s of the history: a tick may be late. */
+  #learnInterval() {
+    this.contact.interval = Math.max(this.model.interval ?? 0, this.history.interval);
   }
 
   #takeSnapshot(answer, asked) {
@@ -133,7 +139,7 @@ class Page {
   #loadHistory() {
     get("api/v1/history", (answer) => {
       this.history.load(answer);
-      this.contact.interval = this.history.interval;
+      this.#learnInterval();
       this.changed(true);
     });
   }

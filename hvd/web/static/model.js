@@ -15,6 +15,8 @@ export class Model {
     this.now = now;
     this.raw = null;
     this.version = "";
+    /** @type {number | null} s between two messages `metrics`; null where the daemon doesn't tell */
+    this.interval = null;
     /** @type {string[]} what is wrong, of a daemon that says so once only, when a client connects */
     this.firstReasons = [];
     /** @type {import("./requests.js").Followed[] | null} the longest requests; null where the daemon doesn't tell */
@@ -53,6 +55,7 @@ export class Model {
     else if (type === "status") {
       this.version = data.version;
       this.firstReasons = data.reasons ?? [];
+      this.interval = data.interval_seconds ?? null;
       if (data.columns) this.history.describe(data.columns);
     }
     return false;

@@ -31,11 +31,11 @@ const TILES = {
     isSaturated(raw) ? `▲ saturated since ${clock(instant(raw.timestamp) - raw.saturated_seconds)}` : `${share(raw.busy_ratio)} of the last interval`,
     isSaturated(raw) ? "bad" : null,
   ],
-  "Accept backlog": (raw) => [
-    count(raw.accept_backlog),
-    `${exact(raw.accept_backlog)} connections wait to be accepted, of ${exact(raw.accept_backlog_limit)} that may`,
-    isKnown(raw.accept_backlog_limit) ? `of ${count(raw.accept_backlog_limit)} connections` : "connections",
-    raw.accept_backlog > 0 && isSaturated(raw) ? "bad" : null,
+  "Requests waiting": (raw) => [
+    count(sum(raw.queued_requests, raw.accept_backlog)),
+    `${exact(raw.queued_requests)} wait for a thread of their worker; ${exact(raw.accept_backlog)} connections wait to be accepted, of ${exact(raw.accept_backlog_limit)} that may`,
+    `${count(raw.queued_requests)} for a thread, ${count(raw.accept_backlog)} to be accepted`,
+    isSaturated(raw) && sum(raw.queued_requests, raw.accept_backlog) ? "bad" : null,
   ],
   Uptime: (raw) => [
     duration(raw.uptime_seconds),
@@ -44,7 +44,7 @@ const TILES = {
   ],
   CPU: (raw) => [percent(raw.cpu_usage), `${exact(raw.cpu_usage)} % of one core`, "of one core"],
   Memory: (raw) => [size(raw.memory_usage), exactSize(raw.memory_usage), "all processes"],
-  Workers: (raw) => [count(raw.workers_alive), `${exact(raw.workers_alive)} workers alive`, "alive", raw.workers_alive === 0 ? "bad" : null],
+  Workers: (raw) => [count(raw.workers_alive), `${exact(raw.workers_alive)} workers alive`, "alive", raw.workers_alive === 0 && raw.health !== "starting" ? "bad" : null],
   Concurrency: (raw) => [
     count(raw.goroutines),
     `${exact(raw.threads)} threads and ${exact(raw.tasks)} asyncio tasks`,
@@ -55,6 +55,9 @@ const TILES = {
 
 /** All threads are busy for a moment now and then; for so many seconds is what /health calls it. */
 const isSaturated = ({ saturated_seconds: seconds }) => seconds >= 2;
+
+/** Of those that are known; unknown where none is. */
+const sum = (...values) => values.filter(isKnown).reduce((all, value) => (all ?? 0) + value, null);
 
 /** A percentile of the last interval; unknown where nothing ended in it, which the daemon tells as 0. */
 const ended = ({ requests_per_second: some }, ms) => (some ? ms : null);

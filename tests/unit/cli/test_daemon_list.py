@@ -76,8 +76,9 @@ def test_exit_codes_tell_scripts(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         with daemon((200, raw)) as (url, _):
             monkeypatch.setattr(module, "running_daemons", lambda url=url: [running("a", Address.parse(url))])
             assert main(["list"]) == code
-    monkeypatch.setattr(module, "running_daemons", lambda: [running("a", DEAD)])
-    assert main(["list"]) == 3
+    with daemon((200, RAW | {"health": "healthy"})) as (url, _):
+        monkeypatch.setattr(module, "running_daemons", lambda: [running("a", Address.parse(url)), running("b", DEAD)])
+        assert main(["list"]) == 3
     capsys.readouterr()
     monkeypatch.setattr(module, "running_daemons", list)
     assert main(["list"]) == 1

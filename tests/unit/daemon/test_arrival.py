@@ -23,7 +23,7 @@ WHOLE = [
     (CHUNKED, b"5\r\n12345\r\n0\r\n\r\n"),
     (CHUNKED, b"5;x=y\r\n12345\r\n0a\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n"),
     (CHUNKED, b"0\r\n\r\n"),
-    (POST[:-2] + b"Expect: 100-continue\r\n\r\n", b""),
+    (b"POST / HTTP/1.1\r\nExpect: 100-continue\r\n\r\n", b""),
 ]
 
 
@@ -43,6 +43,17 @@ def test_a_request_is_there_with_its_last_byte(head: bytes, body: bytes, step: i
     sizes = [*range(0, len(head + body), step)]
     assert all(stage == HALF_HEAD for size, stage in zip(sizes, seen, strict=False) if 0 < size < len(head))
     assert all(stage == HALF_BODY for size, stage in zip(sizes, seen, strict=False) if size >= len(head))
+
+
+def test_who_waits_for_100_continue_is_there_with_the_head() -> None:
+    """The thread that sends it waits for the body then."""
+    arrival = Arrival()
+    head = POST[:-2] + b"Expect: 100-continue\r\n\r\n"
+    assert arrival.stage(head[:-1]) == HALF_HEAD
+    assert arrival.stage(head) == THERE
+    assert not arrival.is_whole
+    assert arrival.stage(head + b"12345") == THERE
+    assert arrival.is_whole
 
 
 @pytest.mark.parametrize(("head", "body"), WHOLE)
@@ -67,6 +78,7 @@ def test_a_large_body_is_there_once_there_is_enough_of_it(head: bytes) -> None:
     assert arrival.stage(head) == HALF_BODY
     assert arrival.stage(head + bytes(ENOUGH - 100)) == HALF_BODY
     assert arrival.stage(head + bytes(ENOUGH)) == THERE
+    assert not arrival.is_whole
 
 
 REFUSED = [

@@ -65,8 +65,10 @@ def test_what_the_loop_has_read_comes_first(pair: Pair) -> None:
 def test_a_head_that_does_not_come_ends(pair: Pair) -> None:
     """Nothing of it: as if the client had gone. A part of it: 408."""
     ours, _ = pair.make()
+    ours.has_head = False
     assert ours.recv(100) == b""
     ours, theirs = pair.make(Limits(0.3, 60, 60))
+    ours.has_head = False
     timer = threading.Timer(0.01, theirs.sendall, [b"GET"])
     timer.start()
     assert ours.recv(100) == b"GET"
@@ -165,8 +167,8 @@ def test_a_thread_that_waits_says_so_and_gives_way(pair: Pair, state: int) -> No
     thread = threading.Thread(target=work)
     thread.start()
     until(lambda: ours.waits_for == state, "it waits")
-    assert not ours.gives_way(time.monotonic())
-    assert ours.gives_way(time.monotonic() + 2)
+    assert not ours.gives_way(time.monotonic(), 1)
+    assert ours.gives_way(time.monotonic() + 2, 1)
     ours.give_way()
     thread.join(10)
     assert len(ended) == 1
@@ -178,6 +180,7 @@ def test_a_thread_that_waits_calls_on_wait(pair: Pair) -> None:
     ours, _ = pair.make(QUICK)
     calls: list[int] = []
     ours.on_wait = lambda: calls.append(1)
+    ours.has_head = False
     ours.recv(1)
     assert calls
 

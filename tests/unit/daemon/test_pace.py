@@ -47,4 +47,7 @@ def test_who_is_slow_gives_way_after_a_least_age() -> None:
     assert not pace.gives_way(LEAST_AGE)
     assert pace.gives_way(LEAST_AGE + 0.01)
     pace.advance(10, 10 * BRISK_RATE)
-    assert not pace.gives_way(10)
+    assert not pace.gives_way(11)
+    assert pace.gives_way(11.01)
+    pace.advance(12, 10 * BRISK_RATE + 1)
+    assert pace.gives_way(12)

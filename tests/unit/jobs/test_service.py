@@ -125,6 +125,9 @@ def test_a_cancellation_of_many_has_its_time(service: JobService, monkeypatch: p
     assert service.cancel_open(["pending"], 10) == (ids[:1], [], None)
     with pytest.raises(StoreUnavailable):
         service.cancel_open(["pending"], 10)
+    monkeypatch.setattr(service._store, "cancel_open", cancel)
+    monkeypatch.setattr(service._store, "count_open", lambda statuses: failing("", 0))
+    assert service.cancel_open(["pending"], 1) == (ids[1:2], [], None)
 
 
 def test_a_runner_that_is_away_is_not_waited_for(service: JobService, ends: Ends) -> None:

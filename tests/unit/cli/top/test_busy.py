@@ -36,6 +36,13 @@ def test_threads_backlog_and_clients_are_shown() -> None:
     assert line.plain.startswith("Threads  ██░░░░░░░░ 2 of 8 busy")
 
 
+def test_old_figures_are_dim() -> None:
+    """An alarm of what was is none of now."""
+    (fresh, *_), (old, *_) = busy_lines(outage(), frame()), busy_lines(outage(), frame(now=900.0))
+    assert [span.style for span in fresh.spans] == ["not dim bold red"]
+    assert [span.style for span in old.spans] == ["dim"]
+
+
 def test_what_an_older_daemon_does_not_send_is_unknown() -> None:
     """Neither a full bar nor an empty one."""
     assert [line.plain for line in busy_lines(model(), frame())] == ["Threads  -   Backlog  -"]

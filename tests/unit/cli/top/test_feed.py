@@ -109,7 +109,7 @@ def test_without_a_websocket_it_lives_on_http(http: Http, monkeypatch: pytest.Mo
     def connect(*address: object, **more: object) -> Iterator[str]:
         if http.asked:
             hanging.wait(20)
-        raise DaemonUnreachable("503")
+        raise DaemonUnreachable(f"{HERE.url}/ws refused the connection (503)")
         yield ""
 
     http.answers = Answers(raw(http_requests=7, timestamp="2026-01-23T20:30:00Z"))
@@ -117,9 +117,9 @@ def test_without_a_websocket_it_lives_on_http(http: Http, monkeypatch: pytest.Mo
         until(lambda: feed.model.raw.get("http_requests") == 7, "it has asked")
         http.answers = Answers(raw(http_requests=8, timestamp="2026-01-23T20:30:02Z"))
         until(lambda: feed.model.raw["http_requests"] == 8 and len(feed.model.points) == 2, "it goes on asking")
-        assert (feed.model.trouble, feed.model.unreachable) == ("503", "")
+        assert (feed.model.trouble, feed.model.unreachable) == ("refused the connection (503)", "")
         http.answers = None
-        until(lambda: feed.model.unreachable, "nobody answers")
+        until(lambda: feed.model.unreachable == "refused", "nobody answers")
         assert feed.model.raw["http_requests"] == 8
         http.answers = Answers(raw())
         until(lambda: not feed.model.unreachable, "somebody answers again")

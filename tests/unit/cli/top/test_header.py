@@ -10,7 +10,7 @@ def test_old_numbers_a_pause_and_words_where_there_is_room() -> None:
     assert "No WebSocket, asking by HTTP, trying again in 2 s: connection refused" in text(known, frame(120, now=101.0))
     assert "degraded · asked" in text(known.with_message(metrics(health="degraded"), 100.0), frame())
     lost = text(known.without_answer("connection refused", 100.5), frame(now=101.0))
-    for part in ("unreachable", "STALE", "No connection, trying again in 2 s: connection refused", "1,250"):
+    for part in ("unreachable", "STALE", "No connection, asking every 2 s: connection refused", "1,250"):
         assert part in lost
     assert "PAUSED 12s" in text(model(), frame(paused_for=12.0))
     assert "12 (10 threads, 2 tasks)" in text(model(), frame(200, 50))

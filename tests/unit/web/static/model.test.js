@@ -86,3 +86,14 @@ test("the newest alerts are kept", () => {
   assert.equal(model.alerts.length, 20);
   assert.equal(model.alerts[0].message, "99");
 });
+
+test("health is what the daemon says, in the words of either version", () => {
+  model.message({ type: "status", data: { version: "1", reasons: ["job runner away"] } });
+  model.message(metrics({ system_health: "degraded" }));
+  assert.deepEqual(model.health, ["degraded", ["job runner away"]]);
+  model.message(metrics({ system_health: "healthy" }));
+  assert.deepEqual([model.health, model.interval, model.longest], [["healthy", []], null, null]);
+  model.message({ type: "status", data: { version: "2", reasons: [], interval_seconds: 30 } });
+  model.message(metrics({ system_health: "degraded", health: "starting", reasons: ["boots"], longest_requests: [] }));
+  assert.deepEqual([model.health, model.interval, model.longest], [["starting", ["boots"]], 30, []]);
+});
