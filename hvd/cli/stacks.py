@@ -80,7 +80,8 @@ def process_lines(process: Json, all_threads: bool, emphasis: tuple[str, str] = 
     kind = plain(process.get("kind"), encoding, 20)
     pid, slot = (figure(process.get(name), lambda value: f"{value:.0f}") for name in ("pid", "slot"))
     seen = f"seen {age_text(process.get('taken_age_seconds'))} ago"
-    lines = [f"{kind} {pid}, slot {slot}, {len(threads)} threads, {seen}"]
+    threads_text = "1 thread" if len(threads) == 1 else f"{len(threads)} threads"
+    lines = [f"{kind} {pid}, slot {slot}, {threads_text}, {seen}"]
     idle = Counter(words for words in map(idleness, threads) if words and not all_threads)
     for thread in threads:
         if all_threads:

@@ -49,7 +49,8 @@ def test_requests_come_first_and_idle_threads_are_summed_up() -> None:
 def test_missing_fields_are_dashes() -> None:
     """No traceback for what somebody sent."""
     assert process_lines({}, all_threads=False) == ["- -, slot -, 0 threads, seen - ago", ""]
-    (_, head, frame, _) = process_lines({"threads": [{"request": {}, "frames": None}]}, all_threads=False)
+    (first, head, frame, _) = process_lines({"threads": [{"request": {}, "frames": None}]}, all_threads=False)
+    assert "1 thread," in first
     assert (head, frame) == ("  - - -", "    -")
     assert "\x1b" not in "".join(process_lines({"kind": "\x1b[2J"}, all_threads=False))
 
