@@ -22,11 +22,14 @@ client may close; closed."""
 class Connection(TConn):  # type: ignore[misc]
     """gunicorn's (27.0.1, workers/gthread.py). `is_plain`: the loop can read its bytes, and tell a request."""
 
-    def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any, limits: Limits) -> None:
+    def __init__(
+        self, cfg: Any, sock: socket.socket, client: Any, server: Any, limits: Limits, is_http: bool = True
+    ) -> None:
         super().__init__(cfg, sock, client, server)
         self.data_ready = True  # else a thread would wait 5 s for the first byte
         self.fd = sock.fileno()
-        self.is_plain = isinstance(sock, ClientSocket) and getattr(cfg, "protocol", "http") == "http"
+        self.is_tls = not isinstance(sock, ClientSocket)
+        self.is_plain = is_http and not self.is_tls
         self.state = BUSY
         self.pace = Pace(0)
         self.arrival: Arrival | None = None
@@ -40,7 +43,7 @@ class Connection(TConn):  # type: ignore[misc]
 
     def init(self) -> None:
         """In a thread, before each request."""
-        if self.cfg.is_ssl:
+        if self.is_tls:
             self._init_tls()
         elif not self.initialized:
             super().init()

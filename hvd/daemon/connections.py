@@ -133,7 +133,7 @@ class Connections:
         sock = conn.sock
         if not conn.is_plain:
             self._keep_alive_from_outside(conn)
-        elif conn.note_buffered() or sock.received or conn.has_edge or not sock.is_drained:
+        elif conn.note_buffered() or conn.has_edge or sock.received or not sock.is_drained:
             self._look(conn)
         else:
             self._rest(conn)
@@ -284,7 +284,7 @@ class Connections:
             return
         if not data:
             self.drop(conn)
-        elif is_whole_record(data) or not conn.cfg.is_ssl:
+        elif is_whole_record(data) or not conn.is_tls:
             self._pass_on(conn)
         else:
             self._wait(conn, HALF_HEAD, 0)

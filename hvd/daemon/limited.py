@@ -43,6 +43,9 @@ class LimitedThreadWorker(ThreadWorker):  # type: ignore[misc]
         self.connections = Connections(self, self.cfg.threads)
         self._overdue = Overdue(self.connections, self.limits, self._answer_late)
         self.keepalived_conns = self.connections.idle
+        # gunicorn's settings are looked up by functions: some µs a request in all
+        self._threads, self._keepalive, self._is_tls = self.cfg.threads, self.cfg.keepalive, self.cfg.is_ssl
+        self._is_http = getattr(self.cfg, "protocol", "http") == "http"
         super().init_process()
 
     def take_limits(self, limits: Limits) -> None:
@@ -65,8 +68,9 @@ class LimitedThreadWorker(ThreadWorker):  # type: ignore[misc]
                 raise
             return
         self.nr_conns += 1
-        client = self._timed(sock) if self.cfg.is_ssl else ClientSocket.of(sock, self.limits, self.connections.room)
-        self.connections.take(Connection(self.cfg, client, address, listener.getsockname(), self.limits))
+        client = self._timed(sock) if self._is_tls else ClientSocket.of(sock, self.limits, self.connections.room)
+        name = listener.getsockname()
+        self.connections.take(Connection(self.cfg, client, address, name, self.limits, self._is_http))
 
     def _timed(self, sock: socket.socket) -> socket.socket:
         client = TimedSocket(sock.family, sock.type, sock.proto, fileno=sock.detach())
@@ -93,7 +97,7 @@ class LimitedThreadWorker(ThreadWorker):  # type: ignore[misc]
             self.connections.drop(conn)
             return
         if keeps:
-            seconds = self.cfg.keepalive if self.alive else min(self.cfg.keepalive, STOP_KEEPALIVE_LINGER)
+            seconds = self._keepalive if self.alive else min(self._keepalive, STOP_KEEPALIVE_LINGER)
             self.connections.keep_alive(conn, time.monotonic() + seconds)
         else:
             self.connections.end(conn)
@@ -110,7 +114,7 @@ class LimitedThreadWorker(ThreadWorker):  # type: ignore[misc]
         """At each turn of the loop; `force`: close all that are idle."""
         if force:
             self._overdue.close_idle()
-        counts = self._overdue.sweep(self.worker_connections, self.nr_conns, self.cfg.threads)
+        counts = self._overdue.sweep(self.worker_connections, self.nr_conns, self._threads)
         if counts is not None:
             self.report(counts)
 

@@ -15,11 +15,9 @@ from hvd.daemon.pace import Limits
 def test_only_plain_http_can_be_read_by_the_loop() -> None:
     """Not TLS, not uWSGI's protocol."""
     ours, theirs = socket.socketpair()
-    uwsgi = Config()
-    uwsgi.set("protocol", "uwsgi")
     with theirs, ClientSocket.of(ours, Limits()) as client:
         assert Connection(Config(), client, "", "", Limits()).is_plain
-        assert not Connection(uwsgi, client, "", "", Limits()).is_plain
+        assert not Connection(Config(), client, "", "", Limits(), is_http=False).is_plain
         assert not Connection(Config(), Mock(spec=socket.socket), "", "", Limits()).is_plain
 
 
