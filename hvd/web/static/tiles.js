@@ -34,7 +34,7 @@ const TILES = {
   "Requests waiting": (raw) => [
     count(sum(raw.queued_requests, raw.accept_backlog)),
     `${exact(raw.queued_requests)} wait for a thread of their worker; ${exact(raw.accept_backlog)} connections wait to be accepted, of ${exact(raw.accept_backlog_limit)} that may`,
-    `${count(raw.queued_requests)} for a thread, ${count(raw.accept_backlog)} to be accepted`,
+    `${count(raw.queued_requests)} for a thread, ${count(raw.accept_backlog)} unaccepted`,
     isSaturated(raw) && sum(raw.queued_requests, raw.accept_backlog) ? "bad" : null,
   ],
   Uptime: (raw) => [
