@@ -86,7 +86,8 @@ class Watch:
     """Whether any thread of a process runs Python code, seen from outside, after its main thread was sent a signal for
     which Python code waits. While the main thread has not run that code, it is not running any, and:
 
-    - a thread that sleeps, and has slept since the last look, runs none;
+    - a thread that sleeps, and has slept since the last look, runs none; nor does the main thread while it waits for
+      the interpreter's lock, though it may wait for a processor in between;
     - a thread that has computed for COMPUTES without a pause runs none, if the main thread waits for the interpreter's
       lock: else it would have let it go after the switch interval of 5 ms, and then waited itself (Python/ceval_gil.c).
 
@@ -111,7 +112,8 @@ class Watch:
         return all(tid in before and self._is_still(tid, before[tid], thread) for tid, thread in now.items())
 
     def _is_still(self, tid: int, before: Thread, now: Thread) -> bool:
-        if now.state in "SD":
-            return now.cpu_ns - before.cpu_ns < RESTS
+        is_main = tid == self._main
         main_waits = self._before[self._main].pauses - self._main_pauses >= WAITS
-        return now.cpu_ns - self._since[tid].cpu_ns >= COMPUTES and (tid == self._main or main_waits)
+        if now.state in "SD" or (is_main and main_waits):  # which has no processor each time that it wants to look
+            return now.cpu_ns - before.cpu_ns < RESTS
+        return now.cpu_ns - self._since[tid].cpu_ns >= COMPUTES and (is_main or main_waits)

@@ -110,6 +110,7 @@ def test_many_ask_at_once_and_again_and_again(tmp_path: Path) -> None:
         pid = only(server)
         for _ in range(2):
             ask(server, "/stuck/sleep")
+        wait_stuck(server, "/stuck/sleep", "/stuck/sleep")
         ask(server, "/stuck/regex")
         wait_stuck(server, "/stuck/sleep", "/stuck/sleep", "/stuck/regex")
         master = len(os.listdir(f"/proc/{server.pid}/fd"))
@@ -181,6 +182,51 @@ def test_a_timeout_is_a_line_of_code(tmp_path: Path, settings: dict[str, object]
         (line,) = [line for line in server.log.splitlines() if f"(pid:{pid}) died (timeout)" in line]
         assert re.search(rf"GET {path} \(\d+\.\d s\) at {re.escape(APP)}:\d+ ", line), line
         assert "crashed" not in server.log
+        until(lambda: only(server) != pid, "another one is there")
+
+
+ABORT_HOOK = """
+import os
+from hvd.gunicorn_conf import *
+
+def worker_abort(worker):
+    with open(os.environ["NOTES"], "a") as file:
+        file.write("aborted\\n")
+"""
+
+
+def test_the_hook_of_an_abort_is_called_once(tmp_path: Path) -> None:
+    """After the stacks are left: gunicorn's own handler runs."""
+    conf, notes, seconds = tmp_path / "own.py", tmp_path / "notes", round(PATIENCE + 0.5)
+    conf.write_text(ABORT_HOOK)
+    environ, arguments = {"NOTES": str(notes)}, ("-c", str(conf))
+    with Server(tmp_path, arguments=arguments, environ=environ, **{**SYNC, "timeout": seconds}) as server:
+        pid = only(server)
+        ask(server, "/stuck/sleep")
+        entry = post_mortem(server, pid)
+        assert notes.read_text() == "aborted\n"
+        assert entry["cause"] == "timeout"
+        assert in_app(entry["requests"][0]["stack"], "sleep")
+        until(lambda: only(server) != pid, "another one is there")
+
+
+def test_an_app_may_use_faulthandler_itself(tmp_path: Path) -> None:
+    """Its crash goes where it says; the post-mortem has what was taken before, and the admin server still tells."""
+    (tmp_path / "own_app.py").write_text(
+        "import faulthandler, sys\nfaulthandler.enable(sys.stderr)\nfaulthandler.dump_traceback_later(3600)\n"
+        "from tests.support.app import app\n"
+    )
+    with Server(tmp_path, app="own_app:app", arguments=("--pythonpath", str(tmp_path)), **GTHREAD) as server:
+        pid = only(server)
+        ask(server, "/stuck/lock")
+        wait_stuck(server, "/stuck/lock")
+        (process,) = stacks(server)
+        assert in_app(frames_of(process, "/stuck/lock"), "lock")
+        os.kill(pid, signal.SIGSEGV)
+        entry = post_mortem(server, pid)
+        assert entry["cause"] == "SIGSEGV"
+        assert in_app(entry["requests"][0]["stack"], "lock")
+        assert "\nFatal Python error: Segmentation fault\n" in server.log
         until(lambda: only(server) != pid, "another one is there")
 
 

@@ -81,6 +81,14 @@ def test_a_thread_that_keeps_the_lock_and_computes_is_still() -> None:
     assert looks(*later) == [False, False, True], "it has left Python since"
 
 
+def test_a_main_thread_that_waits_for_lock_and_processor_is_still() -> None:
+    """On a machine that is busy it is about to run whenever it is looked at; another thread may run Python then."""
+    long = COMPUTES / 1e6
+    assert looks((at("R"), at("R")), (at("R", 0.1, 2), at("R", long))) == [False, True]
+    assert looks((at("R"), at("R")), (at("R", 0.1, 1), at("R", long))) == [False, False]
+    assert looks((at("S"), at("R")), (at("S", 0.1, 2), at("R", 0.1))) == [False, False]
+
+
 def test_a_main_thread_that_computes_is_in_c() -> None:
     """Else it would have run the handler of the signal; another thread beside it that computes may run Python."""
     long = COMPUTES / 1e6
