@@ -20,6 +20,7 @@ from hvd.daemon.connections import Connections
 from hvd.daemon.overdue import SWEEP, Overdue
 from hvd.daemon.pace import Limits
 from hvd.daemon.tls_socket import TimedSocket
+from hvd.metrics.clients import HALF_HEAD, HELD
 
 _LATE = "The rest of the request did not come in time."
 
@@ -128,21 +129,39 @@ class LimitedThreadWorker(ThreadWorker):  # type: ignore[misc]
 
 
 class LimitedSyncWorker(SyncWorker):  # type: ignore[misc]
-    """One client at a time, and each for a limited time only. Put a proxy before it that buffers requests."""
+    """One client at a time, and each for a limited time only. Put a proxy before it that buffers requests.
+
+    `report` as with LimitedThreadWorker: the worker itself waits, so HELD is 1 while it waits for a request to come in.
+    """
 
     limits = Limits()
+    report: Callable[[Sequence[int]], None] = staticmethod(lambda counts: None)
+    _client: ClientSocket
+    _reported: int | None = None  # for what it waits, as it was said last
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
         if not self.cfg.is_ssl:
             client = ClientSocket.of(client, self.limits)
             client.has_head = False
-            client.on_wait = self.notify  # else the master would take the worker for one that hangs
+            client.on_wait, self._client = self._wait, client
         else:
             client.settimeout(self.limits.head_seconds)
         super().handle(listener, client, addr)
+        self._report(None)
+
+    def _wait(self) -> None:
+        """The client is waited for: give a sign of life, else the master would take the worker for one that hangs."""
+        self.notify()
+        self._report(self._client.waits_for)
+
+    def _report(self, state: int | None) -> None:
+        if state != self._reported:
+            self._reported = state
+            self.report([int(kind == state or (kind == HELD and state == HALF_HEAD)) for kind in range(HELD + 1)])
 
     def handle_request(self, listener: Any, req: Any, client: Any, addr: Any) -> None:
         client.has_head = True
+        self._report(None)
         super().handle_request(listener, req, client, addr)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:

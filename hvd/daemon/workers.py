@@ -170,6 +170,7 @@ class HvdSyncWorker(CountingWorker, LimitedSyncWorker):
         """In the worker; the serving thread's row is there before `handle_abort`, which can't take a lock, needs it."""
         self._row = here.local.row
         self.limits = limits_of(here.parts.settings)
+        self.report = partial(Slots(here.parts.block).say_clients, here.parts.rows.slot)
         super().init_process()
 
     def handle_abort(self, sig: int, frame: Any) -> None:

@@ -7,5 +7,6 @@ read their response; connections that are kept alive between two requests."""
 WAITING = ("silent", "half_head", "half_body", "unread", "idle")
 """The names of these states, in that order."""
 
-QUEUED = len(WAITING)
-"""The cell behind them: requests that have come in, and wait for a thread of their worker."""
+QUEUED, HELD = len(WAITING), len(WAITING) + 1
+"""The cells behind them: requests that have come in, and wait for a thread of their worker; threads that wait for a
+client before there is a request, as the only one of a `sync` worker does."""

@@ -298,7 +298,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     _gauge(
         "hvd_worker_threads_busy",
-        "Threads of workers that serve a request.",
+        "Threads of workers that serve a request, or wait for the rest of one.",
         _value(lambda figures: figures.service.busy),
     ),
     _gauge(

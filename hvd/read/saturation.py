@@ -96,7 +96,9 @@ def _waiting(service: Service, number: int) -> str:
 
 
 def _with_what(service: Service) -> str:
-    """The oldest request."""
+    """The oldest request, if any has come in."""
+    if not service.requests:
+        return ", waiting for requests to come in"
     oldest = service.requests[0]
     return f"; the oldest request {escaped(oldest.text, 'ascii')} for {service.age(oldest):.1f} s"
 

@@ -13,7 +13,7 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.progress import read_progress
 from hvd.core.slots import Slot, Slots
-from hvd.metrics.clients import QUEUED
+from hvd.metrics.clients import HELD, QUEUED
 from hvd.read.requests import Request, request_of_text
 from hvd.read.stacks import Frame, LastStacks, Stack
 
@@ -79,8 +79,8 @@ class WorkerState:
 
     @property
     def busy(self) -> int:
-        """Threads that serve a request; more can't be busy than there are."""
-        return min(self.threads, self.in_progress)
+        """Threads that serve a request, or wait for the rest of one; more can't be busy than there are."""
+        return min(self.threads, self.in_progress + self.clients[HELD])
 
 
 @dataclass(frozen=True)
@@ -136,9 +136,10 @@ class Service:
     @property
     def all_busy_seconds(self) -> float:
         """For how long all threads have been busy, as far as the requests in progress prove it: since the youngest one
-        began. 0.0 where a thread is free.
+        began. 0.0 where a thread is free, or has no request yet.
         """
-        return self.age(self.requests[-1]) if self.is_all_busy else 0.0
+        are_serving = self.threads > 0 and all(worker.in_progress >= worker.threads for worker in self.workers)
+        return self.age(self.requests[-1]) if are_serving else 0.0
 
     @property
     def waiting_clients(self) -> WaitingClients:

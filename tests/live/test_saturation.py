@@ -189,3 +189,18 @@ def test_workers_of_both_masters_count_during_an_upgrade(tmp_path: Path) -> None
         assert (len(view.service().workers), view.backlog()) == (1, (0, 2048))
         server.wait_ready()
         server.stop_successor()
+
+
+def test_a_sync_worker_that_waits_for_a_request_is_busy(tmp_path: Path) -> None:
+    """It serves nobody else meanwhile; what it waits for is told, and that it is over."""
+    with Server(tmp_path, workers=1, worker_class="sync") as server, server.view() as view:
+        assert (view.service().threads, view.service().busy) == (1, 0)
+        with connect(server.address) as client:
+            client.sendall(b"GET /slow?s=1 HTTP/1.1\r\nHo")
+            until(lambda: view.service().busy == 1, "it is busy")
+            assert view.service().waiting_clients["half_head"] == 1
+            assert view.service().requests == []
+            client.sendall(b"st: test\r\n\r\n")
+            until(lambda: view.service().requests, "the request is served")
+            assert (view.service().busy, view.service().waiting_clients["half_head"]) == (1, 0)
+        until(lambda: view.service().busy == 0, "it is free again")

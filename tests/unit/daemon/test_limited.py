@@ -20,6 +20,7 @@ from gunicorn.workers.sync import SyncWorker
 from hvd.daemon.client_socket import RequestTimeout
 from hvd.daemon.limited import LimitedSyncWorker, LimitedThreadWorker
 from hvd.daemon.pace import Limits
+from hvd.metrics.clients import HALF_BODY, HALF_HEAD
 from tests.support.http import Connection
 from tests.support.waiting import until
 
@@ -123,3 +124,12 @@ def test_a_request_that_is_late_gets_408(kind: Any) -> None:
     client = Mock(**{"gettimeout.return_value": 0.0})
     worker.handle_error(None, client, ("127.0.0.1", 1), RequestTimeout("late"))
     assert client.sendall.call_args.args[0].startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+
+
+def test_a_sync_worker_says_what_it_waits_for_when_that_changes() -> None:
+    """It waits itself: while a request comes in, it can't serve another one."""
+    worker, reports = LimitedSyncWorker.__new__(LimitedSyncWorker), list[list[int]]()
+    worker.report = lambda counts: reports.append([*counts])
+    for state in (None, HALF_HEAD, HALF_HEAD, None, HALF_BODY, None, None):
+        worker._report(state)
+    assert reports == [[0, 1, 0, 0, 0, 0, 1], [0] * 7, [0, 0, 1, 0, 0, 0, 0], [0] * 7]

@@ -115,6 +115,8 @@ def test_reasons_name_the_oldest_request() -> None:
     assert SaturationState(0.0, BacklogTrend(1, 1, 7.0)).reasons(FREE) == [
         "saturated: 1 connection waits to be accepted, and not fewer for 7.0 s"
     ]
+    held = make_service(threads=1, clients=(0, 1, 0, 0, 0, 0, 1, 0))
+    assert state.reasons(held) == ["saturated: the only thread busy for 12.3 s, waiting for requests to come in"]
     queue = make_service(threads=2, clients=(0, 0, 0, 0, 0, 37, 0, 0))
     assert SaturationState(0.0, BacklogTrend(37, 4, 7.0)).reasons(queue) == [
         "saturated: 37 requests wait for a thread, and more each second"

@@ -75,7 +75,7 @@ def test_no_more_threads_are_busy_than_there_are() -> None:
 
 
 def test_clients_are_counted_by_what_is_waited_for() -> None:
-    """That keeps no thread busy: the worker's loop waits for them."""
+    """That keeps no thread busy where the worker's loop waits for them."""
     service = make_service(make_request(3), threads=8, clients=(2, 3, 1, 4, 5, 9, 0, 0))
     assert (service.busy, service.queued) == (1, 9)
     assert tuple(service.waiting_clients) == WAITING
@@ -86,7 +86,9 @@ def test_clients_are_counted_by_what_is_waited_for() -> None:
     ("ages", "threads", "seconds"), [([9, 3], 2, 3.0), ([9], 2, 0.0), ([9, 5, 3], 2, 3.0), ([], 0, 0.0)]
 )
 def test_the_youngest_request_proves_for_how_long_all_are_busy(ages: list[float], threads: int, seconds: float) -> None:
-    """While one is free they are not."""
+    """While one is free they are not; of one that waits for a request it is not known since when."""
+    held = make_service(make_request(9), threads=2, clients=(0, 1, 0, 0, 0, 0, 1, 0))
+    assert (held.busy, held.is_all_busy, held.all_busy_seconds) == (2, True, 0.0)
     assert make_service(*map(make_request, ages), threads=threads).all_busy_seconds == seconds
 
 
