@@ -63,7 +63,10 @@ class Take:
         try:
             threads = read_threads(self.pid)
             main = threads[self.pid]
+            has_ended = main.state in "ZX"
         except (OSError, KeyError):
+            has_ended = True
+        if has_ended:
             self.trouble, self._is_done = "it has ended", True
             return
         if self._is_dumping:

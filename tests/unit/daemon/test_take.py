@@ -14,6 +14,7 @@ from hvd.core.proc import is_stopped
 from hvd.core.stacks import DUMPED, StackFile
 from hvd.daemon.dumps import Dumps
 from hvd.daemon.take import Take
+from hvd.daemon.threads import read_threads
 from hvd.read.stacks import parse
 from tests.support.waiting import PATIENCE, until
 from tests.unit.core.support import dead_pid, forked, standing
@@ -116,18 +117,13 @@ def test_a_process_whose_threads_run_python_is_never_dumped(
 
     def live() -> None:
         dumps.begin()
-        threading.Thread(target=in_loop, daemon=True).start()
         file.write(SLOT, "ready")
-        poll = ctypes.CDLL(None).poll  # without the interpreter's lock, and it does not come back for a signal
-        while True:
-            poll(None, 0, 100_000)
+        threading.Thread(target=in_loop, daemon=True).start()
+        in_read()  # without the interpreter's lock, and it does not come back for a signal
 
-    def block_and_live() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGRTMIN + 17})
-        live()
-
-    with forked(block_and_live) as pid:
+    with forked(live) as pid:
         until(lambda: file.read(SLOT) == "ready", "it is ready")
-        assert "too busy" in take(file, pid, dumps, 0.3 / PATIENCE).trouble
-        os.kill(pid, 0)
+        time.sleep(0.1)
+        assert "too busy" in take(file, pid, dumps, 0.5 / PATIENCE).trouble
+        assert read_threads(pid)[pid].state in "RS", "it lives"
         assert file.asked(SLOT) == 0
