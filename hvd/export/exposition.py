@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from hvd.core.catalogue import Family, Series
 from hvd.core.hot import cumulate
 from hvd.metrics.bounds import SHOWN, SHOWN_ENDS
-from hvd.metrics.table import METRICS, Distribution, Figures, Metric
+from hvd.metrics.sources import Distribution, Figures
+from hvd.metrics.table import METRICS, Metric
 from hvd.metrics.usual import USUAL
 
 TEXT = "text/plain; version=0.0.4"

@@ -29,7 +29,8 @@ from hvd.metrics.companion_pages import (
     JobsPage,
     decode,
 )
-from hvd.metrics.table import FAMILIES, Figures, ServiceFigures
+from hvd.metrics.sources import Figures, ServiceFigures
+from hvd.metrics.table import FAMILIES
 from hvd.read.companions import CompanionStates
 from hvd.read.health import STATUSES, HealthState, judge
 from hvd.read.history import history_of

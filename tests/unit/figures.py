@@ -20,7 +20,8 @@ from hvd.core.pages import Page
 from hvd.core.slots import Entry, Slot, Slots
 from hvd.core.totals import Heads, SlotTotals, Totals
 from hvd.metrics.companion_pages import AdminPage, AggregatorPage, JobsPage, ProcessSample, decode
-from hvd.metrics.table import FAMILIES, Figures
+from hvd.metrics.sources import Figures
+from hvd.metrics.table import FAMILIES
 from hvd.read.companions import CompanionStates
 from hvd.read.reading import Reading
 from hvd.read.service import OpenRequest, Service, WorkerState

@@ -109,14 +109,3 @@ def test_every_metric_is_exposed_and_nothing_else() -> None:
 def test_an_error_is_a_status_of_400_and_above(status: str, is_one: bool) -> None:
     """What is no status is none."""
     assert is_error(status) == is_one
-
-
-def test_series_are_found_by_their_family() -> None:
-    """Each family that may have series is there, be it without any."""
-    totals = make_totals({("tick", "read"): timed(1), ("tick", "observe"): timed(1), ("ws_frames",): [1]})
-    series = make_figures(totals, limits={"tick": 8, "http": 9}).series
-    assert {family: [one.labels for one in of_family] for family, of_family in series.items()} == {
-        "tick": [("read",), ("observe",)],
-        "http": [],
-        "ws_frames": [()],
-    }

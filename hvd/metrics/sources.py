@@ -1,0 +1,189 @@
+"""Where metrics have their values from that no family counts: functions of a daemon's Figures, all of one moment."""
+
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from itertools import product
+from typing import NamedTuple
+
+from hvd import __version__
+from hvd.core.backlog import Backlog
+from hvd.core.catalogue import Series
+from hvd.core.totals import Totals
+from hvd.metrics.companion_pages import JOB_DURATIONS, AggregatorPage, JobsPage, ProcessSample
+from hvd.metrics.usual import JOB_ENDED, JOB_OPEN
+
+
+@dataclass(frozen=True)
+class ServiceFigures:
+    """What the workers do: how many live and have booted, their threads, those that are busy, requests that wait for
+    one, the age of the oldest request in progress, for how long all are busy, clients that are waited for by state; the
+    backlog, None where the kernel doesn't tell; and 1 for the state of health that holds.
+    """
+
+    workers: int = 0
+    threads: int = 0
+    busy: int = 0
+    queued: int = 0
+    longest_seconds: float = 0.0
+    saturated_seconds: float = 0.0
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    backlog: Backlog | None = None
+    health: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A daemon's figures, all of one moment. `limits` says how many series each family may have; `observation` and
+    `jobs` are None while nothing is published, and the ages, in s, while there is no observation. `job_kinds` are those
+    declared.
+    """
+
+    totals: Totals
+    limits: Mapping[str, int]
+    gunicorn: str
+    observation: AggregatorPage | None = None
+    observed_age: float | None = None
+    memory_age: float | None = None
+    jobs: JobsPage | None = None
+    aggregator_up: bool = False
+    job_runner_up: bool = False
+    service: ServiceFigures = ServiceFigures()
+    job_kinds: Sequence[str] = ()
+
+    @cached_property
+    def series(self) -> Mapping[str, list[Series]]:
+        """The series of each family, by its key."""
+        by_family: dict[str, list[Series]] = {family: [] for family in self.limits}
+        for series in self.totals.series:
+            by_family.setdefault(series.family, []).append(series)
+        return by_family
+
+
+class Distribution(NamedTuple):
+    """A sample of a histogram: counts that are not cumulative, by upper bound and one more above; and their sum."""
+
+    bounds: Sequence[float]
+    counts: Sequence[int]
+    total: float
+
+
+Labels = tuple[str, ...]
+Samples = Iterable[tuple[Labels, float | Distribution]]
+"""Label values, and the value that goes with them."""
+
+Source = Callable[[Figures], Samples | None]
+"""Gives None where the figures aren't there: then the metric is left out."""
+
+
+def value_of(of: Callable[[Figures], float]) -> Source:
+    """One sample without labels."""
+    return lambda figures: [((), of(figures))]
+
+
+def observed_of(of: Callable[[AggregatorPage], float]) -> Source:
+    """One sample of what the aggregator observes."""
+    return lambda figures: None if figures.observation is None else [((), of(figures.observation))]
+
+
+def backlog_of(of: Callable[[Backlog], int]) -> Source:
+    """One sample, where the kernel tells."""
+    return lambda figures: None if figures.service.backlog is None else [((), of(figures.service.backlog))]
+
+
+def by_name(of: Callable[[Figures], Mapping[str, int]]) -> Source:
+    """A sample for each name."""
+    return lambda figures: [((name,), number) for name, number in of(figures).items()]
+
+
+def processes_by_kind(figures: Figures) -> Samples | None:
+    """How many processes of each kind the aggregator observes."""
+    if figures.observation is None:
+        return None
+    kinds = [process["kind"] for process in figures.observation["processes"]]
+    return [((kind,), kinds.count(kind)) for kind in sorted(set(kinds))]
+
+
+def process_values(of: Callable[[ProcessSample], float | None]) -> Source:
+    """A sample for each process that has a slot, by kind and slot, as far as it could be read."""
+
+    def samples(figures: Figures) -> Samples | None:
+        if figures.observation is None:
+            return None
+        processes = [process for process in figures.observation["processes"] if process["slot"] is not None]
+        values = (((process["kind"], str(process["slot"])), of(process)) for process in processes)
+        return [(labels, value) for labels, value in values if value is not None]
+
+    return samples
+
+
+def by_family(of: Callable[[Figures, str], int]) -> Source:
+    """A sample for each family."""
+    return lambda figures: [((family,), of(figures, family)) for family in figures.limits]
+
+
+def overflowed(figures: Figures, family: str) -> int:
+    """Counts that fell into the family's overflow series."""
+    cells = figures.totals.cells
+    return sum(cells[series.offset] for series in figures.series[family] if series.is_overflow)
+
+
+@cache
+def _python_version() -> str:
+    return platform.python_version()
+
+
+def jobs_of(of: Callable[[JobsPage, Figures], Samples]) -> Source:
+    """Samples of the jobs' page; none until the job runner has read its database: a total that began with 0 would
+    then jump.
+    """
+    return lambda figures: of(figures.jobs, figures) if figures.jobs and figures.jobs["read_ns"] else None
+
+
+def _zeros(figures: Figures, statuses: Sequence[str]) -> dict[Labels, int]:
+    """0 for each declared kind and status."""
+    return dict.fromkeys(product(figures.job_kinds, statuses), 0)
+
+
+def open_jobs(page: JobsPage, figures: Figures) -> Samples:
+    """Jobs that are pending or running, by kind and status."""
+    rows: dict[Labels, int] = {(row.kind, row.status): row.number for row in page["open"]}
+    return sorted((_zeros(figures, JOB_OPEN) | rows).items())
+
+
+def oldest_pending(page: JobsPage, figures: Figures) -> Samples:
+    """The age in s of the oldest pending job, as of the figures' moment."""
+    age = page["oldest_pending_seconds"]
+    since = max(0, figures.totals.monotonic_ns - page["read_ns"]) / 1e9
+    return [((), 0.0 if age is None else round(age + since, 3))]
+
+
+def ended_jobs(page: JobsPage, figures: Figures) -> Samples:
+    """Jobs that this daemon brought to an end, by kind and status."""
+    ended = _zeros(figures, JOB_ENDED)
+    for row in page["own"]:
+        ended[row.kind, row.status] = ended.get((row.kind, row.status), 0) + row.number
+    return sorted(ended.items())
+
+
+def job_durations(page: JobsPage, figures: Figures) -> Samples:
+    """How long these jobs ran: one that never ran has the bucket -1, and took no time.
+
+    Kinds and statuses without a job are left out: they would be fifteen lines each, and hvd_jobs_total has their 0.
+    """
+    ended: dict[Labels, tuple[list[int], list[float]]] = {}
+    for row in page["own"]:
+        counts, seconds = ended.setdefault((row.kind, row.status), ([0] * (len(JOB_DURATIONS) + 1), []))
+        seconds.append(row.seconds)
+        if row.bucket >= 0:
+            counts[row.bucket] += row.number
+    return [
+        (labels, Distribution(JOB_DURATIONS, counts, sum(seconds)))
+        for labels, (counts, seconds) in sorted(ended.items())
+    ]
+
+
+def build_info(figures: Figures) -> Samples:
+    """Version of hvd, of Python and of gunicorn."""
+    return [((__version__, _python_version(), figures.gunicorn), 1)]
