@@ -45,8 +45,10 @@ class Overdue:
             connections.drop(conn)
         if used >= places:
             self._clear(1 + places // SHARE_OF_PLACES, now)
-        if queued := max(0, len(connections.busy) - threads, len(connections.queue)):
-            self._free_threads(queued, now, LEAST_AGE if queued < CROWD * threads else SWEEP)
+        partial = len(connections.queue)
+        queued = max(0, len(connections.busy) - partial - threads)
+        if backlog := max(queued, partial):
+            self._free_threads(backlog, now, LEAST_AGE if backlog < CROWD * threads else SWEEP)
         self._bound_memory(now)
         return [*self.count(), queued]
 

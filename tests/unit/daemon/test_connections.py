@@ -145,5 +145,6 @@ def test_requests_whose_rest_a_thread_waits_for_leave_a_thread_to_others(patient
     _, whole = patient.client(GET)
     assert patient.served == [first, second, whole]
     assert [*patient.connections.queue] == [third]
+    assert patient.turn(threads=3) == counts(half_body=1), "it waits for its client, no whole request for a thread"
     patient.connections.end_service(first)
     assert patient.served[-1] == third
