@@ -36,6 +36,7 @@ class Connection(TConn):  # type: ignore[misc]
         self.buffered = b""
         """What the parser has read of the next request."""
         self.is_watched = self.has_edge = False
+        self.has_ended = False  # the client sends no more than the kernel has of it
         self.handshake_since: float | None = None
         self.drained = 0
         self.future: Any = None

@@ -26,6 +26,7 @@ from hvd.metrics.clients import HALF_BODY, HALF_HEAD, IDLE, SILENT, UNREAD
 CLOSING_BYTES = 64 * 1024  # that are read and thrown away of who is to close, so that no reset destroys the response
 
 _READ = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+_END = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR  # the client sends no more: one edge with its last bytes
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close by RST
 _recv, _recv_into, _shutdown = socket.socket.recv, socket.socket.recv_into, socket.socket.shutdown
 
@@ -83,13 +84,15 @@ class Connections:
 
     def wait(self, seconds: float) -> None:
         """Wait until something is ready, and do what there is to do."""
-        for fd, _ in self._epoll.poll(seconds):
+        for fd, events in self._epoll.poll(seconds):
             conn = self._by_fd.get(fd)
             if conn is None:
                 if fd in self._others:
                     source, callback = self._others[fd]
                     callback(source)
-            elif conn.state == BUSY:
+                continue
+            conn.has_ended = conn.has_ended or bool(events & _END)
+            if conn.state == BUSY:
                 conn.has_edge = True
             else:
                 self.step(self._steps[conn.state], conn)
@@ -269,8 +272,9 @@ class Connections:
             return True
         came = bytes(self._buffer[:count])
         sock.received = sock.received + came if sock.received else came
-        sock.is_drained = count < len(self._buffer)
-        return count > 0
+        is_last = conn.has_ended and count < len(self._buffer)
+        sock.is_drained = count < len(self._buffer) and not is_last
+        return count > 0 and not is_last
 
     def _look_from_outside(self, conn: Connection) -> None:
         """Where a request can't be told from its bytes: a TLS record is enough, of uWSGI's protocol a byte."""
@@ -286,6 +290,8 @@ class Connections:
             self.drop(conn)
         elif is_whole_record(data) or not conn.is_tls:
             self._pass_on(conn)
+        elif conn.has_ended:
+            self.drop(conn)
         else:
             self._wait(conn, HALF_HEAD, 0)
 

@@ -1,5 +1,6 @@
 """Connections that wait in the loop: what comes of a request that is there, that comes in pieces, and of tails."""
 
+import socket
 import time
 from types import SimpleNamespace
 
@@ -52,6 +53,35 @@ def test_who_goes_away_is_closed_and_nobody_serves_him(patient: Loop, data: byte
         assert conn.sock.fileno() == -1
     assert patient.gone == 2
     assert not patient.served
+
+
+@pytest.mark.parametrize("data", [GET[:5], HALF])
+def test_who_goes_away_right_behind_a_part_of_a_request_is_closed(patient: Loop, data: bytes) -> None:
+    """The kernel tells of both at once."""
+    client, conn = patient.client()
+    client.sendall(data)
+    client.shutdown(socket.SHUT_WR)
+    patient.turn()
+    assert conn.state == GONE
+
+
+@pytest.mark.parametrize("is_busy", [False, True])
+def test_who_goes_away_right_behind_a_request_is_answered_and_closed(patient: Loop, is_busy: bool) -> None:
+    """Also where the request came while another one was served."""
+    client, conn = kept_alive(patient)
+    if is_busy:
+        client.sendall(GET)
+        patient.turn()
+    client.sendall(GET)
+    client.shutdown(socket.SHUT_WR)
+    patient.turn()
+    for _ in range(1 + is_busy):
+        assert conn.state == BUSY
+        conn.sock.recv(8192)
+        patient.connections.end_service(conn)
+        patient.connections.keep_alive(conn, time.monotonic() + 60)
+    assert conn.state == GONE
+    assert len(patient.served) == 1 + is_busy
 
 
 def test_a_kept_alive_connection_waits_for_the_next_request(patient: Loop) -> None:
