@@ -40,6 +40,11 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def digits(value: float) -> str:
+    """`4711`, of what is a name rather than an amount: a process id, a line."""
+    return f"{value:.0f}"
+
+
 def percent(value: float) -> str:
     """`0.4%`, of a value in percent."""
     return f"{value:.1f}%"

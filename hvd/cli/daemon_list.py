@@ -13,6 +13,7 @@ from hvd.cli.arguments import Exit
 from hvd.cli.client import get_object
 from hvd.cli.daemons import Daemon, running_daemons
 from hvd.cli.jobs.show import stdout_encoding, table
+from hvd.cli.saturation import health_of, reasons_of
 from hvd.core import layout
 from hvd.errors import DaemonUnreachable
 from hvd.texts import UNKNOWN, count, figure, number, plain, rate, short_duration
@@ -33,7 +34,12 @@ class Listed:
     @property
     def health(self) -> str:
         """What the daemon says of itself, or UNREACHABLE."""
-        return UNREACHABLE if self.trouble else str(self.raw.get("health", self.raw.get("system_health", UNKNOWN)))
+        return UNREACHABLE if self.trouble else health_of(self.raw) or UNKNOWN
+
+    @property
+    def reasons(self) -> list[str]:
+        """What is wrong with it, or why it can't be asked."""
+        return [self.trouble] if self.trouble else [*reasons_of(self.raw)]
 
     @property
     def workers(self) -> object:
@@ -81,7 +87,7 @@ def as_json(listed: Listed) -> dict[str, Any]:
         "block": daemon.block.name,
         "block_format": daemon.block.format,
         "health": listed.health,
-        "reasons": raw.get("reasons", []) if not listed.trouble else [listed.trouble],
+        "reasons": listed.reasons,
         "bind": [address.url for address in daemon.serves],
         "admin": [address.url for address in daemon.admin],
         "workers": number(listed.workers),
@@ -122,8 +128,7 @@ def _row(listed: Listed, encoding: str) -> list[str]:
 
 
 def _troubles(listed: Listed, encoding: str) -> list[str]:
-    reasons = listed.raw.get("reasons")
-    troubles = [listed.trouble] if listed.trouble else reasons if isinstance(reasons, list) else []
+    troubles = listed.reasons
     if listed.daemon.block.format != layout.FORMAT:
         troubles = [*troubles, f"it is another version of hvd (block format {listed.daemon.block.format})"]
     return [f"! {plain(listed.daemon.instance, encoding, 64)}: {plain(trouble, encoding)}" for trouble in troubles]

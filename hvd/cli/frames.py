@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import hvd
 from hvd.cli.answers import Json, objects
-from hvd.texts import UNKNOWN, figure, number, plain, short_duration
+from hvd.texts import UNKNOWN, digits, figure, number, plain, short_duration
 
 _LIBRARY = re.compile(r"(/(site|dist)-packages/|/lib(64)?/python\d|^<)")
 """Paths of what is installed, of the standard library, and of code that has no file: `<frozen runpy>`."""
@@ -31,7 +31,7 @@ def is_of_app(frame: Json) -> bool:
 
 def place(frame: Json, encoding: str = "utf-8") -> str:
     """`/srv/shop/report.py:41 in build`."""
-    line = figure(frame.get("line"), lambda value: f"{value:.0f}")
+    line = figure(frame.get("line"), digits)
     return f"{plain(frame.get('file'), encoding)}:{line} in {plain(frame.get('function'), encoding, 100)}"
 
 
@@ -42,7 +42,7 @@ def short_place(stack: object, encoding: str = "utf-8") -> str:
         return ""
     frame = next(filter(is_of_app, frames), frames[0])
     file = str(frame.get("file", "")).rpartition("/")[2]
-    line = figure(frame.get("line"), lambda value: f"{value:.0f}")
+    line = figure(frame.get("line"), digits)
     return f"{plain(file, encoding, 60)}:{line} {plain(frame.get('function'), encoding, 60)}"
 
 
@@ -55,10 +55,14 @@ def idleness(thread: Json) -> str:
     return next((words for end, name, words in _IDLE if file.endswith(end) and function == name), "")
 
 
+def request_name(request: Json, encoding: str = "utf-8") -> str:
+    """What a request in progress is: `GET /slow`."""
+    return f"{plain(request.get('method'), encoding, 12)} {plain(request.get('path'), encoding)}"
+
+
 def request_text(request: Json, encoding: str = "utf-8") -> str:
-    """What a request in progress is: `GET /slow 1.2s`."""
-    method, path = plain(request.get("method"), encoding, 12), plain(request.get("path"), encoding)
-    return f"{method} {path} {age_text(request.get('age_seconds'))}"
+    """And for how long: `GET /slow 1.2s`."""
+    return f"{request_name(request, encoding)} {age_text(request.get('age_seconds'))}"
 
 
 def age_text(age: object) -> str:

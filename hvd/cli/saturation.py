@@ -4,8 +4,8 @@ What an older daemon doesn't send is UNKNOWN.
 """
 
 from hvd.cli.answers import Json, objects, texts
-from hvd.cli.frames import age_text, short_place
-from hvd.texts import UNKNOWN, count, figure, milliseconds, number, plain, whole_percent
+from hvd.cli.frames import age_text, request_name, short_place
+from hvd.texts import UNKNOWN, count, digits, figure, milliseconds, number, whole_percent
 
 LONG = 1.0  # s that a request has to be in progress to be worth a line: the one that asks is in progress too
 WAITING = {
@@ -16,6 +16,12 @@ WAITING = {
     "idle": "kept alive",
 }
 """What the connections are that a server waits for, by the daemon's names."""
+
+
+def health_of(raw: Json) -> str:
+    """The health that the daemon tells, by its older name where it has no newer one; "" where it tells none."""
+    health = raw.get("health", raw.get("system_health"))
+    return health if isinstance(health, str) else ""
 
 
 def reasons_of(raw: Json) -> tuple[str, ...]:
@@ -78,9 +84,8 @@ def request_lines(raw: Json, encoding: str) -> list[str]:
     """`18.2s GET /slow, worker 4711, at report.py:41 build`, a line each."""
     lines = []
     for request in long_requests(raw):
-        method, path = plain(request.get("method"), encoding, 12), plain(request.get("path"), encoding)
-        pid = figure(request.get("pid"), lambda value: f"{value:.0f}")
+        pid = figure(request.get("pid"), digits)
         place = short_place(request.get("stack"), encoding)
         at = f", at {place}" if place else ""
-        lines.append(f"{age_text(request.get('age_seconds'))} {method} {path}, worker {pid}{at}")
+        lines.append(f"{age_text(request.get('age_seconds'))} {request_name(request, encoding)}, worker {pid}{at}")
     return lines

@@ -14,7 +14,7 @@ from hvd.cli.frames import LOOP, POOL, age_text, idleness, is_of_app, place, req
 from hvd.cli.jobs.show import stdout_encoding
 from hvd.cli.target import target
 from hvd.errors import DaemonRefused
-from hvd.texts import UNKNOWN, figure, plain
+from hvd.texts import UNKNOWN, digits, figure, plain
 
 PATH = "/api/v1/stacks"
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
@@ -78,7 +78,7 @@ def process_lines(process: Json, all_threads: bool, emphasis: tuple[str, str] = 
     encoding = stdout_encoding()
     threads = sorted(objects(process.get("threads")), key=_request_age, reverse=True)
     kind = plain(process.get("kind"), encoding, 20)
-    pid, slot = (figure(process.get(name), lambda value: f"{value:.0f}") for name in ("pid", "slot"))
+    pid, slot = (figure(process.get(name), digits) for name in ("pid", "slot"))
     seen = f"seen {age_text(process.get('taken_age_seconds'))} ago"
     threads_text = "1 thread" if len(threads) == 1 else f"{len(threads)} threads"
     lines = [f"{kind} {pid}, slot {slot}, {threads_text}, {seen}"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from hvd.cli.arguments import Exit
 from hvd.cli.client import get_object
-from hvd.cli.saturation import backlog_text, p99_text, reasons_of, request_lines, threads_text, waiting_text
+from hvd.cli.saturation import backlog_text, health_of, p99_text, reasons_of, request_lines, threads_text, waiting_text
 from hvd.cli.target import target
 from hvd.texts import UNKNOWN, clipped, count, duration, errors, figure, milliseconds, number, percent, plain, size
 
@@ -110,8 +110,7 @@ def concurrency(raw: Mapping[str, Any]) -> str:
 
 
 def _health(snapshot: Mapping[str, Any]) -> str:
-    value = snapshot.get("health", snapshot.get("system_health"))  # an older daemon's has no `health`
-    return clipped(plain(value, "ascii"), _TEXT_MAX) if isinstance(value, str) else UNKNOWN
+    return clipped(plain(health_of(snapshot), "ascii"), _TEXT_MAX)
 
 
 def _workers(snapshot: Mapping[str, Any]) -> str:

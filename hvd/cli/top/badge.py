@@ -1,5 +1,6 @@
 """The badge: what is known of the daemon's health, from what was last really heard of it. Pure."""
 
+from hvd.cli.saturation import health_of
 from hvd.cli.top.frame import Frame
 from hvd.cli.top.model import Model
 
@@ -23,8 +24,8 @@ def badge(model: Model, frame: Frame) -> str:
         return UNREACHABLE
     if age(model, frame) > max(frame.stale_after, 2 * model.interval + 1):
         return UNKNOWN
-    health = model.raw.get("health", model.raw.get("system_health"))  # an older daemon has no `health`
-    return health if isinstance(health, str) and health in STYLES else UNKNOWN
+    health = health_of(model.raw)
+    return health if health in STYLES else UNKNOWN
 
 
 def is_stale(state: str) -> bool:

@@ -6,13 +6,13 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from hvd.cli.answers import Json
-from hvd.cli.frames import age_text, short_place
+from hvd.cli.frames import age_text, request_name, short_place
 from hvd.cli.saturation import LONG, backlog_text, long_requests, p99_text, threads_text, waiting_text
 from hvd.cli.top.badge import badge, is_stale
 from hvd.cli.top.frame import Frame, Glyphs
 from hvd.cli.top.model import Model
 from hvd.cli.top.table import ListColumn, Order, Shape, Table, table_lines
-from hvd.texts import UNKNOWN, figure, number, plain
+from hvd.texts import UNKNOWN, digits, figure, number
 
 _BAR = 10  # cells
 _NEARLY = 0.8  # of the threads busy, from which on it is worth a colour
@@ -58,20 +58,12 @@ def _bar(share: float, glyphs: Glyphs) -> str:
     return glyphs.full * full + glyphs.empty * (_BAR - full)
 
 
-def _request(row: Json, glyphs: Glyphs) -> str:
-    return f"{plain(row.get('method'), glyphs.encoding, 12)} {plain(row.get('path'), glyphs.encoding)}"
-
-
-def _age(row: Json, glyphs: Glyphs) -> str:
-    return age_text(row.get("age_seconds"))
-
-
 LONGEST = Table(
     "longest",
-    _request,
+    lambda row, glyphs: request_name(row, glyphs.encoding),
     (
-        ListColumn("AGE", 7, _age, alarming=lambda row: True),
-        ListColumn("WORKER", 7, lambda row, _: figure(row.get("pid"), lambda value: f"{value:.0f}")),
+        ListColumn("AGE", 7, lambda row, _: age_text(row.get("age_seconds")), alarming=lambda row: True),
+        ListColumn("WORKER", 7, lambda row, _: figure(row.get("pid"), digits)),
         ListColumn("AT", 26, lambda row, glyphs: short_place(row.get("stack"), glyphs.encoding) or UNKNOWN, left=True),
     ),
     (Order("age", lambda row: number(row.get("age_seconds")) or 0.0),),

@@ -8,12 +8,24 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from hvd.cli.answers import Json, objects
+from hvd.cli.frames import request_text
 from hvd.cli.status import concurrency
 from hvd.cli.top.badge import STYLES, age, badge, is_stale
 from hvd.cli.top.frame import Frame, Glyphs
-from hvd.cli.top.lists import serving
 from hvd.cli.top.model import Model
-from hvd.texts import count, duration, errors, figure, milliseconds, number, percent, plain, short_duration, short_size
+from hvd.texts import (
+    count,
+    digits,
+    duration,
+    errors,
+    figure,
+    milliseconds,
+    number,
+    percent,
+    plain,
+    short_duration,
+    short_size,
+)
 
 _WIDE = 120  # cells from which on there is room for words
 
@@ -130,9 +142,9 @@ def _deaths(model: Model, glyphs: Glyphs, most: int) -> list[tuple[str, str]]:
     lines = []
     for entry in model.post_mortems[:most]:
         requests = objects(entry.get("requests"))[:3]
-        work = ", ".join(serving(request, glyphs.encoding) for request in requests) or "a request"
+        work = ", ".join(request_text(request, glyphs.encoding) for request in requests) or "a request"
         kind, cause = (plain(entry.get(name), glyphs.encoding, 30) for name in ("kind", "cause"))
-        pid = figure(entry.get("pid"), lambda value: f"{value:.0f}")
+        pid = figure(entry.get("pid"), digits)
         lines.append((f"{kind} {pid} died {_ago(entry.get('time'), model.raw)} ({cause}) at {work}", "yellow"))
     if lines and len(model.post_mortems) > most:
         lines[-1] = (f"{lines[-1][0]}; {len(model.post_mortems) - most} before", "yellow")

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 from hvd.cli.answers import Json, objects
+from hvd.cli.frames import request_text
 from hvd.cli.top.frame import Glyphs
 from hvd.cli.top.table import ListColumn, Order, Table
 from hvd.texts import (
     UNKNOWN,
     count,
+    digits,
     figure,
     milliseconds,
     number,
@@ -32,16 +34,10 @@ def _busy(row: Json) -> tuple[Json, ...]:
     return objects(row.get("busy"))
 
 
-def serving(row: Json, encoding: str) -> str:
-    """What a request in progress is: `GET /slow 1.2s`."""
-    age = figure(row.get("age_seconds"), lambda value: f"{value:.1f}s" if value < 60 else short_duration(value))
-    return f"{plain(row.get('method'), encoding, 12)} {plain(row.get('path'), encoding)} {age}"
-
-
 def _worker(row: Json, glyphs: Glyphs) -> str:
     oldest = max(_busy(row), key=_by("age_seconds"), default=None)
-    pid = figure(row.get("pid"), lambda value: f"{value:.0f}")
-    return f"{pid:<7} {serving(oldest, glyphs.encoding)}" if oldest else pid
+    pid = figure(row.get("pid"), digits)
+    return f"{pid:<7} {request_text(oldest, glyphs.encoding)}" if oldest else pid
 
 
 def _job(row: Json, glyphs: Glyphs) -> str:

@@ -81,9 +81,7 @@ class Model:
 
     def with_health(self, answer: Json) -> "Model":
         """After an answer of /health, or the data of a message `status`: the reasons why it isn't healthy."""
-        reasons = answer.get("reasons")
-        lines = reasons if isinstance(reasons, list) else []
-        return dataclasses.replace(self, reasons=tuple(map(plain, lines)))
+        return dataclasses.replace(self, reasons=tuple(map(plain, texts(answer.get("reasons")))))
 
     def with_history(self, answer: Json) -> "Model":
         """After an answer of /api/v1/history, whose points replace the old ones."""
@@ -117,11 +115,11 @@ class Model:
         return self
 
     def _with_raw(self, raw: Json, now: float) -> "Model":
-        told = raw.get("reasons")  # an older daemon has none there
-        kept = () if raw.get("system_health") == "healthy" else self.reasons
-        reasons = tuple(map(plain, texts(told))) if isinstance(told, list) else kept
         jobs = _newest(objects(raw.get("recent_jobs")), self.jobs)
-        return dataclasses.replace(self, raw=raw, jobs=jobs, reasons=reasons, received=now)
+        model = dataclasses.replace(self, raw=raw, jobs=jobs, received=now)
+        if "reasons" in raw:
+            return model.with_health(raw)
+        return model.with_health({}) if raw.get("system_health") == "healthy" else model  # of an older daemon
 
     def _with_detail(self, data: Json) -> "Model":
         return dataclasses.replace(

@@ -3,7 +3,7 @@
 import pytest
 
 from hvd.cli.top.frame import ASCII
-from hvd.cli.top.lists import JOBS, TABLES, WORKERS, serving
+from hvd.cli.top.lists import JOBS, TABLES, WORKERS
 from hvd.cli.top.table import Table
 from tests.unit.cli.top.data import job, table_texts, worker
 
@@ -16,7 +16,6 @@ def test_a_busy_worker_tells_what_it_serves() -> None:
     ]
     row = table_texts(WORKERS, [worker(7, 1, busy=busy)], 120)[1]
     assert "POST /old 9.5s" in row
-    assert serving({}, "utf-8") == "- - -"
 
 
 def test_a_job_has_a_bar_and_says_why_it_failed() -> None:

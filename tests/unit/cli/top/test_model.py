@@ -68,7 +68,7 @@ def test_a_snapshot_keeps_the_rates_that_it_does_not_know() -> None:
 def test_reasons_go_when_the_daemon_is_healthy() -> None:
     """They come with /health or a status message."""
     known = model().with_message(metrics(system_health="degraded"), 1.0).with_health({"reasons": ["disk full", 7]})
-    assert known.reasons == ("disk full", "7")
+    assert known.reasons == ("disk full",)
     assert known.with_message(metrics(), 2.0).reasons == ()
 
 
