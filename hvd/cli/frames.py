@@ -1,16 +1,11 @@
-"""Frames of Python stacks as text: which are of the app, and which of a library. Pure."""
+"""What a daemon sent of stacks and of requests in progress, as text. Pure."""
 
-import re
 from collections.abc import Mapping
 
-import hvd
 from hvd.cli.answers import Json, objects
+from hvd.read.frames import is_of_app
 from hvd.texts import UNKNOWN, digits, figure, number, plain, short_duration
 
-_LIBRARY = re.compile(r"(/(site|dist)-packages/|/lib(64)?/python\d|^<)")
-"""Paths of what is installed, of the standard library, and of code that has no file: `<frozen runpy>`."""
-
-_HVD = f"{hvd.__path__[0]}/"
 POOL, LOOP = "idle in the pool", "waiting for connections"
 _IDLE = (
     ("/concurrent/futures/thread.py", "_worker", POOL),
@@ -21,12 +16,6 @@ _IDLE = (
 """File and function of the innermost frame of threads that wait for work (read in CPython 3.11 to 3.14, and in gunicorn
 27.0.1): the queue of a pool, and select(2), are written in C, and have no frame.
 """
-
-
-def is_of_app(frame: Json) -> bool:
-    """True for code that is neither installed nor Python's nor hvd's own: where an operator looks first."""
-    file = str(frame.get("file", ""))
-    return bool(file) and not _LIBRARY.search(file) and not file.startswith(_HVD)
 
 
 def place(frame: Json, encoding: str = "utf-8") -> str:
@@ -40,7 +29,7 @@ def short_place(stack: object, encoding: str = "utf-8") -> str:
     frames = objects(stack)
     if not frames:
         return ""
-    frame = next(filter(is_of_app, frames), frames[0])
+    frame = next((frame for frame in frames if is_of_app(str(frame.get("file", "")))), frames[0])
     file = str(frame.get("file", "")).rpartition("/")[2]
     line = figure(frame.get("line"), digits)
     return f"{plain(file, encoding, 60)}:{line} {plain(frame.get('function'), encoding, 60)}"

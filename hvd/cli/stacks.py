@@ -10,10 +10,11 @@ from typing import Any
 from hvd.cli.answers import Json, objects
 from hvd.cli.arguments import Exit
 from hvd.cli.client import Address, exchange
-from hvd.cli.frames import LOOP, POOL, age_text, idleness, is_of_app, place, request_text
+from hvd.cli.frames import LOOP, POOL, age_text, idleness, place, request_text
 from hvd.cli.jobs.show import stdout_encoding
 from hvd.cli.target import target
 from hvd.errors import DaemonRefused
+from hvd.read.frames import is_of_app
 from hvd.texts import UNKNOWN, digits, figure, plain
 
 PATH = "/api/v1/stacks"
@@ -102,7 +103,7 @@ def _thread_lines(thread: Json, encoding: str, emphasis: tuple[str, str], ident:
     lines = [f"  {bold}{work}{normal}{plain(ident, encoding, 40) if ident else ''}"]
     for frame in objects(thread.get("frames")):
         text = place(frame, encoding)
-        lines.append(f"  > {bold}{text}{normal}" if is_of_app(frame) else f"    {text}")
+        lines.append(f"  > {bold}{text}{normal}" if is_of_app(str(frame.get("file", ""))) else f"    {text}")
     return lines if len(lines) > 1 else [*lines, f"    {UNKNOWN}"]
 
 

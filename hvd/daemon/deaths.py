@@ -26,8 +26,9 @@ from hvd.core.stacks import StackFile
 from hvd.daemon.stacks import Stacks
 from hvd.errors import BlockLocked
 from hvd.metrics.table import ABORTED, EXITS, FAMILIES
+from hvd.read.frames import Frame, describe
 from hvd.read.requests import request_of
-from hvd.read.stacks import Crash, Frame, StacksOfDead, describe
+from hvd.read.stacks import Crash, StacksOfDead
 from hvd.settings.table import SLOTS_SPARE
 from hvd.texts import escaped, rfc3339
 

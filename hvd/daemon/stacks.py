@@ -14,7 +14,8 @@ from hvd.daemon.dumps import Dumps
 from hvd.daemon.slow import SlowRequests
 from hvd.daemon.slow_log import SlowLog
 from hvd.daemon.take import Take
-from hvd.read.stacks import TROUBLE, LastStacks, describe
+from hvd.read.frames import describe
+from hvd.read.stacks import TROUBLE, LastStacks
 
 VARIABLE = "_HVD_STACKS"  # not HVD_, which would make it a setting
 LIMIT = 0.25  # s that the master's loop stands still at most, while it takes those of any number of workers

@@ -14,8 +14,9 @@ from hvd.core.block import Block
 from hvd.core.progress import read_progress
 from hvd.core.slots import Slot, Slots
 from hvd.metrics.clients import HELD, QUEUED
+from hvd.read.frames import Frame
 from hvd.read.requests import Request, request_of_text
-from hvd.read.stacks import Frame, LastStacks, Stack
+from hvd.read.stacks import LastStacks, Stack
 
 LONGEST = 10  # requests in progress that are shown, the oldest ones
 

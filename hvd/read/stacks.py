@@ -5,16 +5,15 @@ The text is what CPython's faulthandler writes (Python/traceback.c, 3.11 to 3.14
 """
 
 import re
-import sysconfig
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
 
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.slots import Entry
 from hvd.core.stacks import CRASHED, StackFile
+from hvd.read.frames import Frame
 
 FRAMES = 30
 """Frames of a thread that are shown at most, from the innermost on."""
@@ -27,14 +26,6 @@ _FRAME = re.compile(r'  File ("(?P<file>.*)"|\?\?\?), line (?P<line>\d+|\?\?\?) 
 _ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _UNKNOWN = "???"
 _FATAL = "Fatal Python error: "
-
-
-class Frame(TypedDict):
-    """A frame of a stack; `line` is 0 where it is not known."""
-
-    file: str
-    line: int
-    function: str
 
 
 @dataclass(frozen=True)
@@ -177,34 +168,3 @@ class StacksOfDead:
         crashed = (one.frames for one in (crash.threads if crash else ()) if one.thread == entry.thread and one.frames)
         last = self._last.of_thread(slot, entry.thread, entry.begin_ns)
         return next(crashed, last.frames if last else ())
-
-
-def _own_folders() -> tuple[str, ...]:
-    """Folders of code that is not an app's: Python's library, packages, and hvd, wherever it was compiled from."""
-    paths = sysconfig.get_paths()
-    here = parse.__code__.co_filename.rpartition("/read/")[0]
-    return (*{f"{paths[name]}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")}, f"{here}/", "<frozen ")
-
-
-_NOT_OF_APPS = _own_folders()
-
-
-def app_frame(frames: Sequence[Frame]) -> Frame | None:
-    """The innermost frame that is an app's own code; the innermost of all where none is; None without frames."""
-    own = (frame for frame in frames if not frame["file"].startswith(_NOT_OF_APPS))
-    return next(own, frames[0] if frames else None)
-
-
-def place(frame: Frame) -> str:
-    """`views.py:12 checkout`, of the whole path."""
-    return f"{frame['file']}:{frame['line']} {frame['function']}"
-
-
-def describe(frames: Sequence[Frame]) -> str:
-    """Where a thread stands, for a log line: the app's innermost frame, and the innermost of all where it is another's;
-    "" without frames.
-    """
-    own = app_frame(frames)
-    if own is None:
-        return ""
-    return place(own) if own is frames[0] else f"{place(own)}, in {place(frames[0])}"

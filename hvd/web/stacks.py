@@ -16,9 +16,10 @@ from hvd.companion.log import wake_master
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.progress import Progress, read_progress
-from hvd.core.slots import Entry, Slot, Slots
-from hvd.read.requests import Request, request_of
-from hvd.read.stacks import Frame, LastStacks, SlotStacks, ThreadStack
+from hvd.core.slots import Slot, Slots
+from hvd.read.frames import Frame
+from hvd.read.requests import Request, request_of_text
+from hvd.read.stacks import LastStacks, SlotStacks, ThreadStack
 from hvd.web.here import Here
 from hvd.web.resources import negotiate, send_json
 
@@ -116,10 +117,12 @@ def _process(block: Block, worker: Slot, stacks: SlotStacks, wanted_ns: int) -> 
 
 def _thread(stack: ThreadStack, progress: Progress | None, taken_ns: int) -> ThreadAnswer:
     """With the request that its thread serves, if it did so when the stack was taken."""
-    request = request_of(Entry(progress.text, (time.monotonic_ns() - progress.begin_ns) / 1e9)) if progress else None
+    request = None
+    if progress and progress.begin_ns <= taken_ns:
+        request = request_of_text(progress.text, (time.monotonic_ns() - progress.begin_ns) / 1e9)
     return {
         "thread": stack.thread,
         "is_current": stack.is_current,
-        "request": request if progress and progress.begin_ns <= taken_ns else None,
+        "request": request,
         "frames": stack.frames,
     }

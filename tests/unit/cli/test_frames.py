@@ -8,35 +8,15 @@ import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
 from gunicorn.workers.sync import SyncWorker
 
-import hvd
-from hvd.cli.frames import LOOP, POOL, age_text, idleness, is_of_app, place, request_text, short_place
+from hvd.cli.frames import LOOP, POOL, age_text, idleness, place, request_text, short_place
 from hvd.daemon.connections import Connections
 from tests.support.waiting import until
 
 APP = {"file": "/srv/shop/report.py", "line": 41, "function": "build"}
 POOL_FRAME = {"file": "/usr/lib/python3.11/concurrent/futures/thread.py", "line": 81, "function": "_worker"}
 LIBRARY = {"file": "/usr/lib/python3.11/json/decoder.py", "line": 353, "function": "raw_decode"}
-
-
-@pytest.mark.parametrize(
-    "file",
-    [
-        "/usr/lib/python3.11/json/decoder.py",
-        "/root/.pyenv/versions/3.11.7/lib/python3.11/threading.py",
-        "/srv/venv/lib/python3.11/site-packages/falcon/app.py",
-        "/usr/lib/python3/dist-packages/yaml/__init__.py",
-        "<frozen runpy>",
-        f"{hvd.__path__[0]}/instrument/wsgi.py",
-        "",
-    ],
-)
-def test_libraries_python_and_hvd_are_not_the_app(file: str) -> None:
-    """Of no code that is installed an operator asks first."""
-    assert not is_of_app({"file": file})
-    assert is_of_app(APP)
 
 
 def test_a_place_has_file_line_and_function() -> None:

@@ -13,7 +13,7 @@ import pytest
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.stacks import StackFile
-from hvd.read.stacks import FRAMES, LastStacks, SlotStacks, ThreadStack, app_frame, describe, parse
+from hvd.read.stacks import FRAMES, LastStacks, SlotStacks, ThreadStack, parse
 from tests.unit.core.support import WORKER
 
 V311 = """\
@@ -176,20 +176,3 @@ def test_without_a_file_there_are_none(block: Block) -> None:
     """As where there is no /proc."""
     block.cells[block.layout.slot_cell(WORKER) + layout.S_STACK_TAKEN_NS] = time.monotonic_ns()
     assert LastStacks(block, None).of_slot(WORKER) == SlotStacks()
-
-
-def test_the_frame_of_the_app_is_named() -> None:
-    """Then the one in which it stands; a library's where the app has none."""
-    library, app = frame(threading.__file__, 1, "wait"), frame("/srv/shop/views.py", 12, "checkout")
-    frames = parse(
-        "Thread 0x1 (most recent call first):\n"
-        + "".join(f'  File "{one["file"]}", line {one["line"]} in {one["function"]}\n' for one in (library, app))
-    )[0].frames
-    assert app_frame(frames) == app
-    assert describe(frames) == f"/srv/shop/views.py:12 checkout, in {threading.__file__}:1 wait"
-    assert describe(frames[1:]) == "/srv/shop/views.py:12 checkout"
-    assert describe(frames[:1]) == f"{threading.__file__}:1 wait"
-    assert (app_frame(()), describe(())) == (None, "")
-    assert app_frame(
-        parse(f'Thread 0x1 (most recent call first):\n  File "{parse.__code__.co_filename}", line 1 in f')[0].frames
-    )
