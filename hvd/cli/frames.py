@@ -9,7 +9,7 @@ from hvd.texts import UNKNOWN, digits, figure, number, plain, short_duration
 POOL, LOOP = "idle in the pool", "waiting for connections"
 _IDLE = (
     ("/concurrent/futures/thread.py", "_worker", POOL),
-    ("/hvd/daemon/connections.py", "wait", LOOP),
+    ("/hvd/daemon/clients/connections.py", "wait", LOOP),
     ("/selectors.py", "select", LOOP),
     ("/gunicorn/workers/sync.py", "wait", LOOP),
 )

@@ -23,7 +23,7 @@ from hvd.core.locks import LOCK_WAIT
 from hvd.core.proc import is_alive
 from hvd.core.slots import Entry, Settled, Slot, Slots, mark_used, settle, used_heads
 from hvd.core.stacks import StackFile
-from hvd.daemon.stacks import Stacks
+from hvd.daemon.stacks.workers import Stacks
 from hvd.errors import BlockLocked
 from hvd.metrics.table import ABORTED, EXITS, FAMILIES
 from hvd.read.frames import Frame, describe

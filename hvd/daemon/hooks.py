@@ -24,12 +24,13 @@ from gunicorn.http.errors import InvalidHeader
 from hvd.core.backlog import note_listeners
 from hvd.core.proc import die_with_parent, require_system_calls
 from hvd.core.slots import Slots
-from hvd.daemon import conf, stacks
+from hvd.daemon import conf
 from hvd.daemon.arbiter import Loop
 from hvd.daemon.code import take_into_memory
 from hvd.daemon.logs import error_log, log_through
 from hvd.daemon.master import Master
 from hvd.daemon.ownership import pass_on
+from hvd.daemon.stacks.workers import pass_file_on
 from hvd.errors import BlockError, CannotStart, SettingsError
 from hvd.instrument import wsgi
 from hvd.web.here import here
@@ -149,7 +150,7 @@ def pre_exec(server: Any) -> None:
     """In what becomes the new master at an upgrade (USR2), before it is executed: what it gets from this one."""
     pass_on(master().block, server.cfg.env_orig)
     master().admin.pass_on(server.cfg.env_orig)
-    stacks.pass_on(master().stack_file, server.cfg.env_orig)
+    pass_file_on(master().stack_file, server.cfg.env_orig)
 
 
 def pre_fork(server: Any, worker: Any) -> None:

@@ -14,7 +14,6 @@ from hvd.core import hot
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
-from hvd.daemon import stacks
 from hvd.daemon.admin.address import AdminAddress
 from hvd.daemon.code import Code
 from hvd.daemon.companions import Companions
@@ -24,6 +23,7 @@ from hvd.daemon.logs import error_log, level_name
 from hvd.daemon.ownership import Ownership
 from hvd.daemon.programs import Channels, Programs
 from hvd.daemon.sockets import UnixSockets
+from hvd.daemon.stacks.workers import Stacks, receive_file
 from hvd.instrument import wsgi
 from hvd.metrics.table import FAMILIES
 from hvd.read.reading import BlockReader
@@ -59,10 +59,10 @@ class Master:
     def _set_up(self, code: Code) -> None:
         log = self._server.log
         self._slots = Slots(self.block)
-        self._channels = Channels(stacks.receive(self._server.cfg.env_orig))
+        self._channels = Channels(receive_file(self._server.cfg.env_orig))
         self.stack_file = self._channels.stacks
         self._settler = Settler(self.block, log, self.stack_file)
-        self._stacks = stacks.Stacks(self.block, self.stack_file, log, lambda: list(self._server.WORKERS.values()))
+        self._stacks = Stacks(self.block, self.stack_file, log, lambda: list(self._server.WORKERS.values()))
         self.workers = WorkerSlots(self.block, self._slots, self._settler, self._stacks)
         self._ownership.begin(self._settler, self._slots, self.settings.workers)
         self._companions = Companions(self.block, self._settler, log)

@@ -20,9 +20,9 @@ from gunicorn.workers.sync import SyncWorker
 from hvd.core.descriptors import LACKS, count_free, limit
 from hvd.core.proc import die_with_parent
 from hvd.core.slots import Slots
-from hvd.daemon.dumps import Dumps
-from hvd.daemon.limited import LimitedSyncWorker, LimitedThreadWorker
-from hvd.daemon.pace import Limits
+from hvd.daemon.clients.limited import LimitedSyncWorker, LimitedThreadWorker
+from hvd.daemon.clients.pace import Limits
+from hvd.daemon.stacks.dumps import Dumps
 from hvd.instrument.wsgi import NOT_COUNTED, outermost
 from hvd.metrics.table import is_error
 from hvd.settings.table import Settings

@@ -1,6 +1,6 @@
 """`/api/v1/stacks`: where each thread of the workers stands in its code. The admin server alone has it.
 
-A stack is taken by the process's master, which has to be woken (hvd/daemon/stacks.py).
+A stack is taken by the process's master, which has to be woken (hvd/daemon/stacks/workers.py).
 """
 
 import contextlib

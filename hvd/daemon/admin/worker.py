@@ -18,8 +18,8 @@ from gunicorn.config import Config
 
 from hvd.core.block import DIRECTORY
 from hvd.daemon.admin.options import CONNECTIONS, THREADS
-from hvd.daemon.limited import LimitedThreadWorker
-from hvd.daemon.pace import Limits
+from hvd.daemon.clients.limited import LimitedThreadWorker
+from hvd.daemon.clients.pace import Limits
 from hvd.daemon.workers import UNPARSED, ProblemAnswer
 from hvd.metrics.table import ADMIN
 from hvd.web.here import here

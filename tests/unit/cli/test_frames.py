@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from gunicorn.workers.sync import SyncWorker
 
 from hvd.cli.frames import LOOP, POOL, age_text, idleness, place, request_text, short_place
-from hvd.daemon.connections import Connections
+from hvd.daemon.clients.connections import Connections
 from tests.support.waiting import until
 
 APP = {"file": "/srv/shop/report.py", "line": 41, "function": "build"}

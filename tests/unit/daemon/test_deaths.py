@@ -19,7 +19,7 @@ from hvd.core.slots import Slots
 from hvd.core.stacks import CRASHED, StackFile
 from hvd.core.totals import Reader
 from hvd.daemon.deaths import UNKNOWN_CAUSE, Settler, WorkerSlots, exit_cause
-from hvd.daemon.stacks import Stacks
+from hvd.daemon.stacks.workers import Stacks
 from hvd.daemon.workers import HELD, HvdThreadWorker
 from hvd.metrics.table import ABORTED, EXITS, FAMILIES
 from hvd.settings.table import SLOTS_SPARE

@@ -19,7 +19,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from hvd.core.block import Block
 from hvd.daemon.admin.options import THREADS
 from hvd.daemon.admin.worker import TURN, AdminWorker
-from hvd.daemon.pace import Limits
+from hvd.daemon.clients.pace import Limits
 from hvd.metrics.table import ADMIN
 from tests.support.http import Connection, connect
 from tests.support.waiting import until

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from hvd.daemon.pace import Limits
-from tests.unit.daemon.loop import Loop
+from hvd.daemon.clients.pace import Limits
+from tests.unit.daemon.clients.loop import Loop
 
 
 @pytest.fixture

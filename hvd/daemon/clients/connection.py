@@ -8,10 +8,10 @@ from typing import Any
 
 from gunicorn.workers.gthread import TConn
 
-from hvd.daemon.arrival import Arrival
-from hvd.daemon.client_socket import ClientSocket
-from hvd.daemon.pace import Limits, Pace
-from hvd.daemon.tls_socket import LimitedTLSSocket
+from hvd.daemon.clients.arrival import Arrival
+from hvd.daemon.clients.client_socket import ClientSocket
+from hvd.daemon.clients.pace import Limits, Pace
+from hvd.daemon.clients.tls_socket import LimitedTLSSocket
 from hvd.metrics.clients import WAITING
 
 BUSY, CLOSING, GONE = range(len(WAITING), len(WAITING) + 3)

@@ -1,7 +1,7 @@
 """gunicorn's gthread worker, whose threads do not wait for clients, and its sync worker, which does so within limits.
 
 Read in gunicorn 27.0.1, workers/gthread.py and workers/sync.py: what of them is called and replaced here is no public
-API, and tests/unit/daemon/test_limited.py fails if it changes.
+API, and tests/unit/daemon/clients/test_limited.py fails if it changes.
 """
 
 import errno
@@ -14,12 +14,12 @@ from gunicorn import util
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 from gunicorn.workers.sync import SyncWorker
 
-from hvd.daemon.client_socket import ClientSocket, RequestTimeout
-from hvd.daemon.connection import Connection
-from hvd.daemon.connections import Connections
-from hvd.daemon.overdue import SWEEP, Overdue
-from hvd.daemon.pace import Limits
-from hvd.daemon.tls_socket import TimedSocket
+from hvd.daemon.clients.client_socket import ClientSocket, RequestTimeout
+from hvd.daemon.clients.connection import Connection
+from hvd.daemon.clients.connections import Connections
+from hvd.daemon.clients.overdue import SWEEP, Overdue
+from hvd.daemon.clients.pace import Limits
+from hvd.daemon.clients.tls_socket import TimedSocket
 from hvd.metrics.clients import HALF_HEAD, HELD
 
 _LATE = "The rest of the request did not come in time."

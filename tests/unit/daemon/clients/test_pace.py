@@ -1,6 +1,6 @@
 """How long a client may take."""
 
-from hvd.daemon.pace import BRISK_RATE, LEAST_AGE, LEAST_RATE, Pace
+from hvd.daemon.clients.pace import BRISK_RATE, LEAST_AGE, LEAST_RATE, Pace
 
 
 def test_a_client_that_moves_nothing_has_the_limits_seconds() -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from hvd.core.proc import is_stopped
 from hvd.core.stacks import DUMPED, StackFile
-from hvd.daemon.dumps import Dumps
-from hvd.daemon.take import Take
-from hvd.daemon.threads import read_threads
+from hvd.daemon.stacks.dumps import Dumps
+from hvd.daemon.stacks.take import Take
+from hvd.daemon.stacks.threads import read_threads
 from hvd.read.stacks import parse
 from tests.support.waiting import PATIENCE, until
 from tests.unit.core.support import dead_pid, forked, standing
@@ -112,8 +112,8 @@ def test_a_process_whose_threads_run_python_is_never_dumped(
     file: StackFile, dumps: Dumps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where its main thread can't answer either: a dump may end it. There are no stacks of it then."""
-    monkeypatch.setattr("hvd.daemon.take.DUMP", signal.SIGKILL)  # which `catches` is asked of too
-    monkeypatch.setattr("hvd.daemon.threads.Thread.catches", lambda *_: True)
+    monkeypatch.setattr("hvd.daemon.stacks.take.DUMP", signal.SIGKILL)  # which `catches` is asked of too
+    monkeypatch.setattr("hvd.daemon.stacks.threads.Thread.catches", lambda *_: True)
 
     def live() -> None:
         dumps.begin()

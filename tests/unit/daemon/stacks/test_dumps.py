@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from hvd.core.stacks import CRASHED, DUMPED, StackFile
-from hvd.daemon.dumps import ASK, DUMP, FRAMES, Dumps, render
+from hvd.daemon.stacks.dumps import ASK, DUMP, FRAMES, Dumps, render
 from hvd.read.stacks import parse, read_crash
 from tests.support.waiting import until
 from tests.unit.core.support import ended, fork, forked
@@ -126,7 +126,7 @@ def test_the_crash_of_a_forked_child_is_not_the_workers(file: StackFile, dumps: 
 def test_who_has_asked_for_faulthandler_keeps_it_in_children() -> None:
     """PYTHONFAULTHANDLER: a forked child's crash goes to standard error, as without hvd."""
     script = (
-        "import os, signal; from hvd.core.stacks import *; from hvd.daemon.dumps import Dumps\n"
+        "import os, signal; from hvd.core.stacks import *; from hvd.daemon.stacks.dumps import Dumps\n"
         "file = StackFile(); Dumps(file, 0, file.open_area(0, DUMPED)).begin()\n"
         "pid = os.fork()\n"
         "pid or os.kill(os.getpid(), signal.SIGSEGV)\n"

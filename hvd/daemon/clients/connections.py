@@ -1,6 +1,6 @@
 """The connections of a threaded worker that no thread serves: they wait for their client, in the worker's main loop.
 
-A connection is in one state at a time, see hvd/daemon/connection.py. All methods belong to the loop's thread.
+A connection is in one state at a time, see hvd/daemon/clients/connection.py. All methods belong to the loop's thread.
 
 Clients' descriptors are watched edge-triggered: a level-triggered half request would wake the loop without end. So
 whatever is readable is read until the kernel has no more, and an edge that comes while a thread has the connection is
@@ -16,11 +16,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
-from hvd.daemon.arrival import ENOUGH, THERE, Arrival, is_simply_there
-from hvd.daemon.client_socket import DONTWAIT, ClientSocket, Room
-from hvd.daemon.connection import BUSY, CLOSING, GONE, Connection, Idle
-from hvd.daemon.pace import Pace
-from hvd.daemon.tls_socket import RECORD_MAX, is_whole_record
+from hvd.daemon.clients.arrival import ENOUGH, THERE, Arrival, is_simply_there
+from hvd.daemon.clients.client_socket import DONTWAIT, ClientSocket, Room
+from hvd.daemon.clients.connection import BUSY, CLOSING, GONE, Connection, Idle
+from hvd.daemon.clients.pace import Pace
+from hvd.daemon.clients.tls_socket import RECORD_MAX, is_whole_record
 from hvd.metrics.clients import HALF_BODY, HALF_HEAD, IDLE, SILENT, UNREAD
 
 CLOSING_BYTES = 64 * 1024  # that are read and thrown away of who is to close, so that no reset destroys the response

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from hvd.daemon.connection import BUSY, CLOSING, GONE
-from tests.unit.daemon.loop import GET, HALF, PARSER, Loop, counts, kept_alive, with_tail
+from hvd.daemon.clients.connection import BUSY, CLOSING, GONE
+from tests.unit.daemon.clients.loop import GET, HALF, PARSER, Loop, counts, kept_alive, with_tail
 
 
 def test_requests_that_wait_for_a_thread_are_counted(patient: Loop) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.rows import Rows
-from hvd.daemon.slow import SlowRequests
+from hvd.daemon.stacks.slow import SlowRequests
 from tests.unit.core.support import WORKER, own_rows, respond
 
 

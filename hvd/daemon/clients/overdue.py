@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
 
-from hvd.daemon.client_socket import ClientSocket
-from hvd.daemon.connection import CLOSING, GONE, Connection
-from hvd.daemon.connections import Connections
-from hvd.daemon.pace import LEAST_AGE, Limits
-from hvd.daemon.tls_socket import LimitedTLSSocket
+from hvd.daemon.clients.client_socket import ClientSocket
+from hvd.daemon.clients.connection import CLOSING, GONE, Connection
+from hvd.daemon.clients.connections import Connections
+from hvd.daemon.clients.pace import LEAST_AGE, Limits
+from hvd.daemon.clients.tls_socket import LimitedTLSSocket
 from hvd.metrics.clients import HALF_BODY, HALF_HEAD, IDLE, SILENT, UNREAD, WAITING
 
 SWEEP = 0.25  # s between two looks

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from hvd.daemon.pace import Limits, Pace
+from hvd.daemon.clients.pace import Limits, Pace
 from hvd.metrics.clients import HALF_BODY, HALF_HEAD, UNREAD
 
 DONTWAIT = socket.MSG_DONTWAIT

@@ -16,8 +16,7 @@ from hvd.core.block import Block
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.stacks import StackFile
-from hvd.daemon import stacks
-from hvd.daemon.stacks import Stacks
+from hvd.daemon.stacks.workers import VARIABLE, Stacks, pass_file_on, receive_file
 from hvd.metrics.table import FAMILIES
 from hvd.read.stacks import LastStacks
 from tests.support.waiting import until
@@ -194,21 +193,21 @@ def test_without_a_descriptor_a_worker_starts_without(scene: Scene, caplog: pyte
 def test_the_file_is_passed_on_at_an_upgrade(file: StackFile) -> None:
     """To the program that is executed, which has the same pid; anybody else makes its own."""
     environ: dict[str, str] = {}
-    stacks.pass_on(file, environ)
+    pass_file_on(file, environ)
     assert os.get_inheritable(file.fd)
     file.write(0, "seen")
-    received = stacks.receive(environ)
+    received = receive_file(environ)
     assert (received.fd, environ) == (file.fd, {})
     assert not os.get_inheritable(file.fd)
-    environ[stacks.VARIABLE] = f"1:{file.fd}"
-    other = stacks.receive(environ)
+    environ[VARIABLE] = f"1:{file.fd}"
+    other = receive_file(environ)
     assert other.read(0) == ""
     os.close(other.fd)
 
 
 def test_the_signals_are_of_those_that_nobody_uses() -> None:
     """Real-time signals, which gunicorn's worker does not set."""
-    from hvd.daemon.dumps import ASK, DUMP
+    from hvd.daemon.stacks.dumps import ASK, DUMP
     from hvd.daemon.workers import HELD
 
     assert signal.SIGRTMIN < ASK < DUMP < signal.SIGRTMAX

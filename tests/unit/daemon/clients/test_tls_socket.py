@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hvd.daemon.pace import Limits
-from hvd.daemon.tls_socket import LimitedTLSSocket, TimedSocket, is_whole_record
+from hvd.daemon.clients.pace import Limits
+from hvd.daemon.clients.tls_socket import LimitedTLSSocket, TimedSocket, is_whole_record
 
 
 def test_a_record_is_there_with_its_last_byte() -> None:

@@ -10,10 +10,10 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.progress import Progress
 from hvd.core.stacks import DUMPED, StackFile
-from hvd.daemon.dumps import Dumps
-from hvd.daemon.slow import SlowRequests
-from hvd.daemon.slow_log import SlowLog
-from hvd.daemon.take import Take
+from hvd.daemon.stacks.dumps import Dumps
+from hvd.daemon.stacks.slow import SlowRequests
+from hvd.daemon.stacks.slow_log import SlowLog
+from hvd.daemon.stacks.take import Take
 from hvd.read.frames import describe
 from hvd.read.stacks import TROUBLE, LastStacks
 
@@ -136,13 +136,13 @@ class Stacks:
         self._block.cells[self._taken_cell(take.slot)] = taken_ns
 
 
-def pass_on(file: StackFile, environ: MutableMapping[str, str]) -> None:
+def pass_file_on(file: StackFile, environ: MutableMapping[str, str]) -> None:
     """Pass the file on to the master that this process is about to execute with that environment (an upgrade)."""
     os.set_inheritable(file.fd, True)
     environ[VARIABLE] = f"{os.getpid()}:{file.fd}"
 
 
-def receive(environ: MutableMapping[str, str]) -> StackFile:
+def receive_file(environ: MutableMapping[str, str]) -> StackFile:
     """The file that another master has passed on to this process, or a new one. Raises OSError."""
     pid, _, fd = environ.pop(VARIABLE, "").partition(":")
     if pid != str(os.getpid()):

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from hvd.daemon.connection import GONE
+from hvd.daemon.clients.connection import GONE
 from hvd.metrics.clients import HALF_BODY, HALF_HEAD, IDLE, SILENT, UNREAD
 from tests.support.waiting import until
-from tests.unit.daemon.loop import HALF, Loop, counts, kept_alive, with_tail
+from tests.unit.daemon.clients.loop import HALF, Loop, counts, kept_alive, with_tail
 
 
 @pytest.mark.parametrize(("data", "is_answered"), [(b"", False), (b"GE", True), (HALF, True)])
@@ -59,7 +59,7 @@ def test_where_places_are_used_up_the_oldest_give_way(patient: Loop) -> None:
 
 def test_memory_is_bounded(patient: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients that don't read lose their tails after a look or two; meanwhile there is no room for more."""
-    monkeypatch.setattr("hvd.daemon.overdue.MEMORY_FULL", 4 * 1024 * 1024)
+    monkeypatch.setattr("hvd.daemon.clients.overdue.MEMORY_FULL", 4 * 1024 * 1024)
     _, first, _ = with_tail(patient)
     _, second, _ = with_tail(patient)
     patient.turn()

@@ -17,9 +17,9 @@ from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import TConn, ThreadWorker
 from gunicorn.workers.sync import SyncWorker
 
-from hvd.daemon.client_socket import RequestTimeout
-from hvd.daemon.limited import LimitedSyncWorker, LimitedThreadWorker
-from hvd.daemon.pace import Limits
+from hvd.daemon.clients.client_socket import RequestTimeout
+from hvd.daemon.clients.limited import LimitedSyncWorker, LimitedThreadWorker
+from hvd.daemon.clients.pace import Limits
 from hvd.metrics.clients import HALF_BODY, HALF_HEAD
 from tests.support.http import Connection
 from tests.support.waiting import until
@@ -50,7 +50,7 @@ from tests.support.waiting import until
     ],
 )
 def test_gunicorn_is_as_it_was_read(theirs: Any, parts: tuple[str, ...]) -> None:
-    """What the limited workers replace, call, or rely on: read hvd/daemon/limited.py again where this fails."""
+    """What the limited workers replace, call, or rely on: read hvd/daemon/clients/limited.py again where this fails."""
     source = inspect.getsource(theirs)
     assert [part for part in parts if part not in source] == []
 

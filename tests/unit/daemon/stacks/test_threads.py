@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from hvd.daemon.threads import COMPUTES, RESTS, Thread, Watch, read_thread, read_threads
+from hvd.daemon.stacks.threads import COMPUTES, RESTS, Thread, Watch, read_thread, read_threads
 from tests.support.waiting import until
 from tests.unit.core.support import dead_pid, standing
 

@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping
 
 from hvd.core.stacks import DUMPED, StackFile, rewind
-from hvd.daemon.dumps import ASK, DUMP, Dumps
-from hvd.daemon.threads import Thread, Watch, read_threads
+from hvd.daemon.stacks.dumps import ASK, DUMP, Dumps
+from hvd.daemon.stacks.threads import Thread, Watch, read_threads
 
 ANSWER = 0.01  # s that Python code has to answer, before the threads are looked at: it takes 0.3 ms
 LOOK = 0.005  # s between two looks at the threads

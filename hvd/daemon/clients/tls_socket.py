@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hvd.daemon.pace import Limits, Pace
+from hvd.daemon.clients.pace import Limits, Pace
 from hvd.metrics.clients import HALF_BODY, UNREAD
 
 RECORD_HEAD = 5  # bytes: type, version, length of the rest

@@ -7,9 +7,9 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.workers.gthread import TConn
 
-from hvd.daemon.client_socket import ClientSocket
-from hvd.daemon.connection import Connection, Idle
-from hvd.daemon.pace import Limits
+from hvd.daemon.clients.client_socket import ClientSocket
+from hvd.daemon.clients.connection import Connection, Idle
+from hvd.daemon.clients.pace import Limits
 
 
 def test_only_plain_http_can_be_read_by_the_loop() -> None:

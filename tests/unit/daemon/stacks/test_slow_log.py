@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from hvd.daemon.slow_log import LINES, LINES_OF_PLACE, MINUTE, SlowLog
+from hvd.daemon.stacks.slow_log import LINES, LINES_OF_PLACE, MINUTE, SlowLog
 
 log = logging.getLogger("test.slow")
 

@@ -5,7 +5,7 @@ from gunicorn.config import Config
 from gunicorn.http import get_parser
 from gunicorn.http.errors import NoMoreData, ParseException
 
-from hvd.daemon.arrival import ENOUGH, THERE, Arrival, is_refused, is_simply_there
+from hvd.daemon.clients.arrival import ENOUGH, THERE, Arrival, is_refused, is_simply_there
 from hvd.metrics.clients import HALF_BODY, HALF_HEAD, SILENT
 
 GET = b"GET / HTTP/1.1\r\nHost: t\r\n\r\n"

@@ -7,11 +7,11 @@ from typing import Any
 
 from gunicorn.config import Config
 
-from hvd.daemon.client_socket import ClientSocket
-from hvd.daemon.connection import Connection
-from hvd.daemon.connections import Connections
-from hvd.daemon.overdue import Overdue
-from hvd.daemon.pace import Limits
+from hvd.daemon.clients.client_socket import ClientSocket
+from hvd.daemon.clients.connection import Connection
+from hvd.daemon.clients.connections import Connections
+from hvd.daemon.clients.overdue import Overdue
+from hvd.daemon.clients.pace import Limits
 from hvd.metrics.clients import WAITING
 
 GET = b"GET / HTTP/1.1\r\nHost: t\r\n\r\n"

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from hvd.daemon.client_socket import TAIL_FULL, ClientSocket, RequestTimeout, Room
-from hvd.daemon.pace import Limits
+from hvd.daemon.clients.client_socket import TAIL_FULL, ClientSocket, RequestTimeout, Room
+from hvd.daemon.clients.pace import Limits
 from hvd.metrics.clients import HALF_BODY, HALF_HEAD, UNREAD
 from tests.support.waiting import until
 

@@ -1,0 +1,1 @@
+"""Clients of a worker: what they have sent, what they have read, and for how long they are waited for."""

@@ -1,0 +1,1 @@
+"""Where the threads of workers stand in their code: how a master takes their stacks, and logs slow requests."""
