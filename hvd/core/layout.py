@@ -52,7 +52,7 @@ S_TAKEN_NS, S_HEARTBEAT_NS = 6, 7
 S_BASE = 8  # four cells: the slot's started, finished, aborted, errors when it was taken
 S_ROWS, S_SHARED = 12, 13  # how many rows from the first on were ever used, and whether the last, shared one was
 # Of the process that has the slot: 0 again when it is taken.
-S_THREADS = 14  # how much it can have in progress at once; 0 until it is ready to serve
+S_THREADS = 14  # how much it can have in progress at once; 0 until it is ready to serve, -n once it takes nothing new
 S_STACK_WANTED_NS, S_STACK_TAKEN_NS = 15, 16  # when its stacks were asked for, and when its master took them last
 S_CLIENTS = 17  # eight cells: how many clients it waits for, by what it waits for; the worker says what each means
 CLIENTS = 8

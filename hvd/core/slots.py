@@ -163,6 +163,11 @@ class Slots:
         """The process that has the slot serves from now on, so many at once."""
         self._cells[self._layout.slot_cell(number) + layout.S_THREADS] = threads
 
+    def say_ending(self, number: int) -> None:
+        """The process that has the slot ends what it has in progress, and takes nothing new."""
+        cell = self._layout.slot_cell(number) + layout.S_THREADS
+        self._cells[cell] = -abs(self._cells[cell])
+
     def say_clients(self, number: int, counts: Sequence[int]) -> None:
         """The process that has the slot waits for so many clients, by what it waits for."""
         cell = self._layout.slot_cell(number) + layout.S_CLIENTS

@@ -50,6 +50,14 @@ class CountingWorker(Worker):  # type: ignore[misc]
     setting: str
     dumps: Dumps | None = None  # how it tells where its threads stand; the master gives it before the fork
     _lack_logged = float("-inf")
+    _is_ending = False
+
+    def notify(self) -> None:
+        """A sign of life, at each turn of the loop. A worker that is told to stop offers its threads no more."""
+        super().notify()
+        if self.booted and not self.alive and not self._is_ending:
+            self._is_ending = True
+            Slots(here.parts.block).say_ending(here.parts.rows.slot)
 
     def accept(self, listener: Any) -> None:
         """Take a connection; where there is no descriptor for it, leave it to wait.

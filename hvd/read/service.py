@@ -60,7 +60,8 @@ class OpenRequest:
 @dataclass(frozen=True)
 class WorkerState:
     """A worker that lives and has booted: its slot, since when it has it (monotonic ns), how many threads it has, its
-    cells S_CLIENTS (hvd/metrics/clients.py), and what it has in progress.
+    cells S_CLIENTS (hvd/metrics/clients.py), and what it has in progress. Of a worker that ends, only the threads that
+    are still busy count: a reload's old workers must not make the new ones look idle.
     """
 
     slot: int
@@ -186,4 +187,5 @@ def _state(block: Block, slot: Slot) -> WorkerState:
         OpenRequest(slot.pid, slot.number, slot.taken_ns, each.begin_ns, each.text, each.number, each.thread)
         for each in read_progress(block, slot.number)
     ]
-    return WorkerState(slot.number, slot.taken_ns, slot.threads, slot.clients, requests)
+    state = WorkerState(slot.number, slot.taken_ns, abs(slot.threads), slot.clients, requests)
+    return state if slot.threads > 0 else replace(state, threads=state.busy)

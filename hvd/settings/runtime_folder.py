@@ -24,4 +24,5 @@ def candidates(environ: Mapping[str, str] = environment(), user: int | None = No
         folders.append("/run/hvd")
     folders += [f"{base}/hvd" for base in (environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{user}") if base]
     folders.append(f"{environ.get('TMPDIR') or '/tmp'}/hvd-{user}")
+    folders.append(f"/dev/shm/.hvd-{user}")  # there wherever a block can be: a read-only image may have nothing else
     yield from map(Path, dict.fromkeys(filter(None, folders)))

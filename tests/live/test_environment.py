@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -167,19 +168,25 @@ def test_nothing_but_the_master_is_root(folder: Path) -> None:
         assert {psutil.Process(pid).gids() for pid in users if pid != server.pid} == {(NOBODY.pw_gid,) * 3}
 
 
-AS_NOBODY = """\
+AS_STRANGER = """\
 import os, sys
-os.setgroups([]), os.setgid({gid}), os.setuid({uid})
+os.setgroups([]), os.setgid({user}), os.setuid({user})
 os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder in the place of another user's")
-def test_without_a_runtime_folder_all_but_the_admin_server_works(folder: Path) -> None:
-    """As where somebody else has made /tmp/hvd-UID first: nothing is put there, and the log says what to set."""
-    python = python_for(NOBODY.pw_uid, folder)
-    foreign = folder / "tmp" / f"hvd-{NOBODY.pw_uid}"
+@pytest.mark.parametrize("has_none", [False, True])
+def test_a_folder_that_another_user_made_is_not_used(folder: Path, has_none: bool) -> None:
+    """As /tmp/hvd-UID: nothing is put there. Where no other can be used, all but the admin server works, and the log
+    says what to set."""
+    user = 64_321 + has_none  # whom nobody else is, so nobody else has its folders
+    in_memory = Path(f"/dev/shm/.hvd-{user}")
+    python = python_for(user, folder)
+    foreign = folder / "tmp" / f"hvd-{user}"
     foreign.mkdir(parents=True)
+    if has_none:
+        in_memory.mkdir(0o700)
     environ = {
         **python.environ,
         "TMPDIR": str(folder / "tmp"),
@@ -187,16 +194,23 @@ def test_without_a_runtime_folder_all_but_the_admin_server_works(folder: Path) -
         "RUNTIME_DIRECTORY": str(foreign),
     }
     server = Server(folder, workers=1, interval=0.2, environ=environ)
-    script = AS_NOBODY.format(uid=NOBODY.pw_uid, gid=NOBODY.pw_gid)
-    server.command = [sys.executable, "-c", script, python.program, *server.command[1:]]
-    with server.start(ready=False):
+    server.command = [sys.executable, "-c", AS_STRANGER.format(user=user), python.program, *server.command[1:]]
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, in_memory, ignore_errors=True)
+        stack.enter_context(server.start(ready=False))
         until(lambda: "Started aggregator" in server.log, f"it serves; log:\n{server.log}", 20)
         assert server.get("/hello").status == 200
-        (line,) = (line for line in server.log.splitlines() if "no admin server" in line)
-        assert f"{foreign}: it is another user's" in line
-        assert "set HVD_ADMIN_BIND" in line
-        until(lambda: "admin server away" in str(server.get("/health").json()["reasons"]), "it is said", 20)
+        if has_none:
+            (line,) = (line for line in server.log.splitlines() if "no admin server" in line)
+            assert f"{foreign}: it is another user's" in line
+            assert "set HVD_ADMIN_BIND" in line
+            until(lambda: "admin server away" in str(server.get("/health").json()["reasons"]), "it is said", 20)
+        else:
+            until(lambda: [*in_memory.glob("*/admin.sock")], f"its socket is in memory; log:\n{server.log}", 5)
+            until(lambda: server.get("/health").json()["status"] == "healthy", "nothing is missing", 20)
         assert not list(foreign.iterdir())
+        server.stop()
+        assert in_memory.exists() == has_none
 
 
 def test_a_file_of_the_working_folder_is_not_taken_for_a_module(tmp_path: Path) -> None:

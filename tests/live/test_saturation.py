@@ -172,6 +172,19 @@ def test_a_master_that_stands_still_is_told(tmp_path: Path) -> None:
         assert server.admin_get("/health").json()["status"] == "healthy"
 
 
+def test_a_reload_s_old_workers_do_not_hide_that_the_new_ones_are_saturated(tmp_path: Path) -> None:
+    """They take nothing new: their idle threads are no capacity."""
+    gate = f"/gate?file={tmp_path / 'gate'}"
+    with Server(tmp_path, workers=1, threads=2, interval=0.5) as server, server.view() as view:
+        old = occupy(server, view, gate, 1)
+        server.signal(signal.SIGHUP)
+        until(lambda: len(view.service().workers) == 2 and view.service().threads == 3, "one of the old threads counts")
+        new = occupy(server, view, gate, 3)
+        until(lambda: view.vitals().health.status == "degraded", "it is saturated", SATURATED + 3)
+        (tmp_path / "gate").touch()
+        assert all(isinstance(client.wait(), Response) for client in (*old, *new))
+
+
 def test_workers_of_both_masters_count_during_an_upgrade(tmp_path: Path) -> None:
     """Capacity, what they do, and the backlog of the sockets that both have."""
     with upgradable(Server(tmp_path, workers=1, threads=2)) as server, server.view() as view:

@@ -26,6 +26,8 @@ def make_folder(instance: str, bases: Iterable[Path] | None = None) -> Path:
     reasons = []
     for base in candidates() if bases is None else bases:
         try:
+            with contextlib.suppress(FileNotFoundError):  # another daemon may just have removed the folder of both
+                return _folder_in(base, instance)
             return _folder_in(base, instance)
         except OSError as error:
             reasons.append(f"{base}: {error.strerror or error}")
@@ -33,9 +35,10 @@ def make_folder(instance: str, bases: Iterable[Path] | None = None) -> Path:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove it, if nothing is left in it."""
+    """Remove it, if nothing is left in it, and the folder of all instances with the last one."""
     with contextlib.suppress(OSError):
         folder.rmdir()
+        folder.parent.rmdir()
 
 
 def _folder_in(base: Path, instance: str) -> Path:

@@ -57,6 +57,15 @@ def test_busy_threads_are_those_that_serve(block: Block) -> None:
     assert read_service(block).busy == 1
 
 
+def test_a_worker_that_ends_has_no_threads_to_offer(block: Block) -> None:
+    """Those that are busy still count: else the old workers of a reload would hide that the new ones are saturated."""
+    slot = start_worker(block, threads=4)
+    Rows(block, slot, FAMILIES).mine().begin("GET", "/long")
+    Slots(block).say_ending(slot)
+    service = read_service(block)
+    assert (len(service.workers), service.threads, service.busy, service.is_all_busy) == (1, 1, 1, True)
+
+
 def test_requests_in_a_shared_row_count_by_their_number(block: Block) -> None:
     """Only the newest is known."""
     rows = own_rows(block)
