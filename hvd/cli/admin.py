@@ -45,7 +45,7 @@ def _folders(instance: str, user: int | None) -> Iterator[tuple[Path, Collection
     """The instance's folders that can be believed, and the users who may have written what is in them."""
     own = os.geteuid()
     users = dict.fromkeys((own, own if user is None else user))
-    for base in dict.fromkeys(base for each in users for base in candidates(user=each)):
+    for base in dict.fromkeys(base for owner in users for base in candidates(user=owner)):
         owners = {ROOT, *users, *_chosen_by_root(base)}
         if is_trusted(base, owners) and is_trusted(base / instance, owners):
             yield base / instance, owners

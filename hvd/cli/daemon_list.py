@@ -1,4 +1,4 @@
-"""`hvd list`: the daemons that run on this machine, and how each is."""
+"""`hvd list`: the daemons that run on this machine, and their health."""
 
 import argparse
 import json
@@ -24,7 +24,7 @@ _AT_ONCE = 16  # daemons that are asked at a time
 
 
 @dataclass(frozen=True)
-class Listed:
+class Report:
     """A daemon, and what its admin server told: nothing where that did not answer, for the reason `trouble`."""
 
     daemon: Daemon
@@ -56,82 +56,82 @@ def run(args: argparse.Namespace) -> int:
     """Print them; UNREACHABLE where none runs, NOT_HEALTHY where one of them isn't healthy."""
     daemons = running_daemons()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        listed = list(pool.map(lambda daemon: ask(daemon, args.timeout), daemons))
+        reports = list(pool.map(lambda daemon: ask(daemon, args.timeout), daemons))
     if args.json:
-        print(json.dumps([as_json(each) for each in listed], indent=2))
+        print(json.dumps([as_json(report) for report in reports], indent=2))
     else:
-        print("\n".join(lines(listed, stdout_encoding()) if listed else [NONE]))
-    if not listed:
+        print("\n".join(lines(reports, stdout_encoding()) if reports else [NONE]))
+    if not reports:
         return Exit.UNREACHABLE
-    return Exit.OK if all(each.health == "healthy" for each in listed) else Exit.NOT_HEALTHY
+    return Exit.OK if all(report.health == "healthy" for report in reports) else Exit.NOT_HEALTHY
 
 
-def ask(daemon: Daemon, timeout: float) -> Listed:
+def ask(daemon: Daemon, timeout: float) -> Report:
     """What its admin server tells within `timeout` s each of its addresses."""
     trouble = "its admin server has no socket here"
     for address in daemon.admin:
         try:
-            return Listed(daemon, get_object(address, "/api/v1/snapshot", timeout))
+            return Report(daemon, get_object(address, "/api/v1/snapshot", timeout))
         except DaemonUnreachable as error:
             trouble = error.reason
-    return Listed(daemon, {}, trouble)
+    return Report(daemon, {}, trouble)
 
 
-def as_json(listed: Listed) -> dict[str, Any]:
+def as_json(report: Report) -> dict[str, Any]:
     """One daemon for scripts; what isn't known is null."""
-    daemon, raw = listed.daemon, listed.raw
+    daemon, raw = report.daemon, report.raw
     return {
         "instance": daemon.instance,
         "user": _user(daemon),
         "masters": list(daemon.block.masters),
         "block": daemon.block.name,
         "block_format": daemon.block.format,
-        "health": listed.health,
-        "reasons": listed.reasons,
+        "health": report.health,
+        "reasons": report.reasons,
         "bind": [address.url for address in daemon.serves],
         "admin": [address.url for address in daemon.admin],
-        "workers": number(listed.workers),
+        "workers": number(report.workers),
         "worker_threads": number(raw.get("worker_threads")),
         "worker_threads_busy": number(raw.get("worker_threads_busy")),
         "requests_per_second": number(raw.get("requests_per_second")),
-        "uptime_seconds": round(listed.uptime, 3),
+        "uptime_seconds": round(report.uptime, 3),
     }
 
 
-def lines(listed: Iterable[Listed], encoding: str) -> list[str]:
+def lines(reports: Iterable[Report], encoding: str) -> list[str]:
     """A table, and below it why a daemon is unreachable, or what it complains of."""
-    listed = list(listed)
-    users = {each.daemon.block.user for each in listed}
+    reports = list(reports)
+    users = {report.daemon.block.user for report in reports}
     head = ["INSTANCE", "PID", "HEALTH", "WORKERS", "BUSY", "REQ/S", "UPTIME", "BIND", "ADMIN"]
-    rows = [_row(each, encoding) for each in listed]
+    rows = [_row(report, encoding) for report in reports]
     if len(users) > 1:
         head.insert(1, "USER")
-        for row, each in zip(rows, listed, strict=True):
-            row.insert(1, plain(_user(each.daemon), encoding, 20))
-    return table([head, *rows]) + [line for each in listed for line in _troubles(each, encoding)]
+        for row, report in zip(rows, reports, strict=True):
+            row.insert(1, plain(_user(report.daemon), encoding, 20))
+    return table([head, *rows]) + [line for report in reports for line in _troubles(report, encoding)]
 
 
-def _row(listed: Listed, encoding: str) -> list[str]:
-    daemon, raw = listed.daemon, listed.raw
+def _row(report: Report, encoding: str) -> list[str]:
+    daemon, raw = report.daemon, report.raw
     busy, threads = (figure(raw.get(f"worker_threads{end}"), count) for end in ("_busy", ""))
     return [
         plain(daemon.instance, encoding, 64),
         ",".join(map(str, daemon.block.masters)),
-        plain(listed.health, encoding, 20),
-        figure(listed.workers, count),
+        plain(report.health, encoding, 20),
+        figure(report.workers, count),
         UNKNOWN if busy == threads == UNKNOWN else f"{busy}/{threads}",
         figure(raw.get("requests_per_second"), rate),
-        short_duration(listed.uptime),
+        short_duration(report.uptime),
         " ".join(plain(address.url, encoding) for address in daemon.serves) or UNKNOWN,
         " ".join(plain(address.url, encoding) for address in daemon.admin) or UNKNOWN,
     ]
 
 
-def _troubles(listed: Listed, encoding: str) -> list[str]:
-    troubles = listed.reasons
-    if listed.daemon.block.format != layout.FORMAT:
-        troubles = [*troubles, f"it is another version of hvd (block format {listed.daemon.block.format})"]
-    return [f"! {plain(listed.daemon.instance, encoding, 64)}: {plain(trouble, encoding)}" for trouble in troubles]
+def _troubles(report: Report, encoding: str) -> list[str]:
+    troubles = report.reasons
+    if report.daemon.block.format != layout.FORMAT:
+        troubles = [*troubles, f"it is another version of hvd (block format {report.daemon.block.format})"]
+    return [f"! {plain(report.daemon.instance, encoding, 64)}: {plain(trouble, encoding)}" for trouble in troubles]
 
 
 def _user(daemon: Daemon) -> str:

@@ -14,19 +14,19 @@ _UNIX_LISTENS = "00010000"  # linux/net.h, __SO_ACCEPTCON
 _WORD = 8  # hexadecimal digits of 32 bits
 
 
-def listening_addresses(pid: int, inodes: Collection[int], proc: Path = Path("/proc")) -> list[Address]:
+def listening_addresses(pid: int, numbers: Collection[int], proc: Path = Path("/proc")) -> list[Address]:
     """The addresses at which these sockets listen, in the network of that process; those that are unknown left out."""
-    wanted = set(map(str, inodes))
-    if not wanted:
+    inodes = set(map(str, numbers))
+    if not inodes:
         return []
-    binds = [*_tcp_binds(proc / str(pid) / "net", wanted), *_unix_binds(proc / str(pid) / "net" / "unix", wanted)]
+    binds = [*_tcp_binds(proc / str(pid) / "net", inodes), *_unix_binds(proc / str(pid) / "net" / "unix", inodes)]
     return reachable(binds)
 
 
-def _tcp_binds(folder: Path, wanted: Collection[str]) -> Iterator[str]:
+def _tcp_binds(folder: Path, inodes: Collection[str]) -> Iterator[str]:
     for name in ("tcp", "tcp6"):
         for fields in _lines(folder / name):
-            if len(fields) > 9 and fields[3] == _LISTENS and fields[9] in wanted:
+            if len(fields) > 9 and fields[3] == _LISTENS and fields[9] in inodes:
                 host, _, port = fields[1].partition(":")
                 with contextlib.suppress(ValueError):
                     yield f"{_host(host)}:{int(port, 16)}"
@@ -39,9 +39,9 @@ def _host(digits: str) -> str:
     return socket.inet_ntoa(packed) if len(packed) == 4 else f"[{socket.inet_ntop(socket.AF_INET6, packed)}]"
 
 
-def _unix_binds(file: Path, wanted: Collection[str]) -> Iterator[str]:
+def _unix_binds(file: Path, inodes: Collection[str]) -> Iterator[str]:
     for fields in _lines(file):
-        if len(fields) > 7 and fields[3] == _UNIX_LISTENS and fields[6] in wanted and fields[7].startswith("/"):
+        if len(fields) > 7 and fields[3] == _UNIX_LISTENS and fields[6] in inodes and fields[7].startswith("/"):
             yield f"unix:{fields[7]}"
 
 

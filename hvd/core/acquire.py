@@ -79,7 +79,10 @@ def _share(fd: int, name: str, check: Callable[[Block], object]) -> Block:
     """The block behind a descriptor that the old master made by `Block.share`."""
     try:
         os.set_inheritable(fd, False)
-        block = _use(fd, name, check)
+        try:
+            block = _use(fd, name, check)
+        except BlockForeign as error:
+            raise BlockForeign(f"{error}. The old daemon serves on: stop it, then start this one.") from None
         if not _own(fd, exclusive=False):
             raise BlockLocked(locks.complaint(fd, name))
     except BaseException:

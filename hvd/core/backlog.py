@@ -68,9 +68,9 @@ def read_backlog(inodes: Iterable[int]) -> Backlog | None:
                 queues.append(queue)
         for family in (socket.AF_INET, socket.AF_INET6):
             if missing:
-                found = {inode: queue for inode, queue in _tcp_queues(kernel, family) if inode in missing}
-                missing -= found.keys()
-                queues += found.values()
+                by_inode = {inode: queue for inode, queue in _tcp_queues(kernel, family) if inode in missing}
+                missing -= by_inode.keys()
+                queues += by_inode.values()
     if not queues:
         return None
     return Backlog(sum(queue.waiting for queue in queues), sum(queue.limit for queue in queues))

@@ -41,14 +41,14 @@ def kept_blocks(directory: Path = DIRECTORY) -> Iterator[KeptBlock]:
             with contextlib.suppress(OSError):  # another user's, or removed meanwhile
                 fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
                 try:
-                    block = _look(fd, path.name)
+                    block = _read_header(fd, path.name)
                 finally:
                     os.close(fd)
                 if block:
                     yield block
 
 
-def _look(fd: int, name: str) -> KeptBlock | None:
+def _read_header(fd: int, name: str) -> KeptBlock | None:
     file, header = os.fstat(fd), os.pread(fd, layout.PAGE, 0)
     if not stat.S_ISREG(file.st_mode) or len(header) < layout.PAGE:
         return None

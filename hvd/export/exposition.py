@@ -63,18 +63,18 @@ class Exposition:
         return self._counter(metric, series, figures.totals.cells)
 
     def _histogram(self, metric: Metric, series: Iterable[Series], cells: memoryview) -> Iterable[str]:
-        for one in series:
-            cumulative = cumulate(cells, one.offset + 2, SHOWN_ENDS)
+        for run in series:
+            cumulative = cumulate(cells, run.offset + 2, SHOWN_ENDS)
             if cumulative[-1]:
-                template = self._templates.get((metric.name, one.labels))
+                template = self._templates.get((metric.name, run.labels))
                 if template is None:
-                    template = self._templates[metric.name, one.labels] = _histogram_template(metric, one)
-                yield template % (*cumulative, cumulative[-1], repr(cells[one.offset + 1] / 1e9))
+                    template = self._templates[metric.name, run.labels] = _histogram_template(metric, run)
+                yield template % (*cumulative, cumulative[-1], repr(cells[run.offset + 1] / 1e9))
 
     def _counter(self, metric: Metric, series: Sequence[Series], cells: memoryview) -> Iterable[str]:
         """What has counted, and 0 for what usually does, with or without a series."""
         usual = _usual(metric)
-        values = usual | {one.labels: cells[one.offset] for one in series}
+        values = usual | {run.labels: cells[run.offset] for run in series}
         for labels, value in values.items():
             if value or labels in usual:
                 template = self._templates.get((metric.name, labels))

@@ -98,24 +98,27 @@ class EndedJobs(NamedTuple):
     seconds: float
 
 
-class RecentJob(TypedDict, total=False):
-    """A job that has changed lately. Clients are given `provider` and `vm_name` too, and no None but as `end_time`."""
+class KnownJob(TypedDict, total=False):
+    """What a job runner publishes of a job and clients get as it is; an older one, at an upgrade, may publish less."""
 
     id: str
     name: str
     status: str
     progress: float
-    start_time: str | None
-    end_time: str | None
-    duration_seconds: float | None
-    error_msg: str | None
     created_at: str | None
     updated_at: str | None
     kind: str
     params: dict[str, Any]
     revision: int
-    provider: str
-    vm_name: str
+
+
+class RecentJob(KnownJob, total=False):
+    """A job that has changed lately. What is None here is a value for clients, see `read.jobs.job_for_clients`."""
+
+    start_time: str | None
+    end_time: str | None
+    duration_seconds: float | None
+    error_msg: str | None
 
 
 class QueueFigures(TypedDict):

@@ -19,15 +19,16 @@ class BusyTime:
         """The share since the last call, 0 to 1; 0.0 where there was no thread or no time."""
         span, is_open = service.at_ns - self._at_ns, _by_identity(service)
         busy = duration_ns - self._duration_ns
-        busy += sum(each.number * min(service.at_ns - each.begin_ns, span) for each in is_open.values())
+        busy += sum(request.number * min(service.at_ns - request.begin_ns, span) for request in is_open.values())
         tenures = {(worker.slot, worker.taken_ns) for worker in service.workers}
-        for identity, each in self._open.items():
-            if identity not in is_open and (each.slot, each.taken_ns) in tenures:  # else its process was killed in it
-                busy -= each.number * max(0, self._at_ns - each.begin_ns)
+        for identity, request in self._open.items():
+            has_ended = identity not in is_open
+            if has_ended and (request.slot, request.taken_ns) in tenures:  # else its process was killed in it
+                busy -= request.number * max(0, self._at_ns - request.begin_ns)
         self._at_ns, self._duration_ns, self._open = service.at_ns, duration_ns, is_open
         available = service.threads * span
         return round(min(1.0, max(0.0, busy / available)), 4) if available > 0 else 0.0
 
 
 def _by_identity(service: Service) -> dict[tuple[int, int, int], OpenRequest]:
-    return {(each.slot, each.taken_ns, each.begin_ns): each for each in service.requests}
+    return {(request.slot, request.taken_ns, request.begin_ns): request for request in service.requests}

@@ -1,9 +1,9 @@
 """Jobs as clients see them, from what the job runner publishes. Pure."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypedDict, cast, get_args
+from typing import Literal, TypedDict, cast, get_args
 
-from hvd.metrics.companion_pages import EndedJobs, JobsPage, OpenJobs, RecentJob
+from hvd.metrics.companion_pages import EndedJobs, JobsPage, KnownJob, OpenJobs, RecentJob
 
 JobCount = Literal["jobs_active", "jobs_pending", "jobs_completed", "jobs_failed", "jobs_cancelled", "queue_length"]
 JOB_COUNTS: tuple[JobCount, ...] = get_args(JobCount)
@@ -19,21 +19,7 @@ class KindStats(TypedDict):
     avg_duration_seconds: float
 
 
-class _KnownJob(TypedDict, total=False):
-    """What a job runner publishes of a job; an older one, at an upgrade, may publish less."""
-
-    id: str
-    name: str
-    status: str
-    progress: float
-    created_at: str | None
-    updated_at: str | None
-    kind: str
-    params: dict[str, Any]
-    revision: int
-
-
-class ShownJob(_KnownJob):
+class ShownJob(KnownJob):
     """A job as clients are given it: what they format without asking is of one type at every moment."""
 
     provider: str

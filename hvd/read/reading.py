@@ -215,10 +215,10 @@ class BlockReader:
         return postmortem.read(self._block)
 
 
-CompanionPage = TypeVar("CompanionPage", AggregatorPage, JobsPage)
+_Page = TypeVar("_Page", AggregatorPage, JobsPage)
 
 
-def _newest(pages: Iterable[CompanionPage]) -> CompanionPage | None:
+def _newest(pages: Iterable[_Page]) -> _Page | None:
     return max(pages, key=lambda page: page["monotonic_ns"], default=None)
 
 

@@ -6,7 +6,7 @@ The text is what CPython's faulthandler writes (Python/traceback.c, 3.11 to 3.14
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hvd.core import layout
@@ -84,7 +84,7 @@ class Crash:
     @property
     def frames(self) -> tuple[Frame, ...]:
         """Of the thread that crashed."""
-        return next((one.frames for one in self.threads if one.is_current), ())
+        return next((thread.frames for thread in self.threads if thread.is_current), ())
 
 
 def read_crash(file: StackFile, slot: int) -> Crash | None:
@@ -92,6 +92,11 @@ def read_crash(file: StackFile, slot: int) -> Crash | None:
     text = file.read(slot, CRASHED)
     reason = text.partition("\n")[0].removeprefix(_FATAL)
     return Crash(reason, parse(text), text) if text.startswith(_FATAL) else None
+
+
+def _frames_of(threads: Iterable[ThreadStack], ident: int) -> tuple[Frame, ...]:
+    """The frames of the thread with this threading.get_ident(); none where it has none."""
+    return next((stack.frames for stack in threads if stack.thread == ident), ())
 
 
 @dataclass(frozen=True)
@@ -147,8 +152,8 @@ class LastStacks:
         last = self.of_slot(slot)
         if not thread or last.taken_ns < since_ns:
             return None
-        own = (one.frames for one in last.threads if one.thread == thread and one.frames)
-        return next((Stack(last.taken_ns, frames) for frames in own), None)
+        frames = _frames_of(last.threads, thread)
+        return Stack(last.taken_ns, frames) if frames else None
 
 
 class StacksOfDead:
@@ -165,6 +170,7 @@ class StacksOfDead:
     def frames(self, slot: int, entry: Entry) -> Sequence[Frame]:
         """Of a request's thread: at the crash, or when its stacks were taken last since the request began."""
         crash = self.crash(slot) if entry.thread else None
-        crashed = (one.frames for one in (crash.threads if crash else ()) if one.thread == entry.thread and one.frames)
+        if crash and (frames := _frames_of(crash.threads, entry.thread)):
+            return frames
         last = self._last.of_thread(slot, entry.thread, entry.begin_ns)
-        return next(crashed, last.frames if last else ())
+        return last.frames if last else ()

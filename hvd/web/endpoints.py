@@ -19,11 +19,11 @@ from hvd.web.upgrade import Upgrade
 
 _DOCUMENT = json_of({"type": "object"})
 _TEXT: Content = {"text/plain": {"type": "string"}}
-_READ = (400, 406)
-_LOOK = (400, 403, 404, 406, 503)
-"""Problems of who looks at jobs."""
-_CHANGE = (*_LOOK, 413, 415, 422)
-"""Problems of who sends a body about jobs."""
+_ERRORS = (400, 406)
+_JOB_ERRORS = (400, 403, 404, 406, 503)
+"""Problems of a request that reads jobs."""
+_BODY_ERRORS = (*_JOB_ERRORS, 413, 415, 422)
+"""Problems of a request that has a body about jobs."""
 
 
 def _list_of(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,9 +57,9 @@ def _get(content: Content, problems: tuple[int, ...], *parameters: Parameter) ->
     return {"get": Operation({200: content}, problems, parameters)}
 
 
-def _look(answer: Any, *parameters: Parameter) -> dict[str, Operation]:
+def _jobs(answer: Any, *parameters: Parameter) -> dict[str, Operation]:
     """GET of something of the jobs."""
-    return _get(json_of(answer), _LOOK, *parameters)
+    return _get(json_of(answer), _JOB_ERRORS, *parameters)
 
 
 _OUTPUT = {200: _TEXT, 204: {}, 206: _TEXT}
@@ -80,7 +80,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/metrics",
         "all numbers for Prometheus",
         resources.Metrics,
-        _get(_METRICS, _READ),
+        _get(_METRICS, _ERRORS),
     ),
     Endpoint(
         "/api/v1/stacks",
@@ -99,21 +99,21 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/jobs",
         "the newest jobs; ?status=, kind=, limit=, before=",
         jobs.Jobs,
-        _look(JobPage, _STATUS, _KIND, _limit(LIST_DEFAULT), _BEFORE),
+        _jobs(JobPage, _STATUS, _KIND, _limit(LIST_DEFAULT), _BEFORE),
         needs_kinds=True,
     ),
     Endpoint(
         "/jobs/kinds",
         "what kinds of job there are, and their parameters",
         jobs.Kinds,
-        _look(KindsAnswer),
+        _jobs(KindsAnswer),
         needs_kinds=True,
     ),
     Endpoint(
         "/jobs/submit",
         "POST a job, or many",
         jobs.Submit,
-        {"post": Operation({202: json_of(SubmitAnswer)}, (*_CHANGE, 429), (_KEY,), body_schema, changes=True)},
+        {"post": Operation({202: json_of(SubmitAnswer)}, (*_BODY_ERRORS, 429), (_KEY,), body_schema, changes=True)},
         needs_kinds=True,
     ),
     Endpoint(
@@ -121,8 +121,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "these jobs: POST a list of ids, or all, status, limit; GET ?all=true",
         job_sets.Query,
         {
-            **_look(QueryAnswer, _ALL, _STATUS, _limit(LIST_MAX)),
-            "post": Operation({200: json_of(QueryAnswer)}, _CHANGE, body=lambda kinds: job_sets.QUERY.schema()),
+            **_jobs(QueryAnswer, _ALL, _STATUS, _limit(LIST_MAX)),
+            "post": Operation({200: json_of(QueryAnswer)}, _BODY_ERRORS, body=lambda kinds: job_sets.QUERY.schema()),
         },
         needs_kinds=True,
     ),
@@ -132,7 +132,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         job_sets.CancelMany,
         {
             "post": Operation(
-                {200: json_of(CancelAnswer)}, _CHANGE, body=lambda kinds: job_sets.CANCEL.schema(), changes=True
+                {200: json_of(CancelAnswer)}, _BODY_ERRORS, body=lambda kinds: job_sets.CANCEL.schema(), changes=True
             )
         },
         needs_kinds=True,
@@ -141,32 +141,36 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/jobs/progress/{job_id}",
         "how far one job is",
         job_views.JobProgress,
-        _look(ProgressAnswer, _JOB),
+        _jobs(ProgressAnswer, _JOB),
         needs_kinds=True,
     ),
     Endpoint(
         "/jobs/logs/{job_id}",
         "what happened to one job, and what it printed last",
         job_views.JobLogs,
-        {"get": Operation({200: {**json_of(LogsAnswer), **_TEXT}, 206: _TEXT}, (*_LOOK, 416), (_JOB, _RANGE))},
+        {"get": Operation({200: {**json_of(LogsAnswer), **_TEXT}, 206: _TEXT}, (*_JOB_ERRORS, 416), (_JOB, _RANGE))},
         needs_kinds=True,
     ),
     Endpoint(
-        "/jobs/eta/{job_id}", "when one job will be done", job_views.JobEta, _look(EtaAnswer, _JOB), needs_kinds=True
+        "/jobs/eta/{job_id}", "when one job will be done", job_views.JobEta, _jobs(EtaAnswer, _JOB), needs_kinds=True
     ),
-    Endpoint("/jobs/{job_id}", "one job", jobs.OneJob, _look(JobAnswer, _JOB), needs_kinds=True),
+    Endpoint("/jobs/{job_id}", "one job", jobs.OneJob, _jobs(JobAnswer, _JOB), needs_kinds=True),
     Endpoint(
         "/jobs/{job_id}/output",
         "what it printed; ?follow=1 waits for more",
         output.JobOutput,
-        {"get": Operation(_OUTPUT, (*_LOOK, 416), (_JOB, _FOLLOW, _RANGE))},
+        {"get": Operation(_OUTPUT, (*_JOB_ERRORS, 416), (_JOB, _FOLLOW, _RANGE))},
         needs_kinds=True,
     ),
     Endpoint(
         "/jobs/{job_id}/cancel",
         "POST: cancel it",
         jobs.CancelOne,
-        {"post": Operation({200: json_of(JobAnswer), 202: json_of(JobAnswer)}, (*_LOOK, 409), (_JOB,), changes=True)},
+        {
+            "post": Operation(
+                {200: json_of(JobAnswer), 202: json_of(JobAnswer)}, (*_JOB_ERRORS, 409), (_JOB,), changes=True
+            )
+        },
         needs_kinds=True,
     ),
     Endpoint("/static/{name}", "a file of the dashboard", lambda here: Static(), listed=False),
@@ -184,8 +188,8 @@ def endpoints_of(*, admin: bool) -> Sequence[Endpoint]:
         return openapi.Document(here, endpoints)
 
     endpoints += [
-        Endpoint("/", "what there is; the dashboard, for browsers", index, _get(_PAGE, _READ)),
+        Endpoint("/", "what there is; the dashboard, for browsers", index, _get(_PAGE, _ERRORS)),
         *(endpoint for endpoint in ENDPOINTS if admin or not endpoint.admin_only),
-        Endpoint("/openapi.json", "this API, as an OpenAPI document", document, _get(_DOCUMENT, (*_READ, 403))),
+        Endpoint("/openapi.json", "this API, as an OpenAPI document", document, _get(_DOCUMENT, (*_ERRORS, 403))),
     ]
     return endpoints

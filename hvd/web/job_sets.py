@@ -63,9 +63,9 @@ def _selection(body: Any, rules: Rules) -> Selection:
 
 def _find(service: "JobService", selection: Selection) -> QueryAnswer:
     jobs = {job.id: job.as_dict() for job in (service.find(selection.ids) if selection.ids else [])}
-    known = [jobs[job_id] for job_id in selection.ids if job_id in jobs]
+    answers = [jobs[job_id] for job_id in selection.ids if job_id in jobs]
     unknown = [job_id for job_id in selection.ids if job_id not in jobs] + selection.malformed
-    return {"jobs": known, "unknown": unknown, "total": len(known), "next": None, "timestamp": _now()}
+    return {"jobs": answers, "unknown": unknown, "total": len(answers), "next": None, "timestamp": _now()}
 
 
 def _newest(service: "JobService", selection: Selection) -> QueryAnswer:

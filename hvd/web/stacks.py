@@ -93,16 +93,18 @@ def ask(block: Block, last: LastStacks, workers: Sequence[Slot], wake: Callable[
     for master in {worker.master for worker in workers}:
         wake(master)
     taken = {number: SlotStacks() for number in wanted}
-    while time.monotonic() < deadline and (waiting := [one for one in wanted if taken[one].taken_ns < wanted[one]]):
+    waiting = list(wanted)
+    while waiting and time.monotonic() < deadline:
         time.sleep(PAUSE)
         for number in waiting:  # once they are there: those of whoever asks next may be taken at the next moment
             taken[number] = last.of_slot(number)
+        waiting = [number for number in waiting if taken[number].taken_ns < wanted[number]]
     return [_process(block, worker, taken[worker.number], wanted[worker.number]) for worker in workers]
 
 
 def _process(block: Block, worker: Slot, stacks: SlotStacks, wanted_ns: int) -> ProcessAnswer:
     now = time.monotonic_ns()
-    progress = {one.thread: one for one in read_progress(block, worker.number)}
+    requests = {request.thread: request for request in read_progress(block, worker.number)}
     is_new = stacks.taken_ns >= wanted_ns and not stacks.trouble
     late = f"its master has not taken them within {WAIT:g} s: it is stopped, or has no processor"
     return {
@@ -111,7 +113,7 @@ def _process(block: Block, worker: Slot, stacks: SlotStacks, wanted_ns: int) -> 
         "kind": worker.kind_name,
         "taken_age_seconds": round((now - stacks.taken_ns) / 1e9, 3) if stacks.threads else None,
         "error": None if is_new else stacks.trouble or late,
-        "threads": [_thread(one, progress.get(one.thread), stacks.taken_ns) for one in stacks.threads],
+        "threads": [_thread(stack, requests.get(stack.thread), stacks.taken_ns) for stack in stacks.threads],
     }
 
 

@@ -63,8 +63,8 @@ class AdminAddress:
         self.listener, self._file = socket.socket(fileno=int(fd)), (int(device), int(inode))
         os.set_inheritable(int(fd), False)
         self._find_folder()
-        wanted = self._settings.admin_bind
-        if wanted and wanted != self.address and not wanted.endswith(":0"):
+        bind = self._settings.admin_bind
+        if bind and bind != self.address and not bind.endswith(":0"):
             self._log.warning("hvd: admin_bind stays %s at an upgrade: to change it, restart", self.address)
         return True
 

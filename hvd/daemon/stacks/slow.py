@@ -22,11 +22,12 @@ class SlowRequests:
     def find(self, slot: int, seconds: float, now: float) -> Sequence[Progress]:
         """What the slot's process has had in progress for that long and is not noted; `now` is monotonic, in s."""
         due = time.monotonic_ns() - int(seconds * 1e9)
-        slow = [
-            one for one in read_progress(self._block, slot) if one.begin_ns <= due and not _WAITS.fullmatch(one.text)
-        ]
+        requests = (request for request in read_progress(self._block, slot) if request.begin_ns <= due)
+        slow = [request for request in requests if not _WAITS.fullmatch(request.text)]
         noted = self._noted[slot] = self._noted.get(slot, set()) & set(map(_key, slow))
-        return [one for one in slow if _key(one) not in noted] if now >= self._not_before.get(slot, 0.0) else []
+        if now < self._not_before.get(slot, 0.0):
+            return []
+        return [request for request in slow if _key(request) not in noted]
 
     def note(self, slot: int, requests: Sequence[Progress], not_before: float) -> None:
         """These were seen to; the slot's next ones are found from that moment on."""

@@ -31,7 +31,7 @@ class SlowLog:
         what = f"{text} takes {age:.1f} s by now{place and f', {place}'}"
         self._log.info("hvd: worker (pid:%d): %s", pid, escaped(what, "ascii"))
 
-    def turn(self, now: float) -> None:
+    def end_minute(self, now: float) -> None:
         """Once a minute is over, tell how many were left out, and begin anew. To be called every now and then."""
         if now < self._ends:
             return

@@ -55,7 +55,7 @@ class Stacks:
 
     def enter_worker(self, worker: Any) -> None:
         """In the worker, after the fork."""
-        for other in self._all():
+        for other in self._askable():
             if other is not worker:
                 self.forget(other)
         if worker.dumps:
@@ -64,8 +64,8 @@ class Stacks:
             except OSError as error:
                 self._log.warning("hvd: where this worker stands in its code can't be told: %s", error)
 
-    def _all(self) -> list[Any]:
-        """Those that can be asked."""
+    def _askable(self) -> list[Any]:
+        """The workers that can be asked."""
         return [worker for worker in self._workers() if getattr(worker, "dumps", None)]
 
     def forget(self, worker: Any) -> None:
@@ -75,8 +75,8 @@ class Stacks:
             os.close(dumps.dump_fd)
 
     def take_wanted(self) -> None:
-        """Take those that somebody has asked for since they were taken last."""
-        if wanted := [worker for worker in self._all() if self._is_wanted(worker.hvd_slot, self._taken(worker))]:
+        """Take the stacks that somebody has asked for since they were taken last."""
+        if wanted := [worker for worker in self._askable() if self._is_wanted(worker.hvd_slot, self._taken(worker))]:
             self.take(wanted, ASKED_LIMIT)
 
     def _is_wanted(self, slot: int, taken_ns: int) -> bool:
@@ -89,15 +89,16 @@ class Stacks:
         return self._block.layout.slot_cell(slot) + layout.S_STACK_TAKEN_NS
 
     def take_slow(self, seconds: float) -> None:
-        """Take those of workers whose requests have taken that long, once for each request, and log the requests; 0:
-        never.
+        """Take the stacks of workers whose requests have taken that long, once for each request, and log the requests;
+        0: never.
         """
         now = time.monotonic()
         if not seconds or now < self._next_slow:
             return
         self._next_slow = now + SLOW_EVERY
-        self._slow_log.turn(now)
-        slow = [(one, found) for one in self._all() if (found := self._slow.find(one.hvd_slot, seconds, now))]
+        self._slow_log.end_minute(now)
+        by_worker = ((worker, self._slow.find(worker.hvd_slot, seconds, now)) for worker in self._askable())
+        slow = [(worker, requests) for worker, requests in by_worker if requests]
         troubles = self.take([worker for worker, _ in slow]) if slow else {}
         for worker, requests in slow:
             trouble = troubles.get(worker.hvd_slot, "")
@@ -111,11 +112,15 @@ class Stacks:
             self._slow_log.add(worker.pid, request.text, (time.monotonic_ns() - request.begin_ns) / 1e9, place)
 
     def take(self, workers: Iterable[Any], limit: float = LIMIT) -> Mapping[int, str]:
-        """Take those of these workers, within so many s -> for slots that it was in vain for, why."""
+        """Take the stacks of these workers, within `limit` s -> by slot, why there are none."""
         before = {worker.hvd_slot: self._taken(worker) for worker in workers if worker.dumps}
         for slot in before:
-            self._block.cells[self._taken_cell(slot)] = 0  # nobody is to read them meanwhile
-        takes = [Take(self._file, one.hvd_slot, one.pid, one.dumps) for one in workers if one.hvd_slot in before]
+            self._block.cells[self._taken_cell(slot)] = 0  # nobody is to read a stack meanwhile
+        takes = [
+            Take(self._file, worker.hvd_slot, worker.pid, worker.dumps)
+            for worker in workers
+            if worker.hvd_slot in before
+        ]
         running, deadline = takes, time.monotonic() + limit
         while running and time.monotonic() < deadline:
             time.sleep(PAUSE)
@@ -127,7 +132,7 @@ class Stacks:
         return {take.slot: take.trouble for take in takes if take.trouble}
 
     def _note(self, take: Take, before_ns: int) -> None:
-        """Have readers read them; in vain, those of before, or, where somebody waits for them, why there are none."""
+        """Have readers see what was taken; after a failure, the stacks before it or, for those who wait, the reason."""
         taken_ns = take.began_ns
         if take.trouble and self._is_wanted(take.slot, before_ns):
             self._file.write(take.slot, f"{TROUBLE}{take.trouble}\n")

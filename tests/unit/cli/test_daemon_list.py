@@ -8,7 +8,7 @@ import pytest
 
 from hvd.cli import daemon_list as module
 from hvd.cli.client import Address
-from hvd.cli.daemon_list import Listed, ask, lines
+from hvd.cli.daemon_list import Report, ask, lines
 from hvd.cli.daemons import Daemon
 from hvd.cli.main import main
 from hvd.core import layout
@@ -34,8 +34,8 @@ def running(instance: str, *admin: Address, user: int = 0, format: int = layout.
 
 def test_a_daemon_is_a_line_and_its_troubles_are_below() -> None:
     """One that doesn't answer is listed by what its block tells."""
-    shop = Listed(running("shop", Address.parse("unix:/run/shop/admin.sock")), RAW)
-    office = Listed(running("office", DEAD), {}, "connection refused")
+    shop = Report(running("shop", Address.parse("unix:/run/shop/admin.sock")), RAW)
+    office = Report(running("office", DEAD), {}, "connection refused")
     assert lines([shop, office], "utf-8") == [
         "INSTANCE  PID   HEALTH       WORKERS  BUSY  REQ/S  UPTIME  BIND                   ADMIN",
         "shop      4711  degraded     2        8/8   12.3   1h 2m   http://127.0.0.1:8080  unix:/run/shop/admin.sock",
@@ -47,7 +47,7 @@ def test_a_daemon_is_a_line_and_its_troubles_are_below() -> None:
 
 def test_users_show_where_there_are_several_and_so_do_other_versions() -> None:
     """As root sees them; a user without a name by its number."""
-    text = "\n".join(lines([Listed(running("a"), RAW), Listed(running("b", user=54_321, format=3), {}, "x")], "utf-8"))
+    text = "\n".join(lines([Report(running("a"), RAW), Report(running("b", user=54_321, format=3), {}, "x")], "utf-8"))
     assert "USER" in text
     assert "54321" in text
     assert "! b: it is another version of hvd (block format 3)" in text
@@ -55,7 +55,7 @@ def test_users_show_where_there_are_several_and_so_do_other_versions() -> None:
 
 def test_odd_answers_are_dashes() -> None:
     """And can't drive the terminal."""
-    text = "\n".join(lines([Listed(running("a"), {"health": "\x1b[2J", "reasons": 5, "workers_alive": "x"})], "ascii"))
+    text = "\n".join(lines([Report(running("a"), {"health": "\x1b[2J", "reasons": 5, "workers_alive": "x"})], "ascii"))
     assert "\x1b" not in text
     assert "-/-" not in text
 

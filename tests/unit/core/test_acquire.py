@@ -263,6 +263,16 @@ def test_a_block_of_another_format_that_is_held_is_refused(name: str) -> None:
     assert not list(DIRECTORY.glob(f"{name}.aside-*"))
 
 
+def test_an_upgrade_to_another_format_says_what_to_do_instead(block: Block) -> None:
+    """The old daemon keeps its block as it was."""
+    block.cells[layout.H_FORMAT] += 1
+    passed = Passed(block.share(), os.dup(block.claim))
+    with pytest.raises(BlockForeign, match=rf"has format {layout.FORMAT + 1}, .*serves on: stop it, then start this"):
+        acquire(block.name, SMALL, upgrade=True, passed=passed)
+    block.cells[layout.H_FORMAT] -= 1
+    assert (DIRECTORY / block.name).exists()
+
+
 @pytest.mark.parametrize("kind", ["symlink", "dangling symlink", "fifo", "folder", "socket"])
 def test_what_is_no_file_is_refused(name: str, tmp_path: Path, kind: str) -> None:
     """At once: nothing is followed, opened for good or waited for."""
