@@ -173,6 +173,8 @@ class AdminAddress:
             return
         try:
             record.write(self._folder)
+        except FileNotFoundError:  # the folder was removed, as that of a user is who has logged out
+            self._find_folder()
         except OSError as error:
             self._complain(f"`hvd list` will not find this daemon: {self._folder / RECORD}: {error.strerror}")
 

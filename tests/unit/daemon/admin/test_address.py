@@ -242,3 +242,15 @@ def test_the_older_of_two_masters_leaves_the_files_to_the_newer(scene: Scene, ba
     replaced: list[Any] = []
     one.keep(lambda: replaced.append(1))
     assert (replaced, path.exists()) == ([1], True)
+
+
+def test_the_record_of_a_set_address_has_its_folder_made_again(scene: Scene, base: Path) -> None:
+    """logind removes a user's whole folder at the logout."""
+    one = scene.open(f"unix:{base}/elsewhere.sock")
+    for _ in range(2):
+        one.keep(never)
+        assert read_record(base / "shop")
+        (base / "shop" / "admin.json").unlink()
+        (base / "shop").rmdir()
+        one.keep(never)
+    one.leave(is_last=True)
