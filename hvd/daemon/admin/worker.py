@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 from wsgiref.types import WSGIApplication
@@ -17,10 +18,11 @@ from wsgiref.types import WSGIApplication
 from gunicorn.config import Config
 
 from hvd.core.block import DIRECTORY
+from hvd.core.descriptors import LACKS, count_free
 from hvd.daemon.admin.options import CONNECTIONS, THREADS
 from hvd.daemon.clients.limited import LimitedThreadWorker
 from hvd.daemon.clients.pace import Limits
-from hvd.daemon.workers import UNPARSED, ProblemAnswer
+from hvd.daemon.workers import LACK_PAUSE, OWN_DESCRIPTORS, THREAD_DESCRIPTORS, UNPARSED, ProblemAnswer
 from hvd.metrics.table import ADMIN
 from hvd.web.here import here
 
@@ -36,6 +38,8 @@ class AdminWorker(LimitedThreadWorker):
     def __init__(self, listener: socket.socket, app: WSGIApplication, limits: Limits, turn: Callable[[], None]) -> None:
         super().__init__(1, os.getppid(), [listener], _Loaded(app), 0, _config(), _Log())
         self.limits = limits
+        most = count_free() - OWN_DESCRIPTORS - THREAD_DESCRIPTORS * THREADS
+        self.worker_connections = min(CONNECTIONS, max(1, most))
         self._turn = turn
         self._stands_back = False
 
@@ -48,6 +52,16 @@ class AdminWorker(LimitedThreadWorker):
     def set_accept_enabled(self, enabled: bool) -> None:
         """The loop may take connections from now on, or can't."""
         super().set_accept_enabled(enabled and not self._stands_back)
+
+    def accept(self, listener: Any) -> None:
+        """Take a connection; where there is no descriptor for it, leave it to wait."""
+        try:
+            super().accept(listener)
+        except OSError as error:
+            if error.errno not in LACKS:
+                raise
+            self.murder_keepalived(force=True)
+            time.sleep(LACK_PAUSE)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """As for the service, a problem that is counted; it is not known how long it took."""

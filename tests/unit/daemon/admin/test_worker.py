@@ -1,6 +1,7 @@
 """gunicorn's threaded worker without a master."""
 
 import contextlib
+import errno
 import inspect
 import os
 import signal
@@ -19,7 +20,9 @@ from gunicorn.workers.gthread import ThreadWorker
 from hvd.core.block import Block
 from hvd.daemon.admin.options import THREADS
 from hvd.daemon.admin.worker import TURN, AdminWorker
+from hvd.daemon.clients.limited import LimitedThreadWorker
 from hvd.daemon.clients.pace import Limits
+from hvd.daemon.workers import OWN_DESCRIPTORS, THREAD_DESCRIPTORS
 from hvd.metrics.table import ADMIN
 from tests.support.http import Connection, connect
 from tests.support.waiting import until
@@ -101,6 +104,28 @@ def test_it_can_leave_connections_to_another_server(tmp_path: Path, running: Run
             running.worker.stand_back(False)
             waiting.settimeout(20)
             assert waiting.recv(12) == b"HTTP/1.1 200"
+
+
+def test_where_descriptors_are_lacking_connections_wait(
+    tmp_path: Path, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever opens many would end it. It takes no more than it has room for, some beside them."""
+    lacks = [OSError(errno.EMFILE, "Too many open files")] * 3
+    accept = LimitedThreadWorker.accept
+
+    def accept_or_lack(worker: Any, listener: Any) -> None:
+        if lacks:
+            raise lacks.pop()
+        accept(worker, listener)
+
+    monkeypatch.setattr(LimitedThreadWorker, "accept", accept_or_lack)
+    with Connection(str(tmp_path / "sock")) as connection:
+        assert connection.get("/").status == 200
+    assert not lacks
+    monkeypatch.setattr("hvd.daemon.admin.worker.count_free", lambda: 50)
+    worker = AdminWorker(running.listener, app, Limits(), lambda: None)
+    assert worker.worker_connections == 50 - OWN_DESCRIPTORS - THREADS * THREAD_DESCRIPTORS
+    worker.tmp.close()
 
 
 def test_half_requests_hold_no_thread(tmp_path: Path, running: Running) -> None:
