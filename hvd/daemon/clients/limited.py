@@ -126,6 +126,7 @@ class LimitedThreadWorker(ThreadWorker):  # type: ignore[misc]
         """The worker stops."""
         super()._cap_keepalive(deadline)
         self._overdue.hurry(deadline - time.monotonic())
+        self._overdue.makes_way = self.nr >= self.max_requests  # its master starts another one once it has ended
 
 
 class LimitedSyncWorker(SyncWorker):  # type: ignore[misc]

@@ -17,6 +17,7 @@ SWEEP = 0.25  # s between two looks
 CLOSING_SECONDS = 2.0  # as in gunicorn's util.close_graceful (27.0.1), which would stop the loop meanwhile
 MEMORY_FULL = 128 * 1024 * 1024  # bytes that may be kept of responses and of incomplete requests, in a process
 CROWD = 4  # requests that wait for each thread: then who holds one gives way sooner
+WAY = 5.0  # s that who is slow at it has, where all of the process has to end before another one serves
 SHARE_OF_PLACES = 4  # at most so large a part of all places is cleared at one look
 
 
@@ -27,6 +28,8 @@ class Overdue:
         self.limits = limits
         self._connections, self._late = connections, late
         self._next = 0.0
+        self.makes_way = False
+        """The process ends, and another one is started only then."""
 
     def sweep(self, places: int, used: int, threads: int) -> list[int] | None:
         """End what has waited too long -> how many wait for what, and for a thread (hvd/metrics/clients.py); None when
@@ -49,6 +52,8 @@ class Overdue:
         queued = max(0, len(connections.busy) - partial - threads)
         if backlog := max(queued, partial):
             self._free_threads(backlog, now, LEAST_AGE if backlog < CROWD * threads else SWEEP)
+        if self.makes_way:
+            self._make_way(now)
         self._bound_memory(now)
         return [*self.count(), queued]
 
@@ -72,6 +77,15 @@ class Overdue:
         for conn in self._connections.waiting:
             if conn.state in (SILENT, HALF_HEAD):
                 conn.pace.begun = min(conn.pace.begun, now + seconds - self.limits.head_seconds)
+
+    def _make_way(self, now: float) -> None:
+        connections = self._connections
+        slow = (conn for conn in connections.waiting if conn.state != CLOSING and conn.pace.gives_way(now, WAY))
+        for conn in [*slow]:
+            connections.step(self._end, conn)
+        for conn in [conn for conn in connections.queue if conn.pace.gives_way(now, WAY)]:
+            connections.drop(conn)
+        self._free_threads(len(connections.busy), now, WAY)
 
     def close_idle(self) -> None:
         """All that are kept alive."""

@@ -77,3 +77,15 @@ def test_a_stop_leaves_little_time_to_begin_with_a_request(patient: Loop) -> Non
     patient.overdue.hurry(0)
     patient.turn()
     assert (silent.state, half.state) == (GONE, HALF_BODY)
+
+
+def test_who_is_slow_keeps_no_process_from_being_replaced(patient: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it is to end, whoever is slow has some seconds, not those of his limits."""
+    monkeypatch.setattr("hvd.daemon.clients.overdue.WAY", 0.05)
+    _, half = patient.client(HALF)
+    _, unread, _ = with_tail(patient)
+    until(lambda: patient.turn() and half.pace.gives_way(time.monotonic(), 0.05), "they are slow")
+    assert patient.turn() == counts(half_body=1, unread=1)
+    patient.overdue.makes_way = True
+    until(lambda: patient.turn()[UNREAD] == 0, "they have made way")
+    assert (patient.late, unread.state) == ([half], GONE)
