@@ -146,7 +146,8 @@ class JobsPage(QueueFigures):
 
 class AdminPage(TypedDict):
     """What the admin server saw of the workers when it looked last: since when all threads are busy, and since when the
-    backlog has been at least `backlog_before` (monotonic ns; 0 while that is not so), and the backlog of now.
+    backlog has been at least `backlog_before` (monotonic ns; 0 while that is not so), the backlog of now, and when it
+    saw a worker that serves (monotonic ns; 0: never).
     """
 
     page: Literal["admin"]
@@ -155,6 +156,7 @@ class AdminPage(TypedDict):
     backlog_since_ns: int
     backlog: int
     backlog_before: int
+    served_ns: int
 
 
 CompanionPage = AggregatorPage | JobsPage | AdminPage
@@ -164,7 +166,7 @@ NO_OPEN: OpenPercentiles = {"p50_with_open": 0.0, "p90_with_open": 0.0, "p99_wit
 
 _NO_SAMPLE = dict.fromkeys(ProcessSample.__annotations__)
 _FIGURES = ("cpu_usage", "memory_usage", "threads", "tasks", "websocket_clients", "interval_seconds", "busy_ratio")
-_SINCE = ("busy_since_ns", "backlog_since_ns", "backlog", "backlog_before")
+_SINCE = ("busy_since_ns", "backlog_since_ns", "backlog", "backlog_before", "served_ns")
 _ROWS: dict[str, type[OpenJobs] | type[EndedJobs]] = {"open": OpenJobs, "ends": EndedJobs, "own": EndedJobs}
 
 

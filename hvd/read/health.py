@@ -7,6 +7,7 @@ from hvd.read.saturation import SaturationState
 from hvd.read.service import Service
 
 BOOTING = 10.0  # s after the daemon's start in which it is no trouble yet that no worker has booted
+REPLACING = 1.5  # s without a worker, as where the only one is recycled, in which connections wait and none is lost
 
 Status = Literal["healthy", "degraded", "unhealthy", "starting"]
 STATUSES: tuple[Status, ...] = ("healthy", "degraded", "unhealthy", "starting")
@@ -25,14 +26,16 @@ class HealthState(NamedTuple):
 
 
 def judge(companions: CompanionStates, service: Service, saturation: SaturationState) -> HealthState:
-    """`unhealthy` where no worker serves; `degraded` where something is wrong beside that; `starting` until a worker
-    has booted and each companion has published for the first time, but not for ever.
+    """`unhealthy` where no worker serves, for longer than it takes to replace one; `degraded` where something is wrong
+    beside that; `starting` until a worker has booted and each companion has published for the first time, but not for
+    ever.
     """
     reasons = [*saturation.reasons(service), *companions.troubles()]
     if not service.workers:
         if companions.uptime <= BOOTING:
             return HealthState("starting", [])
-        return HealthState("unhealthy", [_no_worker(service), *reasons])
+        has_just_served = any(service.at_ns - page["served_ns"] < REPLACING * 1e9 for page in companions.admins)
+        return HealthState("degraded" if has_just_served else "unhealthy", [_no_worker(service), *reasons])
     if not companions.have_begun and companions.uptime <= STARTING:
         return HealthState("starting", [])
     return HealthState("degraded" if reasons else "healthy", reasons)

@@ -16,6 +16,7 @@ from hvd.texts import escaped
 LOOK = 0.25  # s from look to look
 FRESH = 1.5  # s that a look says something about now, and about the time until the next look
 SATURATED = 2.0  # s, after which the service counts as saturated
+SHORT = 0.5  # s: a request of that age is not what keeps a thread busy
 
 
 class Saturation:
@@ -25,17 +26,35 @@ class Saturation:
     that is being worked off begins anew with each look, and one that grows or stands does not. What has been accepted
     and waits for a thread is a part of it where it is as much as there are threads: less comes and goes in any service
     that has something to do.
+
+    Threads that are busy at each look may have been free in between, as where one client after the other comes. That
+    nobody waits, and a request has begun since the last look, shows it.
     """
 
     def __init__(self) -> None:
-        self._at_ns = self._busy_since_ns = self._backlog_since_ns = self._backlog_before = 0
+        self._at_ns = self._busy_since_ns = self._backlog_since_ns = self._backlog_before = self._served_ns = 0
 
-    def observe(self, now_ns: int, busy: int, capacity: int, backlog: Backlog | None, queued: int = 0) -> AdminPage:
-        """A look at that monotonic time -> what to publish; a time of 0 says "not now"."""
+    def observe(
+        self,
+        now_ns: int,
+        busy: int,
+        capacity: int,
+        backlog: Backlog | None,
+        queued: int = 0,
+        newest_ns: int = 0,
+        workers: int = 0,
+    ) -> AdminPage:
+        """A look at that monotonic time -> what to publish; a time of 0 says "not now". `newest_ns` is when the newest
+        request in progress began; `workers` counts those that have booted, also where they take nothing new.
+        """
+        accepting = backlog.waiting if backlog else 0
         if now_ns - self._at_ns > FRESH * 1e9:  # nobody knows what was in between
             self._busy_since_ns = self._backlog_since_ns = 0
+        elif newest_ns > self._at_ns and not accepting and not queued:
+            self._busy_since_ns = newest_ns
         self._at_ns = now_ns
-        waiting = (backlog.waiting if backlog else 0) + (queued if queued >= capacity else 0)
+        self._served_ns = now_ns if workers else self._served_ns
+        waiting = accepting + (queued if queued >= capacity else 0)
         self._busy_since_ns = (self._busy_since_ns or now_ns) if busy >= capacity > 0 else 0
         if not waiting:
             self._backlog_since_ns = 0
@@ -48,6 +67,7 @@ class Saturation:
             "backlog_since_ns": self._backlog_since_ns,
             "backlog": waiting,
             "backlog_before": self._backlog_before if waiting else 0,
+            "served_ns": self._served_ns,
         }
 
 
@@ -96,10 +116,12 @@ def _waiting(service: Service, number: int) -> str:
 
 
 def _with_what(service: Service) -> str:
-    """The oldest request, if any has come in."""
+    """The oldest request, if any has come in; where each is short, there are too many of them."""
     if not service.requests:
         return ", waiting for requests to come in"
     oldest = service.requests[0]
+    if service.age(oldest) < SHORT:
+        return " with short requests, and others wait"
     return f"; the oldest request {escaped(oldest.text, 'ascii')} for {service.age(oldest):.1f} s"
 
 

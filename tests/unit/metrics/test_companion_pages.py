@@ -56,6 +56,7 @@ def test_what_another_version_does_not_publish_is_zero_or_empty() -> None:
         "backlog_since_ns": 0,
         "backlog": 0,
         "backlog_before": 0,
+        "served_ns": 0,
     }
     jobs = decode(
         b'{"page": "jobs", "monotonic_ns": 7, "trouble": "disk full", "open": [["k", "running", 1, "later"]]}'

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from hvd.read.companions import STARTING, CompanionStates
-from hvd.read.health import BOOTING, HealthState, judge
+from hvd.read.health import BOOTING, REPLACING, HealthState, judge
 from hvd.read.saturation import BacklogTrend, SaturationState
 from hvd.read.service import Service
-from tests.unit.figures import STARTED, make_page, make_request, make_service
+from tests.unit.figures import SECOND, STARTED, make_admin, make_page, make_request, make_service
 
 PAGE = make_page()
 WELL = CompanionStates(
@@ -70,6 +70,16 @@ def test_health_is_the_worst_that_is_known(
     """With a line for each thing that is wrong, the workers' first."""
     state = judge(companions, service, saturation)
     assert (state.status, state.reasons) == (status, reasons)
+
+
+@pytest.mark.parametrize(("ago", "status"), [(REPLACING - 0.1, "degraded"), (REPLACING + 0.1, "unhealthy")])
+def test_while_the_only_worker_is_replaced_the_daemon_is_degraded(ago: float, status: str) -> None:
+    """Requests wait for the next one; a probe that is told 503 at each recycled worker would be turned off."""
+    service = Service(STARTED + 50 * SECOND, booting=1)
+    admin = {**make_admin(), "served_ns": service.at_ns - round(ago * SECOND)}
+    state = judge(replace(WELL, admins=(admin,)), service, SaturationState())  # type: ignore[arg-type]
+    assert state.status == status
+    assert state.reasons == ["no worker serves: the 1 that lives has not loaded the app yet; the log says more"]
 
 
 def test_clients_that_know_three_states_are_told_one_of_them() -> None:

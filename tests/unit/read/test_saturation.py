@@ -31,6 +31,26 @@ def test_all_threads_are_busy_since_the_first_look_of_many() -> None:
     assert {duration for _, duration in busy} == {-1}
 
 
+def test_threads_that_one_client_after_the_other_keeps_busy_are_not_saturated() -> None:
+    """Each request began since the last look and nobody waits, so a thread was free in between. With others waiting
+    it is saturated, however short its requests are.
+    """
+    for waiting, queued, since in ((0, 0, [0.1, 0.1]), (1, 0, [0.25, 0.5]), (0, 1, [0.25, 0.5])):
+        watch, seconds = Saturation(), []
+        for number in range(3):
+            now = BEGIN + round(number * LOOK * SECOND)
+            page = watch.observe(now, 4, 4, Backlog(waiting, 2048), queued, now - round(0.1 * SECOND))
+            seconds.append((now - page["busy_since_ns"]) / SECOND)
+        assert seconds[1:] == since
+
+
+def test_a_look_tells_when_a_worker_served_last() -> None:
+    """So that all can see since when none does."""
+    watch = Saturation()
+    looked = [watch.observe(BEGIN + number, 0, 0, None, workers=n) for number, n in enumerate((0, 4, 0, 0))]
+    assert [page["served_ns"] for page in looked] == [0, BEGIN + 1, BEGIN + 1, BEGIN + 1]
+
+
 def test_without_capacity_nothing_is_saturated() -> None:
     """No worker has booted: that is another trouble."""
     assert Saturation().observe(BEGIN, 0, 0, None)["busy_since_ns"] == 0
@@ -75,6 +95,7 @@ def page(ago: float, *, busy: float = 0, backlog: float = 0, waiting: int = 0, b
         "backlog_since_ns": NOW - round(backlog * SECOND) if backlog else 0,
         "backlog": waiting,
         "backlog_before": before,
+        "served_ns": 0,
     }
 
 
@@ -111,6 +132,9 @@ def test_reasons_name_the_oldest_request() -> None:
     one = make_service(make_request(18.25, "GET /a\nb"), threads=1)
     assert state.reasons(one) == [
         "saturated: the only thread busy for 12.3 s; the oldest request GET /a\\nb for 18.2 s"
+    ]
+    assert state.reasons(make_service(make_request(0.01), threads=1)) == [
+        "saturated: the only thread busy for 12.3 s with short requests, and others wait"
     ]
     assert SaturationState(0.0, BacklogTrend(1, 1, 7.0)).reasons(FREE) == [
         "saturated: 1 connection waits to be accepted, and not fewer for 7.0 s"

@@ -76,7 +76,7 @@ def test_by_default_it_is_a_socket_for_this_user_alone(scene: Scene, base: Path)
     assert (record.address, record.pid, record.instance, record.is_stale) == (one.address, os.getpid(), "shop", False)
     one.leave(is_last=True)
     assert not path.parent.exists()
-    assert base.exists()
+    assert not base.exists(), "nor the folder of all instances, with the last of them"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])

@@ -22,6 +22,7 @@ def test_each_look_is_published(block: Block, monkeypatch: pytest.MonkeyPatch) -
     Slots(block).say_ready(rows.slot, 1)
     watch()
     assert (pages[-1]["busy_since_ns"], pages[-1]["backlog"]) == (0, 3)
+    assert pages[-1]["served_ns"] == pages[-1]["monotonic_ns"]
     rows.mine().begin("GET", "/slow")
     watch()
     watch()
