@@ -13,19 +13,17 @@ import time
 from functools import partial
 from typing import Any
 
-from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import ThreadWorker
 from gunicorn.workers.sync import SyncWorker
 
 from hvd.core.descriptors import LACKS, count_free, limit
 from hvd.core.proc import die_with_parent
 from hvd.core.slots import Slots
-from hvd.daemon.clients.limited import LimitedSyncWorker, LimitedThreadWorker
+from hvd.daemon.clients.limited import LimitedSyncWorker, LimitedThreadWorker, LimitedWorker
 from hvd.daemon.clients.pace import Limits
 from hvd.daemon.stacks.dumps import Dumps
 from hvd.instrument.wsgi import NOT_COUNTED, outermost
 from hvd.metrics.table import is_error
-from hvd.settings.table import Settings
 from hvd.web.here import here
 from hvd.web.problem import problem_response
 
@@ -44,13 +42,19 @@ UNPARSED = "(unparsed)"
 """Method and route of what gunicorn refused before it was a request."""
 
 
-class CountingWorker(Worker):  # type: ignore[misc]
+class CountingWorker(LimitedWorker):
     """The changes, for each class of worker; `setting` is the value of worker_class that stands for it."""
 
     setting: str
     dumps: Dumps | None = None  # how it tells where its threads stand; the master gives it before the fork
     _lack_logged = float("-inf")
     _is_ending = False
+
+    def init_process(self) -> None:
+        """In the worker."""
+        self.limits = Limits.of(here.parts.settings)
+        self.report = partial(Slots(here.parts.block).say_clients, here.parts.rows.slot)
+        super().init_process()
 
     def notify(self) -> None:
         """A sign of life, at each turn of the loop. A worker that is told to stop offers its threads no more."""
@@ -177,8 +181,6 @@ class HvdSyncWorker(CountingWorker, LimitedSyncWorker):
     def init_process(self) -> None:
         """In the worker; the serving thread's row is there before `handle_abort`, which can't take a lock, needs it."""
         self._row = here.local.row
-        self.limits = limits_of(here.parts.settings)
-        self.report = partial(Slots(here.parts.block).say_clients, here.parts.rows.slot)
         super().init_process()
 
     def handle_abort(self, sig: int, frame: Any) -> None:
@@ -203,19 +205,12 @@ class HvdThreadWorker(CountingWorker, LimitedThreadWorker):
         # Each thread may add one to those that are idle by now, and there has to be room for others then.
         self.max_keepalived = min(self.max_keepalived, max(0, self.worker_connections - 2 * threads))
         here.local.row = here.parts.rows.shared()  # of the loop, which counts a request only where it answers 408
-        self.limits = limits_of(here.parts.settings)
-        self.report = partial(Slots(here.parts.block).say_clients, here.parts.rows.slot)
         super().init_process()
 
     def _make_room(self) -> None:
         """Connections that are idle take what others need."""
         self.murder_keepalived(force=True)
         super()._make_room()
-
-
-def limits_of(settings: Settings) -> Limits:
-    """The settings of [limits]."""
-    return Limits(settings.limits_head_seconds, settings.limits_body_seconds, settings.limits_send_seconds)
 
 
 class ProblemAnswer:

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from hvd.core import layout
 from hvd.core.totals import SlotTotals, Totals
-from hvd.metrics.companion_pages import NO_OPEN, NO_RATES, AggregatorPage, ProcessSample
+from hvd.metrics.companion_pages import NO_OPEN, NO_RATES, AggregatorPage, OpenPercentiles, ProcessSample, Rates
 from hvd.read.jobs import JobFields, build_jobs
 from hvd.read.reading import Reading
 from hvd.read.requests import Request, Route, build_routes, request_of
@@ -25,7 +25,7 @@ class RequestProof(TypedDict):
     aborted: int
 
 
-class Raw(JobFields):
+class Raw(JobFields, Rates, OpenPercentiles):
     """The `raw` object: times in s, durations of requests in ms, memory in bytes, CPU in percent of one core.
 
     Rates are of the aggregator's last interval, and since the totals were 0. What only the aggregator knows is 0 or
@@ -59,14 +59,6 @@ class Raw(JobFields):
     queued_requests: int
     waiting_clients: WaitingClients
     longest_requests: list[LongRequest]
-    requests_per_second: float
-    error_rate: float
-    p50: float
-    p90: float
-    p99: float
-    p50_with_open: float
-    p90_with_open: float
-    p99_with_open: float
     requests_per_second_since_start: float
     error_rate_since_start: float
     p50_since_start: float

@@ -19,7 +19,7 @@ from hvd.daemon.admin.options import EVENTS, HUB, LISTENER, WAKE, WORKERS, Admin
 from hvd.daemon.admin.succession import Succession
 from hvd.daemon.admin.watch import SaturationWatch
 from hvd.daemon.admin.worker import TURN, AdminWorker
-from hvd.daemon.workers import limits_of
+from hvd.daemon.clients.pace import Limits
 from hvd.metrics.table import FAMILIES
 from hvd.read.reading import BlockReader
 from hvd.web.app import create_app
@@ -50,7 +50,7 @@ class AdminServer:
         self._succession = Succession(child.block, child.slot)
         self._jobs = LateJobs(child.options.settings, child.descriptor(WAKE), child.socket(EVENTS))
         here.fill(self._parts())
-        app, limits = create_app(here, admin=True), limits_of(child.options.settings)
+        app, limits = create_app(here, admin=True), Limits.of(child.options.settings)
         self._worker = AdminWorker(child.socket(LISTENER), app, limits, self._turn)
         self._has_news = True
         self._next_look = 0.0
@@ -97,7 +97,7 @@ class AdminServer:
         if self._child.reload():
             settings = self._child.options.settings
             self._jobs.take(settings)
-            self._worker.take_limits(limits_of(settings))
+            self._worker.take_limits(Limits.of(settings))
             here.parts = replace(here.parts, settings=settings, reader=self._reader(), jobs=self._jobs.service())
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gunicorn import util
+from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 from gunicorn.workers.sync import SyncWorker
 
@@ -30,15 +31,26 @@ def answer_late(client: Any) -> None:
     util.write_error(client, 408, "Request Timeout", _LATE)
 
 
-class LimitedThreadWorker(ThreadWorker):  # type: ignore[misc]
-    """Needs neither hvd's master nor its block. To be set before `init_process`: `limits`, and `report`, which is
-    called at least once a second with the number of connections that wait for each of hvd.metrics.clients.WAITING, and
-    of requests that wait for a thread.
+class LimitedWorker(Worker):  # type: ignore[misc]
+    """What both have. It needs neither hvd's master nor its block. To be set before `init_process`: `limits`, and
+    `report`, which is called with the number of connections that wait for each of hvd.metrics.clients.WAITING, and of
+    requests that wait for a thread.
     """
 
-    poller: Any
     limits = Limits()
     report: Callable[[Sequence[int]], None] = staticmethod(lambda counts: None)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        if isinstance(exc, RequestTimeout):
+            answer_late(client)
+        else:
+            super().handle_error(req, client, addr, exc)
+
+
+class LimitedThreadWorker(LimitedWorker, ThreadWorker):  # type: ignore[misc]
+    """Its threads wait for no client. It reports at least once a second."""
+
+    poller: Any
 
     def init_process(self) -> None:
         self.connections = Connections(self, self.cfg.threads)
@@ -77,12 +89,6 @@ class LimitedThreadWorker(ThreadWorker):  # type: ignore[misc]
         client = TimedSocket(sock.family, sock.type, sock.proto, fileno=sock.detach())
         client.seconds = self.limits.head_seconds
         return client
-
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        if isinstance(exc, RequestTimeout):
-            answer_late(client)
-        else:
-            super().handle_error(req, client, addr, exc)
 
     def finish_request(self, conn: Connection, fs: Any) -> None:
         """In the loop: a thread is done with a connection."""
@@ -129,14 +135,12 @@ class LimitedThreadWorker(ThreadWorker):  # type: ignore[misc]
         self._overdue.makes_way = self.nr >= self.max_requests  # its master starts another one once it has ended
 
 
-class LimitedSyncWorker(SyncWorker):  # type: ignore[misc]
+class LimitedSyncWorker(LimitedWorker, SyncWorker):  # type: ignore[misc]
     """One client at a time, and each for a limited time only. Put a proxy before it that buffers requests.
 
-    `report` as with LimitedThreadWorker: the worker itself waits, so HELD is 1 while it waits for a request to come in.
+    It reports what it waits for when that changes; HELD is 1 while it waits for a request to come in.
     """
 
-    limits = Limits()
-    report: Callable[[Sequence[int]], None] = staticmethod(lambda counts: None)
     _client: ClientSocket
     _reported: int | None = None  # for what it waits, as it was said last
 
@@ -164,9 +168,3 @@ class LimitedSyncWorker(SyncWorker):  # type: ignore[misc]
         client.has_head = True
         self._report(None)
         super().handle_request(listener, req, client, addr)
-
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        if isinstance(exc, RequestTimeout):
-            answer_late(client)
-        else:
-            super().handle_error(req, client, addr, exc)

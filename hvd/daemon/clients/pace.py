@@ -1,6 +1,9 @@
 """How long a client may take: deadlines as functions of times that are passed in, in s of the monotonic clock."""
 
 from dataclasses import dataclass
+from typing import Self
+
+from hvd.settings.table import Settings
 
 LEAST_RATE = 500
 """Bytes per second that a client has to move over all its time; the limit's seconds come on top. As in Apache's
@@ -19,6 +22,11 @@ class Limits:
     head_seconds: float = 10.0
     body_seconds: float = 30.0
     send_seconds: float = 30.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Those that are set."""
+        return cls(settings.limits_head_seconds, settings.limits_body_seconds, settings.limits_send_seconds)
 
 
 class Pace:
