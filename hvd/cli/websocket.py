@@ -93,9 +93,8 @@ def messages(
     `timeout`, in s, is for reaching the daemon; between two messages `silence` seconds may pass, or any time. `opened`
     gets what ends the connection.
     """
-    exchange(
-        address, "GET", "/health", timeout
-    ).object()  # says clearly what is wrong where nothing or something else answers
+    # says clearly what is wrong where nothing or something else answers
+    exchange(address, "GET", "/health", timeout).object()
     try:
         connection = _open(address, timeout, path)
     except (OSError, ProtocolError) as error:

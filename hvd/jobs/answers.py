@@ -54,21 +54,26 @@ class Progress(TypedDict):
     estimated_remaining: str
 
 
-class ProgressAnswer(TypedDict):
-    """A job's progress. `elapsed_seconds` is 0 before the start."""
+class OneJobAnswer(TypedDict):
+    """Which job an answer is about, and of when it is."""
 
     id: str
     job_id: str
+    status: str
+    timestamp: str
+
+
+class ProgressAnswer(OneJobAnswer):
+    """A job's progress. `elapsed_seconds` is 0 before the start."""
+
     kind: str
     name: str
-    status: str
     percent_complete: float
     progress: Progress
     started_at: str | None
     completed_at: str | None
     elapsed_seconds: float
     error: str
-    timestamp: str
 
 
 class Eta(TypedDict):
@@ -83,15 +88,11 @@ class Eta(TypedDict):
     estimated_completion: str | None
 
 
-class EtaAnswer(TypedDict):
+class EtaAnswer(OneJobAnswer):
     """When a job will be done: `eta_seconds` is the time left in s, 0 once it has ended, null while it isn't known."""
 
-    id: str
-    job_id: str
-    status: str
     eta_seconds: float | None
     eta: Eta
-    timestamp: str
 
 
 class LogEntry(TypedDict):
@@ -105,18 +106,18 @@ class LogEntry(TypedDict):
     source: str
 
 
-class LogsAnswer(TypedDict):
+class LogsAnswer(OneJobAnswer):
     """What is known of a job's life and the last lines of its output. `is_complete` is false where lines before them,
     or all, are left out; /jobs/{id}/output has all that is kept.
     """
 
-    id: str
-    job_id: str
-    status: str
     logs: list[LogEntry]
     log_count: int
     is_complete: bool
-    timestamp: str
+
+
+def _about(job: Job) -> OneJobAnswer:
+    return {"id": job.id, "job_id": job.id, "status": job.status, "timestamp": rfc3339(time.time_ns())}
 
 
 def remaining_seconds(job: Job) -> float | None:
@@ -133,11 +134,9 @@ def progress_of(job: Job) -> ProgressAnswer:
     """The answer of /jobs/progress/{id}."""
     left = remaining_seconds(job)
     return {
-        "id": job.id,
-        "job_id": job.id,
+        **_about(job),
         "kind": job.kind,
         "name": job.name,
-        "status": job.status,
         "percent_complete": job.progress,
         "progress": {
             "percent_complete": job.progress,
@@ -149,7 +148,6 @@ def progress_of(job: Job) -> ProgressAnswer:
         "completed_at": rfc3339_milliseconds(job.ended),
         "elapsed_seconds": job.elapsed() or 0.0,
         "error": job.error,
-        "timestamp": rfc3339(time.time_ns()),
     }
 
 
@@ -157,9 +155,7 @@ def eta_of(job: Job) -> EtaAnswer:
     """The answer of /jobs/eta/{id}."""
     left, elapsed, now = remaining_seconds(job), job.elapsed() or 0.0, time.time()
     return {
-        "id": job.id,
-        "job_id": job.id,
-        "status": job.status,
+        **_about(job),
         "eta_seconds": left,
         "eta": {
             "message": _eta_message(job, left),
@@ -170,7 +166,6 @@ def eta_of(job: Job) -> EtaAnswer:
             "time_remaining_seconds": left,
             "estimated_completion": rfc3339_milliseconds(_completion(job, left, now)),
         },
-        "timestamp": rfc3339(time.time_ns()),
     }
 
 
@@ -196,13 +191,10 @@ def logs_of(job: Job, lines: list[str], *, is_complete: bool) -> LogsAnswer:
     """The answer of /jobs/logs/{id}; `lines` are those that the job printed last."""
     logs = list(_entries(job, lines))
     return {
-        "id": job.id,
-        "job_id": job.id,
-        "status": job.status,
+        **_about(job),
         "logs": logs,
         "log_count": len(logs),
         "is_complete": is_complete,
-        "timestamp": rfc3339(time.time_ns()),
     }
 
 

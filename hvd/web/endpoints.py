@@ -1,10 +1,11 @@
 """The table of hvd's endpoints: the app's routes, the list at `/` and the OpenAPI document are all made from it."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from hvd.export.exposition import OPENMETRICS, TEXT
-from hvd.jobs.answers import CancelAnswer, EtaAnswer, LogsAnswer, ProgressAnswer, QueryAnswer
+from hvd.jobs.answers import CancelAnswer, EtaAnswer, LogsAnswer, ProgressAnswer, QueryAnswer, eta_of, progress_of
 from hvd.jobs.job import JobAnswer
 from hvd.jobs.states import STATUSES
 from hvd.jobs.submission import KEY_MAX, LIST_DEFAULT, LIST_MAX, body_schema
@@ -140,7 +141,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "/jobs/progress/{job_id}",
         "how far one job is",
-        job_views.JobProgress,
+        partial(job_views.JobView, view=progress_of),
         _jobs(ProgressAnswer, _JOB),
         needs_kinds=True,
     ),
@@ -152,7 +153,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         needs_kinds=True,
     ),
     Endpoint(
-        "/jobs/eta/{job_id}", "when one job will be done", job_views.JobEta, _jobs(EtaAnswer, _JOB), needs_kinds=True
+        "/jobs/eta/{job_id}",
+        "when one job will be done",
+        partial(job_views.JobView, view=eta_of),
+        _jobs(EtaAnswer, _JOB),
+        needs_kinds=True,
     ),
     Endpoint("/jobs/{job_id}", "one job", jobs.OneJob, _jobs(JobAnswer, _JOB), needs_kinds=True),
     Endpoint(

@@ -1,13 +1,14 @@
 """`/jobs/progress/{job_id}`, `/jobs/eta/{job_id}`, `/jobs/logs/{job_id}`: one job, as existing clients ask for it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import falcon
 
-from hvd.jobs.answers import EtaAnswer, ProgressAnswer, eta_of, logs_of, progress_of
+from hvd.jobs.answers import logs_of
 from hvd.jobs.job import Job
 from hvd.jobs.output import last_lines
+from hvd.web.here import Here
 from hvd.web.jobs import Resource, answer_json, job_of
 from hvd.web.output import JobOutput, is_lost
 from hvd.web.resources import negotiate
@@ -20,30 +21,16 @@ LOG_BYTES = 256 * 1024  # of output that they are taken from
 
 
 class JobView(Resource):
-    """An endpoint that shows one job in one way."""
+    """`/jobs/progress/{job_id}`, `/jobs/eta/{job_id}`: what `view` makes of one job."""
 
-    def view(self, job: Job) -> Mapping[str, Any]:
-        """The answer."""
-        raise NotImplementedError
+    def __init__(self, here: Here, view: Callable[[Job], Mapping[str, Any]]) -> None:
+        super().__init__(here)
+        self._view = view
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
-        answer_json(resp, 200, self.view(job_of(self.service(req), job_id)))
+        answer_json(resp, 200, self._view(job_of(self.service(req), job_id)))
 
     on_head = on_get
-
-
-class JobProgress(JobView):
-    """`/jobs/progress/{job_id}`: how far it is."""
-
-    def view(self, job: Job) -> ProgressAnswer:
-        return progress_of(job)
-
-
-class JobEta(JobView):
-    """`/jobs/eta/{job_id}`: when it will be done."""
-
-    def view(self, job: Job) -> EtaAnswer:
-        return eta_of(job)
 
 
 class JobLogs(JobOutput):

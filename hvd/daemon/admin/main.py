@@ -16,7 +16,7 @@ from hvd.companion.child import Child
 from hvd.core.rows import Rows
 from hvd.daemon.admin.late_jobs import LateJobs
 from hvd.daemon.admin.options import EVENTS, HUB, LISTENER, WAKE, WORKERS, AdminOptions
-from hvd.daemon.admin.succession import Succession
+from hvd.daemon.admin.succession import has_newer
 from hvd.daemon.admin.watch import SaturationWatch
 from hvd.daemon.admin.worker import TURN, AdminWorker
 from hvd.daemon.clients.pace import Limits
@@ -47,7 +47,6 @@ class AdminServer:
 
     def __init__(self, child: Child[AdminOptions]) -> None:
         self._child = child
-        self._succession = Succession(child.block, child.slot)
         self._jobs = LateJobs(child.options.settings, child.descriptor(WAKE), child.socket(EVENTS))
         here.fill(self._parts())
         app, limits = create_app(here, admin=True), Limits.of(child.options.settings)
@@ -86,7 +85,7 @@ class AdminServer:
 
     def _look(self) -> None:
         self._child.beat()
-        self._worker.stand_back(self._succession.newer_answers())
+        self._worker.stand_back(has_newer(self._child.block, self._child.slot))
         for watch in self._watchers:
             try:
                 watch()

@@ -13,18 +13,13 @@ from hvd.core.slots import Slots
 LATE = 1.0  # s without a sign of life, of which there is one each 0.25 s, after which the older one takes over
 
 
-class Succession:
-    """The view of the admin server that has this slot. One thread uses it."""
-
-    def __init__(self, block: Block, slot: int) -> None:
-        self._slots, self._own = Slots(block), slot
-
-    def newer_answers(self) -> bool:
-        """Whether a newer master's admin server is there."""
-        own, now = self._slots.get(self._own), time.monotonic_ns()
-        others = (self._slots.get(number) for number in range(layout.COMPANION_SLOTS) if number != self._own)
-        return own is not None and any(
-            other.master_start > own.master_start and now - other.heartbeat_ns < LATE * 1e9
-            for other in others
-            if other and other.kind == layout.KIND_ADMIN_SERVER
-        )
+def has_newer(block: Block, slot: int) -> bool:
+    """True while a newer master's admin server answers than the one that has this slot."""
+    slots, now = Slots(block), time.monotonic_ns()
+    own = slots.get(slot)
+    others = (slots.get(number) for number in range(layout.COMPANION_SLOTS) if number != slot)
+    return own is not None and any(
+        other.master_start > own.master_start and now - other.heartbeat_ns < LATE * 1e9
+        for other in others
+        if other and other.kind == layout.KIND_ADMIN_SERVER
+    )

@@ -8,7 +8,7 @@ import pytest
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.slots import Slots
-from hvd.daemon.admin.succession import LATE, Succession
+from hvd.daemon.admin.succession import LATE, has_newer
 from tests.unit.core.support import standing
 
 
@@ -21,23 +21,22 @@ def test_a_single_one_answers(block: Block) -> None:
     own, other = claimed(block, os.getpid()), claimed(block, os.getpid())
     Slots(block).beat(own)
     Slots(block).beat(other)
-    assert not Succession(block, own).newer_answers()
+    assert not has_newer(block, own)
 
 
 def test_the_newer_master_s_answers_while_it_gives_signs_of_life(block: Block) -> None:
     """The older one stands back from the first sign on, and goes on once there is none for some time."""
     with standing(lambda: None) as newer:
         own, other = claimed(block, os.getpid()), claimed(block, newer)
-        older = Succession(block, own)
-        assert not older.newer_answers(), "it does not answer yet"
+        assert not has_newer(block, own), "it does not answer yet"
         Slots(block).beat(other)
-        assert older.newer_answers()
-        assert not Succession(block, other).newer_answers()
+        assert has_newer(block, own)
+        assert not has_newer(block, other)
         block.cells[block.layout.slot_cell(other) + layout.S_HEARTBEAT_NS] = time.monotonic_ns() - int((LATE + 1) * 1e9)
-        assert not older.newer_answers(), "it is stuck"
+        assert not has_newer(block, own), "it is stuck"
         Slots(block).beat(other)
         Slots(block).free(other)
-        assert not older.newer_answers(), "it is gone"
+        assert not has_newer(block, own), "it is gone"
 
 
 @pytest.mark.parametrize("kind", [layout.KIND_AGGREGATOR, layout.KIND_JOB_RUNNER])
@@ -46,4 +45,4 @@ def test_other_companions_are_no_admin_servers(block: Block, kind: int) -> None:
     with standing(lambda: None) as newer:
         own, other = claimed(block, os.getpid()), claimed(block, newer, kind)
         Slots(block).beat(other)
-        assert not Succession(block, own).newer_answers()
+        assert not has_newer(block, own)
