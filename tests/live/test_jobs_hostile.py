@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hvd.daemon.clients.arrival import ENOUGH
 from hvd.jobs.states import COMPLETED
 from tests.support.http import Response
 from tests.support.jobs import JobsDaemon, post
@@ -239,10 +240,10 @@ def test_bodies_that_are_no_json(server: JobsDaemon, body: bytes, status: int) -
 
 
 def announced(server: JobsDaemon, length: int) -> Response:
-    """The answer to a body of that length of which nothing is sent."""
+    """The answer to a body of that length of which only so much is sent that it is worth a thread."""
     head = f"POST /jobs/submit HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: {length}"
     with server.connection(10) as connection:
-        return connection.exchange(head.encode() + b"\r\n\r\n")
+        return connection.exchange(head.encode() + b"\r\n\r\n" + b" " * ENOUGH)
 
 
 @pytest.mark.parametrize(

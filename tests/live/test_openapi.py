@@ -156,10 +156,14 @@ def test_schemathesis_finds_no_fault(daemon: JobsDaemon, tmp_path: Path, admin: 
     program = Path(sys.executable).with_name("schemathesis")
     command = [program, "run", f"http://{host}:{port}/openapi.json", *options, "--seed", "1", "--no-shrink"]
     command += ["--exclude-checks", "positive_data_acceptance", "--suppress-health-check", "all", "--warnings", "off"]
-    done = subprocess.run(
-        [*command, "--no-color"], cwd=tmp_path, capture_output=True, text=True, timeout=120 * PATIENCE, check=False
-    )
-    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    for _ in range(2):
+        done = subprocess.run(
+            [*command, "--no-color"], cwd=tmp_path, capture_output=True, text=True, timeout=120 * PATIENCE, check=False
+        )
+        # of a machine so busy that the database is locked for seconds, 503 is the right answer
+        if "[503]" not in done.stdout or "database is locked" not in daemon.log:
+            break
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:] + daemon.log[-4000:]
     document = Api(daemon, admin=admin).document
     number = sum(map(len, document["paths"].values())) - 1  # it leaves out GET of the document, which it has by then
     assert f"{number} selected / {number} total" in done.stdout
