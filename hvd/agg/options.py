@@ -1,4 +1,4 @@
-"""What the aggregator is told by the master."""
+"""The options that the master gives the aggregator."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self

@@ -20,7 +20,7 @@ _EXAMPLES = f"""\
 examples:
   hvd check                                settings in force, and where each comes from
   HVD_CONFIG=/etc/hvd/hvd.toml hvd check   the same with a file
-  hvd list                                 the daemons that run here, and how each is
+  hvd list                                 the daemons that run here, and their health
   hvd status                               health of the daemon that these settings describe
   hvd status --instance shop               health of another one on this machine
   hvd status --url http://10.0.0.7:8080    health of one elsewhere

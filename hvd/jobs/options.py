@@ -1,4 +1,4 @@
-"""What the job runner is told by the master."""
+"""The options that the master gives the job runner."""
 
 import json
 from collections.abc import Mapping

@@ -20,7 +20,7 @@ JOBS_MAX = 1000  # in one body; what one transaction of the store takes in some 
 NAME_MAX = 200  # characters
 KEY_MAX = 255  # characters of an idempotency key
 LIST_MAX, LIST_DEFAULT = 500, 50  # jobs in one page of a list
-_PROBLEMS_MAX = 10  # told of one job: the answer to a megabyte of nonsense stays small
+_PROBLEMS_MAX = 10  # reported of one job: the answer to a megabyte of nonsense stays small
 
 _OBJECT, _TEXT = rule("a JSON object", "object"), rule("a string", "string")
 _LIST = rule("an array", "array", minItems=1, maxItems=JOBS_MAX)

@@ -28,7 +28,7 @@ class ServiceFigures:
     queued: int = 0
     longest_seconds: float = 0.0
     saturated_seconds: float = 0.0
-    waiting: Mapping[str, int] = field(default_factory=dict)
+    waiting_clients: Mapping[str, int] = field(default_factory=dict)
     backlog: Backlog | None = None
     health: Mapping[str, int] = field(default_factory=dict)
 

@@ -191,7 +191,7 @@ METRICS: tuple[Metric, ...] = (
         "hvd_waiting_clients",
         "Connections by what workers wait for: a request's first byte (silent), the rest of its head or of its body, "
         "that the client reads its response (unread), the next request (idle).",
-        by_name(lambda figures: figures.service.waiting),
+        by_name(lambda figures: figures.service.waiting_clients),
         "state",
     ),
     _gauge(

@@ -111,7 +111,7 @@ class Reading(Vitals):
             queued=self.service.queued,
             longest_seconds=self.service.longest_seconds,
             saturated_seconds=self.saturation.seconds,
-            waiting=cast(dict[str, int], self.service.waiting_clients),
+            waiting_clients=cast(dict[str, int], self.service.waiting_clients),
             backlog=self.backlog,
             health={status: int(status == self.health.status) for status in STATUSES},
         )

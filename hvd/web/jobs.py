@@ -103,9 +103,8 @@ class Submit(Resource):
             answer, _, is_replay = service.submit(submission, key)
         if is_replay:
             resp.set_header("Idempotent-Replayed", "true")
-        answer_json(
-            resp, 202, {"timestamp": rfc3339(time.time_ns()), **answer}
-        )  # one that was kept by an older hvd has none
+        # an answer that an older hvd has kept has no timestamp
+        answer_json(resp, 202, {"timestamp": rfc3339(time.time_ns()), **answer})
 
 
 class OneJob(Resource):
@@ -118,7 +117,7 @@ class OneJob(Resource):
 
 
 class CancelOne(Resource):
-    """`/jobs/{job_id}/cancel`: 200 when it was pending, 202 when it runs and is told to end."""
+    """`/jobs/{job_id}/cancel`: 200 when it was pending, 202 when it runs and has to end."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
         service = self.service(req, changes=True)

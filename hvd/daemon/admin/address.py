@@ -39,7 +39,7 @@ class AdminAddress:
         self.address = ""
         self._file: File = (0, 0)
         self._folder: Path | None = None
-        self._said: set[str] = set()  # troubles that were logged, until something is well again
+        self._logged: set[str] = set()  # troubles, until something is well again
 
     def open(self, environ: MutableMapping[str, str]) -> None:
         """Listen: at what another master has passed on by the environment, else as the settings say.
@@ -52,7 +52,7 @@ class AdminAddress:
             self.listener = self._bind()
         except CannotStart as error:
             if self._settings.admin_bind:
-                raise
+                raise CannotStart(f"{error}; set another HVD_ADMIN_BIND, or none, for a socket of its own") from None
             self._log.warning("hvd: no admin server: %s; set HVD_ADMIN_BIND to an address for it", error)
 
     def _inherit(self, environ: MutableMapping[str, str]) -> bool:
@@ -160,7 +160,7 @@ class AdminAddress:
             return
         os.dup2(listener.fileno(), self.listener.fileno(), inheritable=False)  # the number that the companion inherits
         listener.close()
-        self._said.clear()
+        self._logged.clear()
         self._log.warning("hvd: the admin server's socket %s had been removed, and is there again", lost)
         replace()
 
@@ -179,9 +179,9 @@ class AdminAddress:
             self._complain(f"`hvd list` will not find this daemon: {self._folder / RECORD}: {error.strerror}")
 
     def _complain(self, trouble: str) -> None:
-        if trouble not in self._said:
+        if trouble not in self._logged:
             self._log.error("hvd: %s", trouble)
-            self._said.add(trouble)
+            self._logged.add(trouble)
 
     def _is_older(self) -> bool:
         """True while a master that this one has started lives."""

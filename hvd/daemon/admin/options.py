@@ -1,4 +1,4 @@
-"""What the admin server is told by the master."""
+"""The options that the master gives the admin server."""
 
 import json
 from dataclasses import dataclass, replace

@@ -224,7 +224,7 @@ class Connections:
             self._watch(conn)
 
     def _watch(self, conn: Connection, more: int = 0) -> None:
-        """Be told when it is readable, and what `more` says: at once if it is by now. Raises OSError."""
+        """Watch for it to be readable, and for the events of `more`; what holds already counts too. Raises OSError."""
         if conn.is_watched:
             self._epoll.modify(conn.fd, _READ | more)
         else:

@@ -142,7 +142,7 @@ class LimitedSyncWorker(LimitedWorker, SyncWorker):  # type: ignore[misc]
     """
 
     _client: ClientSocket
-    _reported: int | None = None  # for what it waits, as it was said last
+    _reported: int | None = None  # what it waits for, as reported last
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
         if not self.cfg.is_ssl:
