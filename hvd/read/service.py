@@ -128,7 +128,7 @@ class Service:
     @property
     def ages_ns(self) -> list[int]:
         """The age of each request in progress, as far as it is known: those in a shared row count as its newest."""
-        return [self.at_ns - each.begin_ns for each in self.requests for _ in range(each.number)]
+        return [self.at_ns - request.begin_ns for request in self.requests for _ in range(request.number)]
 
     @property
     def longest_seconds(self) -> float:
@@ -184,8 +184,8 @@ def _stacks(service: Service, last: LastStacks) -> dict[OpenRequest, Stack]:
 
 def _state(block: Block, slot: Slot) -> WorkerState:
     requests = [
-        OpenRequest(slot.pid, slot.number, slot.taken_ns, each.begin_ns, each.text, each.number, each.thread)
-        for each in read_progress(block, slot.number)
+        OpenRequest(slot.pid, slot.number, slot.taken_ns, row.begin_ns, row.text, row.number, row.thread)
+        for row in read_progress(block, slot.number)
     ]
     state = WorkerState(slot.number, slot.taken_ns, abs(slot.threads), slot.clients, requests)
     return state if slot.threads > 0 else replace(state, threads=state.busy)

@@ -54,11 +54,11 @@ class Page {
     const url = new URL("ws?detail=1", document.baseURI);
     url.protocol = url.protocol.replace("http", "ws");
     this.socket = new Socket(url, { message: (message) => this.handle(message), state: (state) => this.#connected(state) });
-    const failed = (why, asked) => this.contact.httpFailed(why, asked);
+    const failed = (why, asked) => this.contact.noteHttpFailure(why, asked);
     const health = new Question("health", {
-      answered: ({ status, reasons }, asked) => this.contact.httpSaid(status, reasons ?? [], asked),
+      answered: ({ status, reasons }, asked) => this.contact.reportFromHttp(status, reasons ?? [], asked),
       failed,
-      odd: (what) => this.contact.httpOdd(what),
+      odd: (what) => this.contact.noteForeignAnswer(what),
     });
     // what it says of odd answers, /health says too
     this.snapshot = new Question("api/v1/snapshot", { answered: (...answer) => this.#takeSnapshot(...answer), failed, odd: () => {} });
@@ -90,7 +90,7 @@ class Page {
     const hasEnded = this.model.message(message);
     if (message.type === "metrics") {
       this.contact.gotNumbers();
-      this.contact.socketSaid(...this.model.health);
+      this.contact.reportFromSocket(...this.model.health);
     }
     if (message.type === "status") this.#learnInterval();
     if (hasEnded) this.snapshot.ask(true);
@@ -105,7 +105,7 @@ class Page {
   #takeSnapshot(answer, asked) {
     this.model.snapshot(answer);
     this.contact.gotNumbers();
-    if (answer.reasons) this.contact.httpSaid(...this.model.health, asked); // without them /health says more
+    if (answer.reasons) this.contact.reportFromHttp(...this.model.health, asked); // without them /health says more
     this.changed(true);
   }
 

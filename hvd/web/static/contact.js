@@ -2,9 +2,9 @@
 
 import { judge } from "./verdict.js";
 
-const MARGIN = 1; // s beyond two intervals, after which a word of the socket is old
-const OVER_HTTP = 5; // s that a word over HTTP holds: 2 until it is asked again, 3 until that has failed
-const HUSH = 0.5; // s beyond one and a half intervals, after which HTTP is asked: before the word is old
+const MARGIN = 1; // s beyond two intervals, after which a report of the socket is old
+const OVER_HTTP = 5; // s that a report over HTTP holds: 2 until it is asked again, 3 until that has failed
+const QUIET = 0.5; // s beyond one and a half intervals, after which HTTP is asked: before the report is old
 
 export class Contact {
   /**
@@ -21,10 +21,10 @@ export class Contact {
     this.connection = "connecting"; // or open, silent, waiting
     this.socketAt = -Infinity; // when the socket spoke, or was opened
     this.hasSpoken = false; // the socket, since it was opened
-    /** @type {import("./verdict.js").Word | null} */
-    this.word = null;
-    /** @type {string | null} why nothing answers over HTTP, and what answers instead of the daemon, since the last word */
-    this.failure = this.oddity = null;
+    /** @type {import("./verdict.js").Report | null} */
+    this.report = null;
+    /** @type {string | null} why nothing answers over HTTP, and what answers instead of the daemon, since the last report */
+    this.failure = this.foreign = null;
     this.numbersAt = Infinity; // when the last numbers came, whichever way
   }
 
@@ -32,12 +32,12 @@ export class Contact {
   connected(state) {
     if (state === "open") this.socketAt = this.clocks.now();
     this.hasSpoken = false;
-    this.connection = state === "connecting" && this.word ? "waiting" : state;
+    this.connection = state === "connecting" && this.report ? "waiting" : state;
     this.check();
   }
 
   /** A message of the socket said this of the daemon's health. */
-  socketSaid(state, reasons) {
+  reportFromSocket(state, reasons) {
     this.socketAt = this.clocks.now();
     this.hasSpoken = true;
     this.connection = "open";
@@ -46,29 +46,29 @@ export class Contact {
   }
 
   /** An answer over HTTP said it; when that was `asked` for tells whether it is news. */
-  httpSaid(state, reasons, asked) {
+  reportFromHttp(state, reasons, asked) {
     if (!this.#isNews(asked)) return;
     this.#heard(state, reasons, this.#httpPatience);
     this.check();
   }
 
   /** Nothing answered over HTTP. */
-  httpFailed(why, asked) {
+  noteHttpFailure(why, asked) {
     if (!this.#isNews(asked)) return;
     this.failure = why;
     this.check();
   }
 
   /** Something answered over HTTP, and was not the daemon. */
-  httpOdd(what) {
-    this.oddity = what;
+  noteForeignAnswer(what) {
+    this.foreign = what;
     this.failure = null;
     this.check();
   }
 
   /** False if something was heard since then: the socket is the quicker way, and of two questions one may fail. */
   #isNews(asked) {
-    return this.poll.isRunning && asked >= (this.word?.at ?? -Infinity);
+    return this.poll.isRunning && asked >= (this.report?.at ?? -Infinity);
   }
 
   /** Numbers came, whichever way. */
@@ -97,7 +97,7 @@ export class Contact {
   check() {
     const silence = this.clocks.now() - this.socketAt;
     const isOpen = this.connection === "open" || this.connection === "silent";
-    const isSilent = silence > 1.5 * this.interval + HUSH;
+    const isSilent = silence > 1.5 * this.interval + QUIET;
     if (isOpen) this.connection = isSilent ? "silent" : "open";
     if (isOpen && this.hasSpoken && !isSilent) this.poll.stop();
     else this.poll.start();
@@ -106,7 +106,7 @@ export class Contact {
   }
 
   #heard(state, reasons, lasts) {
-    this.word = { state, reasons, at: this.clocks.now(), wall: this.clocks.wall(), lasts };
-    this.failure = this.oddity = null;
+    this.report = { state, reasons, at: this.clocks.now(), wall: this.clocks.wall(), lasts };
+    this.failure = this.foreign = null;
   }
 }

@@ -24,17 +24,17 @@ export const waitingText = (clients) =>
 export function addLongest(section) {
   const [aside, empty, waiting] = [".aside", ".empty", ".waiting"].map((name) => section.querySelector(name));
   const rows = new Rows(section.querySelector("ol"), createRow, fillRow);
-  let shown = [];
-  const tick = (now) => shown.forEach((request) => say(rows.rows.get(request.id).children[0], shortDuration(ageOf(request, now))));
+  let requests = [];
+  const tick = (now) => requests.forEach((request) => say(rows.rows.get(request.id).children[0], shortDuration(ageOf(request, now))));
   const view = ({ raw, longest, now }) => {
     if (!raw) return;
-    shown = longest ?? [];
-    rows.update(shown, ({ id }) => id);
+    requests = longest ?? [];
+    rows.update(requests, ({ id }) => id);
     tick(now());
-    empty.hidden = shown.length > 0;
+    empty.hidden = requests.length > 0;
     say(empty, longest ? "No request is in progress." : "This daemon does not tell which requests take longest.");
     const all = raw.requests.in_flight;
-    say(aside, all > shown.length ? `${shown.length} of ${count(all)} in progress` : `${count(all)} in progress`);
+    say(aside, all > requests.length ? `${requests.length} of ${count(all)} in progress` : `${count(all)} in progress`);
     const text = raw.waiting_clients ? waitingText(raw.waiting_clients) : "";
     say(waiting, text ? `The server waits for: ${text}` : raw.waiting_clients ? "The server waits for no client." : "");
     mark(waiting, "title", text || null);

@@ -6,7 +6,7 @@ import { clock, duration } from "./format.js";
 export const MARKS = { healthy: "●", degraded: "▲", unhealthy: "✕", starting: "◌", unknown: "?", unreachable: "⊘" };
 
 /** What a daemon may say of itself, and what is said for it where it gives no reason. */
-const OWN_WORDS = {
+const DEFAULT_REASONS = {
   healthy: "Nothing is wrong.",
   starting: "Its processes are starting.",
   degraded: "It does not say why.",
@@ -14,27 +14,27 @@ const OWN_WORDS = {
 };
 
 /**
- * A daemon's own word about its health.
- * @typedef {{state: string, reasons: string[], at: number, wall: number, lasts: number}} Word
+ * What a daemon reports of its health.
+ * @typedef {{state: string, reasons: string[], at: number, wall: number, lasts: number}} Report
  *   `at` is when it was heard, in s of the clock that `now` is of; `wall` the same as Unix time; it holds for `lasts` s
  */
 
 /**
- * @param {{word: Word | null, failure: string | null, oddity: string | null, now: number}} facts `failure` is why nothing
- *   answers over HTTP since the last word, while the socket is silent as well; `oddity` what answers instead of the daemon
+ * @param {{report: Report | null, failure: string | null, foreign: string | null, now: number}} facts `failure` is why nothing
+ *   answers over HTTP since the last report, while the socket is silent as well; `foreign` what answers instead of the daemon
  * @returns {{state: keyof MARKS, reasons: string[]}} at least one reason, in words for people
  */
-export function judge({ word, failure, oddity, now }) {
-  if (failure) return { state: "unreachable", reasons: [`No answer, by WebSocket or HTTP (${failure}).`, before(word, now)] };
-  if (!word) return { state: "unknown", reasons: [oddity ? `${oddity}.` : "Nothing was heard yet."] };
-  if (now - word.at > word.lasts) {
-    return { state: "unknown", reasons: [oddity ? `${oddity}.` : "The daemon says nothing.", before(word, now)] };
+export function judge({ report, failure, foreign, now }) {
+  if (failure) return { state: "unreachable", reasons: [`No answer, by WebSocket or HTTP (${failure}).`, before(report, now)] };
+  if (!report) return { state: "unknown", reasons: [foreign ? `${foreign}.` : "Nothing was heard yet."] };
+  if (now - report.at > report.lasts) {
+    return { state: "unknown", reasons: [foreign ? `${foreign}.` : "The daemon says nothing.", before(report, now)] };
   }
-  if (!Object.hasOwn(OWN_WORDS, word.state)) {
-    return { state: "unknown", reasons: [...word.reasons, `The daemon says “${word.state}” of itself.`] };
+  if (!Object.hasOwn(DEFAULT_REASONS, report.state)) {
+    return { state: "unknown", reasons: [...report.reasons, `The daemon says “${report.state}” of itself.`] };
   }
-  return { state: word.state, reasons: word.reasons.length ? word.reasons : [OWN_WORDS[word.state]] };
+  return { state: report.state, reasons: report.reasons.length ? report.reasons : [DEFAULT_REASONS[report.state]] };
 }
 
-const before = (word, now) =>
-  word ? `Last heard at ${clock(word.wall)}, ${duration(now - word.at)} ago: ${word.state}.` : "Nothing was heard before.";
+const before = (report, now) =>
+  report ? `Last heard at ${clock(report.wall)}, ${duration(now - report.at)} ago: ${report.state}.` : "Nothing was heard before.";

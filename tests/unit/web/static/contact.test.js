@@ -18,7 +18,7 @@ const live = () => {
   contact.connected("connecting");
   contact.connected("open");
   contact.gotNumbers();
-  contact.socketSaid("healthy", []);
+  contact.reportFromSocket("healthy", []);
 };
 const wait = (seconds) => {
   for (let i = 0; i < seconds * 2; i += 1) {
@@ -32,7 +32,7 @@ test("HTTP is asked until the socket speaks, and no longer", () => {
   assert.ok(poll.isRunning);
   contact.connected("open");
   assert.ok(poll.isRunning, "a handshake is no word");
-  contact.socketSaid("healthy", []);
+  contact.reportFromSocket("healthy", []);
   assert.ok(!poll.isRunning);
   assert.equal(contact.connection, "open");
   contact.connected("waiting");
@@ -52,13 +52,13 @@ test("a socket that is open and silent is doubted before its word is old, then g
 test("what HTTP says meanwhile counts, and so does that nothing answers there", () => {
   live();
   contact.connected("waiting");
-  contact.httpSaid("degraded", ["aggregator away"], now);
+  contact.reportFromHttp("degraded", ["aggregator away"], now);
   assert.deepEqual(contact.verdict, { state: "degraded", reasons: ["aggregator away"] });
   wait(5);
   assert.equal(contact.verdict.state, "degraded", "until the next answer, and the time that it may take");
-  contact.httpFailed("health can't be reached", now);
+  contact.noteHttpFailure("health can't be reached", now);
   assert.equal(contact.verdict.state, "unreachable");
-  contact.httpSaid("healthy", [], now);
+  contact.reportFromHttp("healthy", [], now);
   assert.equal(contact.verdict.state, "healthy");
 });
 
@@ -67,18 +67,18 @@ test("of two questions one may fail, and a late answer is no news", () => {
   contact.connected("waiting");
   const asked = now;
   now += 1;
-  contact.httpSaid("degraded", [], asked);
+  contact.reportFromHttp("degraded", [], asked);
   now += 2;
-  contact.httpFailed("api/v1/snapshot has not answered within 3 s", asked);
+  contact.noteHttpFailure("api/v1/snapshot has not answered within 3 s", asked);
   assert.equal(contact.verdict.state, "degraded");
-  contact.httpSaid("healthy", [], asked);
+  contact.reportFromHttp("healthy", [], asked);
   assert.equal(contact.verdict.state, "degraded");
 });
 
 test("a question that fails while the socket speaks says nothing of the daemon", () => {
   live();
-  contact.httpFailed("api/v1/snapshot has not answered within 3 s", now);
-  contact.httpSaid("unhealthy", [], now);
+  contact.noteHttpFailure("api/v1/snapshot has not answered within 3 s", now);
+  contact.reportFromHttp("unhealthy", [], now);
   assert.equal(contact.verdict.state, "healthy");
 });
 
@@ -86,7 +86,7 @@ test("answers that aren't the daemon's make it unknown once its word is old, nev
   live();
   contact.connected("waiting");
   for (let i = 0; i < 3; i += 1) {
-    contact.httpOdd("the answer to health is 404, and not from the daemon");
+    contact.noteForeignAnswer("the answer to health is 404, and not from the daemon");
     wait(2);
   }
   assert.deepEqual(states, ["unknown", "healthy", "unknown"]);
