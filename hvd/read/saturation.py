@@ -34,28 +34,19 @@ class Saturation:
     def __init__(self) -> None:
         self._at_ns = self._busy_since_ns = self._backlog_since_ns = self._backlog_before = self._served_ns = 0
 
-    def observe(
-        self,
-        now_ns: int,
-        busy: int,
-        capacity: int,
-        backlog: Backlog | None,
-        queued: int = 0,
-        newest_ns: int = 0,
-        workers: int = 0,
-    ) -> AdminPage:
-        """A look at that monotonic time -> what to publish; a time of 0 says "not now". `newest_ns` is when the newest
-        request in progress began; `workers` counts those that have booted, also where they take nothing new.
-        """
+    def observe(self, service: Service, backlog: Backlog | None) -> AdminPage:
+        """A look -> what to publish; a time of 0 says "not now"."""
+        now_ns, queued = service.at_ns, service.queued
+        newest_ns = service.requests[-1].begin_ns if service.requests else 0
         accepting = backlog.waiting if backlog else 0
         if now_ns - self._at_ns > FRESH * 1e9:  # nobody knows what was in between
             self._busy_since_ns = self._backlog_since_ns = 0
         elif newest_ns > self._at_ns and not accepting and not queued:
             self._busy_since_ns = newest_ns
         self._at_ns = now_ns
-        self._served_ns = now_ns if workers else self._served_ns
-        waiting = accepting + (queued if queued >= capacity else 0)
-        self._busy_since_ns = (self._busy_since_ns or now_ns) if busy >= capacity > 0 else 0
+        self._served_ns = now_ns if service.workers else self._served_ns
+        waiting = accepting + (queued if queued >= service.threads else 0)
+        self._busy_since_ns = (self._busy_since_ns or now_ns) if service.is_all_busy else 0
         if not waiting:
             self._backlog_since_ns = 0
         elif not self._backlog_since_ns or waiting < self._backlog_before:

@@ -15,8 +15,4 @@ class SaturationWatch:
         self._saturation = Saturation()
 
     def __call__(self) -> None:
-        service, backlog = self._reader.service(), self._reader.backlog()
-        newest_ns = service.requests[-1].begin_ns if service.requests else 0
-        threads = service.busy, service.threads
-        look = service.at_ns, *threads, backlog, service.queued, newest_ns, len(service.workers)
-        self._publish(self._saturation.observe(*look))
+        self._publish(self._saturation.observe(self._reader.service(), self._reader.backlog()))

@@ -1,16 +1,29 @@
 """Looks at the workers → for how long they are saturated, and what is said of it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from hvd.core.backlog import Backlog
+from hvd.core.layout import CLIENTS
+from hvd.metrics.clients import HELD, QUEUED
 from hvd.metrics.companion_pages import AdminPage
 from hvd.read.saturation import FRESH, LOOK, BacklogTrend, Saturation, SaturationState, saturation_of
+from hvd.read.service import Service, WorkerState
 from tests.unit.figures import SECOND, make_request, make_service
 
 NOW = make_service().at_ns
 BEGIN = 100 * SECOND
+
+
+def seen(now: int, busy: int, threads: int, queued: int = 0, newest_ns: int = 0, workers: int = 1) -> Service:
+    """The workers at that time, the first of which has all that is told."""
+    requests = [replace(make_request(0), begin_ns=newest_ns)] if newest_ns else []
+    clients = [0] * CLIENTS
+    clients[QUEUED], clients[HELD] = queued, busy - len(requests)
+    states = [WorkerState(20, 0, threads, clients, requests)]
+    return Service(now, (states * workers)[:workers])
 
 
 def looks(watch: Saturation, values: Sequence[tuple[int, int | None]], begin: int = BEGIN) -> list[tuple[float, float]]:
@@ -18,7 +31,7 @@ def looks(watch: Saturation, values: Sequence[tuple[int, int | None]], begin: in
     durations = []
     for number, (busy, waiting) in enumerate(values):
         now = begin + round(number * LOOK * SECOND)
-        page = watch.observe(now, busy, 4, None if waiting is None else Backlog(waiting, 2048))
+        page = watch.observe(seen(now, busy, 4), None if waiting is None else Backlog(waiting, 2048))
         since = (page["busy_since_ns"], page["backlog_since_ns"])
         durations.append(tuple((now - each) / SECOND if each else -1 for each in since))
     return durations  # type: ignore[return-value]
@@ -39,7 +52,7 @@ def test_threads_that_one_client_after_the_other_keeps_busy_are_not_saturated() 
         watch, seconds = Saturation(), []
         for number in range(3):
             now = BEGIN + round(number * LOOK * SECOND)
-            page = watch.observe(now, 4, 4, Backlog(waiting, 2048), queued, now - round(0.1 * SECOND))
+            page = watch.observe(seen(now, 4, 4, queued, now - round(0.1 * SECOND)), Backlog(waiting, 2048))
             seconds.append((now - page["busy_since_ns"]) / SECOND)
         assert seconds[1:] == since
 
@@ -47,13 +60,13 @@ def test_threads_that_one_client_after_the_other_keeps_busy_are_not_saturated() 
 def test_a_look_tells_when_a_worker_served_last() -> None:
     """So that all can see since when none does."""
     watch = Saturation()
-    looked = [watch.observe(BEGIN + number, 0, 0, None, workers=n) for number, n in enumerate((0, 4, 0, 0))]
+    looked = [watch.observe(seen(BEGIN + number, 0, 0, workers=n), None) for number, n in enumerate((0, 4, 0, 0))]
     assert [page["served_ns"] for page in looked] == [0, BEGIN + 1, BEGIN + 1, BEGIN + 1]
 
 
 def test_without_capacity_nothing_is_saturated() -> None:
     """No worker has booted: that is another trouble."""
-    assert Saturation().observe(BEGIN, 0, 0, None)["busy_since_ns"] == 0
+    assert Saturation().observe(seen(BEGIN, 0, 0), None)["busy_since_ns"] == 0
 
 
 @pytest.mark.parametrize(
@@ -74,7 +87,9 @@ def test_a_backlog_counts_while_it_grows_or_stands(backlog: list[int], durations
 def test_requests_that_wait_for_a_thread_count_where_they_are_many() -> None:
     """As many as threads: less comes and goes where nobody waits for long."""
     watch = Saturation()
-    pages = [watch.observe(BEGIN + number, 3, 4, Backlog(0, 9), queued) for number, queued in enumerate((3, 4, 9))]
+    pages = [
+        watch.observe(seen(BEGIN + number, 3, 4, queued), Backlog(0, 9)) for number, queued in enumerate((3, 4, 9))
+    ]
     assert [page["backlog"] for page in pages] == [0, 4, 9]
     assert [page["backlog_since_ns"] for page in pages] == [0, BEGIN + 1, BEGIN + 1]
 
