@@ -133,7 +133,8 @@ class Settler:
         }
         stacks = [self._stacks.frames(slot.number, entry) for entry in settled.entries]
         requests = [
-            {**request_of(entry), "stack": list(frames)} for entry, frames in zip(settled.entries, stacks, strict=True)
+            {**request_of(entry.text, entry.age), "stack": list(frames)}
+            for entry, frames in zip(settled.entries, stacks, strict=True)
         ]
         postmortem.write(self._block, about, requests)
         self._log.error(

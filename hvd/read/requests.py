@@ -10,7 +10,6 @@ from typing import TypedDict
 
 from hvd.core.catalogue import Series
 from hvd.core.durations import BOUNDS, BUCKETS
-from hvd.core.slots import Entry
 from hvd.core.totals import Totals
 from hvd.metrics.companion_pages import OpenPercentiles, Rates
 from hvd.metrics.table import HTTP
@@ -26,13 +25,8 @@ class Request(TypedDict):
     age_seconds: float
 
 
-def request_of(entry: Entry) -> Request:
-    """The request of which the entry tells: hvd/instrument writes its method and its path there."""
-    return request_of_text(entry.text, entry.age)
-
-
-def request_of_text(text: str, age: float) -> Request:
-    """The request of which a row's text tells, so many s after it began."""
+def request_of(text: str, age: float) -> Request:
+    """The request that a row describes, `age` s after it began: hvd/instrument writes method and path as the text."""
     method, _, path = text.partition(" ")
     return {"method": method, "path": path, "age_seconds": round(age, 3)}
 

@@ -15,7 +15,7 @@ from hvd.core.progress import read_progress
 from hvd.core.slots import Slot, Slots
 from hvd.metrics.clients import HELD, QUEUED
 from hvd.read.frames import Frame
-from hvd.read.requests import Request, request_of_text
+from hvd.read.requests import Request, request_of
 from hvd.read.stacks import LastStacks, Stack
 
 LONGEST = 10  # requests in progress that are shown, the oldest ones
@@ -157,7 +157,7 @@ class Service:
 
     def _long_request(self, request: OpenRequest, stack: Stack | None) -> LongRequest:
         return {
-            **request_of_text(request.text, self.age(request)),
+            **request_of(request.text, self.age(request)),
             "pid": request.pid,
             "slot": request.slot,
             "stack": list(stack.frames) if stack else [],

@@ -177,7 +177,7 @@ def _worker(slot: SlotTotals, samples: Mapping[int, ProcessSample], totals: Tota
         "requests": slot.heads.finished,
         "errors": slot.heads.errors,
         "in_flight": slot.heads.in_flight,
-        "busy": [request_of(entry) for entry in slot.busy],
+        "busy": [request_of(entry.text, entry.age) for entry in slot.busy],
         "cpu_percent": sample["cpu_percent"] if sample else None,
         "memory_bytes": sample["proportional"] if sample else None,
         "threads": sample["threads"] if sample else None,

@@ -18,7 +18,7 @@ from hvd.core.block import Block
 from hvd.core.progress import Progress, read_progress
 from hvd.core.slots import Slot, Slots
 from hvd.read.frames import Frame
-from hvd.read.requests import Request, request_of_text
+from hvd.read.requests import Request, request_of
 from hvd.read.stacks import LastStacks, SlotStacks, ThreadStack
 from hvd.web.here import Here
 from hvd.web.resources import negotiate, send_json
@@ -121,7 +121,7 @@ def _thread(stack: ThreadStack, progress: Progress | None, taken_ns: int) -> Thr
     """With the request that its thread serves, if it did so when the stack was taken."""
     request = None
     if progress and progress.begin_ns <= taken_ns:
-        request = request_of_text(progress.text, (time.monotonic_ns() - progress.begin_ns) / 1e9)
+        request = request_of(progress.text, (time.monotonic_ns() - progress.begin_ns) / 1e9)
     return {
         "thread": stack.thread,
         "is_current": stack.is_current,

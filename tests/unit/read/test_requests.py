@@ -7,7 +7,6 @@ import random
 import pytest
 
 from hvd.core.durations import BOUNDS, BUCKETS
-from hvd.core.slots import Entry
 from hvd.read.requests import RequestSums, build_routes, percentile, request_of, sum_requests
 from tests.unit.figures import between, make_totals, timed
 
@@ -21,7 +20,7 @@ SHARES = (0.0, 0.01, 0.5, 0.9, 0.99, 0.999, 1.0)
 )
 def test_an_entry_tells_method_path_and_age(text: str, method: str, path: str) -> None:
     """A path may have spaces; what was no request yet has none. The age is to the millisecond."""
-    assert request_of(Entry(text, 1.23456)) == {"method": method, "path": path, "age_seconds": 1.235}
+    assert request_of(text, 1.23456) == {"method": method, "path": path, "age_seconds": 1.235}
 
 
 def sums(*durations_ns: int, errors: int = 0) -> RequestSums:
