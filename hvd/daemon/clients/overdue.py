@@ -148,7 +148,8 @@ def _holds_a_thread(conn: Connection, now: float, age: float) -> bool:
     """Though it is slow."""
     if isinstance(conn.sock, ClientSocket | LimitedTLSSocket):
         return conn.sock.gives_way(now, age)
-    return conn.handshake_since is not None and now - conn.handshake_since > age
+    since = conn.handshake_since  # its thread may end it meanwhile
+    return since is not None and now - since > age
 
 
 def _size(sock: socket.socket) -> int:

@@ -65,7 +65,8 @@ class LimitedTLSSocket(ssl.SSLSocket):
 
     def gives_way(self, now: float, age: float) -> bool:
         """A thread waits for this client, which is slow at it, for longer than `age`."""
-        return self.waits_for is not None and self._pace is not None and self._pace.gives_way(now, age)
+        pace = self._pace  # its thread may end the wait meanwhile
+        return self.waits_for is not None and pace is not None and pace.gives_way(now, age)
 
     def _within(self, state: int, seconds: float, call: Callable[..., Any], *args: Any) -> Any:
         now, before = time.monotonic(), self.gettimeout()

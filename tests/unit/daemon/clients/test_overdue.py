@@ -5,6 +5,7 @@ import time
 import pytest
 
 from hvd.daemon.clients.connection import GONE
+from hvd.daemon.clients.overdue import _holds_a_thread
 from hvd.metrics.clients import HALF_BODY, HALF_HEAD, IDLE, SILENT, UNREAD
 from tests.support.waiting import until
 from tests.unit.daemon.clients.loop import HALF, Loop, counts, kept_alive, with_tail
@@ -89,3 +90,15 @@ def test_who_is_slow_keeps_no_process_from_being_replaced(patient: Loop, monkeyp
     patient.overdue.makes_way = True
     until(lambda: patient.turn()[UNREAD] == 0, "they have made way")
     assert (patient.late, unread.state) == ([half], GONE)
+
+
+def test_a_handshake_may_end_while_it_is_looked_at() -> None:
+    """In its thread: an exception here would end the worker."""
+    begins = [0.0, None]
+
+    class Ending:
+        sock = None
+        handshake_since = property(lambda _: begins.pop(0))
+
+    assert _holds_a_thread(Ending(), 10.0, 1.0)  # type: ignore[arg-type]
+    assert begins == [None]

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hvd.daemon.clients.pace import Limits
+from hvd.daemon.clients.pace import Limits, Pace
 from hvd.daemon.clients.tls_socket import LimitedTLSSocket, TimedSocket, is_whole_record
+from hvd.metrics.clients import UNREAD
 
 
 def test_a_record_is_there_with_its_last_byte() -> None:
@@ -85,3 +86,22 @@ def test_gunicorns_timeouts_stay_its_own(pair: tuple[LimitedTLSSocket, ssl.SSLSo
         ours.recv(100)
     assert ours.gettimeout() == 0.01
     assert not ours.gives_way(1e9, 1)
+
+
+def test_a_wait_may_end_while_it_is_looked_at() -> None:
+    """In another thread: an exception here would end the worker."""
+    paces = [Pace(0), None]
+
+    class Ending(LimitedTLSSocket):
+        waits_for = UNREAD
+
+        @property
+        def _pace(self) -> Pace | None:
+            return paces.pop(0)
+
+        @_pace.setter
+        def _pace(self, pace: Pace | None) -> None:
+            raise NotImplementedError
+
+    assert Ending.__new__(Ending).gives_way(10, 1)
+    assert paces == [None]
