@@ -174,6 +174,8 @@ class ClientSocket(socket.socket):
         is_first = not self.tail
         self.tail.append(piece)
         self.tail_bytes += len(piece)
+        if self.keeps and self._timeout == 0.0:
+            return  # gunicorn's error pages: of a request that is late the loop sends them, which must not wait
         if not (is_first and self._has_room()):
             self._wait_to_send(is_first)
 

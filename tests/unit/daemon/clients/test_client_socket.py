@@ -194,3 +194,18 @@ def test_a_copy_is_a_plain_socket(pair: Pair) -> None:
         assert copy.gettimeout() is None
         threading.Timer(0.2, theirs.sendall, [b"late"]).start()
         assert copy.recv(10) == b"late"
+
+
+def test_who_must_not_wait_to_send_does_not(pair: Pair) -> None:
+    """The loop, which answers 408 to a client that has not read what came before; whatever room there is."""
+    room = Room()
+    ours, _ = pair.make(LONG, room)
+    ours.sendall(MUCH)
+    room.is_full = True
+    before = ours.tail_bytes
+    ours.setblocking(False)
+    sending = threading.Thread(target=ours.sendall, args=(b"408",), daemon=True)
+    sending.start()
+    sending.join(10)
+    assert not sending.is_alive()
+    assert ours.tail_bytes == before + 3
