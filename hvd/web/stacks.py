@@ -25,6 +25,7 @@ from hvd.web.resources import negotiate, send_json
 
 WAIT = 1.0  # s that stacks are waited for
 PAUSE = 0.002  # s between two looks whether they are there
+ENDED = "it has ended"
 
 
 class ThreadAnswer(TypedDict):
@@ -87,7 +88,9 @@ class Stacks:
 
 
 def ask(block: Block, last: LastStacks, workers: Sequence[Slot], wake: Callable[[int], None]) -> list[ProcessAnswer]:
-    """The stacks of these workers, as they are taken within WAIT from now."""
+    """The stacks of these workers, as taken within WAIT from now. A slot that changes hands meanwhile has those
+    of another process, which nobody has asked for.
+    """
     slots, deadline = Slots(block), time.monotonic() + WAIT
     wanted = {worker.number: slots.want_stacks(worker.number) for worker in workers}
     for master in {worker.master for worker in workers}:
@@ -99,7 +102,15 @@ def ask(block: Block, last: LastStacks, workers: Sequence[Slot], wake: Callable[
         for number in waiting:  # once they are there: those of whoever asks next may be taken at the next moment
             taken[number] = last.of_slot(number)
         waiting = [number for number in waiting if taken[number].taken_ns < wanted[number]]
+        gone = {worker.number for worker in workers if not _has_slot(slots, worker)}
+        taken |= dict.fromkeys(gone, SlotStacks(trouble=ENDED))
+        waiting = [number for number in waiting if number not in gone]
     return [_process(block, worker, taken[worker.number], wanted[worker.number]) for worker in workers]
+
+
+def _has_slot(slots: Slots, worker: Slot) -> bool:
+    slot = slots.get(worker.number)
+    return slot is not None and slot.taken_ns == worker.taken_ns
 
 
 def _process(block: Block, worker: Slot, stacks: SlotStacks, wanted_ns: int) -> ProcessAnswer:

@@ -159,3 +159,21 @@ def test_the_own_master_is_woken_by_a_packet(monkeypatch: pytest.MonkeyPatch) ->
     assert [pid for pid, _ in kills] == [1]
     log.companion_end.close()
     log.close()
+
+
+def test_a_slot_that_changes_hands_has_the_stacks_of_another_process(scene: Scene) -> None:
+    """Nobody waits for those of the one that has ended."""
+    worker = scene.slots.get(scene.number)
+    assert worker
+
+    def replace_and_take(master: int) -> None:
+        scene.slots.free(scene.number)
+        assert scene.slots.claim(layout.KIND_WORKER, os.getpid(), os.getppid()) == scene.number
+        scene.slots.want_stacks(scene.number)
+        scene.wake(master)
+
+    for wake in (replace_and_take, lambda _: scene.slots.free(scene.number)):
+        begin = time.monotonic()
+        (process,) = ask(scene.block, scene.last, [worker], wake)
+        assert time.monotonic() - begin < stacks.WAIT / 2
+        assert (process["error"], process["threads"]) == ("it has ended", [])
