@@ -84,18 +84,20 @@ class Connections:
 
     def wait(self, seconds: float) -> None:
         """Wait until something is ready, and do what there is to do."""
-        for fd, events in self._epoll.poll(seconds):
-            conn = self._by_fd.get(fd)
+        # Whose events they are is settled before the first is handled: a descriptor that is closed meanwhile may be
+        # that of a connection which is accepted next.
+        ready = [(self._by_fd.get(fd), fd, events) for fd, events in self._epoll.poll(seconds)]
+        for conn, fd, events in ready:
             if conn is None:
                 if fd in self._others:
                     source, callback = self._others[fd]
                     callback(source)
-                continue
-            conn.has_ended = conn.has_ended or bool(events & _END)
-            if conn.state == BUSY:
-                conn.has_edge = True
-            else:
-                self.step(self._steps[conn.state], conn)
+            elif conn.state != GONE:
+                conn.has_ended = conn.has_ended or bool(events & _END)
+                if conn.state == BUSY:
+                    conn.has_edge = True
+                else:
+                    self.step(self._steps[conn.state], conn)
 
     def step(self, step: Callable[[Connection], None], conn: Connection) -> None:
         """A connection that fails ends alone: an exception here would end the worker."""

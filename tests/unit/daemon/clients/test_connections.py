@@ -1,12 +1,13 @@
 """Connections that wait in the loop: what comes of a request that is there, that comes in pieces, and of tails."""
 
+import os
 import socket
 import time
 from types import SimpleNamespace
 
 import pytest
 
-from hvd.daemon.clients.connection import BUSY, CLOSING, GONE
+from hvd.daemon.clients.connection import BUSY, CLOSING, GONE, Connection
 from tests.unit.daemon.clients.loop import GET, HALF, PARSER, Loop, counts, kept_alive, with_tail
 
 
@@ -53,6 +54,32 @@ def test_who_goes_away_is_closed_and_nobody_serves_him(patient: Loop, data: byte
         assert conn.sock.fileno() == -1
     assert patient.gone == 2
     assert not patient.served
+
+
+def test_an_event_of_a_connection_that_is_closed_is_not_taken_for_the_next_one_s(patient: Loop) -> None:
+    """Which was accepted in the same turn, and has its descriptor."""
+    client, conn = kept_alive(patient)
+    reader, writer = os.pipe()
+    accepted: list[tuple[socket.socket, Connection]] = []
+
+    def accept(source: int) -> None:
+        os.read(source, 1)
+        patient.connections.drop(conn)
+        accepted.append(patient.client(HALF))
+
+    patient.connections.register(reader, 1, accept)
+    os.write(writer, b"x")
+    client.shutdown(socket.SHUT_WR)
+    patient.connections.wait(0)
+    ((other, another),) = accepted
+    assert another.fd == conn.fd
+    for piece in (b"23", b"45"):
+        other.sendall(piece)
+        patient.turn()
+    assert patient.served == [another]
+    patient.connections.unregister(reader)
+    for fd in (reader, writer):
+        os.close(fd)
 
 
 @pytest.mark.parametrize("data", [GET[:5], HALF])
