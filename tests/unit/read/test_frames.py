@@ -12,7 +12,7 @@ from hvd.read.frames import Frame, app_frame, describe, is_of_app
     "file",
     [
         "/usr/lib/python3.11/json/decoder.py",
-        "/root/.pyenv/versions/3.11.7/lib/python3.11/threading.py",
+        "/opt/python/3.11.7/lib/python3.11/threading.py",
         "/srv/venv/lib/python3.11/site-packages/falcon/app.py",
         "/usr/lib/python3/dist-packages/yaml/__init__.py",
         "<frozen runpy>",
