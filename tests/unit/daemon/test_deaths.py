@@ -281,14 +281,6 @@ def test_the_dead_wait_while_the_block_is_locked(
 
 
 @pytest.fixture
-def file() -> Iterator[StackFile]:
-    """The file of stacks."""
-    stacks = StackFile()
-    yield stacks
-    os.close(stacks.fd)
-
-
-@pytest.fixture
 def workers(block: Block, settler: Settler, file: StackFile) -> WorkerSlots:
     return WorkerSlots(block, Slots(block), settler, Stacks(block, file, log, list))
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,23 +15,7 @@ from hvd.daemon.stacks.dumps import ASK, DUMP, FRAMES, Dumps, render
 from hvd.read.stacks import parse, read_crash
 from tests.support.waiting import until
 from tests.unit.core.support import ended, fork, forked
-
-SLOT = 3
-
-
-@pytest.fixture
-def file() -> Iterator[StackFile]:
-    stacks = StackFile()
-    yield stacks
-    os.close(stacks.fd)
-
-
-@pytest.fixture
-def dumps(file: StackFile) -> Iterator[Dumps]:
-    """Of a process that is to be forked."""
-    made = Dumps(file, SLOT, file.open_area(SLOT, DUMPED))
-    yield made
-    os.close(made.dump_fd)
+from tests.unit.daemon.stacks.conftest import SLOT
 
 
 def begin(dumps: Dumps, file: StackFile) -> None:

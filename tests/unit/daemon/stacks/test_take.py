@@ -6,34 +6,19 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from hvd.core.proc import is_stopped
-from hvd.core.stacks import DUMPED, StackFile
+from hvd.core.stacks import StackFile
 from hvd.daemon.stacks.dumps import Dumps
 from hvd.daemon.stacks.take import Take
 from hvd.daemon.stacks.threads import read_threads
 from hvd.read.stacks import parse
 from tests.support.waiting import PATIENCE, until
 from tests.unit.core.support import dead_pid, forked, standing
-
-SLOT = 3
-
-
-@pytest.fixture
-def file() -> Iterator[StackFile]:
-    stacks = StackFile()
-    yield stacks
-    os.close(stacks.fd)
-
-
-@pytest.fixture
-def dumps(file: StackFile) -> Iterator[Dumps]:
-    made = Dumps(file, SLOT, file.open_area(SLOT, DUMPED))
-    yield made
-    os.close(made.dump_fd)
+from tests.unit.daemon.stacks.conftest import SLOT
 
 
 def take(file: StackFile, pid: int, dumps: Dumps, seconds: float = 5) -> Take:

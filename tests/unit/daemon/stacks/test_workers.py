@@ -25,13 +25,6 @@ from tests.unit.core.support import dead_pid, ended, fork, forked, no_descriptor
 log = logging.getLogger("test")
 
 
-@pytest.fixture
-def file() -> Iterator[StackFile]:
-    made = StackFile()
-    yield made
-    os.close(made.fd)
-
-
 def is_open(fd: int) -> bool:
     return os.path.exists(f"/proc/self/fd/{fd}")
 
