@@ -170,11 +170,12 @@ def _create(path: Path, shape: Layout) -> int:
     try:
         os.ftruncate(fd, shape.size)
         map_segment(fd, shape.size).close()  # what can't be mapped must not get a name either
-        os.posix_fallocate(fd, 0, shape.first_row)
+        os.posix_fallocate(fd, 0, shape.first_entry)
         header = bytearray(layout.PAGE)
         cells = memoryview(header).cast("q")
         cells[layout.H_MAGIC], cells[layout.H_FORMAT] = layout.MAGIC, layout.FORMAT
         cells[layout.H_SLOTS], cells[layout.H_ROWS], cells[layout.H_SERIES] = shape.slots, shape.rows, shape.series
+        cells[layout.H_ENTRIES] = shape.entries
         cells[layout.H_CHECKSUM] = shape.checksum
         cells[layout.H_ROW_CELLS] = shape.row_cells
         cells[layout.H_CELLS_USED] = shape.first_run

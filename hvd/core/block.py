@@ -218,7 +218,8 @@ def read_layout(fd: int, name: str, owner: int | None = None) -> Layout:
         raise BlockForeign(f"segment {name} does not begin as a block of hvd does")
     if cells[layout.H_FORMAT] != layout.FORMAT:
         raise BlockForeign(f"block {name} has format {cells[layout.H_FORMAT]}, this hvd writes {layout.FORMAT}")
-    shape = Layout(cells[layout.H_SLOTS], cells[layout.H_ROWS], cells[layout.H_SERIES], TIMED_CELLS)
+    numbers = cells[layout.H_SLOTS], cells[layout.H_ROWS], cells[layout.H_SERIES]
+    shape = Layout(*numbers, TIMED_CELLS, cells[layout.H_ENTRIES])
     if cells[layout.H_CHECKSUM] != shape.checksum or size != shape.size:
         raise BlockForeign(f"block {name} is damaged: its header and its size don't agree")
     return shape

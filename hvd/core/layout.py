@@ -6,6 +6,7 @@
     pages        one page of PAGE_BYTES for each companion slot: what only that companion knows (pages.py)
     history      HISTORY_POINTS points of HISTORY_RECORD_CELLS cells, see history.py
     catalogue    records, see catalogue.py
+    entries      slots x entries of ENTRY_CELLS cells (E_*): requests in progress of the rows that have many at once
     rows         slots x rows x row_cells; each row starts with HEAD_CELLS cells (R_*), then comes the run of what is
                  lost (LOST), then the series' runs
 
@@ -30,7 +31,7 @@ from functools import cached_property
 CELL = 8
 PAGE = 4096
 MAGIC = int.from_bytes(b"HVDBLOCK", "little")
-FORMAT = 4
+FORMAT = 5
 
 # Header cells.
 H_MAGIC, H_FORMAT, H_SLOTS, H_ROWS, H_SERIES, H_CHECKSUM = range(6)
@@ -44,6 +45,7 @@ H_ROW_CELLS = 14  # 0 in format 2
 H_MISSING = 15  # two cells, one for each of H_MASTERS: how many workers it should have and can't start
 H_LISTENERS = 17  # eight cells: the inode numbers of the sockets at which the workers listen; 0 where there are fewer
 LISTENERS = 8
+H_ENTRIES = 25  # entries a slot
 
 # Slot table cells.
 SLOT_CELLS = 32
@@ -56,14 +58,17 @@ S_THREADS = 14  # how much it can have in progress at once; 0 until it is ready 
 S_STACK_WANTED_NS, S_STACK_TAKEN_NS = 15, 16  # when its stacks were asked for, and when its master took them last
 S_CLIENTS = 17  # eight cells: how many clients it waits for, by what it waits for; the worker says what each means
 CLIENTS = 8
-S_OWN = S_THREADS, S_CLIENTS + CLIENTS  # from, to
+S_ENTRIES = 25  # how many of its entries, from the first on, were ever used
+S_LOOP_NS, S_LOOP_LAG_NS = 26, 27  # of an event loop: when it last turned (monotonic), and how late it was then at most
+S_OWN = S_THREADS, S_LOOP_LAG_NS + 1  # from, to
 
-KIND_WORKER, KIND_AGGREGATOR, KIND_JOB_RUNNER, KIND_ADMIN_SERVER = 1, 2, 3, 4
+KIND_WORKER, KIND_AGGREGATOR, KIND_JOB_RUNNER, KIND_ADMIN_SERVER, KIND_JOINED = 1, 2, 3, 4, 5
 KIND_NAMES = {
     KIND_WORKER: "worker",
     KIND_AGGREGATOR: "aggregator",
     KIND_JOB_RUNNER: "job_runner",
     KIND_ADMIN_SERVER: "admin_server",
+    KIND_JOINED: "joined",
 }
 COMPANION_SLOTS = 12  # the first ones; two masters during an upgrade, three companions each, and as many to spare
 
@@ -73,6 +78,9 @@ HEAD_CELLS = 16
 R_STARTED, R_FINISHED, R_ABORTED, R_ERRORS, R_BEGIN_NS, R_BUSY = range(6)
 R_THREAD = 6  # threading.get_ident() of the thread that has the row; 0 in the shared one
 R_TEXT, TEXT_BYTES = 8, 64  # what the caller says of the request in progress
+# Entry cells: begin time (monotonic ns, 0 while it is free), thread, text. Stored text first, begin time last.
+ENTRY_CELLS = 10
+E_BEGIN_NS, E_THREAD, E_TEXT = range(3)
 LOST = HEAD_CELLS  # a run that every row has: what finds no cells of its own is counted there, see catalogue.py
 
 POST_MORTEMS, POST_MORTEM_BYTES = 50, 8192
@@ -91,18 +99,20 @@ def round_up(size: int, unit: int) -> int:
 
 @dataclass(frozen=True)
 class Layout:
-    """Byte offsets of a block for so many slots, rows a slot, and timed series of run_cells cells each."""
+    """Byte offsets of a block for so many slots, rows and entries a slot, and timed series of run_cells cells each."""
 
     slots: int
     rows: int
     series: int
     run_cells: int
+    entries: int = 64
     slot_table = PAGE  # the same in every layout
 
     @cached_property
     def checksum(self) -> int:
         """Tells a header that was written whole, by the same format, from any other bytes."""
-        numbers = (MAGIC, FORMAT, self.slots, self.rows, self.series, self.run_cells, HEAD_CELLS, SLOT_CELLS)
+        shape = self.slots, self.rows, self.series, self.run_cells, self.entries
+        numbers = (MAGIC, FORMAT, *shape, HEAD_CELLS, SLOT_CELLS, ENTRY_CELLS)
         return zlib.crc32(repr(numbers).encode())
 
     @cached_property
@@ -136,8 +146,12 @@ class Layout:
         return round_up((self.series + TIMED_SPARE + PLAIN_SERIES) * RECORD_BYTES, PAGE)
 
     @cached_property
-    def first_row(self) -> int:
+    def first_entry(self) -> int:
         return self.catalogue + self.catalogue_bytes
+
+    @cached_property
+    def first_row(self) -> int:
+        return self.first_entry + round_up(self.slots * self.entries * ENTRY_CELLS * CELL, PAGE)
 
     @cached_property
     def size(self) -> int:
@@ -146,6 +160,10 @@ class Layout:
     def slot_cell(self, slot: int) -> int:
         """Index, in cells, of a slot's record in the slot table."""
         return self.slot_table // CELL + slot * SLOT_CELLS
+
+    def entry_cell(self, slot: int, entry: int) -> int:
+        """Index, in cells, of an entry of a slot."""
+        return self.first_entry // CELL + (slot * self.entries + entry) * ENTRY_CELLS
 
     def row_cell(self, slot: int, row: int) -> int:
         """Index, in cells, of a row's head."""

@@ -27,6 +27,8 @@ FIXED = ("bind", "admin_bind", "instance", "slots", "max_series", "worker_class"
 """Settings that take effect at the next start."""
 
 _namespace: MutableMapping[str, Any] = {}
+_is_guest = False
+"""Whether gunicorn serves another app than hvd's, under settings of its own, which hvd leaves alone."""
 
 
 def fill(namespace: MutableMapping[str, Any], settings: Settings) -> None:
@@ -42,13 +44,25 @@ def fill(namespace: MutableMapping[str, Any], settings: Settings) -> None:
     namespace["control_socket_disable"] = True  # gunicorn 27 would open one under the user's home folder
 
 
+def adopt(namespace: MutableMapping[str, Any]) -> None:
+    """Leave gunicorn's settings as that configuration has them."""
+    global _namespace, _is_guest
+    _namespace, _is_guest = namespace, True
+
+
 def read_again() -> None:
     """At a reload: give gunicorn what the settings say now. Raises SettingsError."""
-    fill(_namespace, load().settings)
+    if not _is_guest:
+        fill(_namespace, load().settings)
 
 
 def in_force(cfg: Any) -> Settings:
     """hvd's settings, with what gunicorn's configuration `cfg` was told otherwise. Raises SettingsError."""
+    if _is_guest:
+        values = {name: getattr(cfg, name) for name in SAME}
+        return load(
+            gunicorn=values | {"bind": _bind(cfg.address), "worker_class": counting_class(cfg).setting}
+        ).settings
     otherwise = {name: getattr(cfg, name) for name in ("workers", "threads") if getattr(cfg, name) != _namespace[name]}
     if cfg.bind != [_namespace["bind"]]:
         otherwise["bind"] = _bind(cfg.address)
@@ -60,7 +74,7 @@ def in_force(cfg: Any) -> Settings:
 
 def name_processes(cfg: Any, settings: Settings) -> None:
     """Call gunicorn's processes after the instance in force, unless somebody else has named them."""
-    if cfg.proc_name == _namespace["proc_name"]:
+    if not _is_guest and cfg.proc_name == _namespace["proc_name"]:
         cfg.set("proc_name", _proc_name(settings))
 
 

@@ -35,9 +35,8 @@ class Ownership:
 
     def __init__(self, server: Any, settings: Settings) -> None:
         """Raises BlockError where there can't be a block, or not this one."""
-        shape = Layout(
-            settings.slots + layout.COMPANION_SLOTS, settings.threads + SPARE_ROWS, settings.max_series, TIMED_CELLS
-        )
+        slots, rows = settings.slots + layout.COMPANION_SLOTS, settings.threads + SPARE_ROWS
+        shape = Layout(slots, rows, settings.max_series, TIMED_CELLS, settings.entries)
         self._log = server.log
         self._pid = os.getpid()
         self._is_nameless = False

@@ -18,10 +18,13 @@ from hvd.settings.job_kinds import Kind
 from hvd.settings.processors import usable_cores
 from hvd.settings.value_types import (
     BIND,
+    FLAG,
     LOG_LEVEL,
     NAME,
     ORIGINS,
     PATH,
+    PATTERNS,
+    PRESETS,
     TOKEN,
     URL,
     WORKER_CLASS,
@@ -34,7 +37,7 @@ from hvd.texts import as_toml, cut
 JOBS_TABLE = "jobs"
 """The file's table that has the kinds of job too."""
 
-TABLES = (JOBS_TABLE, "limits", "watch")
+TABLES = (JOBS_TABLE, "limits", "watch", "http")
 """The file's tables: a setting that begins with the name of one, and _, stands in it."""
 
 KINDS = "kinds"
@@ -125,6 +128,9 @@ class Settings:
     interval: float = _setting(seconds(0.1, 60), 2.0, "Seconds between two broadcasts.")
     instance: str = _setting(NAME, instance_of, "Names this daemon and its block.", "derived from bind")
     max_series: int = _setting(whole(16, 100_000), 2000, "HTTP series; the rest share one more.")
+    entries: int = _setting(
+        whole(16, 65_536), 256, "Requests in progress that a process can name; those beyond it are only counted."
+    )
     slots: int = _setting(whole(1, SLOTS_MAX), slots_of, "Most workers alive.", "8 a worker, at least 64")
     state_dir: Path = _setting(PATH, "var", "Folder for what outlives hvd.", "STATE_DIRECTORY, else ./var")  # noqa: RUF009
     database_url: str = _setting(URL, database_in, "Database of the jobs.", "hvd.sqlite3 in state_dir")
@@ -154,6 +160,12 @@ class Settings:
     )
     watch_slow_request_seconds: float = _setting(
         seconds(0, 86_400), 1.0, "Seconds after which the log tells where a request is stuck; 0 is never."
+    )
+    http_exclude: tuple[str, ...] = _setting(PATTERNS, (), "Paths that are not counted, as static files.", "none")
+    http_sizes: bool = _setting(FLAG, True, "Whether sizes of requests and responses are kept.")
+    http_queue_time: bool = _setting(FLAG, True, "Whether the time since X-Request-Start is kept.")
+    http_presets: tuple[str, ...] = _setting(
+        PRESETS, (), "Exporters whose metrics /metrics has too, so that their dashboards go on working.", "none"
     )
     jobs_concurrency: int = _setting(whole(1, 1024), job_cores, "Jobs at once.", "cores it may use")
     jobs_queue_limit: int = _setting(whole(1, 10**6), 10_000, "Jobs that may wait; more get 429.")

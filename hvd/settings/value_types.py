@@ -139,6 +139,44 @@ def _read_url(value: Any) -> str:
     return value if path == value else f"sqlite:///{os.path.abspath(path)}"
 
 
+def _read_flag(value: Any) -> bool:
+    if type(value) is not bool:
+        raise ValueError
+    return value
+
+
+def _parse_flag(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError
+    return text.lower() == "true"
+
+
+def _read_patterns(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(pattern, str) and pattern for pattern in value):
+        raise ValueError
+    for pattern in value:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"a list of regular expressions; {quoted(pattern)} is not one ({error})") from None
+    return tuple(value)
+
+
+def some_of(*names: str) -> ValueType:
+    """A list of some of these names."""
+
+    def read(value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list | tuple) or not all(name in names for name in value):
+            raise ValueError
+        return tuple(value)
+
+    return ValueType(f"a list (in the variable: commas between) of {', '.join(names)}", read, _parts)
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 BIND = ValueType("HOST:PORT, [IPV6]:PORT or unix:PATH", _read_bind)
 NAME = text("1 to 64 of the characters A-Z a-z 0-9 . _ -", r"[A-Za-z0-9._-]{1,64}")
 PATH = ValueType("a path", _read_path)
@@ -147,7 +185,14 @@ TOKEN = text("16 to 4096 printable ASCII characters, no blanks", r"[!-~]{16,4096
 ORIGINS = ValueType(
     "a list (in the variable: commas between) of scheme://host[:port], or * alone",
     _read_origins,
-    lambda text: [part.strip() for part in text.split(",") if part.strip()],
+    _parts,
 )
 WORKER_CLASS = ValueType("gthread or sync; hvd supports no other", one_of("gthread", "sync").read)
+FLAG = ValueType("true or false", _read_flag, _parse_flag)
+PATTERNS = ValueType(
+    "a list (in the variable: blanks between) of regular expressions that the whole path matches",
+    _read_patterns,
+    str.split,
+)
+PRESETS = some_of("flask", "fastapi", "starlette", "django")
 LOG_LEVEL = one_of("debug", "info", "warning", "error", "critical")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from hvd.core.block import Block
 from hvd.core.rows import Rows, ThreadRow
+from hvd.instrument.counting import counting
 from hvd.read.reading import BlockReader
 from hvd.settings.table import Settings
 
@@ -44,6 +45,7 @@ class Here:
         """Make these this process's parts."""
         self.parts = parts
         self.local = parts.rows.local
+        counting.fill(parts.rows)
 
     def __getattr__(self, name: str) -> NoReturn:
         if name not in ("parts", "local"):

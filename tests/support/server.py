@@ -148,7 +148,7 @@ class Server:
 
     def is_healthy(self) -> bool:
         try:
-            return bool(self.get("/health").json()["status"] == "healthy")
+            return bool(self.hvd_get("/health").json()["status"] == "healthy")
         except OSError:
             return False
 
@@ -226,13 +226,17 @@ class Server:
         with self.connection() as connection:
             return connection.get(path, **headers)
 
+    def hvd_get(self, path: str, **headers: str) -> Response:
+        """GET of what hvd tells."""
+        return self.get(path, **headers)
+
     def snapshot(self) -> dict[str, Any]:
-        answer: dict[str, Any] = self.get("/api/v1/snapshot").json()
+        answer: dict[str, Any] = self.hvd_get("/api/v1/snapshot").json()
         return answer
 
     def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         """Samples of /metrics by name and labels, read with the official parser."""
-        return _samples(self.get("/metrics"))
+        return _samples(self.hvd_get("/metrics"))
 
     def admin_metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         """The same, from the admin server."""

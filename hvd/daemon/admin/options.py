@@ -53,7 +53,7 @@ class AdminOptions(Options):
     def from_json(cls, text: str) -> Self:
         fields = json.loads(text)
         values, kinds = fields["settings"], fields["kinds"]
+        values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         values["state_dir"] = Path(values["state_dir"])
-        values["allowed_origins"] = tuple(values["allowed_origins"])
         values["job_kinds"] = {name: Kind.from_dict(kind) for name, kind in kinds.items()}
         return cls(fields["log_level"], fields["since"], Settings(**values))

@@ -26,7 +26,7 @@ def test_a_block_is_made_whole(block: Block) -> None:
     """Its header says everything, the rest is zero and private, and only what is before the rows takes memory."""
     status = block.path.stat()
     assert (status.st_size, stat.S_IMODE(status.st_mode)) == (SMALL.size, 0o600)
-    assert status.st_blocks * 512 == SMALL.first_row
+    assert status.st_blocks * 512 == SMALL.first_entry
     cells = block.cells
     assert cells[layout.H_MAGIC].to_bytes(8, "little") == b"HVDBLOCK"
     assert cells[layout.H_STARTED_WALL] > 0

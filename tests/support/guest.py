@@ -1,0 +1,52 @@
+"""A service of anybody's under hvd, as its user starts it: gunicorn with a gunicorn.conf.py of its own."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.support.http import Response
+from tests.support.server import ROOT, Server
+
+INSTALL = "import hvd.gunicorn; hvd.gunicorn.install(globals())\n"
+
+HELLO = """\
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+"""
+
+
+class Guest(Server):
+    """`files` are written into the folder, `conf` is what its gunicorn.conf.py has before hvd's line.
+
+    `get` and `connection` go to the service; what hvd tells (health, snapshot, metrics) comes from the admin server.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        app: str = "shop:app",
+        files: Mapping[str, str] | None = None,
+        conf: str = "",
+        arguments: tuple[str, ...] = (),
+        bind: str = "127.0.0.1:0",
+        workers: int = 2,
+        environ: Mapping[str, str] | None = None,
+        **settings: object,
+    ) -> None:
+        super().__init__(
+            folder,
+            app=app,
+            bind=bind,
+            arguments=("-b", bind, "-w", str(workers), *arguments),
+            environ={**(environ or {}), "PYTHONPATH": f"{folder}:{ROOT}"},
+            **settings,
+        )
+        del self._environ["HVD_BIND"]
+        for name, text in ({"shop.py": HELLO} if files is None else files).items():
+            (folder / name).write_text(text)
+        (folder / "gunicorn.conf.py").write_text(conf + INSTALL)
+        self.command[self.command.index("python:hvd.gunicorn_conf")] = "gunicorn.conf.py"
+
+    def hvd_get(self, path: str, **headers: str) -> Response:
+        return self.admin_get(path, **headers)
