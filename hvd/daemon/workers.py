@@ -22,7 +22,8 @@ from hvd.core.slots import Slots
 from hvd.daemon.clients.limited import LimitedSyncWorker, LimitedThreadWorker, LimitedWorker
 from hvd.daemon.clients.pace import Limits
 from hvd.daemon.stacks.dumps import Dumps
-from hvd.instrument.wsgi import NOT_COUNTED, counted, outermost
+from hvd.instrument.apply import count_app
+from hvd.instrument.wsgi import NOT_COUNTED, outermost
 from hvd.metrics.table import is_error
 from hvd.web.here import here
 from hvd.web.problem import problem_response
@@ -109,7 +110,7 @@ class CountingWorker(LimitedWorker):
     def load_wsgi(self) -> None:
         """Count a response as it leaves the middleware around a counted app: so the client sees it."""
         super().load_wsgi()
-        self.wsgi: Any = outermost(counted(self.wsgi, here), here)
+        self.wsgi: Any = outermost(count_app(self.wsgi), here)
 
     def hold_signals(self) -> None:
         """In the master, right before the fork: signals wait, the child's too, which inherits that."""

@@ -1,0 +1,29 @@
+"""Put counting around an app, whichever of the two interfaces it has."""
+
+import functools
+import inspect
+from importlib import import_module
+from typing import Any
+
+from hvd.instrument.counting import counting
+from hvd.instrument.wsgi import counted
+
+
+def count_app(app: Any) -> Any:
+    """`app`, a WSGI or an ASGI app, with its requests counted in this process; one that is counted stays as it is.
+
+    Of a WSGI app each response is complete when its body is at its end: a server that calls `post_request` puts
+    `hvd.instrument.wsgi.outermost` around it.
+    """
+    if is_asgi(app):
+        return import_module("hvd.instrument.asgi").counted_asgi(app)  # it brings asyncio
+    return counted(app, counting)
+
+
+def is_asgi(app: Any) -> bool:
+    """Whether `app` is to be awaited (ASGI 3): a coroutine function, or an object whose `__call__` is one."""
+    while isinstance(app, functools.partial):
+        app = app.func
+    return inspect.iscoroutinefunction(app) or (
+        not inspect.isclass(app) and inspect.iscoroutinefunction(getattr(app, "__call__", None))  # noqa: B004
+    )

@@ -1,0 +1,47 @@
+"""Counting put around an app of either interface."""
+
+import functools
+from typing import Any
+
+import pytest
+
+from hvd.instrument.apply import count_app, is_asgi
+from hvd.instrument.counting import counting
+from hvd.instrument.wsgi import counted
+
+
+def wsgi(environ: Any, start_response: Any) -> list[bytes]:
+    return []
+
+
+async def asgi(scope: Any, receive: Any, send: Any) -> None:
+    pass
+
+
+class Framework:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        pass
+
+
+def test_a_counted_app_stays_as_it_is() -> None:
+    """So a worker may count what its app has counted itself."""
+    app = counted(wsgi, counting)
+    assert count_app(app) is app
+    assert type(count_app(wsgi)) is type(app)
+
+
+@pytest.mark.parametrize(
+    ("app", "awaited"),
+    [
+        (wsgi, False),
+        (functools.partial(wsgi), False),
+        (Framework, False),  # an app of two calls, or a factory
+        (asgi, True),
+        (functools.partial(functools.partial(asgi)), True),
+        (Framework(), True),
+        (Framework().__call__, True),
+    ],
+)
+def test_an_asgi_app_is_one_that_is_awaited(app: Any, awaited: bool) -> None:
+    """A function, a method, or an object of a framework."""
+    assert is_asgi(app) is awaited
