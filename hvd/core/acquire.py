@@ -171,17 +171,7 @@ def _create(path: Path, shape: Layout) -> int:
         os.ftruncate(fd, shape.size)
         map_segment(fd, shape.size).close()  # what can't be mapped must not get a name either
         os.posix_fallocate(fd, 0, shape.first_entry)
-        header = bytearray(layout.PAGE)
-        cells = memoryview(header).cast("q")
-        cells[layout.H_MAGIC], cells[layout.H_FORMAT] = layout.MAGIC, layout.FORMAT
-        cells[layout.H_SLOTS], cells[layout.H_ROWS], cells[layout.H_SERIES] = shape.slots, shape.rows, shape.series
-        cells[layout.H_ENTRIES] = shape.entries
-        cells[layout.H_CHECKSUM] = shape.checksum
-        cells[layout.H_ROW_CELLS] = shape.row_cells
-        cells[layout.H_CELLS_USED] = shape.first_run
-        cells[layout.H_STARTED_WALL], cells[layout.H_STARTED_MONO] = time.time_ns(), time.monotonic_ns()
-        cells[layout.H_MADE_MONO] = cells[layout.H_STARTED_MONO]
-        os.pwrite(fd, header, 0)
+        os.pwrite(fd, header_of(shape), 0)
         _own(fd, exclusive=False)
         # open(2), O_TMPFILE, says to link through /proc; os.link follows that link only when a directory is named.
         os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd, follow_symlinks=True)
@@ -191,6 +181,21 @@ def _create(path: Path, shape: Layout) -> int:
             raise BlockError(f"no block can be made in {path.parent}: {error.strerror}") from None
         raise
     return fd
+
+
+def header_of(shape: Layout) -> bytes:
+    """The first page of a block that is made now."""
+    header = bytearray(layout.PAGE)
+    cells = memoryview(header).cast("q")
+    cells[layout.H_MAGIC], cells[layout.H_FORMAT] = layout.MAGIC, layout.FORMAT
+    cells[layout.H_SLOTS], cells[layout.H_ROWS], cells[layout.H_SERIES] = shape.slots, shape.rows, shape.series
+    cells[layout.H_ENTRIES] = shape.entries
+    cells[layout.H_CHECKSUM] = shape.checksum
+    cells[layout.H_ROW_CELLS] = shape.row_cells
+    cells[layout.H_CELLS_USED] = shape.first_run
+    cells[layout.H_STARTED_WALL], cells[layout.H_STARTED_MONO] = time.time_ns(), time.monotonic_ns()
+    cells[layout.H_MADE_MONO] = cells[layout.H_STARTED_MONO]
+    return bytes(header)
 
 
 def _own(fd: int, *, exclusive: bool) -> bool:

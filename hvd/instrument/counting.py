@@ -1,21 +1,72 @@
 """Where this process counts the requests of the app that it serves, whatever app and server that are."""
 
+import os
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hvd.core.private import private_rows
 from hvd.core.rows import Rows, ThreadRow
+from hvd.metrics.table import FAMILIES
+from hvd.settings.table import Settings
+
+
+@dataclass(frozen=True)
+class HttpSettings:
+    """What is counted of requests. `exclude` matches the whole path of those that aren't; `sizes` and `queue_time` say
+    whether these are kept; `routes` are the templates of paths that no framework has one for, each with its pattern.
+    """
+
+    exclude: re.Pattern[str] | None = None
+    sizes: bool = True
+    queue_time: bool = True
+    routes: tuple[tuple[str, re.Pattern[str]], ...] = ()
+
+    @classmethod
+    def of(cls, settings: Settings) -> "HttpSettings":
+        """Those of a daemon."""
+        patterns = "|".join(f"(?:{pattern})" for pattern in settings.http_exclude)
+        return cls(re.compile(patterns) if patterns else None, settings.http_sizes, settings.http_queue_time)
 
 
 class Counting:
     """The process's rows, and `local`, whose `row` is the caller's. Plain attributes, as each request reads them.
 
-    Filled by whoever gave the process its slot: gunicorn's hooks in a worker, `hvd.join` elsewhere.
+    Filled by whoever gave the process its slot: gunicorn's hooks in a worker, `hvd.join` elsewhere. Before that, and in
+    a child that such a process has forked, the first use makes rows that `first` gives: those of a private block.
+    Thread-safe.
     """
 
     rows: Rows
     local: ThreadRow
 
-    def fill(self, rows: Rows) -> None:
-        """Count in these rows from now on."""
+    def __init__(self) -> None:
+        self.settings = HttpSettings()
+        self.first: Callable[[], Rows] = lambda: private_rows(FAMILIES)
+        self.after_fork()
+
+    def fill(self, rows: Rows, settings: HttpSettings | None = None) -> None:
+        """Count in these rows from now on, by these settings if any are given."""
+        self.settings = settings or self.settings
         self.rows = rows
         self.local = rows.local
 
+    def after_fork(self) -> None:
+        """In a forked child: the rows are the parent's."""
+        self._filling = threading.RLock()
+        for name in ("rows", "local"):
+            vars(self).pop(name, None)
+
+    def __getattr__(self, name: str) -> Rows | ThreadRow:
+        if name not in ("rows", "local"):
+            raise AttributeError(name)
+        with self._filling:
+            if "rows" not in vars(self):
+                self.fill(self.first())
+        found: Rows | ThreadRow = vars(self)[name]
+        return found
+
 
 counting = Counting()
+os.register_at_fork(after_in_child=counting.after_fork)

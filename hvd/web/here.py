@@ -3,13 +3,14 @@
 `here` is filled by the gunicorn hooks in each worker; the app reads it at each request, so it may be loaded before.
 """
 
+import os
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from hvd.core.block import Block
 from hvd.core.rows import Rows, ThreadRow
-from hvd.instrument.counting import counting
+from hvd.instrument.counting import HttpSettings, counting
 from hvd.read.reading import BlockReader
 from hvd.settings.table import Settings
 
@@ -35,7 +36,10 @@ class Parts:
 
 class Here:
     """Holds this process's parts: `parts`, and `local`, whose `row` is the calling thread's. Set by `fill`, before the
-    first request; plain attributes, as they are read at each one. RuntimeError where hvd's hooks did not run.
+    first request; plain attributes, as they are read at each one.
+
+    Where hvd's hooks did not run, `parts` raises RuntimeError, and `local` is that of `counting`, by which the process
+    counts alone.
     """
 
     parts: Parts
@@ -45,10 +49,12 @@ class Here:
         """Make these this process's parts."""
         self.parts = parts
         self.local = parts.rows.local
-        counting.fill(parts.rows)
+        counting.fill(parts.rows, HttpSettings.of(parts.settings))
 
-    def __getattr__(self, name: str) -> NoReturn:
-        if name not in ("parts", "local"):
+    def __getattr__(self, name: str) -> ThreadRow:
+        if name == "local":
+            return counting.local
+        if name != "parts":
             raise AttributeError(name)
         raise RuntimeError(
             "hvd's gunicorn hooks did not run in this process: start gunicorn with `-c python:hvd.gunicorn_conf`, "
@@ -57,3 +63,11 @@ class Here:
 
 
 here = Here()
+
+
+def _after_fork() -> None:
+    """In a child of the worker's, which the rows don't belong to."""
+    vars(here).pop("local", None)
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -28,5 +28,5 @@ def row() -> FakeRow:
 @pytest.fixture
 def here(row: FakeRow) -> Here:
     here = Here()
-    here.fill(SimpleNamespace(rows=SimpleNamespace(local=SimpleNamespace(row=row))))  # type: ignore[arg-type]
+    here.local = SimpleNamespace(row=row)  # type: ignore[assignment]
     return here

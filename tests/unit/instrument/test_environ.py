@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -54,7 +53,7 @@ def test_in_a_thread_of_the_callers_it_ends_itself(row: FakeRow, here: Here) -> 
         def row(self) -> FakeRow:
             return row if threading.current_thread() is threading.main_thread() else own
 
-    here.fill(SimpleNamespace(rows=SimpleNamespace(local=Local())))  # type: ignore[arg-type]
+    here.local = Local()  # type: ignore[assignment]
     inner = counted(answering([b"x"], route="/a"), here)
 
     def bridge(environ: Any, start_response: Any) -> Any:

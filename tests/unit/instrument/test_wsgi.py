@@ -133,7 +133,7 @@ def test_the_row_is_that_of_the_calling_thread(here: Here) -> None:
     """Asked at each request: one app serves all threads of a worker."""
     rows = [FakeRow(), FakeRow()]
     local = SimpleNamespace(row=rows[0])
-    here.fill(SimpleNamespace(rows=SimpleNamespace(local=local)))  # type: ignore[arg-type]
+    here.local = local  # type: ignore[assignment]
     application = loaded(answering([]), here)
     Server().call(application)
     local.row = rows[1]
