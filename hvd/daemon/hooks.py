@@ -22,8 +22,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.http.errors import InvalidHeader
 
 from hvd.core.backlog import note_listeners
-from hvd.core.proc import die_with_parent, require_system_calls
-from hvd.core.slots import Slots
+from hvd.core.proc import require_system_calls
 from hvd.daemon import conf
 from hvd.daemon.arbiter import Loop
 from hvd.daemon.code import take_into_memory
@@ -168,8 +167,8 @@ def post_fork(server: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """In the worker, once its app is loaded. It ends with its master, even where the app has changed its user."""
-    die_with_parent(worker.ppid, signal.SIGTERM)
-    Slots(here.parts.block).say_ready(worker.hvd_slot, worker.cfg.threads)
+    worker.die_with_master()
+    worker.say_ready()
 
 
 def pre_request(worker: Any, req: Any) -> None:

@@ -1,14 +1,6 @@
-"""gunicorn's sync and gthread workers, with three changes: what gunicorn answers itself is counted and is a JSON
-problem; a worker whose master was killed ends soon; and no signal is lost while a worker boots.
-
-gunicorn lets a child keep its master's signal handlers, which put a signal into a queue that nobody reads there, until
-`init_signals`; from then on a signal to stop only sets a flag, until the app is loaded, however long that takes.
-"""
+"""gunicorn's sync and gthread workers: what gunicorn answers itself is counted, and is a JSON problem."""
 
 import html
-import os
-import signal
-import sys
 import time
 from functools import partial
 from typing import Any
@@ -17,52 +9,35 @@ from gunicorn.workers.gthread import ThreadWorker
 from gunicorn.workers.sync import SyncWorker
 
 from hvd.core.descriptors import LACKS, count_free, limit
-from hvd.core.proc import die_with_parent
 from hvd.core.slots import Slots
 from hvd.daemon.clients.limited import LimitedSyncWorker, LimitedThreadWorker, LimitedWorker
 from hvd.daemon.clients.pace import Limits
-from hvd.daemon.stacks.dumps import Dumps
+from hvd.daemon.worker_process import WorkerProcess
 from hvd.instrument.apply import count_app
 from hvd.instrument.wsgi import NOT_COUNTED, outermost
 from hvd.metrics.table import is_error
 from hvd.web.here import here
 from hvd.web.problem import problem_response
 
-ORPHAN_GRACE = 3  # s that an orphaned worker has to finish its requests
-QUICK_GRACE = 3  # s that a quick stop (INT or QUIT to the master) leaves a worker for its requests
-
 OWN_DESCRIPTORS, THREAD_DESCRIPTORS = 8, 4  # that connections leave a worker, and each of its threads
 LACK_PAUSE = 0.05  # s until a worker without a free descriptor tries again
 LACK_REMIND = 60.0  # s until it logs that again
-BOOT_GRACE = 3  # s that a worker which is told to stop while it boots has to leave whatever it is importing
-
-HELD = {getattr(signal, f"SIG{name}") for name in ("ABRT", "HUP", "INT", "QUIT", "TERM", "USR1", "WINCH")}
-"""Signals that a worker takes: they wait while it can't."""
 
 UNPARSED = "(unparsed)"
 """Method and route of what gunicorn refused before it was a request."""
 
 
-class CountingWorker(LimitedWorker):
+class CountingWorker(WorkerProcess, LimitedWorker):
     """The changes, for each class of worker; `setting` is the value of worker_class that stands for it."""
 
     setting: str
-    dumps: Dumps | None = None  # how it tells where its threads stand; the master gives it before the fork
     _lack_logged = float("-inf")
-    _is_ending = False
 
     def init_process(self) -> None:
         """In the worker."""
         self.limits = Limits.of(here.parts.settings)
         self.report = partial(Slots(here.parts.block).say_clients, here.parts.rows.slot)
         super().init_process()
-
-    def notify(self) -> None:
-        """A sign of life, at each turn of the loop. A worker that is told to stop offers its threads no more."""
-        super().notify()
-        if self.booted and not self.alive and not self._is_ending:
-            self._is_ending = True
-            Slots(here.parts.block).say_ending(here.parts.rows.slot)
 
     def accept(self, listener: Any) -> None:
         """Take a connection; where there is no descriptor for it, leave it to wait.
@@ -111,67 +86,6 @@ class CountingWorker(LimitedWorker):
         """Count a response as it leaves the middleware around a counted app: so the client sees it."""
         super().load_wsgi()
         self.wsgi: Any = outermost(count_app(self.wsgi), here)
-
-    def hold_signals(self) -> None:
-        """In the master, right before the fork: signals wait, the child's too, which inherits that."""
-        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
-
-    def let_signals(self) -> None:
-        """Take the signals that waited, and all others as before `hold_signals`."""
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
-
-    def begin_boot(self) -> None:
-        """In the child, right after the fork: what signals mean until `init_signals`."""
-        for signum in HELD:
-            signal.signal(signum, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGUSR1, self.handle_usr1)
-        for signum in (signal.SIGTERM, signal.SIGQUIT):
-            signal.signal(signum, self._leave_boot)
-        self.let_signals()
-        die_with_parent(self.ppid, signal.SIGTERM)
-
-    def _leave_boot(self, sig: int, frame: Any) -> None:
-        """Told to stop before there can be any request: end now, whatever is being imported."""
-        signal.alarm(BOOT_GRACE)  # its default action ends the process, should the exception be caught
-        for signum in (signal.SIGTERM, signal.SIGQUIT):
-            signal.signal(signum, signal.SIG_IGN)
-        sys.exit(0)
-
-    def init_signals(self) -> None:
-        """A terminal's Ctrl-C reaches all processes, and is for the master, which then stops its workers."""
-        self.hold_signals()  # gunicorn's sets each to its default first, and USR1's would end the process
-        if self.dumps:
-            self.dumps.release_crashes()
-        super().init_signals()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if self.dumps:
-            self.dumps.catch_crashes()  # and SIGABRT's handler, which is set by now, runs after it
-        self.let_signals()
-        die_with_parent(self.ppid, signal.SIGTERM)  # again: the change of user, which came before, undoes it
-
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        """SIGTERM: from the master, a graceful stop; from the kernel, at the master's death, one with a deadline."""
-        is_orphan = os.getppid() != self.ppid
-        if is_orphan:
-            here.parts.block.file_name.drop_spare()
-        if not self.booted:
-            self._leave_boot(sig, frame)
-        if is_orphan:
-            signal.alarm(ORPHAN_GRACE)  # its default action ends the process, whatever Python is doing
-        super().handle_exit(sig, frame)
-
-    def handle_quit(self, sig: int, frame: Any) -> None:
-        """SIGQUIT: a quick stop, which is a graceful one with a short deadline.
-
-        gunicorn's own handlers raise SystemExit in the midst of whatever is being served, and wait for a lock of the
-        thread pool, which the very thread that the signal interrupted may hold (27.0.1, workers/gthread.py).
-        """
-        if not self.booted:
-            self._leave_boot(sig, frame)
-        signal.alarm(QUICK_GRACE)
-        self.cfg.worker_int(self)
-        super().handle_exit(sig, frame)
 
 
 class HvdSyncWorker(CountingWorker, LimitedSyncWorker):

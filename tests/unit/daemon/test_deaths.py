@@ -20,7 +20,8 @@ from hvd.core.stacks import CRASHED, StackFile
 from hvd.core.totals import Reader
 from hvd.daemon.deaths import UNKNOWN_CAUSE, Settler, WorkerSlots, exit_cause
 from hvd.daemon.stacks.workers import Stacks
-from hvd.daemon.workers import HELD, HvdThreadWorker
+from hvd.daemon.worker_process import HELD
+from hvd.daemon.workers import HvdThreadWorker
 from hvd.metrics.table import ABORTED, EXITS, FAMILIES
 from hvd.settings.table import SLOTS_SPARE
 from tests.unit.core.support import FORMS, Watched, counts, dead_pid, ended, fork, forked, keeping_locked

@@ -201,7 +201,7 @@ def test_the_file_is_passed_on_at_an_upgrade(file: StackFile) -> None:
 def test_the_signals_are_of_those_that_nobody_uses() -> None:
     """Real-time signals, which gunicorn's worker does not set."""
     from hvd.daemon.stacks.dumps import ASK, DUMP
-    from hvd.daemon.workers import HELD
+    from hvd.daemon.worker_process import HELD
 
     assert signal.SIGRTMIN < ASK < DUMP < signal.SIGRTMAX
     assert not {ASK, DUMP} & HELD

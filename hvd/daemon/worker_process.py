@@ -1,0 +1,110 @@
+"""What each of hvd's workers is as a process: a worker whose master was killed ends soon, and no signal is lost while
+a worker boots.
+
+gunicorn lets a child keep its master's signal handlers, which put a signal into a queue that nobody reads there, until
+`init_signals`; from then on a signal to stop only sets a flag, until the app is loaded, however long that takes.
+"""
+
+import os
+import signal
+import sys
+from typing import Any
+
+from gunicorn.workers.base import Worker
+
+from hvd.core.proc import die_with_parent
+from hvd.core.slots import Slots
+from hvd.daemon.stacks.dumps import Dumps
+from hvd.web.here import here
+
+ORPHAN_GRACE = 3  # s that an orphaned worker has to finish its requests
+QUICK_GRACE = 3  # s that a quick stop (INT or QUIT to the master) leaves a worker for its requests
+BOOT_GRACE = 3  # s that a worker which is told to stop while it boots has to leave whatever it is importing
+
+HELD = {getattr(signal, f"SIG{name}") for name in ("ABRT", "HUP", "INT", "QUIT", "TERM", "USR1", "WINCH")}
+"""Signals that a worker takes: they wait while it can't."""
+
+
+class WorkerProcess(Worker):  # type: ignore[misc]
+    """A mixin for any class of worker; `setting` is the value of worker_class that stands for it."""
+
+    setting: str
+    dumps: Dumps | None = None  # how it tells where its threads stand; the master gives it before the fork
+    orphaned = signal.SIGTERM  # what the kernel sends it once it has booted, when its master dies
+    _is_ending = False
+
+    def say_ready(self) -> None:
+        """Its app is loaded, and it serves from now on."""
+        Slots(here.parts.block).say_ready(here.parts.rows.slot, self.cfg.threads)
+
+    def die_with_master(self) -> None:
+        """From now on; a change of user undoes it."""
+        die_with_parent(self.ppid, self.orphaned)
+
+    def notify(self) -> None:
+        """A sign of life, at each turn of the loop. A worker that is told to stop offers its threads no more."""
+        super().notify()
+        if self.booted and not self.alive and not self._is_ending:
+            self._is_ending = True
+            Slots(here.parts.block).say_ending(here.parts.rows.slot)
+
+    def hold_signals(self) -> None:
+        """In the master, right before the fork: signals wait, the child's too, which inherits that."""
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+
+    def let_signals(self) -> None:
+        """Take the signals that waited, and all others as before `hold_signals`."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+    def begin_boot(self) -> None:
+        """In the child, right after the fork: what signals mean until `init_signals`."""
+        for signum in HELD:
+            signal.signal(signum, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGUSR1, self.handle_usr1)
+        for signum in (signal.SIGTERM, signal.SIGQUIT):
+            signal.signal(signum, self._leave_boot)
+        self.let_signals()
+        die_with_parent(self.ppid, signal.SIGTERM)
+
+    def _leave_boot(self, sig: int, frame: Any) -> None:
+        """Told to stop before there can be any request: end now, whatever is being imported."""
+        signal.alarm(BOOT_GRACE)  # its default action ends the process, should the exception be caught
+        for signum in (signal.SIGTERM, signal.SIGQUIT):
+            signal.signal(signum, signal.SIG_IGN)
+        sys.exit(0)
+
+    def init_signals(self) -> None:
+        """A terminal's Ctrl-C reaches all processes, and is for the master, which then stops its workers."""
+        self.hold_signals()  # gunicorn's sets each to its default first, and USR1's would end the process
+        if self.dumps:
+            self.dumps.release_crashes()
+        super().init_signals()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if self.dumps:
+            self.dumps.catch_crashes()  # and SIGABRT's handler, which is set by now, runs after it
+        self.let_signals()
+        self.die_with_master()  # again: the change of user, which came before, undoes it
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGTERM: from the master, a graceful stop; from the kernel, at the master's death, one with a deadline."""
+        is_orphan = os.getppid() != self.ppid
+        if is_orphan:
+            here.parts.block.file_name.drop_spare()
+        if not self.booted:
+            self._leave_boot(sig, frame)
+        if is_orphan:
+            signal.alarm(ORPHAN_GRACE)  # its default action ends the process, whatever Python is doing
+        super().handle_exit(sig, frame)
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """SIGQUIT: a quick stop, which is a graceful one with a short deadline.
+
+        gunicorn's own handlers raise SystemExit in the midst of whatever is being served, and wait for a lock of the
+        thread pool, which the very thread that the signal interrupted may hold (27.0.1, workers/gthread.py).
+        """
+        if not self.booted:
+            self._leave_boot(sig, frame)
+        signal.alarm(QUICK_GRACE)
+        self.cfg.worker_int(self)
+        super().handle_exit(sig, frame)
