@@ -14,7 +14,7 @@ from hvd.daemon.clients.limited import LimitedSyncWorker, LimitedThreadWorker, L
 from hvd.daemon.clients.pace import Limits
 from hvd.daemon.worker_process import WorkerProcess
 from hvd.instrument.apply import count_app
-from hvd.instrument.wsgi import NOT_COUNTED, outermost
+from hvd.instrument.wsgi import outermost
 from hvd.metrics.table import is_error
 from hvd.web.here import here
 from hvd.web.problem import problem_response
@@ -61,15 +61,9 @@ class CountingWorker(WorkerProcess, LimitedWorker):
         time.sleep(LACK_PAUSE)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Let gunicorn decide status and text, as it does, and send them as a problem (RFC 9457) that is counted.
-
-        This answer is counted only where requests are, and where the app that failed is.
-        """
+        """Let gunicorn decide status and text, as it does, and send them as a problem (RFC 9457) that is counted."""
         row = here.local.row
         interrupted, row.interrupted = row.interrupted, None
-        if interrupted == NOT_COUNTED or not (interrupted or self.wsgi.is_counting):
-            super().handle_error(req, ProblemAnswer(client, lambda status: None), addr, exc)
-            return
         method, route = interrupted or (UNPARSED, UNPARSED)
         if not interrupted:
             row.begin(UNPARSED)
@@ -83,7 +77,7 @@ class CountingWorker(WorkerProcess, LimitedWorker):
         # else a signal is ending the process: the request counts as aborted, by the master
 
     def load_wsgi(self) -> None:
-        """Count a response as it leaves the middleware around a counted app: so the client sees it."""
+        """Count each response as it leaves the app, or what gunicorn puts in the place of one that it can't load."""
         super().load_wsgi()
         self.wsgi: Any = outermost(count_app(self.wsgi), here)
 

@@ -33,35 +33,21 @@ static int exchange_of(PyObject *environ, Exchange **exchange)
     return 1;
 }
 
-/* The same of what the row serves, which is in this environ too by now, unless it has begun. */
-static int exchange_of_row(PyObject *row, PyObject *environ, Exchange **exchange)
+/* Whether a request without an exchange is part of another one: is_part says so; -1 with an exception set. */
+static int is_part(Counted *self, PyObject *row, PyObject *environ)
 {
-    PyObject *value = PyObject_GetAttr(row, hvd_text[IN_ROW]);
-    if (value == NULL)
-        return -1;
-    *exchange = (Exchange *)value;
-    if (Py_IS_TYPE(value, &hvd_exchange_type) && !((*exchange)->ends_itself && (*exchange)->body != NULL)) {
-        if ((*exchange)->has_begun || PyDict_SetItem(environ, hvd_text[EXCHANGE], value) == 0)
-            return 1;
-        Py_DECREF(value);
-        return -1;
-    }
-    Py_DECREF(value);
-    return 0;
+    if (self->is_outermost)
+        return 0;
+    PyObject *arguments[] = {environ, row}, *part = PyObject_Vectorcall(self->is_part, arguments, 2, NULL);
+    Py_XDECREF(part); /* only compared */
+    return part == NULL ? -1 : part == Py_True;
 }
 
 /* A new reference to the request's exchange, which is in its environ and in the row by now. */
 static Exchange *make_exchange(Counted *self, PyObject *row, PyObject *environ, PyObject *original)
 {
-    PyObject *method = PyDict_GetItemWithError(environ, hvd_text[METHOD]);
-    if (method == NULL) {
-        if (!PyErr_Occurred())
-            PyErr_SetObject(PyExc_KeyError, hvd_text[METHOD]);
-        return NULL;
-    }
-    Exchange *exchange = hvd_exchange_new(self, row, method, original);
-    if (exchange != NULL && ((self->begins && hvd_exchange_begin(exchange, environ) < 0) ||
-                             PyDict_SetItem(environ, hvd_text[EXCHANGE], (PyObject *)exchange) < 0 ||
+    Exchange *exchange = hvd_exchange_new(self, row, environ, original);
+    if (exchange != NULL && (PyDict_SetItem(environ, hvd_text[EXCHANGE], (PyObject *)exchange) < 0 ||
                              PyObject_SetAttr(row, hvd_text[IN_ROW], (PyObject *)exchange) < 0))
         Py_CLEAR(exchange);
     return exchange;
@@ -94,17 +80,13 @@ static PyObject *call(PyObject *callable, PyObject *const *args, size_t flags, P
     Exchange *exchange;
     PyObject *row = NULL;
     int has_exchange = exchange_of(args[0], &exchange);
-    if (has_exchange == 0 && (row = row_of(self->here)) == NULL)
-        return NULL;
-    if (has_exchange == 0 && !self->is_outermost)
-        has_exchange = exchange_of_row(row, args[0], &exchange);
+    if (has_exchange > 0)
+        Py_DECREF(exchange); /* the environ has it */
+    if (has_exchange == 0)
+        has_exchange = (row = row_of(self->here)) == NULL ? -1 : is_part(self, row, args[0]);
     if (has_exchange) {
         Py_XDECREF(row);
-        if (has_exchange < 0)
-            return NULL;
-        int failed = hvd_exchange_begin(exchange, args[0]);
-        Py_DECREF(exchange);
-        return failed ? NULL : PyObject_Vectorcall(self->app, args, flags, names);
+        return has_exchange < 0 ? NULL : PyObject_Vectorcall(self->app, args, flags, names);
     }
     exchange = make_exchange(self, row, args[0], args[1]);
     Py_DECREF(row);
@@ -117,21 +99,21 @@ static PyObject *call(PyObject *callable, PyObject *const *args, size_t flags, P
 
 static PyObject *counted_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    PyObject *arguments[6];
+    PyObject *arguments[7];
     if (kwargs != NULL && PyDict_GET_SIZE(kwargs))
         return PyErr_Format(PyExc_TypeError, "Counted takes no keywords");
-    int is_outermost, begins;
-    if (!PyArg_ParseTuple(args, "OOO!OOOpp", &arguments[0], &arguments[1], &PyFrozenSet_Type, &arguments[2], &arguments[3], &arguments[4],
-                          &arguments[5], &is_outermost, &begins))
+    int is_outermost;
+    if (!PyArg_ParseTuple(args, "OOO!OOOOp", &arguments[0], &arguments[1], &PyFrozenSet_Type, &arguments[2], &arguments[3],
+                          &arguments[4], &arguments[5], &arguments[6], &is_outermost))
         return NULL;
     Counted *self = (Counted *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     self->vectorcall = call;
     self->is_outermost = is_outermost != 0;
-    self->begins = self->is_counting = begins != 0;
-    PyObject **kept[] = {&self->here, &self->app, &self->methods, &self->other, &self->unmatched, &self->broke_off};
-    for (int i = 0; i < 6; i++)
+    PyObject **kept[] = {&self->here, &self->app, &self->methods, &self->other, &self->unmatched, &self->broke_off,
+                         &self->is_part};
+    for (int i = 0; i < 7; i++)
         *kept[i] = Py_NewRef(arguments[i]);
     return (PyObject *)self;
 }
@@ -144,6 +126,7 @@ static int counted_traverse(Counted *self, visitproc visit, void *arg)
     Py_VISIT(self->other);
     Py_VISIT(self->unmatched);
     Py_VISIT(self->broke_off);
+    Py_VISIT(self->is_part);
     return 0;
 }
 
@@ -163,12 +146,12 @@ static void counted_dealloc(Counted *self)
     Py_XDECREF(self->other);
     Py_XDECREF(self->unmatched);
     Py_XDECREF(self->broke_off);
+    Py_XDECREF(self->is_part);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
 static PyMemberDef counted_members[] = {
     {"app", T_OBJECT, offsetof(Counted, app), READONLY, NULL},
-    {"is_counting", T_BOOL, offsetof(Counted, is_counting), READONLY, NULL},
     {0},
 };
 

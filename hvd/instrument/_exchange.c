@@ -55,7 +55,7 @@ static int is_error(PyObject *status)
 
 int hvd_exchange_count(Exchange *self)
 {
-    if (self->is_counted || !self->has_begun)
+    if (self->is_counted)
         return 0;
     if (self->status == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "the app has not called start_response, and its response begins");
@@ -127,8 +127,6 @@ static int end(Exchange *self)
         return 0;
     if (PyObject_SetAttr(self->row, hvd_text[IN_ROW], Py_None) < 0)
         return -1;
-    if (!self->has_begun)
-        return 0;
     PyObject *interrupted = PyObject_GetAttr(self->row, hvd_text[INTERRUPTED]);
     if (interrupted == NULL)
         return -1;
@@ -188,7 +186,7 @@ static PyObject *close_exchange(Exchange *self, PyObject *unused)
 
 static PyObject *pass_on(Exchange *self, PyObject *unused)
 {
-    if (self->has_begun && tell_row(self, hvd_text[PASS_ON], hvd_text[SWITCHING], NULL) < 0)
+    if (tell_row(self, hvd_text[PASS_ON], hvd_text[SWITCHING], NULL) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -196,6 +194,7 @@ static PyObject *pass_on(Exchange *self, PyObject *unused)
 /* What a cycle can go through. The rest stays: whoever still has the object may call it. */
 static int exchange_clear(Exchange *self)
 {
+    Py_CLEAR(self->environ);
     Py_CLEAR(self->start_response);
     Py_CLEAR(self->write);
     Py_CLEAR(self->body);
@@ -228,6 +227,7 @@ static int exchange_traverse(Exchange *self, visitproc visit, void *arg)
 {
     Py_VISIT(self->counted);
     Py_VISIT(self->row);
+    Py_VISIT(self->environ);
     Py_VISIT(self->method);
     Py_VISIT(self->route);
     Py_VISIT(self->status);
@@ -272,16 +272,22 @@ static int set_route(Exchange *self, PyObject *route, void *unused)
     return 0;
 }
 
-static PyGetSetDef exchange_routes[] = {
+static PyObject *is_left(Exchange *self, void *unused)
+{
+    return PyBool_FromLong(self->ends_itself && self->body != NULL);
+}
+
+static PyGetSetDef exchange_properties[] = {
     {"route", (getter)get_route, (setter)set_route, NULL, NULL},
+    {"is_left", (getter)is_left, NULL, NULL, NULL},
     {0},
 };
 
 static PyMemberDef exchange_members[] = {
     {"row", T_OBJECT, offsetof(Exchange, row), READONLY, NULL},
+    {"environ", T_OBJECT, offsetof(Exchange, environ), 0, NULL},
     {"method", T_OBJECT, offsetof(Exchange, method), READONLY, NULL},
     {"ends_itself", T_BOOL, offsetof(Exchange, ends_itself), READONLY, NULL},
-    {"has_begun", T_BOOL, offsetof(Exchange, has_begun), READONLY, NULL},
     {"is_counted", T_BOOL, offsetof(Exchange, is_counted), READONLY, NULL},
     {0},
 };
@@ -302,44 +308,48 @@ PyTypeObject hvd_exchange_type = {
     .tp_iternext = (iternextfunc)next_piece,
     .tp_methods = exchange_methods,
     .tp_members = exchange_members,
-    .tp_getset = exchange_routes,
+    .tp_getset = exchange_properties,
 };
 
-Exchange *hvd_exchange_new(Counted *counted, PyObject *row, PyObject *method, PyObject *original)
+/* A value of the environ, borrowed of a dict that this request owns. NULL with a KeyError where there is none. */
+static PyObject *required(PyObject *environ, PyObject *key)
 {
+    PyObject *value = PyDict_GetItemWithError(environ, key);
+    if (value == NULL && !PyErr_Occurred())
+        PyErr_SetObject(PyExc_KeyError, key);
+    return value;
+}
+
+/* Tell the row that the request begins. */
+static int begin(PyObject *row, PyObject *method, PyObject *path)
+{
+    if (PyObject_SetAttr(row, hvd_text[INTERRUPTED], Py_None) < 0)
+        return -1;
+    PyObject *arguments[] = {row, method, path};
+    PyObject *none = PyObject_VectorcallMethod(hvd_text[BEGIN], arguments, 3, NULL);
+    Py_XDECREF(none);
+    return none == NULL ? -1 : 0;
+}
+
+Exchange *hvd_exchange_new(Counted *counted, PyObject *row, PyObject *environ, PyObject *original)
+{
+    PyObject *path, *method = required(environ, hvd_text[METHOD]);
+    if (method == NULL || (path = required(environ, hvd_text[PATH])) == NULL)
+        return NULL;
     Exchange *self = (Exchange *)hvd_exchange_type.tp_alloc(&hvd_exchange_type, 0);
     if (self == NULL)
         return NULL;
     self->vectorcall = start_response;
     self->counted = (Counted *)Py_NewRef(counted);
     self->row = Py_NewRef(row);
+    self->environ = Py_NewRef(environ);
     self->method = Py_NewRef(method);
     self->route = Py_NewRef(counted->unmatched);
     self->start_response = Py_NewRef(original);
     self->ends_itself = !counted->is_outermost;
+    if (begin(row, self->method, path) < 0)
+        Py_CLEAR(self);
     return self;
-}
-
-/* The request has come to a counted app; what comes to none is not counted. */
-int hvd_exchange_begin(Exchange *self, PyObject *environ)
-{
-    if (self->has_begun)
-        return 0;
-    PyObject *path = PyDict_GetItemWithError(environ, hvd_text[PATH]); /* borrowed, of a dict that this request owns */
-    if (path == NULL) {
-        if (!PyErr_Occurred())
-            PyErr_SetObject(PyExc_KeyError, hvd_text[PATH]);
-        return -1;
-    }
-    if (PyObject_SetAttr(self->row, hvd_text[INTERRUPTED], Py_None) < 0)
-        return -1;
-    PyObject *arguments[] = {self->row, self->method, path};
-    PyObject *none = PyObject_VectorcallMethod(hvd_text[BEGIN], arguments, 3, NULL);
-    if (none == NULL)
-        return -1;
-    Py_DECREF(none);
-    self->has_begun = self->counted->is_counting = 1;
-    return 0;
 }
 
 int hvd_exchange_ready(void)

@@ -2,21 +2,23 @@
 
 #include "../core/_module.h"
 
-/* Counted(here, app, methods, other, unmatched, broke_off, is_outermost, begins): the WSGI application */
+/* Counted(here, app, methods, other, unmatched, broke_off, is_part, is_outermost): the WSGI application */
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
-    PyObject *here, *app, *methods, *other, *unmatched, *broke_off;
-    char is_outermost, begins, is_counting;
+    PyObject *here, *app, *methods, *other, *unmatched, *broke_off, *is_part;
+    char is_outermost;
 } Counted;
 
-/* Exchange, which only a Counted makes. Pieces, body and write are NULL until there are any, and once it is over. */
+/* Exchange, which only a Counted makes. Pieces, body and write are NULL until there are any; all that it drops at its
+ * end, the environ too, is NULL then.
+ */
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall; /* the app's start_response */
     Counted *counted;
-    PyObject *row, *method, *route, *status, *start_response, *write, *body, *pieces;
-    char ends_itself, has_begun, is_counted;
+    PyObject *row, *environ, *method, *route, *status, *start_response, *write, *body, *pieces;
+    char ends_itself, is_counted;
 } Exchange;
 
 extern PyTypeObject hvd_exchange_type;
@@ -28,9 +30,8 @@ enum {
 };
 extern PyObject *hvd_text[TEXTS];
 
-/* An exchange that has not begun; wsgi.py says what the rest mean. NULL or -1 with an exception set. */
-Exchange *hvd_exchange_new(Counted *counted, PyObject *row, PyObject *method, PyObject *start_response);
-int hvd_exchange_begin(Exchange *self, PyObject *environ);
+/* An exchange, whose request the row has begun; wsgi.py says what the rest mean. NULL or -1 with an exception set. */
+Exchange *hvd_exchange_new(Counted *counted, PyObject *row, PyObject *environ, PyObject *start_response);
 int hvd_exchange_count(Exchange *self);
 PyObject *hvd_exchange_finish(Exchange *self, PyObject *unused);
 PyObject *hvd_exchange_finish_after(Exchange *self, PyObject *result);

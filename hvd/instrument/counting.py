@@ -40,6 +40,8 @@ class Counting:
 
     rows: Rows
     local: ThreadRow
+    is_server: bool
+    """Whether requests are counted where they are served: a counted app within counts none, in any thread."""
 
     def __init__(self) -> None:
         self.settings = HttpSettings()
@@ -54,7 +56,7 @@ class Counting:
 
     def after_fork(self) -> None:
         """In a forked child: the rows are the parent's."""
-        self._filling = threading.RLock()
+        self._filling, self.is_server = threading.RLock(), False
         for name in ("rows", "local"):
             vars(self).pop(name, None)
 

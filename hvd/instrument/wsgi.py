@@ -6,11 +6,12 @@ last status that the app called `start_response` with: when the app returns a li
 duration counts in gunicorn's post_request hook, which runs when the response is sent or given up.
 
 An `Exchange` goes with the request: it is in the environ, and the row has it as `exchange` until the request is over. A
-counted app looks in both places, as its caller may have made an environ of its own. So apps and middleware may call
-each other in any way, and the hook changes nothing for a request that has no exchange.
+counted app looks in both places, as its caller may have made an environ of its own: with the same path it is
+the same request, whose route the app may say; any other is part of what the request does. So apps and middleware may
+call each other in any way, and the hook changes nothing for a request that has no exchange.
 
-A counted app that finds no exchange, as in a thread that the app has started, begins one that ends itself: its response
-is complete when the list is returned, or when the stream ends or is closed.
+Under a server that counts nothing, a counted app that finds no exchange begins one that ends itself: its response is
+complete when the list is returned, or when the stream ends or is closed.
 
 _counting.c and _exchange.c do the same, compiled.
 """
@@ -22,6 +23,7 @@ from typing import Any, NoReturn, Protocol
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from hvd.core.rows import Row, ThreadRow
+from hvd.instrument.counting import counting
 from hvd.metrics.table import is_error
 
 compiled: Any
@@ -49,9 +51,6 @@ OTHER = "(other)"
 """Method of a request whose method is not one of RFC 9110's or PATCH, and status of a response whose status does not
 begin with three digits: they have no bound either."""
 
-NOT_COUNTED = ("", "")
-"""A row's `interrupted` where an exception left an app that is not counted, which the server answers uncounted too."""
-
 _NO_BODY: Any = object()
 """Stands for a body that is not there yet, or no more: an app may return None, which the server can't send."""
 
@@ -60,28 +59,25 @@ Hook = Callable[[Any, Any, Any, Any], None]
 
 def counted(app: WSGIApplication, here: RowHolder) -> WSGIApplication:
     """`app` with all that it serves counted in the calling thread's row of `here`."""
-    return app if isinstance(app, _form()) else _made(app, here, False, True)
+    return app if isinstance(app, _form()) else _made(app, here, False)
 
 
 def outermost(app: WSGIApplication, here: RowHolder) -> WSGIApplication:
     """`app` for a server that calls it once for a request, and `post_request` after it.
 
-    `app` is a counted app, or a middleware around one. A response that comes from a counted app counts as it leaves
-    `app`: under the status that middleware gave it, and not at all where middleware fails and the server answers.
-    The attribute `is_counting` of what is made here, and by `counted`, is true where requests are counted. Here it
-    becomes true with the first request that comes to a counted app.
+    A response counts as it leaves `app`: under the status that middleware gave it, and not at all where middleware
+    fails and the server answers.
     """
-    if isinstance(app, _form()):
-        return _made(app.app, here, True, True)
-    return _made(app, here, True, False)
+    counting.is_server = True
+    return _made(app.app if isinstance(app, _form()) else app, here, True)
 
 
 def _form() -> Any:
     return compiled.Counted if compiled else Counted
 
 
-def _made(app: WSGIApplication, here: RowHolder, is_outermost: bool, begins: bool) -> WSGIApplication:
-    made: WSGIApplication = _form()(here, app, METHODS, OTHER, UNMATCHED, _broke_off, is_outermost, begins)
+def _made(app: WSGIApplication, here: RowHolder, is_outermost: bool) -> WSGIApplication:
+    made: WSGIApplication = _form()(here, app, METHODS, OTHER, UNMATCHED, _broke_off, _is_part, is_outermost)
     return made
 
 
@@ -91,23 +87,15 @@ class Counted:
     def __init__(self, here: RowHolder, app: WSGIApplication, *others: object) -> None:
         self.app = app
         self._here = here
-        self._is_outermost, self._begins = map(bool, others[-2:])
-        self.is_counting = self._begins
+        self._is_outermost = bool(others[-1])
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse, /) -> Iterable[bytes]:
-        exchange = environ.get(EXCHANGE)
-        if type(exchange) is not Exchange:
-            exchange, row = None, self._here.local.row
-            if not self._is_outermost and row.exchange is not None and not row.exchange.is_left:
-                exchange = row.exchange
-                if not exchange.has_begun:  # else the app asks itself something, whose route is not the request's
-                    environ[EXCHANGE] = exchange
-        if exchange is not None:
-            exchange.begin(environ)
+        if type(environ.get(EXCHANGE)) is Exchange:
             return self.app(environ, start_response)
-        exchange = Exchange(self, row, environ["REQUEST_METHOD"], start_response, not self._is_outermost)
-        if self._begins:
-            exchange.begin(environ)
+        row = self._here.local.row
+        if not self._is_outermost and _is_part(environ, row):
+            return self.app(environ, start_response)
+        exchange = Exchange(row, environ, start_response, not self._is_outermost)
         environ[EXCHANGE] = row.exchange = exchange
         try:
             body = self.app(environ, exchange)
@@ -129,13 +117,12 @@ class Exchange:
     """
 
     __slots__ = (
-        "_app",
         "_pieces",
         "_start_response",
         "_write",
         "body",
         "ends_itself",
-        "has_begun",
+        "environ",
         "is_counted",
         "method",
         "route",
@@ -143,28 +130,23 @@ class Exchange:
         "status",
     )
 
-    def __init__(self, app: Counted, row: Row, method: str, start_response: StartResponse, ends_itself: bool) -> None:
-        self._app, self.ends_itself = app, ends_itself
-        self.row, self.method, self.route = row, method, UNMATCHED
+    def __init__(self, row: Row, environ: WSGIEnvironment, start_response: StartResponse, ends_itself: bool) -> None:
+        self.row, self.environ, self.ends_itself = row, environ, ends_itself
+        self.method, self.route = environ["REQUEST_METHOD"], UNMATCHED
         self.status: str | None = None
-        self.has_begun = self.is_counted = False
+        self.is_counted = False
         self.body = _NO_BODY
         self._start_response: Any = start_response
         self._write: Any = None
         self._pieces: Iterator[bytes] | None = None
+        path = environ["PATH_INFO"]
+        row.interrupted = None  # of a request before, which the server answered in another way
+        row.begin(self.method, path)
 
     @property
     def is_left(self) -> bool:
         """The app has returned a stream, and its caller may go on with something else before that is at its end."""
         return self.ends_itself and self.body is not _NO_BODY
-
-    def begin(self, environ: WSGIEnvironment) -> None:
-        """The request has come to a counted app: from here on it is in flight."""
-        if not self.has_begun:
-            path = environ["PATH_INFO"]
-            self.row.interrupted = None  # of a request before, which the server answered in another way
-            self.row.begin(self.method, path)
-            self.has_begun = self._app.is_counting = True
 
     def __call__(self, *arguments: Any, **named: Any) -> Callable[[bytes], object]:
         """The app's start_response. A status that the server refuses, by an exception, is not kept."""
@@ -185,7 +167,7 @@ class Exchange:
 
     def count(self) -> None:
         """Count the response, once. Raises RuntimeError where the app has not called `start_response`."""
-        if self.is_counted or not self.has_begun:
+        if self.is_counted:
             return
         if self.status is None:
             raise RuntimeError("the app has not called start_response, and its response begins")
@@ -195,9 +177,8 @@ class Exchange:
 
     def pass_on(self) -> None:
         """Another process answers, with 101, and counts that."""
-        if self.has_begun:
-            self.row.pass_on((self.method if self.method in METHODS else OTHER, self.route, "101"))
-            self.is_counted = True
+        self.row.pass_on((self.method if self.method in METHODS else OTHER, self.route, "101"))
+        self.is_counted = True
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -233,14 +214,31 @@ class Exchange:
         """Finish the row's request, unless the row has the next one by now: a stream may have been left unread."""
         if self.row.exchange is self:
             self.row.exchange = None
-            if self.has_begun and self.row.interrupted is None:
+            if self.row.interrupted is None:
                 self.row.finish()
 
     def finish(self) -> None:
-        """The response is sent, or given up. Drops its references: the environ, which has the exchange, may be one."""
+        """The response is sent, or given up. Drops its references: the environ has this exchange."""
         self._end()
-        self.body, self._pieces = _NO_BODY, None
+        self.environ, self.body, self._pieces = {}, _NO_BODY, None
         self._start_response = self._write = None
+
+
+def _is_part(environ: WSGIEnvironment, row: Row) -> bool:
+    """Whether a counted app that is called with this environ, which has no exchange, serves a part of another request.
+
+    In a process whose server counts all that it serves, it does so in any thread.
+    """
+    exchange = row.exchange
+    if exchange is None or exchange.is_left:
+        return counting.is_server
+    if _path(environ) == _path(exchange.environ):
+        environ[EXCHANGE], exchange.environ = exchange, environ
+    return True
+
+
+def _path(environ: WSGIEnvironment) -> str:
+    return f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO')}"
 
 
 def _broke_off(error: BaseException, exchange: Exchange, streaming: bool) -> NoReturn:
@@ -251,9 +249,7 @@ def _broke_off(error: BaseException, exchange: Exchange, streaming: bool) -> NoR
     yet. CountingWorker.handle_error counts that answer under what `interrupted` says. For an exchange that ends itself
     nobody answers, so its request is aborted.
     """
-    if not exchange.has_begun:
-        exchange.row.interrupted = None if isinstance(error, OSError) else NOT_COUNTED
-    elif not exchange.is_counted:
+    if not exchange.is_counted:
         if streaming and isinstance(error, OSError):
             failure = RuntimeError("the stream failed before its first byte")
             failure.__cause__, error = error, failure
@@ -277,5 +273,5 @@ post_request: Hook = compiled.post_request if compiled else post_request_in_pyth
 """gunicorn's post_request hook, for the thread that served: the response is sent, or given up.
 
 Without an Exchange in the environ nothing was begun: gunicorn failed before it called the app (27.0.1,
-`handle_request`), or the app is not counted.
+`handle_request`).
 """

@@ -206,19 +206,23 @@ def test_an_app_behind_a_middleware_is_counted_as_the_client_sees_it(tmp_path: P
 
 @pytest.mark.parametrize("worker_class", CLASSES)
 @pytest.mark.parametrize("app", ["tests.support.wrapped:plain", "syntax_error:app"])
-def test_what_is_not_counted_changes_nothing(tmp_path: Path, app: str, worker_class: str) -> None:
-    """An app that isn't counted, or gunicorn's stand-in for one with a syntax error, under hvd's hooks."""
+def test_any_app_is_counted(tmp_path: Path, app: str, worker_class: str) -> None:
+    """One that knows nothing of hvd, or gunicorn's stand-in for one with a syntax error: what clients saw, no more."""
     (tmp_path / "syntax_error.py").write_text("def app(:\n")
     server = Server(
         tmp_path, app=app, arguments=("--reload",), workers=1, worker_class=worker_class, **CLASSES[worker_class]
     )
     with starting(server), server.view() as view:
-        for path in ("/", "/fails", "/"):
-            assert status_of(server, path) == (500 if path == "/fails" or "error" in app else 200)
+        server.wait_idle()
+        before = view.totals().heads
+        statuses = [status_of(server, path) for path in ("/", "/fails", "/")]
+        assert statuses == ([500] * 3 if "error" in app else [200, 500, 200])
         with server.connection() as connection:
             assert connection.exchange(b"GET\r\n\r\n").status == 400
+        server.wait_idle()
         heads = view.totals().heads
-        assert (heads.started, heads.finished, heads.in_flight, heads.aborted) == (0, 0, 0, 0)
+        assert (heads.started, heads.finished, heads.aborted) == (before.started + 4, before.finished + 4, 0)
+        assert heads.errors == before.errors + (4 if "error" in app else 2)
 
 
 @contextmanager

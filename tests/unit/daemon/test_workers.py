@@ -15,13 +15,11 @@ from hvd.daemon.workers import CLASSES, HvdSyncWorker, HvdThreadWorker
 from hvd.settings.value_types import WORKER_CLASS
 
 
-def refused(
-    monkeypatch: pytest.MonkeyPatch, exc: BaseException, row: Mock, *, alive: bool = True, counts: bool = True
-) -> Mock:
+def refused(monkeypatch: pytest.MonkeyPatch, exc: BaseException, row: Mock, *, alive: bool = True) -> Mock:
     """The client's socket after gunicorn has handled this exception."""
     monkeypatch.setattr("hvd.daemon.workers.here", SimpleNamespace(local=SimpleNamespace(row=row)))
     worker: Any = HvdThreadWorker.__new__(HvdThreadWorker)
-    worker.alive, worker.cfg, worker.wsgi = alive, Config(), SimpleNamespace(is_counting=counts)
+    worker.alive, worker.cfg = alive, Config()
     worker.log = SimpleNamespace(**dict.fromkeys(("warning", "exception", "debug", "access"), lambda *a, **k: None))
     client = Mock(**{"gettimeout.return_value": None})
     worker.handle_error(None, client, ("127.0.0.1", 1), exc)
@@ -73,14 +71,6 @@ def test_a_request_cut_off_by_the_end_of_the_process_stays_in_progress(monkeypat
     row = Mock(interrupted=("GET", "/slow"))
     refused(monkeypatch, SystemExit(1), row, alive=False)
     assert row.mock_calls == [call.respond(("GET", "/slow", "500"), True)]
-
-
-def test_nothing_is_counted_where_no_app_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An uncounted app, or gunicorn's stand-in for one with a syntax error, changes no cell; the answer is the same."""
-    row = Mock(interrupted=None)
-    client = refused(monkeypatch, ValueError("a bug"), row, counts=False)
-    assert client.sendall.call_args.args[0].startswith(b"HTTP/1.1 500 ")
-    assert row.mock_calls == []
 
 
 def test_gunicorns_classes_have_a_counting_counterpart() -> None:

@@ -90,6 +90,7 @@ TRACKED: list[Any] = [
     EXCHANGE,
     nothing,
     wsgi._broke_off,
+    wsgi._is_part,
     Closing,
     RESULT,
     *(TypeError, ValueError, RuntimeError),
@@ -173,7 +174,7 @@ class Fuzz:
             self._pick(OTHER, None),
             self._pick(UNMATCHED, None),
             self._pick(*[wsgi._broke_off] * 5, *THINGS),
-            self._pick(True, False),
+            self._pick(*[wsgi._is_part] * 5, *THINGS),
             self._pick(True, False),
         )
         environ = {"REQUEST_METHOD": self._pick("GET", self._pick()), "PATH_INFO": "/"}
@@ -184,7 +185,7 @@ class Fuzz:
         attempt(counted, *self._some(3))
         for name in self._random.sample(["close", "pass_on", "finish", "write", "__call__", "__next__", "__iter__"], 7):
             attempt(getattr(exchange, name, nothing), *self._some(1))
-            for field in ("row", "method", "route", "is_counted"):
+            for field in ("row", "environ", "method", "route", "is_left", "is_counted"):
                 attempt(getattr, exchange, field)
                 attempt(setattr, exchange, field, self._pick())
         attempt(delattr, exchange, "route")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hvd.instrument import wsgi
+from hvd.instrument.counting import counting
 from hvd.instrument.wsgi import EXCHANGE, counted, outermost
 from tests.unit.instrument.exchange import FakeRow, fresh
 
@@ -61,6 +62,12 @@ BODIES = [
 VALUES = [None, 2**70, b"\xff", "\ud800", (n for n in ()), {}]
 
 
+def copying(app: Any, here: Any) -> Any:
+    """A middleware with an environ of its own, and now and then another path."""
+    moved = {"PATH_INFO": "/moved"}
+    return lambda environ, start_response: app({**fresh(environ), **(moved if "x" in environ else {})}, start_response)
+
+
 class Scene:
     """A server and an app that do what a seed says, in one form of counting; `log` has all that can be seen of it."""
 
@@ -70,7 +77,8 @@ class Scene:
         self.row = FakeRow()
         here: Any = SimpleNamespace(local=SimpleNamespace(row=self.row))
         app: Any = self._app
-        kinds = self._random.choice([(counted,), (outermost,), (counted, outermost)])
+        counting.is_server = False
+        kinds = self._random.choice([(counted,), (outermost,), (counted, outermost), (counted, copying, outermost)])
         for kind in kinds:
             app = kind(app, here)
         self._application = app

@@ -29,6 +29,19 @@ def test_a_fresh_environ_changes_nothing(body_of: Any, row: FakeRow, here: Here)
     assert row.exchange is None
 
 
+def test_a_part_of_the_path_that_was_taken_off_changes_nothing(row: FakeRow, here: Here) -> None:
+    """The caller may have mounted the app, or called it for something else before."""
+    inner = counted(lambda *request: answering([b"x"], route=request[0]["PATH_INFO"])(*request), here)
+
+    def mount(environ: Any, start_response: Any) -> Any:
+        inner({**fresh(environ), "PATH_INFO": "/warm-up"}, lambda status, headers: None)
+        return inner({**fresh(environ), "SCRIPT_NAME": "/shop", "PATH_INFO": "/a"}, start_response)
+
+    server = Server()
+    server.call(outermost(counted(mount, here), here), path="/shop/a")
+    assert row.calls == [("begin", "GET", "/shop/a"), ("respond", "GET", "/a", "200")]
+
+
 def test_what_an_app_asks_itself_is_part_of_the_request(row: FakeRow, here: Here) -> None:
     """In an environ made for it: no request of its own, nor its route."""
     other = answering([b"text"], route="/other")
@@ -44,8 +57,9 @@ def test_what_an_app_asks_itself_is_part_of_the_request(row: FakeRow, here: Here
     assert row.calls == [("begin", "GET", "/"), ("respond", "GET", "/batch", "207"), ("finish",)]
 
 
-def test_in_a_thread_of_the_callers_it_ends_itself(row: FakeRow, here: Here) -> None:
-    """In that thread's row; the server's thread has counted nothing, then."""
+@pytest.mark.parametrize("is_server", [True, False], ids=["hvd", "another server"])
+def test_in_a_thread_of_the_callers_it_counts_where_nobody_else_does(is_server: bool, row: FakeRow, here: Here) -> None:
+    """In that thread's row, and ends itself; a worker of hvd's has counted it already."""
     own = FakeRow()
 
     class Local:
@@ -63,9 +77,12 @@ def test_in_a_thread_of_the_callers_it_ends_itself(row: FakeRow, here: Here) -> 
         thread.join()
         return bodies.pop()
 
-    assert served(outermost(bridge, here)).sent == [b"x"]
-    assert own.calls == [("begin", "GET", "/"), ("respond", "GET", "/a", "200"), ("finish",)]
-    assert row.calls == []
+    assert served(outermost(bridge, here) if is_server else bridge).sent == [b"x"]
+    if is_server:
+        assert (row.calls, own.calls) == ([*RESPONSE, ("finish",)], [])
+    else:
+        assert own.calls == [("begin", "GET", "/"), ("respond", "GET", "/a", "200"), ("finish",)]
+        assert row.calls == []
     assert row.exchange is own.exchange is None
 
 

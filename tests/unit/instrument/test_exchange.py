@@ -10,7 +10,7 @@ from wsgiref.validate import validator
 
 import pytest
 
-from hvd.instrument.wsgi import EXCHANGE, NOT_COUNTED, OTHER, UNMATCHED, counted, outermost
+from hvd.instrument.wsgi import EXCHANGE, OTHER, UNMATCHED, counted, outermost
 from hvd.web.here import Here
 from tests.unit.instrument.exchange import FakeRow, Server, answering, fresh, loaded, routed, served
 
@@ -129,38 +129,14 @@ def test_what_a_middleware_makes_of_a_response_counts(row: FakeRow, here: Here) 
 
 
 @pytest.mark.parametrize("body_of", [list, iter], ids=["list", "stream"])
-def test_what_came_to_no_counted_app_changes_nothing(body_of: Any, row: FakeRow, here: Here) -> None:
-    """An answer of a middleware's own, an app beside it; not even a bad one, nor the server's answer for it."""
+def test_what_a_middleware_answers_itself_counts_as_well(body_of: Any, row: FakeRow, here: Here) -> None:
+    """An app beside the counted one, too: what a worker serves counts, whoever answers it; and so does a failure."""
     assert served(outermost(answering(body_of([b"x"])), here)).sent == [b"x"]
-    served(outermost(lambda environ, start_response: [], here))
-    assert row.interrupted is None
+    assert row.calls == [("begin", "GET", "/"), ("respond", "GET", UNMATCHED, "200"), ("finish",)]
     with pytest.raises(ZeroDivisionError):
         served(outermost(lambda environ, start_response: 1 / 0, here))
-    assert row.calls == []
-    assert row.interrupted == NOT_COUNTED
-
-
-def test_an_outermost_app_knows_whether_it_counts(here: Here) -> None:
-    """Once a request has come to a counted app: until then there may be none."""
-    inner: Any = counted(answering([b""]), here)
-    app: Any = outermost(lambda *request: inner(*request) if request[0]["PATH_INFO"] == "/" else [], here)
-    assert (inner.is_counting, app.is_counting) == (True, False)
-    list(Server().call(app, path="/other"))
-    assert not app.is_counting
-    served(app)
-    assert app.is_counting
-
-
-def test_a_counted_app_may_be_called_after_the_first_byte(row: FakeRow, here: Here) -> None:
-    """Late, yet counted once."""
-    inner = counted(answering([b"two"], "201 Created"), here)
-
-    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
-        yield b""
-        yield from inner(environ, start_response)
-
-    assert served(outermost(app, here)).sent == [b"", b"two"]
-    assert row.calls == [("begin", "GET", "/"), ("respond", "GET", UNMATCHED, "201"), ("finish",)]
+    assert row.calls[3:] == [("begin", "GET", "/")]
+    assert row.interrupted == ("GET", UNMATCHED)
 
 
 def test_a_middleware_that_fails_after_the_app_counts_the_servers_answer(row: FakeRow, here: Here) -> None:
@@ -292,16 +268,16 @@ def test_an_app_whose_client_is_gone_leaves_no_request_behind(row: FakeRow, here
     assert row.interrupted is None
 
 
-@pytest.mark.parametrize("stale", [NOT_COUNTED, ("GET", "/old")])
-def test_a_failure_before_is_none_of_the_next_request(stale: Any, row: FakeRow, here: Here) -> None:
+def test_a_failure_before_is_none_of_the_next_request(row: FakeRow, here: Here) -> None:
     """A server may answer one without asking what it was: HTTP/2's part of gunicorn does."""
 
     def gone(environ: Any, start_response: Any) -> list[bytes]:
         raise BrokenPipeError
 
-    row.interrupted = stale
+    row.interrupted = "GET", "/old"
     served(loaded(answering([b""]), here))
     assert row.calls[-1] == ("finish",)
+    row.interrupted = "GET", "/old"
     with pytest.raises(BrokenPipeError):
         served(outermost(gone, here))
     assert row.interrupted is None
