@@ -6,53 +6,9 @@
 
 #include "_hotrow.h"
 #include <string.h>
-#include <time.h>
 
-typedef struct {
-    PyObject_HEAD
-    Py_buffer buffer;      /* of the whole block: keeps the mapping alive */
-    int64_t *cells;        /* the row's head */
-    Py_ssize_t count;      /* cells of the row */
-    PyObject *runs;        /* labels of a response -> first cell of the run */
-    PyObject *interrupted; /* for the worker: what an exception took the thread out of */
-    PyObject *exchange;    /* for the worker: what the thread serves */
-    Py_ssize_t base;       /* first cell of the run of the request in progress; 0 until it is answered */
-    int64_t began;         /* ns */
-} HotRow;
-
-static int64_t bounds[MAX_BOUNDS];
-static Py_ssize_t bound_count;
-
-static inline void put(int64_t *cell, int64_t value)
-{
-    __atomic_store_n(cell, value, __ATOMIC_RELEASE);
-}
-
-static inline void add(int64_t *cell, int64_t by)
-{
-    put(cell, (int64_t)((uint64_t)*cell + (uint64_t)by)); /* a damaged cell may overflow */
-}
-
-static inline int64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time); /* what time.monotonic_ns() reads, and readers compare with */
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
-/* bisect_left(BOUNDS, ns) */
-static inline Py_ssize_t bucket_of(int64_t ns)
-{
-    Py_ssize_t low = 0, high = bound_count;
-    while (low < high) {
-        Py_ssize_t middle = (low + high) / 2;
-        if (bounds[middle] < ns)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
+int64_t hvd_bounds[MAX_BOUNDS];
+Py_ssize_t hvd_bound_count;
 
 /* 0, with an exception set, for a row that __new__ made and __init__ did not: it has no cells. */
 static int is_made(HotRow *self)
@@ -73,7 +29,7 @@ static Py_ssize_t run_of(HotRow *self, PyObject *runs, PyObject *labels)
     Py_DECREF(cell);
     if (base == -1 && PyErr_Occurred())
         return -1;
-    if (base <= 0 || base >= self->count - 2 - bound_count) { /* nothing added to base: that could overflow */
+    if (base <= 0 || base >= self->count - 2 - hvd_bound_count) { /* nothing added to base: that could overflow */
         PyErr_Format(PyExc_IndexError, "run at cell %zd is outside of the row's %zd cells", base, self->count);
         return -1;
     }
@@ -101,16 +57,16 @@ static int copy_text(char *to, char *end, char **at, PyObject *text)
     return 0;
 }
 
-static int store_text(HotRow *self, PyObject *const *words, Py_ssize_t count)
+int hvd_text_of(char *text, PyObject *const *words, Py_ssize_t count)
 {
-    char text[TEXT_BYTES] = {0}, *end = text + TEXT_BYTES, *at = text;
+    char *end = text + TEXT_BYTES, *at = text;
+    memset(text, 0, TEXT_BYTES);
     for (Py_ssize_t i = 0; i < count; i++) {
         if (i > 0 && at < end)
             *at++ = ' ';
         if (copy_text(at, end, &at, words[i]) < 0)
             return -1;
     }
-    memcpy(self->cells + TEXT, text, TEXT_BYTES);
     return 0;
 }
 
@@ -121,7 +77,7 @@ static int call_abandon(HotRow *self, const char *cause)
     return result == NULL ? -1 : 0;
 }
 
-static int check_arguments(const char *name, Py_ssize_t count, Py_ssize_t wanted)
+int hvd_check_arguments(const char *name, Py_ssize_t count, Py_ssize_t wanted)
 {
     if (count == wanted)
         return 0;
@@ -135,8 +91,10 @@ static PyObject *begin(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
         return NULL;
     if (self->cells[BEGIN] != 0 && call_abandon(self, "exception") < 0)
         return NULL;
-    if (store_text(self, args, nargs) < 0)
+    char text[TEXT_BYTES];
+    if (hvd_text_of(text, args, nargs) < 0)
         return NULL;
+    memcpy(self->cells + TEXT, text, TEXT_BYTES);
     self->base = 0;
     self->began = now_ns();
     put(self->cells + BEGIN, self->began);
@@ -146,18 +104,18 @@ static PyObject *begin(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
 
 static PyObject *respond(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (!is_made(self) || check_arguments("respond", nargs, 2) < 0)
+    if (!is_made(self) || hvd_check_arguments("respond", nargs, 2) < 0)
         return NULL;
     Py_ssize_t base = run_of(self, self->runs, args[0]);
     if (base < 0)
         return NULL;
     self->base = base;
-    add(self->cells + base, 1);
+    add_shared(self->cells + base, 1);
     int is_error = PyObject_IsTrue(args[1]);
     if (is_error < 0)
         return NULL;
     if (is_error)
-        add(self->cells + ERRORS, 1);
+        add_shared(self->cells + ERRORS, 1);
     Py_RETURN_NONE;
 }
 
@@ -188,7 +146,7 @@ static PyObject *finish(HotRow *self, PyObject *unused)
 
 static PyObject *record(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (!is_made(self) || check_arguments("record", nargs, 3) < 0)
+    if (!is_made(self) || hvd_check_arguments("record", nargs, 3) < 0)
         return NULL;
     Py_ssize_t base = run_of(self, args[0], args[1]);
     if (base < 0)
@@ -196,9 +154,9 @@ static PyObject *record(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
     long long ns = PyLong_AsLongLong(args[2]);
     if (ns == -1 && PyErr_Occurred())
         return NULL;
-    add(self->cells + base + 1, ns);
-    add(self->cells + base, 1);
-    add(self->cells + base + 2 + bucket_of(ns), 1);
+    add_shared(self->cells + base + 1, ns);
+    add_shared(self->cells + base, 1);
+    add_shared(self->cells + base + 2 + bucket_of(ns), 1);
     Py_RETURN_NONE;
 }
 
@@ -209,7 +167,7 @@ static int init(HotRow *self, PyObject *args, PyObject *kwargs)
     static char *names[] = {"raw", "head", "count", "runs", NULL};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OnnO", names, &raw, &head, &count, &runs))
         return -1;
-    if (self->buffer.obj != NULL) {
+    if (self->buffer.obj != NULL || self->cells != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "a row is made once");
         return -1;
     }
@@ -228,7 +186,7 @@ static int init(HotRow *self, PyObject *args, PyObject *kwargs)
     return 0;
 }
 
-static int traverse(HotRow *self, visitproc visit, void *arg)
+int hvd_row_traverse(HotRow *self, visitproc visit, void *arg)
 {
     Py_VISIT(self->runs);
     Py_VISIT(self->interrupted);
@@ -237,7 +195,7 @@ static int traverse(HotRow *self, visitproc visit, void *arg)
 }
 
 /* Runs stay: whoever still has the row may call it. */
-static int clear(HotRow *self)
+int hvd_row_clear(HotRow *self)
 {
     Py_CLEAR(self->interrupted);
     Py_CLEAR(self->exchange);
@@ -247,7 +205,7 @@ static int clear(HotRow *self)
 static void dealloc(HotRow *self)
 {
     PyObject_GC_UnTrack(self);
-    clear(self);
+    hvd_row_clear(self);
     if (self->buffer.obj != NULL)
         PyBuffer_Release(&self->buffer);
     Py_XDECREF(self->runs);
@@ -270,7 +228,7 @@ static PyMemberDef row_members[] = {
     {0},
 };
 
-static PyTypeObject row_type = {
+PyTypeObject hvd_row_type = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "hvd.core._hotrow.HotRow",
     .tp_basicsize = sizeof(HotRow),
@@ -278,8 +236,8 @@ static PyTypeObject row_type = {
     .tp_doc = "See hotrow.py.",
     .tp_new = PyType_GenericNew,
     .tp_init = (initproc)init,
-    .tp_traverse = (traverseproc)traverse,
-    .tp_clear = (inquiry)clear,
+    .tp_traverse = (traverseproc)hvd_row_traverse,
+    .tp_clear = (inquiry)hvd_row_clear,
     .tp_dealloc = (destructor)dealloc,
     .tp_methods = row_methods,
     .tp_members = row_members,
@@ -297,11 +255,11 @@ static PyObject *set_bounds(PyObject *module, PyObject *values)
         return PyErr_Format(PyExc_ValueError, "%zd bounds; there is room for %d", count, MAX_BOUNDS);
     }
     for (Py_ssize_t i = 0; i < count && !PyErr_Occurred(); i++)
-        bounds[i] = PyLong_AsLongLong(PySequence_Fast_GET_ITEM(list, i));
+        hvd_bounds[i] = PyLong_AsLongLong(PySequence_Fast_GET_ITEM(list, i));
     Py_DECREF(list);
     if (PyErr_Occurred())
         return NULL;
-    bound_count = count;
+    hvd_bound_count = count;
     Py_RETURN_NONE;
 }
 
@@ -322,9 +280,10 @@ static PyMethodDef module_methods[] = {
 
 static int execute(PyObject *module)
 {
-    if (PyModule_AddType(module, &row_type) < 0)
+    if (PyModule_AddType(module, &hvd_row_type) < 0 || hvd_add_entry_types(module) < 0)
         return -1;
-    PyObject *layout = Py_BuildValue("(iiiiiii)", STARTED, FINISHED, ERRORS, BEGIN, TEXT, TEXT_BYTES, HEAD_CELLS);
+    PyObject *layout = Py_BuildValue("(iiiiiiiiiiiiii)", STARTED, FINISHED, ABORTED, ERRORS, BEGIN, BUSY, TEXT, TEXT_BYTES,
+                                     HEAD_CELLS, SHARED, ENTRIES, ENTRY_CELLS, ENTRY_THREAD, ENTRY_TEXT);
     if (layout == NULL)
         return -1;
     int result = PyModule_AddObjectRef(module, "LAYOUT", layout);

@@ -228,6 +228,7 @@ def _check_numbers(block: Block) -> None:
     for number in range(shape.slots):
         cell = shape.slot_cell(number)
         claims.append((cells[cell + layout.S_ROWS], 0, shape.rows - 1))
+        claims.append((cells[cell + layout.S_ENTRIES], 0, shape.entries))
         claims += [(cells[cell + index], 0, 1) for index in (layout.S_TAKEN, layout.S_SHARED)]
     if not all(low <= value <= high for value, low, high in claims):
         raise BlockForeign(f"block {block.name} is damaged: it says of itself what can't be")

@@ -6,23 +6,28 @@ from typing import TYPE_CHECKING
 from hvd.core import layout
 from hvd.core.durations import BOUNDS
 
-_CELLS = layout.R_STARTED, layout.R_FINISHED, layout.R_ERRORS, layout.R_BEGIN_NS, layout.R_TEXT
-_LAYOUT = (*_CELLS, layout.TEXT_BYTES, layout.HEAD_CELLS)
+_LAYOUT = (
+    *(layout.R_STARTED, layout.R_FINISHED, layout.R_ABORTED, layout.R_ERRORS, layout.R_BEGIN_NS, layout.R_BUSY),
+    *(layout.R_TEXT, layout.TEXT_BYTES, layout.HEAD_CELLS, layout.S_SHARED, layout.S_ENTRIES),
+    *(layout.ENTRY_CELLS, layout.E_THREAD, layout.E_TEXT),
+)
 
 if TYPE_CHECKING:
+    from hvd.core.hotentry import Sharing
     from hvd.core.hotrow import HotRow, cumulate, fence, sum_rows
 else:
     try:
         from hvd.core import _hotrow
-        from hvd.core._hotrow import HotRow, cumulate, fence, sum_rows
+        from hvd.core._hotrow import HotRow, Sharing, cumulate, fence, sum_rows
 
         if _LAYOUT != _hotrow.LAYOUT:
             raise ImportError("hvd.core._hotrow was compiled for another layout")
         _hotrow.set_bounds(BOUNDS)
     except ImportError:
+        from hvd.core.hotentry import Sharing
         from hvd.core.hotrow import HotRow, cumulate, fence, sum_rows
 
-__all__ = ["COST_OF_PYTHON", "IS_COMPILED", "KEEPS_ORDER", "HotRow", "cumulate", "fence", "sum_rows"]
+__all__ = ["COST_OF_PYTHON", "IS_COMPILED", "KEEPS_ORDER", "HotRow", "Sharing", "cumulate", "fence", "sum_rows"]
 
 IS_COMPILED = HotRow.__module__ == "hvd.core._hotrow"
 """True where the compiled form is used."""

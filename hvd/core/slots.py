@@ -136,14 +136,17 @@ class Slots:
         cells[cell + layout.S_PID], cells[cell + layout.S_PID_START] = pid, start_ticks(pid) if pid else 0
         cells[cell + layout.S_MASTER], cells[cell + layout.S_MASTER_START] = master, start_ticks(master)
         cells[cell + layout.S_TAKEN_NS], cells[cell + layout.S_HEARTBEAT_NS] = time.monotonic_ns(), 0
+        clear_entries(self._block, number)
         for own in range(*layout.S_OWN):
             cells[cell + own] = 0
         cells[cell + layout.S_TAKEN] = 1
 
     def _reserve(self, number: int) -> None:
-        """Memory for the two rows that a process always has: its first thread's, and the shared one."""
-        for row in (0, self._layout.rows - 1):
-            self._block.reserve(self._layout.row_cell(number, row), self._cells[layout.H_CELLS_USED])
+        """Memory for what a process always has: its first thread's row, the shared one, and the entries."""
+        shape = self._layout
+        for row in (0, shape.rows - 1):
+            self._block.reserve(shape.row_cell(number, row), self._cells[layout.H_CELLS_USED])
+        self._block.reserve(shape.entry_cell(number, 0), shape.entries * layout.ENTRY_CELLS)
 
     def _head_sums(self, number: int) -> list[int]:
         heads = used_heads(self._block, number)
@@ -229,24 +232,54 @@ def used_heads(block: Block, number: int) -> list[int]:
     return heads
 
 
+def read_entries(block: Block, number: int, in_progress: int) -> list[Entry]:
+    """The slot's entries, as many as requests are in progress in its shared row at most, the oldest first."""
+    cells, raw, shape = block.cells, block.raw, block.layout
+    used, first = cells[shape.slot_cell(number) + layout.S_ENTRIES], shape.entry_cell(number, 0)
+    if not (used and in_progress > 0):
+        return []
+    begins = cells[first : first + used * layout.ENTRY_CELLS : layout.ENTRY_CELLS]
+    found = []
+    for index, begin in enumerate(begins.tolist()):
+        if begin:
+            entry = first + index * layout.ENTRY_CELLS
+            text = (entry + layout.E_TEXT) * layout.CELL
+            read = entry_of(abs(begin), bytes(raw[text : text + layout.TEXT_BYTES]), cells[entry + layout.E_THREAD])
+            if read and abs(begins[index]) == abs(begin):  # else it is another request's by now
+                found.append((begin < 0, read))  # negative: about to begin, or over already (hotentry.py)
+    shown = [read for _, read in sorted(found, key=lambda pair: pair[0])[:in_progress]]
+    return sorted(shown, key=lambda read: read.begin_ns)
+
+
+def clear_entries(block: Block, number: int) -> None:
+    """No request is in progress in the slot any more."""
+    first = block.layout.entry_cell(number, 0)
+    for index in range(block.cells[block.layout.slot_cell(number) + layout.S_ENTRIES]):
+        block.cells[first + index * layout.ENTRY_CELLS + layout.E_BEGIN_NS] = 0
+
+
 def settle(block: Block, number: int) -> Settled:
     """Count what a dead process had in progress as aborted, and clear it. No other process writes these rows now.
 
     A process that was killed between the stores of one request leaves a row with a begin time whose request is not
     started yet, or is finished by now: what decides is started - finished - aborted, as for a reader (totals.py).
     """
-    settled, cells = Settled(), block.cells
+    settled, cells, shape = Settled(), block.cells, block.layout
     for head in used_heads(block, number):
         lost = cells[head + layout.R_STARTED] - cells[head + layout.R_FINISHED] - cells[head + layout.R_ABORTED]
         if lost > 0:
-            start = (head + layout.R_TEXT) * layout.CELL
-            text = bytes(block.raw[start : start + layout.TEXT_BYTES])
-            if entry := entry_of(cells[head + layout.R_BEGIN_NS], text, cells[head + layout.R_THREAD]):
-                settled.entries.append(entry)
+            if head == shape.row_cell(number, shape.rows - 1):
+                settled.entries += read_entries(block, number, lost)
+            else:
+                start = (head + layout.R_TEXT) * layout.CELL
+                text = bytes(block.raw[start : start + layout.TEXT_BYTES])
+                if entry := entry_of(cells[head + layout.R_BEGIN_NS], text, cells[head + layout.R_THREAD]):
+                    settled.entries.append(entry)
             settled.aborted += lost
             cells[head + layout.R_ABORTED] += lost
             fence()
         cells[head + layout.R_BEGIN_NS] = cells[head + layout.R_BUSY] = 0
+    clear_entries(block, number)
     return settled
 
 

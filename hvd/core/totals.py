@@ -22,7 +22,7 @@ from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue, Family, Series
 from hvd.core.hot import sum_rows
 from hvd.core.hotrow import Head
-from hvd.core.slots import Entry, Slot, Slots, entry_of, used_heads
+from hvd.core.slots import Entry, Slot, Slots, entry_of, read_entries, used_heads
 
 RETRIES = 40
 """Copies of a row whose thread keeps storing; a copy takes some microseconds, a request more than a hundred."""
@@ -108,10 +108,13 @@ class Reader:
             slot_heads, busy = Heads(), list[Entry]()
             for start in starts[number]:
                 row = next(rows)
-                row_heads = _heads(row, shared=start == self._shared[number])
+                is_shared = start == self._shared[number]
+                row_heads = _heads(row, shared=is_shared)
                 slot_heads = Heads(*map(add, slot_heads, row_heads))
                 *_, begin, _, text = row
-                if row_heads.in_flight and (entry := entry_of(begin, text)):
+                if is_shared:
+                    busy += read_entries(block, number, row_heads.in_flight)
+                elif row_heads.in_flight and (entry := entry_of(begin, text)):
                     busy.append(entry)
             heads = Heads(*map(add, heads, slot_heads))
             if slot and slot.pid:  # else its process is only about to begin

@@ -113,7 +113,7 @@ class HvdThreadWorker(CountingWorker, LimitedThreadWorker):
         self.worker_connections = min(self.cfg.worker_connections, max(1, most - THREAD_DESCRIPTORS * threads))
         # Each thread may add one to those that are idle by now, and there has to be room for others then.
         self.max_keepalived = min(self.max_keepalived, max(0, self.worker_connections - 2 * threads))
-        here.local.row = here.parts.rows.shared()  # of the loop, which counts a request only where it answers 408
+        here.local.row = here.parts.rows.entry()  # of the loop, which counts a request only where it answers 408
         super().init_process()
 
     def _make_room(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.proc import start_ticks
-from hvd.core.slots import Entry, Slot, Slots, entry_of, mark_used, settle, used_heads
+from hvd.core.slots import Entry, Slot, Slots, entry_of, mark_used, read_entries, settle, used_heads
 from hvd.errors import BlockLocked, NoFreeSlot
 from tests.unit.core.support import SMALL, WORKER, dead_pid, ended, fork, forked, keeping_locked
 
@@ -185,17 +185,44 @@ def in_progress(block: Block, row: int, text: bytes = b"GET /slow", begin: int =
 
 
 def test_settling_counts_what_was_in_progress_and_clears_it(block: Block) -> None:
-    """Own rows and the shared one, of which the last request is known; idle and unused rows stay."""
+    """Own rows and the shared one, with its entries as far as they are told apart; idle and unused rows stay."""
     idle = in_progress(block, 0, begin=0, started=9, finished=9)
     own = in_progress(block, 1, started=5, finished=3, aborted=1)
-    shared = in_progress(block, 3, b"POST /last", started=10, finished=4, busy=6)
+    shared = in_progress(block, 3, begin=0, started=10, finished=4, busy=6)
+    entries = {1: (30, b"POST /second"), 3: (20, b"POST /first"), 4: (-10, b"POST /over or about to begin")}
+    for number, (begin, text) in entries.items():
+        entry_in_progress(block, number, begin, text)
     settled = settle(block, WORKER)
     assert settled.aborted == 1 + 6
-    assert [entry.text for entry in settled.entries] == ["GET /slow", "POST /last"]
+    assert [entry.text for entry in settled.entries] == [
+        *("GET /slow", "POST /over or about to begin", "POST /first", "POST /second")
+    ]
     assert [block.cells[head + layout.R_ABORTED] for head in (idle, own, shared)] == [0, 2, 6]
     assert [block.cells[head + layout.R_BEGIN_NS] for head in (idle, own, shared)] == [0, 0, 0]
     assert block.cells[shared + layout.R_BUSY] == 0
+    assert [block.cells[SMALL.entry_cell(WORKER, number)] for number in range(5)] == [0] * 5
     assert settle(block, WORKER).aborted == 0
+
+
+def entry_in_progress(block: Block, number: int, begin: int, text: bytes) -> None:
+    """Make an entry of the first worker's slot look so."""
+    cell, used = SMALL.entry_cell(WORKER, number), SMALL.slot_cell(WORKER) + layout.S_ENTRIES
+    block.cells[cell + layout.E_BEGIN_NS], block.cells[cell + layout.E_THREAD] = begin, 7
+    start = (cell + layout.E_TEXT) * layout.CELL
+    block.raw[start : start + layout.TEXT_BYTES] = text.ljust(layout.TEXT_BYTES, b"\0")
+    block.cells[used] = max(block.cells[used], number + 1)
+
+
+def test_entries_are_told_as_many_as_requests_are_in_progress(block: Block) -> None:
+    """One that is about to begin, or is over, only where the number says so; and none of a process before."""
+    for number, begin in enumerate((20, -10, 0, 30)):
+        entry_in_progress(block, number, begin, str(begin).encode())
+    texts = [[entry.text for entry in read_entries(block, WORKER, number)] for number in range(5)]
+    assert texts == [[], ["20"], ["20", "30"], ["-10", "20", "30"], ["-10", "20", "30"]]
+    assert {entry.thread for entry in read_entries(block, WORKER, 4)} == {7}
+    Slots(block).claim(layout.KIND_WORKER, ME)
+    assert block.cells[SMALL.slot_cell(WORKER) + layout.S_ENTRIES] == 0
+    assert [block.cells[SMALL.entry_cell(WORKER, number)] for number in range(4)] == [0] * 4
 
 
 @pytest.mark.parametrize(

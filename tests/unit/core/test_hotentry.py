@@ -1,9 +1,12 @@
-"""The row that threads share which got none of their own."""
+"""Requests that share a row: of threads that serve many, and of threads that got no row of their own."""
 
 import gc
 import threading
 
-from hvd.core.rows import Rows, SharedRow
+import pytest
+
+from hvd.core.block import Block
+from hvd.core.rows import Rows
 from hvd.core.totals import Reader
 from hvd.metrics.table import ABORTED, TICK, WS_FRAMES
 from tests.unit.core.support import (
@@ -11,11 +14,13 @@ from tests.unit.core.support import (
     PATIENCE,
     Cycle,
     Watched,
+    catalogue_of,
     counts,
     ended,
     fork,
     in_thread,
     in_threads,
+    own_rows,
     respond,
     serve,
 )
@@ -35,30 +40,39 @@ def test_a_thread_that_ends_in_a_request_leaves_the_shared_row(rows: Rows) -> No
     assert (heads.finished, heads.in_flight, heads.aborted) == (1, 0, 1)
 
 
-def test_a_shared_row_may_be_dropped_at_any_moment(rows: Rows) -> None:
+@pytest.fixture
+def rows_in_python(block: Block) -> Rows:
+    """Of the form in which Python code may run in the midst of one call: in the compiled one there is none."""
+    catalogue_of(block).add_families()
+    return own_rows(block, form=IN_PYTHON)
+
+
+def test_an_entry_may_be_dropped_at_any_moment(rows_in_python: Rows) -> None:
     """With a request in it, by a thread that is in the midst of counting in that row: it is aborted after that."""
+    rows = rows_in_python
     held = [rows.take() for _ in range(2)]
     row = rows.take()
-    assert type(row).__name__ == "SharedRow"
-    counted = row._counts
+    assert type(row).__name__ == "HotEntry"
+    cells = row._cells
 
     def drop(_: object) -> None:
-        row._counts = counted
+        row._cells = cells
         gc.collect()
 
     dropped = rows.take()
     dropped.begin("GET", "/dropped")
     garbage = Cycle(lambda: None, dropped)
     del dropped, garbage
-    row._counts = Watched(counted, drop)  # type: ignore[assignment]
+    row._cells = Watched(cells, drop)  # type: ignore[assignment]
     in_thread(lambda: serve(row))
     heads = Reader(rows.block).read().heads
     assert (len(held), heads.started, heads.finished, heads.aborted, heads.in_flight) == (2, 2, 1, 1, 0)
     assert counts(rows.block, ABORTED.key) == {("exception",): 1}
 
 
-def test_a_destructor_may_count_in_the_midst_of_counting_in_the_shared_row(rows: Rows) -> None:
+def test_a_destructor_may_count_in_the_midst_of_counting_in_the_shared_row(rows_in_python: Rows) -> None:
     """By the very thread that counts: nothing stands still, nothing is lost."""
+    rows = rows_in_python
     held = [rows.take() for _ in range(2)]
 
     def count() -> None:
@@ -67,14 +81,14 @@ def test_a_destructor_may_count_in_the_midst_of_counting_in_the_shared_row(rows:
 
     def work() -> None:
         row = rows.mine()
-        counted = row._counts
+        cells = row._cells
         Cycle(count)
 
         def collect(_: object) -> None:
-            row._counts = counted
+            row._cells = cells
             gc.collect()
 
-        row._counts = Watched(counted, collect)  # type: ignore[assignment]
+        row._cells = Watched(cells, collect)  # type: ignore[assignment]
         serve(row)
 
     in_thread(work)
@@ -107,13 +121,13 @@ def test_a_forked_child_ends_no_request_of_its_parents_threads(rows: Rows) -> No
 def test_the_shared_row_is_given_to_all_and_back_by_nobody(rows: Rows) -> None:
     """Threads that had it leave no row free that somebody has."""
     held = [rows.take(), rows.take()]
-    assert [(row.number, type(row).__name__) for row in held] == [(1, "Row"), (2, "Row")]
+    assert [row.number for row in held] == [1, 2]
     for _ in range(5):
         in_thread(lambda: serve(rows.mine()))
-    assert isinstance(rows.take(), (SharedRow, IN_PYTHON.SharedRow))
+    assert type(rows.take()).__name__ == "HotEntry"
     held.clear()
     held = [rows.take() for _ in range(3)]
-    assert [type(row).__name__ for row in held] == ["Row", "Row", "SharedRow"]
+    assert [type(row).__name__ for row in held] == ["Row", "Row", "HotEntry"]
 
 
 def test_requests_in_the_shared_row_are_in_flight_each(rows: Rows) -> None:
