@@ -160,6 +160,35 @@ static PyObject *record(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
     Py_RETURN_NONE;
 }
 
+/* amounts.py, bucket_of */
+static inline int bucket_of_amount(int64_t amount)
+{
+    int bits = amount > 1 ? 64 - __builtin_clzll((uint64_t)(amount - 1)) : 0;
+    return bits > POWERS ? POWERS + 1 : bits;
+}
+
+static PyObject *measure(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (!is_made(self))
+        return NULL;
+    if (nargs < 3 || nargs > 4)
+        return PyErr_Format(PyExc_TypeError, "measure() takes one amount or two (%zd arguments given)", nargs);
+    Py_ssize_t at = run_of(self, args[0], args[1]); /* which leaves room for a run of durations, and so for this one */
+    if (at < 0)
+        return NULL;
+    add_shared(self->cells + at++, 1);
+    for (Py_ssize_t i = 2; i < nargs; i++, at += AMOUNT_CELLS) {
+        long long amount = PyLong_AsLongLong(args[i]);
+        if (amount == -1 && PyErr_Occurred())
+            return NULL;
+        if (amount < 0)
+            continue;
+        add_shared(self->cells + at, amount);
+        add_shared(self->cells + at + 1 + bucket_of_amount(amount), 1);
+    }
+    Py_RETURN_NONE;
+}
+
 static int init(HotRow *self, PyObject *args, PyObject *kwargs)
 {
     PyObject *raw, *runs;
@@ -218,6 +247,7 @@ static PyMethodDef row_methods[] = {
     {"pass_on", (PyCFunction)pass_on, METH_O, NULL},
     {"finish", (PyCFunction)finish, METH_NOARGS, NULL},
     FASTCALL("record", record, NULL),
+    FASTCALL("measure", measure, NULL),
     {0},
 };
 
@@ -282,8 +312,9 @@ static int execute(PyObject *module)
 {
     if (PyModule_AddType(module, &hvd_row_type) < 0 || hvd_add_entry_types(module) < 0)
         return -1;
-    PyObject *layout = Py_BuildValue("(iiiiiiiiiiiiii)", STARTED, FINISHED, ABORTED, ERRORS, BEGIN, BUSY, TEXT, TEXT_BYTES,
-                                     HEAD_CELLS, SHARED, ENTRIES, ENTRY_CELLS, ENTRY_THREAD, ENTRY_TEXT);
+    PyObject *layout = Py_BuildValue("(iiiiiiiiiiiiiiii)", STARTED, FINISHED, ABORTED, ERRORS, BEGIN, BUSY, TEXT, TEXT_BYTES,
+                                     HEAD_CELLS, SHARED, ENTRIES, ENTRY_CELLS, ENTRY_THREAD, ENTRY_TEXT, POWERS,
+                                     AMOUNT_CELLS);
     if (layout == NULL)
         return -1;
     int result = PyModule_AddObjectRef(module, "LAYOUT", layout);

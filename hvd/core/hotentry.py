@@ -195,6 +195,9 @@ class HotEntry(HotRow):
     def record(self, runs: Mapping[tuple[str, ...], int], labels: tuple[str, ...], ns: int, /) -> None:
         self._sharing.do(partial(super().record, runs, labels, ns))
 
+    def measure(self, runs: Mapping[tuple[str, ...], int], labels: tuple[str, ...], /, *amounts: int) -> None:
+        self._sharing.do(partial(super().measure, runs, labels, *amounts))
+
     @property
     def is_busy(self) -> bool:
         """True between begin and finish."""

@@ -23,6 +23,7 @@ from time import monotonic_ns
 from typing import Any
 
 from hvd.core import layout
+from hvd.core.amounts import AMOUNT_CELLS, bucket_of
 from hvd.core.durations import BOUNDS
 
 STARTED, FINISHED, ERRORS, BEGIN = layout.R_STARTED, layout.R_FINISHED, layout.R_ERRORS, layout.R_BEGIN_NS
@@ -99,6 +100,18 @@ class HotRow:
         cells[base + 1] += ns  # first: where it is no number, nothing is counted
         cells[base] += 1
         cells[base + 2 + bisect_left(BOUNDS, ns)] += 1
+
+    def measure(self, runs: Mapping[tuple[str, ...], int], labels: tuple[str, ...], /, *amounts: int) -> None:
+        """Count amounts of one thing, as the sizes of what came and went; a negative one is not known."""
+        at = runs[labels]
+        cells = self._cells
+        cells[at] += 1
+        at += 1
+        for amount in amounts:
+            if amount >= 0:
+                cells[at] += amount
+                cells[at + 1 + bucket_of(amount)] += 1
+            at += AMOUNT_CELLS
 
 
 Head = tuple[int, int, int, int, int, int, bytes]

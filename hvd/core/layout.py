@@ -87,8 +87,8 @@ POST_MORTEMS, POST_MORTEM_BYTES = 50, 8192
 PAGE_BYTES = 256 * 1024
 HISTORY_POINTS, HISTORY_RECORD_CELLS = 450, 40
 
-PLAIN_SERIES = 512  # one-cell counters, beside the timed series
-TIMED_SPARE = 48  # runs beside those of requests: what is lost, the overflow series, and hvd's own timings
+PLAIN_SERIES = 1024  # one-cell counters, beside the timed series
+TIMED_SPARE = 320  # runs beside those of requests: what is lost, the overflow series, hvd's own timings, and measures
 RECORD_BYTES = 192  # a catalogue record's usual size at most; longer label values leave room for fewer
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 
 from hvd.core.catalogue import Family, Series
 from hvd.core.hot import cumulate
-from hvd.metrics.bounds import SHOWN, SHOWN_ENDS
 from hvd.metrics.sources import Distribution, Figures
 from hvd.metrics.table import METRICS, Metric
 from hvd.metrics.usual import USUAL
@@ -31,9 +30,6 @@ def _usual(metric: Metric) -> dict[tuple[str, ...], int]:
     if not metric.labels:
         return _NO_LABELS
     return _USUAL.get(metric.source.key, {}) if isinstance(metric.source, Family) else {}
-
-
-_BOUNDS = [repr(bound / 1e9) for bound in SHOWN] + ["+Inf"]
 
 
 class Exposition:
@@ -63,13 +59,14 @@ class Exposition:
         return self._counter(metric, series, figures.totals.cells)
 
     def _histogram(self, metric: Metric, series: Iterable[Series], cells: memoryview) -> Iterable[str]:
+        shape = metric.shape
         for run in series:
-            cumulative = cumulate(cells, run.offset + 2, SHOWN_ENDS)
+            cumulative = cumulate(cells, run.offset + shape.buckets_at, shape.ends)
             if cumulative[-1]:
                 template = self._templates.get((metric.name, run.labels))
                 if template is None:
                     template = self._templates[metric.name, run.labels] = _histogram_template(metric, run)
-                yield template % (*cumulative, cumulative[-1], repr(cells[run.offset + 1] / 1e9))
+                yield template % (*cumulative, cumulative[-1], repr(cells[run.offset + shape.sum_at] / shape.scale))
 
     def _counter(self, metric: Metric, series: Sequence[Series], cells: memoryview) -> Iterable[str]:
         """What has counted, and 0 for what usually does, with or without a series."""
@@ -117,8 +114,8 @@ def _escape(text: str) -> str:
 
 def _histogram_template(metric: Metric, series: Series) -> str:
     plain = _labels(metric.labels, series.labels)
-    inner = plain.removesuffix("}")
-    lines = [f'{metric.name}_bucket{_escape(inner)},le="{bound}"}} %d\n' for bound in _BOUNDS]
+    inner = f"{plain[:-1]}," if plain else "{"
+    lines = [f'{metric.name}_bucket{_escape(inner)}le="{bound}"}} %d\n' for bound in metric.shape.bounds]
     lines += [f"{metric.name}_count{_escape(plain)} %d\n", f"{metric.name}_sum{_escape(plain)} %s\n"]
     return "".join(lines)
 

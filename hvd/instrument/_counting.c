@@ -185,6 +185,9 @@ static PyObject *post_request(PyObject *module, PyObject *const *args, Py_ssize_
 
 static PyMethodDef methods[] = {
     FASTCALL("post_request", post_request, "post_request($module, worker, req, environ, resp, /)\n--\n\nSee wsgi.py."),
+    FASTCALL("measure", hvd_measure_call, "measure($module, row, runs, method, route, length, headers, body, /)\n--\n\n"
+             "See extras.py."),
+    {"content_length", hvd_content_length, METH_O, "content_length($module, headers, /)\n--\n\nSee extras.py."},
     {0},
 };
 

@@ -359,6 +359,7 @@ int hvd_exchange_ready(void)
         [BEGIN] = "begin",     [RESPOND] = "respond", [PASS_ON] = "pass_on",       [FINISH] = "finish",
         [IN_ROW] = "exchange", [CLOSE] = "close",     [STATUS] = "status",         [INTERRUPTED] = "interrupted",
         [SWITCHING] = "101",   [EXCHANGE] = "hvd.exchange",
+        [MEASURE] = "measure",
     };
     for (int i = 0; i < TEXTS; i++)
         if (hvd_text[i] == NULL && (hvd_text[i] = PyUnicode_InternFromString(texts[i])) == NULL)

@@ -26,7 +26,7 @@ extern PyTypeObject hvd_exchange_type;
 /* Names and keys, interned: made at the first call of hvd_exchange_ready, and there for good. */
 enum {
     LOCAL, ROW, METHOD, PATH, BEGIN, RESPOND, PASS_ON, FINISH, IN_ROW, CLOSE, STATUS, INTERRUPTED, SWITCHING, EXCHANGE,
-    TEXTS
+    MEASURE, TEXTS
 };
 extern PyObject *hvd_text[TEXTS];
 
@@ -38,3 +38,9 @@ PyObject *hvd_exchange_finish_after(Exchange *self, PyObject *result);
 void *hvd_exchange_failed(Exchange *self, int streaming);
 
 int hvd_exchange_ready(void);
+
+/* extras.py. `length`, `headers` and `body` may be NULL where there are none. */
+PyObject *hvd_content_length(PyObject *module, PyObject *headers);
+PyObject *hvd_measure_call(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+int hvd_measure(PyObject *row, PyObject *runs, PyObject *method, PyObject *route, PyObject *length, PyObject *headers,
+                PyObject *body);

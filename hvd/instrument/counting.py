@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hvd.core.private import private_rows
 from hvd.core.rows import Rows, ThreadRow
+from hvd.instrument.extras import Extras
 from hvd.metrics.table import FAMILIES
 from hvd.settings.table import Settings
 
@@ -31,7 +32,8 @@ class HttpSettings:
 
 
 class Counting:
-    """The process's rows, and `local`, whose `row` is the caller's. Plain attributes, as each request reads them.
+    """The process's rows, `local`, whose `row` is the caller's, and `extras`, what is kept of a request beside. Plain
+    attributes, as each request reads them.
 
     Filled by whoever gave the process its slot: gunicorn's hooks in a worker, `hvd.join` elsewhere. Before that, and in
     a child that such a process has forked, the first use makes rows that `first` gives: those of a private block.
@@ -40,6 +42,7 @@ class Counting:
 
     rows: Rows
     local: ThreadRow
+    extras: Extras
     is_server: bool
     """Whether requests are counted where they are served: a counted app within counts none, in any thread."""
 
@@ -53,20 +56,23 @@ class Counting:
         self.settings = settings or self.settings
         self.rows = rows
         self.local = rows.local
+        vars(self).pop("extras", None)  # made at its first use, of these
 
     def after_fork(self) -> None:
         """In a forked child: the rows are the parent's."""
         self._filling, self.is_server = threading.RLock(), False
-        for name in ("rows", "local"):
+        for name in ("rows", "local", "extras"):
             vars(self).pop(name, None)
 
-    def __getattr__(self, name: str) -> Rows | ThreadRow:
-        if name not in ("rows", "local"):
+    def __getattr__(self, name: str) -> Rows | ThreadRow | Extras:
+        if name not in ("rows", "local", "extras"):
             raise AttributeError(name)
         with self._filling:
             if "rows" not in vars(self):
                 self.fill(self.first())
-        found: Rows | ThreadRow = vars(self)[name]
+            if name == "extras":
+                self.extras = Extras(self.rows, sizes=self.settings.sizes, queue_time=self.settings.queue_time)
+        found: Rows | ThreadRow | Extras = vars(self)[name]
         return found
 
 

@@ -1,9 +1,11 @@
-"""By which bounds durations are shown. Each is a bound of the block's buckets, so counts by them are exact."""
+"""By which bounds durations and sizes are shown. All are bounds of the block's buckets, so counts are exact."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
+from hvd.core import amounts
 from hvd.core.durations import BOUNDS, BUCKETS
 
 
@@ -36,3 +38,28 @@ _COARSE_ENDS = (0, *_ends(COARSE))
 def coarse(buckets: Sequence[int]) -> tuple[int, ...]:
     """Counts by the block's buckets → by those of COARSE."""
     return tuple(sum(buckets[start:end]) for start, end in pairwise(_COARSE_ENDS))
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Where a series has the sum and the buckets of a histogram, counted from its first cell, and how it is shown:
+    where cumulative counts are taken, the bounds as texts, and how many of the cells' unit are one of the shown.
+    """
+
+    sum_at: int
+    buckets_at: int
+    ends: tuple[int, ...]
+    bounds: tuple[str, ...]
+    scale: float
+
+
+DURATIONS = Shape(1, 2, SHOWN_ENDS, (*(repr(bound / 1e9) for bound in SHOWN), "+Inf"), 1e9)
+
+_POWERS = range(6, 31, 2)  # 64 bytes to a gibibyte
+
+
+def amount(index: int) -> Shape:
+    """The shape of one of the amounts of a measured series."""
+    start = 1 + index * amounts.AMOUNT_CELLS
+    ends = (*(power + 1 for power in _POWERS), amounts.BUCKETS)
+    return Shape(start, start + 1, ends, (*(str(2**power) for power in _POWERS), "+Inf"), 1)

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from hvd.core.amounts import measured_cells
 from hvd.core.catalogue import Families, Family
 from hvd.core.durations import TIMED_CELLS
+from hvd.metrics.bounds import DURATIONS, Shape, amount
 from hvd.metrics.companion_pages import ProcessSample
 from hvd.metrics.sources import (
     Labels,
@@ -41,6 +43,7 @@ class Metric:
     help: str
     source: Family | Source
     labels: Labels = ()
+    shape: Shape = DURATIONS  # of a histogram whose source is a family
 
     @property
     def unit(self) -> str:
@@ -51,6 +54,9 @@ class Metric:
 
 HTTP = Family("http", ("method", "route", "status"), cells=TIMED_CELLS, limit=None)
 ABORTED = Family("aborted", ("cause",))
+SIZES = Family("http_sizes", ("method", "route"), cells=measured_cells(2), limit=256)  # of requests, of responses
+QUEUE = Family("http_queue", (), cells=TIMED_CELLS)
+EXCEPTIONS = Family("http_exceptions", ("type", "route"), limit=192)
 EXITS = Family("exits", ("kind", "cause"))
 HANDOFFS_REFUSED = Family("handoffs_refused", ("reason",))
 WS_CONNECTED = Family("ws_connected", ())
@@ -63,7 +69,12 @@ ADMIN = Family("admin", ("method", "route", "status"), cells=TIMED_CELLS, limit=
 """Requests to the admin server, which are none of the service's; what it answers to WebSockets, the hub counts."""
 
 FAMILIES = Families(
-    HTTP, ABORTED, (EXITS, HANDOFFS_REFUSED, WS_CONNECTED, WS_DISCONNECTED, WS_FRAMES, WS_DROPPED, CPU, TICK, ADMIN)
+    HTTP,
+    ABORTED,
+    (
+        *(SIZES, QUEUE, EXCEPTIONS),
+        *(EXITS, HANDOFFS_REFUSED, WS_CONNECTED, WS_DISCONNECTED, WS_FRAMES, WS_DROPPED, CPU, TICK, ADMIN),
+    ),
 )
 
 
@@ -80,6 +91,10 @@ def _durations(name: str, help: str, family: Family) -> Metric:
     return Metric(name, "histogram", help, family, family.labels)
 
 
+def _sizes(name: str, help: str, index: int) -> Metric:
+    return Metric(name, "histogram", help, SIZES, SIZES.labels, amount(index))
+
+
 def _gauge(name: str, help: str, source: Source, *labels: str) -> Metric:
     return Metric(name, "gauge", help, source, labels)
 
@@ -94,6 +109,21 @@ METRICS: tuple[Metric, ...] = (
         "Time from a request's arrival in a worker to the end of its response.",
         HTTP,
     ),
+    _sizes(
+        "hvd_http_request_size_bytes",
+        "Sizes of the bodies of requests, as far as their Content-Length tells; counted with the response.",
+        0,
+    ),
+    _sizes(
+        "hvd_http_response_size_bytes",
+        "Sizes of the bodies of responses, as far as they were known when the first byte left.",
+        1,
+    ),
+    _durations(
+        "hvd_http_queue_duration_seconds",
+        "Time from X-Request-Start, which a proxy sets, to a request's arrival in a worker.",
+        QUEUE,
+    ),
     _durations(
         "hvd_aggregator_step_duration_seconds",
         "Time that the steps of an aggregator's tick take: reading the rows, observing processes, broadcasting.",
@@ -105,6 +135,11 @@ METRICS: tuple[Metric, ...] = (
         ADMIN,
     ),
     _counter("hvd_http_requests_total", "Responses, each counted before its first byte left.", HTTP),
+    _counter(
+        "hvd_http_exceptions_total",
+        "Requests that an exception ended, by its type; also where the app's framework answered with 500.",
+        EXCEPTIONS,
+    ),
     _counter(
         "hvd_http_requests_aborted_total",
         "Requests that were in progress when their worker died, or whose code broke out of the worker's control.",

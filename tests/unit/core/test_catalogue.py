@@ -124,10 +124,11 @@ def test_labels_that_say_overflow_are_no_overflow(block: Block) -> None:
 
 def fill(block: Block) -> Catalogue:
     """A catalogue without room for another record."""
-    catalogue = catalogue_of(block)
-    for length, family in ((117, EXITS), (117, ABORTED), (0, ABORTED)):
+    filler = Family("filler", ("what", "why"), limit=512)
+    catalogue = catalogue_of(block, filler)
+    for length, family in ((117, filler), (117, ABORTED), (0, ABORTED)):
         catalogue._retry_at[family.key] = 0.0
-        for number in range(64):
+        for number in range(family.most(0)):
             catalogue.get_or_add(family, (f"{number}" + "\x01" * length, "\x01" * 120)[: len(family.labels)])
     assert not catalogue.is_full(ABORTED)
     return catalogue

@@ -5,10 +5,11 @@ import threading
 
 import pytest
 
+from hvd.core.amounts import AMOUNT_CELLS
 from hvd.core.block import Block
 from hvd.core.rows import Rows
 from hvd.core.totals import Reader
-from hvd.metrics.table import ABORTED, TICK, WS_FRAMES
+from hvd.metrics.table import ABORTED, SIZES, TICK, WS_FRAMES
 from tests.unit.core.support import (
     IN_PYTHON,
     PATIENCE,
@@ -150,3 +151,11 @@ def test_requests_in_the_shared_row_are_in_flight_each(rows: Rows) -> None:
         done.set()
     heads = reader.read().heads
     assert (heads.in_flight, heads.finished) == (0, 9)
+
+
+def test_amounts_count_in_the_shared_row(rows: Rows) -> None:
+    """As all else of a request that shares one."""
+    rows.entry().measure(rows.runs[SIZES.key], ("GET", "/x"), 3, 5)
+    totals = Reader(rows.block).read()
+    (run,) = (totals.run(one) for one in totals.of(SIZES.key) if one.labels == ("GET", "/x"))
+    assert (run[0], run[1], run[1 + AMOUNT_CELLS]) == (1, 3, 5)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from hvd.core import hot, hotrow, layout
+from hvd.core.amounts import AMOUNT_CELLS, bucket_of
 from hvd.core.durations import BOUNDS, TIMED_CELLS
 
 _hotrow = importlib.import_module("hvd.core._hotrow")
@@ -43,6 +44,21 @@ def test_both_put_a_duration_into_the_same_bucket(ns: int) -> None:
         cells.append(run.tolist())
     assert cells[0] == cells[1]
     assert sum(cells[0][layout.HEAD_CELLS + 2 :]) == 1
+
+
+@pytest.mark.parametrize("amount", [0, 1, 2, 3, *(2**power + step for power in (7, 40, 41, 60) for step in (0, 1))])
+def test_both_put_an_amount_into_the_same_bucket(amount: int) -> None:
+    """One that is not known counts in none; of two, each has buckets of its own."""
+    cells = []
+    for row, run in both():
+        row.measure(KNOWN, ("GET", "/x", "200"), -1, amount)
+        row.measure(KNOWN, ("GET", "/x", "200"), amount)
+        cells.append(run.tolist())
+    assert cells[0] == cells[1]
+    for at in (layout.HEAD_CELLS + 1, layout.HEAD_CELLS + 1 + AMOUNT_CELLS):
+        assert cells[0][at] == amount
+        assert cells[0][at + 1 + bucket_of(amount)] == sum(cells[0][at + 1 : at + AMOUNT_CELLS]) == 1
+    assert cells[0][layout.HEAD_CELLS] == 2
 
 
 @pytest.mark.parametrize("before", [(), ("GET",), ("", "GET"), ("x" * 64,), ("x" * 63,)], ids=str)

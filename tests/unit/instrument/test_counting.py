@@ -11,6 +11,7 @@ from hvd.core.block import Block
 from hvd.core.rows import Rows
 from hvd.instrument import counting as module
 from hvd.instrument.counting import Counting, HttpSettings
+from hvd.metrics.table import SIZES
 from hvd.web.here import Here
 from tests.unit.core.support import counts, fork, in_threads, own_rows, serve
 
@@ -25,6 +26,9 @@ def test_it_counts_in_the_rows_that_it_was_given(block: Block) -> None:
     counting.fill(rows, HttpSettings(sizes=False))
     assert (counting.rows, counting.local.row) == (rows, rows.mine())
     assert not counting.settings.sizes
+    assert (counting.extras.rows, counting.extras.sizes) == (rows, None)
+    counting.fill(rows, HttpSettings(queue_time=False))
+    assert (counting.extras.sizes, counting.extras.queue) == (rows.runs[SIZES.key], None)
 
 
 def test_without_a_slot_the_process_counts_alone() -> None:

@@ -3,9 +3,11 @@
 import random
 from array import array
 
+from hvd.core.amounts import BUCKETS as BUCKETS_OF_AMOUNT
+from hvd.core.amounts import bucket_of, measured_cells
 from hvd.core.durations import BOUNDS, BUCKETS
 from hvd.core.hot import cumulate
-from hvd.metrics.bounds import COARSE, SHOWN, SHOWN_ENDS, coarse
+from hvd.metrics.bounds import COARSE, SHOWN, SHOWN_ENDS, amount, coarse
 from tests.unit.figures import between, timed
 
 
@@ -44,3 +46,14 @@ def test_coarse_buckets_are_unions_of_the_fine_ones() -> None:
         buckets = [0] * BUCKETS
         buckets[BOUNDS.index(bound)] = 1
         assert coarse(buckets).index(1) == index
+
+
+def test_sizes_are_shown_by_powers_of_two() -> None:
+    """What is on a shown bound counts below it, and all in the last; each amount has cells of its own."""
+    shape = amount(1)
+    for power in range(42):
+        cells = array("q", [0] * measured_cells(2))
+        cells[shape.buckets_at + bucket_of(2**power)] = 1
+        shown = cumulate(memoryview(cells), shape.buckets_at, shape.ends)
+        assert shown == (*(int(2**power <= int(bound)) for bound in shape.bounds[:-1]), 1)
+    assert amount(0).buckets_at + BUCKETS_OF_AMOUNT == shape.sum_at

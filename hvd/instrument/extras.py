@@ -1,0 +1,110 @@
+"""What is kept of a request beside count and duration: sizes, the time in queues before it came, exceptions by type.
+
+Sizes are those of bodies, as far as they are known without reading one: of a request by its Content-Length, of a
+response by its only piece, or by its Content-Length. A stream without one has no size, and counts in none.
+_extras.c is the hot part, compiled.
+"""
+
+import time
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
+
+from hvd.core.amounts import UNKNOWN
+from hvd.core.rows import Row, Rows
+from hvd.metrics.table import EXCEPTIONS, QUEUE, SIZES
+
+compiled: Any
+try:
+    compiled = import_module("hvd.instrument._counting")
+except ImportError:  # there was no compiler
+    compiled = None
+
+Header = tuple[Any, Any]
+"""Name and value, str or bytes."""
+
+LENGTH_DIGITS = 15
+"""More are no size."""
+
+QUEUED_MOST = 3600.0  # s: a time further back is that of another clock, or of another unit
+
+_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3), (1e8, 1.0))
+"""From how much on a time since 1970 is one in ns, µs, ms, s: for the years 1973 to 5138."""
+_MOST = 1e20
+
+
+class Extras:
+    """Of one process, which counts in `rows`. `sizes`, `queue` are None where they are not kept."""
+
+    def __init__(self, rows: Rows, *, sizes: bool = True, queue_time: bool = True) -> None:
+        self.rows = rows
+        self.sizes = rows.runs[SIZES.key] if sizes else None
+        self.queue = rows.runs[QUEUE.key] if queue_time else None
+        self._exceptions = rows.runs[EXCEPTIONS.key]
+
+    def queued(self, row: Row, since: str | bytes) -> None:
+        """A request came that has X-Request-Start, which says since when it has waited."""
+        if self.queue is not None and (ns := queue_ns(since, time.time_ns())) is not None:
+            row.record(self.queue, (), ns)
+
+    def sized(self, row: Row, method: str, route: str, length: Any, headers: Iterable[Header], body: Any) -> None:
+        """A response is about to leave. `length` is the request's Content-Length, text or number, None or -1 without
+        one; `body` the list of pieces or the bytes that leave, anything else where they are not known.
+        """
+        if self.sizes is not None:
+            measure(row, self.sizes, method, route, length, headers, body)
+
+    def raised(self, row: Row, error: BaseException, route: str) -> None:
+        """A request ended in an exception that the app did not answer itself."""
+        row.add(self._exceptions[type(error).__name__, route], 1)
+
+
+def queue_ns(since: str | bytes, now_ns: int) -> int | None:
+    """X-Request-Start -> for how long the request waited in ns. None for no time, and for that of another clock.
+
+    nginx writes `t=` and seconds (`t=${msec}`), Heroku milliseconds; others micro- or nanoseconds. Clocks of two
+    machines differ: a start in the future counts as none at all.
+    """
+    text = since.decode("latin-1") if isinstance(since, bytes) else since
+    try:
+        start = float(text.strip().removeprefix("t="))
+    except ValueError:
+        return None
+    unit = next((unit for least, unit in _UNITS if _MOST > start >= least), None)
+    waited = now_ns - round(start * (1e9 / unit)) if unit else -1
+    return waited if 0 <= waited <= QUEUED_MOST * 1e9 else None
+
+
+def size_of(length: Any) -> int:
+    """The number that a Content-Length says, or is; -1 where it says none."""
+    if isinstance(length, int):
+        return length
+    digits = isinstance(length, str | bytes) and len(length) <= LENGTH_DIGITS and length.isascii() and length.isdigit()
+    return int(length) if digits else UNKNOWN
+
+
+def content_length_in_python(headers: Iterable[Header]) -> int:
+    """What Content-Length says, -1 where there is none."""
+    for name, value in headers:
+        if len(name) == 14 and name.lower() in ("content-length", b"content-length"):
+            return size_of(value)
+    return UNKNOWN
+
+
+def measure_in_python(
+    row: Row, runs: Any, method: str, route: str, length: Any, headers: Iterable[Header], body: Any
+) -> None:
+    """See Extras.sized. What leaves for HEAD has no body, whatever its headers say of the one that GET would have."""
+    if method == "HEAD":
+        size = 0
+    elif isinstance(body, bytes):
+        size = len(body)
+    elif type(body) is list and len(body) == 1:
+        size = len(body[0])
+    else:
+        size = content_length_in_python(headers)
+    row.measure(runs, (method, route), size_of(length), size)
+
+
+content_length = compiled.content_length if compiled else content_length_in_python
+measure = compiled.measure if compiled else measure_in_python
