@@ -11,8 +11,8 @@ from typing import Any
 from gunicorn.workers.workertmp import WorkerTmp
 
 from hvd.core.block import DIRECTORY
+from hvd.daemon.classes import counting_class
 from hvd.daemon.sockets import current_umask
-from hvd.daemon.workers import CLASSES, CountingWorker
 from hvd.errors import SettingsError
 from hvd.settings.loader import load
 from hvd.settings.table import Settings
@@ -93,17 +93,6 @@ def _bind(addresses: list[Any]) -> str:
         return f"fd://{first}"
     host, port = first
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def counting_class(cfg: Any) -> type[CountingWorker]:
-    """hvd's class of worker for the one that gunicorn was told. Raises SettingsError for one that has none."""
-    chosen = cfg.worker_class
-    if chosen not in CLASSES.values() and chosen not in CLASSES:
-        raise SettingsError(
-            [f"worker class {cfg.worker_class_str!r} is not supported: use gthread or sync (HVD_WORKER_CLASS)"]
-        )
-    counting: type[CountingWorker] = CLASSES.get(chosen, chosen)
-    return counting
 
 
 def check_heartbeat(cfg: Any) -> None:

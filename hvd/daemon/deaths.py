@@ -199,7 +199,8 @@ class WorkerSlots:
         status = self._statuses.pop(worker.pid, UNKNOWN_CAUSE)
         cause = TIMEOUT if worker.aborted else status
         self._stacks.forget(worker)
-        self._settler.settle_slot(worker.hvd_slot, worker.pid, cause, status)
+        if worker.hvd_slot is not None:
+            self._settler.settle_slot(worker.hvd_slot, worker.pid, cause, status)
 
 
 def _describe(entry: Entry, frames: Sequence[Frame]) -> str:

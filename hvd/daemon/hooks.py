@@ -25,6 +25,7 @@ from hvd.core.backlog import note_listeners
 from hvd.core.proc import require_system_calls
 from hvd.daemon import conf
 from hvd.daemon.arbiter import Loop
+from hvd.daemon.classes import counting_class
 from hvd.daemon.code import take_into_memory
 from hvd.daemon.logs import error_log, log_through
 from hvd.daemon.master import Master
@@ -32,13 +33,17 @@ from hvd.daemon.ownership import pass_on
 from hvd.daemon.stacks.workers import pass_file_on
 from hvd.errors import BlockError, CannotStart, SettingsError
 from hvd.instrument import wsgi
-from hvd.web.here import here
 
 BEGINNINGS = ("on_starting", "on_reload", "when_ready", "post_fork", "post_worker_init", "pre_request", "post_request")
 ENDS = ("pre_exec", "pre_fork", "child_exit", "worker_exit", "on_exit")
 HOOKS = (*BEGINNINGS, *ENDS)
 CONTAINED = ("on_reload", "child_exit", "worker_exit")
 """Hooks in the master's loop, which an exception of the user's part would end, and the daemon with it."""
+
+UNKNOWN_CLASS = (
+    "hvd: worker class %s is none that hvd knows: its requests are counted, without the texts of post-mortems, and "
+    "each ends with its body; what the class answers itself is not counted"
+)
 
 _master: Master | None = None
 
@@ -52,12 +57,23 @@ def take_hold() -> None:
     @functools.wraps(setup)
     def setup_with_hvd(server: Any, app: Any) -> None:
         compose(app.cfg)
+        if not _master:
+            _refuse_unusable_class(app.cfg)
         setup(server, app)
         if _master:  # a reload, which goes on with the class of the start
             server.worker_class = _master.worker_class
 
     setup_with_hvd.hvd = True  # type: ignore[attr-defined]
     Arbiter.setup = setup_with_hvd
+
+
+def _refuse_unusable_class(cfg: Any) -> None:
+    """Before gunicorn loads it, and answers with a traceback."""
+    try:
+        counting_class(cfg)
+    except SettingsError as error:
+        print(f"hvd: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def compose(cfg: Any) -> None:
@@ -113,11 +129,13 @@ def on_starting(server: Any) -> None:
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(signum, _end_start)
     try:
-        server.worker_class = conf.counting_class(server.cfg)
+        server.worker_class = counting_class(server.cfg)
         conf.check_heartbeat(server.cfg)
         settings = conf.in_force(server.cfg)
         conf.name_processes(server.cfg, settings)
         server.proc_name = server.cfg.proc_name + (".2" if server.master_pid else "")  # as Arbiter.start does
+        if not server.worker_class.is_known:
+            server.log.warning(UNKNOWN_CLASS, server.cfg.worker_class_str)
         require_system_calls()
         _master = Master(server, settings, take_into_memory(jobs=bool(settings.job_kinds)))
         atexit.register(_master.leave)  # gunicorn calls no hook where it can't bind, or where its loop fails
@@ -155,14 +173,12 @@ def pre_exec(server: Any) -> None:
 def pre_fork(server: Any, worker: Any) -> None:
     """In the master: the worker's slot. Raises NoFreeSlot, BlockError."""
     master().workers.before_fork(worker)
+    worker.hvd_parts = master().enter_worker
 
 
 def post_fork(server: Any, worker: Any) -> None:
     """In the worker: its parts."""
-    if "worker" in vars(here):
-        return
-    worker.begin_boot()
-    here.fill(master().enter_worker(worker))
+    worker.hvd_enter()
 
 
 def post_worker_init(worker: Any) -> None:

@@ -1,5 +1,5 @@
-"""What each of hvd's workers is as a process: a worker whose master was killed ends soon, and no signal is lost while
-a worker boots.
+"""What each of hvd's workers is as a process: it has a slot, a worker whose master was killed ends soon, and no signal
+is lost while a worker boots.
 
 gunicorn lets a child keep its master's signal handlers, which put a signal into a queue that nobody reads there, until
 `init_signals`; from then on a signal to stop only sets a flag, until the app is loaded, however long that takes.
@@ -8,14 +8,17 @@ gunicorn lets a child keep its master's signal handlers, which put a signal into
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from gunicorn.workers.base import Worker
 
 from hvd.core.proc import die_with_parent
+from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.daemon.stacks.dumps import Dumps
-from hvd.web.here import here
+from hvd.instrument.counting import counting
+from hvd.web.here import Parts, here
 
 ORPHAN_GRACE = 3  # s that an orphaned worker has to finish its requests
 QUICK_GRACE = 3  # s that a quick stop (INT or QUIT to the master) leaves a worker for its requests
@@ -26,16 +29,61 @@ HELD = {getattr(signal, f"SIG{name}") for name in ("ABRT", "HUP", "INT", "QUIT",
 
 
 class WorkerProcess(Worker):  # type: ignore[misc]
-    """A mixin for any class of worker; `setting` is the value of worker_class that stands for it."""
+    """A mixin for any class of worker. Names begin with hvd where a class of the user's might have the same."""
 
     setting: str
-    dumps: Dumps | None = None  # how it tells where its threads stand; the master gives it before the fork
+    """The value of worker_class that stands for it."""
+    is_known = False
+    """Whether hvd knows what the class does."""
+    hvd_slot: int | None = None
+    """Its slot; the master gives it before the fork, as what follows. None: there is none."""
+    hvd_parts: Callable[[Any], Parts] | None = None
+    dumps: Dumps | None = None
+    """How it tells where its threads stand."""
     orphaned = signal.SIGTERM  # what the kernel sends it once it has booted, when its master dies
-    _is_ending = False
+    _mask: Any = None
+    _has_entered = _is_ready = _is_ending = False
+    _parts: Parts | None = None
+
+    @property
+    def hvd_capacity(self) -> int:
+        """How many requests it can have in progress at once. Of a class that hvd doesn't know, this is only a bound."""
+        threads: int = self.cfg.threads
+        return threads if threads > 1 else int(self.cfg.worker_connections)
+
+    def hvd_enter(self) -> None:
+        """In the worker, right after the fork: signals and rows. Raises nothing: a worker serves in any case.
+
+        It is called again as the worker initializes itself, which is the first time where post_fork was replaced.
+        """
+        if self._has_entered:
+            return
+        self._has_entered = True
+        self.begin_boot()
+        try:
+            if self.hvd_parts is None:
+                raise LookupError("gunicorn started it without hvd's hook pre_fork")
+            self._parts = self.hvd_parts(self)
+            self._share_rows(self._parts.rows)
+            here.fill(self._parts)
+        except Exception as error:
+            self._parts = None
+            self.log.warning("hvd: this worker has no slot, and counts for itself only: %s", error)
+            self._share_rows(counting.rows)
+            counting.fill(counting.rows)
+
+    def _share_rows(self, rows: Rows) -> None:
+        """Say which row of these counts what: each thread has its own, unless the class has another way."""
 
     def say_ready(self) -> None:
         """Its app is loaded, and it serves from now on."""
-        Slots(here.parts.block).say_ready(here.parts.rows.slot, self.cfg.threads)
+        if self._parts:
+            Slots(self._parts.block).say_ready(self._parts.rows.slot, self.hvd_capacity)
+
+    def init_process(self) -> None:
+        """In the worker."""
+        self.hvd_enter()
+        super().init_process()
 
     def die_with_master(self) -> None:
         """From now on; a change of user undoes it."""
@@ -44,9 +92,14 @@ class WorkerProcess(Worker):  # type: ignore[misc]
     def notify(self) -> None:
         """A sign of life, at each turn of the loop. A worker that is told to stop offers its threads no more."""
         super().notify()
-        if self.booted and not self.alive and not self._is_ending:
+        if not self.booted or self._is_ending or not self._parts:
+            return
+        if not self._is_ready:  # where post_worker_init was replaced, nobody else has said so
+            self._is_ready = True
+            self.say_ready()
+        if not self.alive:
             self._is_ending = True
-            Slots(here.parts.block).say_ending(here.parts.rows.slot)
+            Slots(self._parts.block).say_ending(self._parts.rows.slot)
 
     def hold_signals(self) -> None:
         """In the master, right before the fork: signals wait, the child's too, which inherits that."""
@@ -54,7 +107,8 @@ class WorkerProcess(Worker):  # type: ignore[misc]
 
     def let_signals(self) -> None:
         """Take the signals that waited, and all others as before `hold_signals`."""
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        if self._mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def begin_boot(self) -> None:
         """In the child, right after the fork: what signals mean until `init_signals`."""
@@ -89,8 +143,8 @@ class WorkerProcess(Worker):  # type: ignore[misc]
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: from the master, a graceful stop; from the kernel, at the master's death, one with a deadline."""
         is_orphan = os.getppid() != self.ppid
-        if is_orphan:
-            here.parts.block.file_name.drop_spare()
+        if is_orphan and self._parts:
+            self._parts.block.file_name.drop_spare()
         if not self.booted:
             self._leave_boot(sig, frame)
         if is_orphan:

@@ -1,22 +1,22 @@
-"""gunicorn's sync and gthread workers: what gunicorn answers itself is counted, and is a JSON problem."""
+"""gunicorn's workers, counting: the requests of their app, and where hvd knows the class what gunicorn answers itself,
+which is a JSON problem. classes.py says which class is made of which.
+"""
 
 import html
+import inspect
 import time
 from functools import partial
 from typing import Any
-
-from gunicorn.workers.gthread import ThreadWorker
-from gunicorn.workers.sync import SyncWorker
 
 from hvd.core.descriptors import LACKS, count_free, limit
 from hvd.core.slots import Slots
 from hvd.daemon.clients.limited import LimitedSyncWorker, LimitedThreadWorker, LimitedWorker
 from hvd.daemon.clients.pace import Limits
 from hvd.daemon.worker_process import WorkerProcess
-from hvd.instrument.apply import count_app
-from hvd.instrument.wsgi import outermost
+from hvd.instrument.apply import count_app, is_asgi
+from hvd.instrument.counting import counting
+from hvd.instrument.wsgi import outermost, post_request
 from hvd.metrics.table import is_error
-from hvd.web.here import here
 from hvd.web.problem import problem_response
 
 OWN_DESCRIPTORS, THREAD_DESCRIPTORS = 8, 4  # that connections leave a worker, and each of its threads
@@ -27,17 +27,60 @@ UNPARSED = "(unparsed)"
 """Method and route of what gunicorn refused before it was a request."""
 
 
-class CountingWorker(WorkerProcess, LimitedWorker):
-    """The changes, for each class of worker; `setting` is the value of worker_class that stands for it."""
+class CountingWorker(WorkerProcess):
+    """What each class of worker has; by itself it makes a class count that hvd doesn't know."""
 
-    setting: str
+    def load_wsgi(self) -> None:
+        """Count what the app answers. An app of another kind, which only its class of worker can serve, stays as it is.
+
+        Each request's end is that of its body: a class that hvd doesn't know may call no post_request.
+        """
+        super().load_wsgi()
+        if self.is_known or _takes(self.wsgi, 3 if is_asgi(self.wsgi) else 2):
+            self.wsgi: Any = count_app(self.wsgi)
+        else:
+            self.log.warning("hvd: the app is neither of WSGI nor of ASGI: its requests are not counted")
+
+
+class AnsweringWorker(CountingWorker):
+    """What those of gunicorn's classes have that call post_request, and answer errors by `handle_error`."""
+
+    is_known = True
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Let gunicorn decide status and text, as it does, and send them as a problem (RFC 9457) that is counted."""
+        row = counting.local.row
+        interrupted, row.interrupted = row.interrupted, None
+        method, route = interrupted or (UNPARSED, UNPARSED)
+        if not interrupted:
+            row.begin(UNPARSED)
+
+        def respond(status: int) -> None:
+            row.respond((method, route, str(status)), is_error(str(status)))
+
+        super().handle_error(req, ProblemAnswer(client, respond), addr, exc)
+        if self.alive or not isinstance(exc, SystemExit):
+            row.finish()
+        # else a signal is ending the process: the request counts as aborted, by the master
+
+    def load_wsgi(self) -> None:
+        """Count each response as it leaves the app, or what gunicorn puts in the place of one that it can't load."""
+        super().load_wsgi()
+        hook = self.cfg.post_request
+        if hook is post_request or hasattr(hook, "hvd"):  # else nobody would say when the response is sent
+            self.wsgi = outermost(self.wsgi, counting)
+
+
+class RoomyWorker(AnsweringWorker, LimitedWorker):
+    """What those of gunicorn's classes have whose `accept` ends the worker when there is no descriptor."""
+
     _lack_logged = float("-inf")
 
-    def init_process(self) -> None:
-        """In the worker."""
-        self.limits = Limits.of(here.parts.settings)
-        self.report = partial(Slots(here.parts.block).say_clients, here.parts.rows.slot)
-        super().init_process()
+    def _take_settings(self) -> None:
+        """Limits on clients, and where to tell of those that wait."""
+        if self._parts:
+            self.limits = Limits.of(self._parts.settings)
+            self.report = partial(Slots(self._parts.block).say_clients, self._parts.rows.slot)
 
     def accept(self, listener: Any) -> None:
         """Take a connection; where there is no descriptor for it, leave it to wait.
@@ -60,36 +103,18 @@ class CountingWorker(WorkerProcess, LimitedWorker):
     def _make_room(self) -> None:
         time.sleep(LACK_PAUSE)
 
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Let gunicorn decide status and text, as it does, and send them as a problem (RFC 9457) that is counted."""
-        row = here.local.row
-        interrupted, row.interrupted = row.interrupted, None
-        method, route = interrupted or (UNPARSED, UNPARSED)
-        if not interrupted:
-            row.begin(UNPARSED)
 
-        def respond(status: int) -> None:
-            row.respond((method, route, str(status)), is_error(str(status)))
-
-        super().handle_error(req, ProblemAnswer(client, respond), addr, exc)
-        if self.alive or not isinstance(exc, SystemExit):
-            row.finish()
-        # else a signal is ending the process: the request counts as aborted, by the master
-
-    def load_wsgi(self) -> None:
-        """Count each response as it leaves the app, or what gunicorn puts in the place of one that it can't load."""
-        super().load_wsgi()
-        self.wsgi: Any = outermost(count_app(self.wsgi), here)
-
-
-class HvdSyncWorker(CountingWorker, LimitedSyncWorker):
+class HvdSyncWorker(RoomyWorker, LimitedSyncWorker):
     """gunicorn's `sync` worker, counting."""
 
     setting = "sync"
+    hvd_capacity = 1
 
     def init_process(self) -> None:
         """In the worker; the serving thread's row is there before `handle_abort`, which can't take a lock, needs it."""
-        self._row = here.local.row
+        self.hvd_enter()
+        self._take_settings()
+        self._row = counting.local.row
         super().init_process()
 
     def handle_abort(self, sig: int, frame: Any) -> None:
@@ -102,18 +127,25 @@ class HvdSyncWorker(CountingWorker, LimitedSyncWorker):
         super().handle_abort(sig, frame)
 
 
-class HvdThreadWorker(CountingWorker, LimitedThreadWorker):
+class HvdThreadWorker(RoomyWorker, LimitedThreadWorker):
     """gunicorn's `gthread` worker, counting. Takes no more connections than it has descriptors for."""
 
     setting = "gthread"
     max_keepalived: int
 
+    @property
+    def hvd_capacity(self) -> int:
+        """A thread serves one request at a time."""
+        return int(self.cfg.threads)
+
     def init_process(self) -> None:
+        self.hvd_enter()
+        self._take_settings()
         most, threads = count_free() - OWN_DESCRIPTORS, self.cfg.threads
         self.worker_connections = min(self.cfg.worker_connections, max(1, most - THREAD_DESCRIPTORS * threads))
         # Each thread may add one to those that are idle by now, and there has to be room for others then.
         self.max_keepalived = min(self.max_keepalived, max(0, self.worker_connections - 2 * threads))
-        here.local.row = here.parts.rows.entry()  # of the loop, which counts a request only where it answers 408
+        counting.local.row = counting.rows.entry()  # of the loop, which counts a request only where it answers 408
         super().init_process()
 
     def _make_room(self) -> None:
@@ -148,5 +180,14 @@ def _text_of(page: bytes) -> str:
     return html.unescape(page.rpartition(b"</h1>")[2].partition(b"</body>")[0].decode("latin-1").strip())
 
 
-CLASSES: dict[type, type[CountingWorker]] = {SyncWorker: HvdSyncWorker, ThreadWorker: HvdThreadWorker}
-"""The class that counts, for each of gunicorn's; the setting's values are in hvd/settings/value_types.py."""
+def _takes(app: Any, count: int) -> bool:
+    """Whether it can be called with so many arguments, as far as can be told."""
+    try:
+        signature = inspect.signature(app)
+    except Exception:  # what is written in C may have none, and what stands for another object any
+        return callable(app)
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True

@@ -187,7 +187,7 @@ ORIGINS = ValueType(
     _read_origins,
     _parts,
 )
-WORKER_CLASS = ValueType("gthread or sync; hvd supports no other", one_of("gthread", "sync").read)
+WORKER_CLASS = text("a name that gunicorn knows (gthread, sync), or module.Class", r"[A-Za-z0-9_.:#-]{1,200}")
 FLAG = ValueType("true or false", _read_flag, _parse_flag)
 PATTERNS = ValueType(
     "a list (in the variable: blanks between) of regular expressions that the whole path matches",

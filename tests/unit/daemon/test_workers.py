@@ -8,16 +8,13 @@ from unittest.mock import Mock, call
 import pytest
 from gunicorn.config import Config
 from gunicorn.http import errors
-from gunicorn.workers.gthread import ThreadWorker
-from gunicorn.workers.sync import SyncWorker
 
-from hvd.daemon.workers import CLASSES, HvdSyncWorker, HvdThreadWorker
-from hvd.settings.value_types import WORKER_CLASS
+from hvd.daemon.workers import HvdThreadWorker
 
 
 def refused(monkeypatch: pytest.MonkeyPatch, exc: BaseException, row: Mock, *, alive: bool = True) -> Mock:
     """The client's socket after gunicorn has handled this exception."""
-    monkeypatch.setattr("hvd.daemon.workers.here", SimpleNamespace(local=SimpleNamespace(row=row)))
+    monkeypatch.setattr("hvd.daemon.workers.counting", SimpleNamespace(local=SimpleNamespace(row=row)))
     worker: Any = HvdThreadWorker.__new__(HvdThreadWorker)
     worker.alive, worker.cfg = alive, Config()
     worker.log = SimpleNamespace(**dict.fromkeys(("warning", "exception", "debug", "access"), lambda *a, **k: None))
@@ -71,10 +68,3 @@ def test_a_request_cut_off_by_the_end_of_the_process_stays_in_progress(monkeypat
     row = Mock(interrupted=("GET", "/slow"))
     refused(monkeypatch, SystemExit(1), row, alive=False)
     assert row.mock_calls == [call.respond(("GET", "/slow", "500"), True)]
-
-
-def test_gunicorns_classes_have_a_counting_counterpart() -> None:
-    """The two that are supported, and no others."""
-    assert {SyncWorker: HvdSyncWorker, ThreadWorker: HvdThreadWorker} == CLASSES
-    assert all(issubclass(ours, theirs) for theirs, ours in CLASSES.items())
-    assert all(WORKER_CLASS.read(ours.setting) == ours.setting for ours in CLASSES.values())

@@ -75,8 +75,8 @@ REFUSED = {
     ),
     # it becomes a file's name
     "instance": ("1 to 64 of the characters", ["a/b", "a b", "x" * 65, "ä", "a\nb"]),
-    # gevent and friends would share a row between greenlets
-    "worker_class": ('"gevent": it must be gthread or sync', ["gevent"]),
+    # gunicorn would answer with a traceback
+    "worker_class": ("it must be a name that gunicorn knows", ["my worker", "a/b.Worker", "x" * 201]),
     # no browser sends them
     "allowed_origins": (
         "it must be ",

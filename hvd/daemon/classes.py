@@ -1,0 +1,60 @@
+"""Which class of worker counts, for each that gunicorn may be told: its own, a subclass of one, or anybody's.
+
+A class of hvd's has all that it needs of the class it stands for. For a subclass of that one, hvd's class takes the
+place of its base: so what the subclass overrides stays in force, and what it calls by `super()` is hvd's. A class that
+hvd doesn't know gets `CountingWorker` in the place of gunicorn's `Worker`.
+"""
+
+import functools
+from importlib import import_module
+from typing import Any
+
+from hvd.daemon.workers import CountingWorker
+from hvd.errors import SettingsError
+
+COUNTING = {
+    "gunicorn.workers.sync.SyncWorker": "hvd.daemon.workers.HvdSyncWorker",
+    "gunicorn.workers.gthread.ThreadWorker": "hvd.daemon.workers.HvdThreadWorker",
+}
+"""The class that counts, for each that hvd knows. By name: most services have installed what one of them needs."""
+
+
+def counting_class(cfg: Any) -> type[CountingWorker]:
+    """hvd's class of worker for the one that gunicorn was told. Raises SettingsError for what is no class."""
+    name = cfg.worker_class_str
+    try:
+        chosen = cfg.worker_class
+    except (Exception, SystemExit) as error:  # of the module that is imported, too
+        raise SettingsError([f"worker class {name!r} can't be loaded: {_reason(error)} (HVD_WORKER_CLASS)"]) from None
+    if not isinstance(chosen, type):
+        raise SettingsError([f"worker class {name!r} is no class (HVD_WORKER_CLASS)"])
+    try:
+        return counting(chosen)
+    except TypeError as error:
+        raise SettingsError([f"worker class {name!r} can't be combined with hvd's: {error}"]) from None
+
+
+@functools.cache
+def counting(chosen: type) -> type[CountingWorker]:
+    """The class that counts for this one. Raises TypeError where the two can't be combined."""
+    if issubclass(chosen, CountingWorker):
+        return chosen
+    for base in chosen.__mro__:
+        if ours := COUNTING.get(f"{base.__module__}.{base.__qualname__}"):
+            module, _, name = ours.rpartition(".")
+            known: type[CountingWorker] = getattr(import_module(module), name)
+            return known if base is chosen else _combined(chosen, known)
+    return _combined(chosen, CountingWorker)
+
+
+def _combined(chosen: type, ours: type[CountingWorker]) -> type[CountingWorker]:
+    about = {"__module__": chosen.__module__, "__qualname__": chosen.__qualname__, "__doc__": chosen.__doc__}
+    about["setting"] = f"{chosen.__module__}.{chosen.__qualname__}"
+    made: type[CountingWorker] = type(chosen)(chosen.__name__, (chosen, ours), about)
+    return made
+
+
+def _reason(error: BaseException) -> str:
+    """The last line of gunicorn's message, which has a whole traceback (27.0.1, util.load_class)."""
+    lines = [line for line in str(error).splitlines() if line.strip(" []")]
+    return lines[-1].strip(" []") if lines else type(error).__name__
