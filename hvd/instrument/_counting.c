@@ -33,14 +33,24 @@ static int exchange_of(PyObject *environ, Exchange **exchange)
     return 1;
 }
 
-/* Whether a request without an exchange is part of another one: is_part says so; -1 with an exception set. */
-static int is_part(Counted *self, PyObject *row, PyObject *environ)
+/* What a helper in Python says: 1, 0, or -1 with an exception set. */
+static int ask(PyObject *helper, PyObject *one, PyObject *other)
 {
-    if (self->is_outermost)
-        return 0;
-    PyObject *arguments[] = {environ, row}, *part = PyObject_Vectorcall(self->is_part, arguments, 2, NULL);
-    Py_XDECREF(part); /* only compared */
-    return part == NULL ? -1 : part == Py_True;
+    PyObject *arguments[] = {one, other}, *answer = PyObject_Vectorcall(helper, arguments, other == NULL ? 1 : 2, NULL);
+    Py_XDECREF(answer); /* only compared */
+    return answer == NULL ? -1 : answer == Py_True;
+}
+
+/* Whether the settings leave out some paths, and this is one of them. */
+static int is_excluded(Counted *self, PyObject *environ)
+{
+    PyObject *settings = PyObject_GetAttr(RULE(self, COUNTING), hvd_text[SETTINGS]);
+    if (settings == NULL)
+        return -1;
+    PyObject *exclude = PyObject_GetAttr(settings, hvd_text[EXCLUDE]);
+    Py_DECREF(settings);
+    Py_XDECREF(exclude); /* only compared */
+    return exclude == NULL ? -1 : exclude == Py_None ? 0 : ask(RULE(self, IS_EXCLUDED), environ, NULL);
 }
 
 /* A new reference to the request's exchange, which is in its environ and in the row by now. */
@@ -53,17 +63,27 @@ static Exchange *make_exchange(Counted *self, PyObject *row, PyObject *environ, 
     return exchange;
 }
 
+/* Whether the body is the server's own wrapper of a file. */
+static int is_file(PyObject *environ, PyObject *body)
+{
+    PyObject *wrapper = PyDict_GetItemWithError(environ, hvd_text[FILE_WRAPPER]);
+    if (wrapper == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    return PyType_Check(wrapper) ? PyObject_IsInstance(body, wrapper) : 0;
+}
+
 static PyObject *serve(Counted *self, Exchange *exchange, PyObject *environ)
 {
     PyObject *arguments[] = {NULL, environ, (PyObject *)exchange};
     PyObject *body = PyObject_Vectorcall(self->app, arguments + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     if (body == NULL)
         return hvd_exchange_failed(exchange, 0);
-    if (!PyList_CheckExact(body)) {
+    int goes_as_it_is = PyList_CheckExact(body) ? 1 : self->is_outermost ? is_file(environ, body) : 0;
+    if (goes_as_it_is == 0) {
         Py_XSETREF(exchange->body, body);
         return Py_NewRef(exchange);
     }
-    if (hvd_exchange_count(exchange) < 0) {
+    if (goes_as_it_is < 0 || hvd_exchange_count(exchange) < 0) {
         Py_DECREF(body);
         return hvd_exchange_failed(exchange, 0);
     }
@@ -83,7 +103,11 @@ static PyObject *call(PyObject *callable, PyObject *const *args, size_t flags, P
     if (has_exchange > 0)
         Py_DECREF(exchange); /* the environ has it */
     if (has_exchange == 0)
-        has_exchange = (row = row_of(self->here)) == NULL ? -1 : is_part(self, row, args[0]);
+        has_exchange = (row = row_of(self->here)) == NULL ? -1
+                       : self->is_outermost               ? 0
+                                                          : ask(RULE(self, IS_PART), args[0], row);
+    if (has_exchange == 0)
+        has_exchange = is_excluded(self, args[0]);
     if (has_exchange) {
         Py_XDECREF(row);
         return has_exchange < 0 ? NULL : PyObject_Vectorcall(self->app, args, flags, names);
@@ -99,22 +123,22 @@ static PyObject *call(PyObject *callable, PyObject *const *args, size_t flags, P
 
 static PyObject *counted_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    PyObject *arguments[7];
+    PyObject *here, *app, *rules;
+    int is_outermost;
     if (kwargs != NULL && PyDict_GET_SIZE(kwargs))
         return PyErr_Format(PyExc_TypeError, "Counted takes no keywords");
-    int is_outermost;
-    if (!PyArg_ParseTuple(args, "OOO!OOOOp", &arguments[0], &arguments[1], &PyFrozenSet_Type, &arguments[2], &arguments[3],
-                          &arguments[4], &arguments[5], &arguments[6], &is_outermost))
+    if (!PyArg_ParseTuple(args, "OOO!p", &here, &app, &PyTuple_Type, &rules, &is_outermost))
         return NULL;
+    if (PyTuple_GET_SIZE(rules) != RULES || !PyFrozenSet_Check(PyTuple_GET_ITEM(rules, METHODS)))
+        return PyErr_Format(PyExc_TypeError, "Counted takes %d rules, the first one a frozenset", RULES);
     Counted *self = (Counted *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     self->vectorcall = call;
     self->is_outermost = is_outermost != 0;
-    PyObject **kept[] = {&self->here, &self->app, &self->methods, &self->other, &self->unmatched, &self->broke_off,
-                         &self->is_part};
-    for (int i = 0; i < 7; i++)
-        *kept[i] = Py_NewRef(arguments[i]);
+    self->here = Py_NewRef(here);
+    self->app = Py_NewRef(app);
+    self->rules = Py_NewRef(rules);
     return (PyObject *)self;
 }
 
@@ -122,11 +146,7 @@ static int counted_traverse(Counted *self, visitproc visit, void *arg)
 {
     Py_VISIT(self->here);
     Py_VISIT(self->app);
-    Py_VISIT(self->methods);
-    Py_VISIT(self->other);
-    Py_VISIT(self->unmatched);
-    Py_VISIT(self->broke_off);
-    Py_VISIT(self->is_part);
+    Py_VISIT(self->rules);
     return 0;
 }
 
@@ -142,11 +162,7 @@ static void counted_dealloc(Counted *self)
 {
     PyObject_GC_UnTrack(self);
     counted_clear(self);
-    Py_XDECREF(self->methods);
-    Py_XDECREF(self->other);
-    Py_XDECREF(self->unmatched);
-    Py_XDECREF(self->broke_off);
-    Py_XDECREF(self->is_part);
+    Py_XDECREF(self->rules);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 

@@ -8,11 +8,11 @@ PyObject *hvd_text[TEXTS];
 static PyObject *label_of(Exchange *self, PyObject *status)
 {
     if (status == NULL || !PyUnicode_Check(status) || PyUnicode_GET_LENGTH(status) < 3)
-        return Py_NewRef(self->counted->other);
+        return Py_NewRef(RULE(self->counted, OTHER));
     for (Py_ssize_t i = 0; i < 3; i++) {
         Py_UCS4 digit = PyUnicode_READ_CHAR(status, i);
         if (digit < '0' || digit > '9')
-            return Py_NewRef(self->counted->other);
+            return Py_NewRef(RULE(self->counted, OTHER));
     }
     return PyUnicode_Substring(status, 0, 3);
 }
@@ -28,13 +28,33 @@ static PyObject *status_among(PyObject *const *args, Py_ssize_t count, PyObject 
     return NULL;
 }
 
+/* What somebody has told, or what route_of finds, once; borrowed. NULL with an exception set. */
+static PyObject *route_of(Exchange *self)
+{
+    if (self->route != NULL)
+        return self->route;
+    PyObject *route = Py_NewRef(Py_None), *environ = Py_XNewRef(self->environ);
+    if (environ != NULL)
+        Py_SETREF(route, PyObject_CallOneArg(RULE(self->counted, ROUTE_OF), environ));
+    Py_XDECREF(environ);
+    if (route == NULL)
+        return NULL;
+    if (route == Py_None)
+        Py_SETREF(route, Py_NewRef(RULE(self->counted, UNMATCHED)));
+    Py_XSETREF(self->route, route);
+    return route;
+}
+
 /* Call one of the row's methods with the labels, and whether it is an error where `is_error` is not NULL. */
 static int tell_row(Exchange *self, PyObject *name, PyObject *status, PyObject *is_error)
 {
-    int known = PySet_Contains(self->counted->methods, self->method);
+    int known = PySet_Contains(RULE(self->counted, METHODS), self->method);
     if (known < 0)
         return -1;
-    PyObject *labels = PyTuple_Pack(3, known ? self->method : self->counted->other, self->route, status);
+    PyObject *route = route_of(self);
+    if (route == NULL)
+        return -1;
+    PyObject *labels = PyTuple_Pack(3, known ? self->method : RULE(self->counted, OTHER), route, status);
     if (labels == NULL)
         return -1;
     PyObject *arguments[] = {self->row, labels, is_error};
@@ -105,7 +125,7 @@ void *hvd_exchange_failed(Exchange *self, int streaming)
     if (traceback != NULL)
         PyException_SetTraceback(error, traceback);
     PyObject *arguments[] = {error, (PyObject *)self, streaming ? Py_True : Py_False};
-    PyObject *result = PyObject_Vectorcall(self->counted->broke_off, arguments, 3, NULL);
+    PyObject *result = PyObject_Vectorcall(RULE(self->counted, BROKE_OFF), arguments, 3, NULL);
     if (result != NULL) {
         Py_DECREF(result);
         PyErr_SetString(PyExc_SystemError, "broke_off raised nothing");
@@ -259,7 +279,7 @@ static PyMethodDef exchange_methods[] = {
 
 static PyObject *get_route(Exchange *self, void *unused)
 {
-    return Py_NewRef(self->route);
+    return Py_XNewRef(route_of(self));
 }
 
 static int set_route(Exchange *self, PyObject *route, void *unused)
@@ -268,7 +288,7 @@ static int set_route(Exchange *self, PyObject *route, void *unused)
         PyErr_SetString(PyExc_AttributeError, "a request always has a route");
         return -1;
     }
-    Py_SETREF(self->route, Py_NewRef(route));
+    Py_XSETREF(self->route, route == Py_None ? NULL : Py_NewRef(route));
     return 0;
 }
 
@@ -344,7 +364,6 @@ Exchange *hvd_exchange_new(Counted *counted, PyObject *row, PyObject *environ, P
     self->row = Py_NewRef(row);
     self->environ = Py_NewRef(environ);
     self->method = Py_NewRef(method);
-    self->route = Py_NewRef(counted->unmatched);
     self->start_response = Py_NewRef(original);
     self->ends_itself = !counted->is_outermost;
     if (begin(row, self->method, path) < 0)
@@ -359,7 +378,8 @@ int hvd_exchange_ready(void)
         [BEGIN] = "begin",     [RESPOND] = "respond", [PASS_ON] = "pass_on",       [FINISH] = "finish",
         [IN_ROW] = "exchange", [CLOSE] = "close",     [STATUS] = "status",         [INTERRUPTED] = "interrupted",
         [SWITCHING] = "101",   [EXCHANGE] = "hvd.exchange",
-        [MEASURE] = "measure",
+        [MEASURE] = "measure", [SETTINGS] = "settings", [EXCLUDE] = "exclude",
+        [FILE_WRAPPER] = "wsgi.file_wrapper",
     };
     for (int i = 0; i < TEXTS; i++)
         if (hvd_text[i] == NULL && (hvd_text[i] = PyUnicode_InternFromString(texts[i])) == NULL)

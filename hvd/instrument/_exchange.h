@@ -2,16 +2,19 @@
 
 #include "../core/_module.h"
 
-/* Counted(here, app, methods, other, unmatched, broke_off, is_part, is_outermost): the WSGI application */
+/* Counted(here, app, rules, is_outermost): the WSGI application. Rules, of wsgi.py, are a tuple of these. */
+enum { METHODS, OTHER, UNMATCHED, COUNTING, BROKE_OFF, IS_PART, IS_EXCLUDED, ROUTE_OF, RULES };
+#define RULE(counted, which) PyTuple_GET_ITEM((counted)->rules, which)
+
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
-    PyObject *here, *app, *methods, *other, *unmatched, *broke_off, *is_part;
+    PyObject *here, *app, *rules;
     char is_outermost;
 } Counted;
 
-/* Exchange, which only a Counted makes. Pieces, body and write are NULL until there are any; all that it drops at its
- * end, the environ too, is NULL then.
+/* Exchange, which only a Counted makes. Route, pieces, body and write are NULL until there are any; all that it drops
+ * at its end, the environ too, is NULL then.
  */
 typedef struct {
     PyObject_HEAD
@@ -26,7 +29,7 @@ extern PyTypeObject hvd_exchange_type;
 /* Names and keys, interned: made at the first call of hvd_exchange_ready, and there for good. */
 enum {
     LOCAL, ROW, METHOD, PATH, BEGIN, RESPOND, PASS_ON, FINISH, IN_ROW, CLOSE, STATUS, INTERRUPTED, SWITCHING, EXCHANGE,
-    MEASURE, TEXTS
+    MEASURE, SETTINGS, EXCLUDE, FILE_WRAPPER, TEXTS
 };
 extern PyObject *hvd_text[TEXTS];
 

@@ -1,8 +1,9 @@
 """Counting every request of a WSGI app. This code runs at each request, so it is short.
 
 A request is in flight from the call of the app on. Its response counts once, before its first byte leaves, under the
-last status that the app called `start_response` with: when the app returns a list; when a stream gives its first piece
-(a stream that fails before that is answered by the server, with another status); or at the first call of `write`. Its
+last status that the app called `start_response` with: when the app returns a list, or a file in the server's own
+wrapper, which goes to the server as it is; when a stream gives its first piece (a stream that fails before that is
+answered by the server, with another status); or at the first call of `write`. Its
 duration counts in gunicorn's post_request hook, which runs when the response is sent or given up.
 
 An `Exchange` goes with the request: it is in the environ, and the row has it as `exchange` until the request is over. A
@@ -24,6 +25,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from hvd.core.rows import Row, ThreadRow
 from hvd.instrument.counting import counting
+from hvd.instrument.routes import route_of
 from hvd.metrics.table import is_error
 
 compiled: Any
@@ -77,17 +79,17 @@ def _form() -> Any:
 
 
 def _made(app: WSGIApplication, here: RowHolder, is_outermost: bool) -> WSGIApplication:
-    made: WSGIApplication = _form()(here, app, METHODS, OTHER, UNMATCHED, _broke_off, _is_part, is_outermost)
+    rules = METHODS, OTHER, UNMATCHED, counting, _broke_off, _is_part, _is_excluded, route_of
+    made: WSGIApplication = _form()(here, app, rules, is_outermost)
     return made
 
 
 class Counted:
     """What `counted` gives without a compiler, and `outermost`."""
 
-    def __init__(self, here: RowHolder, app: WSGIApplication, *others: object) -> None:
+    def __init__(self, here: RowHolder, app: WSGIApplication, rules: object, is_outermost: bool) -> None:
         self.app = app
-        self._here = here
-        self._is_outermost = bool(others[-1])
+        self._here, self._is_outermost = here, is_outermost
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse, /) -> Iterable[bytes]:
         if type(environ.get(EXCHANGE)) is Exchange:
@@ -95,11 +97,13 @@ class Counted:
         row = self._here.local.row
         if not self._is_outermost and _is_part(environ, row):
             return self.app(environ, start_response)
+        if counting.settings.exclude is not None and _is_excluded(environ):
+            return self.app(environ, start_response)
         exchange = Exchange(row, environ, start_response, not self._is_outermost)
         environ[EXCHANGE] = row.exchange = exchange
         try:
             body = self.app(environ, exchange)
-            if type(body) is list:
+            if type(body) is list or (self._is_outermost and _is_file(environ, body)):
                 exchange.count()
                 if exchange.ends_itself:
                     exchange.finish()
@@ -118,6 +122,7 @@ class Exchange:
 
     __slots__ = (
         "_pieces",
+        "_route",
         "_start_response",
         "_write",
         "body",
@@ -125,14 +130,15 @@ class Exchange:
         "environ",
         "is_counted",
         "method",
-        "route",
         "row",
         "status",
     )
 
     def __init__(self, row: Row, environ: WSGIEnvironment, start_response: StartResponse, ends_itself: bool) -> None:
-        self.row, self.environ, self.ends_itself = row, environ, ends_itself
-        self.method, self.route = environ["REQUEST_METHOD"], UNMATCHED
+        self.row, self.ends_itself = row, ends_itself
+        self.environ: WSGIEnvironment | None = environ
+        self.method = environ["REQUEST_METHOD"]
+        self._route: str | None = None
         self.status: str | None = None
         self.is_counted = False
         self.body = _NO_BODY
@@ -147,6 +153,17 @@ class Exchange:
     def is_left(self) -> bool:
         """The app has returned a stream, and its caller may go on with something else before that is at its end."""
         return self.ends_itself and self.body is not _NO_BODY
+
+    @property
+    def route(self) -> str:
+        """What the app's framework, or anybody else, has told; where nobody has, it is looked for once."""
+        if self._route is None:
+            self._route = UNMATCHED if self.environ is None else route_of(self.environ) or UNMATCHED
+        return self._route
+
+    @route.setter
+    def route(self, route: str) -> None:
+        self._route = route
 
     def __call__(self, *arguments: Any, **named: Any) -> Callable[[bytes], object]:
         """The app's start_response. A status that the server refuses, by an exception, is not kept."""
@@ -220,7 +237,7 @@ class Exchange:
     def finish(self) -> None:
         """The response is sent, or given up. Drops its references: the environ has this exchange."""
         self._end()
-        self.environ, self.body, self._pieces = {}, _NO_BODY, None
+        self.environ, self.body, self._pieces = None, _NO_BODY, None
         self._start_response = self._write = None
 
 
@@ -239,6 +256,17 @@ def _is_part(environ: WSGIEnvironment, row: Row) -> bool:
 
 def _path(environ: WSGIEnvironment) -> str:
     return f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO')}"
+
+
+def _is_excluded(environ: WSGIEnvironment) -> bool:
+    exclude = counting.settings.exclude
+    return exclude is not None and exclude.fullmatch(_path(environ)) is not None
+
+
+def _is_file(environ: WSGIEnvironment, body: object) -> bool:
+    """Whether `body` is the server's own wrapper of a file, which it sends in a way of its own, as sendfile(2) does."""
+    wrapper = environ.get("wsgi.file_wrapper")
+    return isinstance(wrapper, type) and isinstance(body, wrapper)
 
 
 def _broke_off(error: BaseException, exchange: Exchange, streaming: bool) -> NoReturn:

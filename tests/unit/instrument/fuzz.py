@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from hvd.instrument import wsgi
+from hvd.instrument.counting import counting as process
 from hvd.instrument.wsgi import EXCHANGE, METHODS, OTHER, UNMATCHED
 from tests.unit.instrument.exchange import fresh
 
@@ -91,6 +92,8 @@ TRACKED: list[Any] = [
     nothing,
     wsgi._broke_off,
     wsgi._is_part,
+    wsgi._is_excluded,
+    process,
     Closing,
     RESULT,
     *(TypeError, ValueError, RuntimeError),
@@ -167,14 +170,13 @@ class Fuzz:
         good = SimpleNamespace(**{**dict.fromkeys(PARTS, something), "interrupted": None, "exchange": None})
         odd = SimpleNamespace(**{name: self._pick() for name in PARTS})
         here = SimpleNamespace(local=SimpleNamespace(row=self._pick(good, good, odd)))
-        counted = self._counted = counting.Counted(
+        helpers = wsgi._broke_off, wsgi._is_part, wsgi._is_excluded, something
+        rules = *(OTHER, UNMATCHED, process), *(self._pick(*[helper] * 5, *THINGS) for helper in helpers)
+        counted = self._counted = attempt(
+            counting.Counted,
             here,
             self._pick(*[self._app] * 3, self._pick()),
-            METHODS,
-            self._pick(OTHER, None),
-            self._pick(UNMATCHED, None),
-            self._pick(*[wsgi._broke_off] * 5, *THINGS),
-            self._pick(*[wsgi._is_part] * 5, *THINGS),
+            self._pick(*[(METHODS, *rules)] * 5, (METHODS, *self._some(7)), self._pick()),
             self._pick(True, False),
         )
         environ = {"REQUEST_METHOD": self._pick("GET", self._pick()), "PATH_INFO": "/"}

@@ -1,13 +1,14 @@
 """The two forms of counting do the same, whatever app, server and client come up with."""
 
 import random
+import re
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hvd.instrument import wsgi
-from hvd.instrument.counting import counting
+from hvd.instrument.counting import HttpSettings, counting
 from hvd.instrument.wsgi import EXCHANGE, counted, outermost
 from tests.unit.instrument.exchange import FakeRow, fresh
 
@@ -126,7 +127,15 @@ class Scene:
     def play(self) -> list[object]:
         """One request, and another one in the same thread."""
         for _ in range(2):
-            environ = {"REQUEST_METHOD": self._pick(METHODS), "PATH_INFO": self._pick(PATHS), "x": self._pick(VALUES)}
+            environ: Any = {
+                "REQUEST_METHOD": self._pick(METHODS),
+                "PATH_INFO": self._pick(PATHS),
+                "x": self._pick(VALUES),
+            }
+            if self._random.random() < 0.5:
+                del environ["x"]
+            if self._random.random() < 0.1:
+                environ["wsgi.file_wrapper"] = self._pick([Closes, 7, "text"])
             if self._random.random() < 0.1:
                 del environ[self._pick(list(environ))]
             if self._random.random() < 0.1:
@@ -146,9 +155,18 @@ class Scene:
         return [*self.log, *self.row.calls]
 
 
+def route_of(environ: Any) -> str | None:
+    """Where nobody has told one."""
+    if environ.get("REQUEST_METHOD") == "frob":
+        raise LookupError
+    return None if "x" in environ else "/found"
+
+
 @pytest.mark.parametrize("form", ["compiled"], indirect=True)
 def test_both_forms_do_the_same(form: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row, server and app see the same calls, results and types of errors, in thousands of scenes."""
+    monkeypatch.setattr(wsgi, "route_of", route_of)
+    monkeypatch.setattr(counting, "settings", HttpSettings(exclude=re.compile("/x|/moved")))
     for seed in range(3000):
         compiled = Scene(seed).play()
         with monkeypatch.context() as patch:

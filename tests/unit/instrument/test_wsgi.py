@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+import re
 import sys
 import traceback
 import weakref
@@ -15,6 +16,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from gunicorn.workers.sync import SyncWorker
 
 from hvd.instrument import wsgi
+from hvd.instrument.counting import HttpSettings, counting
 from hvd.instrument.wsgi import EXCHANGE, METHODS, OTHER, UNMATCHED, counted
 from hvd.web.here import Here
 from tests.unit.instrument.exchange import FakeRow, Server, answering, loaded, routed
@@ -236,3 +238,52 @@ def test_counting_holds_on_to_nothing(made: Any, here: Here) -> None:
     del app, application, ask_all
     gc.collect()
     assert gone() is None
+
+
+def test_a_route_that_nobody_told_is_looked_for_once(row: FakeRow, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the response counts, in the environ that the app had; one that was told is not looked for."""
+    asked: list[str] = []
+
+    def route_of(environ: dict[str, Any]) -> str | None:
+        asked.append(environ["PATH_INFO"])
+        return "/found" if environ["PATH_INFO"] == "/a" else None
+
+    monkeypatch.setattr(wsgi, "route_of", route_of)
+    app = loaded(answering([b""]), here)
+    for path in ("/a", "/none"):
+        server = Server()
+        server.call(app, path=path)
+        assert asked[-1] == path
+        exchange = server.environ[EXCHANGE]
+        server.end()
+        assert exchange.route == row.calls[-2][2] == ("/found" if path == "/a" else UNMATCHED)
+    Server().call(loaded(answering([b""], route="/b"), here), path="/a")
+    assert asked == ["/a", "/none"]
+    assert row.calls[-1] == ("respond", "GET", "/b", "200")
+
+
+@pytest.mark.parametrize("make", [loaded, counted])
+def test_a_path_that_is_excluded_passes_uncounted(
+    make: Any, row: FakeRow, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole path, with the part of it below which the app is mounted; the app gets what the server gave."""
+    monkeypatch.setattr(counting, "settings", HttpSettings(exclude=re.compile("/static/.*|/health")))
+    seen: list[Any] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        seen.append(start_response)
+        start_response("200 OK", [])
+        return iter([b""])
+
+    server, application = Server(), make(app, here)
+    for path in ("/static/a.css", "/health"):
+        assert list(server.call(application, path=path)) == [b""]
+        assert EXCHANGE not in server.environ
+        server.end()
+    assert row.calls == []
+    assert seen == [server.start_response] * 2
+    list(server.call(application, path="/healthy"))
+    assert row.calls[0] == ("begin", "GET", "/healthy")
+    server.environ = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "/static", "PATH_INFO": "/a"}
+    list(application(server.environ, server.start_response))
+    assert [call for call in row.calls if call[0] == "begin"] == row.calls[:1]
