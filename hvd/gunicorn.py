@@ -16,5 +16,5 @@ def install(namespace: MutableMapping[str, Any]) -> None:
     `namespace` is the configuration's `globals()`.
     """
     fill_standard()
-    conf.adopt(namespace)
+    conf.be_guest()
     hooks.take_hold()

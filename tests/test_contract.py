@@ -18,6 +18,7 @@ LIVE = {
         "agg/__main__",
         "daemon/admin/__main__",
         "daemon/admin/main",
+        "daemon/run/application",
         "gunicorn_conf",
         "jobs/__main__",
         "runtime",

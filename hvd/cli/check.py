@@ -11,7 +11,8 @@ from hvd.texts import as_toml
 
 def run(_: argparse.Namespace) -> int:
     """Print them. Raises SettingsError with all that is wrong with them."""
-    settings, sources, file = load()
+    loaded = load()
+    settings, sources, file = loaded[:3]
     rows = [(written(key), SETTINGS[key].as_text(getattr(settings, key)), source) for key, source in sources.items()]
     rows.append(("block", as_toml(settings.block_name), "from instance"))
     print(f"file: {as_toml(file)}" if file else "file: none, HVD_CONFIG names no file")

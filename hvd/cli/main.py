@@ -1,4 +1,4 @@
-"""The command `hvd`: the settings, a running daemon's numbers, its jobs. `gunicorn` starts the daemon itself."""
+"""The command `hvd`: serving an app, the settings, a running daemon's numbers, its jobs."""
 
 import argparse
 import os
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hvd import __version__
-from hvd.cli import arguments, as_json, check, daemon_list, stacks, status
+from hvd.cli import arguments, as_json, check, daemon_list, run, stacks, status
 from hvd.cli.arguments import Exit
 from hvd.cli.jobs import commands as jobs
 from hvd.cli.target import target
@@ -18,6 +18,7 @@ from hvd.texts import plain
 
 _EXAMPLES = f"""\
 examples:
+  hvd run shop.wsgi:app                    serve an app with hvd under it, and its figures on a page
   hvd check                                settings in force, and where each comes from
   HVD_CONFIG=/etc/hvd/hvd.toml hvd check   the same with a file
   hvd list                                 the daemons that run here, and their health
@@ -35,13 +36,15 @@ examples:
 
 Without --url and --instance the daemon of the settings is meant: its admin server answers, also while all workers
 are stuck. Where neither bind nor instance is set and one daemon of this user runs, it is that one.
-The daemon is started by `gunicorn`."""
+A daemon is started by `hvd run`, or by gunicorn: see the README."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Raises SystemExit: 2 for wrong arguments, 0 after --help or --version."""
     fill_standard()
-    args = _parser().parse_args(argv)
+    own, gunicorns = run.split(list(sys.argv[1:] if argv is None else argv))
+    args = _parser().parse_args(own)
+    args.gunicorn = gunicorns
     try:
         code: int = args.run(args)
         sys.stdout.flush()
@@ -74,7 +77,10 @@ def _fail(message: str, code: int) -> int:
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        "hvd", description="Look at hvd's settings and at a running daemon.", epilog=_EXAMPLES, formatter_class=raw
+        "hvd",
+        description="Serve an app, and look at what runs.",
+        epilog=_EXAMPLES,
+        formatter_class=raw,
     )
     parser.add_argument("--version", action="version", version=f"hvd {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -102,11 +108,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     remote = argparse.ArgumentParser(add_help=False, parents=[url, patience])
 
-    def add(name: str, run: Callable[[argparse.Namespace], int], help: str, *parents: argparse.ArgumentParser) -> Any:
+    def add(name: str, does: Callable[[argparse.Namespace], int], help: str, *parents: argparse.ArgumentParser) -> Any:
         command = commands.add_parser(name, parents=parents, help=help)
-        command.set_defaults(run=run)
+        command.set_defaults(run=does)
         return command
 
+    run.add_arguments(add("run", run.run, "serve an app with hvd under it"))
     add("check", check.run, "show the settings in force, or all that is wrong with them")
     add("status", status.run, "show the health of a running daemon", remote)
 

@@ -69,7 +69,7 @@ def _of_instance(instance: str) -> Address:
 
 
 def _of_settings(loaded: Loaded) -> Address:
-    settings, sources, _ = loaded
+    settings, sources, _, _ = loaded
     search = Search()
     for address in [*reachable([settings.admin_bind]), *admin_addresses(settings.instance)]:
         if search.answers(address):

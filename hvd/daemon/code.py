@@ -59,9 +59,13 @@ class Code:
         return {**masters, "PYTHONPATH": path}
 
 
-def take_into_memory(*, jobs: bool) -> Code:
-    """In a master, before its first fork: from now on neither it nor any process that it starts needs hvd's files."""
-    import_module("hvd.web.wsgi")  # and the page, which is read when the app is made
+def take_into_memory(*, app: bool, jobs: bool) -> Code:
+    """In a master, before its first fork: from now on neither it nor any process that it starts needs hvd's files.
+
+    Its workers share what is imported here: hvd's `app`, which a guest's don't serve, and what they need of `jobs`.
+    """
+    if app:
+        import_module("hvd.web.wsgi")  # and the page, which is read when the app is made
     if jobs:
         import_module("hvd.jobs.service")
     code = archive_code()

@@ -5,17 +5,22 @@ variables. Then they win, and the rows, slots and name of the block follow them.
 """
 
 import os
+import socket
 from collections.abc import MutableMapping
+from dataclasses import replace
 from typing import Any
 
+from gunicorn.systemd import SD_LISTEN_FDS_START, listen_fds
 from gunicorn.workers.workertmp import WorkerTmp
 
 from hvd.core.block import DIRECTORY
+from hvd.daemon.admin.address import free_page_address
 from hvd.daemon.classes import counting_class
 from hvd.daemon.sockets import current_umask
 from hvd.errors import SettingsError
-from hvd.settings.loader import load
+from hvd.settings.loader import Loaded, load
 from hvd.settings.table import Settings
+from hvd.settings.variables import environment
 
 SAME = (
     *("bind", "workers", "threads", "worker_class", "timeout", "graceful_timeout", "keepalive"),
@@ -23,12 +28,17 @@ SAME = (
 )
 """Settings that gunicorn has under the same name."""
 
+OWN_APP = "hvd.web.wsgi:app"
+
 FIXED = ("bind", "admin_bind", "instance", "slots", "max_series", "worker_class", "state_dir", "database_url")
 """Settings that take effect at the next start."""
 
 _namespace: MutableMapping[str, Any] = {}
 _is_guest = False
 """Whether gunicorn serves another app than hvd's, under settings of its own, which hvd leaves alone."""
+_admin_bind, _chooses_page = "", False
+_inherited = "", ""
+"""gunicorn's bind, where its sockets are inherited, and their address: at a reload the descriptors are closed."""
 
 
 def fill(namespace: MutableMapping[str, Any], settings: Settings) -> None:
@@ -36,7 +46,7 @@ def fill(namespace: MutableMapping[str, Any], settings: Settings) -> None:
     global _namespace
     _namespace = namespace
     namespace.update({name: getattr(settings, name) for name in SAME})
-    namespace["wsgi_app"] = "hvd.web.wsgi:app"
+    namespace["wsgi_app"] = OWN_APP
     namespace["loglevel"] = settings.log_level
     namespace["proc_name"] = _proc_name(settings)
     namespace["umask"] = current_umask()  # of the files of unix sockets: gunicorn's default, 0, lets everybody connect
@@ -44,10 +54,23 @@ def fill(namespace: MutableMapping[str, Any], settings: Settings) -> None:
     namespace["control_socket_disable"] = True  # gunicorn 27 would open one under the user's home folder
 
 
-def adopt(namespace: MutableMapping[str, Any]) -> None:
-    """Leave gunicorn's settings as that configuration has them."""
-    global _namespace, _is_guest
-    _namespace, _is_guest = namespace, True
+def be_guest(is_guest: bool = True) -> None:
+    """Leave gunicorn's settings as they are, for an app that is not hvd's own."""
+    global _is_guest
+    _is_guest = is_guest
+
+
+def show_page(admin_bind: str, *, choose: bool) -> None:
+    """Have the admin server at that address whatever the settings say. If it is "", at theirs; where they have none and
+    this may `choose`, at one that a browser can open.
+    """
+    global _admin_bind, _chooses_page
+    _admin_bind, _chooses_page = admin_bind, choose
+
+
+def is_guest() -> bool:
+    """Whether gunicorn serves another app than hvd's, under settings of its own."""
+    return _is_guest
 
 
 def read_again() -> None:
@@ -58,11 +81,16 @@ def read_again() -> None:
 
 def in_force(cfg: Any) -> Settings:
     """hvd's settings, with what gunicorn's configuration `cfg` was told otherwise. Raises SettingsError."""
+    global _admin_bind
+    settings = _in_force(cfg)
+    if _chooses_page and not (_admin_bind or settings.admin_bind):
+        _admin_bind = free_page_address()
+    return replace(settings, admin_bind=_admin_bind or settings.admin_bind)
+
+
+def _in_force(cfg: Any) -> Settings:
     if _is_guest:
-        values = {name: getattr(cfg, name) for name in SAME}
-        return load(
-            gunicorn=values | {"bind": _bind(cfg.address), "worker_class": counting_class(cfg).setting}
-        ).settings
+        return _load_for_guest(cfg).settings
     otherwise = {name: getattr(cfg, name) for name in ("workers", "threads") if getattr(cfg, name) != _namespace[name]}
     if cfg.bind != [_namespace["bind"]]:
         otherwise["bind"] = _bind(cfg.address)
@@ -70,6 +98,34 @@ def in_force(cfg: Any) -> Settings:
     if kind != _namespace["worker_class"]:
         otherwise |= {"worker_class": kind, "threads": cfg.threads}
     return load(gunicorn=otherwise).settings
+
+
+def unused(cfg: Any) -> list[str]:
+    """Settings of hvd's that are set, and that a gunicorn with settings of its own decides on. Raises SettingsError."""
+    return _load_for_guest(cfg).unused if _is_guest else []
+
+
+def _load_for_guest(cfg: Any) -> Loaded:
+    values = {name: getattr(cfg, name) for name in SAME}
+    own = {"bind": _bind_in_force(cfg), "worker_class": counting_class(cfg).setting, "log_level": cfg.loglevel}
+    return load(gunicorn=values | own, is_guest=True)
+
+
+def _bind_in_force(cfg: Any) -> str:
+    """As `_bind`; for sockets that this process inherits, the address that the first of them has."""
+    global _inherited
+    bind = _bind(cfg.address)
+    is_systemds = listen_fds(unset_environment=False) > 0
+    if bind != _inherited[0] and (is_systemds or bind.startswith("fd://")):
+        passed = environment().get("GUNICORN_FD", bind.removeprefix("fd://"))  # an upgrade's, or the first start's
+        fd = SD_LISTEN_FDS_START if is_systemds else int(passed.partition(",")[0])
+        try:
+            with socket.socket(fileno=os.dup(fd)) as listener:
+                name = listener.getsockname()
+        except OSError as error:
+            raise SettingsError([f"gunicorn's bind is {bind}, which is no socket: {error.strerror}"]) from None
+        _inherited = bind, _bind([name[:2] if isinstance(name, tuple) else name])
+    return _inherited[1] if bind == _inherited[0] else bind
 
 
 def name_processes(cfg: Any, settings: Settings) -> None:

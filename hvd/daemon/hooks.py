@@ -22,7 +22,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.http.errors import InvalidHeader
 
 from hvd.core.backlog import note_listeners
-from hvd.core.proc import require_system_calls
+from hvd.core.proc import die_with_parent, require_system_calls
 from hvd.daemon import conf
 from hvd.daemon.arbiter import Loop
 from hvd.daemon.classes import counting_class
@@ -34,7 +34,10 @@ from hvd.daemon.stacks.workers import pass_file_on
 from hvd.errors import BlockError, CannotStart, SettingsError
 from hvd.instrument import wsgi
 
-BEGINNINGS = ("on_starting", "on_reload", "when_ready", "post_fork", "post_worker_init", "pre_request", "post_request")
+BEGINNINGS = (
+    *("on_starting", "on_reload", "when_ready", "post_fork", "post_worker_init", "pre_request", "post_request"),
+    "on_dirty_starting",
+)
 ENDS = ("pre_exec", "pre_fork", "child_exit", "worker_exit", "on_exit")
 HOOKS = (*BEGINNINGS, *ENDS)
 CONTAINED = ("on_reload", "child_exit", "worker_exit")
@@ -79,6 +82,8 @@ def _refuse_unusable_class(cfg: Any) -> None:
 def compose(cfg: Any) -> None:
     """Put hvd's parts around the hooks of this configuration of gunicorn's, or nothing where they are already."""
     for name in HOOKS:
+        if name == "pre_request" and conf.is_guest():
+            continue  # what another app is asked is its own business
         ours, setting = globals()[name], cfg.settings[name]
         if setting.value is ours or hasattr(setting.value, "hvd"):
             continue
@@ -132,12 +137,18 @@ def on_starting(server: Any) -> None:
         server.worker_class = counting_class(server.cfg)
         conf.check_heartbeat(server.cfg)
         settings = conf.in_force(server.cfg)
+        if unused := conf.unused(server.cfg):
+            server.log.warning(
+                "hvd: without effect here: %s; gunicorn's own settings decide on that", ", ".join(unused)
+            )
+        serves_hvd = not conf.is_guest()
         conf.name_processes(server.cfg, settings)
         server.proc_name = server.cfg.proc_name + (".2" if server.master_pid else "")  # as Arbiter.start does
         if not server.worker_class.is_known:
             server.log.warning(UNKNOWN_CLASS, server.cfg.worker_class_str)
         require_system_calls()
-        _master = Master(server, settings, take_into_memory(jobs=bool(settings.job_kinds)))
+        code = take_into_memory(app=serves_hvd, jobs=serves_hvd and bool(settings.job_kinds))
+        _master = Master(server, settings, code)
         atexit.register(_master.leave)  # gunicorn calls no hook where it can't bind, or where its loop fails
         # Only now: until the block can be had, the last workers of a killed daemon may listen on its socket.
         _master.unix_sockets.refuse_taken()
@@ -161,6 +172,8 @@ def when_ready(server: Any) -> None:
     master().unix_sockets.note()
     note_listeners(master().block, (listener.fileno() for listener in server.LISTENERS))
     master().log_start()
+    if announce := getattr(server.app, "announce", None):  # of `hvd run`
+        announce(server.LISTENERS, master().admin.address)
 
 
 def pre_exec(server: Any) -> None:
@@ -185,6 +198,14 @@ def post_worker_init(worker: Any) -> None:
     """In the worker, once its app is loaded. It ends with its master, even where the app has changed its user."""
     worker.die_with_master()
     worker.say_ready()
+
+
+def on_dirty_starting(arbiter: Any) -> None:
+    """In gunicorn's dirty arbiter, which looks after workers of its own: it goes with the master, and keeps nothing of
+    the daemon that the next one has to wait for.
+    """
+    master().enter_child()
+    die_with_parent(master().pid, signal.SIGTERM)
 
 
 def pre_request(worker: Any, req: Any) -> None:

@@ -17,7 +17,7 @@ from hvd.core.totals import Reader
 from hvd.daemon.admin.address import AdminAddress
 from hvd.daemon.code import Code
 from hvd.daemon.companions import Companions
-from hvd.daemon.conf import FIXED
+from hvd.daemon.conf import FIXED, is_guest
 from hvd.daemon.deaths import Settler, WorkerSlots
 from hvd.daemon.logs import error_log, level_name
 from hvd.daemon.ownership import Ownership
@@ -40,7 +40,7 @@ class Master:
     def __init__(self, server: Any, settings: Settings, code: Code | None = None) -> None:
         """Raises BlockError, OSError: then nothing is left of it."""
         self._server = server
-        self._pid, self._since = os.getpid(), time.monotonic()
+        self.pid, self._since = os.getpid(), time.monotonic()
         self.settings = settings
         self.coming: Settings | None = None  # read by a reload that is under way
         self.worker_class: type = server.worker_class
@@ -111,7 +111,7 @@ class Master:
     def supervise(self) -> None:
         """At each turn of the master's loop: what has ended is settled, and replaced; the block keeps its name."""
         self._ownership.keep_name()
-        self.block.say_missing(self._pid, self.missing)
+        self.block.say_missing(self.pid, self.missing)
         self._settler.sweep({*self._server.WORKERS, *self._companions.pids})
         self.supervise_companions()
         self.admin.keep(self._programs.replace_admin_server)
@@ -149,16 +149,20 @@ class Master:
         """After the fork, in the worker: its parts."""
         self._slots.name_process(worker.hvd_slot, os.getpid())
         self._stacks.enter_worker(worker)
-        self._channels.event_reader.close()
-        self.admin.close()
-        self.block.release_claim()
+        self.enter_child()
         reader = BlockReader(self.block, runs_jobs=bool(self.settings.job_kinds), stacks=self.stack_file)
         rows = Rows(self.block, worker.hvd_slot, FAMILIES)
         ends = self._channels.worker_end, self._channels.hub_end
         return Parts(self.settings, self.block, rows, reader, *ends, self._since, self._job_service())
 
+    def enter_child(self) -> None:
+        """After a fork, in what is not the master: what is the master's alone is closed."""
+        self._channels.event_reader.close()
+        self.admin.close()
+        self.block.release_claim()
+
     def _job_service(self) -> "JobService | None":
-        if not self.settings.job_kinds:
+        if is_guest() or not self.settings.job_kinds:
             return None
         from hvd.jobs.service import JobService  # imported in the master already, see programs.load_jobs
 
@@ -193,7 +197,7 @@ class Master:
 
         Only the master itself does so, once: its children inherit what is to be done at exit.
         """
-        if self._has_left or os.getpid() != self._pid:
+        if self._has_left or os.getpid() != self.pid:
             return
         self._has_left = True
         self._companions.stop()

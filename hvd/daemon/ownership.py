@@ -20,7 +20,7 @@ from hvd.core.locks import Passed
 from hvd.core.slots import Slots
 from hvd.daemon.deaths import UNKNOWN_CAUSE, Settler
 from hvd.metrics.table import FAMILIES
-from hvd.settings.table import Settings
+from hvd.settings.table import THREADS_MAX, Settings
 
 VARIABLE = "_HVD_PASSED"  # not HVD_, which would make it a setting
 SPARE_ROWS = 4  # beside one for each thread: threads that an app starts itself, and the shared row
@@ -35,7 +35,7 @@ class Ownership:
 
     def __init__(self, server: Any, settings: Settings) -> None:
         """Raises BlockError where there can't be a block, or not this one."""
-        slots, rows = settings.slots + layout.COMPANION_SLOTS, settings.threads + SPARE_ROWS
+        slots, rows = settings.slots + layout.COMPANION_SLOTS, min(settings.threads, THREADS_MAX) + SPARE_ROWS
         shape = Layout(slots, rows, settings.max_series, TIMED_CELLS, settings.entries)
         self._log = server.log
         self._pid = os.getpid()

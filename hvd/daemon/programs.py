@@ -20,6 +20,7 @@ from hvd.daemon.admin import options as admin
 from hvd.daemon.admin.address import AdminAddress
 from hvd.daemon.code import Code
 from hvd.daemon.companions import STOP_GRACE, Companion, Companions
+from hvd.daemon.conf import is_guest
 from hvd.daemon.users import User
 from hvd.jobs import events
 from hvd.jobs import options as jobs
@@ -103,7 +104,7 @@ class Programs:
         aggregators = agg.AggregatorOptions.of(settings, log_level)
         self._take("hvd.agg", "aggregator", layout.KIND_AGGREGATOR, descriptors, aggregators)
         options = jobs.RunnerOptions.of(settings, log_level)
-        if options.kinds:
+        if options.kinds and not is_guest():
             load_jobs(options.database_url)
         if options.kinds or "hvd.jobs" in self._programs:
             descriptors = {jobs.EVENTS: channels.event_writers.fileno(), jobs.WAKE: channels.wake_fd}

@@ -11,7 +11,7 @@ import re
 import stat
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,11 +38,15 @@ _PLATFORMS = (("bind", "PORT", "0.0.0.0:{}"), ("workers", "WEB_CONCURRENCY", "{}
 
 
 class Loaded(NamedTuple):
-    """Settings, for each key where its value comes from ("default", a file's or variable's name), and the file."""
+    """Settings, for each key where its value comes from ("default", a file's or variable's name), and the file.
+
+    `unused` are the keys that are set without effect, and where, as `workers (HVD_WORKERS)`.
+    """
 
     settings: Settings
     sources: dict[str, str]
     file: str
+    unused: list[str]
 
 
 class _Value(NamedTuple):
@@ -54,7 +58,8 @@ class _Value(NamedTuple):
 class _Loader:
     """One run of `load`: the values that are set, the keys whose value is refused, and the complaints."""
 
-    def __init__(self) -> None:
+    def __init__(self, decided: Collection[str]) -> None:
+        self.decided, self.unused = decided, list[str]()  # keys that gunicorn decides on, and those set all the same
         self.set: dict[str, _Value] = {}
         self.refused: set[str] = set()
         self.complaints: list[str] = []
@@ -72,6 +77,9 @@ class _Loader:
 
     def take(self, key: str, raw: Any, source: str, place: str, from_text: bool) -> None:
         """Note a value for `key`, or what is wrong with it; a later value replaces an earlier one."""
+        if key in self.decided:
+            self.unused.append(f"{written(key)} ({place})")
+            return
         setting = SETTINGS[key]
         try:
             value = setting.type.read(setting.type.parse(raw) if from_text else raw)
@@ -142,7 +150,7 @@ class _Loader:
                 self._blame_variable(name)
         for key, name, form in _PLATFORMS:
             text = environ.get(name, "").strip()
-            if text and key not in self.set and key not in self.refused:
+            if text and key not in self.set and key not in (*self.refused, *self.decided):
                 self.take(key, form.format(text), name, name, from_text=True)
 
     def _blame_variable(self, name: str) -> None:
@@ -152,7 +160,7 @@ class _Loader:
         """Take what gunicorn's own settings say, which win."""
         place = "gunicorn's own setting"
         for key, value in gunicorn.items():
-            if key == "bind":  # gunicorn has read it, and takes more forms than we do
+            if key == "bind" or key in self.decided:  # gunicorn has read it, and takes more than we do
                 self.set[key] = _Value(value, "gunicorn", place)
             else:
                 self.take(key, value, "gunicorn", place, from_text=False)
@@ -177,12 +185,15 @@ class _Loader:
             return default
 
 
-def load(environ: Mapping[str, str] = environment(), gunicorn: Mapping[str, Any] = _NOTHING) -> Loaded:
+def load(
+    environ: Mapping[str, str] = environment(), gunicorn: Mapping[str, Any] = _NOTHING, *, is_guest: bool = False
+) -> Loaded:
     """The settings of that environment; `gunicorn` has values that are set in gunicorn itself, which win.
 
-    Raises SettingsError with every problem found.
+    Where hvd `is_guest` of a gunicorn that has settings of its own, gunicorn alone decides on these keys, whatever
+    values it takes. Raises SettingsError with every problem found.
     """
-    loader = _Loader()
+    loader = _Loader(frozenset(gunicorn) if is_guest else ())
     state = environ.get("STATE_DIRECTORY", "").split(":")[0]  # systemd separates several by colons
     if state:
         loader.take("state_dir", state, "STATE_DIRECTORY", "STATE_DIRECTORY", from_text=True)
@@ -195,11 +206,12 @@ def load(environ: Mapping[str, str] = environment(), gunicorn: Mapping[str, Any]
     loader.take_variables(environ)
     loader.take_gunicorns(gunicorn)
     values, places = loader.values(), {key: value.place for key, value in loader.set.items()}
-    problems = [*loader.complaints, *contradictions(values, places, loader.refused)]
+    settled = loader.refused | ({*loader.decided} - {"bind", "workers"})
+    problems = [*loader.complaints, *contradictions(values, places, settled)]
     if problems:
         raise SettingsError(problems, loader.unlisted)
     sources = {key: loader.set[key].source if key in loader.set else "default" for key in SETTINGS}
-    return Loaded(Settings(**values, job_kinds=loader.kinds), sources, path)
+    return Loaded(Settings(**values, job_kinds=loader.kinds), sources, path, loader.unused)
 
 
 def load_or_exit(environ: Mapping[str, str] = environment()) -> Settings:

@@ -48,6 +48,9 @@ SLOTS_SPARE = 4
 
 SLOTS_MAX = 4096
 
+THREADS_MAX = 256
+"""Threads of a worker that have a row each; more, which only gunicorn takes, share one."""
+
 
 def instance_of(values: Mapping[str, Any]) -> str:
     """A name for the block that two daemons share only if they would share their address too."""
@@ -124,7 +127,7 @@ class Settings:
         whole(1, 1024), cores, "Worker processes.", "WEB_CONCURRENCY, else cores it may use, at least 2"
     )
     worker_class: str = _setting(WORKER_CLASS, "gthread", "gunicorn's worker class.")
-    threads: int = _setting(whole(1, 256), threads_of, "Requests at once in a worker.", "4 (1 under sync)")
+    threads: int = _setting(whole(1, THREADS_MAX), threads_of, "Requests at once in a worker.", "4 (1 under sync)")
     interval: float = _setting(seconds(0.1, 60), 2.0, "Seconds between two broadcasts.")
     instance: str = _setting(NAME, instance_of, "Names this daemon and its block.", "derived from bind")
     max_series: int = _setting(whole(16, 100_000), 2000, "HTTP series; the rest share one more.")

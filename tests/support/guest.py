@@ -1,7 +1,9 @@
 """A service of anybody's under hvd, as its user starts it: gunicorn with a gunicorn.conf.py of its own."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.support.http import Response
 from tests.support.server import ROOT, Server
@@ -50,3 +52,24 @@ class Guest(Server):
 
     def hvd_get(self, path: str, **headers: str) -> Response:
         return self.admin_get(path, **headers)
+
+
+class Run(Guest):
+    """The same by `hvd run`, with `options` of that command; `conf` is a gunicorn.conf.py without hvd's line."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        app: str = "shop:app",
+        bind: str = "127.0.0.1:0",
+        conf: str = "",
+        **others: Any,
+    ) -> None:
+        super().__init__(folder, app=app, bind=bind, **others)
+        own = folder / "gunicorn.conf.py"
+        own.unlink()
+        if conf:
+            own.write_text(conf)
+        named = [app] if app else []
+        self.command = [str(Path(sys.executable).with_name("hvd")), "run", *named, "--bind", bind, *options]

@@ -24,9 +24,21 @@ from hvd.settings.table import Settings
 VARIABLE = "_HVD_ADMIN"  # not HVD_, which would make it a setting
 BACKLOG = 1024  # connections that wait while the admin server is replaced
 UNIX = "unix:"
+PAGE_PORTS = range(9464, 9564)
+"""Ports for a page that a browser opens; Prometheus' exporters have the ones around the first."""
 
 File = tuple[int, int]
 """Device and inode: what tells a file from another one that has its name later."""
+
+
+def free_page_address() -> str:
+    """An address on this machine at which nothing listens yet, or "" where there is none."""
+    for port in PAGE_PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else one that has just ended is in the way
+            probe.bind(("127.0.0.1", port))
+            return f"127.0.0.1:{port}"
+    return ""
 
 
 class AdminAddress:

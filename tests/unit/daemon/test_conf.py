@@ -2,6 +2,8 @@
 
 import inspect
 import os
+import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -133,3 +135,61 @@ def test_processes_are_named_after_the_instance_unless_somebody_named_them() -> 
     cfg = configured(proc_name="mine")
     conf.name_processes(cfg, conf.in_force(cfg))
     assert cfg.proc_name == "mine"
+
+
+@pytest.fixture
+def guest() -> Iterator[None]:
+    """gunicorn has settings of its own."""
+    conf.be_guest()
+    yield
+    conf.be_guest(False)
+
+
+def own(**told: Any) -> Config:
+    """gunicorn's settings as somebody has them without a thought of hvd."""
+    cfg = Config()
+    for name, value in told.items():
+        cfg.set(name, value)
+    return cfg
+
+
+@pytest.mark.usefixtures("guest")
+def test_a_guest_takes_whatever_gunicorn_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values that hvd's own settings refuse; what hvd's say of the same is without effect, and is told."""
+    for name, value in {"HVD_BIND": "1.2.3.4:5", "HVD_WORKERS": "no", "HVD_LOG_LEVEL": "debug", "PORT": "77"}.items():
+        monkeypatch.setenv(name, value)
+    zeros: dict[str, Any] = dict.fromkeys(("timeout", "keepalive", "graceful_timeout", "workers"), 0)
+    cfg = own(bind=["127.0.0.1:9000", "unix:/run/a.sock"], threads=1000, max_requests_jitter=3, **zeros)
+    settings = conf.in_force(cfg)
+    assert (settings.bind, settings.instance, settings.threads) == ("127.0.0.1:9000", "127.0.0.1-9000", 1000)
+    assert {getattr(settings, name) for name in zeros} == {0}
+    assert conf.unused(cfg) == ["bind (HVD_BIND)", "log_level (HVD_LOG_LEVEL)", "workers (HVD_WORKERS)"]
+
+
+@pytest.mark.usefixtures("guest")
+def test_a_guest_is_named_by_the_address_of_the_socket_that_it_inherits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A descriptor says nothing of where it is served; at a reload it is closed, and the name stays."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        cfg, port = own(bind=[f"fd://{listener.fileno()}"]), listener.getsockname()[1]
+        assert conf.in_force(cfg).instance == f"127.0.0.1-{port}"
+    assert conf.in_force(cfg).instance == f"127.0.0.1-{port}"
+    with pytest.raises(SettingsError, match="gunicorn's bind is fd://999, which is no socket"):
+        conf.in_force(own(bind=["fd://999"]))
+
+
+@pytest.mark.usefixtures("guest")
+def test_a_page_has_an_address_of_its_own_where_none_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line's, the settings', or one that is chosen once."""
+    cfg = own()
+    try:
+        conf.show_page("", choose=True)
+        chosen = conf.in_force(cfg).admin_bind
+        assert chosen.startswith("127.0.0.1:94")
+        assert conf.in_force(cfg).admin_bind == chosen
+        conf.show_page("", choose=True)
+        monkeypatch.setenv("HVD_ADMIN_BIND", "127.0.0.1:1")
+        assert conf.in_force(cfg).admin_bind == "127.0.0.1:1"
+        conf.show_page("127.0.0.1:2", choose=False)
+        assert conf.in_force(cfg).admin_bind == "127.0.0.1:2"
+    finally:
+        conf.show_page("", choose=False)

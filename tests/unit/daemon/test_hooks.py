@@ -10,7 +10,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.http.errors import InvalidHeader
 
-from hvd.daemon import hooks
+from hvd.daemon import conf, hooks
 from tests.unit.daemon.test_arbiter import source
 
 ARITIES = {name: len(inspect.signature(getattr(Config(), name)).parameters) for name in hooks.HOOKS}
@@ -64,6 +64,13 @@ def test_a_hook_that_nobody_has_set_is_hvds_alone(name: str, calls: list[str]) -
     """So that a request pays for no call more."""
     cfg = configured()
     assert getattr(cfg, name) is getattr(hooks, name)
+
+
+def test_what_another_app_is_asked_is_its_own_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    """hvd refuses requests without Host for its own endpoints alone."""
+    monkeypatch.setattr(conf, "is_guest", lambda: True)
+    cfg = configured()
+    assert cfg.settings["pre_request"].value is cfg.settings["pre_request"].default
 
 
 def test_a_post_request_with_fewer_parameters_is_called_as_gunicorn_would(calls: list[str]) -> None:

@@ -16,7 +16,7 @@ from tests.unit.settings.support import config, problems_of, value_of
 
 def test_an_empty_environment_gives_the_defaults() -> None:
     """Nothing has to be set."""
-    settings, sources, file = load({})
+    settings, sources, file, _ = load({})
     assert (settings.bind, settings.worker_class, settings.threads) == ("127.0.0.1:8080", "gthread", 4)
     assert (settings.interval, settings.max_series, settings.slots) == (2.0, 2000, max(64, 8 * settings.workers))
     assert settings.workers == max(2, usable_cores())
@@ -85,7 +85,7 @@ def test_a_file_that_is_nested_deeply_is_one_problem_among_others(tmp_path: Path
 def test_variables_override_the_file_and_sources_tell(tmp_path: Path) -> None:
     """Each setting says where it comes from."""
     environ = config(tmp_path, "workers = 3\nthreads = 5\n")
-    settings, sources, file = load({**environ, "HVD_THREADS": "6"})
+    settings, sources, file, _ = load({**environ, "HVD_THREADS": "6"})
     assert (settings.workers, settings.threads) == (3, 6)
     assert (sources["workers"], sources["threads"], sources["bind"]) == ("hvd.toml", "HVD_THREADS", "default")
     assert file == environ["HVD_CONFIG"]
@@ -127,7 +127,7 @@ def test_load_or_exit_ends_the_program_with_2_and_without_traceback() -> None:
 def test_the_jobs_have_a_table(tmp_path: Path) -> None:
     """Its keys are those of the settings without jobs_; variables override them."""
     environ = config(tmp_path, "workers = 3\n[jobs]\nqueue_limit = 5\ngrace = 1\n")
-    settings, sources, _ = load({**environ, "HVD_JOBS_GRACE": "2.5", "HVD_JOBS_LEASE": "30"})
+    settings, sources, _, _ = load({**environ, "HVD_JOBS_GRACE": "2.5", "HVD_JOBS_LEASE": "30"})
     assert (settings.jobs_queue_limit, settings.jobs_grace, settings.jobs_lease) == (5, 2.5, 30.0)
     assert sources["jobs_queue_limit"] == "hvd.toml"
     assert (sources["jobs_grace"], sources["jobs_concurrency"]) == ("HVD_JOBS_GRACE", "default")

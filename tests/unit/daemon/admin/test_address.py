@@ -12,7 +12,7 @@ import pytest
 
 from hvd.core.block import Block
 from hvd.daemon.admin import address as module
-from hvd.daemon.admin.address import VARIABLE, AdminAddress
+from hvd.daemon.admin.address import VARIABLE, AdminAddress, free_page_address
 from hvd.daemon.admin.folder import make_folder
 from hvd.errors import CannotStart
 from hvd.settings.admin_record import AdminRecord, read_record
@@ -254,3 +254,10 @@ def test_the_record_of_a_set_address_has_its_folder_made_again(scene: Scene, bas
         (base / "shop").rmdir()
         one.keep(never)
     one.leave(is_last=True)
+
+
+def test_a_page_has_the_first_address_at_which_nobody_listens() -> None:
+    """Whatever runs here already."""
+    first = free_page_address()
+    with socket.create_server(("127.0.0.1", int(first.rpartition(":")[2]))):
+        assert free_page_address() not in ("", first)

@@ -1,0 +1,56 @@
+"""`hvd run`: an app is served with hvd under it, and its page is where the first lines say."""
+
+import signal
+from pathlib import Path
+
+from tests.support.guest import Run
+from tests.support.http import Connection
+from tests.support.waiting import until
+
+
+def page_of(run: Run) -> tuple[str, int]:
+    """As its first lines have it."""
+    line = next(line for line in run.log.splitlines() if line.startswith("hvd: its page"))
+    host, _, port = line.partition("http://")[2].partition(";")[0].partition(":")
+    return host, int(port)
+
+
+def test_an_app_and_its_page(tmp_path: Path) -> None:
+    """Through a reload and an upgrade, under the settings and hooks of its own gunicorn.conf.py."""
+    conf = "workers = 2\nthreads = 3\ndef when_ready(server): server.log.info('own hook')\n"
+    with Run(tmp_path, "--", "--timeout", "90", conf=conf) as run:
+        assert f"hvd: shop:app is on http://{run.address[0]}:{run.address[1]} (gthread workers)" in run.log
+        assert "own hook" in run.log
+        page = page_of(run)
+        assert run.admin_address == page
+        with Connection(page, 30) as browser:
+            assert b"<html" in browser.get("/", Accept="text/html").body
+        for _ in range(5):
+            assert run.get("/").body == b"ok"
+        assert run.snapshot()["worker_threads"] == 6
+        (tmp_path / "gunicorn.conf.py").write_text(conf.replace("threads = 3", "threads = 4"))
+        run.reload()
+        until(lambda: run.snapshot()["worker_threads"] == 8, "a reload reads its settings again")
+        run.signal(signal.SIGUSR2)
+        until(lambda: len(set(run.pids("worker"))) == 4, "the new master has workers", 20)
+        run.signal(signal.SIGTERM)
+        assert run.wait() == 0
+        assert run.get("/").body == b"ok"
+        until(lambda: run.snapshot()["http_requests"] == 6, "totals go on, and the page stays where it was")
+        assert "admin_bind" not in run.log
+        run.stop_successor()
+    assert run.alarms == []
+
+
+def test_an_app_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:
+    """Rather than the boot loop's tracebacks; nothing is left."""
+    run = Run(tmp_path, app="shop:ap")
+    assert run.refusal() == "hvd: shop:ap can't be served: module shop has no 'ap'; did you mean app?"
+
+
+def test_without_an_app_it_is_hvds_own_daemon(tmp_path: Path) -> None:
+    """On the address of its settings, with a page beside it."""
+    with Run(tmp_path, app="", workers=1) as run:
+        assert "hvd: hvd's own daemon" in run.log
+        assert run.get("/health").status == 200
+        assert run.admin_address == page_of(run)
