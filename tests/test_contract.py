@@ -23,6 +23,7 @@ LIVE = {
         "jobs/__main__",
         "runtime",
     ),
+    *(f"export/presets/{name}" for name in ("django", "fastapi", "flask", "starlette")),
     *("snapshot", "web/app", "web/here", "web/counting", "web/wsgi"),
 }
 """Modules that only mean something in a running daemon: tests/live starts it."""

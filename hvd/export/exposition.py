@@ -35,13 +35,15 @@ def _usual(metric: Metric) -> dict[tuple[str, ...], int]:
 class Exposition:
     """Renders figures. Keeps of each series the text around its numbers. Thread-safe: a lost race only costs time."""
 
-    def __init__(self) -> None:
+    def __init__(self, more: Iterable[Metric] = ()) -> None:
+        """`more` metrics follow hvd's own."""
+        self._metrics = (*METRICS, *more)
         self._templates: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def render(self, figures: Figures, *, openmetrics: bool = False) -> str:
         """The whole text. What only the aggregator, or the job runner, knows is left out while nothing is published."""
         parts = []
-        for metric in METRICS:
+        for metric in self._metrics:
             lines = self._lines(metric, figures)
             if lines is not None:
                 parts += [_head(metric, openmetrics), *lines]
@@ -79,7 +81,13 @@ class Exposition:
                     template = self._templates[metric.name, labels] = (
                         f"{metric.name}{_escape(_labels(metric.labels, labels))} %s\n"
                     )
-                yield template % (value / 1e9 if metric.unit == "seconds" else value)
+                yield template % _counted(metric, value)
+
+
+def _counted(metric: Metric, value: int) -> float:
+    if metric.kind == "info":
+        return 1
+    return value / 1e9 if metric.unit == "seconds" else value
 
 
 def _head(metric: Metric, openmetrics: bool) -> str:
@@ -124,8 +132,9 @@ def _sample(metric: Metric, labels: Sequence[str], value: float | Distribution) 
     plain = _labels(metric.labels, labels)
     if not isinstance(value, Distribution):
         return f"{metric.name}{plain} {value!r}\n"
-    inner, count, lines = plain.removesuffix("}"), 0, []
+    inner, count, lines = f"{plain[:-1]}," if plain else "{", 0, []
     for bound, more in zip((*value.bounds, "+Inf"), value.counts, strict=True):
         count += more
-        lines.append(f'{metric.name}_bucket{inner},le="{bound}"}} {count}\n')
+        lines.append(f'{metric.name}_bucket{inner}le="{bound}"}} {count}\n')
+    lines = [] if metric.kind == "summary" else lines
     return "".join([*lines, f"{metric.name}_count{plain} {count}\n{metric.name}_sum{plain} {value.total!r}\n"])

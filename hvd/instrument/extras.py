@@ -12,7 +12,7 @@ from typing import Any
 
 from hvd.core.amounts import UNKNOWN
 from hvd.core.rows import Row, Rows
-from hvd.metrics.table import EXCEPTIONS, QUEUE, SIZES
+from hvd.metrics.table import EXCEPTIONS, QUEUE, SIZES, VIEWS
 
 compiled: Any
 try:
@@ -40,7 +40,8 @@ class Extras:
         self.rows = rows
         self.sizes = rows.runs[SIZES.key] if sizes else None
         self.queue = rows.runs[QUEUE.key] if queue_time else None
-        self._exceptions = rows.runs[EXCEPTIONS.key]
+        self._exceptions, self._views = rows.runs[EXCEPTIONS.key], rows.runs[VIEWS.key]
+        self._named: set[str] = set()
 
     def queued(self, row: Row, since: str | bytes) -> None:
         """A request came that has X-Request-Start, which says since when it has waited."""
@@ -54,9 +55,15 @@ class Extras:
         if self.sizes is not None:
             measure(row, self.sizes, method, route, length, headers, body)
 
-    def raised(self, row: Row, error: BaseException, route: str) -> None:
-        """A request ended in an exception that the app did not answer itself."""
-        row.add(self._exceptions[type(error).__name__, route], 1)
+    def raised(self, row: Row, error: BaseException, method: str, route: str) -> None:
+        """A request ended in an exception, which the server or the app's framework answers."""
+        row.add(self._exceptions[method, route, type(error).__name__], 1)
+
+    def named(self, row: Row, route: str, view: str) -> None:
+        """The app has a name of its own for a route."""
+        if route not in self._named:
+            self._named.add(route)
+            row.add(self._views[route, view], 1)
 
 
 def queue_ns(since: str | bytes, now_ns: int) -> int | None:

@@ -19,7 +19,8 @@ from hvd.metrics.usual import JOB_ENDED, JOB_OPEN
 class ServiceFigures:
     """What the workers do: how many live and have booted, their threads, those that are busy, requests that wait for
     one, the age of the oldest request in progress, for how long all are busy, clients that are waited for by state; the
-    backlog, None where the kernel doesn't tell; and 1 for the state of health that holds.
+    backlog, None where the kernel doesn't tell; and 1 for the state of health that holds. `open_by_method` are the
+    requests in progress, as far as their methods are known.
     """
 
     workers: int = 0
@@ -31,6 +32,7 @@ class ServiceFigures:
     waiting_clients: Mapping[str, int] = field(default_factory=dict)
     backlog: Backlog | None = None
     health: Mapping[str, int] = field(default_factory=dict)
+    open_by_method: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Figures:
 class Distribution(NamedTuple):
     """A sample of a histogram: counts that are not cumulative, by upper bound and one more above; and their sum."""
 
-    bounds: Sequence[float]
+    bounds: Sequence[float | str]
     counts: Sequence[int]
     total: float
 

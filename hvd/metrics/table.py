@@ -33,13 +33,15 @@ from hvd.metrics.sources import (
     value_of,
 )
 
+Kind = Literal["counter", "gauge", "histogram", "summary", "info"]
+
 
 @dataclass(frozen=True)
 class Metric:
     """A metric as Prometheus sees it; `name` is the sample's name, `_total` included for a counter."""
 
     name: str
-    kind: Literal["counter", "gauge", "histogram", "info"]
+    kind: Kind
     help: str
     source: Family | Source
     labels: Labels = ()
@@ -56,7 +58,9 @@ HTTP = Family("http", ("method", "route", "status"), cells=TIMED_CELLS, limit=No
 ABORTED = Family("aborted", ("cause",))
 SIZES = Family("http_sizes", ("method", "route"), cells=measured_cells(2), limit=256)  # of requests, of responses
 QUEUE = Family("http_queue", (), cells=TIMED_CELLS)
-EXCEPTIONS = Family("http_exceptions", ("type", "route"), limit=192)
+EXCEPTIONS = Family("http_exceptions", ("method", "route", "type"), limit=192)
+VIEWS = Family("http_views", ("route", "view"), limit=256)
+"""An app's own names of its routes, counted once by each process."""
 EXITS = Family("exits", ("kind", "cause"))
 HANDOFFS_REFUSED = Family("handoffs_refused", ("reason",))
 WS_CONNECTED = Family("ws_connected", ())
@@ -72,7 +76,7 @@ FAMILIES = Families(
     HTTP,
     ABORTED,
     (
-        *(SIZES, QUEUE, EXCEPTIONS),
+        *(SIZES, QUEUE, EXCEPTIONS, VIEWS),
         *(EXITS, HANDOFFS_REFUSED, WS_CONNECTED, WS_DISCONNECTED, WS_FRAMES, WS_DROPPED, CPU, TICK, ADMIN),
     ),
 )
@@ -260,6 +264,7 @@ METRICS: tuple[Metric, ...] = (
         "Counts for which the block had no cells, not even in overflow series.",
         value_of(lambda figures: figures.totals.lost),
     ),
+    Metric("hvd_http_route_info", "info", "The app's own name of a route: of Django, the view's.", VIEWS, VIEWS.labels),
     Metric(
         "hvd_build_info",
         "info",

@@ -113,6 +113,7 @@ class Reading(Vitals):
             saturated_seconds=self.saturation.seconds,
             waiting_clients=cast(dict[str, int], self.service.waiting_clients),
             backlog=self.backlog,
+            open_by_method=self.service.open_by_method,
             health={status: int(status == self.health.status) for status in STATUSES},
         )
 

@@ -4,6 +4,7 @@ Read from the slot table and the heads of the rows, without adding anything up: 
 """
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -129,6 +130,14 @@ class Service:
     def ages_ns(self) -> list[int]:
         """The age of each request in progress, as far as it is known: those in a shared row count as its newest."""
         return [self.at_ns - request.begin_ns for request in self.requests for _ in range(request.number)]
+
+    @property
+    def open_by_method(self) -> Mapping[str, int]:
+        """How many are in progress of each method, as far as it is known."""
+        methods: Counter[str] = Counter()
+        for request in self.requests:
+            methods[request_of(request.text, 0)["method"]] += request.number
+        return methods
 
     @property
     def longest_seconds(self) -> float:

@@ -14,6 +14,7 @@ from falcon import mediatypes
 from hvd import __version__
 from hvd.core.hot import IS_COMPILED
 from hvd.export.exposition import OPENMETRICS, TEXT, Exposition
+from hvd.export.presets.table import metrics_of
 from hvd.read.history import HistoryAnswer, build_history
 from hvd.read.jobs import JOB_COUNTS, build_job_totals
 from hvd.read.snapshot import SnapshotAnswer, build_raw, build_snapshot, build_workers
@@ -187,7 +188,7 @@ class Metrics:
 
     def __init__(self, here: Here) -> None:
         self._here = here
-        self._exposition = Exposition()
+        self._expositions: dict[tuple[str, ...], Exposition] = {}
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         best = negotiate(req, [TEXT, OPENMETRICS, "text/plain"])
@@ -196,6 +197,14 @@ class Metrics:
         limits = parts.reader.series_limits()
         figures = parts.reader.read().figures(limits, gunicorn.__version__, parts.settings.job_kinds)
         resp.content_type = f"{OPENMETRICS if openmetrics else TEXT}; charset=utf-8"
-        resp.data = self._exposition.render(figures, openmetrics=openmetrics).encode()
+        resp.data = (
+            self._exposition(tuple(parts.settings.http_presets)).render(figures, openmetrics=openmetrics).encode()
+        )
 
     on_head = on_get
+
+    def _exposition(self, presets: tuple[str, ...]) -> Exposition:
+        """One for each value that the setting has had: reloads change it."""
+        if presets not in self._expositions:
+            self._expositions[presets] = Exposition(metrics_of(presets))
+        return self._expositions[presets]

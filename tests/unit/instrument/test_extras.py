@@ -100,8 +100,15 @@ def test_time_in_a_queue_counts_as_a_duration(kept: Extras, block: Block) -> Non
     assert 1e9 <= run[1] < 20e9
 
 
-def test_exceptions_count_by_type_and_route(kept: Extras, block: Block) -> None:
+def test_exceptions_count_by_type(kept: Extras, block: Block) -> None:
     """A class's name is bounded, its message is not."""
     for error in (KeyError("a"), KeyError("b"), ValueError("c")):
-        kept.raised(kept.rows.mine(), error, "/x")
-    assert counts(block, "http_exceptions") == {("KeyError", "/x"): 2, ("ValueError", "/x"): 1}
+        kept.raised(kept.rows.mine(), error, "GET", "/x")
+    assert counts(block, "http_exceptions") == {("GET", "/x", "KeyError"): 2, ("GET", "/x", "ValueError"): 1}
+
+
+def test_a_process_names_a_route_once(kept: Extras, block: Block) -> None:
+    """However often it is asked for."""
+    for _ in range(3):
+        kept.named(kept.rows.mine(), "/polls/<int:pk>/", "polls:detail")
+    assert counts(block, "http_views") == {("/polls/<int:pk>/", "polls:detail"): 1}
