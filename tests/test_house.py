@@ -10,6 +10,7 @@ HVD = Path(__file__).resolve().parents[1] / "hvd"
 PARTS = (
     "faces",  # the loose modules, which users name
     "cli",
+    "demo",
     "daemon",
     "web",
     "agg",
@@ -29,7 +30,7 @@ PARTS = (
 
 FRAMEWORKS = {
     "gunicorn": {"daemon", "web"},
-    "falcon": {"web", "instrument"},
+    "falcon": {"web", "instrument", "demo"},
     "psutil": {"agg"},
     "sqlalchemy": {"jobs"},
     "jsonschema": {"json_schemas"},

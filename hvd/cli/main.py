@@ -7,18 +7,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hvd import __version__
-from hvd.cli import arguments, as_json, check, daemon_list, run, stacks, status
+from hvd.cli import arguments, as_json, check, daemon_list, demo, run, stacks, status
 from hvd.cli.arguments import Exit
 from hvd.cli.jobs import commands as jobs
 from hvd.cli.target import target
 from hvd.core.descriptors import fill_standard
-from hvd.errors import DaemonRefused, DaemonsAmbiguous, DaemonUnreachable, SettingsError, StillOpen
+from hvd.errors import CannotStart, DaemonRefused, DaemonsAmbiguous, DaemonUnreachable, SettingsError, StillOpen
 from hvd.settings.complaints import complaint
 from hvd.texts import plain
 
 _EXAMPLES = f"""\
 examples:
   hvd run shop.wsgi:app                    serve an app with hvd under it, and its figures on a page
+  hvd demo                                 a small shop with load, for a look at hvd
   hvd check                                settings in force, and where each comes from
   HVD_CONFIG=/etc/hvd/hvd.toml hvd check   the same with a file
   hvd list                                 the daemons that run here, and their health
@@ -55,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"hvd: {error}", Exit.UNREACHABLE)
     except DaemonsAmbiguous as error:
         return _fail(f"hvd: {error}", Exit.WRONG)
+    except CannotStart as error:
+        return _fail(f"hvd: {error}", Exit.UNREACHABLE)
     except DaemonRefused as error:
         return _fail("\n".join(plain(line, most=2000) for line in f"hvd: {error}".splitlines()), Exit.REFUSED)
     except StillOpen as error:
@@ -114,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     run.add_arguments(add("run", run.run, "serve an app with hvd under it"))
+    demo.add_arguments(add("demo", demo.run, "show a small shop with load, under hvd"))
     add("check", check.run, "show the settings in force, or all that is wrong with them")
     add("status", status.run, "show the health of a running daemon", remote)
 

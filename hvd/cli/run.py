@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterable
 
 from hvd.cli.arguments import Exit
-from hvd.errors import CannotStart
 from hvd.settings.table import SETTINGS
 
 OPTIONS = {
@@ -51,16 +50,12 @@ def split(argv: list[str]) -> tuple[list[str], list[str]]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until it is stopped."""
+    """Serve until it is stopped. Raises CannotStart for an app that can't be had."""
     from hvd.daemon.run.application import RunApplication  # gunicorn, which no other command needs
 
     if sys.argv[0].endswith("__main__.py"):  # an upgrade executes this again, by the module's name
         sys.argv[:1] = ["-m", "hvd"]
-    try:
-        RunApplication([*_gunicorns(args)], args.admin_bind or "").run()
-    except CannotStart as error:
-        print(f"hvd: {error}", file=sys.stderr)
-        return Exit.UNREACHABLE
+    RunApplication([*_gunicorns(args)], args.admin_bind or "").run()
     return Exit.OK
 
 
