@@ -55,7 +55,7 @@ class Extras:
         if self.sizes is not None:
             measure(row, self.sizes, method, route, length, headers, body)
 
-    def raised(self, row: Row, error: BaseException, method: str, route: str) -> None:
+    def raised(self, row: Row, error: BaseException, route: str, method: str = "") -> None:
         """A request ended in an exception, which the server or the app's framework answers."""
         row.add(self._exceptions[method, route, type(error).__name__], 1)
 

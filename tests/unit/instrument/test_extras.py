@@ -103,7 +103,7 @@ def test_time_in_a_queue_counts_as_a_duration(kept: Extras, block: Block) -> Non
 def test_exceptions_count_by_type(kept: Extras, block: Block) -> None:
     """A class's name is bounded, its message is not."""
     for error in (KeyError("a"), KeyError("b"), ValueError("c")):
-        kept.raised(kept.rows.mine(), error, "GET", "/x")
+        kept.raised(kept.rows.mine(), error, "/x", "GET")
     assert counts(block, "http_exceptions") == {("GET", "/x", "KeyError"): 2, ("GET", "/x", "ValueError"): 1}
 
 
