@@ -33,6 +33,7 @@ typedef struct {
     HotRow row;
     Sharing *sharing;
     int64_t *entry; /* of the request in progress; NULL where there is no room for it */
+    int64_t thread; /* what stands for its thread in stacks; 0: the calling thread's number */
 } HotEntry;
 
 /* The cell of this cause; -1 with an exception set. */
@@ -114,7 +115,7 @@ static PyObject *begin(HotEntry *self, PyObject *const *args, Py_ssize_t nargs)
     if (entry != NULL) {
         __atomic_thread_fence(__ATOMIC_RELEASE); /* the text comes after the begin time 0 of the request before */
         memcpy(entry + ENTRY_TEXT, text, TEXT_BYTES);
-        put(entry + ENTRY_THREAD, (int64_t)PyThread_get_thread_ident());
+        put(entry + ENTRY_THREAD, self->thread ? self->thread : (int64_t)PyThread_get_thread_ident());
         put(entry + ENTRY_BEGIN, -self->row.began);
     }
     add_shared(cells + STARTED, 1);
@@ -205,6 +206,8 @@ static PyMethodDef entry_methods[] = {
     {0},
 };
 
+static PyMemberDef entry_members[] = {{"thread", T_LONGLONG, offsetof(HotEntry, thread), 0, NULL}, {0}};
+
 static PyGetSetDef entry_properties[] = {{"is_busy", (getter)is_busy, NULL, NULL, NULL}, {0}};
 
 static PyTypeObject entry_type = {
@@ -218,6 +221,7 @@ static PyTypeObject entry_type = {
     .tp_clear = (inquiry)hvd_row_clear,
     .tp_dealloc = (destructor)entry_dealloc,
     .tp_methods = entry_methods,
+    .tp_members = entry_members,
     .tp_getset = entry_properties,
 };
 

@@ -17,6 +17,7 @@ import os
 import struct
 import sys
 import threading
+from _thread import get_ident  # now, before gevent puts its own there: a thread's number is looked for in its stacks
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -107,7 +108,7 @@ class Sharing:
             finally:
                 self._lock.release()
 
-    def take(self, text: bytes, began: int) -> int | None:
+    def take(self, text: bytes, began: int, thread: int) -> int | None:
         """While held: the first cell of an entry for a request that is about to begin; None where there is no room."""
         if not self._free:
             return None
@@ -116,7 +117,7 @@ class Sharing:
             self._slot[layout.S_ENTRIES] = number + 1
         entry = number * layout.ENTRY_CELLS
         _store_text(self.raw, (self.first + entry + layout.E_TEXT) * layout.CELL, text)
-        self.entries[entry + layout.E_THREAD] = threading.get_ident()
+        self.entries[entry + layout.E_THREAD] = thread or get_ident()
         self.entries[entry + layout.E_BEGIN_NS] = -began
         return entry
 
@@ -142,14 +143,16 @@ class HotEntry(HotRow):
 
     A request that is in progress when the object goes is aborted. Not so in a forked child, where the objects of its
     parent's requests are deleted too, nor at the end of the process, whose master counts why its requests are aborted.
+    `thread` is what stands for the request's thread in stacks; 0: the calling thread's number.
     """
 
-    __slots__ = ("_entry", "_sharing")
+    __slots__ = ("_entry", "_sharing", "thread")
 
     def __init__(self, sharing: Sharing) -> None:
         self._began = 0  # first: __del__ needs it even where the rest raises
         self._sharing = sharing
         self._entry: int | None = None
+        self.thread = 0
         super().__init__(sharing.raw, sharing.head, sharing.count, sharing.runs)
 
     def begin(self, *words: str) -> None:
@@ -159,7 +162,7 @@ class HotEntry(HotRow):
         with sharing.held():
             self._cells[layout.R_BUSY] += 1
             self.base, began = 0, monotonic_ns()
-            self._entry, self._began = sharing.take(text, began), began
+            self._entry, self._began = sharing.take(text, began, self.thread), began
             self._cells[layout.R_STARTED] += 1
             sharing.show(self._entry, began)
 

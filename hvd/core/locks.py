@@ -14,6 +14,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import signal
 import socket
 import struct
 import time
@@ -75,7 +76,7 @@ def take(fd: int, wait: float) -> bool:
         tries += 1
         if tries >= _TRIES and time.monotonic() >= deadline:
             return False
-        time.sleep(_PAUSE)
+        signal.sigtimedwait((), _PAUSE)  # and not time.sleep, in which gevent would run others in the midst of this
 
 
 def drop(fd: int) -> None:

@@ -15,6 +15,8 @@ from hvd.errors import SettingsError
 COUNTING = {
     "gunicorn.workers.sync.SyncWorker": "hvd.daemon.workers.HvdSyncWorker",
     "gunicorn.workers.gthread.ThreadWorker": "hvd.daemon.workers.HvdThreadWorker",
+    "gunicorn.workers.ggevent.GeventWorker": "hvd.daemon.gevent_workers.HvdGeventWorker",
+    "gunicorn.workers.ggevent.GeventPyWSGIWorker": "hvd.daemon.gevent_workers.HvdPyWSGIWorker",
 }
 """The class that counts, for each that hvd knows. By name: most services have installed what one of them needs."""
 

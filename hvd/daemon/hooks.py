@@ -44,8 +44,8 @@ CONTAINED = ("on_reload", "child_exit", "worker_exit")
 """Hooks in the master's loop, which an exception of the user's part would end, and the daemon with it."""
 
 UNKNOWN_CLASS = (
-    "hvd: worker class %s is none that hvd knows: its requests are counted, without the texts of post-mortems, and "
-    "each ends with its body; what the class answers itself is not counted"
+    "hvd: worker class %s is none that hvd knows: what its app answers is counted, each to the end of its body; "
+    "what the class answers itself is not, and post-mortems may be without the requests' texts"
 )
 
 _master: Master | None = None

@@ -64,16 +64,16 @@ class WorkerProcess(Worker):  # type: ignore[misc]
             if self.hvd_parts is None:
                 raise LookupError("gunicorn started it without hvd's hook pre_fork")
             self._parts = self.hvd_parts(self)
-            self._share_rows(self._parts.rows)
+            self.share_rows(self._parts.rows)
             here.fill(self._parts)
         except Exception as error:
             self._parts = None
             self.log.warning("hvd: this worker has no slot, and counts for itself only: %s", error)
-            self._share_rows(counting.rows)
+            self.share_rows(counting.rows)
             counting.fill(counting.rows)
 
-    def _share_rows(self, rows: Rows) -> None:
-        """Say which row of these counts what: each thread has its own, unless the class has another way."""
+    def share_rows(self, rows: Rows) -> None:
+        """Say which row of these counts what."""
 
     def say_ready(self) -> None:
         """Its app is loaded, and it serves from now on."""

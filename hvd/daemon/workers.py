@@ -6,9 +6,10 @@ import html
 import inspect
 import time
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from hvd.core.descriptors import LACKS, count_free, limit
+from hvd.core.rows import Row, Rows, ThreadRow
 from hvd.core.slots import Slots
 from hvd.daemon.clients.limited import LimitedSyncWorker, LimitedThreadWorker, LimitedWorker
 from hvd.daemon.clients.pace import Limits
@@ -27,8 +28,24 @@ UNPARSED = "(unparsed)"
 """Method and route of what gunicorn refused before it was a request."""
 
 
+class RowOfRequest:
+    """`row` is another entry each time: nobody knows what a thread of this class of worker serves at once."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._entry = rows.entry
+
+    @property
+    def row(self) -> Row:
+        return self._entry()
+
+
 class CountingWorker(WorkerProcess):
     """What each class of worker has; by itself it makes a class count that hvd doesn't know."""
+
+    def share_rows(self, rows: Rows) -> None:
+        """Say which row of these counts what: each thread has its own, where hvd knows that it serves one at a time."""
+        if not self.is_known:
+            rows.local = cast(ThreadRow, RowOfRequest(rows))
 
     def load_wsgi(self) -> None:
         """Count what the app answers. An app of another kind, which only its class of worker can serve, stays as it is.

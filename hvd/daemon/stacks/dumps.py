@@ -18,8 +18,8 @@ import faulthandler
 import os
 import signal
 import sys
-import threading
-from collections.abc import Mapping
+from _thread import get_ident  # now, before gevent puts its own there
+from collections.abc import Callable, Mapping
 from types import FrameType
 
 from hvd.core.stacks import CRASHED, StackFile
@@ -30,12 +30,15 @@ LONGEST = 300  # characters of a file's or a function's name
 
 
 class Dumps:
-    """One worker's. `dump_fd` is its master's opening of the file, which says where a dump is written."""
+    """One worker's. `dump_fd` is its master's opening of the file, which says where a dump is written. `more` gives
+    the frames, by what stands for a thread, of what a thread serves beside the frame that it is given.
+    """
 
     def __init__(self, file: StackFile, slot: int, dump_fd: int) -> None:
         self._file, self._slot, self.dump_fd = file, slot, dump_fd
         self._pid = self._crash_fd = -1
         self._was_enabled = False
+        self.more: Callable[[FrameType | None], Mapping[int, FrameType]] = lambda frame: {}
 
     def begin(self) -> None:
         """In the worker, right after the fork: take the signals, and leave the stacks at a crash. Raises OSError."""
@@ -67,8 +70,8 @@ class Dumps:
             if number and os.getpid() == self._pid:
                 frames = sys._current_frames()
                 if frame:
-                    frames[threading.get_ident()] = frame  # not that of this handler
-                self._file.answer(self._slot, number, render(frames, threading.get_ident()))
+                    frames[get_ident()] = frame  # not that of this handler
+                self._file.answer(self._slot, number, render({**self.more(frame), **frames}, get_ident()))
 
     def _leave_to_child(self) -> None:
         """In a process that the app forks: its crash is not the worker's."""

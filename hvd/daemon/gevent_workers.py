@@ -1,0 +1,125 @@
+"""gunicorn's gevent workers, counting: a thread serves many requests at once, each in a greenlet of its own.
+
+gunicorn patches the standard library in `init_process`, when hvd's modules were imported long ago, so their locks and
+locals stay those of threads. No code of hvd's gives way to another greenlet while it has such a lock (locks.py waits
+for the mutation lock without gevent), so one that waits for a lock waits for another thread, as ever.
+
+What is used of gunicorn's and of gevent's is no public API (read in gunicorn 27.0.1, workers/ggevent.py, and in gevent
+26.9, pywsgi.py): tests/unit/daemon/test_gevent_workers.py fails if it changes.
+"""
+
+import os
+import weakref
+from collections.abc import Mapping
+from types import FrameType
+from typing import Any, cast
+
+import gevent
+from gunicorn.workers.ggevent import GeventPyWSGIWorker, GeventWorker
+
+from hvd.core.rows import Row, Rows, ThreadRow
+from hvd.daemon.worker_process import WorkerProcess
+from hvd.daemon.workers import AnsweringWorker, CountingWorker
+from hvd.instrument.counting import counting
+from hvd.instrument.wsgi import outermost, post_request
+from hvd.metrics.table import is_error
+
+
+class GreenletRow:
+    """`row` is an entry of the calling greenlet's own, for one request after the other; it goes with the greenlet.
+
+    For stacks, a greenlet stands for a thread, by its id().
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self._entry = rows.entry
+        self._name = f"hvd_row_{id(self)}"  # of the attribute in which a greenlet has it: no dict costs less
+        self._greenlets: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    @property
+    def row(self) -> Row:
+        greenlet = gevent.getcurrent()
+        try:
+            return cast(Row, getattr(greenlet, self._name))
+        except AttributeError:
+            made: Any = self._entry()
+            made.thread = id(greenlet)
+            setattr(greenlet, self._name, made)
+            self._greenlets.add(greenlet)
+            return cast(Row, made)
+
+    def frames(self, current: FrameType | None) -> Mapping[int, FrameType]:
+        """Where those greenlets stand that have something in progress; the running one at `current`."""
+        running = gevent.getcurrent()
+        busy = [greenlet for greenlet in self._greenlets if getattr(greenlet, self._name).is_busy]
+        frames = {id(greenlet): current if greenlet is running else greenlet.gr_frame for greenlet in busy}
+        return {ident: frame for ident, frame in frames.items() if frame}
+
+
+class Greenlets(WorkerProcess):
+    """What both classes have in common."""
+
+    is_known = True
+
+    @property
+    def hvd_capacity(self) -> int:
+        """As many connections as it takes, a greenlet each."""
+        return int(self.cfg.worker_connections)
+
+    def share_rows(self, rows: Rows) -> None:
+        local = GreenletRow(rows)
+        rows.local = cast(ThreadRow, local)
+        if self.dumps:
+            self.dumps.more = local.frames
+
+    def notify(self) -> None:
+        """A sign of life. gunicorn's ends an orphan at once, with all that it serves; `handle_exit` gives it time."""
+        if os.getppid() == self.ppid:
+            super().notify()
+        else:
+            self.alive = False
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """In a greenlet, so that the user's worker_int may wait for something, as in gunicorn."""
+        if not self.booted:
+            self._leave_boot(sig, frame)
+        gevent.spawn(super().handle_quit, sig, frame)
+
+
+class HvdGeventWorker(Greenlets, AnsweringWorker, GeventWorker):  # type: ignore[misc]
+    """gunicorn's `gevent` worker, counting."""
+
+    setting = "gevent"
+
+
+class HvdPyWSGIWorker(Greenlets, CountingWorker, GeventPyWSGIWorker):  # type: ignore[misc]
+    """gunicorn's `gevent_pywsgi` worker, counting: gevent's own server, which calls no hook of gunicorn's."""
+
+    setting = "gevent_pywsgi"
+    wsgi_handler: Any
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self.wsgi = outermost(self.wsgi, counting)
+        self.wsgi_handler = type("HvdHandler", (CountingHandler, self.wsgi_handler), {})
+
+
+class CountingHandler:
+    """Goes before gevent's handler of a connection, as it is or as the user has changed it."""
+
+    environ: Any
+
+    def handle_one_response(self) -> None:
+        """The response is sent, or given up."""
+        try:
+            super().handle_one_response()  # type: ignore[misc]
+        finally:
+            post_request(self, None, self.environ, None)
+
+    def handle_error(self, *error: Any) -> None:
+        """The app has failed, and what it had begun to serve is answered with 500, where nothing was sent yet."""
+        row = counting.local.row
+        interrupted, row.interrupted = row.interrupted, None
+        if interrupted:
+            row.respond((*interrupted, "500"), is_error("500"))
+        super().handle_error(*error)  # type: ignore[misc]
