@@ -18,7 +18,8 @@ def app(environ, start_response):
 
 
 class Guest(Server):
-    """`files` are written into the folder, `conf` is what its gunicorn.conf.py has before hvd's line.
+    """`files` are written into the folder, `conf` is what its gunicorn.conf.py has before hvd's line, which is `line`.
+    Not `named`, its instance is that of its bind.
 
     `get` and `connection` go to the service; what hvd tells (health, snapshot, metrics) comes from the admin server.
     """
@@ -30,24 +31,30 @@ class Guest(Server):
         app: str = "shop:app",
         files: Mapping[str, str] | None = None,
         conf: str = "",
+        line: str = INSTALL,
         arguments: tuple[str, ...] = (),
         bind: str = "127.0.0.1:0",
         workers: int = 2,
         environ: Mapping[str, str] | None = None,
+        named: bool = True,
         **settings: object,
     ) -> None:
         super().__init__(
             folder,
             app=app,
             bind=bind,
+            instance=None if named else bind.replace(":", "-"),
             arguments=("-b", bind, "-w", str(workers), *arguments),
             environ={**(environ or {}), "PYTHONPATH": f"{folder}:{ROOT}"},
             **settings,
         )
+        if not named:
+            self.mark = "GUEST"
+            self._environ[self.mark] = self._environ.pop("HVD_INSTANCE")
         del self._environ["HVD_BIND"]
         for name, text in ({"shop.py": HELLO} if files is None else files).items():
             (folder / name).write_text(text)
-        (folder / "gunicorn.conf.py").write_text(conf + INSTALL)
+        (folder / "gunicorn.conf.py").write_text(conf + line)
         self.command[self.command.index("python:hvd.gunicorn_conf")] = "gunicorn.conf.py"
 
     def hvd_get(self, path: str, **headers: str) -> Response:

@@ -49,6 +49,8 @@ class Server:
     On leaving without an exception it is stopped by SIGTERM, which must end it cleanly.
     """
 
+    mark = "HVD_INSTANCE"
+
     def __init__(
         self,
         folder: Path,
@@ -285,11 +287,11 @@ class Server:
             return [entry.text.partition(" ")[2] for slot in view.totals().slots for entry in slot.busy]
 
     def processes(self) -> list[psutil.Process]:
-        """All processes alive that were started with this instance's name, zombies left out."""
+        """All processes alive that were started with this instance's name in `mark`, zombies left out."""
         found = []
         for process in psutil.process_iter():
             try:
-                if process.environ().get("HVD_INSTANCE") == self.instance and process.status() != "zombie":
+                if process.environ().get(self.mark) == self.instance and process.status() != "zombie":
                     found.append(process)
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
