@@ -26,7 +26,7 @@ def _prctl(option: int, argument: Any) -> None:
         raise OSError(number, f"prctl({option}) is refused: {os.strerror(number)}")
 
 
-def die_with_parent(parent: int, signum: signal.Signals) -> None:
+def die_with_parent(parent: int, signum: int) -> None:
     """Have the kernel send this process a signal when its parent ends (prctl(2)); now, if it has ended already.
 
     The setting is lost at a change of user, so it comes after that. Raises OSError.

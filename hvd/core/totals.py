@@ -108,10 +108,11 @@ class Reader:
             slot_heads, busy = Heads(), list[Entry]()
             for start in starts[number]:
                 row = next(rows)
-                row_heads = _heads(row)
+                is_shared = start == self._shared[number]
+                row_heads = _heads(row, shared=is_shared)
                 slot_heads = Heads(*map(add, slot_heads, row_heads))
                 *_, begin, _, text = row
-                if start == self._shared[number]:
+                if is_shared:
                     busy += read_entries(block, number, row_heads.in_flight)
                 elif row_heads.in_flight and (entry := entry_of(begin, text)):
                     busy.append(entry)
@@ -131,7 +132,7 @@ class Reader:
         )
 
 
-def _heads(row: Head) -> Heads:
+def _heads(row: Head, *, shared: bool) -> Heads:
     started, finished, aborted, errors, begin, busy, _ = row
-    visible = max(busy, int(begin != 0))
+    visible = busy if shared else int(begin != 0)
     return Heads(started, finished, aborted, errors, min(visible, started - finished - aborted))

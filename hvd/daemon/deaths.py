@@ -25,7 +25,7 @@ from hvd.core.slots import Entry, Settled, Slot, Slots, mark_used, settle, used_
 from hvd.core.stacks import StackFile
 from hvd.daemon.stacks.workers import Stacks
 from hvd.errors import BlockLocked
-from hvd.metrics.table import ABORTED, EXITS, FAMILIES
+from hvd.metrics.table import ABORTED, CONNECTIONS, EXITS, FAMILIES
 from hvd.read.frames import Frame, describe
 from hvd.read.requests import request_of
 from hvd.read.stacks import Crash, StacksOfDead
@@ -93,6 +93,7 @@ class Settler:
         self._count(number, EXITS, (slot.kind_name, cause), 1)
         if (causeless := self._causeless(number)) > 0:
             self._count(number, ABORTED, (cause,), causeless)
+        self._close_connections(number)
         if cause != TIMEOUT and (crash := self._stacks.crash(number)):  # else the master has aborted it
             self._report_crash(slot, crash)
         if settled.aborted:
@@ -105,6 +106,14 @@ class Settler:
         self._log.error("hvd: %s (pid:%d) crashed (%s) at %s", slot.kind_name, slot.pid, crash.reason, where)
         if faulthandler.is_enabled():
             self._log.error("hvd: all of it:\n%s", escaped(crash.text, "ascii", keep="\n"))
+
+    def _close_connections(self, number: int) -> None:
+        """What the process had open is closed with it: it counts as such, without a duration."""
+        cells, heads = self._block.cells, used_heads(self._block, number)
+        for series in [series for series in self._catalogue.series if series.family == CONNECTIONS.key]:
+            opened, closed = (sum(cells[head + series.offset + cell] for head in heads) for cell in range(2))
+            if opened > closed:
+                cells[heads[0] + series.offset + 1] += opened - closed
 
     def _causeless(self, number: int) -> int:
         """How many requests the slot's rows count as aborted and not under any cause."""

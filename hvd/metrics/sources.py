@@ -131,6 +131,12 @@ def overflowed(figures: Figures, family: str) -> int:
     return sum(cells[series.offset] for series in figures.series[family] if series.is_overflow)
 
 
+def open_connections(figures: Figures) -> Samples:
+    """Connections of the app that are open, by kind and route. A process that is dead has none."""
+    runs = ((series.labels, figures.totals.run(series)) for series in figures.series["connections"])
+    return [(labels, max(0, run[0] - run[1])) for labels, run in runs if run[0]]
+
+
 @cache
 def _python_version() -> str:
     return platform.python_version()

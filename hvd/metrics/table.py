@@ -26,6 +26,7 @@ from hvd.metrics.sources import (
     jobs_of,
     observed_of,
     oldest_pending,
+    open_connections,
     open_jobs,
     overflowed,
     process_values,
@@ -72,11 +73,15 @@ TICK = Family("tick", ("step",), cells=TIMED_CELLS, limit=8)
 ADMIN = Family("admin", ("method", "route", "status"), cells=TIMED_CELLS, limit=32)
 """Requests to the admin server, which are none of the service's; what it answers to WebSockets, the hub counts."""
 
+CONNECTIONS = Family("connections", ("kind", "route"), cells=2, limit=48)
+"""Of an app's WebSockets and streams of events: how many were opened, and how many of them closed."""
+CONNECTION_DURATIONS = Family("connection_durations", ("kind", "route"), cells=TIMED_CELLS, limit=24)
+
 FAMILIES = Families(
     HTTP,
     ABORTED,
     (
-        *(SIZES, QUEUE, EXCEPTIONS, VIEWS),
+        *(SIZES, QUEUE, EXCEPTIONS, VIEWS, CONNECTIONS, CONNECTION_DURATIONS),
         *(EXITS, HANDOFFS_REFUSED, WS_CONNECTED, WS_DISCONNECTED, WS_FRAMES, WS_DROPPED, CPU, TICK, ADMIN),
     ),
 )
@@ -137,6 +142,17 @@ METRICS: tuple[Metric, ...] = (
         "hvd_admin_request_duration_seconds",
         "Time from a request's arrival in the admin server to its response; counted apart from the service's requests.",
         ADMIN,
+    ),
+    _durations(
+        "hvd_app_connection_duration_seconds",
+        "Time for which the app's WebSockets and streams of server-sent events were open.",
+        CONNECTION_DURATIONS,
+    ),
+    _gauge(
+        "hvd_app_connections",
+        "The app's open WebSockets and streams of server-sent events.",
+        open_connections,
+        *CONNECTIONS.labels,
     ),
     _counter("hvd_http_requests_total", "Responses, each counted before its first byte left.", HTTP),
     _counter(

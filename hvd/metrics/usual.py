@@ -20,8 +20,8 @@ SIGNALS = ("SIGKILL", "SIGSEGV", "SIGABRT", "SIGBUS", "SIGTERM")
 EXIT_CAUSES = ("exit 0", "exit 1", "exit 3", "exit 4", *SIGNALS, "timeout")
 """How a process ends: 3 and 4 are gunicorn's for a worker that can't boot and an app that can't be loaded."""
 
-ABORT_CAUSES = (*SIGNALS, "timeout", "exit 1", "exception", "unknown")
-"""Why a request is aborted: its worker's death, or an exception that left the worker's control."""
+ABORT_CAUSES = (*SIGNALS, "timeout", "exit 1", "exception", "client_left", "unknown")
+"""Why a request is aborted: its worker's death, an exception that left the worker's control, or its client's end."""
 
 REFUSALS = ("400", "403", "426", "501", "503")
 """Statuses with which upgrades are refused."""

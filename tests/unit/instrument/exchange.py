@@ -21,7 +21,7 @@ class FakeRow:
         self.interrupted: tuple[str, str] | None = None
         self.exchange: Any = None
 
-    def begin(self, method: str, path: str) -> None:
+    def begin(self, method: str, path: str = "") -> None:
         self.calls.append(("begin", method, path))
 
     def respond(self, labels: tuple[str, str, str], is_error: bool) -> None:
