@@ -17,8 +17,13 @@ COUNTING = {
     "gunicorn.workers.gthread.ThreadWorker": "hvd.daemon.workers.HvdThreadWorker",
     "gunicorn.workers.ggevent.GeventWorker": "hvd.daemon.gevent_workers.HvdGeventWorker",
     "gunicorn.workers.ggevent.GeventPyWSGIWorker": "hvd.daemon.gevent_workers.HvdPyWSGIWorker",
+    "gunicorn.workers.gasgi.ASGIWorker": "hvd.daemon.asgi_workers.GunicornAsgi",
+    "uvicorn_worker._workers.UvicornWorker": "hvd.daemon.asgi_workers.UvicornForGunicorn",
+    "uvicorn.workers.UvicornWorker": "hvd.daemon.asgi_workers.UvicornForGunicorn",
 }
-"""The class that counts, for each that hvd knows. By name: most services have installed what one of them needs."""
+"""The class that counts, for each that hvd knows; or a mixin that goes before it. By name: most services have installed
+what one of them needs.
+"""
 
 
 def counting_class(cfg: Any) -> type[CountingWorker]:
@@ -43,16 +48,18 @@ def counting(chosen: type) -> type[CountingWorker]:
         return chosen
     for base in chosen.__mro__:
         if ours := COUNTING.get(f"{base.__module__}.{base.__qualname__}"):
+            if base is not chosen:
+                return _combined(chosen, counting(base), chosen)
             module, _, name = ours.rpartition(".")
             known: type[CountingWorker] = getattr(import_module(module), name)
-            return known if base is chosen else _combined(chosen, known)
-    return _combined(chosen, CountingWorker)
+            return known if issubclass(known, base) else _combined(known, base, base)
+    return _combined(chosen, CountingWorker, chosen)
 
 
-def _combined(chosen: type, ours: type[CountingWorker]) -> type[CountingWorker]:
-    about = {"__module__": chosen.__module__, "__qualname__": chosen.__qualname__, "__doc__": chosen.__doc__}
+def _combined(first: type, second: type, chosen: type) -> type[CountingWorker]:
+    about = {"__module__": first.__module__, "__qualname__": first.__qualname__, "__doc__": first.__doc__}
     about["setting"] = f"{chosen.__module__}.{chosen.__qualname__}"
-    made: type[CountingWorker] = type(chosen)(chosen.__name__, (chosen, ours), about)
+    made: type[CountingWorker] = type(first)(first.__name__, (first, second), about)
     return made
 
 

@@ -40,7 +40,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
     hvd_parts: Callable[[Any], Parts] | None = None
     dumps: Dumps | None = None
     """How it tells where its threads stand."""
-    orphaned = signal.SIGTERM  # what the kernel sends it once it has booted, when its master dies
+    orphaned: int = signal.SIGTERM  # what the kernel sends it once it has booted, when its master dies
     _mask: Any = None
     _has_entered = _is_ready = _is_ending = False
     _parts: Parts | None = None
@@ -90,7 +90,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         die_with_parent(self.ppid, self.orphaned)
 
     def notify(self) -> None:
-        """A sign of life, at each turn of the loop. A worker that is told to stop offers its threads no more."""
+        """A sign of life, at each turn of the loop."""
         super().notify()
         if not self.booted or self._is_ending or not self._parts:
             return
@@ -98,6 +98,11 @@ class WorkerProcess(Worker):  # type: ignore[misc]
             self._is_ready = True
             self.say_ready()
         if not self.alive:
+            self.say_ending()
+
+    def say_ending(self) -> None:
+        """It ends what it has in progress, and offers its threads no more."""
+        if self._parts and not self._is_ending:
             self._is_ending = True
             Slots(self._parts.block).say_ending(self._parts.rows.slot)
 
@@ -129,11 +134,17 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         sys.exit(0)
 
     def init_signals(self) -> None:
-        """A terminal's Ctrl-C reaches all processes, and is for the master, which then stops its workers."""
+        self.take_signals(super().init_signals)
+
+    def take_signals(self, take: Callable[[], None]) -> None:
+        """What signals mean from now on: what `take`, of gunicorn's, says, but for a terminal's Ctrl-C.
+
+        It reaches all processes, and is for the master, which then stops its workers.
+        """
         self.hold_signals()  # gunicorn's sets each to its default first, and USR1's would end the process
         if self.dumps:
             self.dumps.release_crashes()
-        super().init_signals()
+        take()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if self.dumps:
             self.dumps.catch_crashes()  # and SIGABRT's handler, which is set by now, runs after it

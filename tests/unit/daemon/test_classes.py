@@ -35,6 +35,7 @@ def configured(worker_class: object) -> Config:
     return cfg
 
 
+@pytest.mark.filterwarnings("ignore:The `uvicorn.workers` module is deprecated:DeprecationWarning")
 @pytest.mark.parametrize(("theirs", "ours"), COUNTING.items())
 def test_a_class_that_hvd_knows_has_a_counting_one(theirs: str, ours: str) -> None:
     """It is a subclass; and the setting takes its name."""

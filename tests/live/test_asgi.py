@@ -1,0 +1,126 @@
+"""ASGI apps under gunicorn's `asgi` worker and uvicorn's: what clients counted is what hvd says."""
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support.asgi import SHOP
+from tests.support.guest import Guest
+from tests.support.http import Connection, connect
+from tests.support.waiting import until
+from tests.support.ws import TEXT, RawWebSocket
+
+CLASSES = ("asgi", "uvicorn_worker.UvicornWorker")
+PATHS = [f"/status/{code}" for code in (200, 201, 204, 304, 404, 503)] + ["/stream/3", "/echo", "/nothing", "/silent"]
+CLIENTS, REQUESTS = 16, 200  # of each client
+
+
+class Client(threading.Thread):
+    """Asks for this and that, and counts what it gets by method and status; now and then it leaves instead."""
+
+    def __init__(self, guest: Guest, seed: int) -> None:
+        super().__init__()
+        self._guest, self._random = guest, random.Random(seed)
+        self.received: Counter[tuple[str, str]] = Counter()
+        self.left = self.broken = 0
+
+    def run(self) -> None:
+        with self._guest.connection() as connection:
+            for _ in range(REQUESTS):
+                self._ask(connection, self._random.random())
+
+    def _ask(self, connection: Connection, chance: float) -> None:
+        if chance < 0.02:
+            self.left += 1
+            leave(self._guest, f"/waits/{self.name}-{self.left}")
+        elif chance < 0.04:
+            self.broken += 1
+            with suppress(OSError):
+                connection.get("/breaks")
+        elif chance < 0.06:
+            self.received["(unparsed)", str(connection.exchange(b"GET\r\n\r\n").status)] += 1
+            connection.close()
+        else:
+            method = self._random.choice(["GET", "GET", "HEAD", "POST", "BREW"])
+            path = self._random.choice(PATHS)
+            answer = connection.request(method, path, body=b"x" * 100 if method == "POST" else b"")
+            self.received[method if method != "BREW" else "(other)", str(answer.status)] += 1
+
+
+def leave(guest: Guest, path: str) -> None:
+    """Ask, and leave before there is an answer."""
+    with connect(guest.address) as sock:
+        sock.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+        until(lambda: path in guest.in_progress(), "the app has it")
+
+
+def by_status(guest: Guest) -> Counter[tuple[str, ...]]:
+    return guest.samples("hvd_http_requests_total", "method", "status")
+
+
+@pytest.fixture(params=CLASSES)
+def guest(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Guest]:
+    with Guest(tmp_path, files={"shop.py": SHOP}, arguments=("-k", request.param)) as guest:
+        yield guest
+
+
+def test_every_request_is_counted_as_its_client_saw_it(guest: Guest) -> None:
+    """Statuses, streams, HEAD, 304, failures before and amidst, clients that leave, and what is no request."""
+    clients = [Client(guest, seed) for seed in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    guest.wait_idle()
+    expected = sum((client.received for client in clients), Counter[tuple[str, str]]())
+    expected["GET", "200"] += sum(client.broken for client in clients)
+    left = sum(client.left for client in clients)
+    assert by_status(guest) == expected
+    assert +guest.samples("hvd_http_requests_aborted_total", "cause") == {("client_left",): left}
+    requests = guest.snapshot()["requests"]
+    assert requests == {
+        "started": CLIENTS * REQUESTS,
+        "finished": expected.total(),
+        "in_flight": 0,
+        "aborted": left,
+    }
+
+
+def test_open_connections_are_no_requests_in_progress(guest: Guest) -> None:
+    """WebSockets by their handshake's status, and events; of a worker that was killed none is open."""
+    refused = {"/refused": 403, "/fails": 500, "/silent": 403 if "asgi" in guest.command else 500}
+    for path, status in refused.items():
+        socket = RawWebSocket(guest.address, path)
+        assert socket.status == status
+        socket.close()
+    sockets = [RawWebSocket(guest.address) for _ in range(4)]
+    assert {socket.status for socket in sockets} == {101}
+    for number, socket in enumerate(sockets):
+        socket.send(TEXT, b"%d" % number)
+        assert socket.frame() == (TEXT, b"%d" % number)
+    streams = [connect(guest.address) for _ in range(3)]
+    for stream in streams:
+        stream.sendall(b"GET /events HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert b" 200 " in stream.recv(65536)
+
+    def open_now() -> dict[tuple[str, ...], int]:
+        return dict(guest.samples("hvd_app_connections", "kind"))
+
+    assert open_now() == {("websocket",): 4, ("sse",): 3}
+    assert guest.snapshot()["requests"]["in_flight"] == 0
+    sockets.pop().close()
+    streams.pop().close()
+    until(lambda: open_now() == {("websocket",): 3, ("sse",): 2}, "two are closed")
+    assert guest.samples("hvd_app_connection_duration_seconds_count", "kind") == {("websocket",): 1, ("sse",): 1}
+    counted = by_status(guest)
+    assert counted["GET", "101"] == 4
+    assert counted["GET", "200"] == 3
+    assert counted["GET", "403"] + counted["GET", "500"] == 3
+    for one in (*sockets, *streams):
+        one.close()
+    until(lambda: not sum(open_now().values()), "none is open")
