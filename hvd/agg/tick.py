@@ -25,7 +25,7 @@ from hvd.read.companions import CompanionStates
 from hvd.read.history import history_of
 from hvd.read.jobs import JOB_COUNTS, build_job_totals
 from hvd.read.reading import BlockReader, Reading
-from hvd.read.requests import RequestSums, sum_requests
+from hvd.read.requests import RequestSums, sum_queue, sum_requests
 from hvd.read.service import Service
 from hvd.read.snapshot import Raw, build_raw
 from hvd.texts import rfc3339
@@ -122,6 +122,7 @@ class Ticker:
             "interval_seconds": round(seconds, 3),
             "rates": span.rates(seconds),
             "with_open": span.with_open(service.ages_ns),
+            "queue_times": sum_queue(totals).since(sum_queue(self._last)).queue_times(),
             "busy_ratio": self._busy_time.ratio(service, requests.duration_ns),
             "cpu_usage": round(sum(sample.cpu_percent or 0.0 for sample in samples), 2),
             "memory_usage": sum(sample.memory for sample in samples),

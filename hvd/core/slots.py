@@ -54,6 +54,8 @@ class Slot:
     threads: int = 0
     stack_taken_ns: int = 0
     clients: tuple[int, ...] = (0,) * layout.CLIENTS
+    loop_ns: int = 0
+    loop_lag_ns: int = 0
 
     @property
     def kind_name(self) -> str:
@@ -198,6 +200,7 @@ class Slots:
         return Slot(
             *(number, kind, pid, pid_start, master, master_start, taken_ns, heartbeat_ns, tuple(base)),
             *(record[layout.S_THREADS], record[layout.S_STACK_TAKEN_NS], clients),
+            *(record[layout.S_LOOP_NS], record[layout.S_LOOP_LAG_NS]),
         )
 
     def taken(self) -> Iterator[Slot]:

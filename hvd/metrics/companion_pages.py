@@ -37,6 +37,15 @@ class OpenPercentiles(TypedDict):
     p99_with_open: float
 
 
+class QueueTimes(TypedDict):
+    """Percentiles in ms of the time that the requests of a span waited before they reached a worker, as far as a proxy
+    tells it; 0.0 where none does.
+    """
+
+    queue_time_p50: float
+    queue_time_p99: float
+
+
 class ProcessSample(TypedDict):
     """One process as the aggregator observed it; None is what could not be read. Times in s, memory in bytes, CPU in
     percent of one core since the last tick; `started` in clock ticks since boot, which with the pid names one process.
@@ -68,6 +77,7 @@ class AggregatorPage(TypedDict):
     interval_seconds: float
     rates: Rates
     with_open: OpenPercentiles
+    queue_times: QueueTimes
     busy_ratio: float
     cpu_usage: float
     memory_usage: int
@@ -162,6 +172,7 @@ class AdminPage(TypedDict):
 CompanionPage = AggregatorPage | JobsPage | AdminPage
 
 NO_RATES: Rates = {"requests_per_second": 0.0, "error_rate": 0.0, "p50": 0.0, "p90": 0.0, "p99": 0.0}
+NO_QUEUE: QueueTimes = {"queue_time_p50": 0.0, "queue_time_p99": 0.0}
 NO_OPEN: OpenPercentiles = {"p50_with_open": 0.0, "p90_with_open": 0.0, "p99_with_open": 0.0}
 
 _NO_SAMPLE = dict.fromkeys(ProcessSample.__annotations__)
@@ -184,7 +195,8 @@ def _aggregator_page(page: Mapping[str, Any]) -> AggregatorPage:
     now, processes = page["monotonic_ns"], page.get("processes", [])
     if processes and not _NO_SAMPLE.keys() <= processes[0].keys():
         processes = [{**_NO_SAMPLE, **process} for process in processes]
-    missing = {"timestamp": "", "rates": NO_RATES, "with_open": NO_OPEN, "memory_ns": now, **dict.fromkeys(_FIGURES, 0)}
+    spans = {"rates": NO_RATES, "with_open": NO_OPEN, "queue_times": NO_QUEUE}
+    missing = {"timestamp": "", **spans, "memory_ns": now, **dict.fromkeys(_FIGURES, 0)}
     return cast(AggregatorPage, {**missing, **page, "processes": processes})
 
 

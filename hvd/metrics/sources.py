@@ -18,9 +18,10 @@ from hvd.metrics.usual import JOB_ENDED, JOB_OPEN
 @dataclass(frozen=True)
 class ServiceFigures:
     """What the workers do: how many live and have booted, their threads, those that are busy, requests that wait for
-    one, the age of the oldest request in progress, for how long all are busy, clients that are waited for by state; the
-    backlog, None where the kernel doesn't tell; and 1 for the state of health that holds. `open_by_method` are the
-    requests in progress, as far as their methods are known.
+    one, the age of the oldest request in progress, for how long all are busy; how late an event loop is, None where
+    there is none; processes that have joined; clients that are waited for by state; the backlog, None where the kernel
+    doesn't tell; and 1 for the state of health that holds. `open_by_method` are the requests in progress, as far as
+    their methods are known.
     """
 
     workers: int = 0
@@ -29,6 +30,8 @@ class ServiceFigures:
     queued: int = 0
     longest_seconds: float = 0.0
     saturated_seconds: float = 0.0
+    loop_lag_seconds: float | None = None
+    joined: int = 0
     waiting_clients: Mapping[str, int] = field(default_factory=dict)
     backlog: Backlog | None = None
     health: Mapping[str, int] = field(default_factory=dict)
@@ -87,6 +90,11 @@ def value_of(of: Callable[[Figures], float]) -> Source:
 def observed_of(of: Callable[[AggregatorPage], float]) -> Source:
     """One sample of what the aggregator observes."""
     return lambda figures: None if figures.observation is None else [((), of(figures.observation))]
+
+
+def of_service(of: Callable[[ServiceFigures], float | None]) -> Source:
+    """One sample of what the workers do, where it is known."""
+    return lambda figures: None if (value := of(figures.service)) is None else [((), value)]
 
 
 def backlog_of(of: Callable[[Backlog], int]) -> Source:

@@ -25,6 +25,7 @@ from hvd.metrics.sources import (
     job_durations,
     jobs_of,
     observed_of,
+    of_service,
     oldest_pending,
     open_connections,
     open_jobs,
@@ -241,6 +242,16 @@ METRICS: tuple[Metric, ...] = (
         "hvd_queued_requests",
         "Requests that a worker has accepted, and that wait for one of its threads.",
         value_of(lambda figures: figures.service.queued),
+    ),
+    _gauge(
+        "hvd_event_loop_lag_seconds",
+        "How late the event loop of a worker is with what is due in it, the latest of all.",
+        of_service(lambda service: service.loop_lag_seconds),
+    ),
+    _gauge(
+        "hvd_joined_processes",
+        "Processes that count here, and are no workers.",
+        value_of(lambda figures: figures.service.joined),
     ),
     _gauge(
         "hvd_waiting_clients",

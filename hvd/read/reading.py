@@ -111,6 +111,8 @@ class Reading(Vitals):
             queued=self.service.queued,
             longest_seconds=self.service.longest_seconds,
             saturated_seconds=self.saturation.seconds,
+            loop_lag_seconds=self.service.event_loop_lag_seconds,
+            joined=self.service.joined,
             waiting_clients=cast(dict[str, int], self.service.waiting_clients),
             backlog=self.backlog,
             open_by_method=self.service.open_by_method,

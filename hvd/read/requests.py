@@ -11,8 +11,8 @@ from typing import TypedDict
 from hvd.core.catalogue import Series
 from hvd.core.durations import BOUNDS, BUCKETS
 from hvd.core.totals import Totals
-from hvd.metrics.companion_pages import OpenPercentiles, Rates
-from hvd.metrics.table import HTTP
+from hvd.metrics.companion_pages import OpenPercentiles, QueueTimes, Rates
+from hvd.metrics.table import HTTP, QUEUE
 
 P50, P90, P99 = 0.5, 0.9, 0.99
 
@@ -90,6 +90,10 @@ class RequestSums:
         p50, p90, p99 = (max(self.percentile_ms(share), opened.percentile_ms(share)) for share in (P50, P90, P99))
         return {"p50_with_open": p50, "p90_with_open": p90, "p99_with_open": p99}
 
+    def queue_times(self) -> QueueTimes:
+        """Of a span, where the durations are those that requests waited before they came."""
+        return {"queue_time_p50": self.percentile_ms(P50), "queue_time_p99": self.percentile_ms(P99)}
+
     def rates(self, seconds: float) -> Rates:
         """Of a span of that length."""
         return {
@@ -104,6 +108,11 @@ class RequestSums:
 def sum_requests(totals: Totals) -> RequestSums:
     """All requests so far."""
     return _sum(totals, totals.of(HTTP.key), totals.heads.errors)
+
+
+def sum_queue(totals: Totals) -> RequestSums:
+    """The time that requests so far waited before they came, as their durations."""
+    return _sum(totals, totals.of(QUEUE.key), 0)
 
 
 def _sum(totals: Totals, series: Iterable[Series], errors: int) -> RequestSums:

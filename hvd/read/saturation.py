@@ -94,6 +94,8 @@ class SaturationState:
             grows = self.backlog.waiting > self.backlog.before
             more = "more each second" if grows else f"not fewer for {self.backlog.seconds:.1f} s"
             reasons.append(f"saturated: {_waiting(service, self.backlog.waiting)}, and {more}")
+        if (lag := service.event_loop_lag_seconds or 0.0) >= SATURATED:
+            reasons.append(f"saturated: the event loop of a worker is {lag:.1f} s late, as what runs in it goes on")
         return reasons
 
 

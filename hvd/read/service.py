@@ -19,6 +19,7 @@ from hvd.read.frames import Frame
 from hvd.read.requests import Request, request_of
 from hvd.read.stacks import LastStacks, Stack
 
+LOOP_PERIOD = 0.25  # s from one turn of a worker's event loop that it notes to the next
 LONGEST = 10  # requests in progress that are shown, the oldest ones
 
 
@@ -62,7 +63,8 @@ class OpenRequest:
 class WorkerState:
     """A worker that lives and has booted: its slot, since when it has it (monotonic ns), how many threads it has, its
     cells S_CLIENTS (hvd/metrics/clients.py), and what it has in progress. Of a worker that ends, only the threads that
-    are still busy count: a reload's old workers must not make the new ones look idle.
+    are still busy count: a reload's old workers must not make the new ones look idle. `loop_ns` and `loop_lag_ns` are
+    the cells S_LOOP_NS and S_LOOP_LAG_NS.
     """
 
     slot: int
@@ -70,6 +72,14 @@ class WorkerState:
     threads: int
     clients: Sequence[int]
     requests: Sequence[OpenRequest]
+    loop_ns: int = 0
+    loop_lag_ns: int = 0
+
+    def loop_lag(self, at_ns: int) -> float | None:
+        """For how many s its event loop has not turned, or how late it was of late; None where there is none."""
+        if not self.loop_ns:
+            return None
+        return max(self.loop_lag_ns, at_ns - self.loop_ns - round(LOOP_PERIOD * 1e9), 0) / 1e9
 
     @property
     def queued(self) -> int:
@@ -89,13 +99,15 @@ class WorkerState:
 @dataclass(frozen=True)
 class Service:
     """The workers at one moment (monotonic ns), of both masters during an upgrade; `booting` is how many more live and
-    serve nothing yet, `stacks` where the threads of the oldest requests were when somebody looked since they began.
+    serve nothing yet, `joined` how many other processes count beside them, `stacks` where the threads of the oldest
+    requests were when somebody looked since they began.
     """
 
     at_ns: int
     workers: Sequence[WorkerState] = ()
     booting: int = 0
     stacks: Mapping[OpenRequest, Stack] = field(default_factory=dict)
+    joined: int = 0
 
     @cached_property
     def threads(self) -> int:
@@ -111,6 +123,12 @@ class Service:
     def queued(self) -> int:
         """Requests that have come in, and wait for a thread of their worker."""
         return sum(worker.queued for worker in self.workers)
+
+    @property
+    def event_loop_lag_seconds(self) -> float | None:
+        """How late the event loop of a worker is, the latest of all; None where no worker has one."""
+        lags = (worker.loop_lag(self.at_ns) for worker in self.workers)
+        return max((lag for lag in lags if lag is not None), default=None)
 
     @property
     def is_all_busy(self) -> bool:
@@ -178,9 +196,11 @@ def read_service(block: Block, stacks: LastStacks | None = None) -> Service:
     """What the workers do now, with the stacks that were taken last. Safe in any process."""
     slots = Slots(block)
     taken = (slots.get(number) for number in range(layout.COMPANION_SLOTS, block.layout.slots))
-    alive = [slot for slot in taken if slot and slot.kind == layout.KIND_WORKER and slot.is_alive()]
-    workers = [_state(block, slot) for slot in alive if slot.threads]
-    service = Service(time.monotonic_ns(), workers, len(alive) - len(workers))
+    alive = [slot for slot in taken if slot and slot.is_alive()]
+    forked = [slot for slot in alive if slot.kind == layout.KIND_WORKER]
+    workers = [_state(block, slot) for slot in forked if slot.threads]
+    joined = sum(slot.kind == layout.KIND_JOINED for slot in alive)
+    service = Service(time.monotonic_ns(), workers, len(forked) - len(workers), joined=joined)
     return replace(service, stacks=_stacks(service, stacks)) if stacks and service.requests else service
 
 
@@ -196,5 +216,6 @@ def _state(block: Block, slot: Slot) -> WorkerState:
         OpenRequest(slot.pid, slot.number, slot.taken_ns, row.begin_ns, row.text, row.number, row.thread)
         for row in read_progress(block, slot.number)
     ]
-    state = WorkerState(slot.number, slot.taken_ns, abs(slot.threads), slot.clients, requests)
+    loop = slot.loop_ns, slot.loop_lag_ns
+    state = WorkerState(slot.number, slot.taken_ns, abs(slot.threads), slot.clients, requests, *loop)
     return state if slot.threads > 0 else replace(state, threads=state.busy)

@@ -8,7 +8,16 @@ from typing import TypedDict
 
 from hvd.core import layout
 from hvd.core.totals import SlotTotals, Totals
-from hvd.metrics.companion_pages import NO_OPEN, NO_RATES, AggregatorPage, OpenPercentiles, ProcessSample, Rates
+from hvd.metrics.companion_pages import (
+    NO_OPEN,
+    NO_QUEUE,
+    NO_RATES,
+    AggregatorPage,
+    OpenPercentiles,
+    ProcessSample,
+    QueueTimes,
+    Rates,
+)
 from hvd.read.jobs import JobFields, build_jobs
 from hvd.read.reading import Reading
 from hvd.read.requests import Request, Route, build_routes, request_of
@@ -25,7 +34,7 @@ class RequestProof(TypedDict):
     aborted: int
 
 
-class Raw(JobFields, Rates, OpenPercentiles):
+class Raw(JobFields, Rates, OpenPercentiles, QueueTimes):
     """The `raw` object: times in s, durations of requests in ms, memory in bytes, CPU in percent of one core.
 
     Rates are of the aggregator's last interval, and since the totals were 0. What only the aggregator knows is 0 or
@@ -59,6 +68,9 @@ class Raw(JobFields, Rates, OpenPercentiles):
     queued_requests: int
     waiting_clients: WaitingClients
     longest_requests: list[LongRequest]
+    event_loop_lag_seconds: float | None
+    app_connections: int
+    joined_processes: int
     requests_per_second_since_start: float
     error_rate_since_start: float
     p50_since_start: float
@@ -128,8 +140,12 @@ def build_raw(reading: Reading) -> Raw:
         "queued_requests": service.queued,
         "waiting_clients": service.waiting_clients,
         "longest_requests": service.longest_requests(),
+        "event_loop_lag_seconds": service.event_loop_lag_seconds,
+        "app_connections": _app_connections(totals),
+        "joined_processes": service.joined,
         **(seen["rates"] if seen else NO_RATES),
         **(seen["with_open"] if seen else NO_OPEN),
+        **(seen["queue_times"] if seen else NO_QUEUE),
         "requests_per_second_since_start": since_start["requests_per_second"],
         "error_rate_since_start": since_start["error_rate"],
         "p50_since_start": since_start["p50"],
@@ -144,6 +160,12 @@ def build_raw(reading: Reading) -> Raw:
         "observed_age_seconds": reading.observed_age,
         "memory_age_seconds": reading.memory_age,
     }
+
+
+def _app_connections(totals: Totals) -> int:
+    """WebSockets and streams of events that the app has open."""
+    runs = (totals.run(series) for series in totals.of("connections"))
+    return sum(max(0, opened - closed) for opened, closed in runs)
 
 
 def build_snapshot(reading: Reading, post_mortems: Sequence[Mapping[str, object]]) -> SnapshotAnswer:

@@ -96,6 +96,7 @@ def make_page(*processes: ProcessSample, **values: Any) -> AggregatorPage:
         "interval_seconds": 2.0,
         "rates": {"requests_per_second": 5.0, "error_rate": 0.5, "p50": 1.0, "p90": 2.0, "p99": 3.0},
         "with_open": {"p50_with_open": 1.5, "p90_with_open": 2.5, "p99_with_open": 18000.0},
+        "queue_times": {"queue_time_p50": 4.5, "queue_time_p99": 250.0},
         "busy_ratio": 0.75,
         "cpu_usage": 12.5,
         "memory_usage": 40_000_000,

@@ -49,6 +49,7 @@ def test_what_another_version_does_not_publish_is_zero_or_empty() -> None:
     assert (page["memory_ns"], page["rates"], page["tasks"]) == (7, NO_RATES, 0)
     assert page["processes"] == [{**dict.fromkeys(known["processes"][0]), "pid": 1}]
     assert (page["with_open"]["p99_with_open"], page["busy_ratio"]) == (0, 0)
+    assert page["queue_times"] == {"queue_time_p50": 0, "queue_time_p99": 0}
     assert decode(b'{"page": "admin", "monotonic_ns": 7}') == {
         "page": "admin",
         "monotonic_ns": 7,

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +17,7 @@ from hvd.metrics.table import FAMILIES
 from hvd.read.service import LONGEST, LongRequest, read_service
 from hvd.read.stacks import LastStacks
 from tests.unit.core.support import dead_pid, in_thread, own_rows
-from tests.unit.figures import make_request, make_service, start_worker
+from tests.unit.figures import SECOND, make_request, make_service, start_worker
 
 
 def test_a_worker_counts_once_it_has_booted(block: Block) -> None:
@@ -140,3 +141,27 @@ def test_a_request_has_the_stack_that_was_taken_since_it_began(block: Block) -> 
         assert (ask()["stack"], ask()["stack_age_seconds"]) == ([], None)
     finally:
         os.close(file.fd)
+
+
+def test_a_loop_that_turned_late_or_stands_still_is_late() -> None:
+    """Whichever is more; the latest of all workers counts, and without an event loop there is none."""
+    service = make_service()
+    (worker,) = service.workers
+    assert service.event_loop_lag_seconds is None
+
+    def lag(*loops: tuple[float, float]) -> float | None:
+        at = service.at_ns
+        workers = [
+            replace(worker, loop_ns=at - round(s * SECOND), loop_lag_ns=round(late * SECOND)) for s, late in loops
+        ]
+        return replace(service, workers=[worker, *workers]).event_loop_lag_seconds
+
+    assert lag((0.1, 0.0)) == lag((0.25, 0.0)) == 0.0
+    assert lag((0.1, 0.5)) == 0.5
+    assert lag((3.25, 0.5), (0.1, 1.0)) == 3.0
+
+
+def test_requests_in_progress_are_told_by_method() -> None:
+    """As far as it is known."""
+    service = make_service(make_request(3.0), make_request(2.0), make_request(1.0, "PUT /x"), threads=4)
+    assert service.open_by_method == {"GET": 2, "PUT": 1}

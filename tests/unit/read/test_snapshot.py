@@ -76,6 +76,8 @@ def test_raw_says_what_the_workers_do() -> None:
     assert raw["queued_requests"] == 6
     assert raw["waiting_clients"] == {"silent": 1, "half_head": 2, "half_body": 3, "unread": 4, "idle": 5}
     assert (raw["p50_with_open"], raw["p90_with_open"], raw["p99_with_open"]) == (1.5, 2.5, 18000.0)
+    assert (raw["queue_time_p50"], raw["queue_time_p99"]) == (4.5, 250.0)
+    assert (raw["event_loop_lag_seconds"], raw["app_connections"], raw["joined_processes"]) == (None, 0, 0)
     assert (raw["health"], raw["system_health"]) == ("degraded", "degraded")
     assert raw["reasons"] == ["saturated: all 2 threads busy for 12.5 s; the oldest request GET /slow for 18.2 s"]
     assert raw["longest_requests"][1] == {

@@ -156,7 +156,7 @@ class Daemon:
         block.cells[layout.H_STARTED_MONO] -= round(age * 1e9)
         self.worker = start_worker(block)
         publish(block, make_admin())
-        settings = SimpleNamespace(job_kinds={"plain": None} if runs_jobs else {})
+        settings = SimpleNamespace(job_kinds={"plain": None} if runs_jobs else {}, http_presets=["flask"])
         reader = BlockReader(block, runs_jobs=runs_jobs)
         here: Any = SimpleNamespace(parts=SimpleNamespace(reader=reader, settings=settings))
         self.client = testing.TestClient(create_app(here))
