@@ -159,12 +159,14 @@ static PyObject *add_to_cell(HotEntry *self, PyObject *const *args, Py_ssize_t n
 {
     if (hvd_check_arguments("add", nargs, 2) < 0)
         return NULL;
-    Py_ssize_t offset = PyLong_AsSsize_t(args[0]);
-    long long by = offset == -1 && PyErr_Occurred() ? -1 : PyLong_AsLongLong(args[1]);
-    if (by == -1 && PyErr_Occurred())
+    Py_ssize_t offset = PyNumber_AsSsize_t(args[0], PyExc_IndexError);
+    if (offset == -1 && PyErr_Occurred())
         return NULL;
     if (offset < 0 || offset >= self->row.count)
         return PyErr_Format(PyExc_IndexError, "cell %zd is outside of the row's %zd cells", offset, self->row.count);
+    long long by = PyLong_AsLongLong(args[1]);
+    if (by == -1 && PyErr_Occurred())
+        return NULL;
     add_shared(self->row.cells + offset, by);
     Py_RETURN_NONE;
 }

@@ -134,6 +134,8 @@ static PyObject *finish(HotRow *self, PyObject *unused)
 {
     if (!is_made(self))
         return NULL;
+    if (self->cells[BEGIN] == 0)
+        Py_RETURN_NONE;
     if (self->base == 0)
         return call_abandon(self, "no_response") < 0 ? NULL : Py_NewRef(Py_None);
     int64_t ns = now_ns() - self->began;

@@ -81,8 +81,13 @@ class HotRow:
         self.base = self._runs[labels]
 
     def finish(self) -> None:
-        """The response is complete: its duration counts. Without a response before it, the request was aborted."""
+        """The response is complete: its duration counts. Without a response before it, the request was aborted.
+
+        Nothing happens where no request is in progress.
+        """
         base = self.base
+        if not self._cells[BEGIN]:
+            return
         if not base:
             self.abandon("no_response")
             return

@@ -1,14 +1,16 @@
 """Post-mortems: what the last fifty processes that died at work were doing. In the block, written by masters."""
 
 import json
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from hvd.core import layout
 from hvd.core.block import Block
 
-SHOWN_REQUESTS = 16
-"""Requests that one entry lists at most; fewer where their paths take six bytes a character in JSON."""
+SHOWN_REQUESTS = 128
+"""Requests that one entry lists at most; fewer where their paths are long, or take six bytes a character in JSON."""
 
 _CAPACITY = layout.POST_MORTEM_BYTES - layout.CELL
 
@@ -16,13 +18,10 @@ _CAPACITY = layout.POST_MORTEM_BYTES - layout.CELL
 def write(block: Block, about: Mapping[str, Any], requests: Sequence[Mapping[str, Any]]) -> None:
     """Append an entry: `about` (time, pid, how it ended), and the requests. The oldest entry gives way.
 
-    Where there is no room for all, the lists in the requests lose their last items, the longest one first; then
-    requests are left out.
+    Where there is no room for all, the lists in the requests lose their last items, the longest ones first; then the
+    last requests are left out. `requests_left_out` says how many of those in `about["aborted"]` are not listed.
     """
-    listed = [dict(request) for request in requests[:SHOWN_REQUESTS]]
-    while len(data := json.dumps({**about, "requests": listed}, separators=(",", ":")).encode()) > _CAPACITY:
-        if not _shorten_longest(listed):
-            listed.pop()
+    data = _encode(_fitting(about, requests))
     with block.locked():
         number = block.cells[layout.H_POST_MORTEMS]
         start = _start(block, number)
@@ -32,18 +31,26 @@ def write(block: Block, about: Mapping[str, Any], requests: Sequence[Mapping[str
         block.cells[layout.H_POST_MORTEMS] = number + 1
 
 
-def _shorten_longest(requests: Sequence[dict[str, Any]]) -> bool:
-    """-> whether there was a list that could lose items."""
-    lists = [
-        (len(value), request, name)
-        for request in requests
-        for name, value in request.items()
-        if isinstance(value, list)
-    ]
-    length, request, name = max(lists, key=lambda one: one[0], default=(0, {}, ""))
-    if length:
-        request[name] = request[name][: length * 3 // 4]
-    return length > 0
+def _fitting(about: Mapping[str, Any], requests: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    all_of_them = max(len(requests), about.get("aborted", 0))
+    room = _CAPACITY - len(_encode({**about, "requests": [], "requests_left_out": all_of_them}))
+    listed = [dict(request) for request in requests[:SHOWN_REQUESTS]]
+    longest = max(
+        (len(value) for request in listed for value in request.values() if isinstance(value, list)), default=0
+    )
+    while (ends := list(accumulate(len(_encode(request)) + 1 for request in listed))) and ends[-1] > room and longest:
+        longest = longest * 3 // 4
+        listed = [_cut(request, longest) for request in listed]
+    listed = listed[: bisect_right(ends, room)]
+    return {**about, "requests": listed, "requests_left_out": all_of_them - len(listed)}
+
+
+def _cut(request: Mapping[str, Any], longest: int) -> dict[str, Any]:
+    return {name: value[:longest] if isinstance(value, list) else value for name, value in request.items()}
+
+
+def _encode(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def read(block: Block) -> list[dict[str, Any]]:

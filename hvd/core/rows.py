@@ -140,8 +140,9 @@ class Row(HotRow):
         self._rows.give_back(self.number)
 
     def abandon(self, cause: str) -> None:
-        """The request in progress will not be finished: a BaseException took the thread out of it."""
-        _count_aborted(self._counts, self._rows.aborted[cause,])
+        """The request in progress, if any, will not be finished: a BaseException took the thread out of it."""
+        if self.is_busy:
+            _count_aborted(self._counts, self._rows.aborted[cause,])
         self.interrupted = None
 
     @property

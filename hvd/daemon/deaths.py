@@ -34,6 +34,7 @@ from hvd.texts import escaped, rfc3339
 
 UNKNOWN_CAUSE = "unknown"
 TIMEOUT = "timeout"
+LOGGED = 16  # requests that the log's line of a death tells; the post-mortem has more
 
 
 def exit_cause(info: os.waitid_result | None) -> str:
@@ -140,16 +141,18 @@ class Settler:
             "exit_status": int(exit_status.split()[1]) if exit_status.startswith("exit ") else None,
             "aborted": settled.aborted,
         }
-        stacks = [self._stacks.frames(slot.number, entry) for entry in settled.entries]
+        entries = sorted(settled.entries, key=lambda entry: entry.begin_ns)
+        oldest = {entry.thread: entry for entry in reversed(entries)}  # of a thread with many, one gets its stack
+        stacks = [self._stacks.frames(slot.number, entry) if oldest[entry.thread] is entry else () for entry in entries]
         requests = [
             {**request_of(entry.text, entry.age), "stack": list(frames)}
-            for entry, frames in zip(settled.entries, stacks, strict=True)
+            for entry, frames in zip(entries, stacks, strict=True)
         ]
         postmortem.write(self._block, about, requests)
         self._log.error(
             "hvd: %s (pid:%d) died (%s) with %d request%s in progress: %s",
             *(slot.kind_name, slot.pid, cause, settled.aborted, "" if settled.aborted == 1 else "s"),
-            ", ".join(map(_describe, settled.entries, stacks)) or "nothing known of them",
+            _describe_all(entries[:LOGGED], stacks, settled.aborted),
         )
 
     def sweep(self, own_children: set[int]) -> None:
@@ -210,6 +213,11 @@ class WorkerSlots:
         self._stacks.forget(worker)
         if worker.hvd_slot is not None:
             self._settler.settle_slot(worker.hvd_slot, worker.pid, cause, status)
+
+
+def _describe_all(entries: Sequence[Entry], stacks: Sequence[Sequence[Frame]], number: int) -> str:
+    more = [f"and {number - len(entries)} more"] if entries and number > len(entries) else []
+    return ", ".join([*map(_describe, entries, stacks), *more]) or "nothing known of them"
 
 
 def _describe(entry: Entry, frames: Sequence[Frame]) -> str:

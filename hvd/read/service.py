@@ -46,8 +46,8 @@ class LongRequest(Request):
 
 @dataclass(frozen=True)
 class OpenRequest:
-    """What a row of a worker says: `number` requests in progress, 1 but in the row that threads share, of which only
-    the newest is known: when it began (monotonic ns), method and path, and its thread (0 where the row is shared).
+    """A request in progress in a worker: when it began (monotonic ns), method and path, and its thread, which may serve
+    others too. `number` is 1, but of the newest where a worker can name no more: it stands for those too.
     """
 
     pid: int
@@ -146,7 +146,7 @@ class Service:
 
     @property
     def ages_ns(self) -> list[int]:
-        """The age of each request in progress, as far as it is known: those in a shared row count as its newest."""
+        """The age of each request in progress; those that a worker can't name count as the newest that it does."""
         return [self.at_ns - request.begin_ns for request in self.requests for _ in range(request.number)]
 
     @property
@@ -207,7 +207,12 @@ def read_service(block: Block, stacks: LastStacks | None = None) -> Service:
 def _stacks(service: Service, last: LastStacks) -> dict[OpenRequest, Stack]:
     """Of the oldest requests, those that were taken since they began."""
     oldest = service.requests[:LONGEST]
-    stacks = ((request, last.of_thread(request.slot, request.thread, request.begin_ns)) for request in oldest)
+    by_thread = {
+        (request.slot, request.thread): request for request in reversed(oldest)
+    }  # its oldest, where it has many
+    stacks = (
+        (request, last.of_thread(request.slot, request.thread, request.begin_ns)) for request in by_thread.values()
+    )
     return {request: stack for request, stack in stacks if stack}
 
 

@@ -4,6 +4,8 @@
 """
 
 from collections.abc import Mapping, Sequence
+from heapq import nlargest
+from operator import attrgetter
 from typing import TypedDict
 
 from hvd.core import layout
@@ -21,7 +23,7 @@ from hvd.metrics.companion_pages import (
 from hvd.read.jobs import JobFields, build_jobs
 from hvd.read.reading import Reading
 from hvd.read.requests import Request, Route, build_routes, request_of
-from hvd.read.service import LongRequest, WaitingClients
+from hvd.read.service import LONGEST, LongRequest, WaitingClients
 from hvd.texts import rfc3339
 
 
@@ -199,7 +201,7 @@ def _worker(slot: SlotTotals, samples: Mapping[int, ProcessSample], totals: Tota
         "requests": slot.heads.finished,
         "errors": slot.heads.errors,
         "in_flight": slot.heads.in_flight,
-        "busy": [request_of(entry.text, entry.age) for entry in slot.busy],
+        "busy": [request_of(entry.text, entry.age) for entry in nlargest(LONGEST, slot.busy, attrgetter("age"))],
         "cpu_percent": sample["cpu_percent"] if sample else None,
         "memory_bytes": sample["proportional"] if sample else None,
         "threads": sample["threads"] if sample else None,

@@ -115,7 +115,8 @@ def _has_slot(slots: Slots, worker: Slot) -> bool:
 
 def _process(block: Block, worker: Slot, stacks: SlotStacks, wanted_ns: int) -> ProcessAnswer:
     now = time.monotonic_ns()
-    requests = {request.thread: request for request in read_progress(block, worker.number)}
+    progress = sorted(read_progress(block, worker.number), key=lambda request: -request.begin_ns)
+    requests = {request.thread: request for request in progress}  # the oldest, where a thread serves many
     is_new = stacks.taken_ns >= wanted_ns and not stacks.trouble
     late = f"its master has not taken them within {WAIT:g} s: it is stopped, or has no processor"
     return {

@@ -87,7 +87,7 @@ WORKERS = Table(
         ListColumn("AGE", 7, _column("age_seconds", short_duration)),
         ListColumn("REQUESTS", 11, _column("requests", count), "requests"),
         ListColumn("/S", 8, _column("requests_per_second", rate), "rate"),
-        ListColumn("BUSY", 4, lambda row, _: str(len(_busy(row)))),
+        ListColumn("BUSY", 4, _column("in_flight", count)),
         ListColumn("CPU", 7, _column("cpu_percent", percent), "cpu"),
         ListColumn("MEMORY", 8, _column("memory_bytes", short_size), "memory"),
         ListColumn("ERRORS", 9, _column("errors", count), spare=True, alarming=_fails),

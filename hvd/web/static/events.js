@@ -38,7 +38,8 @@ export function deathOf(entry) {
     const place = placeOf(stack);
     return { text: `${method} ${path} (${milliseconds(age * 1000)}${place ? `, at ${frameText(place)}` : ""})`, stack };
   });
-  const more = requests.length > 1 ? `, and ${requests.length - 1} more` : "";
+  const number = requests.length + (entry.requests_left_out ?? 0);
+  const more = number > 1 ? `, and ${number - 1} more` : "";
   return {
     state: "dead",
     when: entry.time ? day(instant(entry.time)) : "",

@@ -33,18 +33,18 @@ export function addWorkers(section) {
 function stateOf({ gone, isNew, data }) {
   if (gone !== null) return "✕ gone";
   if (isNew) return "✦ new";
-  return data.busy.length ? "▶ busy" : "○ idle";
+  return data.in_flight ? "▶ busy" : "○ idle";
 }
 
 const started = ({ started_at: at, age_seconds: age }) => `${exact(age)} s${at ? `, since ${at}` : ""}`;
 
-/** How many, and the one that takes longest; all of them in the title. */
+/** How many, and the one that takes longest; those that take longest in the title. */
 function busy(cell, { data, gone }) {
   const requests = [...data.busy].sort((one, other) => other.age_seconds - one.age_seconds);
   const texts = requests.map(({ method, path, age_seconds: age }) => `${method} ${path} ${milliseconds(age * 1000)}`);
   if (!texts.length || gone !== null) return text(cell, gone === null ? "0" : "–");
-  const more = texts.length > 1 ? `, and ${texts.length - 1} more` : "";
-  text(cell, `${texts.length}: ${texts[0]}${more}`, texts.join("\n"));
+  const more = data.in_flight > 1 ? `, and ${data.in_flight - 1} more` : "";
+  text(cell, `${data.in_flight}: ${texts[0]}${more}`, texts.join("\n"));
 }
 
 export function addRoutes(section, changed) {

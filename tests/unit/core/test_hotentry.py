@@ -1,12 +1,18 @@
 """Requests that share a row: of threads that serve many, and of threads that got no row of their own."""
 
 import gc
+import importlib
+import random
+import sys
 import threading
+from typing import Any
 
 import pytest
 
+from hvd.core import hotentry, layout
 from hvd.core.amounts import AMOUNT_CELLS
 from hvd.core.block import Block
+from hvd.core.durations import TIMED_CELLS
 from hvd.core.rows import Rows
 from hvd.core.totals import Reader
 from hvd.metrics.table import ABORTED, SIZES, TICK, WS_FRAMES
@@ -25,6 +31,16 @@ from tests.unit.core.support import (
     respond,
     serve,
 )
+
+_hotrow = importlib.import_module("hvd.core._hotrow")
+FORMS = pytest.mark.parametrize("form", [hotentry, _hotrow], ids=["in Python", "compiled"])
+LABELS = ("GET", "/x", "200")
+KNOWN = {LABELS: layout.HEAD_CELLS}
+CAUSES = {("exception",): layout.HEAD_CELLS + TIMED_CELLS, ("no_response",): layout.HEAD_CELLS + TIMED_CELLS + 1}
+CELLS = layout.HEAD_CELLS + TIMED_CELLS + 2
+ROW = layout.SLOT_CELLS  # behind the slot's record
+ENTRIES = ROW + CELLS
+ROOM = 2
 
 
 def test_a_thread_that_ends_in_a_request_leaves_the_shared_row(rows: Rows) -> None:
@@ -159,3 +175,155 @@ def test_amounts_count_in_the_shared_row(rows: Rows) -> None:
     totals = Reader(rows.block).read()
     (run,) = (totals.run(one) for one in totals.of(SIZES.key) if one.labels == ("GET", "/x"))
     assert (run[0], run[1], run[1 + AMOUNT_CELLS]) == (1, 3, 5)
+
+
+def shared(form: Any) -> tuple[Any, memoryview]:
+    """What requests share, in this form, and all its cells."""
+    raw = memoryview(bytearray((ENTRIES + ROOM * layout.ENTRY_CELLS) * layout.CELL))
+    return form.Sharing(raw, 0, ROW, CELLS, ENTRIES, ROOM, KNOWN, CAUSES), raw.cast("q")
+
+
+def timeless(cells: memoryview) -> list[object]:
+    """What they have that doesn't depend on the time."""
+    run = ROW + KNOWN[LABELS]
+    signs = [(begin > 0) - (begin < 0) for begin in cells[ENTRIES :: layout.ENTRY_CELLS].tolist()]
+    texts = [cells[ENTRIES + number * layout.ENTRY_CELLS :][1 : layout.ENTRY_CELLS].tolist() for number in range(ROOM)]
+    known = (
+        cells[: run + 1].tolist(),
+        sum(cells[run + 2 : run + TIMED_CELLS]),
+        cells[run + TIMED_CELLS : ENTRIES].tolist(),
+    )
+    return [*known, signs, texts]
+
+
+SAME: dict[type, type] = {OverflowError: ValueError, NotImplementedError: TypeError}
+STRANGE = [
+    None,
+    0,
+    layout.R_ERRORS,
+    10**6,
+    2**70,
+    1.5,
+    True,
+    b"GET",
+    "GET",
+    "/\u20ac",
+    "exception",
+    [],
+    (),
+    LABELS,
+    ("x",),
+]
+
+
+def play(form: Any, seed: int) -> list[object]:
+    """What strange calls of more requests than there is room for give or raise, and what they store."""
+    order, log = random.Random(seed), list[object]()
+    sharing, cells = shared(form)
+    entries = [sharing.entry() for _ in range(ROOM + 1)]
+    for _ in range(20):
+        entry = order.choice(entries)
+        names = ("begin", "begin", "respond", "pass_on", "finish", "abandon", "release", "record")
+        call = getattr(entry, order.choice(names))
+        usual = [(LABELS,), (LABELS, order.choice(STRANGE)), (KNOWN, LABELS, 5), ("exception",), ()]
+        arguments = order.choice([*usual, order.choices(STRANGE, k=order.randint(0, 3))])
+        try:
+            log.append(call(*arguments))
+        except Exception as error:
+            log.append(SAME.get(type(error), type(error)))
+        log.append((entry.base, entry.is_busy, timeless(cells)))
+        if order.random() < 0.1:
+            entries[entries.index(entry)] = entry = sharing.entry()
+            log.append(timeless(cells))
+    return log
+
+
+def test_both_forms_do_the_same_with_strange_types() -> None:
+    """Results, types of errors, and what was stored when one is raised."""
+    for seed in range(2000):
+        assert play(_hotrow, seed) == play(hotentry, seed), f"seed {seed}"
+
+
+@FORMS
+def test_an_entry_and_what_it_serves_may_refer_to_each_other(form: Any) -> None:
+    """A task that is dropped in a request leaves them to the collector, and the request is aborted."""
+    sharing, cells = shared(form)
+    entry = sharing.entry()
+    entry.begin("GET", "/x")
+    entry.exchange, entry.interrupted = [entry], [entry]
+    del entry
+    gc.collect()
+    assert cells[ROW : ROW + layout.R_BUSY + 1].tolist() == [1, 0, 1, 0, 0, 0]
+    assert cells[ROW + CAUSES["exception",]] == 1
+    assert cells[ENTRIES + layout.E_BEGIN_NS] == 0
+
+
+@FORMS
+def test_what_is_released_may_go_on(form: Any) -> None:
+    """Its request is aborted, once; the next one is like any other. Nothing ends that has not begun."""
+    sharing, cells = shared(form)
+    entry = sharing.entry()
+    for end in (entry.release, entry.finish, lambda: entry.abandon("exception"), entry.release):
+        end()
+    assert not any(cells[ROW : ROW + layout.HEAD_CELLS])
+    entry.begin("GET", "/x")
+    entry.release()
+    entry.release()
+    entry.begin("GET", "/y")
+    entry.respond(LABELS, False)
+    entry.finish()
+    entry.finish()
+    assert cells[ROW : ROW + layout.R_BUSY + 1].tolist() == [2, 1, 1, 0, 0, 0]
+    assert cells[layout.S_ENTRIES] == 1, "readers look at no more entries than were ever used at once"
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        *((-1, ROW, CELLS, ENTRIES, ROOM), (2**60, ROW, CELLS, ENTRIES, ROOM), (0, sys.maxsize, CELLS, ENTRIES, ROOM)),
+        *((0, ROW, 15, ENTRIES, ROOM), (0, ROW, 2**60, ENTRIES, ROOM), (0, ROW, CELLS, ENTRIES + 1, ROOM)),
+        *(
+            (0, ROW, CELLS, ENTRIES, -1),
+            (0, ROW, CELLS, ENTRIES, sys.maxsize),
+            (0, ROW, CELLS, ENTRIES, -sys.maxsize - 1),
+        ),
+    ],
+)
+def test_the_compiled_one_is_within_the_block(numbers: tuple[int, ...]) -> None:
+    """However large the numbers are; what could not be made has no entries."""
+    raw = memoryview(bytearray((ENTRIES + ROOM * layout.ENTRY_CELLS) * layout.CELL))
+    sharing = _hotrow.Sharing.__new__(_hotrow.Sharing)
+    with pytest.raises(ValueError, match="not within the block"):
+        sharing.__init__(raw, *numbers, KNOWN, CAUSES)
+    with pytest.raises(RuntimeError, match="has no cells"):
+        sharing.entry()
+
+
+def test_a_compiled_entry_is_made_by_its_row_alone() -> None:
+    """And once."""
+    sharing, cells = shared(_hotrow)
+    entry = sharing.entry()
+    kind, raw = type(entry), memoryview(bytearray(CELLS * layout.CELL))
+    for make in (
+        kind,
+        lambda: kind.__new__(kind),
+        lambda: _hotrow.HotRow.__new__(kind),
+        lambda: type("Sub", (kind,), {}),
+    ):
+        with pytest.raises(TypeError):
+            make()
+    with pytest.raises(RuntimeError, match="made once"):
+        entry.__init__(raw, 0, CELLS, KNOWN)
+    with pytest.raises(RuntimeError, match="made once"):
+        sharing.__init__(cells, 0, ROW, CELLS, ENTRIES, ROOM, KNOWN, CAUSES)
+    for offset in (-1, CELLS, sys.maxsize, -sys.maxsize - 1):
+        with pytest.raises(IndexError):
+            entry.add(offset, 1)
+        with pytest.raises(IndexError):
+            shared_with_cause(offset).entry()
+
+
+def shared_with_cause(cell: int) -> Any:
+    """Where the catalogue says of the cause "exception" that its cell is this one."""
+    raw = memoryview(bytearray((ENTRIES + ROOM * layout.ENTRY_CELLS) * layout.CELL))
+    return _hotrow.Sharing(raw, 0, ROW, CELLS, ENTRIES, ROOM, KNOWN, {("exception",): cell})

@@ -21,7 +21,7 @@ def test_an_entry_is_read_as_it_was_written(block: Block) -> None:
     """What it is about, and each request."""
     requests = [{"path": "/slow", "age_seconds": 1.235}, {"path": "/ü", "age_seconds": 0.0}]
     write(block, 7, requests)
-    assert postmortem.read(block) == [{"pid": 7, "cause": "SIGKILL", "requests": requests}]
+    assert postmortem.read(block) == [{"pid": 7, "cause": "SIGKILL", "requests": requests, "requests_left_out": 0}]
 
 
 @pytest.mark.parametrize("count", [1, 49, 50, 51, 137])
@@ -42,7 +42,8 @@ def test_an_entry_fits_its_place_whatever_the_clients_sent(block: Block, text: s
     write(block, 3)
     newest, entry, oldest = postmortem.read(block)
     assert (newest["pid"], entry["pid"], oldest["pid"]) == (3, 2, 1)
-    assert 5 <= len(entry["requests"]) <= postmortem.SHOWN_REQUESTS
+    assert 5 <= len(entry["requests"]) <= 40
+    assert len(entry["requests"]) + entry["requests_left_out"] == 40
     assert all(request["path"] == path for request in entry["requests"])
 
 
@@ -57,7 +58,19 @@ def test_long_lists_are_shortened_before_requests_are_left_out(block: Block) -> 
     assert 20 <= len(kept[0]) <= 30
     assert 30 <= len(kept[2]) < 200
     write(block, 2, [{"path": "\x01" * 64, "stack": ["\x01" * 64] * 30}] * 40)
-    assert 5 <= len(postmortem.read(block)[0]["requests"]) <= postmortem.SHOWN_REQUESTS
+    assert 5 <= len(postmortem.read(block)[0]["requests"]) < 40
+
+
+def test_sixty_four_requests_of_one_process_are_named(block: Block) -> None:
+    """And of many more the first ones; how many are not listed is said, those too that had no entry."""
+    one = {"method": "GET", "path": "/items/12345678/details", "age_seconds": 1234.567, "stack": ["x" * 80] * 5}
+    write(block, 1, [one] * 64)
+    (entry,) = postmortem.read(block)
+    assert (len(entry["requests"]), entry["requests_left_out"]) == (64, 0)
+    postmortem.write(block, {"pid": 2, "aborted": 3000}, [one] * 1000)
+    (entry, _) = postmortem.read(block)
+    assert 64 <= len(entry["requests"]) <= postmortem.SHOWN_REQUESTS
+    assert len(entry["requests"]) + entry["requests_left_out"] == 3000
 
 
 def test_an_entry_half_written_is_left_out(block: Block) -> None:

@@ -21,6 +21,23 @@ def test_what_is_in_progress_is_read_with_its_thread(block: Block) -> None:
     assert before <= entry.begin_ns <= time.monotonic_ns()
 
 
+def test_each_request_of_a_thread_that_serves_many_is_read(block: Block) -> None:
+    """Those without an entry too, as a part of the newest that has one."""
+    rows, room = own_rows(block), block.layout.entries
+    many = [rows.entry() for _ in range(room + 3)]
+    for number, entry in enumerate(many):
+        entry.begin("GET", f"/{number}")
+        progress = read_progress(block, WORKER)
+        assert sum(request.number for request in progress) == number + 1
+    assert [request.text for request in progress] == [f"GET /{number}" for number in range(room)]
+    assert [request.number for request in progress] == [1] * (room - 1) + [4]
+    assert {request.thread for request in progress} == {threading.get_ident()}
+    del many[:-1], entry
+    assert read_progress(block, WORKER) == []
+    many[0].begin("GET", "/again")
+    assert [request.text for request in read_progress(block, WORKER)] == ["GET /again"]
+
+
 def test_a_slot_that_changes_hands_forgets_what_its_process_was_like(block: Block) -> None:
     """How much it serves at once, its stacks, its clients."""
     slots = Slots(block)

@@ -18,7 +18,7 @@ from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.stacks import CRASHED, StackFile
 from hvd.core.totals import Reader
-from hvd.daemon.deaths import UNKNOWN_CAUSE, Settler, WorkerSlots, exit_cause
+from hvd.daemon.deaths import LOGGED, UNKNOWN_CAUSE, Settler, WorkerSlots, exit_cause
 from hvd.daemon.stacks.workers import Stacks
 from hvd.daemon.worker_process import HELD
 from hvd.daemon.workers import HvdThreadWorker
@@ -208,8 +208,11 @@ def assert_each_has_one_cause(block: Block, aborted: int) -> None:
     assert sum(counts(block, ABORTED.key).values()) == aborted
 
 
-@pytest.mark.parametrize("rows_module", FORMS.values(), ids=FORMS.keys())
-@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(
+    ("shared", "rows_module"),
+    [(False, FORMS["as installed"]), (False, FORMS["in Python"]), (True, FORMS["in Python"])],
+    ids=["own row, as installed", "own row, in Python", "shared row, in Python"],  # compiled, it can't be watched
+)
 def test_a_request_has_one_cause_wherever_its_worker_is_killed(
     block: Block, settler: Settler, shared: bool, rows_module: Any
 ) -> None:
@@ -218,10 +221,11 @@ def test_a_request_has_one_cause_wherever_its_worker_is_killed(
 
     def give_up(survived: int) -> None:
         rows = rows_module.Rows(block, number, FAMILIES)
-        held = [rows.mine(), *(rows.take() for _ in range(3 * shared))]
-        held[-1].begin("GET", "/x")
-        held[-1]._counts = Watched(held[-1]._counts, Killing(survived))
-        held[-1].abandon("exception")
+        row, killing = rows.entry() if shared else rows.mine(), Killing(survived)
+        row.begin("GET", "/x")
+        for owner, name in ((row._sharing, "cells"), (row._sharing, "entries")) if shared else ((row, "_counts"),):
+            setattr(owner, name, Watched(getattr(owner, name), killing))
+        row.abandon("exception")
         os._exit(0)
 
     for survived in itertools.count():
@@ -279,6 +283,33 @@ def test_the_dead_wait_while_the_block_is_locked(
     settler.sweep(set())
     assert counts(block, EXITS.key) == {("worker", "SIGSEGV"): 2}
     assert list(Slots(block).taken()) == []
+
+
+def test_a_death_names_all_that_one_thread_had_in_progress(
+    block: Block, file: StackFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The oldest first, which has the thread's stack; and how many there was no room for."""
+    number, room = Slots(block).claim(layout.KIND_WORKER, ME), block.layout.entries
+
+    def work() -> None:
+        rows = Rows(block, number, FAMILIES)
+        many = [rows.entry() for _ in range(room + 6)]
+        for index, entry in enumerate(many):
+            entry.begin("GET", f"/{index}")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    pid = fork(work)
+    assert ended(pid) == -signal.SIGKILL
+    file.write(number, stack_of("/srv/app.py 7 view"))
+    block.cells[block.layout.slot_cell(number) + layout.S_STACK_TAKEN_NS] = time.monotonic_ns()
+    Settler(block, log, file).settle_slot(number, pid, "SIGKILL")
+    (entry,) = postmortem.read(block)
+    assert (entry["aborted"], entry["requests_left_out"]) == (room + 6, 6)
+    assert [request["path"] for request in entry["requests"]] == [f"/{index}" for index in range(room)]
+    assert [len(request["stack"]) for request in entry["requests"]] == [1] + [0] * (room - 1)
+    assert counts(block, ABORTED.key) == {("SIGKILL",): room + 6}
+    assert "GET /0 (" in caplog.messages[-1]
+    assert caplog.messages[-1].endswith(f", and {room + 6 - LOGGED} more")
 
 
 @pytest.fixture

@@ -38,6 +38,15 @@ def test_what_goes_on_counts_until_now() -> None:
     assert ratio(at(10, 1, 2, 3, 4), at(12, 1, 2, 3, 4)) == 1.0
 
 
+def test_of_many_in_one_thread_each_counts() -> None:
+    """Those too of which only the number is known: as long as the newest that is."""
+    many = at(12, *[11] * 63, threads=100)
+    (worker,) = many.workers
+    newest = replace(worker.requests[-1], number=17)
+    assert ratio(at(10, threads=100), many) == 0.315
+    assert ratio(at(10, threads=100), replace(many, workers=[replace(worker, requests=[newest] * 2)])) == 0.17
+
+
 def test_each_span_counts_for_itself() -> None:
     """A request of 5 s over three readings, and then nothing."""
     busy = BusyTime(at(10, threads=1), 0)
