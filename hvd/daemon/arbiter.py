@@ -105,11 +105,14 @@ class Loop:
         self._master.safely(self._master.supervise)
 
     def _limit_workers(self) -> None:
-        """No more workers than there is room for, whoever asks: a signal, the settings, a block that was taken over."""
+        """No more workers than there is room for, whoever asks: a signal, the settings, a block that was taken over.
+
+        Those of another app than hvd's serve without a slot.
+        """
         server, most = self._server, self._master.workers.most
         if server.num_workers < most:
             self._refused = 0
-        if server.num_workers <= most:
+        if server.num_workers <= most or conf.is_guest():
             return
         self._log.error(
             "hvd: %d workers asked for, and the block has room for %d: set HVD_SLOTS to %d, and restart",

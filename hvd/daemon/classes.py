@@ -9,7 +9,7 @@ import functools
 from importlib import import_module
 from typing import Any
 
-from hvd.daemon.workers import CountingWorker
+from hvd.daemon.workers import CountingWorker, RoomyWorker
 from hvd.errors import SettingsError
 
 COUNTING = {
@@ -39,6 +39,14 @@ def counting_class(cfg: Any) -> type[CountingWorker]:
         return counting(chosen)
     except TypeError as error:
         raise SettingsError([f"worker class {name!r} can't be combined with hvd's: {error}"]) from None
+
+
+def check_for_hvds_app(cfg: Any) -> None:
+    """Raises SettingsError where hvd's own app can't be served: it passes sockets on as threads have them."""
+    if not issubclass(counting_class(cfg), RoomyWorker):
+        name = cfg.worker_class_str
+        needed = "can't serve hvd's own endpoints, which need gthread or sync (HVD_WORKER_CLASS)"
+        raise SettingsError([f"worker class {name!r} {needed}; put your app under it with hvd run"])
 
 
 @functools.cache

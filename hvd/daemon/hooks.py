@@ -25,13 +25,13 @@ from hvd.core.backlog import note_listeners
 from hvd.core.proc import die_with_parent, require_system_calls
 from hvd.daemon import conf
 from hvd.daemon.arbiter import Loop
-from hvd.daemon.classes import counting_class
+from hvd.daemon.classes import check_for_hvds_app, counting_class
 from hvd.daemon.code import take_into_memory
 from hvd.daemon.logs import error_log, log_through
 from hvd.daemon.master import Master
 from hvd.daemon.ownership import pass_on
 from hvd.daemon.stacks.workers import pass_file_on
-from hvd.errors import BlockError, CannotStart, SettingsError
+from hvd.errors import BlockError, BlockFull, CannotStart, NoFreeSlot, SettingsError
 from hvd.instrument import wsgi
 
 BEGINNINGS = (
@@ -142,6 +142,8 @@ def on_starting(server: Any) -> None:
                 "hvd: without effect here: %s; gunicorn's own settings decide on that", ", ".join(unused)
             )
         serves_hvd = not conf.is_guest()
+        if getattr(server.app, "app_uri", None) == conf.OWN_APP:
+            check_for_hvds_app(server.cfg)
         conf.name_processes(server.cfg, settings)
         server.proc_name = server.cfg.proc_name + (".2" if server.master_pid else "")  # as Arbiter.start does
         if not server.worker_class.is_known:
@@ -184,9 +186,15 @@ def pre_exec(server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """In the master: the worker's slot. Raises NoFreeSlot, BlockError."""
-    master().workers.before_fork(worker)
-    worker.hvd_parts = master().enter_worker
+    """In the master: the worker's slot. Raises NoFreeSlot, BlockError; another app than hvd's is served without it."""
+    try:
+        master().workers.before_fork(worker)
+    except (NoFreeSlot, BlockFull) as error:
+        if not conf.is_guest():
+            raise
+        worker.hvd_trouble = str(error)
+    else:
+        worker.hvd_parts = master().enter_worker
 
 
 def post_fork(server: Any, worker: Any) -> None:

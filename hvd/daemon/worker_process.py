@@ -38,6 +38,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
     hvd_slot: int | None = None
     """Its slot; the master gives it before the fork, as what follows. None: there is none."""
     hvd_parts: Callable[[Any], Parts] | None = None
+    hvd_trouble = "gunicorn has not called hvd's hook pre_fork, which gives it one"
     dumps: Dumps | None = None
     """How it tells where its threads stand."""
     orphaned: int = signal.SIGTERM  # what the kernel sends it once it has booted, when its master dies
@@ -62,13 +63,13 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         self.begin_boot()
         try:
             if self.hvd_parts is None:
-                raise LookupError("gunicorn started it without hvd's hook pre_fork")
+                raise LookupError(self.hvd_trouble)
             self._parts = self.hvd_parts(self)
             self.share_rows(self._parts.rows)
             here.fill(self._parts)
         except Exception as error:
             self._parts = None
-            self.log.warning("hvd: this worker has no slot, and counts for itself only: %s", error)
+            self.log.warning("hvd: this worker has no slot; it serves, and counts for itself alone: %s", error)
             self.share_rows(counting.rows)
             counting.fill(counting.rows)
 

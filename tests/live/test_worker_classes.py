@@ -1,5 +1,7 @@
 """Classes of worker other than gunicorn's sync and gthread; and workers that find themselves without hvd."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -114,8 +116,94 @@ def test_a_class_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:
         assert "worker class 'nowhere.Worker' can't be loaded: " in one_line(server)
 
 
+def test_hvds_own_endpoints_need_a_class_that_passes_sockets_on(tmp_path: Path) -> None:
+    """Which gevent's don't, nor those that nobody knows."""
+    line = one_line(Server(tmp_path, app="hvd.web.wsgi:app", worker_class="gevent"))
+    assert "worker class 'gevent' can't serve hvd's own endpoints, which need gthread or sync" in line
+
+
+HOOKS = """\
+def two(server, worker):
+    pass
+
+
+def one(worker):
+    pass
+
+
+def four(worker, req, environ, resp):
+    pass
+
+
+def on_starting(server):
+    for name, hook in {{"post_fork": two, "post_worker_init": one, "post_request": four, {more}}}.items():
+        server.cfg.set(name, hook)
+"""
+
+
+def test_hooks_that_are_replaced_later_change_nothing(tmp_path: Path) -> None:
+    """When hvd has put its own around them: the worker does what they would have done."""
+    more = '"child_exit": two, "worker_exit": two'
+    with Guest(tmp_path, conf=HOOKS.format(more=more), workers=1, arguments=("-k", "gevent")) as guest:
+        (pid,) = guest.pids("worker")
+        for _ in range(3):
+            assert guest.get("/").body == b"ok"
+        until(lambda: guest.snapshot()["requests"]["finished"] == 3, "all are finished")
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: guest.pids("worker") not in ([], [pid]), "another one has a slot")
+        until(lambda: guest.snapshot()["worker_threads"], "it is ready")
+    assert [line for line in guest.alarms if "SIGKILL" not in line] == []
+
+
+ALONE = "this worker has no slot; it serves, and counts for itself alone: "
+
+
+def test_a_worker_without_a_slot_serves(tmp_path: Path) -> None:
+    """A hook was replaced that gives it one; and none is left. It says so, once."""
+    replaced = Guest(tmp_path, conf=HOOKS.format(more='"pre_fork": two'), workers=1)
+    with replaced.start(ready=False):
+        until(lambda: ALONE in replaced.log, "it says so")
+        assert [replaced.get("/").body for _ in range(3)] == [b"ok"] * 3
+        assert len(replaced.alarms) == 1
+        assert f"{ALONE}gunicorn has not called hvd's hook pre_fork" in replaced.alarms[0]
+    with Guest(tmp_path, workers=2, slots=6) as full:
+        for number in (3, 4, 5, 6):
+            full.signal(signal.SIGTTIN)
+            until(lambda number=number: len(full.pids("worker")) == number, "there is one more")
+        full.signal(signal.SIGTTIN)
+        until(lambda: ALONE in full.log, "one has none")
+        assert {full.get("/").body for _ in range(30)} == {b"ok"}
+        assert len(full.alarms) == 1
+        assert f"{ALONE}all 6 worker slots of block" in full.alarms[0]
+        full.signal(signal.SIGTTOU)
+        until(lambda: len(full.pids("worker")) == 5, "the oldest one has ended")
+
+
+@pytest.mark.parametrize("kind", ["gevent", "own.Minimal"])
+def test_a_syntax_error_is_answered_with_gunicorns_page(tmp_path: Path, kind: str) -> None:
+    """While code is reloaded; and what is counted is what clients saw."""
+    files = {"own.py": OWN, "shop.py": "def app(:\n"}
+    with Guest(tmp_path, files=files, workers=1, arguments=("-k", kind, "--reload")) as guest:
+        answers = [guest.get("/") for _ in range(3)]
+        assert {answer.status for answer in answers} == {500}
+        assert all(b"SyntaxError" in answer.body for answer in answers)
+        until(lambda: guest.snapshot()["requests"]["finished"] == 3, "they are counted")
+        (tmp_path / "shop.py").write_text(HELLO)
+        until(lambda: answers_ok(guest), "it is served once the error is mended")
+        until(lambda: guest.snapshot()["requests"]["in_flight"] == 0, "nothing is in progress")
+        requests = guest.snapshot()["requests"]
+        assert requests["started"] == requests["finished"]
+
+
+def answers_ok(server: Server) -> bool:
+    try:
+        return server.get("/").status == 200
+    except OSError:
+        return False
+
+
 def one_line(server: Server) -> str:
     """What it is refused with."""
     assert server.start_in_vain() == 2
-    (line,) = server.log.splitlines()
+    (line,) = (line for line in server.log.splitlines() if "[INFO]" not in line)
     return line

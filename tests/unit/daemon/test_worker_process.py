@@ -4,12 +4,16 @@ import os
 import signal
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from gunicorn.config import Config
 
+from hvd.core.totals import Reader
 from hvd.daemon.worker_process import HELD
 from hvd.daemon.workers import HvdThreadWorker
+from hvd.errors import BlockFull
+from hvd.instrument.counting import counting
 from tests.unit.core.support import ended, fork
 
 
@@ -99,6 +103,32 @@ def test_a_worker_that_loads_its_app_ends_at_once(handler: str) -> None:
             getattr(worker, handler)(signal.SIGTERM, None)
         except SystemExit as end:
             os._exit(7 if end.code == 0 and 0 < signal.alarm(0) <= 3 else 8)
+
+    _, pid = booting(work)
+    assert ended(pid) == 7
+
+
+@pytest.mark.parametrize("trouble", ["", "all slots are taken", "its block can't be used"])
+def test_a_worker_that_has_no_slot_counts_for_itself(trouble: str) -> None:
+    """Whatever was missing, or failed: it serves, and says so once."""
+
+    def work(worker: Any) -> None:
+        said: list[str] = []
+        worker.log = SimpleNamespace(warning=lambda text, *args: said.append(text % args))
+        if "block" in trouble:
+            worker.hvd_parts = Mock(side_effect=BlockFull(trouble))
+        elif trouble:
+            worker.hvd_trouble = trouble
+        worker.hvd_enter()
+        worker.hvd_enter()
+        worker.say_ready()
+        row = counting.local.row
+        row.begin("GET", "/")
+        row.respond(("GET", "/", "200"), False)
+        row.finish()
+        is_counted = Reader(counting.rows.block).read().heads.finished == 1
+        has_said = len(said) == 1 and (trouble or "pre_fork") in said[0]
+        os._exit(7 if is_counted and has_said else 8)
 
     _, pid = booting(work)
     assert ended(pid) == 7

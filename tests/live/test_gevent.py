@@ -1,0 +1,152 @@
+"""gevent's workers, of a guest: a thread serves many requests at once, each in a greenlet."""
+
+import os
+import random
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.guest import Guest
+from tests.support.http import Asking, Load, connect, load
+from tests.support.repeating import repeatedly
+from tests.support.waiting import until
+
+SHOP = """\
+import time
+
+
+def app(environ, start_response):
+    first, _, rest = environ["PATH_INFO"][1:].partition("/")
+    if first in ("slow", "left"):
+        time.sleep(30 if rest else 0.02)
+    if first == "boom":
+        raise ValueError("boom")
+    status = {"missing": "404 Not Found", "left": "202 Accepted"}.get(first, "200 OK")
+    if first == "stream":
+        start_response(status, [])
+        return stream()
+    start_response(status, [("Content-Length", "2")])
+    return [b"ok"]
+
+
+def stream():
+    for _ in range(3):
+        time.sleep(0.001)
+        yield b"x" * 1000
+"""
+
+STATUSES = {"/": 200, "/stream": 200, "/slow": 200, "/missing": 404, "/boom": 500}
+KINDS = ("gevent", "gevent_pywsgi")
+
+
+def guest(folder: Path, kind: str, **settings: Any) -> Guest:
+    return Guest(folder, files={"shop.py": SHOP}, arguments=("-k", kind), **settings)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_killed_worker_is_known_by_all_that_it_served(tmp_path: Path, kind: str) -> None:
+    """64 requests at once in one worker: each with its path, its age and the place where its greenlet stands."""
+    paths = {f"/slow/{number}" for number in range(64)}
+    with guest(tmp_path, kind, workers=1, watch_slow_request_seconds=0.5) as server:
+        asking = [Asking(server.address, path) for path in paths]
+        until(lambda: set(server.in_progress()) == paths, "all are in progress")
+        snapshot = server.snapshot()
+        assert (snapshot["worker_threads"], snapshot["worker_threads_busy"]) == (1000, 64)
+        assert {request["path"] for request in snapshot["longest_requests"]} <= paths
+        until(lambda: server.log.count("slow request") or "app" in server.log, "their stacks are taken")
+        (pid,) = server.pids("worker")
+        os.kill(pid, signal.SIGKILL)
+        assert all(isinstance(one.wait(), OSError) for one in asking)
+        died = until(lambda: server.snapshot()["post_mortems"], "there is a post-mortem")[0]
+        assert (died["aborted"], died["signal"]) == (64, "SIGKILL")
+        assert {request["path"] for request in died["requests"]} <= paths
+        places = [frame["function"] for request in died["requests"] for frame in request["stack"]]
+        assert "app" in places
+        requests = server.snapshot()["requests"]
+        assert (requests["started"], requests["finished"], requests["aborted"], requests["in_flight"]) == (64, 0, 64, 0)
+        assert server.sample("hvd_http_requests_aborted_total", cause="SIGKILL") == 64
+
+
+def test_what_there_is_no_entry_for_is_counted_all_the_same(tmp_path: Path) -> None:
+    """`entries` bounds what can be named."""
+    with guest(tmp_path, "gevent", workers=1, entries=16) as server:
+        asking = [Asking(server.address, f"/slow/{number}") for number in range(40)]
+        until(lambda: server.snapshot()["requests"]["in_flight"] == 40, "all are in progress")
+        assert len(server.in_progress()) == 16
+        os.kill(server.pids("worker")[0], signal.SIGKILL)
+        assert all(isinstance(one.wait(), OSError) for one in asking)
+        died = until(lambda: server.snapshot()["post_mortems"], "there is a post-mortem")[0]
+        assert (died["aborted"], len(died["requests"])) == (40, 16)
+        assert server.get("/").body == b"ok"
+        until(lambda: server.snapshot()["requests"]["in_flight"] == 0, "nothing is in progress")
+        requests = server.snapshot()["requests"]
+        assert (requests["started"], requests["finished"], requests["aborted"]) == (41, 1, 40)
+
+
+def test_every_request_is_counted_through_reloads_and_deaths(tmp_path: Path) -> None:
+    """Of 4 workers: exactly, while none dies; and then never less than clients saw, nor more than they asked for."""
+    conf = "max_requests = 1500\nmax_requests_jitter = 500\n"
+    with guest(tmp_path, "gevent", workers=4, conf=conf) as server:
+        tally = load(server.address, [*STATUSES], clients=16, requests=4000)
+        assert not tally.failed
+        heads = Counter(ask(server, "HEAD") for _ in range(20))
+        for _ in range(15):
+            leave(server, "/left")
+        until(lambda: server.snapshot()["requests"]["finished"] == 4035, "all are finished")
+        counted = by_status(server)
+        assert counted.pop("202") == 15
+        assert counted == received(tally) + Counter(heads)
+        assert server.samples("hvd_http_requests_total", "method")["HEAD",] == 20
+
+        faults: list[Any] = []
+        with Load(server.address, [*STATUSES], 16) as clients, repeatedly(lambda: faults.extend(proof(server)), 0.05):
+            server.reload()
+            server.signal(signal.SIGTTIN)
+            until(lambda: len(server.pids("worker")) == 5, "there is one more")
+            for _ in range(3):
+                pid = random.choice(server.pids("worker"))
+                os.kill(pid, signal.SIGKILL)
+                until(lambda pid=pid: pid not in server.pids("worker"), "it is settled")
+        assert not faults
+        until(lambda: server.snapshot()["requests"]["in_flight"] == 0, "nothing is in progress", 60)
+        more = by_status(server)
+        more.subtract(counted)
+        sent = Counter(str(STATUSES[path]) for path in clients.tally.sent.elements())
+        for status, number in received(clients.tally).items():
+            assert number <= more[status] <= sent[status], status
+        requests = server.snapshot()["requests"]
+        assert requests["started"] == requests["finished"] + requests["aborted"]
+        assert clients.tally.responses > 200
+
+
+def ask(server: Guest, method: str) -> str:
+    with server.connection() as connection:
+        return str(connection.request(method, "/").status)
+
+
+def leave(server: Guest, path: str) -> None:
+    """Ask, and go away without reading."""
+    with connect(server.address) as sock:
+        sock.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+
+
+def received(tally: Any) -> Counter[str]:
+    """Responses by status; each was the one that belongs to its path."""
+    assert all(STATUSES[path] == status for path, status in tally.received), tally.received
+    return Counter(str(status) for _, status in tally.received.elements())
+
+
+def by_status(server: Guest) -> Counter[str]:
+    return Counter(
+        {status: number for (status,), number in server.samples("hvd_http_requests_total", "status").items()}
+    )
+
+
+def proof(server: Guest) -> list[dict[str, int]]:
+    """A read at which it does not hold."""
+    requests = server.snapshot()["requests"]
+    whole = requests["finished"] + requests["in_flight"] + requests["aborted"]
+    return [] if requests["started"] == whole and requests["in_flight"] >= 0 else [requests]
