@@ -83,7 +83,7 @@ static PyObject *serve(Counted *self, Exchange *exchange, PyObject *environ)
         Py_XSETREF(exchange->body, body);
         return Py_NewRef(exchange);
     }
-    if (goes_as_it_is < 0 || hvd_exchange_count(exchange) < 0) {
+    if (goes_as_it_is < 0 || hvd_exchange_count(exchange, body) < 0) {
         Py_DECREF(body);
         return hvd_exchange_failed(exchange, 0);
     }

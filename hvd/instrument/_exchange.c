@@ -17,14 +17,14 @@ static PyObject *label_of(Exchange *self, PyObject *status)
     return PyUnicode_Substring(status, 0, 3);
 }
 
-/* The argument `status`, borrowed; NULL if there is none. */
-static PyObject *status_among(PyObject *const *args, Py_ssize_t count, PyObject *names)
+/* An argument by its position or name, borrowed; NULL if there is none. */
+static PyObject *argument(PyObject *const *args, Py_ssize_t count, PyObject *names, Py_ssize_t position, PyObject *name)
 {
-    if (count > 0)
-        return args[0];
+    if (count > position)
+        return args[position];
     for (Py_ssize_t i = 0; names != NULL && i < PyTuple_GET_SIZE(names); i++)
-        if (PyUnicode_Compare(PyTuple_GET_ITEM(names, i), hvd_text[STATUS]) == 0)
-            return args[i];
+        if (PyUnicode_Compare(PyTuple_GET_ITEM(names, i), name) == 0)
+            return args[count + i];
     return NULL;
 }
 
@@ -45,16 +45,20 @@ static PyObject *route_of(Exchange *self)
     return route;
 }
 
+/* The label of the request's method, borrowed. NULL with an exception set. */
+static PyObject *method_of(Exchange *self)
+{
+    int known = PySet_Contains(RULE(self->counted, METHODS), self->method);
+    return known < 0 ? NULL : known ? self->method : RULE(self->counted, OTHER);
+}
+
 /* Call one of the row's methods with the labels, and whether it is an error where `is_error` is not NULL. */
 static int tell_row(Exchange *self, PyObject *name, PyObject *status, PyObject *is_error)
 {
-    int known = PySet_Contains(RULE(self->counted, METHODS), self->method);
-    if (known < 0)
+    PyObject *route, *method = method_of(self);
+    if (method == NULL || (route = route_of(self)) == NULL)
         return -1;
-    PyObject *route = route_of(self);
-    if (route == NULL)
-        return -1;
-    PyObject *labels = PyTuple_Pack(3, known ? self->method : RULE(self->counted, OTHER), route, status);
+    PyObject *labels = PyTuple_Pack(3, method, route, status);
     if (labels == NULL)
         return -1;
     PyObject *arguments[] = {self->row, labels, is_error};
@@ -73,7 +77,37 @@ static int is_error(PyObject *status)
     return PyUnicode_Check(status) && PyUnicode_GET_LENGTH(status) && PyUnicode_READ_CHAR(status, 0) >= '4';
 }
 
-int hvd_exchange_count(Exchange *self)
+/* What an attribute of this process's extras is. */
+static PyObject *of_extras(Exchange *self, PyObject *name)
+{
+    PyObject *extras = PyObject_GetAttr(RULE(self->counted, COUNTING), hvd_text[EXTRAS]);
+    if (extras == NULL)
+        return NULL;
+    PyObject *value = PyObject_GetAttr(extras, name);
+    Py_DECREF(extras);
+    return value;
+}
+
+/* Extras.sized, of a response that is counted */
+static int measure(Exchange *self, PyObject *body)
+{
+    PyObject *sizes = of_extras(self, hvd_text[SIZES]), *length = NULL;
+    if (sizes == NULL || sizes == Py_None) {
+        Py_XDECREF(sizes);
+        return sizes == NULL ? -1 : 0;
+    }
+    PyObject *route = Py_XNewRef(route_of(self));
+    if (self->environ != NULL)
+        length = PyDict_GetItemWithError(self->environ, hvd_text[LENGTH]);
+    int result = -1;
+    if (route != NULL && !PyErr_Occurred())
+        result = hvd_measure(self->row, sizes, method_of(self), route, length, self->headers, body);
+    Py_XDECREF(route);
+    Py_DECREF(sizes);
+    return result;
+}
+
+int hvd_exchange_count(Exchange *self, PyObject *body)
 {
     if (self->is_counted)
         return 0;
@@ -81,12 +115,14 @@ int hvd_exchange_count(Exchange *self)
         PyErr_SetString(PyExc_RuntimeError, "the app has not called start_response, and its response begins");
         return -1;
     }
-    return tell_row(self, hvd_text[RESPOND], self->status, is_error(self->status) ? Py_True : Py_False);
+    if (tell_row(self, hvd_text[RESPOND], self->status, is_error(self->status) ? Py_True : Py_False) < 0)
+        return -1;
+    return measure(self, body);
 }
 
 static PyObject *write_counted(Exchange *self, PyObject *data)
 {
-    if (hvd_exchange_count(self) < 0)
+    if (hvd_exchange_count(self, NULL) < 0)
         return NULL;
     if (self->write == NULL)
         return PyErr_Format(PyExc_RuntimeError, "the response is over");
@@ -109,10 +145,12 @@ static PyObject *start_response(PyObject *callable, PyObject *const *args, size_
     if (write == NULL)
         return NULL;
     Py_XSETREF(self->write, write);
-    PyObject *label = label_of(self, status_among(args, PyVectorcall_NARGS(flags), names));
+    Py_ssize_t count = PyVectorcall_NARGS(flags);
+    PyObject *label = label_of(self, argument(args, count, names, 0, hvd_text[STATUS]));
     if (label == NULL)
         return NULL;
     Py_XSETREF(self->status, label);
+    Py_XSETREF(self->headers, Py_XNewRef(argument(args, count, names, 1, hvd_text[HEADERS])));
     return PyCFunction_New(&write_method, callable);
 }
 
@@ -170,7 +208,7 @@ static PyObject *next_piece(Exchange *self)
     if (pieces != NULL)
         piece = PyIter_Next(pieces);
     Py_XDECREF(pieces);
-    if ((piece != NULL || !PyErr_Occurred()) && hvd_exchange_count(self) == 0) {
+    if ((piece != NULL || !PyErr_Occurred()) && hvd_exchange_count(self, NULL) == 0) {
         if (piece == NULL && self->ends_itself)
             end(self); /* NULL with its exception, if it has one */
         return piece;
@@ -215,6 +253,7 @@ static PyObject *pass_on(Exchange *self, PyObject *unused)
 static int exchange_clear(Exchange *self)
 {
     Py_CLEAR(self->environ);
+    Py_CLEAR(self->headers);
     Py_CLEAR(self->start_response);
     Py_CLEAR(self->write);
     Py_CLEAR(self->body);
@@ -251,6 +290,7 @@ static int exchange_traverse(Exchange *self, visitproc visit, void *arg)
     Py_VISIT(self->method);
     Py_VISIT(self->route);
     Py_VISIT(self->status);
+    Py_VISIT(self->headers);
     Py_VISIT(self->start_response);
     Py_VISIT(self->write);
     Py_VISIT(self->body);
@@ -351,6 +391,21 @@ static int begin(PyObject *row, PyObject *method, PyObject *path)
     return none == NULL ? -1 : 0;
 }
 
+/* Where a proxy says since when the request has waited. */
+static int note_queue(Exchange *self)
+{
+    PyObject *since = PyDict_GetItemWithError(self->environ, hvd_text[REQUEST_START]);
+    if (since == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    PyObject *queued = of_extras(self, hvd_text[QUEUED]);
+    if (queued == NULL)
+        return -1;
+    PyObject *arguments[] = {self->row, since}, *none = PyObject_Vectorcall(queued, arguments, 2, NULL);
+    Py_DECREF(queued);
+    Py_XDECREF(none);
+    return none == NULL ? -1 : 0;
+}
+
 Exchange *hvd_exchange_new(Counted *counted, PyObject *row, PyObject *environ, PyObject *original)
 {
     PyObject *path, *method = required(environ, hvd_text[METHOD]);
@@ -366,7 +421,7 @@ Exchange *hvd_exchange_new(Counted *counted, PyObject *row, PyObject *environ, P
     self->method = Py_NewRef(method);
     self->start_response = Py_NewRef(original);
     self->ends_itself = !counted->is_outermost;
-    if (begin(row, self->method, path) < 0)
+    if (begin(row, self->method, path) < 0 || note_queue(self) < 0)
         Py_CLEAR(self);
     return self;
 }
@@ -379,7 +434,8 @@ int hvd_exchange_ready(void)
         [IN_ROW] = "exchange", [CLOSE] = "close",     [STATUS] = "status",         [INTERRUPTED] = "interrupted",
         [SWITCHING] = "101",   [EXCHANGE] = "hvd.exchange",
         [MEASURE] = "measure", [SETTINGS] = "settings", [EXCLUDE] = "exclude",
-        [FILE_WRAPPER] = "wsgi.file_wrapper",
+        [FILE_WRAPPER] = "wsgi.file_wrapper", [EXTRAS] = "extras", [SIZES] = "sizes", [QUEUED] = "queued",
+        [REQUEST_START] = "HTTP_X_REQUEST_START", [LENGTH] = "CONTENT_LENGTH", [HEADERS] = "headers",
     };
     for (int i = 0; i < TEXTS; i++)
         if (hvd_text[i] == NULL && (hvd_text[i] = PyUnicode_InternFromString(texts[i])) == NULL)

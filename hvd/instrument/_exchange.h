@@ -20,7 +20,7 @@ typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall; /* the app's start_response */
     Counted *counted;
-    PyObject *row, *environ, *method, *route, *status, *start_response, *write, *body, *pieces;
+    PyObject *row, *environ, *method, *route, *status, *headers, *start_response, *write, *body, *pieces;
     char ends_itself, is_counted;
 } Exchange;
 
@@ -29,13 +29,13 @@ extern PyTypeObject hvd_exchange_type;
 /* Names and keys, interned: made at the first call of hvd_exchange_ready, and there for good. */
 enum {
     LOCAL, ROW, METHOD, PATH, BEGIN, RESPOND, PASS_ON, FINISH, IN_ROW, CLOSE, STATUS, INTERRUPTED, SWITCHING, EXCHANGE,
-    MEASURE, SETTINGS, EXCLUDE, FILE_WRAPPER, TEXTS
+    MEASURE, SETTINGS, EXCLUDE, FILE_WRAPPER, EXTRAS, SIZES, QUEUED, REQUEST_START, LENGTH, HEADERS, TEXTS
 };
 extern PyObject *hvd_text[TEXTS];
 
 /* An exchange, whose request the row has begun; wsgi.py says what the rest mean. NULL or -1 with an exception set. */
 Exchange *hvd_exchange_new(Counted *counted, PyObject *row, PyObject *environ, PyObject *start_response);
-int hvd_exchange_count(Exchange *self);
+int hvd_exchange_count(Exchange *self, PyObject *body);
 PyObject *hvd_exchange_finish(Exchange *self, PyObject *unused);
 PyObject *hvd_exchange_finish_after(Exchange *self, PyObject *result);
 void *hvd_exchange_failed(Exchange *self, int streaming);

@@ -23,6 +23,7 @@ except ImportError:  # there was no compiler
 Header = tuple[Any, Any]
 """Name and value, str or bytes."""
 
+_LENGTH_NAMES = "content-length", b"content-length"
 LENGTH_DIGITS = 15
 """More are no size."""
 
@@ -91,10 +92,12 @@ def size_of(length: Any) -> int:
 
 
 def content_length_in_python(headers: Iterable[Header]) -> int:
-    """What Content-Length says, -1 where there is none."""
-    for name, value in headers:
-        if len(name) == 14 and name.lower() in ("content-length", b"content-length"):
-            return size_of(value)
+    """What Content-Length says, -1 where there is none. What is no list of pairs has none: who sends it will say so."""
+    for header in headers if isinstance(headers, list | tuple) else ():
+        if isinstance(header, list | tuple) and len(header) == 2:
+            name, value = header
+            if isinstance(name, str | bytes) and len(name) == 14 and name.lower() in _LENGTH_NAMES:
+                return size_of(value)
     return UNKNOWN
 
 
@@ -106,7 +109,7 @@ def measure_in_python(
         size = 0
     elif isinstance(body, bytes):
         size = len(body)
-    elif type(body) is list and len(body) == 1:
+    elif type(body) is list and len(body) == 1 and isinstance(body[0], bytes):
         size = len(body[0])
     else:
         size = content_length_in_python(headers)

@@ -104,7 +104,7 @@ class Counted:
         try:
             body = self.app(environ, exchange)
             if type(body) is list or (self._is_outermost and _is_file(environ, body)):
-                exchange.count()
+                exchange.count(body)
                 if exchange.ends_itself:
                     exchange.finish()
                 return body
@@ -121,6 +121,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_headers",
         "_pieces",
         "_route",
         "_start_response",
@@ -144,10 +145,13 @@ class Exchange:
         self.body = _NO_BODY
         self._start_response: Any = start_response
         self._write: Any = None
+        self._headers: Any = None
         self._pieces: Iterator[bytes] | None = None
         path = environ["PATH_INFO"]
         row.interrupted = None  # of a request before, which the server answered in another way
         row.begin(self.method, path)
+        if (since := environ.get("HTTP_X_REQUEST_START")) is not None:
+            counting.extras.queued(row, since)
 
     @property
     def is_left(self) -> bool:
@@ -171,6 +175,7 @@ class Exchange:
             raise RuntimeError("the response is over")
         self._write = self._start_response(*arguments, **named)
         status = arguments[0] if arguments else named.get("status")
+        self._headers = arguments[1] if len(arguments) > 1 else named.get("headers")
         code = status[:3] if isinstance(status, str) else ""
         self.status = code if len(code) == 3 and code.isascii() and code.isdecimal() else OTHER
         return self.write
@@ -182,19 +187,23 @@ class Exchange:
             raise RuntimeError("the response is over")
         return self._write(data)
 
-    def count(self) -> None:
-        """Count the response, once. Raises RuntimeError where the app has not called `start_response`."""
+    def count(self, body: object = None) -> None:
+        """Count the response, once; `body` is a list of all its pieces where there is one. Raises RuntimeError where
+        the app has not called `start_response`.
+        """
         if self.is_counted:
             return
         if self.status is None:
             raise RuntimeError("the app has not called start_response, and its response begins")
-        method = self.method if self.method in METHODS else OTHER
+        method = _label(self.method)
         self.row.respond((method, self.route, self.status), is_error(self.status))
         self.is_counted = True
+        length = self.environ.get("CONTENT_LENGTH") if self.environ else None
+        counting.extras.sized(self.row, method, self.route, length, self._headers, body)
 
     def pass_on(self) -> None:
         """Another process answers, with 101, and counts that."""
-        self.row.pass_on((self.method if self.method in METHODS else OTHER, self.route, "101"))
+        self.row.pass_on((_label(self.method), self.route, "101"))
         self.is_counted = True
 
     def __iter__(self) -> Iterator[bytes]:
@@ -238,7 +247,11 @@ class Exchange:
         """The response is sent, or given up. Drops its references: the environ has this exchange."""
         self._end()
         self.environ, self.body, self._pieces = None, _NO_BODY, None
-        self._start_response = self._write = None
+        self._start_response = self._write = self._headers = None
+
+
+def _label(method: str) -> str:
+    return method if method in METHODS else OTHER
 
 
 def _is_part(environ: WSGIEnvironment, row: Row) -> bool:
@@ -277,12 +290,14 @@ def _broke_off(error: BaseException, exchange: Exchange, streaming: bool) -> NoR
     yet. CountingWorker.handle_error counts that answer under what `interrupted` says. For an exchange that ends itself
     nobody answers, so its request is aborted.
     """
+    method, route = _label(exchange.method), exchange.route
+    counting.extras.raised(exchange.row, error, route, method)
     if not exchange.is_counted:
         if streaming and isinstance(error, OSError):
             failure = RuntimeError("the stream failed before its first byte")
             failure.__cause__, error = error, failure
         if not isinstance(error, OSError):
-            exchange.row.interrupted = exchange.method if exchange.method in METHODS else OTHER, exchange.route
+            exchange.row.interrupted = method, route
     if exchange.ends_itself:
         exchange.finish()
         if exchange.row.interrupted:

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from hvd.instrument import wsgi
+from hvd.instrument import extras, wsgi
 from hvd.instrument.counting import counting
 from hvd.web.here import Here
-from tests.unit.instrument.exchange import FakeRow
+from tests.unit.instrument.exchange import EXTRAS, FakeRow
 
 
 @pytest.fixture(params=["compiled", "Python"])
@@ -16,15 +16,17 @@ def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
     """All tests run on both forms; where there is no compiler, there is none of the first to be tested."""
     if request.param == "Python":
         monkeypatch.setattr(wsgi, "compiled", None)
+        monkeypatch.setattr(extras, "measure", extras.measure_in_python)
     elif wsgi.compiled is None:
         assert shutil.which("cc") is None, "there is a compiler, and hvd.instrument._counting could not be imported"
         pytest.skip("no compiler")
 
 
 @pytest.fixture(autouse=True)
-def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which `outermost` says there is."""
+def process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a server, which `outermost` says there is, and with extras that a row may note."""
     monkeypatch.setattr(counting, "is_server", False)
+    monkeypatch.setitem(vars(counting), "extras", EXTRAS)
 
 
 @pytest.fixture

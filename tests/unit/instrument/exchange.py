@@ -1,5 +1,6 @@
 """Shared by tests of counting: a row that notes what it is told, and a server that calls an app as gunicorn does."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ from falcon import testing
 from gunicorn.http.wsgi import FileWrapper
 
 from hvd.instrument import wsgi
+from hvd.instrument.extras import Extras
 from hvd.instrument.falcon import RouteName
 from hvd.instrument.wsgi import counted, outermost
 from hvd.web.here import Here
@@ -18,6 +20,7 @@ class FakeRow:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, ...]] = []
+        self.noted: list[tuple[Any, ...]] = []
         self.interrupted: tuple[str, str] | None = None
         self.exchange: Any = None
 
@@ -37,6 +40,25 @@ class FakeRow:
     def abandon(self, cause: str) -> None:
         self.calls.append(("abandon", cause))
         self.interrupted = None
+
+    def measure(self, runs: object, labels: tuple[str, ...], *amounts: int) -> None:
+        self.noted.append(("measure", *labels, *amounts))
+
+    def record(self, runs: object, labels: tuple[str, ...], ns: int) -> None:
+        self.noted.append(("record", *labels))
+
+    def add(self, offset: Any, by: int) -> None:
+        self.noted.append(("add", *offset))
+
+
+class EachItself(dict[Any, Any]):
+    """Runs whose first cell is their labels."""
+
+    def __missing__(self, labels: Any) -> Any:
+        return labels
+
+
+EXTRAS = Extras(SimpleNamespace(runs=defaultdict(EachItself)))  # type: ignore[arg-type]
 
 
 def loaded(app: Any, here: Here) -> Any:

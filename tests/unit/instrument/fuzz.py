@@ -15,7 +15,7 @@ from typing import Any
 from hvd.instrument import wsgi
 from hvd.instrument.counting import counting as process
 from hvd.instrument.wsgi import EXCHANGE, METHODS, OTHER, UNMATCHED
-from tests.unit.instrument.exchange import fresh
+from tests.unit.instrument.exchange import EXTRAS, fresh
 
 hotrow: Any = importlib.import_module("hvd.core._hotrow")
 counting: Any = importlib.import_module("hvd.instrument._counting")
@@ -71,7 +71,7 @@ RUN = 1000
 
 LABELS = ("GET", "/", "200")
 CELLS = 2000
-PARTS = ("begin", "respond", "pass_on", "finish", "interrupted", "exchange")
+PARTS = ("begin", "respond", "pass_on", "finish", "measure", "add", "interrupted", "exchange")
 THINGS = [
     *(None, 0, -1, 2**70, 1.5, b"", b"200 OK", bytearray(9000), "", "GET", "\ud800", Text("200"), "/€"),
     *([], [b"x"], [RUN], (), LABELS, {}, {LABELS: RUN}, set(), METHODS, object, object(), Raises(), sys),
@@ -179,6 +179,7 @@ class Fuzz:
             self._pick(*[(METHODS, *rules)] * 5, (METHODS, *self._some(7)), self._pick()),
             self._pick(True, False),
         )
+        vars(process)["extras"] = self._pick(EXTRAS, EXTRAS, SimpleNamespace(sizes=self._pick(), queued=self._pick()))
         environ = {"REQUEST_METHOD": self._pick("GET", self._pick()), "PATH_INFO": "/"}
         attempt(counted, environ, self._pick(something, something, self._pick()))
         exchange = environ.get(EXCHANGE)

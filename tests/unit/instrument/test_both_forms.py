@@ -2,12 +2,13 @@
 
 import random
 import re
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from hvd.instrument import wsgi
+from hvd.instrument import extras, wsgi
 from hvd.instrument.counting import HttpSettings, counting
 from hvd.instrument.wsgi import EXCHANGE, counted, outermost
 from tests.unit.instrument.exchange import FakeRow, fresh
@@ -39,6 +40,10 @@ METHODS = ["GET", "POST", "frob", Text("PUT"), Unhashable("GET"), b"GET", None, 
 PATHS = ["/", "/\u20ac\U0001f600", Text("/x"), b"/", None, 2**70, "\x00"]
 STATUSES = [
     *("200 OK", "404", "50", "²00 x", Text("301 M"), b"200 OK", None, 2**70, "\ud800\ud800\ud800", "599\u20ac", ["200"])
+]
+HEADERS: list[Any] = [
+    *([], [], [("Content-Length", "2")], [(b"content-length", 7)], (["CONTENT-LENGTH", "x"],), [("a",)], "ab", None),
+    [("Content-Type", "a"), ("Content-Length", "10000")],
 ]
 ERRORS = [ValueError, BrokenPipeError, KeyboardInterrupt, StopIteration, SystemExit]
 BODIES = [
@@ -110,7 +115,7 @@ class Scene:
             named = {
                 name: self._pick(STATUSES) for name in ("status", "headers")[arguments:] if self._random.random() < 0.5
             }
-            write = self._note(start_response, *[self._pick(STATUSES), [], None][:arguments], **named)
+            write = self._note(start_response, *[self._pick(STATUSES), self._pick(HEADERS), None][:arguments], **named)
             if self._random.random() < 0.2:
                 self._note(write, self._pick([b"data", None]))
         if self._random.random() < 0.1 and EXCHANGE in environ:
@@ -124,22 +129,30 @@ class Scene:
             raise self._pick(ERRORS)
         return self._pick(BODIES)()
 
+    def _environ(self) -> dict[str, Any]:
+        environ: Any = {
+            "REQUEST_METHOD": self._pick(METHODS),
+            "PATH_INFO": self._pick(PATHS),
+            "x": self._pick(VALUES),
+        }
+        if self._random.random() < 0.5:
+            del environ["x"]
+        if self._random.random() < 0.2:
+            environ["CONTENT_LENGTH"] = self._pick(["12", "", "x", None, b"3"])
+        if self._random.random() < 0.2:
+            environ["HTTP_X_REQUEST_START"] = self._pick(["t=1700000000", "x", f"t={time.time() - 1}", ""])
+        if self._random.random() < 0.1:
+            environ["wsgi.file_wrapper"] = self._pick([Closes, 7, "text"])
+        if self._random.random() < 0.1:
+            del environ[self._pick(list(environ))]
+        if self._random.random() < 0.1:
+            environ[EXCHANGE] = self._pick([None, 7, "text", object()])
+        return environ
+
     def play(self) -> list[object]:
         """One request, and another one in the same thread."""
         for _ in range(2):
-            environ: Any = {
-                "REQUEST_METHOD": self._pick(METHODS),
-                "PATH_INFO": self._pick(PATHS),
-                "x": self._pick(VALUES),
-            }
-            if self._random.random() < 0.5:
-                del environ["x"]
-            if self._random.random() < 0.1:
-                environ["wsgi.file_wrapper"] = self._pick([Closes, 7, "text"])
-            if self._random.random() < 0.1:
-                del environ[self._pick(list(environ))]
-            if self._random.random() < 0.1:
-                environ[EXCHANGE] = self._pick([None, 7, "text", object()])
+            environ = self._environ()
             body = self._note(self._application, environ, self._start_response)
             for _ in range(self._random.randint(0, 4)):
                 self._note(next, body)
@@ -152,7 +165,7 @@ class Scene:
             if self._random.random() < 0.2:
                 self._note(exchange, "200 OK", [])
             self.log += [self.row.interrupted, self.row.exchange is None, self.row.exchange is exchange]
-        return [*self.log, *self.row.calls]
+        return [*self.log, *self.row.calls, *self.row.noted]
 
 
 def route_of(environ: Any) -> str | None:
@@ -171,4 +184,5 @@ def test_both_forms_do_the_same(form: None, monkeypatch: pytest.MonkeyPatch) -> 
         compiled = Scene(seed).play()
         with monkeypatch.context() as patch:
             patch.setattr(wsgi, "compiled", None)
+            patch.setattr(extras, "measure", extras.measure_in_python)
             assert Scene(seed).play() == compiled, f"seed {seed}"

@@ -4,6 +4,7 @@ import gc
 import inspect
 import re
 import sys
+import time
 import traceback
 import weakref
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from falcon import testing
 from gunicorn.config import Config
 from gunicorn.workers.gthread import ThreadWorker
 from gunicorn.workers.sync import SyncWorker
@@ -226,6 +228,7 @@ def test_counting_holds_on_to_nothing(made: Any, here: Here) -> None:
             server.end()
             row.interrupted = None
             row.calls.clear()  # type: ignore[attr-defined]
+            row.noted.clear()  # type: ignore[attr-defined]
             server.statuses.clear()
 
     ask_all(50)
@@ -287,3 +290,27 @@ def test_a_path_that_is_excluded_passes_uncounted(
     server.environ = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "/static", "PATH_INFO": "/a"}
     list(application(server.environ, server.start_response))
     assert [call for call in row.calls if call[0] == "begin"] == row.calls[:1]
+
+
+def test_what_is_kept_beside_count_and_duration(row: FakeRow, here: Here) -> None:
+    """Sizes where they are known, how long it has waited for the app, and the type of what the app raised."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        if environ["PATH_INFO"] == "/fails":
+            raise KeyError
+        start_response("200 OK", [("Content-Length", "5")])
+        return [b"abc"] if environ["PATH_INFO"] == "/list" else iter([b"x" * 5])
+
+    server, application = Server(), loaded(routed(app, "/a"), here)
+    for path in ("/list", "/stream"):
+        server.environ = testing.create_environ(path=path, method="POST", body="1234567")
+        server.environ["HTTP_X_REQUEST_START"] = f"t={time.time() - 1}"
+        list(application(server.environ, server.start_response))
+        server.end()
+    with pytest.raises(KeyError):
+        server.call(application, path="/fails")
+    assert row.noted == [
+        *[("record",), ("measure", "POST", "/a", 7, 3)],
+        *[("record",), ("measure", "POST", "/a", 7, 5)],
+        ("add", "GET", "/a", "KeyError"),
+    ]
