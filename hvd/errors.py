@@ -11,6 +11,7 @@
     * `NoFreeSlot`: every slot of the block belongs to a live process
     * `DaemonUnreachable`: no daemon answered, or what answered isn't hvd
     * `DaemonsAmbiguous`: several daemons run, and nothing says which of them is meant
+    * `JoinRefused`: the daemon is another user's
     * `DaemonRefused`: the daemon answered that it won't do what was asked
     * `StillOpen`: jobs that were waited for had not ended in time
     * `JobsError`: the jobs' database can't do what was asked
@@ -84,6 +85,10 @@ class DaemonUnreachable(HvdError):  # noqa: N818
 
 class DaemonsAmbiguous(HvdError):  # noqa: N818
     """Several daemons run, and neither arguments nor settings say which of them is meant."""
+
+
+class JoinRefused(HvdError):  # noqa: N818
+    """The daemon is another user's, in whose block this process may not count."""
 
 
 class DaemonRefused(HvdError):  # noqa: N818

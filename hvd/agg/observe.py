@@ -8,10 +8,14 @@ from typing import NamedTuple
 import psutil
 
 from hvd.agg.sizes import Sizes
+from hvd.core import layout
 from hvd.core.proc import is_alive, start_ticks, unix_time
 from hvd.core.rows import Rows
 from hvd.metrics.companion_pages import AggregatorPage, ProcessSample
 from hvd.metrics.table import CPU
+
+JOINED = layout.KIND_NAMES[layout.KIND_JOINED]
+"""Processes that are observed, and no part of the daemon."""
 
 log = logging.getLogger("hvd.aggregator")
 
@@ -123,7 +127,9 @@ class Observer:
             resident, threads = known.handle.memory_info().rss, known.handle.num_threads()
         seconds = times.user + times.system
         last = self._last.get(watched.pid)
-        before = last.cpu_seconds if last and last.started == known.started and last.cpu_seconds else 0.0
+        before = seconds if watched.kind == JOINED else 0.0  # it may be old when it joins
+        if last and last.started == known.started and last.cpu_seconds:
+            before = last.cpu_seconds
         size = self._sizes.of(watched.pid, known.started)
         if size and None in (size.proportional, size.fds):
             self._report_once(watched.kind, "its proportional memory or its open files may not be read")
@@ -177,7 +183,7 @@ class CpuTime:
             identity, seconds = (sample.pid, sample.started), sample.cpu_seconds
             if seconds is None:
                 continue
-            before = self._counted.get(identity, seconds if self._is_partial else 0.0)
+            before = self._counted.get(identity, seconds if self._is_partial or sample.kind == JOINED else 0.0)
             if counts and seconds > before:
                 self._rows.count(CPU, (sample.kind, str(sample.slot)), round((seconds - before) * 1e9))
             counted[identity] = max(before, seconds)

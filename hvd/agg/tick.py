@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from hvd import __version__
-from hvd.agg.observe import CpuTime, Observer, Sample, Watched
+from hvd.agg.observe import JOINED, CpuTime, Observer, Sample, Watched
 from hvd.agg.trend import Trend, build_detail
 from hvd.core import layout
 from hvd.core.block import Block
@@ -115,6 +115,7 @@ class Ticker:
     ) -> AggregatorPage:
         seconds = (totals.monotonic_ns - self._last.monotonic_ns) / 1e9
         span = requests.since(self._requests)
+        own = [sample for sample in samples if sample.kind != JOINED]
         return {
             "page": AGGREGATOR_PAGE,
             "monotonic_ns": totals.monotonic_ns,
@@ -124,10 +125,10 @@ class Ticker:
             "with_open": span.with_open(service.ages_ns),
             "queue_times": sum_queue(totals).since(sum_queue(self._last)).queue_times(),
             "busy_ratio": self._busy_time.ratio(service, requests.duration_ns),
-            "cpu_usage": round(sum(sample.cpu_percent or 0.0 for sample in samples), 2),
-            "memory_usage": sum(sample.memory for sample in samples),
-            "memory_ns": min((sample.sized_ns for sample in samples if sample.sized_ns), default=totals.monotonic_ns),
-            "threads": sum(sample.threads or 0 for sample in samples),
+            "cpu_usage": round(sum(sample.cpu_percent or 0.0 for sample in own), 2),
+            "memory_usage": sum(sample.memory for sample in own),
+            "memory_ns": min((sample.sized_ns for sample in own if sample.sized_ns), default=totals.monotonic_ns),
+            "threads": sum(sample.threads or 0 for sample in own),
             "tasks": self._tasks(),
             "websocket_clients": self._clients(),
             "processes": [sample.published() for sample in samples[:PROCESSES]],

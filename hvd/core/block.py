@@ -21,7 +21,7 @@ import stat
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hvd.core import layout, locks
@@ -160,8 +160,11 @@ class Block:
             if self.cells[index] == pid:
                 self.cells[index] = 0
 
-    def remove_if_last(self) -> bool:
-        """Unlink the segment unless another master's processes hold it. -> whether it is gone."""
+    def remove_if_last(self, is_used: Callable[[], bool] = lambda: False) -> bool:
+        """Unlink the segment unless another master's processes hold it. -> whether none do.
+
+        It also stays where it `is_used` without being held: by processes that have joined.
+        """
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(BlockLocked):  # without it: a start that comes just now may have to try once more
                 stack.enter_context(self.locked())
@@ -170,7 +173,11 @@ class Block:
             except BlockingIOError:
                 # A failed conversion drops the lock that this process had (flock(2)), which ends anyway.
                 return False
-            self.file_name.remove()
+            if is_used():
+                self.file_name.drop_spare()  # no master is there to use it
+                fcntl.flock(self.fd, fcntl.LOCK_UN)
+            else:
+                self.file_name.remove()
             return True
 
 

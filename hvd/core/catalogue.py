@@ -143,7 +143,7 @@ class Catalogue:
         labels = _shown(labels)
         series = None
         if self._is_busy:
-            return self._instead(family)
+            return self.instead(family)
         self._is_busy = True
         try:
             self.refresh()
@@ -154,9 +154,10 @@ class Catalogue:
             self._retry_at[family.key] = time.monotonic() + RETRY
         finally:
             self._is_busy = False
-        return series or self._instead(family)
+        return series or self.instead(family)
 
-    def _instead(self, family: Family) -> Series:
+    def instead(self, family: Family) -> Series:
+        """What counts for a series that can't be had: the overflow series, else what is lost."""
         return self._found.get((family.key, None)) or self._lost
 
     def _add(self, family: Family, labels: tuple[str, ...] | None) -> Series | None:

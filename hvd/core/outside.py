@@ -32,12 +32,17 @@ class KeptBlock:
     workers: int | None = None
 
 
-def kept_blocks(directory: Path = DIRECTORY) -> Iterator[KeptBlock]:
-    """The blocks whose masters live, as far as this user may read them, by name. What a dead daemon left is no block
-    here, nor is a file that is no block.
+def block_files(directory: Path = DIRECTORY) -> list[Path]:
+    """Files that have the name of a block, in order."""
+    return sorted(path for path in directory.glob(f"{PREFIX}*") if not any(mark in path.name for mark in _NO_NAMES))
+
+
+def kept_blocks(directory: Path = DIRECTORY, name: str = "") -> Iterator[KeptBlock]:
+    """The blocks whose masters live, as far as this user may read them, by name; the one of that name, where one is
+    given. What a dead daemon left is no block here, nor is a file that is no block.
     """
-    for path in sorted(directory.glob(f"{PREFIX}*")):
-        if not any(mark in path.name for mark in _NO_NAMES):
+    for path in block_files(directory):
+        if name in ("", path.name):
             with contextlib.suppress(OSError):  # another user's, or removed meanwhile
                 fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
                 try:

@@ -16,7 +16,7 @@ from hvd.core.catalogue import Catalogue, Families, Family
 from hvd.core.hot import HotRow, Sharing, fence
 from hvd.core.locks import COUNT_WAIT
 from hvd.core.slots import mark_used
-from hvd.errors import BlockFull, BlockLocked
+from hvd.errors import BlockForeign, BlockFull, BlockLocked
 
 
 class Runs(dict[tuple[str, ...], int]):
@@ -39,6 +39,13 @@ class Runs(dict[tuple[str, ...], int]):
         if (series.family, series.labels) == (self._family.key, labels) and not series.is_overflow:
             self[labels] = series.offset
         return series.offset
+
+    @property
+    def overflow(self) -> int:
+        """The first cell of the family's overflow series."""
+        with self._resolving, contextlib.suppress(BlockForeign):
+            self._catalogue.refresh()
+        return self._catalogue.instead(self._family).offset
 
 
 class Rows:

@@ -17,6 +17,9 @@ from hvd.core.locks import LOCK_WAIT
 from hvd.core.proc import is_alive, start_ticks
 from hvd.errors import BlockFull, NoFreeSlot
 
+JOINED_SPARE = 4
+"""Of the slots, one in so many is the workers' alone: enough to replace all of them, where there are eight a worker."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -94,19 +97,24 @@ class Slots:
 
         Raises NoFreeSlot, BlockFull, BlockLocked.
         """
-        is_companion = kind != layout.KIND_WORKER
-        numbers = range(layout.COMPANION_SLOTS) if is_companion else range(layout.COMPANION_SLOTS, self._layout.slots)
+        numbers = self._numbers(kind)
         with self._block.locked(LOCK_WAIT):
             number = self._take_first(numbers, kind, master, pid)
         if number is None:
-            raise NoFreeSlot(self._complaint(is_companion, numbers))
+            raise NoFreeSlot(self._complaint(kind, numbers))
         return number
 
-    def _complaint(self, is_companion: bool, numbers: range) -> str:
-        kind = "companion" if is_companion else "worker"
-        all_taken = f"all {len(numbers)} {kind} slots of block {self._block.name} are taken"
-        if not is_companion:
-            return f"{all_taken}; set HVD_SLOTS higher and restart"
+    def _numbers(self, kind: int) -> range:
+        first, slots = layout.COMPANION_SLOTS, self._layout.slots
+        if kind == layout.KIND_JOINED:
+            return range(first + (slots - first) // JOINED_SPARE, slots)
+        return range(first, slots) if kind == layout.KIND_WORKER else range(first)
+
+    def _complaint(self, kind: int, numbers: range) -> str:
+        shared = {layout.KIND_WORKER: "worker slots", layout.KIND_JOINED: "slots for joined processes"}
+        all_taken = f"all {len(numbers)} {shared.get(kind, 'companion slots')} of block {self._block.name} are taken"
+        if kind in shared:
+            return f"{all_taken}; set HVD_SLOTS higher and restart the daemon"
         pids = ", ".join(str(slot.pid) for number in numbers if (slot := self.get(number)))
         return f"{all_taken}, by the processes {pids}: end those that are not this daemon's, and it goes on"
 
@@ -206,6 +214,10 @@ class Slots:
     def taken(self) -> Iterator[Slot]:
         """The records of all slots that are taken, in order."""
         return filter(None, map(self.get, range(self._layout.slots)))
+
+    def joined(self) -> Iterator[Slot]:
+        """Those of joined processes that live."""
+        return (slot for slot in self.taken() if slot.kind == layout.KIND_JOINED and slot.is_alive())
 
     def free(self, number: int) -> None:
         """Let the slot be handed out again. Its process is dead, its rows are settled. One store, so no lock."""

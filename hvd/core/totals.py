@@ -108,11 +108,10 @@ class Reader:
             slot_heads, busy = Heads(), list[Entry]()
             for start in starts[number]:
                 row = next(rows)
-                is_shared = start == self._shared[number]
-                row_heads = _heads(row, shared=is_shared)
+                row_heads = _heads(row)
                 slot_heads = Heads(*map(add, slot_heads, row_heads))
                 *_, begin, _, text = row
-                if is_shared:
+                if start == self._shared[number]:
                     busy += read_entries(block, number, row_heads.in_flight)
                 elif row_heads.in_flight and (entry := entry_of(begin, text)):
                     busy.append(entry)
@@ -132,7 +131,7 @@ class Reader:
         )
 
 
-def _heads(row: Head, *, shared: bool) -> Heads:
+def _heads(row: Head) -> Heads:
     started, finished, aborted, errors, begin, busy, _ = row
-    visible = busy if shared else int(begin != 0)
+    visible = max(busy, int(begin != 0))
     return Heads(started, finished, aborted, errors, min(visible, started - finished - aborted))

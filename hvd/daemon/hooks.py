@@ -33,6 +33,7 @@ from hvd.daemon.ownership import pass_on
 from hvd.daemon.stacks.workers import pass_file_on
 from hvd.errors import BlockError, BlockFull, CannotStart, NoFreeSlot, SettingsError
 from hvd.instrument import wsgi
+from hvd.instrument.counting import counting
 
 BEGINNINGS = (
     *("on_starting", "on_reload", "when_ready", "post_fork", "post_worker_init", "pre_request", "post_request"),
@@ -59,6 +60,7 @@ def take_hold() -> None:
 
     @functools.wraps(setup)
     def setup_with_hvd(server: Any, app: Any) -> None:
+        counting.is_daemon_s = True
         compose(app.cfg)
         if not _master:
             _refuse_unusable_class(app.cfg)

@@ -61,9 +61,14 @@ class Ownership:
             self.block.add_master(self._pid)
 
     def _take_over(self, settler: Settler, slots: Slots) -> None:
-        self._log.warning("Taking over block %s of a daemon that was killed; totals go on", self.block.name)
+        if self.block.masters():
+            self._log.warning("Taking over block %s of a daemon that was killed; totals go on", self.block.name)
+        else:
+            self._log.info("Going on with block %s, in which joined processes count", self.block.name)
+        joined = {slot.number for slot in slots.joined()}  # they live, and count on
         for slot in list(slots.taken()):
-            settler.settle_slot(slot.number, slot.pid, UNKNOWN_CAUSE)
+            if slot.number not in joined:
+                settler.settle_slot(slot.number, slot.pid, UNKNOWN_CAUSE)
         cells = self.block.cells
         cells[layout.H_STARTED_WALL], cells[layout.H_STARTED_MONO] = time.time_ns(), time.monotonic_ns()
         for index in range(layout.MASTERS):
@@ -89,11 +94,12 @@ class Ownership:
     def leave(self, *, has_served: bool) -> bool:
         """Remove the block, unless another master goes on with it. -> whether there is no other one.
 
-        It also stays where a start failed that had taken it over: the next one goes on with its totals.
+        It stays while joined processes count in it; the last of them removes it (hvd/instrument/joining.py). It also
+        stays where a start failed that had taken it over: the next one goes on with its totals.
         """
         self.block.drop_master(self._pid)
         if self.was_made or has_served:
-            return self.block.remove_if_last()
+            return self.block.remove_if_last(lambda: any(Slots(self.block).joined()))
         return not self._is_upgrade
 
 

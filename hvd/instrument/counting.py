@@ -36,8 +36,8 @@ class Counting:
     attributes, as each request reads them.
 
     Filled by whoever gave the process its slot: gunicorn's hooks in a worker, `hvd.join` elsewhere. Before that, and in
-    a child that such a process has forked, the first use makes rows that `first` gives: those of a private block.
-    Thread-safe.
+    a child that such a process has forked, the first use calls `first`, which fills it: with a private block's rows.
+    `is_daemon_s` is true in a daemon's master and in what it forks, which have no need to join. Thread-safe.
     """
 
     rows: Rows
@@ -48,7 +48,8 @@ class Counting:
 
     def __init__(self) -> None:
         self.settings = HttpSettings()
-        self.first: Callable[[], Rows] = lambda: private_rows(FAMILIES)
+        self.is_daemon_s = False
+        self.first: Callable[[], None] = lambda: self.fill(private_rows(FAMILIES))
         self.after_fork()
 
     def fill(self, rows: Rows, settings: HttpSettings | None = None) -> None:
@@ -69,7 +70,7 @@ class Counting:
             raise AttributeError(name)
         with self._filling:
             if "rows" not in vars(self):
-                self.fill(self.first())
+                self.first()
             if name == "extras":
                 self.extras = Extras(self.rows, sizes=self.settings.sizes, queue_time=self.settings.queue_time)
         found: Rows | ThreadRow | Extras = vars(self)[name]

@@ -182,12 +182,13 @@ def build_snapshot(reading: Reading, post_mortems: Sequence[Mapping[str, object]
 
 
 def build_workers(totals: Totals, observation: AggregatorPage | None) -> list[Worker]:
-    """Each worker alive."""
+    """Each worker alive, and each joined process."""
     samples = {sample["pid"]: sample for sample in observation["processes"]} if observation else {}
     return [
         _worker(slot, samples, totals)
         for slot in totals.slots
-        if slot.slot.kind == layout.KIND_WORKER and slot.slot.pid  # a slot has none until its worker is forked
+        if slot.slot.kind in (layout.KIND_WORKER, layout.KIND_JOINED)
+        and slot.slot.pid  # a slot has none until its worker is forked
     ]
 
 

@@ -65,7 +65,9 @@ def _bounded(line: Text, width: int) -> Text:
 
 def _titles(model: Model) -> list[list[str]]:
     """Titles of the three lists, from the longest to one that fits anywhere."""
-    restarts, workers = figure(model.restarts, count), f"workers {len(model.workers)}"
+    joined = sum(worker.get("kind") == "joined" for worker in model.workers)
+    restarts, workers = figure(model.restarts, count), f"workers {len(model.workers) - joined}"
+    workers += f", {joined} joined" if joined else ""
     more = [f"{workers}, {restarts} ended"] if restarts not in (UNKNOWN, "0") else []
     jobs = [
         f"{figure(model.raw.get(name), count)} {word}"

@@ -10,7 +10,7 @@ export function addWorkers(section) {
     title: "Workers",
     none: "No worker is known yet.",
     columns: [
-      { name: "PID", fill: (cell, { pid }) => text(cell, String(pid)) },
+      { name: "PID", fill: (cell, { pid, data }) => text(cell, `${pid}${data.kind === "joined" ? " joined" : ""}`) },
       { name: "State", fill: (cell, worker) => text(cell, stateOf(worker)) },
       { name: "Age", number: true, class: "spare", fill: (cell, { data }) => text(cell, duration(data.age_seconds, 2), started(data)) },
       { name: "Requests", number: true, fill: (cell, { data }) => text(cell, count(data.requests), `${count(data.errors)} errors`) },
@@ -25,7 +25,8 @@ export function addWorkers(section) {
     const workers = model.shownWorkers();
     const alive = workers.filter(({ gone }) => gone === null);
     const restarts = model.restarts === null ? "" : ` · ${count(model.restarts)} restart${model.restarts === 1 ? "" : "s"}`;
-    say(table.aside, `${alive.length} alive${restarts}`);
+    const joined = alive.filter(({ data }) => data.kind === "joined").length;
+    say(table.aside, `${alive.length - joined} alive${joined ? ` · ${joined} joined` : ""}${restarts}`);
     table.update(workers, ({ pid }) => pid);
   };
 }

@@ -128,6 +128,18 @@ def test_a_process_that_came_later_counts_from_its_start() -> None:
     ]
 
 
+def test_a_process_that_has_joined_may_be_old() -> None:
+    """What it used before it joined is of no interval."""
+    machine = Machine(1, 2)
+    machine.processes[2].cpu = 1000.0
+    cpu = []
+    for now in (100.0, 102.0, 104.0):
+        watched = watch(("master", 1), *([("joined", 2)] if now > 100 else []))
+        cpu += [each.cpu_percent for each in machine.observer.sample(watched, now)]
+        machine.processes[2].cpu += 0.5
+    assert cpu == [0.0, 0.0, 0.0, 0.0, 25.0]
+
+
 ERRORS = [psutil.NoSuchProcess(2), psutil.ZombieProcess(2), psutil.AccessDenied(2), OSError(errno.EMFILE, "no files")]
 
 
@@ -275,6 +287,14 @@ def test_cpu_time_goes_on_after_an_aggregator(block: Block, rows: Rows) -> None:
     assert ("worker", "11") not in counted(block), "the page had no room for it, so it may be counted already"
     partial.count([sampled(11, 9, 7.5)], counts=True)
     assert counted(block)["worker", "11"] == 0.5
+
+
+def test_cpu_time_of_a_joined_process_counts_from_then_on(block: Block, rows: Rows) -> None:
+    """Not what it used before."""
+    cpu, joined = CpuTime(rows, None, most=10), replace(sampled(9, 2, 100.0), kind="joined")
+    cpu.count([joined], counts=True)
+    cpu.count([replace(joined, cpu_seconds=101.0)], counts=True)
+    assert counted(block) == {("joined", "9"): 1.0}
 
 
 def test_of_two_aggregators_one_counts(block: Block, rows: Rows) -> None:

@@ -30,6 +30,8 @@ def test_a_block_is_kept_by_masters_that_live(block: Block) -> None:
         slots.name_process(slots.claim(layout.KIND_WORKER, ME), pid)
     slots.name_process(slots.claim(layout.KIND_AGGREGATOR, ME), ME)
     kept = [kept for kept in kept_blocks() if kept.name.startswith(block.name)]
+    assert kept == list(kept_blocks(name=block.name))
+    assert not list(kept_blocks(name=block.name[:-1]))
     assert kept == [KeptBlock(block.name, os.geteuid(), layout.FORMAT, (ME,), 42, (7,), 2)]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.proc import start_ticks
-from hvd.core.slots import Entry, Slot, Slots, entry_of, mark_used, read_entries, settle, used_heads
+from hvd.core.slots import JOINED_SPARE, Entry, Slot, Slots, entry_of, mark_used, read_entries, settle, used_heads
 from hvd.errors import BlockLocked, NoFreeSlot
 from tests.unit.core.support import SMALL, WORKER, dead_pid, ended, fork, forked, keeping_locked
 
@@ -24,19 +24,25 @@ def record(slots: Slots, number: int) -> Slot:
 
 
 def test_kinds_have_ranges_of_their_own(block: Block) -> None:
-    """Companions the first slots, workers the others, the lowest free one each."""
+    """Companions the first slots, workers the others, the lowest free one each; joined processes most of those."""
     slots = Slots(block)
     assert [slots.claim(layout.KIND_WORKER, ME) for _ in range(WORKERS)] == list(range(WORKER, SMALL.slots))
     assert slots.claim(layout.KIND_AGGREGATOR, ME) == 0
     assert slots.claim(layout.KIND_JOB_RUNNER, ME) == 1
+    for number in range(WORKER, SMALL.slots):
+        slots.free(number)
+    spare = WORKERS // JOINED_SPARE
+    taken = [slots.claim(layout.KIND_JOINED, ME, ME) for _ in range(WORKERS - spare)]
+    assert (taken, len(list(slots.joined()))) == (list(range(WORKER + spare, SMALL.slots)), WORKERS - spare)
     slots.free(WORKER + 1)
-    assert slots.claim(layout.KIND_WORKER, ME) == WORKER + 1
+    assert {slots.claim(layout.KIND_WORKER, ME) for _ in range(2)} == {WORKER, WORKER + 1}
 
 
 @pytest.mark.parametrize(
     ("kind", "number", "remedy"),
     [
         (layout.KIND_WORKER, WORKERS, "set HVD_SLOTS higher and restart"),
+        (layout.KIND_JOINED, WORKERS - WORKERS // JOINED_SPARE, "slots for joined processes .* set HVD_SLOTS higher"),
         (layout.KIND_AGGREGATOR, layout.COMPANION_SLOTS, r"by the processes (\d+, ){11}\d+: end those that are not"),
     ],
 )

@@ -51,6 +51,7 @@ def test_a_block_is_taken_over(name: str, caplog: pytest.LogCaptureFixture) -> N
 
     def live_and_die() -> None:
         block, _ = acquire(name, SMALL)
+        block.add_master(os.getpid())
         Slots(block).claim(layout.KIND_WORKER, dead_pid(), dead_pid())
 
     assert ended(fork(live_and_die)) == 0
@@ -61,6 +62,30 @@ def test_a_block_is_taken_over(name: str, caplog: pytest.LogCaptureFixture) -> N
     ownership.leave(has_served=False)
     assert ownership.block.masters() == []
     assert ownership.block.path.exists()
+    close(ownership)
+
+
+def test_processes_that_have_joined_keep_the_block_from_one_daemon_to_the_next(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Their slots stay theirs; those of others, which are dead, are settled. The last daemon removes it."""
+
+    def live_and_end() -> None:
+        ownership = owned(name, slots=20)
+        Slots(ownership.block).claim(layout.KIND_JOINED, os.getppid(), os.getppid())
+        Slots(ownership.block).claim(layout.KIND_JOINED, dead_pid(), dead_pid())
+        assert ownership.leave(has_served=True)
+
+    assert ended(fork(live_and_end)) == 0
+    caplog.set_level(logging.INFO)
+    ownership = owned(name)
+    assert "Going on with block" in caplog.text
+    assert not ownership.block.file_name.spare.exists() or ownership.block.file_name.holds()
+    (slot,) = Slots(ownership.block).taken()
+    assert slot.pid == os.getpid()
+    Slots(ownership.block).free(slot.number)
+    ownership.leave(has_served=True)
+    assert not ownership.block.path.exists()
     close(ownership)
 
 

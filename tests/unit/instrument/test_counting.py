@@ -90,6 +90,6 @@ def test_patterns_of_what_is_excluded_match_the_whole_path() -> None:
 def test_rows_of_another_kind_can_come_first(block: Block) -> None:
     """`hvd.join` gives them."""
     counting, rows = Counting(), own_rows(block)
-    counting.first = lambda: rows
+    counting.first = lambda: counting.fill(rows)
     found: Rows = counting.rows
     assert found is rows

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from hvd.core import layout
 from hvd.core.slots import Entry
 from hvd.core.totals import Heads
 from hvd.read.jobs import build_jobs
@@ -134,9 +135,10 @@ def test_workers_have_what_they_do_and_use() -> None:
         make_worker(11, Heads(started=9, finished=7, errors=2, in_flight=2), (Entry("GET /slow", 1.23456),)),
         make_worker(0),
         make_worker(12),
+        replace(make_worker(13), slot=replace(make_worker(13).slot, kind=layout.KIND_JOINED)),
     )
     page = make_page(make_sample("master", 10), make_sample("worker", 11, cpu_percent=77.0, threads=6))
-    busy, new = build_workers(make_totals({}, slots=slots), page)
+    busy, new, joined = build_workers(make_totals({}, slots=slots), page)
     assert busy == {
         "pid": 11,
         "kind": "worker",
@@ -150,4 +152,5 @@ def test_workers_have_what_they_do_and_use() -> None:
         "memory_bytes": 20_000_000,
         "threads": 6,
     }
+    assert (new["kind"], joined["kind"], joined["pid"]) == ("worker", "joined", 13)
     assert (new["pid"], new["cpu_percent"], new["memory_bytes"], new["threads"]) == (12, None, None, None)
