@@ -88,11 +88,26 @@ static PyObject *of_extras(Exchange *self, PyObject *name)
     return value;
 }
 
+/* The runs of sizes, None where they are not kept, and the row that they count in: Extras._row. */
+static PyObject *sizes_of(Exchange *self, PyObject **row)
+{
+    PyObject *extras = PyObject_GetAttr(RULE(self->counted, COUNTING), hvd_text[EXTRAS]);
+    PyObject *local = extras == NULL ? NULL : PyObject_GetAttr(extras, hvd_text[LOCAL]), *sizes = NULL;
+    if (local != NULL)
+        *row = local == Py_None ? Py_NewRef(self->row) : PyObject_GetAttr(local, hvd_text[ROW]);
+    if (*row != NULL)
+        sizes = PyObject_GetAttr(extras, hvd_text[SIZES]);
+    Py_XDECREF(local);
+    Py_XDECREF(extras);
+    return sizes;
+}
+
 /* Extras.sized, of a response that is counted */
 static int measure(Exchange *self, PyObject *body)
 {
-    PyObject *sizes = of_extras(self, hvd_text[SIZES]), *length = NULL;
+    PyObject *row = NULL, *sizes = sizes_of(self, &row), *length = NULL;
     if (sizes == NULL || sizes == Py_None) {
+        Py_XDECREF(row);
         Py_XDECREF(sizes);
         return sizes == NULL ? -1 : 0;
     }
@@ -101,9 +116,10 @@ static int measure(Exchange *self, PyObject *body)
         length = PyDict_GetItemWithError(self->environ, hvd_text[LENGTH]);
     int result = -1;
     if (route != NULL && !PyErr_Occurred())
-        result = hvd_measure(self->row, sizes, method_of(self), route, length, self->headers, body);
+        result = hvd_measure(row, sizes, method_of(self), route, length, self->headers, body);
     Py_XDECREF(route);
     Py_DECREF(sizes);
+    Py_DECREF(row);
     return result;
 }
 

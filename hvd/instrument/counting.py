@@ -65,6 +65,11 @@ class Counting:
         for name in ("rows", "local", "extras"):
             vars(self).pop(name, None)
 
+    def _make_extras(self) -> None:
+        rows, settings = self.rows, self.settings
+        local = None if self.is_daemon_s else rows.local  # else the process may join, and get other rows
+        self.extras = Extras(rows, sizes=settings.sizes, queue_time=settings.queue_time, local=local)
+
     def __getattr__(self, name: str) -> Rows | ThreadRow | Extras:
         if name not in ("rows", "local", "extras"):
             raise AttributeError(name)
@@ -72,7 +77,7 @@ class Counting:
             if "rows" not in vars(self):
                 self.first()
             if name == "extras":
-                self.extras = Extras(self.rows, sizes=self.settings.sizes, queue_time=self.settings.queue_time)
+                self._make_extras()
         found: Rows | ThreadRow | Extras = vars(self)[name]
         return found
 

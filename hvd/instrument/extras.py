@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from hvd.core.amounts import UNKNOWN
-from hvd.core.rows import Row, Rows
+from hvd.core.rows import Row, Rows, ThreadRow
 from hvd.metrics.table import EXCEPTIONS, QUEUE, SIZES, VIEWS
 
 compiled: Any
@@ -35,10 +35,17 @@ _MOST = 1e20
 
 
 class Extras:
-    """Of one process, which counts in `rows`. `sizes`, `queue` are None where they are not kept."""
+    """Of one process, which counts in `rows`. `sizes`, `queue` are None where they are not kept.
 
-    def __init__(self, rows: Rows, *, sizes: bool = True, queue_time: bool = True) -> None:
-        self.rows = rows
+    Where rows give way to others while requests are in progress, as they do in a process that joins a daemon, cells of
+    the one are no cells of the other: `local` has the rows that these are counted in, whichever a request has. Else it
+    is None.
+    """
+
+    def __init__(
+        self, rows: Rows, *, sizes: bool = True, queue_time: bool = True, local: ThreadRow | None = None
+    ) -> None:
+        self.rows, self.local = rows, local
         self.sizes = rows.runs[SIZES.key] if sizes else None
         self.queue = rows.runs[QUEUE.key] if queue_time else None
         self._exceptions, self._views = rows.runs[EXCEPTIONS.key], rows.runs[VIEWS.key]
@@ -47,24 +54,27 @@ class Extras:
     def queued(self, row: Row, since: str | bytes) -> None:
         """A request came that has X-Request-Start, which says since when it has waited."""
         if self.queue is not None and (ns := queue_ns(since, time.time_ns())) is not None:
-            row.record(self.queue, (), ns)
+            self._row(row).record(self.queue, (), ns)
 
     def sized(self, row: Row, method: str, route: str, length: Any, headers: Iterable[Header], body: Any) -> None:
         """A response is about to leave. `length` is the request's Content-Length, text or number, None or -1 without
         one; `body` the list of pieces or the bytes that leave, anything else where they are not known.
         """
         if self.sizes is not None:
-            measure(row, self.sizes, method, route, length, headers, body)
+            measure(self._row(row), self.sizes, method, route, length, headers, body)
+
+    def _row(self, row: Row) -> Row:
+        return self.local.row if self.local else row
 
     def raised(self, row: Row, error: BaseException, route: str, method: str = "") -> None:
         """A request ended in an exception, which the server or the app's framework answers."""
-        row.add(self._exceptions[method, route, type(error).__name__], 1)
+        self._row(row).add(self._exceptions[method, route, type(error).__name__], 1)
 
     def named(self, row: Row, route: str, view: str) -> None:
         """The app has a name of its own for a route."""
         if route not in self._named:
             self._named.add(route)
-            row.add(self._views[route, view], 1)
+            self._row(row).add(self._views[route, view], 1)
 
 
 def queue_ns(since: str | bytes, now_ns: int) -> int | None:

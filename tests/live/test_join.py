@@ -42,6 +42,7 @@ def test_nothing_is_lost_whatever_becomes_of_the_daemon(tmp_path: Path) -> None:
             early.do("serve", 3)
             early.do("end")
             comes_to(guest, 125, 0, 0)
+            assert sum(guest.samples("hvd_http_response_size_bytes_count").values()) == 125
             snapshot = guest.snapshot()
             assert snapshot["workers_alive"] == 2
             kinds = {worker["pid"]: (worker["kind"], worker["requests"]) for worker in snapshot["workers"]}

@@ -179,7 +179,9 @@ class Fuzz:
             self._pick(*[(METHODS, *rules)] * 5, (METHODS, *self._some(7)), self._pick()),
             self._pick(True, False),
         )
-        vars(process)["extras"] = self._pick(EXTRAS, EXTRAS, SimpleNamespace(sizes=self._pick(), queued=self._pick()))
+        vars(process)["extras"] = self._pick(
+            EXTRAS, EXTRAS, SimpleNamespace(local=None, sizes=self._pick(), queued=self._pick())
+        )
         environ = {"REQUEST_METHOD": self._pick("GET", self._pick()), "PATH_INFO": "/"}
         attempt(counted, environ, self._pick(something, something, self._pick()))
         exchange = environ.get(EXCHANGE)
