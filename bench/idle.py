@@ -1,4 +1,4 @@
-"""The idle daemon: CPU use and memory of its aggregator, at the default interval.
+"""The idle daemon: CPU use and memory of its aggregator, at the default interval, and memory of its admin server.
 
 `python bench/idle.py [--seconds S] [--workers N]`
 """
@@ -44,7 +44,9 @@ def main() -> None:
 
 
 def measure(master: int, seconds: float, workers: int) -> None:
-    [aggregator] = [child for child in psutil.Process(master).children() if "hvd.agg" in child.cmdline()]
+    children = psutil.Process(master).children()
+    [aggregator] = [child for child in children if "hvd.agg" in child.cmdline()]
+    [admin_server] = [child for child in children if "hvd.daemon.admin" in child.cmdline()]
     clock = ~aggregator.pid << 3 | 2  # the kernel's CPU clock of a process, by its pid: clock_getcpuclockid(3)
     before = time.clock_gettime(clock)
     time.sleep(seconds)
@@ -55,6 +57,7 @@ def measure(master: int, seconds: float, workers: int) -> None:
         ["CPU, percent of a core", f"{percent:.2f}"],
         ["resident, MB", f"{memory.rss / 1e6:.1f}"],
         ["proportional, MB", f"{memory.pss / 1e6:.1f}"],
+        ["the admin server's, MB", f"{admin_server.memory_full_info().pss / 1e6:.1f}"],
     ]
     print(machine())
     print(table(f"The aggregator of an idle daemon with {workers} workers, over {seconds:g} s", lines))

@@ -3,9 +3,14 @@
 import signal
 from pathlib import Path
 
-from tests.support.guest import Run
+import psutil
+
+from tests.support.guest import HELLO, Run
 from tests.support.http import Connection
 from tests.support.waiting import until
+
+FROZEN = "import gc\n" + HELLO.replace('b"ok"', 'b"ok" if gc.get_freeze_count() else b"no"')
+"""Answers ok where what the worker shares with its master stays shared."""
 
 
 def page_of(run: Run) -> tuple[str, int]:
@@ -18,7 +23,7 @@ def page_of(run: Run) -> tuple[str, int]:
 def test_an_app_and_its_page(tmp_path: Path) -> None:
     """Through a reload and an upgrade, under the settings and hooks of its own gunicorn.conf.py."""
     conf = "workers = 2\nthreads = 3\ndef when_ready(server): server.log.info('own hook')\n"
-    with Run(tmp_path, "--", "--timeout", "90", conf=conf) as run:
+    with Run(tmp_path, "--", "--timeout", "90", conf=conf, files={"shop.py": FROZEN}) as run:
         assert f"hvd: shop:app is on http://{run.address[0]}:{run.address[1]} (gthread workers)" in run.log
         assert "own hook" in run.log
         page = page_of(run)
@@ -28,6 +33,8 @@ def test_an_app_and_its_page(tmp_path: Path) -> None:
         for _ in range(5):
             assert run.get("/").body == b"ok"
         assert run.snapshot()["worker_threads"] == 6
+        companions = [*run.pids("aggregator"), *run.pids("admin_server")]
+        assert sum(psutil.Process(pid).memory_full_info().pss for pid in companions) < 55e6
         (tmp_path / "gunicorn.conf.py").write_text(conf.replace("threads = 3", "threads = 4"))
         run.reload()
         until(lambda: run.snapshot()["worker_threads"] == 8, "a reload reads its settings again")
