@@ -22,6 +22,7 @@ from typing import Any
 from hvd.core.rows import Row
 from hvd.instrument.connections import Connection
 from hvd.instrument.counting import counting
+from hvd.instrument.routes import route_of
 from hvd.instrument.wsgi import EXCHANGE, METHODS, OTHER, UNMATCHED
 from hvd.metrics.table import is_error
 
@@ -72,14 +73,19 @@ def uvicorn_server() -> AsgiServer:
     return AsgiServer(answers_all=True)
 
 
+_UNKNOWN = AsgiServer()
+
+
 def counted_asgi(app: App, server: AsgiServer | None = None) -> "CountedAsgi":
     """`app`, an ASGI app, with its requests and connections counted in this process; lifespan is left alone.
 
-    It may be called in any number of event loops. An app that is counted already is counted once.
+    It may be called in any number of event loops. An app that is counted already is counted once. `server` is for who
+    counts all that it serves: then what else is counted in the process is a part of that, and counts nothing.
     """
-    if isinstance(app, CountedAsgi):
-        return app if server is None else CountedAsgi(app.app, server)
-    return CountedAsgi(app, server or AsgiServer())
+    if server is not None:
+        counting.is_server = True
+        return CountedAsgi(app.app if isinstance(app, CountedAsgi) else app, server)
+    return app if isinstance(app, CountedAsgi) else CountedAsgi(app, None)
 
 
 class CountedAsgi:
@@ -87,18 +93,18 @@ class CountedAsgi:
 
     __slots__ = ("_server", "app")
 
-    def __init__(self, app: App, server: AsgiServer) -> None:
+    def __init__(self, app: App, server: AsgiServer | None) -> None:
         self.app = app
         self._server = server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         begun = _EXCHANGES.get(scope["type"])
-        if begun is None or EXCHANGE in scope:
+        if begun is None or EXCHANGE in scope or (self._server is None and counting.is_server):
             return await self.app(scope, receive, send)
         exclude = counting.settings.exclude
         if exclude is not None and exclude.fullmatch(scope["path"]):
             return await self.app(scope, receive, send)
-        exchange = scope[EXCHANGE] = begun(self._server, scope, receive, send)
+        exchange = scope[EXCHANGE] = begun(self._server or _UNKNOWN, scope, receive, send)
         try:
             returned = await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:
@@ -116,6 +122,8 @@ class Exchange:
 
     __slots__ = (
         "_connection",
+        "_headers",
+        "_length",
         "_receive",
         "_row",
         "_scope",
@@ -131,13 +139,21 @@ class Exchange:
     def __init__(self, server: AsgiServer, scope: Scope, receive: Receive, send: Send) -> None:
         self._server, self._receive, self._send = server, receive, send
         self._scope: Scope | None = scope
-        self.method = method = scope.get("method", "GET")  # a WebSocket's is always that, and not in its scope
+        method = scope.get("method", "GET")  # a WebSocket's is always that, and not in its scope
+        self.method = method if method in METHODS else OTHER
         self.route = self.status = ""
         self.has_left = self.is_counted = False
         self._connection: Connection | None = None
         path: str = scope["path"]
         self._row: Row | None = counting.rows.entry()
         self._row.begin(method, path if path.isascii() else path.encode("utf-8", "replace").decode("latin-1"))
+        self._headers: Any = ()
+        self._length: bytes | None = None
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                self._length = value
+            elif name == b"x-request-start":
+                counting.extras.queued(self._row, value)
 
     def receive(self) -> Awaitable[Message]:
         """The app's `receive`."""
@@ -153,12 +169,14 @@ class Exchange:
         """The app's `send`."""
         raise NotImplementedError
 
-    def _count(self) -> None:
-        """Count the response, of this status: at once."""
-        assert self._row is not None
-        method = self.method if self.method in METHODS else OTHER
-        self.route = self.route or UNMATCHED
-        self._row.respond((method, self.route, self.status), is_error(self.status))
+    def _count(self, body: Any = None) -> None:
+        """Count the response, of this status: at once. `body` is its only piece, if there is no other."""
+        row, scope = self._row, self._scope
+        assert row is not None
+        assert scope is not None
+        self.route = route = self.route or route_of(scope) or UNMATCHED
+        row.respond((self.method, route, self.status), is_error(self.status))
+        counting.extras.sized(row, self.method, route, self._length, self._headers, body)
         self.is_counted = True
         self._scope = None  # which has this exchange: nobody waits for the garbage collector
 
@@ -215,7 +233,8 @@ class Exchange:
 
     def fail(self, error: BaseException) -> None:
         """The app has raised this."""
-        is_answered = isinstance(error, Exception) or self._server.answers_all
+        is_exception = isinstance(error, Exception)
+        is_answered = is_exception or self._server.answers_all
         if self.is_counted:
             self._finish()
         elif self.has_left:
@@ -226,6 +245,8 @@ class Exchange:
             self._abandon("cancelled" if self._server.is_ending else CLIENT_LEFT)
         else:
             self._abandon("exception")
+        if is_exception and not self.has_left:
+            counting.extras.raised(counting.local.row, error, self.route or UNMATCHED, self.method)
 
 
 class HttpExchange(Exchange):
@@ -239,8 +260,9 @@ class HttpExchange(Exchange):
             self._start(message)
         elif kind in _BODIES and self.status:
             is_last = not message.get("more_body", False)
-            if not self.is_counted and (is_last or message.get("body")):
-                self._count()
+            body = message.get("body")
+            if not self.is_counted and (is_last or body):
+                self._count(body if is_last else None)
             if is_last:
                 return self._send_last(message)
         return self._send(message)
@@ -249,15 +271,17 @@ class HttpExchange(Exchange):
         if self.status or self.has_left:
             return
         self.status = _STATUSES.get(message["status"], OTHER)
-        is_stream = _is_event_stream(message)
+        self._headers = message.get("headers", ())
+        is_stream = _is_event_stream(self._headers)
         if is_stream or not self._server.starts_with_body:
             self._count()
         if is_stream:
             self._become_connection("sse")
 
 
-def _is_event_stream(message: Message) -> bool:
-    for name, value in message.get("headers", ()):
+def _is_event_stream(headers: Any) -> bool:
+    """A generator of headers is the server's to read."""
+    for name, value in headers if isinstance(headers, list | tuple) else ():
         if len(name) == 12 and name.lower() == b"content-type":
             return bool(value.startswith(b"text/event-stream"))
     return False

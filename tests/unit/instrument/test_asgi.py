@@ -29,6 +29,7 @@ class Notes:
     def __init__(self) -> None:
         self.row = FakeRow()
         self.all = self.row.calls
+        self.extras: list[tuple[Any, ...]] = []
         self.received: list[dict[str, Any]] = [{"type": "http.request", "body": b""}]
 
     async def send(self, message: Any) -> None:
@@ -41,7 +42,8 @@ class Notes:
         self, app: App, server: AsgiServer | None = None, kind: str = "http", **scope: Any
     ) -> BaseException | None:
         """Serve one request -> what the app raised."""
-        whole = {"type": kind, "path": "/a", "http_version": "1.1", **({"method": "GET"} if kind == "http" else {})}
+        whole: dict[str, Any] = {"type": kind, "path": "/a", "http_version": "1.1", "headers": []}
+        whole |= {"method": "GET"} if kind == "http" else {}
 
         async def run() -> None:
             await counted_asgi(app, server)(whole | scope, self.receive, self.send)
@@ -69,7 +71,16 @@ def notes(monkeypatch: pytest.MonkeyPatch) -> Notes:
         def close(self) -> None:
             notes.all.append(("close", *self.labels))
 
-    here = SimpleNamespace(rows=SimpleNamespace(entry=lambda: notes.row), settings=HttpSettings())
+    def noting(name: str) -> Callable[..., None]:
+        return lambda row, *what: notes.extras.append((name, *what))
+
+    here = SimpleNamespace(
+        rows=SimpleNamespace(entry=lambda: notes.row),
+        local=SimpleNamespace(row=None),
+        settings=HttpSettings(),
+        extras=SimpleNamespace(**{name: noting(name) for name in ("queued", "sized", "raised")}),
+        is_server=False,
+    )
     monkeypatch.setattr(asgi, "counting", here)
     monkeypatch.setattr(asgi, "Connection", Connection)
     return notes
@@ -235,6 +246,39 @@ def test_an_app_that_another_counted_one_calls_counts_once(notes: Notes) -> None
     assert counted_asgi(again) is again
     assert isinstance(counted_asgi(again, uvicorn_server()).app, type(inner))
     assert not isinstance(again.app, CountedAsgi)
+
+
+def test_what_an_app_asks_itself_is_part_of_the_request(notes: Notes) -> None:
+    """Where the server counts all that it serves: another counted app counts none, whatever scope it has."""
+    inner = counted_asgi(sending(START, LAST))
+
+    async def outer(scope: Any, receive: Any, send: Any) -> None:
+        await inner({**scope, "path": "/b", EXCHANGE: None}, receive, send)
+        del scope[EXCHANGE]
+        await inner(scope, receive, send)
+
+    notes.call(outer, uvicorn_server())
+    assert [call[0] for call in notes.counted] == ["begin", "respond", "finish"]
+
+
+def test_sizes_queue_time_and_exceptions_are_kept(notes: Notes) -> None:
+    """The request's headers, what is known of the body when the response begins, and what the app raises."""
+    headers = [(b"content-length", b"7"), (b"x-request-start", b"t=1")]
+    notes.call(sending(START, LAST, error=KeyError()), headers=headers)
+    assert notes.extras[0] == ("queued", b"t=1")
+    assert notes.extras[1] == ("sized", "GET", UNMATCHED, b"7", START["headers"], None)
+    name, error, *labels = notes.extras[2]
+    assert (name, type(error), labels) == ("raised", KeyError, [UNMATCHED, "GET"])
+    notes.extras.clear()
+    notes.call(sending(START, LAST, error=asyncio.CancelledError()), gunicorn_server())
+    assert notes.extras == [("sized", "GET", UNMATCHED, None, START["headers"], b"x")]
+
+
+def test_headers_that_can_be_read_once_are_left_to_the_server(notes: Notes) -> None:
+    """ASGI has any iterable of them."""
+    once = iter([(b"content-type", b"text/event-stream")])
+    notes.call(sending(START | {"headers": once}, LAST))
+    assert len(list(once)) == 1
 
 
 def test_what_is_excluded_and_lifespan_are_left_alone(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
