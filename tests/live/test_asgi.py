@@ -1,17 +1,22 @@
 """ASGI apps under gunicorn's `asgi` worker and uvicorn's: what clients counted is what hvd says."""
 
+import os
 import random
+import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from hvd.core.totals import Heads
 from tests.support.asgi import SHOP
 from tests.support.guest import Guest
-from tests.support.http import Connection, connect
+from tests.support.http import Asking, Connection, Load, connect
+from tests.support.repeating import repeatedly
+from tests.support.server import upgradable
 from tests.support.waiting import until
 from tests.support.ws import TEXT, RawWebSocket
 
@@ -124,3 +129,90 @@ def test_open_connections_are_no_requests_in_progress(guest: Guest) -> None:
     for one in (*sockets, *streams):
         one.close()
     until(lambda: not sum(open_now().values()), "none is open")
+
+
+@contextmanager
+def proving(guest: Guest) -> Iterator[None]:
+    """Meanwhile reads again and again: each read has its proof, and no sum is below an earlier one."""
+    faults, before = [], [Heads()]
+
+    def read() -> None:
+        heads = view.totals().heads
+        if heads.started != heads.finished + heads.aborted + heads.in_flight:
+            faults.append(f"no proof: {heads}")
+        if any(new < old for new, old in zip(heads[:4], before[-1][:4], strict=True)):
+            faults.append(f"{before[-1]} before {heads}")
+        before.append(heads)
+
+    with guest.view() as view, repeatedly(read):
+        yield
+    assert not faults, faults[:10]
+    assert len(before) > 4
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_all_requests_of_a_worker_that_is_killed_are_named(tmp_path: Path, kind: str) -> None:
+    """64 at once in one loop: their paths in the post-mortem, aborted, and nothing else."""
+    files = {"shop.py": SHOP}
+    with Guest(tmp_path, files=files, arguments=("-k", kind), workers=1, admin_bind="127.0.0.1:0") as guest:
+        with proving(guest):
+            paths = sorted(f"/slow/{number}" for number in range(64))
+            asking = [Asking(guest.address, f"{path}?s=90") for path in paths]
+            until(lambda: sorted(guest.in_progress()) == paths, "all are in progress")
+            (pid,) = guest.pids("worker")
+            assert guest.snapshot()["requests"]["in_flight"] == 64
+            os.kill(pid, signal.SIGKILL)
+            assert all(isinstance(one.wait(), OSError) for one in asking)
+            (entry,) = until(lambda: guest.snapshot()["post_mortems"], "a post-mortem")
+        assert (entry["pid"], entry["cause"], entry["aborted"]) == (pid, "SIGKILL", 64)
+        assert sorted(request["path"] for request in entry["requests"]) == paths
+        until(lambda: guest.pids("worker") and guest.is_healthy(), "another worker serves")
+        assert guest.get("/status/200").status == 200
+        guest.wait_idle()
+        assert +guest.samples("hvd_http_requests_aborted_total", "cause") == {("SIGKILL",): 64}
+        assert guest.snapshot()["requests"] == {"started": 65, "finished": 1, "in_flight": 0, "aborted": 64}
+
+
+def kill_one(guest: Guest) -> None:
+    """A worker, which is replaced."""
+    pid, *others = guest.pids("worker")
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: pid not in (now := guest.pids("worker")) and len(now) > len(others), "it is replaced")
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_totals_survive_what_happens_to_workers(tmp_path: Path, kind: str) -> None:
+    """Killed, reloaded, more of them, recycled, and all of them another master's: under load all the time."""
+    arguments = ("-k", kind, "--max-requests", "400", "--max-requests-jitter", "100", "--graceful-timeout", "20")
+    guest = upgradable(Guest(tmp_path, files={"shop.py": SHOP}, arguments=arguments, workers=3))
+    with guest:
+        with proving(guest), Load(guest.address, ["/status/200", "/status/404", "/stream/3", "/fails"], 8) as load:
+            for _ in range(3):
+                kill_one(guest)
+            guest.reload()
+            guest.signal(signal.SIGTTIN)
+            until(lambda: len(guest.pids("worker")) == 4, "one more")
+            until(
+                lambda: guest.log.count("Autorestarting") + guest.log.count("Maximum request") >= 2, "two are recycled"
+            )
+            guest.signal(signal.SIGUSR2)
+            with guest.opened() as block:
+                until(lambda: len(block.masters()) == 2, "two masters", 30)
+                until(lambda: len(guest.pids("worker")) == 7, "both serve", 30)
+                guest.signal(signal.SIGTERM)
+                assert guest.wait(60) == 0
+                until(lambda: len(block.masters()) == 1 and len(guest.pids("worker")) == 3, "the new one alone", 30)
+        guest.wait_idle()
+        counted, tally = guest.samples("hvd_http_requests_total", "status"), load.tally
+        received = Counter[tuple[str, ...]]()
+        for (_, status), number in tally.received.items():
+            received[str(status),] += number
+        missed = counted - received
+        assert not received - counted
+        assert missed.total() <= tally.failed.total()
+        with guest.view() as view:
+            heads = view.totals().heads
+        assert heads.started == heads.finished + heads.aborted <= tally.sent.total()
+        assert tally.responses > 2000
+        assert guest.samples("hvd_process_exits_total", "kind", "cause")["worker", "SIGKILL"] == 3
+        guest.stop_successor()

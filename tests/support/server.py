@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import psutil
 
@@ -351,6 +351,9 @@ class Server:
             self.destroy()
 
 
+S = TypeVar("S", bound=Server)
+
+
 def _samples(metrics: Response) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     from prometheus_client.parser import text_string_to_metric_families
 
@@ -361,7 +364,7 @@ def _samples(metrics: Response) -> dict[tuple[str, frozenset[tuple[str, str]]], 
     }
 
 
-def upgradable(server: Server) -> Server:
+def upgradable(server: S) -> S:
     """Started by gunicorn's script: gunicorn executes a new master by its own argv[0], which `-m` spoils.
 
     (Python then puts gunicorn's own folder first on the path, where a package `http` hides the library's.)
