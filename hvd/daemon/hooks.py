@@ -192,6 +192,7 @@ def pre_exec(server: Any) -> None:
 
 def pre_fork(server: Any, worker: Any) -> None:
     """In the master: the worker's slot. Raises NoFreeSlot, BlockError; another app than hvd's is served without it."""
+    worker.answers_as_hvd = not conf.is_guest()
     try:
         master().workers.before_fork(worker)
     except (NoFreeSlot, BlockFull) as error:

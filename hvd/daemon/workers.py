@@ -1,16 +1,18 @@
 """gunicorn's workers, counting: the requests of their app, and where hvd knows the class what gunicorn answers itself,
-which is a JSON problem. classes.py says which class is made of which.
+which is a JSON problem where the app is hvd's own. classes.py says which class is made of which.
 """
 
 import html
 import inspect
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
+from hvd.core import layout
 from hvd.core.descriptors import LACKS, count_free, limit
 from hvd.core.rows import Row, Rows, ThreadRow
-from hvd.core.slots import Slots
+from hvd.core.slots import Slots, used_heads
 from hvd.daemon.clients.limited import LimitedSyncWorker, LimitedThreadWorker, LimitedWorker
 from hvd.daemon.clients.pace import Limits
 from hvd.daemon.worker_process import WorkerProcess
@@ -22,6 +24,7 @@ from hvd.web.problem import problem_response
 
 OWN_DESCRIPTORS, THREAD_DESCRIPTORS = 8, 4  # that connections leave a worker, and each of its threads
 LACK_PAUSE = 0.05  # s until a worker without a free descriptor tries again
+FIRST_REQUESTS = 100  # of a worker, of which some count if its app is counted at all
 LACK_REMIND = 60.0  # s until it logs that again
 
 UNPARSED = "(unparsed)"
@@ -42,6 +45,9 @@ class RowOfRequest:
 class CountingWorker(WorkerProcess):
     """What each class of worker has; by itself it makes a class count that hvd doesn't know."""
 
+    _before: tuple[Rows, int] | None = None  # where it counts, and the requests that had begun there
+    _has_looked = False
+
     def share_rows(self, rows: Rows) -> None:
         """Say which row of these counts what: each thread has its own, where hvd knows that it serves one at a time."""
         if not self.is_known:
@@ -58,16 +64,42 @@ class CountingWorker(WorkerProcess):
         else:
             self.log.warning("hvd: the app is neither of WSGI nor of ASGI: its requests are not counted")
 
+    def notify(self) -> None:
+        """A sign of life, at each turn of the loop."""
+        super().notify()
+        if self._before is None:
+            self._before = counting.rows, _count_begun(counting.rows)
+        elif self.nr >= FIRST_REQUESTS and not self._has_looked:
+            self._has_looked = True
+            self._look_whether_it_counts(*self._before)
+
+    def _look_whether_it_counts(self, rows: Rows, begun: int) -> None:
+        """Where paths are left out, or the rows are others by now, there may be another reason for no count."""
+        if counting.settings.exclude or rows is not counting.rows or _count_begun(rows) != begun:
+            return
+        self.log.warning(
+            "hvd: this worker has served %d requests and counted none: it calls another app than the one around which "
+            "hvd has put counting; where a worker class or a hook sets the app, put hvd.instrument.apply.count_app "
+            "around it there",
+            self.nr,
+        )
+
 
 class AnsweringWorker(CountingWorker):
     """What those of gunicorn's classes have that call post_request, and answer errors by `handle_error`."""
 
     is_known = True
 
+    answers_as_hvd = False
+    """Whether what gunicorn refuses is answered by problems (RFC 9457). Else its pages stay what they are."""
+
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Let gunicorn decide status and text, as it does, and send them as a problem (RFC 9457) that is counted."""
+        """Let gunicorn decide status and text, as it does, and count the answer."""
         row = counting.local.row
         interrupted, row.interrupted = row.interrupted, None
+        if req is not None and counting.settings.leave_out(req.path):
+            super().handle_error(req, self._answer(client, lambda status: None), addr, exc)
+            return
         method, route = interrupted or (UNPARSED, UNPARSED)
         if not interrupted:
             row.begin(UNPARSED)
@@ -75,10 +107,13 @@ class AnsweringWorker(CountingWorker):
         def respond(status: int) -> None:
             row.respond((method, route, str(status)), is_error(str(status)))
 
-        super().handle_error(req, ProblemAnswer(client, respond), addr, exc)
+        super().handle_error(req, self._answer(client, respond), addr, exc)
         if self.alive or not isinstance(exc, SystemExit):
             row.finish()
         # else a signal is ending the process: the request counts as aborted, by the master
+
+    def _answer(self, client: Any, respond: Callable[[int], None]) -> "Answer":
+        return (ProblemAnswer if self.answers_as_hvd else Answer)(client, respond)
 
     def load_wsgi(self) -> None:
         """Count each response as it leaves the app, or what gunicorn puts in the place of one that it can't load."""
@@ -171,14 +206,14 @@ class HvdThreadWorker(RoomyWorker, LimitedThreadWorker):
         super()._make_room()
 
 
-class ProblemAnswer:
-    """Stands for the client's socket while gunicorn writes its HTML error page; sends a problem instead.
+class Answer:
+    """Stands for the client's socket while gunicorn writes its error page: `respond` is told the status before.
 
     gunicorn's mapping from exceptions to statuses is code inside `Worker.handle_error` (27.0.1, workers/base.py), and
     what it writes goes through `util.write_error` in one sendall: a test holds both.
     """
 
-    def __init__(self, client: Any, respond: Any) -> None:
+    def __init__(self, client: Any, respond: Callable[[int], None]) -> None:
         self._client = client
         self._respond = respond
 
@@ -186,15 +221,29 @@ class ProblemAnswer:
         return getattr(self._client, name)
 
     def sendall(self, page: bytes) -> None:
-        head, _, body = page.partition(b"\r\n\r\n")
-        status = int(head.split(b" ", 2)[1])
+        status = int(page.split(b" ", 2)[1])
         self._respond(status)
-        self._client.sendall(problem_response(status, _text_of(body)))
+        self._client.sendall(self._page(status, page))
+
+    def _page(self, status: int, page: bytes) -> bytes:
+        return page
+
+
+class ProblemAnswer(Answer):
+    """Sends a problem in the place of the page."""
+
+    def _page(self, status: int, page: bytes) -> bytes:
+        return problem_response(status, _text_of(page.partition(b"\r\n\r\n")[2]))
 
 
 def _text_of(page: bytes) -> str:
     """The message in gunicorn's HTML error page: what stands between its heading and the end of the body."""
     return html.unescape(page.rpartition(b"</h1>")[2].partition(b"</body>")[0].decode("latin-1").strip())
+
+
+def _count_begun(rows: Rows) -> int:
+    """Requests that this slot's processes have begun, ever."""
+    return sum(rows.block.cells[head + layout.R_STARTED] for head in used_heads(rows.block, rows.slot))
 
 
 def _takes(app: Any, count: int) -> bool:

@@ -30,6 +30,10 @@ class HttpSettings:
         patterns = "|".join(f"(?:{pattern})" for pattern in settings.http_exclude)
         return cls(re.compile(patterns) if patterns else None, settings.http_sizes, settings.http_queue_time)
 
+    def leave_out(self, path: str) -> bool:
+        """Whether requests of this path are not counted."""
+        return self.exclude is not None and self.exclude.fullmatch(path) is not None
+
 
 class Counting:
     """The process's rows, `local`, whose `row` is the caller's, and `extras`, what is kept of a request beside. Plain

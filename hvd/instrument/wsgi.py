@@ -272,8 +272,7 @@ def _path(environ: WSGIEnvironment) -> str:
 
 
 def _is_excluded(environ: WSGIEnvironment) -> bool:
-    exclude = counting.settings.exclude
-    return exclude is not None and exclude.fullmatch(_path(environ)) is not None
+    return counting.settings.leave_out(_path(environ))
 
 
 def _is_file(environ: WSGIEnvironment, body: object) -> bool:

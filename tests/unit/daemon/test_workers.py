@@ -1,6 +1,7 @@
 """What gunicorn refuses: its own statuses and texts, as JSON problems, counted."""
 
 import json
+import re
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock, call
@@ -10,16 +11,28 @@ from gunicorn.config import Config
 from gunicorn.http import errors
 
 from hvd.daemon.workers import HvdThreadWorker
+from hvd.instrument.counting import HttpSettings
 
 
-def refused(monkeypatch: pytest.MonkeyPatch, exc: BaseException, row: Mock, *, alive: bool = True) -> Mock:
+def refused(
+    monkeypatch: pytest.MonkeyPatch,
+    exc: BaseException,
+    row: Mock,
+    *,
+    alive: bool = True,
+    problems: bool = True,
+    req: Any = None,
+) -> Mock:
     """The client's socket after gunicorn has handled this exception."""
-    monkeypatch.setattr("hvd.daemon.workers.counting", SimpleNamespace(local=SimpleNamespace(row=row)))
+    settings = HttpSettings(exclude=re.compile("/static/.*"))
+    monkeypatch.setattr(
+        "hvd.daemon.workers.counting", SimpleNamespace(local=SimpleNamespace(row=row), settings=settings)
+    )
     worker: Any = HvdThreadWorker.__new__(HvdThreadWorker)
-    worker.alive, worker.cfg = alive, Config()
+    worker.alive, worker.cfg, worker.answers_as_hvd = alive, Config(), problems
     worker.log = SimpleNamespace(**dict.fromkeys(("warning", "exception", "debug", "access"), lambda *a, **k: None))
     client = Mock(**{"gettimeout.return_value": None})
-    worker.handle_error(None, client, ("127.0.0.1", 1), exc)
+    worker.handle_error(req, client, ("127.0.0.1", 1), exc)
     return client
 
 
@@ -53,6 +66,18 @@ def test_gunicorns_own_status_goes_out_as_one_problem(
         call.respond((unparsed, unparsed, str(status)), True),
         call.finish(),
     ]
+
+
+def test_another_app_keeps_gunicorns_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are counted all the same, but for paths that are left out."""
+    for path, status in (("/a", [call.respond(("GET", "/a", "500"), True), call.finish()]), ("/static/a", [])):
+        row = Mock(interrupted=("GET", "/a"))
+        client = refused(
+            monkeypatch, ValueError("a bug"), row, problems=False, req=Mock(path=path, version=(1, 1), headers=[])
+        )
+        assert b"<html>" in client.sendall.call_args.args[0]
+        assert row.mock_calls == status
+        assert row.interrupted is None
 
 
 def test_a_request_that_had_begun_is_not_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
