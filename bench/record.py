@@ -73,6 +73,20 @@ def hvd_request(rows: Rows) -> Record:
     return record
 
 
+def hvd_entry(rows: Rows) -> Record:
+    """The same for a request of a thread that serves many at once."""
+    requests = [(*labels, is_error(labels[-1])) for labels in LABELS]
+
+    def record() -> None:
+        for method, route, status, failed in requests:
+            row = rows.entry()
+            row.begin(method, route)
+            row.respond((method, route, status), failed)
+            row.finish()
+
+    return record
+
+
 def floor(rows: Rows) -> Record:
     """One shared-memory increment without a lock."""
     cells = rows.block.cells[rows.block.layout.row_cell(rows.slot, 0) + layout.HEAD_CELLS :]
@@ -128,6 +142,7 @@ def main() -> None:
                 "prometheus_client": prometheus(),
                 "hvd": hvd_record(rows),
                 "hvd, a whole request": hvd_request(rows),
+                "hvd, one of many at once": hvd_entry(rows),
                 "increment, no lock": floor(rows),
             }
             for threads in (1, 4):

@@ -76,9 +76,10 @@ COMPANION_SLOTS = 12  # the first ones; two masters during an upgrade, three com
 # two stores, see rows.py and totals.py.
 HEAD_CELLS = 16
 R_STARTED, R_FINISHED, R_ABORTED, R_ERRORS, R_BEGIN_NS, R_BUSY = range(6)
-R_THREAD = 6  # threading.get_ident() of the thread that has the row; 0 in the shared one
+R_THREAD = 6  # threading.get_ident() of the thread that has the row; 0 in the last one, which requests share
 R_TEXT, TEXT_BYTES = 8, 64  # what the caller says of the request in progress
-# Entry cells: begin time (monotonic ns, 0 while it is free), thread, text. Stored text first, begin time last.
+# Entry cells: begin time (monotonic ns, 0 while it is free; negative while it begins or ends, see hotentry.py), thread,
+# text. Stored text first, begin time last.
 ENTRY_CELLS = 10
 E_BEGIN_NS, E_THREAD, E_TEXT = range(3)
 LOST = HEAD_CELLS  # a run that every row has: what finds no cells of its own is counted there, see catalogue.py

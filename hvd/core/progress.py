@@ -1,6 +1,6 @@
 """What processes have in progress at this moment, read from their rows without adding anything up: some µs a slot."""
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from hvd.core import layout
 from hvd.core.block import Block
@@ -9,8 +9,7 @@ from hvd.core.slots import read_entries, used_heads
 _RETRIES = 40  # of a row whose thread begins one thing after the other
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(NamedTuple):
     """A request in progress: when it began (monotonic ns), its text, and its thread (threading.get_ident()).
 
     `number` is 1, but of the newest where a slot has no entries left: it stands for those too that are only counted.
@@ -35,7 +34,7 @@ def _read_shared(block: Block, slot: int, busy: int) -> list[Progress]:
     entries = read_entries(block, slot, busy)
     progress = [Progress(1, entry.begin_ns, entry.text, entry.thread) for entry in entries]
     if progress and busy > len(progress) >= block.layout.entries:
-        progress[-1] = replace(progress[-1], number=busy - len(progress) + 1)
+        progress[-1] = progress[-1]._replace(number=busy - len(progress) + 1)
     return progress
 
 

@@ -5,10 +5,12 @@ is settled by the master once the process is dead: see `settle`.
 """
 
 import contextlib
+import struct
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from hvd.core import layout
 from hvd.core.block import Block
@@ -20,9 +22,10 @@ from hvd.errors import BlockFull, NoFreeSlot
 JOINED_SPARE = 4
 """Of the slots, one in so many is the workers' alone: enough to replace all of them, where there are eight a worker."""
 
+_ENTRY = struct.Struct(f"=qq{layout.TEXT_BYTES}s")
 
-@dataclass(frozen=True)
-class Entry:
+
+class Entry(NamedTuple):
     """What a row says of a request in progress: a text, as far as the row keeps it (64 bytes), and its age in s; when
     it began (monotonic ns), and of a dead process its thread, see progress.py.
     """
@@ -249,21 +252,21 @@ def used_heads(block: Block, number: int) -> list[int]:
 
 def read_entries(block: Block, number: int, in_progress: int) -> list[Entry]:
     """The slot's entries, as many as requests are in progress in its shared row at most, the oldest first."""
-    cells, raw, shape = block.cells, block.raw, block.layout
-    used, first = cells[shape.slot_cell(number) + layout.S_ENTRIES], shape.entry_cell(number, 0)
+    cells, shape = block.cells, block.layout
+    first, used = shape.entry_cell(number, 0), cells[shape.slot_cell(number) + layout.S_ENTRIES]
     if not (used and in_progress > 0):
         return []
     begins = cells[first : first + used * layout.ENTRY_CELLS : layout.ENTRY_CELLS]
-    found = []
-    for index, begin in enumerate(begins.tolist()):
-        if begin:
-            entry = first + index * layout.ENTRY_CELLS
-            text = (entry + layout.E_TEXT) * layout.CELL
-            read = entry_of(abs(begin), bytes(raw[text : text + layout.TEXT_BYTES]), cells[entry + layout.E_THREAD])
-            if read and abs(begins[index]) == abs(begin):  # else it is another request's by now
-                found.append((begin < 0, read))  # negative: about to begin, or over already (hotentry.py)
-    shown = [read for _, read in sorted(found, key=lambda pair: pair[0])[:in_progress]]
-    return sorted(shown, key=lambda read: read.begin_ns)
+    before = begins.tolist()
+    copied = bytes(block.raw[first * layout.CELL : (first + used * layout.ENTRY_CELLS) * layout.CELL])
+    now, records, after = time.monotonic_ns(), _ENTRY.iter_unpack(copied), begins.tolist()
+    found = [
+        (begin < 0, _entry(abs(begin), text, thread, now))  # negative: about to begin, or over already (hotentry.py)
+        for begin, still, (_, thread, text) in zip(before, after, records, strict=True)
+        if begin and abs(begin) == abs(still)  # else it is another request's by now
+    ]
+    found.sort(key=lambda pair: pair[0])
+    return sorted((entry for _, entry in found[:in_progress]), key=lambda entry: entry.begin_ns)
 
 
 def clear_entries(block: Block, number: int) -> None:
@@ -300,7 +303,8 @@ def settle(block: Block, number: int) -> Settled:
 
 def entry_of(begin: int, text: bytes, thread: int = 0) -> Entry | None:
     """The entry of a row with this begin time (monotonic, ns) and text; None where the begin time is 0: it is idle."""
-    if not begin:
-        return None
-    age = max(0, time.monotonic_ns() - begin) / 1e9
-    return Entry(text.rstrip(b"\0").decode("utf-8", "replace"), age, begin, thread)
+    return _entry(begin, text, thread, time.monotonic_ns()) if begin else None
+
+
+def _entry(begin: int, text: bytes, thread: int, now: int) -> Entry:
+    return Entry(text.rstrip(b"\0").decode("utf-8", "replace"), max(0, now - begin) / 1e9, begin, thread)

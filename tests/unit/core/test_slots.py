@@ -219,6 +219,21 @@ def entry_in_progress(block: Block, number: int, begin: int, text: bytes) -> Non
     block.cells[used] = max(block.cells[used], number + 1)
 
 
+def test_a_slot_that_is_taken_has_memory_for_its_entries(block: Block) -> None:
+    """A store into a page for which none is left would end its process."""
+    before = block.path.stat().st_blocks * 512
+    slots = Slots(block)
+    slots.claim(layout.KIND_WORKER, ME)
+    reserved = block.path.stat().st_blocks * 512
+    for row in (0, SMALL.rows - 1):
+        first = SMALL.row_cell(WORKER, row)
+        block.cells[first], block.cells[first + block.cells[layout.H_CELLS_USED] - 1] = 1, 1
+    for number in range(SMALL.entries):
+        entry_in_progress(block, number, 1, b"x" * layout.TEXT_BYTES)
+    assert block.path.stat().st_blocks * 512 == reserved
+    assert reserved - before >= SMALL.entries * layout.ENTRY_CELLS * layout.CELL
+
+
 def test_entries_are_told_as_many_as_requests_are_in_progress(block: Block) -> None:
     """One that is about to begin, or is over, only where the number says so; and none of a process before."""
     for number, begin in enumerate((20, -10, 0, 30)):
