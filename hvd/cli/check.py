@@ -17,6 +17,8 @@ def run(_: argparse.Namespace) -> int:
     rows.append(("block", as_toml(settings.block_name), "from instance"))
     print(f"file: {as_toml(file)}" if file else "file: none, HVD_CONFIG names no file")
     print("\n".join(table(rows)))
+    for template, pattern in settings.routes.items():
+        print(f"route {template}: {as_toml(pattern)}")
     for kind in settings.job_kinds.values():
         params = ", ".join(f"{name}: {param.TYPE}" for name, param in kind.params.items())
         print(f"kind of job {kind.name}: {as_toml(kind.command)}, params {params or 'none'}")

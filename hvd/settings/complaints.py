@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from hvd.errors import SettingsError
-from hvd.settings.table import JOBS_TABLE, KINDS, SETTINGS, SLOTS_SPARE, written
+from hvd.settings.table import JOBS_TABLE, KINDS, ROUTES, SETTINGS, SLOTS_SPARE, written
 from hvd.settings.variables import CONFIG, KEYS, PREFIX
 from hvd.texts import quoted, suggestion, toml_key
 
@@ -64,7 +64,7 @@ def meant_key(steps: tuple[str, ...], value: Any) -> str:
         return f"; did you mean {key}, above the first [table]?"
     names = [*map(written, SETTINGS), f"{JOBS_TABLE}.{KINDS}"]
     if not above:
-        return suggestion(key, names)
+        return suggestion(key, [*names, ROUTES])
     if isinstance(value, dict) and above == [JOBS_TABLE]:
         return suggestion(toml_key(steps), names[-1:], _in_table) or f"; did you mean {toml_key((*above, KINDS, key))}?"
     return suggestion(toml_key(steps), [name for name in names if "." in name], _in_table)

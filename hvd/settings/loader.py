@@ -19,7 +19,8 @@ from hvd.errors import SettingsError
 from hvd.settings.complaints import complaint, contradictions, meant_key, meant_variable
 from hvd.settings.job_declarations import read_kinds
 from hvd.settings.job_kinds import Kind
-from hvd.settings.table import JOBS_TABLE, KINDS, SETTINGS, TABLES, Settings, written
+from hvd.settings.routes import read_routes
+from hvd.settings.table import JOBS_TABLE, KINDS, ROUTES, SETTINGS, TABLES, Settings, written
 from hvd.settings.variables import CONFIG, KEYS, environment, is_mistake
 from hvd.texts import cut, quoted, toml_key
 
@@ -65,6 +66,7 @@ class _Loader:
         self.complaints: list[str] = []
         self.unlisted = 0  # complaints past the end of the list
         self.kinds: dict[str, Kind] = {}
+        self.routes: dict[str, str] = {}
         self.file = ""
         self.lines: dict[tuple[str | int, ...], int] = {}
 
@@ -100,7 +102,7 @@ class _Loader:
             self.blame_file(path, f"can't be read ({reason}): name a TOML file, or unset it")
             return
         self.file, self.lines = path, key_lines(text)
-        tables = {name: table.pop(name, {}) for name in TABLES}
+        tables = {name: table.pop(name, {}) for name in (*TABLES, ROUTES)}
         for key, value in table.items():
             self._take_key((key,), key if written(key) == key else "", value)
         for name, keys in tables.items():
@@ -110,20 +112,25 @@ class _Loader:
         if not isinstance(keys, dict):
             self.complain(lambda: f"{self._located((name,))} is no table: write [{name}] above its keys")
             return
+        if name == ROUTES:
+            self.routes, wrong = read_routes(keys)
+            for template, text in wrong:
+                self._blame((ROUTES, template), text)
+            return
         for key, value in keys.items():
             if (name, key) != (JOBS_TABLE, KINDS):
                 self._take_key((name, key), f"{name}_{key}", value)
         if name == JOBS_TABLE:
             self.kinds, faults = read_kinds(keys.get(KINDS, {}))
-            for fault in faults:
-                self._blame_kind(*fault)
+            for steps, text in faults:
+                self._blame((JOBS_TABLE, KINDS, *steps), text)
 
     def blame_file(self, path: str, text: str) -> None:
         """Note what is wrong with the file as a whole."""
         self.complain(lambda: f"{CONFIG} is {cut(repr(path))}, which {text}")
 
-    def _blame_kind(self, steps: tuple[str | int, ...], text: str) -> None:
-        self.complain(lambda: f"{self._located((JOBS_TABLE, KINDS, *steps))} {text}")
+    def _blame(self, steps: tuple[str | int, ...], text: str) -> None:
+        self.complain(lambda: f"{self._located(steps)} {text}")
 
     def _take_key(self, steps: tuple[str, ...], key: str, value: Any) -> None:
         if key in SETTINGS:
@@ -211,7 +218,7 @@ def load(
     if problems:
         raise SettingsError(problems, loader.unlisted)
     sources = {key: loader.set[key].source if key in loader.set else "default" for key in SETTINGS}
-    return Loaded(Settings(**values, job_kinds=loader.kinds), sources, path, loader.unused)
+    return Loaded(Settings(**values, job_kinds=loader.kinds, routes=loader.routes), sources, path, loader.unused)
 
 
 def load_or_exit(environ: Mapping[str, str] = environment()) -> Settings:

@@ -3,7 +3,7 @@
 A setting is a field of `Settings`, with its type, default and help. The key in hvd.toml is the field's name, the
 variable is `HVD_` and that name in capitals; `hvd check` and the README's table derive from the records. What begins
 with the name of one of TABLES stands in that table of the file: jobs_grace as jobs.grace. The kinds of job, jobs.kinds,
-have no variable.
+and the routes have no variable.
 """
 
 import hashlib
@@ -42,6 +42,9 @@ TABLES = (JOBS_TABLE, "limits", "watch", "http")
 
 KINDS = "kinds"
 """The key in it that has the kinds of job."""
+
+ROUTES = "routes"
+"""The file's table of routes, see hvd/settings/routes.py."""
 
 SLOTS_SPARE = 4
 """Slots needed beside the workers': for new ones that start before the old ones have ended."""
@@ -177,6 +180,7 @@ class Settings:
     jobs_keep_days: int = _setting(whole(1, 36_500), 30, "Days that ended jobs are kept.")
     jobs_output_limit: int = _setting(whole(2**14, 2**26), 10 * 2**20, "Bytes of each job's output that are kept.")
     job_kinds: Mapping[str, Kind] = field(default_factory=dict, hash=False)
+    routes: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def block_name(self) -> str:
@@ -206,4 +210,8 @@ def markdown_table() -> str:
         meaning = f"{setting.help} Takes {setting.type.expected}."
         lines.append(f"| `{written(key)}` | `{variable(key)}` | {default} | {meaning} |")
     lines.append("| `jobs.kinds` |  | none | Kinds of job, a table each: see [deploy/hvd.toml](deploy/hvd.toml). |")
+    lines.append(
+        "| `routes` |  | none | A table: route templates, each with a regular expression that the whole path matches, "
+        "for apps whose framework tells none. The first that matches counts. |"
+    )
     return "\n".join(lines)
