@@ -30,7 +30,7 @@ PARTS = (
 
 FRAMEWORKS = {
     "gunicorn": {"daemon", "web"},
-    "falcon": {"web", "instrument", "demo"},
+    "falcon": {"web", "demo"},
     "psutil": {"agg"},
     "sqlalchemy": {"jobs"},
     "jsonschema": {"json_schemas"},

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from hvd.instrument.counting import counting
+from hvd.instrument.routes import listen
 from hvd.instrument.wsgi import counted
 
 
@@ -15,6 +16,7 @@ def count_app(app: Any) -> Any:
     Of a WSGI app each response is complete when its body is at its end: a server that calls `post_request` puts
     `hvd.instrument.wsgi.outermost` around it.
     """
+    listen()
     if is_asgi(app):
         return import_module("hvd.instrument.asgi").counted_asgi(app)  # it brings asyncio
     return counted(app, counting)

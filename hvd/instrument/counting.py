@@ -28,7 +28,9 @@ class HttpSettings:
     def of(cls, settings: Settings) -> "HttpSettings":
         """Those of a daemon."""
         patterns = "|".join(f"(?:{pattern})" for pattern in settings.http_exclude)
-        return cls(re.compile(patterns) if patterns else None, settings.http_sizes, settings.http_queue_time)
+        exclude = re.compile(patterns) if patterns else None
+        routes = tuple((route, re.compile(pattern)) for route, pattern in settings.routes.items())
+        return cls(exclude, settings.http_sizes, settings.http_queue_time, routes)
 
     def leave_out(self, path: str) -> bool:
         """Whether requests of this path are not counted."""

@@ -1,16 +1,47 @@
-"""Route templates of Falcon apps."""
+"""Route templates of Falcon apps: `/items/{id}`, and of sinks and static routes their prefix."""
 
-import falcon
+import functools
+import inspect
+from typing import Any
 
-from hvd.instrument.wsgi import EXCHANGE
+from hvd.instrument.told import UNMATCHED, tell, tell_below
 
 
-class RouteName:
-    """Middleware: the route under which a request counts is the template that matched, as `/items/{id}`."""
+def listen(app: Any) -> None:
+    """Have WSGI apps tell what they match; `app` is the module falcon.app."""
+    _listen(app.App, "env")
 
-    def process_resource(self, req: falcon.Request, resp: falcon.Response, resource: object, params: object) -> None:
-        """Called by Falcon where a template matches."""
-        try:
-            req.env[EXCHANGE].route = req.uri_template
-        except KeyError:  # the app is not counted
-            return
+
+def listen_to_asgi(app: Any) -> None:
+    """The same of ASGI apps; `app` is the module falcon.asgi.app."""
+    _listen(app.App, "scope")
+
+
+def _listen(kind: Any, place: str) -> None:
+    """No public API: `_get_responder` was read in Falcon 4.4.0; the ASGI app has it from the WSGI app. A middleware had
+    to be added to each app, and would not be called for sinks.
+    """
+    get_responder = inspect.unwrap(kind._get_responder)
+
+    @functools.wraps(get_responder)
+    def get_and_tell(self: Any, req: Any) -> Any:
+        found = get_responder(self, req)
+        responder, _, resource, template = found
+        if resource is None:
+            template = _prefix_of(self, responder)
+        if template is None:
+            tell(getattr(req, place), UNMATCHED)
+        else:
+            tell_below(getattr(req, place), template)
+        return found
+
+    kind._get_responder = get_and_tell
+
+
+def _prefix_of(app: Any, responder: Any) -> str | None:
+    """The prefix of the sink or static route; a sink's is a regular expression."""
+    for matcher, owner, is_sink in app._sink_and_static_routes:
+        if owner is responder:
+            prefix: str = matcher.pattern if is_sink else matcher._prefix
+            return prefix
+    return None

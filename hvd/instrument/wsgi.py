@@ -25,7 +25,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from hvd.core.rows import Row, ThreadRow
 from hvd.instrument.counting import counting
-from hvd.instrument.routes import route_of
+from hvd.instrument.routes import listen, route_of
+from hvd.instrument.told import EXCHANGE, OTHER, UNMATCHED
 from hvd.metrics.table import is_error
 
 compiled: Any
@@ -42,16 +43,10 @@ class RowHolder(Protocol):
     def local(self) -> ThreadRow: ...
 
 
-EXCHANGE = "hvd.exchange"
-"""environ key of the request's Exchange."""
-
-UNMATCHED = "(unmatched)"
-"""Route of all paths that match none: never the raw path, which has no bound."""
-
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
-OTHER = "(other)"
-"""Method of a request whose method is not one of RFC 9110's or PATCH, and status of a response whose status does not
-begin with three digits: they have no bound either."""
+"""Those of RFC 9110, and PATCH. Others have no bound, and count as OTHER, as a status does that does not begin with
+three digits.
+"""
 
 _NO_BODY: Any = object()
 """Stands for a body that is not there yet, or no more: an app may return None, which the server can't send."""
@@ -79,6 +74,7 @@ def _form() -> Any:
 
 
 def _made(app: WSGIApplication, here: RowHolder, is_outermost: bool) -> WSGIApplication:
+    listen()
     rules = METHODS, OTHER, UNMATCHED, counting, _broke_off, _is_part, _is_excluded, route_of
     made: WSGIApplication = _form()(here, app, rules, is_outermost)
     return made

@@ -4,7 +4,8 @@ import time
 
 import falcon
 
-from hvd.instrument.wsgi import METHODS, OTHER, UNMATCHED
+from hvd.instrument.told import OTHER, UNMATCHED
+from hvd.instrument.wsgi import METHODS
 from hvd.metrics.table import ADMIN
 from hvd.web.here import Here
 

@@ -3,7 +3,6 @@
 import falcon
 
 from hvd.errors import JobsError
-from hvd.instrument.falcon import RouteName
 from hvd.web import jobs, problem
 from hvd.web.admin import AdminCounting
 from hvd.web.endpoints import endpoints_of
@@ -15,7 +14,7 @@ def create_app(here: Here, *, admin: bool = False) -> falcon.App[falcon.Request,
 
     `here` is asked at each request, so it may be filled later.
     """
-    app = falcon.App(middleware=[AdminCounting(here) if admin else RouteName()])
+    app = falcon.App(middleware=[AdminCounting(here)] if admin else None)
     app.set_error_serializer(problem.serialize)
     app.add_error_handler(Exception, problem.unexpected)
     app.add_error_handler(JobsError, jobs.Failures())

@@ -66,7 +66,7 @@ def test_the_example_file_shows_the_defaults(tmp_path: Path) -> None:
     """With every line's mark taken away it is valid, and fixed defaults stay what they were."""
     path = tmp_path / "hvd.toml"
     path.write_text(uncommented(TOML).replace("MAKE-ONE", "x" * 16))
-    settings, sources, _ = load({"HVD_CONFIG": str(path)})
+    settings, sources, *_ = load({"HVD_CONFIG": str(path)})
     assert set(sources.values()) == {"hvd.toml"}
     defaults = load({}).settings
     for key, setting in SETTINGS.items():

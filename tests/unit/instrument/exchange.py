@@ -10,7 +10,7 @@ from gunicorn.http.wsgi import FileWrapper
 
 from hvd.instrument import wsgi
 from hvd.instrument.extras import Extras
-from hvd.instrument.falcon import RouteName
+from hvd.instrument.told import tell
 from hvd.instrument.wsgi import counted, outermost
 from hvd.web.here import Here
 
@@ -103,10 +103,9 @@ def answering(body: Any, status: Any = "200 OK", route: str | None = None) -> Ca
 
 def routed(app: Any, route: str) -> Any:
     """`app`, whose every path matches this template."""
-    name = RouteName().process_resource
 
     def named(environ: dict[str, Any], start_response: Any) -> Any:
-        name(SimpleNamespace(env=environ, uri_template=route), *[None] * 3)  # type: ignore[arg-type]
+        tell(environ, route)
         return app(environ, start_response)
 
     return named

@@ -17,7 +17,8 @@ from tests.unit.core.support import counts, fork, in_threads, own_rows, serve
 
 
 def settings(*exclude: str) -> Any:
-    return SimpleNamespace(http_exclude=exclude, http_sizes=True, http_queue_time=False)
+    routes = {"/items/{id}": r"/items/\d+"}
+    return SimpleNamespace(http_exclude=exclude, http_sizes=True, http_queue_time=False, routes=routes)
 
 
 def test_it_counts_in_the_rows_that_it_was_given(block: Block) -> None:
@@ -85,6 +86,9 @@ def test_patterns_of_what_is_excluded_match_the_whole_path() -> None:
     assert exclude
     assert [bool(exclude.fullmatch(path)) for path in ("/static/a.css", "/health", "/healthy")] == [True, True, False]
     assert HttpSettings.of(settings()).exclude is None
+    assert [(route, pattern.pattern) for route, pattern in HttpSettings.of(settings()).routes] == [
+        ("/items/{id}", r"/items/\d+")
+    ]
 
 
 def test_rows_of_another_kind_can_come_first(block: Block) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hvd.instrument.wsgi import UNMATCHED, counted, outermost
+from hvd.instrument.wsgi import OTHER, counted, outermost
 from hvd.web.here import Here
 from tests.unit.instrument.exchange import FakeRow, Server, answering, fresh, routed, served
 
@@ -86,7 +86,7 @@ def test_in_a_thread_of_the_callers_it_counts_where_nobody_else_does(is_server: 
     assert row.exchange is own.exchange is None
 
 
-RESPONSE = [("begin", "GET", "/"), ("respond", "GET", UNMATCHED, "200")]
+RESPONSE = [("begin", "GET", "/"), ("respond", "GET", OTHER, "200")]
 
 
 def test_a_stream_of_nobody_elses_ends_itself(row: FakeRow, here: Here) -> None:

@@ -10,7 +10,7 @@ from wsgiref.validate import validator
 
 import pytest
 
-from hvd.instrument.wsgi import EXCHANGE, OTHER, UNMATCHED, counted, outermost
+from hvd.instrument.wsgi import EXCHANGE, OTHER, counted, outermost
 from hvd.web.here import Here
 from tests.unit.instrument.exchange import FakeRow, Server, answering, fresh, loaded, routed, served
 
@@ -113,7 +113,7 @@ def test_a_counted_app_is_counted_once(row: FakeRow, here: Here) -> None:
 
     for outer in (outermost(twice, here), loaded(twice, here), loaded(app, here)):
         served(outer)
-        assert row.calls == [("begin", "GET", "/"), ("respond", "GET", UNMATCHED, "200"), ("finish",)]
+        assert row.calls == [("begin", "GET", "/"), ("respond", "GET", OTHER, "200"), ("finish",)]
         row.calls.clear()
 
 
@@ -125,18 +125,18 @@ def test_what_a_middleware_makes_of_a_response_counts(row: FakeRow, here: Here) 
         return inner(environ, lambda status, headers: start_response("503 Later", headers))
 
     served(outermost(to_503, here))
-    assert responses(row) == [("GET", UNMATCHED, "503")]
+    assert responses(row) == [("GET", OTHER, "503")]
 
 
 @pytest.mark.parametrize("body_of", [list, iter], ids=["list", "stream"])
 def test_what_a_middleware_answers_itself_counts_as_well(body_of: Any, row: FakeRow, here: Here) -> None:
     """An app beside the counted one, too: what a worker serves counts, whoever answers it; and so does a failure."""
     assert served(outermost(answering(body_of([b"x"])), here)).sent == [b"x"]
-    assert row.calls == [("begin", "GET", "/"), ("respond", "GET", UNMATCHED, "200"), ("finish",)]
+    assert row.calls == [("begin", "GET", "/"), ("respond", "GET", OTHER, "200"), ("finish",)]
     with pytest.raises(ZeroDivisionError):
         served(outermost(lambda environ, start_response: 1 / 0, here))
     assert row.calls[3:] == [("begin", "GET", "/")]
-    assert row.interrupted == ("GET", UNMATCHED)
+    assert row.interrupted == ("GET", OTHER)
 
 
 def test_a_middleware_that_fails_after_the_app_counts_the_servers_answer(row: FakeRow, here: Here) -> None:
@@ -160,7 +160,7 @@ def test_a_late_start_response_is_found(row: FakeRow, here: Here) -> None:
         start_response("202 Accepted", [])
         assert responses(row) == []
         yield b"one"
-        assert responses(row) == [("GET", UNMATCHED, "202")]
+        assert responses(row) == [("GET", OTHER, "202")]
 
     assert served(loaded(app, here)).sent == [b"one"]
     assert len(responses(row)) == 1
@@ -172,7 +172,7 @@ def test_without_a_status_there_is_no_response(body: Any, row: FakeRow, here: He
     with pytest.raises(RuntimeError, match="start_response"):
         served(loaded(lambda environ, start_response: body, here))
     assert responses(row) == []
-    assert row.interrupted == ("GET", UNMATCHED)
+    assert row.interrupted == ("GET", OTHER)
 
 
 def test_the_last_status_before_the_first_byte_counts(row: FakeRow, here: Here) -> None:
@@ -189,7 +189,7 @@ def test_the_last_status_before_the_first_byte_counts(row: FakeRow, here: Here) 
         return [b""]
 
     assert served(loaded(app, here)).statuses == ["200 OK", "500 Oh", "502 Oh", "503 Oh"]
-    assert responses(row) == [("GET", UNMATCHED, "503")]
+    assert responses(row) == [("GET", OTHER, "503")]
 
 
 def test_after_the_first_byte_the_status_stays(row: FakeRow, here: Here) -> None:
@@ -206,7 +206,7 @@ def test_after_the_first_byte_the_status_stays(row: FakeRow, here: Here) -> None
 
     with pytest.raises(KeyError, match="in the middle"):
         served(loaded(app, here))
-    assert row.calls == [("begin", "GET", "/"), ("respond", "GET", UNMATCHED, "200"), ("finish",)]
+    assert row.calls == [("begin", "GET", "/"), ("respond", "GET", OTHER, "200"), ("finish",)]
 
 
 def test_write_counts_before_it_sends(row: FakeRow, here: Here) -> None:
@@ -216,7 +216,7 @@ def test_write_counts_before_it_sends(row: FakeRow, here: Here) -> None:
         write = start_response("201 Created", [])
         assert row.calls[-1][0] == "begin"
         write(b"one")
-        assert row.calls[-1] == ("respond", environ["REQUEST_METHOD"], UNMATCHED, "201")
+        assert row.calls[-1] == ("respond", environ["REQUEST_METHOD"], OTHER, "201")
         write(b"two")
         if environ["REQUEST_METHOD"] == "POST":
             raise ValueError("after it")
@@ -252,7 +252,7 @@ def test_a_body_that_is_not_read_is_closed_and_no_response(row: FakeRow, here: H
     assert next(iter(body)) == b"one"
     body.close()
     server.end()
-    assert row.calls[2:] == [("begin", "GET", "/"), ("respond", "GET", UNMATCHED, "200"), ("finish",)]
+    assert row.calls[2:] == [("begin", "GET", "/"), ("respond", "GET", OTHER, "200"), ("finish",)]
     assert closed == [True]
 
 
@@ -290,7 +290,7 @@ ODD = [b"200 OK", None, 200, "", "2", "OK", "²00 x", "20", ["200"], "ab\ud800"]
 def test_a_status_that_is_none_is_one_label(status: Any, row: FakeRow, here: Here) -> None:
     """gunicorn refuses it; another server may not."""
     served(loaded(answering([b""], status), here))
-    assert responses(row) == [("GET", UNMATCHED, OTHER)]
+    assert responses(row) == [("GET", OTHER, OTHER)]
 
 
 def test_a_status_that_the_server_refuses_is_not_counted(row: FakeRow, here: Here) -> None:
@@ -307,7 +307,7 @@ def test_a_status_that_the_server_refuses_is_not_counted(row: FakeRow, here: Her
     server = Server()
     server.sent.append(b"as if sent")
     server.call(loaded(app, here))
-    assert responses(row) == [("GET", UNMATCHED, "204")]
+    assert responses(row) == [("GET", OTHER, "204")]
 
 
 def test_an_exchange_that_is_over_sends_nothing(row: FakeRow, here: Here) -> None:

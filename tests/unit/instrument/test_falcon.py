@@ -1,32 +1,70 @@
-"""Routes of Falcon apps."""
+"""Routes of Falcon apps, WSGI and ASGI."""
 
 import falcon
+import falcon.asgi
 import pytest
 
-from hvd.instrument.falcon import RouteName
-from hvd.instrument.wsgi import UNMATCHED
-from hvd.web.here import Here
-from tests.unit.instrument.exchange import FakeRow, Server, loaded
+from hvd.instrument.routes import OTHER, UNMATCHED, listen
+from tests.unit.instrument.frameworks import asked, awaited
 
-pytestmark = pytest.mark.usefixtures("form")
+EXPECTED = {
+    "GET /items/1": (200, "/items/{number}"),
+    "HEAD /items/1": (405, "/items/{number}"),
+    "OPTIONS /items/1": (200, "/items/{number}"),
+    "PUT /items/3": (405, "/items/{number}"),
+    "GET /items": (404, UNMATCHED),
+    "GET /sink/of/all": (200, "/sink"),
+    "GET /files/nothing": (404, "/files/"),
+}
 
 
-def test_the_route_is_the_template_and_never_the_path(row: FakeRow, here: Here) -> None:
-    """Under a real Falcon app: matched paths share their template, all others share one label."""
+class Item:
+    def on_get(self, req: falcon.Request, resp: falcon.Response, number: str) -> None:
+        resp.media = number
 
-    class Item:
-        def on_get(self, req: falcon.Request, resp: falcon.Response, number: str) -> None:
-            resp.media = number
 
-    app = falcon.App(middleware=[RouteName()])
+class AsyncItem:
+    async def on_get(self, req: falcon.Request, resp: falcon.Response, number: str) -> None:
+        resp.media = number
+
+
+async def sink(*_: object, **__: object) -> None: ...
+
+
+def test_the_route_is_the_template_and_never_the_path() -> None:
+    """Those of resources, sinks and static routes; all other paths share one label."""
+    app = falcon.App()
     app.add_route("/items/{number}", Item())
-    application = loaded(app, here)
-    for request in ("GET /items/1", "GET /items/2", "GET /items", "GET /x", "PUT /items/3"):
-        Server().call(application, *request.split())
-    assert [call[1:] for call in row.calls if call[0] == "respond"] == [
-        ("GET", "/items/{number}", "200"),
-        ("GET", "/items/{number}", "200"),
-        ("GET", UNMATCHED, "404"),
-        ("GET", UNMATCHED, "404"),
-        ("PUT", "/items/{number}", "405"),
-    ]
+    app.add_sink(lambda *_, **__: None, "/sink")
+    app.add_static_route("/files", "/nonexistent")
+    listen()
+    assert asked(app, EXPECTED) == EXPECTED
+    assert asked(app, ["GET /items/1"], SCRIPT_NAME="/shop") == {"GET /items/1": (200, "/shop/items/{number}")}
+
+
+def test_so_it_is_of_an_asgi_app() -> None:
+    """It has the same router."""
+    app = falcon.asgi.App()
+    app.add_route("/items/{number}", AsyncItem())
+    app.add_sink(sink, "/sink")
+    app.add_static_route("/files", "/nonexistent")
+    listen()
+    assert awaited(app, EXPECTED) == EXPECTED
+
+
+def test_who_answers_before_the_route_is_sought_has_none() -> None:
+    """As middleware does."""
+
+    class Closed:
+        def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+            raise falcon.HTTPServiceUnavailable
+
+    app = falcon.App(middleware=[Closed()])
+    listen()
+    assert asked(app, ["GET /items/1"]) == {"GET /items/1": (503, OTHER)}
+
+
+@pytest.mark.parametrize("name", ["_get_responder", "_sink_and_static_routes"])
+def test_falcon_still_has_what_is_read(name: str) -> None:
+    """Neither is public."""
+    assert hasattr(falcon.App(), name)

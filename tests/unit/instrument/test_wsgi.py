@@ -50,7 +50,7 @@ def test_a_stream_counts_when_its_first_piece_is_there(row: FakeRow, here: Here)
     pieces = iter(body)
     assert len(row.calls) == 1
     assert next(pieces) == b"one"
-    assert row.calls[1:] == [("respond", "GET", UNMATCHED, "200")]
+    assert row.calls[1:] == [("respond", "GET", OTHER, "200")]
     assert list(pieces) == [b"two"]
     body.close()
     body.close()
@@ -61,7 +61,7 @@ def test_a_stream_counts_when_its_first_piece_is_there(row: FakeRow, here: Here)
 def test_an_empty_stream_counts(row: FakeRow, here: Here) -> None:
     """Its response has no body, but it is one."""
     assert b"".join(Server().call(loaded(answering(iter(())), here))) == b""
-    assert row.calls[1:] == [("respond", "GET", UNMATCHED, "200")]
+    assert row.calls[1:] == [("respond", "GET", OTHER, "200")]
 
 
 @pytest.mark.parametrize("error", [ValueError, ConnectionResetError])
@@ -130,7 +130,7 @@ def test_a_socket_handed_over_counts_no_response(row: FakeRow, here: Here) -> No
 def test_standard_methods_are_labels(method: str, row: FakeRow, here: Here) -> None:
     """Those of RFC 9110, and PATCH. All others are one label: what clients make up would have no bound."""
     Server().call(loaded(answering([], "400 Bad Request"), here), method)
-    assert row.calls[1] == ("respond", method if method in METHODS else OTHER, UNMATCHED, "400")
+    assert row.calls[1] == ("respond", method if method in METHODS else OTHER, OTHER, "400")
 
 
 def test_the_row_is_that_of_the_calling_thread(here: Here) -> None:

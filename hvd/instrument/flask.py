@@ -1,0 +1,33 @@
+"""Route templates of Flask apps, blueprints included: `/blog/<int:id>`."""
+
+from typing import Any
+
+from hvd.instrument.told import UNMATCHED, tell, tell_below
+
+
+def listen(ctx: Any) -> None:
+    """Have Flask tell what it matches; `ctx` is the module flask.ctx.
+
+    `match_request` is there to be overridden (Flask 3.1.3: of RequestContext; in versions that have no such class, of
+    AppContext).
+    """
+    context = getattr(ctx, "RequestContext", None) or ctx.AppContext
+    match_request = context.match_request
+
+    def match_and_tell(self: Any) -> None:
+        match_request(self)
+        request = self.request
+        rule = request.url_rule or _rule_of_others(self.url_adapter, request.routing_exception)
+        if rule is None:
+            tell(request.environ, UNMATCHED)
+        else:
+            tell_below(request.environ, rule.rule)
+
+    context.match_request = match_and_tell
+
+
+def _rule_of_others(adapter: Any, error: Any) -> Any:
+    """The rule that matches the path with another method than the request's (405), or None."""
+    for method in getattr(error, "valid_methods", None) or ():
+        return adapter.match(method=method, return_rule=True)[0]
+    return None

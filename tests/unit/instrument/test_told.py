@@ -1,0 +1,38 @@
+"""What frameworks tell."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hvd.instrument import told
+from hvd.instrument.told import EXCHANGE, MOUNT, OTHER, ROUTE, tell, tell_below
+
+
+def test_a_route_is_told_to_the_exchange_if_there_is_one() -> None:
+    """A middleware may have copied the environ, and both have the exchange."""
+    exchange = SimpleNamespace(route=None)
+    tell({EXCHANGE: exchange}, "/a")
+    alone: dict[str, Any] = {}
+    tell(alone, "/b")
+    assert (exchange.route, alone) == ("/a", {ROUTE: "/b"})
+
+
+def test_the_prefix_of_what_is_mounted_belongs_to_the_route() -> None:
+    """That of WSGI's SCRIPT_NAME, and of a mounted ASGI app."""
+    for prefix in {"SCRIPT_NAME": "/shop"}, {"SCRIPT_NAME": "/shop/"}, {MOUNT: "/shop"}:
+        place: dict[str, Any] = dict(prefix)
+        tell_below(place, "/items")
+        assert place[ROUTE] == "/shop/items"
+
+
+def test_prefixes_without_end_share_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An app may mount one for each customer."""
+    monkeypatch.setattr(told, "_prefixes", set())
+    routes = set()
+    for number in range(200):
+        place: dict[str, Any] = {"SCRIPT_NAME": f"/customer{number}"}
+        tell_below(place, "/items")
+        routes.add(place[ROUTE])
+    assert len(routes) == 101
+    assert f"/{OTHER}/items" in routes
