@@ -166,7 +166,7 @@ def test_the_instance_differs_where_the_address_does() -> None:
 def test_the_table_names_every_setting() -> None:
     """The README derives from it."""
     text = markdown_table()
-    assert len(text.splitlines()) == 2 + len(SETTINGS) + 1, "the kinds of job have no variable"
+    assert len(text.splitlines()) == 2 + len(SETTINGS) + 2, "kinds of job and routes have no variable"
     for key, setting in SETTINGS.items():
         assert f"| `{written(key)}` | `HVD_{key.upper()}` |" in text
         assert setting.help in text
