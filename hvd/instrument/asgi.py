@@ -23,7 +23,8 @@ from hvd.core.rows import Row
 from hvd.instrument.connections import Connection
 from hvd.instrument.counting import counting
 from hvd.instrument.routes import route_of
-from hvd.instrument.wsgi import EXCHANGE, METHODS, OTHER, UNMATCHED
+from hvd.instrument.told import EXCHANGE, OTHER
+from hvd.instrument.wsgi import METHODS
 from hvd.metrics.table import is_error
 
 Scope = MutableMapping[str, Any]
@@ -174,7 +175,7 @@ class Exchange:
         row, scope = self._row, self._scope
         assert row is not None
         assert scope is not None
-        self.route = route = self.route or route_of(scope) or UNMATCHED
+        self.route = route = self.route or route_of(scope)
         row.respond((self.method, route, self.status), is_error(self.status))
         counting.extras.sized(row, self.method, route, self._length, self._headers, body)
         self.is_counted = True

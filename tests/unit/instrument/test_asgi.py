@@ -11,7 +11,7 @@ import pytest
 from hvd.instrument import asgi
 from hvd.instrument.asgi import AsgiServer, CountedAsgi, counted_asgi, gunicorn_server, uvicorn_server
 from hvd.instrument.counting import HttpSettings
-from hvd.instrument.wsgi import EXCHANGE, OTHER, UNMATCHED
+from hvd.instrument.wsgi import EXCHANGE, OTHER
 from tests.unit.instrument.exchange import FakeRow
 
 START: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}
@@ -106,7 +106,7 @@ LEFT = ("abandon", "client_left")
 
 
 def response(status: str = "200", method: str = "GET") -> tuple[str, ...]:
-    return "respond", method, UNMATCHED, status
+    return "respond", method, OTHER, status
 
 
 def test_a_response_counts_before_it_begins_and_ends_with_its_body(notes: Notes) -> None:
@@ -301,7 +301,7 @@ def test_server_sent_events_are_a_connection_once_they_begin(server: AsgiServer 
     for messages in ((EVENTS, PIECE, LAST), (EVENTS, PIECE)):
         notes.all.clear()
         notes.call(sending(*messages), server)
-        labels = "sse", UNMATCHED
+        labels = "sse", OTHER
         assert notes.counted == [BEGIN, response(), FINISH, ("open", *labels), ("close", *labels)]
 
 
@@ -314,7 +314,7 @@ def test_an_accepted_websocket_is_a_connection(notes: Notes) -> None:
     """Its handshake is a request with 101; what is sent and received then is none of ours."""
     notes.received = [{"type": "websocket.connect"}]
     notes.call(sending(ACCEPT, {"type": "websocket.send"}, CLOSE, hear=True), kind="websocket")
-    labels = "websocket", UNMATCHED
+    labels = "websocket", OTHER
     assert notes.all[:4] == [BEGIN, response("101"), FINISH, ("open", *labels)]
     assert notes.all[-1] == ("close", *labels)
 
