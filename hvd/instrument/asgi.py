@@ -247,7 +247,7 @@ class Exchange:
         else:
             self._abandon("exception")
         if is_exception and not self.has_left:
-            counting.extras.raised(counting.local.row, error, self.route or UNMATCHED, self.method)
+            counting.extras.raised(counting.local.row, error, self.route or OTHER, self.method)
 
 
 class HttpExchange(Exchange):

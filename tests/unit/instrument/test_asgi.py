@@ -266,12 +266,12 @@ def test_sizes_queue_time_and_exceptions_are_kept(notes: Notes) -> None:
     headers = [(b"content-length", b"7"), (b"x-request-start", b"t=1")]
     notes.call(sending(START, LAST, error=KeyError()), headers=headers)
     assert notes.extras[0] == ("queued", b"t=1")
-    assert notes.extras[1] == ("sized", "GET", UNMATCHED, b"7", START["headers"], None)
+    assert notes.extras[1] == ("sized", "GET", OTHER, b"7", START["headers"], None)
     name, error, *labels = notes.extras[2]
-    assert (name, type(error), labels) == ("raised", KeyError, [UNMATCHED, "GET"])
+    assert (name, type(error), labels) == ("raised", KeyError, [OTHER, "GET"])
     notes.extras.clear()
     notes.call(sending(START, LAST, error=asyncio.CancelledError()), gunicorn_server())
-    assert notes.extras == [("sized", "GET", UNMATCHED, None, START["headers"], b"x")]
+    assert notes.extras == [("sized", "GET", OTHER, None, START["headers"], b"x")]
 
 
 def test_headers_that_can_be_read_once_are_left_to_the_server(notes: Notes) -> None:
