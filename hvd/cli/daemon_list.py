@@ -19,7 +19,7 @@ from hvd.errors import DaemonUnreachable
 from hvd.texts import UNKNOWN, count, figure, number, plain, rate, short_duration
 
 UNREACHABLE = "unreachable"
-NONE = "no daemon of this user runs on this machine: start one with `gunicorn`, see hvd --help"
+NONE = "no daemon of this user runs on this machine: start one with `hvd run`, see hvd --help"
 _AT_ONCE = 16  # daemons that are asked at a time
 
 

@@ -70,7 +70,7 @@ def _claim(name: str, wait: float) -> int:
             "it is in /proc/net/unix"
         )
         raise BlockInUse(
-            f"{error}{masters}: stop it, or start this one on another address (HVD_BIND), "
+            f"{error}{masters}: stop it, or start this one on another address, "
             f"and under another HVD_INSTANCE where that is set{'' if masters else stranger}"
         ) from None
 

@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-from importlib import import_module
 from typing import Any
 
 from hvd.instrument.counting import counting
@@ -18,7 +17,9 @@ def count_app(app: Any) -> Any:
     """
     listen()
     if is_asgi(app):
-        return import_module("hvd.instrument.asgi").counted_asgi(app)  # it brings asyncio
+        from hvd.instrument.asgi import counted_asgi  # it brings asyncio
+
+        return counted_asgi(app)
     return counted(app, counting)
 
 

@@ -164,7 +164,7 @@ def test_a_second_daemon_of_the_same_name_is_refused(tmp_path: Path) -> None:
         (message,) = (line for line in second.log.splitlines() if line.startswith("hvd: "))
         assert message == (
             f"hvd: block hvd-{first.instance} belongs to a daemon that is running (master pid {first.pid}): stop it, "
-            "or start this one on another address (HVD_BIND), and under another HVD_INSTANCE where that is set"
+            "or start this one on another address, and under another HVD_INSTANCE where that is set"
         )
         assert "Traceback" not in second.log
         assert "Listening" not in second.log

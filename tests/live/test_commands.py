@@ -192,7 +192,7 @@ def test_users_see_their_own_daemons(tmp_path: Path) -> None:
         done = hvd("list", user=STRANGER)
         assert server.instance not in done.stdout
         if done.returncode == 1:
-            assert "start one with `gunicorn`" in done.stdout
+            assert "start one with `hvd run`" in done.stdout
         assert hvd("status", "--instance", server.instance, user=STRANGER).returncode == 1
 
 
