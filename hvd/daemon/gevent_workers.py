@@ -51,7 +51,8 @@ class GreenletRow:
     def frames(self, current: FrameType | None) -> Mapping[int, FrameType]:
         """Where those greenlets stand that have something in progress; the running one at `current`."""
         running = gevent.getcurrent()
-        busy = [greenlet for greenlet in self._greenlets if getattr(greenlet, self._name).is_busy]
+        rows = ((greenlet, getattr(greenlet, self._name)) for greenlet in self._greenlets)
+        busy = [greenlet for greenlet, row in rows if row.is_busy and row.interrupted is None]
         frames = {id(greenlet): current if greenlet is running else greenlet.gr_frame for greenlet in busy}
         return {ident: frame for ident, frame in frames.items() if frame}
 

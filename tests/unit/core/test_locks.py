@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 
+import gevent
 import pytest
 
 from hvd.core import locks
@@ -37,6 +38,18 @@ def test_the_lock_is_waited_for_as_long_as_is_said(block: Block) -> None:
     assert ended(fork(lambda: os._exit(locks.take(block.fd, 0)))) == 0
     locks.drop(block.fd)
     assert ended(fork(lambda: os._exit(locks.take(block.fd, 0)))) == 1
+
+
+def test_the_wait_gives_way_to_no_greenlet(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    """gevent's time.sleep would, and another greenlet would find this process in the midst of something."""
+    monkeypatch.setattr("time.sleep", gevent.sleep)
+    others: list[int] = []
+    greenlet = gevent.spawn(others.append, 1)
+    with keeping_locked(block):
+        assert not locks.take(block.fd, 0.05)
+        assert others == []
+    greenlet.join()
+    assert others == [1]
 
 
 def test_one_process_has_the_claim(tmp_path: Path, name: str) -> None:
