@@ -196,17 +196,17 @@ class Loop:
 
     def _read_settings_again(self) -> None:
         """HUP: what can't be read is reported, and the settings in force stay."""
-        app, before = self._server.app, self._server.app.cfg
+        app, before = self._server.app, dict(vars(self._server.app))  # gunicorn forgets first which app it serves
         self._master.coming = None
         try:
             conf.read_again()
             self._read_settings()
             settings = conf.in_force(app.cfg)
         except (Exception, SystemExit) as error:
-            app.cfg = before
+            vars(app).update(before)
             self._log.error("hvd: reload goes on with the settings in force: %s", _reason(error))
             return
-        app.cfg.set("bind", before.bind)
+        app.cfg.set("bind", before["cfg"].bind)
         conf.name_processes(app.cfg, self._master.settings)
         self._master.coming = settings
 

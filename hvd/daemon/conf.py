@@ -60,6 +60,14 @@ def be_guest(is_guest: bool = True) -> None:
     _is_guest = is_guest
 
 
+def check_app(app: Any) -> None:
+    """Raises SettingsError where hvd would be its own guest; `app` is gunicorn's application."""
+    if _is_guest and getattr(app, "app_uri", None) == OWN_APP:
+        raise SettingsError(
+            [f"{OWN_APP} is hvd's own app: leave hvd.gunicorn.install out of its configuration, or serve another app"]
+        )
+
+
 def show_page(admin_bind: str, *, choose: bool) -> None:
     """Have the admin server at that address whatever the settings say. If it is "", at theirs; where they have none and
     this may `choose`, at one that a browser can open.

@@ -1,5 +1,6 @@
 """`hvd run`: an app is served with hvd under it, and its page is where the first lines say."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -61,3 +62,36 @@ def test_without_an_app_it_is_hvds_own_daemon(tmp_path: Path) -> None:
         assert "hvd: hvd's own daemon" in run.log
         assert run.get("/health").status == 200
         assert run.admin_address == page_of(run)
+
+
+def test_a_reload_that_fails_changes_nothing(tmp_path: Path) -> None:
+    """The app is named by its own file, which has a typo then: it is served on, by new workers too."""
+    conf = "wsgi_app = 'shop:app'\n"
+    with Run(tmp_path, app="", conf=conf, workers=1) as run:
+        (tmp_path / "gunicorn.conf.py").write_text("wsgi_app = 'shop:")
+        run.signal(signal.SIGHUP)
+        until(lambda: "reload goes on with the settings in force" in run.log, "it is told")
+        until(lambda: len(run.pids("worker")) == 1, "the old worker is gone", 20)
+        (worker,) = run.pids("worker")
+        os.kill(worker, signal.SIGKILL)
+        until(lambda: run.pids("worker") not in ([], [worker]), "it is replaced")
+        assert run.get("/").body == b"ok"
+
+
+ASGI = """\
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+"""
+
+
+def test_an_asgi_app_gets_a_class_that_fits(tmp_path: Path) -> None:
+    """The first line says which; a reload goes on with it."""
+    with Run(tmp_path, files={"shop.py": ASGI}, workers=1) as run:
+        assert "(uvicorn_worker.UvicornWorker workers, chosen for an ASGI app)" in run.log
+        assert run.get("/").body == b"ok"
+        run.reload()
+        assert run.get("/").body == b"ok"
+        until(lambda: run.snapshot()["http_requests"] == 2, "all are counted")
+        assert "worker_class" not in run.log

@@ -4,6 +4,7 @@ import inspect
 import os
 import socket
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -175,6 +176,15 @@ def test_a_guest_is_named_by_the_address_of_the_socket_that_it_inherits(monkeypa
     assert conf.in_force(cfg).instance == f"127.0.0.1-{port}"
     with pytest.raises(SettingsError, match="gunicorn's bind is fd://999, which is no socket"):
         conf.in_force(own(bind=["fd://999"]))
+
+
+@pytest.mark.usefixtures("guest")
+def test_hvd_is_no_guest_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its settings would be half hvd's."""
+    conf.check_app(SimpleNamespace(app_uri="shop:app"))
+    conf.check_app(object())
+    with pytest.raises(SettingsError, match=r"hvd.web.wsgi:app is hvd's own app: leave hvd.gunicorn.install out"):
+        conf.check_app(SimpleNamespace(app_uri="hvd.web.wsgi:app"))
 
 
 @pytest.mark.usefixtures("guest")
