@@ -18,8 +18,9 @@ _CAPACITY = layout.POST_MORTEM_BYTES - layout.CELL
 def write(block: Block, about: Mapping[str, Any], requests: Sequence[Mapping[str, Any]]) -> None:
     """Append an entry: `about` (time, pid, how it ended), and the requests. The oldest entry gives way.
 
-    Where there is no room for all, the lists in the requests lose their last items, the longest ones first; then the
-    last requests are left out. `requests_left_out` says how many of those in `about["aborted"]` are not listed.
+    Where there is no room for all, the lists in the requests lose their last items, the longest ones first, and then,
+    from the last request on, all; then the last requests are left out. `requests_left_out` says how many of those in
+    `about["aborted"]` are not listed.
     """
     data = _encode(_fitting(about, requests))
     with block.locked():
@@ -38,11 +39,22 @@ def _fitting(about: Mapping[str, Any], requests: Sequence[Mapping[str, Any]]) ->
     longest = max(
         (len(value) for request in listed for value in request.values() if isinstance(value, list)), default=0
     )
-    while (ends := list(accumulate(len(_encode(request)) + 1 for request in listed))) and ends[-1] > room and longest:
+    sizes = [*map(_size, listed)]
+    while sum(sizes) > room and longest > 1:
         longest = longest * 3 // 4
         listed = [_cut(request, longest) for request in listed]
-    listed = listed[: bisect_right(ends, room)]
+        sizes = [*map(_size, listed)]
+    for index in reversed(range(len(listed))):
+        if sum(sizes) > room:
+            listed[index] = _cut(listed[index], 0)
+            sizes[index] = _size(listed[index])
+    listed = listed[: bisect_right(list(accumulate(sizes)), room)]
     return {**about, "requests": listed, "requests_left_out": all_of_them - len(listed)}
+
+
+def _size(request: Mapping[str, Any]) -> int:
+    """The bytes that it takes, with a comma."""
+    return len(_encode(request)) + 1
 
 
 def _cut(request: Mapping[str, Any], longest: int) -> dict[str, Any]:

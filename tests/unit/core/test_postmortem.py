@@ -67,6 +67,9 @@ def test_sixty_four_requests_of_one_process_are_named(block: Block) -> None:
     write(block, 1, [one] * 64)
     (entry,) = postmortem.read(block)
     assert (len(entry["requests"]), entry["requests_left_out"]) == (64, 0)
+    stacks = [len(request["stack"]) for request in entry["requests"]]
+    assert stacks == sorted(stacks, reverse=True)
+    assert 1 in stacks, "the first ones keep the innermost frame"
     postmortem.write(block, {"pid": 2, "aborted": 3000}, [one] * 1000)
     (entry, _) = postmortem.read(block)
     assert 64 <= len(entry["requests"]) <= postmortem.SHOWN_REQUESTS
