@@ -1,37 +1,34 @@
-"""The Falcon app that bench/request.py serves three times: bare, counted by hvd, counted by prometheus_client.
-
-`gunicorn hello:bare`, `hello:hvd` (with hvd's gunicorn settings), `hello:prometheus` (PROMETHEUS_MULTIPROC_DIR set).
+"""A hello of each framework, as bench/request.py serves it: `hello:flask()` bare or under hvd, and counted as usual,
+`hello:flask_prometheus()` (PROMETHEUS_MULTIPROC_DIR set).
 """
 
+import sys
 import time
+from typing import Any
 
-import falcon
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+"""What `django-admin startproject` writes."""
 
 
-class Hello:
+def falcon(*middleware: object) -> Any:
     """`/hello` says so."""
+    import falcon as framework
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        resp.data = b'{"hello":"world"}'
+    class Hello:
+        def on_get(self, req: Any, resp: Any) -> None:
+            resp.data = b'{"hello":"world"}'
 
-
-def _app(*middleware: object) -> falcon.App:
-    app = falcon.App(middleware=list(middleware))
+    app = framework.App(middleware=list(middleware))
     app.add_route("/hello", Hello())
     return app
-
-
-def bare() -> falcon.App:
-    """Counts nothing."""
-    return _app()
-
-
-def hvd() -> object:
-    """Counted as hvd's own app is."""
-    from hvd.instrument.wsgi import counted
-    from hvd.runtime import here
-
-    return counted(_app(), here)
 
 
 class Timed:
@@ -43,17 +40,57 @@ class Timed:
         self._requests = Counter("hello_requests", "Requests.", ["method", "route", "status"])
         self._latency = Histogram("hello_latency_seconds", "Latency.", ["method", "route", "status"])
 
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+    def process_request(self, req: Any, resp: Any) -> None:
         req.context.start = time.perf_counter()
 
-    def process_response(
-        self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
-    ) -> None:
+    def process_response(self, req: Any, resp: Any, resource: object, req_succeeded: bool) -> None:
         labels = req.method, req.uri_template, str(resp.status_code)
         self._requests.labels(*labels).inc()
         self._latency.labels(*labels).observe(time.perf_counter() - req.context.start)
 
 
-def prometheus() -> falcon.App:
+def falcon_prometheus() -> Any:
     """Counted by prometheus_client."""
-    return _app(Timed())
+    return falcon(Timed())
+
+
+def flask() -> Any:
+    """The same."""
+    from flask import Flask
+
+    app = Flask(__name__)
+    app.add_url_rule("/hello", "hello", lambda: {"hello": "world"})
+    return app
+
+
+def flask_prometheus() -> Any:
+    """Counted by prometheus-flask-exporter."""
+    from prometheus_flask_exporter.multiprocess import GunicornInternalPrometheusMetrics
+
+    app = flask()
+    GunicornInternalPrometheusMetrics(app)
+    return app
+
+
+def django(*, is_counted: bool = False) -> Any:
+    """The same, with the middleware of a new project."""
+    from django.conf import settings
+    from django.core.wsgi import get_wsgi_application
+    from django.http import JsonResponse
+    from django.urls import path
+
+    ends = [f"django_prometheus.middleware.Prometheus{name}Middleware" for name in ("Before", "After")]
+    settings.configure(
+        ALLOWED_HOSTS=["*"],
+        SECRET_KEY="hello",
+        ROOT_URLCONF="hello",
+        INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", *["django_prometheus"] * is_counted],
+        MIDDLEWARE=[ends[0], *MIDDLEWARE, ends[1]] if is_counted else MIDDLEWARE,
+    )
+    sys.modules["hello"].urlpatterns = [path("hello", lambda request: JsonResponse({"hello": "world"}))]  # type: ignore[attr-defined]
+    return get_wsgi_application()
+
+
+def django_prometheus() -> Any:
+    """Counted by django-prometheus."""
+    return django(is_counted=True)

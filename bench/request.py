@@ -1,6 +1,8 @@
-"""A Falcon hello under gunicorn: CPU time of the workers a request, and requests per second, counted and not.
+"""A hello of a framework under gunicorn, bare, under hvd, and with its usual instrumentation for Prometheus:
+CPU time of the workers a request, and requests per second.
 
-`python bench/request.py [--rounds N] [--seconds S]`. Load comes from wrk (Debian's package wrk), in interleaved rounds.
+`python bench/request.py [falcon|flask|django ...] [--rounds N] [--seconds S]`. Load comes from wrk (Debian's package
+wrk), in interleaved rounds.
 """
 
 import argparse
@@ -24,6 +26,7 @@ import psutil
 from rounds import machine, ratio, table
 
 HERE = Path(__file__).parent
+FRAMEWORKS = ("falcon", "flask", "django")
 WORKERS, THREADS, CONNECTIONS = 2, 4, 8
 
 
@@ -40,22 +43,18 @@ def on(cpus: list[int]) -> list[str]:
 class Server:
     """gunicorn with one of the apps of hello.py."""
 
-    def __init__(self, kind: str, folder: Path) -> None:
+    def __init__(self, framework: str, kind: str, folder: Path) -> None:
         self.port = _free_port()
-        self.instance = f"bench-{uuid.uuid4().hex[:8]}"
         environ = {name: value for name, value in os.environ.items() if not name.startswith("HVD_")}
-        command = [sys.executable, "-m", "gunicorn", "--chdir", str(HERE), f"hello:{kind}()", "--log-level", "error"]
+        app = f"hello:{framework}{'_prometheus' if kind == 'prometheus' else ''}()"
+        command = [sys.executable, "-m", "gunicorn", "--chdir", str(HERE), app, "--log-level", "error"]
+        command += ["-k", "gthread", "-w", str(WORKERS), "--threads", str(THREADS), "--keep-alive", "15"]
+        command += ["-b", f"127.0.0.1:{self.port}", "--no-control-socket"]
         if kind == "hvd":
-            command += ["-c", "python:hvd.gunicorn_conf"]
-            environ |= {
-                "HVD_BIND": f"127.0.0.1:{self.port}",
-                "HVD_INSTANCE": self.instance,
-                "HVD_WORKERS": str(WORKERS),
-                "HVD_THREADS": str(THREADS),
-            }
-        else:
-            command += ["-k", "gthread", "-w", str(WORKERS), "--threads", str(THREADS), "--keep-alive", "15"]
-            command += ["-b", f"127.0.0.1:{self.port}", "--no-control-socket"]
+            (folder / "conf.py").write_text("import hvd.gunicorn; hvd.gunicorn.install(globals())\n")
+            command += ["-c", str(folder / "conf.py")]
+            environ |= {"HVD_INSTANCE": f"bench-{uuid.uuid4().hex[:8]}", "HVD_ADMIN_BIND": f"unix:{folder}/admin.sock"}
+        if kind == "prometheus":
             environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
         self.process = subprocess.Popen([*on(SERVER_CPUS), *command], env=environ, cwd=folder)
         self.url = f"http://127.0.0.1:{self.port}/hello"
@@ -73,11 +72,9 @@ class Server:
 
     def worker_cpu(self) -> int:
         """CPU time in ns of all workers: the kernel's CPU clock of a process, by its pid (clock_getcpuclockid(3))."""
-        return sum(
-            time.clock_gettime_ns(~child.pid << 3 | 2)
-            for child in psutil.Process(self.process.pid).children()
-            if "hvd.agg" not in child.cmdline()
-        )
+        master = psutil.Process(self.process.pid)
+        workers = [child for child in master.children() if child.cmdline() == master.cmdline()]  # no companions
+        return sum(time.clock_gettime_ns(~worker.pid << 3 | 2) for worker in workers)
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -91,9 +88,9 @@ def _free_port() -> int:
 
 
 @contextmanager
-def serving(kind: str) -> Iterator[Server]:
+def serving(framework: str, kind: str) -> Iterator[Server]:
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(kind, Path(folder))
+        server = Server(framework, kind, Path(folder))
         try:
             server.wait()
             yield server
@@ -114,25 +111,32 @@ def load(server: Server, seconds: float) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("frameworks", nargs="*", default=list(FRAMEWORKS), metavar="|".join(FRAMEWORKS))
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=2, help="of load for each variant in a round")
+    parser.add_argument("--seconds", type=int, default=2, help="of load for each variant in a round")
     given = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("bench/request.py needs the load generator wrk: apt-get install wrk")
     print(machine())
-    with ExitStack() as stack:
-        servers = {kind: stack.enter_context(serving(kind)) for kind in ("bare", "hvd", "prometheus")}
-        for server in servers.values():
-            load(server, 1)
-        figures: dict[str, list[tuple[float, float]]] = {kind: [] for kind in servers}
-        for turn in range(given.rounds):
-            order = list(servers) if turn % 2 else list(reversed(servers))
-            for kind in order:
-                figures[kind].append(load(servers[kind], given.seconds))
-    show(figures)
+    for framework in given.frameworks:
+        with ExitStack() as stack:
+            servers = {kind: stack.enter_context(serving(framework, kind)) for kind in ("bare", "hvd", "prometheus")}
+            show(framework, measure(servers, given.rounds, given.seconds))
 
 
-def show(figures: dict[str, list[tuple[float, float]]]) -> None:
+def measure(servers: dict[str, Server], rounds: int, seconds: float) -> dict[str, list[tuple[float, float]]]:
+    """What `load` gives of each, round by round."""
+    for server in servers.values():
+        load(server, 1)
+    figures: dict[str, list[tuple[float, float]]] = {kind: [] for kind in servers}
+    for turn in range(rounds):
+        order = list(servers) if turn % 2 else list(reversed(servers))
+        for kind in order:
+            figures[kind].append(load(servers[kind], seconds))
+    return figures
+
+
+def show(framework: str, figures: dict[str, list[tuple[float, float]]]) -> None:
     cpu = {kind: [one[0] for one in found] for kind, found in figures.items()}
     rate = {kind: [one[1] for one in found] for kind, found in figures.items()}
     lines = [["", "CPU us a request", "more than bare", "requests/s", "of bare"]]
@@ -147,7 +151,7 @@ def show(figures: dict[str, list[tuple[float, float]]]) -> None:
                 f"{100 * ratio(rate[kind], rate['bare']):.1f} %",
             ]
         )
-    print(table(f"Falcon hello, {WORKERS} gthread workers of {THREADS} threads, {CONNECTIONS} connections", lines))
+    print(table(f"{framework} hello, {WORKERS} gthread workers of {THREADS} threads, {CONNECTIONS} connections", lines))
 
 
 if __name__ == "__main__":
