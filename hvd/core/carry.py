@@ -44,16 +44,16 @@ class Source:
         cells, moved = self._read(), self._moved
         if cells == moved:
             return
-        self._moved = cells
-        pairs = zip_longest(memoryview(cells).cast("q"), memoryview(moved).cast("q"), fillvalue=0)
-        grown = {cell: now - before for cell, (now, before) in enumerate(pairs) if now != before}
         self._catalogue.refresh()
-        for series in self._catalogue.series:
-            for place in range(series.cells):
-                if by := grown.pop(series.offset + place, 0):
-                    yield series, place, by
-        for cell, by in grown.items():
-            yield None, cell, by
+        self._moved = cells
+        runs = [(series, series.offset, series.cells) for series in self._catalogue.series]
+        for series, first, count in [(None, 0, self._block.layout.first_run), *runs]:
+            place = slice(first * layout.CELL, (first + count) * layout.CELL)
+            if cells[place] != (before := moved[place]):
+                numbers = memoryview(cells[place]).cast("q"), memoryview(before).cast("q")
+                for index, (now, then) in enumerate(zip_longest(*numbers, fillvalue=0)):
+                    if now != then:
+                        yield series, index, now - then
 
     def _read(self) -> bytes:
         """The sums of all rows, and of their heads."""

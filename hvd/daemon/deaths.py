@@ -33,6 +33,8 @@ from hvd.settings.table import SLOTS_SPARE
 from hvd.texts import escaped, rfc3339
 
 UNKNOWN_CAUSE = "unknown"
+EXIT = "exit"
+"""Of a joined process, which has said that it ends; its exit status is for its parent."""
 TIMEOUT = "timeout"
 LOGGED = 16  # requests that the log's line of a death tells; the post-mortem has more
 
@@ -167,7 +169,9 @@ class Settler:
             else:  # another master, if it lives, knows better than we how its children ended
                 unreported = not is_alive(slot.master, slot.master_start)
             if unreported and not slot.is_alive():
-                self.settle_slot(slot.number, slot.pid, UNKNOWN_CAUSE, taken_ns=slot.taken_ns)
+                has_said = slot.kind == layout.KIND_JOINED and slot.threads < 0
+                cause = EXIT if has_said else UNKNOWN_CAUSE
+                self.settle_slot(slot.number, slot.pid, cause, taken_ns=slot.taken_ns)
 
 
 class WorkerSlots:

@@ -28,6 +28,7 @@ from hvd.instrument.counting import HttpSettings, counting
 from hvd.metrics.table import FAMILIES
 from hvd.settings.loader import load
 
+ENDING = -1  # threads of a process that ends by itself, and takes nothing new
 PAUSE = 1.0  # s between two looks for a daemon, or at the block's name
 
 log = logging.getLogger("hvd")
@@ -85,8 +86,10 @@ class Joining:
         while not pause.wait(PAUSE):
             try:
                 self.turn()
-            except Exception:
-                log.exception("hvd.join: looking for the daemon failed; it is tried again")
+            except Exception as error:
+                if repr(error) != self._said:
+                    self._said = repr(error)
+                    log.exception("hvd.join: looking for the daemon failed; it is tried again")
 
     def turn(self) -> None:
         """Join, where there is no slot or the block is another one by now; move what was counted elsewhere."""
@@ -103,7 +106,10 @@ class Joining:
             if self._current:
                 self.turn()
             block = self._block
-            if self._has_slot and block and not block.masters():
+            if not self._has_slot or not block:
+                return
+            Slots(block).say_ready(counting.rows.slot, ENDING)
+            if not block.masters():
                 block.remove_if_last(lambda: any(slot.pid != os.getpid() for slot in Slots(block).joined()))
 
     def _holds(self) -> bool:

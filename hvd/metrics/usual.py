@@ -20,6 +20,10 @@ SIGNALS = ("SIGKILL", "SIGSEGV", "SIGABRT", "SIGBUS", "SIGTERM")
 EXIT_CAUSES = ("exit 0", "exit 1", "exit 3", "exit 4", *SIGNALS, "timeout")
 """How a process ends: 3 and 4 are gunicorn's for a worker that can't boot and an app that can't be loaded."""
 
+JOINED = layout.KIND_NAMES[layout.KIND_JOINED]
+OWN_KINDS = tuple(name for name in layout.KIND_NAMES.values() if name != JOINED)
+"""Kinds of processes whose master knows how they end."""
+
 ABORT_CAUSES = (*SIGNALS, "timeout", "exit 1", "exception", "client_left", "unknown")
 """Why a request is aborted: its worker's death, an exception that left the worker's control, or its client's end."""
 
@@ -31,7 +35,7 @@ DISCONNECTIONS = ("client", "error", "ping_timeout", "too_slow", "flood", "messa
 
 USUAL: dict[str, tuple[tuple[str, ...], ...]] = {
     "aborted": tuple((cause,) for cause in ABORT_CAUSES),
-    "exits": tuple(product(layout.KIND_NAMES.values(), EXIT_CAUSES)),
+    "exits": (*product(OWN_KINDS, EXIT_CAUSES), (JOINED, "exit"), (JOINED, "unknown")),
     "handoffs_refused": tuple((status,) for status in REFUSALS),
     "ws_disconnected": tuple((reason,) for reason in DISCONNECTIONS),
 }

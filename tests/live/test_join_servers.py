@@ -92,7 +92,7 @@ def counted(daemon: Server) -> Counter[tuple[str, int]]:
     """Responses of the shop's, which has no routes, by method and status."""
     found: Counter[tuple[str, int]] = Counter()
     for (metric, pairs), number in daemon.admin_metrics().items():
-        if metric == "hvd_http_requests_total" and (labels := dict(pairs))["route"] == "(unmatched)":
+        if metric == "hvd_http_requests_total" and (labels := dict(pairs))["route"].startswith("("):
             found[labels["method"], int(labels["status"])] += int(number)
     return found
 
@@ -151,4 +151,6 @@ def test_processes_of_a_task_queue_count(tmp_path: Path) -> None:
             celery.terminate()
             celery.wait(60)
         until(lambda: daemon.pids("joined") == [], "all slots come back")
+        ended = daemon.samples("hvd_process_exits_total", "kind", "cause")
+        assert ended["joined", "exit"] >= 2, "the one that has submitted, and Celery's first process"
     assert daemon.alarms == []

@@ -169,6 +169,17 @@ def test_a_sweep_buries_what_a_dead_master_left(block: Block, settler: Settler) 
     assert counts(block, EXITS.key) == {("worker", UNKNOWN_CAUSE): 2}
 
 
+def test_a_sweep_settles_joined_processes_whose_master_is_nobody(block: Block, settler: Settler) -> None:
+    """One that has said so has ended by itself."""
+    slots, gone = Slots(block), dead_pid()
+    slots.say_ready(slots.claim(layout.KIND_JOINED, gone, gone), -1)
+    slots.claim(layout.KIND_JOINED, gone, gone)
+    alive = slots.claim(layout.KIND_JOINED, os.getppid(), os.getppid())
+    settler.sweep(set())
+    assert [slot.number for slot in slots.taken()] == [alive]
+    assert counts(block, EXITS.key) == {("joined", "exit"): 1, ("joined", UNKNOWN_CAUSE): 1}
+
+
 def test_a_sweep_leaves_our_own_children_until_they_are_reaped(block: Block, settler: Settler) -> None:
     """What is still in gunicorn's table will be reported by its hook; what is not, won't."""
     slots, known, lost = Slots(block), dead_pid(), dead_pid()
