@@ -13,7 +13,7 @@ from setuptools import Extension, setup
 FLAGS = ["-falign-functions=32", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"]
 SOURCES = {
     "hvd.core._hotrow": ["hvd/core/_hotrow.c", "hvd/core/_hotentry.c", "hvd/core/_sums.c"],
-    "hvd.instrument._counting": [f"hvd/instrument/{name}.c" for name in ("_counting", "_exchange", "_extras")],
+    "hvd.instrument._counting": [f"hvd/instrument/{name}.c" for name in ("_counting", "_exchange", "_extras", "_asgi")],
 }
 
 choice = os.environ.get("HVD_BUILD_EXTENSION", "").strip()

@@ -209,7 +209,9 @@ static PyMethodDef methods[] = {
 
 static int execute(PyObject *module)
 {
-    return hvd_exchange_ready() < 0 ? -1 : PyModule_AddType(module, &counted_type);
+    if (hvd_exchange_ready() < 0 || hvd_hot_ready() < 0 || PyModule_AddType(module, &counted_type) < 0)
+        return -1;
+    return PyModule_AddType(module, &hvd_hot_type);
 }
 
 HVD_MODULE(_counting, "hvd.instrument._counting", methods, execute)

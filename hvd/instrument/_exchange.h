@@ -42,6 +42,10 @@ void *hvd_exchange_failed(Exchange *self, int streaming);
 
 int hvd_exchange_ready(void);
 
+/* asgi.py. */
+extern PyTypeObject hvd_hot_type;
+int hvd_hot_ready(void);
+
 /* extras.py. `length`, `headers` and `body` may be NULL where there are none. */
 PyObject *hvd_content_length(PyObject *module, PyObject *headers);
 PyObject *hvd_measure_call(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
