@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.guest import HELLO, Guest
+from tests.support.http import Asking
 from tests.support.server import Server
 from tests.support.waiting import until
 
@@ -103,10 +104,16 @@ def test_a_class_of_ones_own_counts(tmp_path: Path, name: str, capacity: int) ->
         assert guest.snapshot()["worker_threads"] == capacity
         unknown = [line for line in guest.log.splitlines() if "none that hvd knows" in line]
         assert len(unknown) == (name == "Minimal")
-    assert guest.alarms == unknown
+        assert guest.alarms == unknown
+        asking = Asking(guest.address, "/slow")
+        busy = until(lambda: guest.snapshot()["longest_requests"], "it is in progress")[0]
+        os.kill(busy["pid"], signal.SIGKILL)
+        assert isinstance(asking.wait(), OSError)
+        died = until(lambda: guest.snapshot()["post_mortems"], "there is a post-mortem")[0]
+        assert (died["aborted"], [request["path"] for request in died["requests"]]) == (1, ["/slow"])
     if name != "Minimal":
         assert guest.log.count("own handle_request /stream") == 2
-        assert guest.log.count("own handle_exit") == 2
+        assert guest.log.count("own handle_exit") >= 2
 
 
 def test_a_class_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock, call
@@ -10,8 +11,13 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.http import errors
 
-from hvd.daemon.workers import HvdThreadWorker
+from hvd.core.block import Block
+from hvd.core.progress import read_progress
+from hvd.core.totals import Reader
+from hvd.daemon.workers import CountingWorker, HvdThreadWorker
 from hvd.instrument.counting import HttpSettings
+from hvd.instrument.wsgi import counted
+from tests.unit.core.support import WORKER, own_rows
 
 
 def refused(
@@ -93,3 +99,25 @@ def test_a_request_cut_off_by_the_end_of_the_process_stays_in_progress(monkeypat
     row = Mock(interrupted=("GET", "/slow"))
     refused(monkeypatch, SystemExit(1), row, alive=False)
     assert row.mock_calls == [call.respond(("GET", "/slow", "500"), True)]
+
+
+def test_requests_of_a_class_that_nobody_knows_may_overlap_in_a_thread(block: Block) -> None:
+    """Each has an entry, to the end of its body."""
+    rows = own_rows(block)
+    worker: Any = CountingWorker.__new__(CountingWorker)
+    worker.share_rows(rows)
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"x"
+
+    ask = counted(app, rows)
+    bodies = [
+        ask({"REQUEST_METHOD": "GET", "PATH_INFO": path, "SCRIPT_NAME": ""}, lambda *response: lambda data: None)
+        for path in ("/1", "/2")
+    ]
+    assert [next(iter(body)) for body in bodies] == [b"x", b"x"]
+    assert sorted(progress.text for progress in read_progress(block, WORKER)) == ["GET /1", "GET /2"]
+    assert [list(body) for body in bodies] == [[], []]
+    heads = Reader(block).read().heads
+    assert (heads.started, heads.finished, heads.aborted) == (2, 2, 0)
