@@ -5,7 +5,6 @@ import inspect
 from typing import Any
 
 from hvd.instrument.counting import counting
-from hvd.instrument.routes import listen
 from hvd.instrument.wsgi import counted
 
 
@@ -15,7 +14,6 @@ def count_app(app: Any) -> Any:
     Of a WSGI app each response is complete when its body is at its end: a server that calls `post_request` puts
     `hvd.instrument.wsgi.outermost` around it.
     """
-    listen()
     if is_asgi(app):
         from hvd.instrument.asgi import counted_asgi  # it brings asyncio
 
