@@ -6,16 +6,15 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from hvd.core.totals import Heads
 from tests.support.asgi import SHOP
 from tests.support.guest import Guest
 from tests.support.http import Asking, Connection, Load, connect
-from tests.support.repeating import repeatedly
+from tests.support.proof import proving
 from tests.support.server import upgradable
 from tests.support.waiting import until
 from tests.support.ws import TEXT, RawWebSocket
@@ -129,25 +128,6 @@ def test_open_connections_are_no_requests_in_progress(guest: Guest) -> None:
     for one in (*sockets, *streams):
         one.close()
     until(lambda: not sum(open_now().values()), "none is open")
-
-
-@contextmanager
-def proving(guest: Guest) -> Iterator[None]:
-    """Meanwhile reads again and again: each read has its proof, and no sum is below an earlier one."""
-    faults, before = [], [Heads()]
-
-    def read() -> None:
-        heads = view.totals().heads
-        if heads.started != heads.finished + heads.aborted + heads.in_flight:
-            faults.append(f"no proof: {heads}")
-        if any(new < old for new, old in zip(heads[:4], before[-1][:4], strict=True)):
-            faults.append(f"{before[-1]} before {heads}")
-        before.append(heads)
-
-    with guest.view() as view, repeatedly(read):
-        yield
-    assert not faults, faults[:10]
-    assert len(before) > 4
 
 
 @pytest.mark.parametrize("kind", CLASSES)
