@@ -52,8 +52,8 @@ class Connection:
 
     def request(self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b"") -> Response:
         """Send, and read the answer. Raises OSError where the connection ends before the answer is complete."""
-        lines = [f"{method} {path} HTTP/1.1", "Host: test"]
-        lines += [f"{name.replace('_', '-')}: {value}" for name, value in (headers or {}).items()]
+        lines = [f"{method} {path} HTTP/1.1"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in {"Host": "test", **(headers or {})}.items()]
         lines += [f"Content-Length: {len(body)}"] if body else []
         return self.exchange("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body, head=method == "HEAD")
 
