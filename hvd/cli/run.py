@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable
 
 from hvd.cli.arguments import Exit
+from hvd.errors import CannotStart
 from hvd.settings.table import SETTINGS
 
 OPTIONS = {
@@ -55,7 +56,10 @@ def run(args: argparse.Namespace) -> int:
 
     if sys.argv[0].endswith("__main__.py"):  # an upgrade executes this again, by the module's name
         sys.argv[:1] = ["-m", "hvd"]
-    RunApplication([*_gunicorns(args)], args.admin_bind or "").run()
+    try:
+        RunApplication([*_gunicorns(args)], args.admin_bind or "").run()
+    except OSError as error:
+        raise CannotStart(f"gunicorn can't serve: {error}") from error
     return Exit.OK
 
 

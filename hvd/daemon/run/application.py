@@ -4,6 +4,7 @@ gunicorn reads its command line from sys.argv, at each reload too, and executes 
 when the arbiter was made: so gunicorn's part stands there only while its settings are read.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -80,10 +81,11 @@ class RunApplication(WSGIApplication):  # type: ignore[misc]  # gunicorn has no 
         """Once the daemon listens: where the app is, and where hvd's page."""
         if self.cfg.daemon:
             return
-        app = self.app_uri if conf.is_guest() else "hvd's own daemon, for whatever joins it"
+        app = self.app_uri if conf.is_guest() else "hvd's own daemon"
         why = ", chosen for an ASGI app" if self._worker_class else ""
-        print(f"hvd: {app} is on {', '.join(map(str, listeners))} ({self.cfg.worker_class_str} workers{why})")
-        if page:
-            where = f"http://{page}" if not page.startswith("unix:") else f"{page}, which no browser opens"
-            print(f"hvd: its page, /metrics and /ws are on {where}; in a terminal: hvd top")
-        sys.stdout.flush()
+        with contextlib.suppress(OSError):  # nobody reads it
+            print(f"hvd: {app} is on {', '.join(map(str, listeners))} ({self.cfg.worker_class_str} workers{why})")
+            if page:
+                where = f"http://{page}" if not page.startswith("unix:") else f"{page}, which no browser opens"
+                print(f"hvd: its page, /metrics and /ws are on {where}; in a terminal: hvd top")
+            sys.stdout.flush()
