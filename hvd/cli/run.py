@@ -12,7 +12,7 @@ OPTIONS = {
     "--bind": ("ADDRESS", "where the app is served: HOST:PORT or unix:PATH (default: $PORT, else 127.0.0.1:8000)"),
     "--workers": ("N", "worker processes (default: $WEB_CONCURRENCY, else 1)"),
     "--threads": ("N", "requests at once in a worker (default: 1)"),
-    "--worker-class": ("NAME", "gunicorn's worker class (default: sync, gthread with threads; for an ASGI app asgi)"),
+    "--worker-class": ("NAME", "gunicorn's worker class (default: sync; for an ASGI app one that fits)"),
 }
 """The usual ones of gunicorn's, which it gets as they are."""
 

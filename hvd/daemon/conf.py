@@ -36,7 +36,7 @@ FIXED = ("bind", "admin_bind", "instance", "slots", "max_series", "worker_class"
 _namespace: MutableMapping[str, Any] = {}
 _is_guest = False
 """Whether gunicorn serves another app than hvd's, under settings of its own, which hvd leaves alone."""
-_admin_bind, _chooses_page = "", False
+_admin_bind, _chooses_page, _has_chosen = "", False, False
 _inherited = "", ""
 """gunicorn's bind, where its sockets are inherited, and their address: at a reload the descriptors are closed."""
 
@@ -76,6 +76,11 @@ def show_page(admin_bind: str, *, choose: bool) -> None:
     _admin_bind, _chooses_page = admin_bind, choose
 
 
+def has_chosen_page() -> bool:
+    """Whether the admin server's address was chosen here, as none was set."""
+    return _has_chosen
+
+
 def is_guest() -> bool:
     """Whether gunicorn serves another app than hvd's, under settings of its own."""
     return _is_guest
@@ -89,10 +94,10 @@ def read_again() -> None:
 
 def in_force(cfg: Any) -> Settings:
     """hvd's settings, with what gunicorn's configuration `cfg` was told otherwise. Raises SettingsError."""
-    global _admin_bind
+    global _admin_bind, _has_chosen
     settings = _in_force(cfg)
     if _chooses_page and not (_admin_bind or settings.admin_bind):
-        _admin_bind = free_page_address()
+        _admin_bind, _has_chosen = free_page_address(), True
     return replace(settings, admin_bind=_admin_bind or settings.admin_bind)
 
 

@@ -17,7 +17,7 @@ from hvd.core.totals import Reader
 from hvd.daemon.admin.address import AdminAddress
 from hvd.daemon.code import Code
 from hvd.daemon.companions import Companions
-from hvd.daemon.conf import FIXED, is_guest
+from hvd.daemon.conf import FIXED, has_chosen_page, is_guest
 from hvd.daemon.deaths import Settler, WorkerSlots
 from hvd.daemon.logs import error_log, level_name
 from hvd.daemon.ownership import Ownership
@@ -49,7 +49,7 @@ class Master:
         self.unix_sockets = UnixSockets(server)
         self._ownership = Ownership(server, settings)
         self.block = self._ownership.block
-        self.admin = AdminAddress(settings, self.block, server.log)
+        self.admin = AdminAddress(settings, self.block, server.log, is_chosen=has_chosen_page())
         try:
             self._set_up(code or Code())
         except BaseException:

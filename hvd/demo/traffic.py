@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 CUSTOMERS = 6
 PAUSE = 0.08  # s, the mean between two requests of a customer
+LEAVE = 0.1  # of the requests are the last of their connection
 JOB_PAUSE = 4.0  # s between two jobs
 TIMEOUT = 30.0  # s that a request may take
 
@@ -60,6 +61,8 @@ class Traffic:
             if self._is_over.wait(random.expovariate(1 / PAUSE)):
                 return
             ask(connection, method, path)
+            if random.random() < LEAVE:
+                connection.close()  # so that each worker has customers
 
     def _submit(self) -> None:
         connection = http.client.HTTPConnection(*self._page, timeout=TIMEOUT)

@@ -8,6 +8,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable, MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,10 @@ def free_page_address() -> str:
 class AdminAddress:
     """One master's. Used in its main thread. `listener` is None where there can't be one."""
 
-    def __init__(self, settings: Settings, block: Block, log: Any) -> None:
+    def __init__(self, settings: Settings, block: Block, log: Any, *, is_chosen: bool = False) -> None:
+        """`is_chosen`: the address is none that anybody has set, but `free_page_address`'s."""
         self._settings, self._block, self._log = settings, block, log
+        self._is_chosen = is_chosen
         self._pid, self._started = os.getpid(), start_ticks(os.getpid())
         self.listener: socket.socket | None = None
         self.address = ""
@@ -61,11 +64,22 @@ class AdminAddress:
         if self._inherit(environ):
             return
         try:
-            self.listener = self._bind()
+            self.listener = self._bind_free() if self._is_chosen else self._bind()
         except CannotStart as error:
             if self._settings.admin_bind:
                 raise CannotStart(f"{error}; set another HVD_ADMIN_BIND, or none, for a socket of its own") from None
             self._log.warning("hvd: no admin server: %s; set HVD_ADMIN_BIND to an address for it", error)
+
+    def _bind_free(self) -> socket.socket:
+        """Of services that start at once several have chosen the same address."""
+        while True:
+            try:
+                return self._bind()
+            except CannotStart:
+                other = free_page_address()
+                if other in ("", self._settings.admin_bind):
+                    raise
+                self._settings = replace(self._settings, admin_bind=other)
 
     def _inherit(self, environ: MutableMapping[str, str]) -> bool:
         pid, _, passed = environ.pop(VARIABLE, "").partition(":")

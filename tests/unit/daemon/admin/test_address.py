@@ -35,9 +35,9 @@ class Scene:
         self.block = block
         self.all: list[AdminAddress] = []
 
-    def make(self, bind: str = "") -> AdminAddress:
+    def make(self, bind: str = "", **more: bool) -> AdminAddress:
         settings = replace(load({"HVD_INSTANCE": "shop"}).settings, admin_bind=bind)
-        self.all.append(AdminAddress(settings, self.block, logging.getLogger("test")))
+        self.all.append(AdminAddress(settings, self.block, logging.getLogger("test"), **more))
         return self.all[-1]
 
     def open(self, bind: str = "", environ: dict[str, str] | None = None) -> AdminAddress:
@@ -261,3 +261,14 @@ def test_a_page_has_the_first_address_at_which_nobody_listens() -> None:
     first = free_page_address()
     with socket.create_server(("127.0.0.1", int(first.rpartition(":")[2]))):
         assert free_page_address() not in ("", first)
+
+
+def test_of_services_that_start_at_once_each_has_a_page_of_its_own(scene: Scene, base: Path) -> None:
+    """Both have chosen the first free address; one that was set is refused to the second."""
+    chosen = free_page_address()
+    first, second = scene.make(chosen, is_chosen=True), scene.make(chosen, is_chosen=True)
+    for address in (first, second):
+        address.open({})
+    assert first.address == chosen != second.address
+    with pytest.raises(CannotStart, match="can't be used: Address already in use"):
+        scene.make(chosen).open({})
