@@ -66,7 +66,8 @@ class Counting:
         vars(self).pop("extras", None)  # made at its first use, of these
 
     def after_fork(self) -> None:
-        """In a forked child: the rows are the parent's."""
+        """In a forked child: the rows are the parent's. One of a daemon's worker is no process of the daemon's."""
+        self.is_daemon_s = self.is_daemon_s and "rows" not in vars(self)
         self._filling, self.is_server = threading.RLock(), False
         for name in ("rows", "local", "extras"):
             vars(self).pop(name, None)

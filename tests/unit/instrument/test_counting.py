@@ -61,6 +61,17 @@ def test_a_forked_child_does_not_count_in_its_parent_s_rows(block: Block, monkey
     assert counts(block) == {("GET", "/x", "200"): 1}
 
 
+def test_a_child_of_a_daemon_s_worker_may_join(block: Block) -> None:
+    """A worker, which its master has forked before it had rows, has no need to."""
+    counting = Counting()
+    counting.is_daemon_s = True
+    counting.after_fork()
+    assert counting.is_daemon_s
+    counting.fill(own_rows(block))
+    counting.after_fork()
+    assert not counting.is_daemon_s
+
+
 def test_the_fork_itself_sees_to_that() -> None:
     """For the one that all use, and for `here`."""
     before = module.counting.rows

@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ from hvd.instrument import joining as module
 from hvd.instrument.counting import Counting
 from hvd.instrument.joining import Joining
 from hvd.metrics.table import FAMILIES
-from tests.unit.core.support import SMALL, dead_pid, ended, fork, serve
+from tests.unit.core.support import SMALL, dead_pid, ended, fork, keeping_locked, serve
 
 
 @pytest.fixture
@@ -116,6 +117,19 @@ def test_where_no_slot_is_free_it_says_so_once(
     assert caplog.text.count("slots for joined processes") == 1
     assert slots.claim(layout.KIND_WORKER, os.getpid()) < min(taken)
     Settler(block, logging.getLogger("test")).settle_slot(taken[1], os.getppid(), UNKNOWN_CAUSE)
+    joining.turn()
+    assert heads(block) == Heads(1, 1, 0, 0, 0)
+
+
+def test_it_waits_for_no_process_that_keeps_the_block_locked(block: Block, join: Any, counting: Counting) -> None:
+    """It counts by itself meanwhile."""
+    block.add_master(os.getpid())
+    with keeping_locked(block):
+        began = time.monotonic()
+        joining = join()
+        serve(counting.local.row)
+        assert time.monotonic() - began < 5
+        assert joined(block) == []
     joining.turn()
     assert heads(block) == Heads(1, 1, 0, 0, 0)
 

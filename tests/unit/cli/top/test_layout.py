@@ -67,6 +67,12 @@ def test_workers_that_ended_are_counted() -> None:
     assert "workers 2, 7 ended" in text(model().with_message(detail(restarts=7), 100.0), frame())
 
 
+def test_joined_processes_are_no_workers() -> None:
+    """They are listed with them, and counted beside."""
+    workers = [worker(11, 7), worker(12, 7, kind="joined"), worker(13, 7, kind="joined")]
+    assert "workers 1, 2 joined" in text(model().with_message(detail(workers=workers), 100.0), frame())
+
+
 def test_ascii_screens_are_ascii() -> None:
     """For terminals without UTF-8."""
     for width, height in ((80, 24), (200, 50)):
