@@ -1,5 +1,6 @@
 """Route templates of Flask apps, blueprints included: `/blog/<int:id>`."""
 
+from contextlib import suppress
 from typing import Any
 
 from hvd.instrument.told import UNMATCHED, tell, tell_below
@@ -28,6 +29,7 @@ def listen(ctx: Any) -> None:
 
 def _rule_of_others(adapter: Any, error: Any) -> Any:
     """The rule that matches the path with another method than the request's (405), or None."""
-    for method in getattr(error, "valid_methods", None) or ():
-        return adapter.match(method=method, return_rule=True)[0]
+    with suppress(Exception):  # werkzeug may have a redirect for it
+        for method in getattr(error, "valid_methods", None) or ():
+            return adapter.match(method=method, return_rule=True)[0]
     return None

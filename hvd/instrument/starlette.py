@@ -25,7 +25,9 @@ def has_missed(scope: Mapping[str, Any]) -> bool:
 
 def _telling(handle: Handle) -> Handle:
     def tell_and_handle(self: Any, scope: Any, receive: Any, send: Any) -> Any:
-        tell_below(scope, self.path_format)
+        path = getattr(self, "path_format", None)
+        if path is not None:  # a class of one's own may do without
+            tell_below(scope, path)
         return handle(self, scope, receive, send)
 
     return tell_and_handle

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.apps.asked import STATUSES, Clients
-from tests.support.guest import Guest
+from tests.support.guest import HELLO, Guest
 from tests.support.proof import proving
 from tests.support.server import upgradable
 from tests.support.waiting import until
@@ -31,6 +31,15 @@ FRAMEWORKS = {
 PAIRS = [(name, kind) for name, (_, kinds) in FRAMEWORKS.items() for kind in kinds]
 MANY = {(name, kind) for name, kind in PAIRS if name in ("flask", "fastapi")}
 """One framework of each interface stands for all where many requests are needed."""
+
+
+PLAIN = HELLO.replace(
+    "    start",
+    """\
+    if environ["PATH_INFO"].startswith("/own/"):
+        environ["hvd.route"] = "/own/{n}"
+    start""",
+)
 
 
 def guest_of(folder: Path, name: str, kind: str, *arguments: str) -> Guest:
@@ -96,3 +105,19 @@ def trouble(guest: Guest) -> None:
         guest.signal(signal.SIGTERM)
         assert guest.wait(60) == 0
         until(lambda: len(block.masters()) == 1, "the new one is alone", 30)
+
+
+def test_an_app_of_no_framework_has_the_routes_of_the_settings(tmp_path: Path) -> None:
+    """By patterns, or as it says itself; a reload changes them."""
+    settings = tmp_path / "hvd.toml"
+    settings.write_text("[routes]\n'/items/{id}' = '/items/[0-9]+'\n")
+    with Guest(tmp_path, files={"shop.py": PLAIN}, environ={"HVD_CONFIG": str(settings)}) as guest:
+        for path in "/items/1", "/items/2", "/items/x", "/own/7", "/":
+            guest.get(path)
+        settings.write_text("[routes]\n'/all' = '.*'\n[http]\nexclude = ['/items/2']\n")
+        guest.reload()
+        for path in "/items/1", "/items/2", "/own/7":
+            guest.get(path)
+        guest.wait_idle()
+        expected = {("/items/{id}", 200): 2, ("/all", 200): 1, ("/own/{n}", 200): 2, ("(other)", 200): 2}
+        assert Counter(guest.counted()) == expected

@@ -52,3 +52,12 @@ def test_check_does_not_show_the_token(tmp_path: Path) -> None:
     done = run("check", HVD_TOKEN="geheim")
     assert done.returncode == 2
     assert "geheim" not in done.stdout + done.stderr
+
+
+def test_check_lists_the_routes_in_their_order(tmp_path: Path) -> None:
+    """A line each: the first that matches counts."""
+    file = tmp_path / "hvd.toml"
+    file.write_text("[routes]\n'/z/{id}' = '/z/[0-9]+'\n\"/a\" = '/a.*'\n")
+    done = run("check", HVD_CONFIG=str(file))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-2:] == ['route /z/{id}: "/z/[0-9]+"', 'route /a: "/a.*"']

@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import Host, Mount, Route, WebSocketRoute
+from starlette.routing import Host, Match, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
@@ -81,3 +81,17 @@ def test_an_app_of_no_framework_has_no_routes() -> None:
     assert asked(lambda environ, start_response: start_response("200 OK", []) or [], ["GET /"]) == {
         "GET /": (200, OTHER)
     }
+
+
+def test_a_route_of_ones_own_may_have_no_template() -> None:
+    """It is left alone."""
+
+    class Everything(Route):
+        def __init__(self) -> None:
+            self.methods, self.app = None, PlainTextResponse("it")
+
+        def matches(self, scope: Any) -> tuple[Match, Any]:
+            return Match.FULL, {}
+
+    listen()
+    assert awaited(Starlette(routes=[Everything()]), ["GET /a"]) == {"GET /a": (200, UNMATCHED)}
