@@ -357,4 +357,4 @@ def test_two_hundred_deaths_leave_nothing_behind(tmp_path: Path) -> None:
         assert len(entries) == min(50, block.cells[layout.H_POST_MORTEMS])
         assert {entry["pid"] for entry in entries} <= dead
         deaths = block.cells[layout.H_POST_MORTEMS]
-        until(lambda: server.log.count("hvd: worker (pid:") == deaths, "each has its line in the log")
+        until(lambda: server.log.count(") died (SIGKILL) with ") == deaths, "each has its line in the log")
