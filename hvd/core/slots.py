@@ -243,9 +243,12 @@ def used_heads(block: Block, number: int) -> list[int]:
     The slot table has them: looking at the rows would touch a page of memory for each row that is not used.
     """
     cell, shape = block.layout.slot_cell(number), block.layout
-    first, used = shape.row_cell(number, 0), block.cells[cell + layout.S_ROWS]
+    used, is_shared = block.cells[cell + layout.S_ROWS], block.cells[cell + layout.S_SHARED]
+    if not (used or is_shared):
+        return []
+    first = shape.row_cell(number, 0)
     heads = list(range(first, first + used * shape.row_cells, shape.row_cells))
-    if block.cells[cell + layout.S_SHARED]:
+    if is_shared:
         heads.append(shape.row_cell(number, shape.rows - 1))
     return heads
 

@@ -105,6 +105,8 @@ class Reader:
         sums, read = sum_rows(block.raw, list(chain.from_iterable(starts)), used, RETRIES)
         heads, tenants, rows = Heads(), list[SlotTotals](), iter(read)
         for number, slot in enumerate(slots):
+            if not (slot or starts[number]):
+                continue  # as most slots are
             slot_heads, busy = Heads(), list[Entry]()
             for start in starts[number]:
                 row = next(rows)
