@@ -47,6 +47,7 @@ class Aggregator:
             clients=lambda: self.hub.clients,
             tasks=lambda: len(asyncio.all_tasks()),
             stacks=child.stacks,
+            name=options.name,
         )
         self._updates: JobUpdates | None = None
         self._is_stopping = False

@@ -16,19 +16,30 @@ SPARE_DESCRIPTORS = 128  # kept for the aggregator's own files when clients take
 
 @dataclass(frozen=True)
 class AggregatorOptions(Options):
-    """The part of the settings that the aggregator needs; times in s."""
+    """The part of the settings that the aggregator needs; times in s. By `instance`, `app` and `worker_class` people
+    know the service.
+    """
 
     interval: float
     ping_interval: float
     ping_timeout: float
     max_clients: int
     runs_jobs: bool
+    instance: str = ""
+    app: str = ""
+    worker_class: str = ""
 
     @classmethod
-    def of(cls, settings: "Settings", log_level: str) -> Self:
-        """Those of a daemon with these settings, whose log has this level."""
+    def of(cls, settings: "Settings", log_level: str, app: str = "") -> Self:
+        """Those of a daemon with these settings, whose log has this level and whose workers serve this app."""
         pings = settings.ping_interval, settings.ping_timeout
-        return cls(log_level, settings.interval, *pings, settings.max_clients, bool(settings.job_kinds))
+        name = settings.instance, app, settings.worker_class
+        return cls(log_level, settings.interval, *pings, settings.max_clients, bool(settings.job_kinds), *name)
+
+    @property
+    def name(self) -> dict[str, str]:
+        """By what people know the service."""
+        return {"instance": self.instance, "app": self.app, "worker_class": self.worker_class}
 
     @property
     def descriptors(self) -> int:

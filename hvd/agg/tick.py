@@ -39,7 +39,8 @@ GREETING_AGE = 0.1  # s that a client's first messages may be old: so a burst of
 class Ticker:
     """Makes the figures, tick after tick. One thread uses it.
 
-    `publish` puts a page into the block; `clients` and `tasks` count WebSocket clients and asyncio tasks of now.
+    `publish` puts a page into the block; `clients` and `tasks` count WebSocket clients and asyncio tasks of now; `name`
+    has what people know the service by.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Ticker:
         tasks: Callable[[], int],
         observer: Observer | None = None,
         stacks: StackFile | None = None,
+        name: Mapping[str, str] | None = None,
     ) -> None:
         self._block, self._slot, self._rows = block, slot, rows
         self._publish, self._clients, self._tasks = publish, clients, tasks
@@ -69,7 +71,7 @@ class Ticker:
         self._last = self._last_but_one = totals  # of the ticks
         self._requests = sum_requests(totals)  # of the last tick
         self._busy_time = BusyTime(self._reader.service(), self._requests.duration_ns)
-        self._interval = interval
+        self._interval, self._name = interval, name or {}
         self._trend = Trend(history_of(block), self._requests, interval, lambda: self._is_newest)
         self._own_page: AggregatorPage | None = None
         self._reading: Reading | None = None  # what the messages are made of
@@ -140,7 +142,7 @@ class Ticker:
             companions = companions.with_page(self._taken_ns, {**self._own_page, "websocket_clients": self._clients()})
         self._reading = Reading(companions, service, totals, self._reader.backlog())
         raw = build_raw(self._reading)
-        self.first_messages = build_first_messages(raw, self._interval)
+        self.first_messages = build_first_messages(raw, self._interval, self._name)
         self._detail, self._made_at = "", time.monotonic()
         return raw
 
@@ -177,8 +179,10 @@ def message(kind: str, timestamp: str, data: Mapping[str, object]) -> str:
     return json.dumps({"type": kind, "timestamp": timestamp, "data": data}, separators=(",", ":"))
 
 
-def build_first_messages(raw: Raw, interval: float) -> tuple[str, str, str]:
-    """What a new client gets at once; the first of them, `metrics`, is what all get every `interval` s."""
+def build_first_messages(raw: Raw, interval: float, name: Mapping[str, str]) -> tuple[str, str, str]:
+    """What a new client gets at once; the first of them, `metrics`, is what all get every `interval` s. `name` has what
+    people know the service by.
+    """
     at = raw["timestamp"]
     status: dict[str, object] = {
         "version": __version__,
@@ -192,6 +196,7 @@ def build_first_messages(raw: Raw, interval: float) -> tuple[str, str, str]:
         "reasons": raw["reasons"],
         "interval_seconds": interval,
         "columns": DETAILS,
+        **name,
     }
     return (
         message("metrics", at, {"raw": raw}),

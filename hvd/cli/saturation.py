@@ -54,6 +54,19 @@ def backlog_text(raw: Json) -> str:
     return f"{waiting if waiting == UNKNOWN else f'{waiting} of {limit}'}{beside}"
 
 
+def beside_texts(raw: Json) -> list[tuple[str, str]]:
+    """What only some services have, label and value: time in queues, lag of an event loop, connections of the app."""
+    p50, p99 = number(raw.get("queue_time_p50")), number(raw.get("queue_time_p99"))
+    lag, connections = number(raw.get("event_loop_lag_seconds")), number(raw.get("app_connections"))
+    texts = [
+        ("Queue time", f"p50 {milliseconds(p50 or 0.0)}, p99 {milliseconds(p99)}" if p99 else ""),
+        ("Loop lag", "" if lag is None else milliseconds(1000 * lag)),
+        ("Connections", f"{count(connections)} of the app" if connections else ""),
+        ("Joined", figure(raw.get("joined_processes"), count) if number(raw.get("joined_processes")) else ""),
+    ]
+    return [(label, value) for label, value in texts if value]
+
+
 def waiting_text(raw: Json) -> str:
     """Connections for which the workers wait: `3 silent, 2 with half a head`; "" where there are none."""
     clients = raw.get("waiting_clients")

@@ -10,7 +10,16 @@ from typing import Any
 
 from hvd.cli.arguments import Exit
 from hvd.cli.client import get_object
-from hvd.cli.saturation import backlog_text, health_of, p99_text, reasons_of, request_lines, threads_text, waiting_text
+from hvd.cli.saturation import (
+    backlog_text,
+    beside_texts,
+    health_of,
+    p99_text,
+    reasons_of,
+    request_lines,
+    threads_text,
+    waiting_text,
+)
 from hvd.cli.target import target
 from hvd.texts import UNKNOWN, clipped, count, duration, errors, figure, milliseconds, number, percent, plain, size
 
@@ -65,8 +74,9 @@ def health_box(
         row("CPU", "cpu_usage", percent),
         ("Concurrency", concurrency(snapshot)),
         ("Workers", _workers(snapshot)),
-        ("Threads", threads_text(snapshot)),
+        ("Capacity", threads_text(snapshot)),
         ("Backlog", backlog_text(snapshot)),
+        *beside_texts(snapshot),
         *_rows("Clients", [text for text in [waiting_text(snapshot)] if text]),
         row("Requests", "http_requests", count),
         ("Errors", errors(snapshot.get("http_errors"), snapshot.get("http_requests"))),

@@ -190,7 +190,8 @@ class Master:
     def reload(self, settings: Settings) -> None:
         """Go over to other settings; companions, and what they do, stay."""
         self.settings = settings
-        self._programs.take(settings, level_name(error_log(self._server.log)))
+        app = getattr(self._server.app, "app_uri", None) or ""  # an embedded application may have none
+        self._programs.take(settings, level_name(error_log(self._server.log)), app)
 
     def leave(self) -> None:
         """The daemon ends, however it came to that: end the companions, and leave the block.

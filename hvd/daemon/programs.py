@@ -97,11 +97,13 @@ class Programs:
         self._address, self._since = address, since
         self._programs: dict[str, Program] = {}
 
-    def take(self, settings: Settings, log_level: str) -> None:
-        """Go over to these settings: tell programs of other options, and add what is missing. Raises OSError."""
+    def take(self, settings: Settings, log_level: str, app: str = "") -> None:
+        """Go over to these settings: tell programs of other options, and add what is missing. `app` is what the workers
+        serve. Raises OSError.
+        """
         channels = self._channels
         descriptors = {agg.HANDOFF: channels.hub_end.fileno(), agg.EVENTS: channels.event_reader.fileno()}
-        aggregators = agg.AggregatorOptions.of(settings, log_level)
+        aggregators = agg.AggregatorOptions.of(settings, log_level, app)
         self._take("hvd.agg", "aggregator", layout.KIND_AGGREGATOR, descriptors, aggregators)
         options = jobs.RunnerOptions.of(settings, log_level)
         if options.kinds and not is_guest():

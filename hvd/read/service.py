@@ -15,7 +15,7 @@ from hvd.core.block import Block
 from hvd.core.progress import read_progress
 from hvd.core.slots import Slot, Slots
 from hvd.metrics.clients import HELD, QUEUED
-from hvd.read.frames import Frame
+from hvd.read.frames import Frame, is_waiting_loop
 from hvd.read.requests import Request, request_of
 from hvd.read.stacks import LastStacks, Stack
 
@@ -35,7 +35,7 @@ class WaitingClients(TypedDict):
 
 class LongRequest(Request):
     """A request in progress, its worker, and where its thread stands, innermost first, if that was looked at since the
-    request began, so many seconds ago.
+    request began, so many seconds ago. Empty too where the thread's event loop had nothing to do then.
     """
 
     pid: int
@@ -187,7 +187,7 @@ class Service:
             **request_of(request.text, self.age(request)),
             "pid": request.pid,
             "slot": request.slot,
-            "stack": list(stack.frames) if stack else [],
+            "stack": list(stack.frames) if stack and not is_waiting_loop(stack.frames) else [],
             "stack_age_seconds": round(max(0, self.at_ns - stack.taken_ns) / 1e9, 3) if stack else None,
         }
 

@@ -103,7 +103,7 @@ def test_status_tells_what_holds_the_service_up(tmp_path: Path) -> None:
         for pattern in (
             r"Health +degraded",
             r"saturated: all 2 threads busy for \d.*",
-            r"Threads +2 of 2 busy for \d+\.\ds, \d+% of the time",
+            r"Capacity +2 of 2 busy for \d+\.\ds, \d+% of the time",
             r"Backlog +0 of \d[\d,]*; [1-9]\d* for a thread",
             rf"Longest +\d+\.\ds GET /gate, worker {worker}, at app\.py:\d+ (\w+\.)?on_get",
         ):

@@ -91,8 +91,8 @@ def test_it_shows_everything_within_a_second(browser: Browser, daemon: JobsDaemo
     print(f"{weight} bytes, with headers, in {len(files)} answers")
     assert 10_000 < weight < 100_000
     wait_live(browser)
-    assert browser.texts("#tiles dt") == [
-        *("Requests", "Errors", "Mean response", "p99 of finished", "Threads busy", "Requests waiting"),
+    assert browser.texts("#tiles > div:not([hidden]) dt") == [
+        *("Requests", "Errors", "Mean response", "p99 of finished", "Capacity busy", "Requests waiting"),
         *("Uptime", "CPU", "Memory", "Workers", "Concurrency", "WS clients"),
     ]
     assert len(browser.texts("#charts canvas")) == 9
@@ -202,7 +202,7 @@ def test_a_killed_worker_is_seen_to_be_replaced(browser: Browser, daemon: JobsDa
     assert isinstance(hanging.wait(), OSError)
     until(lambda: any(row.startswith(pid) and "gone" in row for row in rows(browser, "workers")), "it is gone")
     until(lambda: any("new" in row for row in rows(browser, "workers")), "another one is new")
-    browser.wait_text("#workers .aside", "2 alive · 1 restart")
+    browser.wait_text("#workers .aside", "2 alive · gthread · 1 restart")
     browser.wait_text("#events", f"worker {pid} died")
     assert "GET /slow/dashboard" in browser.text("#events")
     assert browser.complaints() == []

@@ -341,8 +341,8 @@ def test_an_older_daemon_has_dashes_for_what_it_does_not_tell(browser: Browser, 
             f"for (const name of {list(OLD)}) delete raw[name];"
             "page.handle({ type: 'metrics', data: { raw } }); page.draw();"
         )
-        values = dict(text.split("\n")[:2] for text in browser.texts("#tiles > div"))
-        assert [values[name] for name in ("Threads busy", "Requests waiting", "Workers")] == ["\u2013"] * 3
+        values = dict(text.split("\n")[:2] for text in browser.texts("#tiles > div:not([hidden])"))
+        assert [values[name] for name in ("Capacity busy", "Requests waiting", "Workers")] == ["\u2013"] * 3
         assert not any("undefined" in text or "NaN" in text for text in browser.texts("#tiles > div"))
         assert browser.text("#longest .empty") == "This daemon does not tell which requests take longest."
         assert browser.text(BADGE) == "Healthy"

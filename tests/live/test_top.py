@@ -229,7 +229,7 @@ def test_an_outage_is_on_the_screen(tmp_path: Path) -> None:
     with Server(tmp_path, bind=f"unix:{tmp_path}/http.sock", workers=1, threads=2, interval=0.2) as server:
         admin = ["--url", f"unix:{server.admin_address}"]
         with Pseudo([sys.executable, "-m", "hvd", "top", *admin], 100, 30, ENVIRON) as terminal:
-            terminal.shows("healthy", "live", "Threads  ░░░░░░░░░░ 0 of 2 busy")
+            terminal.shows("healthy", "live", "Capacity  ░░░░░░░░░░ 0 of 2 busy")
             clients = [connect(server.address) for _ in range(2)]
             for number, client in enumerate(clients):
                 client.sendall(f"GET /slow/{number}?s=600 HTTP/1.1\r\nHost: x\r\n\r\n".encode())

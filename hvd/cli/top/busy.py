@@ -7,7 +7,7 @@ from rich.text import Text
 
 from hvd.cli.answers import Json
 from hvd.cli.frames import age_text, request_name, short_place
-from hvd.cli.saturation import LONG, backlog_text, long_requests, p99_text, threads_text, waiting_text
+from hvd.cli.saturation import LONG, backlog_text, beside_texts, long_requests, p99_text, threads_text, waiting_text
 from hvd.cli.top.badge import badge, is_stale
 from hvd.cli.top.frame import Frame, Glyphs
 from hvd.cli.top.model import Model
@@ -19,7 +19,7 @@ _NEARLY = 0.8  # of the threads busy, from which on it is worth a colour
 
 
 def busy_lines(model: Model, frame: Frame) -> list[Text]:
-    """`Threads  ########.. 8 of 8 busy for 18.2s  Backlog  12 of 2,048`, in as many lines as the width needs."""
+    """`Capacity  ########.. 8 of 8 busy for 18.2s  Backlog  12 of 2,048`, in as many lines as the width needs."""
     raw, stale = model.raw, is_stale(badge(model, frame))
     lines: list[Text] = []
     for label, value, style in _figures(raw, frame.glyphs):
@@ -36,10 +36,11 @@ def _figures(raw: Json, glyphs: Glyphs) -> Iterator[tuple[str, str, str]]:
     share = _busy_share(raw)
     style = "bold" if share is None or share < _NEARLY else "bold red" if share >= 1 else "bold yellow"
     bar = "" if share is None else f"{_bar(share, glyphs)} "
-    yield "Threads", f"{bar}{threads_text(raw)}", style
+    yield "Capacity", f"{bar}{threads_text(raw)}", style
     yield "Backlog", backlog_text(raw), "bold yellow" if _waits(raw) else "bold"
     if number(raw.get("p99_with_open")) is not None:
         yield "p99", p99_text(raw), "bold"
+    yield from ((label, value, "bold") for label, value in beside_texts(raw))
     if clients := waiting_text(raw):
         yield "Clients", clients, "bold"
 

@@ -45,6 +45,7 @@ def title_line(model: Model, frame: Frame) -> Text:
     left = Text("hvd top", "bold")
     room = frame.width - len("hvd top  ") - cell_len(right.plain) - 2
     url = plain(frame.url, frame.glyphs.encoding)
+    url = f"{plain(model.app, frame.glyphs.encoding)}  {url}" if model.app else url
     if cell_len(url) > room:
         url = set_cell_size(url, room - 1) + frame.glyphs.more if room > 8 else ""
     left.append(f"  {url}" if url else "")

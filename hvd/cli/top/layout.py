@@ -67,6 +67,7 @@ def _titles(model: Model) -> list[list[str]]:
     """Titles of the three lists, from the longest to one that fits anywhere."""
     joined = sum(worker.get("kind") == "joined" for worker in model.workers)
     restarts, workers = figure(model.restarts, count), f"workers {len(model.workers) - joined}"
+    workers += f" {model.worker_class}" if model.worker_class else ""
     workers += f", {joined} joined" if joined else ""
     more = [f"{workers}, {restarts} ended"] if restarts not in (UNKNOWN, "0") else []
     jobs = [

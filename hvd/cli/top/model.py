@@ -16,8 +16,9 @@ _JOBS_MAX = 100  # that are kept; a daemon lists 20, and sends one for each chan
 class Model:
     """Lists hold objects only; their fields are as the daemon sent them. `received` is monotonic, in s.
 
-    `columns` are those of the history, `points` its rows, by their names. `trouble` is why there is no WebSocket, and
-    `unreachable` why nothing answers at all; "" while they work.
+    `app` and `worker_class` say what is served, and how; `columns` are those of the history, `points` its rows, by
+    their names. `trouble` is why there is no WebSocket, and `unreachable` why nothing answers at all; "" while they
+    work.
     """
 
     raw: Json = dataclasses.field(default_factory=dict)
@@ -28,6 +29,8 @@ class Model:
     reasons: tuple[str, ...] = ()
     restarts: float | None = None
     version: str = ""
+    app: str = ""
+    worker_class: str = ""
     columns: tuple[Json, ...] = DETAILS
     points: tuple[Json, ...] = ()
     interval: float = 2.0
@@ -109,7 +112,10 @@ class Model:
             version = plain(data.get("version"), most=20)
             columns = objects(data.get("columns")) or self.columns
             interval = max(self.interval, number(data.get("interval_seconds")) or 0.0)  # HTTP may not have told it
-            return dataclasses.replace(self.with_health(data), version=version, columns=columns, interval=interval)
+            app, worker_class = (plain(data[key], most=40) if data.get(key) else "" for key in ("app", "worker_class"))
+            known = self.with_health(data)
+            known = dataclasses.replace(known, version=version, app=app, worker_class=worker_class)
+            return dataclasses.replace(known, columns=columns, interval=interval)
         if kind == "job_update":
             return dataclasses.replace(self, jobs=_with_job(self.jobs, data))
         return self

@@ -44,10 +44,19 @@ class Page {
       addJobs($("jobs"), changed),
       addRoutes($("routes"), changed),
       ({ version }) => version && say($("version"), `hvd ${version}`),
+      ({ service }) => this.#name(service),
     ];
     this.#connect();
     say($("host"), location.host);
     this.#controls();
+  }
+
+  /** Which service this is: its app, and the instance that its block is named by. */
+  #name({ instance, app }) {
+    const isOwn = !app || app === "hvd.web.wsgi:app";
+    say($("service"), isOwn ? "" : app);
+    mark($("service"), "title", instance ? `instance ${instance}` : null);
+    say($("host"), instance && instance !== location.host.replace(":", "-") && !location.host.startsWith(instance) ? `${location.host} · ${instance}` : location.host);
   }
 
   #connect() {

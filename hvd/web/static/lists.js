@@ -17,7 +17,7 @@ export function addWorkers(section) {
       { name: "Per second", number: true, fill: (cell, { data, gone }) => text(cell, rate(gone === null ? data.requests_per_second : null)) },
       { name: "CPU", number: true, fill: (cell, { data }) => text(cell, percent(data.cpu_percent)) },
       { name: "Memory", number: true, fill: (cell, { data }) => text(cell, size(data.memory_bytes), exactSize(data.memory_bytes)) },
-      { name: "Busy threads", class: "wide", fill: (cell, worker) => busy(cell, worker) },
+      { name: "In progress", class: "wide", fill: (cell, worker) => busy(cell, worker) },
     ],
     row: (row, { gone, isNew }) => mark(row, "data-state", gone === null ? (isNew ? "new" : null) : "gone"),
   });
@@ -26,7 +26,8 @@ export function addWorkers(section) {
     const alive = workers.filter(({ gone }) => gone === null);
     const restarts = model.restarts === null ? "" : ` · ${count(model.restarts)} restart${model.restarts === 1 ? "" : "s"}`;
     const joined = alive.filter(({ data }) => data.kind === "joined").length;
-    say(table.aside, `${alive.length - joined} alive${joined ? ` · ${joined} joined` : ""}${restarts}`);
+    const kind = model.service.workerClass ? ` · ${model.service.workerClass}` : "";
+    say(table.aside, `${alive.length - joined} alive${kind}${joined ? ` · ${joined} joined` : ""}${restarts}`);
     table.update(workers, ({ pid }) => pid);
   };
 }

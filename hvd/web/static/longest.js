@@ -63,7 +63,7 @@ function fillRow(row, request) {
   const place = placeOf(request.stack);
   details.hidden = !place;
   where.hidden = Boolean(place);
-  say(where, "its stack was not taken yet");
+  say(where, typeof request.stack_age_seconds === "number" ? "its event loop is waiting" : "its stack was not taken yet");
   if (!place) return;
   say(details.children[0], frameText(place));
   mark(details.children[0], "title", frameText(place, true));

@@ -15,6 +15,8 @@ export class Model {
     this.now = now;
     this.raw = null;
     this.version = "";
+    /** By what people know the service; empty where the daemon doesn't tell. */
+    this.service = { instance: "", app: "", workerClass: "" };
     /** @type {number | null} s between two messages `metrics`; null where the daemon doesn't tell */
     this.interval = null;
     /** @type {string[]} what is wrong, of a daemon that says so once only, when a client connects */
@@ -56,6 +58,7 @@ export class Model {
       this.version = data.version;
       this.firstReasons = data.reasons ?? [];
       this.interval = data.interval_seconds ?? null;
+      this.service = { instance: data.instance ?? "", app: data.app ?? "", workerClass: data.worker_class ?? "" };
       if (data.columns) this.history.describe(data.columns);
     }
     return false;

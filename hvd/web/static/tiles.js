@@ -5,7 +5,10 @@ import {
   UNKNOWN, clock, count, day, duration, errors, exact, exactSize, instant, isKnown, milliseconds, percent, rate, share, size,
 } from "./format.js";
 
-/** By name, of a `raw` object: the value, the exact value, a line beside it and, where there is one, the line's state. */
+/**
+ * By name, of a `raw` object: the value, the exact value, a line beside it and, where there is one, the line's state.
+ * False where a service has no such thing: then there is no tile, until it has.
+ */
 const TILES = {
   Requests: (raw) => [
     count(raw.http_requests),
@@ -25,9 +28,9 @@ const TILES = {
     `${milliseconds(raw.p99_with_open || null)} with unfinished`,
     hidesStuckRequests(raw) ? "bad" : null,
   ],
-  "Threads busy": (raw) => [
+  "Capacity busy": (raw) => [
     isKnown(raw.worker_threads) ? `${count(raw.worker_threads_busy)} of ${count(raw.worker_threads)}` : UNKNOWN,
-    `${exact(raw.worker_threads_busy)} of ${exact(raw.worker_threads)} threads, of ${exact(raw.workers_alive)} workers`,
+    `${exact(raw.worker_threads_busy)} of the ${exact(raw.worker_threads)} requests that ${exact(raw.workers_alive)} workers can serve at once`,
     isSaturated(raw) ? `▲ saturated since ${clock(instant(raw.timestamp) - raw.saturated_seconds)}` : `${share(raw.busy_ratio)} of the last interval`,
     isSaturated(raw) ? "bad" : null,
   ],
@@ -50,8 +53,26 @@ const TILES = {
     `${exact(raw.threads)} threads and ${exact(raw.tasks)} asyncio tasks`,
     `${count(raw.threads)} threads, ${count(raw.tasks)} tasks`,
   ],
-  "WS clients": (raw) => [count(raw.websocket_clients), exact(raw.websocket_clients), "this page included"],
+  "WS clients": (raw) => [count(raw.websocket_clients), `${exact(raw.websocket_clients)} pages and programs that watch these numbers`, "this page included"],
+  "Time in queue": (raw) => raw.queue_time_p99 > 0 && [
+    milliseconds(raw.queue_time_p99),
+    `99 % of the last interval's requests waited no longer than ${exact(raw.queue_time_p99)} ms between X-Request-Start, which a proxy sets, and a worker; half no longer than ${exact(raw.queue_time_p50)} ms`,
+    `p99; median ${milliseconds(raw.queue_time_p50)}`,
+  ],
+  "Event loop lag": (raw) => isKnown(raw.event_loop_lag_seconds) && [
+    milliseconds(1000 * raw.event_loop_lag_seconds),
+    `how late the event loop of a worker is, the latest of all: ${exact(raw.event_loop_lag_seconds)} s`,
+    "the latest worker",
+    raw.event_loop_lag_seconds >= 0.5 ? "bad" : null,
+  ],
+  "App connections": (raw) => raw.app_connections > 0 && [
+    count(raw.app_connections),
+    `${exact(raw.app_connections)} WebSockets and streams of events that the app has open`,
+    "WebSockets, event streams",
+  ],
 };
+
+const OPTIONAL = ["Time in queue", "Event loop lag", "App connections"];
 
 /** All threads are busy for a moment now and then; for so many seconds is what /health calls it. */
 const isSaturated = ({ saturated_seconds: seconds }) => seconds >= 2;
@@ -69,13 +90,18 @@ const hidesStuckRequests = ({ p99, p99_with_open: withOpen }) => withOpen >= 100
 export function addTiles(list) {
   const tiles = Object.entries(TILES).map(([name, textsOf]) => {
     const [value, beside] = [make("dd", { class: "value", text: "–" }), make("dd", { text: " " })];
-    list.append(make("div", {}, make("dt", { text: name }), value, beside));
-    return { textsOf, value, beside };
+    const tile = make("div", { hidden: OPTIONAL.includes(name) || null }, make("dt", { text: name }), value, beside);
+    list.append(tile);
+    return { tile, textsOf, value, beside };
   });
   return ({ raw }) => {
     if (!raw) return;
-    for (const { textsOf, value, beside } of tiles) {
-      const [text, title, line, state = null] = textsOf(raw);
+    for (const { tile, textsOf, value, beside } of tiles) {
+      const texts = textsOf(raw) || (tile.isKnown && [UNKNOWN, null, "none now"]);
+      tile.isKnown = Boolean(texts);
+      tile.hidden = !texts;
+      if (!texts) continue;
+      const [text, title, line, state = null] = texts;
       say(value, text);
       mark(value, "title", title);
       say(beside, line);

@@ -190,12 +190,13 @@ def test_new_clients_get_the_figures_what_is_wrong_and_the_jobs() -> None:
     """All of one moment; the columns of the history are in it, so that a client can draw any."""
     jobs = make_jobs(trouble="disk full", recent=[{"id": "a", "kind": "convert", "status": "pending"}])
     raw = build_raw(make_reading(make_totals({}), make_page(), jobs=jobs, runs_jobs=True, job_runner_age=0.1))
-    metrics, status, recent = map(json.loads, build_first_messages(raw, 7.5))
+    metrics, status, recent = map(json.loads, build_first_messages(raw, 7.5, {"app": "shop:app"}))
     assert [message["type"] for message in (metrics, status, recent)] == ["metrics", "status", "jobs"]
     assert {message["timestamp"] for message in (metrics, status, recent)} == {raw["timestamp"]}
     assert metrics["data"] == {"raw": raw}
     assert status["data"]["reasons"] == ["disk full: jobs wait"]
     assert (status["data"]["system_health"], status["data"]["jobs_active"]) == ("degraded", 0)
+    assert status["data"]["app"] == "shop:app"
     assert status["data"]["interval_seconds"] == 7.5, "so that a client knows from when on silence is a bad sign"
     assert (status["data"]["total_jobs"], status["data"]["timestamp"]) == (0, raw["timestamp"])
     assert [column["name"] for column in status["data"]["columns"]] == [column.name for column in COLUMNS]

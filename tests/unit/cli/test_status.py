@@ -43,7 +43,7 @@ BOX = """\
 │ CPU            12.3%                       │
 │ Concurrency    34 (30 threads, 4 tasks)    │
 │ Workers        2 (1 busy)                  │
-│ Threads        1 of 8 busy, 2% of the time │
+│ Capacity       1 of 8 busy, 2% of the time │
 │ Backlog        0 of 2,048                  │
 │ Requests       1,250                       │
 │ Errors         5 (0.4%)                    │
@@ -94,7 +94,7 @@ def test_an_outage_is_told() -> None:
     box = "\n".join(line.strip("│ ") for line in health_box(SNAPSHOT | OUTAGE))
     for lines in (
         "Health         degraded\nsaturated: all 8 threads busy for 18.2 s\njob runner away: jobs wait\nUptime",
-        "Threads        8 of 8 busy for 18.2s, 98% of the time\nBacklog        12 of 2,048\n",
+        "Capacity       8 of 8 busy for 18.2s, 98% of the time\nBacklog        12 of 2,048\n",
         "Clients        1 silent, 3 with half a head\n",
         "p99            98.6ms, 18.2s with those in progress\n",
         "Longest        18.2s GET /slow, worker 4711, at report.py:41 build\n17.0s GET /slow, worker 4712\n",

@@ -112,6 +112,7 @@ def settings_of(name: str, **changes: Any) -> Settings:
 def made(name: str, **changes: Any) -> Iterator[Master]:
     """A master of this process, whose companions have not been started yet."""
     server = SimpleNamespace(
+        app=SimpleNamespace(app_uri="shop:app"),
         master_pid=0,
         worker_class=HvdThreadWorker,
         log=logging.getLogger("test"),

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 import hvd
-from hvd.read.frames import Frame, app_frame, describe, is_of_app
+from hvd.read.frames import Frame, app_frame, describe, is_of_app, is_waiting_loop
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,15 @@ def test_the_frame_of_the_app_is_named() -> None:
     assert (app_frame(()), describe(())) == (None, "")
     own: Frame = {"file": describe.__code__.co_filename, "line": 1, "function": "describe"}
     assert app_frame([own, library, app]) == app
+
+
+def test_a_loop_that_waits_is_told_from_a_thread_that_does() -> None:
+    """asyncio's has a selector innermost, uvloop's no frame of its own; who selects elsewhere waits for something."""
+    selector, base, runner, app = (
+        Frame(file=file, line=1, function="f")
+        for file in ("/p/selectors.py", "/p/asyncio/base_events.py", "/p/asyncio/runners.py", "/srv/app.py")
+    )
+    assert is_waiting_loop([selector, base, runner])
+    assert is_waiting_loop([runner, app])
+    for frames in ([], [selector], [selector, app], [app, base, runner], [base, runner]):
+        assert not is_waiting_loop(frames)

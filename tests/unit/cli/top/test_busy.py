@@ -28,12 +28,21 @@ def test_threads_backlog_and_clients_are_shown() -> None:
     """With a bar; on as many lines as it takes."""
     lines = [line.plain for line in busy_lines(outage(), frame())]
     assert lines == [
-        "Threads  ██████████ 8 of 8 busy for 18.2s, 98% of the time",
+        "Capacity  ██████████ 8 of 8 busy for 18.2s, 98% of the time",
         "Backlog  12 of 2,048   p99  9.8ms, 18.2s with those in progress",
         "Clients  1 silent",
     ]
     (line,) = busy_lines(outage(worker_threads_busy=2, waiting_clients={}, p99_with_open=None), frame(160))
-    assert line.plain.startswith("Threads  ██░░░░░░░░ 2 of 8 busy")
+    assert line.plain.startswith("Capacity  ██░░░░░░░░ 2 of 8 busy")
+
+
+def test_what_only_some_services_have_is_shown_where_there_is_any() -> None:
+    """An event loop that is late by nothing is one; a queue that no proxy tells of is none."""
+    some = {"queue_time_p50": 4.5, "queue_time_p99": 250.0, "event_loop_lag_seconds": 0.0125, "app_connections": 12}
+    lines = "\n".join(line.plain for line in busy_lines(outage(**some, joined_processes=3), frame(200)))
+    for text in ("Queue time  p50 4.5ms, p99 250.0ms", "Loop lag  12.5ms", "Connections  12 of the app", "Joined  3"):
+        assert text in lines
+    assert "Queue" not in "".join(line.plain for line in busy_lines(outage(queue_time_p99=0.0), frame()))
 
 
 def test_old_figures_are_dim() -> None:
@@ -45,7 +54,7 @@ def test_old_figures_are_dim() -> None:
 
 def test_what_an_older_daemon_does_not_send_is_unknown() -> None:
     """Neither a full bar nor an empty one."""
-    assert [line.plain for line in busy_lines(model(), frame())] == ["Threads  -   Backlog  -"]
+    assert [line.plain for line in busy_lines(model(), frame())] == ["Capacity  -   Backlog  -"]
     assert longest_lines(model(), frame()) == []
 
 
