@@ -1,9 +1,10 @@
 """Route templates of Django apps, `include` and namespaces included: `/polls/<int:pk>/`."""
 
 import functools
+import sys
 from typing import Any
 
-from hvd.instrument.told import UNMATCHED, tell, tell_below
+from hvd.instrument.told import UNMATCHED, fail, name, tell, tell_below
 
 _END = r"\Z"
 
@@ -17,15 +18,33 @@ def listen(base: Any) -> None:
     resolve_request = base.BaseHandler.resolve_request
 
     def resolve_and_tell(self: Any, request: Any) -> Any:
+        place = _place_of(request)
         try:
             match = resolve_request(self, request)
         except Exception:
-            tell(getattr(request, "environ", None) or request.scope, UNMATCHED)
+            tell(place, UNMATCHED)
             raise
-        tell_below(getattr(request, "environ", None) or request.scope, template_of(match.route))
+        tell_below(place, template_of(match.route))
+        if match.view_name:
+            name(place, match.view_name)
         return match
 
     base.BaseHandler.resolve_request = resolve_and_tell
+
+
+def listen_to_failures(signals: Any) -> None:
+    """Have Django tell of exceptions that it answers with 500; `signals` is the module django.core.signals."""
+
+    def note(request: Any = None, **_: Any) -> None:
+        error = sys.exc_info()[1]
+        if request is not None and error is not None:
+            fail(_place_of(request), error)
+
+    signals.got_request_exception.connect(note, weak=False)
+
+
+def _place_of(request: Any) -> Any:
+    return getattr(request, "environ", None) or request.scope
 
 
 @functools.lru_cache(1000)  # there are as many as patterns

@@ -7,6 +7,7 @@ _extras.c is the hot part, compiled.
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -24,6 +25,7 @@ Header = tuple[Any, Any]
 """Name and value, str or bytes."""
 
 _LENGTH_NAMES = "content-length", b"content-length"
+_COUNTED = "_hvd_counted"
 LENGTH_DIGITS = 15
 """More are no size."""
 
@@ -68,7 +70,10 @@ class Extras:
 
     def raised(self, row: Row, error: BaseException, route: str, method: str = "") -> None:
         """A request ended in an exception, which the server or the app's framework answers."""
-        self._row(row).add(self._exceptions[method, route, type(error).__name__], 1)
+        if getattr(error, _COUNTED, None) is None:  # a framework may tell of it, and raise it as well
+            with suppress(AttributeError):
+                setattr(error, _COUNTED, True)
+            self._row(row).add(self._exceptions[method, route, type(error).__name__], 1)
 
     def named(self, row: Row, route: str, view: str) -> None:
         """The app has a name of its own for a route."""

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Any
 
-from hvd.instrument.told import UNMATCHED, tell, tell_below
+from hvd.instrument.told import UNMATCHED, fail, tell, tell_below
 
 
 def listen(ctx: Any) -> None:
@@ -25,6 +25,15 @@ def listen(ctx: Any) -> None:
             tell_below(request.environ, rule.rule)
 
     context.match_request = match_and_tell
+
+
+def listen_to_failures(app: Any) -> None:
+    """Have Flask tell of exceptions that it answers with 500; `app` is the module flask.app."""
+
+    def note(sender: Any, exception: Any, **_: Any) -> None:
+        fail(app.request.environ, exception)
+
+    app.got_request_exception.connect(note, weak=False)
 
 
 def _rule_of_others(adapter: Any, error: Any) -> Any:

@@ -21,9 +21,11 @@ from hvd.instrument.told import OTHER, ROUTE, UNMATCHED
 _LISTENERS: Mapping[str, Callable[[Any], None]] = {
     "bottle": bottle.listen,
     "django.core.handlers.base": django.listen,
+    "django.core.signals": django.listen_to_failures,
     "falcon.app": falcon.listen,
     "falcon.asgi.app": falcon.listen_to_asgi,
     "fastapi.routing": fastapi.listen,
+    "flask.app": flask.listen_to_failures,
     "flask.ctx": flask.listen,
     "pyramid.urldispatch": pyramid.listen,
     "starlette.routing": starlette.listen,

@@ -1,7 +1,9 @@
-"""What a framework tells of the request that it has matched: its route."""
+"""What a framework tells of a request: its route, the app's own name for that, and the exception that ended it."""
 
 from collections.abc import MutableMapping
 from typing import Any
+
+from hvd.instrument.counting import counting
 
 EXCHANGE = "hvd.exchange"
 """Key of the request's exchange in environ and scope."""
@@ -17,6 +19,11 @@ UNMATCHED = "(unmatched)"
 
 OTHER = "(other)"
 """Stands for what has no bound: routes that nobody has told, methods and statuses that nobody knows."""
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+"""Those of RFC 9110, and PATCH. Others have no bound, and count as OTHER, as a status does that does not begin with
+three digits.
+"""
 
 _PREFIXES_MAX = 100
 """Prefixes that a process tells apart: an app may mount one for each of its customers, whose number has no bound."""
@@ -44,3 +51,18 @@ def tell_below(place: MutableMapping[str, Any], template: str) -> None:
                 prefix = f"/{OTHER}"
         template = f"{prefix.rstrip('/')}{template}"
     tell(place, template)
+
+
+def name(place: MutableMapping[str, Any], view: str) -> None:
+    """The app calls the route that was told `view`."""
+    exchange = place.get(EXCHANGE)
+    if exchange is not None and exchange.route:
+        counting.extras.named(counting.local.row, exchange.route, view)
+
+
+def fail(place: MutableMapping[str, Any], error: BaseException) -> None:
+    """The framework answers the request with 500, because of this exception of the app's."""
+    exchange = place.get(EXCHANGE)
+    if exchange is not None:
+        method = exchange.method if exchange.method in METHODS else OTHER
+        counting.extras.raised(counting.local.row, error, exchange.route or OTHER, method)

@@ -26,7 +26,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from hvd.core.rows import Row, ThreadRow
 from hvd.instrument.counting import counting
 from hvd.instrument.routes import listen, route_of
-from hvd.instrument.told import EXCHANGE, OTHER, UNMATCHED
+from hvd.instrument.told import EXCHANGE, METHODS, OTHER, UNMATCHED
 from hvd.metrics.table import is_error
 
 compiled: Any
@@ -42,11 +42,6 @@ class RowHolder(Protocol):
     @property
     def local(self) -> ThreadRow: ...
 
-
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
-"""Those of RFC 9110, and PATCH. Others have no bound, and count as OTHER, as a status does that does not begin with
-three digits.
-"""
 
 _NO_BODY: Any = object()
 """Stands for a body that is not there yet, or no more: an app may return None, which the server can't send."""

@@ -35,7 +35,7 @@ def is_waiting_loop(frames: Sequence[Frame]) -> bool:
     """True for a thread whose event loop has nothing to do: that says nothing of the requests that wait in it."""
     files = [frame["file"] for frame in frames[:2]]
     is_asyncio = files[-1:] and files[-1].endswith("/asyncio/base_events.py") and files[0].endswith("/selectors.py")
-    return bool(is_asyncio) or bool(files) and files[0].endswith("/asyncio/runners.py")  # uvloop has no frames
+    return bool(is_asyncio) or (bool(files) and files[0].endswith("/asyncio/runners.py"))  # uvloop has no frames
 
 
 def place(frame: Frame) -> str:

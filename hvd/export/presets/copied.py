@@ -170,7 +170,8 @@ def _text(bound: float) -> str:
 
 def _in_progress(labels: Labels, figures: Figures) -> Samples:
     open_ = figures.service.open_by_method
-    methods = {series.labels[0] for series in figures.series.get(HTTP.key, ())} | open_.keys()
+    known = (series for series in figures.series.get(HTTP.key, ()) if not series.is_overflow)
+    methods = {series.labels[0] for series in known} | open_.keys()
     groups: dict[tuple[str, ...], int] = {}
     for method in sorted(methods):
         values = tuple(label(Key(method)) for label in labels.values())

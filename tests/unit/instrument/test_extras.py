@@ -107,6 +107,15 @@ def test_exceptions_count_by_type(kept: Extras, block: Block) -> None:
     assert counts(block, "http_exceptions") == {("GET", "/x", "KeyError"): 2, ("GET", "/x", "ValueError"): 1}
 
 
+def test_an_exception_that_is_told_twice_counts_once(kept: Extras, block: Block) -> None:
+    """By the framework's signal, and where the app raises it after all."""
+    error = KeyError("a")
+    for _ in range(2):
+        kept.raised(kept.rows.mine(), error, "/x", "GET")
+    kept.raised(kept.rows.mine(), Exception.__new__(Exception), "/x", "GET")
+    assert counts(block, "http_exceptions") == {("GET", "/x", "KeyError"): 1, ("GET", "/x", "Exception"): 1}
+
+
 def test_a_process_names_a_route_once(kept: Extras, block: Block) -> None:
     """However often it is asked for."""
     for _ in range(3):
