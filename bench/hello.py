@@ -94,3 +94,25 @@ def django(*, is_counted: bool = False) -> Any:
 def django_prometheus() -> Any:
     """Counted by django-prometheus."""
     return django(is_counted=True)
+
+
+def fastapi() -> Any:
+    """The same."""
+    from fastapi import FastAPI
+
+    app = FastAPI()
+
+    @app.get("/hello")
+    async def hello() -> dict[str, str]:
+        return {"hello": "world"}
+
+    return app
+
+
+def fastapi_prometheus() -> Any:
+    """Counted by prometheus-fastapi-instrumentator."""
+    from prometheus_fastapi_instrumentator import Instrumentator
+
+    app = fastapi()
+    Instrumentator().instrument(app).expose(app)
+    return app

@@ -1,8 +1,8 @@
 """A hello of a framework under gunicorn, bare, under hvd, and with its usual instrumentation for Prometheus:
 CPU time of the workers a request, and requests per second.
 
-`python bench/request.py [falcon|flask|django ...] [--rounds N] [--seconds S]`. Load comes from wrk (Debian's package
-wrk), in interleaved rounds.
+`python bench/request.py [falcon|flask|django|fastapi ...] [--rounds N] [--seconds S]`. Load comes from wrk (Debian's
+package wrk), in interleaved rounds.
 """
 
 import argparse
@@ -26,8 +26,15 @@ import psutil
 from rounds import machine, ratio, table
 
 HERE = Path(__file__).parent
-FRAMEWORKS = ("falcon", "flask", "django")
 WORKERS, THREADS, CONNECTIONS = 2, 4, 8
+GTHREAD = ("-k", "gthread", "--threads", str(THREADS))
+FRAMEWORKS = {
+    "falcon": GTHREAD,
+    "flask": GTHREAD,
+    "django": GTHREAD,
+    "fastapi": ("-k", "uvicorn_worker.UvicornWorker"),
+}
+"""And gunicorn's options for each."""
 
 
 # The load generator has a processor of its own: sharing one made the same server's figure vary by 10 %.
@@ -48,7 +55,7 @@ class Server:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("HVD_")}
         app = f"hello:{framework}{'_prometheus' if kind == 'prometheus' else ''}()"
         command = [sys.executable, "-m", "gunicorn", "--chdir", str(HERE), app, "--log-level", "error"]
-        command += ["-k", "gthread", "-w", str(WORKERS), "--threads", str(THREADS), "--keep-alive", "15"]
+        command += [*FRAMEWORKS[framework], "-w", str(WORKERS), "--keep-alive", "15"]
         command += ["-b", f"127.0.0.1:{self.port}", "--no-control-socket"]
         if kind == "hvd":
             (folder / "conf.py").write_text("import hvd.gunicorn; hvd.gunicorn.install(globals())\n")
@@ -151,7 +158,12 @@ def show(framework: str, figures: dict[str, list[tuple[float, float]]]) -> None:
                 f"{100 * ratio(rate[kind], rate['bare']):.1f} %",
             ]
         )
-    print(table(f"{framework} hello, {WORKERS} gthread workers of {THREADS} threads, {CONNECTIONS} connections", lines))
+    print(
+        table(
+            f"{framework} hello, {WORKERS} workers ({' '.join(FRAMEWORKS[framework])}), {CONNECTIONS} connections",
+            lines,
+        )
+    )
 
 
 if __name__ == "__main__":
