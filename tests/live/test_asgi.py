@@ -196,3 +196,19 @@ def test_totals_survive_what_happens_to_workers(tmp_path: Path, kind: str) -> No
         assert tally.responses > 2000
         assert guest.samples("hvd_process_exits_total", "kind", "cause")["worker", "SIGKILL"] == 3
         guest.stop_successor()
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_workers_end_soon_where_they_have_to(tmp_path: Path, kind: str) -> None:
+    """Orphans, and at a quick stop: though a WebSocket is open, and a request takes longer."""
+    for signum in (signal.SIGKILL, signal.SIGQUIT):
+        folder = tmp_path / signum.name
+        folder.mkdir()
+        with Guest(folder, files={"shop.py": SHOP}, arguments=("-k", kind, "--graceful-timeout", "90")) as guest:
+            socket, asking = RawWebSocket(guest.address), Asking(guest.address, "/slow?s=90")
+            until(lambda: guest.in_progress() == ["/slow"], "it is in progress")
+            guest.signal(signum)
+            assert guest.wait(20) == (0 if signum == signal.SIGQUIT else -signal.SIGKILL)
+            until(lambda: not guest.processes(), "its workers have ended", 8)
+            assert isinstance(asking.wait(), OSError)
+            socket.close()

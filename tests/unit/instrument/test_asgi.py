@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 
+from hvd.core.totals import Reader
 from hvd.instrument import asgi, asgi_hot
 from hvd.instrument.asgi import AsgiServer, CountedAsgi, counted_asgi, gunicorn_server, uvicorn_server
-from hvd.instrument.counting import HttpSettings
+from hvd.instrument.counting import Counting, HttpSettings
 from hvd.instrument.wsgi import EXCHANGE, OTHER
 from tests.unit.instrument.exchange import EXTRAS, FakeRow
 
@@ -350,3 +352,19 @@ def test_a_refused_websocket_counts_as_the_client_sees_it(
         notes.all.clear()
         notes.call(sending(*messages, error=error), server, "websocket")
         assert notes.counted == [BEGIN, response(status), FINISH]
+
+
+def test_an_app_outside_of_any_server_meets_no_error() -> None:
+    """As tests call it; it counts in the process alone."""
+
+    async def run() -> int:
+        transport = httpx.ASGITransport(app=counted_asgi(sending(START, LAST)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return (await client.get("/hello")).status_code
+
+    counting = Counting()
+    rules = "hvd.instrument.asgi.counting"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rules, counting)
+        assert asyncio.run(run()) == 200
+    assert Reader(counting.rows.block).read().heads.finished == 1
