@@ -180,7 +180,7 @@ def when_ready(server: Any) -> None:
     note_listeners(master().block, (listener.fileno() for listener in server.LISTENERS))
     master().log_start()
     if announce := getattr(server.app, "announce", None):  # of `hvd run`
-        announce(server.LISTENERS, master().admin.address)
+        announce(server.LISTENERS, master().admin.served)
 
 
 def pre_exec(server: Any) -> None:

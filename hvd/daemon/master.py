@@ -76,12 +76,13 @@ class Master:
         """One line that says what runs here; and one of what was not compiled, since that is easily overlooked."""
         compiled = {"hvd.core._hotrow": hot.IS_COMPILED, "hvd.instrument._counting": wsgi.compiled is not None}
         self._server.log.info(
-            "hvd %s: hot path %s, block %s%s, serving %s",
+            "hvd %s: hot path %s, block %s%s, serving %s, page and /metrics at %s",
             __version__,
             ", ".join(f"{name} {'compiled' if there else 'in Python'}" for name, there in compiled.items()),
             self.block.path,
             "" if self._ownership.was_made else " (its totals go on)",
             ", ".join(map(str, self._server.LISTENERS)),
+            self.admin.served or "no address",
         )
         if missing := [name for name, there in compiled.items() if not there]:
             self._server.log.warning(

@@ -130,6 +130,11 @@ class AdminAddress:
             raise CannotStart(f"admin_bind is {self.address}, which can't be used: {reason}") from None
 
     @property
+    def served(self) -> str:
+        """Where it listens; "" where it doesn't."""
+        return self.address if self.listener else ""
+
+    @property
     def _path(self) -> str:
         """The socket's file; "" where it has none."""
         return self.address.removeprefix(UNIX) if self.address.startswith(UNIX) else ""

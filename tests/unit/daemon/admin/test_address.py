@@ -269,6 +269,7 @@ def test_of_services_that_start_at_once_each_has_a_page_of_its_own(scene: Scene,
     first, second = scene.make(chosen, is_chosen=True), scene.make(chosen, is_chosen=True)
     for address in (first, second):
         address.open({})
+        assert address.served == address.address
     assert first.address == chosen != second.address
     with pytest.raises(CannotStart, match="can't be used: Address already in use"):
         scene.make(chosen).open({})
