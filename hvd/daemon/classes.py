@@ -9,7 +9,9 @@ import functools
 from importlib import import_module
 from typing import Any
 
-from hvd.daemon.workers import CountingWorker, RoomyWorker
+from gunicorn.workers.gthread import ThreadWorker
+
+from hvd.daemon.workers import CountingWorker, RoomyWorker, WorkerOfThreads
 from hvd.errors import SettingsError
 
 COUNTING = {
@@ -57,11 +59,24 @@ def counting(chosen: type) -> type[CountingWorker]:
     for base in chosen.__mro__:
         if ours := COUNTING.get(f"{base.__module__}.{base.__qualname__}"):
             if base is not chosen:
-                return _combined(chosen, counting(base), chosen)
+                is_on_its_own = base is ThreadWorker and _has_own_loop(chosen)
+                return _combined(chosen, WorkerOfThreads if is_on_its_own else counting(base), chosen)
             module, _, name = ours.rpartition(".")
             known: type[CountingWorker] = getattr(import_module(module), name)
             return known if issubclass(known, base) else _combined(known, base, base)
     return _combined(chosen, CountingWorker, chosen)
+
+
+def _has_own_loop(chosen: type) -> bool:
+    """Whether a subclass of gunicorn's threaded worker overrides something in whose place hvd has its own loop, or
+    passes over that, as it calls its base by name: no `super()` is in its `init_process`.
+    """
+    for cls in chosen.__mro__[: chosen.__mro__.index(ThreadWorker)]:
+        begin = vars(cls).get("init_process")
+        calls_super = "__class__" in getattr(getattr(begin, "__code__", None), "co_freevars", ())
+        if not WorkerOfThreads.hvd_own_loop.isdisjoint(vars(cls)) or (begin and not calls_super):
+            return True
+    return False
 
 
 def _combined(first: type, second: type, chosen: type) -> type[CountingWorker]:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
+from gunicorn.workers.gthread import ThreadWorker
+
 from hvd.core import layout
 from hvd.core.descriptors import LACKS, count_free, limit
 from hvd.core.rows import Row, Rows, ThreadRow
@@ -179,10 +181,17 @@ class HvdSyncWorker(RoomyWorker, LimitedSyncWorker):
         super().handle_abort(sig, frame)
 
 
-class HvdThreadWorker(RoomyWorker, LimitedThreadWorker):
-    """gunicorn's `gthread` worker, counting. Takes no more connections than it has descriptors for."""
+class WorkerOfThreads(RoomyWorker, ThreadWorker):  # type: ignore[misc]
+    """gunicorn's `gthread` worker as it is, counting. Takes no more connections than it has descriptors for."""
 
     setting = "gthread"
+    hvd_own_loop = frozenset(
+        {
+            *("accept", "finish_request", "murder_keepalived", "murder_pending", "on_client_socket_readable"),
+            *("on_pending_socket_readable", "run", "wait_for_and_dispatch_events"),
+        }
+    )
+    """Methods that hvd's loop for slow clients replaces, or never calls."""
     max_keepalived: int
 
     @property
@@ -204,6 +213,10 @@ class HvdThreadWorker(RoomyWorker, LimitedThreadWorker):
         """Connections that are idle take what others need."""
         self.murder_keepalived(force=True)
         super()._make_room()
+
+
+class HvdThreadWorker(WorkerOfThreads, LimitedThreadWorker):
+    """The same, and its threads wait for no client."""
 
 
 class Answer:

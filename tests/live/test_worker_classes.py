@@ -36,6 +36,15 @@ class Threads(ThreadWorker):
         super().handle_exit(sig, frame)
 
 
+class Loop(ThreadWorker):
+    def init_process(self):
+        ThreadWorker.init_process(self)
+
+    def run(self):
+        self.log.info("own run")
+        ThreadWorker.run(self)
+
+
 class Sync(SyncWorker):
     def handle_request(self, listener, req, client, addr):
         super().handle_request(listener, req, client, addr)
@@ -92,11 +101,11 @@ def app(environ, start_response):
 )
 
 
-@pytest.mark.parametrize(("name", "capacity"), [("Threads", 6), ("Sync", 2), ("Minimal", 2000)])
+@pytest.mark.parametrize(("name", "capacity"), [("Threads", 6), ("Loop", 6), ("Sync", 2), ("Minimal", 2000)])
 def test_a_class_of_ones_own_counts(tmp_path: Path, name: str, capacity: int) -> None:
     """Its overrides are in force, whatever it stands on; of one that hvd doesn't know, the start says so."""
     files = {"own.py": OWN, "shop.py": SLOW}
-    conf = f'threads = {3 if name == "Threads" else 1}\nworker_class = "own.{name}"\n'
+    conf = f'threads = {3 if name in ("Threads", "Loop") else 1}\nworker_class = "own.{name}"\n'
     with Guest(tmp_path, files=files, conf=conf) as guest:
         for path in ("/", "/", "/stream", "/stream"):
             assert guest.get(path).body == b"ok"
@@ -111,7 +120,8 @@ def test_a_class_of_ones_own_counts(tmp_path: Path, name: str, capacity: int) ->
         assert isinstance(asking.wait(), OSError)
         died = until(lambda: guest.snapshot()["post_mortems"], "there is a post-mortem")[0]
         assert (died["aborted"], [request["path"] for request in died["requests"]]) == (1, ["/slow"])
-    if name != "Minimal":
+    assert name != "Loop" or "own run" in guest.log
+    if name in ("Threads", "Sync"):
         assert guest.log.count("own handle_request /stream") == 2
         assert guest.log.count("own handle_exit") >= 2
 

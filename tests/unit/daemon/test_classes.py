@@ -10,7 +10,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from gunicorn.workers.sync import SyncWorker
 
 from hvd.daemon.classes import COUNTING, counting, counting_class
-from hvd.daemon.workers import CountingWorker, HvdSyncWorker, HvdThreadWorker
+from hvd.daemon.workers import CountingWorker, HvdSyncWorker, HvdThreadWorker, WorkerOfThreads
 from hvd.errors import SettingsError
 from hvd.settings.value_types import WORKER_CLASS
 
@@ -21,8 +21,22 @@ class OwnThreads(ThreadWorker):  # type: ignore[misc]
     def handle_quit(self, sig: int, frame: Any) -> None:
         super().handle_quit(sig, frame)
 
+    def init_process(self) -> None:
+        super().init_process()
+
+
+class OwnLoop(ThreadWorker):  # type: ignore[misc]
+    """A subclass that takes part in gunicorn's loop."""
+
     def murder_pending(self) -> None:
-        """In place of gunicorn's, and of hvd's."""
+        super().murder_pending()
+
+
+class ByName(ThreadWorker):  # type: ignore[misc]
+    """A subclass that calls its base as it did in Python 2."""
+
+    def init_process(self) -> None:
+        ThreadWorker.init_process(self)
 
 
 class Unheard(Worker):  # type: ignore[misc]
@@ -55,9 +69,18 @@ def test_what_a_subclass_overrides_stays_in_force() -> None:
     assert made is counting(OwnThreads)
     order = made.__mro__
     assert order.index(OwnThreads) < order.index(HvdThreadWorker) < order.index(ThreadWorker)
-    assert made.murder_pending is OwnThreads.murder_pending  # type: ignore[attr-defined]
+    assert made.handle_quit is OwnThreads.handle_quit
     assert (made.__name__, made.is_known) == ("OwnThreads", True)
     assert WORKER_CLASS.read(made.setting) == f"{__name__}.OwnThreads"
+
+
+@pytest.mark.parametrize("chosen", [OwnLoop, ByName])
+def test_a_subclass_that_needs_gunicorns_own_loop_has_it(chosen: type) -> None:
+    """Without hvd's for slow clients, which knows nothing of what it does there."""
+    made = counting(chosen)
+    assert issubclass(made, WorkerOfThreads)
+    assert not issubclass(made, HvdThreadWorker)
+    assert set(dir(ThreadWorker)) >= WorkerOfThreads.hvd_own_loop
 
 
 def test_a_class_that_nobody_knows_counts_nevertheless() -> None:
