@@ -2,9 +2,11 @@
 
 import gc
 import importlib
+import os
 import random
 import sys
 import threading
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,8 +16,11 @@ from hvd.core.amounts import AMOUNT_CELLS
 from hvd.core.block import Block
 from hvd.core.durations import TIMED_CELLS
 from hvd.core.rows import Rows
+from hvd.core.slots import Slots, settle
 from hvd.core.totals import Reader
-from hvd.metrics.table import ABORTED, SIZES, TICK, WS_FRAMES
+from hvd.metrics.table import ABORTED, FAMILIES, SIZES, TICK, WS_FRAMES
+from tests.support.waiting import until
+from tests.unit.core.support import FORMS as ROWS
 from tests.unit.core.support import (
     IN_PYTHON,
     PATIENCE,
@@ -25,6 +30,7 @@ from tests.unit.core.support import (
     counts,
     ended,
     fork,
+    forked,
     in_thread,
     in_threads,
     own_rows,
@@ -177,6 +183,41 @@ def test_amounts_count_in_the_shared_row(rows: Rows) -> None:
     assert (run[0], run[1], run[1 + AMOUNT_CELLS]) == (1, 3, 5)
 
 
+@pytest.mark.parametrize("form", ROWS.values(), ids=ROWS.keys())
+def test_whenever_a_process_is_killed_each_request_of_its_loop_is_named(block: Block, form: ModuleType) -> None:
+    """As many as are settled; and at each read before, started = finished + in flight + aborted."""
+    reader, slots, order = Reader(block), Slots(block), random.Random(4)
+
+    def loop() -> None:
+        mine, picks = form.Rows(block, number, FAMILIES), random.Random(os.getpid())
+        entries = [mine.entry() for _ in range(40)]
+        while True:
+            entry = picks.choice(entries)
+            if not entry.is_busy:
+                entry.begin("GET", "/x")
+            elif picks.random() < 0.8:
+                respond(entry, "GET", "/x", "200")
+                entry.finish()
+            else:
+                entry.abandon("exception")
+
+    for _ in range(20):
+        number = slots.claim(layout.KIND_WORKER, os.getpid())
+        with forked(loop):
+            began = reader.read().heads.started
+            until(lambda began=began: reader.read().heads.started > began + 50, "it serves")  # type: ignore[misc]
+            for _ in range(order.randrange(50)):
+                totals = reader.read()
+                heads = totals.heads
+                assert heads.started == heads.finished + heads.in_flight + heads.aborted
+                assert 0 <= heads.in_flight <= 40
+        before = reader.read().heads
+        settled = settle(block, number)
+        assert settled.aborted == before.in_flight == len(settled.entries)
+        assert {entry.text for entry in settled.entries} <= {"GET /x"}
+        slots.free(number)
+
+
 def shared(form: Any) -> tuple[Any, memoryview]:
     """What requests share, in this form, and all its cells."""
     raw = memoryview(bytearray((ENTRIES + ROOM * layout.ENTRY_CELLS) * layout.CELL))
@@ -240,7 +281,7 @@ def play(form: Any, seed: int) -> list[object]:
 
 def test_both_forms_do_the_same_with_strange_types() -> None:
     """Results, types of errors, and what was stored when one is raised."""
-    for seed in range(2000):
+    for seed in range(1000):
         assert play(_hotrow, seed) == play(hotentry, seed), f"seed {seed}"
 
 
