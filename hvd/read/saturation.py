@@ -100,7 +100,8 @@ class SaturationState:
 
 
 def _busy(service: Service) -> str:
-    return "the only thread" if service.threads == 1 else f"all {service.threads} threads"
+    what = "thread" if service.event_loop_lag_seconds is None else "connection"  # an event loop serves so many
+    return f"the only {what}" if service.threads == 1 else f"all {service.threads} {what}s"
 
 
 def _waiting(service: Service, number: int) -> str:
