@@ -210,12 +210,12 @@ METRICS: tuple[Metric, ...] = (
     ),
     _gauge(
         "hvd_worker_threads_busy",
-        "Threads of workers that serve a request, or wait for the rest of one.",
+        "Requests that these workers serve now, or wait for the rest of; threads that are busy, where they have threads.",
         value_of(lambda figures: figures.service.busy),
     ),
     _gauge(
         "hvd_worker_busy_ratio",
-        "Share of the workers' threads that requests kept busy over the aggregator's last interval.",
+        "Share of what the workers can serve at once that was busy over the aggregator's last interval.",
         observed_of(lambda page: page["busy_ratio"]),
     ),
     _gauge(
