@@ -210,7 +210,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     _gauge(
         "hvd_worker_threads_busy",
-        "Requests that these workers serve now, or wait for the rest of; threads that are busy, where they have threads.",
+        "How many of these are busy: with a request, or waiting for the rest of one.",
         value_of(lambda figures: figures.service.busy),
     ),
     _gauge(
