@@ -29,10 +29,10 @@ def _listen(kind: Any, place: str) -> None:
         responder, _, resource, template = found
         if resource is None:
             template = _prefix_of(self, responder)
-        if template is None:
-            tell(getattr(req, place), UNMATCHED)
-        else:
+        if template is not None:
             tell_below(getattr(req, place), template)
+        elif resource is None:  # else an app's own router has matched, and tells no template
+            tell(getattr(req, place), UNMATCHED)
         return found
 
     kind._get_responder = get_and_tell

@@ -1,8 +1,11 @@
 """Routes of Falcon apps, WSGI and ASGI."""
 
+from typing import Any
+
 import falcon
 import falcon.asgi
 import pytest
+from falcon.routing import CompiledRouter
 
 from hvd.instrument.routes import OTHER, UNMATCHED, listen
 from tests.unit.instrument.frameworks import asked, awaited
@@ -62,6 +65,20 @@ def test_who_answers_before_the_route_is_sought_has_none() -> None:
     app = falcon.App(middleware=[Closed()])
     listen()
     assert asked(app, ["GET /items/1"]) == {"GET /items/1": (503, OTHER)}
+
+
+def test_a_router_of_ones_own_may_tell_no_template() -> None:
+    """It is one of Falcon's old ones; patterns of the settings may know the path."""
+
+    class Router(CompiledRouter):
+        def find(self, uri: str, req: object = None) -> Any:
+            found = super().find(uri)
+            return found and found[:3]
+
+    app = falcon.App(router=Router())
+    app.add_route("/items/{number}", Item())
+    listen()
+    assert asked(app, ["GET /items/1"]) == {"GET /items/1": (200, OTHER)}
 
 
 @pytest.mark.parametrize("name", ["_get_responder", "_sink_and_static_routes"])
