@@ -120,6 +120,11 @@ class AnsweringWorker(CountingWorker):
     def load_wsgi(self) -> None:
         """Count each response as it leaves the app, or what gunicorn puts in the place of one that it can't load."""
         super().load_wsgi()
+        if is_asgi(self.wsgi):
+            self.log.error(
+                "hvd: the app is of ASGI, which this class of worker can't serve: set gunicorn's worker_class to "
+                "uvicorn_worker.UvicornWorker, or to asgi"
+            )
         hook = self.cfg.post_request
         if hook is post_request or hasattr(hook, "hvd"):  # else nobody would say when the response is sent
             self.wsgi = outermost(self.wsgi, counting)

@@ -138,6 +138,15 @@ SERVICES = {
 }
 
 
+def test_an_asgi_app_under_a_worker_that_cannot_serve_it_is_told_what_to_do(tmp_path: Path) -> None:
+    """gunicorn's default is such a worker."""
+    with Guest(tmp_path, app=make_fastapi(tmp_path), files={}, workers=1) as guest:
+        assert guest.get("/docs").status == 500
+        assert (
+            "hvd: the app is of ASGI, which this class of worker can't serve: set gunicorn's worker_class" in guest.log
+        )
+
+
 @pytest.mark.parametrize("way", ["hvd run", "install"])
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_of_a_tutorial_is_on_hvd_in_one_step(tmp_path: Path, name: str, way: str) -> None:
