@@ -72,8 +72,9 @@ def test_a_killed_worker_is_known_by_all_that_it_served(tmp_path: Path, kind: st
 
 
 def test_what_there_is_no_entry_for_is_counted_all_the_same(tmp_path: Path) -> None:
-    """`entries` bounds what can be named."""
-    with guest(tmp_path, "gevent", workers=1, entries=16) as server:
+    """`entries` bounds what can be named; here in a service whose master has been patched, too, as many are."""
+    conf = "from gevent import monkey\nmonkey.patch_all()\npreload_app = True\n"
+    with guest(tmp_path, "gevent", workers=1, entries=16, conf=conf) as server:
         asking = [Asking(server.address, f"/slow/{number}") for number in range(40)]
         until(lambda: server.snapshot()["requests"]["in_flight"] == 40, "all are in progress")
         assert len(server.in_progress()) == 16
