@@ -143,6 +143,24 @@ def test_a_request_has_the_stack_that_was_taken_since_it_began(block: Block) -> 
         os.close(file.fd)
 
 
+def test_of_a_thread_with_many_requests_the_oldest_has_its_stack(block: Block) -> None:
+    """The same frames at each would say no more."""
+    file = StackFile()
+    try:
+        slot = start_worker(block)
+        many = [rows.entry() for rows in [Rows(block, slot, FAMILIES)] for _ in range(5)]
+        for number, entry in enumerate(many):
+            entry.begin("GET", f"/{number}")
+        file.write(slot, STACK.format(thread=threading.get_ident()))
+        block.cells[block.layout.slot_cell(slot) + layout.S_STACK_TAKEN_NS] = time.monotonic_ns()
+        requests = read_service(block, LastStacks(block, file)).longest_requests()
+        assert [(request["path"], len(request["stack"])) for request in requests] == [
+            *(("/0", 1), ("/1", 0), ("/2", 0), ("/3", 0), ("/4", 0))
+        ]
+    finally:
+        os.close(file.fd)
+
+
 def test_a_loop_that_turned_late_or_stands_still_is_late() -> None:
     """Whichever is more; the latest of all workers counts, and without an event loop there is none."""
     service = make_service()

@@ -126,6 +126,13 @@ def test_a_snapshot_has_more_beside_raw() -> None:
     assert (alone["health"], alone["system_health"], alone["processes"]) == ("degraded", "degraded", [])
 
 
+def test_of_many_requests_a_worker_has_the_oldest() -> None:
+    """How many there are, `in_flight` says."""
+    entries = tuple(Entry(f"GET /{age}", age) for age in range(100))
+    (worker,) = build_workers(make_totals({}, slots=(make_worker(1, Heads(in_flight=100), entries),)), None)
+    assert [request["age_seconds"] for request in worker["busy"]] == [*range(99, 89, -1)]
+
+
 def test_workers_have_what_they_do_and_use() -> None:
     """Counts since the process took its slot, requests in progress, and the sample with its pid.
 
