@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-import hvd
 from hvd.core import layout
 from hvd.errors import JoinRefused
 from hvd.instrument.joining import Joining
@@ -142,6 +141,6 @@ def test_another_user_is_refused(tmp_path: Path) -> None:
         assert said.startswith(f"daemon {guest.instance} is that of user root, and this process is ")
         os.chown(guest.block, 65534, 65534)
         with pytest.raises(JoinRefused, match="run it as"):
-            hvd.join(guest.instance)
+            Joining(guest.instance).begin()
         os.chown(guest.block, 0, 0)
         assert guest.pids(layout.KIND_NAMES[layout.KIND_JOINED]) == []

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.support.server import ROOT
+from tests.support.waiting import PATIENCE
 
 SCRIPT = """\
 import os, signal, sys, threading
@@ -97,7 +98,7 @@ class Joined:
         try:
             self.process.stdin.close()
             if kind is None:
-                assert self.process.wait(30) in (0, -9)
+                assert self.process.wait(30 * PATIENCE) in (0, -9)
         finally:
             self.process.kill()
             self.process.wait()
