@@ -10,6 +10,7 @@ from hvd.core.block import Block
 from hvd.instrument import loop_lag
 from hvd.instrument.counting import Counting
 from hvd.instrument.loop_lag import PERIOD, LoopWatch
+from hvd.read.service import LOOP_PERIOD
 from tests.unit.core.support import own_rows
 
 
@@ -42,3 +43,8 @@ def test_a_loop_tells_when_it_turned_and_how_late_it_was(cells: memoryview) -> N
 
     stand_still = time.sleep
     asyncio.run(run())
+
+
+def test_readers_know_how_often_a_loop_turns() -> None:
+    """Only what is above that is late."""
+    assert PERIOD == LOOP_PERIOD

@@ -5,8 +5,24 @@ from typing import Any
 
 import pytest
 
+from hvd.core.block import Block
 from hvd.instrument import told
-from hvd.instrument.told import EXCHANGE, MOUNT, OTHER, ROUTE, tell, tell_below
+from hvd.instrument.counting import Counting
+from hvd.instrument.told import EXCHANGE, MOUNT, OTHER, ROUTE, fail, name, tell, tell_below
+from tests.unit.core.support import catalogue_of, counts, own_rows
+
+
+def test_names_and_failures_are_those_of_the_exchange(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a request that nobody counts there are none."""
+    catalogue_of(block).add_families()
+    counting = Counting()
+    counting.fill(own_rows(block))
+    monkeypatch.setattr(told, "counting", counting)
+    for place in ({EXCHANGE: SimpleNamespace(route="/a/<int:pk>/", method="BREW")}, {}):
+        name(place, "polls:a")
+        fail(place, KeyError("key"))
+    assert counts(block, "http_views") == {("/a/<int:pk>/", "polls:a"): 1}
+    assert counts(block, "http_exceptions") == {(OTHER, "/a/<int:pk>/", "KeyError"): 1}
 
 
 def test_a_route_is_told_to_the_exchange_if_there_is_one() -> None:

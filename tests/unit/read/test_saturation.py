@@ -160,3 +160,21 @@ def test_reasons_name_the_oldest_request() -> None:
     assert SaturationState(0.0, BacklogTrend(37, 4, 7.0)).reasons(queue) == [
         "saturated: 37 requests wait for a thread, and more each second"
     ]
+
+
+def test_a_loop_that_stands_still_is_a_reason() -> None:
+    """From the time on from which busy threads are one; what an event loop serves are connections."""
+    service = make_service(make_request(5.0), threads=1)
+    (worker,) = service.workers
+
+    def reasons(seconds: float, state: SaturationState) -> list[str]:
+        turned = service.at_ns - round((seconds + 0.25) * SECOND)
+        return state.reasons(replace(service, workers=[replace(worker, loop_ns=turned)]))
+
+    assert reasons(1.9, SaturationState()) == []
+    assert reasons(2.5, SaturationState()) == [
+        "saturated: the event loop of a worker is 2.5 s late, as what runs in it goes on"
+    ]
+    assert reasons(0.0, SaturationState(busy_seconds=5.0)) == [
+        "saturated: the only connection busy for 5.0 s; the oldest request GET /slow for 5.0 s"
+    ]
