@@ -69,7 +69,7 @@ static int is_file(PyObject *environ, PyObject *body)
     PyObject *wrapper = PyDict_GetItemWithError(environ, hvd_text[FILE_WRAPPER]);
     if (wrapper == NULL)
         return PyErr_Occurred() ? -1 : 0;
-    return PyType_Check(wrapper) ? PyObject_IsInstance(body, wrapper) : 0;
+    return PyType_Check(wrapper) && PyObject_TypeCheck(body, (PyTypeObject *)wrapper);
 }
 
 static PyObject *serve(Counted *self, Exchange *exchange, PyObject *environ)

@@ -1,5 +1,6 @@
 """Where this process counts the requests of the app that it serves, whatever app and server that are."""
 
+import functools
 import os
 import re
 import threading
@@ -37,26 +38,17 @@ class HttpSettings:
         return self.exclude is not None and self.exclude.fullmatch(path) is not None
 
 
-class Counting:
+class Filled:
     """The process's rows, `local`, whose `row` is the caller's, and `extras`, what is kept of a request beside. Plain
     attributes, as each request reads them.
-
-    Filled by whoever gave the process its slot: gunicorn's hooks in a worker, `hvd.join` elsewhere. Before that, and in
-    a child that such a process has forked, the first use calls `first`, which fills it: with a private block's rows.
-    `is_daemon_s` is true in a daemon's master and in what it forks, which have no need to join. Thread-safe.
     """
 
     rows: Rows
     local: ThreadRow
-    extras: Extras
+    settings: HttpSettings
+    is_daemon_s: bool
     is_server: bool
     """Whether requests are counted where they are served: a counted app within counts none, in any thread."""
-
-    def __init__(self) -> None:
-        self.settings = HttpSettings()
-        self.is_daemon_s = False
-        self.first: Callable[[], None] = lambda: self.fill(private_rows(FAMILIES))
-        self.after_fork()
 
     def fill(self, rows: Rows, settings: HttpSettings | None = None) -> None:
         """Count in these rows from now on, by these settings if any are given."""
@@ -64,6 +56,7 @@ class Counting:
         self.rows = rows
         self.local = rows.local
         vars(self).pop("extras", None)  # made at its first use, of these
+        self.__class__ = Filled
 
     def after_fork(self) -> None:
         """In a forked child: the rows are the parent's. One of a daemon's worker is no process of the daemon's."""
@@ -71,21 +64,37 @@ class Counting:
         self._filling, self.is_server = threading.RLock(), False
         for name in ("rows", "local", "extras"):
             vars(self).pop(name, None)
+        self.__class__ = Counting
 
-    def _make_extras(self) -> None:
+    @functools.cached_property
+    def extras(self) -> Extras:
+        """Made at its first use."""
         rows, settings = self.rows, self.settings
         local = None if self.is_daemon_s else rows.local  # else the process may join, and get other rows
-        self.extras = Extras(rows, sizes=settings.sizes, queue_time=settings.queue_time, local=local)
+        return Extras(rows, sizes=settings.sizes, queue_time=settings.queue_time, local=local)
 
-    def __getattr__(self, name: str) -> Rows | ThreadRow | Extras:
-        if name not in ("rows", "local", "extras"):
+
+class Counting(Filled):
+    """The same before anybody has filled it: a class with `__getattr__` makes the look at each attribute cost 0.1 µs.
+
+    Filled by whoever gave the process its slot: gunicorn's hooks in a worker, `hvd.join` elsewhere. Before that, and in
+    a child that such a process has forked, the first use calls `first`, which fills it: with a private block's rows.
+    `is_daemon_s` is true in a daemon's master and in what it forks, which have no need to join. Thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self.settings = HttpSettings()
+        self.is_daemon_s = False
+        self.first: Callable[[], None] = lambda: self.fill(private_rows(FAMILIES))
+        self.after_fork()
+
+    def __getattr__(self, name: str) -> Rows | ThreadRow:
+        if name not in ("rows", "local"):
             raise AttributeError(name)
         with self._filling:
             if "rows" not in vars(self):
                 self.first()
-            if name == "extras":
-                self._make_extras()
-        found: Rows | ThreadRow | Extras = vars(self)[name]
+        found: Rows | ThreadRow = vars(self)[name]
         return found
 
 

@@ -269,7 +269,7 @@ def _is_excluded(environ: WSGIEnvironment) -> bool:
 def _is_file(environ: WSGIEnvironment, body: object) -> bool:
     """Whether `body` is the server's own wrapper of a file, which it sends in a way of its own, as sendfile(2) does."""
     wrapper = environ.get("wsgi.file_wrapper")
-    return isinstance(wrapper, type) and isinstance(body, wrapper)
+    return isinstance(wrapper, type) and wrapper in type(body).__mro__
 
 
 def _broke_off(error: BaseException, exchange: Exchange, streaming: bool) -> NoReturn:
