@@ -18,7 +18,7 @@ def test_the_demo_has_all_that_there_is_to_see(tmp_path: Path) -> None:
     own = {name: text for name, text in os.environ.items() if not name.startswith("HVD_")}
     with log.open("wb") as file:
         demo = subprocess.Popen(
-            [str(Path(sys.executable).with_name("hvd")), "demo", "--seconds", "90"],
+            [str(Path(sys.executable).with_name("hvd")), "demo", "--seconds", "600"],
             env={**own, "TMPDIR": str(tmp_path)},
             stdout=file,
             stderr=file,
