@@ -47,11 +47,12 @@ def guest_of(folder: Path, name: str, kind: str, *arguments: str) -> Guest:
     return Guest(folder, app=app, files={}, workers=4, arguments=("-k", kind, "--threads", "4", *arguments))
 
 
+@pytest.mark.timeout(600)  # 20,000 requests, and each is logged where it fails
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_every_request_counts_under_its_template_as_its_client_saw_it(tmp_path: Path, name: str, kind: str) -> None:
     """Parameters, statuses, streams, files, HEAD, what fails, what is mounted, clients that leave; to the last one."""
     with guest_of(tmp_path, name, kind) as guest:
-        requests = 20_000 if (name, kind) in MANY else 600
+        requests = 20_000 if (name, kind) in MANY else 400
         with proving(guest):
             clients = Clients(guest.address, FRAMEWORKS[name][0], requests=requests).start().join()
         guest.wait_idle()
