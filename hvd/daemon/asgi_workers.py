@@ -50,6 +50,13 @@ class LoopWorker(CountingWorker):
             self._begin_serving()
         super().notify()
 
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            if self._watch:
+                self._watch.stop()
+
     def _begin_serving(self) -> None:
         """In the loop, which listens by now."""
 

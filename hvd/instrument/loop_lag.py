@@ -6,8 +6,8 @@ from collections import deque
 
 from hvd.core import layout
 from hvd.instrument.counting import counting
+from hvd.read.service import LOOP_PERIOD
 
-PERIOD = 0.25  # s from turn to turn
 REMEMBERED = 4  # turns, the latest of which is told
 
 
@@ -25,10 +25,10 @@ class LoopWatch:
     def _begin(self) -> None:
         self._turned_ns = time.monotonic_ns()
         self._note()
-        self._handle = self._loop.call_later(PERIOD, self._turn)
+        self._handle = self._loop.call_later(LOOP_PERIOD, self._turn)
 
     def _turn(self) -> None:
-        self._late_ns.append(max(0, time.monotonic_ns() - self._turned_ns - int(PERIOD * 1e9)))
+        self._late_ns.append(max(0, time.monotonic_ns() - self._turned_ns - int(LOOP_PERIOD * 1e9)))
         self._begin()
 
     def _note(self) -> None:

@@ -13,10 +13,10 @@ import pytest
 
 from tests.support.asgi import SHOP
 from tests.support.guest import Guest
-from tests.support.http import Asking, Connection, Load, connect
+from tests.support.http import Asking, Connection, Load, Response, connect
 from tests.support.proof import proving
 from tests.support.server import upgradable
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from tests.support.ws import TEXT, RawWebSocket
 
 CLASSES = ("asgi", "uvicorn_worker.UvicornWorker")
@@ -125,9 +125,32 @@ def test_open_connections_are_no_requests_in_progress(guest: Guest) -> None:
     assert counted["GET", "101"] == 4
     assert counted["GET", "200"] == 3
     assert counted["GET", "403"] + counted["GET", "500"] == 3
+    for pid in guest.pids("worker"):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not sum(open_now().values()), "none is open")
+    assert guest.samples("hvd_app_connection_duration_seconds_count", "kind") == {("websocket",): 1, ("sse",): 1}
     for one in (*sockets, *streams):
         one.close()
-    until(lambda: not sum(open_now().values()), "none is open")
+    until(lambda: guest.pids("worker") and guest.is_healthy(), "others serve")
+
+
+def test_a_loop_that_stands_still_is_seen_meanwhile(guest: Guest) -> None:
+    """By its worker's last turn: on /metrics, in the snapshot, and as what is wrong; and no more once it turns."""
+
+    def lag() -> float:
+        return float(guest.snapshot()["event_loop_lag_seconds"])
+
+    until(lambda: lag() < 0.5, "the loops turn")
+    asking = Asking(guest.address, f"/block?s={4 * PATIENCE:g}")
+    until(lambda: lag() > 2, "it stands still")
+    health = guest.hvd_get("/health").json()
+    assert health["status"] == "degraded"
+    (reason,) = health["reasons"]
+    assert "event loop" in reason
+    assert guest.sample("hvd_event_loop_lag_seconds") >= 2
+    assert isinstance(asking.wait(), Response)
+    until(lambda: lag() < 0.5, "it turns again")
+    assert guest.is_healthy()
 
 
 @pytest.mark.parametrize("kind", CLASSES)
