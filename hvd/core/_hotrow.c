@@ -1,7 +1,7 @@
 /* The hot path of a row, compiled: the same as hotrow.py, which says what each store means and in which order.
  *
- * One thread calls a row (its own, or under SharedRow's lock), so a cell is read plainly and written with one aligned
- * store; RELEASE keeps the order of the stores for readers in other processes, on every processor.
+ * One thread calls a row (the one that requests share is _hotentry.c's), so a cell is read plainly and written with one
+ * aligned store; RELEASE keeps the order of the stores for readers in other processes, on every processor.
  */
 
 #include "_hotrow.h"
