@@ -8,14 +8,11 @@ from typing import NamedTuple
 import psutil
 
 from hvd.agg.sizes import Sizes
-from hvd.core import layout
 from hvd.core.proc import is_alive, start_ticks, unix_time
 from hvd.core.rows import Rows
 from hvd.metrics.companion_pages import AggregatorPage, ProcessSample
 from hvd.metrics.table import CPU
-
-JOINED = layout.KIND_NAMES[layout.KIND_JOINED]
-"""Processes that are observed, and no part of the daemon."""
+from hvd.metrics.usual import JOINED
 
 log = logging.getLogger("hvd.aggregator")
 

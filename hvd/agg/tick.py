@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from hvd import __version__
-from hvd.agg.observe import JOINED, CpuTime, Observer, Sample, Watched
+from hvd.agg.observe import CpuTime, Observer, Sample, Watched
 from hvd.agg.trend import Trend, build_detail
 from hvd.core import layout
 from hvd.core.block import Block
@@ -20,6 +20,7 @@ from hvd.core.totals import Totals
 from hvd.metrics.columns import DETAILS
 from hvd.metrics.companion_pages import AGGREGATOR_PAGE, AggregatorPage
 from hvd.metrics.table import TICK
+from hvd.metrics.usual import JOINED
 from hvd.read.busy import BusyTime
 from hvd.read.companions import CompanionStates
 from hvd.read.history import history_of

@@ -61,7 +61,7 @@ def take_hold() -> None:
 
     @functools.wraps(setup)
     def setup_with_hvd(server: Any, app: Any) -> None:
-        counting.is_daemon_s = True
+        counting.is_in_daemon = True
         compose(app.cfg)
         if not _master:
             _refuse_unusable_class(app.cfg)

@@ -3,7 +3,6 @@ which is a JSON problem where the app is hvd's own. classes.py says which class 
 """
 
 import html
-import inspect
 import time
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +17,7 @@ from hvd.core.slots import Slots, used_heads
 from hvd.daemon.clients.limited import LimitedSyncWorker, LimitedThreadWorker, LimitedWorker
 from hvd.daemon.clients.pace import Limits
 from hvd.daemon.worker_process import WorkerProcess
-from hvd.instrument.apply import count_app, is_asgi
+from hvd.instrument.apply import count_app, is_asgi, takes
 from hvd.instrument.counting import counting
 from hvd.instrument.wsgi import outermost, post_request
 from hvd.metrics.table import is_error
@@ -61,7 +60,7 @@ class CountingWorker(WorkerProcess):
         Each request's end is that of its body: a class that hvd doesn't know may call no post_request.
         """
         super().load_wsgi()
-        if self.is_known or _takes(self.wsgi, 3 if is_asgi(self.wsgi) else 2):
+        if self.is_known or takes(self.wsgi, 3 if is_asgi(self.wsgi) else 2):
             self.wsgi: Any = count_app(self.wsgi)
         else:
             self.log.warning("hvd: the app is neither of WSGI nor of ASGI: its requests are not counted")
@@ -262,16 +261,3 @@ def _text_of(page: bytes) -> str:
 def _count_begun(rows: Rows) -> int:
     """Requests that this slot's processes have begun, ever."""
     return sum(rows.block.cells[head + layout.R_STARTED] for head in used_heads(rows.block, rows.slot))
-
-
-def _takes(app: Any, count: int) -> bool:
-    """Whether it can be called with so many arguments, as far as can be told."""
-    try:
-        signature = inspect.signature(app)
-    except Exception:  # what is written in C may have none, and what stands for another object any
-        return callable(app)
-    try:
-        signature.bind(*range(count))
-    except TypeError:
-        return False
-    return True

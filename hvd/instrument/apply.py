@@ -28,3 +28,16 @@ def is_asgi(app: Any) -> bool:
     return inspect.iscoroutinefunction(app) or (
         not inspect.isclass(app) and inspect.iscoroutinefunction(getattr(app, "__call__", None))  # noqa: B004
     )
+
+
+def takes(app: Any, count: int) -> bool:
+    """Whether `app` can be called with so many arguments, as far as that can be known."""
+    try:
+        signature = inspect.signature(app)
+    except Exception:  # what is written in C may have none, and what stands for another object any
+        return callable(app)
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True

@@ -21,8 +21,8 @@ from typing import Any
 from hvd.instrument.asgi_hot import HotExchange, Message, Receive, Scope, Send
 from hvd.instrument.connections import Connection
 from hvd.instrument.counting import counting
+from hvd.instrument.reports import EXCHANGE, METHODS, OTHER
 from hvd.instrument.routes import listen, route_of
-from hvd.instrument.told import EXCHANGE, METHODS, OTHER
 
 App = Callable[[Scope, Receive, Send], Awaitable[Any]]
 

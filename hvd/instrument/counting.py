@@ -38,7 +38,7 @@ class HttpSettings:
         return self.exclude is not None and self.exclude.fullmatch(path) is not None
 
 
-class Filled:
+class FilledCounting:
     """The process's rows, `local`, whose `row` is the caller's, and `extras`, what is kept of a request beside. Plain
     attributes, as each request reads them.
     """
@@ -46,7 +46,7 @@ class Filled:
     rows: Rows
     local: ThreadRow
     settings: HttpSettings
-    is_daemon_s: bool
+    is_in_daemon: bool
     is_server: bool
     """Whether requests are counted where they are served: a counted app within counts none, in any thread."""
 
@@ -56,11 +56,11 @@ class Filled:
         self.rows = rows
         self.local = rows.local
         vars(self).pop("extras", None)  # made at its first use, of these
-        self.__class__ = Filled
+        self.__class__ = FilledCounting
 
     def after_fork(self) -> None:
         """In a forked child: the rows are the parent's. One of a daemon's worker is no process of the daemon's."""
-        self.is_daemon_s = self.is_daemon_s and "rows" not in vars(self)
+        self.is_in_daemon = self.is_in_daemon and "rows" not in vars(self)
         self._filling, self.is_server = threading.RLock(), False
         for name in ("rows", "local", "extras"):
             vars(self).pop(name, None)
@@ -70,21 +70,21 @@ class Filled:
     def extras(self) -> Extras:
         """Made at its first use."""
         rows, settings = self.rows, self.settings
-        local = None if self.is_daemon_s else rows.local  # else the process may join, and get other rows
+        local = None if self.is_in_daemon else rows.local  # else the process may join, and get other rows
         return Extras(rows, sizes=settings.sizes, queue_time=settings.queue_time, local=local)
 
 
-class Counting(Filled):
+class Counting(FilledCounting):
     """The same before anybody has filled it: a class with `__getattr__` makes the look at each attribute cost 0.1 µs.
 
     Filled by whoever gave the process its slot: gunicorn's hooks in a worker, `hvd.join` elsewhere. Before that, and in
     a child that such a process has forked, the first use calls `first`, which fills it: with a private block's rows.
-    `is_daemon_s` is true in a daemon's master and in what it forks, which have no need to join. Thread-safe.
+    `is_in_daemon` is true in a daemon's master and in what it forks, which have no need to join. Thread-safe.
     """
 
     def __init__(self) -> None:
         self.settings = HttpSettings()
-        self.is_daemon_s = False
+        self.is_in_daemon = False
         self.first: Callable[[], None] = lambda: self.fill(private_rows(FAMILIES))
         self.after_fork()
 

@@ -4,41 +4,41 @@ import functools
 import sys
 from typing import Any
 
-from hvd.instrument.told import UNMATCHED, fail, name, tell, tell_below
+from hvd.instrument.reports import UNMATCHED, report_failure, report_route, report_template, report_view
 
 _END = r"\Z"
 
 
 def listen(base: Any) -> None:
-    """Have Django tell what it resolves; `base` is the module django.core.handlers.base.
+    """Have Django report what it resolves; `base` is the module django.core.handlers.base.
 
     No public API: `BaseHandler.resolve_request` was read in Django 5.2.19. WSGI and ASGI handlers call it once a
     request.
     """
     resolve_request = base.BaseHandler.resolve_request
 
-    def resolve_and_tell(self: Any, request: Any) -> Any:
+    def resolve_and_report(self: Any, request: Any) -> Any:
         place = _place_of(request)
         try:
             match = resolve_request(self, request)
         except Exception:
-            tell(place, UNMATCHED)
+            report_route(place, UNMATCHED)
             raise
-        tell_below(place, template_of(match.route))
+        report_template(place, template_of(match.route))
         if match.view_name:
-            name(place, match.view_name)
+            report_view(place, match.view_name)
         return match
 
-    base.BaseHandler.resolve_request = resolve_and_tell
+    base.BaseHandler.resolve_request = resolve_and_report
 
 
 def listen_to_failures(signals: Any) -> None:
-    """Have Django tell of exceptions that it answers with 500; `signals` is the module django.core.signals."""
+    """Have Django report exceptions that it answers with 500; `signals` is the module django.core.signals."""
 
     def note(request: Any = None, **_: Any) -> None:
         error = sys.exc_info()[1]
         if request is not None and error is not None:
-            fail(_place_of(request), error)
+            report_failure(_place_of(request), error)
 
     signals.got_request_exception.connect(note, weak=False)
 

@@ -70,7 +70,7 @@ class Extras:
 
     def raised(self, row: Row, error: BaseException, route: str, method: str = "") -> None:
         """A request ended in an exception, which the server or the app's framework answers."""
-        if getattr(error, _COUNTED, None) is None:  # a framework may tell of it, and raise it as well
+        if getattr(error, _COUNTED, None) is None:  # a framework may report it, and raise it as well
             with suppress(AttributeError):
                 setattr(error, _COUNTED, True)
             self._row(row).add(self._exceptions[method, route, type(error).__name__], 1)

@@ -4,11 +4,11 @@ import functools
 import inspect
 from typing import Any
 
-from hvd.instrument.told import UNMATCHED, tell, tell_below
+from hvd.instrument.reports import UNMATCHED, report_route, report_template
 
 
 def listen(app: Any) -> None:
-    """Have WSGI apps tell what they match; `app` is the module falcon.app."""
+    """Have WSGI apps report what they match; `app` is the module falcon.app."""
     _listen(app.App, "env")
 
 
@@ -24,18 +24,18 @@ def _listen(kind: Any, place: str) -> None:
     get_responder = inspect.unwrap(kind._get_responder)
 
     @functools.wraps(get_responder)
-    def get_and_tell(self: Any, req: Any) -> Any:
+    def get_and_report(self: Any, req: Any) -> Any:
         found = get_responder(self, req)
         responder, _, resource, template = found
         if resource is None:
             template = _prefix_of(self, responder)
         if template is not None:
-            tell_below(getattr(req, place), template)
-        elif resource is None:  # else an app's own router has matched, and tells no template
-            tell(getattr(req, place), UNMATCHED)
+            report_template(getattr(req, place), template)
+        elif resource is None:  # else an app's own router has matched, and reports no template
+            report_route(getattr(req, place), UNMATCHED)
         return found
 
-    kind._get_responder = get_and_tell
+    kind._get_responder = get_and_report
 
 
 def _prefix_of(app: Any, responder: Any) -> str | None:

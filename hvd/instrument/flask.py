@@ -3,11 +3,11 @@
 from contextlib import suppress
 from typing import Any
 
-from hvd.instrument.told import UNMATCHED, fail, tell, tell_below
+from hvd.instrument.reports import UNMATCHED, report_failure, report_route, report_template
 
 
 def listen(ctx: Any) -> None:
-    """Have Flask tell what it matches; `ctx` is the module flask.ctx.
+    """Have Flask report what it matches; `ctx` is the module flask.ctx.
 
     `match_request` is there to be overridden (Flask 3.1.3: of RequestContext; in versions that have no such class, of
     AppContext).
@@ -15,23 +15,23 @@ def listen(ctx: Any) -> None:
     context = getattr(ctx, "RequestContext", None) or ctx.AppContext
     match_request = context.match_request
 
-    def match_and_tell(self: Any) -> None:
+    def match_and_report(self: Any) -> None:
         match_request(self)
         request = self.request
         rule = request.url_rule or _rule_of_others(self.url_adapter, request.routing_exception)
         if rule is None:
-            tell(request.environ, UNMATCHED)
+            report_route(request.environ, UNMATCHED)
         else:
-            tell_below(request.environ, rule.rule)
+            report_template(request.environ, rule.rule)
 
-    context.match_request = match_and_tell
+    context.match_request = match_and_report
 
 
 def listen_to_failures(app: Any) -> None:
-    """Have Flask tell of exceptions that it answers with 500; `app` is the module flask.app."""
+    """Have Flask report exceptions that it answers with 500; `app` is the module flask.app."""
 
     def note(sender: Any, exception: Any, **_: Any) -> None:
-        fail(app.request.environ, exception)
+        report_failure(app.request.environ, exception)
 
     app.got_request_exception.connect(note, weak=False)
 

@@ -215,7 +215,7 @@ def join_daemon(instance: str) -> None:
     """See hvd.join."""
     global _joining
     with _beginning:
-        if _joining or counting.is_daemon_s:
+        if _joining or counting.is_in_daemon:
             return
         loaded = load()
         settings = loaded.settings

@@ -1,8 +1,8 @@
 """The route of a request: the template that the app's framework matched, as `/items/{id}`, with the prefixes of what is
 mounted. Never the path, which has no bound.
 
-`listen` has each framework that the app has imported tell what it matches (a file for each beside this one). hvd
-imports none of them. Where nobody told a route, the patterns of `[routes]` in hvd.toml are tried.
+`listen` has each framework that the app has imported report what it matches (a file for each beside this one). hvd
+imports none of them. Where none of them reports a route, the patterns of `[routes]` in hvd.toml are tried.
 
 What a framework leaves behind in environ or scope is not enough: Flask takes its request out of the environ before the
 server has the response, FastAPI's scope has no route for what is mounted or included, and Bottle takes back the prefix
@@ -16,7 +16,7 @@ from typing import Any
 
 from hvd.instrument import bottle, django, falcon, fastapi, flask, pyramid, starlette
 from hvd.instrument.counting import counting
-from hvd.instrument.told import OTHER, ROUTE, UNMATCHED
+from hvd.instrument.reports import OTHER, ROUTE, UNMATCHED
 
 _LISTENERS: Mapping[str, Callable[[Any], None]] = {
     "bottle": bottle.listen,
@@ -36,7 +36,7 @@ _lock = Lock()
 
 
 def listen() -> None:
-    """Have the frameworks that are imported by now tell their routes, each once in a process. In any thread.
+    """Have the frameworks that are imported by now report their routes, each once in a process. In any thread.
 
     For whoever has loaded an app. Where an app imports its framework later, `route_of` does it, so that the requests
     after the first have their route.
@@ -56,7 +56,7 @@ def listen() -> None:
 
 
 def route_of(place: MutableMapping[str, Any]) -> str:
-    """The route of the request that has this environ or scope, if nobody has told its exchange.
+    """The route of the request that has this environ or scope, where nobody has reported it to its exchange.
 
     To be asked for once the response begins, as the app may set it until then.
     """

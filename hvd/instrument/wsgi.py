@@ -25,8 +25,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from hvd.core.rows import Row, ThreadRow
 from hvd.instrument.counting import counting
+from hvd.instrument.reports import EXCHANGE, METHODS, OTHER, UNMATCHED
 from hvd.instrument.routes import listen, route_of
-from hvd.instrument.told import EXCHANGE, METHODS, OTHER, UNMATCHED
 from hvd.metrics.table import is_error
 
 compiled: Any
@@ -151,7 +151,7 @@ class Exchange:
 
     @property
     def route(self) -> str:
-        """What the app's framework, or anybody else, has told; where nobody has, it is looked for once."""
+        """What the app's framework, or anybody else, has reported; where nobody has, it is looked for once."""
         if self._route is None:
             self._route = UNMATCHED if self.environ is None else route_of(self.environ) or UNMATCHED
         return self._route

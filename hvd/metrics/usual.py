@@ -21,6 +21,7 @@ EXIT_CAUSES = ("exit 0", "exit 1", "exit 3", "exit 4", *SIGNALS, "timeout")
 """How a process ends: 3 and 4 are gunicorn's for a worker that can't boot and an app that can't be loaded."""
 
 JOINED = layout.KIND_NAMES[layout.KIND_JOINED]
+"""Processes that are observed, and no part of the daemon."""
 OWN_KINDS = tuple(name for name in layout.KIND_NAMES.values() if name != JOINED)
 """Kinds of processes whose master knows how they end."""
 

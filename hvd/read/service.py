@@ -207,12 +207,8 @@ def read_service(block: Block, stacks: LastStacks | None = None) -> Service:
 def _stacks(service: Service, last: LastStacks) -> dict[OpenRequest, Stack]:
     """Of the oldest requests, those that were taken since they began."""
     oldest = service.requests[:LONGEST]
-    by_thread = {
-        (request.slot, request.thread): request for request in reversed(oldest)
-    }  # its oldest, where it has many
-    stacks = (
-        (request, last.of_thread(request.slot, request.thread, request.begin_ns)) for request in by_thread.values()
-    )
+    of_threads = {(request.slot, request.thread): request for request in reversed(oldest)}  # of several the oldest
+    stacks = ((request, last.of_thread(*thread, request.begin_ns)) for thread, request in of_threads.items())
     return {request: stack for request, stack in stacks if stack}
 
 

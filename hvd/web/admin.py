@@ -4,7 +4,7 @@ import time
 
 import falcon
 
-from hvd.instrument.told import METHODS, OTHER, UNMATCHED
+from hvd.instrument.reports import METHODS, OTHER, UNMATCHED
 from hvd.metrics.table import ADMIN
 from hvd.web.here import Here
 

@@ -16,7 +16,7 @@ from typing import Any
 import falcon
 
 from hvd.agg import handoff
-from hvd.instrument.told import EXCHANGE
+from hvd.instrument.reports import EXCHANGE
 from hvd.metrics.table import HANDOFFS_REFUSED
 from hvd.web.access import host_of
 from hvd.web.admin import BEGAN

@@ -4,7 +4,6 @@ Were it imported in the master, its threads and connections would be there befor
 bring a changed app. A worker that can't import it says so in 50 lines, and each worker does.
 """
 
-import inspect
 import json
 import os
 import signal
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 from gunicorn.errors import AppImportError
 
 from hvd.core.proc import die_with_parent
-from hvd.instrument.apply import is_asgi
+from hvd.instrument.apply import is_asgi, takes
 from hvd.texts import suggestion
 
 USUAL = ("app", "application", "api", "create_app", "make_app", "get_app")
@@ -69,17 +68,6 @@ def _look(name: str, load: Callable[[], Any]) -> Look:
     is_factory = not name.endswith(")") and takes(app, 0)
     hint = f": is it a factory? Then name it {name}()" if is_factory else ""
     return Look(trouble=f"{name} is no WSGI or ASGI app: it takes no (environ, start_response){hint}")
-
-
-def takes(function: Any, number: int) -> bool:
-    """Whether it can be called with so many arguments, as far as that can be known."""
-    try:
-        inspect.signature(function).bind(*range(number))
-    except TypeError:
-        return False
-    except ValueError:  # of C: nobody knows
-        return True
-    return True
 
 
 def complaint(name: str, error: BaseException) -> str:

@@ -10,7 +10,7 @@ from gunicorn.http.wsgi import FileWrapper
 
 from hvd.instrument import wsgi
 from hvd.instrument.extras import Extras
-from hvd.instrument.told import tell
+from hvd.instrument.reports import report_route
 from hvd.instrument.wsgi import counted, outermost
 from hvd.web.here import Here
 
@@ -105,7 +105,7 @@ def routed(app: Any, route: str) -> Any:
     """`app`, whose every path matches this template."""
 
     def named(environ: dict[str, Any], start_response: Any) -> Any:
-        tell(environ, route)
+        report_route(environ, route)
         return app(environ, start_response)
 
     return named

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hvd.instrument.apply import count_app, is_asgi
+from hvd.instrument.apply import count_app, is_asgi, takes
 from hvd.instrument.counting import counting
 from hvd.instrument.wsgi import counted
 
@@ -45,3 +45,11 @@ def test_a_counted_app_stays_as_it_is() -> None:
 def test_an_asgi_app_is_one_that_is_awaited(app: Any, awaited: bool) -> None:
     """A function, a method, or an object of a framework."""
     assert is_asgi(app) is awaited
+
+
+def test_what_takes_so_many_arguments() -> None:
+    """Of what is written in C nobody may know: then it does if it can be called at all."""
+    assert takes(lambda environ, start_response: [], 2)
+    assert takes(iter, 2)
+    assert not takes(lambda scope: None, 2)
+    assert not takes("app", 2)

@@ -64,12 +64,12 @@ def test_a_forked_child_does_not_count_in_its_parent_s_rows(block: Block, monkey
 def test_a_child_of_a_daemon_s_worker_may_join(block: Block) -> None:
     """A worker, which its master has forked before it had rows, has no need to."""
     counting = Counting()
-    counting.is_daemon_s = True
+    counting.is_in_daemon = True
     counting.after_fork()
-    assert counting.is_daemon_s
+    assert counting.is_in_daemon
     counting.fill(own_rows(block))
     counting.after_fork()
-    assert not counting.is_daemon_s
+    assert not counting.is_in_daemon
 
 
 def test_the_fork_itself_sees_to_that() -> None:

@@ -226,10 +226,10 @@ def test_the_last_to_end_removes_what_a_stopped_daemon_left(block: Block, join: 
 
 def test_a_daemon_s_own_processes_have_no_need_to_join(counting: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
     """An app may be served by its workers, and by others."""
-    counting.is_daemon_s = True
+    counting.is_in_daemon = True
     monkeypatch.setattr(module, "load", lambda: 1 / 0)
     hvd.join("x")
-    counting.is_daemon_s = False
+    counting.is_in_daemon = False
     with pytest.raises(ZeroDivisionError):
         hvd.join("x")
 

@@ -8,8 +8,8 @@ import pytest
 
 from hvd.instrument import routes
 from hvd.instrument.counting import HttpSettings, counting
+from hvd.instrument.reports import ROUTE
 from hvd.instrument.routes import OTHER, UNMATCHED, listen, route_of
-from hvd.instrument.told import ROUTE
 
 
 def test_what_was_told_is_right() -> None:

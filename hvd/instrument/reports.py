@@ -1,4 +1,4 @@
-"""What a framework tells of a request: its route, the app's own name for that, and the exception that ended it."""
+"""What a framework reports of a request: its route, the app's own name for that, and the exception that ended it."""
 
 from collections.abc import MutableMapping
 from typing import Any
@@ -18,7 +18,7 @@ UNMATCHED = "(unmatched)"
 """Route of all paths that the framework matches to none."""
 
 OTHER = "(other)"
-"""Stands for what has no bound: routes that nobody has told, methods and statuses that nobody knows."""
+"""Stands for what has no bound: routes that nobody has reported, methods and statuses that nobody knows."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 """Those of RFC 9110, and PATCH. Others have no bound, and count as OTHER, as a status does that does not begin with
@@ -31,8 +31,8 @@ _PREFIXES_MAX = 100
 _prefixes: set[str] = set()
 
 
-def tell(place: MutableMapping[str, Any], route: str) -> None:
-    """The request that has this environ or scope is one to `route`. Who tells last is right: the innermost app."""
+def report_route(place: MutableMapping[str, Any], route: str) -> None:
+    """The request that has this environ or scope is one to `route`. The last report holds: the innermost app's."""
     exchange = place.get(EXCHANGE)
     if exchange is None:
         place[ROUTE] = route
@@ -40,7 +40,7 @@ def tell(place: MutableMapping[str, Any], route: str) -> None:
         exchange.route = route
 
 
-def tell_below(place: MutableMapping[str, Any], template: str) -> None:
+def report_template(place: MutableMapping[str, Any], template: str) -> None:
     """The same of a template of an app that is perhaps mounted below a prefix."""
     prefix: str = place.get("SCRIPT_NAME") or place.get(MOUNT) or ""
     if prefix:
@@ -50,17 +50,17 @@ def tell_below(place: MutableMapping[str, Any], template: str) -> None:
             else:
                 prefix = f"/{OTHER}"
         template = f"{prefix.rstrip('/')}{template}"
-    tell(place, template)
+    report_route(place, template)
 
 
-def name(place: MutableMapping[str, Any], view: str) -> None:
-    """The app calls the route that was told `view`."""
+def report_view(place: MutableMapping[str, Any], view: str) -> None:
+    """The app calls the route that was reported `view`."""
     exchange = place.get(EXCHANGE)
     if exchange is not None and exchange.route:
         counting.extras.named(counting.local.row, exchange.route, view)
 
 
-def fail(place: MutableMapping[str, Any], error: BaseException) -> None:
+def report_failure(place: MutableMapping[str, Any], error: BaseException) -> None:
     """The framework answers the request with 500, because of this exception of the app's."""
     exchange = place.get(EXCHANGE)
     if exchange is not None:
