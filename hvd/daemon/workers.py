@@ -3,6 +3,7 @@ which is a JSON problem where the app is hvd's own. classes.py says which class 
 """
 
 import html
+import ssl
 import time
 from collections.abc import Callable
 from functools import partial
@@ -94,11 +95,27 @@ class AnsweringWorker(CountingWorker):
     answers_as_hvd = False
     """Whether what gunicorn refuses is answered by problems (RFC 9457). Else its pages stay what they are."""
 
+    def handle_request(self, *request: Any) -> Any:
+        """A request that ends by one of these is answered by nobody, so it is over."""
+        try:
+            return super().handle_request(*request)
+        except (OSError, StopIteration) as error:
+            row = counting.local.row
+            if row.interrupted is not None and not isinstance(error, ssl.SSLError):
+                row.interrupted = None
+                row.finish()
+            raise
+
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Let gunicorn decide status and text, as it does, and count the answer."""
+        """Let gunicorn decide status and text, as it does, and count the answer.
+
+        What is no error of Python's, as gevent's Timeout, gunicorn answers in the middle of a response too, which
+        counts by then.
+        """
         row = counting.local.row
         interrupted, row.interrupted = row.interrupted, None
-        if req is not None and counting.settings.leave_out(req.path):
+        is_counted = not interrupted and not isinstance(exc, Exception | SystemExit)
+        if is_counted or (req is not None and counting.settings.leave_out(req.path)):
             super().handle_error(req, self._answer(client, lambda status: None), addr, exc)
             return
         method, route = interrupted or (UNPARSED, UNPARSED)

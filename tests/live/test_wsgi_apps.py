@@ -10,7 +10,7 @@ from tests.support.http import Connection, connect
 from tests.support.waiting import until
 
 SHAPES = '''\
-import os, sys
+import errno, os, sys
 
 TEXT = [("Content-Type", "text/plain")]
 FILE = [*TEXT, ("Content-Length", "300000")]
@@ -52,6 +52,23 @@ def endless(environ, start_response):
     while True:
         yield b"x" * 100000
 
+class Closing:
+    """It fails, and so does its end."""
+    def __init__(self, environ, start_response):
+        start_response("200 OK", TEXT)
+    def __iter__(self):
+        raise ValueError("as asked")
+    def close(self):
+        raise BrokenPipeError(errno.EPIPE, "as asked")
+
+class Late(BaseException):
+    """As gevent's Timeout."""
+
+def late(environ, start_response):
+    start_response("211 Then it is late", TEXT)
+    yield b"one"
+    raise Late("as asked")
+
 def raises(environ, start_response):
     start_response("200 OK", TEXT)
     raise ValueError("as asked")
@@ -66,6 +83,7 @@ SHAPES = {
     "/empty": lambda environ, start_response: (start_response("204 Empty", []), [])[1],
     "/unchanged": lambda environ, start_response: (start_response("304 Not Modified", []), iter(()))[1],
     "/generator": generator, "/write": write, "/exc_info": exc_info, "/middle": middle, "/endless": endless,
+    "/next": lambda environ, start_response: next(iter([])), "/closing": Closing, "/late": late,
     "/raises": raises, "/static/raises": raises,
 }
 SHAPES["/static/list"] = SHAPES["/list"]
@@ -107,11 +125,20 @@ def test_each_shape_works_and_counts(tmp_path: Path, worker_class: str) -> None:
             assert connection.get("/static/raises").body.startswith(b"<html>")
             assert connection.exchange(b"GET /list HTTP/1.1\r\n\r\n").status == 200
             assert connection.exchange(b"GET\r\n\r\n").body.startswith(b"<html>")
-        leave(guest)
+        for path in ("/next", "/closing"):  # nobody answers them, and nothing of them goes on
+            with Connection(guest.address) as connection, pytest.raises(OSError, match="ended before"):
+                connection.get(path)
         guest.wait_idle()
-        assert counted(guest) == Counter(ANSWERS.values()) + Counter({200: 3, 209: 1, 210: 1, 400: 1})
+        leave(guest)
+        late = 0
+        if worker_class != "gthread":  # which ends with it
+            late = 1
+            with Connection(guest.address) as connection, pytest.raises(ValueError, match="500 Internal Server Error"):
+                connection.get("/late")  # gunicorn's answer is where the next chunk should be
+        guest.wait_idle()
+        assert counted(guest) == Counter(ANSWERS.values()) + Counter({200: 3, 209: 1, 210: 1, 211: late, 400: 1})
         requests = guest.snapshot()["requests"]
-        assert (requests["started"], requests["in_flight"], requests["aborted"]) == (requests["finished"], 0, 0)
+        assert (requests["started"], requests["in_flight"], requests["aborted"]) == (requests["finished"] + 2, 0, 2)
     own = "as asked", "Traceback", "Error handling request", "Invalid request from"
     assert [line for line in guest.alarms if not any(text in line for text in own)] == []
 
