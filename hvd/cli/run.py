@@ -8,6 +8,8 @@ from hvd.cli.arguments import Exit
 from hvd.errors import CannotStart
 from hvd.settings.table import SETTINGS
 
+SHORT = {"--bind": "-b", "--workers": "-w", "--worker-class": "-k"}
+
 OPTIONS = {
     "--bind": ("ADDRESS", "where the app is served: HOST:PORT or unix:PATH (default: $PORT, else 127.0.0.1:8000)"),
     "--workers": ("N", "worker processes (default: $WEB_CONCURRENCY, else 1)"),
@@ -36,7 +38,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.epilog = _EPILOG
     command.add_argument("app", nargs="?", metavar="APP", help="MODULE:NAME or MODULE:FACTORY() of a WSGI or ASGI app")
     for name, (metavar, help) in OPTIONS.items():
-        command.add_argument(name, metavar=metavar, help=help)
+        command.add_argument(*filter(None, (SHORT.get(name), name)), metavar=metavar, help=help)
     command.add_argument(
         "--admin-bind", type=_admin_bind, metavar="ADDRESS", help="where hvd's page, /metrics and /ws are"
     )

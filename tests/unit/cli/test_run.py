@@ -25,6 +25,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("run shop:app", "shop:app", ""),
         ("run", "", ""),
+        ("run -w 4 -k=gevent -b :8000 shop:app", "--bind :8000 --workers 4 --worker-class gevent shop:app", ""),
         ("run --workers 4 shop:app --admin-bind :9 -- --timeout 5", "--workers 4 --timeout 5 shop:app", None),
         (
             "run shop:app --bind unix:a.sock --threads 2 --admin-bind 127.0.0.1:9 -- -k gthread --reload",
