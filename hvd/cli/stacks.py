@@ -78,6 +78,8 @@ def process_lines(process: Json, all_threads: bool, emphasis: tuple[str, str] = 
     """
     encoding = stdout_encoding()
     threads = sorted(objects(process.get("threads")), key=_request_age, reverse=True)
+    if not all_threads:
+        threads = _without_loops(threads)
     kind = plain(process.get("kind"), encoding, 20)
     pid, slot = (figure(process.get(name), digits) for name in ("pid", "slot"))
     seen = f"seen {age_text(process.get('taken_age_seconds'))} ago"
@@ -94,6 +96,13 @@ def process_lines(process: Json, all_threads: bool, emphasis: tuple[str, str] = 
     if error := process.get("error"):
         lines.append(f"  ! {plain(error, encoding)}")
     return [*lines, ""]
+
+
+def _without_loops(threads: list[Json]) -> list[Json]:
+    """Without those that run one of many requests that a thread serves, which stands there with the same frames."""
+    serving = [thread for thread in threads if isinstance(thread.get("request"), Mapping)]
+    stacks = [thread.get("frames") for thread in serving]
+    return [thread for thread in threads if thread in serving or thread.get("frames") not in stacks]
 
 
 def _thread_lines(thread: Json, encoding: str, emphasis: tuple[str, str], ident: str) -> list[str]:

@@ -27,13 +27,14 @@ typedef struct {
     pid_t pid;
     Py_ssize_t *free; /* numbers of the entries that no request has; the last one is taken first */
     Py_ssize_t free_count;
+    char by_entry; /* an entry stands for a thread, by its id() */
 } Sharing;
 
 typedef struct {
     HotRow row;
     Sharing *sharing;
     int64_t *entry; /* of the request in progress; NULL where there is no room for it */
-    int64_t thread; /* what stands for its thread in stacks; 0: the calling thread's number */
+    int64_t thread; /* what stands for its thread in stacks; 0: the calling thread's number, or the object's id() */
 } HotEntry;
 
 /* The cell of this cause; -1 with an exception set. */
@@ -115,7 +116,8 @@ static PyObject *begin(HotEntry *self, PyObject *const *args, Py_ssize_t nargs)
     if (entry != NULL) {
         __atomic_thread_fence(__ATOMIC_RELEASE); /* the text comes after the begin time 0 of the request before */
         memcpy(entry + ENTRY_TEXT, text, TEXT_BYTES);
-        put(entry + ENTRY_THREAD, self->thread ? self->thread : (int64_t)PyThread_get_thread_ident());
+        int64_t own = self->sharing->by_entry ? (int64_t)(uintptr_t)self : (int64_t)PyThread_get_thread_ident();
+        put(entry + ENTRY_THREAD, self->thread ? self->thread : own);
         put(entry + ENTRY_BEGIN, -self->row.began);
     }
     add_shared(cells + STARTED, 1);
@@ -315,6 +317,8 @@ static void sharing_dealloc(Sharing *self)
 
 static PyMethodDef sharing_methods[] = {{"entry", (PyCFunction)make_entry, METH_NOARGS, NULL}, {0}};
 
+static PyMemberDef sharing_members[] = {{"by_entry", T_BOOL, offsetof(Sharing, by_entry), 0, NULL}, {0}};
+
 static PyTypeObject sharing_type = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "hvd.core._hotrow.Sharing",
@@ -326,6 +330,7 @@ static PyTypeObject sharing_type = {
     .tp_traverse = (traverseproc)sharing_traverse,
     .tp_dealloc = (destructor)sharing_dealloc,
     .tp_methods = sharing_methods,
+    .tp_members = sharing_members,
 };
 
 int hvd_add_entry_types(PyObject *module)

@@ -57,6 +57,7 @@ class Sharing:
         self.entries = cells[first : first + entries * layout.ENTRY_CELLS]
         self.runs, self.aborted = runs, aborted
         self.exception = 0  # the cell of that cause
+        self.by_entry = False  # an entry stands for a thread, by its id()
         self.pid = os.getpid()
         self.waiting: deque[Callable[[], None]] = deque()
         self._slot = cells[slot : slot + layout.SLOT_CELLS]
@@ -117,7 +118,7 @@ class Sharing:
             self._slot[layout.S_ENTRIES] = number + 1
         entry = number * layout.ENTRY_CELLS
         _store_text(self.raw, (self.first + entry + layout.E_TEXT) * layout.CELL, text)
-        self.entries[entry + layout.E_THREAD] = thread or get_ident()
+        self.entries[entry + layout.E_THREAD] = thread
         self.entries[entry + layout.E_BEGIN_NS] = -began
         return entry
 
@@ -143,7 +144,7 @@ class HotEntry(HotRow):
 
     A request that is in progress when the object goes is aborted. Not so in a forked child, where the objects of its
     parent's requests are deleted too, nor at the end of the process, whose master counts why its requests are aborted.
-    `thread` is what stands for the request's thread in stacks; 0: the calling thread's number.
+    `thread` is what stands for the request's thread in stacks; 0: the calling thread's number, or the object's id().
     """
 
     __slots__ = ("_entry", "_sharing", "thread")
@@ -162,9 +163,13 @@ class HotEntry(HotRow):
         with sharing.held():
             self._cells[layout.R_BUSY] += 1
             self.base, began = 0, monotonic_ns()
-            self._entry, self._began = sharing.take(text, began, self.thread), began
+            self._entry, self._began = sharing.take(text, began, self._thread), began
             self._cells[layout.R_STARTED] += 1
             sharing.show(self._entry, began)
+
+    @property
+    def _thread(self) -> int:
+        return self.thread or (id(self) if self._sharing.by_entry else get_ident())
 
     def respond(self, labels: tuple[str, ...], is_error: bool, /) -> None:
         with self._sharing.held():

@@ -80,6 +80,10 @@ class Rows:
         self.entry = cast(Callable[[], Row], self._sharing.entry)
         self.local = ThreadRow(self)
 
+    def tell_entries_apart(self) -> None:
+        """From now on each entry stands for a thread, by its id(), where many requests are served in one."""
+        self._sharing.by_entry = True
+
     def mine(self) -> "Row":
         """The calling thread's row."""
         return self.local.row

@@ -12,6 +12,7 @@ from typing import Any
 
 from gunicorn.workers.base import Worker
 
+from hvd.daemon.stacks.tasks import TaskStacks
 from hvd.daemon.worker_process import ORPHAN_GRACE, WorkerProcess
 from hvd.daemon.workers import UNPARSED, CountingWorker
 from hvd.instrument.asgi import AsgiServer, counted_asgi, gunicorn_server, uvicorn_server
@@ -46,7 +47,10 @@ class LoopWorker(CountingWorker):
 
     def notify(self) -> None:
         if self.booted and not self._watch:
-            self._watch = LoopWatch(asyncio.get_running_loop())
+            loop = asyncio.get_running_loop()
+            self._watch = LoopWatch(loop)
+            if self.dumps:
+                self.dumps.more = TaskStacks(loop, counting.rows).frames
             self._begin_serving()
         super().notify()
 

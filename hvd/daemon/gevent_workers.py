@@ -18,6 +18,7 @@ import gevent
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, GeventWorker
 
 from hvd.core.rows import Row, Rows, ThreadRow
+from hvd.daemon.stacks.dumps import Stack, back
 from hvd.daemon.worker_process import WorkerProcess
 from hvd.daemon.workers import AnsweringWorker, CountingWorker
 from hvd.instrument.counting import counting
@@ -48,13 +49,13 @@ class GreenletRow:
             self._greenlets.add(greenlet)
             return cast(Row, made)
 
-    def frames(self, current: FrameType | None) -> Mapping[int, FrameType]:
+    def frames(self, current: FrameType | None) -> Mapping[int, Stack]:
         """Where those greenlets stand that have something in progress; the running one at `current`."""
         running = gevent.getcurrent()
         rows = ((greenlet, getattr(greenlet, self._name)) for greenlet in self._greenlets)
         busy = [greenlet for greenlet, row in rows if row.is_busy and row.interrupted is None]
         frames = {id(greenlet): current if greenlet is running else greenlet.gr_frame for greenlet in busy}
-        return {ident: frame for ident, frame in frames.items() if frame}
+        return {ident: back(frame) for ident, frame in frames.items() if frame}
 
 
 class Greenlets(WorkerProcess):

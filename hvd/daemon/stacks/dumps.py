@@ -19,7 +19,8 @@ import os
 import signal
 import sys
 from _thread import get_ident  # now, before gevent puts its own there
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from types import FrameType
 
 from hvd.core.stacks import CRASHED, StackFile
@@ -28,17 +29,27 @@ ASK, DUMP = signal.SIGRTMIN + 17, signal.SIGRTMIN + 18
 FRAMES, THREADS = 100, 300  # as many as are written, of a thread and of a process
 LONGEST = 300  # characters of a file's or a function's name
 
+Stack = Iterable[FrameType]
+"""Frames, the innermost one first."""
+
+
+def back(frame: FrameType | None) -> Iterator[FrameType]:
+    """This frame, and those that wait for it."""
+    while frame:
+        yield frame
+        frame = frame.f_back
+
 
 class Dumps:
     """One worker's. `dump_fd` is its master's opening of the file, which says where a dump is written. `more` gives
-    the frames, by what stands for a thread, of what a thread serves beside the frame that it is given.
+    the stacks, by what stands for a thread, of what a thread serves beside the frame that it is given.
     """
 
     def __init__(self, file: StackFile, slot: int, dump_fd: int) -> None:
         self._file, self._slot, self.dump_fd = file, slot, dump_fd
         self._pid = self._crash_fd = -1
         self._was_enabled = False
-        self.more: Callable[[FrameType | None], Mapping[int, FrameType]] = lambda frame: {}
+        self.more: Callable[[FrameType | None], Mapping[int, Stack]] = lambda frame: {}
 
     def begin(self) -> None:
         """In the worker, right after the fork: take the signals, and leave the stacks at a crash. Raises OSError."""
@@ -71,7 +82,8 @@ class Dumps:
                 frames = sys._current_frames()
                 if frame:
                     frames[get_ident()] = frame  # not that of this handler
-                self._file.answer(self._slot, number, render({**self.more(frame), **frames}, get_ident()))
+                stacks = {ident: back(top) for ident, top in frames.items()}
+                self._file.answer(self._slot, number, render({**self.more(frame), **stacks}, get_ident()))
 
     def _leave_to_child(self) -> None:
         """In a process that the app forks: its crash is not the worker's."""
@@ -81,22 +93,18 @@ class Dumps:
                 faulthandler.enable()
 
 
-def render(frames: Mapping[int, FrameType], current: int) -> str:
+def render(stacks: Mapping[int, Stack], current: int) -> str:
     """The stacks of threads, by their threading.get_ident(), as faulthandler writes them; the current thread first.
 
     It has no lock and reads no file: it may run in the midst of any code.
     """
     lines: list[str] = []
-    for ident, top in sorted(frames.items(), key=lambda item: item[0] != current)[:THREADS]:
+    for ident, stack in sorted(stacks.items(), key=lambda item: item[0] != current)[:THREADS]:
         title = "Current thread" if ident == current else "Thread"
         lines.append(f"{title} 0x{ident:016x} (most recent call first):")
-        frame: FrameType | None = top
-        for _ in range(FRAMES):
-            if frame is None:
-                break
+        for frame in islice(stack, FRAMES):
             code = frame.f_code
             name, file = code.co_qualname[:LONGEST], code.co_filename[-LONGEST:]
             lines.append(f'  File "{file}", line {frame.f_lineno or 0} in {name}'.replace("\n", "?"))
-            frame = frame.f_back
         lines.append("")
     return "\n".join(lines)

@@ -46,6 +46,15 @@ def test_requests_come_first_and_idle_threads_are_summed_up() -> None:
     assert "GET /slow 18.2s  thread 3\n" in everything
 
 
+def test_a_loop_s_thread_is_shown_as_the_request_that_it_serves() -> None:
+    """Once: both have the same frames."""
+    served = {"thread": 3, "request": SLOW, "frames": [LIBRARY, APP]}
+    same, other = ({"thread": 1, "request": None, "frames": frames} for frames in ([LIBRARY, APP], [APP]))
+    text = "\n".join(process_lines({"threads": [same, served, other]}, all_threads=False))
+    assert (text.count("no request"), text.count("GET /slow")) == (1, 1)
+    assert "\n".join(process_lines({"threads": [same, served]}, all_threads=True)).count("no request") == 1
+
+
 def test_missing_fields_are_dashes() -> None:
     """No traceback for what somebody sent."""
     assert process_lines({}, all_threads=False) == ["- -, slot -, 0 threads, seen - ago", ""]

@@ -15,6 +15,7 @@ from hvd.core import hotentry, layout
 from hvd.core.amounts import AMOUNT_CELLS
 from hvd.core.block import Block
 from hvd.core.durations import TIMED_CELLS
+from hvd.core.progress import read_progress
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots, settle
 from hvd.core.totals import Reader
@@ -139,6 +140,20 @@ def test_a_forked_child_ends_no_request_of_its_parents_threads(rows: Rows) -> No
         done.set()
     heads = Reader(rows.block).read().heads
     assert (heads.in_flight, heads.finished) == (0, 1)
+
+
+def test_entries_stand_for_their_thread_or_are_told_apart(rows: Rows) -> None:
+    """Where one thread serves many, its stack is of one of them."""
+    held = [rows.entry() for _ in range(2)]
+
+    def idents() -> list[int]:
+        for entry in held:
+            entry.begin("GET", "/x")
+        return [request.thread for request in read_progress(rows.block, rows.slot)]
+
+    assert idents() == [threading.get_ident()] * 2
+    rows.tell_entries_apart()
+    assert sorted(idents()) == sorted(map(id, held))
 
 
 def test_the_shared_row_is_given_to_all_and_back_by_nobody(rows: Rows) -> None:

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from hvd.core.stacks import CRASHED, DUMPED, StackFile
-from hvd.daemon.stacks.dumps import ASK, DUMP, FRAMES, Dumps, render
+from hvd.daemon.stacks.dumps import ASK, DUMP, FRAMES, Dumps, back, render
 from hvd.read.stacks import parse, read_crash
 from tests.support.waiting import until
 from tests.unit.core.support import ended, fork, forked
@@ -127,12 +127,12 @@ def test_stacks_are_written_as_faulthandler_writes_them() -> None:
     """Bounded, and one line a frame whatever a file is called."""
 
     def deep(left: int) -> str:
-        return deep(left - 1) if left else render(sys._current_frames(), threading.get_ident())
+        return deep(left - 1) if left else render({threading.get_ident(): back(sys._getframe())}, threading.get_ident())
 
     current = parse(deep(2 * FRAMES))[0]
     assert (current.thread, current.is_current) == (threading.get_ident(), True)
-    code = compile("text = render({7: sys._getframe()}, 0)", "/odd\nname ü", "exec")
-    names = {"render": render, "sys": sys}
+    code = compile("text = render({7: back(sys._getframe())}, 0)", "/odd\nname ü", "exec")
+    names = {"back": back, "render": render, "sys": sys}
     exec(code, names)
     (thread,) = parse(str(names["text"]))
     assert thread.thread == 7
