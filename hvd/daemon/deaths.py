@@ -151,10 +151,12 @@ class Settler:
             for entry, frames in zip(entries, stacks, strict=True)
         ]
         postmortem.write(self._block, about, requests)
+        loop = self._stacks.loop_frames(slot.number, slot.loop_ns)
         self._log.error(
-            "hvd: %s (pid:%d) died (%s) with %d request%s in progress: %s",
+            "hvd: %s (pid:%d) died (%s) with %d request%s in progress: %s%s",
             *(slot.kind_name, slot.pid, cause, settled.aborted, "" if settled.aborted == 1 else "s"),
             _describe_all(entries[:LOGGED], stacks, settled.aborted),
+            escaped(f"; its event loop stood at {describe(loop)}", "ascii") if loop else "",
         )
 
     def sweep(self, own_children: set[int]) -> None:

@@ -6,7 +6,7 @@ from collections import deque
 
 from hvd.core import layout
 from hvd.instrument.counting import counting
-from hvd.read.service import LOOP_PERIOD
+from hvd.read.stacks import LOOP_PERIOD
 
 REMEMBERED = 4  # turns, the latest of which is told
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from hvd.core.backlog import Backlog
 from hvd.metrics.companion_pages import ADMIN_PAGE, AdminPage
-from hvd.read.service import Service
+from hvd.read.frames import app_frame, place
+from hvd.read.service import Service, WorkerState
 from hvd.texts import escaped
 
 LOOK = 0.25  # s from look to look
@@ -94,9 +95,17 @@ class SaturationState:
             grows = self.backlog.waiting > self.backlog.before
             more = "more each second" if grows else f"not fewer for {self.backlog.seconds:.1f} s"
             reasons.append(f"saturated: {_waiting(service, self.backlog.waiting)}, and {more}")
-        if (lag := service.event_loop_lag_seconds or 0.0) >= SATURATED:
-            reasons.append(f"saturated: the event loop of a worker is {lag:.1f} s late, as what runs in it goes on")
+        if (lag := service.event_loop_lag_seconds or 0.0) >= SATURATED and service.latest_loop:
+            reasons.append(f"saturated: the event loop of {_late(service.latest_loop, service.at_ns, lag)}")
         return reasons
+
+
+def _late(worker: WorkerState, now_ns: int, lag: float) -> str:
+    if (seconds := worker.loop_stands(now_ns)) < SATURATED:
+        return f"worker {worker.pid} was {lag:.1f} s late, as what runs in it went on"
+    frame = app_frame(worker.loop_frames)
+    where = ", at " + escaped(place({**frame, "file": frame["file"].rpartition("/")[2]}), "ascii") if frame else ""
+    return f"worker {worker.pid} has stood still for {seconds:.1f} s{where}"
 
 
 def _busy(service: Service) -> str:

@@ -17,9 +17,8 @@ from hvd.core.slots import Slot, Slots
 from hvd.metrics.clients import HELD, QUEUED
 from hvd.read.frames import Frame, is_waiting_loop
 from hvd.read.requests import Request, request_of
-from hvd.read.stacks import LastStacks, Stack
+from hvd.read.stacks import LOOP_PERIOD, LastStacks, Stack
 
-LOOP_PERIOD = 0.25  # s from one turn of a worker's event loop that it notes to the next
 LONGEST = 10  # requests in progress that are shown, the oldest ones
 
 
@@ -64,7 +63,7 @@ class WorkerState:
     """A worker that lives and has booted: its slot, since when it has it (monotonic ns), how many threads it has, its
     cells S_CLIENTS (hvd/metrics/clients.py), and what it has in progress. Of a worker that ends, only the threads that
     are still busy count: a reload's old workers must not make the new ones look idle. `loop_ns` and `loop_lag_ns` are
-    the cells S_LOOP_NS and S_LOOP_LAG_NS.
+    the cells S_LOOP_NS and S_LOOP_LAG_NS, `loop_frames` where it stands: of a loop that does not turn.
     """
 
     slot: int
@@ -74,12 +73,18 @@ class WorkerState:
     requests: Sequence[OpenRequest]
     loop_ns: int = 0
     loop_lag_ns: int = 0
+    pid: int = 0
+    loop_frames: Sequence[Frame] = ()
+
+    def loop_stands(self, at_ns: int) -> float:
+        """For how many s its event loop has not turned though it was to."""
+        return max(0, at_ns - self.loop_ns - round(LOOP_PERIOD * 1e9)) / 1e9 if self.loop_ns else 0.0
 
     def loop_lag(self, at_ns: int) -> float | None:
         """For how many s its event loop has not turned, or how late it was of late; None where there is none."""
         if not self.loop_ns:
             return None
-        return max(self.loop_lag_ns, at_ns - self.loop_ns - round(LOOP_PERIOD * 1e9), 0) / 1e9
+        return max(self.loop_lag_ns / 1e9, self.loop_stands(at_ns))
 
     @property
     def queued(self) -> int:
@@ -127,8 +132,13 @@ class Service:
     @property
     def event_loop_lag_seconds(self) -> float | None:
         """How late the event loop of a worker is, the latest of all; None where no worker has one."""
-        lags = (worker.loop_lag(self.at_ns) for worker in self.workers)
-        return max((lag for lag in lags if lag is not None), default=None)
+        return self.latest_loop.loop_lag(self.at_ns) if self.latest_loop else None
+
+    @cached_property
+    def latest_loop(self) -> WorkerState | None:
+        """The worker whose event loop is that late; None where none has one."""
+        have_one = (worker for worker in self.workers if worker.loop_ns)
+        return max(have_one, key=lambda worker: worker.loop_lag(self.at_ns) or 0.0, default=None)
 
     @property
     def is_all_busy(self) -> bool:
@@ -198,7 +208,7 @@ def read_service(block: Block, stacks: LastStacks | None = None) -> Service:
     taken = (slots.get(number) for number in range(layout.COMPANION_SLOTS, block.layout.slots))
     alive = [slot for slot in taken if slot and slot.is_alive()]
     forked = [slot for slot in alive if slot.kind == layout.KIND_WORKER]
-    workers = [_state(block, slot) for slot in forked if slot.threads]
+    workers = [_state(block, slot, stacks) for slot in forked if slot.threads]
     joined = sum(slot.kind == layout.KIND_JOINED for slot in alive)
     service = Service(time.monotonic_ns(), workers, len(forked) - len(workers), joined=joined)
     return replace(service, stacks=_stacks(service, stacks)) if stacks and service.requests else service
@@ -212,11 +222,12 @@ def _stacks(service: Service, last: LastStacks) -> dict[OpenRequest, Stack]:
     return {request: stack for request, stack in stacks if stack}
 
 
-def _state(block: Block, slot: Slot) -> WorkerState:
+def _state(block: Block, slot: Slot, stacks: LastStacks | None) -> WorkerState:
     requests = [
         OpenRequest(slot.pid, slot.number, slot.taken_ns, row.begin_ns, row.text, row.number, row.thread)
         for row in read_progress(block, slot.number)
     ]
-    loop = slot.loop_ns, slot.loop_lag_ns
+    frames = stacks.of_loop(slot.number, slot.loop_ns) if stacks else ()
+    loop = slot.loop_ns, slot.loop_lag_ns, slot.pid, frames
     state = WorkerState(slot.number, slot.taken_ns, abs(slot.threads), slot.clients, requests, *loop)
     return state if slot.threads > 0 else replace(state, threads=state.busy)

@@ -13,7 +13,9 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.slots import Entry
 from hvd.core.stacks import CRASHED, StackFile
-from hvd.read.frames import Frame
+from hvd.read.frames import Frame, is_waiting_loop
+
+LOOP_PERIOD = 0.25  # s from one turn of a worker's event loop that it notes to the next
 
 FRAMES = 30
 """Frames of a thread that are shown at most, from the innermost on."""
@@ -145,6 +147,16 @@ class LastStacks:
                 self._parsed[slot] = SlotStacks(taken, parse(text), trouble)
             return self._parsed[slot]
 
+    def of_loop(self, slot: int, turned_ns: int) -> Sequence[Frame]:
+        """Of the thread that runs the slot's event loop, the main one, if they were taken while that, which turned last
+        at that moment (monotonic ns; 0: there is none), was late to turn again; () of one that had nothing to do.
+        """
+        last = self.of_slot(slot)
+        if not turned_ns or last.taken_ns < turned_ns + round(LOOP_PERIOD * 1e9):
+            return ()
+        frames = next((stack.frames for stack in last.threads if stack.is_current), ())
+        return () if is_waiting_loop(frames) else frames
+
     def of_thread(self, slot: int, thread: int, since_ns: int) -> Stack | None:
         """The frames of the thread with this threading.get_ident(); None unless they were taken after that moment
         (monotonic ns). Some 2 µs where the slot's were asked for before.
@@ -174,3 +186,8 @@ class StacksOfDead:
             return frames
         last = self._last.of_thread(slot, entry.thread, entry.begin_ns)
         return last.frames if last else ()
+
+    def loop_frames(self, slot: int, turned_ns: int) -> Sequence[Frame]:
+        """Of its event loop, which turned last at that moment (0: it has none), where that stood still."""
+        crash = self.crash(slot) if turned_ns else None
+        return crash.frames if crash else self._last.of_loop(slot, turned_ns)

@@ -2,15 +2,18 @@
 
 import os
 import random
+import re
 import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hvd.read.frames import describe
 from tests.support.asgi import SHOP
 from tests.support.guest import Guest
 from tests.support.http import Asking, Connection, Load, Response, connect
@@ -153,27 +156,51 @@ def test_a_loop_that_stands_still_is_seen_meanwhile(guest: Guest) -> None:
     assert guest.is_healthy()
 
 
+def line_of(text: str) -> int:
+    """The shop's line that has this."""
+    return SHOP[: SHOP.index(text)].count("\n") + 1
+
+
+WAITS, BLOCKS = (f"shop.py:{line_of(text)} http" for text in ("asyncio.sleep(", "time.sleep("))
+
+
+def places(guest: Guest) -> list[str]:
+    """Where the requests in progress stand."""
+    (process,) = guest.admin_get("/api/v1/stacks").json()["processes"]
+    stacks = [thread["frames"] for thread in process["threads"] if thread["request"]]
+    return [describe(frames).partition(",")[0].rpartition("/")[2] for frames in stacks]
+
+
 @pytest.mark.parametrize("kind", CLASSES)
 def test_all_requests_of_a_worker_that_is_killed_are_named(tmp_path: Path, kind: str) -> None:
-    """64 at once in one loop: their paths in the post-mortem, aborted, and nothing else."""
-    files = {"shop.py": SHOP}
-    with Guest(tmp_path, files=files, arguments=("-k", kind), workers=1, admin_bind="127.0.0.1:0") as guest:
+    """64 at once in one loop: their paths in the post-mortem, aborted, and nothing else. Before that each is told where
+    it waits, though another one holds the loop up.
+    """
+    settings: dict[str, Any] = {"admin_bind": "127.0.0.1:0", "watch_slow_request_seconds": 0.5}
+    with Guest(tmp_path, files={"shop.py": SHOP}, arguments=("-k", kind), workers=1, **settings) as guest:
         with proving(guest):
             paths = sorted(f"/slow/{number}" for number in range(64))
             asking = [Asking(guest.address, f"{path}?s=90") for path in paths]
             until(lambda: sorted(guest.in_progress()) == paths, "all are in progress")
             (pid,) = guest.pids("worker")
             assert guest.snapshot()["requests"]["in_flight"] == 64
+            until(lambda: set(places(guest)) == {WAITS}, "each is told where it waits")
+            asking.append(Asking(guest.address, "/block?s=90"))
+            until(lambda: "/block" in guest.in_progress(), "one holds the loop up")
+            until(lambda: Counter(places(guest)) == {WAITS: 64, BLOCKS: 1}, "it is told, and changes no other")
+            told = rf"saturated: the event loop of worker {pid} has stood still for \d+\.\d s, at {BLOCKS}"
+            until(lambda: any(re.fullmatch(told, text) for text in guest.hvd_get("/health").json()["reasons"]), "why")
             os.kill(pid, signal.SIGKILL)
             assert all(isinstance(one.wait(), OSError) for one in asking)
             (entry,) = until(lambda: guest.snapshot()["post_mortems"], "a post-mortem")
-        assert (entry["pid"], entry["cause"], entry["aborted"]) == (pid, "SIGKILL", 64)
-        assert sorted(request["path"] for request in entry["requests"]) == paths
+        assert (entry["pid"], entry["cause"], entry["aborted"]) == (pid, "SIGKILL", 65)
+        assert sorted(request["path"] for request in entry["requests"]) == ["/block", *paths]
+        assert f"; its event loop stood at {tmp_path}/{BLOCKS}" in guest.log
         until(lambda: guest.pids("worker") and guest.is_healthy(), "another worker serves")
         assert guest.get("/status/200").status == 200
         guest.wait_idle()
-        assert +guest.samples("hvd_http_requests_aborted_total", "cause") == {("SIGKILL",): 64}
-        assert guest.snapshot()["requests"] == {"started": 65, "finished": 1, "in_flight": 0, "aborted": 64}
+        assert +guest.samples("hvd_http_requests_aborted_total", "cause") == {("SIGKILL",): 65}
+        assert guest.snapshot()["requests"] == {"started": 66, "finished": 1, "in_flight": 0, "aborted": 65}
 
 
 def kill_one(guest: Guest) -> None:

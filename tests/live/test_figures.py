@@ -37,7 +37,7 @@ def test_sizes_queue_time_exceptions_and_a_stuck_loop_are_told(tmp_path: Path) -
         reason = until(
             lambda: [text for text in guest.hvd_get("/health").json()["reasons"] if "loop" in text], "a reason"
         )
-        assert reason[0].startswith("saturated: the event loop of a worker is ")
+        assert reason[0].startswith("saturated: the event loop of worker ")
         assert guest.sample("hvd_event_loop_lag_seconds") >= 2
         stuck.wait()
         until(lambda: not guest.hvd_get("/health").json()["reasons"], "it turns again")

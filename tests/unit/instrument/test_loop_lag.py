@@ -10,7 +10,7 @@ from hvd.core.block import Block
 from hvd.instrument import loop_lag
 from hvd.instrument.counting import Counting
 from hvd.instrument.loop_lag import LoopWatch
-from hvd.read.service import LOOP_PERIOD
+from hvd.read.stacks import LOOP_PERIOD
 from tests.unit.core.support import own_rows
 
 

@@ -9,6 +9,7 @@ from hvd.core.backlog import Backlog
 from hvd.core.layout import CLIENTS
 from hvd.metrics.clients import HELD, QUEUED
 from hvd.metrics.companion_pages import AdminPage
+from hvd.read.frames import Frame
 from hvd.read.saturation import FRESH, LOOK, BacklogTrend, Saturation, SaturationState, saturation_of
 from hvd.read.service import Service, WorkerState
 from tests.unit.figures import SECOND, make_request, make_service
@@ -169,12 +170,22 @@ def test_a_loop_that_stands_still_is_a_reason() -> None:
 
     def reasons(seconds: float, state: SaturationState) -> list[str]:
         turned = service.at_ns - round((seconds + 0.25) * SECOND)
-        return state.reasons(replace(service, workers=[replace(worker, loop_ns=turned)]))
+        loop = replace(worker, pid=4711, loop_ns=turned, loop_lag_ns=late, loop_frames=frames)
+        return state.reasons(replace(service, workers=[worker, replace(loop, pid=1, loop_lag_ns=0), loop]))
 
+    late, frames = 0, list[Frame]()
     assert reasons(1.9, SaturationState()) == []
-    assert reasons(2.5, SaturationState()) == [
-        "saturated: the event loop of a worker is 2.5 s late, as what runs in it goes on"
+    late = 3 * SECOND
+    assert reasons(1.9, SaturationState()) == [
+        "saturated: the event loop of worker 4711 was 3.0 s late, as what runs in it went on"
     ]
+    assert reasons(2.5, SaturationState()) == ["saturated: the event loop of worker 4711 has stood still for 2.5 s"]
+    frames = [Frame(file="/usr/lib/python3.11/json/decoder.py", line=1, function="decode")]
+    frames.append(Frame(file="/srv/shop\n/ü.py", line=15, function="spin"))
+    assert reasons(2.5, SaturationState()) == [
+        "saturated: the event loop of worker 4711 has stood still for 2.5 s, at \\xfc.py:15 spin"
+    ]
+    late = 0
     assert reasons(0.0, SaturationState(busy_seconds=5.0)) == [
-        "saturated: the only connection busy for 5.0 s; the oldest request GET /slow for 5.0 s"
+        "saturated: all 3 connections busy for 5.0 s; the oldest request GET /slow for 5.0 s"
     ]

@@ -12,8 +12,8 @@ import pytest
 
 from hvd.core import layout
 from hvd.core.block import Block
-from hvd.core.stacks import StackFile
-from hvd.read.stacks import FRAMES, LastStacks, SlotStacks, ThreadStack, parse
+from hvd.core.stacks import CRASHED, StackFile
+from hvd.read.stacks import FRAMES, LastStacks, SlotStacks, StacksOfDead, ThreadStack, parse
 from tests.unit.core.support import WORKER
 
 V311 = """\
@@ -176,3 +176,25 @@ def test_without_a_file_there_are_none(block: Block) -> None:
     """As where there is no /proc."""
     block.cells[block.layout.slot_cell(WORKER) + layout.S_STACK_TAKEN_NS] = time.monotonic_ns()
     assert LastStacks(block, None).of_slot(WORKER) == SlotStacks()
+
+
+def test_where_an_event_loop_stands_is_what_was_taken_while_it_was_late(block: Block, file: StackFile) -> None:
+    """Of the main thread; not of a loop that turned meanwhile, waits, or isn't there."""
+    last, dead = LastStacks(block, file), StacksOfDead(block, file)
+    head = "Current thread 0x6 (most recent call first):\n"
+    spin = head + '  File "/srv/shop.py", line 15 in spin\n'
+
+    def leave(text: str, taken_ns: int) -> None:
+        file.write(WORKER, f'Thread 0x5 (most recent call first):\n  File "/x", line 1 in f\n\n{text}')
+        block.cells[block.layout.slot_cell(WORKER) + layout.S_STACK_TAKEN_NS] = taken_ns
+
+    leave(spin, 10**9)
+    expected = (frame("/srv/shop.py", 15, "spin"),)
+    assert last.of_loop(WORKER, 10**8) == dead.loop_frames(WORKER, 10**8) == expected
+    assert (last.of_loop(WORKER, 9 * 10**8), last.of_loop(WORKER, 0), dead.loop_frames(WORKER, 0)) == ((), (), ())
+    leave(f'{head}  File "/p/selectors.py", line 1 in f\n  File "/p/asyncio/base_events.py", line 1 in f\n', 2 * 10**9)
+    assert last.of_loop(WORKER, 10**8) == ()
+    fd = file.open_area(WORKER, CRASHED)
+    os.write(fd, f"Fatal Python error: Aborted\n\n{spin}".encode())
+    os.close(fd)
+    assert dead.loop_frames(WORKER, 10**8) == expected
