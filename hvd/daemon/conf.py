@@ -60,12 +60,16 @@ def be_guest(is_guest: bool = True) -> None:
     _is_guest = is_guest
 
 
+def has_own_settings() -> bool:
+    """Whether gunicorn has settings of hvd's own, those of hvd.gunicorn_conf."""
+    return bool(_namespace)
+
+
 def check_app(app: Any) -> None:
     """Raises SettingsError where hvd would be its own guest; `app` is gunicorn's application."""
     if _is_guest and getattr(app, "app_uri", None) == OWN_APP:
-        raise SettingsError(
-            [f"{OWN_APP} is hvd's own app: leave hvd.gunicorn.install out of its configuration, or serve another app"]
-        )
+        instead = "serve it by `hvd run` without an app, or by `gunicorn -c python:hvd.gunicorn_conf`"
+        raise SettingsError([f"{OWN_APP} is hvd's own app: {instead}"])
 
 
 def show_page(admin_bind: str, *, choose: bool) -> None:

@@ -137,6 +137,7 @@ def on_starting(server: Any) -> None:
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(signum, _end_start)
     try:
+        conf.check_app(server.app)
         server.worker_class = counting_class(server.cfg)
         conf.check_heartbeat(server.cfg)
         settings = conf.in_force(server.cfg)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.guest import HELLO, Guest
+from tests.support.guest import HELLO, Guest, Run
 from tests.support.http import Asking
 from tests.support.server import Server
 from tests.support.waiting import until
@@ -137,6 +137,13 @@ def test_hvds_own_endpoints_need_a_class_that_passes_sockets_on(tmp_path: Path) 
     """Which gevent's don't, nor those that nobody knows."""
     line = one_line(Server(tmp_path, app="hvd.web.wsgi:app", worker_class="gevent"))
     assert "worker class 'gevent' can't serve hvd's own endpoints, which need gthread or sync" in line
+
+
+def test_hvds_own_app_is_no_guest(tmp_path: Path) -> None:
+    """Under install, or named to `hvd run`: its settings would be of two kinds."""
+    for kind in Guest, Run:
+        line = one_line(kind(tmp_path, app="hvd.web.wsgi:app"))
+        assert "hvd.web.wsgi:app is hvd's own app: serve it by `hvd run` without an app" in line
 
 
 HOOKS = """\

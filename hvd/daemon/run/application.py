@@ -44,7 +44,7 @@ class RunApplication(WSGIApplication):  # type: ignore[misc]  # gunicorn has no 
                 raise
             self.load_default_config()
             self._load(["-c", OWN_CONF, *self._arguments])
-        conf.be_guest(self.app_uri != conf.OWN_APP)
+        conf.be_guest(self.app_uri != conf.OWN_APP or not conf.has_own_settings())
         if self._worker_class and self._has_default_class:
             self.cfg.set("worker_class", self._worker_class)
 

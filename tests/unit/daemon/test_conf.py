@@ -183,7 +183,7 @@ def test_hvd_is_no_guest_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its settings would be half hvd's."""
     conf.check_app(SimpleNamespace(app_uri="shop:app"))
     conf.check_app(object())
-    with pytest.raises(SettingsError, match=r"hvd.web.wsgi:app is hvd's own app: leave hvd.gunicorn.install out"):
+    with pytest.raises(SettingsError, match=r"hvd.web.wsgi:app is hvd's own app: serve it by `hvd run` without an app"):
         conf.check_app(SimpleNamespace(app_uri="hvd.web.wsgi:app"))
 
 
