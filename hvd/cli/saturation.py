@@ -29,7 +29,7 @@ def reasons_of(raw: Json) -> tuple[str, ...]:
     return texts(raw.get("reasons"))
 
 
-def threads_text(raw: Json) -> str:
+def capacity_text(raw: Json) -> str:
     """`8 of 8 busy for 18.2s, 98% of the time`."""
     busy, threads = (figure(raw.get(name), count) for name in ("worker_threads_busy", "worker_threads"))
     if threads == UNKNOWN:

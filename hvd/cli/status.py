@@ -13,11 +13,11 @@ from hvd.cli.client import get_object
 from hvd.cli.saturation import (
     backlog_text,
     beside_texts,
+    capacity_text,
     health_of,
     p99_text,
     reasons_of,
     request_lines,
-    threads_text,
     waiting_text,
 )
 from hvd.cli.target import target
@@ -74,7 +74,7 @@ def health_box(
         row("CPU", "cpu_usage", percent),
         ("Concurrency", concurrency(snapshot)),
         ("Workers", _workers(snapshot)),
-        ("Capacity", threads_text(snapshot)),
+        ("Capacity", capacity_text(snapshot)),
         ("Backlog", backlog_text(snapshot)),
         *beside_texts(snapshot),
         *_rows("Clients", [text for text in [waiting_text(snapshot)] if text]),

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from hvd.cli.answers import Json
 from hvd.cli.frames import age_text, request_name, short_place
-from hvd.cli.saturation import LONG, backlog_text, beside_texts, long_requests, p99_text, threads_text, waiting_text
+from hvd.cli.saturation import LONG, backlog_text, beside_texts, capacity_text, long_requests, p99_text, waiting_text
 from hvd.cli.top.badge import badge, is_stale
 from hvd.cli.top.frame import Frame, Glyphs
 from hvd.cli.top.model import Model
@@ -15,7 +15,7 @@ from hvd.cli.top.table import ListColumn, Order, Shape, Table, table_lines
 from hvd.texts import UNKNOWN, digits, figure, number
 
 _BAR = 10  # cells
-_NEARLY = 0.8  # of the threads busy, from which on it is worth a colour
+_NEARLY = 0.8  # of the capacity busy, from which on it is worth a colour
 
 
 def busy_lines(model: Model, frame: Frame) -> list[Text]:
@@ -36,7 +36,7 @@ def _figures(raw: Json, glyphs: Glyphs) -> Iterator[tuple[str, str, str]]:
     share = _busy_share(raw)
     style = "bold" if share is None or share < _NEARLY else "bold red" if share >= 1 else "bold yellow"
     bar = "" if share is None else f"{_bar(share, glyphs)} "
-    yield "Capacity", f"{bar}{threads_text(raw)}", style
+    yield "Capacity", f"{bar}{capacity_text(raw)}", style
     yield "Backlog", backlog_text(raw), "bold yellow" if _waits(raw) else "bold"
     if number(raw.get("p99_with_open")) is not None:
         yield "p99", p99_text(raw), "bold"

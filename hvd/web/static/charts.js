@@ -18,7 +18,7 @@ const UNITS = {
 };
 
 /** What a column is a share of. */
-const SHARES = { error_rate: "share of responses", busy_ratio: "share of the threads’ time" };
+const SHARES = { error_rate: "share of responses", busy_ratio: "share of capacity" };
 
 const HEAT = { title: "Latency heat map", beside: "responses by time taken", heat: true, series: [] };
 

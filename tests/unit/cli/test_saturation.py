@@ -4,11 +4,11 @@ import pytest
 
 from hvd.cli.saturation import (
     backlog_text,
+    capacity_text,
     long_requests,
     p99_text,
     reasons_of,
     request_lines,
-    threads_text,
     waiting_text,
 )
 
@@ -17,9 +17,9 @@ BUSY = {"worker_threads": 8, "worker_threads_busy": 8, "busy_ratio": 0.98, "satu
 
 def test_busy_threads_are_told_of_their_number() -> None:
     """Since when all are, and for how much of the time."""
-    assert threads_text(BUSY) == "8 of 8 busy for 18.2s, 98% of the time"
-    assert threads_text(BUSY | {"worker_threads_busy": 3}) == "3 of 8 busy, 98% of the time"
-    assert threads_text({"worker_threads": 8, "worker_threads_busy": 8}) == "8 of 8 busy"
+    assert capacity_text(BUSY) == "8 of 8 busy for 18.2s, 98% of the time"
+    assert capacity_text(BUSY | {"worker_threads_busy": 3}) == "3 of 8 busy, 98% of the time"
+    assert capacity_text({"worker_threads": 8, "worker_threads_busy": 8}) == "8 of 8 busy"
 
 
 def test_a_kernel_that_tells_no_backlog_leaves_it_unknown() -> None:
@@ -58,8 +58,8 @@ def test_odd_values_are_no_error(odd: object) -> None:
     """An older daemon sends nothing, a broken one anything."""
     names = (*BUSY, "accept_backlog", "waiting_clients", "longest_requests", "p99", "p99_with_open", "reasons")
     raw = dict.fromkeys(names, odd)
-    assert threads_text(raw) == backlog_text(raw) == p99_text(raw) == "-"
+    assert capacity_text(raw) == backlog_text(raw) == p99_text(raw) == "-"
     assert waiting_text(raw) == ""
     assert reasons_of(raw) == ()
     assert len(request_lines(raw, "ascii")) == (odd == [{"age_seconds": 5}])
-    assert threads_text({}) == "-"
+    assert capacity_text({}) == "-"
