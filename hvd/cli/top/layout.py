@@ -66,16 +66,16 @@ def _bounded(line: Text, width: int) -> Text:
 def _titles(model: Model) -> list[list[str]]:
     """Titles of the three lists, from the longest to one that fits anywhere."""
     joined = sum(worker.get("kind") == "joined" for worker in model.workers)
-    restarts, workers = figure(model.restarts, count), f"workers {len(model.workers) - joined}"
-    workers += f" {model.worker_class}" if model.worker_class else ""
-    workers += f", {joined} joined" if joined else ""
-    more = [f"{workers}, {restarts} ended"] if restarts not in (UNKNOWN, "0") else []
+    restarts, number = figure(model.restarts, count), f"workers {len(model.workers) - joined}"
+    kind = f" {model.worker_class}" if model.worker_class else ""
+    beside = f", {joined} joined" if joined else ""
+    ended = f", {restarts} ended" if restarts not in (UNKNOWN, "0") else ""
     jobs = [
         f"{figure(model.raw.get(name), count)} {word}"
         for name, word in (("jobs_active", "active"), ("jobs_pending", "pending"), ("jobs_failed", "failed"))
     ]
     return [
-        [*more, workers, "workers"],
+        [f"{number}{kind}{beside}{ended}", f"{number}{beside}{ended}", f"{number}{beside}", number, "workers"],
         [f"routes {len(model.routes)}", "routes"],
         [*(f"jobs {', '.join(jobs[:most])}" for most in (3, 2, 1)), "jobs"],
     ]

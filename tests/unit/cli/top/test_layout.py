@@ -70,7 +70,9 @@ def test_workers_that_ended_are_counted() -> None:
 def test_joined_processes_are_no_workers() -> None:
     """They are listed with them, and counted beside."""
     workers = [worker(11, 7), worker(12, 7, kind="joined"), worker(13, 7, kind="joined")]
-    assert "workers 1, 2 joined" in text(model().with_message(detail(workers=workers), 100.0), frame())
+    shown = dataclasses.replace(model().with_message(detail(workers=workers), 100.0), worker_class="gthread")
+    assert "workers 1, 2 joined" in text(shown, frame(80, None))
+    assert "workers 1 gthread, 2 joined" in text(shown, frame(160, None))
 
 
 def test_ascii_screens_are_ascii() -> None:
