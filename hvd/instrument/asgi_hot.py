@@ -6,7 +6,7 @@ See asgi.py, which has the rest of it.
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from hvd.instrument.extras import compiled
+from hvd.instrument.extras import compiled, header_of
 from hvd.metrics.table import is_error
 
 Scope = MutableMapping[str, Any]
@@ -62,8 +62,8 @@ class HotExchangeInPython:
         path = scope["path"]
         self.row.begin(method, path if path.isascii() else path.encode("utf-8", "replace").decode("latin-1"))
         headers = scope.get("headers")
-        self._length = _header(headers, b"content-length")
-        if (since := _header(headers, b"x-request-start")) is not None:
+        self._length = header_of(headers, b"content-length")
+        if (since := header_of(headers, b"x-request-start")) is not None:
             counting.extras.queued(self.row, since)
 
     def send(self, message: Message) -> Awaitable[None]:
@@ -82,7 +82,7 @@ class HotExchangeInPython:
         status = message.get("status")
         self.status = statuses.get(status, other) if isinstance(status, int) else other
         self._headers = message.get("headers")
-        content_type = _header(self._headers, b"content-type")
+        content_type = header_of(self._headers, b"content-type")
         is_stream = isinstance(content_type, bytes) and content_type.startswith(b"text/event-stream")
         if is_stream or not starts_with_body:
             self.count()
@@ -129,16 +129,6 @@ class HotExchangeInPython:
     def become_connection(self, kind: str) -> None:
         """The response has begun, and is none any more, but a connection that stays open."""
         raise NotImplementedError
-
-
-def _header(headers: Any, expected: bytes) -> Any:
-    """A header's value; None where there is none. Only of a list of pairs: anything else is the server's to read."""
-    for header in headers if isinstance(headers, list | tuple) else ():
-        if isinstance(header, list | tuple) and len(header) == 2:
-            name, value = header
-            if isinstance(name, bytes) and len(name) == len(expected) and name.lower() == expected:
-                return value
-    return None
 
 
 if TYPE_CHECKING or not compiled:  # noqa: SIM108 (mypy knows what it is)

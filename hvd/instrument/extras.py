@@ -106,14 +106,21 @@ def size_of(length: Any) -> int:
     return int(length) if digits else UNKNOWN
 
 
-def content_length_in_python(headers: Iterable[Header]) -> int:
-    """What Content-Length says, -1 where there is none. What is no list of pairs has none: who sends it will say so."""
+def header_of(headers: Any, *names: str | bytes) -> Any:
+    """The value of the first header of these names, in lower case; None where there is none. What is no list of pairs
+    has none: whoever sends it will say so.
+    """
     for header in headers if isinstance(headers, list | tuple) else ():
         if isinstance(header, list | tuple) and len(header) == 2:
             name, value = header
-            if isinstance(name, str | bytes) and len(name) == 14 and name.lower() in _LENGTH_NAMES:
-                return size_of(value)
-    return UNKNOWN
+            if isinstance(name, str | bytes) and len(name) == len(names[0]) and name.lower() in names:
+                return value
+    return None
+
+
+def content_length_in_python(headers: Iterable[Header]) -> int:
+    """What Content-Length says, -1 where there is none."""
+    return size_of(header_of(headers, *_LENGTH_NAMES))
 
 
 def measure_in_python(

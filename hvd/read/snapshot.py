@@ -20,6 +20,7 @@ from hvd.metrics.companion_pages import (
     QueueTimes,
     Rates,
 )
+from hvd.metrics.table import CONNECTIONS
 from hvd.read.jobs import JobFields, build_jobs
 from hvd.read.reading import Reading
 from hvd.read.requests import Request, Route, build_routes, request_of
@@ -166,7 +167,7 @@ def build_raw(reading: Reading) -> Raw:
 
 def _app_connections(totals: Totals) -> int:
     """WebSockets and streams of events that the app has open."""
-    runs = (totals.run(series) for series in totals.of("connections"))
+    runs = (totals.run(series) for series in totals.of(CONNECTIONS.key))
     return sum(max(0, opened - closed) for opened, closed in runs)
 
 
