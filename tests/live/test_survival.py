@@ -340,7 +340,7 @@ def test_two_hundred_deaths_leave_nothing_behind(tmp_path: Path) -> None:
         slots = [slot for slot in Slots(block).taken() if slot.kind == layout.KIND_WORKER]
         assert len(slots) == workers
         assert {slot.number for slot in slots} == set(range(layout.COMPANION_SLOTS, layout.COMPANION_SLOTS + workers))
-        assert after.rows <= workers * (threads + 1) + 2  # of each worker its main thread's too; the aggregator's
+        assert after.rows <= workers * (threads + 1) + 4  # of each worker its main thread's too; the companions'
         used = {("cpu", ("worker", str(slot.number))) for slot in slots}  # there once CPU time was seen, by slot
         assert after.series - before.series <= {("exits", ("worker", "SIGKILL")), ("aborted", ("SIGKILL",))} | used
         assert after.cells - before.cells <= 2 + workers
