@@ -43,21 +43,17 @@ A daemon is started by `hvd run`, or by gunicorn: see the README."""
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Raises SystemExit: 2 for wrong arguments, 0 after --help or --version."""
     fill_standard()
-    own, gunicorns = run.split(list(sys.argv[1:] if argv is None else argv))
-    args = _parser().parse_args(own)
-    args.gunicorn = gunicorns
+    args = _read(list(sys.argv[1:] if argv is None else argv))
     try:
         code: int = args.run(args)
         sys.stdout.flush()
         return code
     except SettingsError as error:
         return _fail(complaint(error), Exit.WRONG)
-    except DaemonUnreachable as error:
+    except (DaemonUnreachable, CannotStart) as error:
         return _fail(f"hvd: {error}", Exit.UNREACHABLE)
     except DaemonsAmbiguous as error:
         return _fail(f"hvd: {error}", Exit.WRONG)
-    except CannotStart as error:
-        return _fail(f"hvd: {error}", Exit.UNREACHABLE)
     except DaemonRefused as error:
         return _fail("\n".join(plain(line, most=2000) for line in f"hvd: {error}".splitlines()), Exit.REFUSED)
     except StillOpen as error:
@@ -75,6 +71,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _fail(message: str, code: int) -> int:
     print(message, file=sys.stderr)
     return code
+
+
+def _read(argv: list[str]) -> argparse.Namespace:
+    own, gunicorns = run.split(argv)
+    parser = _parser()
+    args, unknown = parser.parse_known_args(own)
+    if unknown:
+        hint = "; options of gunicorn's go after --" if args.run is run.run else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    args.gunicorn = gunicorns
+    return args
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -34,9 +34,9 @@ def counting_class(cfg: Any) -> type[CountingWorker]:
     try:
         chosen = cfg.worker_class
     except (Exception, SystemExit) as error:  # of the module that is imported, too
-        raise SettingsError([f"worker class {name!r} can't be loaded: {_reason(error)} (HVD_WORKER_CLASS)"]) from None
+        raise SettingsError([f"worker class {name!r} can't be loaded: {_reason(error)}"]) from None
     if not isinstance(chosen, type):
-        raise SettingsError([f"worker class {name!r} is no class (HVD_WORKER_CLASS)"])
+        raise SettingsError([f"worker class {name!r} is no class"])
     try:
         return counting(chosen)
     except TypeError as error:

@@ -46,6 +46,17 @@ def test_what_is_gunicorns_is_passed_on(command: str, gunicorns: str, admin_bind
     assert told.value.args == (gunicorns.split(), admin_bind)
 
 
+def test_an_option_of_gunicorns_before_the_dashes_is_told_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who knows gunicorn's command line writes it so. Of other commands it is nothing but unknown."""
+    for command, hint in (
+        ("run shop:app --timeout 90", "; options of gunicorn's go after --\n"),
+        ("check --x", ": --x\n"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            main(command.split())
+        assert capsys.readouterr().err.endswith(hint)
+
+
 def test_the_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
     """As text, within a terminal's width."""
     with pytest.raises(SystemExit):
