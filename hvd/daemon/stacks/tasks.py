@@ -3,8 +3,10 @@
 import asyncio
 import gc
 import sys
+import time
 import types
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from types import FrameType
 from typing import Any
 
@@ -14,7 +16,8 @@ from hvd.daemon.stacks.dumps import Stack, back
 from hvd.instrument.asgi import CountedAsgi, HttpExchange
 from hvd.instrument.reports import EXCHANGE
 
-REQUESTS = 200  # the oldest ones, whose stacks are given
+REQUESTS, FRAMES = 128, 30  # the oldest ones, whose stacks are given, and how much of each: what is read has its bounds
+LONGEST = 0.03  # s that the loop stands still for it, give or take a task: some thousand tasks
 DEEPEST = 200  # that a task's coroutines are followed
 
 _COUNTED = CountedAsgi.__call__.__code__
@@ -26,7 +29,8 @@ class TaskStacks:
     """Those of the requests that count in `rows`, each by the number that it has for a thread.
 
     A request waits where its task's innermost coroutine does, or is at the loop's frame, where that task is running.
-    One that is served in several tasks has the stack of one of these. What can't be found has none.
+    One that is served in several tasks has the stack of one of these. What can't be found, or not within LONGEST, has
+    none.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, rows: Rows) -> None:
@@ -37,27 +41,33 @@ class TaskStacks:
         """In the loop's thread, at any point of it, `current`."""
         progress = sorted(read_progress(self._rows.block, self._rows.slot), key=lambda request: request.begin_ns)
         wanted = {request.thread for request in progress[:REQUESTS]}
-        running = asyncio.current_task(self._loop)
+        running, end = asyncio.current_task(self._loop), time.monotonic() + LONGEST
         best: dict[int, tuple[tuple[bool, bool, int], list[FrameType]]] = {}
-        for task in asyncio.all_tasks(self._loop):
+        for task in sorted(asyncio.all_tasks(self._loop), key=lambda task: task is not running):
             is_running = task is running
-            ident, frames = _served(reversed(list(back(current))) if is_running else _chain(task.get_coro()), wanted)
+            if is_running:
+                ident, frames = _served(reversed(list(back(current))), None)
+            else:
+                ident, frames = _served(_awaiting(task.get_coro()), wanted)
             if ident:
                 is_inner = all(frame.f_code is not _COUNTED for frame in frames)  # a task that the app made for it
-                best[ident] = max(
-                    best.get(ident, ((False, False, 0), [])), ((is_running, is_inner, len(frames)), frames)
-                )
-        return {ident: [*_in_thread(frames[-1]), *reversed(frames)] for ident, (_, frames) in best.items()}
+                rank = is_running, is_inner, len(frames)
+                if ident not in best or rank > best[ident][0]:
+                    best[ident] = rank, frames
+            if time.monotonic() > end:
+                break
+        whole = {ident: chain(_in_thread(frames[-1]), reversed(frames)) for ident, (_, frames) in best.items()}
+        return {ident: islice(stack, FRAMES) for ident, stack in whole.items()}
 
 
-def _served(frames: Iterable[FrameType], wanted: set[int]) -> tuple[int, list[FrameType]]:
-    """Which of the wanted requests these frames, the outermost one first, serve, and all of them; 0: none."""
+def _served(frames: Iterable[FrameType], wanted: set[int] | None) -> tuple[int, list[FrameType]]:
+    """Which of the wanted requests (None: of all) these frames serve, and all of them, the outermost first."""
     seen, ident = [], 0
     for frame in frames:
         seen.append(frame)
         if not ident and (exchange := _exchange(frame)):
             ident = id(exchange.row)
-            if ident not in wanted:
+            if exchange.row is None or (wanted is not None and ident not in wanted):
                 return 0, []
     return ident, seen
 
@@ -74,7 +84,7 @@ def _local(frame: FrameType, name: str) -> Any:
     return frame.f_locals.get(name) if name in code.co_varnames or name in code.co_freevars else None
 
 
-def _chain(awaited: Any) -> Iterator[FrameType]:
+def _awaiting(awaited: Any) -> Iterator[FrameType]:
     """The frames of what a task runs, the outermost one first."""
     for _ in range(DEEPEST):
         if isinstance(awaited, types.CoroutineType):

@@ -30,6 +30,7 @@ def rows(block: Block, monkeypatch: pytest.MonkeyPatch) -> Rows:
     rows, counting = own_rows(block), Counting()
     counting.fill(rows)
     monkeypatch.setattr(asgi, "counting", counting)
+    monkeypatch.setattr("hvd.daemon.stacks.tasks.LONGEST", 10)  # the machine may have others to serve
     return rows
 
 
@@ -39,6 +40,8 @@ def places(
     """Serve a request in each way, until all wait -> the functions at which each stands, but for the loop's own."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/parts":
+            await asyncio.gather(part(scope), part(scope))
         await ways[scope["path"]]()
 
     async def look() -> dict[str, list[str]]:
@@ -75,6 +78,10 @@ async def stream() -> None:
         pass
 
 
+async def part(scope: Any) -> None:
+    await sleep_deep()
+
+
 async def in_task() -> None:
     await asyncio.create_task(sleep_deep())
 
@@ -92,7 +99,14 @@ async def wait_here() -> None:
     await asyncio.Event().wait()
 
 
-WAYS: dict[str, Serve] = {"/deep": sleep_deep, "/stream": stream, "/task": in_task, "/old": in_old, "/wait": wait_here}
+WAYS: dict[str, Serve] = {
+    "/deep": sleep_deep,
+    "/parts": sleep_deep,
+    "/stream": stream,
+    "/task": in_task,
+    "/old": in_old,
+    "/wait": wait_here,
+}
 
 
 @pytest.mark.parametrize("middleware", [False, True], ids=["one task", "a task of a middleware's"])
@@ -100,7 +114,7 @@ def test_each_request_is_where_it_waits(rows: Rows, middleware: bool) -> None:
     """Through asynchronous generators, tasks and generators; a middleware that serves in another task hides nothing."""
     found = places(rows, WAYS, middleware)
     assert found.keys() == WAYS.keys()
-    for path, function in ("/stream", "pieces"), ("/task", "in_task"), ("/old", "old"):
+    for path, function in ("/parts", "part"), ("/stream", "pieces"), ("/task", "in_task"), ("/old", "old"):
         assert found[path][:2] == ["sleep", "sleep_deep"]
         assert function in found[path]
     assert found["/deep"][:3] == ["sleep", "sleep_deep", "app"]
@@ -166,3 +180,9 @@ def test_of_too_many_the_oldest_are_told(block: Block, rows: Rows) -> None:
     assert block.layout.entries < REQUESTS
     ways: dict[str, Serve] = {f"/{number}": sleep_deep for number in range(block.layout.entries + 5)}
     assert places(rows, ways).keys() == set(list(ways)[: block.layout.entries])
+
+
+def test_the_loop_does_not_stand_still_for_it(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are too many tasks some are not looked at."""
+    monkeypatch.setattr("hvd.daemon.stacks.tasks.LONGEST", -1)
+    assert len(places(rows, WAYS)) <= 1
