@@ -62,11 +62,12 @@ class RunApplication(WSGIApplication):  # type: ignore[misc]  # gunicorn has no 
     def run(self) -> None:
         """Raises CannotStart for an app that can't be had: with one line, rather than one of each worker's."""
         if conf.is_guest():
-            look = look_at(self.app_uri, self._load_app)
+            look = look_at(self.app_uri, self._load_app, any_interface=not self._has_default_class)
             if look.trouble:
                 raise CannotStart(look.trouble)
             if look.is_asgi and self._has_default_class:
-                self._worker_class = UVICORN if find_spec("uvicorn_worker") and find_spec("uvicorn") else "asgi"
+                has_uvicorn = look.is_awaited and find_spec("uvicorn_worker") and find_spec("uvicorn")
+                self._worker_class = UVICORN if has_uvicorn else "asgi"
                 self.cfg.set("worker_class", self._worker_class)
         super().run()
 

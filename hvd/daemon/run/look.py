@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from gunicorn.errors import AppImportError
 
 from hvd.core.proc import die_with_parent
-from hvd.instrument.apply import is_asgi, takes
+from hvd.instrument.apply import is_asgi, is_awaited, takes
 from hvd.texts import suggestion
 
 USUAL = ("app", "application", "api", "create_app", "make_app", "get_app")
@@ -27,14 +27,20 @@ COMPLAINT_MAX = 600  # characters: some errors tell a whole file
 
 
 class Look(NamedTuple):
-    """`trouble` is what is wrong with the app, in a line, and "" if it can be served."""
+    """`trouble` is what is wrong with the app, in a line, and "" if it can be served; `is_awaited` of an ASGI app says
+    whether uvicorn takes it for one.
+    """
 
     is_asgi: bool = False
     trouble: str = ""
+    is_awaited: bool = False
 
 
-def look_at(name: str, load: Callable[[], Any]) -> Look:
-    """What `load` gives, or why it can't, called in a process that ends then; `name` is how the app was named."""
+def look_at(name: str, load: Callable[[], Any], *, any_interface: bool = False) -> Look:
+    """What `load` gives, or why it can't, called in a process that ends then; `name` is how the app was named.
+
+    With `any_interface` whoever serves it may know an interface that hvd doesn't.
+    """
     receiver, sender = os.pipe()
     master = os.getpid()
     pid = os.fork()
@@ -42,7 +48,7 @@ def look_at(name: str, load: Callable[[], Any]) -> Look:
         try:
             os.close(receiver)
             die_with_parent(master, signal.SIGKILL)
-            os.write(sender, json.dumps(_look(name, load)).encode() + b"\n")
+            os.write(sender, json.dumps(_look(name, load, any_interface)).encode() + b"\n")
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
         finally:
@@ -56,16 +62,16 @@ def look_at(name: str, load: Callable[[], Any]) -> Look:
     return Look(*json.loads(report))
 
 
-def _look(name: str, load: Callable[[], Any]) -> Look:
+def _look(name: str, load: Callable[[], Any], any_interface: bool) -> Look:
     try:
         app = load()
     except BaseException as error:
         return Look(trouble=complaint(name, error)[:COMPLAINT_MAX])
     if is_asgi(app):
-        return Look(is_asgi=True)
-    if takes(app, 2):
-        return Look()
+        return Look(is_asgi=True, is_awaited=is_awaited(app))
     is_factory = not name.endswith(")") and takes(app, 0)
+    if takes(app, 2) or (any_interface and not is_factory):
+        return Look()
     hint = f": is it a factory? Then name it {name}()" if is_factory else ""
     return Look(trouble=f"{name} is no WSGI or ASGI app: it takes no (environ, start_response){hint}")
 

@@ -18,6 +18,10 @@ async def asgi(scope: Any, receive: Any, send: Any) -> None:
     pass
 
 
+def passes_on(scope: Any, receive: Any, send: Any) -> Any:
+    return asgi(scope, receive, send)
+
+
 class Framework:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         pass
@@ -40,6 +44,9 @@ def test_a_counted_app_stays_as_it_is() -> None:
         (functools.partial(functools.partial(asgi)), True),
         (Framework(), True),
         (Framework().__call__, True),
+        (passes_on, True),
+        (functools.partial(lambda router, *call: passes_on(*call), None), False),  # nobody can know
+        (functools.partial(lambda router, scope, receive, send: passes_on(scope, receive, send), None), True),
     ],
 )
 def test_an_asgi_app_is_one_that_is_awaited(app: Any, awaited: bool) -> None:

@@ -14,6 +14,10 @@ from hvd.daemon.run.look import Look, look_at
 SHOP = """\
 def app(environ, start_response): return []
 async def awaited(scope, receive, send): pass
+def passing(scope, receive, send): return awaited(scope, receive, send)
+import functools
+partial = functools.partial(awaited)
+def old(scope): return awaited
 def create_app(name="shop"): return app
 api = dict()
 """
@@ -36,12 +40,26 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "is_asgi"), [("shop:app", False), ("shop:create_app()", False), ("shop:awaited", True)]
+    ("name", "look"),
+    [
+        ("shop:app", Look()),
+        ("shop:create_app()", Look()),
+        ("shop:awaited", Look(is_asgi=True, is_awaited=True)),
+        ("shop:passing", Look(is_asgi=True)),
+        ("shop:partial", Look(is_asgi=True)),
+    ],
 )
-def test_the_interface_is_told(name: str, is_asgi: bool) -> None:
+def test_the_interface_is_told(name: str, look: Look) -> None:
     """And nothing of the app stays in this process."""
-    assert look_at(name, lambda: import_app(name)) == Look(is_asgi)
+    assert look_at(name, lambda: import_app(name)) == look
     assert "shop" not in sys.modules
+
+
+def test_a_class_that_was_told_may_know_another_interface() -> None:
+    """As uvicorn knows ASGI 2; a factory is none."""
+    assert look_at("shop:old", lambda: import_app("shop:old")).trouble
+    assert look_at("shop:old", lambda: import_app("shop:old"), any_interface=True) == Look()
+    assert look_at("shop:create_app", lambda: import_app("shop:create_app"), any_interface=True).trouble
 
 
 @pytest.mark.parametrize(
