@@ -10,7 +10,7 @@ What is used of gunicorn's and of gevent's is no public API (read in gunicorn 27
 
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ from hvd.daemon.stacks.dumps import Stack, back
 from hvd.daemon.worker_process import WorkerProcess
 from hvd.daemon.workers import AnsweringWorker, CountingWorker
 from hvd.instrument.counting import counting
+from hvd.instrument.loop_lag import LoopWatch
 from hvd.instrument.wsgi import outermost, post_request
 from hvd.metrics.table import is_error
 
@@ -58,10 +59,28 @@ class GreenletRow:
         return {ident: back(frame) for ident, frame in frames.items() if frame}
 
 
+class HubTimer:
+    """Something that is due in gevent's loop, and runs in its hub: it gives way to nobody."""
+
+    def __init__(self, delay: float, callback: Callable[[], None]) -> None:
+        self._timer: Any = gevent.get_hub().loop.timer(delay)
+        self._timer.start(callback)
+
+    def cancel(self) -> None:
+        self._timer.close()
+
+
+class Hub:
+    """gevent's loop, as a LoopWatch needs it."""
+
+    call_later = HubTimer
+
+
 class Greenlets(WorkerProcess):
     """What both classes have in common."""
 
     is_known = True
+    _watch: LoopWatch | None = None
 
     @property
     def hvd_capacity(self) -> int:
@@ -77,9 +96,18 @@ class Greenlets(WorkerProcess):
     def notify(self) -> None:
         """A sign of life. gunicorn's ends an orphan at once, with all that it serves; `handle_exit` gives it time."""
         if os.getppid() == self.ppid:
+            if self.booted and not self._watch:
+                self._watch = LoopWatch(Hub())
             super().notify()
         else:
             self.alive = False
+
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            if self._watch:
+                self._watch.stop()
 
     def handle_quit(self, sig: int, frame: Any) -> None:
         """In a greenlet, so that the user's worker_int may wait for something, as in gunicorn."""

@@ -1,8 +1,9 @@
 """How late an event loop is with what is due in it: what runs in it runs for that long without a break."""
 
-import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
+from typing import Protocol
 
 from hvd.core import layout
 from hvd.instrument.counting import counting
@@ -11,13 +12,25 @@ from hvd.read.stacks import LOOP_PERIOD
 REMEMBERED = 4  # turns, the latest of which is told
 
 
+class Handle(Protocol):
+    """What is due in a loop."""
+
+    def cancel(self) -> None: ...
+
+
+class Loop(Protocol):
+    """What is needed of asyncio's loop, and of any other."""
+
+    def call_later(self, delay: float, callback: Callable[[], None], /) -> Handle: ...
+
+
 class LoopWatch:
     """Notes, in the slot of this process, that a loop turns, and how late it was. In that loop's thread.
 
     A loop that stands still notes nothing: readers see that from the time of its last turn.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._late_ns: deque[int] = deque([0], REMEMBERED)
         self._begin()

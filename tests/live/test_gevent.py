@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 from collections import Counter
 from pathlib import Path
@@ -23,6 +24,9 @@ def app(environ, start_response):
     first, _, rest = environ["PATH_INFO"][1:].partition("/")
     if first in ("slow", "left", "wait"):
         time.sleep(1.5 if first == "wait" else 30 if rest else 0.02)
+    until = time.monotonic() + 6
+    while first == "spin" and time.monotonic() < until:
+        pass
     if first == "boom":
         raise ValueError("boom")
     status = {"missing": "404 Not Found", "left": "202 Accepted"}.get(first, "200 OK")
@@ -69,6 +73,21 @@ def test_a_killed_worker_is_known_by_all_that_it_served(tmp_path: Path, kind: st
         requests = server.snapshot()["requests"]
         assert (requests["started"], requests["finished"], requests["aborted"], requests["in_flight"]) == (64, 0, 64, 0)
         assert server.sample("hvd_http_requests_aborted_total", cause="SIGKILL") == 64
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_greenlet_that_gives_way_to_nobody_is_seen(tmp_path: Path, kind: str) -> None:
+    """Its worker answers nobody meanwhile, though nearly all of its capacity is free."""
+    with guest(tmp_path, kind, workers=1) as server:
+        assert server.snapshot()["event_loop_lag_seconds"] is not None
+        asking = Asking(server.address, "/spin")
+        told = re.compile(r"saturated: the event loop of worker \d+ has stood still for \S+ s, at \S*shop.py:\d+ app")
+        until(
+            lambda: any(map(told.fullmatch, server.hvd_get("/health").json()["reasons"])),
+            "/health says where it stands",
+        )
+        assert isinstance(asking.wait(), Response)
+        until(server.is_healthy, "it turns again")
 
 
 def test_what_there_is_no_entry_for_is_counted_all_the_same(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hvd.core.block import Block
 from hvd.core.progress import read_progress
 from hvd.core.rows import Rows
 from hvd.core.totals import Reader
-from hvd.daemon.gevent_workers import CountingHandler, GreenletRow, Greenlets, HvdPyWSGIWorker
+from hvd.daemon.gevent_workers import CountingHandler, GreenletRow, Greenlets, Hub, HvdPyWSGIWorker
 from tests.unit.core.support import WORKER, own_rows
 
 
@@ -45,6 +45,15 @@ def test_a_greenlet_has_a_row_of_its_own(block: Block, rows: Rows) -> None:
     heads = Reader(block).read().heads
     assert (heads.started, heads.finished, heads.aborted, heads.in_flight) == (6, 3, 3, 0)
     assert read_progress(block, WORKER) == []
+
+
+def test_what_is_due_in_the_hub_may_be_cancelled() -> None:
+    """It runs once, unless nobody wants it any more."""
+    ran: list[str] = []
+    Hub.call_later(0.001, lambda: ran.append("due"))
+    Hub.call_later(0.001, lambda: ran.append("cancelled")).cancel()
+    gevent.sleep(0.05)
+    assert ran == ["due"]
 
 
 def test_a_thread_beside_the_greenlets_has_one_too(rows: Rows) -> None:
