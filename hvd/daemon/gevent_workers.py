@@ -23,6 +23,7 @@ from hvd.daemon.worker_process import WorkerProcess
 from hvd.daemon.workers import AnsweringWorker, CountingWorker
 from hvd.instrument.counting import counting
 from hvd.instrument.loop_lag import LoopWatch
+from hvd.instrument.reports import METHODS, OTHER
 from hvd.instrument.wsgi import outermost, post_request
 from hvd.metrics.table import is_error
 
@@ -147,9 +148,14 @@ class CountingHandler:
             post_request(self, None, self.environ, None)
 
     def handle_error(self, *error: Any) -> None:
-        """The app has failed, and what it had begun to serve is answered with 500, where nothing was sent yet."""
+        """The app has failed, and what it had begun to serve is answered with 500, where nothing was sent yet: after an
+        OSError too, unlike gunicorn.
+        """
         row = counting.local.row
         interrupted, row.interrupted = row.interrupted, None
+        exchange = row.exchange
+        if not interrupted and exchange is not None and not exchange.is_counted:
+            interrupted = exchange.method if exchange.method in METHODS else OTHER, exchange.route
         if interrupted:
             row.respond((*interrupted, "500"), is_error("500"))
         super().handle_error(*error)  # type: ignore[misc]

@@ -27,6 +27,8 @@ def app(environ, start_response):
     until = time.monotonic() + 6
     while first == "spin" and time.monotonic() < until:
         pass
+    if first == "broken":
+        raise ConnectionRefusedError("of a database")
     if first == "boom":
         raise ValueError("boom")
     status = {"missing": "404 Not Found", "left": "202 Accepted"}.get(first, "200 OK")
@@ -80,6 +82,9 @@ def test_a_greenlet_that_gives_way_to_nobody_is_seen(tmp_path: Path, kind: str) 
     """Its worker answers nobody meanwhile, though nearly all of its capacity is free."""
     with guest(tmp_path, kind, workers=1) as server:
         assert server.snapshot()["event_loop_lag_seconds"] is not None
+        if kind == "gevent_pywsgi":  # the other, gunicorn's, answers nothing
+            assert server.get("/broken").status == 500
+            assert server.counted() == {("(other)", 500): 1}
         asking = Asking(server.address, "/spin")
         told = re.compile(r"saturated: the event loop of worker \d+ has stood still for \S+ s, at \S*shop.py:\d+ app")
         until(
