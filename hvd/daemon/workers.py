@@ -32,6 +32,9 @@ LACK_REMIND = 60.0  # s until it logs that again
 UNPARSED = "(unparsed)"
 """Method and route of what gunicorn refused before it was a request."""
 
+BY_SIGNAL = UNPARSED, UNPARSED
+"""A row's `interrupted` of a request that SIGABRT ends with its process."""
+
 
 class RowOfRequest:
     """`row` is another entry each time: nobody knows what a thread of this class of worker serves at once."""
@@ -96,12 +99,12 @@ class AnsweringWorker(CountingWorker):
     """Whether what gunicorn refuses is answered by problems (RFC 9457). Else its pages stay what they are."""
 
     def handle_request(self, *request: Any) -> Any:
-        """A request that ends by one of these is answered by nobody, so it is over."""
+        """A request that ends by one of these is answered by nobody, so it is over; not where SIGABRT is the reason."""
         try:
             return super().handle_request(*request)
         except (OSError, StopIteration) as error:
             row = counting.local.row
-            if row.interrupted is not None and not isinstance(error, ssl.SSLError):
+            if row.interrupted not in (None, BY_SIGNAL) and not isinstance(error, ssl.SSLError):
                 row.interrupted = None
                 row.finish()
             raise
@@ -198,7 +201,7 @@ class HvdSyncWorker(RoomyWorker, LimitedSyncWorker):
         gunicorn takes the SystemExit for a response that was cut off where its headers are sent, and ends as usual.
         """
         if self._row.is_busy and self._row.interrupted is None:
-            self._row.interrupted = UNPARSED, UNPARSED
+            self._row.interrupted = BY_SIGNAL
         super().handle_abort(sig, frame)
 
 

@@ -155,7 +155,7 @@ def test_a_read_only_database(tmp_path: Path) -> None:
         wait_degraded(server)
         for _ in range(20):
             assert_refused(server.post("/jobs/submit", {"kind": "echo", "params": {}}))
-        assert_refused(server.post(f"/jobs/{old}/cancel", {}))
+        assert server.post(f"/jobs/{old}/cancel", {}).status in (409, 503)  # by whether SQLite can read it there
         assert_counting_goes_on(server)
         assert_told_once(server, began)
         server.inside("mount", "-o", "remount,bind,rw", str(server.state))
