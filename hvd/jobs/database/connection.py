@@ -85,6 +85,9 @@ class Database:
         except (exc.DBAPIError, exc.TimeoutError) as error:
             if _is_fault(error):
                 raise
+            if _is_read_only(error):
+                with self._opening:
+                    self.close()
             reason = str(getattr(error, "orig", None) or error).strip().splitlines()
             raise StoreUnavailable(
                 f"the jobs' database {self.name} can't be used: {reason[0] if reason else 'no reason given'}"
@@ -139,3 +142,11 @@ def _is_fault(error: exc.DBAPIError | exc.TimeoutError) -> bool:
     # a table that was dropped, a right that was taken away
     is_operators = getattr(original, "sqlstate", None) in ("42P01", "42501")
     return isinstance(error, exc.ProgrammingError | exc.DataError | exc.NotSupportedError) and not is_operators
+
+
+def _is_read_only(error: exc.DBAPIError | exc.TimeoutError) -> bool:
+    """True where SQLite can't write. What a process has opened of such a file stays so until all of it is closed."""
+    original = getattr(error, "orig", None)
+    if not isinstance(original, sqlite3.OperationalError):
+        return False
+    return original.sqlite_errorcode & 0xFF == sqlite3.SQLITE_READONLY
