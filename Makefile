@@ -1,4 +1,5 @@
 # hvd: `make run` starts the daemon, `make test` runs all tests; both install what they need into .venv first.
+# The tests' programs are asked about, and installed by apt-get; their Debian systems stand in /var/cache/hvd-tests.
 
 VENV := .venv
 PYTHON ?= python3
@@ -12,7 +13,9 @@ run: $(VENV)/.run
 
 test: $(VENV)/.test
 	sh tests/install-programs nginx:nginx promtool:prometheus systemd-analyze:systemd postgres:postgresql pgbouncer:pgbouncer qemu-img:qemu-utils \
-	  chromium:chromium chromedriver:chromium-driver node:nodejs npm:npm openssl:openssl
+	  chromium:chromium chromedriver:chromium-driver node:nodejs npm:npm openssl:openssl \
+	  debootstrap:debootstrap systemd-nspawn:systemd-container
+	$(VENV)/bin/python -m tests.support.debian bookworm trixie
 	$(VENV)/bin/python -m pytest -n $(SIDE_BY_SIDE) --dist worksteal
 
 sanitize: $(VENV)/.test
