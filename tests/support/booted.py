@@ -46,7 +46,7 @@ class System:
         folders = {folder: f"/wheels/{index}" for index, folder in enumerate(wheels(suite))} | dict(binds)
         self._binds = [f"--bind-ro={folder}:{place}" for folder, place in folders.items()]
         self._place = tempfile.mkdtemp(prefix="hvd-booted-")
-        self._console = tempfile.TemporaryFile()  # noqa: SIM115: closed at the exit
+        self._console = tempfile.TemporaryFile()  # noqa: SIM115 it is closed at the exit
         self._shell: subprocess.Popen[bytes] | None = None
         self.pid = 0
 
