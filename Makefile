@@ -6,7 +6,7 @@ PYTHON ?= python3
 # processes that run tests: most tests wait most of the time
 SIDE_BY_SIDE ?= 3
 
-.PHONY: run test sanitize lint bench clean
+.PHONY: run test sanitize lint docs bench clean
 
 run: $(VENV)/.run
 	$(VENV)/bin/gunicorn
@@ -25,6 +25,9 @@ lint: $(VENV)/.test
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy hvd
+
+docs: $(VENV)/.test
+	$(VENV)/bin/mkdocs build --strict
 
 bench: $(VENV)/.bench
 	sh tests/install-programs wrk:wrk

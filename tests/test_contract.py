@@ -1,16 +1,19 @@
-"""What the README says of settings and metrics is what the tables say, and every module has its test file.
+"""What the documents say of settings and metrics is what the tables say, and every module has its test file.
 
-`python -m tests.test_contract` writes the README's tables anew.
+`python -m tests.test_contract` writes their tables anew.
 """
 
 import re
 from pathlib import Path
+
+import pytest
 
 from hvd.metrics.table import METRICS
 from hvd.settings.table import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
+DOCS = ROOT / "docs"
 
 LIVE = {
     *(
@@ -30,7 +33,7 @@ LIVE = {
 
 
 def metrics_table() -> str:
-    """The metrics as the README lists them."""
+    """The metrics as docs/metrics.md lists them."""
     lines = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
     for metric in METRICS:
         labels = ", ".join(f"`{label}`" for label in metric.labels)
@@ -41,19 +44,19 @@ def metrics_table() -> str:
 TABLES = {"settings": markdown_table, "metrics": metrics_table}
 
 
-def with_tables(text: str) -> str:
-    """The README with the tables that it should have."""
-    for name, table in TABLES.items():
-        pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
-        text, found = re.subn(pattern, lambda match, table=table: f"{match[1]}{table()}\n{match[2]}", text, flags=re.S)
-        assert found == 1, f"README has {found} places for the table of {name}"
+def with_table(name: str, text: str) -> str:
+    """A document with the table that it should have."""
+    pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+    text, found = re.subn(pattern, lambda match: f"{match[1]}{TABLES[name]()}\n{match[2]}", text, flags=re.S)
+    assert found == 1, f"docs/{name}.md has {found} places for its table"
     return text
 
 
-def test_readme_lists_every_setting_and_metric() -> None:
+@pytest.mark.parametrize("name", TABLES)
+def test_documents_list_every_setting_and_metric(name: str) -> None:
     """Name, default, kind and meaning, as the code has them; `python -m tests.test_contract` brings them up to date."""
-    text = README.read_text(encoding="utf-8")
-    assert text == with_tables(text)
+    text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    assert text == with_table(name, text)
 
 
 def test_every_module_has_a_test_file() -> None:
@@ -66,7 +69,7 @@ def test_every_module_has_a_test_file() -> None:
 
 def test_documents_name_files_that_exist() -> None:
     """What is moved or merged is followed in README and docs."""
-    for text in (README, *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").glob("*.md")):
+    for text in (README, *DOCS.glob("*.md"), *(ROOT / "deploy").glob("*.md")):
         for name in re.findall(r"`((?:hvd|tests|bench|deploy|docs)/[\w/.-]+\.\w+)`", text.read_text(encoding="utf-8")):
             assert (ROOT / name).exists(), f"{text.name} names {name}"
 
@@ -80,4 +83,6 @@ def test_only_the_settings_read_the_environment() -> None:
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for name in TABLES:
+        path = DOCS / f"{name}.md"
+        path.write_text(with_table(name, path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Every metric: name, kind, unit, label names, help, and where its value comes from. /metrics and README list them so.
+"""Every metric: name, kind, unit, label names, help, and where its value comes from; for /metrics and docs/metrics.md.
 
 What is counted in the block is a Family, found by its `key`. All of them are counters, and merge by adding up: the rows
 of all slots, of processes alive and gone. The other metrics are functions of Figures: of the heads of the rows, of what

@@ -1,7 +1,7 @@
 """Every setting: one record each.
 
 A setting is a field of `Settings`, with its type, default and help. The key in hvd.toml is the field's name, the
-variable is `HVD_` and that name in capitals; `hvd check` and the README's table derive from the records. What begins
+variable is `HVD_` and that name in capitals; `hvd check` and docs/settings.md derive from the records. What begins
 with the name of one of TABLES stands in that table of the file: jobs_grace as jobs.grace. The kinds of job, jobs.kinds,
 and the routes have no variable.
 """
@@ -203,13 +203,13 @@ def variable(key: str) -> str:
 
 
 def markdown_table() -> str:
-    """The settings as the README lists them."""
+    """The settings as docs/settings.md lists them."""
     lines = ["| key | variable | default | meaning |", "|---|---|---|---|"]
     for key, setting in SETTINGS.items():
         default = setting.words or f"`{setting.default}`"
         meaning = f"{setting.help} Takes {setting.type.expected}."
         lines.append(f"| `{written(key)}` | `{variable(key)}` | {default} | {meaning} |")
-    lines.append("| `jobs.kinds` |  | none | Kinds of job, a table each: see [deploy/hvd.toml](deploy/hvd.toml). |")
+    lines.append("| `jobs.kinds` |  | none | Kinds of job, a table each: see `deploy/hvd.toml`. |")
     lines.append(
         "| `routes` |  | none | A table: route templates, each with a regular expression that the whole path matches, "
         "for apps whose framework tells none. The first that matches counts. |"

@@ -34,12 +34,12 @@ def test_a_block_is_made_whole(block: Block) -> None:
     assert block.masters() == []
 
 
-def test_another_program_reads_it_as_the_readme_says(block: Block) -> None:
+def test_another_program_reads_it_as_the_documents_say(block: Block) -> None:
     """And does it no harm at its end."""
     mark_used(block, WORKER, 0)
     block.cells[block.layout.row_cell(WORKER, 0) + layout.R_STARTED] = 4711
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
-    (program,) = (text for text in re.findall(r"```python\n(.*?)```", readme, re.S) if "open_block(" in text)
+    page = (Path(__file__).parents[3] / "docs/metrics.md").read_text()
+    (program,) = (text for text in re.findall(r"```python\n(.*?)```", page, re.S) if "open_block(" in text)
     program = program.replace("hvd-127.0.0.1-8080", block.name)
     command = [sys.executable, "-c", program]
     assert subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout == "4711 0\n"

@@ -141,7 +141,7 @@ def test_the_table_of_the_jobs_is_a_table(tmp_path: Path, text: str) -> None:
 
 
 def test_kinds_of_job_come_from_the_file(tmp_path: Path) -> None:
-    """As the example of the README has it."""
+    """As the example of docs/jobs.md has it."""
     text = '[jobs.kinds.checksum]\ncommand = ["sha256sum", "{file}"]\n'
     text += 'params = { file = { type = "path", roots = ["/srv/images"] } }\n'
     settings = load(config(tmp_path, text)).settings
