@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hvd import __version__
-from hvd.cli import arguments, as_json, check, daemon_list, demo, run, stacks, status
+from hvd.cli import arguments, as_json, check, daemon_list, demo, deploy, run, serve, stacks, status
 from hvd.cli.arguments import Exit
 from hvd.cli.jobs import commands as jobs
 from hvd.cli.target import target
@@ -19,6 +19,8 @@ from hvd.texts import plain
 _EXAMPLES = f"""\
 examples:
   hvd run shop.wsgi:app                    serve an app with hvd under it, and its figures on a page
+  hvd serve                                hvd's own daemon, with the settings that hvd check shows
+  hvd deploy systemd --to FOLDER           unit and settings for this installation; also nginx, prometheus and others
   hvd demo                                 a small shop with load, for a look at hvd
   hvd check                                settings in force, and where each comes from
   HVD_CONFIG=/etc/hvd/hvd.toml hvd check   the same with a file
@@ -37,7 +39,7 @@ examples:
 
 Without --url and --instance the daemon of the settings is meant: its admin server answers, also while all workers
 are stuck. Where neither bind nor instance is set and one daemon of this user runs, it is that one.
-A daemon is started by `hvd run`, or by gunicorn: see the README."""
+A daemon is started by `hvd run`, `hvd serve`, or by gunicorn: see the README."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,7 +80,7 @@ def _read(argv: list[str]) -> argparse.Namespace:
     parser = _parser()
     args, unknown = parser.parse_known_args(own)
     if unknown:
-        hint = "; options of gunicorn's go after --" if args.run is run.run else ""
+        hint = "; options of gunicorn's go after --" if args.run in (run.run, serve.run) else ""
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     args.gunicorn = gunicorns
     return args
@@ -124,8 +126,10 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     run.add_arguments(add("run", run.run, "serve an app with hvd under it"))
+    serve.add_arguments(add("serve", serve.run, "serve hvd's own endpoints: the daemon for this machine"))
     demo.add_arguments(add("demo", demo.run, "show a small shop with load, under hvd"))
     add("check", check.run, "show the settings in force, or all that is wrong with them")
+    deploy.add_arguments(add("deploy", deploy.run, "write what systemd, nginx and others need, with these settings"))
     add("status", status.run, "show the health of a running daemon", remote)
 
     lists = add("list", daemon_list.run, "list the daemons that run on this machine", patience)

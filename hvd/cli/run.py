@@ -45,8 +45,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def split(argv: list[str]) -> tuple[list[str], list[str]]:
-    """The command line of this command, and what stands behind -- in it, which is gunicorn's."""
-    if argv[:1] != ["run"] or "--" not in argv:
+    """The command line of this command, or of `hvd serve`, and what stands behind -- in it, which is gunicorn's."""
+    if argv[:1] not in (["run"], ["serve"]) or "--" not in argv:
         return argv, []
     at = argv.index("--")
     return argv[:at], argv[at + 1 :]
