@@ -16,7 +16,6 @@ from gunicorn.workers.workertmp import WorkerTmp
 from hvd.core.block import DIRECTORY
 from hvd.daemon.admin.address import free_page_address
 from hvd.daemon.classes import counting_class
-from hvd.daemon.sockets import current_umask
 from hvd.errors import SettingsError
 from hvd.settings.loader import Loaded, load
 from hvd.settings.table import Settings
@@ -30,7 +29,10 @@ SAME = (
 
 OWN_APP = "hvd.web.wsgi:app"
 
-FIXED = ("bind", "admin_bind", "instance", "slots", "max_series", "worker_class", "state_dir", "database_url")
+FIXED = (
+    *("bind", "admin_bind", "socket_mode", "socket_group", "instance", "slots", "max_series", "worker_class"),
+    *("state_dir", "database_url"),
+)
 """Settings that take effect at the next start."""
 
 _namespace: MutableMapping[str, Any] = {}
@@ -49,7 +51,8 @@ def fill(namespace: MutableMapping[str, Any], settings: Settings) -> None:
     namespace["wsgi_app"] = OWN_APP
     namespace["loglevel"] = settings.log_level
     namespace["proc_name"] = _proc_name(settings)
-    namespace["umask"] = current_umask()  # of the files of unix sockets: gunicorn's default, 0, lets everybody connect
+    # Of the files of unix sockets: gunicorn's default, 0, lets everybody connect.
+    namespace["umask"] = 0o777 & ~int(settings.socket_mode, 8)
     namespace["worker_tmp_dir"] = str(DIRECTORY)  # heartbeats: in memory, and there wherever the block can be
     namespace["control_socket_disable"] = True  # gunicorn 27 would open one under the user's home folder
 
@@ -115,6 +118,11 @@ def _in_force(cfg: Any) -> Settings:
     if kind != _namespace["worker_class"]:
         otherwise |= {"worker_class": kind, "threads": cfg.threads}
     return load(gunicorn=otherwise).settings
+
+
+def owns_sockets(cfg: Any) -> bool:
+    """Whether hvd's settings say who may connect to the sockets of gunicorn's bind, and not gunicorn's own."""
+    return not _is_guest and bool(cfg.umask == _namespace.get("umask"))
 
 
 def unused(cfg: Any) -> list[str]:

@@ -17,12 +17,12 @@ from hvd.core.totals import Reader
 from hvd.daemon.admin.address import AdminAddress
 from hvd.daemon.code import Code
 from hvd.daemon.companions import Companions
-from hvd.daemon.conf import FIXED, has_chosen_page, is_guest
+from hvd.daemon.conf import FIXED, has_chosen_page, is_guest, owns_sockets
 from hvd.daemon.deaths import Settler, WorkerSlots
 from hvd.daemon.logs import error_log, level_name
 from hvd.daemon.ownership import Ownership
 from hvd.daemon.programs import Channels, Programs
-from hvd.daemon.sockets import UnixSockets
+from hvd.daemon.sockets import SocketAccess, UnixSockets
 from hvd.daemon.stacks.workers import Stacks, receive_file
 from hvd.instrument import wsgi
 from hvd.metrics.table import FAMILIES
@@ -38,7 +38,7 @@ class Master:
     """What hvd keeps in a master. All of it runs in the master's main thread."""
 
     def __init__(self, server: Any, settings: Settings, code: Code | None = None) -> None:
-        """Raises BlockError, OSError: then nothing is left of it."""
+        """Raises BlockError, CannotStart, OSError: then nothing is left of it."""
         self._server = server
         self.pid, self._since = os.getpid(), time.monotonic()
         self.settings = settings
@@ -46,10 +46,11 @@ class Master:
         self.worker_class: type = server.worker_class
         self.has_served = self._has_left = False
         self.missing = 0  # workers that should be there, and can't be started now
-        self.unix_sockets = UnixSockets(server)
+        access = SocketAccess.of(settings)
+        self.unix_sockets = UnixSockets(server, access if owns_sockets(server.cfg) else None)
         self._ownership = Ownership(server, settings)
         self.block = self._ownership.block
-        self.admin = AdminAddress(settings, self.block, server.log, is_chosen=has_chosen_page())
+        self.admin = AdminAddress(settings, access, self.block, server.log, is_chosen=has_chosen_page())
         try:
             self._set_up(code or Code())
         except BaseException:

@@ -8,11 +8,18 @@ import contextlib
 import os
 import socket
 import stat
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
 
 from gunicorn import systemd
 
+from hvd.core.peers import gid_of
 from hvd.errors import CannotStart
+from hvd.settings.table import Settings
+
+CLOSED = 0o177
+"""The umask under which a socket is bound that others get by its group only once its file has that group."""
 
 
 def current_umask() -> int:
@@ -22,11 +29,55 @@ def current_umask() -> int:
     return umask
 
 
+@dataclass(frozen=True)
+class SocketAccess:
+    """Who may connect to hvd's unix sockets: the mode of their files, and their group; -1 is the daemon's own."""
+
+    mode: int = 0o660
+    gid: int = -1
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As the settings say. Raises CannotStart for a group that isn't there, or that this user can't give away."""
+        mode, group = int(settings.socket_mode, 8), settings.socket_group
+        if not group:
+            return cls(mode)
+        try:
+            gid = gid_of(group)
+        except KeyError:
+            raise CannotStart(f"socket_group is {group}, which is no group here: make it (groupadd {group})") from None
+        if os.geteuid() != 0 and gid not in (os.getegid(), *os.getgroups()):
+            raise CannotStart(
+                f"socket_group is {group}, of which this user is no member: add it, or name a group of its own"
+            )
+        return cls(mode, gid)
+
+    def give(self, path: str) -> None:
+        """Give a socket's file its group and mode. Raises OSError, also for what is no socket."""
+        fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            status, link = os.fstat(fd), f"/proc/self/fd/{fd}"  # whatever has the path by now
+            if not stat.S_ISSOCK(status.st_mode):
+                raise PermissionError(f"{path} is no socket any more")
+            if self.gid >= 0:
+                os.chown(link, -1, self.gid)
+            os.chmod(link, self.mode)
+        finally:
+            os.close(fd)
+
+    def give_folder(self, path: Path) -> None:
+        """Let the group enter a folder that this user has made. Raises OSError."""
+        if self.gid >= 0:
+            os.chown(path, -1, self.gid)
+        os.chmod(path, 0o750)
+
+
 class UnixSockets:
     """Those of one master. Used in its main thread."""
 
-    def __init__(self, server: Any) -> None:
-        self._server = server
+    def __init__(self, server: Any, access: SocketAccess | None = None) -> None:
+        """`access` is for those that are hvd's own; None: gunicorn's settings decide."""
+        self._server, self._access = server, access
         self._files: dict[str, os.stat_result] = {}
 
     def refuse_taken(self) -> None:
@@ -38,10 +89,13 @@ class UnixSockets:
                 refuse_taken_path(path, "bind")
 
     def note(self) -> None:
-        """They are bound: these files are ours."""
+        """They are bound: these files are ours, and get their mode and group."""
+        is_inherited = self._server.master_pid or systemd.listen_fds(unset_environment=False)
         for path in self._paths():
             with contextlib.suppress(OSError):
                 self._files[path] = os.stat(path)
+                if self._access and not is_inherited and not path.startswith("\0"):
+                    self._access.give(path)
 
     def disown(self) -> None:
         """Before gunicorn removes them: have it skip those that are gone, or another process's by now."""
@@ -67,12 +121,13 @@ class UnixSockets:
 def refuse_taken_path(path: str, key: str) -> None:
     """Raises CannotStart where a server listens at this path, or what is there is no socket; `key` is the setting."""
     try:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise CannotStart(f"{key} is unix:{path}, which is there and no socket: remove it, or bind another path")
     except FileNotFoundError:
         return
     except OSError as error:
         raise CannotStart(f"{key} is unix:{path}, which can't be used: {error.strerror}") from None
+    _refuse_strangers(path, key)
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
         try:
@@ -84,3 +139,15 @@ def refuse_taken_path(path: str, key: str) -> None:
         else:
             why = "a socket at which another server listens"
     raise CannotStart(f"{key} is unix:{path}, {why}: stop that server, or bind another path (HVD_{key.upper()})")
+
+
+def _refuse_strangers(path: str, key: str) -> None:
+    """A socket's file that another user has left can't be removed where the folder is sticky, as /tmp."""
+    with contextlib.suppress(FileNotFoundError):
+        status, folder = os.lstat(path), os.stat(os.path.dirname(path) or ".")
+        user = os.geteuid()
+        if folder.st_mode & stat.S_ISVTX and user not in (0, status.st_uid, folder.st_uid):
+            raise CannotStart(
+                f"{key} is unix:{path}, which is there and another user's (uid {status.st_uid}): "
+                f"bind a path in a folder that only this user may write to (HVD_{key.upper()})"
+            )

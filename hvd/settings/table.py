@@ -19,7 +19,9 @@ from hvd.settings.processors import usable_cores
 from hvd.settings.value_types import (
     BIND,
     FLAG,
+    GROUP,
     LOG_LEVEL,
+    MODE,
     NAME,
     ORIGINS,
     PATH,
@@ -125,6 +127,10 @@ class Settings:
     bind: str = _setting(BIND, "127.0.0.1:8080", "Address to serve.", "0.0.0.0:PORT, else 127.0.0.1:8080")
     admin_bind: str = _setting(
         BIND, "", "Address of the admin server.", "unix:admin.sock in the instance's runtime folder"
+    )
+    socket_mode: str = _setting(MODE, "0660", "Mode of hvd's unix sockets, of bind and admin_bind.")
+    socket_group: str = _setting(
+        GROUP, "", "Group that has them, and may change things over them without a token.", "the daemon's own"
     )
     workers: int = _setting(
         whole(1, 1024), cores, "Worker processes.", "WEB_CONCURRENCY, else cores it may use, at least 2"

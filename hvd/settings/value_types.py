@@ -179,6 +179,8 @@ def _parts(text: str) -> list[str]:
 
 BIND = ValueType("HOST:PORT, [IPV6]:PORT or unix:PATH", _read_bind)
 NAME = text("1 to 64 of the characters A-Z a-z 0-9 . _ -", r"[A-Za-z0-9._-]{1,64}")
+MODE = text('three octal digits, as "0660", with the first from 6 on: its owner has to connect', r"0?[67][0-7]{2}")
+GROUP = text("a group's name or gid", r"[A-Za-z_][A-Za-z0-9_.-]{0,31}[$]?|[0-9]{1,9}")
 PATH = ValueType("a path", _read_path)
 URL = ValueType("sqlite:///PATH or postgresql://USER@HOST/NAME (also postgresql+psycopg://)", _read_url)
 TOKEN = text("16 to 4096 printable ASCII characters, no blanks", r"[!-~]{16,4096}")

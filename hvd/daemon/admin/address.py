@@ -16,7 +16,7 @@ from hvd import __version__
 from hvd.core.block import Block
 from hvd.core.proc import start_ticks
 from hvd.daemon.admin.folder import make_folder, remove_folder
-from hvd.daemon.sockets import current_umask, refuse_taken_path
+from hvd.daemon.sockets import CLOSED, SocketAccess, refuse_taken_path
 from hvd.errors import CannotStart
 from hvd.settings.admin_record import RECORD, AdminRecord, read_record
 from hvd.settings.runtime_folder import ADMIN_SOCKET
@@ -45,9 +45,12 @@ def free_page_address() -> str:
 class AdminAddress:
     """One master's. Used in its main thread. `listener` is None where there can't be one."""
 
-    def __init__(self, settings: Settings, block: Block, log: Any, *, is_chosen: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, access: SocketAccess, block: Block, log: Any, *, is_chosen: bool = False
+    ) -> None:
         """`is_chosen`: the address is none that anybody has set, but `free_page_address`'s."""
         self._settings, self._block, self._log = settings, block, log
+        self._access = access
         self._is_chosen = is_chosen
         self._pid, self._started = os.getpid(), start_ticks(os.getpid())
         self.listener: socket.socket | None = None
@@ -109,7 +112,7 @@ class AdminAddress:
     def _find_folder(self) -> None:
         """The folder for the record; without one the address is found by nobody who isn't told."""
         try:
-            self._folder = make_folder(self._settings.instance)
+            self._folder = make_folder(self._settings.instance, self._access)
         except CannotStart as error:
             self._folder = None
             self._complain(f"`hvd list` will not find this daemon: {error}")
@@ -119,12 +122,11 @@ class AdminAddress:
         if self._settings.admin_bind:
             self._find_folder()
             self.address = self._settings.admin_bind
-            umask = current_umask()
         else:
-            self._folder = make_folder(self._settings.instance)
-            self.address, umask = f"{UNIX}{self._folder / ADMIN_SOCKET}", 0o177
+            self._folder = make_folder(self._settings.instance, self._access)
+            self.address = f"{UNIX}{self._folder / ADMIN_SOCKET}"
         try:
-            return self._bind_unix(umask) if self._path else self._bind_tcp()
+            return self._bind_unix() if self._path else self._bind_tcp()
         except OSError as error:
             reason = error.strerror or str(error)
             raise CannotStart(f"admin_bind is {self.address}, which can't be used: {reason}") from None
@@ -139,14 +141,15 @@ class AdminAddress:
         """The socket's file; "" where it has none."""
         return self.address.removeprefix(UNIX) if self.address.startswith(UNIX) else ""
 
-    def _bind_unix(self, umask: int) -> socket.socket:
+    def _bind_unix(self) -> socket.socket:
         refuse_taken_path(self._path, "admin_bind")
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path)  # of a daemon that was killed: nobody listens
         listener = socket.socket(socket.AF_UNIX)
-        before = os.umask(umask)
+        before = os.umask(CLOSED)
         try:
             listener.bind(self._path)
+            self._access.give(self._path)
             listener.listen(BACKLOG)
             status = os.lstat(self._path)
         except BaseException:

@@ -1,4 +1,4 @@
-"""The runtime folder of an instance: made by the master, for nobody but its user.
+"""The runtime folder of an instance: made by the master, for its user, and the group that may connect to its socket.
 
 In /tmp anybody may have made a folder, or a link, of the name that this user's would have. So nothing is used that
 another user has, or may write in.
@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from hvd.daemon.sockets import SocketAccess
 from hvd.errors import CannotStart
 from hvd.settings.runtime_folder import ADMIN_SOCKET, candidates
 
@@ -18,8 +19,8 @@ SOCKET_PATH_MAX = 107  # bytes that fit in sockaddr_un.sun_path beside the closi
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-def make_folder(instance: str, bases: Iterable[Path] | None = None) -> Path:
-    """The instance's folder, mode 0700, in the first of these folders that can be used.
+def make_folder(instance: str, access: SocketAccess, bases: Iterable[Path] | None = None) -> Path:
+    """The instance's folder, mode 0750, in the first of these folders that can be used.
 
     Raises CannotStart, which says of each why it can't.
     """
@@ -27,8 +28,8 @@ def make_folder(instance: str, bases: Iterable[Path] | None = None) -> Path:
     for base in candidates() if bases is None else bases:
         try:
             with contextlib.suppress(FileNotFoundError):  # another daemon may just have removed the folder of both
-                return _folder_in(base, instance)
-            return _folder_in(base, instance)
+                return _folder_in(base, instance, access)
+            return _folder_in(base, instance, access)
         except OSError as error:
             reasons.append(f"{base}: {error.strerror or error}")
     raise CannotStart(f"there is no runtime folder ({'; '.join(reasons)})")
@@ -41,23 +42,27 @@ def remove_folder(folder: Path) -> None:
         folder.parent.rmdir()
 
 
-def _folder_in(base: Path, instance: str) -> Path:
+def _folder_in(base: Path, instance: str, access: SocketAccess) -> Path:
     if instance in (".", ".."):
         raise OSError(f"an instance of the name {instance} has no folder of its own")
     folder = base / instance
     if len(os.fsencode(folder / ADMIN_SOCKET)) > SOCKET_PATH_MAX:
         raise OSError(f"a socket's path there would be longer than {SOCKET_PATH_MAX} bytes")
-    _make(base)
+    is_new = _make(base)
     _check(base, os.stat(base))
+    if is_new:
+        access.give_folder(base)
     _make(folder)
     _check(folder, os.lstat(folder))
-    os.chmod(folder, 0o700)
+    access.give_folder(folder)
     return folder
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path) -> bool:
     with contextlib.suppress(FileExistsError):
         folder.mkdir(0o700)
+        return True
+    return False
 
 
 def _check(folder: Path, status: os.stat_result) -> None:

@@ -116,7 +116,7 @@ def made(name: str, **changes: Any) -> Iterator[Master]:
         master_pid=0,
         worker_class=HvdThreadWorker,
         log=logging.getLogger("test"),
-        cfg=SimpleNamespace(uid=0, gid=0, initgroups=False, env_orig={}),
+        cfg=SimpleNamespace(uid=0, gid=0, initgroups=False, env_orig={}, umask=0o117),
         LISTENERS=["http://127.0.0.1:1"],
     )
     master = Master(server, settings_of(name, **changes))

@@ -2,14 +2,17 @@
 
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from hvd.daemon.sockets import UnixSockets, current_umask
+from hvd.daemon.sockets import SocketAccess, UnixSockets, current_umask
 from hvd.errors import CannotStart
+from hvd.settings.loader import load
+from tests.unit.core.support import ended, fork
 
 
 class Listener(socket.socket):
@@ -70,6 +73,49 @@ def test_only_ones_own_file_is_left_to_be_removed(tmp_path: Path) -> None:
     assert listeners[:1] == there.LISTENERS
     assert [listener.fileno() >= 0 for listener in listeners] == [True, False, False]
     listeners[0].close()
+
+
+def test_a_file_gets_its_group_and_mode(tmp_path: Path) -> None:
+    """A socket's only: whoever can swap the file has others changed by this user otherwise."""
+    access = SocketAccess.of(replace(load({}).settings, socket_group="4711" if os.geteuid() == 0 else str(os.getgid())))
+    path, (there, link) = tmp_path / "sock", (tmp_path / "file", tmp_path / "link")
+    bound(path).close()
+    access.give(str(path))
+    assert (path.stat().st_mode & 0o777, path.stat().st_gid) == (0o660, access.gid)
+    there.touch(mode=0o600)
+    link.symlink_to(path)
+    for wrong in (there, link):
+        with pytest.raises(PermissionError):
+            access.give(str(wrong))
+    assert there.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("group", "why"), [("nosuchgroup", "is no group here: make it"), ("4711", "no member: add it")]
+)
+def test_a_group_that_can_not_be_given_is_refused(group: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the start, with the remedy."""
+    monkeypatch.setattr(os, "geteuid", lambda: 4712)
+    with pytest.raises(CannotStart, match=f"^socket_group is {group}, .*{why}"):
+        SocketAccess.of(replace(load({}).settings, socket_group=group))
+
+
+def test_a_dead_socket_of_another_user_is_refused(tmp_path: Path) -> None:
+    """In a sticky folder, as /tmp, it can't be removed: one line instead of gunicorn's traceback."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    folder = tmp_path / "sticky"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    bound(folder / "sock").close()
+
+    def start_as_another() -> None:
+        os.chdir(folder)
+        os.seteuid(65534)  # to whom the folders above are closed
+        with pytest.raises(CannotStart, match=r"another user's \(uid 0\): bind a path in a folder"):
+            UnixSockets(server("sock")).refuse_taken()
+
+    assert ended(fork(start_as_another)) == 0
 
 
 def test_the_umask_is_that_of_the_process() -> None:

@@ -66,6 +66,8 @@ REFUSED = {
     ),
     # NaN passes naive comparisons
     "interval": ("a number of seconds from 0.1 to 60", ["nan", "inf", "-inf", "1e400", "02.0", ".5", "2,0", "2s"]),
+    "socket_mode": ("three octal digits", ["66", "0o660", "06600", "0460", "0668", "rw-rw----", "432"]),
+    "socket_group": ("a group's name or gid", ["a b", "-1", "a:b", "a,b", "x" * 33, "9" * 10]),
     "bind": (
         "unix:PATH",
         [

@@ -14,6 +14,7 @@ from hvd.core.block import Block
 from hvd.daemon.admin import address as module
 from hvd.daemon.admin.address import VARIABLE, AdminAddress, free_page_address
 from hvd.daemon.admin.folder import make_folder
+from hvd.daemon.sockets import SocketAccess
 from hvd.errors import CannotStart
 from hvd.settings.admin_record import AdminRecord, read_record
 from hvd.settings.loader import load
@@ -24,7 +25,7 @@ from tests.unit.core.support import standing
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder in which runtime folders are made."""
     base = tmp_path / "run"
-    monkeypatch.setattr(module, "make_folder", lambda instance: make_folder(instance, [base]))
+    monkeypatch.setattr(module, "make_folder", lambda instance, access: make_folder(instance, access, [base]))
     return base
 
 
@@ -32,12 +33,12 @@ class Scene:
     """Addresses of masters, each of this process."""
 
     def __init__(self, block: Block) -> None:
-        self.block = block
+        self.block, self.access = block, SocketAccess()
         self.all: list[AdminAddress] = []
 
     def make(self, bind: str = "", **more: bool) -> AdminAddress:
         settings = replace(load({"HVD_INSTANCE": "shop"}).settings, admin_bind=bind)
-        self.all.append(AdminAddress(settings, self.block, logging.getLogger("test"), **more))
+        self.all.append(AdminAddress(settings, self.access, self.block, logging.getLogger("test"), **more))
         return self.all[-1]
 
     def open(self, bind: str = "", environ: dict[str, str] | None = None) -> AdminAddress:
@@ -63,12 +64,12 @@ def connects(path: Path) -> bool:
         return client.connect_ex(str(path)) == 0
 
 
-def test_by_default_it_is_a_socket_for_this_user_alone(scene: Scene, base: Path) -> None:
+def test_by_default_it_is_a_socket_for_this_user_and_its_group(scene: Scene, base: Path) -> None:
     """In the runtime folder; a record beside it says where, from the first turn of the master's loop on."""
     one = scene.open()
     path = base / "shop" / "admin.sock"
     assert one.address == f"unix:{path}"
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o660
     assert connects(path)
     one.keep(never)
     record = read_record(base / "shop")
@@ -93,15 +94,17 @@ def test_it_may_be_any_address(scene: Scene, base: Path, host: str) -> None:
     assert not (base / "shop").exists()
 
 
-def test_a_path_that_is_set_has_the_umask_s_mode(scene: Scene, tmp_path: Path) -> None:
-    """As the service's own socket: a group may have been meant to have it."""
+def test_a_path_that_is_set_has_the_mode_and_group_that_are_set(scene: Scene, tmp_path: Path) -> None:
+    """Whatever the umask says, which stays."""
+    scene.access = SocketAccess(0o600, 4711 if os.geteuid() == 0 else os.getegid())
     before = os.umask(0o007)
     try:
         scene.open(f"unix:{tmp_path}/sock")
         assert os.umask(0o007) == 0o007
     finally:
         os.umask(before)
-    assert (tmp_path / "sock").stat().st_mode & 0o777 == 0o770
+    status = (tmp_path / "sock").stat()
+    assert (status.st_mode & 0o777, status.st_gid) == (0o600, scene.access.gid)
 
 
 @pytest.mark.parametrize("taken", ["a port", "a socket", "no socket", "no folder", "another machine's"])
@@ -145,7 +148,7 @@ def test_a_daemon_starts_without_a_folder_for_it(scene: Scene, base: Path, caplo
 
 def test_a_socket_that_a_killed_daemon_left_is_replaced(scene: Scene, base: Path) -> None:
     """And the record of that daemon with it."""
-    folder = make_folder("shop", [base])
+    folder = make_folder("shop", SocketAccess(), [base])
     left = socket.socket(socket.AF_UNIX)
     left.bind(str(folder / "admin.sock"))
     left.close()

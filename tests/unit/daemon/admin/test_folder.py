@@ -1,4 +1,4 @@
-"""The runtime folder is this user's alone."""
+"""The runtime folder is this user's, and may be entered by its group."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hvd.daemon.admin.folder import make_folder, remove_folder
+from hvd.daemon.sockets import SocketAccess
 from hvd.errors import CannotStart
 
 
@@ -14,15 +15,15 @@ def mode(path: Path) -> int:
 
 
 def test_it_is_made_in_the_first_place_that_can_be_used(tmp_path: Path) -> None:
-    """With mode 0700, as the folder above it where that isn't there either; whatever the umask says."""
+    """With mode 0750, as the folder above it where that isn't there either; whatever the umask says."""
     before = os.umask(0)
     try:
-        folder = make_folder("shop", [tmp_path / "no" / "such", tmp_path / "run"])
+        folder = make_folder("shop", SocketAccess(), [tmp_path / "no" / "such", tmp_path / "run"])
     finally:
         os.umask(before)
     assert folder == tmp_path / "run" / "shop"
-    assert (mode(folder), mode(folder.parent)) == (0o700, 0o700)
-    assert make_folder("shop", [tmp_path / "run"]) == folder
+    assert (mode(folder), mode(folder.parent)) == (0o750, 0o750)
+    assert make_folder("shop", SocketAccess(), [tmp_path / "run"]) == folder
     remove_folder(folder)
     assert not folder.exists()
 
@@ -30,7 +31,7 @@ def test_it_is_made_in_the_first_place_that_can_be_used(tmp_path: Path) -> None:
 def test_one_that_is_there_already_is_closed_to_others(tmp_path: Path) -> None:
     """Of the same user: a daemon that was killed has left it, or an operator made it."""
     (tmp_path / "shop").mkdir(mode=0o755)
-    assert mode(make_folder("shop", [tmp_path])) == 0o700
+    assert mode(make_folder("shop", SocketAccess(), [tmp_path])) == 0o750
 
 
 def a_file(base: Path) -> None:
@@ -72,7 +73,7 @@ def test_what_others_have_made_is_not_used(tmp_path: Path, make: object) -> None
     make(base)
     before = os.lstat(base)
     with pytest.raises(CannotStart, match=f"there is no runtime folder .{base}: "):
-        make_folder("shop", [base])
+        make_folder("shop", SocketAccess(), [base])
     after = os.lstat(base)
     assert (after.st_mode, after.st_uid, after.st_mtime_ns) == (before.st_mode, before.st_uid, before.st_mtime_ns)
     assert not list((tmp_path / "target").glob("*")) if (tmp_path / "target").exists() else True
@@ -84,7 +85,7 @@ def test_a_name_that_leads_elsewhere_is_no_folder(tmp_path: Path, instance: str)
     base = tmp_path / "run"
     base.mkdir(mode=0o755)
     with pytest.raises(CannotStart, match="no folder of its own"):
-        make_folder(instance, [base])
+        make_folder(instance, SocketAccess(), [base])
     assert (mode(base), mode(tmp_path)) == (0o755, 0o700)
 
 
@@ -92,10 +93,11 @@ def test_a_socket_has_to_fit_in(tmp_path: Path) -> None:
     """Its path has 107 bytes at most; the next folder may be shorter. Each reason is told."""
     long = tmp_path / ("x" * 100)
     with pytest.raises(CannotStart, match=r"longer than 107 bytes; .*/such/run: No such file"):
-        make_folder("shop", [long, tmp_path / "no" / "such" / "run"])
-    assert make_folder("s", [long, Path(f"/tmp/hvd-test-{os.getpid()}")]).parent.name == f"hvd-test-{os.getpid()}"
-    os.rmdir(f"/tmp/hvd-test-{os.getpid()}/s")
-    os.rmdir(f"/tmp/hvd-test-{os.getpid()}")
+        make_folder("shop", SocketAccess(), [long, tmp_path / "no" / "such" / "run"])
+    short = Path(f"/tmp/hvd-test-{os.getpid()}")
+    assert make_folder("s", SocketAccess(), [long, short]).parent == short
+    remove_folder(short / "s")
+    assert not short.exists()
 
 
 def test_a_folder_with_something_in_it_stays(tmp_path: Path) -> None:
