@@ -21,7 +21,7 @@ from hvd.daemon.code import Code
 from hvd.daemon.deaths import UNKNOWN_CAUSE, Settler, cause_of, exit_cause
 from hvd.daemon.logs import CompanionLog, error_log
 from hvd.daemon.users import User
-from hvd.settings.variables import environment
+from hvd.settings.variables import environment, for_companions
 
 STALL = 2.0  # s without a heartbeat, after which a companion counts as stuck
 START_GRACE = 15.0  # s that a companion may take to its first heartbeat, on a machine that is busy
@@ -76,7 +76,7 @@ class Companion:
         self._beat, self._seen, self._silent = 0, 0.0, 0.0
 
     def _execute(self, slot: int, log_fd: int) -> "subprocess.Popen[bytes]":
-        user = self.user
+        user, environ = self.user, for_companions(environment())
         # The process inherits that SIGHUP is blocked: a reload that comes too early for it must not end it.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:
@@ -89,7 +89,7 @@ class Companion:
                 user=user.uid if user else None,
                 group=user.gid if user else None,
                 extra_groups=user.groups if user else None,
-                env=self.code.environ(user.environ(environment()) if user else environment()),
+                env=self.code.environ(user.environ(environ) if user else environ),
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)

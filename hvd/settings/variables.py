@@ -33,6 +33,18 @@ _LINK = re.compile(r"(HVD(_[A-Z0-9_]+?)??)_(NAME=/.*|ENV_.*)", re.DOTALL)
 _INHERITED = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"}
 
 
+_MASTERS = re.compile(
+    r"(NOTIFY|WATCHDOG|LISTEN|GUNICORN)_\w+|_HVD_\w+|CREDENTIALS_DIRECTORY"
+    r"|(?!PG)\w*(TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_KEY|DATABASE_URL|_DSN|_KEY\Z)\w*",
+    re.IGNORECASE,
+)
+"""What a master doesn't pass on to what it executes: what is meant for its process alone, and what by its name is a
+secret. libpq's variables stay, as the database of the jobs may need them."""
+
+_INSTANCE = variable("instance")
+"""The one variable of hvd that companions have: by it people, and hvd's tests, see which daemon a process is of."""
+
+
 def environment() -> Mapping[str, str]:
     """All variables, as they are at each look-up."""
     return os.environ
@@ -41,6 +53,17 @@ def environment() -> Mapping[str, str]:
 def inherited(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What a job gets to see of hvd's own environment: how to find programs and to talk to people, and no secret."""
     return {name: text for name, text in environ.items() if name in _INHERITED or name.startswith("LC_")}
+
+
+def for_companions(environ: Mapping[str, str]) -> dict[str, str]:
+    """What companions, and the guard of jobs, have of the master's environment: they are told their options otherwise
+    (hvd/companion/options.py), and whoever is of the daemon's user, as its jobs, can read a process's environment.
+    """
+    return {
+        name: text
+        for name, text in environ.items()
+        if name == _INSTANCE or not (name.startswith(PREFIX) or _MASTERS.fullmatch(name))
+    }
 
 
 def is_mistake(name: str, environ: Mapping[str, str]) -> bool:

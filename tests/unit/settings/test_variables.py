@@ -3,7 +3,7 @@
 import pytest
 
 from hvd.settings.loader import load
-from hvd.settings.variables import environment, inherited
+from hvd.settings.variables import environment, for_companions, inherited
 from tests.unit.settings.support import problems_of
 
 FOREIGN = {
@@ -54,3 +54,33 @@ def test_a_job_inherits_no_variable_of_hvd(monkeypatch: pytest.MonkeyPatch) -> N
     assert environment()["HVD_TOKEN"] == "geheim"
     assert inherited()["LC_ALL"] == "C"
     assert "geheim" not in inherited().values()
+
+
+def test_companions_have_no_secret_and_nothing_that_is_the_masters_alone() -> None:
+    """What libraries, programs and people need stays; so do libpq's variables, and the name of the instance."""
+    kept = {
+        *("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "XDG_RUNTIME_DIR"),
+        *(
+            "RUNTIME_DIRECTORY",
+            "STATE_DIRECTORY",
+            "PGPASSWORD",
+            "PGPASSFILE",
+            "HVD_INSTANCE",
+            "KEYBOARD",
+            "JOURNAL_STREAM",
+        ),
+    }
+    gone = {
+        *("HVD_TOKEN", "HVD_DATABASE_URL", "HVD_CONFIG", "HVD_BIND", "_HVD_PASSED", "NOTIFY_SOCKET", "WATCHDOG_USEC"),
+        *("CREDENTIALS_DIRECTORY", "LISTEN_FDS", "GUNICORN_FD", "GUNICORN_CMD_ARGS", "SECRET_KEY", "DJANGO_SECRET"),
+        *(
+            "AWS_SECRET_ACCESS_KEY",
+            "github_token",
+            "DB_PASSWORD",
+            "MYSQL_PASSWD",
+            "DATABASE_URL",
+            "SENTRY_DSN",
+            "API_KEY",
+        ),
+    }
+    assert set(for_companions(dict.fromkeys(kept | gone, "x"))) == kept
