@@ -9,6 +9,9 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Mapping
+
+from hvd.texts import escaped
 
 RECORD = b"\0"
 WAKE = b"\1"
@@ -20,11 +23,42 @@ _FIELDS = {"name": str, "levelno": int, "levelname": str, "created": float, "mse
 _TEXTS = {"msg": str, "exc_text": str | None}
 
 
+class Harmless(logging.Filter):
+    """Makes what others wrote harmless in every record: nothing in a log moves the cursor, turns the direction of what
+    follows, or begins a line that hvd has not begun.
+
+    Lines of a format, and of a text that follows one (as a traceback does), stay lines.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, Mapping):  # as those of an access log are, whose formats name them
+            record.msg, record.args = escaped(record.getMessage()), ()
+        elif record.args:
+            keep = LINES if "\n" in str(record.msg) else ""
+            record.args = tuple(_harmless(arg, keep) for arg in record.args)
+        else:
+            record.msg = _harmless(record.msg, LINES)
+        if record.exc_info and record.exc_info[0] and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = escaped(record.exc_text, keep=LINES)
+        return True
+
+
+LINES = "\n\t"
+"""What stays in texts of several lines."""
+
+
+def _harmless(value: object, keep: str) -> object:
+    return escaped(str(value), keep=keep) if isinstance(value, str | BaseException) else value
+
+
 class MasterHandler(logging.Handler):
     """Never waits; a line that finds no room is lost, and the next one says how many were."""
 
     def __init__(self, fd: int = STDERR) -> None:
         super().__init__()
+        self.addFilter(Harmless())
         self._fd = fd
         self._lost = 0
 

@@ -28,7 +28,7 @@ from hvd.daemon import conf
 from hvd.daemon.arbiter import Loop
 from hvd.daemon.classes import check_for_hvds_app, counting_class
 from hvd.daemon.code import take_into_memory
-from hvd.daemon.logs import error_log, log_through
+from hvd.daemon.logs import error_log, log_through, make_harmless
 from hvd.daemon.master import Master
 from hvd.daemon.ownership import pass_on
 from hvd.daemon.stacks.workers import pass_file_on
@@ -133,6 +133,7 @@ def on_starting(server: Any) -> None:
     if _master:
         return
     log_through(error_log(server.log))
+    make_harmless(server.log, is_guest=conf.is_guest())
     # Until gunicorn takes them: their default leaves the block, or prints a traceback.
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(signum, _end_start)

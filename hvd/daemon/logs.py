@@ -16,7 +16,7 @@ import signal
 import socket
 from typing import Any
 
-from hvd.companion.log import LONGEST, RECORD, WAKE, decode
+from hvd.companion.log import LONGEST, RECORD, WAKE, Harmless, decode
 
 PACKET = 256 * 1024  # bytes read at once; two texts of LONGEST escaped as \uXXXX are 192 KiB
 TURN = 500  # packets taken in one turn of the master's loop; the socket holds some 160
@@ -58,6 +58,22 @@ def log_through(log: logging.Logger) -> None:
     ours = logging.getLogger("hvd")
     ours.handlers, ours.propagate = [ForwardingHandler(log)], False
     ours.setLevel(logging.DEBUG)  # the other logger decides
+
+
+class HarmlessHere(Harmless):
+    """Of hvd's lines alone: in a log that an app shares with it, the app may colour its own."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_hvds = record.name.partition(".")[0] == "hvd" or str(record.msg).startswith("hvd")
+        return super().filter(record) if is_hvds else True
+
+
+def make_harmless(log: Any, *, is_guest: bool) -> None:
+    """Have gunicorn's `log` tell what others wrote so that it does no harm; of a guest's only hvd's lines."""
+    error_log(log).addFilter(HarmlessHere() if is_guest else Harmless())
+    access_log = getattr(log, "access_log", None)
+    if access_log and not is_guest:
+        access_log.addFilter(Harmless())
 
 
 class CompanionLog:

@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
 from hvd.companion.log import MasterHandler
-from hvd.daemon.logs import TURN, CompanionLog, ForwardingHandler, error_log, level_name
+from hvd.daemon.logs import TURN, CompanionLog, ForwardingHandler, error_log, level_name, make_harmless
 from tests.support.waiting import until
 
 PID = 4711
@@ -63,7 +64,7 @@ def test_a_companions_line_is_logged_as_its_own(scene: Scene) -> None:
     scene.drain()
     (record,) = scene.records
     assert (record.process, record.name, record.levelname) == (PID, "hvd.jobs", "ERROR")
-    assert record.getMessage() == "failed: ü\n"
+    assert record.getMessage() == "failed: ü\\n"
     text = logging.Formatter("%(asctime)s.%(msecs)03d [%(process)d] %(message)s").format(record)
     assert "ValueError: no" in text
 
@@ -187,3 +188,19 @@ def test_gunicorns_logger_has_the_error_log() -> None:
     log = Logger(Config())
     assert error_log(log) is logging.getLogger("gunicorn.error")
     assert error_log(logging.getLogger("x")) is logging.getLogger("x")
+
+
+def test_an_apps_own_lines_are_left_alone() -> None:
+    """A guest may colour its lines; hvd's are harmless there too, and all are in its own daemon, requests included."""
+
+    def text(*, is_guest: bool, message: str, log: str = "error_log") -> str:
+        logs = SimpleNamespace(error_log=logging.Logger("gunicorn.error"), access_log=logging.Logger("gunicorn.access"))
+        make_harmless(logs, is_guest=is_guest)
+        record = logging.makeLogRecord({"name": "x", "msg": message})
+        assert getattr(logs, log).filter(record)
+        return record.getMessage()
+
+    assert text(is_guest=True, message="\x1b[31mred") == "\x1b[31mred"
+    assert text(is_guest=True, message="hvd: \x1b") == "hvd: \\x1b"
+    assert text(is_guest=False, message="\x1b[31mred") == "\\x1b[31mred"
+    assert text(is_guest=False, message="GET /\x9b", log="access_log") == "GET /\\x9b"
