@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hvd.cli.admin import admin_addresses, service_addresses
 from hvd.cli.client import Address
 from hvd.cli.listeners import listening_addresses
+from hvd.core.name import plain_name
 from hvd.core.outside import PREFIX, KeptBlock, kept_blocks
 
 
@@ -32,7 +33,7 @@ def running_daemons() -> list[Daemon]:
 
 def daemon_of(block: KeptBlock) -> Daemon:
     """The daemon that keeps this block. Where it serves is what its sockets tell, or else its master."""
-    instance, user = block.name.removeprefix(PREFIX), block.user
+    instance, user = plain_name(block.name).removeprefix(PREFIX), block.user
     serves = listening_addresses(block.masters[0], block.listeners) or service_addresses(instance, user)
     return Daemon(instance, block, tuple(admin_addresses(instance, user)), tuple(serves))
 

@@ -15,8 +15,8 @@ from hvd.core.block import DIRECTORY, Block, check_owner, map_segment, open_bloc
 from hvd.core.descriptors import fill_standard
 from hvd.core.foreign import is_of_hvd, set_aside
 from hvd.core.layout import Layout
-from hvd.core.locks import DYING, Passed, claim_name, take_claim
-from hvd.core.name import Name
+from hvd.core.locks import DYING, Passed, claim_name, is_claimed_by, no_claim, take_claim
+from hvd.core.name import Name, evasive_names, usable_name
 from hvd.core.proc import exists
 from hvd.errors import BlockError, BlockForeign, BlockInUse, BlockLocked
 
@@ -41,17 +41,20 @@ def acquire(
     the processes of a killed master to end; and a block that can't be used, since it is of another format, damaged, or
     `check` raises BlockForeign, is set aside. It calls `warn` with a line for the log in both cases.
 
+    A name that another user has taken is evaded, with a warning: the block has another one then (name.py). A claim
+    that another user holds is done without.
+
     Raises BlockInUse and BlockLocked where those processes don't end, and at once where a master lives; BlockForeign
-    where the segment is no block of hvd, another user's, or at an upgrade one that can't be used.
+    where the segment is no block of hvd, or at an upgrade one that can't be used.
     """
     fill_standard()
-    claim = passed.claim if passed else _claim(name, min(wait, DYING))
+    claim = passed.claim if passed else _claim(name, min(wait, DYING), warn)
     os.set_inheritable(claim, False)
     try:
         if passed:
-            block, existed = _share(passed.block, name, check), True
+            block, existed = _share(passed.block, _name_of(passed.block, name), check), True
         else:
-            block, existed = _acquire(name, shape, upgrade, wait, warn, check)
+            block, existed = _acquire(_usable_name(name, warn), shape, upgrade, wait, warn, check)
     except BaseException:
         os.close(claim)
         raise
@@ -60,19 +63,33 @@ def acquire(
     return block, existed
 
 
-def _claim(name: str, wait: float) -> int:
+def _claim(name: str, wait: float, warn: Callable[[str], None]) -> int:
     try:
         return take_claim(DIRECTORY, name, wait)
     except BlockInUse as error:
-        masters = _masters_text(name)
-        stranger = (
-            f". If no daemon of yours runs, a process of another user may hold {claim_name(DIRECTORY, name)}: "
-            "it is in /proc/net/unix"
-        )
+        if not is_claimed_by(DIRECTORY, name, os.geteuid()):
+            warn(
+                f"a process of another user holds {claim_name(DIRECTORY, name)} (it is in /proc/net/unix): hvd goes on "
+                f"without, and a second start with this name takes up to {OWNER_WAIT:g} s to be refused"
+            )
+            return no_claim()
         raise BlockInUse(
-            f"{error}{masters}: stop it, or start this one on another address, "
-            f"and under another HVD_INSTANCE where that is set{'' if masters else stranger}"
+            f"{error}{_masters_text(name)}: stop it, or start this one on another address, "
+            "and under another HVD_INSTANCE where that is set"
         ) from None
+
+
+def _usable_name(name: str, warn: Callable[[str], None]) -> str:
+    usable = usable_name(DIRECTORY, name)
+    if usable != name:
+        warn(f"{DIRECTORY / name} is another user's: the block is {DIRECTORY / usable}")
+    return usable
+
+
+def _name_of(fd: int, name: str) -> str:
+    """The name that the block behind a descriptor has."""
+    names = (other for other in evasive_names(DIRECTORY, name) if Name(DIRECTORY / other, fd).holds())
+    return next(names, name)
 
 
 def _share(fd: int, name: str, check: Callable[[Block], object]) -> Block:

@@ -29,7 +29,8 @@ def set_aside(path: Path, fd: int) -> str:
     The caller holds the segment exclusively. Of those set aside before, the newest stay.
     """
     stem = f"{path.name}.aside-"
-    before = sorted(other for other in path.parent.iterdir() if other.name.startswith(stem))
+    others = (other for other in path.parent.iterdir() if other.name.startswith(stem))
+    before = sorted(other for other in others if other.lstat().st_uid == os.geteuid())  # anybody can make such files
     aside = path.with_name(f"{stem}{time.time_ns()}")
     path.rename(aside)
     for old in before[: len(before) - KEPT + 1]:

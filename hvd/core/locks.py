@@ -18,6 +18,7 @@ import signal
 import socket
 import struct
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,6 +65,36 @@ def take_claim(folder: Path, name: str, wait: float) -> int:
                 claim.close()
                 raise BlockInUse(f"block {name} belongs to a daemon that is running") from None
         time.sleep(CLAIM_PAUSE)
+
+
+def no_claim() -> int:
+    """A descriptor in the place of a claim: the lock on the block decides alone, as between network namespaces."""
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM).detach()
+
+
+def is_claimed_by(folder: Path, name: str, user: int) -> bool:
+    """Whether a process of that user may hold the claim: one does, or none of anybody's can be found to.
+
+    Of another user's processes the kernel doesn't show what they hold; of this user's it does.
+    """
+    wanted = claim_name(folder, name)
+    nodes: set[str] = set()
+    with contextlib.suppress(OSError), open("/proc/net/unix", encoding="utf-8", errors="replace") as file:
+        fields = (line.split() for line in file)
+        nodes.update(f"socket:[{line[6]}]" for line in fields if line[7:] == [wanted])
+    if not nodes:
+        return True  # it was let go of just now, or nobody may know
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if process.stat().st_uid == user and any(_holds(fd, nodes) for fd in (process / "fd").iterdir()):
+                return True
+    return False
+
+
+def _holds(fd: Path, nodes: Collection[str]) -> bool:
+    with contextlib.suppress(OSError):
+        return os.readlink(fd) in nodes
+    return False
 
 
 def take(fd: int, wait: float) -> bool:

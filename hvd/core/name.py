@@ -6,7 +6,41 @@ restored. Where both are removed the daemon goes on, through an upgrade too: its
 
 import contextlib
 import os
+import secrets
 from pathlib import Path
+
+EVASIVE = "+"
+"""A character that no instance's name has either. Behind it is what nobody can guess: /dev/shm is everybody's, so
+another user may have made a file of the name that a block would have, and only that user, or root, can remove it."""
+
+
+def evasive_names(directory: Path, name: str) -> list[str]:
+    """Names that blocks of this user have instead of that one."""
+    stem, user = f"{name}{EVASIVE}", os.geteuid()
+    files = (path for path in directory.iterdir() if path.name.startswith(stem) and not path.name.endswith("~"))
+    return sorted(path.name for path in files if _owner_of(path) == user)
+
+
+def usable_name(directory: Path, name: str) -> str:
+    """That name, unless another user has it: then one that this user's block has already, or a new one."""
+    owner = _owner_of(directory / name)
+    if owner == os.geteuid():
+        return name
+    if others := evasive_names(directory, name):
+        return others[0]
+    return name if owner is None else f"{name}{EVASIVE}{secrets.token_hex(8)}"
+
+
+def plain_name(name: str) -> str:
+    """The name that a block was meant to have."""
+    return name.partition(EVASIVE)[0]
+
+
+def _owner_of(path: Path) -> int | None:
+    try:
+        return path.lstat().st_uid
+    except FileNotFoundError:
+        return None
 
 
 class Name:

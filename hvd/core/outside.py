@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hvd.core import layout
 from hvd.core.block import DIRECTORY
+from hvd.core.name import plain_name
 from hvd.core.proc import is_alive
 
 PREFIX = "hvd-"
@@ -38,11 +39,11 @@ def block_files(directory: Path = DIRECTORY) -> list[Path]:
 
 
 def kept_blocks(directory: Path = DIRECTORY, name: str = "") -> Iterator[KeptBlock]:
-    """The blocks whose masters live, as far as this user may read them, by name; the one of that name, where one is
-    given. What a dead daemon left is no block here, nor is a file that is no block.
+    """The blocks whose masters live, as far as this user may read them, by name; those of that name, where one is
+    given, or of an evasive one in its place (name.py). What a dead daemon left is no block here, nor is any other file.
     """
     for path in block_files(directory):
-        if name in ("", path.name):
+        if name in ("", plain_name(path.name)):
             with contextlib.suppress(OSError):  # another user's, or removed meanwhile
                 fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
                 try:

@@ -19,6 +19,7 @@ from hvd.core import layout
 from hvd.core.block import DIRECTORY, Block, open_block
 from hvd.core.carry import Carrier, Source
 from hvd.core.locks import COUNT_WAIT
+from hvd.core.name import evasive_names, plain_name
 from hvd.core.outside import PREFIX, KeptBlock, block_files, has_open, kept_blocks
 from hvd.core.private import private_rows
 from hvd.core.rows import Rows
@@ -148,19 +149,20 @@ class Joining:
         if self._current:
             self._before.append(self._current)
         self._block, self._has_slot, self._current, self._carrier = block, True, current, carrier
-        self._instance, self._said = block.name.removeprefix(PREFIX), ""
+        self._instance, self._said = plain_name(block.name).removeprefix(PREFIX), ""
         return True
 
     def _find(self) -> KeptBlock | None:
         """The daemon's block; None where none is kept. Raises DaemonsAmbiguous, JoinRefused."""
         if self._instance:
             _check_user(self._instance)
-            return next(kept_blocks(name=PREFIX + self._instance), None)
+            kept = kept_blocks(name=PREFIX + self._instance)
+            return next((block for block in kept if block.user == os.geteuid()), None)
         own = [block for block in kept_blocks() if block.user == os.geteuid()]
         if len(own) > 1:
-            named = [block for block in own if block.name == PREFIX + self._default]
+            named = [block for block in own if plain_name(block.name) == PREFIX + self._default]
             if not named:
-                names = ", ".join(block.name.removeprefix(PREFIX) for block in own)
+                names = ", ".join(plain_name(block.name).removeprefix(PREFIX) for block in own)
                 raise DaemonsAmbiguous(f"{len(own)} daemons run: name one in hvd.join(...) or HVD_INSTANCE: {names}")
             return named[0]
         if not own:
@@ -170,7 +172,7 @@ class Joining:
     def _say_others(self) -> None:
         for path in block_files():
             try:
-                _check_user(path.name.removeprefix(PREFIX))
+                _check_user(plain_name(path.name).removeprefix(PREFIX))
             except JoinRefused as error:
                 self._say(f"no daemon of this user runs; {error}")
 
@@ -187,7 +189,7 @@ def _check_user(instance: str) -> None:
         owner = (DIRECTORY / f"{PREFIX}{instance}").lstat().st_uid
     except OSError:
         return
-    if owner != os.geteuid():
+    if owner != os.geteuid() and not evasive_names(DIRECTORY, f"{PREFIX}{instance}"):
         raise JoinRefused(
             f"daemon {instance} is that of user {_user(owner)}, and this process is {_user(os.geteuid())}'s: "
             f"run it as {_user(owner)}, or start a daemon of its own user"
