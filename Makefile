@@ -6,14 +6,17 @@ PYTHON ?= python3
 # processes that run tests: most tests wait most of the time
 SIDE_BY_SIDE ?= 3
 
-.PHONY: run test sanitize lint docs bench clean
+# those that a wheel is made for, where they are there; a free-threaded one as python3.14t
+PYTHONS ?= python3.11 python3.12 python3.13 python3.14
+
+.PHONY: run test sanitize lint docs dist bench clean
 
 run: $(VENV)/.run
 	$(VENV)/bin/gunicorn
 
 test: $(VENV)/.test
 	sh tests/install-programs nginx:nginx promtool:prometheus systemd-analyze:systemd postgres:postgresql pgbouncer:pgbouncer qemu-img:qemu-utils \
-	  chromium:chromium chromedriver:chromium-driver node:nodejs npm:npm openssl:openssl \
+	  chromium:chromium chromedriver:chromium-driver node:nodejs npm:npm openssl:openssl zsh:zsh fish:fish groff:groff \
 	  debootstrap:debootstrap systemd-nspawn:systemd-container
 	$(VENV)/bin/python -m tests.support.debian bookworm trixie
 	$(VENV)/bin/python -m pytest -n $(SIDE_BY_SIDE) --dist worksteal
@@ -28,6 +31,9 @@ lint: $(VENV)/.test
 
 docs: $(VENV)/.test
 	$(VENV)/bin/mkdocs build --strict
+
+dist: $(VENV)/.dist
+	bash .ci/dist $(PYTHONS)
 
 bench: $(VENV)/.bench
 	sh tests/install-programs wrk:wrk
@@ -56,4 +62,8 @@ $(VENV)/.test: $(VENV)/bin/pip setup.cfg setup.py pyproject.toml $(wildcard hvd/
 
 $(VENV)/.bench: $(VENV)/.test
 	$(VENV)/bin/pip install --quiet --editable '.[bench]'
+	touch $@
+
+$(VENV)/.dist: $(VENV)/.run
+	$(VENV)/bin/pip install --quiet --editable '.[dist]'
 	touch $@

@@ -1,9 +1,11 @@
 """What setup.cfg has no words for: the compiled hot path, and deploy/, which a wheel has as hvd/deploy_files.
 
-HVD_BUILD_EXTENSION says whether it is built: `yes`, or the installation fails; `no`; unset: where it can be.
+HVD_BUILD_EXTENSION says whether the hot path is built: `yes`, or the installation fails; `no`; unset: where it can be.
+HVD_PROJECT_URL is where the sources are browsed, for who publishes a release: the README's links lead there then.
 """
 
 import os
+import re
 import sys
 from glob import glob
 from pathlib import Path
@@ -40,10 +42,34 @@ class BuildWithDeployFiles(build_py):
         return [*super().get_outputs(include_bytecode), *self._deploy_files().values()]
 
 
+def readme(url):
+    """The README for an index, which has none of the files that its links and its picture are: with the address of
+    the sources the links are whole; without one their words stay.
+    """
+    text = Path("README.md").read_text(encoding="utf-8")
+    if url:
+        text = re.sub(r"!\[([^]]*)\]\((?![a-z]+:|#)", rf"![\1]({url}/raw/HEAD/", text)
+        return re.sub(r"(?<!!)\[([^]]*)\]\((?![a-z]+:|#)", rf"[\1]({url}/blob/HEAD/", text)
+    text = re.sub(r"!\[([^]]*)\]\((?![a-z]+:)[^)]*\)\n*", "", text)
+    return re.sub(r"(?<!!)\[([^]]*)\]\((?![a-z]+:)[^)]*\)", r"\1", text)
+
+
+def project_urls(url):
+    if not url:
+        return {}
+    pages = {"Documentation": "docs/index.md", "Changelog": "CHANGELOG.md", "Security": "SECURITY.md"}
+    return {"Source": url, **{name: f"{url}/blob/HEAD/{page}" for name, page in pages.items()}}
+
+
+source = os.environ.get("HVD_PROJECT_URL", "").rstrip("/")
 choice = os.environ.get("HVD_BUILD_EXTENSION", "").strip()
 if choice not in ("", "yes", "no"):
     sys.exit(f"HVD_BUILD_EXTENSION is {choice!r}: it must be yes (or the installation fails), no, or unset")
 setup(
+    long_description=readme(source),
+    long_description_content_type="text/markdown",
+    project_urls=project_urls(source),
+    data_files=[("share/man/man1", glob("build/hvd.1"))],  # which `make dist` makes of the parser
     cmdclass={"build_py": BuildWithDeployFiles},
     ext_modules=[
         Extension(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hvd import __version__
-from hvd.cli import arguments, as_json, check, daemon_list, demo, deploy, run, serve, stacks, status
+from hvd.cli import arguments, as_json, check, completion, daemon_list, demo, deploy, run, serve, stacks, status
 from hvd.cli.arguments import Exit
 from hvd.cli.jobs import commands as jobs
 from hvd.cli.target import target
@@ -77,7 +77,7 @@ def _fail(message: str, code: int) -> int:
 
 def _read(argv: list[str]) -> argparse.Namespace:
     own, gunicorns = run.split(argv)
-    parser = _parser()
+    parser = parser_of_all()
     args, unknown = parser.parse_known_args(own)
     if unknown:
         hint = "; options of gunicorn's go after --" if args.run in (run.run, serve.run) else ""
@@ -86,7 +86,8 @@ def _read(argv: list[str]) -> argparse.Namespace:
     return args
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser_of_all() -> argparse.ArgumentParser:
+    """The parser of the command line, with all commands."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         "hvd",
@@ -157,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     jobs.add_parser(commands, url, remote)
+    completion.add_arguments(add("completion", completion.run, "print the completion for a shell"), parser)
     return parser
 
 
