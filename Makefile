@@ -9,7 +9,7 @@ SIDE_BY_SIDE ?= 3
 # those that a wheel is made for, where they are there; a free-threaded one as python3.14t
 PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 
-.PHONY: run test sanitize lint docs dist bench clean
+.PHONY: run test sanitize lint audit docs dist bench clean
 
 run: $(VENV)/.run
 	$(VENV)/bin/gunicorn
@@ -28,6 +28,9 @@ lint: $(VENV)/.test
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy hvd
+
+audit: $(VENV)/.audit
+	$(VENV)/bin/python tests/audit.py
 
 docs: $(VENV)/.test
 	$(VENV)/bin/mkdocs build --strict
@@ -59,6 +62,10 @@ $(VENV)/.run: $(VENV)/bin/pip setup.cfg setup.py pyproject.toml $(wildcard hvd/*
 $(VENV)/.test: $(VENV)/bin/pip setup.cfg setup.py pyproject.toml $(wildcard hvd/*/*.[ch])
 	$(VENV)/bin/pip install --quiet --editable '.[test]'
 	touch $@ $(VENV)/.run
+
+$(VENV)/.audit: $(VENV)/.test
+	$(VENV)/bin/pip install --quiet 'bandit >=1.8,<2' 'pip-audit >=2.7,<3'
+	touch $@
 
 $(VENV)/.bench: $(VENV)/.test
 	$(VENV)/bin/pip install --quiet --editable '.[bench]'

@@ -15,7 +15,7 @@ from hvd.errors import DaemonUnreachable
 
 _BODY_MAX = 65 * 1024 * 1024  # bytes; the longest output of a job is below, and a snapshot of 100,000 series
 _CHUNK = 64 * 1024
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # bound to all addresses, reached at the local one
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # nosec B104  # bound to all addresses, reached at the local one
 _REMEDY = "start the daemon, or name its address with --url; hvd list shows those that run here"
 
 

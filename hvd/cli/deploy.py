@@ -136,7 +136,7 @@ def _for_unit(path: str) -> str:
 def reached(address: str) -> str:
     """Where an address is reached from its own machine: 0.0.0.0 is none that one connects to."""
     host, separator, port = address.rpartition(":")
-    local = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
+    local = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # nosec B104
     return address if address.startswith(UNIX) or not separator else f"{local}:{port}"
 
 

@@ -33,7 +33,7 @@ from hvd.core.name import Name
 from hvd.core.proc import exists
 from hvd.errors import BlockError, BlockForeign, BlockFull, BlockLocked
 
-DIRECTORY = Path("/dev/shm")
+DIRECTORY = Path("/dev/shm")  # nosec B108  # what others may have put there: name.py, acquire.py
 
 _blocks: "weakref.WeakSet[Block]" = weakref.WeakSet()
 """All of this process. Weak references: a mapping keeps its descriptor open for as long as it is referred to."""

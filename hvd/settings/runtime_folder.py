@@ -23,6 +23,7 @@ def candidates(environ: Mapping[str, str] = environment(), user: int | None = No
     if os.geteuid() == 0:
         folders.append("/run/hvd")
     folders += [f"{base}/hvd" for base in (environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{user}") if base]
-    folders.append(f"{environ.get('TMPDIR') or '/tmp'}/hvd-{user}")
-    folders.append(f"/dev/shm/.hvd-{user}")  # there wherever a block can be: a read-only image may have nothing else
+    folders.append(f"{environ.get('TMPDIR') or '/tmp'}/hvd-{user}")  # nosec B108  # what others may have put there: folder.py
+    # there wherever a block can be: a read-only image may have nothing else
+    folders.append(f"/dev/shm/.hvd-{user}")  # nosec B108
     yield from map(Path, dict.fromkeys(filter(None, folders)))

@@ -26,7 +26,7 @@ from hvd.web.static_files import send_page, takes_gzip
 LARGE = 16 * 1024
 """Bytes above which an answer is compressed: a whole history has 55 kB, and a third of it in half a millisecond."""
 
-_TOKEN = r"[!#$%&'*+.^_`|~0-9a-z-]+"
+_TOKEN = r"[!#$%&'*+.^_`|~0-9a-z-]+"  # nosec B105  # of HTTP's grammar
 _MEDIA_RANGE = re.compile(rf"(\*|{_TOKEN}/{_TOKEN})([ \t]*;([ \t]*{_TOKEN}=({_TOKEN}|\"([^\"\\]|\\.)*\"))?)*")
 """RFC 9110, section 12.5.1, in lower case; and a lone `*`, which java.net.HttpURLConnection sends."""
 

@@ -29,7 +29,7 @@ class Remote:
     `token` goes with what changes something, to that daemon only; "" sends none.
     """
 
-    def __init__(self, address: Address, timeout: float, token: str = "") -> None:
+    def __init__(self, address: Address, timeout: float, token: str = "") -> None:  # nosec B107
         self._address = address
         self._timeout = timeout
         self._token = token

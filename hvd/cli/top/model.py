@@ -43,7 +43,7 @@ class Model:
     def in_flight(self) -> object:
         """Requests in progress, as the daemon sent it."""
         requests = self.raw.get("requests")
-        return requests.get("in_flight") if isinstance(requests, Mapping) else None
+        return requests.get("in_flight") if isinstance(requests, Mapping) else None  # nosec B113
 
     def without_connection(self, trouble: str, retry_at: float) -> "Model":
         """The WebSocket is lost, for the reason `trouble`; the next attempt is at the monotonic time `retry_at`."""

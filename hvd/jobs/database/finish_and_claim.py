@@ -23,6 +23,7 @@ def _statement(*, me: str, here: str, daemon: str, ends: str, kinds: str, wanted
     Our lease is looked at before our jobs are: whoever takes them over locks the two in this order. `mine` locks them
     in the order of ids, as whoever cancels several does.
     """
+    # what is put in are constants and names of parameters
     return f"""
     WITH lease AS MATERIALIZED (
         SELECT {SERVER_TIME} AS moment FROM hvd_runners WHERE id = {me} FOR SHARE
@@ -62,7 +63,7 @@ def _statement(*, me: str, here: str, daemon: str, ends: str, kinds: str, wanted
     UNION ALL SELECT '{STARTED}', started.* FROM started
     UNION ALL SELECT '{UNWANTED}', {_COLUMNS} FROM hvd_jobs AS job
         WHERE status = '{RUNNING}' AND runner = {me} AND cancel_requested
-    """
+    """  # nosec B608
 
 
 _NAMES = ("me", "here", "daemon", "ends", "kinds", "wanted")

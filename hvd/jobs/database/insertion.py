@@ -65,6 +65,7 @@ def _insert_locally(connection: Connection, rows: Sequence[Json], key: Json | No
 
 
 _INSERT = text(
+    # what is put in are constants of hvd's; what others wrote comes as parameters
     f"""
     WITH queue AS MATERIALIZED (
         SELECT count(*) AS waiting, {clock.SERVER_TIME} AS moment FROM hvd_jobs WHERE status = '{PENDING}'
@@ -82,7 +83,7 @@ _INSERT = text(
         WHERE waiting + :count <= :limit
     )
     SELECT waiting, moment FROM queue
-    """
+    """  # nosec B608
 )
 
 
