@@ -4,6 +4,7 @@ There is no socket and no clock here: client.py has them. No other module uses t
 """
 
 import binascii
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +13,9 @@ from wsproto.utilities import generate_accept_token
 
 GOING_AWAY, POLICY_VIOLATION, MESSAGE_TOO_BIG = 1001, 1008, 1009  # close codes, §7.4.1
 BAD_GATEWAY = 1014  # a close code that IANA has registered since
+
+
+_PROTOCOL = re.compile("[a-z]+")
 
 
 class Response(NamedTuple):
@@ -48,8 +52,8 @@ class Received(NamedTuple):
 def handshake(headers: Mapping[str, str]) -> Response:
     """The answer to a client's opening handshake (§4.2.2); never raises.
 
-    Names in `headers` are in lower case. No subprotocol is agreed on, and no extension: compressing would cost each
-    client its own copy.
+    Names in `headers` are in lower case; a subprotocol in them is agreed on. No extension is: compressing would cost
+    each client its own copy.
     """
     if headers.get("sec-websocket-version", "").strip() != "13":
         return refusal("426 Upgrade Required", "Sec-WebSocket-Version: 13")
@@ -61,7 +65,9 @@ def handshake(headers: Mapping[str, str]) -> Response:
     if not valid:
         return refusal("400 Bad Request")
     accept = "Sec-WebSocket-Accept: " + generate_accept_token(key.encode()).decode()
-    return _response("101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade", accept)
+    protocol = headers.get("sec-websocket-protocol", "")
+    agreed = [f"Sec-WebSocket-Protocol: {protocol}"] if _PROTOCOL.fullmatch(protocol) else []
+    return _response("101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade", accept, *agreed)
 
 
 def refusal(status: str, *headers: str) -> Response:

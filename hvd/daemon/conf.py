@@ -6,7 +6,7 @@ variables. Then they win, and the rows, slots and name of the block follow them.
 
 import os
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +17,10 @@ from hvd.core.block import DIRECTORY
 from hvd.daemon.admin.address import free_page_address
 from hvd.daemon.classes import counting_class
 from hvd.errors import SettingsError
+from hvd.settings.exposure import exposures
 from hvd.settings.loader import Loaded, load
 from hvd.settings.table import Settings
+from hvd.settings.tokens_file import read_tokens
 from hvd.settings.variables import environment
 
 SAME = (
@@ -105,7 +107,21 @@ def in_force(cfg: Any) -> Settings:
     settings = _in_force(cfg)
     if _chooses_page and not (_admin_bind or settings.admin_bind):
         _admin_bind, _has_chosen = free_page_address(), True
-    return replace(settings, admin_bind=_admin_bind or settings.admin_bind)
+    settings = replace(
+        settings, admin_bind=_admin_bind or settings.admin_bind, tokens=read_tokens(settings.tokens_file)
+    )
+    problems = [] if settings.allow_public else list(exposures(settings, _addresses(cfg, settings)))
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _addresses(cfg: Any, settings: Settings) -> Iterator[tuple[str, str]]:
+    """Where hvd's own endpoints are served, each address with its key."""
+    yield "admin_bind", settings.admin_bind
+    if not _is_guest:
+        yield "bind", _bind_in_force(cfg)
+        yield from (("bind", _bind([address])) for address in cfg.address[1:])
 
 
 def _in_force(cfg: Any) -> Settings:

@@ -204,6 +204,8 @@ def load(
     state = environ.get("STATE_DIRECTORY", "").split(":")[0]  # systemd separates several by colons
     if state:
         loader.take("state_dir", state, "STATE_DIRECTORY", "STATE_DIRECTORY", from_text=True)
+    if tokens := _credential(environ, "tokens"):
+        loader.take("tokens_file", tokens, "CREDENTIALS_DIRECTORY", "CREDENTIALS_DIRECTORY", from_text=True)
     path = environ.get(CONFIG, "").strip()
     if path:
         try:
@@ -219,6 +221,13 @@ def load(
         raise SettingsError(problems, loader.unlisted)
     sources = {key: loader.set[key].source if key in loader.set else "default" for key in SETTINGS}
     return Loaded(Settings(**values, job_kinds=loader.kinds, routes=loader.routes), sources, path, loader.unused)
+
+
+def _credential(environ: Mapping[str, str], name: str) -> str:
+    """The file of a credential that systemd passes to the service (LoadCredential=); "" where there is none."""
+    folder = environ.get("CREDENTIALS_DIRECTORY", "")
+    path = os.path.join(folder, name)
+    return path if folder and os.path.exists(path) else ""
 
 
 def load_or_exit(environ: Mapping[str, str] = environment()) -> Settings:

@@ -16,6 +16,7 @@ from typing import Any
 
 from hvd.settings.job_kinds import Kind
 from hvd.settings.processors import usable_cores
+from hvd.settings.tokens import Token
 from hvd.settings.value_types import (
     BIND,
     FLAG,
@@ -31,6 +32,7 @@ from hvd.settings.value_types import (
     URL,
     WORKER_CLASS,
     ValueType,
+    one_of,
     seconds,
     whole,
 )
@@ -47,6 +49,9 @@ KINDS = "kinds"
 
 ROUTES = "routes"
 """The file's table of routes, see hvd/settings/routes.py."""
+
+READS_OPEN, READS_BY_TOKEN = "open", "token"
+"""Values of the setting `reads`."""
 
 SLOTS_SPARE = 4
 """Slots needed beside the workers': for new ones that start before the old ones have ended."""
@@ -90,6 +95,11 @@ def slots_of(values: Mapping[str, Any]) -> int:
 def database_in(values: Mapping[str, Any]) -> str:
     """SQLite, in the folder for what outlives hvd."""
     return f"sqlite:///{values['state_dir']}/hvd.sqlite3"
+
+
+def tokens_in(values: Mapping[str, Any]) -> str:
+    """In the folder for what outlives hvd."""
+    return f"{values['state_dir']}/tokens"
 
 
 @dataclass(frozen=True)
@@ -156,7 +166,10 @@ class Settings:
     ping_interval: float = _setting(seconds(0.1, 3600), 20.0, "Seconds between pings to a client.")
     ping_timeout: float = _setting(seconds(0.1, 3600), 20.0, "Seconds that a client has to answer a ping.")
     max_clients: int = _setting(whole(1, 1_000_000), 10_000, "WebSocket clients at once; more get 503.")
-    token: str = _setting(TOKEN, "", "Bearer token that opens changes to others.", "none", True)
+    token: str = _setting(TOKEN, "", "A bearer token that opens everything.", "none", True)
+    tokens_file: Path = _setting(PATH, tokens_in, "File of more tokens.", "tokens in state_dir")  # noqa: RUF009
+    reads: str = _setting(one_of(READS_OPEN, READS_BY_TOKEN), READS_OPEN, "Who may read: anybody, or who has a token.")
+    allow_public: bool = _setting(FLAG, False, "Whether other machines may reach a daemon without a token.")
     limits_head_seconds: float = _setting(
         seconds(0.1, 3600), 10.0, "Seconds that a client has to send a request's head."
     )
@@ -187,6 +200,8 @@ class Settings:
     jobs_output_limit: int = _setting(whole(2**14, 2**26), 10 * 2**20, "Bytes of each job's output that are kept.")
     job_kinds: Mapping[str, Kind] = field(default_factory=dict, hash=False)
     routes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    tokens: tuple[Token, ...] = field(default=(), repr=False)
+    """Those of tokens_file, once a daemon has read it."""
 
     @property
     def block_name(self) -> str:

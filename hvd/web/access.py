@@ -1,118 +1,174 @@
-"""Who may change things, which is to submit and cancel jobs: until a finer model comes, whoever is on this machine, or
-has the token.
+"""Who asks, and what for: the scope that a caller has.
 
-Three rules, each answering 403:
+The table of endpoints says which scope each operation needs: nothing, `read`, `jobs` or `admin`. With the setting
+`reads` at "open", what needs `read` is anybody's. For the rest a caller has a scope
 
-* On a loopback or unix-socket bind changes are served; on any other one only with the token of HVD_TOKEN. What the
-  setting `bind` says must hold for the connection too: gunicorn may have been given another address, or a socket.
-* A page of another site may change nothing, nor read of jobs, on no bind. Browsers name the page's origin in each such
-  request, and its own address in Host. `*` in allowed_origins opens /ws, which only tells; it opens nothing here.
-* On a loopback bind that page must have come from an IP address or localhost, unless its origin is allowed by name:
-  the name of any other site may have been led to 127.0.0.1 (DNS rebinding), and then is the Host's own.
+* by a token: `Authorization: Bearer TOKEN`, or on /ws the subprotocol `hvd.bearer.TOKEN`, since a browser can set no
+  header there. A token in a query is refused: logs and histories would keep it.
+* by its process, on a unix socket: SO_PEERCRED (unix(7)) tells whose it is, see `peer_of`.
+* by being on this machine, on a loopback address.
+
+Once a token is there, or reads need one, it is asked for on every address; only on the admin server's own unix socket
+the daemon's user and root are let in without it, who could read it anyway. What the setting `bind` says must hold for
+the connection too: gunicorn may have been given another address, or a socket.
 """
 
 import hmac
-import ipaddress
+import os
 import socket
-from urllib.parse import urlsplit
+import struct
+from enum import Enum
+from typing import NamedTuple
+from urllib.parse import parse_qsl, unquote
 
 import falcon
 
-from hvd.settings.table import Settings
+from hvd.settings.exposure import asks_for_tokens, bound_locally, is_loopback
+from hvd.settings.table import READS_OPEN, Settings
+from hvd.settings.tokens import Scope, digest_of
 
-_LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+SUBPROTOCOL = "hvd"
+"""The subprotocol of /ws that a client offers beside its token, and that is agreed on (RFC 6455, section 4.2.2)."""
+
+BEARER_SUBPROTOCOL = "hvd.bearer."
+"""What a subprotocol begins with that is a token: the token follows, percent-encoded where it has to be."""
+
+_SECRETS = ("token", "access_token", "hvd_token")
+"""Parameters of a query that are tokens; RFC 6750, section 2.3, has the second."""
+
+_PROXIES = ("Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via")
+"""Headers of somebody who speaks for somebody else."""
+
+_CREDENTIALS = struct.Struct("3i")
+"""struct ucred (unix(7)): pid, uid, gid."""
 
 
-def check_change(req: falcon.Request, settings: Settings) -> None:
-    """Raises falcon.HTTPForbidden for who may not change anything."""
-    check_page(req, settings)
-    if not (bound_locally(settings.bind) and _came_locally(req)):
-        _check_token(req, settings.token or "")
+class Peer(Enum):
+    """Whose process is at the other end of a unix socket."""
+
+    OWNER = "the daemon's user, or root"
+    MEMBER = "let in by its group"
+    STRANGER = "another user"
 
 
-def check_page(req: falcon.Request, settings: Settings) -> None:
-    """Raises falcon.HTTPForbidden for a browser that shows a page of another site."""
-    origin = req.get_header("Origin")
-    if origin is None:
-        if req.get_header("Sec-Fetch-Site") == "cross-site":
-            raise falcon.HTTPForbidden(description="A page of another site may not ask for this.")
+class Caller(NamedTuple):
+    """Who asks. `is_wrong` where it has presented a token that is none of the daemon's."""
+
+    scope: Scope
+    is_wrong: bool = False
+
+
+def check_query(req: falcon.Request) -> None:
+    """Raises falcon.HTTPBadRequest for a token in the query; the answer doesn't have it."""
+    if "token=" not in req.query_string.lower():
         return
-    if origin in settings.allowed_origins and origin != "*":
+    for name, _ in parse_qsl(req.query_string, keep_blank_values=True):
+        if name.lower() in _SECRETS:
+            raise falcon.HTTPBadRequest(
+                description=f"The query has `{name}`: logs keep queries. Send it as `Authorization: Bearer TOKEN`, and "
+                "revoke this one if it was right."
+            )
+
+
+def check_scope(req: falcon.Request, settings: Settings, needed: Scope, *, admin: bool) -> None:
+    """Raises falcon.HTTPUnauthorized for who has to present a token, HTTPForbidden for who may not ask for this.
+
+    `admin` is true on the admin server.
+    """
+    if needed <= Scope.READ and (not needed or settings.reads == READS_OPEN):
         return
-    host = host_of(origin)
-    if not host or host != (req.get_header("Host") or "").lower():
-        raise falcon.HTTPForbidden(
-            description=f"A page of {origin[:200]!r} may not ask for this; see HVD_ALLOWED_ORIGINS."
-        )
-    if not settings.bind.startswith("unix:") and bound_locally(settings.bind) and not _is_fixed(host):
-        raise falcon.HTTPForbidden(
-            description=f"Any name can be led to this machine: if {origin[:200]!r} is right, list it in"
-            " HVD_ALLOWED_ORIGINS."
-        )
+    caller = who(req, settings, admin=admin)
+    if caller.scope < needed:
+        raise _refusal(caller, needed, settings)
 
 
-def bound_locally(bind: str) -> bool:
-    """True for a unix socket, and for an address that only this machine reaches: 127.0.0.0/8, ::1, localhost."""
-    if bind.startswith("unix:"):
-        return True
-    host = bind.rpartition(":")[0].strip("[]")
-    return host.lower() == "localhost" or _is_loopback(host)
-
-
-def host_of(origin: str) -> str | None:
-    """Host and port of an origin, in lower case; empty or None for what is no origin."""
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:  # brackets that are no IPv6 address
-        return None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return any(address in network for network in _LOOPBACK)
-
-
-def _is_fixed(host: str) -> bool:
-    """True for a host that no name server decides on."""
-    name = urlsplit(f"//{host}").hostname or ""
-    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, section 6.3: browsers never ask for it
-        return True
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _came_locally(req: falcon.Request) -> bool:
-    """False if the connection's own end is no loopback address: whatever the settings say, others reach it."""
+def who(req: falcon.Request, settings: Settings, *, admin: bool) -> Caller:
+    """Who asks. `admin` is true on the admin server."""
+    asks = asks_for_tokens(settings)
+    if asks and (token := _presented(req)) is not None:
+        scope = _scope_of(token, settings)
+        return Caller(scope, is_wrong=not scope)
     connection = req.env.get("gunicorn.socket")
-    if connection is None or connection.family == socket.AF_UNIX:
+    if connection is not None and connection.family == socket.AF_UNIX:
+        peer = peer_of(connection, settings)
+        is_let_in = peer is Peer.OWNER and admin and not _is_proxied(req) if asks else peer is not Peer.STRANGER
+    else:
+        is_let_in = not asks and bound_locally(settings.bind) and _came_locally(connection)
+    return Caller(Scope.ADMIN if is_let_in else Scope.NOTHING)
+
+
+def peer_of(connection: socket.socket, settings: Settings) -> Peer:
+    """Whose process has connected to a unix socket, by what the kernel noted then."""
+    try:
+        data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    except OSError:
+        return Peer.STRANGER
+    _, uid, _ = _CREDENTIALS.unpack(data)
+    return Peer.OWNER if uid in (0, os.geteuid()) else Peer.MEMBER
+
+
+def _is_proxied(req: falcon.Request) -> bool:
+    return any(req.get_header(name) is not None for name in _PROXIES)
+
+
+def _came_locally(connection: socket.socket | None) -> bool:
+    """False if the connection's own end is no loopback address: whatever the settings say, others reach it."""
+    if connection is None:
         return True
     try:
         host = connection.getsockname()[0]
     except OSError:
         return False
-    return _is_loopback(host.removeprefix("::ffff:"))
+    return is_loopback(host.removeprefix("::ffff:"))
 
 
-def _check_token(req: falcon.Request, token: str) -> None:
-    headers = {"WWW-Authenticate": "Bearer"}
-    if not token:
-        raise falcon.HTTPForbidden(
-            description="This daemon is reached from other machines and has no token: set HVD_TOKEN, or bind it to"
-            " 127.0.0.1 or a unix socket.",
-            headers=headers,
-        )
+def _presented(req: falcon.Request) -> str | None:
+    """The token that comes with the request; None where none does."""
     scheme, _, credentials = (req.auth or "").partition(" ")
-    if scheme.lower() != "bearer":
-        raise falcon.HTTPForbidden(
-            description="This needs the header `Authorization: Bearer TOKEN`, with the daemon's HVD_TOKEN.",
-            headers=headers,
+    if scheme.lower() == "bearer":
+        # a header's bytes come as latin-1 (PEP 3333), whatever they were meant to be
+        return credentials.strip().encode("latin-1", "replace").decode("utf-8", "surrogateescape")
+    for offered in (req.get_header("Sec-WebSocket-Protocol") or "").split(","):
+        if offered.strip().startswith(BEARER_SUBPROTOCOL):
+            return unquote(offered.strip().removeprefix(BEARER_SUBPROTOCOL), errors="replace")
+    return None
+
+
+def _scope_of(token: str, settings: Settings) -> Scope:
+    """What this token opens. All are compared with, each in the same time whatever it is."""
+    digest, scope = digest_of(token), Scope.NOTHING
+    for known in settings.tokens:
+        if hmac.compare_digest(digest, known.digest):
+            scope = max(scope, known.scope)
+    if settings.token and hmac.compare_digest(digest, digest_of(settings.token)):
+        scope = Scope.ADMIN
+    return scope
+
+
+def _refusal(caller: Caller, needed: Scope, settings: Settings) -> falcon.HTTPError:
+    """By RFC 6750, section 3: 401 asks for a token, 403 says that this one is not enough."""
+    how = "`Authorization: Bearer TOKEN`"
+    if caller.is_wrong:
+        challenge = _challenge('error="invalid_token"')
+        return falcon.HTTPUnauthorized(description="The token is none of this daemon's.", challenges=[challenge])
+    if caller.scope:
+        return falcon.HTTPForbidden(
+            description=f"This needs a token of scope {needed.word}; this one has {caller.scope.word}.",
+            headers={"WWW-Authenticate": _challenge(f'error="insufficient_scope", scope="{needed.word}"')},
         )
-    # A header's bytes come as latin-1 (PEP 3333), whatever they were meant to be.
-    if not hmac.compare_digest(credentials.strip().encode("latin-1", "replace"), token.encode()):
-        raise falcon.HTTPForbidden(description="The token is not the daemon's HVD_TOKEN.", headers=headers)
+    if asks_for_tokens(settings):
+        challenge = _challenge(f'scope="{needed.word}"')
+        return falcon.HTTPUnauthorized(
+            description=f"This needs {how}, with a token of scope {needed.word}.", challenges=[challenge]
+        )
+    if settings.bind.startswith("unix:"):
+        who_may = "This is for the daemon's user, root and the group of the setting socket_group"
+        return falcon.HTTPForbidden(description=f"{who_may}; or make a token (`hvd token new`) and send it.")
+    return falcon.HTTPForbidden(
+        description="This daemon is reached from other machines and has no token: make one by `hvd token new`, set "
+        "HVD_TOKEN, or bind it to 127.0.0.1 or a unix socket."
+    )
+
+
+def _challenge(parameters: str) -> str:
+    return f'Bearer realm="hvd", {parameters}'

@@ -6,6 +6,7 @@ from hvd.errors import JobsError
 from hvd.web import jobs, problem
 from hvd.web.admin import AdminCounting
 from hvd.web.endpoints import endpoints_of
+from hvd.web.gate import Gate
 from hvd.web.here import Here
 
 
@@ -14,10 +15,13 @@ def create_app(here: Here, *, admin: bool = False) -> falcon.App[falcon.Request,
 
     `here` is asked at each request, so it may be filled later.
     """
-    app = falcon.App(middleware=[AdminCounting(here)] if admin else None)
+    gate = Gate(here, admin=admin)
+    app = falcon.App(middleware=[AdminCounting(here), gate] if admin else [gate])
     app.set_error_serializer(problem.serialize)
     app.add_error_handler(Exception, problem.unexpected)
     app.add_error_handler(JobsError, jobs.Failures())
     for endpoint in endpoints_of(admin=admin):
-        app.add_route(endpoint.path, endpoint.resource(here))
+        resource = endpoint.resource(here)
+        gate.guard(endpoint, resource)
+        app.add_route(endpoint.path, resource)
     return app

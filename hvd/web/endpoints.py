@@ -10,6 +10,7 @@ from hvd.jobs.job import JobAnswer
 from hvd.jobs.states import STATUSES
 from hvd.jobs.submission import KEY_MAX, LIST_DEFAULT, LIST_MAX, body_schema
 from hvd.settings.job_kinds import DECLARED_NAME
+from hvd.settings.tokens import Scope
 from hvd.web import job_sets, job_views, jobs, openapi, output, resources
 from hvd.web.answers import HealthAnswer, IndexAnswer, JobPage, KindsAnswer, SubmitAnswer
 from hvd.web.here import Here
@@ -73,6 +74,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "whether the daemon works",
         resources.Health,
         {"get": Operation({200: json_of(HealthAnswer), 503: json_of(HealthAnswer)}, (400,))},
+        scope=Scope.NOTHING,
     ),
     Endpoint("/status", "version, uptime, processes", resources.Status),
     Endpoint("/api/v1/snapshot", "all numbers as JSON", resources.Snapshot),
@@ -89,6 +91,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         Stacks,
         _get(json_of(StacksAnswer), (400, 404, 406), _PID),
         admin_only=True,
+        scope=Scope.ADMIN,
     ),
     Endpoint(
         "/ws",
@@ -114,7 +117,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/jobs/submit",
         "POST a job, or many",
         jobs.Submit,
-        {"post": Operation({202: json_of(SubmitAnswer)}, (*_BODY_ERRORS, 429), (_KEY,), body_schema, changes=True)},
+        {"post": Operation({202: json_of(SubmitAnswer)}, (*_BODY_ERRORS, 429), (_KEY,), body_schema, scope=Scope.JOBS)},
         needs_kinds=True,
     ),
     Endpoint(
@@ -133,7 +136,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         job_sets.CancelMany,
         {
             "post": Operation(
-                {200: json_of(CancelAnswer)}, _BODY_ERRORS, body=lambda kinds: job_sets.CANCEL.schema(), changes=True
+                {200: json_of(CancelAnswer)},
+                _BODY_ERRORS,
+                body=lambda kinds: job_sets.CANCEL.schema(),
+                scope=Scope.JOBS,
             )
         },
         needs_kinds=True,
@@ -173,12 +179,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         jobs.CancelOne,
         {
             "post": Operation(
-                {200: json_of(JobAnswer), 202: json_of(JobAnswer)}, (*_JOB_ERRORS, 409), (_JOB,), changes=True
+                {200: json_of(JobAnswer), 202: json_of(JobAnswer)}, (*_JOB_ERRORS, 409), (_JOB,), scope=Scope.JOBS
             )
         },
         needs_kinds=True,
     ),
-    Endpoint("/static/{name}", "a file of the dashboard", lambda here: Static(), listed=False),
+    Endpoint("/static/{name}", "a file of the dashboard", lambda here: Static(), listed=False, scope=Scope.NOTHING),
 )
 
 
@@ -193,8 +199,14 @@ def endpoints_of(*, admin: bool) -> Sequence[Endpoint]:
         return openapi.Document(here, endpoints)
 
     endpoints += [
-        Endpoint("/", "what there is; the dashboard, for browsers", index, _get(_PAGE, _ERRORS)),
+        Endpoint("/", "what there is; the dashboard, for browsers", index, _get(_PAGE, _ERRORS), scope=Scope.NOTHING),
         *(endpoint for endpoint in ENDPOINTS if admin or not endpoint.admin_only),
-        Endpoint("/openapi.json", "this API, as an OpenAPI document", document, _get(_DOCUMENT, (*_ERRORS, 403))),
+        Endpoint(
+            "/openapi.json",
+            "this API, as an OpenAPI document",
+            document,
+            _get(_DOCUMENT, (*_ERRORS, 403)),
+            is_private=True,
+        ),
     ]
     return endpoints

@@ -47,7 +47,7 @@ class CancelMany(Resource):
     """`/jobs/cancel`: cancel jobs, and say what became of each."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        service = self.service(req, changes=True)
+        service = self.service(req)
         selection = _selection(json_body(req), CANCEL)
         cancel = _cancel_open if selection.is_filter else _cancel
         answer_json(resp, 200, cancel(service, selection))

@@ -1,4 +1,4 @@
-"""`/jobs`: submit jobs, look at them, cancel them. access.py says who may ask, hvd/jobs/submission.py in what form.
+"""`/jobs`: submit jobs, look at them, cancel them. gate.py says who may ask, hvd/jobs/submission.py in what form.
 
 Nothing here loads the database's library: the job service does, which a worker has only where kinds of job are
 declared.
@@ -21,7 +21,6 @@ from hvd.jobs.submission import SubmissionKey, check_submission
 from hvd.json_schemas import Problem
 from hvd.settings.table import Settings
 from hvd.texts import rfc3339
-from hvd.web.access import check_change, check_page
 from hvd.web.here import Here
 from hvd.web.job_requests import idempotency_key, json_body, listing
 from hvd.web.problem import ProblemError
@@ -48,17 +47,13 @@ class Resource:
     def settings(self) -> Settings:
         return self._here.parts.settings
 
-    def service(self, req: falcon.Request, *, changes: bool = False, offered: str = falcon.MEDIA_JSON) -> "JobService":
-        """What takes jobs. Raises falcon.HTTPError where there is none, for who may not ask for this, and for a client
-        that doesn't take what is offered.
+    def service(self, req: falcon.Request, *, offered: str = falcon.MEDIA_JSON) -> "JobService":
+        """What takes jobs. Raises falcon.HTTPError where there is none, and for a client that doesn't take what is
+        offered.
         """
         service = self._here.parts.jobs
         if service is None:
             raise falcon.HTTPNotFound(description="No kinds of job are declared: see [jobs.kinds] in hvd.toml.")
-        if changes:
-            check_change(req, self.settings)
-        else:
-            check_page(req, self.settings)
         negotiate(req, [offered])
         return service
 
@@ -92,7 +87,7 @@ class Submit(Resource):
     """`/jobs/submit`: one job, or many."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        service = self.service(req, changes=True)
+        service = self.service(req)
         key_text, body = idempotency_key(req), json_body(req)
         key = SubmissionKey.of(key_text, body) if key_text else None
         answer, is_replay = service.earlier_answer(key) if key else None, True
@@ -120,7 +115,7 @@ class CancelOne(Resource):
     """`/jobs/{job_id}/cancel`: 200 when it was pending, 202 when it runs and has to end."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
-        service = self.service(req, changes=True)
+        service = self.service(req)
         outcome, job = service.cancel([job_id])[job_id] if is_id(job_id) else ("unknown", None)
         if job is None:
             raise _unknown(job_id)

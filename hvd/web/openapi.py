@@ -9,10 +9,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, get_type_hints
 
-import falcon
-
 from hvd import __version__
-from hvd.web.access import check_page
 from hvd.web.answers import Problem
 from hvd.web.here import Here
 from hvd.web.json_types import Schemas
@@ -22,7 +19,9 @@ from hvd.web.resources import JsonResource
 
 VERSION = "3.1.0"
 
-_BEARER = {"type": "http", "scheme": "bearer", "description": "HVD_TOKEN, where others than this machine may ask."}
+_BEARER = {"type": "http", "scheme": "bearer", "description": "A token, by `hvd token new`; its scope is named."}
+_GATE = (400, 401, 403)
+"""Problems of whatever a scope is needed for."""
 
 
 class Document(JsonResource):
@@ -31,13 +30,6 @@ class Document(JsonResource):
     def __init__(self, here: Here, endpoints: Sequence[Endpoint]) -> None:
         super().__init__(here)
         self._endpoints = endpoints
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Not for a page of another site: kinds of job are in it, which /jobs/kinds doesn't tell it either."""
-        check_page(req, self._here.parts.settings)
-        super().on_get(req, resp)
-
-    on_head = on_get
 
     def answer(self) -> Mapping[str, object]:
         return build_document(self._endpoints, self._here.parts.settings.job_kinds)
@@ -83,7 +75,8 @@ def _path(endpoint: Endpoint, kinds: Kinds, schemas: Schemas) -> dict[str, Any]:
 
 def _operation(endpoint: Endpoint, method: str, operation: Operation, kinds: Kinds, schemas: Schemas) -> dict[str, Any]:
     answers = {status: _response(status, content, schemas) for status, content in operation.answers.items()}
-    for status in operation.problems:
+    scope = endpoint.scope if operation.scope is None else operation.scope
+    for status in (*operation.problems, *(_GATE if scope else ())):
         answers.setdefault(status, _response(status, {MEDIA_TYPE: Problem}, schemas))
     described: dict[str, Any] = {
         "operationId": _name(endpoint, method),
@@ -94,8 +87,8 @@ def _operation(endpoint: Endpoint, method: str, operation: Operation, kinds: Kin
         described["parameters"] = [_parameter(parameter) for parameter in operation.parameters]
     if operation.body:
         described["requestBody"] = {"required": True, "content": _content(json_of(operation.body(kinds)), schemas)}
-    if operation.changes:
-        described["security"] = [{}, {"bearer": []}]
+    if scope:
+        described["security"] = [{}, {"bearer": [scope.word]}]
     return described
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import falcon
 
 from hvd.settings.job_kinds import Kind
+from hvd.settings.tokens import Scope
 from hvd.web.here import Here
 
 Content = Mapping[str, Any]
@@ -33,7 +34,8 @@ class Parameter:
 @dataclass(frozen=True)
 class Operation:
     """What a method answers, by status; which statuses are problems; its parameters; and the JSON schema of its body,
-    which may depend on the kinds of job declared. `changes` where who may ask is limited, see access.py.
+    which may depend on the kinds of job declared. `scope` is what a caller needs, where the rest of its endpoint needs
+    another.
     """
 
     answers: Mapping[int, Content]
@@ -41,7 +43,7 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     body: Callable[[Kinds], Mapping[str, Any]] | None = None
     about: str = ""
-    changes: bool = False
+    scope: Scope | None = None
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,9 @@ class Endpoint:
     """A path, what it is for in a line, what makes the resource that answers it, and its operations by method.
 
     Without `operations`, GET answers what the resource's method `answer` is annotated with. `admin_only` is true for
-    what only the admin address serves, `needs_kinds` for what is there only where kinds of job are declared, `listed`
-    false for what nobody asks for by itself.
+    what only the admin address serves, `scope` what a caller needs (access.py), `is_private` true for what no page of
+    another site gets to see (pages.py), as all that tells of jobs, `needs_kinds` for what is there only where kinds of
+    job are declared, `listed` false for what nobody asks for by itself.
     """
 
     path: str
@@ -60,3 +63,5 @@ class Endpoint:
     admin_only: bool = False
     needs_kinds: bool = False
     listed: bool = True
+    scope: Scope = Scope.READ
+    is_private: bool = False

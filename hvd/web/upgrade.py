@@ -1,8 +1,8 @@
 """`/ws`: check an upgrade request, then pass the client's socket on to the hub.
 
 The worker is free again at once: it never speaks WebSocket. The handshake is RFC 6455, section 4.2.1; who may connect
-is decided by the Origin header (section 10.2), which browsers always send. Subprotocols are not spoken: one that is
-asked for is not confirmed (section 4.2.2), and whoever insists on it ends the connection.
+is decided by the Origin header (section 10.2), which browsers always send, and by gate.py. Of subprotocols only `hvd`
+is agreed on (section 4.2.2): browsers offer it beside their token. Whoever insists on another one ends the connection.
 """
 
 import base64
@@ -18,9 +18,10 @@ import falcon
 from hvd.agg import handoff
 from hvd.instrument.reports import EXCHANGE
 from hvd.metrics.table import HANDOFFS_REFUSED
-from hvd.web.access import host_of
+from hvd.web.access import SUBPROTOCOL
 from hvd.web.admin import BEGAN
 from hvd.web.here import Here
+from hvd.web.pages import host_of
 from hvd.web.waiting import REFUSAL, RETRY_AFTER, Waiting
 
 
@@ -43,7 +44,7 @@ class Upgrade:
             early = early_bytes(req.env)
             check_connection(req.env["gunicorn.socket"])
         except falcon.HTTPError as error:
-            parts.rows.count(HANDOFFS_REFUSED, (str(error.status_code),))
+            self.note_refusal(error)
             raise
         client = req.env["gunicorn.socket"]
         getattr(client, "leave_loop", int)()  # the hub's traffic must not wake the worker
@@ -54,6 +55,10 @@ class Upgrade:
         if exchange := req.env.get(EXCHANGE):
             exchange.pass_on()
         resp.status = falcon.HTTP_101  # which gunicorn writes to a connection that is over, and says nothing of that
+
+    def note_refusal(self, error: falcon.HTTPError) -> None:
+        """Count a request that gets no further, here or at the gate."""
+        self._here.parts.rows.count(HANDOFFS_REFUSED, (str(error.status_code),))
 
 
 def handshake_headers(req: falcon.Request) -> dict[str, str]:
@@ -83,7 +88,9 @@ def handshake_headers(req: falcon.Request) -> dict[str, str]:
         raise falcon.HTTPBadRequest(description="An upgrade request has no body.")
     detail = {handoff.DETAIL: "1"} if req.get_param("detail") == "1" else {}
     admin = {handoff.ADMIN: str(req.env[BEGAN])} if BEGAN in req.env else {}
-    return {"sec-websocket-key": key, "sec-websocket-version": "13", **detail, **admin}
+    offers = tokens(req, "Sec-WebSocket-Protocol")
+    agreed = {handoff.PROTOCOL: SUBPROTOCOL} if SUBPROTOCOL in offers else {}
+    return {"sec-websocket-key": key, "sec-websocket-version": "13", **agreed, **detail, **admin}
 
 
 def tokens(req: falcon.Request, name: str) -> set[str]:

@@ -8,6 +8,7 @@ from typing import Any, Self
 from hvd.companion.options import Options
 from hvd.settings.job_kinds import Kind
 from hvd.settings.table import SETTINGS, Settings
+from hvd.settings.tokens import Scope, Token
 
 LISTENER, HUB, WORKERS, EVENTS, WAKE = "listener", "hub", "workers", "events", "wake"
 """Descriptors that it inherits: the socket at which it listens, both ends of the hand-off, the end at which job events
@@ -46,7 +47,14 @@ class AdminOptions(Options):
     def to_json(self) -> str:
         values = {name: getattr(self.settings, name) for name in SETTINGS}
         kinds = {name: kind.to_dict() for name, kind in self.settings.job_kinds.items()}
-        fields = {"log_level": self.log_level, "since": self.since, "settings": values, "kinds": kinds}
+        tokens = [[token.name, token.scope, token.digest, token.made] for token in self.settings.tokens]
+        fields = {
+            "log_level": self.log_level,
+            "since": self.since,
+            "settings": values,
+            "kinds": kinds,
+            "tokens": tokens,
+        }
         return json.dumps(fields, default=str)  # a path is a text there
 
     @classmethod
@@ -54,6 +62,7 @@ class AdminOptions(Options):
         fields = json.loads(text)
         values, kinds = fields["settings"], fields["kinds"]
         values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        values["state_dir"] = Path(values["state_dir"])
+        values |= {name: Path(values[name]) for name in ("state_dir", "tokens_file")}
+        values["tokens"] = tuple(Token(name, Scope(scope), *more) for name, scope, *more in fields["tokens"])
         values["job_kinds"] = {name: Kind.from_dict(kind) for name, kind in kinds.items()}
         return cls(fields["log_level"], fields["since"], Settings(**values))

@@ -44,7 +44,7 @@ export function addJobs(section, changed) {
     const refusal = await ask(`jobs/${encodeURIComponent(job.id)}/cancel`);
     if (refusal) {
       cancelled.delete(job.id);
-      if (refusal.status === 403) isAllowed = false;
+      if (refusal.status === 401 || refusal.status === 403) isAllowed = false;
       say(table.note, isAllowed ? `${job.name} was not cancelled: ${refusal.why}` : `Jobs can't be cancelled from here: ${refusal.why}`);
     } else say(table.note, `${job.name} is told to end.`);
     table.scroll.focus({ preventScroll: true }); // its button goes away, and focus would with it

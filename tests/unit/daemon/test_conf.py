@@ -24,6 +24,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of this shell's own."""
     for name in ("HVD_CONFIG", "HVD_BIND", "HVD_WORKERS", "HVD_THREADS", "HVD_INSTANCE", "PORT", "WEB_CONCURRENCY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HVD_ALLOW_PUBLIC", "true")
 
 
 def configured(environ: dict[str, str] | None = None, **told: Any) -> Config:

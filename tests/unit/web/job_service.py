@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from hvd.jobs.submission import Receipt, Submission, SubmissionKey
 from hvd.jobs.transcript import Transcript
 from hvd.json_schemas import Problem
 from hvd.web.app import create_app
+from tests.unit.web import asking
 
 Json = dict[str, Any]
 GOOD = {"kind": "checksum", "params": {"file": "/a"}}
@@ -135,7 +137,7 @@ class Client:
     """A client of an app with that job service."""
 
     def __init__(self, service: FakeJobService | None, bind: str = "127.0.0.1:8080", token: str = "") -> None:
-        settings = SimpleNamespace(bind=bind, token=token, allowed_origins=(), threads=4)
+        settings = replace(asking.settings(bind, token), threads=4)
         here: Any = SimpleNamespace(parts=SimpleNamespace(jobs=service, settings=settings))
         self._client = testing.TestClient(create_app(here))
 

@@ -21,6 +21,7 @@ from hvd.web.endpoints import endpoints_of
 from hvd.web.here import Here
 from hvd.web.openapi import build_document, operations_of
 from hvd.web.operations import Endpoint, Operation
+from tests.unit.web import asking
 
 TABLE: dict[str, Any] = {
     "plain": {"command": ["true"]},
@@ -107,7 +108,7 @@ def test_a_body_is_described_by_the_kinds_that_are_declared() -> None:
 
 def test_the_document_is_served_where_the_daemon_is() -> None:
     """At /openapi.json, as JSON, large as it is; the list at / names it."""
-    settings = SimpleNamespace(job_kinds=declared(), bind="127.0.0.1:8080", allowed_origins=())
+    settings = asking.settings(job_kinds=declared())
     here: Any = SimpleNamespace(parts=SimpleNamespace(settings=settings, rows=MagicMock()))
     for admin in (False, True):
         app: Any = create_app(here, admin=admin)

@@ -18,4 +18,4 @@ def test_an_endpoint_is_the_services_and_listed_unless_it_says_otherwise() -> No
 def test_an_operation_takes_nothing_unless_it_says_otherwise() -> None:
     """Neither parameters nor a body, and everybody may ask."""
     operation = Operation({200: {}})
-    assert (operation.parameters, operation.body, operation.problems, operation.changes) == ((), None, (), False)
+    assert (operation.parameters, operation.body, operation.problems, operation.scope) == ((), None, (), None)

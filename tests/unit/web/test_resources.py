@@ -26,6 +26,7 @@ from hvd.web.endpoints import endpoints_of
 from hvd.web.here import Here
 from hvd.web.resources import LARGE, Index, JsonResource, negotiate
 from tests.unit.figures import make_admin, make_jobs, make_page, publish, start_worker
+from tests.unit.web import asking
 
 METRICS = [TEXT, OPENMETRICS, "text/plain"]
 JSON = ["application/json"]
@@ -156,7 +157,8 @@ class Daemon:
         block.cells[layout.H_STARTED_MONO] -= round(age * 1e9)
         self.worker = start_worker(block)
         publish(block, make_admin())
-        settings = SimpleNamespace(job_kinds={"plain": None} if runs_jobs else {}, http_presets=["flask"])
+        kinds: Any = {"plain": None} if runs_jobs else {}
+        settings = asking.settings(job_kinds=kinds, http_presets=("flask",))
         reader = BlockReader(block, runs_jobs=runs_jobs)
         here: Any = SimpleNamespace(parts=SimpleNamespace(reader=reader, settings=settings))
         self.client = testing.TestClient(create_app(here))

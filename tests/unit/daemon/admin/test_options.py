@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hvd.daemon.admin.options import CONNECTIONS, THREADS, AdminOptions
 from hvd.settings.loader import load
+from hvd.settings.tokens import Scope, Token
 from tests.unit.jobs.support import kinds
 
 SETTINGS = replace(
@@ -12,6 +13,7 @@ SETTINGS = replace(
     job_kinds=kinds(),
     allowed_origins=("https://a.example", "https://b.example"),
     state_dir=Path("/var/lib/hvd"),
+    tokens=(Token("a", Scope.JOBS, "0" * 64, "2026-01-23T20:30:00Z"), Token("b", Scope.READ, "1" * 64)),
 )
 
 
@@ -21,6 +23,8 @@ def test_what_was_written_is_read() -> None:
     read = AdminOptions.from_json(options.to_json())
     assert read == options
     assert isinstance(read.settings.state_dir, Path)
+    assert isinstance(read.settings.tokens_file, Path)
+    assert read.settings.tokens[0].scope is Scope.JOBS
     assert read.settings.job_kinds.keys() == kinds().keys()
 
 
