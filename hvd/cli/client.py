@@ -6,23 +6,24 @@ import json
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from hvd.errors import DaemonUnreachable
+from hvd.errors import DaemonRefused, DaemonUnreachable
 
 _BODY_MAX = 65 * 1024 * 1024  # bytes; the longest output of a job is below, and a snapshot of 100,000 series
 _CHUNK = 64 * 1024
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # nosec B104  # bound to all addresses, reached at the local one
+TOKEN_REMEDY = "(hvd: set HVD_TOKEN, or name a file that has a token by --token-file)"  # nosec B105
 _REMEDY = "start the daemon, or name its address with --url; hvd list shows those that run here"
 
 
 @dataclass(frozen=True)
 class Address:
     """Where a daemon listens: `unix_path`, or `host` and `port`. `url` names it in messages, which also name what was
-    `tried` before it.
+    `tried` before it. `token` is presented there if it is asked for, and not before.
     """
 
     url: str
@@ -30,6 +31,7 @@ class Address:
     port: int = 80
     unix_path: str = ""
     tried: tuple[str, ...] = ()
+    token: str = field(default="", repr=False)
 
     @classmethod
     def parse(cls, url: str) -> "Address":
@@ -131,14 +133,20 @@ class Answer(NamedTuple):
             raise self.refusal()
         raise DaemonUnreachable(f"{self.url} is not hvd: {self.source} gave no JSON object; {_REMEDY}")
 
-    def refusal(self) -> DaemonUnreachable:
-        """The error that tells of this answer by its status alone."""
+    def refusal(self) -> DaemonUnreachable | DaemonRefused:
+        """The error that tells of this answer: by its status, and what the daemon says of a token."""
+        if self.status in (401, 403):
+            detail = (self.fields or {}).get("detail") or "it does not say why"
+            return DaemonRefused(f"{self.url} refused ({self.status}): {detail} {TOKEN_REMEDY}", self.status)
         status = f"{self.status} {http.client.responses.get(self.status, '')}".rstrip()
         return DaemonUnreachable(f"{self.url} answered {status} to {self.source}; see its log", f"it answers {status}")
 
 
 def get_object(address: Address, path: str, timeout: float) -> dict[str, Any]:
-    """The JSON object that the daemon answers at `path`, within about `timeout` seconds. Raises DaemonUnreachable."""
+    """The JSON object that the daemon answers at `path`, within about `timeout` seconds.
+
+    Raises DaemonUnreachable, and DaemonRefused for who may not ask.
+    """
     answer = exchange(address, "GET", path, timeout)
     fields = answer.object()
     if answer.status != 200:
@@ -155,7 +163,8 @@ def exchange(
     body: object = None,
     headers: Mapping[str, str | bytes] | None = None,
 ) -> Answer:
-    """The daemon's answer, whatever it is; `body` is sent as JSON unless it is None.
+    """The daemon's answer, whatever it is; `body` is sent as JSON unless it is None. The address's token goes along
+    only where the answer without it is 401: most daemons need none to be read, and it goes over the wire in the clear.
 
     Raises DaemonUnreachable where there is none within about `timeout` seconds.
     """
@@ -164,6 +173,25 @@ def exchange(
     if body is not None:
         data = json.dumps(body).encode()
         all_headers["Content-Type"] = "application/json"
+    answer = _exchange(address, method, path, timeout, data, all_headers)
+    if answer.status == 401 and address.token and "Authorization" not in all_headers:
+        answer = _exchange(address, method, path, timeout, data, {**all_headers, **bearer(address.token)})
+    return answer
+
+
+def bearer(token: str) -> dict[str, str | bytes]:
+    """The header that presents this token; none for ""."""
+    return {"Authorization": f"Bearer {token}".encode()} if token else {}
+
+
+def _exchange(
+    address: Address,
+    method: str,
+    path: str,
+    timeout: float,
+    data: bytes | None,
+    all_headers: Mapping[str, str | bytes],
+) -> Answer:
     try:
         with contextlib.closing(_Connection(address, timeout)) as connection:
             connection.request(method, path, data, all_headers)

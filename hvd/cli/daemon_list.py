@@ -6,16 +6,17 @@ import pwd
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hvd.cli.arguments import Exit
 from hvd.cli.client import get_object
+from hvd.cli.credentials import explicit_token
 from hvd.cli.daemons import Daemon, running_daemons
 from hvd.cli.jobs.show import stdout_encoding, table
 from hvd.cli.saturation import health_of, reasons_of
 from hvd.core import layout
-from hvd.errors import DaemonUnreachable
+from hvd.errors import DaemonRefused, DaemonUnreachable
 from hvd.texts import UNKNOWN, count, figure, number, plain, rate, short_duration
 
 UNREACHABLE = "unreachable"
@@ -54,9 +55,9 @@ class Report:
 
 def run(args: argparse.Namespace) -> int:
     """Print them; UNREACHABLE where none runs, NOT_HEALTHY where one of them isn't healthy."""
-    daemons = running_daemons()
+    daemons, token = running_daemons(), explicit_token(args)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        reports = list(pool.map(lambda daemon: ask(daemon, args.timeout), daemons))
+        reports = list(pool.map(lambda daemon: ask(daemon, args.timeout, token), daemons))
     if args.json:
         print(json.dumps([as_json(report) for report in reports], indent=2))
     else:
@@ -66,14 +67,16 @@ def run(args: argparse.Namespace) -> int:
     return Exit.OK if all(report.health == "healthy" for report in reports) else Exit.NOT_HEALTHY
 
 
-def ask(daemon: Daemon, timeout: float) -> Report:
-    """What its admin server tells within `timeout` s each of its addresses."""
+def ask(daemon: Daemon, timeout: float, token: str = "") -> Report:
+    """What its admin server tells within `timeout` s each of its addresses; `token` is for one that asks for it."""
     trouble = "its admin server has no socket here"
     for address in daemon.admin:
         try:
-            return Report(daemon, get_object(address, "/api/v1/snapshot", timeout))
+            return Report(daemon, get_object(replace(address, token=token), "/api/v1/snapshot", timeout))
         except DaemonUnreachable as error:
             trouble = error.reason
+        except DaemonRefused as error:
+            trouble = f"it answers {error.status}: it asks for a token"
     return Report(daemon, {}, trouble)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hvd import __version__
-from hvd.cli import arguments, as_json, check, completion, daemon_list, demo, deploy, run, serve, stacks, status
+from hvd.cli import arguments, as_json, check, completion, daemon_list, demo, deploy, run, serve, stacks, status, token
 from hvd.cli.arguments import Exit
 from hvd.cli.jobs import commands as jobs
 from hvd.cli.target import target
@@ -33,6 +33,7 @@ examples:
   hvd top                                  all of it in the terminal, live; --once prints it as text
   hvd stacks                               where each thread of the workers is in its code
   hvd stacks 4711 --all                    the same of one worker, with the threads that are idle
+  hvd token new ci --scope jobs            make a token, and show it once
   hvd jobs --help                          submit jobs, list them, wait for them, cancel them
 
 {arguments.EXIT_CODES}
@@ -111,6 +112,10 @@ def parser_of_all() -> argparse.ArgumentParser:
         metavar="NAME",
         help="the daemon of that name on this machine: hvd list has them",
     )
+    token_file = argparse.ArgumentParser(add_help=False)
+    token_file.add_argument(
+        "--token-file", metavar="PATH", help="a file with a token, for a daemon that asks for one (else HVD_TOKEN)"
+    )
     patience = argparse.ArgumentParser(add_help=False)
     patience.add_argument(
         "--timeout",
@@ -119,6 +124,7 @@ def parser_of_all() -> argparse.ArgumentParser:
         metavar="S",
         help="seconds to wait for an answer (default: 5)",
     )
+    url = argparse.ArgumentParser(add_help=False, parents=[url, token_file])
     remote = argparse.ArgumentParser(add_help=False, parents=[url, patience])
 
     def add(name: str, does: Callable[[argparse.Namespace], int], help: str, *parents: argparse.ArgumentParser) -> Any:
@@ -133,7 +139,7 @@ def parser_of_all() -> argparse.ArgumentParser:
     deploy.add_arguments(add("deploy", deploy.run, "write what systemd, nginx and others need, with these settings"))
     add("status", status.run, "show the health of a running daemon", remote)
 
-    lists = add("list", daemon_list.run, "list the daemons that run on this machine", patience)
+    lists = add("list", daemon_list.run, "list the daemons that run on this machine", patience, token_file)
     lists.add_argument("--json", action="store_true", help="as JSON")
     lists.epilog = "exit codes: 0 all are healthy, 3 one is not, or its admin server does not answer, 1 none runs"
 
@@ -157,6 +163,7 @@ def parser_of_all() -> argparse.ArgumentParser:
         help="order of the workers, and of the routes where they have it (default: requests)",
     )
 
+    token.add_parser(commands)
     jobs.add_parser(commands, url, remote)
     completion.add_arguments(add("completion", completion.run, "print the completion for a shell"), parser)
     return parser

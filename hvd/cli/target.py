@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from hvd.cli.admin import admin_addresses, reachable
 from hvd.cli.client import Address, exchange
+from hvd.cli.credentials import explicit_token
 from hvd.cli.daemons import Daemon, own_daemons, running_daemons
 from hvd.errors import DaemonsAmbiguous, DaemonUnreachable, SettingsError
 from hvd.settings.loader import Loaded, load
@@ -23,14 +24,17 @@ def target(args: argparse.Namespace) -> tuple[Address, float]:
 
     It is asked at its admin server, where that answers; else at the last address that it may have, which names the
     others in its messages. Raises SettingsError where neither arguments nor settings name a daemon, DaemonsAmbiguous
-    where several may be meant, DaemonUnreachable where none has the name of --instance.
+    where several may be meant, DaemonUnreachable where none has the name of --instance. The address has the token that
+    --token-file and HVD_TOKEN name, or the settings where they name the daemon.
     """
+    token = explicit_token(args)
     if args.url:
-        return args.url, STALE
+        return dataclasses.replace(args.url, token=token), STALE
     if args.instance:
-        return _of_instance(args.instance), STALE
+        return dataclasses.replace(_of_instance(args.instance), token=token), STALE
     loaded = load()
-    return _of_settings(loaded), 2 * loaded.settings.interval + 1
+    address = dataclasses.replace(_of_settings(loaded), token=token or loaded.settings.token)
+    return address, 2 * loaded.settings.interval + 1
 
 
 class Search:

@@ -10,8 +10,8 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Ping, RejectConnection, Request, TextMessage
 from wsproto.utilities import ProtocolError
 
-from hvd.cli.client import Address, exchange
-from hvd.errors import DaemonUnreachable
+from hvd.cli.client import TOKEN_REMEDY, Address, bearer, exchange
+from hvd.errors import DaemonRefused, DaemonUnreachable
 
 _READ_BYTES = 64 * 1024
 
@@ -25,13 +25,14 @@ class _WebSocket:
     A thread reads all the time: pings are answered however slowly the messages are taken.
     """
 
-    def __init__(self, sock: socket.socket, host: str, path: str) -> None:
-        """Shake hands (RFC 6455 §4.1), within the socket's timeout. Raises OSError, ProtocolError."""
+    def __init__(self, sock: socket.socket, host: str, path: str, token: str = "") -> None:
+        """Shake hands (RFC 6455 §4.1), within the socket's timeout. Raises OSError, ProtocolError, DaemonRefused."""
         self._sock = sock
         self._protocol = WSConnection(ConnectionType.CLIENT)
         self._messages: queue.SimpleQueue[str | None] = queue.SimpleQueue()  # None at the end
         self._parts: list[str] = []  # of the message in progress
-        sock.sendall(self._protocol.send(Request(host=host, target=path)))
+        headers = [(name.encode(), bytes(value)) for name, value in bearer(token).items() if isinstance(value, bytes)]
+        sock.sendall(self._protocol.send(Request(host=host, target=path, extra_headers=headers)))
         while not self._is_accepted():
             self._protocol.receive_data(sock.recv(_READ_BYTES))
         sock.settimeout(None)  # any time may pass between two messages
@@ -40,6 +41,8 @@ class _WebSocket:
     def _is_accepted(self) -> bool:
         event = next(self._protocol.events(), None)
         if isinstance(event, RejectConnection):
+            if event.status_code in (401, 403):
+                raise DaemonRefused(f"it answered {event.status_code} {TOKEN_REMEDY}", event.status_code)
             raise ConnectionError(f"Connection error: {event.status_code}")
         return isinstance(event, AcceptConnection)
 
@@ -88,7 +91,7 @@ def messages(
     silence: float | None = None,
     opened: Callable[[Disconnect], None] = lambda end: None,
 ) -> Iterator[str]:
-    """Each message's text, until the daemon closes the connection. Raises DaemonUnreachable.
+    """Each message's text, until the daemon closes the connection. Raises DaemonUnreachable, DaemonRefused.
 
     `timeout`, in s, is for reaching the daemon; between two messages `silence` seconds may pass, or any time. `opened`
     gets what ends the connection.
@@ -99,6 +102,8 @@ def messages(
         connection = _open(address, timeout, path)
     except (OSError, ProtocolError) as error:
         raise DaemonUnreachable(f"{address.url}/ws refused the connection ({error}): try again") from None
+    except DaemonRefused as error:
+        raise DaemonRefused(f"{address.url}/ws refused the connection: {error}", error.status) from None
     try:
         opened(connection.end)
         while (message := connection.receive(silence)) is not None:
@@ -111,9 +116,18 @@ def messages(
 
 
 def _open(address: Address, timeout: float, path: str) -> _WebSocket:
+    try:
+        return _shake_hands(address, timeout, path, "")
+    except DaemonRefused as error:
+        if error.status != 401 or not address.token:
+            raise
+    return _shake_hands(address, timeout, path, address.token)
+
+
+def _shake_hands(address: Address, timeout: float, path: str, token: str) -> _WebSocket:
     sock = address.connect(timeout)
     try:
-        return _WebSocket(sock, f"{address.host}:{address.port}", path)
+        return _WebSocket(sock, f"{address.host}:{address.port}", path, token)
     except BaseException:
         sock.close()
         raise

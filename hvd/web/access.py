@@ -26,6 +26,7 @@ import falcon
 from hvd.settings.exposure import asks_for_tokens, bound_locally, is_loopback
 from hvd.settings.table import READS_OPEN, Settings
 from hvd.settings.tokens import Scope, digest_of
+from hvd.web.admin import BEGAN
 
 SUBPROTOCOL = "hvd"
 """The subprotocol of /ws that a client offers beside its token, and that is agreed on (RFC 6455, section 4.2.2)."""
@@ -80,6 +81,11 @@ def check_scope(req: falcon.Request, settings: Settings, needed: Scope, *, admin
     caller = who(req, settings, admin=admin)
     if caller.scope < needed:
         raise _refusal(caller, needed, settings)
+
+
+def may_read(req: falcon.Request, settings: Settings) -> bool:
+    """Whether this caller may read figures; asked where what is answered depends on it."""
+    return settings.reads == READS_OPEN or who(req, settings, admin=BEGAN in req.env).scope >= Scope.READ
 
 
 def who(req: falcon.Request, settings: Settings, *, admin: bool) -> Caller:

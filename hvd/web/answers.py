@@ -31,19 +31,21 @@ class IndexAnswer(TypedDict):
 
 
 class HealthAnswer(TypedDict):
-    """Whether the daemon works, why not, and what its workers are busy with; times in s."""
+    """Whether the daemon works, why not, and what its workers are busy with; times in s. Who may not read it all gets
+    the status and the timestamp.
+    """
 
     status: str
-    reasons: list[str]
     timestamp: str
-    version: str
-    uptime_seconds: float
-    aggregator_heartbeat_age_seconds: float | None
-    workers_alive: int
-    worker_threads: int
-    worker_threads_busy: int
-    saturated_seconds: float
-    longest_requests: list[LongRequest]
+    reasons: NotRequired[list[str]]
+    version: NotRequired[str]
+    uptime_seconds: NotRequired[float]
+    aggregator_heartbeat_age_seconds: NotRequired[float | None]
+    workers_alive: NotRequired[int]
+    worker_threads: NotRequired[int]
+    worker_threads_busy: NotRequired[int]
+    saturated_seconds: NotRequired[float]
+    longest_requests: NotRequired[list[LongRequest]]
 
 
 class StatusAnswer(JobTotals):

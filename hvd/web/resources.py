@@ -19,6 +19,7 @@ from hvd.read.history import HistoryAnswer, build_history
 from hvd.read.jobs import JOB_COUNTS, build_job_totals
 from hvd.read.snapshot import SnapshotAnswer, build_raw, build_snapshot, build_workers
 from hvd.texts import duration, rfc3339
+from hvd.web.access import may_read
 from hvd.web.answers import HealthAnswer, IndexAnswer, StatusAnswer
 from hvd.web.here import Here
 from hvd.web.static_files import send_page, takes_gzip
@@ -119,6 +120,17 @@ class Health(JsonResource):
     """
 
     heeds_accept = False
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Its status alone for who may not read: a load balancer asks for no more."""
+        if may_read(req, self._here.parts.settings):
+            super().on_get(req, resp)
+            return
+        answer = self.answer()
+        resp.status = self.status_of(answer)
+        send_json(req, resp, {"status": answer["status"], "timestamp": answer["timestamp"]})
+
+    on_head = on_get
 
     def answer(self) -> HealthAnswer:
         vitals = self._here.parts.reader.vitals()

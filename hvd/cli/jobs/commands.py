@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -38,7 +39,8 @@ exit codes beside those of hvd:
   4 a job that was waited for failed or was cancelled, 5 the daemon refused, or knows no such job,
   6 not all jobs ended in time
 
-Where the daemon asks for a token, set HVD_TOKEN, or token in the file that HVD_CONFIG names."""
+Where the daemon asks for a token, set HVD_TOKEN, or token in the file that HVD_CONFIG names; or give
+--token-file."""
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -213,8 +215,10 @@ def _follow(remote: Remote, ids: Sequence[str], within: float | None) -> int:
 
 def _remote(args: argparse.Namespace, *, changing: bool = False) -> Remote:
     """The daemon of these arguments; a request that changes something carries the token, if there is one."""
-    token = load().settings.token or "" if changing else ""
-    return Remote(target(args)[0], _TIMEOUT if args.run is _wait else args.timeout, token)
+    token = load().settings.token if changing else ""
+    address = target(args)[0]
+    address = replace(address, token=address.token or token)
+    return Remote(address, _TIMEOUT if args.run is _wait else args.timeout)
 
 
 def _print(lines: Iterable[str]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from hvd.cli.client import Address, exchange
+from hvd.cli.client import Address, bearer, exchange
 from hvd.errors import DaemonRefused, DaemonUnreachable
 from hvd.jobs.submission import JOBS_MAX
 
@@ -26,13 +26,12 @@ class Piece(NamedTuple):
 class Remote:
     """The jobs of one daemon. Every method raises DaemonUnreachable, and DaemonRefused with what the daemon said.
 
-    `token` goes with what changes something, to that daemon only; "" sends none.
+    The address's token goes with what changes something; with the rest only where it is asked for.
     """
 
-    def __init__(self, address: Address, timeout: float, token: str = "") -> None:  # nosec B107
+    def __init__(self, address: Address, timeout: float) -> None:
         self._address = address
         self._timeout = timeout
-        self._token = token
 
     def submit(self, body: object, key: str | None = None) -> Json:
         """Submit what the body asks for; gives the daemon's answer, which lists what it rejected too."""
@@ -80,7 +79,7 @@ class Remote:
         return {outcome: _joined(answers, outcome) for outcome in ("cancelled", "cancelling", "ended", "unknown")}
 
     def _authorization(self) -> dict[str, str | bytes]:
-        return {"Authorization": f"Bearer {self._token}".encode()} if self._token else {}
+        return bearer(self._address.token)
 
     def _ask(self, method: str, path: str, body: object = None, headers: dict[str, str | bytes] | None = None) -> Json:
         answer = exchange(self._address, method, path, self._timeout, body=body, headers=headers)

@@ -7,7 +7,7 @@ from hvd.cli.answers import Json
 from hvd.cli.client import Address, exchange, get_object
 from hvd.cli.top.model import Model
 from hvd.cli.websocket import messages
-from hvd.errors import DaemonUnreachable
+from hvd.errors import DaemonRefused, DaemonUnreachable
 
 PATH = "/ws?detail=1"
 _ONCE = 1.5  # s for the WebSocket's first messages, where they are printed once: HTTP has told nearly all
@@ -56,7 +56,7 @@ def with_first_messages(address: Address, timeout: float, model: Model, now: flo
             model = model.with_message(message, now)
             if message.get("type") == "detail":
                 break
-    except DaemonUnreachable:
+    except (DaemonUnreachable, DaemonRefused):
         pass
     return model
 

@@ -9,7 +9,7 @@ from hvd.cli.client import Address
 from hvd.cli.top.ask import PATH, ask, parsed
 from hvd.cli.top.model import Model
 from hvd.cli.websocket import Disconnect, messages
-from hvd.errors import DaemonUnreachable
+from hvd.errors import DaemonRefused, DaemonUnreachable
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0  # s between two attempts, before the jitter
 ASK = 2.0  # s between two requests for a snapshot, while no messages come
@@ -87,7 +87,7 @@ class Feed:
         """One connection, from its beginning to its end and the pause after it."""
         try:
             self._listen()
-        except DaemonUnreachable as error:
+        except (DaemonUnreachable, DaemonRefused) as error:
             if self._stopping.is_set():
                 return
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 10)) * self._jitter()
@@ -127,6 +127,10 @@ class Feed:
         except DaemonUnreachable as error:
             reason = error.reason if error.is_silent else ""
             self._update(lambda model: model.without_answer(reason, asked))
+            return
+        except DaemonRefused as error:
+            refusal = f"it answers {error.status}: its token is asked for, or another one"
+            self._update(lambda model: model.without_answer(refusal, asked))
             return
         self._lacks_history = self._lacks_history and not history
         now = self._clock()

@@ -1,5 +1,7 @@
 """What is asked of a daemon, and what its refusals become."""
 
+from dataclasses import replace
+
 import pytest
 
 from hvd.cli.client import Address
@@ -9,7 +11,7 @@ from tests.unit.cli.daemon import ID, OTHER, daemon, job, jobs_answer
 
 
 def remote(url: str, token: str = "") -> Remote:
-    return Remote(Address.parse(url), 5.0, token)
+    return Remote(replace(Address.parse(url), token=token), 5.0)
 
 
 def test_a_submission_has_key_and_token() -> None:
@@ -25,11 +27,14 @@ def test_a_submission_has_key_and_token() -> None:
 
 
 def test_what_only_looks_sends_no_token() -> None:
-    """It isn't needed, and goes over the wire in the clear."""
+    """It goes over the wire in the clear; only where the daemon asks for it is it sent."""
     with daemon(jobs_answer(job())) as (url, requests):
         one = remote(url, "t")
         one.kinds(), one.page([], [], 5, None), one.get(ID), one.query([ID]), one.cancel([ID])
     assert ["Authorization" in request.headers for request in requests] == [False] * 4 + [True]
+    with daemon((401, {"detail": "a token"}), (200, {"jobs": []})) as (url, requests):
+        assert remote(url, "t").page([], [], 5, None) == {"jobs": []}
+    assert [request.headers.get("Authorization") for request in requests] == [None, "Bearer t"]
 
 
 def test_a_page_is_asked_for_with_its_filters() -> None:

@@ -1,0 +1,34 @@
+"""The token that a command presents: never from its arguments, which other users of the machine can read."""
+
+import argparse
+
+from hvd.errors import SettingsError
+from hvd.settings.loader import read_text
+from hvd.settings.table import SETTINGS, variable
+from hvd.settings.variables import environment
+from hvd.texts import quoted
+
+
+def explicit_token(args: argparse.Namespace) -> str:
+    """The token of --token-file, or else of HVD_TOKEN; "" without both. Raises SettingsError for what can be none."""
+    if path := getattr(args, "token_file", None):
+        return _checked(_read(path), f"the file {quoted(path)}")
+    text = environment().get(variable("token"), "").strip()
+    return _checked(text, variable("token")) if text else ""
+
+
+def _read(path: str) -> str:
+    try:
+        return read_text(path).strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SettingsError([f"--token-file is {quoted(path)}, which can't be read: {reason}"]) from None
+
+
+def _checked(text: str, source: str) -> str:
+    kind = SETTINGS["token"].type
+    try:
+        token: str = kind.read(text)
+    except ValueError:
+        raise SettingsError([f"{source} has no token: it must be {kind.expected}"]) from None
+    return token
