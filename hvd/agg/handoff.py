@@ -24,11 +24,14 @@ DETAIL = "detail"
 ADMIN = "admin"
 """No header of HTTP's either: when the request came to the admin server, monotonic ns; not there for any other."""
 
+ACCESS = "access"
+"""Nor is this: who may read, by the name that the worker knows; the hub takes nobody whom older settings let in."""
+
 PROTOCOL = "sec-websocket-protocol"
 """Of what the client has offered, the subprotocol that is agreed on; not there for none."""
 
 # What the hub needs of a handshake, and the most characters of each that are passed on (RFC 6455 §11.3).
-HEADERS = {"sec-websocket-key": 64, "sec-websocket-version": 16, PROTOCOL: 16, DETAIL: 1, ADMIN: 20}
+HEADERS = {"sec-websocket-key": 64, "sec-websocket-version": 16, PROTOCOL: 16, ACCESS: 16, DETAIL: 1, ADMIN: 20}
 
 EARLY_BYTES = 8192
 """The most bytes after the headers that are passed on: gunicorn reads so many at once, the request among them."""

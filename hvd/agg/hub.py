@@ -47,6 +47,7 @@ class Hub:
         self._max_clients = _allowed(max_clients)
         self._clock = clock
         self._clients: dict[Client, None] = {}
+        self._access = ""
         self._detailed: dict[Client, None] = {}  # those of them that asked for details
         self._leaving: set[Client] = set()  # not clients any more, their descriptors not closed yet
         self._all_gone: asyncio.Event | None = None  # set by `close`
@@ -67,6 +68,13 @@ class Hub:
             client.ping_by(self._first_ping())
         self._timer.cancel()
         self._timer = self._loop.call_later(self._sweep_every, self._sweep)
+
+    def set_access(self, access: str) -> None:
+        """Who may read from now on, by a name; "" for anybody. Clients that were let in before have to come again."""
+        before, self._access = self._access, access
+        if access and access != before:
+            for client in tuple(self._clients):
+                client.end(protocol.POLICY_VIOLATION, "access")
 
     @property
     def _sweep_every(self) -> float:
@@ -93,7 +101,8 @@ class Hub:
         The hub owns `sock` from now on. A handshake that can't be accepted gets an HTTP error; nothing that the peer
         did raises an exception. Names in `headers` are in lower case.
         """
-        if self._all_gone or self.clients + len(self._leaving) >= self._max_clients:
+        is_outdated = self._access and headers.get(handoff.ACCESS) != self._access
+        if self._all_gone or is_outdated or self.clients + len(self._leaving) >= self._max_clients:
             response = protocol.refusal("503 Service Unavailable", "Retry-After: 2")
         else:
             response = protocol.handshake(headers)
@@ -149,7 +158,7 @@ class Hub:
 
     def client_left(self, client: Client, reason: str) -> None:
         """The client takes no frames any more. Called once. `reason` is `client`, `error`, `ping_timeout`, `too_slow`,
-        `flood`, `message_too_big`, `protocol` or `going_away`.
+        `flood`, `message_too_big`, `protocol`, `access` or `going_away`.
         """
         del self._clients[client]
         self._detailed.pop(client, None)

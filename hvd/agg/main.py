@@ -58,6 +58,7 @@ class Aggregator:
             limits=Limits(options.ping_interval, options.ping_timeout),
             max_clients=options.max_clients,
         )
+        self.hub.set_access(options.access)
 
     async def run(self) -> None:
         """Tick until told to stop, then close the clients' connections."""
@@ -83,6 +84,7 @@ class Aggregator:
         options = self._child.options
         self._ticker.configure(options.interval, runs_jobs=options.runs_jobs)
         self.hub.set_limits(options.max_clients, options.ping_interval, options.ping_timeout)
+        self.hub.set_access(options.access)
         self._news.set()
 
     async def _tick_until_stopped(self) -> None:

@@ -28,13 +28,18 @@ class AggregatorOptions(Options):
     instance: str = ""
     app: str = ""
     worker_class: str = ""
+    access: str = ""
+    """Who may read, by a name; "" for anybody."""
 
     @classmethod
     def of(cls, settings: "Settings", log_level: str, app: str = "") -> Self:
         """Those of a daemon with these settings, whose log has this level and whose workers serve this app."""
+        from hvd.settings.exposure import access_of  # in the master alone
+
         pings = settings.ping_interval, settings.ping_timeout
         name = settings.instance, app, settings.worker_class
-        return cls(log_level, settings.interval, *pings, settings.max_clients, bool(settings.job_kinds), *name)
+        limits = settings.max_clients, bool(settings.job_kinds)
+        return cls(log_level, settings.interval, *pings, *limits, *name, access_of(settings))
 
     @property
     def name(self) -> dict[str, str]:

@@ -97,10 +97,12 @@ def _take_effect(args: argparse.Namespace) -> int:
 
 
 def _masters() -> Sequence[int]:
-    """The masters of the daemon of the settings; of the only one where none has the name."""
-    daemons = running_daemons()
-    named = [daemon for daemon in daemons if daemon.instance == load().settings.instance]
-    chosen = named or (daemons if len(daemons) == 1 else [])
+    """The masters of the daemon of the settings; of the only one that runs, where these name none."""
+    daemons, (settings, sources, *_) = running_daemons(), load()
+    is_named = any(sources[key] != "default" for key in ("bind", "instance", "admin_bind"))
+    chosen = [daemon for daemon in daemons if daemon.instance == settings.instance]
+    if not chosen and not is_named and len(daemons) == 1:
+        chosen = daemons
     return chosen[0].block.masters if chosen else ()
 
 

@@ -31,7 +31,17 @@ ABORT_CAUSES = (*SIGNALS, "timeout", "exit 1", "exception", "client_left", "unkn
 REFUSALS = ("400", "403", "426", "501", "503")
 """Statuses with which upgrades are refused."""
 
-DISCONNECTIONS = ("client", "error", "ping_timeout", "too_slow", "flood", "message_too_big", "protocol", "going_away")
+DISCONNECTIONS = (
+    "client",
+    "error",
+    "ping_timeout",
+    "too_slow",
+    "flood",
+    "message_too_big",
+    "protocol",
+    "access",
+    "going_away",
+)
 """Why a WebSocket connection ends, see `Hub.client_left`."""
 
 USUAL: dict[str, tuple[tuple[str, ...], ...]] = {

@@ -1,5 +1,6 @@
 """Who reaches an address: this machine alone, or others too; and whether they may, without a token."""
 
+import hashlib
 import ipaddress
 from collections.abc import Iterable, Iterator
 
@@ -28,6 +29,14 @@ def is_loopback(host: str) -> bool:
 def asks_for_tokens(settings: Settings) -> bool:
     """Whether what isn't open needs a token, on every address: one is there, or reads need one."""
     return bool(settings.token or settings.tokens) or settings.reads == READS_BY_TOKEN
+
+
+def access_of(settings: Settings) -> str:
+    """A name for who may read: another one as soon as somebody else may; "" while anybody may."""
+    if settings.reads != READS_BY_TOKEN:
+        return ""
+    known = [settings.token, *sorted(token.line() for token in settings.tokens)]
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
 
 
 def exposures(settings: Settings, addresses: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -18,6 +18,7 @@ import falcon
 from hvd.agg import handoff
 from hvd.instrument.reports import EXCHANGE
 from hvd.metrics.table import HANDOFFS_REFUSED
+from hvd.settings.exposure import access_of
 from hvd.web.access import SUBPROTOCOL
 from hvd.web.admin import BEGAN
 from hvd.web.here import Here
@@ -39,7 +40,7 @@ class Upgrade:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         parts = self._here.parts
         try:
-            headers = handshake_headers(req)
+            headers = handshake_headers(req) | {handoff.ACCESS: access_of(parts.settings)}
             check_origin(req, parts.settings.allowed_origins)
             early = early_bytes(req.env)
             check_connection(req.env["gunicorn.socket"])

@@ -17,6 +17,7 @@ import { Socket } from "./socket.js";
 import { addStatus } from "./status.js";
 import { addTiles } from "./tiles.js";
 import { Timeline } from "./timeline.js";
+import { addTokenForm, Token } from "./token.js";
 
 const SPANS = [["1 min", 60], ["5 min", 300], ["15 min", 900]];
 const CHECKED = 500; // ms between two looks at the clock
@@ -34,6 +35,14 @@ class Page {
     this.news = true; // numbers have come since they were drawn
     this.frame = 0;
     const changed = () => this.changed(true);
+    const askForToken = addTokenForm($("token"), (text) => this.token.use(text));
+    this.token = new Token(sessionStorageOrNone(), `hvd ${document.baseURI}`, {
+      asked: askForToken,
+      given: () => {
+        askForToken(null);
+        this.#connectAnew();
+      },
+    });
     this.charts = new Charts($("charts"), this.timeline);
     this.longest = addLongest($("longest"));
     this.views = [
@@ -41,7 +50,7 @@ class Page {
       this.longest.view,
       addEvents($("events")),
       addWorkers($("workers")),
-      addJobs($("jobs"), changed),
+      addJobs($("jobs"), changed, this.token),
       addRoutes($("routes"), changed),
       ({ version }) => version && say($("version"), `hvd ${version}`),
       ({ service }) => this.#name(service),
@@ -62,15 +71,17 @@ class Page {
   #connect() {
     const url = new URL("ws?detail=1", document.baseURI);
     url.protocol = url.protocol.replace("http", "ws");
-    this.socket = new Socket(url, { message: (message) => this.handle(message), state: (state) => this.#connected(state) });
+    const listener = { message: (message) => this.handle(message), state: (state) => this.#connected(state) };
+    this.socket = new Socket(url, listener, () => this.token.protocols);
+    const world = { AbortSignal, performance, fetch: (...request) => this.token.fetch(...request) };
     const failed = (why, asked) => this.contact.noteHttpFailure(why, asked);
     const health = new Question("health", {
       answered: ({ status, reasons }, asked) => this.contact.reportFromHttp(status, reasons ?? [], asked),
       failed,
       odd: (what) => this.contact.noteForeignAnswer(what),
-    });
+    }, world);
     // what it says of odd answers, /health says too
-    this.snapshot = new Question("api/v1/snapshot", { answered: (...answer) => this.#takeSnapshot(...answer), failed, odd: () => {} });
+    this.snapshot = new Question("api/v1/snapshot", { answered: (...answer) => this.#takeSnapshot(...answer), failed, odd: () => {} }, world);
     const badge = new Badge(document, location.host);
     const showStatus = addStatus($("connection"));
     this.contact = new Contact(new Poll([health, this.snapshot]), {
@@ -146,11 +157,28 @@ class Page {
   }
 
   #loadHistory() {
-    get("api/v1/history", (answer) => {
+    this.#get("api/v1/history", (answer) => {
       this.history.load(answer);
       this.#learnInterval();
       this.changed(true);
     });
+  }
+
+  /** What the daemon answers there; where it doesn't, the state of the connection says so already. */
+  async #get(path, take) {
+    try {
+      const answer = await this.token.fetch(path, { headers: { Accept: "application/json" } });
+      if (answer.ok) take(await answer.json());
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+    }
+  }
+
+  /** With another token than before. */
+  #connectAnew() {
+    this.#loadHistory();
+    this.snapshot.ask(true);
+    this.socket.open();
   }
 
   #drawTools() {
@@ -191,13 +219,12 @@ class Page {
   }
 }
 
-/** What the daemon answers there; where it doesn't, the state of the connection says so already. */
-async function get(path, take) {
+/** What keeps the token; a browser may forbid it, with an error at the mere name. */
+function sessionStorageOrNone() {
   try {
-    const answer = await fetch(path, { headers: { Accept: "application/json" } });
-    if (answer.ok) take(await answer.json());
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
+    return sessionStorage;
+  } catch {
+    return null;
   }
 }
 

@@ -13,8 +13,9 @@ const STATES = {
 };
 const OPEN = ["pending", "running"];
 
-export function addJobs(section, changed) {
-  let isAllowed = true; // until the daemon says no
+/** @param {import("./token.js").Token} token by which jobs are cancelled */
+export function addJobs(section, changed, token) {
+  let forbidden = null; // the token for which the daemon has said no
   const cancelled = new Set(); // ids of jobs that the user cancelled
   const table = new Table(section, {
     title: "Jobs",
@@ -32,7 +33,7 @@ export function addJobs(section, changed) {
   function showButton(cell, job) {
     const [element] = cell.children;
     element.job = job;
-    element.hidden = !isAllowed || !OPEN.includes(job.status);
+    element.hidden = forbidden === token.text || !OPEN.includes(job.status);
     element.disabled = cancelled.has(job.id);
     say(element, cancelled.has(job.id) ? "Cancelling" : "Cancel");
     mark(element, "aria-label", `Cancel ${job.name} ${job.id.slice(-6)}`);
@@ -41,11 +42,11 @@ export function addJobs(section, changed) {
   async function cancel(job) {
     cancelled.add(job.id);
     changed();
-    const refusal = await ask(`jobs/${encodeURIComponent(job.id)}/cancel`);
+    const refusal = await ask(token, `jobs/${encodeURIComponent(job.id)}/cancel`);
     if (refusal) {
       cancelled.delete(job.id);
-      if (refusal.status === 401 || refusal.status === 403) isAllowed = false;
-      say(table.note, isAllowed ? `${job.name} was not cancelled: ${refusal.why}` : `Jobs can't be cancelled from here: ${refusal.why}`);
+      if (refusal.status === 403) forbidden = token.text;
+      say(table.note, forbidden !== token.text ? `${job.name} was not cancelled: ${refusal.why}` : `Jobs can't be cancelled from here: ${refusal.why}`);
     } else say(table.note, `${job.name} is told to end.`);
     table.scroll.focus({ preventScroll: true }); // its button goes away, and focus would with it
     changed();
@@ -64,9 +65,9 @@ export function addJobs(section, changed) {
 }
 
 /** POST there -> null, or the refusal: its status, and the reason in words. */
-async function ask(path) {
+async function ask(token, path) {
   try {
-    const answer = await fetch(path, { method: "POST", headers: { Accept: "application/json" } });
+    const answer = await token.fetch(path, { method: "POST", headers: { Accept: "application/json" } });
     if (answer.ok) return null;
     const isOurs = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
     const why = isOurs ? (await answer.json()).detail : `a server in between answered ${answer.status}.`;

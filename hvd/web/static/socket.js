@@ -7,10 +7,12 @@ export class Socket {
   /**
    * @param {string | URL} url
    * @param {{message: (message: any) => void, state: (state: "connecting" | "open" | "waiting", ms?: number) => void}} listener
+   * @param {() => string[]} [protocols] what to offer as subprotocols, asked at each attempt
    * @param {{WebSocket: typeof WebSocket, Math: {random: () => number}, setTimeout: any, clearTimeout: any}} [world]
    */
-  constructor(url, listener, world = globalThis) {
+  constructor(url, listener, protocols = () => [], world = globalThis) {
     this.url = url;
+    this.protocols = protocols;
     this.listener = listener;
     this.world = world;
     this.failures = 0;
@@ -21,7 +23,7 @@ export class Socket {
   open() {
     this.#drop();
     this.listener.state("connecting");
-    const socket = new this.world.WebSocket(this.url);
+    const socket = new this.world.WebSocket(this.url, this.protocols());
     this.socket = socket;
     socket.onopen = () => this.listener.state("open");
     socket.onmessage = (event) => {

@@ -50,6 +50,25 @@ async def test_each_greeting_is_the_latest() -> None:
 
 
 @in_loop
+async def test_clients_come_again_once_others_may_read() -> None:
+    """Whoever was let in before is ended, and nobody comes whom older settings let in; open reads end nobody."""
+    async with scene() as stage:
+        stage.hub.set_access("")
+        first = await stage.client()
+        for access in ("a", "a"):
+            stage.hub.set_access(access)
+        assert await first.close_code() == 1008
+        assert stage.reasons == {"access": 1}
+        _, refused = stage.adopt()
+        assert b" 503 " in await refused.response()
+        _, second = stage.adopt(**{handoff.ACCESS: "a"})
+        assert b" 101 " in await second.response()
+        stage.hub.set_access("")
+        await stage.client()
+        assert stage.hub.clients == 2
+
+
+@in_loop
 async def test_a_broadcast_reaches_every_client() -> None:
     """300 clients, three frames, in order."""
     async with scene() as stage:

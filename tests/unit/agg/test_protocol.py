@@ -26,6 +26,14 @@ def code(number: int) -> bytes:
     return number.to_bytes(2, "big")
 
 
+def test_a_subprotocol_is_agreed_on_only_where_the_worker_says_so() -> None:
+    """It is a word, whatever comes over the channel."""
+    agreed = protocol.handshake({**HEADERS, "sec-websocket-protocol": "hvd"})
+    assert b"\r\nSec-WebSocket-Protocol: hvd\r\n" in agreed.data
+    for odd in ("", "a\r\nX: y", "hvd.bearer.secret"):
+        assert b"-Protocol" not in protocol.handshake({**HEADERS, "sec-websocket-protocol": odd}).data
+
+
 def test_handshake_answers_the_example_of_the_rfc() -> None:
     """The key and the answer of RFC 6455 §1.3."""
     response = protocol.handshake(HEADERS)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hvd.settings.exposure import asks_for_tokens, exposures
+from hvd.settings.exposure import access_of, asks_for_tokens, exposures
 from hvd.settings.loader import load
 from hvd.settings.tokens import Scope, Token
 
@@ -28,3 +28,13 @@ def test_where_a_token_is_asked_for_any_address_will_do() -> None:
     for settings in (replace(USUAL, token="x" * 16), replace(USUAL, tokens=(TOKEN,)), replace(USUAL, reads="token")):
         assert asks_for_tokens(settings)
         assert not list(exposures(settings, [("bind", "0.0.0.0:80")]))
+
+
+def test_who_may_read_has_another_name_once_somebody_else_may() -> None:
+    """None while anybody may; the order of the tokens says nothing."""
+    other = Token("b", Scope.ADMIN, "1" * 64)
+    assert access_of(replace(USUAL, tokens=(TOKEN,))) == ""
+    closed = replace(USUAL, reads="token")
+    names = {access_of(replace(closed, tokens=tokens)) for tokens in ((), (TOKEN,), (TOKEN, other), (other, TOKEN))}
+    assert len(names) == 3
+    assert access_of(closed) != access_of(replace(closed, token="x" * 16))

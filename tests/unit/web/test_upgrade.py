@@ -19,6 +19,7 @@ from hvd.agg import handoff
 from hvd.instrument.wsgi import EXCHANGE
 from hvd.metrics.table import HANDOFFS_REFUSED
 from hvd.web.upgrade import Upgrade, check_connection, check_origin, early_bytes, hand_over, handshake_headers
+from tests.unit.web import asking
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 PROPER = {
@@ -186,7 +187,7 @@ class Parts:
         self.age: float | None = 0.1
         self.since = 0.0
         self.handoff, self.hub_end = handoff.socket_pair()
-        self.settings = SimpleNamespace(allowed_origins=())
+        self.settings = asking.settings()
         self.reader = SimpleNamespace(
             heartbeat_age=lambda: self.age, companions=lambda: SimpleNamespace(last_page=None)
         )

@@ -16,6 +16,7 @@ function world(random = () => 1) {
   made.socket = new Socket(
     "ws://test/ws",
     { message: (message) => made.messages.push(message), state: (...state) => made.states.push(state[0]) },
+    () => ["hvd"],
     {
       WebSocket: FakeSocket,
       Math: { random },
