@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     return Exit.OK if all(report.health == "healthy" for report in reports) else Exit.NOT_HEALTHY
 
 
-def ask(daemon: Daemon, timeout: float, token: str = "") -> Report:
+def ask(daemon: Daemon, timeout: float, token: str = "") -> Report:  # nosec B107
     """What its admin server tells within `timeout` s each of its addresses; `token` is for one that asks for it."""
     trouble = "its admin server has no socket here"
     for address in daemon.admin:

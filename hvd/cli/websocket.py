@@ -25,7 +25,7 @@ class _WebSocket:
     A thread reads all the time: pings are answered however slowly the messages are taken.
     """
 
-    def __init__(self, sock: socket.socket, host: str, path: str, token: str = "") -> None:
+    def __init__(self, sock: socket.socket, host: str, path: str, token: str) -> None:
         """Shake hands (RFC 6455 §4.1), within the socket's timeout. Raises OSError, ProtocolError, DaemonRefused."""
         self._sock = sock
         self._protocol = WSConnection(ConnectionType.CLIENT)
