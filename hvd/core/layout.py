@@ -46,6 +46,8 @@ H_MISSING = 15  # two cells, one for each of H_MASTERS: how many workers it shou
 H_LISTENERS = 17  # eight cells: the inode numbers of the sockets at which the workers listen; 0 where there are fewer
 LISTENERS = 8
 H_ENTRIES = 25  # entries a slot
+H_BEATS = 26  # BEAT_CELLS for each of H_MASTERS: whose they are (pid), when its loop turned, since when it is ready
+BEAT_CELLS = 3
 
 # Slot table cells.
 SLOT_CELLS = 32

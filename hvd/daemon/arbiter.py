@@ -43,6 +43,7 @@ class Loop:
         self._spawn, self._manage, self._reap = server.spawn_worker, server.manage_workers, server.reap_workers
         self._stop, self._reload, self._read_settings = server.stop, server.reload, server.app.reload
         self._reopen, self._murder = server.log.reopen_files, server.murder_workers
+        self._execute_new = server.handle_usr2
 
     def take_over(self) -> None:
         """Put these methods in the place of the arbiter's own."""
@@ -50,7 +51,7 @@ class Loop:
         server.spawn_worker, server.manage_workers = self._spawn_worker, self._turn
         server.reap_workers, server.stop, server.reload = self._reap_all, self._stop_all, self._reload_all
         server.app.reload, server.murder_workers = self._read_settings_again, self._end_silent
-        server.log.reopen_files = self._reopen_files
+        server.log.reopen_files, server.handle_usr2 = self._reopen_files, self._upgrade
         for name in HANDLED:
             setattr(server, f"handle_{name}", self._guarded(name, getattr(server, f"handle_{name}")))
 
@@ -70,6 +71,11 @@ class Loop:
                     os._exit(1)
 
         return guarded
+
+    def _upgrade(self) -> None:
+        """USR2. gunicorn refuses it until a later turn has seen that the master before this one is gone."""
+        self._server.maybe_promote_master()
+        self._execute_new()
 
     def _end_silent(self) -> None:
         """Before gunicorn ends workers that were silent for too long: where they stand."""
@@ -145,6 +151,7 @@ class Loop:
         """Raises CannotSpawn, or what ends a start for which no worker can ever be had."""
         has_failed = True
         umask = current_umask()
+        self._master.safely(self._master.lead.beat)  # many workers take seconds
         try:
             pid: int = self._spawn()
             has_failed = False

@@ -176,6 +176,11 @@ class Companions:
         self._all.append(companion)
 
     @property
+    def kinds(self) -> set[int]:
+        """Which are kept alive."""
+        return {companion.kind for companion in self._all}
+
+    @property
     def pids(self) -> list[int]:
         """Of companions that run, or ended since the last `supervise`."""
         return [companion.pid for companion in self._all if companion.is_running]

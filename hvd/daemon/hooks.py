@@ -30,11 +30,14 @@ from hvd.daemon.classes import check_for_hvds_app, counting_class
 from hvd.daemon.code import take_into_memory
 from hvd.daemon.logs import error_log, log_through, make_harmless
 from hvd.daemon.master import Master
+from hvd.daemon.notify import VARIABLES, Manager
 from hvd.daemon.ownership import pass_on
+from hvd.daemon.sockets import keep_numbers
 from hvd.daemon.stacks.workers import pass_file_on
 from hvd.errors import BlockError, BlockFull, CannotStart, NoFreeSlot, SettingsError
 from hvd.instrument import wsgi
 from hvd.instrument.counting import counting
+from hvd.settings.variables import take_out
 
 BEGINNINGS = (
     *("on_starting", "on_reload", "when_ready", "post_fork", "post_worker_init", "pre_request", "post_request"),
@@ -134,6 +137,7 @@ def on_starting(server: Any) -> None:
         return
     log_through(error_log(server.log))
     make_harmless(server.log, is_guest=conf.is_guest())
+    manager = Manager.of(take_out(VARIABLES))  # before gunicorn says that all is ready
     # Until gunicorn takes them: their default leaves the block, or prints a traceback.
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(signum, _end_start)
@@ -155,7 +159,7 @@ def on_starting(server: Any) -> None:
             server.log.warning(UNKNOWN_CLASS, server.cfg.worker_class_str)
         require_system_calls()
         code = take_into_memory(app=serves_hvd, jobs=serves_hvd and bool(settings.job_kinds))
-        _master = Master(server, settings, code)
+        _master = Master(server, settings, code, manager)
         atexit.register(_master.leave)  # gunicorn calls no hook where it can't bind, or where its loop fails
         # Only now: until the block can be had, the last workers of a killed daemon may listen on its socket.
         _master.unix_sockets.refuse_taken()
@@ -187,7 +191,9 @@ def when_ready(server: Any) -> None:
 
 def pre_exec(server: Any) -> None:
     """In what becomes the new master at an upgrade (USR2), before it is executed: what it gets from this one."""
+    keep_numbers(server)
     pass_on(master().block, server.cfg.env_orig)
+    master().lead.manager.pass_on(server.cfg.env_orig)
     master().admin.pass_on(server.cfg.env_orig)
     pass_file_on(master().stack_file, server.cfg.env_orig)
 

@@ -19,13 +19,16 @@ from hvd.daemon.code import Code
 from hvd.daemon.companions import Companions
 from hvd.daemon.conf import FIXED, has_chosen_page, is_guest, owns_sockets
 from hvd.daemon.deaths import Settler, WorkerSlots
+from hvd.daemon.lead import Lead
 from hvd.daemon.logs import error_log, level_name
+from hvd.daemon.notify import Manager
 from hvd.daemon.ownership import Ownership
 from hvd.daemon.programs import Channels, Programs
 from hvd.daemon.sockets import SocketAccess, UnixSockets
 from hvd.daemon.stacks.workers import Stacks, receive_file
 from hvd.instrument import wsgi
 from hvd.metrics.table import FAMILIES
+from hvd.read.health import HealthState
 from hvd.read.reading import BlockReader
 from hvd.settings.table import Settings
 from hvd.web.here import Parts
@@ -37,8 +40,13 @@ if TYPE_CHECKING:
 class Master:
     """What hvd keeps in a master. All of it runs in the master's main thread."""
 
-    def __init__(self, server: Any, settings: Settings, code: Code | None = None) -> None:
-        """Raises BlockError, CannotStart, OSError: then nothing is left of it."""
+    def __init__(
+        self, server: Any, settings: Settings, code: Code | None = None, manager: Manager | None = None
+    ) -> None:
+        """`manager` is who has started this process, and wants to be told of it.
+
+        Raises BlockError, CannotStart, OSError: then nothing is left of it.
+        """
         self._server = server
         self.pid, self._since = os.getpid(), time.monotonic()
         self.settings = settings
@@ -50,6 +58,7 @@ class Master:
         self.unix_sockets = UnixSockets(server, access if owns_sockets(server.cfg) else None)
         self._ownership = Ownership(server, settings)
         self.block = self._ownership.block
+        self.lead = Lead(server, self.block, manager or Manager(), self._health)
         self.admin = AdminAddress(settings, access, self.block, server.log, is_chosen=has_chosen_page())
         try:
             self._set_up(code or Code())
@@ -107,6 +116,7 @@ class Master:
 
     def begin_stop(self) -> None:
         """Workers are to be stopped: companions aren't replaced any more, and the job runner starts no more jobs."""
+        self.safely(self.lead.end)
         self._companions.begin_stop()
         self.unix_sockets.disown()
 
@@ -118,9 +128,14 @@ class Master:
         self.supervise_companions()
         self.admin.keep(self._programs.replace_admin_server)
         self._stacks.take_slow(self.settings.watch_slow_request_seconds)
+        self.lead.turn(self._companions.kinds, self.missing)
+
+    def _health(self) -> HealthState:
+        return BlockReader(self.block, runs_jobs=bool(self.settings.job_kinds)).vitals().health
 
     def supervise_companions(self) -> None:
         """As soon as one may have ended, or wants something."""
+        self.lead.beat()
         self._companions.supervise()
         self._stacks.take_wanted()
 
@@ -203,6 +218,7 @@ class Master:
         if self._has_left or os.getpid() != self.pid:
             return
         self._has_left = True
+        self.safely(self.lead.end)
         self._companions.stop()
         self.safely(self._log_end)
         self.admin.leave(is_last=self._ownership.leave(has_served=self.has_served))

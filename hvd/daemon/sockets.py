@@ -5,6 +5,7 @@ stop it removes whatever is there, and fails where nothing is. tests/live/test_u
 """
 
 import contextlib
+import fcntl
 import os
 import socket
 import stat
@@ -70,6 +71,22 @@ class SocketAccess:
         if self.gid >= 0:
             os.chown(path, -1, self.gid)
         os.chmod(path, 0o750)  # nosec B103  # its group may connect to the socket in it
+
+
+def keep_numbers(server: Any) -> None:
+    """In what becomes the new master at an upgrade: sockets that systemd has made get the numbers again at which that
+    master looks for them, from 3 on.
+
+    gunicorn (27.0.1) tells it so, but has moved them to other numbers at its own start (sock.py, `os.close(fd)`).
+    """
+    if not server.systemd:
+        return
+    first, listeners = systemd.SD_LISTEN_FDS_START, server.LISTENERS
+    spare = [fcntl.fcntl(one.fileno(), fcntl.F_DUPFD_CLOEXEC, first + len(listeners)) for one in listeners]
+    for one in listeners:
+        one.set_inheritable(False)
+    for number, fd in enumerate(spare, first):
+        os.dup2(fd, number, inheritable=True)
 
 
 class UnixSockets:

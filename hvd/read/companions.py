@@ -2,12 +2,31 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from hvd.core.proc import is_alive
 from hvd.metrics.companion_pages import AdminPage, AggregatorPage, JobsPage
 
 LATE = 1.5  # s without a sign of life, after which the daemon counts as degraded
 STARTING = 15.0  # s that companions may take to begin, on a machine that is busy
+MASTER_LATE = 5.0  # s without a turn of a master's loop, which turns each second where nothing holds it up
+
+
+class SilentMaster(NamedTuple):
+    """A master whose loop does not turn: since how many s, where that is known; and whether a signal has stopped it."""
+
+    pid: int
+    age: float | None
+    is_stopped: bool
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong, in a line."""
+        gone = "nothing that ends is replaced"
+        if self.is_stopped:
+            since = "" if self.age is None else f" for {self.age:.0f} s"
+            return f"master (pid {self.pid}) is stopped{since}: {gone}; kill -CONT {self.pid}"
+        return f"master (pid {self.pid}) gives no sign of life for {self.age or 0:.0f} s: {gone}; the log may say why"
 
 
 @dataclass(frozen=True)
@@ -19,8 +38,8 @@ class CompanionStates:
     newest job runner's, `admins` those of admin servers. Ages are in s since a sign of life; None where no companion
     that lives and isn't stopped ever gave one. `removed` is the block's path, where its name is gone; `missing` how
     many workers asked for can't be started; `jobs_have_begun` and `admin_has_begun` whether the job runner, where there
-    is one, and the admin server have published since the daemon started, `uptime` s ago. `stopped_masters` are those
-    that a signal has stopped.
+    is one, and the admin server have published since the daemon started, `uptime` s ago. `silent_masters` are those
+    whose loop stands still.
     """
 
     aggregators: tuple[tuple[int, AggregatorPage], ...] = ()
@@ -36,7 +55,7 @@ class CompanionStates:
     admins: tuple[AdminPage, ...] = ()
     admin_server_age: float | None = None
     admin_has_begun: bool = False
-    stopped_masters: tuple[int, ...] = ()
+    silent_masters: tuple[SilentMaster, ...] = ()
 
     def with_page(self, taken_ns: int, page: AggregatorPage) -> "CompanionStates":
         """The same with the page of another aggregator, which ticks."""
@@ -76,10 +95,7 @@ class CompanionStates:
         if self.missing:
             workers = "1 worker" if self.missing == 1 else f"{self.missing} workers"
             troubles.append(f"{workers} asked for can't be started: the log says why")
-        troubles += [
-            f"master (pid {pid}) is stopped: nothing that ends is replaced; kill -CONT {pid}"
-            for pid in self.stopped_masters
-        ]
+        troubles += [master.trouble for master in self.silent_masters]
         return troubles + self.job_troubles()
 
     def job_troubles(self) -> list[str]:

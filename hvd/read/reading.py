@@ -6,13 +6,14 @@ goes with, and no age is negative.
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar, cast
 
 from hvd.core import layout, postmortem
 from hvd.core.backlog import Backlog, listeners, read_backlog
+from hvd.core.beats import beats
 from hvd.core.block import Block
 from hvd.core.history import Point
 from hvd.core.pages import Page
@@ -31,7 +32,7 @@ from hvd.metrics.companion_pages import (
 )
 from hvd.metrics.sources import Figures, ServiceFigures
 from hvd.metrics.table import FAMILIES
-from hvd.read.companions import CompanionStates
+from hvd.read.companions import MASTER_LATE, CompanionStates, SilentMaster
 from hvd.read.health import STATUSES, HealthState, judge
 from hvd.read.history import history_of
 from hvd.read.requests import RequestSums, sum_requests
@@ -194,7 +195,7 @@ class BlockReader:
             removed="" if self._block.file_name.holds() else str(self._block.path),
             missing=self._block.missing(),
             jobs_have_begun=not self._runs_jobs or last_jobs is not None,
-            stopped_masters=tuple(filter(is_stopped, self._block.masters())),
+            silent_masters=tuple(_silent_masters(self._block)),
         )
 
     def _companion_slots(self) -> list[Slot]:
@@ -216,6 +217,14 @@ class BlockReader:
     def post_mortems(self) -> Sequence[Mapping[str, object]]:
         """The last processes that died at work, newest first."""
         return postmortem.read(self._block)
+
+
+def _silent_masters(block: Block) -> Iterator[SilentMaster]:
+    """Those that a signal has stopped, and those whose loop doesn't turn, as far as they tell."""
+    for beat in beats(block):
+        age = max(0, time.monotonic_ns() - beat.turned_ns) / 1e9 if beat.turned_ns else None
+        if (stands := is_stopped(beat.pid)) or (age or 0.0) >= MASTER_LATE:
+            yield SilentMaster(beat.pid, age, stands)
 
 
 _Page = TypeVar("_Page", AggregatorPage, JobsPage)

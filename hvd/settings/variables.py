@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from hvd.settings.table import SETTINGS, variable
 
@@ -48,6 +48,11 @@ _INSTANCE = variable("instance")
 def environment() -> Mapping[str, str]:
     """All variables, as they are at each look-up."""
     return os.environ
+
+
+def take_out(names: Iterable[str]) -> dict[str, str]:
+    """Those variables that are set: nothing that this process starts from now on gets them."""
+    return {name: os.environ.pop(name) for name in names if name in os.environ}
 
 
 def inherited(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

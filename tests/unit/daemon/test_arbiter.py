@@ -85,6 +85,10 @@ class Server:
         for name in HANDLED:
             setattr(self, f"handle_{name}", self._fail)
         self.murdered: list[str] = []
+        self.promoted = 0
+
+    def maybe_promote_master(self) -> None:
+        self.promoted += 1
 
     def murder_workers(self) -> None:
         self.murdered.append("by gunicorn")
@@ -138,6 +142,7 @@ class Master:
         self.has_served = False
         self.workers = Workers()
         self.turns = 0
+        self.lead = SimpleNamespace(beat=self.nothing)
 
     def supervise(self) -> None:
         self.turns += 1

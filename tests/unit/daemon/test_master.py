@@ -114,6 +114,7 @@ def made(name: str, **changes: Any) -> Iterator[Master]:
     server = SimpleNamespace(
         app=SimpleNamespace(app_uri="shop:app"),
         master_pid=0,
+        reexec_pid=0,
         worker_class=HvdThreadWorker,
         log=logging.getLogger("test"),
         cfg=SimpleNamespace(uid=0, gid=0, initgroups=False, env_orig={}, umask=0o117),

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -126,3 +128,25 @@ def test_the_umask_is_that_of_the_process() -> None:
         assert os.umask(0o027) == 0o027
     finally:
         os.umask(before)
+
+
+def test_a_new_master_finds_systemd_s_sockets_at_their_numbers(tmp_path: Path) -> None:
+    """Wherever gunicorn has moved them, and whatever is there by now; no second one is passed on with them."""
+    check = "import os, socket\nfor fd in (3, 4): print(os.path.basename(socket.socket(fileno=fd).getsockname()))"
+    code = f"""
+import os, socket, sys
+from types import SimpleNamespace
+from hvd.daemon.sockets import keep_numbers
+listeners = [socket.socket(socket.AF_UNIX) for _ in range(2)][::-1]
+for name, one in zip("ab", listeners):
+    one.bind(os.path.join({str(tmp_path)!r}, name)), one.listen(), one.set_inheritable(True)
+keep_numbers(SimpleNamespace(systemd=False, LISTENERS=listeners))
+assert listeners[0].get_inheritable()
+keep_numbers(SimpleNamespace(systemd=True, LISTENERS=listeners))
+names = [os.readlink(f"/proc/self/fd/{{fd}}") for fd in map(int, os.listdir("/proc/self/fd")) if fd > 2 and
+         os.path.exists(f"/proc/self/fd/{{fd}}") and os.get_inheritable(fd)]
+print(len(names), flush=True)
+os.execv(sys.executable, [sys.executable, "-c", {check!r}])
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["2", "a", "b"]

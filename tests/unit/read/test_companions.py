@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from hvd.read.companions import LATE, CompanionStates, merge_pages
+from hvd.read.companions import LATE, CompanionStates, SilentMaster, merge_pages
 from tests.unit.figures import STARTED, make_jobs, make_page, make_sample
 
 PAGE = make_page()
@@ -58,8 +58,11 @@ def test_a_dead_aggregator_leaves_what_lives_without_it() -> None:
         (replace(WELL, missing=1), ["1 worker asked for can't be started: the log says why"]),
         (replace(WELL, missing=2), ["2 workers asked for can't be started: the log says why"]),
         (
-            replace(WELL, stopped_masters=(7,)),
-            ["master (pid 7) is stopped: nothing that ends is replaced; kill -CONT 7"],
+            replace(WELL, silent_masters=(SilentMaster(7, None, True), SilentMaster(8, 6.7, False))),
+            [
+                "master (pid 7) is stopped: nothing that ends is replaced; kill -CONT 7",
+                "master (pid 8) gives no sign of life for 7 s: nothing that ends is replaced; the log may say why",
+            ],
         ),
         (
             replace(WELL, aggregator_age=None, missing=1, job_runner_age=None),

@@ -3,7 +3,7 @@
 import pytest
 
 from hvd.settings.loader import load
-from hvd.settings.variables import environment, for_companions, inherited
+from hvd.settings.variables import environment, for_companions, inherited, take_out
 from tests.unit.settings.support import problems_of
 
 FOREIGN = {
@@ -84,3 +84,10 @@ def test_companions_have_no_secret_and_nothing_that_is_the_masters_alone() -> No
         ),
     }
     assert set(for_companions(dict.fromkeys(kept | gone, "x"))) == kept
+
+
+def test_what_is_taken_out_is_not_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what is set."""
+    monkeypatch.setenv("HVD_TEST_TAKEN", "x")
+    assert take_out(["HVD_TEST_TAKEN", "HVD_TEST_NONE"]) == {"HVD_TEST_TAKEN": "x"}
+    assert "HVD_TEST_TAKEN" not in environment()
