@@ -7,7 +7,21 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hvd import __version__
-from hvd.cli import arguments, as_json, check, completion, daemon_list, demo, deploy, run, serve, stacks, status, token
+from hvd.cli import (
+    arguments,
+    as_json,
+    check,
+    completion,
+    daemon_list,
+    demo,
+    deploy,
+    run,
+    serve,
+    stacks,
+    status,
+    token,
+    upgrade,
+)
 from hvd.cli.arguments import Exit
 from hvd.cli.jobs import commands as jobs
 from hvd.cli.target import target
@@ -24,6 +38,7 @@ examples:
   hvd demo                                 a small shop with load, for a look at hvd
   hvd check                                settings in force, and where each comes from
   HVD_CONFIG=/etc/hvd/hvd.toml hvd check   the same with a file
+  hvd upgrade                              go over to the version on the disk, or back, while requests go on
   hvd list                                 the daemons that run here, and their health
   hvd status                               health of the daemon that these settings describe
   hvd status --instance shop               health of another one on this machine
@@ -138,6 +153,7 @@ def parser_of_all() -> argparse.ArgumentParser:
     add("check", check.run, "show the settings in force, or all that is wrong with them")
     deploy.add_arguments(add("deploy", deploy.run, "write what systemd, nginx and others need, with these settings"))
     add("status", status.run, "show the health of a running daemon", remote)
+    upgrade.add_arguments(add("upgrade", upgrade.run, "go over to the version on the disk, without a lost request"))
 
     lists = add("list", daemon_list.run, "list the daemons that run on this machine", patience, token_file)
     lists.add_argument("--json", action="store_true", help="as JSON")

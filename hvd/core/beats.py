@@ -56,6 +56,14 @@ def beats(block: Block) -> list[Beat]:
     return [_beat(block, index, pid) for index, pid in enumerate(_masters(block)) if pid > 0 and is_alive(pid)]
 
 
+def has_been_overtaken(block: Block, pid: int) -> bool:
+    """Whether another master was ready after this one, which may be gone by now."""
+    first = range(layout.H_BEATS, layout.H_BEATS + layout.MASTERS * layout.BEAT_CELLS, layout.BEAT_CELLS)
+    ready = {block.cells[cell]: block.cells[cell + 2] for cell in first}
+    own = ready.pop(pid, 0)
+    return any(other > own for other in ready.values())
+
+
 def _masters(block: Block) -> list[int]:
     masters: list[int] = block.cells[layout.H_MASTERS : layout.H_MASTERS + layout.MASTERS].tolist()
     return masters

@@ -33,6 +33,7 @@ BACKOFF = 1.0  # s after a wait that failed, in which no thread waits: else they
 
 _PAUSE = 0.001  # s between two attempts: a record lock can't be waited for with a deadline
 _TRIES = 5  # at least: this process itself may be stopped until the deadline is over
+_UPGRADE = 1  # the byte beside that of the mutation lock
 _FLOCK = "hhqqi"  # struct flock (fcntl(2)) as 64-bit Linux has it: type, whence, start, length, pid
 
 
@@ -108,6 +109,19 @@ def take(fd: int, wait: float) -> bool:
         if tries >= _TRIES and time.monotonic() >= deadline:
             return False
         signal.sigtimedwait((), _PAUSE)  # and not time.sleep, in which gevent would run others in the midst of this
+
+
+def take_upgrade(fd: int) -> bool:
+    """Take the lock of whoever upgrades the block's daemon, until the descriptor is closed. False if another has it.
+
+    It is the descriptor's, not the process's (F_OFD_SETLK): to look at the block's file meanwhile doesn't drop it.
+    """
+    wanted = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _UPGRADE, 1, 0)
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, wanted)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def drop(fd: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from hvd import __version__
 from hvd.core import layout
-from hvd.core.beats import OwnBeat, beats, leads
+from hvd.core.beats import OwnBeat, beats, has_been_overtaken, leads
 from hvd.core.block import Block
 from hvd.core.pages import Page
 from hvd.core.slots import Slot, Slots
@@ -65,7 +65,11 @@ class Lead:
         if leads(self._block, self._pid):
             self._take_lead()
         else:
-            self._is_main, self._claims_pid, self._status = False, True, ""
+            self._lose_lead()
+
+    def _lose_lead(self) -> None:
+        """The manager takes another process for the main one."""
+        self._is_main, self._claims_pid, self._status = False, True, ""
 
     def _has_begun(self, companions: Collection[int], missing: int) -> bool:
         slots = [slot for slot in Slots(self._block).taken() if slot.master == self._pid]
@@ -79,6 +83,9 @@ class Lead:
         return page is not None and page["monotonic_ns"] >= slot.taken_ns
 
     def _take_lead(self) -> None:
+        if self._is_ready and has_been_overtaken(self._block, self._pid):
+            self._lose_lead()
+            self._own.say_ready()
         if not self._is_main and (self._is_ready or time.monotonic() - self._began > PATIENCE):
             claim = {"MAINPID": self._pid} if self._claims_pid else {}
             self._is_main = self.manager.tell(READY=1, **claim)

@@ -4,7 +4,7 @@ import os
 import time
 
 from hvd.core import layout
-from hvd.core.beats import Beat, OwnBeat, beats, leads
+from hvd.core.beats import Beat, OwnBeat, beats, has_been_overtaken, leads
 from hvd.core.block import Block
 from tests.unit.core.support import ended, fork
 
@@ -44,3 +44,6 @@ def test_a_master_that_is_gone_leads_no_more(block: Block) -> None:
     ended(child)
     assert leads(block, own)
     assert beats(block) == [Beat(own)]
+    assert has_been_overtaken(block, own)
+    OwnBeat(block, own).say_ready()
+    assert not has_been_overtaken(block, own)

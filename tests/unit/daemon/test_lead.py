@@ -145,7 +145,10 @@ def test_the_old_master_stands_back_and_takes_the_lead_again(told: Told) -> None
     assert told.heard() == []
     other.end()
     assert told.turn() == [f"READY=1 MAINPID={OWN}", f"{STATUS} healthy"]
+    other.say_ready()
     told.block.drop_master(OTHER)
+    assert told.turn() == [f"READY=1 MAINPID={OWN}", f"{STATUS} healthy"], "the new one was killed between two turns"
+    assert told.turn() == []
     told.server.reexec_pid = OTHER
     told.lead.end()
     assert told.heard() == [f"MAINPID={OTHER}"]
