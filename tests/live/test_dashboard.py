@@ -10,9 +10,10 @@ import pytest
 
 from hvd.settings.tokens import Scope, Token, digest_of
 from hvd.settings.tokens_file import add_token, remove_token
-from tests.support.browser import Browser, PrefixedNginx, url_of
+from tests.support.browser import Browser, url_of
 from tests.support.http import Asking, Connection
 from tests.support.jobs import JobsDaemon, post
+from tests.support.proxies import PROXIES, Proxy
 from tests.support.server import Server
 from tests.support.waiting import PATIENCE, until
 
@@ -332,12 +333,15 @@ def test_it_asks_for_a_token_and_keeps_it_for_the_tab(browser: Browser, tmp_path
         assert [line for line in browser.complaints() if not any(words in line for words in refusals)] == []
 
 
-def test_it_works_under_a_path_behind_nginx(browser: Browser, daemon: JobsDaemon, tmp_path: Path) -> None:
+@pytest.mark.parametrize("proxy", PROXIES.values(), ids=PROXIES)
+def test_it_works_under_a_path_behind_a_proxy(
+    browser: Browser, daemon: JobsDaemon, tmp_path: Path, proxy: type[Proxy]
+) -> None:
     """All that the page asks for is relative to it: files, answers, the WebSocket, the end of a job."""
-    with PrefixedNginx(tmp_path, daemon.address) as nginx:
+    with proxy(tmp_path, daemon.address, daemon.admin_address, prefixed=True) as front:
         job = daemon.submit("count", pause="1")[0]
         browser.size(1366, 768)
-        browser.open(url_of(nginx.address, "/hvd"))  # nginx adds the slash
+        browser.open(front.url)  # the proxy adds the slash
         wait_live(browser)
         assert browser.driver.current_url.endswith("/hvd/")
         until(lambda: any("running" in row for row in rows(browser, "jobs")), "the job is shown")
@@ -345,7 +349,7 @@ def test_it_works_under_a_path_behind_nginx(browser: Browser, daemon: JobsDaemon
         assert daemon.wait_status(job, "cancelled")
         assert browser.complaints() == []
         browser.open("about:blank")
-        assert "[error]" not in nginx.log
+        assert "[error]" not in front.log
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.browser import Browser, url_of
 from tests.support.http import Asking
-from tests.support.nginx import Nginx
+from tests.support.proxies import Nginx
 from tests.support.server import Server, stopped
 from tests.support.waiting import until
 
@@ -219,12 +219,10 @@ def test_a_long_interval_is_no_silence(browser: Browser, tmp_path: Path) -> None
 class NginxWithoutSockets(Nginx):
     """nginx that passes HTTP on, and refuses every WebSocket."""
 
-    def _write_site(self) -> None:
-        super()._write_site()
-        path = self.folder / "site.conf"
-        site, count = re.subn(r"location = /ws \{", "location = /ws { return 403;", path.read_text())
+    def configuration(self) -> str:
+        site, count = re.subn(r"location = /ws \{", "location = /ws { return 403;", super().configuration())
         assert count == 1, "the site has a location for /ws"
-        path.write_text(site)
+        return site
 
 
 def test_numbers_come_over_http_where_no_socket_opens(browser: Browser, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.http import Address
-from tests.support.nginx import Nginx
+from tests.support.proxies import Nginx
 from tests.support.server import Server
 from tests.support.waiting import PATIENCE, until
 from tests.support.websocket import (

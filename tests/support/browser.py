@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import tarfile
@@ -15,7 +14,6 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 from tests.support.http import Address
-from tests.support.nginx import Nginx
 from tests.support.waiting import PATIENCE, until
 
 AXE = "axe-core@4.14.1"
@@ -168,20 +166,3 @@ def url_of(address: Address, path: str = "/") -> str:
     """The URL of a path there, over TCP."""
     assert not isinstance(address, str), address
     return f"http://{address[0]}:{address[1]}{path}"
-
-
-class PrefixedNginx(Nginx):
-    """nginx with the daemon under the path /hvd/, changed as the site's own comment says."""
-
-    def _write_site(self) -> None:
-        super()._write_site()
-        path = self.folder / "site.conf"
-        path.write_text(with_prefix(path.read_text(), "/hvd"))
-
-
-def with_prefix(site: str, prefix: str) -> str:
-    """The site with the prefix before each location's path, and that path in its proxy_pass."""
-    location = re.compile(r"(location (?:= )?)(/\w*)( \{.*?proxy_pass http://hvd)(;)", re.DOTALL)
-    changed, count = location.subn(rf"\g<1>{prefix}\g<2>\g<3>\g<2>\g<4>", site)
-    assert count == 3, f"{count} locations"
-    return changed

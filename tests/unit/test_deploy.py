@@ -2,10 +2,7 @@
 
 import re
 import subprocess
-import threading
-from collections.abc import Iterator, Mapping
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,12 +11,12 @@ from hvd.errors import SettingsError
 from hvd.settings.job_kinds import Kind
 from hvd.settings.loader import load
 from hvd.settings.table import SETTINGS, written
-from tests.support.nginx import Nginx
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 TOML = (DEPLOY / "hvd.toml").read_text()
 UNIT = (DEPLOY / "hvd.service").read_text()
-SITE = (DEPLOY / "nginx.conf").read_text()
+PROXIES = {name: (DEPLOY / name).read_text() for name in ("nginx.conf", "Caddyfile", "haproxy.cfg")}
+SITE = PROXIES["nginx.conf"]
 SETTINGS_TEXT = TOML[: TOML.index("# Kinds of job.")]
 LISTEN = "listen 127.0.0.1:8000;"
 UPSTREAM = "server 127.0.0.1:8080;"
@@ -48,11 +45,12 @@ def test_the_example_file_tells_of_every_setting_in_order() -> None:
         assert not setting.words or f"# Default: {setting.words}." in TOML
 
 
-def test_the_site_is_installed_where_it_says() -> None:
-    """README.md and the file itself name one place, a file that nginx reads."""
-    (place,) = re.findall(r"copy to (\S+);", SITE)
-    assert re.fullmatch(r"/etc/nginx/conf\.d/\w+\.conf", place)
-    assert f"deploy/nginx.conf {place}\n" in (DEPLOY / "README.md").read_text()
+@pytest.mark.parametrize("name", PROXIES)
+def test_a_proxy_s_file_is_installed_where_it_says(name: str) -> None:
+    """README.md and the file itself name one place, a file that the proxy reads."""
+    (place,) = re.findall(r"copy to ([^\s;]+);", PROXIES[name])
+    assert re.fullmatch(r"/etc/(nginx/conf\.d/\w+\.conf|caddy/Caddyfile|haproxy/haproxy\.cfg)", place)
+    assert re.search(rf"deploy/{name} {place}\b", (DEPLOY / "README.md").read_text())
 
 
 def test_the_example_file_changes_nothing_as_it_is() -> None:
@@ -154,70 +152,26 @@ def test_the_site_keeps_its_two_addresses_on_lines_of_their_own() -> None:
     assert f"server {load({}).settings.bind};" == UPSTREAM
 
 
-def test_the_site_agrees_with_the_settings() -> None:
-    """nginx waits longer than the pings and gunicorn's timeout, and drops idle connections sooner than gunicorn."""
-    settings = load({}).settings
-    for_all, for_ws = map(int, re.findall(r"proxy_read_timeout (\d+)s;", SITE))
-    (idle,) = map(int, re.findall(r"keepalive_timeout (\d+)s;", SITE))
-    assert for_all > settings.timeout
-    assert for_ws > settings.ping_interval + settings.ping_timeout
-    assert idle < settings.keepalive
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[tuple[str, int]]:
-    """The address of the real nginx with the site, before a server that answers everything with 204."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(204)
-            self.end_headers()
-
-        def do_POST(self) -> None:
-            self.do_GET()
-
-        def do_DELETE(self) -> None:
-            self.do_GET()
-
-        def do_HEAD(self) -> None:
-            self.do_GET()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Keep quiet."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            with Nginx(tmp_path, ("127.0.0.1", server.server_port)) as nginx:
-                yield nginx.address
-        finally:
-            server.shutdown()
-            thread.join()
+@pytest.mark.parametrize("command", [("haproxy", "-c", "-f"), ("caddy", "validate", "--adapter=caddyfile", "--config")])
+def test_caddy_and_haproxy_take_their_files(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """As they are."""
+    (name,) = (name for name in PROXIES if command[0] in name.lower())
+    passes("env", f"HOME={tmp_path}", "PATH=/usr/bin:/usr/sbin", *command, str(DEPLOY / name))
 
 
 @pytest.mark.parametrize(
-    ("client", "method", "path", "status"),
+    ("name", "answer", "socket", "idle"),
     [
-        ("127.0.0.1", "POST", "/jobs/submit", 204),
-        ("127.0.0.2", "POST", "/jobs/submit", 403),
-        ("127.0.0.2", "POST", "/jobs", 403),
-        ("127.0.0.2", "POST", "//x/../%6aobs/./submit", 403),
-        ("127.0.0.2", "DELETE", "/jobs/1", 403),
-        ("127.0.0.2", "GET", "/jobs", 204),
-        ("127.0.0.2", "HEAD", "/jobs/1", 204),
-        ("127.0.0.2", "POST", "/health", 204),
+        ("nginx.conf", r"proxy_read_timeout (3\d)s;", r"proxy_read_timeout (7\d)s;", r"keepalive_timeout (\d+)s;"),
+        ("Caddyfile", r"response_header_timeout (3\d)s", None, r"keepalive (\d+)s"),
+        ("haproxy.cfg", r"timeout server (3\d)s", r"timeout tunnel (\d+)s", r"pool-purge-delay (\d+)s"),
     ],
 )
-def test_only_its_own_machine_may_change_jobs_through_nginx(
-    site: tuple[str, int], client: str, method: str, path: str, status: int
-) -> None:
-    """hvd takes all that nginx passes on for local; 127.0.0.2 stands for the world."""
-    connection = HTTPConnection(*site, timeout=30, source_address=(client, 0))
-    connection.request(method, path, body=b"{}" if method == "POST" else None)
-    assert connection.getresponse().status == status
-    connection.close()
+def test_a_proxy_agrees_with_the_settings(name: str, answer: str, socket: str | None, idle: str) -> None:
+    """It waits longer than the pings and gunicorn's timeout, and drops idle connections sooner than gunicorn."""
+    settings, text = load({}).settings, PROXIES[name]
+    assert text.count(settings.bind) == 1
+    assert int(re.findall(answer, text)[0]) > settings.timeout
+    assert socket is None or int(re.findall(socket, text)[0]) > settings.ping_interval + settings.ping_timeout
+    assert int(re.findall(idle, text)[0]) < settings.keepalive
+    assert "/run/hvd/127.0.0.1-8080/admin.sock" in text
