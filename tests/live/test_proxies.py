@@ -159,7 +159,8 @@ def curl(proxy: Proxy, paths: Sequence[str], *arguments: str) -> list[tuple[str,
     program = ["curl", "-s", "--path-as-is", "--http2", "--cacert", f"{proxy.folder}/certificate.pem", "-m", "30"]
     targets = [part for path in paths for part in ("-o", "/dev/null", f"{proxy.url}{path}")]
     command = [*program, "-w", "%{http_version} %{http_code}\\n", *arguments, *targets]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode in (0, 92), done  # 92: a stream that ended with its answer, before its body was taken
     return [(version, int(status)) for version, status in map(str.split, done.stdout.splitlines())]
 
 
