@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from hvd.core import layout, locks
 from hvd.core.block import DIRECTORY, Block, check_owner, map_segment, open_block, read_layout
@@ -33,13 +34,15 @@ def acquire(
     wait: float = OWNER_WAIT,
     warn: Callable[[str], None] = lambda message: None,
     check: Callable[[Block], object] = lambda block: None,
+    fill: Callable[[Block], None] = lambda block: None,
 ) -> tuple[Block, bool]:
     """The block of that name for a master that starts: made, or taken over; True if it was there before.
 
     A block that exists keeps its own number of slots and series, whatever `shape` says. With `upgrade` the old
     master lives and shares it, by the descriptors that it has `passed`. Otherwise this waits up to `wait` seconds for
     the processes of a killed master to end; and a block that can't be used, since it is of another format, damaged, or
-    `check` raises BlockForeign, is set aside. It calls `warn` with a line for the log in both cases.
+    `check` raises BlockForeign, is set aside. It calls `warn` with a line for the log in both cases. What `fill` writes
+    into a new block is there before the block has a name.
 
     A name that another user has taken is evaded, with a warning: the block has another one then (name.py). A claim
     that another user holds is done without.
@@ -54,7 +57,7 @@ def acquire(
         if passed:
             block, existed = _share(passed.block, _name_of(passed.block, name), check), True
         else:
-            block, existed = _acquire(_usable_name(name, warn), shape, upgrade, wait, warn, check)
+            block, existed = _acquire(_usable_name(name, warn), _New(shape, fill), upgrade, wait, warn, check)
     except BaseException:
         os.close(claim)
         raise
@@ -108,16 +111,23 @@ def _share(fd: int, name: str, check: Callable[[Block], object]) -> Block:
     return block
 
 
+class _New(NamedTuple):
+    """What a block becomes that is made."""
+
+    shape: Layout
+    fill: Callable[[Block], None]
+
+
 def _acquire(
-    name: str, shape: Layout, upgrade: bool, wait: float, warn: Callable[[str], None], check: Callable[[Block], object]
+    name: str, new: _New, upgrade: bool, wait: float, warn: Callable[[str], None], check: Callable[[Block], object]
 ) -> tuple[Block, bool]:
     deadline = time.monotonic() + wait
     is_warned = False
     while True:
-        fd, existed = _open_or_create(name, shape)
+        fd, existed = _open_or_create(name, new)
         try:
             if not existed:
-                return Block(fd, shape, name), False
+                return Block(fd, new.shape, name), False
             _check_owner(fd, name)
             if not _own(fd, exclusive=not upgrade):
                 if time.monotonic() > deadline:
@@ -158,7 +168,7 @@ def _usable(fd: int, name: str, check: Callable[[Block], object], warn: Callable
         return None
 
 
-def _open_or_create(name: str, shape: Layout) -> tuple[int, bool]:
+def _open_or_create(name: str, new: _New) -> tuple[int, bool]:
     path = DIRECTORY / name
     while True:
         try:
@@ -170,7 +180,7 @@ def _open_or_create(name: str, shape: Layout) -> tuple[int, bool]:
                 f"segment {path} can't be opened ({error.strerror}): it is no file, or not this user's. {_REMEDY}"
             ) from None
         try:
-            return _create(path, shape), False
+            return _create(path, new), False
         except FileExistsError:
             continue
 
@@ -178,8 +188,9 @@ def _open_or_create(name: str, shape: Layout) -> tuple[int, bool]:
 _REMEDY = "Choose another HVD_INSTANCE, or remove it if you are sure that nothing uses it."
 
 
-def _create(path: Path, shape: Layout) -> int:
+def _create(path: Path, new: _New) -> int:
     """Make the segment. It is complete and owned before it has a name, so no process sees half of it."""
+    shape = new.shape
     try:
         fd = os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -190,6 +201,7 @@ def _create(path: Path, shape: Layout) -> int:
         os.posix_fallocate(fd, 0, shape.first_entry)
         os.pwrite(fd, header_of(shape), 0)
         _own(fd, exclusive=False)
+        new.fill(Block(fd, shape, path.name))
         # open(2), O_TMPFILE, says to link through /proc; os.link follows that link only when a directory is named.
         os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd, follow_symlinks=True)
     except BaseException as error:
@@ -211,7 +223,7 @@ def header_of(shape: Layout) -> bytes:
     cells[layout.H_ROW_CELLS] = shape.row_cells
     cells[layout.H_CELLS_USED] = shape.first_run
     cells[layout.H_STARTED_WALL], cells[layout.H_STARTED_MONO] = time.time_ns(), time.monotonic_ns()
-    cells[layout.H_MADE_MONO] = cells[layout.H_STARTED_MONO]
+    cells[layout.H_MADE_MONO], cells[layout.H_SINCE_WALL] = cells[layout.H_STARTED_MONO], cells[layout.H_STARTED_WALL]
     return bytes(header)
 
 

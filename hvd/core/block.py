@@ -160,20 +160,24 @@ class Block:
             if self.cells[index] == pid:
                 self.cells[index] = 0
 
-    def remove_if_last(self, is_used: Callable[[], bool] = lambda: False) -> bool:
+    def remove_if_last(
+        self, is_used: Callable[[], bool] = lambda: False, keep: Callable[[], bool] = lambda: True
+    ) -> bool:
         """Unlink the segment unless another master's processes hold it. -> whether none do.
 
-        It also stays where it `is_used` without being held: by processes that have joined.
+        It also stays where it `is_used` without being held, by processes that have joined, and where `keep`, which is
+        called while no other master can have it, was to write its totals elsewhere and says that it could not.
         """
+        try:
+            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # A failed conversion drops the lock that this process had (flock(2)), which ends anyway.
+            return False
+        is_kept = keep()  # without the mutation lock: it may take seconds
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(BlockLocked):  # without it: a start that comes just now may have to try once more
                 stack.enter_context(self.locked())
-            try:
-                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                # A failed conversion drops the lock that this process had (flock(2)), which ends anyway.
-                return False
-            if is_used():
+            if is_used() or not is_kept:
                 self.file_name.drop_spare()  # no master is there to use it
                 fcntl.flock(self.fd, fcntl.LOCK_UN)
             else:

@@ -14,6 +14,7 @@ import math
 import struct
 import time
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hvd.core import layout
@@ -70,6 +71,19 @@ class History:
             return False
         return True
 
+    def fill(self, points: Sequence[Point]) -> None:
+        """Write these points, at most HISTORY_POINTS and the oldest first, into a ring that nobody else uses yet.
+
+        Raises struct.error where one has other than the ring's values and counts: then nothing is written.
+        """
+        for point in points:
+            self._pack(point)
+        for sequence, point in enumerate(points, 1):
+            self._store(sequence, point)
+
+    def _pack(self, point: Point) -> bytes:
+        return self._body.pack(point.time_ns, *point.values, *point.counts)
+
     def _sequences(self) -> list[tuple[int, int]]:
         """Place and sequence of what may be a point."""
         sequences = enumerate(self._cells[:: layout.HISTORY_RECORD_CELLS].tolist())
@@ -77,7 +91,7 @@ class History:
 
     def _store(self, sequence: int, point: Point) -> None:
         first = sequence % layout.HISTORY_POINTS * layout.HISTORY_RECORD_CELLS
-        body = self._body.pack(point.time_ns, *point.values, *point.counts)
+        body = self._pack(point)
         start = (first + _TIME) * layout.CELL
         self._cells[first + _SEQUENCE] = 0
         self._raw[start : start + len(body)] = body

@@ -36,7 +36,7 @@ FORMAT = 5
 # Header cells.
 H_MAGIC, H_FORMAT, H_SLOTS, H_ROWS, H_SERIES, H_CHECKSUM = range(6)
 H_STARTED_WALL, H_STARTED_MONO = 6, 7  # ns; when the daemon started, kept through reloads and upgrades
-H_MADE_MONO = 13  # ns; when the totals were 0, kept through a takeover too
+H_MADE_MONO = 13  # ns; since when the totals count, kept through a takeover too; later by the time between two daemons
 H_CATALOGUE_BYTES, H_CELLS_USED = 8, 9  # how much of the catalogue, and of every row, is in use
 H_POST_MORTEMS = 10  # entries ever written; the next one goes to this number modulo POST_MORTEMS
 H_MASTERS = 11  # two cells: pids of the masters alive (two during an upgrade)
@@ -48,6 +48,7 @@ LISTENERS = 8
 H_ENTRIES = 25  # entries a slot
 H_BEATS = 26  # BEAT_CELLS for each of H_MASTERS: whose they are (pid), when its loop turned, since when it is ready
 BEAT_CELLS = 3
+H_SINCE_WALL = 48  # Unix time in ns; when the totals were 0, before all restarts; 0 in blocks of earlier versions
 
 # Slot table cells.
 SLOT_CELLS = 32
