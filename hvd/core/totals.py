@@ -60,6 +60,12 @@ class Totals:
     series: tuple[Series, ...]
     heads: Heads
     slots: tuple[SlotTotals, ...]
+    made_wall_ns: int = 0
+
+    @property
+    def since_ns(self) -> int:
+        """When the totals were 0, before all stops and starts: Unix time in ns."""
+        return self.made_wall_ns or self.time_ns - (self.monotonic_ns - self.made_monotonic_ns)
 
     @property
     def lost(self) -> int:
@@ -130,6 +136,7 @@ class Reader:
             tuple(self._catalogue.series),
             heads,
             tuple(tenants),
+            block.cells[layout.H_SINCE_WALL],
         )
 
 

@@ -57,6 +57,7 @@ class Raw(JobFields, Rates, OpenPercentiles, QueueTimes):
     threads: int
     tasks: int
     uptime_seconds: float
+    totals_since: str
     alerts: list[object]
     system_health: str
     health: str
@@ -128,6 +129,7 @@ def build_raw(reading: Reading) -> Raw:
         "threads": threads,
         "tasks": tasks,
         "uptime_seconds": round(totals.uptime, 3),
+        "totals_since": rfc3339(totals.since_ns),
         **build_jobs(reading.companions.jobs, totals.monotonic_ns),
         "alerts": [],
         "system_health": reading.health.system_health,

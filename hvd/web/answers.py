@@ -57,6 +57,7 @@ class StatusAnswer(JobTotals):
     hot_path: str
     uptime: str
     uptime_seconds: float
+    totals_since: str
     timestamp: str
     system_health: str
     websocket_clients: int

@@ -166,6 +166,7 @@ class Status(JsonResource):
             "answered_by": os.getpid(),
             "hot_path": "C" if IS_COMPILED else "Python",
             "uptime_seconds": raw["uptime_seconds"],
+            "totals_since": raw["totals_since"],
             "system_health": raw["system_health"],
             "websocket_clients": raw["websocket_clients"],
             "observed_age_seconds": raw["observed_age_seconds"],

@@ -26,7 +26,7 @@ from tests.unit.figures import (
 MS = 10**6
 RAW_FIELDS = {
     *("timestamp", "http_requests", "http_errors", "avg_response_time", "active_connections", "websocket_clients"),
-    *("memory_usage", "cpu_usage", "goroutines", "threads", "tasks", "uptime_seconds", "system_health"),
+    *("memory_usage", "cpu_usage", "goroutines", "threads", "tasks", "uptime_seconds", "totals_since", "system_health"),
     *("jobs_active", "jobs_pending", "jobs_completed", "jobs_failed", "jobs_cancelled", "queue_length"),
     *("recent_jobs", "provider_stats", "alerts", "requests_per_second", "error_rate", "p50", "p90", "p99"),
 }
