@@ -7,6 +7,7 @@
         * `BlockForeign`: another layout, corrupt, or another user's
         * `BlockFull`: no room is left in it
         * `BlockLocked`: another process keeps it locked
+    * `TotalsUnusable`: a file of totals and history can't be gone on from
     * `CannotStart`: the daemon can't start here: what it needs is another's, or refused to it
     * `NoFreeSlot`: every slot of the block belongs to a live process
     * `DaemonUnreachable`: no daemon answered, or what answered isn't hvd
@@ -57,6 +58,10 @@ class BlockForeign(BlockError):  # noqa: N818
 
 class BlockFull(BlockError):  # noqa: N818
     """The block has no room left for what was asked."""
+
+
+class TotalsUnusable(HvdError):  # noqa: N818
+    """A file of totals and history is damaged, of a newer form, or not ours."""
 
 
 class CannotStart(HvdError):  # noqa: N818

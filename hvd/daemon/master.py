@@ -128,6 +128,7 @@ class Master:
         self.supervise_companions()
         self.admin.keep(self._programs.replace_admin_server)
         self._stacks.take_slow(self.settings.watch_slow_request_seconds)
+        self._ownership.keeper.turn(self.block)
         self.lead.turn(self._companions.kinds, self.missing)
 
     def _health(self) -> HealthState:
@@ -207,6 +208,7 @@ class Master:
     def reload(self, settings: Settings) -> None:
         """Go over to other settings; companions, and what they do, stay."""
         self.settings = settings
+        self._ownership.keeper.is_on = settings.keep_totals
         app = getattr(self._server.app, "app_uri", None) or ""  # an embedded application may have none
         self._programs.take(settings, level_name(error_log(self._server.log)), app)
 

@@ -19,6 +19,7 @@ from hvd.core.layout import Layout
 from hvd.core.locks import Passed
 from hvd.core.slots import Slots
 from hvd.daemon.deaths import UNKNOWN_CAUSE, Settler
+from hvd.daemon.kept.keeper import Keeper
 from hvd.metrics.table import FAMILIES
 from hvd.settings.table import THREADS_MAX, Settings
 
@@ -41,6 +42,7 @@ class Ownership:
         self._pid = os.getpid()
         self._is_nameless = False
         self._is_upgrade = server.master_pid != 0
+        self.keeper = Keeper(settings, server.log)
         self.block, existed = acquire(
             f"hvd-{settings.instance}",
             shape,
@@ -48,6 +50,7 @@ class Ownership:
             passed=receive(server.cfg.env_orig),
             warn=lambda message: server.log.warning("hvd: %s", message),
             check=lambda block: Catalogue(block, FAMILIES.all).refresh(),
+            fill=self.keeper.fill,
         )
         self.was_made = not existed
 
@@ -64,7 +67,7 @@ class Ownership:
         if self.block.masters():
             self._log.warning("Taking over block %s of a daemon that was killed; totals go on", self.block.name)
         else:
-            self._log.info("Going on with block %s, in which joined processes count", self.block.name)
+            self._log.info("Going on with block %s, which the stop before left for its counts", self.block.name)
         joined = {slot.number for slot in slots.joined()}  # they live, and count on
         for slot in list(slots.taken()):
             if slot.number not in joined:
@@ -94,12 +97,15 @@ class Ownership:
     def leave(self, *, has_served: bool) -> bool:
         """Remove the block, unless another master goes on with it. -> whether there is no other one.
 
-        It stays while joined processes count in it; the last of them removes it (hvd/instrument/joining.py). It also
-        stays where a start failed that had taken it over: the next one goes on with its totals.
+        Its totals are written to a file first, see kept/keeper.py. It stays where that fails, and while joined
+        processes count in it; the last of them removes it (hvd/instrument/joining.py). It also stays where a start
+        failed that had taken it over: the next one goes on with its totals.
         """
         self.block.drop_master(self._pid)
         if self.was_made or has_served:
-            return self.block.remove_if_last(lambda: any(Slots(self.block).joined()))
+            return self.block.remove_if_last(
+                lambda: any(Slots(self.block).joined()), lambda: not has_served or self.keeper.keep(self.block)
+            )
         return not self._is_upgrade
 
 

@@ -204,6 +204,7 @@ def load(
     state = environ.get("STATE_DIRECTORY", "").split(":")[0]  # systemd separates several by colons
     if state:
         loader.take("state_dir", state, "STATE_DIRECTORY", "STATE_DIRECTORY", from_text=True)
+        loader.take("keep_totals", True, "STATE_DIRECTORY", "STATE_DIRECTORY", from_text=False)
     if tokens := _credential(environ, "tokens"):
         loader.take("tokens_file", tokens, "CREDENTIALS_DIRECTORY", "CREDENTIALS_DIRECTORY", from_text=True)
     path = environ.get(CONFIG, "").strip()

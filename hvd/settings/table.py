@@ -155,6 +155,9 @@ class Settings:
     )
     slots: int = _setting(whole(1, SLOTS_MAX), slots_of, "Most workers alive.", "8 a worker, at least 64")
     state_dir: Path = _setting(PATH, "var", "Folder for what outlives hvd.", "STATE_DIRECTORY, else ./var")  # noqa: RUF009
+    keep_totals: bool = _setting(
+        FLAG, False, "Whether totals and history outlive a stop, in state_dir.", "true where STATE_DIRECTORY is set"
+    )
     database_url: str = _setting(URL, database_in, "Database of the jobs.", "hvd.sqlite3 in state_dir")
     allowed_origins: tuple[str, ...] = _setting(ORIGINS, (), "More origins that may open /ws.", "same origin")
     log_level: str = _setting(LOG_LEVEL, "info", "Least severe messages that are logged.")
