@@ -71,6 +71,7 @@ class Aggregator:
         self.hub.listen(hub_end)
         self._updates = JobUpdates(event_reader, self._send_update)
         await self._tick_until_stopped()
+        self._ticker.tick(is_last=True)
         self._updates.close()
         await self.hub.close()
 

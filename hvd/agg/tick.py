@@ -94,8 +94,8 @@ class Ticker:
         """Sample the processes: a tick's CPU use is that since the sample before."""
         return self._observer.sample(self._watched(), time.monotonic())
 
-    def tick(self) -> Raw:
-        """Read, observe, publish, and make the messages anew."""
+    def tick(self, *, is_last: bool = False) -> Raw:
+        """Read, observe, publish, and make the messages anew. The last tick is that of a stop."""
         # Our slot, with its page, may have been that of the aggregator before us.
         companions = self._reader.companions(without=self._slot if self._cpu_time else None)
         cpu_time = self._cpu_time = self._cpu_time or CpuTime(self._rows, companions.last_page, PROCESSES)
@@ -110,7 +110,7 @@ class Ticker:
         # The page comes first: to be killed in between loses some CPU time, which is better than to count it twice.
         cpu_time.count(samples[:PROCESSES], counts=self._is_newest)
         raw = self._make_messages(companions, service, totals)
-        self._trend.tick(totals.time_ns, requests, raw)
+        self._trend.tick(totals.time_ns, requests, raw, is_last=is_last)
         return raw
 
     def _make_page(

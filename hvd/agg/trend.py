@@ -17,6 +17,7 @@ from hvd.read.requests import RequestSums, Route, build_routes
 from hvd.read.snapshot import Raw, Worker, build_workers
 from hvd.texts import rfc3339
 
+LAST_SECONDS = 0.5  # that a point at the stop spans at least: rates of less are noise
 ROUTES, WORKERS, PROCESSES = 200, 200, 200  # that a detail message shows at most
 
 
@@ -43,15 +44,17 @@ class Trend:
         self._requests = requests
         self._cpu = self._busy = 0.0  # percent, and share of the threads, times seconds since then
 
-    def tick(self, time_ns: int, requests: RequestSums, raw: Raw) -> None:
-        """Take the figures of a tick at that Unix time in ns."""
+    def tick(self, time_ns: int, requests: RequestSums, raw: Raw, *, is_last: bool = False) -> None:
+        """Take the figures of a tick at that Unix time in ns. The last one makes a point of a shorter time too:
+        where the history is kept (hvd/daemon/kept), the next daemon goes on from there.
+        """
         span = (requests.at_ns - self._ticked_ns) / 1e9
         self._cpu += raw["cpu_usage"] * span
         self._busy += raw["busy_ratio"] * span
         self._ticked_ns = requests.at_ns
         seconds = (requests.at_ns - self._requests.at_ns) / 1e9
         self.point = None
-        if seconds < self._enough:
+        if seconds < (LAST_SECONDS if is_last else self._enough):
             return
         since = requests.since(self._requests)
         rates = since.rates(seconds)

@@ -39,14 +39,18 @@ def rebucket(counts: Sequence[int], bounds: Sequence[int], others: Sequence[int]
     return moved
 
 
+def is_own(length: int, buckets: Buckets, bounds: Mapping[str, Sequence[int]], cells: int) -> bool:
+    """Whether series of that length, whose `buckets` have these `bounds`, are what series of so many cells are here."""
+    ours = buckets_of(cells)
+    return length == cells and buckets == ours and all(list(bounds[key]) == list(BOUNDS[key]) for _, key in ours)
+
+
 def convert(run: Sequence[int], buckets: Buckets, bounds: Mapping[str, Sequence[int]], cells: int) -> list[int] | None:
     """A series' cells, whose `buckets` have these `bounds`, as a series of so many cells has them in this version.
 
     None where the two don't have the same figures.
     """
     ours = buckets_of(cells)
-    if len(run) == cells and buckets == ours and all(list(bounds[key]) == list(BOUNDS[key]) for _, key in ours):
-        return list(run)
     plain, counts = _split(run, [(first, len(bounds[key]) + 1) for first, key in buckets])
     ends = [(first, len(BOUNDS[key]) + 1) for first, key in ours]
     if len(buckets) != len(ours) or len(plain) != cells - sum(length for _, length in ends):

@@ -25,7 +25,7 @@ from hvd.core.hot import sum_rows
 from hvd.core.slots import mark_used, used_heads
 from hvd.core.totals import RETRIES
 from hvd.daemon.deaths import UNKNOWN_CAUSE
-from hvd.daemon.kept.buckets import BOUNDS, buckets_of, convert, rebucket
+from hvd.daemon.kept.buckets import BOUNDS, Buckets, buckets_of, convert, is_own, rebucket
 from hvd.daemon.kept.form import FamilyPart, HistoryPart, Kept, Run
 from hvd.errors import TotalsUnusable
 from hvd.metrics.bounds import COARSE
@@ -41,8 +41,12 @@ _WRONG = (KeyError, TypeError, ValueError, IndexError, AttributeError, Arithmeti
 
 
 class Taken(NamedTuple):
-    """What could not go where it belongs: metrics left out, and how many series count in their overflow series."""
+    """What a block got: started, finished, aborted, errors, as of when (Unix time in ns). And what could not go where
+    it belongs: metrics left out, and how many series go on in their overflow series.
+    """
 
+    heads: tuple[int, ...]
+    written_ns: int
     left_out: list[str]
     overflowed: int
 
@@ -123,9 +127,9 @@ class _Restoring:
         heads = (finished + aborted, finished, aborted, errors)
         self._grown.update(dict(enumerate(heads, layout.R_STARTED)))
         self._end_what_was_open(aborted)
-        since, counted = _amount(self._kept["since_ns"]), _amount(self._kept["counted_ns"])
+        since, counted, written = (_amount(self._kept[key]) for key in ("since_ns", "counted_ns", "written_ns"))
         self._store(self._points(self._kept["history"]), since, counted)
-        return Taken(self._left_out, self._overflowed)
+        return Taken(heads, min(written, time.time_ns()), self._left_out, self._overflowed)
 
     def _take_family(self, key: str, part: FamilyPart) -> None:
         family = next((family for family in FAMILIES.all if family.key == key), None)
@@ -138,21 +142,29 @@ class _Restoring:
         series = self._catalogue.fill(family, [labels for labels, _ in named])
         overflow = self._catalogue.instead(family)
         self._overflowed += series.count(overflow) if family.labels else 0
+        buckets = [(first, name) for first, name in part["buckets"]]
+        is_same = is_own(part["cells"], buckets, self._kept["bounds"], family.cells)
         rest = [(overflow, run) for labels, run in part["series"] if labels is None]
         for one, run in [*zip(series, (run for _, run in named), strict=True), *rest]:
-            self._add(family, one.offset, run, part)
+            pairs = _pairs(run)
+            if not is_same:
+                pairs = self._converted(family, pairs, part["cells"], buckets)
+            for index, value in pairs:
+                if index >= family.cells:
+                    raise ValueError(f"a cell of {key}")
+                self._grown[one.offset + index] += value
 
-    def _add(self, family: Family, offset: int, run: Run, part: FamilyPart) -> None:
-        """Add a series' cells as this version has them; nothing, and the family is left out, where they can't be so."""
-        cells = [0] * part["cells"]
-        for index, value in _pairs(run):
+    def _converted(
+        self, family: Family, pairs: list[tuple[int, int]], length: int, buckets: Buckets
+    ) -> list[tuple[int, int]]:
+        """A series' cells as this version has them; none, and the family is left out, where they can't be so."""
+        cells = [0] * length
+        for index, value in pairs:
             cells[index] = value
-        converted = convert(cells, [(first, key) for first, key in part["buckets"]], self._kept["bounds"], family.cells)
+        converted = convert(cells, buckets, self._kept["bounds"], family.cells)
         if converted is None and family.key not in self._left_out:
             self._left_out.append(family.key)
-        for index, value in enumerate(converted or ()):
-            if value:
-                self._grown[offset + index] += value
+        return [(index, value) for index, value in enumerate(converted or ()) if value]
 
     def _end_what_was_open(self, aborted: int) -> None:
         """Requests in progress are aborted, of an unknown cause; connections that were open are closed."""
@@ -187,7 +199,8 @@ class _Restoring:
         for offset, value in self._grown.items():
             cells[head + offset] = value
         mark_used(block, SLOT, ROW)
-        cells[layout.H_SINCE_WALL] = since or cells[layout.H_STARTED_WALL]
+        now = cells[layout.H_STARTED_WALL]  # a clock may have been wrong, or be so now
+        cells[layout.H_SINCE_WALL] = min(since or now, now)
         cells[layout.H_MADE_MONO] = cells[layout.H_STARTED_MONO] - counted
 
 

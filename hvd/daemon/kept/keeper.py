@@ -16,19 +16,22 @@ from collections.abc import Collection
 from logging import Logger
 from pathlib import Path
 
+from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.proc import die_with_parent
 from hvd.core.slots import Slots
 from hvd.daemon.kept.figures import Taken, collect, restore
 from hvd.daemon.kept.file import read_own, set_aside, write_whole
-from hvd.daemon.kept.form import Kept, decode, encode
+from hvd.daemon.kept.form import decode, encode
 from hvd.errors import HvdError, TotalsUnusable
 from hvd.settings.table import Settings
-from hvd.texts import escaped, rfc3339
+from hvd.texts import cut, escaped, rfc3339
 
 EVERY = 60.0  # s between two writes of a daemon that runs
+SHARE = 100  # of its time, one write takes at most one part in so many: a hundred thousand series take 2 s
 END_WAIT = 5.0  # s that a stop waits for the last one; two thousand series and the history take 50 ms
 CHILD_WAIT = 30.0  # s that one of those before may take
+LEFT_OUT_TEXT = 500  # characters of what another version has and this one lacks
 _PAUSE = 0.005  # s between two looks
 
 
@@ -38,7 +41,7 @@ class _Writing:
     def __init__(self, block: Block, path: Path, instance: str, without: Collection[int] = ()) -> None:
         """Raises OSError where there can't be one."""
         self._answer, answer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self.until = time.monotonic() + CHILD_WAIT
+        self.began = time.monotonic()
         parent = os.getpid()
         try:
             self._pid = os.fork()
@@ -104,22 +107,22 @@ class Keeper:
             kept = decode(read_own(self.path))
             if kept["instance"] != self._instance:
                 raise TotalsUnusable(f"it is of the daemon {kept['instance']!r}")
-            self._say(kept, restore(block, kept))
+            self._say(restore(block, kept), escaped(cut(str(kept["hvd"])), "ascii"), block.cells[layout.H_SINCE_WALL])
         except FileNotFoundError:
             self._log.info("hvd: totals begin with 0, and are kept in %s", self.path)
         except Exception as error:
             self._set_aside(str(error) if isinstance(error, HvdError) else f"{type(error).__name__}: {error}")
 
-    def _say(self, kept: Kept, taken: Taken) -> None:
-        _, finished, aborted, errors = kept["heads"]
+    def _say(self, taken: Taken, version: str, since_ns: int) -> None:
+        _, finished, aborted, errors = taken.heads
         self._log.info(
             "hvd: totals go on from %s of %s: %d requests finished, %d of them errors, %d aborted, since %s",
-            *(self.path, rfc3339(kept["written_ns"]), finished, errors, aborted, rfc3339(kept["since_ns"])),
+            *(self.path, rfc3339(taken.written_ns), finished, errors, aborted, rfc3339(since_ns)),
         )
         if taken.left_out:
             self._log.warning(
                 "hvd: of %s, written by hvd %s, this version has no place for: %s",
-                *(self.path, escaped(str(kept["hvd"]), "ascii"), escaped(", ".join(taken.left_out), "ascii")),
+                *(self.path, version, escaped(", ".join(taken.left_out)[:LEFT_OUT_TEXT], "ascii")),
             )
         if taken.overflowed:
             self._log.warning(
@@ -149,11 +152,12 @@ class Keeper:
 
     def _look_after(self, writing: _Writing) -> None:
         result = writing.result()
-        if result is None and time.monotonic() > writing.until:
+        if result is None and time.monotonic() > writing.began + CHILD_WAIT:
             writing.end()
             result = f"not within {CHILD_WAIT:g} s"
         if result is not None:
-            self._writing = None
+            self._writing, now = None, time.monotonic()
+            self._next = max(self._next, now + SHARE * (now - writing.began))
             self._complain(result)
 
     def _complain(self, trouble: str) -> None:

@@ -109,6 +109,15 @@ def test_ticks_that_are_late_or_early_skip_no_point(history: History, interval: 
     assert made == list(range(every, 201, every))
 
 
+def test_a_stop_makes_a_point_of_a_shorter_time(history: History) -> None:
+    """So the history that is kept ends with the daemon; what is shorter than half a second is noise."""
+    trend = make_trend(history, at(0))
+    for seconds, requests in ((2, 4), (2.7, 11), (3.1, 12)):
+        totals = at(seconds, *[MS] * requests)
+        trend.tick(totals.time_ns, sum_requests(totals), raw(totals, 0), is_last=seconds > 2)
+    assert [(sum(point.counts), values(point)["requests_per_second"]) for point in read(history)] == [(4, 2), (7, 10)]
+
+
 def test_missed_beats_make_a_longer_point(history: History) -> None:
     """Nothing that was counted is left out."""
     trend = make_trend(history, at(0))

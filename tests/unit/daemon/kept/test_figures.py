@@ -26,7 +26,6 @@ from hvd.read.history import history_of
 from tests.unit.core.support import catalogue_of, counts, own_rows, serve
 
 COUNTS = len(COARSE) + 1
-ALL = Taken([], 0)
 
 
 @pytest.fixture
@@ -56,12 +55,13 @@ def other(name: str) -> Iterator[Callable[..., Block]]:
     """Makes a block for what is kept, with other numbers of slots, rows and series."""
     made = []
 
-    def make(kept: Kept, series: int = 50, taken: Taken = ALL) -> Block:
+    def make(kept: Kept, series: int = 50, left_out: tuple[str, ...] = (), overflowed: int = 0) -> Block:
         shape = Layout(COMPANION_SLOTS + 9, 7, series, TIMED_CELLS, 16)
-        found = []
+        found: list[Taken] = []
         block, _ = acquire(f"{name}.aside-{len(made)}", shape, fill=lambda block: found.append(restore(block, kept)))
         made.append(block)
-        assert found == [taken]
+        assert [(*taken.left_out,) for taken in found] == [left_out]
+        assert found[0].overflowed == overflowed
         return block
 
     yield make
@@ -115,7 +115,7 @@ def test_the_block_counts_on(kept: Kept, other: Callable[..., Block]) -> None:
 
 def test_series_without_room_go_on_in_the_overflow_series(kept: Kept, other: Callable[..., Block]) -> None:
     """None of their counts is lost, nor of those that overflowed before."""
-    block = other(kept, 6, Taken([], 9))
+    block = other(kept, 6, overflowed=9)
     assert len(counts(block)) == 6 + 1
     assert counts(block)["overflow", "overflow", "overflow"] == 9 * 2
     back = other(decode(encode(collect(block, "shop"))))
@@ -133,7 +133,9 @@ def test_another_version_takes_what_it_knows(kept: Kept, other: Callable[..., Bl
     for index, (labels, _) in enumerate(http["series"]):
         http["series"][index] = labels, [0, 2, 1, 500, 2, 1, 3, 1]
     kept["history"]["columns"][0] = "unknown"
-    totals = Reader(other(kept, taken=Taken([SIZES.key, "novel", "the history"], 0))).read()
+    kept["since_ns"] = kept["written_ns"] = 2**62  # of a clock that was wrong
+    totals = Reader(other(kept, left_out=(SIZES.key, "novel", "the history"))).read()
+    assert totals.since_ns == totals.started_wall_ns
     for one in totals.of(HTTP.key):
         run = totals.run(one).tolist()
         assert one.is_overflow or (run[:2], sum(run[2:]), run[-1]) == ([2, 500], 2, 1)
