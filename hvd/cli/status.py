@@ -6,6 +6,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from hvd.cli.arguments import Exit
@@ -26,6 +27,7 @@ from hvd.texts import UNKNOWN, clipped, count, duration, errors, figure, millise
 _TEXT_MAX = 40  # characters of text from the daemon that a row has
 _LINE = 96  # characters of a value, where the output is not a terminal
 _LABELS = 15 + 4  # the widest label, and the box's sides
+BEFORE = 1.0  # s: times are told in whole ones
 _LINES_MAX = 12  # of one row: reasons and requests
 _UNICODE = ("┌", "┐", "└", "┘", "─", "│")
 _ASCII = ("+", "+", "+", "+", "-", "|")
@@ -80,6 +82,7 @@ def health_box(
         *_rows("Clients", [text for text in [waiting_text(snapshot)] if text]),
         row("Requests", "http_requests", count),
         ("Errors", errors(snapshot.get("http_errors"), snapshot.get("http_requests"))),
+        *_since_row(snapshot),
         row("Mean response", "avg_response_time", milliseconds),
         ("p99", p99_text(snapshot)),
         row("WS clients", "websocket_clients", count),
@@ -129,6 +132,21 @@ def _workers(snapshot: Mapping[str, Any]) -> str:
         return UNKNOWN
     busy = sum(1 for worker in workers if isinstance(worker, Mapping) and worker.get("busy"))
     return f"{len(workers)} ({busy} busy)"
+
+
+def _since_row(snapshot: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Since when requests are counted, where that is before the start: they outlived a stop or a crash."""
+    since, now = _instant(snapshot.get("totals_since")), _instant(snapshot.get("timestamp"))
+    uptime = number(snapshot.get("uptime_seconds"))
+    if since is None or now is None or uptime is None or (now - since).total_seconds() < uptime + BEFORE:
+        return []
+    return [("Counted since", f"{since:%Y-%m-%d %H:%M:%S} UTC")]
+
+
+def _instant(text: object) -> datetime | None:
+    with contextlib.suppress(TypeError, ValueError):
+        return datetime.fromisoformat(text).astimezone(UTC)  # type: ignore[arg-type]
+    return None
 
 
 def _age_row(snapshot: Mapping[str, Any], stale_after: float) -> list[tuple[str, str]]:

@@ -174,3 +174,18 @@ def test_status_falls_back_to_ascii() -> None:
         done = run("status", "--url", url, PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("+- System Health -")
+
+
+@pytest.mark.parametrize(
+    ("since", "row"),
+    [
+        ("2026-01-20T12:00:05Z", "2026-01-20 12:00:05 UTC"),
+        ("2026-01-23T19:29:59Z", None),  # the daemon's start
+        ("long ago", None),
+        (7, None),
+    ],
+)
+def test_since_when_requests_are_counted_is_told_where_it_is_before_the_start(since: object, row: str | None) -> None:
+    """Else the uptime says it."""
+    told = values_of({**SNAPSHOT, "timestamp": "2026-01-23T20:30:00Z", "totals_since": since})
+    assert told.get("Counted since") == row
