@@ -38,7 +38,7 @@ _PAUSE = 0.005  # s between two looks
 class _Writing:
     """A child that writes what a block counts now into a file. One thread uses it."""
 
-    def __init__(self, block: Block, path: Path, instance: str, without: Collection[int] = ()) -> None:
+    def __init__(self, block: Block, path: Path, instance: str, without: Collection[int]) -> None:
         """Raises OSError where there can't be one."""
         self._answer, answer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.began = time.monotonic()
@@ -146,9 +146,15 @@ class Keeper:
         elif self.is_on and time.monotonic() >= self._next:
             self._next = time.monotonic() + EVERY
             try:
-                self._writing = _Writing(block, self.path, self._instance)
+                self._writing = self._begin(block)
             except OSError as error:
                 self._complain(str(error.strerror))
+
+    def _begin(self, block: Block) -> _Writing:
+        """Raises OSError."""
+        # What these have counted they move to a new block themselves where ours has lost its name (joining.py).
+        without = [] if block.file_name.holds() else [slot.number for slot in Slots(block).joined()]
+        return _Writing(block, self.path, self._instance, without)
 
     def _look_after(self, writing: _Writing) -> None:
         result = writing.result()
@@ -190,9 +196,7 @@ class Keeper:
     def _write_last(self, block: Block) -> str:
         """-> "", or why not."""
         try:
-            # What these have counted they move to a new block themselves where ours has lost its name (joining.py).
-            without = [] if block.file_name.holds() else [slot.number for slot in Slots(block).joined()]
-            writing = _Writing(block, self.path, self._instance, without)
+            writing = self._begin(block)
         except OSError as error:
             return error.strerror or str(error)
         deadline = time.monotonic() + END_WAIT
