@@ -34,14 +34,16 @@ class Peer(NamedTuple):
         _, uid, gid = _CREDENTIALS.unpack(data)
         return cls(uid, gid, _groups(connection))
 
-    def is_of(self, users: frozenset[int], group: int) -> bool:
-        """Whether it is one of these users, or in the group.
+    def is_one_of(self, users: frozenset[int]) -> bool:
+        """Whether it is one of these users.
 
         Where user ids are mapped (user_namespaces(7)), the kernel shows every user that isn't by one and the same id:
         it is nobody's, whoever has it here.
         """
-        if self.uid in users and not (self.uid == _unmapped("uid") and _is_mapped("uid")):
-            return True
+        return self.uid in users and not (self.uid == _unmapped("uid") and _is_mapped("uid"))
+
+    def is_in(self, group: int) -> bool:
+        """Whether it is in this group; the same holds for the id of groups that aren't mapped."""
         return group in {self.gid, *self.groups} and not (group == _unmapped("gid") and _is_mapped("gid"))
 
 

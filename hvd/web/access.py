@@ -5,8 +5,12 @@ The table of endpoints says which scope each operation needs: nothing, `read`, `
 
 * by a token: `Authorization: Bearer TOKEN`, or on /ws the subprotocol `hvd.bearer.TOKEN`, since a browser can set no
   header there. A token in a query is refused: logs and histories would keep it.
-* by its process, on a unix socket: SO_PEERCRED (unix(7)) tells whose it is, see `peer_of`.
+* by its process, on a unix socket: the daemon's user, root and the group of `socket_group` (hvd/core/peers.py).
 * by being on this machine, on a loopback address.
+
+Whoever speaks for somebody else has neither: a proxy's process is not its client's, nor is the machine that it runs on.
+It says so by one of the headers PROXY_HEADERS; on a loopback address its client may be on this machine, too, if every
+address that X-Forwarded-For names is. So a proxy that hides its client must not be let in by its group.
 
 Once a token is there, or reads need one, it is asked for on every address; only on the admin server's own unix socket
 the daemon's user and root are let in without it, who could read it anyway. What the setting `bind` says must hold for
@@ -16,13 +20,13 @@ the connection too: gunicorn may have been given another address, or a socket.
 import hmac
 import os
 import socket
-import struct
 from enum import Enum
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 import falcon
 
+from hvd.core import peers
 from hvd.settings.exposure import asks_for_tokens, bound_locally, is_loopback
 from hvd.settings.table import READS_OPEN, Settings
 from hvd.settings.tokens import Scope, digest_of
@@ -37,11 +41,8 @@ BEARER_SUBPROTOCOL = "hvd.bearer."
 _SECRETS = ("token", "access_token", "hvd_token")
 """Parameters of a query that are tokens; RFC 6750, section 2.3, has the second."""
 
-_PROXIES = ("Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via")
+PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via")
 """Headers of somebody who speaks for somebody else."""
-
-_CREDENTIALS = struct.Struct("3i")
-"""struct ucred (unix(7)): pid, uid, gid."""
 
 
 class Peer(Enum):
@@ -96,28 +97,48 @@ def who(req: falcon.Request, settings: Settings, *, admin: bool) -> Caller:
         return Caller(scope, is_wrong=not scope)
     connection = req.env.get("gunicorn.socket")
     if connection is not None and connection.family == socket.AF_UNIX:
-        peer = peer_of(connection, settings)
-        is_let_in = peer is Peer.OWNER and admin and not _is_proxied(req) if asks else peer is not Peer.STRANGER
+        peer = Peer.STRANGER if is_proxied(req) else peer_of(connection, settings)
+        is_let_in = peer is Peer.OWNER and admin if asks else peer is not Peer.STRANGER
     else:
-        is_let_in = not asks and bound_locally(settings.bind) and _came_locally(connection)
+        is_let_in = not asks and bound_locally(settings.bind) and came_locally(connection) and _client_is_local(req)
     return Caller(Scope.ADMIN if is_let_in else Scope.NOTHING)
 
 
 def peer_of(connection: socket.socket, settings: Settings) -> Peer:
     """Whose process has connected to a unix socket, by what the kernel noted then."""
-    try:
-        data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    except OSError:
+    credentials = peers.Peer.of(connection)
+    if credentials is None:
         return Peer.STRANGER
-    _, uid, _ = _CREDENTIALS.unpack(data)
-    return Peer.OWNER if uid in (0, os.geteuid()) else Peer.MEMBER
+    if credentials.is_one_of(peers.own_users()):
+        return Peer.OWNER
+    return Peer.MEMBER if credentials.is_in(_group_of(settings)) else Peer.STRANGER
 
 
-def _is_proxied(req: falcon.Request) -> bool:
-    return any(req.get_header(name) is not None for name in _PROXIES)
+def _group_of(settings: Settings) -> int:
+    """The group of hvd's sockets: the one that is set, else the process's own; -1, in which nobody is, for one that is
+    gone by now.
+    """
+    try:
+        return peers.gid_of(settings.socket_group) if settings.socket_group else os.getegid()
+    except KeyError:
+        return -1
 
 
-def _came_locally(connection: socket.socket | None) -> bool:
+def is_proxied(req: falcon.Request) -> bool:
+    """Whether it comes from somebody who speaks for somebody else, and says so."""
+    return "PROXY_PROTOCOL" in req.env or any(req.get_header(name) is not None for name in PROXY_HEADERS)
+
+
+def _client_is_local(req: falcon.Request) -> bool:
+    """Whether the client of a request on a loopback address is on this machine, as far as anybody says."""
+    if not is_proxied(req):
+        return True
+    clients = (req.get_header("X-Forwarded-For") or "").split(",")
+    others = any(req.get_header(name) is not None for name in ("Forwarded", "X-Real-Ip")) or "PROXY_PROTOCOL" in req.env
+    return not others and all(is_loopback(client.strip()) for client in clients)
+
+
+def came_locally(connection: socket.socket | None) -> bool:
     """False if the connection's own end is no loopback address: whatever the settings say, others reach it."""
     if connection is None:
         return True
@@ -170,6 +191,9 @@ def _refusal(caller: Caller, needed: Scope, settings: Settings) -> falcon.HTTPEr
     if settings.bind.startswith("unix:"):
         who_may = "This is for the daemon's user, root and the group of the setting socket_group"
         return falcon.HTTPForbidden(description=f"{who_may}; or make a token (`hvd token new`) and send it.")
+    if bound_locally(settings.bind):
+        why = "A proxy speaks for somebody else here, and this daemon has no token"
+        return falcon.HTTPForbidden(description=f"{why}: make one by `hvd token new`, and send it.")
     return falcon.HTTPForbidden(
         description="This daemon is reached from other machines and has no token: make one by `hvd token new`, set "
         "HVD_TOKEN, or bind it to 127.0.0.1 or a unix socket."

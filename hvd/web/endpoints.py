@@ -77,7 +77,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         scope=Scope.NOTHING,
     ),
     Endpoint("/status", "version, uptime, processes", resources.Status),
-    Endpoint("/api/v1/snapshot", "all numbers as JSON", resources.Snapshot),
+    Endpoint("/api/v1/snapshot", "all numbers as JSON", resources.Snapshot, is_private=True),
     Endpoint("/api/v1/history", "the last fifteen minutes", resources.History),
     Endpoint(
         "/metrics",

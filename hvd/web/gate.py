@@ -9,7 +9,7 @@ from hvd.settings.tokens import Scope
 from hvd.web.access import check_query, check_scope
 from hvd.web.here import Here
 from hvd.web.operations import Endpoint
-from hvd.web.pages import check_page
+from hvd.web.pages import check_host, check_page
 
 
 class _Needs(NamedTuple):
@@ -33,12 +33,16 @@ class Gate:
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: Mapping[str, object]
     ) -> None:
         """Called by Falcon once it knows what answers. Raises falcon.HTTPError."""
-        scopes, is_private = self._needs[str(req.uri_template)]
+        if req.uri_template not in self._needs:  # a route that somebody has added to hvd's app, and that is theirs
+            return
+        scopes, is_private = self._needs[req.uri_template]
         needed = scopes.get(req.method)
         if needed is None:  # OPTIONS and what is answered 405, which Falcon does by itself
             return
         try:
             check_query(req)
+            if needed:
+                check_host(req, self._here.parts.settings)
             if is_private or needed > Scope.READ:
                 check_page(req, self._here.parts.settings)
             if needed:

@@ -95,7 +95,8 @@ def expected(row: Row, caller: Caller, *, asks: bool, reads_open: bool) -> int |
     """The status by which the gate refuses; None where it lets in. Written without a look at how it decides."""
     if caller.query:
         return 400
-    if (caller.is_foreign and (row.is_private or row.path == "/ws")) or (caller.is_led_here and row.is_private):
+    tells = row.is_private or row.needed > Scope.NOTHING
+    if (caller.is_foreign and (row.is_private or row.path == "/ws")) or (caller.is_led_here and tells):
         return 403
     is_open = row.needed == Scope.NOTHING or (row.needed == Scope.READ and reads_open)
     if is_open or not asks or caller.scope >= row.needed:

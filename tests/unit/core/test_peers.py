@@ -18,8 +18,9 @@ def test_a_pair_is_of_this_process() -> None:
     with other:
         peer = Peer.of(one)
         assert peer == Peer(os.geteuid(), os.getegid(), frozenset(os.getgroups()))
-        assert peer.is_of(own_users(), -1)
-        assert not peer.is_of(frozenset({4711}), 4711)
+        assert peer.is_one_of(own_users())
+        assert not peer.is_one_of(frozenset({4711}))
+        assert not peer.is_in(4711)
         one.close()
         assert Peer.of(one) is None
     with socket.socket() as tcp:
@@ -61,19 +62,17 @@ def test_another_s_user_and_all_its_groups_decide(uid: int, gid: int, groups: li
             peer = Peer.of(connection)
             assert peer
             assert (peer.uid, peer.gid) == (uid, gid)
-            assert peer.is_of(frozenset({12, 0}), 50) is expected
+            assert (peer.is_one_of(frozenset({12, 0})) or peer.is_in(50)) is expected
         assert ended(child) == 0
 
 
 def test_who_has_no_number_here_is_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a container all users of the machine that aren't mapped have the id of `nobody`, whose the daemon may be."""
     users, nobody = frozenset({65534}), Peer(65534, 65534, frozenset())
-    assert nobody.is_of(users, -1) is not peers._is_mapped("uid")
-    monkeypatch.setattr(peers, "_is_mapped", lambda kind: True)
-    assert not nobody.is_of(users, 65534)
-    monkeypatch.setattr(peers, "_is_mapped", lambda kind: False)
-    assert nobody.is_of(users, -1)
-    assert nobody.is_of(frozenset(), 65534)
+    for is_mapped in (True, False):
+        monkeypatch.setattr(peers, "_is_mapped", lambda kind, is_mapped=is_mapped: is_mapped)
+        assert nobody.is_one_of(users) is not is_mapped
+        assert nobody.is_in(65534) is not is_mapped
 
 
 def test_a_group_has_a_name_or_a_number() -> None:

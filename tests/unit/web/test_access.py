@@ -7,6 +7,7 @@ from typing import Any
 import falcon
 import pytest
 
+from hvd.core import peers
 from hvd.settings.exposure import bound_locally
 from hvd.settings.table import Settings
 from hvd.settings.tokens import Scope, Token, digest_of
@@ -176,3 +177,34 @@ def test_where_the_token_decides_a_name_is_as_good() -> None:
     headers = {"Host": "hvd.example", "Origin": "http://hvd.example"}
     check(request(Authorization="Bearer t", **headers), parts)
     refusal(request(**headers), parts)
+
+
+@pytest.mark.parametrize(
+    ("headers", "here", "over_socket"),
+    [
+        ({}, True, True),
+        ({"X_Forwarded_For": "127.0.0.1, ::1"}, True, False),
+        ({"X_Forwarded_For": "203.0.113.9"}, False, False),
+        ({"X_Forwarded_For": "203.0.113.9, 127.0.0.1"}, False, False),
+        ({"X_Forwarded_For": "127.0.0.1", "Forwarded": "for=203.0.113.9"}, False, False),
+        ({"X_Forwarded_For": "127.0.0.1", "X_Real_Ip": "203.0.113.9"}, False, False),
+        *(({name: "x"}, False, False) for name in ("Forwarded", "X_Real_Ip", "Via", "X_Forwarded_Proto")),
+    ],
+)
+def test_who_speaks_for_somebody_else_is_not_let_in(headers: dict[str, str], here: bool, over_socket: bool) -> None:
+    """A proxy's process is not its client's; on a loopback address its client may be here too."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for bind, connection, is_let_in in (("unix:/run/x", ours, over_socket), ("127.0.0.1:8080", None, here)):
+            scope = who(request(connection, **headers), settings(bind), admin=False).scope
+            assert (scope == Scope.ADMIN) is is_let_in
+
+
+def test_the_group_of_the_socket_is_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the setting's name or number, else the daemon's own; tests/unit/core/test_peers.py has real users."""
+    stranger = peers.Peer(4711, 4712, frozenset({4713}))
+    monkeypatch.setattr(peers.Peer, "of", lambda connection: stranger)
+    with socket.socket() as any_socket:
+        for group, is_in in (("4712", True), ("4713", True), ("4714", False), ("", False), ("nosuchgroup", False)):
+            peer = peer_of(any_socket, settings("unix:/run/x", socket_group=group))
+            assert peer is (Peer.MEMBER if is_in else Peer.STRANGER)

@@ -71,3 +71,11 @@ def test_a_resource_learns_what_was_refused() -> None:
     assert asked.simulate_get("/thing").status_code == 401
     assert asked.simulate_get("/thing", query_string="token=x").status_code == 400
     assert resource.refused == [401, 400]
+
+
+def test_a_route_that_is_not_hvds_is_its_owners_business() -> None:
+    """Whoever adds one to hvd's app answers it, and decides who may ask."""
+    here: Any = SimpleNamespace(parts=SimpleNamespace(settings=asking.settings(reads="token")))
+    app = falcon.App(middleware=[Gate(here, admin=False)])
+    app.add_route("/own", Resource())
+    assert testing.TestClient(app).simulate_get("/own").text == "got"
