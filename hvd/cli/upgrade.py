@@ -178,10 +178,10 @@ class Upgrade:
             self._old.send(signal.SIGUSR2)
             self._wait_ready()
             self._old.send(signal.SIGTERM)
-        except (WentWrong, PermissionError) as error:
-            return self._go_back(str(error), Exit.UNREACHABLE)
         except KeyboardInterrupt:
             return self._go_back("interrupted", Exit.INTERRUPTED)
+        except Exception as error:  # of any kind: two masters must not be left
+            return self._go_back(str(error), Exit.UNREACHABLE)
         return self._wait_gone(before)
 
     def _wait_ready(self) -> None:
@@ -232,7 +232,8 @@ class Upgrade:
 
     def _go_back(self, reason: str, code: Exit) -> int:
         """End the new master, and say how it is then."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, signal.SIG_IGN)
         lines = self._log_lines()
         self._find_late()
         if self._new and self._new.is_alive:
@@ -313,4 +314,6 @@ def _refusal(why: str) -> DaemonRefused:
 
 
 def _say(line: str, to: TextIO | None = None) -> None:
-    print(line, file=to or sys.stdout, flush=True)
+    """A terminal that is gone must not end the upgrade halfway."""
+    with contextlib.suppress(OSError):
+        print(line, file=to or sys.stdout, flush=True)

@@ -13,12 +13,13 @@ from hvd.core.proc import is_alive
 
 class Beat(NamedTuple):
     """Of a master: when its loop last turned (monotonic ns; 0: it isn't known), and since when it has been ready: its
-    companions have begun and its workers serve. 0: not yet, or it is about to end.
+    companions have begun and its workers serve. 0: not yet. `is_ending`: it has been told to end, and does.
     """
 
     pid: int
     turned_ns: int = 0
     ready_ns: int = 0
+    is_ending: bool = False
 
 
 class OwnBeat:
@@ -72,11 +73,11 @@ def _masters(block: Block) -> list[int]:
 def _beat(block: Block, index: int, pid: int) -> Beat:
     cell = layout.H_BEATS + index * layout.BEAT_CELLS
     owner, turned_ns, ready_ns = block.cells[cell : cell + layout.BEAT_CELLS].tolist()
-    return Beat(pid, turned_ns, ready_ns) if owner == pid else Beat(pid)
+    return Beat(pid, turned_ns, ready_ns, is_ending=not turned_ns) if owner == pid else Beat(pid)
 
 
 def leads(block: Block, pid: int) -> bool:
     """Whether this master goes on where others end: it is alone, or was ready later than any other that lives."""
-    records = {beat.pid: beat for beat in beats(block)}
+    records = {beat.pid: beat for beat in beats(block) if not beat.is_ending}
     own = records.pop(pid, Beat(pid))
     return all(own.ready_ns > other.ready_ns for other in records.values())

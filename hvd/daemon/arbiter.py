@@ -109,6 +109,7 @@ class Loop:
         self._master.has_served = True
         self._master.missing = self._refused + missing
         self._master.safely(self._master.supervise)
+        self._master.safely(self._master.report)
 
     def _limit_workers(self) -> None:
         """No more workers than there is room for, whoever asks: a signal, the settings, a block that was taken over.

@@ -37,6 +37,8 @@ class Lead:
         self._server, self._block, self._pid = server, block, os.getpid()
         self._health = health
         self.manager = manager
+        if manager.address:
+            manager.open()
         self._own = OwnBeat(block, self._pid)
         self._began = time.monotonic()
         self._is_ready = self._is_main = self._is_ending = False

@@ -129,6 +129,9 @@ class Master:
         self.admin.keep(self._programs.replace_admin_server)
         self._stacks.take_slow(self.settings.watch_slow_request_seconds)
         self._ownership.keeper.turn(self.block)
+
+    def report(self) -> None:
+        """At each turn of the master's loop, whatever has failed in it: that it turns, and how the daemon is."""
         self.lead.turn(self._companions.kinds, self.missing)
 
     def _health(self) -> HealthState:
@@ -177,6 +180,7 @@ class Master:
         """After a fork, in what is not the master: what is the master's alone is closed."""
         self._channels.event_reader.close()
         self.admin.close()
+        self.lead.manager.close()
         self.block.release_claim()
 
     def _job_service(self) -> "JobService | None":

@@ -6,11 +6,10 @@ and nothing that it starts has it either: no worker, no companion, no job. tests
 gunicorn changes that.
 """
 
-import contextlib
 import os
 import socket
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 ADDRESS = "NOTIFY_SOCKET"
 WATCHDOG, WATCHDOG_PID = "WATCHDOG_USEC", "WATCHDOG_PID"
@@ -18,7 +17,7 @@ VARIABLES = (ADDRESS, WATCHDOG, WATCHDOG_PID)
 FEEDINGS = 3  # within the time after which the manager ends a service that is silent
 
 
-@dataclass(frozen=True)
+@dataclass
 class Manager:
     """A service manager. `address` is its socket's, "" where there is none: then it is told nothing.
 
@@ -27,6 +26,7 @@ class Manager:
 
     address: str = ""
     watchdog: float = 0.0
+    _sender: socket.socket | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(cls, variables: Mapping[str, str]) -> "Manager":
@@ -53,8 +53,24 @@ class Manager:
             return True
         name = f"\0{self.address[1:]}" if self.address.startswith("@") else self.address
         message = "".join(f"{key}={str(value).replace(chr(10), ' ')}\n" for key, value in fields.items())
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.setblocking(False)
-            sender.sendto(message.encode(errors="replace"), name)
-            return True
-        return False
+        try:
+            self.open().sendto(message.encode(errors="replace"), name)
+        except OSError:
+            return False
+        return True
+
+    def open(self) -> socket.socket:
+        """The own socket; there from the beginning, as a master without a free descriptor still lives, and says so.
+
+        Raises OSError.
+        """
+        if not self._sender:
+            self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._sender.setblocking(False)
+        return self._sender
+
+    def close(self) -> None:
+        """In a child of the process, which tells nothing."""
+        if self._sender:
+            self._sender.close()
+            self._sender = None

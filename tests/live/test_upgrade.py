@@ -108,27 +108,40 @@ def upgrades(folder: Path, manager: Manager) -> Iterator[Upgrades]:
 
 
 def test_upgrades_under_load_lose_nothing_and_tell_who_leads(tmp_path: Path) -> None:
-    """Two of them one after the other; the socket's variables reach no process that isn't a master."""
+    """Two of them one after the other, then by hand: the old master leads again where the new one is killed, and the
+    new one goes on where the old one is. The manager's variables reach no process that isn't a master.
+    """
     with Manager() as manager, upgrades(tmp_path, manager) as daemon:
         server = daemon.server
-        until(lambda: manager.messages, "it is ready")
-        with Load(server.address, ["/hello"], 4) as load:
+        until(lambda: manager.heard() == ["READY=1"], "it is ready")
+        with Load(server.address, ["/health"], 2, pause=0.01) as load:
             first = daemon.upgrade()
             server.wait()
             second = daemon.upgrade()
         assert load.tally.failed.total() == 0, load.tally.failed
-        assert server.counted()["/hello", 200] == load.tally.responses > 100
-        heard = manager.heard()
-        assert heard[0] == "READY=1"
-        assert {*heard[1:]} == {
-            line for pid in (first, second) for line in (f"READY=1 MAINPID={pid}", f"MAINPID={pid}")
-        }
+        assert server.counted()["/health", 200] >= load.tally.responses > 100
+        assert {*manager.heard()} == {f"{text}MAINPID={pid}" for pid in (first, second) for text in ("", "READY=1 ")}
         for process in server.processes():
-            if process.pid not in (second, *daemon.server.pids("worker")):
+            if process.pid not in (second, *server.pids("worker")):
                 assert "NOTIFY_SOCKET" not in process.environ()
-        server.stop_successor()
+
+        def start_new() -> int:
+            os.kill(second, signal.SIGUSR2)
+            until(lambda: manager.messages, "the new one leads", 30)
+            with server.opened() as block:
+                (new,) = {*block.masters()} - {second}
+            assert manager.heard() == [f"READY=1 MAINPID={new}"]
+            return new
+
+        os.kill(start_new(), signal.SIGKILL)
+        until(lambda: manager.heard() == [f"READY=1 MAINPID={second}"], "the old one leads again")
+        start_new()
+        os.kill(second, signal.SIGKILL)
+        before = manager.signs
+        until(lambda: manager.signs > before, "the new one gives signs of life")
+        os.kill(daemon.master(), signal.SIGTERM)
+        until(lambda: not server.processes(), "it ends cleanly", 30)
         assert manager.heard() == ["STOPPING=1 STATUS=stopping"]
-        assert manager.signs
 
 
 def test_an_upgrade_that_fails_goes_back(tmp_path: Path) -> None:
@@ -136,7 +149,7 @@ def test_an_upgrade_that_fails_goes_back(tmp_path: Path) -> None:
     with (
         Manager() as manager,
         upgrades(tmp_path, manager) as daemon,
-        Load(daemon.server.address, ["/hello"], 2) as load,
+        Load(daemon.server.address, ["/health"], 2, pause=0.01) as load,
     ):
         server, old = daemon.server, daemon.server.pid
         until(lambda: manager.messages, "it is ready")
@@ -154,9 +167,10 @@ def test_an_upgrade_that_fails_goes_back(tmp_path: Path) -> None:
                 5,
                 "hvd: no upgrade: another `hvd upgrade` of this daemon is under way: wait for its end\n",
             )
-            output, _ = slow.communicate(timeout=60 * PATIENCE)
+            slow.stdout.close()  # its terminal is gone, and it goes back all the same
+            slow.wait(60 * PATIENCE)
         assert slow.returncode == 1
-        assert f"has not got ready within {4 * PATIENCE:g} s; went back" in output
+        assert daemon.master() == old
         with daemon.begin() as interrupted:
             assert interrupted.stdout
             interrupted.stdout.readline()
@@ -172,27 +186,3 @@ def test_an_upgrade_that_fails_goes_back(tmp_path: Path) -> None:
         assert heard[0] == "READY=1"
         assert {*heard[1:]} <= {f"MAINPID={old}"}, "none of them has led"
     assert load.tally.failed.total() == 0, load.tally.failed
-
-
-def test_the_old_master_leads_again_where_the_new_one_is_killed(tmp_path: Path) -> None:
-    """And a new one goes on where the old one is killed, by hand as by `hvd upgrade`."""
-    with Manager() as manager, upgrades(tmp_path, manager) as daemon:
-        server, old = daemon.server, daemon.server.pid
-        until(lambda: manager.heard() == ["READY=1"], "it is ready")
-
-        def start_new() -> int:
-            server.signal(signal.SIGUSR2)
-            until(lambda: manager.messages, "the new one leads", 30)
-            with server.opened() as block:
-                (new,) = {*block.masters()} - {old}
-            assert manager.heard() == [f"READY=1 MAINPID={new}"]
-            return new
-
-        os.kill(start_new(), signal.SIGKILL)
-        until(lambda: manager.heard() == [f"READY=1 MAINPID={old}"], "the old one leads again")
-        new = start_new()
-        server.kill_master()
-        before = manager.signs
-        until(lambda: manager.signs > before, "the new one gives signs of life")
-        assert daemon.upgrade() != new
-        server.stop_successor()

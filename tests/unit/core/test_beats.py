@@ -28,8 +28,12 @@ def test_the_master_leads_that_was_ready_last_and_lives(block: Block) -> None:
     first, second = beats(block)
     assert 0 < first.ready_ns <= first.turned_ns <= second.ready_ns <= second.turned_ns <= time.monotonic_ns()
     other.end()
-    assert beats(block)[1] == Beat(parent), "nobody waits for its loop, nor follows it"
+    assert beats(block)[1] == Beat(parent, is_ending=True), "nobody waits for its loop, nor follows it"
     assert leads(block, own)
+    mine.end()
+    other.turn()
+    assert leads(block, parent), "though it is not ready: the other one ends"
+    mine.say_ready()
     block.cells[layout.H_BEATS] = own + 1
     assert beats(block)[0] == Beat(own)
 

@@ -1,5 +1,6 @@
 """The master's loop goes on; and what hvd relies on in gunicorn's arbiter, which is no public API: read in 27.0.1."""
 
+import contextlib
 import errno
 import inspect
 import logging
@@ -150,7 +151,7 @@ class Master:
     def nothing(self) -> None:
         pass
 
-    supervise_companions = begin_stop = nothing
+    supervise_companions = begin_stop = report = nothing
 
     def safely(self, work: Callable[[], None]) -> None:
         work()
@@ -191,6 +192,25 @@ def test_a_fork_that_fails_leaves_the_others_and_is_tried_again(
     server.manage_workers()
     assert caplog.text.count("workers can be started again") == 1
     assert master.turns == 8, "hvd's part of a turn is done"
+
+
+def test_a_turn_is_reported_whatever_fails_in_it(server: Any, master: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the manager's watchdog would end a daemon that works."""
+    called: list[str] = []
+
+    def fail() -> None:
+        called.append("supervise")
+        raise OSError("the disk is full")
+
+    def safely(work: Callable[[], None]) -> None:
+        with contextlib.suppress(OSError):
+            work()
+
+    monkeypatch.setattr(master, "supervise", fail)
+    monkeypatch.setattr(master, "safely", safely)
+    monkeypatch.setattr(master, "report", lambda: called.append("report"))
+    server.manage_workers()
+    assert called == ["supervise", "report"]
 
 
 @pytest.mark.parametrize("failure", [NO_PROCESSES, NoFreeSlot("all slots are taken"), RuntimeError("a hook's")])

@@ -69,6 +69,7 @@ def told(block: Block, request: pytest.FixtureRequest) -> Iterator[Told]:
     told = Told(block, is_upgrade=getattr(request, "param", False))
     yield told
     told.listener.close()
+    told.lead.manager.close()
 
 
 STATUS = f"STATUS=hvd {__version__} is"

@@ -1,6 +1,7 @@
 """The datagrams that a service manager gets, read from a socket of its kind; and what gunicorn would send by itself."""
 
 import os
+import resource
 import socket
 import threading
 import uuid
@@ -12,6 +13,7 @@ from gunicorn import systemd
 from gunicorn.arbiter import Arbiter
 
 from hvd.daemon.notify import VARIABLES, Manager
+from tests.unit.core.support import ended, fork
 from tests.unit.daemon.test_arbiter import source
 
 
@@ -39,7 +41,22 @@ def test_each_message_is_one_datagram_of_lines(manager: tuple[socket.socket, str
     assert threading.active_count() == threads
     listener.close()
     assert not told.tell(WATCHDOG=1)
+    told.close()
     assert Manager().tell(WATCHDOG=1), "nobody wants to know"
+
+
+def test_a_process_without_a_free_descriptor_tells_that_it_lives(manager: tuple[socket.socket, str]) -> None:
+    """Else it would be killed, though it works."""
+    listener, address = manager
+
+    def tell() -> None:
+        told = Manager(address)
+        told.open()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+        assert told.tell(WATCHDOG=1)
+
+    assert ended(fork(tell)) == 0
+    assert listener.recv(4096) == b"WATCHDOG=1\n"
 
 
 def test_the_watchdog_is_of_the_process_that_it_names() -> None:
