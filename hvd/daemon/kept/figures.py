@@ -53,7 +53,8 @@ class Taken(NamedTuple):
 
 def collect(block: Block, instance: str, without: Collection[int] = ()) -> Kept:
     """What is kept of a block now; without these slots. Reads only, takes no lock."""
-    catalogue, cells = Catalogue(block, None), block.cells
+    catalogue, cells, now = Catalogue(block, None), block.cells, time.time_ns()
+    counted = time.monotonic_ns() - cells[layout.H_MADE_MONO]
     catalogue.refresh()
     slots = [number for number in range(block.layout.slots) if number not in without]
     heads = list(chain.from_iterable(used_heads(block, number) for number in slots))
@@ -76,9 +77,9 @@ def collect(block: Block, instance: str, without: Collection[int] = ()) -> Kept:
     return {
         "instance": instance,
         "hvd": __version__,
-        "written_ns": time.time_ns(),
-        "since_ns": cells[layout.H_SINCE_WALL],
-        "counted_ns": time.monotonic_ns() - cells[layout.H_MADE_MONO],
+        "written_ns": now,
+        "since_ns": cells[layout.H_SINCE_WALL] or now - counted,
+        "counted_ns": counted,
         "heads": [sum(values) for values in zip(*(head[:4] for head in read), strict=True)] or [0] * 4,
         "lost": _sparse(sums[layout.LOST : block.layout.first_run].tolist()),
         "bounds": dict(BOUNDS),
@@ -200,7 +201,7 @@ class _Restoring:
             cells[head + offset] = value
         mark_used(block, SLOT, ROW)
         now = cells[layout.H_STARTED_WALL]  # a clock may have been wrong, or be so now
-        cells[layout.H_SINCE_WALL] = min(since or now, now)
+        cells[layout.H_SINCE_WALL] = min(since, now)
         cells[layout.H_MADE_MONO] = cells[layout.H_STARTED_MONO] - counted
 
 

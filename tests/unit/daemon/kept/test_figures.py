@@ -184,6 +184,13 @@ def test_of_what_can_not_be_nothing_is_counted(
     os.close(block.fd)
 
 
+def test_of_a_block_of_an_earlier_version_it_is_known_since_when_it_counts(block: Block) -> None:
+    """By how long it has."""
+    block.cells[layout.H_SINCE_WALL] = 0
+    kept = collect(block, "shop")
+    assert kept["since_ns"] == kept["written_ns"] - kept["counted_ns"]
+
+
 def test_slots_can_be_left_out(block: Block, kept: Kept) -> None:
     """As those of joined processes that move their counts themselves."""
     without = collect(block, "shop", [COMPANION_SLOTS])
