@@ -28,7 +28,7 @@ from hvd.daemon import conf
 from hvd.daemon.arbiter import Loop
 from hvd.daemon.classes import check_for_hvds_app, counting_class
 from hvd.daemon.code import take_into_memory
-from hvd.daemon.logs import error_log, log_through, make_harmless
+from hvd.daemon.logs import error_log, log_through, make_harmless, suit_journal
 from hvd.daemon.master import Master
 from hvd.daemon.notify import VARIABLES, Manager
 from hvd.daemon.ownership import pass_on
@@ -37,6 +37,7 @@ from hvd.daemon.stacks.workers import pass_file_on
 from hvd.errors import BlockError, BlockFull, CannotStart, NoFreeSlot, SettingsError
 from hvd.instrument import wsgi
 from hvd.instrument.counting import counting
+from hvd.settings.journal import complaint_line
 from hvd.settings.variables import take_out
 
 BEGINNINGS = (
@@ -69,6 +70,7 @@ def take_hold() -> None:
         if not _master:
             _refuse_unusable_class(app.cfg)
         setup(server, app)
+        suit_journal(server.log)
         if _master:  # a reload, which goes on with the class of the start
             server.worker_class = _master.worker_class
 
@@ -81,7 +83,7 @@ def _refuse_unusable_class(cfg: Any) -> None:
     try:
         counting_class(cfg)
     except SettingsError as error:
-        print(f"hvd: {error}", file=sys.stderr)
+        print(complaint_line(f"hvd: {error}"), file=sys.stderr)
         sys.exit(2)
 
 
@@ -164,7 +166,7 @@ def on_starting(server: Any) -> None:
         # Only now: until the block can be had, the last workers of a killed daemon may listen on its socket.
         _master.unix_sockets.refuse_taken()
     except (OSError, BlockError, CannotStart, SettingsError) as error:
-        print(f"hvd: {error}", file=sys.stderr)
+        print(complaint_line(f"hvd: {error}"), file=sys.stderr)
         sys.exit(2 if isinstance(error, SettingsError) else 1)
     Loop(server, _master).take_over()
     gc.collect()

@@ -6,6 +6,8 @@ rotated, or become JSON, as the master's own lines do, and a companion needs no 
 
 The master's loop waits for nothing but signals. The kernel sends it SIGCHLD when a packet comes (fcntl(2), F_SETSIG),
 at which the loop supervises the companions anyway.
+
+Where gunicorn's log goes to systemd's journal, its lines get the journal's form (hvd/settings/journal.py).
 """
 
 import contextlib
@@ -17,10 +19,14 @@ import socket
 from typing import Any
 
 from hvd.companion.log import LONGEST, RECORD, WAKE, Harmless, decode
+from hvd.settings.journal import is_journal, prefixed
 
 PACKET = 256 * 1024  # bytes read at once; two texts of LONGEST escaped as \uXXXX are 192 KiB
 TURN = 500  # packets taken in one turn of the master's loop; the socket holds some 160
 LEVELS = (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
+PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+DEBUG = 7
+"""Priorities of syslog(3): LOG_CRIT, LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG."""
 F_SETSIG = getattr(fcntl, "F_SETSIG", 10)  # linux/fcntl.h; Python before 3.11.4 has no name for it
 
 
@@ -34,6 +40,35 @@ def level_name(log: logging.Logger) -> str:
     """The level from which on this logger logs, as settings name it."""
     level = log.getEffectiveLevel()
     return logging.getLevelName(next((known for known in LEVELS if known <= level), logging.DEBUG)).lower()
+
+
+class JournalFormatter(logging.Formatter):
+    """A record as lines for the journal. It names the process where another one has written it: the journal has the
+    pid of the one that prints.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if record.process != os.getpid():
+            text = f"[{record.process}] {text}"
+        return prefixed(text, next((number for level, number in PRIORITIES if record.levelno >= level), DEBUG))
+
+
+def suit_journal(log: Any) -> None:
+    """Once gunicorn has set its `log` up: what goes to the journal gets its form, unless the user chose another one."""
+    usual = getattr(log, "error_fmt", None)
+    for handler in error_log(log).handlers:
+        if not isinstance(handler, logging.StreamHandler) or isinstance(handler, logging.FileHandler):
+            continue
+        if getattr(handler.formatter, "_fmt", None) == usual and _is_journals(handler.stream):
+            handler.setFormatter(JournalFormatter())
+
+
+def _is_journals(stream: Any) -> bool:
+    try:
+        return is_journal(stream.fileno())
+    except (AttributeError, OSError, ValueError):  # no file, or a closed one
+        return False
 
 
 class ForwardingHandler(logging.Handler):

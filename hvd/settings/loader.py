@@ -19,6 +19,7 @@ from hvd.errors import SettingsError
 from hvd.settings.complaints import complaint, contradictions, meant_key, meant_variable
 from hvd.settings.job_declarations import read_kinds
 from hvd.settings.job_kinds import Kind
+from hvd.settings.journal import complaint_line
 from hvd.settings.routes import read_routes
 from hvd.settings.table import JOBS_TABLE, KINDS, ROUTES, SETTINGS, TABLES, Settings, written
 from hvd.settings.variables import CONFIG, KEYS, environment, is_mistake
@@ -236,7 +237,7 @@ def load_or_exit(environ: Mapping[str, str] = environment()) -> Settings:
     try:
         return load(environ).settings
     except SettingsError as error:
-        print(complaint(error), file=sys.stderr)
+        print(complaint_line(complaint(error)), file=sys.stderr)
         raise SystemExit(2) from None
 
 

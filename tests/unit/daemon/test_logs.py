@@ -1,17 +1,30 @@
 """Log lines of companions, through a real socket pair into a real logger."""
 
+import io
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
 
 from hvd.companion.log import MasterHandler
-from hvd.daemon.logs import TURN, CompanionLog, ForwardingHandler, error_log, level_name, make_harmless
+from hvd.daemon.logs import (
+    TURN,
+    CompanionLog,
+    ForwardingHandler,
+    error_log,
+    forward,
+    level_name,
+    make_harmless,
+    suit_journal,
+)
 from tests.support.waiting import until
 
 PID = 4711
@@ -204,3 +217,50 @@ def test_an_apps_own_lines_are_left_alone() -> None:
     assert text(is_guest=True, message="hvd: \x1b") == "hvd: \\x1b"
     assert text(is_guest=False, message="\x1b[31mred") == "\\x1b[31mred"
     assert text(is_guest=False, message="GET /\x9b", log="access_log") == "GET /\\x9b"
+
+
+@pytest.fixture
+def journal(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Logger, socket.socket]]:
+    """gunicorn's log, whose standard error is a socket that JOURNAL_STREAM names; and the journal's end of it."""
+    ours, journals = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    with ours, journals, os.fdopen(os.dup(ours.fileno()), "w") as stream:
+        file = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{file.st_dev}:{file.st_ino}")
+        monkeypatch.setattr(sys, "stderr", stream)
+        log = Logger(Config())
+        yield log, journals
+        for handler in [*log.error_log.handlers]:
+            log.error_log.removeHandler(handler)
+
+
+def test_lines_for_the_journal_have_a_priority_and_no_time(journal: tuple[Logger, socket.socket]) -> None:
+    """Each line of a traceback too; the pid only where it isn't that of the process that prints."""
+    log, journals = journal
+    log.error_log.setLevel(logging.DEBUG)
+    suit_journal(log)
+    for level in ("debug", "info", "warning", "error", "critical"):
+        getattr(log, level)("a\nb")
+    record = logging.makeLogRecord({"levelno": logging.WARNING, "msg": "of another", "process": PID})
+    forward(record, error_log(log))
+    try:
+        raise ValueError("no\n<0>forged")
+    except ValueError:
+        log.exception("failed")
+    lines = journals.recv(65536).decode().splitlines()
+    assert lines[:10] == [f"<{number}>{text}" for number in (7, 6, 4, 3, 2) for text in "ab"]
+    assert lines[10:13] == [f"<4>[{PID}] of another", "<3>failed", "<3>Traceback (most recent call last):"]
+    assert lines[-2:] == ["<3>ValueError: no", "<3><0>forged"]
+
+
+def test_a_form_of_the_users_own_stays(journal: tuple[Logger, socket.socket]) -> None:
+    """As does gunicorn's, where the log goes elsewhere than to the journal."""
+    log, journals = journal
+    (handler,) = (handler for handler in log.error_log.handlers if hasattr(handler, "_gunicorn"))
+    handler.setFormatter(logging.Formatter("own %(message)s"))
+    elsewhere, usual = logging.StreamHandler(io.StringIO()), logging.Formatter(log.error_fmt, log.datefmt)
+    elsewhere.setFormatter(usual)
+    log.error_log.addHandler(elsewhere)
+    suit_journal(log)
+    log.info("a")
+    assert journals.recv(100) == b"own a\n"
+    assert elsewhere.formatter is usual
