@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from hvd.core.descriptors import limit_at_start
 from hvd.jobs.run import strays
+from hvd.jobs.run.oom import first_victims
 
 
 class ProcessGroup:
@@ -23,7 +24,7 @@ class ProcessGroup:
 
         Raises OSError, ValueError.
         """
-        with strays.limited(limit):
+        with strays.limited(limit), first_victims():
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
