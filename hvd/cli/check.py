@@ -1,21 +1,56 @@
 """`hvd check`: the settings in force, and where each comes from."""
 
 import argparse
+import sys
 
 from hvd.cli.arguments import Exit
 from hvd.cli.jobs.show import table
-from hvd.settings.loader import load
+from hvd.errors import SettingsError
+from hvd.settings.installed import chosen_environment
+from hvd.settings.loader import load, read_text
 from hvd.settings.table import SETTINGS, written
-from hvd.texts import as_toml
+from hvd.settings.variables import CONFIG
+from hvd.texts import as_toml, plain
 
 
-def run(_: argparse.Namespace) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The file."""
+    parser.add_argument(
+        "file",
+        nargs="?",
+        default="",
+        metavar="FILE",
+        help="a file of settings (default: what HVD_CONFIG names, else /etc/hvd/hvd.toml with its unit's environment)",
+    )
+
+
+def _require(file: str) -> None:
+    """Raises SettingsError where it can't be read, in words of the argument."""
+    try:
+        if file:
+            read_text(file)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SettingsError([f"{as_toml(file)} can't be read ({reason}): name a TOML file"]) from None
+
+
+def run(args: argparse.Namespace) -> int:
     """Print them. Raises SettingsError with all that is wrong with them."""
-    loaded = load()
+    _require(args.file)
+    environment = chosen_environment(args.file)
+    for note in environment.notes:
+        print(f"note: {plain(note, most=1000)}")
+    try:
+        loaded = load(environment.variables)
+    except SettingsError as error:
+        if file := environment.variables.get(CONFIG, "").strip():
+            print(f"hvd: read {plain(file)}; environment: {environment.source}", file=sys.stderr)
+        raise error
     settings, sources, file = loaded[:3]
     rows = [(written(key), SETTINGS[key].as_text(getattr(settings, key)), source) for key, source in sources.items()]
     rows.append(("block", as_toml(settings.block_name), "from instance"))
-    print(f"file: {as_toml(file)}" if file else "file: none, HVD_CONFIG names no file")
+    print(f"file: {as_toml(file) if file else 'none'}")
+    print(f"environment: {environment.source}")
     print("\n".join(table(rows)))
     for template, pattern in settings.routes.items():
         print(f"route {template}: {as_toml(pattern)}")

@@ -1,7 +1,6 @@
 """The daemons that run on this machine, as far as this user may see them."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hvd.cli.admin import admin_addresses, service_addresses
@@ -36,8 +35,3 @@ def daemon_of(block: KeptBlock) -> Daemon:
     instance, user = plain_name(block.name).removeprefix(PREFIX), block.user
     serves = listening_addresses(block.masters[0], block.listeners) or service_addresses(instance, user)
     return Daemon(instance, block, tuple(admin_addresses(instance, user)), tuple(serves))
-
-
-def own_daemons(daemons: Sequence[Daemon]) -> list[Daemon]:
-    """Those of this very user."""
-    return [daemon for daemon in daemons if daemon.block.user == os.geteuid()]

@@ -36,8 +36,9 @@ examples:
   hvd serve                                hvd's own daemon, with the settings that hvd check shows
   hvd deploy systemd --to FOLDER           unit and settings for this installation; also nginx, prometheus and others
   hvd demo                                 a small shop with load, for a look at hvd
-  hvd check                                settings in force, and where each comes from
-  HVD_CONFIG=/etc/hvd/hvd.toml hvd check   the same with a file
+  hvd check                                settings in force, and where each comes from; of the installed daemon,
+                                           /etc/hvd/hvd.toml and hvd.env, where HVD_CONFIG names no file
+  hvd check new.toml                       the same with a file
   hvd upgrade                              go over to the version on the disk, or back, while requests go on
   hvd list                                 the daemons that run here, and their health
   hvd status                               health of the daemon that these settings describe
@@ -54,7 +55,8 @@ examples:
 {arguments.EXIT_CODES}
 
 Without --url and --instance the daemon of the settings is meant: its admin server answers, also while all workers
-are stuck. Where neither bind nor instance is set and one daemon of this user runs, it is that one.
+are stuck. Where neither bind nor instance is set and one daemon of this user runs (for root: one of anybody), it is
+that one.
 A daemon is started by `hvd run`, `hvd serve`, or by gunicorn: see the README."""
 
 
@@ -150,7 +152,7 @@ def parser_of_all() -> argparse.ArgumentParser:
     run.add_arguments(add("run", run.run, "serve an app with hvd under it"))
     serve.add_arguments(add("serve", serve.run, "serve hvd's own endpoints: the daemon for this machine"))
     demo.add_arguments(add("demo", demo.run, "show a small shop with load, under hvd"))
-    add("check", check.run, "show the settings in force, or all that is wrong with them")
+    check.add_arguments(add("check", check.run, "show the settings in force, or all that is wrong with them"))
     deploy.add_arguments(add("deploy", deploy.run, "write what systemd, nginx and others need, with these settings"))
     add("status", status.run, "show the health of a running daemon", remote)
     upgrade.add_arguments(add("upgrade", upgrade.run, "go over to the version on the disk, without a lost request"))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from hvd.cli.admin import admin_addresses, reachable
 from hvd.cli.client import Address, exchange
 from hvd.cli.credentials import explicit_token
-from hvd.cli.daemons import Daemon, own_daemons, running_daemons
+from hvd.cli.daemons import Daemon, running_daemons
 from hvd.errors import DaemonsAmbiguous, DaemonUnreachable, SettingsError
 from hvd.settings.loader import Loaded, load
 from hvd.texts import as_toml, plain
@@ -79,7 +79,7 @@ def _of_settings(loaded: Loaded) -> Address:
         if search.answers(address):
             return address
     if not any(sources[key] != "default" for key in ("bind", "instance", "admin_bind")):
-        for address in _only_daemon_s(own_daemons(running_daemons())):
+        for address in _only_daemon_s(running_daemons()):
             if search.answers(address):
                 return address
     try:

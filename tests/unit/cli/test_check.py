@@ -12,8 +12,9 @@ def test_check_shows_every_setting_with_its_source(tmp_path: Path) -> None:
     file.write_text("workers = 3\n")
     done = run("check", HVD_CONFIG=str(file), HVD_BIND="unix:/run/a.sock", STATE_DIRECTORY="/s")
     assert (done.returncode, done.stderr) == (0, "")
-    head, *lines = done.stdout.splitlines()
-    assert head == f'file: "{file}"'
+    lines = done.stdout.splitlines()
+    head, lines = lines[:2], lines[2:]
+    assert head == [f'file: "{file}"', "environment: this process's"]
     rows = [line.split() for line in lines]
     assert [row[0] for row in rows] == [*map(written, SETTINGS), "block"]
     assert ["bind", '"unix:/run/a.sock"', "HVD_BIND"] in rows
@@ -46,7 +47,7 @@ def test_check_lists_the_kinds_of_job_and_what_this_machine_lacks_for_them(tmp_p
 def test_check_does_not_show_the_token(tmp_path: Path) -> None:
     """Neither a right one nor a wrong one. A file that lies in the folder is not read by itself."""
     done = run("check", HVD_TOKEN="geheim" * 4)
-    assert done.stdout.startswith("file: none, HVD_CONFIG names no file\n")
+    assert done.stdout.startswith("file: none\nenvironment: this process's, where HVD_CONFIG names no file")
     assert ["token", "***", "HVD_TOKEN"] in [line.split() for line in done.stdout.splitlines()]
     assert "geheim" not in done.stdout
     done = run("check", HVD_TOKEN="geheim")
@@ -61,3 +62,18 @@ def test_check_lists_the_routes_in_their_order(tmp_path: Path) -> None:
     done = run("check", HVD_CONFIG=str(file))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-2:] == ['route /z/{id}: "/z/[0-9]+"', 'route /a: "/a.*"']
+
+
+def test_check_takes_a_file_and_says_what_it_read(tmp_path: Path) -> None:
+    """Which HVD_CONFIG would not name; one with mistakes, or that can't be read, in words of the argument."""
+    file = tmp_path / "new.toml"
+    file.write_text("workers = 3\n")
+    done = run("check", str(file), HVD_CONFIG="/nonexistent")
+    assert done.stdout.startswith(f'file: "{file}"\n')
+    file.write_text("workers = 0\nwrokers = 1\n")
+    done = run("check", str(file))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"hvd: read {file}; environment: this process's\nhvd: 2 problems in the settings:")
+    done = run("check", f"{tmp_path}/none.toml")
+    assert done.returncode == 2
+    assert f'"{tmp_path}/none.toml" can\'t be read (No such file or directory): name a TOML file' in done.stderr

@@ -6,7 +6,7 @@ import pytest
 
 from hvd.cli import daemons as module
 from hvd.cli.client import Address
-from hvd.cli.daemons import Daemon, daemon_of, own_daemons, running_daemons
+from hvd.cli.daemons import Daemon, daemon_of, running_daemons
 from hvd.core import layout
 from hvd.core.outside import KeptBlock
 
@@ -27,11 +27,9 @@ def test_a_daemon_has_the_addresses_of_its_instance(monkeypatch: pytest.MonkeyPa
 
 
 def test_root_sees_everybody_s_and_others_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is meant without a name is one's own in any case."""
+    """So without a name root means the only one of the machine, whoever's it is."""
     monkeypatch.setattr(module, "kept_blocks", lambda: iter([SHOP, OTHER]))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    everybody = running_daemons()
-    assert [daemon.instance for daemon in everybody] == ["shop", "other"]
+    assert [daemon.instance for daemon in running_daemons()] == ["shop", "other"]
     monkeypatch.setattr(os, "geteuid", lambda: OTHER.user)
     assert [daemon.instance for daemon in running_daemons()] == ["other"]
-    assert [daemon.instance for daemon in own_daemons(everybody)] == ["other"]

@@ -24,6 +24,6 @@ def test_the_page_has_all_that_the_parser_has() -> None:
     for action in actions(parser):
         for option in action.option_strings:
             assert option in ("-h", "--help", "--version") or option in text
-    assert "  HVD_CONFIG=/etc/hvd/hvd.toml hvd check   the same with a file\n" in text
+    assert "  hvd check new.toml                       the same with a file\n" in text
     assert 'hvd run "shop:create_app()" --workers 4' in text
     assert "hvd's own daemon" in text

@@ -36,7 +36,6 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
     def set_up(*daemons: Daemon, sockets: tuple[Address, ...] = ()) -> None:
         monkeypatch.setattr(module, "running_daemons", lambda: list(daemons))
-        monkeypatch.setattr(module, "own_daemons", list)
         monkeypatch.setattr(module, "admin_addresses", lambda instance: list(sockets))
 
     set_up()
