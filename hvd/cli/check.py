@@ -7,14 +7,15 @@ from hvd.cli.arguments import Exit
 from hvd.cli.jobs.show import table
 from hvd.errors import SettingsError
 from hvd.settings.installed import chosen_environment
-from hvd.settings.loader import load, read_text
+from hvd.settings.loader import Loaded, load, read_text
 from hvd.settings.table import SETTINGS, written
 from hvd.settings.variables import CONFIG
 from hvd.texts import as_toml, plain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The file."""
+    """Those of `hvd check`."""
+    parser.add_argument("--quiet", action="store_true", help="print what is wrong, and nothing else")
     parser.add_argument(
         "file",
         nargs="?",
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Print them. Raises SettingsError with all that is wrong with them."""
     _require(args.file)
     environment = chosen_environment(args.file)
-    for note in environment.notes:
+    for note in () if args.quiet else environment.notes:
         print(f"note: {plain(note, most=1000)}")
     try:
         loaded = load(environment.variables)
@@ -46,11 +47,17 @@ def run(args: argparse.Namespace) -> int:
         if file := environment.variables.get(CONFIG, "").strip():
             print(f"hvd: read {plain(file)}; environment: {environment.source}", file=sys.stderr)
         raise error
+    if not args.quiet:
+        _print(loaded, environment.source)
+    return Exit.OK
+
+
+def _print(loaded: Loaded, environment: str) -> None:
     settings, sources, file = loaded[:3]
     rows = [(written(key), SETTINGS[key].as_text(getattr(settings, key)), source) for key, source in sources.items()]
     rows.append(("block", as_toml(settings.block_name), "from instance"))
     print(f"file: {as_toml(file) if file else 'none'}")
-    print(f"environment: {environment.source}")
+    print(f"environment: {environment}")
     print("\n".join(table(rows)))
     for template, pattern in settings.routes.items():
         print(f"route {template}: {as_toml(pattern)}")
@@ -60,4 +67,3 @@ def run(args: argparse.Namespace) -> int:
     for kind in settings.job_kinds.values():
         for doubt in kind.doubts():
             print(f"warning: {doubt}")
-    return Exit.OK

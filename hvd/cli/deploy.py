@@ -40,7 +40,7 @@ class Target(NamedTuple):
 
 
 TARGETS = {
-    "systemd": Target(("hvd.service", "hvd.socket", EXAMPLE)),
+    "systemd": Target(("hvd.service", "hvd.socket", EXAMPLE, "README.md"), ""),  # ListenStream= takes the path alone
     "nginx": Target(("nginx.conf",)),
     "caddy": Target(("Caddyfile",), "unix/"),
     "haproxy": Target(("haproxy.cfg",), "unix@"),

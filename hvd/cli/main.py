@@ -28,6 +28,7 @@ from hvd.cli.target import target
 from hvd.core.descriptors import fill_standard
 from hvd.errors import CannotStart, DaemonRefused, DaemonsAmbiguous, DaemonUnreachable, SettingsError, StillOpen
 from hvd.settings.complaints import complaint
+from hvd.settings.journal import complaint_line
 from hvd.texts import plain
 
 _EXAMPLES = f"""\
@@ -89,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(message, file=sys.stderr)
+    print(complaint_line(message), file=sys.stderr)
     return code
 
 

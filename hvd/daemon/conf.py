@@ -169,6 +169,12 @@ def _bind_in_force(cfg: Any) -> str:
     return _inherited[1] if bind == _inherited[0] else bind
 
 
+def passed_addresses(server: Any) -> list[str]:
+    """Where systemd's sockets listen that gunicorn, the arbiter `server`, was given; none where it was given none."""
+    names = [listener.getsockname() for listener in server.LISTENERS] if server.systemd else []
+    return [_bind([name[:2] if isinstance(name, tuple) else name]) for name in names]
+
+
 def name_processes(cfg: Any, settings: Settings) -> None:
     """Call gunicorn's processes after the instance in force, unless somebody else has named them."""
     if not _is_guest and cfg.proc_name == _namespace["proc_name"]:

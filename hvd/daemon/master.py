@@ -17,7 +17,7 @@ from hvd.core.totals import Reader
 from hvd.daemon.admin.address import AdminAddress
 from hvd.daemon.code import Code
 from hvd.daemon.companions import Companions
-from hvd.daemon.conf import FIXED, has_chosen_page, is_guest, owns_sockets
+from hvd.daemon.conf import FIXED, has_chosen_page, is_guest, owns_sockets, passed_addresses
 from hvd.daemon.deaths import Settler, WorkerSlots
 from hvd.daemon.lead import Lead
 from hvd.daemon.logs import error_log, level_name
@@ -94,10 +94,19 @@ class Master:
             ", ".join(map(str, self._server.LISTENERS)),
             self.admin.served or "no address",
         )
+        self._warn_of_socket()
         if missing := [name for name, there in compiled.items() if not there]:
             self._server.log.warning(
                 "hvd: %s can't be used: counting in Python is %s; to compile, install a C compiler and then hvd again",
                 *(" and ".join(missing), hot.COST_OF_PYTHON),
+            )
+
+    def _warn_of_socket(self) -> None:
+        passed = passed_addresses(self._server)
+        if passed and not is_guest() and self.settings.bind not in passed:
+            self._server.log.warning(
+                "hvd: bind is %s, and systemd's socket %s is what is served: write the same address into hvd.socket",
+                *(self.settings.bind, ", ".join(passed)),
             )
 
     def _log_end(self) -> None:

@@ -107,7 +107,7 @@ class UnixSockets:
 
     def note(self) -> None:
         """They are bound: these files are ours, and get their mode and group."""
-        is_inherited = self._server.master_pid or systemd.listen_fds(unset_environment=False)
+        is_inherited = self._server.master_pid or self._server.systemd  # by now gunicorn has unset LISTEN_FDS
         for path in self._paths():
             with contextlib.suppress(OSError):
                 self._files[path] = os.stat(path)

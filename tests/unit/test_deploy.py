@@ -50,7 +50,7 @@ def test_a_proxy_s_file_is_installed_where_it_says(name: str) -> None:
     """README.md and the file itself name one place, a file that the proxy reads."""
     (place,) = re.findall(r"copy to ([^\s;]+);", PROXIES[name])
     assert re.fullmatch(r"/etc/(nginx/conf\.d/\w+\.conf|caddy/Caddyfile|haproxy/haproxy\.cfg)", place)
-    assert re.search(rf"deploy/{name} {place}\b", (DEPLOY / "README.md").read_text())
+    assert re.search(rf"hvd deploy (nginx|caddy|haproxy) >{place}\b", (DEPLOY / "README.md").read_text())
 
 
 def test_the_example_file_changes_nothing_as_it_is() -> None:
@@ -111,24 +111,26 @@ def test_the_kind_convert_asks_for_a_new_file(tmp_path: Path) -> None:
     assert match["percent"] == "12.34"
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
-    """In a copy whose program exists here."""
-    program = "/opt/hvd/bin/gunicorn"
-    assert UNIT.count(program) == 1
-    path = tmp_path / "hvd.service"
-    path.write_text(UNIT.replace(program, "/bin/true"))
-    passes("systemd-analyze", "verify", str(path))
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    """In copies whose programs exist here; and it counts what the service may do as little: below 1.5 of 10."""
+    for name in ("hvd.service", "hvd.socket"):
+        text = re.sub("/opt/hvd/bin/[a-z]+", "/bin/true", (DEPLOY / name).read_text())
+        (tmp_path / name).write_text(text)
+    unit = str(tmp_path / "hvd.service")
+    passes("systemd-analyze", "verify", unit, str(tmp_path / "hvd.socket"))
+    passes("systemd-analyze", "security", "--offline=yes", "--threshold=14", unit)
 
 
 def test_the_unit_agrees_with_the_settings() -> None:
     """It waits longer than gunicorn does, and has descriptors for every client."""
     unit = dict(re.findall(r"^(\w+)=(.*)$", UNIT, re.MULTILINE))
     settings = load({"STATE_DIRECTORY": unit["WorkingDirectory"]}).settings
-    assert int(unit["TimeoutStopSec"]) > settings.graceful_timeout
+    assert int(unit["TimeoutStopSec"]) > settings.graceful_timeout + settings.jobs_grace
     assert int(unit["LimitNOFILE"]) > 2 * settings.max_clients
     assert str(settings.state_dir) == f"/var/lib/{unit['StateDirectory']}"
     assert unit["ExecStart"] == "/opt/hvd/bin/gunicorn -c python:hvd.gunicorn_conf"
     assert (unit["Type"], unit["KillMode"], unit["Restart"]) == ("notify", "mixed", "on-failure")
+    assert f"\nListenStream={settings.bind}\n" in (DEPLOY / "hvd.socket").read_text()
 
 
 def test_nginx_takes_the_site(tmp_path: Path) -> None:

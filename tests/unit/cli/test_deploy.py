@@ -47,6 +47,9 @@ def test_the_unit_has_this_installation_its_user_and_its_settings(
     assert "/opt/hvd" not in unit
     assert "127.0.0.1-8080" not in unit
     assert "hvd.toml" not in files, "it is there already"
+    assert "\nListenStream=127.0.0.1:9000\n" in files["hvd.socket"]
+    unix = filled("systemd", HVD_BIND="unix:/run/hvd.sock")
+    assert "\nListenStream=/run/hvd.sock\n" in unix["hvd.socket"]
 
 
 def test_the_example_file_gets_what_the_variables_say(tmp_path: Path) -> None:

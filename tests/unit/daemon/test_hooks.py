@@ -125,7 +125,7 @@ def test_the_arbiter_of_this_process_is_taken_hold_of_once(monkeypatch: pytest.M
     hooks.take_hold()
     hooks.take_hold()
     cfg = Config()
-    Arbiter.setup(None, SimpleNamespace(cfg=cfg))
+    Arbiter.setup(SimpleNamespace(log=logging.getLogger("gunicorn.error")), SimpleNamespace(cfg=cfg))
     assert settings == [cfg]
     assert cfg.on_starting is hooks.on_starting
 

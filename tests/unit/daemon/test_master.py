@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -119,6 +120,7 @@ def made(name: str, **changes: Any) -> Iterator[Master]:
         log=logging.getLogger("test"),
         cfg=SimpleNamespace(uid=0, gid=0, initgroups=False, env_orig={}, umask=0o117),
         LISTENERS=["http://127.0.0.1:1"],
+        systemd=False,
     )
     master = Master(server, settings_of(name, **changes))
     try:
@@ -130,6 +132,18 @@ def made(name: str, **changes: Any) -> Iterator[Master]:
         for fd in (master.block.fd, channels.wake_fd, channels.stacks.fd):
             os.close(fd)
         master.admin.close()
+
+
+def test_a_socket_of_systemds_that_is_not_bind_is_said(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The socket is what is served; under the same address there is nothing to say."""
+    with made(name) as master, socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        master._server.systemd, master._server.LISTENERS = True, [listener]
+        for bind in ("127.0.0.1:1", address):
+            master.settings = replace(master.settings, bind=bind)
+            master._warn_of_socket()
+    (line,) = (message for message in caplog.messages if "systemd" in message)
+    assert line.startswith(f"hvd: bind is 127.0.0.1:1, and systemd's socket {address} is what is served")
 
 
 def test_a_reload_reaches_companions(name: str) -> None:

@@ -24,7 +24,8 @@ class Listener(socket.socket):
 
 
 def server(path: Path | str, *listeners: Listener, master_pid: int = 0) -> Any:
-    return SimpleNamespace(cfg=SimpleNamespace(address=[str(path)]), master_pid=master_pid, LISTENERS=list(listeners))
+    cfg = SimpleNamespace(address=[str(path)])
+    return SimpleNamespace(cfg=cfg, master_pid=master_pid, LISTENERS=list(listeners), systemd=False)
 
 
 def bound(path: Path, listens: bool = True) -> Listener:
@@ -75,6 +76,17 @@ def test_only_ones_own_file_is_left_to_be_removed(tmp_path: Path) -> None:
     assert listeners[:1] == there.LISTENERS
     assert [listener.fileno() >= 0 for listener in listeners] == [True, False, False]
     listeners[0].close()
+
+
+def test_a_socket_of_systemds_keeps_its_mode(tmp_path: Path) -> None:
+    """SocketMode= of its unit says it; gunicorn has unset LISTEN_FDS when the sockets are noted."""
+    with bound(tmp_path / "sock") as listener:
+        for is_systemds, mode in ((True, 0o666), (False, 0o660)):
+            (tmp_path / "sock").chmod(0o666)
+            there = server("", listener)
+            there.systemd = is_systemds
+            UnixSockets(there, SocketAccess()).note()
+            assert (tmp_path / "sock").stat().st_mode & 0o777 == mode
 
 
 def test_a_file_gets_its_group_and_mode(tmp_path: Path) -> None:
