@@ -6,10 +6,12 @@ They stand in CACHE, and wheels beside them. `python -m tests.support.debian SUI
 import contextlib
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +83,7 @@ def _own_wheel(suite: str) -> Path:
                 build = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps")
                 _run("env", choice, *build, "--wheel-dir", str(built), str(copy))
                 shutil.copytree(built, CACHE / made)
+        os.utime(CACHE / made)
     return CACHE / made
 
 
@@ -104,9 +107,9 @@ def _digest() -> str:
 
 
 def _forget(pattern: str) -> None:
-    """What was made of an older state."""
+    """What was made of an older state, and not asked for in the last two hours: another tree's tests may run in it."""
     for path in CACHE.glob(pattern):
-        if path.is_dir():
+        if path.is_dir() and time.time() - path.stat().st_mtime > 7200:
             shutil.rmtree(path)
 
 
