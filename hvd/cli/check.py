@@ -6,7 +6,7 @@ import sys
 from hvd.cli.arguments import Exit
 from hvd.cli.jobs.show import table
 from hvd.errors import SettingsError
-from hvd.settings.installed import chosen_environment
+from hvd.settings.installed import chosen_environment, doubts
 from hvd.settings.loader import Loaded, load, read_text
 from hvd.settings.table import SETTINGS, written
 from hvd.settings.variables import CONFIG
@@ -49,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
         raise error
     if not args.quiet:
         _print(loaded, environment.source)
+        for doubt in doubts(loaded.settings) if environment.is_units else ():
+            print(f"warning: {doubt}")
     return Exit.OK
 
 

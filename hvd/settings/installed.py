@@ -1,17 +1,22 @@
 """The settings of an installed daemon: the file and the environment that its unit (deploy/hvd.service) gives it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from hvd.settings.env_file import read_variables
 from hvd.settings.loader import read_text
+from hvd.settings.table import Settings
 from hvd.settings.variables import CONFIG, PREFIX, environment
 
 FOLDER = Path("/etc/hvd")
 DIRECTORIES = {"STATE_DIRECTORY": "/var/lib/hvd", "RUNTIME_DIRECTORY": "/run/hvd"}
 """What systemd adds for the unit's StateDirectory= and RuntimeDirectory=."""
+
+
+STOP_SECONDS = 60
+"""TimeoutStopSec= of the unit: what is left of the daemon by then is killed."""
 
 
 class Environment(NamedTuple):
@@ -20,6 +25,7 @@ class Environment(NamedTuple):
     variables: Mapping[str, str]
     source: str
     notes: tuple[str, ...] = ()
+    is_units: bool = False
 
 
 def chosen_environment(
@@ -40,6 +46,16 @@ def chosen_environment(
     return Environment({**environ, CONFIG: named}, "this process's")
 
 
+def doubts(settings: Settings) -> Iterator[str]:
+    """What the unit as it is shipped does not leave room for, a sentence each."""
+    stop = settings.graceful_timeout + settings.jobs_grace
+    if stop >= STOP_SECONDS:
+        yield (
+            f"graceful_timeout and jobs.grace are {stop:g} s together: the unit's TimeoutStopSec= must be above, "
+            f"it is {STOP_SECONDS} unless you have changed it (systemctl edit hvd)"
+        )
+
+
 def _is_same(named: str, installed: Path) -> bool:
     try:
         return os.path.samefile(named, installed)
@@ -58,7 +74,7 @@ def _of_unit(installed: Path, file: Path, environ: Mapping[str, str], *, has_own
     elif own:
         notes = (*notes, f"not read, as the unit doesn't have them: {', '.join(sorted(own))} of this shell")
     unit = {**DIRECTORIES, **others, CONFIG: str(installed), **variables, **(own if has_own else {})}
-    return Environment(unit, source, notes)
+    return Environment(unit, source, notes, is_units=True)
 
 
 def _of_file(file: Path) -> tuple[dict[str, str], str, tuple[str, ...]]:
