@@ -1,12 +1,12 @@
 """What the kernel tells of a process: when it started, whether it lives (proc(5), /proc/pid/stat); dying with it."""
 
 import contextlib
-import ctypes
 import os
 import signal
 import time
 from typing import Any
 
+from hvd.core.libc import ctypes
 from hvd.errors import CannotStart
 
 PR_SET_PDEATHSIG, PR_GET_PDEATHSIG = 1, 2  # linux/prctl.h

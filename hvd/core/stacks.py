@@ -13,9 +13,10 @@ The kernel keeps a file's position for each opening of it, which processes that 
 sets the position at which a process will write its dump, and the process need not run any code for that.
 """
 
-import ctypes
 import os
 import struct
+
+from hvd.core.libc import ctypes
 
 AREA = 16 * 2**20
 """Bytes between two areas. A dump has at most 100 threads of 100 frames each (Python/traceback.c), which is 10 MB where
