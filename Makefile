@@ -9,7 +9,7 @@ SIDE_BY_SIDE ?= 3
 # those that a wheel is made for, where they are there; a free-threaded one as python3.14t
 PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 
-.PHONY: run test sanitize lint audit docs dist bench clean
+.PHONY: run test sanitize lint audit docs dist pythons bench clean
 
 run: $(VENV)/.run
 	$(VENV)/bin/gunicorn
@@ -38,6 +38,9 @@ docs: $(VENV)/.test
 
 dist: $(VENV)/.dist
 	bash .ci/dist $(PYTHONS)
+
+pythons:
+	bash .ci/pythons $(PYTHONS)
 
 bench: $(VENV)/.bench
 	sh tests/install-programs wrk:wrk
