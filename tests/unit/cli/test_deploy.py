@@ -23,7 +23,7 @@ def filled(target: str, user: str = "hvd", **environ: str) -> dict[str, str]:
     return dict(deploy.filled(target, load(environ), user))
 
 
-@pytest.mark.parametrize("target", ["nginx", "prometheus", "docker"])
+@pytest.mark.parametrize("target", sorted({*deploy.TARGETS} - {"systemd"}))
 def test_with_defaults_the_files_are_as_they_are(target: str) -> None:
     """So nobody wonders which one to take."""
     for name, text in filled(target).items():
@@ -104,6 +104,21 @@ def test_addresses_are_those_that_are_reached(environ: dict[str, str], upstream:
     assert f'- targets: ["{target}"]' in filled("prometheus", **environ)["prometheus.yml"]
 
 
+def test_each_proxy_gets_unix_sockets_as_it_writes_them() -> None:
+    """Of bind, and of the admin server, whose folder has the instance's name; in comments too."""
+    environ = {"HVD_BIND": "unix:/run/a.sock", "HVD_INSTANCE": "shop"}
+    for target, bind, admin in (
+        ("nginx", "    server unix:/run/a.sock;", "    server unix:/run/hvd/shop/admin.sock;"),
+        ("caddy", "reverse_proxy unix//run/a.sock {", "reverse_proxy unix//run/hvd/shop/admin.sock {"),
+        ("haproxy", "server hvd unix@/run/a.sock\n", "server admin unix@/run/hvd/shop/admin.sock "),
+    ):
+        (text,) = filled(target, **environ).values()
+        assert bind in text
+        assert admin in text
+        assert "127.0.0.1-8080" not in text
+        assert "127.0.0.1:8080" not in text
+
+
 def test_prometheus_takes_its_files(tmp_path: Path) -> None:
     """And the alerts ask for metrics that there are."""
     done = run("deploy", "prometheus", "--to", str(tmp_path), **NOTHING)
@@ -113,7 +128,8 @@ def test_prometheus_takes_its_files(tmp_path: Path) -> None:
     )
     assert checked.returncode == 0, checked.stderr
     known = {metric.name for metric in METRICS}
-    assert set(re.findall(r"\bhvd_\w+", (tmp_path / "alerts.yml").read_text())) <= known
+    named = re.findall(r"\bhvd_\w+", (tmp_path / "alerts.yml").read_text())
+    assert {name.removesuffix("_bucket") for name in named} <= known
 
 
 def test_a_changed_file_is_overwritten_only_by_force(tmp_path: Path) -> None:
