@@ -15,6 +15,7 @@ from tests.support.server import Server, upgradable
 from tests.support.waiting import until
 
 Proof = tuple[int, int, int]
+JOINED_PROCESSES = "hvd_processes", frozenset({("kind", "joined")})
 
 
 def proof(server: Server) -> Proof:
@@ -47,7 +48,7 @@ def test_nothing_is_lost_whatever_becomes_of_the_daemon(tmp_path: Path) -> None:
             kinds = {worker["pid"]: (worker["kind"], worker["requests"]) for worker in snapshot["workers"]}
             assert kinds[early.process.pid] == ("joined", 105)
             assert kinds[late.process.pid] == ("joined", 20)
-            until(lambda: guest.admin_metrics()["hvd_processes", frozenset({("kind", "joined")})] == 2, "both are seen")
+            until(lambda: guest.admin_metrics().get(JOINED_PROCESSES) == 2, "both are seen")
 
             guest.signal(signal.SIGTERM)
             guest.wait()
