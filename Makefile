@@ -18,7 +18,7 @@ test: $(VENV)/.test
 	sh tests/install-programs nginx:nginx promtool:prometheus systemd-analyze:systemd postgres:postgresql pgbouncer:pgbouncer qemu-img:qemu-utils \
 	  chromium:chromium chromedriver:chromium-driver node:nodejs npm:npm openssl:openssl zsh:zsh fish:fish groff:groff \
 	  caddy:caddy haproxy:haproxy curl:curl \
-	  debootstrap:debootstrap systemd-nspawn:systemd-container
+	  debootstrap:debootstrap systemd-nspawn:systemd-container podman:podman ip:iproute2
 	$(VENV)/bin/python -m tests.support.debian bookworm trixie
 	$(VENV)/bin/python -m pytest -n $(SIDE_BY_SIDE) --dist worksteal
 

@@ -155,7 +155,7 @@ def parser_of_all() -> argparse.ArgumentParser:
     demo.add_arguments(add("demo", demo.run, "show a small shop with load, under hvd"))
     check.add_arguments(add("check", check.run, "show the settings in force, or all that is wrong with them"))
     deploy.add_arguments(add("deploy", deploy.run, "write what systemd, nginx and others need, with these settings"))
-    add("status", status.run, "show the health of a running daemon", remote)
+    status.add_arguments(add("status", status.run, "show the health of a running daemon", remote))
     upgrade.add_arguments(add("upgrade", upgrade.run, "go over to the version on the disk, without a lost request"))
 
     lists = add("list", daemon_list.run, "list the daemons that run on this machine", patience, token_file)

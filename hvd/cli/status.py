@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hvd.cli.arguments import Exit
-from hvd.cli.client import get_object
+from hvd.cli.client import Address, exchange, get_object
 from hvd.cli.saturation import (
     backlog_text,
     beside_texts,
@@ -33,13 +33,37 @@ _UNICODE = ("┌", "┐", "└", "┘", "─", "│")
 _ASCII = ("+", "+", "+", "+", "-", "|")
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `hvd status`."""
+    parser.add_argument(
+        "--probe", action="store_true", help="for health checks: print a line, and end: 3 only if nobody is served"
+    )
+
+
 def run(args: argparse.Namespace) -> int:
-    """Print the box; NOT_HEALTHY where the daemon says so. Raises DaemonUnreachable and SettingsError."""
+    """Print the box, or for --probe a line; NOT_HEALTHY where the daemon says so.
+
+    Raises DaemonUnreachable and SettingsError.
+    """
     address, stale_after = target(args)
+    if args.probe:
+        return _probe(address, args.timeout)
     answer = get_object(address, "/api/v1/snapshot", args.timeout)
     unicode = _can_print("".join(_UNICODE))
     print("\n".join(health_box(answer, stale_after=stale_after, unicode=unicode, width=_width())))
     return Exit.OK if answer.get("system_health") == "healthy" else Exit.NOT_HEALTHY
+
+
+def _probe(address: Address, timeout: float) -> int:
+    """Print what /health says in a line; NOT_HEALTHY only where it says that nobody is served: degraded is no reason to
+    restart a container, or to send its requests elsewhere. Raises DaemonUnreachable.
+    """
+    answer = exchange(address, "GET", "/health", timeout)
+    fields = answer.object()
+    said = fields.get("status")
+    reasons = "; ".join(plain(reason, "ascii") for reason in reasons_of(fields))
+    print(f"{plain(said, 'ascii') if isinstance(said, str) else UNKNOWN}{f': {reasons}' if reasons else ''}")
+    return Exit.OK if answer.status == 200 else Exit.NOT_HEALTHY
 
 
 def _can_print(text: str) -> bool:

@@ -37,6 +37,19 @@ root-user-action = ignore
 """
 
 
+@contextlib.contextmanager
+def in_network(pid: int) -> Iterator[None]:
+    """Sockets that this thread, or a thread started by it, makes meanwhile are in the network of that process."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/thread-self/ns/net") as own, open(f"/proc/{pid}/ns/net") as its:
+        if libc.setns(its.fileno(), CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "setns")
+        try:
+            yield
+        finally:
+            libc.setns(own.fileno(), CLONE_NEWNET)
+
+
 class System:
     """A booted system; a context manager. `pid` is that of its init, as this machine sees it."""
 
@@ -125,17 +138,9 @@ class System:
         until(lambda: self._init() not in (0, old), "the system begins to boot again", 60)
         self._wait_until_booted()
 
-    @contextlib.contextmanager
-    def network(self) -> Iterator[None]:
+    def network(self) -> contextlib.AbstractContextManager[None]:
         """Sockets that this thread, or a thread started by it, makes meanwhile are in the system's network."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        with open("/proc/thread-self/ns/net") as own, open(f"/proc/{self.pid}/ns/net") as its:
-            if libc.setns(its.fileno(), CLONE_NEWNET):
-                raise OSError(ctypes.get_errno(), "setns")
-            try:
-                yield
-            finally:
-                libc.setns(own.fileno(), CLONE_NEWNET)
+        return in_network(self.pid)
 
     def popen(self, *command: str, **how: Any) -> "subprocess.Popen[str]":
         """A program of this machine in the system's network; the caller ends it."""

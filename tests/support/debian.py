@@ -23,6 +23,8 @@ PACKAGES = (
     *("python3", "python3-venv", "nginx", "openssl"),
 )
 """What a server has that somebody wants to install hvd on."""
+BUILDERS = ("gcc", "libc6-dev", "python3-dev", "python3-venv", "debhelper")
+"""What a package of hvd is built with: see deploy/debian/control."""
 PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
 SOURCES = ("hvd", "deploy", "setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
 """What a wheel is built from."""
@@ -39,23 +41,33 @@ def locked(name: str) -> Iterator[None]:
 
 def base(suite: str) -> Path:
     """The root folder of a minimal Debian; its package lists and caches are empty."""
-    made = f"{suite}-{hashlib.sha256(' '.join(PACKAGES).encode()).hexdigest()[:12]}"
-    with locked(suite):
+    return _system(suite, suite, PACKAGES)
+
+
+def builder(suite: str) -> Path:
+    """The root folder of a Debian in which packages are built."""
+    return _system(f"builder-{suite}", suite, BUILDERS)
+
+
+def _system(name: str, suite: str, packages: tuple[str, ...]) -> Path:
+    made = f"{name}-{hashlib.sha256(' '.join(packages).encode()).hexdigest()[:12]}"
+    with locked(name):
         if not (CACHE / made).exists():
-            _forget(f"{suite}-*")
+            _forget(f"{name}-*")
             part = CACHE / f"{made}.part"
             shutil.rmtree(part, ignore_errors=True)
-            _run("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", suite, str(part))
+            _run("debootstrap", "--variant=minbase", f"--include={','.join(packages)}", suite, str(part))
             part.rename(CACHE / made)
     return CACHE / made
 
 
 def wheels(suite: str) -> list[Path]:
     """Folders with the wheel of this tree, and with those of what it needs, for the Python of that Debian."""
-    return [_own_wheel(suite), _wheels_needed(suite)]
+    return [_own_wheel(suite), wheels_needed(suite)]
 
 
-def _wheels_needed(suite: str) -> Path:
+def wheels_needed(suite: str) -> Path:
+    """The folder with the wheels that hvd needs, and those that build it, for the Python of that Debian."""
     declared = (ROOT / "setup.cfg").read_text().partition("install_requires =")[2].partition("\n\n")[0]
     needed = [line.strip().replace(" ", "") for line in declared.strip().splitlines()]
     made = f"wheels-{suite}-{hashlib.sha256(' '.join(needed).encode()).hexdigest()[:12]}"
@@ -121,4 +133,5 @@ def _run(*command: str) -> None:
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         base(name)
+        builder(name)
         wheels(name)

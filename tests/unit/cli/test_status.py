@@ -189,3 +189,22 @@ def test_since_when_requests_are_counted_is_told_where_it_is_before_the_start(si
     """Else the uptime says it."""
     told = values_of({**SNAPSHOT, "timestamp": "2026-01-23T20:30:00Z", "totals_since": since})
     assert told.get("Counted since") == row
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "line", "code"),
+    [
+        (200, {"status": "healthy", "reasons": []}, "healthy", 0),
+        (200, {"status": "degraded", "reasons": ["a\x1b", "b"]}, "degraded: a\\x1b; b", 0),
+        (503, {"status": "unhealthy", "reasons": ["no worker serves"]}, "unhealthy: no worker serves", 3),
+        (200, {"status": 1}, "-", 0),
+    ],
+)
+def test_a_probe_fails_only_where_nobody_is_served(
+    capsys: pytest.CaptureFixture[str], status: int, answer: dict[str, Any], line: str, code: int
+) -> None:
+    """So an orchestrator doesn't end what is merely degraded."""
+    with daemon((status, answer)) as (url, requests):
+        assert main(["status", "--probe", "--url", url]) == code
+    assert capsys.readouterr().out == f"{line}\n"
+    assert [request.path for request in requests] == ["/health"]

@@ -1,0 +1,125 @@
+"""The image of deploy/Dockerfile, built and run by podman: as another user, on a read-only root, within its limits."""
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.containers import Container, Podman
+from tests.support.http import Connection, load
+from tests.support.server import ROOT, stopped
+from tests.support.waiting import until
+
+DOCKERFILE = ROOT / "deploy" / "Dockerfile"
+USER = 990
+MEMORY = 128 * 2**20
+PORT = ("127.0.0.1", 8080)
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("podman") is None or os.geteuid() != 0, reason="needs podman, as root"),
+    pytest.mark.timeout(600),
+]
+
+
+@pytest.fixture(scope="module")
+def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+    """With the image of this tree."""
+    with Podman(tmp_path_factory.mktemp("podman")) as podman:
+        podman.build(DOCKERFILE)
+        yield podman
+
+
+@pytest.fixture(scope="module")
+def container(podman: Podman) -> Iterator[Container]:
+    """With nothing that it can write but its volume and /dev/shm, and less of the machine than there is."""
+    cramped = ("--read-only", "--read-only-tmpfs=false", f"--memory={MEMORY}", "--cpus=0.5", "--cap-drop=all")
+    with Container(podman, *cramped, "--security-opt=no-new-privileges") as container:
+        until(lambda: health(container) == "healthy", f"it is healthy: {container.log}", 30)
+        yield container
+
+
+def health(container: Container) -> str:
+    """What `hvd status --probe` prints, as the image's health check calls it."""
+    return container.run("hvd", "status", "--probe", check=False).stdout.strip()
+
+
+def test_it_serves_as_a_user_of_its_own_within_its_limits(container: Container) -> None:
+    """Compiled; with the jobs of half a processor; heartbeats, block and socket in /dev/shm, and nowhere else."""
+    with container.network(), Connection(PORT) as connection:
+        answer = connection.get("/status").json()
+        tally = load(PORT, ["/health", "/metrics"], clients=4, requests=400)
+    assert answer["hot_path"] == "C"
+    assert set(tally.received) == {("/health", 200), ("/metrics", 200)}
+    processes = container.processes()
+    assert {os.stat(f"/proc/{pid}").st_uid for pid in processes} == {USER}
+    assert processes[container.pid].endswith("gunicorn -c python:hvd.gunicorn_conf"), "gunicorn's master is process 1"
+    settings = container.run("hvd", "check").stdout
+    assert {"workers": "2", "jobs.concurrency": "1"}.items() <= settings_in(settings).items()
+    memory = Path("/sys/fs/cgroup/memory", container.state("CgroupPath").lstrip("/"))
+    if memory.exists():
+        assert int((memory / "memory.limit_in_bytes").read_text()) == MEMORY
+        assert "oom_kill 0" in (memory / "memory.oom_control").read_text()
+
+
+def settings_in(text: str) -> dict[str, str]:
+    """Key and value of each line that `hvd check` prints."""
+    return {words[0]: words[1] for line in text.splitlines() if len(words := line.replace("=", " ").split()) > 1}
+
+
+def test_its_health_check_fails_only_while_nobody_is_served(container: Container) -> None:
+    """As the image has it; the killed workers are replaced, totals stay, and process 1 reaps what others leave."""
+    assert is_fit(container)
+    before = snapshot(container)
+    with stopped(container.pid):
+        for worker in workers(container):
+            os.kill(worker, signal.SIGKILL)
+        until(lambda: not is_fit(container), "the check fails")
+    until(lambda: health(container) == "healthy", "others serve")
+    assert is_fit(container)
+    assert snapshot(container)["http_requests"] >= before["http_requests"]
+    container.run("sh", "-c", "(sleep 0.1; exit 1) & exit 0")
+    until(lambda: len(container.processes()) == 5 and not zombies(container), "no orphan is left")
+
+
+def is_fit(container: Container) -> bool:
+    """What the image's own health check says."""
+    return container.podman.run("healthcheck", "run", container.id, check=False).returncode == 0
+
+
+def workers(container: Container) -> list[int]:
+    """gunicorn's, by the ids that this machine knows them by."""
+    return [pid for pid, line in container.processes().items() if "gunicorn -c" in line and pid != container.pid]
+
+
+def snapshot(container: Container) -> dict[str, int]:
+    with container.network(), Connection(PORT) as connection:
+        answer: dict[str, int] = connection.get("/api/v1/snapshot").json()
+    return answer
+
+
+def zombies(container: Container) -> list[int]:
+    """Processes that nobody has waited for."""
+    return [pid for pid in container.processes() if ") Z " in Path(f"/proc/{pid}/stat").read_text()]
+
+
+def test_it_stops_cleanly_and_says_what_is_wrong(podman: Podman) -> None:
+    """TERM ends it with 0, in much less than the grace; wrong settings with 2 and a line."""
+    with Container(podman) as container:
+        until(lambda: health(container) == "healthy", f"it is healthy: {container.log}", 30)
+        podman.run("stop", "--time", "20", container.id)
+        assert container.state("ExitCode") == "0"
+        assert "Shutting down: Master" in container.log
+    with Container(podman, "--env=HVD_WORKERS=none") as container:
+        until(lambda: container.state("Status") == "exited", "it has ended")
+        assert container.state("ExitCode") == "2"
+        assert "HVD_WORKERS" in container.log
+
+
+def test_an_image_is_not_built_without_the_hot_path(podman: Podman) -> None:
+    """The image to build in has no compiler here."""
+    failed = podman.build(DOCKERFILE, has_compiler=False)
+    assert failed.returncode != 0
+    assert "gcc" in failed.stdout + failed.stderr
