@@ -9,7 +9,7 @@ SIDE_BY_SIDE ?= 3
 # those that a wheel is made for, where they are there; a free-threaded one as python3.14t
 PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 
-.PHONY: run test sanitize lint audit docs dist pythons bench clean
+.PHONY: run test sanitize lint audit docs dist pythons bench deb clean
 
 run: $(VENV)/.run
 	$(VENV)/bin/gunicorn
@@ -18,7 +18,7 @@ test: $(VENV)/.test
 	sh tests/install-programs nginx:nginx promtool:prometheus systemd-analyze:systemd postgres:postgresql pgbouncer:pgbouncer qemu-img:qemu-utils \
 	  chromium:chromium chromedriver:chromium-driver node:nodejs npm:npm openssl:openssl zsh:zsh fish:fish groff:groff \
 	  caddy:caddy haproxy:haproxy curl:curl \
-	  debootstrap:debootstrap systemd-nspawn:systemd-container podman:podman ip:iproute2
+	  debootstrap:debootstrap systemd-nspawn:systemd-container podman:podman ip:iproute2 lintian:lintian
 	$(VENV)/bin/python -m tests.support.debian bookworm trixie
 	$(VENV)/bin/python -m pytest -n $(SIDE_BY_SIDE) --dist worksteal
 
@@ -41,6 +41,10 @@ dist: $(VENV)/.dist
 
 pythons:
 	bash .ci/pythons $(PYTHONS)
+
+# for this machine's Debian, or with ROOT=FOLDER for the Debian there: see deploy/debian/build.sh
+deb:
+	sh deploy/debian/build.sh $(ROOT)
 
 bench: $(VENV)/.bench
 	sh tests/install-programs wrk:wrk

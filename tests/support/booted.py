@@ -53,10 +53,12 @@ def in_network(pid: int) -> Iterator[None]:
 class System:
     """A booted system; a context manager. `pid` is that of its init, as this machine sees it."""
 
-    def __init__(self, suite: str = "bookworm", binds: Mapping[Path, str] = {}) -> None:
-        """`binds`: folders of this machine, and where they stand in the system, read-only."""
+    def __init__(self, suite: str = "bookworm", binds: Mapping[Path, str] = {}, has_wheels: bool = True) -> None:
+        """`binds`: folders of this machine, and where they stand in the system, read-only; hvd's wheels besides."""
         self._lower = base(suite)
-        folders = {folder: f"/wheels/{index}" for index, folder in enumerate(wheels(suite))} | dict(binds)
+        folders = {
+            folder: f"/wheels/{index}" for index, folder in enumerate(wheels(suite) if has_wheels else ())
+        } | dict(binds)
         self._binds = [f"--bind-ro={folder}:{place}" for folder, place in folders.items()]
         self._place = tempfile.mkdtemp(prefix="hvd-booted-")
         self._console = tempfile.TemporaryFile()  # noqa: SIM115 it is closed at the exit

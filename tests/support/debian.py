@@ -69,16 +69,30 @@ def wheels(suite: str) -> list[Path]:
 def wheels_needed(suite: str) -> Path:
     """The folder with the wheels that hvd needs, and those that build it, for the Python of that Debian."""
     declared = (ROOT / "setup.cfg").read_text().partition("install_requires =")[2].partition("\n\n")[0]
-    needed = [line.strip().replace(" ", "") for line in declared.strip().splitlines()]
+    needed = [line.strip().replace(" ", "") for line in declared.strip().splitlines()] + ["psycopg", "setuptools"]
     made = f"wheels-{suite}-{hashlib.sha256(' '.join(needed).encode()).hexdigest()[:12]}"
     with locked(f"wheels-{suite}"):
         if not (CACHE / made).exists():
             _forget(f"wheels-{suite}-*")
             python = ("--python-version", PYTHONS[suite], "--only-binary", ":all:")
             with tempfile.TemporaryDirectory(dir=CACHE) as part:
-                _run(sys.executable, "-m", "pip", "download", "--quiet", *python, "--dest", part, *needed, "setuptools")
+                _run(sys.executable, "-m", "pip", "download", "--quiet", *python, "--dest", part, *needed)
                 shutil.copytree(part, CACHE / made)
     return CACHE / made
+
+
+def package(suite: str) -> Path:
+    """The file of hvd's package for that Debian, of this tree."""
+    made = f"package-{suite}-{_digest()}"
+    with locked(f"package-{suite}"):
+        if not (CACHE / made).exists():
+            _forget(f"package-{suite}-*")
+            with tempfile.TemporaryDirectory(dir=CACHE) as part:
+                environ = (f"WHEELS={wheels_needed(suite)}", f"DIST={part}", "DEB_BUILD_OPTIONS=parallel=2")
+                _run("env", *environ, "sh", str(ROOT / "deploy/debian/build.sh"), str(builder(suite)))
+                shutil.copytree(part, CACHE / made)
+    (file,) = (CACHE / made).iterdir()
+    return file
 
 
 def _own_wheel(suite: str) -> Path:
