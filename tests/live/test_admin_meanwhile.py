@@ -4,12 +4,12 @@ import contextlib
 import os
 import signal
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.floods import percentile_99
 from tests.support.http import Address, Connection, connect
 from tests.support.jobs import JobsDaemon
 from tests.support.postgres import Postgres
@@ -21,17 +21,6 @@ from tests.support.websocket import INTERVAL
 PROBES = 500
 LIMIT = 0.05  # s that the 99th percentile may take
 WORKERS, THREADS = 2, 2
-
-
-def percentile_99(address: Address, number: int = PROBES) -> float:
-    """Of how many seconds /health takes, each time over a new connection; it answers each time."""
-    took = []
-    for _ in range(number):
-        start = time.monotonic()
-        with Connection(address, timeout=5) as connection:
-            assert connection.get("/health").status in (200, 503)
-        took.append(time.monotonic() - start)
-    return sorted(took)[int(number * 0.99)]
 
 
 Trouble = Callable[[Server], contextlib.AbstractContextManager[None]]
@@ -124,7 +113,7 @@ def test_it_answers_at_once_whatever_the_service_suffers(tmp_path: Path, trouble
     server.command[server.command.index("python:hvd.gunicorn_conf")] = "gunicorn.conf.py"
     with server:
         with trouble(server):
-            assert percentile_99(server.admin_address) < LIMIT * PATIENCE
+            assert percentile_99(server.admin_address, PROBES) < LIMIT * PATIENCE
             assert server.admin_get("/metrics").status == 200
         assert not [line for line in server.log.splitlines() if "admin server" in line and "ERROR" in line]
 
@@ -136,7 +125,7 @@ def test_it_answers_while_workers_die_as_they_boot(tmp_path: Path, death: str) -
     server = Server(tmp_path, app="dies:app", workers=WORKERS, threads=THREADS, interval=INTERVAL)
     with server.start(ready=False):
         until(server.admin_answers, f"it answers; log:\n{server.log}", 30)
-        assert percentile_99(server.admin_address) < LIMIT * PATIENCE
+        assert percentile_99(server.admin_address, PROBES) < LIMIT * PATIENCE
 
 
 @contextlib.contextmanager
@@ -180,4 +169,4 @@ def test_it_answers_while_the_database_hangs(tmp_path: Path, kind: str, request:
     with JobsDaemon(tmp_path, {"plain": {"command": ["true"]}}, **settings) as server:
         assert server.admin_get("/jobs").json()["jobs"] == []
         with postgres.standing_still() if kind == "postgresql" else locked(server), submitting(server):
-            assert percentile_99(server.admin_address) < LIMIT * PATIENCE
+            assert percentile_99(server.admin_address, PROBES) < LIMIT * PATIENCE

@@ -23,7 +23,7 @@ from hvd.settings.runtime_folder import ADMIN_SOCKET
 from hvd.settings.table import Settings
 
 VARIABLE = "_HVD_ADMIN"  # not HVD_, which would make it a setting
-BACKLOG = 1024  # connections that wait while the admin server is replaced
+BACKLOG = 4096  # connections that wait while the admin server is replaced; somaxconn (4096 from Linux 5.4 on) bounds it
 UNIX = "unix:"
 PAGE_PORTS = range(9464, 9564)
 """Ports for a page that a browser opens; Prometheus' exporters have the ones around the first."""

@@ -27,6 +27,7 @@ from hvd.metrics.table import ADMIN
 from hvd.web.here import here
 
 TURN = 0.25  # s between two turns of the loop at most: so often it gives a sign of life
+PATIENCE = 0.1  # s that a slow client keeps its place in a flood: its clients are on this machine, and send at once
 GRACE = 3  # s that requests have at a stop, of the 5 s after which the master kills a companion
 
 
@@ -34,6 +35,8 @@ class AdminWorker(LimitedThreadWorker):
     """Serves `app` on `listener` in this process until SIGTERM, and calls `turn` at each turn of its loop, in which the
     other methods are called, too.
     """
+
+    patience = PATIENCE
 
     def __init__(self, listener: socket.socket, app: WSGIApplication, limits: Limits, turn: Callable[[], None]) -> None:
         super().__init__(1, os.getppid(), [listener], _Loaded(app), 0, _config(), _Log())

@@ -19,7 +19,7 @@ from hvd.daemon.clients.client_socket import ClientSocket, RequestTimeout
 from hvd.daemon.clients.connection import Connection
 from hvd.daemon.clients.connections import Connections
 from hvd.daemon.clients.overdue import SWEEP, Overdue
-from hvd.daemon.clients.pace import Limits
+from hvd.daemon.clients.pace import LEAST_AGE, Limits
 from hvd.daemon.clients.tls_socket import TimedSocket
 from hvd.metrics.clients import HALF_HEAD, HELD
 
@@ -51,6 +51,8 @@ class LimitedThreadWorker(LimitedWorker, ThreadWorker):  # type: ignore[misc]
     """Its threads wait for no client. It reports at least once a second."""
 
     poller: Any
+    patience = LEAST_AGE
+    """Seconds that it waits at least for a client that is slow, where another one needs its place."""
 
     def init_process(self) -> None:
         self.connections = Connections(self, self.cfg.threads)
@@ -84,6 +86,8 @@ class LimitedThreadWorker(LimitedWorker, ThreadWorker):  # type: ignore[misc]
         client = self._timed(sock) if self._is_tls else ClientSocket.of(sock, self.limits, self.connections.room)
         name = listener.getsockname()
         self.connections.take(Connection(self.cfg, client, address, name, self.limits, self._is_http))
+        if self.nr_conns >= self.worker_connections:
+            self._overdue.make_room(self.patience)
 
     def _timed(self, sock: socket.socket) -> socket.socket:
         client = TimedSocket(sock.family, sock.type, sock.proto, fileno=sock.detach())

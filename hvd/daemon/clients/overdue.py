@@ -19,6 +19,7 @@ MEMORY_FULL = 128 * 1024 * 1024  # bytes that may be kept of responses and of in
 CROWD = 4  # requests that wait for each thread: then who holds one gives way sooner
 WAY = 5.0  # s that who is slow at it has, where all of the process has to end before another one serves
 SHARE_OF_PLACES = 4  # at most so large a part of all places is cleared at one look
+CANDIDATES = 16  # the oldest, among whom a place is looked for at once: one may be brisk, though it came first
 
 
 class Overdue:
@@ -116,10 +117,24 @@ class Overdue:
 
     def _clear(self, number: int, now: float) -> None:
         """Places for others: of those that are idle, then of those that are slow, the oldest first."""
+        self._drop_slow(self._slow(), number, now, LEAST_AGE)
+
+    def _drop_slow(self, candidates: Iterator[Connection], number: int, now: float, age: float) -> None:
+        slow = (conn for conn in candidates if conn.state == IDLE or conn.pace.gives_way(now, age))
+        for conn in [*islice(slow, number)]:
+            self._connections.drop(conn, reset=conn.state == UNREAD)
+
+    def make_room(self, age: float) -> None:
+        """All places are taken: who is idle, or slow for longer than `age`, gives way now, not at the next look.
+
+        Else a flood that fills the places again within SWEEP would keep everybody else waiting that long each time.
+        """
+        self._drop_slow(islice(self._slow(), CANDIDATES), 1, time.monotonic(), age)
+
+    def _slow(self) -> Iterator[Connection]:
+        """Those that may have to give way, in this order."""
         connections = self._connections
-        slow = (conn for conn in chain(connections.waiting, connections.queue) if conn.pace.gives_way(now))
-        for conn in [*islice(chain(connections.idle, slow), number)]:
-            connections.drop(conn, reset=conn.state == UNREAD)
+        return chain(connections.idle, connections.waiting, connections.queue)
 
     def _free_threads(self, number: int, now: float, age: float) -> None:
         """So many requests wait for threads: threads that wait for a slow client leave it after `age`."""

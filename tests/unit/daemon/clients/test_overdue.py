@@ -58,6 +58,20 @@ def test_where_places_are_used_up_the_oldest_give_way(patient: Loop) -> None:
     assert half.state == HALF_HEAD
 
 
+def test_room_is_made_at_once_for_one_who_comes(patient: Loop) -> None:
+    """One at a time: the idle first, then the oldest of those that are slow for long enough; nobody else."""
+    _, idle = kept_alive(patient)
+    _, silent = patient.client()
+    _, half = patient.client(b"GE")
+    half.pace.begun -= 0.2
+    half.pace.moved_at -= 0.2
+    states = []
+    for _ in range(3):
+        patient.overdue.make_room(0.1)
+        states.append((idle.state, silent.state, half.state))
+    assert states == [(GONE, SILENT, HALF_HEAD), (GONE, SILENT, GONE), (GONE, SILENT, GONE)]
+
+
 def test_memory_is_bounded(patient: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients that don't read lose their tails after a look or two; meanwhile there is no room for more."""
     monkeypatch.setattr("hvd.daemon.clients.overdue.MEMORY_FULL", 4 * 1024 * 1024)
