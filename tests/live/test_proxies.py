@@ -12,7 +12,7 @@ from websockets.sync.client import connect as connect_websocket
 
 from tests.support.http import Address, Connection, Load
 from tests.support.jobs import JobsDaemon, together
-from tests.support.proxies import PROXIES, Proxy
+from tests.support.proxies import NAME, PROXIES, Proxy
 from tests.support.server import Server
 from tests.support.waiting import until
 from tests.support.ws import RawWebSocket
@@ -155,12 +155,15 @@ DISGUISED = (
 
 
 def curl(proxy: Proxy, paths: Sequence[str], *arguments: str) -> list[tuple[str, int]]:
-    """Each path by HTTP/2, if the proxy has it -> the version that was spoken, and the status."""
+    """Each path by HTTP/2, if the proxy has it -> the version that was spoken, and the status.
+
+    Bodies that are refused go by `--http1.1`: Caddy ends such streams early, and curl 7.88 the connection with them.
+    """
     program = ["curl", "-s", "--path-as-is", "--http2", "--cacert", f"{proxy.folder}/certificate.pem", "-m", "30"]
     targets = [part for path in paths for part in ("-o", "/dev/null", f"{proxy.url}{path}")]
     command = [*program, "-w", "%{http_version} %{http_code}\\n", *arguments, *targets]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode in (0, 92), done  # 92: a stream that ended with its answer, before its body was taken
+    assert done.returncode == 0, done
     return [(version, int(status)) for version, status in map(str.split, done.stdout.splitlines())]
 
 
@@ -168,7 +171,7 @@ def curl(proxy: Proxy, paths: Sequence[str], *arguments: str) -> list[tuple[str,
 def test_tls_http2_a_path_and_what_is_closed(tmp_path: Path, name: str) -> None:
     """At once: WebSocket over TLS, the time in the queue, health from the admin server, and paths in disguise."""
     with (
-        JobsDaemon(tmp_path, {"plain": {"command": ["true"]}}, threads=4, interval=0.2) as server,
+        JobsDaemon(tmp_path, {"plain": {"command": ["true"]}}, allowed_origins=f"https://{NAME}") as server,
         PROXIES[name](tmp_path, server.address, server.admin_address, tls=True, prefixed=True) as proxy,
     ):
         with connect_websocket(proxy.url.replace("https", "wss") + "/ws", ssl=proxy.trust) as client:
@@ -177,9 +180,12 @@ def test_tls_http2_a_path_and_what_is_closed(tmp_path: Path, name: str) -> None:
         assert curl(proxy, OPEN, "-H", "X-Request-Start: t=1", *OUTSIDE) == [("2", 200)] * len(OPEN)
         assert {status for _, status in curl(proxy, CLOSED, *OUTSIDE)} <= {403, 404}
         submit = ("-H", "Content-Type: application/json", "-d", '{"kind": "plain", "params": {}}')
-        assert {status for _, status in curl(proxy, DISGUISED, *submit, *OUTSIDE)} <= {403, 404}
+        assert {status for _, status in curl(proxy, DISGUISED, "--http1.1", *submit, *OUTSIDE)} <= {403, 404}
         assert curl(proxy, ["/jobs/1"], "-X", "DELETE", *OUTSIDE) == [("2", 403)]
         assert curl(proxy, ["/jobs/submit"], *submit) == [("2", 202)]
+        named = ("-H", f"Host: {NAME}", "-H", f"Origin: https://{NAME}")
+        assert curl(proxy, INSIDE, *named) == [("2", 200)] * len(INSIDE)
+        assert curl(proxy, ["/jobs/submit"], *submit, *named) == [("2", 202)]
         metrics = server.admin_metrics()
         assert metrics["hvd_http_queue_duration_seconds_count", frozenset()] >= len(OPEN)
         assert metrics["hvd_http_queue_duration_seconds_sum", frozenset()] < 60, "as the proxy says, not its client"

@@ -18,6 +18,7 @@ from tests.support.service import Service
 DEPLOY = ROOT / "deploy"
 PREFIX = "/hvd"
 """That of the examples in the files."""
+NAME = "hvd.example"
 
 
 class Proxy(Service):
@@ -199,10 +200,14 @@ class Caddy(Proxy):
         files = {f"/etc/ssl/hvd/{name}": f"{self.folder}/{put}" for name, put in FILES.items()} if self.tls else {}
         log = f"\tlog {{\n\t\toutput file {self.folder}/access.log\n\t\tformat json\n\t}}"
         return files | {
-            self.listen: f"{'https://127.0.0.1' if self.tls else 'http://'}:{self.address[1]} {{\n{log}",
+            self.listen: f"{self._sites()} {{\n{log}",
             self.bind: f"reverse_proxy {_slashes(self._upstream)} {{",
             self.admin: f"reverse_proxy {_slashes(self._admin)} {{",
         }
+
+    def _sites(self) -> str:
+        port = self.address[1]
+        return f"https://127.0.0.1:{port}, https://{NAME}:{port}" if self.tls else f"http://:{port}"
 
     def _with_prefix(self, text: str) -> str:
         return taken(text.replace("\n\timport hvd\n", "\n"), "redir /hvd", "handle_path /hvd/*", "\timport hvd", "}")
