@@ -2,13 +2,17 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 
 from hvd.cli.arguments import Exit
 from hvd.cli.jobs.show import table
 from hvd.errors import SettingsError
+from hvd.settings.exposure import exposures
 from hvd.settings.installed import chosen_environment, doubts
 from hvd.settings.loader import Loaded, load, read_text
-from hvd.settings.table import SETTINGS, written
+from hvd.settings.table import SETTINGS, Settings, written
+from hvd.settings.tokens_file import read_tokens
 from hvd.settings.variables import CONFIG
 from hvd.texts import as_toml, plain
 
@@ -51,7 +55,22 @@ def run(args: argparse.Namespace) -> int:
         _print(loaded, environment.source)
         for doubt in doubts(loaded.settings) if environment.is_units else ():
             print(f"warning: {doubt}")
+        for doubt in _exposures(loaded.settings):
+            print(f"warning: {doubt}")
     return Exit.OK
+
+
+def _exposures(settings: Settings) -> Iterator[str]:
+    """What a start refuses, but for an app of one's own, whose `bind` is its own business. Where the tokens can't be
+    read, as by another user, nothing is known of that.
+    """
+    try:
+        settings = replace(settings, tokens=read_tokens(settings.tokens_file))
+    except SettingsError as error:
+        yield from error.problems
+        return
+    if not settings.allow_public:
+        yield from exposures(settings, [("admin_bind", settings.admin_bind), ("bind", settings.bind)])
 
 
 def _print(loaded: Loaded, environment: str) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 from hvd.cli.arguments import Exit
 from hvd.cli.daemons import running_daemons
 from hvd.cli.jobs.show import table
-from hvd.settings.loader import load
+from hvd.settings.installed import chosen_environment
+from hvd.settings.loader import Loaded, load
 from hvd.settings.tokens import SCOPES, Scope, Token, digest_of, is_name
 from hvd.settings.tokens_file import add_token, read_tokens, remove_token
 from hvd.texts import UNKNOWN, rfc3339
@@ -98,7 +99,7 @@ def _take_effect(args: argparse.Namespace) -> int:
 
 def _masters() -> Sequence[int]:
     """The masters of the daemon of the settings; of the only one that runs, where these name none."""
-    daemons, (settings, sources, *_) = running_daemons(), load()
+    daemons, (settings, sources, *_) = running_daemons(), _loaded()
     is_named = any(sources[key] != "default" for key in ("bind", "instance", "admin_bind"))
     chosen = [daemon for daemon in daemons if daemon.instance == settings.instance]
     if not chosen and not is_named and len(daemons) == 1:
@@ -107,8 +108,13 @@ def _masters() -> Sequence[int]:
 
 
 def _file(args: argparse.Namespace) -> Path:
-    path: Path = args.file or load().settings.tokens_file
+    path: Path = args.file or _loaded().settings.tokens_file
     return path
+
+
+def _loaded() -> Loaded:
+    """The settings of this shell, or else those of the daemon that is installed, as its unit has them."""
+    return load(chosen_environment("").variables)
 
 
 def _say(text: str) -> None:

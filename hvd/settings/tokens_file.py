@@ -7,6 +7,7 @@ beside its place and renamed, under a lock: whoever reads it finds all of the ol
 import contextlib
 import fcntl
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ _HEADING = "# Tokens of hvd, made by `hvd token new`: NAME SCOPE SHA256 MADE, a 
 def read_tokens(path: Path) -> tuple[Token, ...]:
     """The file's tokens; none where there is no file. Raises SettingsError for what can't be read."""
     try:
+        if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):  # whoever writes in it lets himself in
+            raise ValueError("others may write in it: chmod 600")
         return tuple(parse_tokens(read_text(str(path))))
     except FileNotFoundError:
         return ()

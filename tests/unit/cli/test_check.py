@@ -55,6 +55,18 @@ def test_check_does_not_show_the_token(tmp_path: Path) -> None:
     assert "geheim" not in done.stdout + done.stderr
 
 
+def test_check_warns_of_what_a_start_refuses(tmp_path: Path) -> None:
+    """An address of other machines' without a token. An app of one's own may have one, so it is no mistake for all."""
+    environ = {"HVD_BIND": "0.0.0.0:80", "HVD_STATE_DIR": str(tmp_path)}
+    done = run("check", **environ)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1].startswith("warning: bind is 0.0.0.0:80, which other machines reach")
+    for more in ({"HVD_ALLOW_PUBLIC": "true"}, {"HVD_TOKEN": "t" * 20}):
+        assert "warning" not in run("check", **environ, **more).stdout
+    (tmp_path / "tokens").write_text("no token")
+    assert "line 1 is no token" in run("check", **environ).stdout.splitlines()[-1]
+
+
 def test_check_lists_the_routes_in_their_order(tmp_path: Path) -> None:
     """A line each: the first that matches counts."""
     file = tmp_path / "hvd.toml"

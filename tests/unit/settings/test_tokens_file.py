@@ -52,6 +52,18 @@ def test_a_change_that_fails_changes_nothing(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["tokens"]
 
 
+def test_a_file_that_others_may_write_is_refused(tmp_path: Path) -> None:
+    """Whoever adds a line lets himself in; to read it does no harm."""
+    path = tmp_path / "tokens"
+    add_token(path, token("a"))
+    path.chmod(0o644)
+    assert read_tokens(path) == (token("a"),)
+    for mode in (0o620, 0o602):
+        path.chmod(mode)
+        with pytest.raises(SettingsError, match="others may write in it"):
+            read_tokens(path)
+
+
 def test_changes_at_once_are_all_made(tmp_path: Path) -> None:
     """Each sees what those before it have written."""
     names = [f"t{number}" for number in range(20)]
