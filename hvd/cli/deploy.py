@@ -44,7 +44,7 @@ TARGETS = {
     "nginx": Target(("nginx.conf",)),
     "caddy": Target(("Caddyfile",), "unix/"),
     "haproxy": Target(("haproxy.cfg",), "unix@"),
-    "docker": Target(("Dockerfile", "compose.yaml")),
+    "docker": Target(("Dockerfile", "compose.yaml", "nginx.conf", "prometheus.yml", "alerts.yml")),
     "prometheus": Target(("prometheus.yml", "alerts.yml")),
 }
 

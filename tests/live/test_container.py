@@ -1,19 +1,25 @@
 """The image of deploy/Dockerfile, built and run by podman: as another user, on a read-only root, within its limits."""
 
+import contextlib
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.support.containers import Container, Podman
-from tests.support.http import Connection, load
+from tests.support.containers import SUITE, Container, Podman, limits
+from tests.support.debian import base
+from tests.support.http import Connection, connect, load
 from tests.support.server import ROOT, stopped
 from tests.support.waiting import until
 
-DOCKERFILE = ROOT / "deploy" / "Dockerfile"
+DEPLOY = ROOT / "deploy"
+DOCKERFILE = DEPLOY / "Dockerfile"
 USER = 990
 MEMORY = 128 * 2**20
 PORT = ("127.0.0.1", 8080)
@@ -117,6 +123,47 @@ def test_it_stops_cleanly_and_says_what_is_wrong(podman: Podman) -> None:
         until(lambda: container.state("Status") == "exited", "it has ended", 30)
         assert container.state("ExitCode") == "2"
         assert "allow_public" in container.log
+
+
+def test_the_services_of_compose_work_together(podman: Podman) -> None:
+    """As the file has them, but for Debian's nginx; of Prometheus its settings. Others see the page, and no figures."""
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    hvd, nginx, prometheus = (services[name] for name in ("hvd", "nginx", "prometheus"))
+    environ = [f"--env={name}={value}" for name, value in hvd["environment"].items()]
+    with Container(podman, "--read-only", "--cap-drop=all", *environ) as container:
+        until(lambda: is_fit(container), f"it is healthy: {container.log}", 30)
+        options = [f"--volume={volume.replace('./', f'{DEPLOY}/')}" for volume in nginx["volumes"]]
+        image = podman.import_base("base", base(SUITE))
+        run = ("run", "--detach", f"--network=container:{container.id}", *limits(), *options, image)
+        podman.run(*run, *nginx["command"])
+        with container.network():
+            until(lambda: answers(("127.0.0.1", 8000)), "nginx serves", 30)
+            with Connection(("127.0.0.1", 8000)) as connection:
+                assert b"<title>" in connection.get("/", Accept="text/html", Host="127.0.0.1").body
+                assert connection.get("/healthz", Host="127.0.0.1").json()["status"] == "healthy"
+            outside = HTTPConnection("127.0.0.1", 8000, timeout=30, source_address=("127.0.0.2", 0))
+            outside.request("GET", "/metrics")
+            assert outside.getresponse().status == 403
+            outside.close()
+            with Connection(("127.0.0.1", 9180)) as connection:
+                assert b"hvd_http_requests_total" in connection.get("/metrics", Host="127.0.0.1").body
+    written = prometheus["entrypoint"][2].partition("exec")[0].replace("/hvd/", f"{DEPLOY}/").replace("/tmp", ".")
+    done = subprocess.run(
+        ("sh", "-ec", f"cd {podman.folder}; {written} promtool check config prometheus.yml"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'targets: ["127.0.0.1:9180"]' in (podman.folder / "prometheus.yml").read_text()
+
+
+def answers(address: tuple[str, int]) -> bool:
+    """Whether somebody listens there."""
+    with contextlib.suppress(OSError):
+        connect(address).close()
+        return True
+    return False
 
 
 def test_an_image_is_not_built_without_the_hot_path(podman: Podman) -> None:

@@ -37,7 +37,7 @@ class Podman:
     """podman with images that it keeps in CACHE; a context manager, of which there is one at a time on the machine."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._stack = contextlib.ExitStack()
         self._holder: subprocess.Popen[str] | None = None
 
@@ -95,11 +95,11 @@ class Podman:
 
     def build(self, dockerfile: Path, *, has_compiler: bool = True) -> "subprocess.CompletedProcess[str]":
         """Build localhost/hvd of this tree, on Debian; what became of it, which is a failure without a compiler."""
-        self._folder.joinpath("pip.conf").write_text(PIP)
+        self.folder.joinpath("pip.conf").write_text(PIP)
         plain = self.import_base("base", base(SUITE))
         compiler = self.import_base("builder", builder(SUITE)) if has_compiler else plain
         values = (f"--build-arg=BUILDER={compiler}", f"--build-arg=BASE={plain}")
-        volumes = (f"{wheels_needed(SUITE)}:/wheels:ro", f"{self._folder}/pip.conf:/etc/pip.conf:ro")
+        volumes = (f"{wheels_needed(SUITE)}:/wheels:ro", f"{self.folder}/pip.conf:/etc/pip.conf:ro")
         return self.run(
             *("build", "--format", "docker", "--isolation", "chroot", "--layers"),
             *(*values, *limits(), *(f"--volume={volume}" for volume in volumes)),
@@ -131,7 +131,7 @@ class Container:
         return self
 
     def __exit__(self, *args: object) -> None:
-        self.podman.run("rm", "--force", "--volumes", "--time", "0", self.id)
+        self.podman.run("rm", "--force", "--depend", "--volumes", "--time", "0", self.id)
 
     def state(self, name: str) -> str:
         """What podman knows of it, as Pid or ExitCode."""
