@@ -14,11 +14,15 @@ EVASIVE = "+"
 another user may have made a file of the name that a block would have, and only that user, or root, can remove it."""
 
 
-def evasive_names(directory: Path, name: str) -> list[str]:
-    """Names that blocks of this user have instead of that one."""
-    stem, user = f"{name}{EVASIVE}", os.geteuid()
-    files = (path for path in directory.iterdir() if path.name.startswith(stem) and not path.name.endswith("~"))
-    return sorted(path.name for path in files if _owner_of(path) == user)
+def evasive_names(directory: Path, name: str, user: int | None = None) -> list[str]:
+    """Names that files of a user, this process's unless it is given, have instead of that one."""
+    stem, user = f"{name}{EVASIVE}", os.geteuid() if user is None else user
+    try:
+        names = sorted(os.listdir(directory))
+    except OSError:  # who may not look finds none, and makes another one
+        return []
+    found = (name for name in names if name.startswith(stem) and not name.endswith("~"))
+    return [name for name in found if _owner_of(directory / name) == user]
 
 
 def usable_name(directory: Path, name: str) -> str:
@@ -28,7 +32,12 @@ def usable_name(directory: Path, name: str) -> str:
         return name
     if others := evasive_names(directory, name):
         return others[0]
-    return name if owner is None else f"{name}{EVASIVE}{secrets.token_hex(8)}"
+    return name if owner is None else new_name(name)
+
+
+def new_name(name: str) -> str:
+    """One instead of that name which nobody can have guessed."""
+    return f"{name}{EVASIVE}{secrets.token_hex(8)}"
 
 
 def plain_name(name: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hvd.daemon.sockets import SocketAccess
 from hvd.errors import CannotStart
-from hvd.settings.runtime_folder import ADMIN_SOCKET, candidates
+from hvd.settings.runtime_folder import ADMIN_SOCKET, candidates, evasive_folder
 
 SOCKET_PATH_MAX = 107  # bytes that fit in sockaddr_un.sun_path beside the closing zero (unix(7))
 
@@ -25,7 +25,7 @@ def make_folder(instance: str, access: SocketAccess, bases: Iterable[Path] | Non
     Raises CannotStart, which says of each why it can't.
     """
     reasons = []
-    for base in candidates() if bases is None else bases:
+    for base in (*candidates(), evasive_folder()) if bases is None else bases:
         try:
             with contextlib.suppress(FileNotFoundError):  # another daemon may just have removed the folder of both
                 return _folder_in(base, instance, access)

@@ -1,8 +1,10 @@
 """A block's name: removed by others, restored, and removed for good."""
 
 import os
+from pathlib import Path
 
 from hvd.core.block import Block
+from hvd.core.name import evasive_names, new_name, plain_name, usable_name
 
 
 def test_a_name_that_was_removed_is_restored(block: Block) -> None:
@@ -61,3 +63,15 @@ def test_both_names_end_with_the_block(block: Block) -> None:
     block.file_name.remove()
     assert not block.path.exists()
     assert not block.file_name.spare.exists()
+
+
+def test_an_evasive_name_is_looked_for_by_its_owner(tmp_path: Path) -> None:
+    """Among files that begin so; where nobody may look there is none, and no two new ones are the same."""
+    for name in ("hvd-x", "hvd-x+1", "hvd-x+1~", "hvd-x+2", "hvd-xy+1"):
+        (tmp_path / name).touch()
+    assert evasive_names(tmp_path, "hvd-x") == ["hvd-x+1", "hvd-x+2"]
+    assert evasive_names(tmp_path, "hvd-x", os.geteuid() + 1) == []
+    assert evasive_names(tmp_path / "no-such-folder", "hvd-x") == []
+    assert usable_name(tmp_path, "hvd-x") == plain_name("hvd-x+1") == "hvd-x"
+    assert usable_name(tmp_path, "hvd-z") == "hvd-z"
+    assert new_name("hvd-x") != new_name("hvd-x")

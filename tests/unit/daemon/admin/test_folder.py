@@ -1,13 +1,17 @@
 """The runtime folder is this user's, and may be entered by its group."""
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from hvd.daemon.admin import folder as module
 from hvd.daemon.admin.folder import make_folder, remove_folder
 from hvd.daemon.sockets import SocketAccess
 from hvd.errors import CannotStart
+from hvd.settings import runtime_folder
 
 
 def mode(path: Path) -> int:
@@ -105,3 +109,28 @@ def test_a_folder_with_something_in_it_stays(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("")
     remove_folder(tmp_path)
     assert tmp_path.exists()
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder in whose folders a socket's path has room."""
+    with tempfile.TemporaryDirectory(prefix="hvd-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_where_others_have_made_all_folders_another_one_is_found(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By commands too, and by the next start; it goes with the daemon."""
+    monkeypatch.setattr(runtime_folder, "LAST_RESORT", short)
+    taken = short / f".hvd-{os.geteuid()}"
+    taken.mkdir()
+    os.chown(taken, 12345, 12345)
+    only = [base for base in runtime_folder.candidates() if base.parent == short]
+    assert only == [taken]
+    monkeypatch.setattr(module, "candidates", lambda: only)
+    folder = make_folder("shop", SocketAccess())
+    assert folder.parent.name.startswith(f"{taken.name}+")
+    assert (mode(folder), mode(folder.parent)) == (0o750, 0o750)
+    assert [base for base in runtime_folder.candidates() if base.parent == short] == [taken, folder.parent]
+    remove_folder(folder)
+    assert os.listdir(short) == [taken.name]
