@@ -68,7 +68,7 @@ def test_the_package_from_installation_to_purge(suite: str, tmp_path: Path) -> N
         system.run("systemctl restart hvd")
         system.run("dpkg --remove hvd")
         assert system.run("systemctl is-active hvd", check=False).stdout.strip() == "inactive"
-        assert system.out("ls /etc/hvd /var/lib/hvd | grep -c .") != "0"
+        assert system.out("ls -d /usr/lib/hvd /etc/hvd /var/lib/hvd 2>/dev/null || true") == "/etc/hvd\n/var/lib/hvd"
         system.run("dpkg --purge hvd")
         assert system.out("ls -d /usr/lib/hvd /etc/hvd /var/lib/hvd /run/hvd /dev/shm/*hvd* 2>/dev/null || true") == ""
         assert system.out("systemctl --failed --no-legend --plain") == ""

@@ -9,12 +9,15 @@ import subprocess
 from pathlib import Path
 from typing import Self
 
+import psutil
+
 from tests.support.booted import in_network
 from tests.support.debian import CACHE, base, builder, locked, wheels_needed
 from tests.support.server import ROOT
 from tests.support.waiting import PATIENCE
 
 SUITE = "trixie"
+STORAGE = str(CACHE / "podman")
 NAMESPACES = """
 set -e
 umount /sys/fs/cgroup/unified 2>/dev/null || true  # crun takes no hybrid of cgroup v1 and v2
@@ -48,7 +51,7 @@ class Podman:
         assert self._holder.stdout
         assert self._holder.stdout.readline() == "ready\n"
         try:
-            self.run("rm", "--all", "--force", "--volumes", "--time", "0")  # what a killed test has left
+            self._remove_all()  # what a killed test has left
         except BaseException:
             self.__exit__()
             raise
@@ -57,18 +60,31 @@ class Podman:
     def __exit__(self, *args: object) -> None:
         assert self._holder
         try:
-            self.run("rm", "--all", "--force", "--volumes", "--time", "0")
+            self._remove_all()
         finally:
             self._holder.kill()
             self._holder.communicate()
             self._stack.close()
+
+    def _remove_all(self) -> None:
+        for process in psutil.process_iter(["name", "cmdline"]):  # podman knows nothing of them in new namespaces
+            if process.info["name"] == "conmon" and any(STORAGE in word for word in process.info["cmdline"] or ()):
+                for one in (*process.children(recursive=True), process):
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        one.kill()
+        for container in self.out("ps", "--all", "--quiet").split():
+            self.run("rm", "--force", "--depend", "--volumes", "--time", "0", "--ignore", container)
+        for group in Path("/sys/fs/cgroup").glob("*/libpod_parent"):
+            for folder in (*(path for path in group.iterdir() if path.is_dir()), group):
+                with contextlib.suppress(OSError):  # another podman's are in use
+                    folder.rmdir()
 
     @property
     def command(self) -> tuple[str, ...]:
         """What calls podman in the namespaces."""
         assert self._holder
         pid = self._holder.pid
-        storage = ("--root", str(CACHE / "podman"), "--runroot", "/run/podman", "--storage-driver", "overlay")
+        storage = ("--root", STORAGE, "--runroot", "/run/podman", "--storage-driver", "overlay")
         how = ("--cgroup-manager", "cgroupfs", "--events-backend", "file")
         return ("nsenter", f"--mount=/proc/{pid}/ns/mnt", f"--net=/proc/{pid}/ns/net", "podman", *storage, *how)
 
