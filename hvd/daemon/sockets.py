@@ -60,17 +60,25 @@ class SocketAccess:
             status, link = os.fstat(fd), f"/proc/self/fd/{fd}"  # whatever has the path by now
             if not stat.S_ISSOCK(status.st_mode):
                 raise PermissionError(f"{path} is no socket any more")
-            if self.gid >= 0:
-                os.chown(link, -1, self.gid)
+            self._give_group(link)
             os.chmod(link, self.mode)
         finally:
             os.close(fd)
 
     def give_folder(self, path: Path) -> None:
         """Let the group enter a folder that this user has made. Raises OSError."""
-        if self.gid >= 0:
-            os.chown(path, -1, self.gid)
+        self._give_group(path)
         os.chmod(path, 0o750)  # nosec B103  # its group may connect to the socket in it
+
+    def _give_group(self, path: str | Path) -> None:
+        """Raises OSError; where the system forbids it, which a hardened unit does, with the remedy."""
+        try:
+            if self.gid >= 0:
+                os.chown(path, -1, self.gid)
+        except PermissionError:
+            raise PermissionError(
+                "socket_group can't be given, chown is forbidden: hvd's unit needs SystemCallFilter=@chown for it"
+            ) from None
 
 
 def keep_numbers(server: Any) -> None:
@@ -111,8 +119,18 @@ class UnixSockets:
         for path in self._paths():
             with contextlib.suppress(OSError):
                 self._files[path] = os.stat(path)
-                if self._access and not is_inherited and not path.startswith("\0"):
-                    self._access.give(path)
+            if self._access and not is_inherited and not path.startswith("\0"):
+                self._give(self._access, path)
+
+    def _give(self, access: SocketAccess, path: str) -> None:
+        try:
+            access.give(path)
+        except OSError as error:
+            self._server.log.error(
+                "hvd: %s can't get its mode and group, so that others may not connect: %s",
+                path,
+                error.strerror or error,
+            )
 
     def disown(self) -> None:
         """Before gunicorn removes them: have it skip those that are gone, or another process's by now."""

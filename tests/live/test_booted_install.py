@@ -111,6 +111,7 @@ def test_the_text_leads_from_nothing_to_a_service_and_back() -> None:
         wrong_settings_fail_the_reload(machine)
         restarts_lose_no_request(machine)
         it_goes_on_after_a_crash_and_a_reboot(machine)
+        sockets_open_to_another_group(machine)
         machine.follow("Remove")
         nothing_is_left(machine)
 
@@ -181,6 +182,21 @@ def it_goes_on_after_a_crash_and_a_reboot(machine: Machine) -> None:
     assert after["uptime_seconds"] < 120 * PATIENCE
     assert "<title>" in machine.out(PAGE)
     assert machine.out("systemctl --failed --no-legend") == ""
+
+
+def sockets_open_to_another_group(machine: Machine) -> None:
+    """Once chown is allowed; until then the log says what it takes."""
+    asked = f"runuser -u www-data -- {ASKED}/health"
+    assert machine.run(asked, check=False).returncode != 0
+    machine.run("usermod -aG www-data hvd")
+    machine.settings('socket_group = "www-data"\n')
+    machine.run("systemctl restart hvd")
+    assert any("SystemCallFilter=@chown" in line["MESSAGE"] for line in machine.journal())
+    machine.system.write("/etc/systemd/system/hvd.service.d/group.conf", "[Service]\nSystemCallFilter=@chown\n")
+    machine.run("systemctl daemon-reload; systemctl restart hvd")
+    machine.until_healthy()
+    assert machine.run(asked).returncode == 0
+    machine.run("rm -r /etc/systemd/system/hvd.service.d")
 
 
 def nothing_is_left(machine: Machine) -> None:

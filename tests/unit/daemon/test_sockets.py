@@ -62,6 +62,23 @@ def test_what_is_no_socket_is_refused(tmp_path: Path) -> None:
             UnixSockets(server(path)).refuse_taken()
 
 
+def test_a_group_that_can_not_be_given_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the remedy, as the system call may be forbidden; the service starts all the same."""
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", forbidden)
+    lines: list[str] = []
+    path = tmp_path / "sock"
+    with bound(path) as listener:
+        there = server(path, listener)
+        there.log = SimpleNamespace(error=lambda text, *args: lines.append(text % args))
+        UnixSockets(there, SocketAccess(gid=os.getegid())).note()
+    assert len(lines) == 1
+    assert "SystemCallFilter=@chown" in lines[0]
+
+
 def test_only_ones_own_file_is_left_to_be_removed(tmp_path: Path) -> None:
     """One that is gone, or another's by now, gunicorn doesn't get to see."""
     paths = [tmp_path / name for name in ("own", "gone", "anothers")]
