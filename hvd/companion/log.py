@@ -27,10 +27,16 @@ class Harmless(logging.Filter):
     """Makes what others wrote harmless in every record: nothing in a log moves the cursor, turns the direction of what
     follows, or begins a line that hvd has not begun.
 
-    Lines of a format, and of a text that follows one (as a traceback does), stay lines.
+    Lines of a format, and of a text that follows one (as a traceback does), stay lines. A record that can't be made a
+    text stays as it is: its handler fails at it too, and reports that as logging does, without harm to who logs.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
+        with contextlib.suppress(Exception):
+            self._make_harmless(record)
+        return True
+
+    def _make_harmless(self, record: logging.LogRecord) -> None:
         if isinstance(record.args, Mapping):  # as those of an access log are, whose formats name them
             record.msg, record.args = escaped(record.getMessage()), ()
         elif record.args:
@@ -42,7 +48,6 @@ class Harmless(logging.Filter):
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
             record.exc_text = escaped(record.exc_text, keep=LINES)
-        return True
 
 
 LINES = "\n\t"
@@ -50,7 +55,7 @@ LINES = "\n\t"
 
 
 def _harmless(value: object, keep: str) -> object:
-    return escaped(str(value), keep=keep) if isinstance(value, str | BaseException) else value
+    return escaped(str(value), keep=keep) if isinstance(value, str | BaseException | os.PathLike) else value
 
 
 class MasterHandler(logging.Handler):

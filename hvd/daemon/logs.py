@@ -99,7 +99,8 @@ class HarmlessHere(Harmless):
     """Of hvd's lines alone: in a log that an app shares with it, the app may colour its own."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        is_hvds = record.name.partition(".")[0] == "hvd" or str(record.msg).startswith("hvd")
+        text = record.msg if isinstance(record.msg, str) else ""
+        is_hvds = record.name.partition(".")[0] == "hvd" or text.startswith("hvd")
         return super().filter(record) if is_hvds else True
 
 

@@ -1,10 +1,12 @@
 """A companion's log; how the master takes its records: tests/unit/daemon/test_logs.py."""
 
 import logging
+from pathlib import Path
 
 import pytest
 
 from hvd.companion.log import Harmless, MasterHandler
+from hvd.daemon.logs import HarmlessHere
 
 HOSTILE = "a\x1b[2J\x9b\u202e\r\nb"
 SAFE = "a\\x1b[2J\\x9b\\u202e\\r\\nb"
@@ -27,6 +29,7 @@ def test_a_line_that_can_not_be_made_harms_nobody(capsys: pytest.CaptureFixture[
         ("%(r)s", ({"r": HOSTILE},), SAFE),
         ("100%\x1b\nnext", (), "100%\\x1b\nnext"),
         (ValueError(HOSTILE), (), SAFE.replace("\\n", "\n")),
+        ("%s", (Path(HOSTILE),), SAFE),
         ("über", (), "über"),
     ],
 )
@@ -35,6 +38,23 @@ def test_what_others_wrote_is_harmless_in_a_log(message: object, args: tuple[obj
     record = logging.LogRecord("hvd", logging.ERROR, "", 0, message, args, None)  # type: ignore[arg-type]
     assert Harmless().filter(record)
     assert record.getMessage() == text
+
+
+def test_what_has_no_text_harms_nobody_who_logs(capsys: pytest.CaptureFixture[str]) -> None:
+    """logging reports it, as without hvd."""
+
+    class BrokenError(ValueError):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    logger = logging.Logger("gunicorn.error")
+    logger.addHandler(logging.StreamHandler())
+    for harmless in (Harmless(), HarmlessHere()):
+        logger.addFilter(harmless)
+        logger.warning(BrokenError())
+        logger.warning("hvd: %s", BrokenError())
+        logger.warning("%(r)s %(s)s", {"r": 1})
+    assert capsys.readouterr().err.count("Logging error") == 6
 
 
 def test_so_is_a_traceback() -> None:
