@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import hvd
 from hvd.cli.arguments import Exit
+from hvd.core.files import replace_file
 from hvd.settings.loader import Loaded, load
 from hvd.settings.runtime_folder import ADMIN_SOCKET
 from hvd.settings.table import SETTINGS, Settings, written
@@ -50,7 +51,7 @@ TARGETS = {
 
 _EPILOG = """\
 examples:
-  hvd deploy systemd --to /tmp/hvd       write hvd.service and what goes with it, for this installation of hvd
+  hvd deploy systemd --to /etc/hvd       write hvd.service and what goes with it, for this installation of hvd
   hvd deploy nginx                       print the site
   HVD_CONFIG=/etc/hvd/hvd.toml hvd deploy prometheus --to /etc/prometheus
 
@@ -225,7 +226,8 @@ def write(files: Mapping[str, str], folder: Path, *, overwrite: bool) -> int:
         path, before = folder / name, _now(folder / name)
         try:
             if before != text:
-                _replace(path, text)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                replace_file(path, text, mode=0o644)
         except OSError as error:
             print(f"hvd: {path} can't be written ({error.strerror})", file=sys.stderr)
             return Exit.UNREACHABLE
@@ -241,15 +243,3 @@ def _now(path: Path) -> str | None:
         return None
     except OSError:
         return ""  # something that is no file of ours
-
-
-def _replace(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    try:
-        new.write_text(text, encoding="utf-8")
-        new.chmod(0o644)
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)

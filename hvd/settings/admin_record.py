@@ -14,10 +14,10 @@ reader never sees half of it, and removed at a clean stop.
 
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from hvd.core.files import replace_file
 from hvd.core.proc import is_alive
 
 RECORD = "admin.json"
@@ -44,14 +44,7 @@ class AdminRecord:
 
     def write(self, folder: Path) -> None:
         """Put it into an instance's runtime folder. Raises OSError."""
-        fd, name = tempfile.mkstemp(prefix=f".{RECORD}.", dir=folder)  # mode 0600
-        try:
-            with open(fd, "w", encoding="utf-8") as file:
-                json.dump(asdict(self), file)
-            os.rename(name, folder / RECORD)
-        except BaseException:
-            os.unlink(name)
-            raise
+        replace_file(folder / RECORD, json.dumps(asdict(self)), is_lasting=False)  # the folder goes with the daemon
 
 
 def read_record(folder: Path) -> AdminRecord | None:

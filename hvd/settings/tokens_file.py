@@ -8,11 +8,11 @@ import contextlib
 import fcntl
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from hvd.core.files import replace_file
 from hvd.errors import SettingsError
 from hvd.settings.loader import read_text
 from hvd.settings.tokens import Token, parse_tokens
@@ -100,19 +100,8 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _write(path: Path, text: str) -> None:
     """Replace the file. Raises OSError; then it is as it was."""
-    owner = (path if path.exists() else path.parent).stat()
-    fd, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
-    try:
-        with open(fd, "w", encoding="utf-8") as file:
-            if os.geteuid() == 0:
-                os.fchown(fd, owner.st_uid, owner.st_gid)
-            file.write(text)
-            file.flush()
-            os.fsync(fd)
-        os.rename(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise
+    before = (path if path.exists() else path.parent).stat()
+    replace_file(path, text, owner=(before.st_uid, before.st_gid) if os.geteuid() == 0 else None)
 
 
 def _trouble(path: Path, what: str, error: OSError | ValueError) -> SettingsError:

@@ -151,6 +151,15 @@ def test_a_changed_file_is_overwritten_only_by_force(tmp_path: Path) -> None:
     )
 
 
+def test_no_link_is_followed_that_somebody_has_put_there(tmp_path: Path) -> None:
+    """Under any name that could be guessed: root may write into a folder of others."""
+    before = tmp_path / "before"
+    for name in ("prometheus.yml", "alerts.yml"):
+        (tmp_path / f".{name}.new").symlink_to(before)
+    assert run("deploy", "prometheus", "--to", str(tmp_path)).returncode == 0
+    assert not before.exists()
+
+
 def test_several_files_are_printed_with_their_names() -> None:
     """One is printed as it is, for a pipe."""
     assert run("deploy", "prometheus").stdout.startswith("# ---- prometheus.yml ----\n# Prometheus: ")
