@@ -1,6 +1,7 @@
 """The daemons that run on this machine, as far as this user may see them."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hvd.cli.admin import admin_addresses, service_addresses
@@ -8,6 +9,8 @@ from hvd.cli.client import Address
 from hvd.cli.listeners import listening_addresses
 from hvd.core.name import plain_name
 from hvd.core.outside import PREFIX, KeptBlock, kept_blocks
+from hvd.errors import DaemonsAmbiguous
+from hvd.texts import plain
 
 
 @dataclass(frozen=True)
@@ -35,3 +38,19 @@ def daemon_of(block: KeptBlock) -> Daemon:
     instance, user = plain_name(block.name).removeprefix(PREFIX), block.user
     serves = listening_addresses(block.masters[0], block.listeners) or service_addresses(instance, user)
     return Daemon(instance, block, tuple(admin_addresses(instance, user)), tuple(serves))
+
+
+def daemon_named(daemons: Iterable[Daemon], instance: str) -> Daemon | None:
+    """The daemon of that instance; of several this user's own.
+
+    Raises DaemonsAmbiguous: another user may have given a block any name, and root looks at them all.
+    """
+    named = [daemon for daemon in daemons if daemon.instance == instance]
+    named = [daemon for daemon in named if daemon.block.user == os.geteuid()] or named
+    if len(named) > 1:
+        users = ", ".join(str(daemon.block.user) for daemon in named)
+        raise DaemonsAmbiguous(
+            f"{len(named)} daemons have the name {plain(instance)}, of the users (uid) {users}: "
+            "run this as the one that is meant"
+        )
+    return named[0] if named else None

@@ -72,7 +72,9 @@ class MasterProcess:
                 yield pid
 
     def run(self, command: Sequence[str], environ: Mapping[str, str], timeout: float) -> tuple[int, str, str]:
-        """Run a program as its user, in its folder -> exit status, output and complaints. Root's rights aren't lent.
+        """Run a program as its user, in its folder -> exit status, output and complaints.
+
+        Root's rights aren't lent, nor its terminal: whoever has that can type into it (TIOCSTI).
 
         Raises OSError, subprocess.TimeoutExpired.
         """
@@ -86,6 +88,7 @@ class MasterProcess:
             errors="replace",
             timeout=timeout,
             check=False,
+            start_new_session=True,
             **self._identity(),  # type: ignore[call-overload]
         )
         return done.returncode, done.stdout, done.stderr

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from hvd.cli.admin import admin_addresses, reachable
 from hvd.cli.client import Address, exchange
 from hvd.cli.credentials import explicit_token
-from hvd.cli.daemons import Daemon, running_daemons
+from hvd.cli.daemons import Daemon, daemon_named, running_daemons
 from hvd.errors import DaemonsAmbiguous, DaemonUnreachable, SettingsError
 from hvd.settings.loader import Loaded, load
 from hvd.texts import as_toml, plain
@@ -59,7 +59,7 @@ class Search:
 
 def _of_instance(instance: str) -> Address:
     daemons = running_daemons()
-    daemon = next((daemon for daemon in daemons if daemon.instance == instance), None)
+    daemon = daemon_named(daemons, instance)
     if daemon is None:
         others = f"these run: {names(daemons)}" if daemons else "none runs"
         raise DaemonUnreachable(f"no daemon of the name {plain(instance)} runs on this machine: {others}")

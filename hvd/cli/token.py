@@ -1,7 +1,6 @@
 """`hvd token`: make, list and revoke the tokens of tokens_file."""
 
 import argparse
-import contextlib
 import os
 import secrets
 import signal
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from hvd.cli.arguments import Exit
-from hvd.cli.daemons import running_daemons
+from hvd.cli.daemons import daemon_named, running_daemons
 from hvd.cli.jobs.show import table
+from hvd.cli.master_process import MasterProcess
 from hvd.settings.installed import chosen_environment
 from hvd.settings.loader import Loaded, load
 from hvd.settings.tokens import SCOPES, Scope, Token, digest_of, is_name
@@ -91,8 +91,7 @@ def _take_effect(args: argparse.Namespace) -> int:
         _say("no daemon of these settings runs here: it reads the file when it starts")
         return Exit.OK
     for pid in masters:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGHUP)
+        MasterProcess.of(pid).send(signal.SIGHUP)
     _say(f"process {', '.join(map(str, masters))} was told to reload; its log says if it could not")
     return Exit.OK
 
@@ -101,10 +100,12 @@ def _masters() -> Sequence[int]:
     """The masters of the daemon of the settings; of the only one that runs, where these name none."""
     daemons, (settings, sources, *_) = running_daemons(), _loaded()
     is_named = any(sources[key] != "default" for key in ("bind", "instance", "admin_bind"))
-    chosen = [daemon for daemon in daemons if daemon.instance == settings.instance]
+    chosen = daemon_named(daemons, settings.instance)
     if not chosen and not is_named and len(daemons) == 1:
-        chosen = daemons
-    return chosen[0].block.masters if chosen else ()
+        chosen = daemons[0]
+    block = chosen.block if chosen else None
+    # Root sends no signal to a process just because another user's block names it.
+    return [pid for pid in block.masters if MasterProcess.of(pid).user == block.user] if block else ()
 
 
 def _file(args: argparse.Namespace) -> Path:

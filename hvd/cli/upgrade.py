@@ -12,7 +12,7 @@ from typing import TextIO
 
 from hvd.cli.arguments import Exit, instance, seconds
 from hvd.cli.client import exchange
-from hvd.cli.daemons import Daemon, running_daemons
+from hvd.cli.daemons import Daemon, daemon_named, running_daemons
 from hvd.cli.master_process import MasterProcess, executed_by
 from hvd.cli.target import names
 from hvd.cli.unit import Unit, unit_of
@@ -93,9 +93,9 @@ def daemon_meant(name: str | None) -> Daemon:
         name = loaded.settings.instance
     if name is None and len(daemons) > 1:
         raise DaemonsAmbiguous(f"{len(daemons)} daemons run: choose one by --instance: {names(daemons)}")
-    for daemon in daemons:
-        if name in (None, daemon.instance):
-            return daemon
+    daemon = daemon_named(daemons, name) if name else next(iter(daemons), None)
+    if daemon:
+        return daemon
     others = f"these run: {names(daemons)}" if daemons else "none of this user runs"
     raise DaemonUnreachable(f"no daemon {'runs here' if name is None else f'of the name {plain(name)} runs'}: {others}")
 

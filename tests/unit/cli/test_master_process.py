@@ -50,6 +50,13 @@ def test_it_is_known_by_its_start_its_user_and_its_environment(tmp_path: Path) -
     process.send(signal.SIGKILL)
 
 
+def test_what_runs_as_its_user_has_no_terminal_of_root_s() -> None:
+    """A session of its own has none; its environment is what it is told."""
+    code = "import os; print(os.getsid(0) == os.getpid(), os.environ['NAME'])"
+    status, output, complaints = MasterProcess.of(os.getpid()).run((sys.executable, "-c", code), {"NAME": "x"}, 60)
+    assert (status, output, complaints) == (0, "True x\n", "")
+
+
 def test_a_successor_names_the_master_that_has_executed_it(tmp_path: Path) -> None:
     """Another child doesn't: a worker has the environment with which its master was executed; nor another user's."""
     log = tmp_path / "log"

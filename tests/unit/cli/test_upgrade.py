@@ -41,6 +41,17 @@ def test_the_daemon_is_that_of_the_settings_or_the_only_one(monkeypatch: pytest.
         daemon_meant(None)
 
 
+def test_a_name_that_two_users_daemons_have_is_one_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody may give a block any name. Whoever has none of them is not guessed for."""
+    own, others = daemon("hvd-shop"), daemon("hvd-shop", user=12345)
+    daemons = [others, own]
+    monkeypatch.setattr(upgrade, "running_daemons", lambda: daemons)
+    assert daemon_meant("shop") is own
+    daemons[1] = daemon("hvd-shop", user=12346)
+    with pytest.raises(DaemonsAmbiguous, match=r"2 daemons have the name shop, of the users \(uid\) 12345, 12346"):
+        daemon_meant("shop")
+
+
 def test_an_upgrade_is_refused_where_it_can_not_be(block: Block) -> None:
     """A line says why; nothing has been changed."""
     own = os.getpid()
