@@ -1,8 +1,9 @@
 """`hvd check`: the settings in force, and where each comes from."""
 
 import argparse
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from hvd.cli.arguments import Exit
@@ -47,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"note: {plain(note, most=1000)}")
     try:
         loaded = load(environment.variables)
+        settings, unread = _with_tokens(loaded.settings)
     except SettingsError as error:
         if file := environment.variables.get(CONFIG, "").strip():
             print(f"hvd: read {plain(file)}; environment: {environment.source}", file=sys.stderr)
@@ -55,20 +57,26 @@ def run(args: argparse.Namespace) -> int:
         _print(loaded, environment.source)
         for doubt in doubts(loaded.settings) if environment.is_units else ():
             print(f"warning: {doubt}")
-        for doubt in _exposures(loaded.settings):
+        for doubt in unread or _exposures(settings):
             print(f"warning: {doubt}")
     return Exit.OK
 
 
-def _exposures(settings: Settings) -> Iterator[str]:
-    """What a start refuses, but for an app of one's own, whose `bind` is its own business. Where the tokens can't be
-    read, as by another user, nothing is known of that.
+def _with_tokens(settings: Settings) -> tuple[Settings, Sequence[str]]:
+    """The settings with their tokens, and why these aren't there where only the daemon's user may read them.
+
+    Raises SettingsError for a file that no start and no reload takes.
     """
     try:
-        settings = replace(settings, tokens=read_tokens(settings.tokens_file))
+        return replace(settings, tokens=read_tokens(settings.tokens_file)), ()
     except SettingsError as error:
-        yield from error.problems
-        return
+        if os.access(settings.tokens_file, os.R_OK):
+            raise
+        return settings, error.problems
+
+
+def _exposures(settings: Settings) -> Iterator[str]:
+    """What a start refuses, but for an app of one's own, whose `bind` is its own business."""
     if not settings.allow_public:
         yield from exposures(settings, [("admin_bind", settings.admin_bind), ("bind", settings.bind)])
 

@@ -77,6 +77,8 @@ def _revoke(args: argparse.Namespace) -> int:
     path = _file(args)
     remove_token(path, args.name)
     _say(f"{args.name} is out of {path}")
+    if not read_tokens(path):
+        _say('no token is left in it: without one, changes are anybody\'s on this machine, unless reads = "token"')
     return _take_effect(args)
 
 

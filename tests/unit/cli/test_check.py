@@ -63,8 +63,15 @@ def test_check_warns_of_what_a_start_refuses(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1].startswith("warning: bind is 0.0.0.0:80, which other machines reach")
     for more in ({"HVD_ALLOW_PUBLIC": "true"}, {"HVD_TOKEN": "t" * 20}):
         assert "warning" not in run("check", **environ, **more).stdout
+
+
+def test_check_refuses_tokens_that_no_reload_takes(tmp_path: Path) -> None:
+    """As the unit asks it before a reload: else one that was revoked by hand would go on, and only the log say so."""
     (tmp_path / "tokens").write_text("no token")
-    assert "line 1 is no token" in run("check", **environ).stdout.splitlines()[-1]
+    for words in (("check",), ("check", "--quiet")):
+        done = run(*words, HVD_STATE_DIR=str(tmp_path))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "line 1 is no token" in done.stderr
 
 
 def test_check_lists_the_routes_in_their_order(tmp_path: Path) -> None:
