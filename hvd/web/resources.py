@@ -22,6 +22,7 @@ from hvd.texts import duration, rfc3339
 from hvd.web.access import may_read
 from hvd.web.answers import HealthAnswer, IndexAnswer, StatusAnswer
 from hvd.web.here import Here
+from hvd.web.pages import check_host
 from hvd.web.static_files import send_page, takes_gzip
 
 LARGE = 16 * 1024
@@ -122,8 +123,8 @@ class Health(JsonResource):
     heeds_accept = False
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Its status alone for who may not read: a load balancer asks for no more."""
-        if may_read(req, self._here.parts.settings):
+        """Its status alone for who may not read: a load balancer asks for no more. It has paths of requests."""
+        if self._tells_all(req):
             super().on_get(req, resp)
             return
         answer = self.answer()
@@ -131,6 +132,14 @@ class Health(JsonResource):
         send_json(req, resp, {"status": answer["status"], "timestamp": answer["timestamp"]})
 
     on_head = on_get
+
+    def _tells_all(self, req: falcon.Request) -> bool:
+        settings = self._here.parts.settings
+        try:
+            check_host(req, settings)
+        except falcon.HTTPForbidden:
+            return False
+        return may_read(req, settings)
 
     def answer(self) -> HealthAnswer:
         vitals = self._here.parts.reader.vitals()

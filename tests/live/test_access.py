@@ -164,6 +164,9 @@ def test_each_cell_of_the_table(tmp_path: Path) -> None:
         done += try_all(addresses, asks=True, reads_open=False)
         assert server.get("/health").json().keys() == {"status", "timestamp"}
         assert "workers_alive" in server.get("/health", **bearing(SECRETS[Scope.READ])).json()
+        for host, tells in (("evil.example", False), ("localhost", True)):  # paths of requests are in it
+            named = bearing(SECRETS[Scope.READ]) | {"Host": host}
+            assert ("longest_requests" in server.get("/health", **named).json()) is tells
         config.write_text(config.read_text().replace('"token"', '"open"', 1))
         reload(server, STATUS, CALLERS[0], 200)
         done += try_all(addresses, asks=True, reads_open=True)
