@@ -35,11 +35,12 @@ _INHERITED = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"}
 
 _MASTERS = re.compile(
     r"(NOTIFY|WATCHDOG|LISTEN|GUNICORN)_\w+|_HVD_\w+|CREDENTIALS_DIRECTORY"
-    r"|(?!PG)\w*(TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_KEY|DATABASE_URL|_DSN|_KEY\Z)\w*",
+    r"|(?!PG)\w*(TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_KEY|DATABASE_URL|_DSN|_KEY\Z|_PWD\Z)\w*",
     re.IGNORECASE,
 )
+_PASSWORD_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]*:[^/?#\s]*@", re.IGNORECASE)
 """What a master doesn't pass on to what it executes: what is meant for its process alone, and what by its name is a
-secret. libpq's variables stay, as the database of the jobs may need them."""
+secret; so is an address that has a password. libpq's variables stay, as the database of the jobs may need them."""
 
 _INSTANCE = variable("instance")
 """The one variable of hvd that companions have: by it people, and hvd's tests, see which daemon a process is of."""
@@ -67,7 +68,8 @@ def for_companions(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         name: text
         for name, text in environ.items()
-        if name == _INSTANCE or not (name.startswith(PREFIX) or _MASTERS.fullmatch(name))
+        if name == _INSTANCE
+        or not (name.startswith(PREFIX) or _MASTERS.fullmatch(name) or _PASSWORD_IN_URL.search(text))
     }
 
 

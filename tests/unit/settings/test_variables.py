@@ -84,6 +84,8 @@ def test_companions_have_no_secret_and_nothing_that_is_the_masters_alone() -> No
         ),
     }
     assert set(for_companions(dict.fromkeys(kept | gone, "x"))) == kept
+    addresses = {"CELERY_BROKER": "amqp://shop:geheim@mq/", "PAGE": "http://x.example/a:b@c", "QUEUE": "redis://:x@q"}
+    assert set(for_companions(addresses)) == {"PAGE"}
 
 
 def test_what_is_taken_out_is_not_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
