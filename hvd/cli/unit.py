@@ -18,8 +18,8 @@ class Unit:
     is_users: bool = False
 
     def properties(self) -> dict[str, str]:
-        """Type, NotifyAccess and MainPID; empty where the manager does not answer."""
-        show = (*self._systemctl(), "show", "--property=Type,NotifyAccess,MainPID", self.name)
+        """Type, NotifyAccess, MainPID, KillMode, ExecStop if it has one; empty where the manager is silent."""
+        show = (*self._systemctl(), "show", "--property=Type,NotifyAccess,MainPID,KillMode,ExecStop", self.name)
         lines = _output(show).splitlines()
         return {key: value for key, _, value in (line.partition("=") for line in lines)}
 

@@ -127,6 +127,11 @@ class Upgrade:
                 "it needs Type=notify and NotifyAccess=all, as hvd's own unit has (hvd deploy systemd); "
                 "then systemctl daemon-reload"
             )
+        if properties.get("KillMode") in ("mixed", "process") and not properties.get("ExecStop"):
+            raise _refusal(
+                f"{unit.name} would kill the new master at once at its next stop, as it has no ExecStop= that waits "
+                "for it: it needs those of hvd's own unit (hvd deploy systemd); then systemctl daemon-reload"
+            )
         return unit
 
     def check(self) -> None:

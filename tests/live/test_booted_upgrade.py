@@ -134,6 +134,11 @@ def test_upgrades_lose_nothing_and_one_that_fails_goes_back(machine: Machine) ->
         machine.run(f"cp /tmp/wsgi.py {SITE}/web/wsgi.py")
         machine.override("[Service]\nNotifyAccess=main\n")
         assert "hvd.service would end with the old master, as it has NotifyAccess=main: it needs" in machine.upgrade(5)
+        machine.override("[Service]\nExecStop=\n")
+        assert (
+            "hvd.service would kill the new master at once at its next stop, as it has no ExecStop="
+            in machine.upgrade(5)
+        )
         machine.override("")
         assert (machine.main, machine.show("ActiveState")) == (second, "active")
         machine.upgrade(user="hvd")
@@ -177,7 +182,7 @@ def test_a_master_that_stands_still_is_replaced(machine: Machine) -> None:
 
 
 def test_upgrades_with_systemd_s_own_socket(machine: Machine) -> None:
-    """Two in a row: the socket stays where the next master looks for it."""
+    """Two in a row: the socket stays where the next master looks for it. Then a stop, which waits for that master."""
     machine.run("systemctl stop hvd")
     machine.system.write("/etc/systemd/system/hvd.socket", SOCKET)
     machine.run("systemctl daemon-reload && systemctl start hvd.socket hvd")
@@ -186,4 +191,7 @@ def test_upgrades_with_systemd_s_own_socket(machine: Machine) -> None:
             machine.upgrade()
     assert load.tally.failed.total() == 0, load.tally.failed
     assert load.tally.responses > 100
+    total = machine.total()
     machine.run("systemctl stop hvd.socket hvd")
+    assert machine.show("Result") == "success", "the promoted master has its time to stop"
+    assert f"ends: {total} requests finished" in machine.system.journal("hvd", "--lines=9")
