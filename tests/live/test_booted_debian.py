@@ -53,6 +53,7 @@ def test_the_package_from_installation_to_purge(suite: str, tmp_path: Path) -> N
         assert status(system)["hot_path"] == "C"
         assert system.out("stat --format %U /proc/$(systemctl show --value --property MainPID hvd)") == "hvd"
         assert system.out("systemctl is-enabled hvd") == "enabled"
+        system.run("test -f $(systemctl show --value --property Documentation hvd | sed s/^file://)")
         system.run("echo '#mine' >>/etc/hvd/hvd.toml")
         with system.network(), Load(ADDRESS, ["/health", "/metrics"], clients=2, pause=0.01) as load:
             until(lambda: requests(system) > 100, "clients are served")
