@@ -41,8 +41,8 @@ _namespace: MutableMapping[str, Any] = {}
 _is_guest = False
 """Whether gunicorn serves another app than hvd's, under settings of its own, which hvd leaves alone."""
 _admin_bind, _chooses_page, _has_chosen = "", False, False
-_inherited = "", ""
-"""gunicorn's bind, where its sockets are inherited, and their address: at a reload the descriptors are closed."""
+_inherited: tuple[str, tuple[str, ...]] = "", ()
+"""gunicorn's bind, where its sockets are inherited, and their addresses: at a reload the descriptors are closed."""
 
 
 def fill(namespace: MutableMapping[str, Any], settings: Settings) -> None:
@@ -120,8 +120,8 @@ def _addresses(cfg: Any, settings: Settings) -> Iterator[tuple[str, str]]:
     """Where hvd's own endpoints are served, each address with its key."""
     yield "admin_bind", settings.admin_bind
     if not _is_guest:
-        yield "bind", _bind_in_force(cfg)
-        yield from (("bind", _bind([address])) for address in cfg.address[1:])
+        own = (_bind([address]) for address in cfg.address)
+        yield from (("bind", address) for address in _inherited_addresses(cfg) or own)
 
 
 def _in_force(cfg: Any) -> Settings:
@@ -154,19 +154,28 @@ def _load_for_guest(cfg: Any) -> Loaded:
 
 def _bind_in_force(cfg: Any) -> str:
     """As `_bind`; for sockets that this process inherits, the address that the first of them has."""
+    return next(iter(_inherited_addresses(cfg)), _bind(cfg.address))
+
+
+def _inherited_addresses(cfg: Any) -> tuple[str, ...]:
+    """Where the sockets listen that this process inherits, from systemd or by fd://; none where it inherits none."""
     global _inherited
     bind = _bind(cfg.address)
-    is_systemds = listen_fds(unset_environment=False) > 0
-    if bind != _inherited[0] and (is_systemds or bind.startswith("fd://")):
+    systemds = listen_fds(unset_environment=False)
+    if bind != _inherited[0] and (systemds or bind.startswith("fd://")):
         passed = environment().get("GUNICORN_FD", bind.removeprefix("fd://"))  # an upgrade's, or the first start's
-        fd = SD_LISTEN_FDS_START if is_systemds else int(passed.partition(",")[0])
+        fds = [SD_LISTEN_FDS_START + number for number in range(systemds)] or [*map(int, passed.split(","))]
         try:
-            with socket.socket(fileno=os.dup(fd)) as listener:
-                name = listener.getsockname()
+            _inherited = bind, tuple(map(_address_at, fds))
         except OSError as error:
             raise SettingsError([f"gunicorn's bind is {bind}, which is no socket: {error.strerror}"]) from None
-        _inherited = bind, _bind([name[:2] if isinstance(name, tuple) else name])
-    return _inherited[1] if bind == _inherited[0] else bind
+    return _inherited[1] if bind == _inherited[0] else ()
+
+
+def _address_at(fd: int) -> str:
+    with socket.socket(fileno=os.dup(fd)) as listener:
+        name = listener.getsockname()
+    return _bind([name[:2] if isinstance(name, tuple) else name])
 
 
 def passed_addresses(server: Any) -> list[str]:

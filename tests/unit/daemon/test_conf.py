@@ -168,6 +168,24 @@ def test_a_guest_takes_whatever_gunicorn_takes(monkeypatch: pytest.MonkeyPatch) 
     assert conf.unused(cfg) == ["bind (HVD_BIND)", "log_level (HVD_LOG_LEVEL)", "workers (HVD_WORKERS)"]
 
 
+def test_each_socket_that_systemd_passes_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever bind says: it is there that others come in. At a reload the descriptors are gone."""
+    monkeypatch.delenv("HVD_ALLOW_PUBLIC")
+    monkeypatch.setattr(conf, "_inherited", ("", ()))
+    with socket.create_server(("127.0.0.1", 0)) as inner, socket.create_server(("0.0.0.0", 0)) as outer:
+        first = min(inner.fileno(), outer.fileno())
+        if (inner.fileno(), outer.fileno()) != (first, first + 1):
+            pytest.skip("other descriptors are between the two")
+        monkeypatch.setattr(conf, "SD_LISTEN_FDS_START", first)
+        monkeypatch.setattr(conf, "listen_fds", lambda unset_environment: 2)
+        port = outer.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"bind is 0.0.0.0:{port}, which other machines reach"):
+            in_force()
+    monkeypatch.setattr(conf, "listen_fds", lambda unset_environment: 0)
+    with pytest.raises(SettingsError, match=f"bind is 0.0.0.0:{port}, which other machines reach"):
+        in_force()
+
+
 @pytest.mark.usefixtures("guest")
 def test_a_guest_is_named_by_the_address_of_the_socket_that_it_inherits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A descriptor says nothing of where it is served; at a reload it is closed, and the name stays."""
