@@ -96,8 +96,10 @@ class MasterProcess:
     def _identity(self) -> dict[str, object]:
         if os.geteuid() != 0:
             return {}
-        user, group = (int(self._status(name)[1]) for name in ("Uid", "Gid"))
-        return {"user": user, "group": group, "extra_groups": [int(one) for one in self._status("Groups")]}
+        users, groups, others = (self._status(name) for name in ("Uid", "Gid", "Groups"))
+        if not (users and groups):
+            raise ProcessLookupError(f"process {self.pid} is gone")
+        return {"user": int(users[1]), "group": int(groups[1]), "extra_groups": [*map(int, others)]}
 
     def _status(self, name: str) -> list[str]:
         with contextlib.suppress(OSError):

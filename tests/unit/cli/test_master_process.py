@@ -48,6 +48,8 @@ def test_it_is_known_by_its_start_its_user_and_its_environment(tmp_path: Path) -
     assert process.environ() == {}
     assert (process.user, process.log_size(), process.log_since(0), executed_by(process.pid)) == (-1, 0, [], "")
     process.send(signal.SIGKILL)
+    with pytest.raises((ProcessLookupError, FileNotFoundError)):
+        process.run((sys.executable, "-c", ""), {}, 60)
 
 
 def test_what_runs_as_its_user_has_no_terminal_of_root_s() -> None:
