@@ -117,32 +117,8 @@ def parser_of_all() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hvd {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    url = argparse.ArgumentParser(add_help=False)
-    which = url.add_mutually_exclusive_group()
-    which.add_argument(
-        "--url",
-        type=arguments.address,
-        help="the daemon: http://HOST:PORT or unix:PATH (default: the one that the settings describe)",
-    )
-    which.add_argument(
-        "--instance",
-        type=arguments.instance,
-        metavar="NAME",
-        help="the daemon of that name on this machine: hvd list has them",
-    )
-    token_file = argparse.ArgumentParser(add_help=False)
-    token_file.add_argument(
-        "--token-file", metavar="PATH", help="a file with a token, for a daemon that asks for one (else HVD_TOKEN)"
-    )
-    patience = argparse.ArgumentParser(add_help=False)
-    patience.add_argument(
-        "--timeout",
-        type=arguments.seconds,
-        default=5.0,
-        metavar="S",
-        help="seconds to wait for an answer (default: 5)",
-    )
-    url = argparse.ArgumentParser(add_help=False, parents=[url, token_file])
+    token_file, patience = _token_file(), _patience()
+    url = argparse.ArgumentParser(add_help=False, parents=[_which(), token_file])
     remote = argparse.ArgumentParser(add_help=False, parents=[url, patience])
 
     def add(name: str, does: Callable[[argparse.Namespace], int], help: str, *parents: argparse.ArgumentParser) -> Any:
@@ -172,7 +148,52 @@ def parser_of_all() -> argparse.ArgumentParser:
         "--count", type=arguments.message_count, metavar="N", help="end after so many (default: when interrupted)"
     )
 
-    top = add("top", _top, "show a daemon's numbers on the whole screen, live", remote)
+    _add_arguments_of_top(add("top", _top, "show a daemon's numbers on the whole screen, live", remote))
+    token.add_parser(commands)
+    jobs.add_parser(commands, url, remote)
+    completion.add_arguments(add("completion", completion.run, "print the completion for a shell"), parser)
+    return parser
+
+
+def _which() -> argparse.ArgumentParser:
+    """The options that say which daemon is meant."""
+    options = argparse.ArgumentParser(add_help=False)
+    which = options.add_mutually_exclusive_group()
+    which.add_argument(
+        "--url",
+        type=arguments.address,
+        help="the daemon: http://HOST:PORT or unix:PATH (default: the one that the settings describe)",
+    )
+    which.add_argument(
+        "--instance",
+        type=arguments.instance,
+        metavar="NAME",
+        help="the daemon of that name on this machine: hvd list has them",
+    )
+    return options
+
+
+def _token_file() -> argparse.ArgumentParser:
+    option = argparse.ArgumentParser(add_help=False)
+    option.add_argument(
+        "--token-file", metavar="PATH", help="a file with a token, for a daemon that asks for one (else HVD_TOKEN)"
+    )
+    return option
+
+
+def _patience() -> argparse.ArgumentParser:
+    option = argparse.ArgumentParser(add_help=False)
+    option.add_argument(
+        "--timeout",
+        type=arguments.seconds,
+        default=5.0,
+        metavar="S",
+        help="seconds to wait for an answer (default: 5)",
+    )
+    return option
+
+
+def _add_arguments_of_top(top: argparse.ArgumentParser) -> None:
     top.add_argument("--once", action="store_true", help="print them as text, and end: 3 if not healthy")
     top.add_argument("--json", action="store_true", help="print them as a JSON object, and end: 3 if not healthy")
     top.add_argument(
@@ -181,11 +202,6 @@ def parser_of_all() -> argparse.ArgumentParser:
         default="requests",
         help="order of the workers, and of the routes where they have it (default: requests)",
     )
-
-    token.add_parser(commands)
-    jobs.add_parser(commands, url, remote)
-    completion.add_arguments(add("completion", completion.run, "print the completion for a shell"), parser)
-    return parser
 
 
 def _top(args: argparse.Namespace) -> int:
