@@ -3,11 +3,13 @@
 `python -m tests.test_contract` writes their tables anew.
 """
 
+import argparse
 import re
 from pathlib import Path
 
 import pytest
 
+from hvd.cli.main import parser_of_all
 from hvd.metrics.table import METRICS
 from hvd.settings.table import markdown_table
 
@@ -72,6 +74,27 @@ def test_documents_name_files_that_exist() -> None:
     for text in (README, *DOCS.glob("*.md"), *(ROOT / "deploy").glob("*.md")):
         for name in re.findall(r"`((?:hvd|tests|bench|deploy|docs)/[\w/.-]+\.\w+)`", text.read_text(encoding="utf-8")):
             assert (ROOT / name).exists(), f"{text.name} names {name}"
+
+
+def options_of(command: str) -> tuple[set[str], str]:
+    """-> all options of the commands that such a text names, and what follows their names."""
+    parser, rest = parser_of_all(), command
+    while isinstance(parser._actions[-1], argparse._SubParsersAction):
+        name, _, after = rest.partition(" ")
+        if not (name in parser._actions[-1].choices or parser.prog == "hvd"):
+            break  # as `hvd jobs ...`
+        parser, rest = parser._actions[-1].choices[name], after
+    return {option for action in parser._actions for option in action.option_strings}, rest
+
+
+def test_documents_name_commands_that_exist() -> None:
+    """`hvd status` and its options, in running text as in examples."""
+    pattern = r"(?:`|^ {4}\$? ?)(?:/opt/hvd/bin/)?hvd ([a-z][^`\n#>|;&]*)"
+    for text in (README, ROOT / "SECURITY.md", *DOCS.glob("*.md"), *(ROOT / "deploy").glob("*.md")):
+        for command in re.findall(pattern, text.read_text(encoding="utf-8"), flags=re.M):
+            options, rest = options_of(command.strip())
+            for option in re.findall(r"(?:^|[ \[])(--[a-z-]+)", rest.partition(" -- ")[0]):
+                assert option in options, f"{text.name} names `hvd {command}`"
 
 
 def test_only_the_settings_read_the_environment() -> None:
