@@ -49,6 +49,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         loaded = load(environment.variables)
         settings, unread = _with_tokens(loaded.settings)
+        exposed = () if unread else tuple(_exposures(settings))
+        if exposed and environment.is_units:  # a reload would go on without them, and nobody would know
+            raise SettingsError(exposed)
     except SettingsError as error:
         if file := environment.variables.get(CONFIG, "").strip():
             print(f"hvd: read {plain(file)}; environment: {environment.source}", file=sys.stderr)
@@ -57,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         _print(loaded, environment.source)
         for doubt in doubts(loaded.settings) if environment.is_units else ():
             print(f"warning: {doubt}")
-        for doubt in unread or _exposures(settings):
+        for doubt in unread or exposed:
             print(f"warning: {doubt}")
     return Exit.OK
 

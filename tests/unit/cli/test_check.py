@@ -1,7 +1,13 @@
 """`hvd check`: every setting, its source, and what this machine lacks."""
 
+import argparse
 from pathlib import Path
 
+import pytest
+
+from hvd.cli import check
+from hvd.errors import SettingsError
+from hvd.settings.installed import Environment
 from hvd.settings.table import SETTINGS, written
 from tests.unit.cli.daemon import run
 
@@ -63,6 +69,15 @@ def test_check_warns_of_what_a_start_refuses(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1].startswith("warning: bind is 0.0.0.0:80, which other machines reach")
     for more in ({"HVD_ALLOW_PUBLIC": "true"}, {"HVD_TOKEN": "t" * 20}):
         assert "warning" not in run("check", **environ, **more).stdout
+
+
+def test_check_fails_for_an_address_with_which_no_reload_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the installed daemon the address is its own, so ExecReload= fails instead of changing nothing."""
+    settings = {"HVD_BIND": "0.0.0.0:80", "HVD_TOKENS_FILE": "/nonexistent/tokens"}
+    unit = Environment(settings, "the unit's", is_units=True)
+    monkeypatch.setattr(check, "chosen_environment", lambda file: unit)
+    with pytest.raises(SettingsError, match=r"bind is 0\.0\.0\.0:80, which other machines reach"):
+        check.run(argparse.Namespace(file="", quiet=True))
 
 
 def test_check_refuses_tokens_that_no_reload_takes(tmp_path: Path) -> None:
