@@ -147,14 +147,14 @@ def test_its_work_is_not_the_service_s(tmp_path: Path) -> None:
 # ---- its address
 
 
-def test_its_socket_is_for_this_user_alone(tmp_path: Path) -> None:
-    """Mode 0600 in a folder of mode 0700; nothing of it is left after a stop. Removed, it is made again."""
+def test_its_socket_is_for_this_user_and_its_group(tmp_path: Path) -> None:
+    """Mode 0660 in a folder of mode 0750; nothing of it is left after a stop. Removed, it is made again."""
     with Server(tmp_path, workers=1, interval=INTERVAL) as server:
         path = Path(str(server.admin_address))
         status = path.stat()
         assert stat.S_ISSOCK(status.st_mode)
-        assert stat.S_IMODE(status.st_mode) == 0o600
-        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        assert stat.S_IMODE(status.st_mode) == 0o660
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o750
         holders = {process.pid for process in server.processes() if holds(process, path)}
         assert holders == {server.pid, *server.pids("admin_server")}, "else clients would wait where nobody accepts"
         path.unlink()
