@@ -68,7 +68,7 @@ def _new(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     tokens = read_tokens(_file(args))
-    rows = [(token.name, token.scope.word, token.made or UNKNOWN) for token in tokens]
+    rows = [(token.name, token.scope.word, token.made or UNKNOWN) for token in tokens or ()]
     print("\n".join(table([("NAME", "SCOPE", "MADE"), *rows])) if rows else f"no token is in {_file(args)}")
     return Exit.OK
 
@@ -78,7 +78,7 @@ def _revoke(args: argparse.Namespace) -> int:
     remove_token(path, args.name)
     _say(f"{args.name} is out of {path}")
     if not read_tokens(path):
-        _say('no token is left in it: without one, changes are anybody\'s on this machine, unless reads = "token"')
+        _say("no token is left in it, so nobody has one; to do without tokens, remove the file and reload")
     return _take_effect(args)
 
 

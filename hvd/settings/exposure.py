@@ -27,15 +27,18 @@ def is_loopback(host: str) -> bool:
 
 
 def asks_for_tokens(settings: Settings) -> bool:
-    """Whether what isn't open needs a token, on every address: one is there, or reads need one."""
-    return bool(settings.token or settings.tokens) or settings.reads == READS_BY_TOKEN
+    """Whether what isn't open needs a token, on every address: one is there, a file for them, or reads need one.
+
+    A file in which no token is left opens nothing: whoever revokes the last one doesn't mean to let everybody in.
+    """
+    return bool(settings.token) or settings.tokens is not None or settings.reads == READS_BY_TOKEN
 
 
 def access_of(settings: Settings) -> str:
     """A name for who may read: another one as soon as somebody else may; "" while anybody may."""
     if settings.reads != READS_BY_TOKEN:
         return ""
-    known = [settings.token, *sorted(token.line() for token in settings.tokens)]
+    known = [settings.token, *sorted(token.line() for token in settings.tokens or ())]
     return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
 
 

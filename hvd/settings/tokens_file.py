@@ -25,14 +25,14 @@ _PAUSE = 0.01  # s between two attempts to get the lock
 _HEADING = "# Tokens of hvd, made by `hvd token new`: NAME SCOPE SHA256 MADE, a line each\n"
 
 
-def read_tokens(path: Path) -> tuple[Token, ...]:
-    """The file's tokens; none where there is no file. Raises SettingsError for what can't be read."""
+def read_tokens(path: Path) -> tuple[Token, ...] | None:
+    """The file's tokens; None where there is no file. Raises SettingsError for what can't be read."""
     try:
         if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):  # whoever writes in it lets himself in
             raise ValueError("others may write in it: chmod 600")
         return tuple(parse_tokens(read_text(str(path))))
     except FileNotFoundError:
-        return ()
+        return None
     except (OSError, ValueError) as error:
         raise _trouble(path, "read", error) from None
 

@@ -164,7 +164,7 @@ def _presented(req: falcon.Request) -> str | None:
 def _scope_of(token: str, settings: Settings) -> Scope:
     """What this token opens. All are compared with, each in the same time whatever it is."""
     digest, scope = digest_of(token), Scope.NOTHING
-    for known in settings.tokens:
+    for known in settings.tokens or ():
         if hmac.compare_digest(digest, known.digest):
             scope = max(scope, known.scope)
     if settings.token and hmac.compare_digest(digest, digest_of(settings.token)):

@@ -48,7 +48,8 @@ class AdminOptions(Options):
     def to_json(self) -> str:
         values = {name: getattr(self.settings, name) for name in SETTINGS}
         kinds = {name: kind.to_dict() for name, kind in self.settings.job_kinds.items()}
-        tokens = [[token.name, token.scope, token.digest, token.made] for token in self.settings.tokens]
+        known = self.settings.tokens
+        tokens = known and [[token.name, token.scope, token.digest, token.made] for token in known]
         fields = {
             "log_level": self.log_level,
             "since": self.since,
@@ -64,6 +65,7 @@ class AdminOptions(Options):
         values, kinds = fields["settings"], fields["kinds"]
         values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         values |= {name: Path(values[name]) for name in ("state_dir", "tokens_file")}
-        values["tokens"] = tuple(Token(name, Scope(scope), *more) for name, scope, *more in fields["tokens"])
+        if (tokens := fields["tokens"]) is not None:
+            values["tokens"] = tuple(Token(name, Scope(scope), *more) for name, scope, *more in tokens)
         values["job_kinds"] = {name: Kind.from_dict(kind) for name, kind in kinds.items()}
         return cls(fields["log_level"], fields["since"], Settings(**values))

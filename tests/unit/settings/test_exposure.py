@@ -1,6 +1,7 @@
 """Addresses that other machines reach are refused, unless a token is asked for there."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -23,9 +24,10 @@ def test_an_address_of_others_is_named_with_what_to_do(address: str) -> None:
 
 
 def test_where_a_token_is_asked_for_any_address_will_do() -> None:
-    """One of the settings, one of the file, or none yet where reads need one."""
+    """One of the settings, one of the file, none left in the file, or none yet where reads need one."""
     assert not asks_for_tokens(USUAL)
-    for settings in (replace(USUAL, token="x" * 16), replace(USUAL, tokens=(TOKEN,)), replace(USUAL, reads="token")):
+    asking: list[dict[str, Any]] = [{"token": "x" * 16}, {"tokens": (TOKEN,)}, {"tokens": ()}, {"reads": "token"}]
+    for settings in (replace(USUAL, **values) for values in asking):
         assert asks_for_tokens(settings)
         assert not list(exposures(settings, [("bind", "0.0.0.0:80")]))
 

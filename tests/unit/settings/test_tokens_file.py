@@ -21,7 +21,7 @@ def token(name: str) -> Token:
 def test_what_is_added_is_there_until_it_is_removed(tmp_path: Path) -> None:
     """In a folder that is made, with mode 0600; comments of people's stay; nothing lies beside it."""
     path = tmp_path / "var" / "tokens"
-    assert read_tokens(path) == ()
+    assert read_tokens(path) is None
     add_token(path, token("a"))
     with path.open("a") as file:
         file.write("# the next one is of the pipeline")
@@ -31,6 +31,8 @@ def test_what_is_added_is_there_until_it_is_removed(tmp_path: Path) -> None:
     remove_token(path, "a")
     assert read_tokens(path) == (token("b"),)
     assert "of the pipeline\n" in path.read_text()
+    remove_token(path, "b")
+    assert read_tokens(path) == ()
     assert [entry.name for entry in path.parent.iterdir()] == ["tokens"]
 
 

@@ -40,7 +40,12 @@ def test_on_this_machine_a_token_is_asked_for_once_there_is_one(bind: str) -> No
     assert bound_locally(bind)
     check(request(), settings(bind))
     check(request(Authorization="Bearer other"), settings(bind))
-    for parts in (settings(bind, token="secret"), settings(bind, tokens=TOKENS), settings(bind, reads="token")):
+    for parts in (
+        settings(bind, token="secret"),
+        settings(bind, tokens=TOKENS),
+        settings(bind, tokens=()),
+        settings(bind, reads="token"),
+    ):
         refusal(request(), parts)
         refusal(request(Authorization="Bearer other"), parts)
 
