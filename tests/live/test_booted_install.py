@@ -143,6 +143,11 @@ def jobs_run_and_go_first(machine: Machine) -> None:
     assert int(machine.out(f"cat /proc/{pid}/oom_score_adj")) < int(score)
 
 
+def pids_of(snapshot: dict[str, Any]) -> set[int]:
+    """Its workers'."""
+    return {worker["pid"] for worker in snapshot["workers"]}
+
+
 def wrong_settings_fail_the_reload(machine: Machine) -> None:
     """All mistakes are in the journal, as errors; what ran goes on."""
     machine.settings(MISTAKES)
@@ -155,7 +160,8 @@ def wrong_settings_fail_the_reload(machine: Machine) -> None:
     errors = [line["MESSAGE"] for line in machine.journal() if line["PRIORITY"] == ERROR]
     assert any("wrokers (/etc/hvd/hvd.toml:2) is no setting" in line for line in errors)
     after = machine.snapshot()
-    assert [worker["pid"] for worker in after["workers"]] == [worker["pid"] for worker in before["workers"]]
+    assert pids_of(after), "those of a reload before may have ended by now"
+    assert pids_of(after) <= pids_of(before)
 
 
 def restarts_lose_no_request(machine: Machine) -> None:

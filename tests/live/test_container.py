@@ -147,7 +147,7 @@ def test_the_services_of_compose_work_together(podman: Podman) -> None:
             outside.close()
             with Connection(("127.0.0.1", 9180)) as connection:
                 assert b"hvd_http_requests_total" in connection.get("/metrics", Host="127.0.0.1").body
-    written = prometheus["entrypoint"][2].partition("exec")[0].replace("/hvd/", f"{DEPLOY}/").replace("/tmp", ".")
+    written = prometheus["entrypoint"][2].partition("exec")[0].replace("/tmp", ".").replace("/hvd/", f"{DEPLOY}/")
     done = subprocess.run(
         ("sh", "-ec", f"cd {podman.folder}; {written} promtool check config prometheus.yml"),
         capture_output=True,

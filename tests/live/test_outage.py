@@ -53,8 +53,11 @@ class Listener:
         self._client.close()
 
 
-def tells_the_outage(fields: Json, threads: int) -> bool:
-    """True of /health, the snapshot and a message that say that all threads are busy, since when, with what, where."""
+def tells_the_outage(fields: Json, threads: int, *, places: bool = True) -> bool:
+    """True of /health, the snapshot and a message that say that all threads are busy, since when, with what, where.
+
+    Without `places` not where: a worker that got no processor for a tick leaves its places out of that message.
+    """
     requests = fields.get("longest_requests", [])
     return (
         fields.get("worker_threads_busy") == fields.get("worker_threads") == threads
@@ -63,7 +66,8 @@ def tells_the_outage(fields: Json, threads: int) -> bool:
         and fields.get("health", fields.get("status")) == "degraded"
         and len(requests) == min(10, threads)
         and all((request["method"], request["path"]) == ("GET", PATH) for request in requests)
-        and all(request["age_seconds"] > 1 and stands_there(request["stack"]) for request in requests)
+        and all(request["age_seconds"] > 1 for request in requests)
+        and (not places or all(stands_there(request["stack"]) for request in requests))
     )
 
 
@@ -149,7 +153,9 @@ def test_stuck_workers_are_told_from_outside(tmp_path: Path, worker_class: str, 
         nothing_looked_better(listener.raws)
 
         with RawWebSocket(server.admin_address) as newcomer:
-            assert tells_the_outage(newcomer.message()["data"]["raw"], capacity)
+            raw = newcomer.message()["data"]["raw"]
+            assert tells_the_outage(raw, capacity, places=False), raw
+            until(lambda: tells_the_outage(newcomer.message()["data"]["raw"], capacity), "and where they stand", 5)
 
         assert set(stuck.release()) == {b"HTTP/1.1 200 OK"}
         until(lambda: told("/health")["status"] == "healthy", "it is over", 5)
