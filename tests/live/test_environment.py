@@ -178,7 +178,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder in the place of another user's")
 @pytest.mark.parametrize("is_taken", [False, True])
 def test_a_folder_that_another_user_made_is_not_used(folder: Path, is_taken: bool) -> None:
-    """As /tmp/hvd-UID: nothing is put there. Where the one in memory is taken, too, another has a name that nobody could
+    """As /tmp/hvd-UID: nothing is put there. Where the one in memory is taken, too, another has a name nobody could
     guess."""
     user = 64_321 + is_taken  # whom nobody else is, so nobody else has its folders
     in_memory = Path(f"/dev/shm/.hvd-{user}")
