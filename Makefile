@@ -4,7 +4,7 @@
 VENV := .venv
 PYTHON ?= python3
 # processes that run tests: most tests wait most of the time
-SIDE_BY_SIDE ?= 3
+SIDE_BY_SIDE ?= 4
 
 # those that a wheel is made for, where they are there; a free-threaded one as python3.14t
 PYTHONS ?= python3.11 python3.12 python3.13 python3.14

@@ -12,7 +12,11 @@ from tests.support.server import ROOT
 
 PROBE = "import falcon, gunicorn, hvd.agg.main, hvd.jobs.run.main, tests.support.app"
 NEEDLESS = ("test", "tests", "idlelib", "tkinter", "ensurepip", "site-packages", "dist-packages", "config-*", "*.a")
-NOT_HVDS = ("mypy*", "*mypyc*", "selenium*", "pip*", "trio*", "sentry_sdk*", "setuptools*", "ruff*", "pygments*")
+NOT_HVDS = (
+    *("mypy*", "*mypyc*", "selenium*", "pip*", "trio*", "sentry_sdk*", "setuptools*", "ruff*", "pygments*"),
+    *("material", "mkdocs*", "pymdownx*", "babel*", "django*", "granian*", "celery*", "pydantic*", "opentelemetry*"),
+    *("schemathesis*", "jsonschema_rs*", "hypothesis*"),
+)
 """Big packages that a daemon does without."""
 
 

@@ -1,9 +1,11 @@
 """What gunicorn was told otherwise wins, and hvd's own settings follow it."""
 
+import fcntl
 import inspect
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
@@ -172,10 +174,11 @@ def test_each_socket_that_systemd_passes_is_looked_at(monkeypatch: pytest.Monkey
     """Whatever bind says: it is there that others come in. At a reload the descriptors are gone."""
     monkeypatch.delenv("HVD_ALLOW_PUBLIC")
     monkeypatch.setattr(conf, "_inherited", ("", ()))
-    with socket.create_server(("127.0.0.1", 0)) as inner, socket.create_server(("0.0.0.0", 0)) as outer:
-        first = min(inner.fileno(), outer.fileno())
-        if (inner.fileno(), outer.fileno()) != (first, first + 1):
-            pytest.skip("other descriptors are between the two")
+    with ExitStack() as stack:
+        inner, outer = (stack.enter_context(socket.create_server((host, 0))) for host in ("127.0.0.1", "0.0.0.0"))
+        first = fcntl.fcntl(inner, fcntl.F_DUPFD_CLOEXEC, 500)  # two that follow each other, as systemd passes them
+        stack.callback(os.close, first)
+        stack.callback(os.close, os.dup2(outer.fileno(), first + 1, inheritable=False))
         monkeypatch.setattr(conf, "SD_LISTEN_FDS_START", first)
         monkeypatch.setattr(conf, "listen_fds", lambda unset_environment: 2)
         port = outer.getsockname()[1]
