@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import sys
 import threading
+import time
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -19,6 +20,7 @@ from hvd.daemon.stacks.tasks import REQUESTS, TaskStacks
 from hvd.instrument import asgi
 from hvd.instrument.asgi import counted_asgi
 from hvd.instrument.counting import Counting
+from tests.support.waiting import PATIENCE
 from tests.unit.core.support import WORKER, own_rows
 
 Serve = Callable[[], Awaitable[Any]]
@@ -49,8 +51,11 @@ def places(
         counted: Any = counted_asgi(BaseHTTPMiddleware(app, lambda request, go: go(request)) if middleware else app)
         scopes = [{"type": "http", "method": "GET", "path": path, "headers": []} for path in ways]
         tasks = [asyncio.create_task(counted(scope, asyncio.Queue().get, None)) for scope in scopes]
-        for _ in range(100):  # turns of the loop, in which each comes to where it waits
+        deadline, turns = time.monotonic() + 10 * PATIENCE, 0
+        while turns < 100 or not all(map(is_waiting, asyncio.all_tasks() - {asyncio.current_task()})):
+            assert time.monotonic() < deadline, "not each task has come to where it waits"
             await asyncio.sleep(0)
+            turns += 1
         wait()
         found = stacks.frames(inspect.currentframe())
         text = {request.thread: request.text for request in read_progress(rows.block, WORKER)}
@@ -62,6 +67,11 @@ def places(
         return {request.split()[1]: functions for request, functions in names.items()}
 
     return asyncio.run(look())
+
+
+def is_waiting(task: "asyncio.Task[Any]") -> bool:
+    """Whether it has begun, and stands at an await."""
+    return getattr(task.get_coro(), "cr_await", None) is not None
 
 
 async def sleep_deep() -> None:
