@@ -1,5 +1,7 @@
-"""Files that are replaced whole, or not at all."""
+"""Files that are replaced whole or not at all, or removed unless somebody uses them."""
 
+import contextlib
+import fcntl
 import os
 import tempfile
 from pathlib import Path
@@ -27,3 +29,14 @@ def replace_file(
     except BaseException:
         os.unlink(beside)
         raise
+
+
+def remove_unlocked(path: Path) -> None:
+    """Unlink it, unless it can't be, or a process that has it open holds its lock (flock(2)). Never waits."""
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+        finally:
+            os.close(fd)

@@ -1,7 +1,5 @@
 """A segment that this version can't use, of another format or damaged, is kept under another name."""
 
-import contextlib
-import fcntl
 import os
 import struct
 import sys
@@ -10,6 +8,7 @@ from pathlib import Path
 
 from hvd.core import layout
 from hvd.core.durations import TIMED_CELLS
+from hvd.core.files import remove_unlocked
 from hvd.core.layout import Layout
 
 KEPT = 2  # segments of an instance that were set aside; an older one goes when another comes: they take memory
@@ -34,19 +33,8 @@ def set_aside(path: Path, fd: int) -> str:
     aside = path.with_name(f"{stem}{time.time_ns()}")
     path.rename(aside)
     for old in before[: len(before) - KEPT + 1]:
-        _remove(old)
+        remove_unlocked(old)
     return f"it is kept as {aside}, {_describe(fd)}"
-
-
-def _remove(path: Path) -> None:
-    """Unlink it, unless a process that has it open holds its lock."""
-    with contextlib.suppress(OSError):
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
-        finally:
-            os.close(fd)
 
 
 def _describe(fd: int) -> str:

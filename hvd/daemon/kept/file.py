@@ -7,6 +7,7 @@ import stat
 import time
 from pathlib import Path
 
+from hvd.core.files import remove_unlocked
 from hvd.errors import TotalsUnusable
 
 ASIDE_KEPT = 2
@@ -48,7 +49,7 @@ def write_whole(path: Path, data: bytes) -> None:
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in path.parent.glob(f"{path.name}.new-*"):
-        _remove_left(left)
+        remove_unlocked(left)  # of a writer that was killed; one that still writes holds its lock
     new = path.with_name(f"{path.name}.new-{os.getpid()}")
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -67,17 +68,6 @@ def write_whole(path: Path, data: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _remove_left(path: Path) -> None:
-    """What a writer left that was killed: who still writes it holds its lock."""
-    with contextlib.suppress(OSError):
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
-        finally:
-            os.close(fd)
 
 
 def set_aside(path: Path) -> Path:
