@@ -218,7 +218,8 @@ def header_of(shape: Layout) -> bytes:
     cells = memoryview(header).cast("q")
     cells[layout.H_MAGIC], cells[layout.H_FORMAT] = layout.MAGIC, layout.FORMAT
     cells[layout.H_SLOTS], cells[layout.H_ROWS], cells[layout.H_SERIES] = shape.slots, shape.rows, shape.series
-    cells[layout.H_ENTRIES] = shape.entries
+    cells[layout.H_ENTRIES], cells[layout.H_OWN_SERIES] = shape.entries, shape.own_series
+    cells[layout.H_OWN_USED] = cells[layout.H_OWN_RESERVED] = shape.own_marks
     cells[layout.H_CHECKSUM] = shape.checksum
     cells[layout.H_ROW_CELLS] = shape.row_cells
     cells[layout.H_CELLS_USED] = shape.first_run
@@ -252,6 +253,8 @@ def _check_numbers(block: Block) -> None:
     claims = [
         (cells[layout.H_CELLS_USED], shape.first_run, shape.row_cells),
         (cells[layout.H_CATALOGUE_BYTES], 0, shape.catalogue_bytes),
+        (cells[layout.H_OWN_USED], shape.own_marks, max(shape.own_marks, shape.own_row_cells)),
+        (cells[layout.H_OWN_BYTES], 0, shape.own_catalogue_bytes),
         (cells[layout.H_POST_MORTEMS], 0, 2**48),
     ]
     for number in range(shape.slots):

@@ -48,7 +48,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 class Block:
-    """A mapped segment. `cells` is all of it as int64 cells, `raw` the same as bytes.
+    """A mapped segment. `cells` is all of it as int64 cells, `floats` as float64 cells, `raw` the same as bytes.
 
     Whole-cell loads and stores through `cells` are single machine accesses; who may store where is said in
     layout.py. Safe to use in forked children: the mapping is shared, and the mutation lock is a process's own.
@@ -63,6 +63,7 @@ class Block:
         self._map = map_segment(fd, shape.size)
         self.raw = memoryview(self._map)
         self.cells = self.raw.cast("q")
+        self.floats = self.raw.cast("d")
         self._thread_lock = threading.RLock()
         self._depth = 0
         self._no_wait_until = 0.0
@@ -230,7 +231,7 @@ def read_layout(fd: int, name: str, owner: int | None = None) -> Layout:
     if cells[layout.H_FORMAT] != layout.FORMAT:
         raise BlockForeign(f"block {name} has format {cells[layout.H_FORMAT]}, this hvd writes {layout.FORMAT}")
     numbers = cells[layout.H_SLOTS], cells[layout.H_ROWS], cells[layout.H_SERIES]
-    shape = Layout(*numbers, TIMED_CELLS, cells[layout.H_ENTRIES])
+    shape = Layout(*numbers, TIMED_CELLS, cells[layout.H_ENTRIES], cells[layout.H_OWN_SERIES])
     if cells[layout.H_CHECKSUM] != shape.checksum or size != shape.size:
         raise BlockForeign(f"block {name} is damaged: its header and its size don't agree")
     return shape

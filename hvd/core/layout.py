@@ -7,6 +7,8 @@
     history      HISTORY_POINTS points of HISTORY_RECORD_CELLS cells, see history.py
     catalogue    records, see catalogue.py
     entries      slots x entries of ENTRY_CELLS cells (E_*): requests in progress of the rows that have many at once
+    own          the app's own metrics (own/): their catalogue, notes, and one row of own_row_cells cells for each slot,
+                 and one more for what was removed; each row starts with its marks
     rows         slots x rows x row_cells; each row starts with HEAD_CELLS cells (R_*), then comes the run of what is
                  lost (LOST), then the series' runs
 
@@ -31,7 +33,7 @@ from functools import cached_property
 CELL = 8
 PAGE = 4096
 MAGIC = int.from_bytes(b"HVDBLOCK", "little")
-FORMAT = 5
+FORMAT = 6
 
 # Header cells.
 H_MAGIC, H_FORMAT, H_SLOTS, H_ROWS, H_SERIES, H_CHECKSUM = range(6)
@@ -49,6 +51,12 @@ H_ENTRIES = 25  # entries a slot
 H_BEATS = 26  # BEAT_CELLS for each of H_MASTERS: whose they are (pid), when its loop turned, since when it is ready
 BEAT_CELLS = 3
 H_SINCE_WALL = 48  # Unix time in ns; when the totals were 0, before all restarts; 0 in blocks of earlier versions
+H_OWN_SERIES = 49  # for how many series of own metrics there is room
+H_OWN_BYTES, H_OWN_USED = 50, 51  # how much of the own metrics' catalogue, and of each of their rows, is in use
+H_OWN_RESERVED = 52  # so many cells of each row in use have memory
+H_OWN_REMOVALS = 53  # how often series of own metrics were removed, or came back
+H_NOTES = 54  # notes ever written
+H_EPOCH = 64  # a cache line of its own: each reader of own metrics adds 1, each writer stores it into marks
 
 # Slot table cells.
 SLOT_CELLS = 32
@@ -66,14 +74,17 @@ S_LOOP_NS, S_LOOP_LAG_NS = 26, 27  # of an event loop: when it last turned (mono
 S_OWN = S_THREADS, S_LOOP_LAG_NS + 1  # from, to
 
 KIND_WORKER, KIND_AGGREGATOR, KIND_JOB_RUNNER, KIND_ADMIN_SERVER, KIND_JOINED = 1, 2, 3, 4, 5
+KIND_MASTER, KIND_EXPORTER = 6, 7
 KIND_NAMES = {
     KIND_WORKER: "worker",
     KIND_AGGREGATOR: "aggregator",
     KIND_JOB_RUNNER: "job_runner",
     KIND_ADMIN_SERVER: "admin_server",
     KIND_JOINED: "joined",
+    KIND_MASTER: "master",
+    KIND_EXPORTER: "exporter",
 }
-COMPANION_SLOTS = 12  # the first ones; two masters during an upgrade, three companions each, and as many to spare
+COMPANION_SLOTS = 16  # the first ones; two masters during an upgrade, with four companions each, and some to spare
 
 # Row head cells. The order in which a thread stores them is what lets a reader settle a read that falls between
 # two stores, see rows.py and totals.py.
@@ -93,6 +104,9 @@ HISTORY_POINTS, HISTORY_RECORD_CELLS = 450, 40
 
 PLAIN_SERIES = 1024  # one-cell counters, beside the timed series
 TIMED_SPARE = 320  # runs beside those of requests: what is lost, the overflow series, hvd's own timings, and measures
+OWN_SERIES_CELLS = 32  # of a row, for each series of own metrics: a counter takes 2, a histogram some 17
+PAGE_CELLS = PAGE // CELL  # a mark stands for so many cells
+NOTES, NOTE_BYTES = 4096, 1024
 RECORD_BYTES = 192  # a catalogue record's usual size at most; longer label values leave room for fewer
 
 
@@ -110,12 +124,13 @@ class Layout:
     series: int
     run_cells: int
     entries: int = 64
+    own_series: int = 0
     slot_table = PAGE  # the same in every layout
 
     @cached_property
     def checksum(self) -> int:
         """Tells a header that was written whole, by the same format, from any other bytes."""
-        shape = self.slots, self.rows, self.series, self.run_cells, self.entries
+        shape = self.slots, self.rows, self.series, self.run_cells, self.entries, self.own_series
         numbers = (MAGIC, FORMAT, *shape, HEAD_CELLS, SLOT_CELLS, ENTRY_CELLS)
         return zlib.crc32(repr(numbers).encode())
 
@@ -154,8 +169,34 @@ class Layout:
         return self.catalogue + self.catalogue_bytes
 
     @cached_property
-    def first_row(self) -> int:
+    def own_catalogue(self) -> int:
         return self.first_entry + round_up(self.slots * self.entries * ENTRY_CELLS * CELL, PAGE)
+
+    @cached_property
+    def own_catalogue_bytes(self) -> int:
+        return round_up(self.own_series * RECORD_BYTES, PAGE)
+
+    @cached_property
+    def notes(self) -> int:
+        return self.own_catalogue + self.own_catalogue_bytes
+
+    @cached_property
+    def first_own_row(self) -> int:
+        return self.notes + (NOTES * NOTE_BYTES if self.own_series else 0)
+
+    @cached_property
+    def own_marks(self) -> int:
+        """Cells at the start of each row of own metrics: a mark for each page of the row."""
+        return round_up(round_up(self.own_series * OWN_SERIES_CELLS, PAGE_CELLS) // PAGE_CELLS + 64, PAGE_CELLS)
+
+    @cached_property
+    def own_row_cells(self) -> int:
+        cells = self.own_marks + self.own_series * OWN_SERIES_CELLS
+        return round_up(cells, PAGE_CELLS) if self.own_series else 0
+
+    @cached_property
+    def first_row(self) -> int:
+        return self.first_own_row + (self.slots + 1) * self.own_row_cells * CELL
 
     @cached_property
     def size(self) -> int:
@@ -168,6 +209,10 @@ class Layout:
     def entry_cell(self, slot: int, entry: int) -> int:
         """Index, in cells, of an entry of a slot."""
         return self.first_entry // CELL + (slot * self.entries + entry) * ENTRY_CELLS
+
+    def own_row_cell(self, slot: int) -> int:
+        """Index, in cells, of a slot's row of own metrics; of the slot number `slots`, of what was removed."""
+        return self.first_own_row // CELL + slot * self.own_row_cells
 
     def row_cell(self, slot: int, row: int) -> int:
         """Index, in cells, of a row's head."""

@@ -160,6 +160,8 @@ class Slots:
         for row in (0, shape.rows - 1):
             self._block.reserve(shape.row_cell(number, row), self._cells[layout.H_CELLS_USED])
         self._block.reserve(shape.entry_cell(number, 0), shape.entries * layout.ENTRY_CELLS)
+        if shape.own_series:
+            self._block.reserve(shape.own_row_cell(number), self._cells[layout.H_OWN_RESERVED])
 
     def _head_sums(self, number: int) -> list[int]:
         heads = used_heads(self._block, number)

@@ -37,7 +37,7 @@ class Ownership:
     def __init__(self, server: Any, settings: Settings) -> None:
         """Raises BlockError where there can't be a block, or not this one."""
         slots, rows = settings.slots + layout.COMPANION_SLOTS, min(settings.threads, THREADS_MAX) + SPARE_ROWS
-        shape = Layout(slots, rows, settings.max_series, TIMED_CELLS, settings.entries)
+        shape = Layout(slots, rows, settings.max_series, TIMED_CELLS, settings.entries, settings.own_series)
         self._log = server.log
         self._pid = os.getpid()
         self._is_nameless = False

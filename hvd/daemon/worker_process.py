@@ -13,6 +13,7 @@ from typing import Any
 
 from gunicorn.workers.base import Worker
 
+from hvd.core.own.store import own_store
 from hvd.core.proc import die_with_parent
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
@@ -67,6 +68,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
             self._parts = self.hvd_parts(self)
             self.share_rows(self._parts.rows)
             here.fill(self._parts)
+            own_store.attach(self._parts.block, self._parts.rows.slot)
         except Exception as error:
             self._parts = None
             self.log.warning("hvd: this worker has no slot; it serves, and counts for itself alone: %s", error)

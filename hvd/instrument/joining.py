@@ -21,6 +21,7 @@ from hvd.core.carry import Carrier, Source
 from hvd.core.locks import COUNT_WAIT
 from hvd.core.name import evasive_names, plain_name
 from hvd.core.outside import PREFIX, KeptBlock, block_files, has_open, kept_blocks
+from hvd.core.own.store import own_store
 from hvd.core.private import private_rows
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
@@ -146,6 +147,7 @@ class Joining:
             slots.free(number)
             raise
         counting.fill(rows)
+        own_store.attach(block, number)
         if self._current:
             self._before.append(self._current)
         self._block, self._has_slot, self._current, self._carrier = block, True, current, carrier

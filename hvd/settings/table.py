@@ -150,6 +150,11 @@ class Settings:
     interval: float = _setting(seconds(0.1, 60), 2.0, "Seconds between two broadcasts.")
     instance: str = _setting(NAME, instance_of, "Names this daemon and its block.", "derived from bind")
     max_series: int = _setting(whole(16, 100_000), 2000, "HTTP series; the rest share one more.")
+    own_series: int = _setting(
+        whole(256, 1_000_000),
+        20_000,
+        "Series of the app's own metrics; a metric may have half of them, the rest share one more.",
+    )
     entries: int = _setting(
         whole(16, 65_536), 256, "Requests in progress that a process can name; those beyond it are only counted."
     )

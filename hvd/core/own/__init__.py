@@ -1,0 +1,1 @@
+"""The app's own metrics in the block: what a process counts of them, and what they add up to."""

@@ -1,0 +1,300 @@
+"""The own metrics' catalogue: which families and series there are, and which cells of a row they own.
+
+It lies in a place of its own and is as ../catalogue.py says: append-only, each record with its length and CRC-32, and
+visible by the last store.
+
+    {"family": n, "present": offset, "name": …}    a family, the n-th from 0 on; more in Definition.as_record
+    [n, [value, …], offset, created, state]        a series: of the n-th family, created at that Unix time in s
+    [n, null, offset, created, state]              its overflow series
+
+Offsets are counted from the head of a row of own metrics. A process stores into the cell `present` when it took its
+slot (S_TAKEN_NS): so of two definitions of one name it can be told which one living processes have. `state` is the
+only cell of a record that changes: see SHOWN.
+"""
+
+import json
+import math
+import struct
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from hvd.core import layout
+from hvd.core.block import Block
+from hvd.core.catalogue import OVERFLOW, RETRY
+from hvd.core.hot import fence
+from hvd.core.locks import COUNT_WAIT
+from hvd.core.own.definition import INT, STAMP, VALUE, Definition
+from hvd.errors import BlockError, BlockForeign, BlockFull
+
+LABEL_CHARS = 1000
+"""Longer label values are cut, and end with a checksum of the whole."""
+
+SHOWN, REMOVED, LEAVING, BACK = range(4)
+"""What the state of a series says: it is shown; it was removed, and is shown again as soon as it has grown; it is just
+being removed; it was removed, and is shown again, from 0 on.
+"""
+
+_PREFIX = struct.Struct("<II")
+_HEAD = _PREFIX.size
+RESERVE = layout.PAGE_CELLS  # cells for which memory is reserved at once
+
+
+@dataclass(frozen=True, eq=False)
+class OwnFamily:
+    """A family of the block: the `number`-th, and the cell in which its processes say that they are there."""
+
+    number: int
+    definition: Definition
+    present: int
+
+
+@dataclass(frozen=True, eq=False)
+class OwnSeries:
+    """A series: it owns the cells from `offset` on of each row. `created` is Unix time in s, `state` a cell of the
+    block.
+    """
+
+    family: OwnFamily
+    labels: tuple[str, ...]
+    offset: int
+    created: float
+    state: int
+    is_overflow: bool = False
+
+    @property
+    def end(self) -> int:
+        """The cell after its last one."""
+        return self.offset + len(self.family.definition.cells)
+
+
+class OwnCatalogue:
+    """This process's view of it; families and series are in order of appearance. One thread at a time uses it."""
+
+    def __init__(self, block: Block) -> None:
+        self._block = block
+        self._read = 0
+        self._found: dict[tuple[int, tuple[str, ...] | None], OwnSeries] = {}  # None: the overflow series
+        self._sizes: Counter[int] = Counter()
+        self._retry_at = 0.0
+        self.families: list[OwnFamily] = []
+        self.series: list[OwnSeries] = []
+
+    @property
+    def most(self) -> int:
+        """How many series a family may have."""
+        return self._block.layout.own_series // 2
+
+    def refresh(self) -> None:
+        """Read what other processes appended since. Raises BlockForeign where a record is damaged."""
+        end = self._block.cells[layout.H_OWN_BYTES]
+        fence()
+        raw, first = self._block.raw, self._block.layout.own_catalogue
+        while self._read < end:
+            start = first + self._read
+            length, checksum = _PREFIX.unpack_from(raw, start)
+            payload = bytes(raw[start + _HEAD : start + _HEAD + length])
+            if not length or zlib.crc32(payload) != checksum:
+                raise BlockForeign(f"block {self._block.name}: record at byte {self._read} of own metrics is damaged")
+            self._read += layout.round_up(_HEAD + length, layout.CELL) + layout.CELL
+            try:
+                self._take_in(json.loads(payload), (first + self._read) // layout.CELL - 1)
+            except (KeyError, TypeError, ValueError, IndexError):
+                raise BlockForeign(f"block {self._block.name}: a record of own metrics makes no sense") from None
+
+    def _take_in(self, record: Any, state: int) -> None:
+        if isinstance(record, dict):
+            self.families.append(OwnFamily(len(self.families), Definition.of_record(record), int(record["present"])))
+            return
+        number, labels, offset, created = record[:4]
+        family = self.families[number]
+        names = family.definition.labels
+        values = (OVERFLOW,) * len(names) if labels is None else tuple(labels)
+        series = OwnSeries(family, values, offset, created, state, is_overflow=labels is None)
+        if not self._block.layout.own_marks <= offset <= series.end <= self._block.layout.own_row_cells:
+            raise ValueError(offset)
+        self._found[number, None if labels is None else values] = series
+        self._sizes[number] += labels is not None
+        self.series.append(series)
+
+    def declare(self, definition: Definition) -> OwnFamily | None:
+        """The family of this definition, appended if there is none; with an overflow series, where it has labels.
+
+        None where there is no room, or the block is locked: raises nothing but BlockForeign.
+        """
+        try:
+            self.refresh()
+            family = self._same(definition)
+            if family is None and time.monotonic() >= self._retry_at:
+                with self._block.locked(COUNT_WAIT):
+                    self.refresh()
+                    if self._same(definition) is None:
+                        self._append_family(definition)
+                family = self._same(definition)
+        except BlockForeign:
+            raise
+        except BlockError:
+            self._retry_at = time.monotonic() + RETRY
+            return None
+        return family
+
+    def _same(self, definition: Definition) -> OwnFamily | None:
+        return next((family for family in self.families if family.definition.agrees(definition)), None)
+
+    def rivals(self, family: OwnFamily) -> list[OwnFamily]:
+        """Those of the same name and registry that were declared before it, and disagree."""
+        name = family.definition.name, family.definition.registry
+        return [
+            other
+            for other in self.families[: family.number]
+            if (other.definition.name, other.definition.registry) == name
+        ]
+
+    def get_or_add(self, family: OwnFamily, labels: tuple[str, ...]) -> OwnSeries | None:
+        """The series of these label values; the overflow series where it can't be had, None where not even that.
+
+        It comes back, with 0, where it was removed. Raises BlockForeign where the catalogue is damaged.
+        """
+        labels = shown(labels)
+        try:
+            self.refresh()
+            series = self._found.get((family.number, labels))
+            if series is None and not self.is_full(family) and time.monotonic() >= self._retry_at:
+                with self._block.locked(COUNT_WAIT):
+                    self.refresh()
+                    if (family.number, labels) not in self._found and not self.is_full(family):
+                        self._append_series(family, labels)
+                series = self._found.get((family.number, labels))
+        except BlockForeign:
+            raise
+        except BlockError:
+            self._retry_at = time.monotonic() + RETRY
+            series = None
+        if series is None:
+            return self._found.get((family.number, None))
+        if self._block.cells[series.state] in (REMOVED, LEAVING):
+            self._block.cells[series.state] = BACK
+            self._block.cells[layout.H_OWN_REMOVALS] += 1
+        return series
+
+    def find(self, family: OwnFamily, labels: tuple[str, ...]) -> OwnSeries | None:
+        """The series of these label values, if there is one."""
+        self.refresh()
+        return self._found.get((family.number, shown(labels)))
+
+    def of(self, family: OwnFamily) -> list[OwnSeries]:
+        """The family's series, the overflow series too."""
+        self.refresh()
+        return [series for series in self.series if series.family is family]
+
+    def rest(self, family: OwnFamily) -> OwnSeries | None:
+        """The family's overflow series; None where it has no labels."""
+        self.refresh()
+        return self._found.get((family.number, None))
+
+    def remove(self, family: OwnFamily, wanted: Iterable[tuple[str, ...]] | None) -> None:
+        """Show these series no more, until they grow again; None: all of the family. Raises BlockError."""
+        with self._block.locked(COUNT_WAIT):
+            self.refresh()
+            keys = None if wanted is None else {shown(labels) for labels in wanted}
+            for series in self.series:
+                if series.family is family and (keys is None or series.labels in keys):
+                    self._remove(series)
+            self._block.cells[layout.H_OWN_REMOVALS] += 1
+
+    def _remove(self, series: OwnSeries) -> None:
+        """What it has by now is noted in the row of what was removed. A gauge just loses its stamps."""
+        block, shape, kinds = self._block, self._block.layout, series.family.definition.cells
+        rows = [shape.own_row_cell(slot) + series.offset for slot in used_slots(block)]
+        if VALUE in kinds:
+            for row in rows:
+                block.cells[row + kinds.index(STAMP)] = 0
+                block.cells[row - series.offset + series.offset // layout.PAGE_CELLS] = -block.cells[layout.H_EPOCH]
+            return
+        removed = shape.own_row_cell(shape.slots) + series.offset
+        block.reserve(removed, len(kinds))
+        block.cells[series.state] = LEAVING
+        floats = block.floats
+        for index, kind in enumerate(kinds):
+            if kind == INT:
+                block.cells[removed + index] = sum(block.cells[row + index] for row in rows)
+            else:
+                floats[removed + index] = math.fsum(floats[row + index] for row in rows)
+        fence()
+        block.cells[series.state] = REMOVED
+
+    def was_removed(self, series: OwnSeries) -> bool:
+        """Whether the row of what was removed has cells for it."""
+        return bool(self._block.cells[series.state])
+
+    def is_full(self, family: OwnFamily) -> bool:
+        """Whether the family has as many series as it may."""
+        return self._sizes[family.number] >= self.most
+
+    def _append_family(self, definition: Definition) -> None:
+        number, present = len(self.families), self._block.cells[layout.H_OWN_USED]
+        record = {"family": number, "present": present, **definition.as_record()}
+        cells = len(definition.cells)
+        series = _encode([number, None, present + 2, round(time.time(), 3)]) if definition.labels else b""
+        self._publish(_encode(record) + series, 2 + (cells if definition.labels else 0))
+
+    def _append_series(self, family: OwnFamily, labels: tuple[str, ...]) -> None:
+        record = [family.number, labels, self._block.cells[layout.H_OWN_USED], round(time.time(), 3)]
+        self._publish(_encode(record), len(family.definition.cells))
+
+    def _publish(self, records: bytes, cells: int) -> None:
+        """Store the records, which own so many cells more. The caller holds the lock. Raises BlockFull."""
+        block, shape = self._block, self._block.layout
+        offset, used = block.cells[layout.H_OWN_USED], block.cells[layout.H_OWN_BYTES]
+        end = layout.round_up(offset + cells, 2)
+        if end > shape.own_row_cells or used + len(records) > shape.own_catalogue_bytes:
+            raise BlockFull(f"block {block.name} has no room for another series of own metrics: set own_series higher")
+        start = shape.own_catalogue + used
+        block.reserve(start // layout.CELL, len(records) // layout.CELL)
+        self._reserve(end)
+        block.raw[start : start + len(records)] = records
+        block.cells[layout.H_OWN_USED] = end
+        fence()
+        block.cells[layout.H_OWN_BYTES] = used + len(records)
+        self.refresh()
+
+    def _reserve(self, end: int) -> None:
+        """Memory up to that cell of each row that was ever in use: a store without memory would end its process."""
+        block, shape = self._block, self._block.layout
+        reserved = block.cells[layout.H_OWN_RESERVED]
+        if end <= reserved:
+            return
+        wanted = min(layout.round_up(end, RESERVE), shape.own_row_cells)
+        for slot in used_slots(block):
+            block.reserve(shape.own_row_cell(slot) + reserved, wanted - reserved)
+        block.cells[layout.H_OWN_RESERVED] = wanted
+
+
+def used_slots(block: Block) -> list[int]:
+    """The slots whose rows of own metrics have memory: those that ever were taken, or were prepared for it."""
+    taken = block.layout.slot_table // layout.CELL + layout.S_TAKEN_NS
+    end = taken + block.layout.slots * layout.SLOT_CELLS
+    return [slot for slot, since in enumerate(block.cells[taken : end : layout.SLOT_CELLS].tolist()) if since]
+
+
+def shown(labels: Iterable[str]) -> tuple[str, ...]:
+    """Label values as the catalogue has them: bounded, of characters that UTF-8 has, and not an overflow series'."""
+    kept = tuple(map(_bounded, labels))
+    return (*kept[:-1], f"{OVERFLOW}_") if kept and set(kept) == {OVERFLOW} else kept
+
+
+def _bounded(text: str) -> str:
+    text = text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate
+    if len(text) <= LABEL_CHARS:
+        return text
+    return f"{text[:LABEL_CHARS]}~{zlib.crc32(text.encode()):08x}"
+
+
+def _encode(record: Any) -> bytes:
+    """A record, and a cell behind it, which is 0."""
+    payload = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
+    data = _PREFIX.pack(len(payload), zlib.crc32(payload)) + payload
+    return data.ljust(layout.round_up(len(data), layout.CELL) + layout.CELL, b"\0")

@@ -1,0 +1,78 @@
+"""Notes: texts that belong to a cell, as an exemplar of what it counts. The last one written is kept.
+
+A table of NOTES records of NOTE_BYTES; a cell's note is at its number modulo NOTES, so two cells that are that far
+apart have one place, and the later note is kept. A record is CRC-32 and length of what follows, then JSON: the cell,
+the value, the Unix time in s, the labels. Processes write without a lock; one that is half written has another
+checksum, and is no note.
+"""
+
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from hvd.core import layout
+from hvd.core.block import Block
+from hvd.errors import BlockFull
+
+_PREFIX = struct.Struct("<II")
+
+
+class Exemplar(NamedTuple):
+    """An example of what was counted, as a trace's id: its labels, the amount, and when (Unix time in s)."""
+
+    labels: Mapping[str, str]
+    value: float
+    time: float
+
+
+class Notes:
+    """The block's notes, as this process reads and writes them. One thread at a time uses it."""
+
+    def __init__(self, block: Block) -> None:
+        self._block = block
+        self._found: dict[int, Exemplar] = {}
+
+    @property
+    def written(self) -> int:
+        """How many were ever written, more or less: it changes with each."""
+        return self._block.cells[layout.H_NOTES]
+
+    def write(self, cell: int, exemplar: Exemplar) -> None:
+        """Keep an exemplar of what a cell of a row counts; nothing where it is too long, or memory lacks."""
+        data = json.dumps([cell, exemplar.value, exemplar.time, exemplar.labels], ensure_ascii=False).encode(
+            "utf-8", "replace"
+        )
+        if len(data) > layout.NOTE_BYTES - _PREFIX.size:
+            return
+        start = self._block.layout.notes + cell % layout.NOTES * layout.NOTE_BYTES
+        try:
+            self._block.reserve(start // layout.CELL, layout.NOTE_BYTES // layout.CELL)
+        except BlockFull:
+            return
+        record = _PREFIX.pack(zlib.crc32(data), len(data)) + data
+        self._block.raw[start : start + len(record)] = record
+        self._block.cells[layout.H_NOTES] += 1
+
+    def read(self) -> None:
+        """Take in what was written since."""
+        raw, first = self._block.raw, self._block.layout.notes
+        self._found.clear()
+        for number in range(layout.NOTES):
+            start = first + number * layout.NOTE_BYTES
+            checksum, length = _PREFIX.unpack_from(raw, start)
+            data = bytes(
+                raw[start + _PREFIX.size : start + _PREFIX.size + min(length, layout.NOTE_BYTES - _PREFIX.size)]
+            )
+            if length and zlib.crc32(data) == checksum:
+                cell, value, time, labels = json.loads(data)
+                self._found[cell] = Exemplar(labels, value, time)
+
+    def of(self, first: int, end: int) -> Mapping[int, Exemplar]:
+        """The notes of these cells, by their distance from the first."""
+        return (
+            {cell - first: self._found[cell] for cell in range(first, end) if cell in self._found}
+            if self._found
+            else {}
+        )
