@@ -149,7 +149,8 @@ class OwnStore:
                 self._complain(
                     family,
                     f"{family.definition.name} is declared in two ways: "
-                    f"{rival.definition.differences(family.definition)}; while processes of the first declaration live, only theirs is shown",
+                    f"{rival.definition.differences(family.definition)}; "
+                    "while processes of the first declaration live, only theirs is shown",
                 )
             for labels, place in family.all():
                 self.locate(family, labels, place)
