@@ -95,7 +95,7 @@ class OwnCatalogue:
         raw, first = self._block.raw, self._block.layout.own_catalogue
         while self._read < end:
             start = first + self._read
-            length, checksum = _PREFIX.unpack_from(raw, start)
+            length, checksum = _PREFIX.unpack(raw[start : start + _HEAD])
             payload = bytes(raw[start + _HEAD : start + _HEAD + length])
             if not length or zlib.crc32(payload) != checksum:
                 raise BlockForeign(f"block {self._block.name}: record at byte {self._read} of own metrics is damaged")

@@ -43,7 +43,7 @@ def test_kinds_have_ranges_of_their_own(block: Block) -> None:
     [
         (layout.KIND_WORKER, WORKERS, "set HVD_SLOTS higher and restart"),
         (layout.KIND_JOINED, WORKERS - WORKERS // JOINED_SPARE, "slots for joined processes .* set HVD_SLOTS higher"),
-        (layout.KIND_AGGREGATOR, layout.COMPANION_SLOTS, r"by the processes (\d+, ){11}\d+: end those that are not"),
+        (layout.KIND_AGGREGATOR, layout.COMPANION_SLOTS, r"by the processes (\d+, ){15}\d+: end those that are not"),
     ],
 )
 def test_when_all_are_taken_the_error_says_what_to_do(block: Block, kind: int, number: int, remedy: str) -> None:

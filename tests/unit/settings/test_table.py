@@ -16,6 +16,7 @@ BOUNDS: dict[str, tuple[float, float, dict[str, str]]] = {
     "threads": (1, 256, {}),
     "interval": (0.1, 60, {}),
     "max_series": (16, 100_000, {}),
+    "own_series": (256, 1_000_000, {}),
     "slots": (5, 4096, {"HVD_WORKERS": "1"}),
     "timeout": (1, 86_400, {}),
     "graceful_timeout": (1, 86_400, {}),

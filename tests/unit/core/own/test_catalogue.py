@@ -1,0 +1,163 @@
+"""The own metrics' catalogue: one list for all processes, bounded, whole at every moment."""
+
+import signal
+
+import pytest
+
+from hvd.core import layout
+from hvd.core.block import Block
+from hvd.core.catalogue import OVERFLOW
+from hvd.core.own.catalogue import LABEL_CHARS, OwnCatalogue, shown
+from hvd.core.own.definition import Definition
+from hvd.errors import BlockForeign
+from tests.unit.core.own.support import ORDERS, SHAPE, TURNS, damage_last_record, in_child
+from tests.unit.core.support import Watched, at_store, ended, fork, keeping_locked, kill
+
+
+def assert_sound(block: Block) -> None:
+    """No series twice, no cells shared, all cells in the part of a row that is in use."""
+    catalogue = OwnCatalogue(block)
+    catalogue.refresh()
+    owned = [(one.present, one.present + 1) for one in catalogue.families]
+    owned += [(one.offset, one.end) for one in catalogue.series]
+    end = block.layout.own_marks
+    for first, after in sorted(owned):
+        assert first >= end
+        end = after
+    assert end <= block.cells[layout.H_OWN_USED] <= block.cells[layout.H_OWN_RESERVED] <= SHAPE.own_row_cells
+    assert len({(one.family.number, one.labels, one.is_overflow) for one in catalogue.series}) == len(catalogue.series)
+
+
+def test_a_series_keeps_its_cells(block: Block) -> None:
+    """Asked for again, by this process or another, it is the same."""
+    one, other = OwnCatalogue(block), OwnCatalogue(block)
+    family = one.declare(ORDERS)
+    assert family
+    series = one.get_or_add(family, ("a",))
+    assert series
+    again = other.declare(ORDERS)
+    assert again
+    found = other.get_or_add(again, ("a",))
+    assert found
+    assert (found.offset, found.labels, found.created) == (series.offset, ("a",), series.created)
+    assert (again.number, again.present, again.definition) == (family.number, family.present, ORDERS)
+    assert_sound(block)
+
+
+def test_definitions_that_disagree_are_two_families(block: Block) -> None:
+    """The later one knows its rivals."""
+    catalogue = OwnCatalogue(block)
+    first = catalogue.declare(ORDERS)
+    second = catalogue.declare(Definition("orders", "counter", "Orders.", labels=("shop", "till")))
+    assert first
+    assert second
+    assert (catalogue.rivals(first), catalogue.rivals(second)) == ([], [first])
+    assert catalogue.declare(Definition("orders", "counter", "In other words.", labels=("shop",))) is first
+
+
+def test_a_family_has_half_of_the_series(block: Block) -> None:
+    """The rest share the overflow series, and others have room still."""
+    catalogue = OwnCatalogue(block)
+    family, turns = catalogue.declare(ORDERS), catalogue.declare(TURNS)
+    assert family
+    assert turns
+    series = [catalogue.get_or_add(family, (str(number),)) for number in range(SHAPE.own_series)]
+    assert sum(one.is_overflow for one in series if one) == SHAPE.own_series - catalogue.most
+    assert series[-1] is catalogue.rest(family)
+    assert catalogue.rest(family).labels == (OVERFLOW,)  # type: ignore[union-attr]
+    assert catalogue.get_or_add(turns, ()) is not None
+    assert_sound(block)
+
+
+def test_a_full_catalogue_refuses_and_goes_on(block: Block) -> None:
+    """What is there is found still; nothing is raised."""
+    catalogue = OwnCatalogue(block)
+    families = [
+        catalogue.declare(
+            Definition(f"m{number}", "histogram", "", labels=("a",), buckets=tuple(map(float, range(99))))
+        )
+        for number in range(60)
+    ]
+    assert families[0] is not None
+    assert families[-1] is None
+    assert catalogue.get_or_add(families[0], ("x",)) is catalogue.rest(families[0])
+    assert_sound(block)
+
+
+@pytest.mark.parametrize(
+    ("label", "kept"),
+    [
+        ('\n"\\\0', '\n"\\\0'),
+        ("\ud800", "\\ud800"),
+        ("x" * 10**6, "x" * LABEL_CHARS + "~4a50b3cf"),
+        (OVERFLOW, f"{OVERFLOW}_"),
+    ],
+    ids=["odd", "surrogate", "1 MB", "overflow"],
+)
+def test_hostile_labels_are_bounded(block: Block, label: str, kept: str) -> None:
+    """And each is one series, found again."""
+    catalogue = OwnCatalogue(block)
+    family = catalogue.declare(ORDERS)
+    assert family
+    series = catalogue.get_or_add(family, (label,))
+    assert series
+    assert series.labels == shown((label,))
+    assert (series.labels[0][:LABEL_CHARS], len(series.labels[0])) == (kept[:LABEL_CHARS], len(kept))
+    assert OwnCatalogue(block).find(family, (label,)).labels == series.labels  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("stores", range(1, 5))
+def test_a_process_killed_at_any_store_leaves_it_whole(block: Block, stores: int) -> None:
+    """The next one appends where it began."""
+    family = OwnCatalogue(block).declare(ORDERS)
+    assert family
+
+    def work() -> None:
+        watched = at_store(stores, kill)
+        block.raw, block.cells = Watched(block.raw, watched), Watched(block.cells, watched)  # type: ignore[assignment]
+        OwnCatalogue(block).get_or_add(family, ("a",))
+
+    status = ended(fork(work))
+    assert status in (0, -signal.SIGKILL)
+    assert (status == 0) == (stores == 4)
+    catalogue = OwnCatalogue(block)
+    family = catalogue.declare(ORDERS)
+    assert family
+    catalogue.get_or_add(family, ("b",))
+    catalogue.get_or_add(family, ("a",))
+    assert_sound(block)
+
+
+def test_processes_append_at_the_same_time(block: Block) -> None:
+    """Each series once."""
+
+    def work() -> None:
+        catalogue = OwnCatalogue(block)
+        family = catalogue.declare(ORDERS)
+        assert family
+        for number in range(20):
+            assert catalogue.get_or_add(family, (str(number),))
+
+    pids = [fork(work) for _ in range(4)]
+    assert [ended(pid) for pid in pids] == [0] * 4
+    assert_sound(block)
+
+
+def test_a_lock_that_is_kept_is_not_waited_for(block: Block) -> None:
+    """The series counts as overflow for now, and has its own once it can."""
+    catalogue = OwnCatalogue(block)
+    family = catalogue.declare(ORDERS)
+    assert family
+    with keeping_locked(block):
+        series = catalogue.get_or_add(family, ("a",))
+        assert series
+        assert series.is_overflow
+        assert catalogue.declare(TURNS) is None
+
+
+def test_a_damaged_record_is_told(block: Block) -> None:
+    """The error names the block."""
+    in_child(lambda: OwnCatalogue(block).declare(ORDERS))
+    damage_last_record(block)
+    with pytest.raises(BlockForeign, match=r"record at byte .* of own metrics is damaged"):
+        OwnCatalogue(block).refresh()

@@ -1,0 +1,94 @@
+"""Figures: what the processes' cells come to."""
+
+import os
+import signal
+
+import pytest
+
+from hvd.core.block import Block
+from hvd.core.own.definition import Definition
+from hvd.core.own.figures import OwnReader, merged
+from tests.unit.core.own.support import ORDERS, TURNS, family, gauge, store_in, values
+from tests.unit.core.support import standing
+
+
+def setting(block: Block, mode: str, value: float, time: float = 0.0) -> None:
+    """Set a gauge in a slot of this process."""
+    level = store_in(block).declare(gauge(mode))
+    block.kept = level  # type: ignore[attr-defined]  # as long as the process lives
+    level.place().set(value, time)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("mode", "alive", "dead"),
+    [
+        ("sum", 8, 8), ("livesum", 8, 3), ("min", 3, 3), ("livemin", 3, 3), ("max", 5, 5), ("livemax", 5, 3),
+        ("mostrecent", 5, 5), ("livemostrecent", 5, 3),
+    ],
+)  # fmt: skip
+def test_modes_with_the_living_and_the_dead(block: Block, mode: str, alive: float, dead: float) -> None:
+    """A live mode shows what the dead had no more, at the next reading, with no hook called."""
+    reader = OwnReader(block)
+    setting(block, mode, 3, time=1.0)
+    with standing(lambda: setting(block, mode, 5, time=2.0)) as pid:
+        assert values(block, "level", reader) == {(): alive}
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        assert values(block, "level", reader) == {(): dead}
+
+
+@pytest.mark.parametrize("mode", ["all", "liveall"])
+def test_all_is_by_process(block: Block, mode: str) -> None:
+    """Each with its pid, while it lives."""
+    setting(block, mode, 3)
+    with standing(lambda: setting(block, mode, 5)) as pid:
+        assert values(block, "level") == {(str(os.getpid()),): 3.0, (str(pid),): 5.0}
+    assert values(block, "level") == {(str(os.getpid()),): 3.0}
+    assert family(block, "level").labels == ("pid",)
+
+
+def test_what_is_the_same_is_the_same_object(block: Block) -> None:
+    """So its text can be kept."""
+    store, reader = store_in(block), OwnReader(block)
+    orders, turns = store.declare(ORDERS), store.declare(TURNS)
+    orders.place(("a",)).add(0, 1)
+    turns.place().add(0, 1)
+    before = reader.read().families
+    assert all(one is other for one, other in zip(before, reader.read().families, strict=True))
+    orders.place(("a",)).add(0, 1)
+    assert reader.read().families[0].samples[0].value == 2
+
+
+def test_a_removed_series_comes_back_from_0_on(block: Block) -> None:
+    """As soon as it grows again, in whatever process."""
+    orders = store_in(block).declare(ORDERS)
+    orders.place(("a",)).add(0, 5)
+    orders.place(("b",)).add(0, 1)
+    orders.remove(("a",))
+    assert values(block, "orders") == {("b",): 1}
+    orders.place(("a",)).add(0, 2)
+    assert values(block, "orders") == {("a",): 2, ("b",): 1}
+
+
+def test_of_two_definitions_of_a_name_the_first_one_alive_is_shown(block: Block) -> None:
+    """The other one is a conflict, as long as the first has a living process."""
+    newer = Definition("orders", "counter", "Orders.", labels=("shop", "country"))
+
+    def declare() -> None:
+        block.kept = store_in(block).declare(ORDERS)  # type: ignore[attr-defined]
+
+    with standing(declare):
+        newest = store_in(block).declare(newer)
+        newest.place(("a", "b")).add(0, 1)
+        figures = OwnReader(block).read()
+        assert [one.definition.labels for one in figures.families] == [("shop",)]
+        assert figures.conflicts == {"orders": 1}
+    assert values(block, "orders") == {("a", "b"): 1}
+
+
+def test_merged_leaves_out_what_is_no_number() -> None:
+    """One process's NaN does not hide what the others have."""
+    nan = float("nan")
+    assert merged("sum", [(nan, 0), (2.0, 0)]) == 2.0
+    assert merged("livemax", [(nan, 0), (2.0, 0), (1.0, 0)]) == 2.0
+    assert merged("mostrecent", [(3.0, 1.0), (2.0, 2.0)]) == 2.0
