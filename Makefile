@@ -56,18 +56,18 @@ bench: $(VENV)/.bench
 	$(VENV)/bin/python bench/jobs.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache hvd/*/*.so
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache hvd/*/*.so hvd/*/*/*.so
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "hvd needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version`. Try: make PYTHON=python3.13" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run: $(VENV)/bin/pip setup.cfg setup.py pyproject.toml $(wildcard hvd/*/*.[ch])
+$(VENV)/.run: $(VENV)/bin/pip setup.cfg setup.py pyproject.toml $(wildcard hvd/*/*.[ch] hvd/*/*/*.[ch])
 	$(VENV)/bin/pip install --quiet --editable .
 	touch $@
 
-$(VENV)/.test: $(VENV)/bin/pip setup.cfg setup.py pyproject.toml $(wildcard hvd/*/*.[ch])
+$(VENV)/.test: $(VENV)/bin/pip setup.cfg setup.py pyproject.toml $(wildcard hvd/*/*.[ch] hvd/*/*/*.[ch])
 	$(VENV)/bin/pip install --quiet --editable '.[test]'
 	touch $@ $(VENV)/.run
 

@@ -17,6 +17,7 @@ from setuptools.command.build_py import build_py
 FLAGS = ["-falign-functions=32", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"]
 SOURCES = {
     "hvd.core._hotrow": ["hvd/core/_hotrow.c", "hvd/core/_hotentry.c", "hvd/core/_sums.c"],
+    "hvd.core.own._own": [f"hvd/core/own/{name}.c" for name in ("_own", "_places")],
     "hvd.instrument._counting": [f"hvd/instrument/{name}.c" for name in ("_counting", "_exchange", "_extras", "_asgi")],
 }
 
@@ -75,7 +76,7 @@ setup(
         Extension(
             name,
             sources,
-            depends=glob("hvd/*/*.h"),
+            depends=glob("hvd/**/*.h", recursive=True),
             extra_compile_args=FLAGS,
             optional=choice != "yes",  # hvd counts in Python then: hvd/core/hotrow.py, hvd/instrument/wsgi.py
         )

@@ -5,13 +5,15 @@ lock, or by an atomic instruction where there is none; in this form, under a loc
 a slot, and in a child that it has just forked, a place has cells of its own; `move` takes what was counted along.
 
 A store into a cell is one of a whole cell. After it, the mark of the cell's page gets the epoch, so that readers know
-which pages to read again (reader.py). Where a value is stored with a stamp, the value comes first.
+which pages to read again (sums.py). Where a value is stored with a stamp, the value comes first.
 """
 
 import math
+import os
 import threading
 from bisect import bisect_left
 from collections.abc import Sequence
+from operator import index as as_index
 from typing import Any
 
 from hvd.core import layout
@@ -19,7 +21,16 @@ from hvd.core.own import logarithmic
 from hvd.core.own.definition import INT, Definition
 
 _lock = threading.RLock()  # re-entrant: a signal handler or a destructor may count
-_LARGEST = 2**63 - 1
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
+
+
+def _new_lock() -> None:
+    """In a forked child: a lock that no thread of the parent holds."""
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_new_lock)
 
 
 class Target:
@@ -83,20 +94,26 @@ class Place:
     def _start(self) -> None:
         """What a new series begins with."""
 
-    def add(self, index: int, amount: float) -> None:
-        """Add to a cell; nothing where that would be no number any more, or more than an integer cell holds."""
+    def cell(self, index: int) -> "Cell":
+        """One of its cells, for who counts in each by itself. Raises IndexError."""
+        return Cell(self, index)
+
+    def add(self, index: int, amount: float) -> bool:
+        """Add to a cell. -> False, with nothing changed, where that would be no number any more, or more than an
+        integer cell holds.
+        """
         with _lock:
             if self.kinds[index] == INT:
-                total = self._cells[index] + int(amount)
-                if total > _LARGEST:
-                    return
-                self._cells[index] = total
+                if amount != amount or not _SMALLEST <= (total := self._cells[index] + amount) <= _LARGEST:
+                    return False
+                self._cells[index] = int(total)
             else:
-                sum = self._floats[index] + amount
+                sum = self._floats[index] + float(amount)
                 if math.isnan(sum):
-                    return
+                    return False
                 self._floats[index] = sum
             self._mark(index)
+        return True
 
     def _mark(self, index: int) -> None:
         if self._target:
@@ -110,8 +127,12 @@ class Place:
 
     def labels(self, *values: object, **named: object) -> Any:
         """The child of these label values."""
-        child = None if named else self.children.get(values)  # type: ignore[arg-type]
-        return self.find_child(*values, **named) if child is None else child
+        # Only what is just a text: a value that is equal to one may have another text, and need not have a hash.
+        if not named and all(type(value) is str for value in values):
+            child = self.children.get(values)  # type: ignore[arg-type]
+            if child is not None:
+                return child
+        return self.find_child(*values, **named)
 
     def find_child(self, *values: object, **named: object) -> Any:
         """The child that `children` doesn't have, or not by these values."""
@@ -128,10 +149,11 @@ class CounterPlace(Place):
     def inc(self, amount: float = 1, exemplar: dict[str, str] | None = None) -> None:
         """Add an amount. Raises ValueError where it is negative. NaN counts nothing."""
         self._check_ready()
-        if amount < 0:
+        number = _number(amount)
+        if number < 0:
             raise ValueError("Counters can only be incremented by non-negative amounts.")
-        is_int = isinstance(amount, int) and self._cells[0] + amount <= _LARGEST
-        self.add(0 if is_int else 1, amount)
+        if isinstance(number, float) or not self.add(0, number):
+            self.add(1, number)
         if exemplar:
             self.keep_exemplar(0, amount, exemplar)
 
@@ -143,8 +165,7 @@ class SummaryPlace(Place):
         """Count an amount."""
         self._check_ready()
         with _lock:
-            if not math.isnan(self._floats[1] + amount):
-                self.add(1, amount)
+            if self.add(1, _number(amount)):
                 self.add(0, 1)
 
 
@@ -158,11 +179,11 @@ class HistogramPlace(Place):
     def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
         """Count an amount. A bucket has what its upper bound is."""
         self._check_ready()
+        number = float(_number(amount))
+        bucket = logarithmic.bucket_of(number) if self._bounds is None else bisect_left(self._bounds, number)
         with _lock:
-            if math.isnan(self._floats[0] + amount):
+            if not self.add(0, number):
                 return
-            bucket = logarithmic.bucket_of(amount) if self._bounds is None else bisect_left(self._bounds, amount)
-            self.add(0, amount)
             self.add(1 + bucket, 1)
         if exemplar:
             self.keep_exemplar(1 + bucket, amount, exemplar)
@@ -187,19 +208,22 @@ class GaugePlace(Place):
         """Set the value; `time` is when, in s since 1970, for the modes that show the most recent one."""
         self._check_ready()
         with _lock:
-            self._value, self._time = float(value), time
+            self._value, self._time = float(value), float(time)
             self._store()
 
     def inc(self, amount: float = 1) -> None:
         """Add to the value."""
         self._check_ready()
         with _lock:
-            self._value += amount
+            self._value += _number(amount)
             self._store()
 
     def dec(self, amount: float = 1) -> None:
         """Take from the value."""
-        self.inc(-amount)
+        self._check_ready()
+        with _lock:
+            self._value -= _number(amount)
+            self._store()
 
     @property
     def value(self) -> float:
@@ -232,3 +256,29 @@ class GaugePlace(Place):
         if self.is_ready:
             self._before = None
             self._store()
+
+
+class Cell:
+    """A cell of a place that is counted in by itself, as a bucket."""
+
+    def __init__(self, place: Place, index: int) -> None:
+        if not 0 <= index < len(place.kinds):
+            raise IndexError(f"cell {index} is not among the {len(place.kinds)} of the series")
+        self._place, self._index = place, index
+
+    def inc(self, amount: float) -> None:
+        """Add to it, as Place.add."""
+        self._place.add(self._index, amount)
+
+    def get_own(self) -> float:
+        """By how much this process has made it grow."""
+        return self._place.counted()[self._index]
+
+
+def _number(amount: float) -> float:
+    """An amount as int or float, of whatever type it is. Raises TypeError, also of a text, and OverflowError."""
+    if isinstance(amount, (int, float)):
+        return amount
+    if hasattr(amount, "__index__"):
+        return as_index(amount)
+    return math.ldexp(amount, 0)  # float() would take a text

@@ -7,7 +7,7 @@ import pytest
 
 from hvd.core.block import Block
 from hvd.core.own.definition import Definition
-from hvd.core.own.hot import CounterPlace, GaugePlace, HistogramPlace, SummaryPlace
+from hvd.core.own.places import CounterPlace, GaugePlace, HistogramPlace, SummaryPlace
 from tests.unit.core.own.support import PARTS, SIZES, TURNS, gauge, store_in, values
 from tests.unit.core.support import in_threads
 
@@ -71,9 +71,3 @@ def test_a_gauge_is_the_processes(block: Block) -> None:
     level.inc(2)
     level.dec(0.5)
     assert (level.value, values(block, "level")[()]) == (6.5, 6.5)
-
-
-def test_a_parent_counts_nothing() -> None:
-    """One with labels needs their values first."""
-    with pytest.raises(ValueError, match="missing label values"):
-        CounterPlace(TURNS, is_ready=False).inc()

@@ -1,0 +1,492 @@
+/* Places of own metrics, compiled: the same as places.py, which says what each store means. This file has what all
+ * places share; _places.c has the kinds.
+ */
+
+#include "_own.h"
+#include <string.h>
+
+double hvd_thresholds[PER_OCTAVE];
+
+int hvd_check_place(Place *self)
+{
+    if (self->cells == NULL)
+        PyErr_SetString(PyExc_RuntimeError, "the place has no cells: its __init__ did not run, or failed");
+    else
+        PyErr_Format(PyExc_ValueError, "%U metric is missing label values", self->kind);
+    return 0;
+}
+
+int hvd_amount_of(PyObject *object, double *amount)
+{
+    *amount = PyFloat_AsDouble(object);
+    return *amount != -1.0 || !PyErr_Occurred();
+}
+
+/* Arguments by position and name, as a Python function takes them; the first is needed where `names` begins with '!'. */
+int hvd_parse(const char *name, const char *const *names, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+              PyObject **values, Py_ssize_t most)
+{
+    if (nargs > most) {
+        PyErr_Format(PyExc_TypeError, "%s() takes %zd arguments at most (%zd given)", name, most, nargs);
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < nargs; i++)
+        values[i] = args[i];
+    for (Py_ssize_t k = 0; kwnames != NULL && k < PyTuple_GET_SIZE(kwnames); k++) {
+        Py_ssize_t i = 0;
+        PyObject *word = PyTuple_GET_ITEM(kwnames, k);
+        while (i < most && PyUnicode_CompareWithASCIIString(word, names[i]) != 0)
+            i++;
+        if (i == most || values[i] != NULL) {
+            PyErr_Format(PyExc_TypeError, "%s() got %s argument '%U'", name,
+                         i == most ? "an unexpected keyword" : "multiple values for", word);
+            return 0;
+        }
+        values[i] = args[nargs + k];
+    }
+    return 1;
+}
+
+/* places.py, Place.add; -1 with an exception set */
+int hvd_add(Place *self, Py_ssize_t index, PyObject *object)
+{
+    double amount;
+    int is_int = PyLong_AsLong(PyTuple_GET_ITEM(self->kinds, index)) == INT, is_added = 0;
+    if (is_int && PyLong_Check(object)) {
+        int overflow;
+        long long whole = PyLong_AsLongLongAndOverflow(object, &overflow);
+        if (overflow)
+            return 0;
+        LOCKED(self)
+        is_added = add_int(self, index, whole);
+        UNLOCKED()
+        return is_added;
+    }
+    if (!hvd_amount_of(object, &amount))
+        return -1;
+    LOCKED(self)
+    if (!is_int)
+        is_added = add_float(self, index, amount);
+    else if (fabs(amount) < 9.2e18) /* else not even the conversion is defined */
+        is_added = add_int(self, index, (int64_t)amount);
+    UNLOCKED()
+    return is_added;
+}
+
+/* Target */
+
+static int target_init(Target *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *raw;
+    Py_ssize_t head, count;
+    long long tenancy;
+    static char *names[] = {"raw", "head", "count", "tenancy", NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OnnL", names, &raw, &head, &count, &tenancy))
+        return -1;
+    if (self->buffer.obj != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "a target is made once");
+        return -1;
+    }
+    if (PyObject_GetBuffer(raw, &self->buffer, PyBUF_WRITABLE) < 0)
+        return -1;
+    Py_ssize_t cells = self->buffer.len / 8;
+    if (head < 0 || count < 1 || cells <= EPOCH || count > cells || head > cells - count ||
+        (uintptr_t)self->buffer.buf % 8) {
+        PyErr_SetString(PyExc_ValueError, "the row is not within the block");
+        return -1;
+    }
+    PyObject *all = PyObject_CallMethod(raw, "cast", "s", "q"), *floats = PyObject_CallMethod(raw, "cast", "s", "d");
+    if (all != NULL && floats != NULL) {
+        Py_XSETREF(self->cells, PySequence_GetSlice(all, head, head + count));
+        Py_XSETREF(self->floats, PySequence_GetSlice(floats, head, head + count));
+        Py_XSETREF(self->epoch, PySequence_GetSlice(all, EPOCH, EPOCH + 1));
+    }
+    Py_XDECREF(all);
+    Py_XDECREF(floats);
+    if (PyErr_Occurred())
+        return -1;
+    self->block = (int64_t *)self->buffer.buf;
+    self->count = count;
+    self->tenancy = tenancy;
+    self->row = self->block + head;
+    return 0;
+}
+
+static void target_dealloc(Target *self)
+{
+    Py_XDECREF(self->cells);
+    Py_XDECREF(self->floats);
+    Py_XDECREF(self->epoch);
+    if (self->buffer.obj != NULL)
+        PyBuffer_Release(&self->buffer);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMemberDef target_members[] = {
+    {"cells", T_OBJECT_EX, offsetof(Target, cells), READONLY, NULL},
+    {"floats", T_OBJECT_EX, offsetof(Target, floats), READONLY, NULL},
+    {"epoch", T_OBJECT_EX, offsetof(Target, epoch), READONLY, NULL},
+    {"tenancy", T_LONGLONG, offsetof(Target, tenancy), READONLY, NULL},
+    {0},
+};
+
+PyTypeObject hvd_target_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "hvd.core.own._own.Target",
+    .tp_basicsize = sizeof(Target),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "See places.py.",
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)target_init,
+    .tp_dealloc = (destructor)target_dealloc,
+    .tp_members = target_members,
+};
+
+/* Place */
+
+/* Let go of target and cells, and begin with own ones, which are 0. */
+static int begin(Place *self)
+{
+    int64_t *own = PyMem_Calloc((size_t)self->count * 2, 8), *old = self->own;
+    if (own == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    self->own = self->found = own;
+    self->cells = own + self->count;
+    self->offset = 0;
+    Py_CLEAR(self->target);
+    PyMem_Free(old);
+    return 0;
+}
+
+int hvd_place_init(Place *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *definition;
+    int is_ready = 1;
+    static char *names[] = {"definition", "is_ready", NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$p", names, &definition, &is_ready))
+        return -1;
+    if (self->definition != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "a place is made once");
+        return -1;
+    }
+    self->definition = Py_NewRef(definition);
+    self->kinds = PyObject_GetAttrString(definition, "cells");
+    self->names = PyObject_GetAttrString(definition, "labels");
+    self->kind = PyObject_GetAttrString(definition, "kind");
+    self->children = PyDict_New();
+    if (self->kinds == NULL || self->names == NULL || self->kind == NULL || self->children == NULL)
+        return -1;
+    if (!PyTuple_Check(self->kinds) || PyTuple_GET_SIZE(self->kinds) < 2 || !PyTuple_Check(self->names) ||
+        !PyUnicode_Check(self->kind)) {
+        PyErr_SetString(PyExc_TypeError, "that is no definition of a metric");
+        return -1;
+    }
+    self->count = PyTuple_GET_SIZE(self->kinds);
+    self->is_ready = (char)is_ready;
+    return begin(self);
+}
+
+static PyObject *forget(Place *self, PyObject *unused)
+{
+    int result;
+    if (self->cells == NULL) {
+        hvd_check_place(self);
+        return NULL;
+    }
+    LOCKED(self)
+    result = begin(self);
+    UNLOCKED()
+    return result < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *number_at(Place *self, Py_ssize_t index, int is_difference)
+{
+    int64_t now = load(self->cells + index), found = is_difference ? self->found[index] : 0;
+    if (PyLong_AsLong(PyTuple_GET_ITEM(self->kinds, index)) == INT)
+        return PyLong_FromLongLong((int64_t)((uint64_t)now - (uint64_t)found));
+    return PyFloat_FromDouble(as_float(now) - (is_difference ? as_float(found) : 0));
+}
+
+static PyObject *counted(Place *self, PyObject *unused)
+{
+    if (self->cells == NULL) {
+        hvd_check_place(self);
+        return NULL;
+    }
+    PyObject *list = PyList_New(self->count);
+    LOCKED(self)
+    for (Py_ssize_t i = 0; list != NULL && i < self->count; i++) {
+        PyObject *number = number_at(self, i, 1);
+        if (number == NULL)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, i, number);
+    }
+    UNLOCKED()
+    return list;
+}
+
+/* Add what was counted in other cells to those that the place has now. */
+static void carry_counts(Place *self, const int64_t *cells, const int64_t *found)
+{
+    for (Py_ssize_t i = 0; i < self->count; i++)
+        if (PyLong_AsLong(PyTuple_GET_ITEM(self->kinds, i)) == INT) {
+            int64_t by = (int64_t)((uint64_t)load(cells + i) - (uint64_t)found[i]);
+            if (by != 0)
+                add_int(self, i, by);
+        } else {
+            double by = as_float(load(cells + i)) - as_float(found[i]);
+            if (by != 0)
+                add_float(self, i, by);
+        }
+}
+
+PyObject *hvd_place_move(Place *self, PyObject *const *args, Py_ssize_t nargs, void (*carry)(Place *))
+{
+    if (self->cells == NULL) {
+        hvd_check_place(self);
+        return NULL;
+    }
+    if (nargs != 2 || !Py_IS_TYPE(args[0], &hvd_target_type))
+        return PyErr_Format(PyExc_TypeError, "move() takes a target and an offset");
+    Target *target = (Target *)args[0], *before;
+    Py_ssize_t offset = PyLong_AsSsize_t(args[1]);
+    if (offset < 1 || target->row == NULL || offset > target->count - self->count) {
+        if (!PyErr_Occurred())
+            PyErr_Format(PyExc_ValueError, "a series at cell %zd is not within the row", offset);
+        return NULL;
+    }
+    int64_t *found = PyMem_Malloc((size_t)self->count * 8), *own;
+    if (found == NULL)
+        return PyErr_NoMemory();
+    LOCKED(self)
+    const int64_t *cells = self->cells, *earlier = self->found;
+    own = self->own;
+    before = self->target;
+    self->target = (Target *)Py_NewRef(target);
+    self->cells = target->row + offset;
+    self->offset = offset;
+    self->own = self->found = found;
+    for (Py_ssize_t i = 0; i < self->count; i++)
+        found[i] = load(self->cells + i);
+    if (carry != NULL)
+        carry(self);
+    else
+        carry_counts(self, cells, earlier);
+    UNLOCKED()
+    Py_XDECREF(before);
+    PyMem_Free(own);
+    Py_RETURN_NONE;
+}
+
+static PyObject *move(Place *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    return hvd_place_move(self, args, nargs, NULL);
+}
+
+static Py_ssize_t index_of(Place *self, PyObject *object)
+{
+    if (self->cells == NULL) {
+        hvd_check_place(self);
+        return -1;
+    }
+    Py_ssize_t index = PyLong_AsSsize_t(object);
+    if (index < 0 || index >= self->count) {
+        if (!PyErr_Occurred())
+            PyErr_Format(PyExc_IndexError, "cell %zd is not among the %zd of the series", index, self->count);
+        return -1;
+    }
+    return index;
+}
+
+static PyObject *add(Place *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 2)
+        return PyErr_Format(PyExc_TypeError, "add() takes 2 arguments (%zd given)", nargs);
+    Py_ssize_t index = index_of(self, args[0]);
+    int is_added = index < 0 ? -1 : hvd_add(self, index, args[1]);
+    return is_added < 0 ? NULL : PyBool_FromLong(is_added);
+}
+
+/* The values of labels given by name, in the order of the names; NULL without an exception where they don't fit. */
+static PyObject *values_by_name(Place *self, PyObject *const *args, PyObject *kwnames)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(kwnames);
+    if (count != PyTuple_GET_SIZE(self->names))
+        return NULL;
+    PyObject *values = PyTuple_New(count);
+    for (Py_ssize_t i = 0; values != NULL && i < count; i++) {
+        Py_ssize_t k = 0; /* a name of the source is the same object as that of a call, nearly always */
+        while (k < count && PyTuple_GET_ITEM(kwnames, k) != PyTuple_GET_ITEM(self->names, i))
+            k++;
+        if (k == count || !PyUnicode_CheckExact(args[k]))
+            Py_CLEAR(values);
+        else
+            PyTuple_SET_ITEM(values, i, Py_NewRef(args[k]));
+    }
+    return values;
+}
+
+static PyObject *values_by_position(PyObject *const *args, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (!PyUnicode_CheckExact(args[i])) /* one that is equal to another may have another text */
+            return NULL;
+    PyObject *values = PyTuple_New(count);
+    for (Py_ssize_t i = 0; values != NULL && i < count; i++)
+        PyTuple_SET_ITEM(values, i, Py_NewRef(args[i]));
+    return values;
+}
+
+static PyObject *child_of(PyObject *children, PyObject *values)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject *child;
+    return PyDict_GetItemRef(children, values, &child) < 0 ? NULL : child;
+#else
+    return Py_XNewRef(PyDict_GetItemWithError(children, values));
+#endif
+}
+
+static PyObject *labels(Place *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (self->cells == NULL) {
+        hvd_check_place(self);
+        return NULL;
+    }
+    PyObject *child = NULL, *values = NULL;
+    if (kwnames == NULL)
+        values = values_by_position(args, nargs);
+    else if (nargs == 0)
+        values = values_by_name(self, args, kwnames);
+    if (values != NULL) {
+        child = child_of(self->children, values);
+        Py_DECREF(values);
+    }
+    if (child != NULL || PyErr_Occurred())
+        return child;
+    PyObject *find = PyObject_GetAttrString((PyObject *)self, "find_child");
+    if (find == NULL)
+        return NULL;
+    child = PyObject_Vectorcall(find, args, (size_t)nargs, kwnames);
+    Py_DECREF(find);
+    return child;
+}
+
+static PyObject *not_made(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    PyErr_SetNone(PyExc_NotImplementedError);
+    return NULL;
+}
+
+static PyObject *check_ready(Place *self, PyObject *unused)
+{
+    return is_countable(self) ? Py_NewRef(Py_None) : NULL;
+}
+
+int hvd_place_traverse(Place *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->definition);
+    Py_VISIT(self->children);
+    return 0;
+}
+
+int hvd_place_clear(Place *self)
+{
+    if (self->children != NULL)
+        PyDict_Clear(self->children); /* the place may be called yet */
+    return 0;
+}
+
+void hvd_place_free(Place *self)
+{
+    PyObject_GC_UnTrack(self);
+    Py_XDECREF(self->definition);
+    Py_XDECREF(self->kinds);
+    Py_XDECREF(self->names);
+    Py_XDECREF(self->kind);
+    Py_XDECREF(self->children);
+    Py_XDECREF(self->target);
+    PyMem_Free(self->own);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyObject *cell(PyObject *self, PyObject *index)
+{
+    if (index_of((Place *)self, index) < 0)
+        return NULL;
+    return PyObject_CallFunctionObjArgs((PyObject *)&hvd_cell_type, self, index, NULL);
+}
+
+static PyMethodDef place_methods[] = {
+    {"forget", (PyCFunction)forget, METH_NOARGS, NULL},
+    FASTCALL("move", move, NULL),
+    {"counted", (PyCFunction)counted, METH_NOARGS, NULL},
+    FASTCALL("add", add, NULL),
+    {"cell", cell, METH_O, NULL},
+    {"labels", (PyCFunction)(void (*)(void))labels, METH_FASTCALL | METH_KEYWORDS, NULL},
+    {"find_child", (PyCFunction)(void (*)(void))not_made, METH_VARARGS | METH_KEYWORDS, NULL},
+    {"keep_exemplar", (PyCFunction)(void (*)(void))not_made, METH_VARARGS | METH_KEYWORDS, NULL},
+    {"_check_ready", (PyCFunction)check_ready, METH_NOARGS, NULL},
+    {0},
+};
+
+static PyMemberDef place_members[] = {
+    {"kinds", T_OBJECT_EX, offsetof(Place, kinds), READONLY, NULL},
+    {"children", T_OBJECT_EX, offsetof(Place, children), READONLY, NULL},
+    {"is_ready", T_BOOL, offsetof(Place, is_ready), READONLY, NULL},
+    {0},
+};
+
+PyTypeObject hvd_place_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "hvd.core.own._own.Place",
+    .tp_basicsize = sizeof(Place),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = "See places.py.",
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)hvd_place_init,
+    .tp_traverse = (traverseproc)hvd_place_traverse,
+    .tp_clear = (inquiry)hvd_place_clear,
+    .tp_dealloc = (destructor)hvd_place_free,
+    .tp_methods = place_methods,
+    .tp_members = place_members,
+};
+
+/* Called once, at import of hot.py: logarithmic.py's THRESHOLDS. */
+static PyObject *set_thresholds(PyObject *module, PyObject *values)
+{
+    if (!PyTuple_Check(values) || PyTuple_GET_SIZE(values) != PER_OCTAVE)
+        return PyErr_Format(PyExc_ValueError, "there are %d thresholds", PER_OCTAVE);
+    for (Py_ssize_t i = 0; i < PER_OCTAVE; i++)
+        hvd_thresholds[i] = PyFloat_AsDouble(PyTuple_GET_ITEM(values, i));
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+static PyMethodDef module_methods[] = {
+    {"set_thresholds", set_thresholds, METH_O, NULL},
+    {0},
+};
+
+static int execute(PyObject *module)
+{
+    PyTypeObject *kinds[] = {&hvd_counter_type, &hvd_gauge_type, &hvd_summary_type, &hvd_histogram_type};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        kinds[i]->tp_base = &hvd_place_type;
+    PyTypeObject *types[] = {&hvd_target_type,  &hvd_place_type,     &hvd_counter_type, &hvd_gauge_type,
+                             &hvd_summary_type, &hvd_histogram_type, &hvd_cell_type};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (PyModule_AddType(module, types[i]) < 0)
+            return -1;
+    PyObject *layout = Py_BuildValue("(iiiiiiiiii)", EPOCH, PAGE_CELLS, INT, FLOAT, VALUE, STAMP, TIME, LOWEST, HIGHEST,
+                                     PER_OCTAVE);
+    if (layout == NULL)
+        return -1;
+    int result = PyModule_AddObjectRef(module, "LAYOUT", layout);
+    Py_DECREF(layout);
+    return result;
+}
+
+HVD_MODULE(_own, "hvd.core.own._own", module_methods, execute)

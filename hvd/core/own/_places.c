@@ -1,0 +1,534 @@
+/* The kinds of places, compiled: see places.py. */
+
+#include "_own.h"
+#include <string.h>
+
+#define KEYWORDS(name, function)                                                                                       \
+    {name, (PyCFunction)(void (*)(void))function, METH_FASTCALL | METH_KEYWORDS, NULL}
+
+static const char *const amount_names[] = {"amount", "exemplar"};
+
+static PyObject *keep_exemplar(Place *self, Py_ssize_t index, PyObject *amount, PyObject *exemplar)
+{
+    int is_given = exemplar == NULL || exemplar == Py_None ? 0 : PyObject_IsTrue(exemplar);
+    if (is_given <= 0)
+        return is_given < 0 ? NULL : Py_NewRef(Py_None);
+    return PyObject_CallMethod((PyObject *)self, "keep_exemplar", "nOO", index, amount, exemplar);
+}
+
+static PyObject *needs_amount(const char *name)
+{
+    return PyErr_Format(PyExc_TypeError, "%s() missing 1 required argument: 'amount'", name);
+}
+
+/* Counter */
+
+static PyObject *negative(void)
+{
+    PyErr_SetString(PyExc_ValueError, "Counters can only be incremented by non-negative amounts.");
+    return NULL;
+}
+
+static int count_float(Place *self, PyObject *object)
+{
+    double amount;
+    if (!hvd_amount_of(object, &amount))
+        return 0;
+    if (amount < 0)
+        return negative() != NULL;
+    LOCKED(self)
+    add_float(self, 1, amount);
+    UNLOCKED()
+    return 1;
+}
+
+static int count_int(Place *self, PyObject *object)
+{
+    int overflow, is_added = 0;
+    long long amount = PyLong_AsLongLongAndOverflow(object, &overflow);
+    if (overflow < 0 || (amount < 0 && !overflow))
+        return negative() != NULL;
+    if (!overflow) {
+        LOCKED(self)
+        is_added = add_int(self, 0, amount);
+        UNLOCKED()
+    }
+    return is_added || count_float(self, object);
+}
+
+static int count(Place *self, PyObject *amount)
+{
+    if (PyLong_Check(amount))
+        return count_int(self, amount);
+    if (PyFloat_Check(amount) || !PyIndex_Check(amount))
+        return count_float(self, amount);
+    PyObject *whole = PyNumber_Index(amount); /* an integer of numpy, as one */
+    if (whole == NULL)
+        return 0;
+    int result = count_int(self, whole);
+    Py_DECREF(whole);
+    return result;
+}
+
+static PyObject *inc(Place *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (!is_countable(self))
+        return NULL;
+    if (nargs == 0 && kwnames == NULL) {
+        int is_added;
+        LOCKED(self)
+        is_added = add_int(self, 0, 1) || add_float(self, 1, 1);
+        UNLOCKED()
+        (void)is_added;
+        Py_RETURN_NONE;
+    }
+    PyObject *values[2] = {NULL, NULL}, *one = NULL;
+    if (!hvd_parse("inc", amount_names, args, nargs, kwnames, values, 2))
+        return NULL;
+    if (values[0] == NULL && (values[0] = one = PyLong_FromLong(1)) == NULL)
+        return NULL;
+    PyObject *result = count(self, values[0]) ? keep_exemplar(self, 0, values[0], values[1]) : NULL;
+    Py_XDECREF(one);
+    return result;
+}
+
+static PyMethodDef counter_methods[] = {KEYWORDS("inc", inc), {0}};
+
+PyTypeObject hvd_counter_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "hvd.core.own._own.CounterPlace",
+    .tp_basicsize = sizeof(Place),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = "See places.py.",
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)hvd_place_init,
+    .tp_traverse = (traverseproc)hvd_place_traverse,
+    .tp_clear = (inquiry)hvd_place_clear,
+    .tp_dealloc = (destructor)hvd_place_free,
+    .tp_methods = counter_methods,
+};
+
+/* Summary */
+
+static PyObject *observe_summary(Place *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *values[1] = {NULL};
+    double amount;
+    if (!is_countable(self) || !hvd_parse("observe", amount_names, args, nargs, kwnames, values, 1))
+        return NULL;
+    if (values[0] == NULL)
+        return needs_amount("observe");
+    if (!hvd_amount_of(values[0], &amount))
+        return NULL;
+    LOCKED(self)
+    if (add_float(self, 1, amount))
+        add_int(self, 0, 1);
+    UNLOCKED()
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef summary_methods[] = {KEYWORDS("observe", observe_summary), {0}};
+
+PyTypeObject hvd_summary_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "hvd.core.own._own.SummaryPlace",
+    .tp_basicsize = sizeof(Place),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = "See places.py.",
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)hvd_place_init,
+    .tp_traverse = (traverseproc)hvd_place_traverse,
+    .tp_clear = (inquiry)hvd_place_clear,
+    .tp_dealloc = (destructor)hvd_place_free,
+    .tp_methods = summary_methods,
+};
+
+/* Histogram */
+
+typedef struct {
+    Place place;
+    double *bounds; /* NULL where the buckets are logarithmic */
+} HistogramPlace;
+
+static int histogram_init(HistogramPlace *self, PyObject *args, PyObject *kwargs)
+{
+    if (hvd_place_init(&self->place, args, kwargs) < 0)
+        return -1;
+    Place *place = &self->place;
+    PyObject *buckets = NULL, *is_logarithmic = PyObject_GetAttrString(place->definition, "is_logarithmic");
+    int result = -1;
+    if (is_logarithmic == NULL)
+        goto done;
+    if (is_logarithmic == Py_True) {
+        if (place->count == 1 + LOGARITHMIC_CELLS)
+            result = 0;
+    } else if ((buckets = PyObject_GetAttrString(place->definition, "buckets")) != NULL && PyTuple_Check(buckets) &&
+               PyTuple_GET_SIZE(buckets) == place->count - 2) {
+        self->bounds = PyMem_Malloc((size_t)place->count * sizeof *self->bounds);
+        for (Py_ssize_t i = 0; self->bounds != NULL && i < place->count - 2; i++)
+            self->bounds[i] = PyFloat_AsDouble(PyTuple_GET_ITEM(buckets, i));
+        if (self->bounds == NULL)
+            PyErr_NoMemory();
+        result = PyErr_Occurred() ? -1 : 0;
+    }
+    if (result < 0 && !PyErr_Occurred())
+        PyErr_SetString(PyExc_ValueError, "the definition's buckets and cells don't agree");
+done:
+    if (result < 0)
+        place->cells = NULL; /* it counts nothing */
+    Py_XDECREF(buckets);
+    Py_XDECREF(is_logarithmic);
+    return result;
+}
+
+/* bisect_left(bounds, amount) */
+static inline Py_ssize_t bucket_of(const double *bounds, Py_ssize_t high, double amount)
+{
+    Py_ssize_t low = 0;
+    while (low < high) {
+        Py_ssize_t middle = (low + high) / 2;
+        if (bounds[middle] < amount)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* logarithmic.py, bucket_of */
+static inline Py_ssize_t logarithmic_bucket_of(double amount)
+{
+    int exponent, step = 0;
+    if (amount <= 0)
+        return 0;
+    if (!(amount <= ldexp(1, HIGHEST)))
+        return LOGARITHMIC_CELLS - 1;
+    double mantissa = frexp(amount, &exponent);
+    if (mantissa == 0.5) { /* the upper end of the octave below */
+        mantissa = 1;
+        exponent--;
+    }
+    for (int i = 0; i < PER_OCTAVE; i++)
+        step += hvd_thresholds[i] < mantissa;
+    int bucket = (exponent - 1 - LOWEST) * PER_OCTAVE + step;
+    return 1 + (bucket > 0 ? bucket : 0);
+}
+
+static PyObject *observe(HistogramPlace *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *values[2] = {NULL, NULL};
+    double amount;
+    Place *place = &self->place;
+    if (!is_countable(place))
+        return NULL;
+    if (nargs == 1 && kwnames == NULL)
+        values[0] = args[0];
+    else if (!hvd_parse("observe", amount_names, args, nargs, kwnames, values, 2))
+        return NULL;
+    if (values[0] == NULL)
+        return needs_amount("observe");
+    if (!hvd_amount_of(values[0], &amount))
+        return NULL;
+    Py_ssize_t cell = 1 + (self->bounds == NULL ? logarithmic_bucket_of(amount)
+                                                : bucket_of(self->bounds, place->count - 2, amount));
+    int is_added;
+    LOCKED(place)
+    is_added = add_float(place, 0, amount);
+    if (is_added)
+        add_int(place, cell, 1);
+    UNLOCKED()
+    return is_added ? keep_exemplar(place, cell, values[0], values[1]) : Py_NewRef(Py_None);
+}
+
+static void histogram_dealloc(HistogramPlace *self)
+{
+    PyMem_Free(self->bounds);
+    hvd_place_free(&self->place);
+}
+
+static PyMethodDef histogram_methods[] = {KEYWORDS("observe", observe), {0}};
+
+PyTypeObject hvd_histogram_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "hvd.core.own._own.HistogramPlace",
+    .tp_basicsize = sizeof(HistogramPlace),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = "See places.py.",
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)histogram_init,
+    .tp_traverse = (traverseproc)hvd_place_traverse,
+    .tp_clear = (inquiry)hvd_place_clear,
+    .tp_dealloc = (destructor)histogram_dealloc,
+    .tp_methods = histogram_methods,
+};
+
+/* Gauge */
+
+enum mode { LAST, SUM, MIN, MAX, MOST_RECENT };
+
+typedef struct {
+    Place place;
+    enum mode mode;
+    char keeps, has_before;
+    double value, time, before;
+} GaugePlace;
+
+static enum mode mode_of(const char *text)
+{
+    static const struct {
+        const char *text;
+        enum mode mode;
+    } modes[] = {{"sum", SUM}, {"min", MIN}, {"max", MAX}, {"mostrecent", MOST_RECENT}};
+    text += strncmp(text, "live", 4) == 0 ? 4 : 0;
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+        if (strcmp(text, modes[i].text) == 0)
+            return modes[i].mode;
+    return LAST;
+}
+
+static int gauge_init(GaugePlace *self, PyObject *args, PyObject *kwargs)
+{
+    if (hvd_place_init(&self->place, args, kwargs) < 0)
+        return -1;
+    PyObject *definition = self->place.definition, *keeps = PyObject_GetAttrString(definition, "keeps"),
+             *mode = PyObject_GetAttrString(definition, "mode");
+    const char *text = mode == NULL ? NULL : PyUnicode_AsUTF8(mode);
+    if (keeps != NULL && text != NULL) {
+        self->keeps = keeps == Py_True;
+        self->mode = mode_of(text);
+        if (self->mode == MOST_RECENT && self->place.count < 3)
+            PyErr_SetString(PyExc_ValueError, "the definition's mode and cells don't agree");
+    }
+    Py_XDECREF(keeps);
+    Py_XDECREF(mode);
+    if (!PyErr_Occurred())
+        return 0;
+    self->place.cells = NULL; /* it counts nothing */
+    return -1;
+}
+
+static double merged(GaugePlace *self)
+{
+    double before = self->before, value = self->value;
+    if (!self->has_before)
+        return value;
+    switch (self->mode) {
+    case SUM:
+        return before + value;
+    case MIN: /* as Python's min and max choose */
+        return value < before ? value : before;
+    default:
+        return value > before ? value : before;
+    }
+}
+
+/* places.py, GaugePlace._store; between LOCKED and UNLOCKED */
+static void store(GaugePlace *self)
+{
+    Place *place = &self->place;
+    int64_t tenancy = place->target == NULL ? 1 : place->target->tenancy, *cells = place->cells;
+    int64_t stamp = load(cells + 1);
+    if (stamp != tenancy) { /* the first store of this process, or of what was removed */
+        self->has_before = self->keeps && stamp != 0;
+        self->before = as_float(load(cells));
+    }
+    if (self->mode != MOST_RECENT)
+        put(cells, as_bits(merged(self)));
+    else if (!self->has_before || self->time >= as_float(load(cells + 2))) {
+        put(cells, as_bits(self->value));
+        put(cells + 2, as_bits(self->time));
+    }
+    if (stamp != tenancy)
+        put(cells + 1, tenancy);
+    mark(place, 0);
+}
+
+static PyObject *set(GaugePlace *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    static const char *const names[] = {"value", "time"};
+    PyObject *values[2] = {NULL, NULL};
+    double value, time = 0;
+    if (!is_countable(&self->place) || !hvd_parse("set", names, args, nargs, kwnames, values, 2))
+        return NULL;
+    if (values[0] == NULL)
+        return PyErr_Format(PyExc_TypeError, "set() missing 1 required argument: 'value'");
+    if (PyFloat_CheckExact(values[0]))
+        value = PyFloat_AS_DOUBLE(values[0]);
+    else {
+        PyObject *number = PyNumber_Float(values[0]); /* of a text too, as float() */
+        if (number == NULL)
+            return NULL;
+        value = PyFloat_AS_DOUBLE(number);
+        Py_DECREF(number);
+    }
+    if (values[1] != NULL && !hvd_amount_of(values[1], &time))
+        return NULL;
+    LOCKED(self)
+    self->value = value;
+    self->time = time;
+    store(self);
+    UNLOCKED()
+    Py_RETURN_NONE;
+}
+
+static PyObject *change(GaugePlace *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, const char *name,
+                        int sign)
+{
+    PyObject *values[1] = {NULL};
+    double amount = 1;
+    if (!is_countable(&self->place) || !hvd_parse(name, amount_names, args, nargs, kwnames, values, 1))
+        return NULL;
+    if (values[0] != NULL && !hvd_amount_of(values[0], &amount))
+        return NULL;
+    LOCKED(self)
+    self->value += sign * amount;
+    store(self);
+    UNLOCKED()
+    Py_RETURN_NONE;
+}
+
+static PyObject *gauge_inc(GaugePlace *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    return change(self, args, nargs, kwnames, "inc", 1);
+}
+
+static PyObject *gauge_dec(GaugePlace *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    return change(self, args, nargs, kwnames, "dec", -1);
+}
+
+static void carry_gauge(Place *place)
+{
+    GaugePlace *self = (GaugePlace *)place;
+    if (!place->is_ready)
+        return;
+    self->has_before = 0;
+    store(self);
+}
+
+static PyObject *gauge_move(Place *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    return hvd_place_move(self, args, nargs, carry_gauge);
+}
+
+static PyObject *gauge_forget(GaugePlace *self, PyObject *unused)
+{
+    PyObject *method = PyDict_GetItemString(hvd_place_type.tp_dict, "forget");
+    PyObject *result = method == NULL ? NULL : PyObject_CallOneArg(method, (PyObject *)self);
+    LOCKED(self)
+    self->value = self->time = 0;
+    self->has_before = 0;
+    UNLOCKED()
+    return result;
+}
+
+static PyObject *gauge_counted(GaugePlace *self, PyObject *unused)
+{
+    return PyList_New(0);
+}
+
+static PyObject *gauge_value(GaugePlace *self, void *unused)
+{
+    double value;
+    LOCKED(self)
+    value = self->value;
+    UNLOCKED()
+    return PyFloat_FromDouble(value);
+}
+
+static PyMethodDef gauge_methods[] = {
+    KEYWORDS("set", set),
+    KEYWORDS("inc", gauge_inc),
+    KEYWORDS("dec", gauge_dec),
+    FASTCALL("move", gauge_move, NULL),
+    {"forget", (PyCFunction)gauge_forget, METH_NOARGS, NULL},
+    {"counted", (PyCFunction)gauge_counted, METH_NOARGS, NULL},
+    {0},
+};
+
+static PyGetSetDef gauge_properties[] = {{"value", (getter)gauge_value, NULL, NULL, NULL}, {0}};
+
+PyTypeObject hvd_gauge_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "hvd.core.own._own.GaugePlace",
+    .tp_basicsize = sizeof(GaugePlace),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = "See places.py.",
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)gauge_init,
+    .tp_traverse = (traverseproc)hvd_place_traverse,
+    .tp_clear = (inquiry)hvd_place_clear,
+    .tp_dealloc = (destructor)hvd_place_free,
+    .tp_methods = gauge_methods,
+    .tp_getset = gauge_properties,
+};
+
+/* Cell */
+
+typedef struct {
+    PyObject_HEAD
+    Place *place;
+    Py_ssize_t index;
+} Cell;
+
+static PyObject *cell_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    Place *place;
+    Py_ssize_t index;
+    if (!PyArg_ParseTuple(args, "O!n", &hvd_place_type, &place, &index))
+        return NULL;
+    if (place->cells == NULL || index < 0 || index >= place->count)
+        return PyErr_Format(PyExc_IndexError, "the place has no cell %zd", index);
+    Cell *self = (Cell *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->place = (Place *)Py_NewRef(place);
+        self->index = index;
+    }
+    return (PyObject *)self;
+}
+
+static int cell_traverse(Cell *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->place);
+    return 0;
+}
+
+static void cell_dealloc(Cell *self)
+{
+    PyObject_GC_UnTrack(self);
+    Py_XDECREF(self->place);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyObject *cell_inc(Cell *self, PyObject *amount)
+{
+    return hvd_add(self->place, self->index, amount) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *cell_get_own(Cell *self, PyObject *unused)
+{
+    PyObject *counted = PyObject_CallMethod((PyObject *)self->place, "counted", NULL);
+    if (counted == NULL)
+        return NULL;
+    PyObject *number = PySequence_GetItem(counted, self->index);
+    Py_DECREF(counted);
+    return number;
+}
+
+static PyMethodDef cell_methods[] = {
+    {"inc", (PyCFunction)cell_inc, METH_O, NULL},
+    {"get_own", (PyCFunction)cell_get_own, METH_NOARGS, NULL},
+    {0},
+};
+
+PyTypeObject hvd_cell_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "hvd.core.own._own.Cell",
+    .tp_basicsize = sizeof(Cell),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = "See places.py.",
+    .tp_new = cell_new,
+    .tp_traverse = (traverseproc)cell_traverse,
+    .tp_dealloc = (destructor)cell_dealloc,
+    .tp_methods = cell_methods,
+};
