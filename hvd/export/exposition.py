@@ -4,9 +4,13 @@ Formats: prometheus.io/docs/instrumenting/exposition_formats (text 0.0.4); prome
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from hvd.core.catalogue import Family, Series
 from hvd.core.hot import cumulate
+from hvd.export.clashes import names_of, without_clashes
+from hvd.export.notation import quote
+from hvd.export.own import PLAIN, OwnExposition, Style
 from hvd.metrics.sources import Distribution, Figures
 from hvd.metrics.table import METRICS, Metric
 from hvd.metrics.usual import USUAL
@@ -36,17 +40,25 @@ class Exposition:
     """Renders figures. Keeps of each series the text around its numbers. Thread-safe: a lost race only costs time."""
 
     def __init__(self, more: Iterable[Metric] = ()) -> None:
-        """`more` metrics follow hvd's own."""
+        """`more` metrics follow hvd's own; then come the app's."""
         self._metrics = (*METRICS, *more)
+        self._names = {name for metric in self._metrics for name in names_of(metric.name, metric.kind)}
+        self._own = OwnExposition()
         self._templates: dict[tuple[str, tuple[str, ...]], str] = {}
 
-    def render(self, figures: Figures, *, openmetrics: bool = False) -> str:
-        """The whole text. What only the aggregator, or the job runner, knows is left out while nothing is published."""
-        parts = []
+    def render(self, figures: Figures, style: Style = PLAIN) -> str:
+        """The whole text. What only the aggregator, or the job runner, knows is left out while nothing is published,
+        and so are own metrics that have a name of hvd's, or are of another registry than the default one.
+        """
+        openmetrics, parts = style.openmetrics, list[str]()
+        default = [family for family in figures.own.families if not family.definition.registry]
+        families, hidden = without_clashes(default, self._names)
+        figures = replace(figures, hidden=tuple(family.definition.name for family in hidden))
         for metric in self._metrics:
             lines = self._lines(metric, figures)
             if lines is not None:
                 parts += [_head(metric, openmetrics), *lines]
+        parts += self._own.render(families, style)
         if openmetrics:
             parts.append("# EOF\n")
         return "".join(parts)
@@ -107,12 +119,8 @@ def _head(metric: Metric, openmetrics: bool) -> str:
 def _labels(names: Sequence[str], values: Sequence[str]) -> str:
     if not names:
         return ""
-    pairs = (f'{name}="{_quote(value)}"' for name, value in zip(names, values, strict=True))
+    pairs = (f'{name}="{quote(value)}"' for name, value in zip(names, values, strict=True))
     return "{" + ",".join(pairs) + "}"
-
-
-def _quote(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _escape(text: str) -> str:

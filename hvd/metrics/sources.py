@@ -1,6 +1,7 @@
 """Where metrics have their values from that no family counts: functions of a daemon's Figures, all of one moment."""
 
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -10,6 +11,7 @@ from typing import NamedTuple
 from hvd import __version__
 from hvd.core.backlog import Backlog
 from hvd.core.catalogue import Series
+from hvd.core.own.figures import NO_OWN, OwnFigures
 from hvd.core.totals import Totals
 from hvd.metrics.companion_pages import JOB_DURATIONS, AggregatorPage, JobsPage, ProcessSample
 from hvd.metrics.usual import JOB_ENDED, JOB_OPEN
@@ -42,7 +44,8 @@ class ServiceFigures:
 class Figures:
     """A daemon's figures, all of one moment. `limits` says how many series each family may have; `observation` and
     `jobs` are None while nothing is published, and the ages, in s, while there is no observation. `job_kinds` are those
-    declared.
+    declared. `own` are the app's own metrics, each of which may have `own_limit` series; `hidden` the names of those
+    that are not shown, since they are taken.
     """
 
     totals: Totals
@@ -56,6 +59,9 @@ class Figures:
     job_runner_up: bool = False
     service: ServiceFigures = ServiceFigures()
     job_kinds: Sequence[str] = ()
+    own: OwnFigures = NO_OWN
+    own_limit: int = 0
+    hidden: Sequence[str] = ()
 
     @cached_property
     def series(self) -> Mapping[str, list[Series]]:
@@ -137,6 +143,23 @@ def overflowed(figures: Figures, family: str) -> int:
     """Counts that fell into the family's overflow series."""
     cells = figures.totals.cells
     return sum(cells[series.offset] for series in figures.series[family] if series.is_overflow)
+
+
+def by_own_family(of: Callable[[OwnFigures], Mapping[str, float]]) -> Source:
+    """A sample for each own metric that has any, by its name."""
+    return lambda figures: [((name,), value) for name, value in of(figures.own).items()] or None
+
+
+def own_limit(figures: Figures) -> Samples | None:
+    """How many series an own metric may have; nothing where there is no room for any."""
+    return [((), figures.own_limit)] if figures.own_limit else None
+
+
+def conflicts(figures: Figures) -> Samples | None:
+    """How many declarations of a name are not shown: they disagree with the first, or the name is another's."""
+    number = Counter(figures.own.conflicts)
+    number.update(figures.hidden)
+    return [((name,), count) for name, count in sorted(number.items())] or None
 
 
 def open_connections(figures: Figures) -> Samples:

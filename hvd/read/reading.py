@@ -16,6 +16,7 @@ from hvd.core.backlog import Backlog, listeners, read_backlog
 from hvd.core.beats import beats
 from hvd.core.block import Block
 from hvd.core.history import Point
+from hvd.core.own.figures import NO_OWN, OwnFigures, OwnReader
 from hvd.core.pages import Page
 from hvd.core.proc import is_stopped
 from hvd.core.slots import Slot, Slots
@@ -62,11 +63,12 @@ class Vitals:
 @dataclass(frozen=True)
 class Reading(Vitals):
     """A daemon at one moment, as one answer shows it: the same, then the sums of all rows. `backlog` is what waits to
-    be accepted, None where the kernel doesn't tell.
+    be accepted, None where the kernel doesn't tell; `own` the app's own metrics, where they were asked for.
     """
 
     totals: Totals
     backlog: Backlog | None
+    own: OwnFigures = NO_OWN
 
     @cached_property
     def requests(self) -> RequestSums:
@@ -88,8 +90,12 @@ class Reading(Vitals):
         """Seconds since the oldest part of the memory figures was read; None where nothing was published."""
         return self._age(self.observation["memory_ns"]) if self.observation else None
 
-    def figures(self, limits: Mapping[str, int], gunicorn: str, job_kinds: Iterable[str] = ()) -> Figures:
-        """For the metrics; `limits` as BlockReader.series_limits has them, gunicorn's version, the kinds of job."""
+    def figures(
+        self, limits: Mapping[str, int], gunicorn: str, job_kinds: Iterable[str] = (), own_limit: int = 0
+    ) -> Figures:
+        """For the metrics; limits as BlockReader.series_limits and own_limit have them, gunicorn's version, the kinds
+        of job.
+        """
         return Figures(
             self.totals,
             limits,
@@ -102,6 +108,8 @@ class Reading(Vitals):
             job_runner_up=not self.companions.job_troubles(),
             job_kinds=tuple(job_kinds),
             service=self._service_figures(),
+            own=self.own,
+            own_limit=own_limit,
         )
 
     def _service_figures(self) -> ServiceFigures:
@@ -136,11 +144,13 @@ class BlockReader:
         self._reader = Reader(block, FAMILIES.all)
         self._history = history_of(block)
         self._lock = threading.Lock()
+        self._own: OwnReader | None = None
 
-    def read(self) -> Reading:
-        """A new reading. Raises BlockForeign where the catalogue is damaged."""
+    def read(self, *, own: bool = False) -> Reading:
+        """A new reading, with the app's own metrics or without. Raises BlockForeign where a catalogue is damaged."""
         vitals = self.vitals()
-        return Reading(vitals.companions, vitals.service, self.totals(), self.backlog())
+        figures = self.own() if own else NO_OWN
+        return Reading(vitals.companions, vitals.service, self.totals(), self.backlog(), figures)
 
     def vitals(self) -> Vitals:
         """Whether the daemon works now."""
@@ -158,6 +168,17 @@ class BlockReader:
         """The sums now. Raises BlockForeign where the catalogue is damaged."""
         with self._lock:
             return self._reader.read()
+
+    def own(self) -> OwnFigures:
+        """The app's own metrics now. Raises BlockForeign where their catalogue is damaged."""
+        with self._lock:  # most readers never ask for them: sums of a whole row are megabytes
+            reader = self._own = self._own or OwnReader(self._block)
+        return reader.read()
+
+    @property
+    def own_limit(self) -> int:
+        """How many series one of these may have."""
+        return self._block.layout.own_series // 2
 
     def companions(self, without: int | None = None) -> CompanionStates:
         """The companions now; the page of the slot `without` isn't read."""

@@ -14,6 +14,7 @@ from falcon import mediatypes
 from hvd import __version__
 from hvd.core.hot import IS_COMPILED
 from hvd.export.exposition import OPENMETRICS, TEXT, Exposition
+from hvd.export.own import Style
 from hvd.export.presets.table import metrics_of
 from hvd.read.history import HistoryAnswer, build_history
 from hvd.read.jobs import JOB_COUNTS, build_job_totals
@@ -216,12 +217,13 @@ class Metrics:
         best = negotiate(req, [TEXT, OPENMETRICS, "text/plain"])
         openmetrics = best == OPENMETRICS
         parts = self._here.parts
-        limits = parts.reader.series_limits()
-        figures = parts.reader.read().figures(limits, gunicorn.__version__, parts.settings.job_kinds)
-        resp.content_type = f"{OPENMETRICS if openmetrics else TEXT}; charset=utf-8"
-        resp.data = (
-            self._exposition(tuple(parts.settings.http_presets)).render(figures, openmetrics=openmetrics).encode()
+        reader = parts.reader
+        figures = reader.read(own=True).figures(
+            reader.series_limits(), gunicorn.__version__, parts.settings.job_kinds, reader.own_limit
         )
+        resp.content_type = f"{OPENMETRICS if openmetrics else TEXT}; charset=utf-8"
+        exposition = self._exposition(tuple(parts.settings.http_presets))
+        resp.data = exposition.render(figures, Style(openmetrics)).encode("utf-8", "replace")
 
     on_head = on_get
 

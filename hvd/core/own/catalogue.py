@@ -230,6 +230,10 @@ class OwnCatalogue:
         """Whether the row of what was removed has cells for it."""
         return bool(self._block.cells[series.state])
 
+    def count(self, family: OwnFamily) -> int:
+        """How many series the family has, without the overflow series."""
+        return self._sizes[family.number]
+
     def is_full(self, family: OwnFamily) -> bool:
         """Whether the family has as many series as it may."""
         return self._sizes[family.number] >= self.most

@@ -59,13 +59,18 @@ class FamilyFigures(NamedTuple):
 @dataclass(frozen=True)
 class OwnFigures:
     """All families that are shown, in order of declaration; names that were declared in more ways than one, and how
-    often beside the first; how many series each family has, and how many more there may be in the block.
+    often beside the first; how many series each family with labels has, and what its overflow series has counted,
+    where it is no gauge.
     """
 
     families: tuple[FamilyFigures, ...] = ()
     conflicts: Mapping[str, int] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
-    overflowed: Mapping[str, int] = field(default_factory=dict)
+    overflowed: Mapping[str, float] = field(default_factory=dict)
+
+
+NO_OWN = OwnFigures()
+"""Those of a block without any, or where nobody asked for them."""
 
 
 class _Tenant(NamedTuple):
@@ -98,7 +103,7 @@ class OwnReader:
     def read(self) -> OwnFigures:
         """The figures now. Raises BlockForeign where the catalogue is damaged."""
         if not self._block.layout.own_series:
-            return OwnFigures()
+            return NO_OWN
         with self._lock:
             return self._read()
 
@@ -250,13 +255,27 @@ class OwnReader:
                     continue
             names[key] = family
         shown = sorted(names.values(), key=lambda family: family.number)
-        sizes = {family.definition.name: len(self._series[family.number]) for family in shown}
-        return OwnFigures(tuple(self._families[family.number] for family in shown), dict(conflicts), sizes)
+        labelled = [family for family in shown if family.definition.labels]
+        return OwnFigures(
+            tuple(self._families[family.number] for family in shown),
+            dict(conflicts),
+            {family.definition.name: self._catalogue.count(family) for family in labelled},
+            {family.definition.name: self._overflowed(family) for family in labelled if _counts(family.definition)},
+        )
+
+    def _overflowed(self, family: OwnFamily) -> float:
+        rest = self._catalogue.rest(family)
+        value = self._value(rest) if rest else 0
+        return value.observed if isinstance(value, Amounts) else value
 
     def _lives(self, family: OwnFamily) -> bool:
         """Whether a process that lives has declared it."""
         cells = self._block.cells
         return any(tenant.is_alive and cells[tenant.row + family.present] == tenant.tenancy for tenant in self._tenants)
+
+
+def _counts(definition: Definition) -> bool:
+    return VALUE not in definition.cells
 
 
 def family_is_by_process(definition: Definition) -> bool:

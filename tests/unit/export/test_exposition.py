@@ -8,19 +8,22 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from hvd.core.catalogue import OVERFLOW
+from hvd.core.own.definition import Definition
 from hvd.core.totals import Heads, Totals
 from hvd.export.exposition import Exposition
+from hvd.export.own import OwnExposition, Style
 from hvd.metrics.bounds import SHOWN
 from hvd.metrics.companion_pages import JOB_DURATIONS, AggregatorPage, JobsPage
 from tests.support.prometheus import check_metrics
 from tests.unit.figures import make_figures, make_jobs, make_page, make_sample, make_totals, timed
+from tests.unit.own_figures import make_family, make_own, random_metrics
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 MS = 10**6
 
 
 def render(totals: Totals, page: AggregatorPage | None = None, *, openmetrics: bool = False) -> str:
-    return Exposition().render(make_figures(totals, page), openmetrics=openmetrics)
+    return Exposition().render(make_figures(totals, page), Style(openmetrics))
 
 
 def samples(text: str, *, openmetrics: bool = False) -> Samples:
@@ -175,7 +178,7 @@ def test_each_metric_is_one_block_of_lines(openmetrics: bool) -> None:
         {("http", "GET", f"/{i}", "200"): timed(MS * i) for i in range(1, 5)} | {("tick", "read"): timed(MS)}
     )
     figures = make_figures(totals, make_page(make_sample("worker", 1)), JOBS)
-    lines = Exposition().render(figures, openmetrics=openmetrics).splitlines()
+    lines = Exposition().render(figures, Style(openmetrics)).splitlines()
     heads = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(heads) == len(set(heads))
     current = ""
@@ -237,7 +240,29 @@ def of(kind: str, status: str, **more: str) -> frozenset[tuple[str, str]]:
 def with_jobs(*, runner_up: bool = True, openmetrics: bool = False, jobs: JobsPage | None = JOBS) -> str:
     totals = make_totals({("http", "GET", "/", "200"): timed(MS)})
     figures = make_figures(totals, make_page(make_sample("worker", 1)), jobs, job_runner_up=runner_up)
-    return Exposition().render(figures, openmetrics=openmetrics)
+    return Exposition().render(figures, Style(openmetrics))
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_own_metrics_follow(openmetrics: bool) -> None:
+    """All but one that has a name of hvd's: it is counted as a conflict, beside those of processes that disagree."""
+    both = random_metrics(2)
+    taken = make_family(Definition("hvd_workers", "gauge", "Mine."), {(): 7.0})
+    other = make_family(Definition("elsewhere", "gauge", "Of another registry.", registry="-"), {(): 7.0})
+    own = make_own(taken, other, *both.families, conflicts={"orders": 2}, sizes={"orders": 3}, overflowed={"orders": 1})
+    figures = replace(make_figures(make_totals({}), None), own=own, own_limit=50)
+    text = Exposition().render(figures, Style(openmetrics))
+    found = samples(text, openmetrics=openmetrics)
+    assert {labels: value for (name, labels), value in found.items() if name == "hvd_family_conflicts_total"} == {
+        frozenset({("family", "orders")}): 2,
+        frozenset({("family", "hvd_workers")}): 1,
+    }
+    assert found["hvd_workers", frozenset()] != 7
+    assert found["hvd_own_series", frozenset({("family", "orders")})] == 3
+    assert found["hvd_own_series_limit", frozenset()] == 50
+    assert found["hvd_own_series_overflow_total", frozenset({("family", "orders")})] == 1
+    end = "".join(OwnExposition().render(both.families, Style(openmetrics)))
+    assert text.endswith(f"{end}# EOF\n" if openmetrics else end)
 
 
 @pytest.mark.parametrize("openmetrics", [False, True])

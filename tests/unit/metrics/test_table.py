@@ -9,8 +9,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from hvd.core.catalogue import Family
+from hvd.core.own.figures import OwnFigures
 from hvd.core.totals import Heads
 from hvd.export.exposition import Exposition
+from hvd.export.own import Style
 from hvd.metrics.table import CONNECTIONS, FAMILIES, METRICS, Metric, is_error
 from tests.unit.figures import make_figures, make_jobs, make_page, make_sample, make_totals
 
@@ -34,7 +36,7 @@ def test_names_are_unique() -> None:
 
 def test_a_counter_whose_name_would_clash_keeps_it_in_openmetrics() -> None:
     """As of unknown type: a scrape gives the same series as the older format."""
-    text = Exposition().render(make_figures(make_totals({}), None, JOBS), openmetrics=True)
+    text = Exposition().render(make_figures(make_totals({}), None, JOBS), Style(openmetrics=True))
     families = {family.name: family for family in parse_openmetrics(text)}
     assert families["hvd_jobs"].type == "gauge"
     assert families["hvd_jobs_total"].type == "unknown"
@@ -92,6 +94,8 @@ def test_every_metric_is_exposed_and_nothing_else() -> None:
     totals = make_totals(counted, Heads(started=1, finished=1))
     figures = make_figures(totals, make_page(make_sample("worker", 1)), JOBS)
     figures = replace(figures, service=replace(figures.service, loop_lag_seconds=0.5))
+    own = OwnFigures((), {"orders": 1}, {"orders": 2}, {"orders": 0})
+    figures = replace(figures, own=own, own_limit=100)
     text = Exposition().render(figures)
     families = {(family.name, family.type): family for family in parse_text(text)}
     assert len(families) == len(METRICS)

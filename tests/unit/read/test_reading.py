@@ -6,10 +6,12 @@ import time
 import pytest
 
 from hvd.core import layout
+from hvd.core.acquire import acquire
 from hvd.core.block import Block
 from hvd.core.slots import Slots
 from hvd.read.companions import LATE, STARTING
 from hvd.read.reading import BlockReader
+from tests.unit.core.own.support import ORDERS, SHAPE, store_in
 from tests.unit.figures import make_admin, make_jobs, make_page, publish
 
 
@@ -116,3 +118,18 @@ def test_what_masters_say_is_read(block: Block) -> None:
     block.say_missing(os.getpid(), 2)
     block.path.unlink()
     assert (reader.companions().missing, reader.companions().removed) == (2, str(block.path))
+
+
+def test_own_metrics_are_read_where_they_are_asked_for(name: str) -> None:
+    """What did not change is the same object in the next reading."""
+    block, _ = acquire(name, SHAPE)
+    store, reader = store_in(block), BlockReader(block)
+    orders = store.declare(ORDERS)
+    orders.place(("a",)).add(0, 3)
+    assert reader.read().own.families == ()
+    (family,) = reader.read(own=True).own.families
+    assert [(sample.labels, sample.value) for sample in family.samples] == [(("a",), 3)]
+    assert reader.own().families[0] is family
+    assert (reader.own().sizes, reader.own().overflowed, reader.own_limit) == ({"orders": 1}, {"orders": 0}, 32)
+    block.release_claim()
+    os.close(block.fd)

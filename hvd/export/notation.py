@@ -1,0 +1,99 @@
+"""Numbers, names and texts as Prometheus's formats write them: byte for byte as prometheus_client 0.26.0 does. Pure.
+
+Sources: its `utils.floatToGoString` and `openmetrics/exposition.py`; prometheus.io/docs/instrumenting/escaping_schemes.
+"""
+
+import math
+import re
+from typing import NamedTuple
+
+ALLOW_UTF_8, UNDERSCORES, DOTS, VALUES = "allow-utf-8", "underscores", "dots", "values"
+ESCAPINGS = ALLOW_UTF_8, UNDERSCORES, DOTS, VALUES
+"""How a name is written that has other characters than Prometheus knew before its version 3."""
+
+_METRIC = re.compile("[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL = re.compile("(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+def number(value: float) -> str:
+    """A value; with an exponent from a million on, as Go writes it. An integer keeps all of its digits."""
+    if not isinstance(value, int):
+        if math.isnan(value):
+            return "NaN"
+        if math.isinf(value):
+            return "+Inf" if value > 0 else "-Inf"
+    digits = f"{value}.0" if isinstance(value, int) else repr(value)
+    dot = digits.find(".")
+    if value > 0 and dot > 6:
+        mantissa = f"{digits[0]}.{digits[1:dot]}{digits[dot + 1 :]}".rstrip("0.")
+        return f"{mantissa}e+{dot - 1:02d}"
+    return digits
+
+
+def quote(text: str) -> str:
+    """A label value, or what else stands between quotation marks."""
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def help_text(text: str, *, openmetrics: bool) -> str:
+    """What a HELP line says."""
+    return quote(text) if openmetrics else text.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def is_plain(name: str) -> bool:
+    """Whether a metric's name needs no escaping."""
+    return _METRIC.fullmatch(name) is not None
+
+
+def metric_name(name: str, escaping: str) -> str:
+    """A metric's name; in quotation marks where it is no plain one, and may be written as it is."""
+    return _escaped(name, escaping, ":") if escaping == DOTS or not is_plain(name) else name
+
+
+def label_name(name: str, escaping: str) -> str:
+    """A label's name, in the same way."""
+    return _escaped(name, escaping, "") if escaping == DOTS or not _LABEL.fullmatch(name) else name
+
+
+def _escaped(name: str, escaping: str, more: str) -> str:
+    if escaping == ALLOW_UTF_8:
+        return f'"{quote(name)}"'
+    start = "U__" if escaping == VALUES else ""
+    return start + "".join(_character(one, index, escaping, more) for index, one in enumerate(name))
+
+
+def _character(one: str, index: int, escaping: str, more: str) -> str:
+    """`more` has further characters that need no escaping, beside letters, digits and the underscore."""
+    if one == "_":
+        return "_" if escaping == UNDERSCORES else "__"
+    if one == "." and escaping == DOTS:
+        return "_dot_"
+    if (one.isascii() and one.isalpha()) or ("0" <= one <= "9" and index) or one in more:
+        return one
+    if escaping == VALUES:
+        return "_FFFD_" if "\ud800" <= one <= "\udfff" else f"_{ord(one):x}_"
+    return "__" if escaping == DOTS else "_"
+
+
+class SeriesName(NamedTuple):
+    """A sample's name: how its line begins with labels after it, and up to the value without any."""
+
+    labelled: str
+    alone: str
+
+    def line_start(self, labels: str) -> str:
+        """A line up to the space before the value; `labels` is what comes between the braces."""
+        return f"{self.labelled}{labels}}}" if labels else self.alone
+
+
+def series_name(name: str, escaping: str) -> SeriesName:
+    """How lines of a metric begin. A name in quotation marks is inside the braces."""
+    text = metric_name(name, escaping)
+    if text.startswith('"'):
+        return SeriesName(f"{{{text},", f"{{{text}}}")
+    return SeriesName(f"{text}{{", text)
+
+
+def label_text(name: str, value: str, escaping: str) -> str:
+    """A label with its value."""
+    return f'{label_name(name, escaping)}="{quote(value)}"'

@@ -1,0 +1,184 @@
+"""The app's own metrics → Prometheus text 0.0.4 or OpenMetrics 1.0, as prometheus_client 0.26.0 writes them.
+
+Figures that did not change are the same objects in the next reading (core/own/figures.py): so the text of a family, and
+of each of its series, is kept with the object that it was made of.
+"""
+
+from bisect import bisect_left
+from collections.abc import Container, Iterable, Iterator, Mapping
+from itertools import accumulate
+from typing import NamedTuple
+
+from hvd.core.own.definition import COUNTER, GAUGE, HISTOGRAM, INFO, STATESET, SUMMARY, Definition
+from hvd.core.own.figures import Amounts, FamilyFigures, Sample
+from hvd.core.own.logarithmic import PER_OCTAVE
+from hvd.core.own.notes import Exemplar
+from hvd.export.notation import help_text, label_name, label_text, metric_name, number, quote, series_name
+
+
+class Style(NamedTuple):
+    """How metrics are written: in which format, how names are escaped (notation.py), and whether each series says when
+    it was created, which only OpenMetrics has.
+    """
+
+    openmetrics: bool = False
+    escaping: str = "underscores"
+    created: bool = False
+
+
+PLAIN = Style()
+
+_HEADS = {
+    COUNTER: ("_total", "counter"),
+    GAUGE: ("", "gauge"),
+    SUMMARY: ("", "summary"),
+    HISTOGRAM: ("", "histogram"),
+    INFO: ("_info", "gauge"),
+    STATESET: ("", "gauge"),
+}
+"""Of each kind, what text 0.0.4 calls it, and what it adds to the family's name."""
+
+
+class OwnExposition:
+    """Renders families of own metrics. Thread-safe: a lost race only costs time."""
+
+    def __init__(self) -> None:
+        self._texts: dict[tuple[str, str, Style], FamilyText] = {}
+
+    def render(
+        self, families: Iterable[FamilyFigures], style: Style, names: Container[str] | None = None
+    ) -> Iterator[str]:
+        """The text of each family; of these sample names only, where some are named."""
+        for family in families:
+            key = family.definition.name, family.definition.registry, style
+            text = self._texts.get(key)
+            if text is None or text.definition is not family.definition:
+                text = self._texts[key] = FamilyText(family, style)
+            yield text.render(family) if names is None else text.only(family, names)
+
+
+class FamilyText:
+    """The text of one family in one style."""
+
+    def __init__(self, family: FamilyFigures, style: Style) -> None:
+        self.definition, self._style = family.definition, style
+        self._head = _head(self.definition, style)
+        by_name = sorted((name, index) for index, name in enumerate(family.labels))
+        self._names = [name for name, _ in by_name]
+        self._labels = [(label_name(name, style.escaping), index) for name, index in by_name]
+        suffixes = "", "_total", "_info", "_bucket", "_count", "_sum", "_created"
+        self._series = {suffix: series_name(self.definition.name + suffix, style.escaping) for suffix in suffixes}
+        self._bounds = [number(bound) for bound in self.definition.buckets]
+        self._kept: tuple[FamilyFigures | None, str] = None, ""
+        self._samples: dict[tuple[str, ...], tuple[Sample, str]] = {}
+
+    def render(self, family: FamilyFigures) -> str:
+        """The family's head, and the lines of all its series."""
+        figures, text = self._kept
+        if figures is not family:
+            before, samples = self._samples, dict[tuple[str, ...], tuple[Sample, str]]()
+            for sample in family.samples:
+                kept = before.get(sample.labels)
+                if kept is None or kept[0] is not sample:
+                    kept = sample, "".join(line for _, line in self._lines(sample))
+                samples[sample.labels] = kept
+            text = self._head + "".join(text for _, text in samples.values())
+            self._samples, self._kept = samples, (family, text)
+        return text
+
+    def only(self, family: FamilyFigures, names: Container[str]) -> str:
+        """The family's head and its lines of these names; nothing where there is no such line."""
+        wanted = {suffix for suffix in self._series if self.definition.name + suffix in names}
+        if not wanted:
+            return ""
+        lines = [line for sample in family.samples for suffix, line in self._lines(sample) if suffix in wanted]
+        return self._head + "".join(lines) if lines else ""
+
+    def _lines(self, sample: Sample) -> Iterator[tuple[str, str]]:
+        """The suffix of each line's name, and the line."""
+        if isinstance(sample.value, Amounts):
+            yield from self._amounts(sample, sample.value)
+        elif isinstance(sample.value, Mapping):
+            yield from self._info(sample, sample.value)
+        elif self.definition.kind == STATESET:
+            yield from self._states(sample, sample.value)
+        else:
+            suffix = "_total" if self.definition.kind == COUNTER else ""
+            example = sample.exemplars.get(0) if suffix else None
+            yield self._line(suffix, self._inner(sample), sample.value, example)
+        if self._style.created and self.definition.kind in (COUNTER, SUMMARY, HISTOGRAM):
+            yield self._line("_created", self._inner(sample), sample.created)
+
+    def _amounts(self, sample: Sample, amounts: Amounts) -> Iterator[tuple[str, str]]:
+        if self.definition.kind == HISTOGRAM:
+            before, after = self._around(sample, "le")
+            for bound, count, example in self._buckets(sample, amounts.counts):
+                yield self._line("_bucket", f'{before}le="{bound}"{after}', count, example)
+        inner = self._inner(sample)
+        yield self._line("_count", inner, amounts.observed)
+        yield self._line("_sum", inner, amounts.sum)
+
+    def _buckets(self, sample: Sample, counts: tuple[int, ...]) -> Iterator[tuple[str, int, Exemplar | None]]:
+        """The upper bound of each bucket that is shown, how many are not above it, and an example."""
+        cumulative, notes = list(accumulate(counts)), sample.exemplars
+        if not self.definition.is_logarithmic:
+            for index, bound in enumerate((*self._bounds, "+Inf")):
+                yield bound, cumulative[index], notes.get(1 + index) if notes else None
+            return
+        ends = list(_octaves(counts))
+        for start, end in zip((0, *ends), (*ends, len(counts)), strict=True):
+            examples = [notes[1 + index] for index in range(start, end) if 1 + index in notes] if notes else []
+            bound = self._bounds[end - 1] if end < len(counts) else "+Inf"
+            yield bound, cumulative[end - 1], max(examples, key=lambda example: example.time, default=None)
+
+    def _info(self, sample: Sample, said: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        labels = {**dict(zip(self._names, (sample.labels[index] for _, index in self._labels), strict=True)), **said}
+        texts = [label_text(name, value, self._style.escaping) for name, value in sorted(labels.items())]
+        yield self._line("_info", ",".join(texts), 1.0)
+
+    def _states(self, sample: Sample, value: float) -> Iterator[tuple[str, str]]:
+        name = self.definition.name
+        before, after = self._around(sample, name)
+        for index, state in enumerate(self.definition.states):
+            text = label_text(name, state, self._style.escaping)
+            yield self._line("", f"{before}{text}{after}", float(index == value))
+
+    def _line(self, suffix: str, inner: str, value: float, example: Exemplar | None = None) -> tuple[str, str]:
+        said = _exemplar(example) if example and self._style.openmetrics else ""
+        return suffix, f"{self._series[suffix].line_start(inner)} {number(value)}{said}\n"
+
+    def _inner(self, sample: Sample) -> str:
+        """Its labels, by name."""
+        values = sample.labels
+        return ",".join([f'{name}="{quote(values[index])}"' for name, index in self._labels])
+
+    def _around(self, sample: Sample, name: str) -> tuple[str, str]:
+        """The labels that come before one of that name, and those after it, with commas between."""
+        values, cut = sample.labels, bisect_left(self._names, name)
+        texts = [f'{label}="{quote(values[index])}"' for label, index in self._labels]
+        return "".join(f"{text}," for text in texts[:cut]), "".join(f",{text}" for text in texts[cut:])
+
+
+def _head(definition: Definition, style: Style) -> str:
+    suffix, kind = ("", definition.kind) if style.openmetrics else _HEADS[definition.kind]
+    name = metric_name(definition.name + suffix, style.escaping)
+    unit = f"# UNIT {name} {definition.unit}\n" if style.openmetrics and definition.unit else ""
+    said = help_text(definition.help, openmetrics=style.openmetrics)
+    return f"# HELP {name} {said}\n# TYPE {name} {kind}\n{unit}"
+
+
+def _octaves(counts: tuple[int, ...]) -> Iterator[int]:
+    """Of logarithmic buckets, how many are below each bound that is shown: 0 where something is not above it, and the
+    powers of two around what was observed. They only become more.
+    """
+    if counts[0]:
+        yield 1
+    used = [index for index in range(1, len(counts) - 1) if counts[index]]
+    if used:
+        lowest, highest = ((index - 1) // PER_OCTAVE for index in (used[0], used[-1]))
+        yield from (1 + octave * PER_OCTAVE for octave in range(max(1, lowest), highest + 2))
+
+
+def _exemplar(example: Exemplar) -> str:
+    labels = ",".join(f'{name}="{quote(value)}"' for name, value in sorted(example.labels.items()))
+    return f" # {{{labels}}} {number(example.value)} {example.time}"
