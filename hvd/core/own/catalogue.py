@@ -9,7 +9,7 @@ visible by the last store.
 
 Offsets are counted from the head of a row of own metrics. A process stores into the cell `present` when it took its
 slot (S_TAKEN_NS): so of two definitions of one name it can be told which one living processes have. `state` is the
-only cell of a record that changes: see SHOWN.
+only cell of a record that changes: see SHOWN; of a family it has what was logged of it: see DISAGREES.
 """
 
 import json
@@ -38,6 +38,9 @@ SHOWN, REMOVED, LEAVING, BACK = range(4)
 being removed; it was removed, and is shown again, from 0 on.
 """
 
+DISAGREES, OVERFLOWED = 1, 2
+"""What was logged of a family, bit by bit: another one of its name differs; it has too many series."""
+
 _PREFIX = struct.Struct("<II")
 _HEAD = _PREFIX.size
 RESERVE = layout.PAGE_CELLS  # cells for which memory is reserved at once
@@ -45,11 +48,14 @@ RESERVE = layout.PAGE_CELLS  # cells for which memory is reserved at once
 
 @dataclass(frozen=True, eq=False)
 class OwnFamily:
-    """A family of the block: the `number`-th, and the cell in which its processes say that they are there."""
+    """A family of the block: the `number`-th, the cell in which its processes say that they are there, and the cell of
+    the block that says what was logged of it.
+    """
 
     number: int
     definition: Definition
     present: int
+    logged: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +113,8 @@ class OwnCatalogue:
 
     def _take_in(self, record: Any, state: int) -> None:
         if isinstance(record, dict):
-            self.families.append(OwnFamily(len(self.families), Definition.of_record(record), int(record["present"])))
+            definition, present = Definition.of_record(record), int(record["present"])
+            self.families.append(OwnFamily(len(self.families), definition, present, state))
             return
         number, labels, offset, created = record[:4]
         family = self.families[number]
@@ -233,6 +240,16 @@ class OwnCatalogue:
     def count(self, family: OwnFamily) -> int:
         """How many series the family has, without the overflow series."""
         return self._sizes[family.number]
+
+    def is_first_to_log(self, family: OwnFamily, bit: int) -> bool:
+        """Whether nobody has logged that yet; from now on somebody has. Where the block is locked, True."""
+        try:
+            with self._block.locked(COUNT_WAIT):
+                is_first = not self._block.cells[family.logged] & bit
+                self._block.cells[family.logged] |= bit
+        except BlockError:
+            return True
+        return is_first
 
     def is_full(self, family: OwnFamily) -> bool:
         """Whether the family has as many series as it may."""

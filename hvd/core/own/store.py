@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 from hvd.core import layout
 from hvd.core.block import Block
-from hvd.core.own.catalogue import OwnCatalogue, OwnFamily
+from hvd.core.own.catalogue import DISAGREES, OVERFLOWED, OwnCatalogue, OwnFamily
 from hvd.core.own.definition import COUNTER, GAUGE, HISTOGRAM, INFO, STATESET, SUMMARY, Definition
 from hvd.core.own.hot import CounterPlace, GaugePlace, HistogramPlace, Place, SummaryPlace, Target
 from hvd.errors import BlockError
@@ -151,6 +151,7 @@ class OwnStore:
                     f"{family.definition.name} is declared in two ways: "
                     f"{rival.definition.differences(family.definition)}; "
                     "while processes of the first declaration live, only theirs is shown",
+                    DISAGREES,
                 )
             for labels, place in family.all():
                 self.locate(family, labels, place)
@@ -159,7 +160,9 @@ class OwnStore:
         """The place for a new series, kept with the family; that of the overflow series where there is no room."""
         if not self.locate(family, labels, place):
             self._complain(
-                family, f"{family.definition.name} has too many series: the rest share one; set own_series higher"
+                family,
+                f"{family.definition.name} has too many series: the rest share one; set own_series higher",
+                OVERFLOWED,
             )
             return family.rest()
         family.places[labels] = place
@@ -188,11 +191,14 @@ class OwnStore:
             with self._quiet(family):
                 self.catalogue.remove(family.in_block, wanted)
 
-    def _complain(self, family: ProcessFamily, text: str) -> None:
-        """Once for each family and text."""
-        if text not in self._complained:
-            self._complained.add(text)
-            log.error("hvd: the metric %s", text)
+    def _complain(self, family: ProcessFamily, text: str, bit: int = 0) -> None:
+        """Once for each family and text; what has a bit, once for all processes."""
+        if text in self._complained:
+            return
+        self._complained.add(text)
+        if bit and self.catalogue and family.in_block and not self.catalogue.is_first_to_log(family.in_block, bit):
+            return
+        log.error("hvd: the metric %s", text)
 
     @contextlib.contextmanager
     def _quiet(self, family: ProcessFamily) -> Iterator[None]:

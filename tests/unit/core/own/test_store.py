@@ -96,11 +96,11 @@ def _set(block: Block, number: int, mode: str, value: float) -> None:
 
 
 def test_too_many_series_share_one_and_it_is_said_once(block: Block, caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing is lost, and nothing raised."""
-    orders = store_in(block).declare(ORDERS)
+    """By all processes together. Nothing is lost, and nothing raised."""
+    orders, others = (store_in(block).declare(ORDERS) for _ in range(2))
     with caplog.at_level(logging.ERROR, "hvd"):
         for number in range(SHAPE.own_series):
-            orders.place((str(number),)).add(0, 1)
+            (orders if number % 2 else others).place((str(number),)).add(0, 1)
     assert [record.getMessage() for record in caplog.records] == [
         "hvd: the metric orders has too many series: the rest share one; set own_series higher"
     ]
@@ -108,11 +108,11 @@ def test_too_many_series_share_one_and_it_is_said_once(block: Block, caplog: pyt
 
 
 def test_two_definitions_are_said_once(block: Block, caplog: pytest.LogCaptureFixture) -> None:
-    """With what they differ in."""
-    first, second = store_in(block), store_in(block)
+    """By all processes together, with what they differ in."""
+    first, second, third = (store_in(block) for _ in range(3))
     kept = [first.declare(ORDERS)]
     with caplog.at_level(logging.ERROR, "hvd"):
-        kept += [second.declare(Definition("orders", "gauge", "", mode="sum")) for _ in range(2)]
+        kept += [store.declare(Definition("orders", "gauge", "", mode="sum")) for store in (second, second, third)]
     assert len(caplog.records) == 1
     assert "orders is declared in two ways: kind 'counter' and 'gauge'" in caplog.text
 
