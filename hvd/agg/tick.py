@@ -6,6 +6,7 @@ It has no socket and no event loop: what is sent, and when, is the aggregator's 
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from hvd import __version__
@@ -158,7 +159,8 @@ class Ticker:
     def detail(self) -> str:
         """The details of what the messages tell; rates are since the tick before the last one, an interval at least."""
         if not self._detail and self._reading:
-            data = build_detail(self._reading, self._last_but_one, self._trend.point)
+            reading = replace(self._reading, own=self._reader.own())
+            data = build_detail(reading, self._last_but_one, self._trend.point)
             self._detail = message("detail", rfc3339(self._reading.totals.time_ns), data)
         return self._detail
 

@@ -12,6 +12,7 @@ from hvd.metrics.columns import VALUES
 from hvd.metrics.companion_pages import ProcessSample, Rates
 from hvd.metrics.table import EXITS, HTTP
 from hvd.read.history import point_by_column
+from hvd.read.own import OwnMetric, build_own, shown_families
 from hvd.read.reading import Reading
 from hvd.read.requests import RequestSums, Route, build_routes
 from hvd.read.snapshot import Raw, Worker, build_workers
@@ -19,6 +20,7 @@ from hvd.texts import rfc3339
 
 LAST_SECONDS = 0.5  # that a point at the stop spans at least: rates of less are noise
 ROUTES, WORKERS, PROCESSES = 200, 200, 200  # that a detail message shows at most
+SERIES, ALL_SERIES = 100, 1000  # of an own metric, and of all: some 200 kB
 
 
 class Trend:
@@ -98,7 +100,9 @@ class RouteDetail(Route):
 
 
 class Detail(TypedDict):
-    """The data of a `detail` message: the newest point by column, and its counts by latency bucket, if there is one."""
+    """The data of a `detail` message: the newest point by column, and its counts by latency bucket, if there is one;
+    the app's own metrics.
+    """
 
     workers: list[WorkerDetail]
     restarts: int
@@ -106,6 +110,7 @@ class Detail(TypedDict):
     processes: Sequence[ProcessSample]
     point: dict[str, float] | None
     latency: list[int] | None
+    own: list[OwnMetric]
 
 
 def build_detail(reading: Reading, before: Totals, point: Point | None) -> Detail:
@@ -137,6 +142,7 @@ def build_detail(reading: Reading, before: Totals, point: Point | None) -> Detai
         "processes": observation["processes"][:PROCESSES] if observation else [],
         "point": point_by_column(point) if point else None,
         "latency": list(point.counts) if point else None,
+        "own": build_own(shown_families(reading.own), SERIES, ALL_SERIES),
     }
 
 

@@ -14,6 +14,7 @@ from hvd.export.own import PLAIN, OwnExposition, Style
 from hvd.metrics.sources import Distribution, Figures
 from hvd.metrics.table import METRICS, Metric
 from hvd.metrics.usual import USUAL
+from hvd.read.own import shown_families
 
 TEXT = "text/plain; version=0.0.4"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -51,8 +52,7 @@ class Exposition:
         and so are own metrics that have a name of hvd's, or are of another registry than the default one.
         """
         openmetrics, parts = style.openmetrics, list[str]()
-        default = [family for family in figures.own.families if not family.definition.registry]
-        families, hidden = without_clashes(default, self._names)
+        families, hidden = without_clashes(shown_families(figures.own), self._names)
         figures = replace(figures, hidden=tuple(family.definition.name for family in hidden))
         for metric in self._metrics:
             lines = self._lines(metric, figures)

@@ -22,6 +22,7 @@ from hvd.metrics.companion_pages import (
 )
 from hvd.metrics.table import CONNECTIONS
 from hvd.read.jobs import JobFields, build_jobs
+from hvd.read.own import OwnMetric, build_own, shown_families
 from hvd.read.reading import Reading
 from hvd.read.requests import Request, Route, build_routes, request_of
 from hvd.read.service import LONGEST, LongRequest, WaitingClients
@@ -110,6 +111,12 @@ class SnapshotAnswer(Raw):
     post_mortems: Sequence[Mapping[str, object]]
 
 
+class DetailedSnapshot(SnapshotAnswer):
+    """The same with `detail=1`: with all series of the app's own metrics."""
+
+    own: list[OwnMetric]
+
+
 def build_raw(reading: Reading) -> Raw:
     """The `raw` object."""
     totals, requests, seen = reading.totals, reading.requests, reading.observation
@@ -182,6 +189,11 @@ def build_snapshot(reading: Reading, post_mortems: Sequence[Mapping[str, object]
         "routes": build_routes(reading.totals),
         "post_mortems": post_mortems,
     }
+
+
+def build_detailed_snapshot(reading: Reading, post_mortems: Sequence[Mapping[str, object]]) -> DetailedSnapshot:
+    """The same, of a reading with own metrics."""
+    return {**build_snapshot(reading, post_mortems), "own": build_own(shown_families(reading.own))}
 
 
 def build_workers(totals: Totals, observation: AggregatorPage | None) -> list[Worker]:

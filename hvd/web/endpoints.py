@@ -9,6 +9,7 @@ from hvd.jobs.answers import CancelAnswer, EtaAnswer, LogsAnswer, ProgressAnswer
 from hvd.jobs.job import JobAnswer
 from hvd.jobs.states import STATUSES
 from hvd.jobs.submission import KEY_MAX, LIST_DEFAULT, LIST_MAX, body_schema
+from hvd.read.snapshot import DetailedSnapshot, SnapshotAnswer
 from hvd.settings.job_kinds import DECLARED_NAME
 from hvd.settings.tokens import Scope
 from hvd.web import job_sets, job_views, jobs, openapi, output, resources
@@ -52,7 +53,8 @@ _KEY = Parameter(
     "header",
 )
 _PID = Parameter("pid", "only of this worker", {"type": "integer", "minimum": 1, "maximum": 2**31 - 1})
-_DETAIL = Parameter("detail", "1 for workers, routes and their rates too", {"type": "string"})
+_DETAIL = Parameter("detail", "1 for workers, routes and their rates, and the app's own metrics", {"type": "string"})
+_OWN = Parameter("detail", "1 for the app's own metrics too", {"type": "string"})
 
 
 def _get(content: Content, problems: tuple[int, ...], *parameters: Parameter) -> dict[str, Operation]:
@@ -77,7 +79,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         scope=Scope.NOTHING,
     ),
     Endpoint("/status", "version, uptime, processes", resources.Status),
-    Endpoint("/api/v1/snapshot", "all numbers as JSON", resources.Snapshot, is_private=True),
+    Endpoint(
+        "/api/v1/snapshot",
+        "all numbers as JSON; ?detail=1",
+        resources.Snapshot,
+        _get(json_of(SnapshotAnswer | DetailedSnapshot), _ERRORS, _OWN),
+        is_private=True,
+    ),
     Endpoint("/api/v1/history", "the last fifteen minutes", resources.History),
     Endpoint(
         "/metrics",

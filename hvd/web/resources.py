@@ -18,7 +18,7 @@ from hvd.export.own import Style
 from hvd.export.presets.table import metrics_of
 from hvd.read.history import HistoryAnswer, build_history
 from hvd.read.jobs import JOB_COUNTS, build_job_totals
-from hvd.read.snapshot import SnapshotAnswer, build_raw, build_snapshot, build_workers
+from hvd.read.snapshot import SnapshotAnswer, build_detailed_snapshot, build_raw, build_snapshot, build_workers
 from hvd.texts import duration, rfc3339
 from hvd.web.access import may_read
 from hvd.web.answers import HealthAnswer, IndexAnswer, StatusAnswer
@@ -67,6 +67,10 @@ class JsonResource:
         """The object."""
         raise NotImplementedError
 
+    def answer_to(self, req: falcon.Request) -> Mapping[str, object]:
+        """The object for a request, where that matters."""
+        return self.answer()
+
     def status_of(self, answer: Mapping[str, object]) -> int:
         """The status with which it is answered."""
         return 200
@@ -74,7 +78,7 @@ class JsonResource:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         if self.heeds_accept:
             negotiate(req, [falcon.MEDIA_JSON])
-        answer = self.answer()
+        answer = self.answer_to(req)
         resp.status = self.status_of(answer)
         send_json(req, resp, answer)
 
@@ -191,11 +195,12 @@ class Status(JsonResource):
 
 
 class Snapshot(JsonResource):
-    """`/api/v1/snapshot`: `raw`, workers, routes, post-mortems."""
+    """`/api/v1/snapshot`: `raw`, workers, routes, post-mortems; with `?detail=1` the app's own metrics too."""
 
-    def answer(self) -> SnapshotAnswer:
-        reader = self._here.parts.reader
-        return build_snapshot(reader.read(), reader.post_mortems())
+    def answer_to(self, req: falcon.Request) -> SnapshotAnswer:
+        reader, detailed = self._here.parts.reader, req.get_param("detail") == "1"
+        build = build_detailed_snapshot if detailed else build_snapshot
+        return build(reader.read(own=detailed), reader.post_mortems())
 
 
 class History(JsonResource):

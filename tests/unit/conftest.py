@@ -8,7 +8,9 @@ import pytest
 
 from hvd.core.acquire import acquire
 from hvd.core.block import DIRECTORY, Block
+from hvd.core.layout import Layout
 from tests.support.runtime import remove_runtime_folders
+from tests.unit.core.own.support import SHAPE
 from tests.unit.core.support import SMALL
 
 
@@ -25,7 +27,17 @@ def name() -> Iterator[str]:
 @pytest.fixture
 def block(name: str) -> Iterator[Block]:
     """A block that is just made."""
-    block, existed = acquire(name, SMALL)
+    yield from _made(name, SMALL)
+
+
+@pytest.fixture
+def own_block(name: str) -> Iterator[Block]:
+    """The same with room for own metrics."""
+    yield from _made(name, SHAPE)
+
+
+def _made(name: str, shape: Layout) -> Iterator[Block]:
+    block, existed = acquire(name, shape)
     assert not existed
     yield block
     block.release_claim()

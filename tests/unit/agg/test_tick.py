@@ -22,6 +22,7 @@ from hvd.metrics.table import CPU, FAMILIES, TICK, is_error
 from hvd.read.companions import STARTING
 from hvd.read.reading import BlockReader
 from hvd.read.snapshot import build_raw
+from tests.unit.core.own.support import ORDERS, store_in
 from tests.unit.figures import make_admin, make_jobs, make_page, make_reading, make_totals, publish, start_worker
 
 
@@ -96,6 +97,18 @@ def test_a_tick_publishes_and_tells_the_same(daemon: Daemon) -> None:
     assert (raw["websocket_clients"], raw["cpu_usage"], raw["system_health"]) == (3, 7.5, "healthy")
     assert raw["observed_age_seconds"] == 0
     assert daemon.told("detail")["processes"] == page["processes"]
+
+
+def test_details_have_own_metrics_of_now(own_block: Block) -> None:
+    """They are read only when somebody wants details."""
+    daemon, store = Daemon(own_block), store_in(own_block)
+    orders = store.declare(ORDERS)
+    for count in (1, 2):
+        orders.place(("a",)).add(0, 1)
+        daemon.ticker.tick()
+        (metric,) = daemon.told("detail")["own"]
+        assert (metric["name"], metric["series_total"]) == ("orders", 1)
+        assert [(series["labels"], series["value"]) for series in metric["series"]] == [({"shop": "a"}, count)]
 
 
 def test_rates_are_since_the_last_tick(daemon: Daemon) -> None:

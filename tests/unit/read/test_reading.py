@@ -6,12 +6,11 @@ import time
 import pytest
 
 from hvd.core import layout
-from hvd.core.acquire import acquire
 from hvd.core.block import Block
 from hvd.core.slots import Slots
 from hvd.read.companions import LATE, STARTING
 from hvd.read.reading import BlockReader
-from tests.unit.core.own.support import ORDERS, SHAPE, store_in
+from tests.unit.core.own.support import ORDERS, store_in
 from tests.unit.figures import make_admin, make_jobs, make_page, publish
 
 
@@ -120,10 +119,9 @@ def test_what_masters_say_is_read(block: Block) -> None:
     assert (reader.companions().missing, reader.companions().removed) == (2, str(block.path))
 
 
-def test_own_metrics_are_read_where_they_are_asked_for(name: str) -> None:
+def test_own_metrics_are_read_where_they_are_asked_for(own_block: Block) -> None:
     """What did not change is the same object in the next reading."""
-    block, _ = acquire(name, SHAPE)
-    store, reader = store_in(block), BlockReader(block)
+    store, reader = store_in(own_block), BlockReader(own_block)
     orders = store.declare(ORDERS)
     orders.place(("a",)).add(0, 3)
     assert reader.read().own.families == ()
@@ -131,5 +129,3 @@ def test_own_metrics_are_read_where_they_are_asked_for(name: str) -> None:
     assert [(sample.labels, sample.value) for sample in family.samples] == [(("a",), 3)]
     assert reader.own().families[0] is family
     assert (reader.own().sizes, reader.own().overflowed, reader.own_limit) == ({"orders": 1}, {"orders": 0}, 32)
-    block.release_claim()
-    os.close(block.fd)

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from hvd.core import layout
+from hvd.core.own.definition import Definition
 from hvd.core.slots import Entry
 from hvd.core.totals import Heads
 from hvd.read.jobs import build_jobs
 from hvd.read.requests import build_routes
-from hvd.read.snapshot import build_raw, build_snapshot, build_workers
+from hvd.read.snapshot import build_detailed_snapshot, build_raw, build_snapshot, build_workers
 from tests.unit.figures import (
     make_jobs,
     make_page,
@@ -22,6 +23,7 @@ from tests.unit.figures import (
     make_worker,
     timed,
 )
+from tests.unit.own_figures import make_family, make_own
 
 MS = 10**6
 RAW_FIELDS = {
@@ -124,6 +126,18 @@ def test_a_snapshot_has_more_beside_raw() -> None:
     assert snapshot["post_mortems"] == [{"pid": 9}]
     alone = build_snapshot(make_reading(totals, missing=1), [])
     assert (alone["health"], alone["system_health"], alone["processes"]) == ("degraded", "degraded", [])
+
+
+def test_a_detailed_snapshot_has_own_metrics_too() -> None:
+    """Of the default registry, with all of their series."""
+    own = make_own(
+        make_family(Definition("orders", "counter", "O."), {(): 3}),
+        make_family(Definition("hidden", "counter", "H.", registry="-"), {(): 1}),
+    )
+    reading = replace(make_reading(make_totals({})), own=own)
+    snapshot = build_detailed_snapshot(reading, [])
+    assert [(metric["name"], metric["series"][0]["value"]) for metric in snapshot["own"]] == [("orders", 3)]
+    assert {name: value for name, value in snapshot.items() if name != "own"} == build_snapshot(reading, [])
 
 
 def test_of_many_requests_a_worker_has_the_oldest() -> None:

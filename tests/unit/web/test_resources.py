@@ -25,6 +25,7 @@ from hvd.web.app import create_app
 from hvd.web.endpoints import endpoints_of
 from hvd.web.here import Here
 from hvd.web.resources import LARGE, Index, JsonResource, negotiate
+from tests.unit.core.own.support import ORDERS, store_in
 from tests.unit.figures import make_admin, make_jobs, make_page, publish, start_worker
 from tests.unit.web import asking
 
@@ -177,6 +178,22 @@ class Daemon:
         return [
             line for line in self.client.simulate_get("/metrics").text.splitlines() if re.match(r"hvd_\w+_up", line)
         ]
+
+
+def test_own_metrics_are_on_metrics_and_in_the_snapshot(own_block: Block) -> None:
+    """In the latter with ?detail=1 only."""
+    client, store = Daemon(own_block).client, store_in(own_block)
+    orders = store.declare(ORDERS)
+    orders.place(('say "hi"',)).add(0, 3)
+    text = client.simulate_get("/metrics").text
+    assert text.endswith(
+        '# HELP orders_total Orders.\n# TYPE orders_total counter\norders_total{shop="say \\"hi\\""} 3.0\n'
+    )
+    assert 'hvd_own_series{family="orders"} 1\n' in text
+    assert "own" not in client.simulate_get("/api/v1/snapshot").json
+    (metric,) = client.simulate_get("/api/v1/snapshot?detail=1").json["own"]
+    assert metric["series"][0]["labels"] == {"shop": 'say "hi"'}
+    assert metric["series"][0]["value"] == 3
 
 
 AGGREGATOR_AWAY = "aggregator away: process figures are old, /ws is not served"
