@@ -177,8 +177,13 @@ class Layout:
         return round_up(self.own_series * RECORD_BYTES, PAGE)
 
     @cached_property
-    def notes(self) -> int:
+    def note_marks(self) -> int:
+        """A byte for each note: another one after each time that it was written."""
         return self.own_catalogue + self.own_catalogue_bytes
+
+    @cached_property
+    def notes(self) -> int:
+        return self.note_marks + (round_up(NOTES, PAGE) if self.own_series else 0)
 
     @cached_property
     def first_own_row(self) -> int:

@@ -476,12 +476,12 @@ static int execute(PyObject *module)
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         kinds[i]->tp_base = &hvd_place_type;
     PyTypeObject *types[] = {&hvd_target_type,  &hvd_place_type,     &hvd_counter_type, &hvd_gauge_type,
-                             &hvd_summary_type, &hvd_histogram_type, &hvd_cell_type};
+                             &hvd_summary_type, &hvd_histogram_type, &hvd_cell_type,    &hvd_sums_type};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (PyModule_AddType(module, types[i]) < 0)
             return -1;
-    PyObject *layout = Py_BuildValue("(iiiiiiiiii)", EPOCH, PAGE_CELLS, INT, FLOAT, VALUE, STAMP, TIME, LOWEST, HIGHEST,
-                                     PER_OCTAVE);
+    PyObject *layout = Py_BuildValue("(iiiiiiiiiiii)", EPOCH, PAGE_CELLS, INT, FLOAT, VALUE, STAMP, TIME, LOWEST, HIGHEST,
+                                     PER_OCTAVE, SLACK, FIRST);
     if (layout == NULL)
         return -1;
     int result = PyModule_AddObjectRef(module, "LAYOUT", layout);

@@ -4,8 +4,9 @@
 #include <math.h>
 #include <stdint.h>
 
-/* layout.py, definition.py and logarithmic.py; hot.py refuses the module where they differ. */
+/* layout.py, definition.py, logarithmic.py and sums.py; hot.py refuses the module where they differ. */
 enum { EPOCH = 64, PAGE_CELLS = 512, INT = 0, FLOAT = 1, VALUE = 2, STAMP = 3, TIME = 4 };
+enum { SLACK = 4, FIRST = 0x80 };
 enum { LOWEST = -30, HIGHEST = 34, PER_OCTAVE = 8, LOGARITHMIC_CELLS = 2 + (HIGHEST - LOWEST) * PER_OCTAVE };
 
 #ifdef Py_GIL_DISABLED

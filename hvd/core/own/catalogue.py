@@ -233,10 +233,6 @@ class OwnCatalogue:
         fence()
         block.cells[series.state] = REMOVED
 
-    def was_removed(self, series: OwnSeries) -> bool:
-        """Whether the row of what was removed has cells for it."""
-        return bool(self._block.cells[series.state])
-
     def count(self, family: OwnFamily) -> int:
         """How many series the family has, without the overflow series."""
         return self._sizes[family.number]

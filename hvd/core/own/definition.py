@@ -1,7 +1,8 @@
 """What a metric of the app is: its definition, and which cells a series of it has."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 from hvd.core.own import logarithmic
@@ -37,17 +38,17 @@ class Definition:
     states: tuple[str, ...] = ()
     registry: str = ""
 
-    @property
+    @cached_property
     def is_logarithmic(self) -> bool:
         """Whether the buckets are hvd's own."""
         return self.kind == HISTOGRAM and self.buckets == logarithmic.BUCKETS
 
-    @property
+    @cached_property
     def keeps(self) -> bool:
         """Whether what a dead process had set still counts."""
         return not self.mode.startswith("live") and self.mode != "all"
 
-    @property
+    @cached_property
     def cells(self) -> tuple[int, ...]:
         """What each cell of a series is."""
         if self.kind in (COUNTER, SUMMARY):  # a summary: how many, and their sum
@@ -72,7 +73,8 @@ class Definition:
 
     def as_record(self) -> dict[str, Any]:
         """As the catalogue has it; what is empty is left out."""
-        record = {name: value for name, value in vars(self).items() if value and name != "buckets"}
+        all_fields = ((field.name, getattr(self, field.name)) for field in fields(self))
+        record = {name: value for name, value in all_fields if value and name != "buckets"}
         record["help"] = self.help[:HELP_CHARS]
         if self.buckets:
             record["buckets"] = "log" if self.is_logarithmic else self.buckets

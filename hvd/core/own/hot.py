@@ -3,27 +3,28 @@
 from typing import TYPE_CHECKING
 
 from hvd.core import layout
-from hvd.core.own import definition, logarithmic
-from hvd.core.own.sums import Sums
+from hvd.core.own import definition, logarithmic, sums
 
 _LAYOUT = (
     *(layout.H_EPOCH, layout.PAGE_CELLS),
     *(definition.INT, definition.FLOAT, definition.VALUE, definition.STAMP, definition.TIME),
-    *(logarithmic.LOWEST, logarithmic.HIGHEST, logarithmic.PER_OCTAVE),
+    *(logarithmic.LOWEST, logarithmic.HIGHEST, logarithmic.PER_OCTAVE, sums.SLACK, sums.FIRST),
 )
 
 if TYPE_CHECKING:
     from hvd.core.own.places import Cell, CounterPlace, GaugePlace, HistogramPlace, Place, SummaryPlace, Target
+    from hvd.core.own.sums import Sums
 else:
     try:
         from hvd.core.own import _own
-        from hvd.core.own._own import Cell, CounterPlace, GaugePlace, HistogramPlace, Place, SummaryPlace, Target
+        from hvd.core.own._own import Cell, CounterPlace, GaugePlace, HistogramPlace, Place, SummaryPlace, Sums, Target
 
         if _LAYOUT != _own.LAYOUT:
             raise ImportError("hvd.core.own._own was compiled for another layout")
         _own.set_thresholds(logarithmic.THRESHOLDS)
     except ImportError:
         from hvd.core.own.places import Cell, CounterPlace, GaugePlace, HistogramPlace, Place, SummaryPlace, Target
+        from hvd.core.own.sums import Sums
 
 __all__ = [
     "IS_COMPILED",

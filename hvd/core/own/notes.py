@@ -3,7 +3,8 @@
 A table of NOTES records of NOTE_BYTES; a cell's note is at its number modulo NOTES, so two cells that are that far
 apart have one place, and the later note is kept. A record is CRC-32 and length of what follows, then JSON: the cell,
 the value, the Unix time in s, the labels. Processes write without a lock; one that is half written has another
-checksum, and is no note.
+checksum, and is no note. A byte for each record says that it was written again: a reader looks at those only, for the
+segment is sparse, and to read where nothing was written would take memory too.
 """
 
 import json
@@ -33,6 +34,8 @@ class Notes:
     def __init__(self, block: Block) -> None:
         self._block = block
         self._found: dict[int, Exemplar] = {}
+        self._marks = bytes(layout.NOTES)
+        self._cells: dict[int, int] = {}  # of each note that was found, which cell's it is
 
     @property
     def written(self) -> int:
@@ -46,28 +49,42 @@ class Notes:
         )
         if len(data) > layout.NOTE_BYTES - _PREFIX.size:
             return
-        start = self._block.layout.notes + cell % layout.NOTES * layout.NOTE_BYTES
+        shape = self._block.layout
+        number = cell % layout.NOTES
+        start, mark = shape.notes + number * layout.NOTE_BYTES, shape.note_marks + number
         try:
+            self._block.reserve(shape.note_marks // layout.CELL, layout.NOTES // layout.CELL)
             self._block.reserve(start // layout.CELL, layout.NOTE_BYTES // layout.CELL)
         except BlockFull:
             return
         record = _PREFIX.pack(zlib.crc32(data), len(data)) + data
-        self._block.raw[start : start + len(record)] = record
+        raw = self._block.raw
+        raw[start : start + len(record)] = record
+        raw[mark] = raw[mark] % 255 + 1
         self._block.cells[layout.H_NOTES] += 1
 
-    def read(self) -> None:
-        """Take in what was written since."""
-        raw, first = self._block.raw, self._block.layout.notes
-        self._found.clear()
-        for number in range(layout.NOTES):
-            start = first + number * layout.NOTE_BYTES
-            checksum, length = _PREFIX.unpack_from(raw, start)
-            data = bytes(
-                raw[start + _PREFIX.size : start + _PREFIX.size + min(length, layout.NOTE_BYTES - _PREFIX.size)]
-            )
-            if length and zlib.crc32(data) == checksum:
-                cell, value, time, labels = json.loads(data)
-                self._found[cell] = Exemplar(labels, value, time)
+    def read(self) -> set[int]:
+        """Take in what was written since. -> the cells whose note is another one now."""
+        first = self._block.layout.note_marks
+        before, self._marks = self._marks, bytes(self._block.raw[first : first + layout.NOTES])
+        changed: set[int] = set()
+        for number, (mark, earlier) in enumerate(zip(self._marks, before, strict=True)):
+            if mark != earlier:
+                changed |= self._take_in(number)
+        return changed
+
+    def _take_in(self, number: int) -> set[int]:
+        start = self._block.layout.notes + number * layout.NOTE_BYTES
+        record = bytes(self._block.raw[start : start + layout.NOTE_BYTES])
+        checksum, length = _PREFIX.unpack_from(record)
+        data = record[_PREFIX.size : _PREFIX.size + length]
+        earlier = self._cells.pop(number, -1)
+        self._found.pop(earlier, None)
+        if length and zlib.crc32(data) == checksum:
+            cell, value, time, labels = json.loads(data)
+            self._found[cell], self._cells[number] = Exemplar(labels, value, time), cell
+            return {earlier, cell} - {-1}
+        return {earlier} - {-1}
 
     def of(self, first: int, end: int) -> Mapping[int, Exemplar]:
         """The notes of these cells, by their distance from the first."""

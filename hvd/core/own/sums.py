@@ -4,9 +4,13 @@ A reader adds 1 to the block's epoch, then looks at the marks of each row. A wri
 where the mark of its page isn't the epoch, the epoch into the mark. So of a page that has changed since, either the
 mark has changed too, or it was fresh already when this reader looked: a store may have been on its way then. Both are
 read again. That a writer has seen an epoch older than the last one at that moment is covered by SLACK.
+
+Readers in Python may set the epoch back, as each loads and stores it: who finds it no higher than it was before reads
+all. Of what is not added up, a hash of all rows' cells stands among the sums: it tells that one of them has changed.
 """
 
 import math
+from collections.abc import Iterable, Sequence
 
 from hvd.core import layout
 from hvd.core.own.definition import FLOAT, INT
@@ -14,28 +18,34 @@ from hvd.core.own.definition import FLOAT, INT
 SLACK = 4
 """Readers that may come between a writer's look at the epoch and the moment when its store is seen."""
 
+FIRST, NOTHING = 0x80, 0x7F
+"""Beside what definition.py says: this flag has the kind of a series' first cell; and a cell that is no series' own."""
+
+_LARGEST = 2**63 - 1
+
 
 class Sums:
-    """The sums of all rows, cell by cell, and which pages they changed in. One thread at a time uses it.
+    """The sums of all rows, cell by cell, and which series changed. One thread at a time uses it.
 
     `cells` are the sums as integers and `floats` the same memory as float64: which of them holds, says a cell's kind.
     """
 
     def __init__(self, raw: memoryview, row_cells: int) -> None:
-        self._cells, self._floats = raw.cast("q"), raw.cast("d")
+        self._cells = raw.cast("q")
+        self._floats = raw.cast("d")
         sums = memoryview(bytearray(row_cells * layout.CELL))
-        self.cells, self.floats = sums.cast("q"), sums.cast("d")
+        self.cells = sums.cast("q")
+        self.floats = sums.cast("d")
         self._seen: dict[int, list[int]] = {}
         self._epoch = 0
 
     def read(self, heads: list[int], pages: range, kinds: bytearray) -> list[int]:
-        """Add up these pages of the rows with these heads. -> the pages that were added up anew.
+        """Add up these pages of the rows with these heads. -> the first cells of the series that have changed since.
 
-        `kinds` has for each cell of a row what it is (definition.py); only INT and FLOAT are added up. A page of other
-        kinds is told too where it has changed.
+        `kinds` has for each cell of a row what it is: see FIRST.
         """
         self._cells[layout.H_EPOCH] += 1
-        fresh, self._epoch = self._epoch - SLACK, self._cells[layout.H_EPOCH]
+        before, self._epoch = self._epoch, self._cells[layout.H_EPOCH]
         changed: set[int] = set()
         for head in heads:
             marks = self._cells[head + pages.start : head + pages.stop].tolist()
@@ -43,19 +53,40 @@ class Sums:
             changed.update(
                 page
                 for index, (page, mark) in enumerate(zip(pages, marks, strict=True))
-                if index >= len(seen) or seen[index] != mark or (mark >= fresh and mark > 0)
+                if index >= len(seen) or seen[index] != mark or mark >= max(before - SLACK, 1) or self._epoch <= before
             )
             self._seen[head] = marks
-        for page in changed:
-            self._add_up(page, heads, kinds)
-        return sorted(changed)
+        return sorted({cell for page in changed for cell in self._add_up(page, heads, kinds)})
 
-    def _add_up(self, page: int, heads: list[int], kinds: bytearray) -> None:
+    def _add_up(self, page: int, heads: list[int], kinds: bytearray) -> Iterable[int]:
         first = page * layout.PAGE_CELLS
-        rows = [self._cells[head + first : head + first + layout.PAGE_CELLS].tolist() for head in heads]
-        for index, values in enumerate(zip(*rows, strict=True)):
-            if kinds[first + index] == INT:
-                self.cells[first + index] = sum(values)
-        for cell in range(first, first + layout.PAGE_CELLS):
-            if kinds[cell] == FLOAT:
-                self.floats[cell] = math.fsum(self._floats[head + cell] for head in heads)
+        cells = range(first, first + layout.PAGE_CELLS)
+        rows = [self._cells[head + first : head + cells.stop].tolist() for head in heads]
+        for cell, values in zip(cells, zip(*rows, strict=True), strict=False):
+            kind = kinds[cell] & ~FIRST
+            if kind == NOTHING:
+                continue
+            earlier = self.cells[cell]
+            if kind == INT:
+                self.cells[cell] = max(min(sum(values), _LARGEST), -_LARGEST)
+            elif kind == FLOAT:
+                self.floats[cell] = sum_of([self._floats[head + cell] for head in heads])
+            else:
+                self.cells[cell] = hash(values) if any(values) else 0
+            if self.cells[cell] != earlier:
+                yield _series_at(cell, kinds)
+
+
+def _series_at(cell: int, kinds: bytearray) -> int:
+    """The first cell of the series that has this one."""
+    while cell and not kinds[cell] & FIRST:
+        cell -= 1
+    return cell
+
+
+def sum_of(values: Sequence[float]) -> float:
+    """Their sum, as if it were rounded once; NaN of infinities of both signs."""
+    try:
+        return math.fsum(values)
+    except (OverflowError, ValueError):
+        return sum(values)

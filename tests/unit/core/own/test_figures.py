@@ -7,7 +7,8 @@ import pytest
 
 from hvd.core.block import Block
 from hvd.core.own.definition import Definition
-from hvd.core.own.figures import OwnReader, merged
+from hvd.core.own.figures import OwnReader
+from hvd.core.own.gauges import merged
 from tests.unit.core.own.support import ORDERS, TURNS, family, gauge, store_in, values
 from tests.unit.core.support import standing
 

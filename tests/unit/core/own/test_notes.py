@@ -52,8 +52,20 @@ def test_a_note_that_is_half_written_is_none(block: Block) -> None:
 
 
 def test_a_record_is_stored_at_once(block: Block) -> None:
-    """One store of the bytes, then the number of notes."""
+    """One store of the bytes, then its mark."""
     notes, stored = Notes(block), list[object]()
     block.raw = Watched(block.raw, stored.append)  # type: ignore[assignment]
     notes.write(900, Exemplar({"a": "b"}, 1.0, 1.0))
-    assert len(stored) == 1
+    assert len(stored) == 2
+
+
+def test_only_what_was_written_since_is_read(block: Block) -> None:
+    """And which cells it is about is told."""
+    writer, reader = Notes(block), Notes(block)
+    assert reader.read() == set()
+    for _ in range(300):  # a mark has 255 values
+        writer.write(1030, Exemplar({"a": "b"}, 1.0, 1.0))
+        assert reader.read() == {1030}
+    writer.write(1030 + layout.NOTES, Exemplar({"a": "c"}, 1.0, 1.0))
+    assert reader.read() == {1030, 1030 + layout.NOTES}
+    assert reader.read() == set()

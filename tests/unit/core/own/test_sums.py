@@ -1,29 +1,137 @@
 """Sums: they are right after every change, and only pages that changed are read again."""
 
+import importlib
+import math
+import random
+from array import array
+from types import ModuleType
+from typing import Any
+
+import pytest
+
 from hvd.core import layout
 from hvd.core.block import Block
-from hvd.core.own.definition import INT
-from hvd.core.own.sums import SLACK, Sums
+from hvd.core.own import hot, sums
+from hvd.core.own.definition import FLOAT, INT, STAMP, VALUE
+from hvd.core.own.sums import FIRST, NOTHING, SLACK, sum_of
 from hvd.core.slots import Slots
 from tests.unit.core.own.support import ORDERS, SHAPE, store_in
 
-PAGES = range(SHAPE.own_marks // layout.PAGE_CELLS, SHAPE.own_row_cells // layout.PAGE_CELLS)
-KINDS = bytearray([INT]) * SHAPE.own_row_cells
+_own = importlib.import_module("hvd.core.own._own")
+FORMS = {"compiled": _own, "in Python": sums}
+in_each_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+
+MARKS = SHAPE.own_marks
+PAGES = range(MARKS // layout.PAGE_CELLS, SHAPE.own_row_cells // layout.PAGE_CELLS)
 
 
-def test_only_what_changed_is_added_up(block: Block) -> None:
+def kinds_of(*series: tuple[int, ...]) -> bytearray:
+    """Those of a row which has these series, one behind the other."""
+    kinds = bytearray([NOTHING]) * SHAPE.own_row_cells
+    offset = MARKS
+    for cells in series:
+        kinds[offset : offset + len(cells)] = bytes([cells[0] | FIRST, *cells[1:]])
+        offset += len(cells)
+    return kinds
+
+
+@in_each_form
+def test_only_what_changed_is_added_up(block: Block, form: ModuleType) -> None:
     """Once a page has been at rest for as long as a writer may be on its way."""
-    first, second = store_in(block), store_in(block)
-    places = [store.declare(ORDERS).place(("a",)) for store in (first, second)]
+    families = [store_in(block).declare(ORDERS) for _ in range(2)]
+    places = [family.place(("a",)) for family in families]
+    offset = families[0].in_block.present + 4  # type: ignore[union-attr]  # behind those of the overflow series
+    kinds = bytearray([NOTHING]) * SHAPE.own_row_cells
+    kinds[offset : offset + 2] = bytes([INT | FIRST, FLOAT])
     heads = [SHAPE.own_row_cell(slot.number) for slot in Slots(block).taken()]
-    sums = Sums(block.raw, SHAPE.own_row_cells)
+    reader = form.Sums(block.raw, SHAPE.own_row_cells)
     for place in places:
         place.add(0, 1)
-    assert sums.read(heads, PAGES, KINDS) == [*PAGES]  # at first all
-    assert 2 in sums.cells.tolist()
+    assert reader.read(heads, PAGES, kinds) == [offset]
     for _ in range(SLACK + 1):
-        changed = sums.read(heads, PAGES, KINDS)
-    assert changed == []
+        assert reader.read(heads, PAGES, kinds) == []
+    block.cells[heads[0] + offset] += 1  # without a mark: nobody looks there
+    assert reader.read(heads, PAGES, kinds) == []
     places[1].add(0, 1)
-    assert sums.read(heads, PAGES, KINDS) == [PAGES.start]
-    assert 3 in sums.cells.tolist()
+    assert reader.read(heads, PAGES, kinds) == [offset]
+    assert reader.cells[offset] == 4
+
+
+@in_each_form
+def test_a_store_just_before_a_reading_is_seen_by_one_of_the_next(block: Block, form: ModuleType) -> None:
+    """A page that was marked within the last readings is read again."""
+    family = store_in(block).declare(ORDERS)
+    place = family.place(("a",))
+    head = SHAPE.own_row_cell(next(Slots(block).taken()).number)
+    kinds = bytearray([INT | FIRST]) * SHAPE.own_row_cells
+    place.add(0, 1)
+    reader = form.Sums(block.raw, SHAPE.own_row_cells)
+    changed = reader.read([head], PAGES, kinds)
+    place.add(0, 1)
+    reader.read([head], PAGES, kinds)
+    block.cells[head + changed[-1]] += 1  # by a writer that had found its mark fresh
+    assert reader.read([head], PAGES, kinds) == [changed[-1]]
+
+
+@in_each_form
+def test_an_epoch_that_was_set_back_hides_nothing(block: Block, form: ModuleType) -> None:
+    """Whoever finds that reads all."""
+    reader = form.Sums(block.raw, SHAPE.own_row_cells)
+    kinds, head = bytearray([INT | FIRST]) * SHAPE.own_row_cells, SHAPE.own_row_cell(0)
+    for _ in range(10):
+        reader.read([head], PAGES, kinds)
+    block.cells[head + MARKS] = 5
+    block.cells[layout.H_EPOCH] = 3
+    assert reader.read([head], PAGES, kinds) == [MARKS]
+
+
+def test_both_forms_add_up_the_same(block: Block) -> None:
+    """Random cells of all kinds in any rows; what is at the end of an integer stays there."""
+    rng = random.Random(7)
+    series = [(INT, FLOAT), (FLOAT, *[INT] * 12), (VALUE, STAMP)] * 60
+    kinds = kinds_of(*series)
+    heads = [SHAPE.own_row_cell(slot) for slot in range(SHAPE.slots)]
+    readers: list[Any] = [form.Sums(block.raw, SHAPE.own_row_cells) for form in FORMS.values()]
+    added = [cell for cell in range(SHAPE.own_row_cells) if kinds[cell] & ~FIRST in (INT, FLOAT)]
+    for _ in range(30):
+        for _ in range(rng.randrange(40)):
+            head, cell = rng.choice(heads), rng.randrange(MARKS, MARKS + 60 * 17)
+            if kinds[cell] & ~FIRST == FLOAT:
+                block.floats[head + cell] += rng.choice([0.5, 1e300, 1.0, math.inf])
+            else:
+                block.cells[head + cell] = rng.choice([block.cells[head + cell] | 1, 5, 2**62, 2**63 - 1])
+            block.cells[head + cell // layout.PAGE_CELLS] = block.cells[layout.H_EPOCH]
+        changed = [reader.read(heads, PAGES, kinds) for reader in readers]
+        assert changed[0] == changed[1]
+        assert [readers[0].cells[cell] for cell in added] == [readers[1].cells[cell] for cell in added]
+
+
+def test_the_compiled_form_refuses_what_would_be_outside_of_the_block(block: Block) -> None:
+    """Whatever damaged cells say."""
+    kinds = bytearray(SHAPE.own_row_cells)
+    reader = _own.Sums(block.raw, SHAPE.own_row_cells)
+    for heads in ([-1], [SHAPE.size // 8], [2**62], ["x"]):
+        with pytest.raises((ValueError, TypeError)):
+            reader.read(heads, PAGES, kinds)
+    for pages in (range(-1, 2), range(PAGES.stop + 1)):
+        with pytest.raises(ValueError, match="not within the row"):
+            reader.read([0], pages, kinds)
+    with pytest.raises(ValueError, match="not within the row"):
+        reader.read([0], PAGES, kinds[:-1])
+    with pytest.raises(ValueError, match="not within the block"):
+        _own.Sums(memoryview(array("q", [0] * 100)).cast("B"), 101)
+    with pytest.raises(RuntimeError, match="no block"):
+        _own.Sums.__new__(_own.Sums).read([0], PAGES, kinds)
+    assert reader.read([0], range(3, 1), kinds) == []
+
+
+def test_the_compiled_form_is_used() -> None:
+    """Where there is one."""
+    assert hot.Sums is _own.Sums
+
+
+def test_floats_are_added_up_as_if_they_were_rounded_once() -> None:
+    """And no infinity is an error."""
+    assert sum_of([0.1] * 10) == 1.0
+    assert sum_of([1e308, 1e308]) == math.inf
+    assert math.isnan(sum_of([math.inf, -math.inf]))

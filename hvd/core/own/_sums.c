@@ -1,0 +1,287 @@
+/* Adding up the rows of own metrics, compiled: the same as sums.py, which says how it is known what has changed. */
+
+#include "_own.h"
+#include <string.h>
+
+typedef struct {
+    PyObject_HEAD
+    Py_buffer buffer; /* of the whole block: keeps the mapping alive */
+    PyObject *cells, *floats;
+    int64_t *block, *sums; /* sums: the memory of `cells` */
+    int64_t **seen;        /* of each row that was read, its marks then; by number of the row: head / row_cells */
+    Py_ssize_t block_cells, row_cells;
+    int64_t epoch;
+} Sums;
+
+static PyObject *view_of(PyObject *memory, const char *format)
+{
+    PyObject *view = PyMemoryView_FromObject(memory), *cast = NULL;
+    if (view != NULL)
+        cast = PyObject_CallMethod(view, "cast", "s", format);
+    Py_XDECREF(view);
+    return cast;
+}
+
+static int init(Sums *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *raw;
+    Py_ssize_t row_cells;
+    static char *names[] = {"raw", "row_cells", NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "On", names, &raw, &row_cells))
+        return -1;
+    if (self->buffer.obj != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "sums are made once");
+        return -1;
+    }
+    if (PyObject_GetBuffer(raw, &self->buffer, PyBUF_WRITABLE) < 0)
+        return -1;
+    self->block_cells = self->buffer.len / 8;
+    if (row_cells < 0 || row_cells > self->block_cells || self->block_cells <= EPOCH ||
+        (uintptr_t)self->buffer.buf % 8) {
+        PyErr_SetString(PyExc_ValueError, "such a row is not within the block");
+        return -1;
+    }
+    PyObject *memory = PyByteArray_FromStringAndSize(NULL, row_cells * 8);
+    if (memory == NULL)
+        return -1;
+    memset(PyByteArray_AS_STRING(memory), 0, (size_t)row_cells * 8);
+    self->sums = (int64_t *)PyByteArray_AS_STRING(memory); /* it stays there: who has a view keeps its size */
+    self->cells = view_of(memory, "q");
+    self->floats = view_of(memory, "d");
+    Py_DECREF(memory);
+    self->seen = PyMem_Calloc(row_cells ? (size_t)(self->block_cells / row_cells) + 1 : 1, sizeof *self->seen);
+    if (self->seen == NULL)
+        PyErr_NoMemory();
+    if (PyErr_Occurred())
+        return -1;
+    self->row_cells = row_cells;
+    self->block = self->buffer.buf;
+    return 0;
+}
+
+static void dealloc(Sums *self)
+{
+    for (Py_ssize_t i = 0; self->row_cells > 0 && i <= self->block_cells / self->row_cells; i++)
+        PyMem_RawFree(self->seen[i]);
+    PyMem_Free(self->seen);
+    Py_XDECREF(self->cells);
+    Py_XDECREF(self->floats);
+    if (self->buffer.obj != NULL)
+        PyBuffer_Release(&self->buffer);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+/* What one reading is about. */
+typedef struct {
+    Sums *sums;
+    const uint8_t *kinds;
+    int64_t *heads;
+    Py_ssize_t rows, start, stop; /* pages from, to */
+    char *pages;                  /* of each page from `start` on, whether it is read again */
+    Py_ssize_t *series;           /* those that changed: their first cells */
+    Py_ssize_t found, room;
+} Reading;
+
+static int64_t *seen_of(Sums *self, int64_t head)
+{
+    int64_t **seen = self->seen + head / self->row_cells;
+    if (*seen == NULL) {
+        Py_ssize_t pages = self->row_cells / PAGE_CELLS + 1;
+        *seen = PyMem_RawMalloc((size_t)pages * 8);
+        for (Py_ssize_t i = 0; *seen != NULL && i < pages; i++)
+            (*seen)[i] = INT64_MIN;
+    }
+    return *seen;
+}
+
+/* Which pages are read again: where a mark has changed, or is so fresh that a store may have been on its way. */
+static void find_pages(Reading *reading, int all, int64_t fresh)
+{
+    for (Py_ssize_t i = 0; i < reading->rows; i++) {
+        const int64_t *marks = reading->sums->block + reading->heads[i];
+        int64_t *seen = reading->sums->seen[reading->heads[i] / reading->sums->row_cells];
+        for (Py_ssize_t page = reading->start; page < reading->stop; page++) {
+            int64_t mark = __atomic_load_n(marks + page, __ATOMIC_ACQUIRE);
+            if (all || mark != seen[page] || (mark >= fresh && mark > 0))
+                reading->pages[page - reading->start] = 1;
+            seen[page] = mark;
+        }
+    }
+}
+
+static inline int64_t mixed(int64_t hash, int64_t cell)
+{
+    uint64_t bits = ((uint64_t)hash ^ (uint64_t)cell) * 0x9E3779B97F4A7C15u;
+    return (int64_t)(bits ^ (bits >> 29));
+}
+
+static void add_row(const int64_t *row, const uint8_t *kinds, int64_t *sums, long double *floats)
+{
+    for (Py_ssize_t i = 0; i < PAGE_CELLS; i++) {
+        int64_t cell = load(row + i);
+        switch (kinds[i] & ~FIRST) {
+        case INT:
+            if (__builtin_add_overflow(sums[i], cell, sums + i))
+                sums[i] = INT64_MAX; /* no sum is shown as less than it was */
+            break;
+        case FLOAT:
+            floats[i] += as_float(cell);
+            break;
+        case VALUE:
+        case STAMP:
+        case TIME:
+            sums[i] = mixed(sums[i], cell);
+        }
+    }
+}
+
+static int take_series(Reading *reading, Py_ssize_t cell)
+{
+    while (cell > 0 && !(reading->kinds[cell] & FIRST))
+        cell--;
+    if (reading->found > 0 && reading->series[reading->found - 1] == cell)
+        return 1;
+    if (reading->found == reading->room) {
+        Py_ssize_t room = reading->room * 2 + 64;
+        Py_ssize_t *series = PyMem_RawRealloc(reading->series, (size_t)room * sizeof *series);
+        if (series == NULL)
+            return 0;
+        reading->series = series;
+        reading->room = room;
+    }
+    reading->series[reading->found++] = cell;
+    return 1;
+}
+
+static int add_up_page(Reading *reading, Py_ssize_t page)
+{
+    int64_t sums[PAGE_CELLS] = {0};
+    long double floats[PAGE_CELLS] = {0}; /* whose rounding no sum of float64 shows */
+    Py_ssize_t first = page * PAGE_CELLS;
+    const uint8_t *kinds = reading->kinds + first;
+    for (Py_ssize_t i = 0; i < reading->rows; i++)
+        add_row(reading->sums->block + reading->heads[i] + first, kinds, sums, floats);
+    for (Py_ssize_t i = 0; i < PAGE_CELLS; i++) {
+        if ((kinds[i] & ~FIRST) == FLOAT)
+            sums[i] = as_bits((double)floats[i]);
+        if (sums[i] == reading->sums->sums[first + i])
+            continue;
+        reading->sums->sums[first + i] = sums[i];
+        if (!take_series(reading, first + i))
+            return 0;
+    }
+    return 1;
+}
+
+static int add_up(Reading *reading)
+{
+    Sums *self = reading->sums;
+    for (Py_ssize_t i = 0; i < reading->rows; i++)
+        if (seen_of(self, reading->heads[i]) == NULL)
+            return 0;
+    int64_t epoch = __atomic_add_fetch(self->block + EPOCH, 1, __ATOMIC_SEQ_CST);
+    find_pages(reading, epoch <= self->epoch, self->epoch - SLACK);
+    self->epoch = epoch;
+    for (Py_ssize_t page = reading->start; page < reading->stop; page++)
+        if (reading->pages[page - reading->start] && !add_up_page(reading, page))
+            return 0;
+    return 1;
+}
+
+static int take_heads(Reading *reading, PyObject *heads)
+{
+    int64_t cells = reading->sums->block_cells - reading->sums->row_cells;
+    for (Py_ssize_t i = 0; i < reading->rows; i++) {
+        reading->heads[i] = PyLong_AsLongLong(PyList_GET_ITEM(heads, i));
+        if (reading->heads[i] < 0 || reading->heads[i] > cells) {
+            if (!PyErr_Occurred())
+                PyErr_Format(PyExc_ValueError, "a row at cell %lld is not within the block",
+                             (long long)reading->heads[i]);
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static PyObject *series_of(const Reading *reading)
+{
+    PyObject *list = PyList_New(reading->found);
+    for (Py_ssize_t i = 0; list != NULL && i < reading->found; i++) {
+        PyObject *number = PyLong_FromSsize_t(reading->series[i]);
+        if (number == NULL)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, i, number);
+    }
+    return list;
+}
+
+/* sums.py, Sums.read. Without the interpreter's lock: it holds nobody up who counts. */
+static PyObject *read_sums(Sums *self, PyObject *args)
+{
+    PyObject *heads, *pages, *result = NULL;
+    Py_buffer kinds;
+    if (self->sums == NULL || self->block == NULL)
+        return PyErr_Format(PyExc_RuntimeError, "the sums have no block: their __init__ did not run, or failed");
+    if (!PyArg_ParseTuple(args, "O!O!y*", &PyList_Type, &heads, &PyRange_Type, &pages, &kinds))
+        return NULL;
+    Reading reading = {.sums = self, .kinds = kinds.buf, .rows = PyList_GET_SIZE(heads)};
+    PyObject *start = PyObject_GetAttrString(pages, "start"), *stop = PyObject_GetAttrString(pages, "stop");
+    if (start == NULL || stop == NULL)
+        goto done;
+    reading.start = PyLong_AsSsize_t(start);
+    reading.stop = PyLong_AsSsize_t(stop);
+    if (reading.stop < reading.start)
+        reading.stop = reading.start;
+    if (PyErr_Occurred() || self->row_cells < 0 || reading.start < 0 || reading.stop > self->row_cells / PAGE_CELLS ||
+        kinds.len < reading.stop * PAGE_CELLS) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "these pages are not within the row");
+        goto done;
+    }
+    reading.heads = PyMem_Calloc((size_t)reading.rows + 1, 8);
+    reading.pages = PyMem_Calloc((size_t)(reading.stop - reading.start) + 1, 1);
+    if (reading.heads == NULL || reading.pages == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    if (!take_heads(&reading, heads))
+        goto done;
+    int is_read;
+    Py_BEGIN_ALLOW_THREADS
+    is_read = add_up(&reading);
+    Py_END_ALLOW_THREADS
+    result = is_read ? series_of(&reading) : PyErr_NoMemory();
+done:
+    PyMem_Free(reading.heads);
+    PyMem_Free(reading.pages);
+    PyMem_RawFree(reading.series);
+    Py_XDECREF(start);
+    Py_XDECREF(stop);
+    PyBuffer_Release(&kinds);
+    return result;
+}
+
+static PyMethodDef methods[] = {
+    {"read", (PyCFunction)read_sums, METH_VARARGS, NULL},
+    {0},
+};
+
+static PyMemberDef members[] = {
+    {"cells", T_OBJECT_EX, offsetof(Sums, cells), READONLY, NULL},
+    {"floats", T_OBJECT_EX, offsetof(Sums, floats), READONLY, NULL},
+    {0},
+};
+
+PyTypeObject hvd_sums_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "hvd.core.own._own.Sums",
+    .tp_basicsize = sizeof(Sums),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "See sums.py.",
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)init,
+    .tp_dealloc = (destructor)dealloc,
+    .tp_methods = methods,
+    .tp_members = members,
+};

@@ -1,0 +1,102 @@
+"""What the processes' values of a gauge come to, by its mode; and which processes there are."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from hvd.core.block import Block
+from hvd.core.own.catalogue import OwnFamily, OwnSeries, used_slots
+from hvd.core.own.definition import GAUGE, INFO, Definition
+from hvd.core.own.sums import sum_of
+from hvd.core.slots import Slots
+
+
+class Tenant(NamedTuple):
+    """A process that has a slot: where its row begins, its pid, since when, and whether it lives."""
+
+    row: int
+    pid: int
+    tenancy: int
+    is_alive: bool
+
+
+class Gauges:
+    """The gauges of a block, with the processes as they were when they were last read. One thread at a time uses it."""
+
+    def __init__(self, block: Block) -> None:
+        self._block = block
+        self._slots = Slots(block)
+        self._tenants: tuple[Tenant, ...] = ()
+        self._alive: list[Tenant] = []
+
+    @property
+    def rows(self) -> list[int]:
+        """Where each row begins that was ever in use."""
+        return [tenant.row for tenant in self._tenants]
+
+    def read_tenants(self) -> bool:
+        """Look which processes there are. -> whether they are others than before."""
+        before, self._tenants = self._tenants, tuple(self._all_tenants())
+        self._alive = [tenant for tenant in self._tenants if tenant.is_alive]
+        return self._tenants != before
+
+    def _all_tenants(self) -> Iterator[Tenant]:
+        taken = {slot.number: slot for slot in self._slots.taken()}
+        for number in used_slots(self._block):
+            row, slot = self._block.layout.own_row_cell(number), taken.get(number)
+            if slot and slot.pid:
+                yield Tenant(row, slot.pid, slot.taken_ns, slot.is_alive())
+            else:
+                yield Tenant(row, 0, 0, is_alive=False)
+
+    def is_declared(self, family: OwnFamily) -> bool:
+        """Whether a process that lives has declared it."""
+        cells = self._block.cells
+        return any(cells[tenant.row + family.present] == tenant.tenancy for tenant in self._alive)
+
+    def values(self, series: OwnSeries) -> list[tuple[tuple[str, ...], float | Mapping[str, str]]]:
+        """What is shown of a series: label values and value of each sample. Of an info the last label is when it was
+        said.
+        """
+        definition = series.family.definition
+        values = self._kept(series) if definition.keeps else self._of_living(series)
+        if not values:
+            return []
+        if family_is_by_process(definition):
+            return [((*series.labels, str(pid)), value) for pid, value, _ in values]
+        if definition.kind == INFO:
+            latest = max(time for *_, time in values)
+            return [((*series.labels[:-1], repr(latest)), json.loads(series.labels[-1]))]
+        return [(series.labels, merged(definition.mode, [(value, time) for _, value, time in values]))]
+
+    def _of_living(self, series: OwnSeries) -> list[tuple[int, float, float]]:
+        """What the processes alive have set: pid, value, time."""
+        cells, stamp = self._block.cells, series.offset + 1
+        return [self._value(tenant, series) for tenant in self._alive if cells[tenant.row + stamp] == tenant.tenancy]
+
+    def _kept(self, series: OwnSeries) -> list[tuple[int, float, float]]:
+        """The same of all rows, whoever left it there."""
+        cells, stamp = self._block.cells, series.offset + 1
+        return [self._value(tenant, series) for tenant in self._tenants if cells[tenant.row + stamp]]
+
+    def _value(self, tenant: Tenant, series: OwnSeries) -> tuple[int, float, float]:
+        cell, floats = tenant.row + series.offset, self._block.floats
+        has_time = series.end - series.offset > 2
+        return tenant.pid, floats[cell], floats[cell + 2] if has_time else 0.0
+
+
+def family_is_by_process(definition: Definition) -> bool:
+    """Whether each process's value is shown for itself, with its pid."""
+    return definition.kind == GAUGE and definition.mode.removeprefix("live") == "all"
+
+
+def merged(mode: str, values: list[tuple[float, float]]) -> float:
+    """What several processes' values, each with its time, come to; those that are no number are left out."""
+    numbers = [value for value, _ in values if not math.isnan(value)]
+    kind = mode.removeprefix("live")
+    if kind == "mostrecent":
+        return max(values, key=lambda pair: pair[1])[0]
+    if not numbers:
+        return math.nan
+    return sum_of(numbers) if kind == "sum" else (min if kind == "min" else max)(numbers)
