@@ -11,9 +11,38 @@ int hvd_check_place(Place *self)
 {
     if (self->cells == NULL)
         PyErr_SetString(PyExc_RuntimeError, "the place has no cells: its __init__ did not run, or failed");
+    else if (self->is_ready)
+        return hvd_call_before(self);
     else
         PyErr_Format(PyExc_ValueError, "%U metric is missing label values", self->kind);
     return 0;
+}
+
+/* places.py, Place.before_count; 0 with an exception set */
+int hvd_call_before(Place *self)
+{
+    PyObject *function, *result;
+    LOCKED(self)
+    function = Py_XNewRef(self->before_count);
+    UNLOCKED()
+    if (function == NULL)
+        return 1;
+    result = PyObject_CallNoArgs(function);
+    Py_DECREF(function);
+    Py_XDECREF(result);
+    return result != NULL;
+}
+
+/* To no function: NULL. */
+static void set_before(Place *self, PyObject *function)
+{
+    PyObject *before;
+    LOCKED(self)
+    before = self->before_count;
+    self->before_count = Py_XNewRef(function);
+    __atomic_store_n(&self->waits, function != NULL, __ATOMIC_RELAXED);
+    UNLOCKED()
+    Py_XDECREF(before);
 }
 
 int hvd_amount_of(PyObject *object, double *amount)
@@ -278,6 +307,7 @@ PyObject *hvd_place_move(Place *self, PyObject *const *args, Py_ssize_t nargs, v
     UNLOCKED()
     Py_XDECREF(before);
     PyMem_Free(own);
+    set_before(self, NULL);
     Py_RETURN_NONE;
 }
 
@@ -390,6 +420,7 @@ int hvd_place_traverse(Place *self, visitproc visit, void *arg)
 {
     Py_VISIT(self->definition);
     Py_VISIT(self->children);
+    Py_VISIT(self->before_count);
     return 0;
 }
 
@@ -397,6 +428,7 @@ int hvd_place_clear(Place *self)
 {
     if (self->children != NULL)
         PyDict_Clear(self->children); /* the place may be called yet */
+    set_before(self, NULL);
     return 0;
 }
 
@@ -408,6 +440,7 @@ void hvd_place_free(Place *self)
     Py_XDECREF(self->names);
     Py_XDECREF(self->kind);
     Py_XDECREF(self->children);
+    Py_XDECREF(self->before_count);
     Py_XDECREF(self->target);
     PyMem_Free(self->own);
     Py_TYPE(self)->tp_free((PyObject *)self);
@@ -419,6 +452,26 @@ static PyObject *cell(PyObject *self, PyObject *index)
         return NULL;
     return PyObject_CallFunctionObjArgs((PyObject *)&hvd_cell_type, self, index, NULL);
 }
+
+static PyObject *get_before(Place *self, void *unused)
+{
+    PyObject *function;
+    LOCKED(self)
+    function = Py_NewRef(self->before_count == NULL ? Py_None : self->before_count);
+    UNLOCKED()
+    return function;
+}
+
+static int change_before(Place *self, PyObject *function, void *unused)
+{
+    set_before(self, function == Py_None ? NULL : function);
+    return 0;
+}
+
+static PyGetSetDef place_properties[] = {
+    {"before_count", (getter)get_before, (setter)change_before, NULL, NULL},
+    {0},
+};
 
 static PyMethodDef place_methods[] = {
     {"forget", (PyCFunction)forget, METH_NOARGS, NULL},
@@ -453,6 +506,7 @@ PyTypeObject hvd_place_type = {
     .tp_dealloc = (destructor)hvd_place_free,
     .tp_methods = place_methods,
     .tp_members = place_members,
+    .tp_getset = place_properties,
 };
 
 /* Called once, at import of hot.py: logarithmic.py's THRESHOLDS. */

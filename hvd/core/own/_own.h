@@ -33,12 +33,13 @@ typedef struct {
     PyObject_HEAD
     PyObject *definition, *kinds, *names, *kind; /* kinds: what each cell is; names: of the labels */
     PyObject *children;
+    PyObject *before_count; /* called before each count; NULL: nothing is */
     Target *target; /* NULL as long as the place counts in memory of its own */
     int64_t *cells; /* of the series; NULL until __init__ has run */
     int64_t *found; /* as the cells were when the place came to them */
     int64_t *own;   /* memory of its own: `found`, and as long as there is no target the cells, behind it */
     Py_ssize_t offset, count;
-    char is_ready;
+    char is_ready, waits; /* waits: whether there is `before_count` */
 } Place;
 
 extern PyTypeObject hvd_place_type, hvd_target_type, hvd_counter_type, hvd_gauge_type, hvd_summary_type,
@@ -121,6 +122,7 @@ static inline int add_float(Place *self, Py_ssize_t index, double amount)
 }
 
 int hvd_check_place(Place *self);
+int hvd_call_before(Place *self);
 int hvd_amount_of(PyObject *object, double *amount);
 int hvd_add(Place *self, Py_ssize_t index, PyObject *amount);
 int hvd_parse(const char *name, const char *const *names, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
@@ -131,8 +133,13 @@ int hvd_place_clear(Place *self);
 void hvd_place_free(Place *self);
 PyObject *hvd_place_move(Place *self, PyObject *const *args, Py_ssize_t nargs, void (*carry)(Place *));
 
+static inline int waits(Place *self)
+{
+    return __atomic_load_n(&self->waits, __ATOMIC_RELAXED);
+}
+
 /* 0, with an exception set, for a place that counts nothing: one that is not made, or the parent of others. */
 static inline int is_countable(Place *self)
 {
-    return (self->cells != NULL && self->is_ready) || hvd_check_place(self);
+    return (self->cells != NULL && self->is_ready && !waits(self)) || hvd_check_place(self);
 }

@@ -502,6 +502,8 @@ static void cell_dealloc(Cell *self)
 
 static PyObject *cell_inc(Cell *self, PyObject *amount)
 {
+    if (waits(self->place) && !hvd_call_before(self->place))
+        return NULL;
     return hvd_add(self->place, self->index, amount) < 0 ? NULL : Py_NewRef(Py_None);
 }
 

@@ -86,6 +86,8 @@ class OwnCatalogue:
         self._found: dict[tuple[int, tuple[str, ...] | None], OwnSeries] = {}  # None: the overflow series
         self._sizes: Counter[int] = Counter()
         self._retry_at = 0.0
+        self.trouble = ""
+        """Why the last series that could not be appended could not."""
         self.families: list[OwnFamily] = []
         self.series: list[OwnSeries] = []
 
@@ -127,25 +129,20 @@ class OwnCatalogue:
         self._sizes[number] += labels is not None
         self.series.append(series)
 
-    def declare(self, definition: Definition) -> OwnFamily | None:
+    def declare(self, definition: Definition) -> OwnFamily:
         """The family of this definition, appended if there is none; with an overflow series, where it has labels.
 
-        None where there is no room, or the block is locked: raises nothing but BlockForeign.
+        Raises BlockFull, BlockLocked; BlockForeign where the catalogue is damaged.
         """
-        try:
-            self.refresh()
+        self.refresh()
+        family = self._same(definition)
+        if family is None:
+            with self._block.locked(COUNT_WAIT):
+                self.refresh()
+                if self._same(definition) is None:
+                    self._append_family(definition)
             family = self._same(definition)
-            if family is None and time.monotonic() >= self._retry_at:
-                with self._block.locked(COUNT_WAIT):
-                    self.refresh()
-                    if self._same(definition) is None:
-                        self._append_family(definition)
-                family = self._same(definition)
-        except BlockForeign:
-            raise
-        except BlockError:
-            self._retry_at = time.monotonic() + RETRY
-            return None
+        assert family
         return family
 
     def _same(self, definition: Definition) -> OwnFamily | None:
@@ -163,23 +160,17 @@ class OwnCatalogue:
     def get_or_add(self, family: OwnFamily, labels: tuple[str, ...]) -> OwnSeries | None:
         """The series of these label values; the overflow series where it can't be had, None where not even that.
 
-        It comes back, with 0, where it was removed. Raises BlockForeign where the catalogue is damaged.
+        It comes back, with 0, where it was removed. Raises BlockLocked; BlockForeign where the catalogue is damaged.
         """
         labels = shown(labels)
-        try:
-            self.refresh()
+        self.refresh()
+        series = self._found.get((family.number, labels))
+        if series is None and not self.is_full(family) and time.monotonic() >= self._retry_at:
+            with self._block.locked(COUNT_WAIT):
+                self.refresh()
+                if (family.number, labels) not in self._found and not self.is_full(family):
+                    self._try_to_append(family, labels)
             series = self._found.get((family.number, labels))
-            if series is None and not self.is_full(family) and time.monotonic() >= self._retry_at:
-                with self._block.locked(COUNT_WAIT):
-                    self.refresh()
-                    if (family.number, labels) not in self._found and not self.is_full(family):
-                        self._append_series(family, labels)
-                series = self._found.get((family.number, labels))
-        except BlockForeign:
-            raise
-        except BlockError:
-            self._retry_at = time.monotonic() + RETRY
-            series = None
         if series is None:
             return self._found.get((family.number, None))
         if self._block.cells[series.state] in (REMOVED, LEAVING):
@@ -257,6 +248,12 @@ class OwnCatalogue:
         cells = len(definition.cells)
         series = _encode([number, None, present + 2, round(time.time(), 3)]) if definition.labels else b""
         self._publish(_encode(record) + series, 2 + (cells if definition.labels else 0))
+
+    def _try_to_append(self, family: OwnFamily, labels: tuple[str, ...]) -> None:
+        try:
+            self._append_series(family, labels)
+        except BlockFull as error:
+            self.trouble, self._retry_at = str(error), time.monotonic() + RETRY
 
     def _append_series(self, family: OwnFamily, labels: tuple[str, ...]) -> None:
         record = [family.number, labels, self._block.cells[layout.H_OWN_USED], round(time.time(), 3)]

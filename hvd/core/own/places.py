@@ -12,7 +12,7 @@ import math
 import os
 import threading
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import index as as_index
 from typing import Any
 
@@ -49,8 +49,11 @@ class Place:
     """One series in this process. Thread-safe; not to be used by two processes: see `forget`.
 
     `is_ready` is false for the parent of a family with labels, which counts nothing. `children` are, of such a parent,
-    the places by label values: `labels` looks there first, then calls `find_child`.
+    the places by label values: `labels` looks there first, then calls `find_child`. `before_count`, where it is set, is
+    called whenever something is to be counted: the process may have to take a slot first. `move` takes it away.
     """
+
+    before_count: Callable[[], None] | None = None
 
     def __init__(self, definition: Definition, *, is_ready: bool = True) -> None:
         self.kinds = definition.cells
@@ -72,7 +75,7 @@ class Place:
         """Count there from now on, in the cells from `offset` on of the row, and take along what was counted."""
         with _lock:
             counted = self.counted()
-            self._target, self._offset = target, offset
+            self._target, self._offset, self.before_count = target, offset, None
             end = offset + len(self.kinds)
             self._cells, self._floats = target.cells[offset:end], target.floats[offset:end]
             self._found = self._read()
@@ -124,6 +127,8 @@ class Place:
     def _check_ready(self) -> None:
         if not self.is_ready:
             raise ValueError(f"{self._kind} metric is missing label values")
+        if self.before_count is not None:
+            self.before_count()
 
     def labels(self, *values: object, **named: object) -> Any:
         """The child of these label values."""
@@ -268,6 +273,8 @@ class Cell:
 
     def inc(self, amount: float) -> None:
         """Add to it, as Place.add."""
+        if self._place.before_count is not None:
+            self._place.before_count()
         self._place.add(self._index, amount)
 
     def get_own(self) -> float:

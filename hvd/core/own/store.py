@@ -2,22 +2,26 @@
 
 Before it has a slot, a process counts in memory of its own. `attach` gives it one: each family is declared in the
 block, each place gets its series there, and takes along what it has counted. In a forked child everything begins
-anew, and waits for a slot of the child's own.
+anew; when it first counts, it may take a slot of its own (`OwnStore.first`).
+
+A place that has no cells in the block yet, and may get some, has `before_count` set: so each count is a look for them,
+at most one in RETRY s, and what was counted until then comes along. It needs no thread, and waits for nothing for long.
 """
 
-import contextlib
 import logging
 import os
 import threading
+import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from hvd.core import layout
 from hvd.core.block import Block
+from hvd.core.catalogue import RETRY
 from hvd.core.own.catalogue import DISAGREES, OVERFLOWED, OwnCatalogue, OwnFamily
 from hvd.core.own.definition import COUNTER, GAUGE, HISTOGRAM, INFO, STATESET, SUMMARY, Definition
 from hvd.core.own.hot import CounterPlace, GaugePlace, HistogramPlace, Place, SummaryPlace, Target
-from hvd.errors import BlockError
+from hvd.errors import BlockError, BlockForeign, BlockLocked
 
 PLACES: dict[str, type[Place]] = {
     COUNTER: CounterPlace,
@@ -28,6 +32,9 @@ PLACES: dict[str, type[Place]] = {
     STATESET: GaugePlace,
 }
 
+PRIVATE_SERIES = 10 * layout.PLAIN_SERIES
+"""Of a family, where the process has no slot: the rest share one."""
+
 log = logging.getLogger("hvd")
 
 
@@ -37,6 +44,10 @@ class ProcessFamily:
     def __init__(self, store: "OwnStore", definition: Definition, make: Callable[[Definition], Place]) -> None:
         self.definition = definition
         self.in_block: OwnFamily | None = None
+        self.is_late = False
+        """Whether it is not in the block since that was locked, or full."""
+        self.overflowed: set[tuple[str, ...]] = set()
+        """Those of its places that count in the cells of the overflow series."""
         self.places: dict[tuple[str, ...], Place] = {}
         self._store, self._make = store, make
         self._rest: Place | None = None
@@ -82,8 +93,10 @@ class OwnStore:
     def __init__(self) -> None:
         self._families: weakref.WeakValueDictionary[int, ProcessFamily] = weakref.WeakValueDictionary()
         self._complained: set[str] = set()
-        self.first: Callable[[], None] = lambda: None
-        """Called when the process makes its first family: where nobody gives it a slot, it may look for one."""
+        self.first: Callable[[], bool] = lambda: False
+        """Called where the process has no slot, when it makes its first family, and when it first counts after a fork:
+        it may take one. -> whether that may go better later.
+        """
         self._forget()
 
     def _forget(self) -> None:
@@ -92,14 +105,52 @@ class OwnStore:
         self.slot = -1
         self.catalogue: OwnCatalogue | None = None
         self._target: Target | None = None
+        self._look_at: float | None = 0.0  # monotonic; None: never again
 
     def after_fork(self) -> None:
         """In a forked child: counts and slot are the parent's."""
         self._forget()
         for family in self.families():
-            family.in_block = None
+            family.in_block, family.is_late = None, False
             for _, place in family.all():
                 place.forget()
+                place.before_count = self.look
+            family.overflowed.clear()
+
+    def look(self) -> None:
+        """Before something is counted by a place that has no cells in the block yet: it may get some now."""
+        if self._look_at is None or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + RETRY
+        if self.block is None:  # without the lock, as who gives slots has locks of its own
+            may_come = self._ask_first()
+            with self.lock:
+                if self.block is None and not may_come:
+                    self._stop_looking()
+            return
+        with self.lock:
+            for family in self.families():
+                if family.is_late:
+                    self._declare(family)
+                for labels, place in family.all():
+                    if place.before_count is not None:
+                        self.locate(family, labels, place)
+
+    def _ask_first(self) -> bool:
+        """Whoever counts must not fail for it."""
+        try:
+            return self.first()
+        except Exception as error:
+            if repr(error) not in self._complained:
+                self._complained.add(repr(error))
+                log.exception("hvd: this process has got no slot, and counts by itself")
+            return True
+
+    def _stop_looking(self) -> None:
+        self._look_at = None
+        for family in self.families():
+            for _, place in family.all():
+                place.before_count = None
 
     def families(self) -> list[ProcessFamily]:
         """In order of their declaration."""
@@ -113,55 +164,86 @@ class OwnStore:
         """
         with self.lock:
             family = ProcessFamily(self, definition, make or PLACES[definition.kind])
-            is_first = not self._families
             self._families[id(family)] = family
-            if is_first:
-                self.first()
             self._declare(family)
+        if self.block is None:
+            self.look()
         return family
 
     def attach(self, block: Block, slot: int) -> None:
-        """Count in this slot from now on. Raises BlockError where the block has no room for own metrics at all."""
+        """Count in this slot from now on. Nothing happens where the process counts in that block already."""
         shape = block.layout
         if not shape.own_series:
             return
         with self.lock:
+            if self.is_in(block):
+                return
             tenancy = block.cells[shape.slot_cell(slot) + layout.S_TAKEN_NS]
             self.block, self.slot, self.catalogue = block, slot, OwnCatalogue(block)
             self._target = Target(block.raw, shape.own_row_cell(slot), shape.own_row_cells, tenancy)
+            self._look_at = 0.0
             for family in self.families():
                 family.in_block = None
                 self._declare(family)
+
+    def is_in(self, block: Block) -> bool:
+        """Whether the process counts in the segment that this is, maybe by another object."""
+        own = self.block
+        return own is not None and (own is block or os.path.samestat(os.fstat(own.fd), os.fstat(block.fd)))
 
     def _declare(self, family: ProcessFamily) -> None:
         """Have the family in the block, and its places count there."""
         if self.catalogue is None or self._target is None:
             return
-        with self._quiet(family):
+        family.is_late = False
+        try:
             family.in_block = self.catalogue.declare(family.definition)
-            if family.in_block is None:
-                self._complain(
-                    family, f"there is no room for {family.definition.name}: it counts nowhere; set own_series higher"
-                )
-                return
-            self._target.cells[family.in_block.present] = self._target.tenancy
-            for rival in self.catalogue.rivals(family.in_block)[:1]:
-                self._complain(
-                    family,
-                    f"{family.definition.name} is declared in two ways: "
-                    f"{rival.definition.differences(family.definition)}; "
-                    "while processes of the first declaration live, only theirs is shown",
-                    DISAGREES,
-                )
-            for labels, place in family.all():
-                self.locate(family, labels, place)
+        except BlockError as error:
+            family.is_late = not isinstance(error, BlockForeign)
+            if not isinstance(error, BlockLocked):
+                self._complain(f"{family.definition.name} counts nowhere: {error}")
+            for _, place in family.all():
+                place.before_count = self.look if family.is_late else None
+            return
+        self._target.cells[family.in_block.present] = self._target.tenancy
+        self._complain_of_rivals(family, self.catalogue.rivals(family.in_block))
+        self._move_all(family)
+
+    def _move_all(self, family: ProcessFamily) -> None:
+        for labels, place in family.all():
+            if labels in family.overflowed:
+                place.forget()  # the overflow series' place has counted what it did
+            if not self.locate(family, labels, place) and labels is not None:
+                self._share(family, labels, place)
+
+    def _share(self, family: ProcessFamily, labels: tuple[str, ...], place: Place) -> None:
+        """Have a place that somebody has, without a series of its own in this block, count in the overflow series."""
+        family.rest()
+        if self.catalogue is not None and self._target is not None and family.in_block is not None:
+            series = self.catalogue.rest(family.in_block)
+            if series is not None:
+                family.overflowed.add(labels)
+                place.move(self._target, series.offset)
+
+    def _complain_of_rivals(self, family: ProcessFamily, rivals: list[OwnFamily]) -> None:
+        for rival in rivals[:1]:
+            self._complain(
+                f"{family.definition.name} is declared in two ways: "
+                f"{rival.definition.differences(family.definition)}; "
+                "while processes of the first declaration live, only theirs is shown",
+                family,
+                DISAGREES,
+            )
 
     def place_of(self, family: ProcessFamily, labels: tuple[str, ...], place: Place) -> Place:
         """The place for a new series, kept with the family; that of the overflow series where there is no room."""
         if not self.locate(family, labels, place):
+            name, trouble = family.definition.name, self.catalogue.trouble if self.catalogue else ""
             self._complain(
+                f"{name} has too many series: the rest share one; set own_series higher"
+                if self._is_full(family) or not trouble
+                else f"{name} can't have another series, so some share one: {trouble}",
                 family,
-                f"{family.definition.name} has too many series: the rest share one; set own_series higher",
                 OVERFLOWED,
             )
             return family.rest()
@@ -170,43 +252,52 @@ class OwnStore:
 
     def locate(self, family: ProcessFamily, labels: tuple[str, ...] | None, place: Place) -> bool:
         """Have a place count in its series of the block, where there is one. False: it is the overflow series."""
+        place.before_count = None
         if self.catalogue is None or self._target is None or family.in_block is None:
-            return self.block is not None or len(family.places) < layout.PLAIN_SERIES * 10
-        with self._quiet(family):
+            if family.is_late or (self.block is None and self._look_at is not None):
+                place.before_count = self.look
+            return self.block is not None or len(family.places) < PRIVATE_SERIES
+        try:
             series = (
                 self.catalogue.rest(family.in_block)
                 if labels is None
                 else self.catalogue.get_or_add(family.in_block, labels)
             )
-            if series is None:
-                return labels is None
-            if series.is_overflow and labels is not None:
+            if series is None:  # without labels, so it has no overflow series
+                self._complain(f"{family.definition.name} counts nowhere: {self.catalogue.trouble}")
+                place.before_count = self.look
+            elif series.is_overflow and labels is not None:
                 return False
-            place.move(self._target, series.offset)
+            else:
+                place.move(self._target, series.offset)
+        except BlockLocked:
+            place.before_count = self.look
+        except BlockError as error:
+            self._complain(f"{family.definition.name} counts nowhere: {error}")
         return True
+
+    def _is_full(self, family: ProcessFamily) -> bool:
+        if self.catalogue is None:
+            return len(family.places) >= PRIVATE_SERIES
+        return family.in_block is not None and self.catalogue.is_full(family.in_block)
 
     def remove(self, family: ProcessFamily, wanted: list[tuple[str, ...]] | None) -> None:
         """Show these series of the family no more; None: all."""
         if self.catalogue is not None and family.in_block is not None and self.block is not None:
-            with self._quiet(family):
+            try:
                 self.catalogue.remove(family.in_block, wanted)
+            except BlockError as error:
+                self._complain(f"{family.definition.name}: its series stay: {error}")
 
-    def _complain(self, family: ProcessFamily, text: str, bit: int = 0) -> None:
-        """Once for each family and text; what has a bit, once for all processes."""
+    def _complain(self, text: str, family: ProcessFamily | None = None, bit: int = 0) -> None:
+        """Once for each text; what has a bit of the family's, once for all processes."""
         if text in self._complained:
             return
         self._complained.add(text)
-        if bit and self.catalogue and family.in_block and not self.catalogue.is_first_to_log(family.in_block, bit):
+        own = family.in_block if family else None
+        if bit and self.catalogue and own and not self.catalogue.is_first_to_log(own, bit):
             return
         log.error("hvd: the metric %s", text)
-
-    @contextlib.contextmanager
-    def _quiet(self, family: ProcessFamily) -> Iterator[None]:
-        """To count never fails: what the block can't do is said, once."""
-        try:
-            yield
-        except BlockError as error:
-            self._complain(family, f"{family.definition.name} counts nowhere: {error}")
 
 
 own_store = OwnStore()

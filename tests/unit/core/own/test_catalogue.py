@@ -1,15 +1,16 @@
 """The own metrics' catalogue: one list for all processes, bounded, whole at every moment."""
 
 import signal
+from collections import deque
 
 import pytest
 
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.catalogue import OVERFLOW
-from hvd.core.own.catalogue import LABEL_CHARS, OwnCatalogue, shown
+from hvd.core.own.catalogue import LABEL_CHARS, OwnCatalogue, OwnFamily, shown
 from hvd.core.own.definition import Definition
-from hvd.errors import BlockForeign
+from hvd.errors import BlockForeign, BlockFull, BlockLocked
 from tests.unit.core.own.support import ORDERS, SHAPE, TURNS, damage_last_record, in_child
 from tests.unit.core.support import Watched, at_store, ended, fork, keeping_locked, kill
 
@@ -32,11 +33,9 @@ def test_a_series_keeps_its_cells(block: Block) -> None:
     """Asked for again, by this process or another, it is the same."""
     one, other = OwnCatalogue(block), OwnCatalogue(block)
     family = one.declare(ORDERS)
-    assert family
     series = one.get_or_add(family, ("a",))
     assert series
     again = other.declare(ORDERS)
-    assert again
     found = other.get_or_add(again, ("a",))
     assert found
     assert (found.offset, found.labels, found.created) == (series.offset, ("a",), series.created)
@@ -49,8 +48,6 @@ def test_definitions_that_disagree_are_two_families(block: Block) -> None:
     catalogue = OwnCatalogue(block)
     first = catalogue.declare(ORDERS)
     second = catalogue.declare(Definition("orders", "counter", "Orders.", labels=("shop", "till")))
-    assert first
-    assert second
     assert (catalogue.rivals(first), catalogue.rivals(second)) == ([], [first])
     assert catalogue.declare(Definition("orders", "counter", "In other words.", labels=("shop",))) is first
 
@@ -59,8 +56,6 @@ def test_a_family_has_half_of_the_series(block: Block) -> None:
     """The rest share the overflow series, and others have room still."""
     catalogue = OwnCatalogue(block)
     family, turns = catalogue.declare(ORDERS), catalogue.declare(TURNS)
-    assert family
-    assert turns
     series = [catalogue.get_or_add(family, (str(number),)) for number in range(SHAPE.own_series)]
     assert sum(one.is_overflow for one in series if one) == SHAPE.own_series - catalogue.most
     assert series[-1] is catalogue.rest(family)
@@ -72,15 +67,17 @@ def test_a_family_has_half_of_the_series(block: Block) -> None:
 def test_a_full_catalogue_refuses_and_goes_on(block: Block) -> None:
     """What is there is found still; nothing is raised."""
     catalogue = OwnCatalogue(block)
-    families = [
-        catalogue.declare(
-            Definition(f"m{number}", "histogram", "", labels=("a",), buckets=tuple(map(float, range(99))))
-        )
-        for number in range(60)
-    ]
-    assert families[0] is not None
-    assert families[-1] is None
-    assert catalogue.get_or_add(families[0], ("x",)) is catalogue.rest(families[0])
+    families, buckets = list[OwnFamily](), tuple(map(float, range(99)))
+
+    def declare(number: int) -> None:
+        families.append(catalogue.declare(Definition(f"m{number}", "histogram", "", "", ("a",), buckets)))
+
+    with pytest.raises(BlockFull, match="set own_series higher"):
+        deque(map(declare, range(60)), maxlen=0)
+    assert catalogue.declare(families[0].definition) is families[0]
+    series = [catalogue.get_or_add(families[0], (str(number),)) for number in range(60)]
+    assert series[-1] is catalogue.rest(families[0])
+    assert "set own_series higher" in catalogue.trouble
     assert_sound(block)
 
 
@@ -98,7 +95,6 @@ def test_hostile_labels_are_bounded(block: Block, label: str, kept: str) -> None
     """And each is one series, found again."""
     catalogue = OwnCatalogue(block)
     family = catalogue.declare(ORDERS)
-    assert family
     series = catalogue.get_or_add(family, (label,))
     assert series
     assert series.labels == shown((label,))
@@ -110,7 +106,6 @@ def test_hostile_labels_are_bounded(block: Block, label: str, kept: str) -> None
 def test_a_process_killed_at_any_store_leaves_it_whole(block: Block, stores: int) -> None:
     """The next one appends where it began."""
     family = OwnCatalogue(block).declare(ORDERS)
-    assert family
 
     def work() -> None:
         watched = at_store(stores, kill)
@@ -122,7 +117,6 @@ def test_a_process_killed_at_any_store_leaves_it_whole(block: Block, stores: int
     assert (status == 0) == (stores == 4)
     catalogue = OwnCatalogue(block)
     family = catalogue.declare(ORDERS)
-    assert family
     catalogue.get_or_add(family, ("b",))
     catalogue.get_or_add(family, ("a",))
     assert_sound(block)
@@ -134,7 +128,6 @@ def test_processes_append_at_the_same_time(block: Block) -> None:
     def work() -> None:
         catalogue = OwnCatalogue(block)
         family = catalogue.declare(ORDERS)
-        assert family
         for number in range(20):
             assert catalogue.get_or_add(family, (str(number),))
 
@@ -143,16 +136,16 @@ def test_processes_append_at_the_same_time(block: Block) -> None:
     assert_sound(block)
 
 
-def test_a_lock_that_is_kept_is_not_waited_for(block: Block) -> None:
-    """The series counts as overflow for now, and has its own once it can."""
+def test_a_lock_that_is_kept_is_told(block: Block) -> None:
+    """After half a second; what is there is found still."""
     catalogue = OwnCatalogue(block)
     family = catalogue.declare(ORDERS)
-    assert family
     with keeping_locked(block):
-        series = catalogue.get_or_add(family, ("a",))
-        assert series
-        assert series.is_overflow
-        assert catalogue.declare(TURNS) is None
+        with pytest.raises(BlockLocked):
+            catalogue.get_or_add(family, ("a",))
+        with pytest.raises(BlockLocked):
+            catalogue.declare(TURNS)
+        assert catalogue.declare(ORDERS) is family
 
 
 def test_a_damaged_record_is_told(block: Block) -> None:

@@ -252,3 +252,49 @@ def test_a_forked_child_counts_though_a_thread_of_its_parent_was_counting(form: 
                 end.set()
     finally:
         sys.setswitchinterval(interval)
+
+
+@in_each_form
+def test_before_each_count_who_may_give_cells_is_asked(form: ModuleType) -> None:
+    """Until the place moves, which that may do; what then is counted is counted there. Reading asks nobody."""
+    asked = list[str]()
+    for definition, count in (
+        (TURNS, lambda place: place.inc()),
+        (PARTS, lambda place: place.observe(1)),
+        (SIZES, lambda place: place.observe(1)),
+        (gauge("livesum"), lambda place: place.set(1)),
+        (gauge("livesum"), lambda place: place.inc()),
+        (TURNS, lambda place: place.cell(0).inc(1)),
+    ):
+        place = getattr(form, f"{definition.kind.capitalize()}Place")(definition)
+
+        memory = Memory()
+
+        def ask(memory: Memory = memory, place: Any = place, name: str = definition.name) -> None:
+            asked.append(name)
+            if len(asked) == 2:
+                place.move(memory.target(form), layout.PAGE_CELLS)
+
+        asked.clear()
+        assert place.before_count is None
+        place.before_count = ask
+        for _ in range(3):
+            count(place)
+            place.counted()
+        assert asked == [definition.name] * 2
+        assert place.before_count is None
+        place.before_count = ask
+        place.before_count = None
+        count(place)
+        assert len(asked) == 2
+    assert memory.row[layout.PAGE_CELLS] == 4
+
+
+@in_each_form
+def test_what_it_raises_comes_to_who_counts(form: ModuleType) -> None:
+    """And nothing is counted. It is for who sets it to raise nothing."""
+    place = form.CounterPlace(TURNS)
+    place.before_count = lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        place.inc()
+    assert place.counted() == [0, 0]

@@ -5,11 +5,17 @@ import os
 
 import pytest
 
-from hvd.core.block import Block
+from hvd.core.acquire import acquire
+from hvd.core.block import Block, open_block
+from hvd.core.catalogue import OVERFLOW
 from hvd.core.layout import KIND_WORKER
+from hvd.core.own import catalogue
+from hvd.core.own import store as module
 from hvd.core.own.definition import Definition
+from hvd.core.own.figures import OwnReader
 from hvd.core.own.store import OwnStore
 from hvd.core.slots import Slots
+from hvd.errors import BlockFull
 from tests.unit.core.own.support import (
     ORDERS,
     SHAPE,
@@ -21,6 +27,7 @@ from tests.unit.core.own.support import (
     store_in,
     values,
 )
+from tests.unit.core.support import keeping_locked
 
 
 def claim(block: Block) -> int:
@@ -134,3 +141,152 @@ def test_a_family_lasts_as_long_as_it_is_referred_to() -> None:
     kept = store.declare(ORDERS)
     store.declare(TURNS)
     assert store.families() == [kept]
+
+
+def test_the_first_count_of_a_forked_child_looks_for_a_slot(block: Block) -> None:
+    """Once for all that it has: what counts nothing takes none. What has no hope is not asked again."""
+    store, asked = store_in(block), list[int]()
+    orders, turns = store.declare(ORDERS), store.declare(TURNS)
+    orders.place(("a",)).inc()  # type: ignore[attr-defined]
+
+    def first() -> bool:
+        asked.append(os.getpid())
+        store.attach(block, claim(block))
+        return False
+
+    def work() -> None:
+        store.first = first
+        store.after_fork()
+        assert not asked
+        for _ in range(3):
+            orders.place(("a",)).inc()  # type: ignore[attr-defined]
+            turns.place().inc()  # type: ignore[attr-defined]
+        assert asked == [os.getpid()]
+        assert (values(block, "orders"), values(block, "turns")) == ({("a",): 4}, {(): 3})
+
+    in_child(work)
+    store.first = lambda: len(asked.append(0) or asked) > 1  # type: ignore[func-returns-value]
+    store.after_fork()
+    for _ in range(3):
+        orders.place(("a",)).inc()  # type: ignore[attr-defined]
+    assert asked == [0]
+
+
+def test_while_there_is_hope_it_is_asked_again(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When something is counted, and not too often; then all comes along."""
+    monkeypatch.setattr(module, "RETRY", 0.05)
+    store, answers = OwnStore(), iter([True, True])
+
+    def first() -> bool:
+        if next(answers, False):
+            return True
+        store.attach(block, claim(block))
+        return False
+
+    store.first = first
+    family = store.declare(TURNS)
+    turns, counted = family.place(), 0
+    while not store.block:
+        turns.inc()  # type: ignore[attr-defined]
+        counted += 1
+    assert values(block, "turns") == {(): counted}
+    assert counted > 2
+
+
+def test_what_is_declared_while_the_block_is_locked_counts_there_later(
+    block: Block, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Families and series; nothing is lost meanwhile, and nothing goes to an overflow series."""
+    monkeypatch.setattr(module, "RETRY", 0.0)
+    store = store_in(block)
+    orders = store.declare(ORDERS)
+    with keeping_locked(block):
+        place, turns = orders.place(("a",)), store.declare(TURNS)
+        for one in (place, turns.place()):
+            one.inc(2)  # type: ignore[attr-defined]
+        assert [one.definition.name for one in OwnReader(block).read().families] == ["orders"]
+    monkeypatch.setattr(block, "_no_wait_until", 0.0)
+    for one in (place, turns.place()):
+        one.inc()  # type: ignore[attr-defined]
+    assert (values(block, "orders"), values(block, "turns")) == ({("a",): 3}, {(): 3})
+    assert not caplog.records
+
+
+def test_what_finds_no_memory_counts_in_the_block_later(
+    block: Block, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What has labels shares the overflow series meanwhile, and the log says why."""
+    monkeypatch.setattr(module, "RETRY", 0.0)
+    monkeypatch.setattr(catalogue, "RETRY", 0.0)
+    store = store_in(block)
+    orders = store.declare(ORDERS)
+
+    def refuse(cell: int, count: int) -> None:
+        raise BlockFull("block can't grow: no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(block, "reserve", refuse)
+        orders.place(("a",)).inc()  # type: ignore[attr-defined]
+        turns = store.declare(TURNS)
+        turns.place().inc()  # type: ignore[attr-defined]
+    turns.place().inc()  # type: ignore[attr-defined]
+    orders.place(("a",)).inc()  # type: ignore[attr-defined]
+    assert values(block, "turns") == {(): 2}
+    assert values(block, "orders") == {(OVERFLOW,): 1, ("a",): 1}
+    assert [record.getMessage().split(":")[1] for record in caplog.records] == [
+        " the metric orders can't have another series, so some share one",
+        " the metric turns counts nowhere",
+    ]
+
+
+def test_to_get_the_same_block_again_changes_nothing(block: Block) -> None:
+    """The process counts in the slot that it has; nothing is counted twice."""
+    store = store_in(block)
+    family = store.declare(TURNS)
+    turns = family.place()
+    turns.inc()  # type: ignore[attr-defined]
+    slot, again = store.slot, open_block(block.name)
+    store.attach(again, claim(block))
+    turns.inc()  # type: ignore[attr-defined]
+    assert (store.slot, values(block, "turns")) == (slot, {(): 2})
+    os.close(again.fd)
+
+
+def test_another_block_gets_all_that_the_process_has_counted(block: Block, name: str) -> None:
+    """And nothing of what others had counted in the one before; what had no series of its own too."""
+    in_child(lambda: store_in(block).declare(TURNS).place().add(0, 100))
+    store = store_in(block)
+    turns, orders, level = (store.declare(one) for one in (TURNS, ORDERS, gauge("sum", "level", "shop")))
+    turns.place().inc(3)  # type: ignore[attr-defined]
+    level.place(("a",)).set(4)  # type: ignore[attr-defined]
+    for number in range(SHAPE.own_series):
+        orders.place((str(number),)).inc()  # type: ignore[attr-defined]
+    other, _ = acquire(f"{name}.aside-1", SHAPE)
+    in_child(lambda: store_in(other).declare(TURNS).place().add(0, 10))
+    store.attach(other, claim(other))
+    turns.place().inc()  # type: ignore[attr-defined]
+    assert values(other, "turns") == {(): 14}
+    assert values(other, "level") == {("a",): 4.0}
+    assert sum(values(other, "orders").values()) == SHAPE.own_series  # type: ignore[arg-type]
+    other.release_claim()
+    os.close(other.fd)
+
+
+def test_more_series_than_the_block_has_share_one_when_they_come(block: Block, name: str) -> None:
+    """Also those that somebody has already, counted before there was a block; and once more in another block."""
+    store = OwnStore()
+    orders = store.declare(ORDERS)
+    places = [orders.place((str(number),)) for number in range(SHAPE.own_series)]
+    for place in places:
+        place.inc()  # type: ignore[attr-defined]
+    store.attach(block, claim(block))
+    for place in places:
+        place.inc()  # type: ignore[attr-defined]
+    assert sum(values(block, "orders").values()) == 2 * SHAPE.own_series  # type: ignore[arg-type]
+    other, _ = acquire(f"{name}.aside-1", SHAPE)
+    store.attach(other, claim(other))
+    for place in places:
+        place.inc()  # type: ignore[attr-defined]
+    assert sum(values(other, "orders").values()) == 3 * SHAPE.own_series  # type: ignore[arg-type]
+    other.release_claim()
+    os.close(other.fd)
