@@ -3,13 +3,14 @@
 Formats: prometheus.io/docs/instrumenting/exposition_formats (text 0.0.4); prometheus/OpenMetrics, specification 1.0.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from hvd.core.catalogue import Family, Series
 from hvd.core.hot import cumulate
 from hvd.export.clashes import names_of, without_clashes
-from hvd.export.notation import quote
+from hvd.export.notation import DOTS, in_dots, only_named, quote
 from hvd.export.own import PLAIN, OwnExposition, Style
 from hvd.metrics.sources import Distribution, Figures
 from hvd.metrics.table import METRICS, Metric
@@ -17,6 +18,9 @@ from hvd.metrics.usual import USUAL
 from hvd.read.own import shown_families
 
 TEXT = "text/plain; version=0.0.4"
+TEXT_1 = "text/plain; version=1.0.0"
+"""The same as TEXT, and names may have any characters."""
+
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 # A counter whose family OpenMetrics would name as a gauge is named already; as of unknown type it keeps its name.
@@ -47,21 +51,27 @@ class Exposition:
         self._own = OwnExposition()
         self._templates: dict[tuple[str, tuple[str, ...]], str] = {}
 
-    def render(self, figures: Figures, style: Style = PLAIN) -> str:
-        """The whole text. What only the aggregator, or the job runner, knows is left out while nothing is published,
-        and so are own metrics that have a name of hvd's, or are of another registry than the default one.
+    def render(self, figures: Figures, style: Style = PLAIN, names: Collection[str] | None = None) -> str:
+        """The whole text, or samples of these names only. What only the aggregator, or the job runner, knows is left
+        out while nothing is published, and so are own metrics that have a name of hvd's, or are of another registry
+        than the default one.
         """
-        openmetrics, parts = style.openmetrics, list[str]()
         families, hidden = without_clashes(shown_families(figures.own), self._names)
         figures = replace(figures, hidden=tuple(family.definition.name for family in hidden))
+        texts: Iterable[str] = self._families(figures, style.openmetrics)
+        if names is not None:
+            texts = (only_named(text, names) for text in texts)
+        if style.escaping == DOTS:
+            texts = map(in_dots, texts)
+        end = ("# EOF\n",) if style.openmetrics else ()
+        return "".join(chain(texts, self._own.render(families, style, names), end))
+
+    def _families(self, figures: Figures, openmetrics: bool) -> Iterator[str]:
+        """hvd's own, one by one."""
         for metric in self._metrics:
             lines = self._lines(metric, figures)
             if lines is not None:
-                parts += [_head(metric, openmetrics), *lines]
-        parts += self._own.render(families, style)
-        if openmetrics:
-            parts.append("# EOF\n")
-        return "".join(parts)
+                yield _head(metric, openmetrics) + "".join(lines)
 
     def _lines(self, metric: Metric, figures: Figures) -> Iterable[str] | None:
         if not isinstance(metric.source, Family):

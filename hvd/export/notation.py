@@ -5,6 +5,7 @@ Sources: its `utils.floatToGoString` and `openmetrics/exposition.py`; prometheus
 
 import math
 import re
+from collections.abc import Container
 from typing import NamedTuple
 
 ALLOW_UTF_8, UNDERSCORES, DOTS, VALUES = "allow-utf-8", "underscores", "dots", "values"
@@ -97,3 +98,26 @@ def series_name(name: str, escaping: str) -> SeriesName:
 def label_text(name: str, value: str, escaping: str) -> str:
     """A label with its value."""
     return f'{label_name(name, escaping)}="{quote(value)}"'
+
+
+_LINE_NAME = re.compile(r"^(# (?:HELP|TYPE|UNIT) )?([a-z]\w*)")
+_LINE_END = re.compile("[{ ]")
+_LINE_LABEL = re.compile(r'([{,])(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+def in_dots(text: str) -> str:
+    """A family's text of plain names, with these as the scheme of dots has them."""
+    return "\n".join(map(_line_in_dots, text.split("\n")))
+
+
+def _line_in_dots(line: str) -> str:
+    line = _LINE_NAME.sub(lambda match: (match[1] or "") + match[2].replace("_", "__"), line)
+    if line.startswith("# "):
+        return line
+    return _LINE_LABEL.sub(lambda match: f'{match[1]}{match[2].replace("_", "__")}="{match[3]}"', line)
+
+
+def only_named(text: str, names: Container[str]) -> str:
+    """A family's text of plain names, without samples of other names; nothing where no sample is left."""
+    lines = [line for line in text.split("\n") if line.startswith("# ") or _LINE_END.split(line, 1)[0] in names]
+    return "\n".join((*lines, "")) if any(not line.startswith("# ") for line in lines) else ""

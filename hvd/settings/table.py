@@ -155,6 +155,9 @@ class Settings:
         20_000,
         "Series of the app's own metrics; a metric may have half of them, the rest share one more.",
     )
+    created_series: bool = _setting(
+        FLAG, False, "Whether OpenMetrics says when each series of the app's own metrics was created."
+    )
     entries: int = _setting(
         whole(16, 65_536), 256, "Requests in progress that a process can name; those beyond it are only counted."
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from hvd.export.exposition import OPENMETRICS, TEXT
+from hvd.export.exposition import OPENMETRICS, TEXT, TEXT_1
 from hvd.jobs.answers import CancelAnswer, EtaAnswer, LogsAnswer, ProgressAnswer, QueryAnswer, eta_of, progress_of
 from hvd.jobs.job import JobAnswer
 from hvd.jobs.states import STATUSES
@@ -12,7 +12,7 @@ from hvd.jobs.submission import KEY_MAX, LIST_DEFAULT, LIST_MAX, body_schema
 from hvd.read.snapshot import DetailedSnapshot, SnapshotAnswer
 from hvd.settings.job_kinds import DECLARED_NAME
 from hvd.settings.tokens import Scope
-from hvd.web import job_sets, job_views, jobs, openapi, output, resources
+from hvd.web import job_sets, job_views, jobs, metrics, openapi, output, resources
 from hvd.web.answers import HealthAnswer, IndexAnswer, JobPage, KindsAnswer, SubmitAnswer
 from hvd.web.here import Here
 from hvd.web.operations import Content, Endpoint, Operation, Parameter, json_of
@@ -54,6 +54,7 @@ _KEY = Parameter(
 )
 _PID = Parameter("pid", "only of this worker", {"type": "integer", "minimum": 1, "maximum": 2**31 - 1})
 _DETAIL = Parameter("detail", "1 for workers, routes and their rates, and the app's own metrics", {"type": "string"})
+_NAMES = Parameter("name[]", "only samples of this name; more than once for more names", {"type": "string"})
 _OWN = Parameter("detail", "1 for the app's own metrics too", {"type": "string"})
 
 
@@ -67,7 +68,7 @@ def _jobs(answer: Any, *parameters: Parameter) -> dict[str, Operation]:
 
 
 _OUTPUT = {200: _TEXT, 204: {}, 206: _TEXT}
-_METRICS: Content = {media_type: {"type": "string"} for media_type in (TEXT, OPENMETRICS)}
+_METRICS: Content = {media_type: {"type": "string"} for media_type in (TEXT, TEXT_1, OPENMETRICS)}
 _PAGE: Content = {**json_of(IndexAnswer), "text/html": {"type": "string"}}
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -90,8 +91,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "/metrics",
         "all numbers for Prometheus",
-        resources.Metrics,
-        _get(_METRICS, _ERRORS),
+        metrics.Metrics,
+        _get(_METRICS, _ERRORS, _NAMES),
     ),
     Endpoint(
         "/api/v1/stacks",

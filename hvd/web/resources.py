@@ -8,14 +8,10 @@ import time
 from collections.abc import Mapping
 
 import falcon
-import gunicorn
 from falcon import mediatypes
 
 from hvd import __version__
 from hvd.core.hot import IS_COMPILED
-from hvd.export.exposition import OPENMETRICS, TEXT, Exposition
-from hvd.export.own import Style
-from hvd.export.presets.table import metrics_of
 from hvd.read.history import HistoryAnswer, build_history
 from hvd.read.jobs import JOB_COUNTS, build_job_totals
 from hvd.read.snapshot import SnapshotAnswer, build_detailed_snapshot, build_raw, build_snapshot, build_workers
@@ -209,31 +205,3 @@ class History(JsonResource):
     def answer(self) -> HistoryAnswer:
         parts = self._here.parts
         return build_history(parts.reader.history(), parts.settings.interval)
-
-
-class Metrics:
-    """`/metrics`: Prometheus text 0.0.4, or OpenMetrics 1.0 where Accept prefers it."""
-
-    def __init__(self, here: Here) -> None:
-        self._here = here
-        self._expositions: dict[tuple[str, ...], Exposition] = {}
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        best = negotiate(req, [TEXT, OPENMETRICS, "text/plain"])
-        openmetrics = best == OPENMETRICS
-        parts = self._here.parts
-        reader = parts.reader
-        figures = reader.read(own=True).figures(
-            reader.series_limits(), gunicorn.__version__, parts.settings.job_kinds, reader.own_limit
-        )
-        resp.content_type = f"{OPENMETRICS if openmetrics else TEXT}; charset=utf-8"
-        exposition = self._exposition(tuple(parts.settings.http_presets))
-        resp.data = exposition.render(figures, Style(openmetrics)).encode("utf-8", "replace")
-
-    on_head = on_get
-
-    def _exposition(self, presets: tuple[str, ...]) -> Exposition:
-        """One for each value that the setting has had: reloads change it."""
-        if presets not in self._expositions:
-            self._expositions[presets] = Exposition(metrics_of(presets))
-        return self._expositions[presets]

@@ -37,3 +37,29 @@ def test_names_are_escaped_as_the_official_library_does(escaping: str) -> None:
         assert notation.metric_name(name, escaping) == escape_metric_name(name, escaping)
         assert notation.label_name(name, escaping) == escape_label_name(name, escaping)
     assert "\n" not in notation.metric_name("a\n", escaping)
+
+
+TEXT = """# HELP a_b Help_1 {x_y="1"}.
+# TYPE a_b counter
+a_b_total{c_d="e_f=\\"{,g_h=\\"",le="1"} 1
+a_b_sum 2
+"""
+
+
+def test_plain_names_have_their_underscores_doubled_in_dots() -> None:
+    """Not what stands in values and in the help."""
+    assert (
+        notation.in_dots(TEXT)
+        == """# HELP a__b Help_1 {x_y="1"}.
+# TYPE a__b counter
+a__b__total{c__d="e_f=\\"{,g_h=\\"",le="1"} 1
+a__b__sum 2
+"""
+    )
+
+
+def test_samples_of_other_names_are_left_out() -> None:
+    """With the family's head, where none is left."""
+    assert notation.only_named(TEXT, {"a_b_sum", "b"}).endswith("counter\na_b_sum 2\n")
+    assert notation.only_named(TEXT, {"a_b_total"}) == TEXT.replace("a_b_sum 2\n", "")
+    assert notation.only_named(TEXT, {"a_b"}) == ""
