@@ -1,6 +1,51 @@
 """hvd: exact live metrics of a multi-process Python service, and the daemon that serves them."""
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hvd.metrics.instruments.amounts import LOGARITHMIC, Histogram, Summary
+    from hvd.metrics.instruments.counter import Counter
+    from hvd.metrics.instruments.gauge import Gauge
+    from hvd.metrics.instruments.lines import disable_created_metrics, enable_created_metrics
+    from hvd.metrics.instruments.names import disable_legacy_validation, enable_legacy_validation
+    from hvd.metrics.instruments.registry import REGISTRY, CollectorRegistry, DuplicateTimeseries
+    from hvd.metrics.instruments.samples import Exemplar, Metric, Sample
+    from hvd.metrics.instruments.states import Enum, Info
+
+__all__ = [
+    "LOGARITHMIC",
+    "REGISTRY",
+    "CollectorRegistry",
+    "Counter",
+    "DuplicateTimeseries",
+    "Enum",
+    "Exemplar",
+    "Gauge",
+    "Histogram",
+    "Info",
+    "Metric",
+    "Sample",
+    "Summary",
+    "count",
+    "disable_created_metrics",
+    "disable_legacy_validation",
+    "enable_created_metrics",
+    "enable_legacy_validation",
+    "join",
+]
+
+_INSTRUMENTS = {
+    "amounts": ("LOGARITHMIC", "Histogram", "Summary"),
+    "counter": ("Counter",),
+    "gauge": ("Gauge",),
+    "lines": ("disable_created_metrics", "enable_created_metrics"),
+    "names": ("disable_legacy_validation", "enable_legacy_validation"),
+    "registry": ("REGISTRY", "CollectorRegistry", "DuplicateTimeseries"),
+    "samples": ("Exemplar", "Metric", "Sample"),
+    "states": ("Enum", "Info"),
+}
+_MODULES = {name: f"hvd.metrics.instruments.{module}" for module, names in _INSTRUMENTS.items() for name in names}
 
 __version__ = "0.2.0"
 
@@ -27,3 +72,11 @@ def count(app: Any) -> Any:
     from hvd.instrument.apply import count_app
 
     return count_app(app)
+
+
+def __getattr__(name: str) -> Any:
+    """The instruments, imported where somebody asks for them: every command of hvd's imports this module."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    return value

@@ -74,6 +74,22 @@ class ProcessFamily:
         rest = [(None, self._rest)] if self._rest else []
         return [*self.places.items(), *rest]
 
+    def known(self) -> list[tuple[str, ...]]:
+        """The label values of all its series, those of other processes too."""
+        with self._store.lock:
+            found = dict.fromkeys(self.places)
+            found.update(dict.fromkeys(self._store.known_labels(self)))
+            return list(found)
+
+    def reset(self, labels: tuple[str, ...]) -> None:
+        """The series begins at 0 again, whichever process counted it."""
+        with self._store.lock:
+            place = self.places.get(labels)
+            if place:
+                self._store.remove(self, [labels])
+                place.forget()
+                self._store.locate(self, labels, place)
+
     def remove(self, labels: tuple[str, ...]) -> None:
         """The series is shown no more, whichever process counted it, until one counts it again: then from 0 on."""
         with self._store.lock:
@@ -97,6 +113,8 @@ class OwnStore:
         """Called where the process has no slot, when it makes its first family, and when it first counts after a fork:
         it may take one. -> whether that may go better later.
         """
+        self.attached: Callable[[], None] = lambda: None
+        """Called when the process has got a slot."""
         self._forget()
 
     def _forget(self) -> None:
@@ -185,6 +203,7 @@ class OwnStore:
             for family in self.families():
                 family.in_block = None
                 self._declare(family)
+        self.attached()
 
     def is_in(self, block: Block) -> bool:
         """Whether the process counts in the segment that this is, maybe by another object."""
@@ -288,6 +307,13 @@ class OwnStore:
                 self.catalogue.remove(family.in_block, wanted)
             except BlockError as error:
                 self._complain(f"{family.definition.name}: its series stay: {error}")
+
+    def known_labels(self, family: ProcessFamily) -> list[tuple[str, ...]]:
+        """The label values of the family's series in the block."""
+        if self.catalogue is not None and family.in_block is not None:
+            with self._quiet(family):
+                return [series.labels for series in self.catalogue.of(family.in_block) if not series.is_overflow]
+        return []
 
     def _complain(self, text: str, family: ProcessFamily | None = None, bit: int = 0) -> None:
         """Once for each text; what has a bit of the family's, once for all processes."""

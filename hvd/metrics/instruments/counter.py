@@ -1,0 +1,55 @@
+"""Counter: how often something happened, or how much of it there was."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from hvd.core.own.definition import COUNTER
+from hvd.core.own.hot import CounterPlace
+from hvd.metrics.instruments.base import Instrument, Value
+from hvd.metrics.instruments.registry import REGISTRY
+from hvd.metrics.instruments.wrappers import ExceptionCounter
+
+
+class Counter(Instrument, CounterPlace):
+    """A number that only grows.
+
+        orders = Counter("orders_total", "Orders placed", ["shop"])
+        orders.labels("north").inc()
+
+    `inc(amount)` adds an amount, 1 by default; integers count exactly, whatever their sum.
+    """
+
+    __module__ = "hvd"
+    _type = COUNTER
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        labelnames: Iterable[str] = (),
+        namespace: str = "",
+        subsystem: str = "",
+        unit: str = "",
+        registry: Any = REGISTRY,
+    ) -> None:
+        """Raises ValueError where a name can't be used; DuplicateTimeseries where the registry has it."""
+        self._declare(registry, documentation, labelnames, (name, namespace, subsystem, unit))
+
+    def reset(self) -> None:
+        """Begin at 0 again, in all processes."""
+        self._check_ready()
+        assert self._family
+        self._family.reset(self._labelvalues)
+        self._created = time.time()
+
+    def count_exceptions(
+        self, exception: type[BaseException] | tuple[type[BaseException], ...] = Exception
+    ) -> ExceptionCounter:
+        """For a block or a function: count the exceptions of this kind that leave it."""
+        self._check_ready()
+        return ExceptionCounter(self, exception)
+
+    def _own_value(self) -> Value:
+        whole, rest = self.counted()
+        return whole + rest if rest else whole

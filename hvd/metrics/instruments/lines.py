@@ -1,0 +1,116 @@
+"""The lines of a series: what its figures come to as names, labels and values, in the order of prometheus_client."""
+
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from hvd.core.own import logarithmic
+from hvd.core.own.definition import COUNTER, HISTOGRAM, INFO, STATESET, SUMMARY, Definition
+from hvd.core.own.figures import Amounts, Sample
+from hvd.core.own.notes import Exemplar
+from hvd.metrics.instruments.samples import make_exemplar
+
+Labels = dict[str, str]
+
+_has_created = True
+
+
+class Line(NamedTuple):
+    """One line, without the metric's name before the suffix."""
+
+    suffix: str
+    labels: Labels
+    value: float
+    exemplar: Any = None
+
+
+def enable_created_metrics() -> None:
+    """Give the lines _created, as at the start."""
+    global _has_created
+    _has_created = True
+
+
+def disable_created_metrics() -> None:
+    """Leave the lines _created out."""
+    global _has_created
+    _has_created = False
+
+
+def shows_created() -> bool:
+    """Whether lines _created are given; not where prometheus_client, if the process has that loaded, was told so."""
+    other = sys.modules.get("prometheus_client.metrics")
+    return _has_created and bool(getattr(other, "_use_created", True))  # private there in 0.26.0
+
+
+def lines_of(definition: Definition, labels: Labels, sample: Sample) -> Iterator[Line]:
+    """The lines of one series."""
+    kind, value = definition.kind, sample.value
+    if kind == COUNTER:
+        assert isinstance(value, int | float)
+        yield Line("_total", labels, value, _exemplar(sample.exemplars.get(0)))
+    elif isinstance(value, Amounts):
+        yield from _amounts(definition, labels, value, sample)
+    elif kind == INFO:
+        assert isinstance(value, Mapping)
+        yield Line("_info", {**labels, **value}, 1.0)
+    elif kind == STATESET:
+        for number, state in enumerate(definition.states):
+            yield Line("", {**labels, definition.name: state}, 1 if number == value else 0)
+    else:
+        assert isinstance(value, int | float)
+        yield Line("", labels, value)
+    if kind in (COUNTER, SUMMARY, HISTOGRAM) and shows_created():
+        yield Line("_created", labels, sample.created)
+
+
+def _amounts(definition: Definition, labels: Labels, amounts: Amounts, sample: Sample) -> Iterator[Line]:
+    if definition.kind == SUMMARY:
+        yield Line("_count", labels, amounts.observed)
+        yield Line("_sum", labels, amounts.sum)
+        return
+    for bound, count, cells in _cumulative(definition, amounts.counts):
+        noted = next((sample.exemplars[cell] for cell in reversed(cells) if cell in sample.exemplars), None)
+        yield Line("_bucket", {**labels, "le": go_string(bound)}, count, _exemplar(noted))
+    yield Line("_count", labels, amounts.observed)
+    if definition.buckets[0] >= 0:
+        yield Line("_sum", labels, amounts.sum)
+
+
+def _cumulative(definition: Definition, counts: tuple[int, ...]) -> Iterator[tuple[float, int, range]]:
+    """-> upper bound, how many up to there, and the cells of the series that are in this bucket alone."""
+    total, first = 0, 0
+    for end in octave_ends(counts) if definition.is_logarithmic else range(1, len(counts) + 1):
+        total += sum(counts[first:end])
+        yield (definition.buckets[end - 1] if end < len(counts) else math.inf), total, range(first + 1, end + 1)
+        first = end
+
+
+def octave_ends(counts: tuple[int, ...]) -> list[int]:
+    """Of logarithmic buckets, those after which a line is given: of each octave from the lowest to the highest used."""
+    ends = [1] if counts[0] else []
+    used = [(bucket - 1) // logarithmic.PER_OCTAVE for bucket in range(1, len(counts) - 1) if counts[bucket]]
+    if used:
+        ends += [1 + (octave + 1) * logarithmic.PER_OCTAVE for octave in range(used[0], used[-1] + 1)]
+    return [*ends, len(counts)]
+
+
+def _exemplar(exemplar: Exemplar | None) -> Any:
+    return make_exemplar(dict(exemplar.labels), exemplar.value, exemplar.time) if exemplar else None
+
+
+def go_string(number: float) -> str:
+    """A number as prometheus_client writes it; an integer that a float can't have, in full."""
+    if isinstance(number, int) and abs(number) > 2**53:
+        return str(number)
+    number = float(number)
+    if math.isnan(number):
+        return "NaN"
+    if math.isinf(number):
+        return "+Inf" if number > 0 else "-Inf"
+    text = repr(number)
+    dot = text.find(".")
+    if number > 0 and dot > 6:  # Go switches to exponents sooner than Python
+        mantissa = f"{text[0]}.{text[1:dot]}{text[dot + 1 :]}".rstrip("0.")
+        return f"{mantissa}e+{dot - 1:02d}"
+    return text

@@ -1,0 +1,97 @@
+"""What a registry gives of a metric when it is read: `Metric` with its samples, in the form of prometheus_client.
+
+Where the process has prometheus_client loaded, its own types are used: so whoever compares or checks them finds them.
+"""
+
+import sys
+from collections.abc import Container, Mapping
+from typing import Any, NamedTuple
+
+from hvd.metrics.instruments.names import check_metric_name
+
+TYPES = "counter", "gauge", "summary", "histogram", "gaugehistogram", "unknown", "info", "stateset"
+
+
+class Exemplar(NamedTuple):
+    """An example of what was counted: its labels, the amount, and when (Unix time in s)."""
+
+    labels: Mapping[str, str]
+    value: float
+    timestamp: float | None = None
+
+
+class Sample(NamedTuple):
+    """One line of a metric: the name with its suffix, the labels, the value."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+    timestamp: float | None = None
+    exemplar: Exemplar | None = None
+    native_histogram: Any = None
+
+
+class Metric:
+    """A metric and its samples; what a collector yields."""
+
+    def __init__(self, name: str, documentation: str, typ: str, unit: str = "") -> None:
+        """Raises ValueError where the name or the type can't be."""
+        if unit and not name.endswith(f"_{unit}"):
+            name = f"{name}_{unit}"
+        check_metric_name(name)
+        self.name, self.documentation, self.unit = name, documentation, unit
+        self.type = "unknown" if typ == "untyped" else typ
+        if self.type not in TYPES:
+            raise ValueError(f"Invalid metric type: {typ}")
+        self.samples: list[Any] = []
+
+    def add_sample(
+        self,
+        name: str,
+        labels: Mapping[str, str],
+        value: float,
+        timestamp: float | None = None,
+        exemplar: Any = None,
+        native_histogram: Any = None,
+    ) -> None:
+        """Add a line, with its whole name."""
+        self.samples.append(Sample(name, labels, value, timestamp, exemplar, native_histogram))
+
+    def __eq__(self, other: object) -> bool:
+        """Also with a Metric of prometheus_client's."""
+        try:
+            return self._form(self) == self._form(other)
+        except AttributeError:
+            return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Metric({', '.join(map(str, self._form(self)))})"
+
+    @staticmethod
+    def _form(metric: Any) -> tuple[Any, ...]:
+        return metric.name, metric.documentation, metric.type, metric.unit, metric.samples
+
+    def _restricted_metric(self, names: Container[str]) -> "Metric | None":
+        """The same with only the samples of these names, None without one: what registries of prometheus_client
+        0.26.0 call, too.
+        """
+        samples = [sample for sample in self.samples if sample.name in names]
+        if not samples:
+            return None
+        metric = Metric(self.name, self.documentation, self.type)
+        metric.samples = samples
+        return metric
+
+
+def make_metric(name: str, documentation: str, kind: str, unit: str = "") -> Any:
+    """A Metric: prometheus_client's, where the process has that loaded."""
+    other = sys.modules.get("prometheus_client.metrics_core")
+    return (other.Metric if other else Metric)(name, documentation, kind, unit)
+
+
+def make_exemplar(labels: Mapping[str, str], value: float, time: float) -> Any:
+    """An Exemplar: prometheus_client's, where the process has that loaded."""
+    other = sys.modules.get("prometheus_client.samples")
+    return (other.Exemplar if other else Exemplar)(labels, value, time)
