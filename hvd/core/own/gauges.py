@@ -65,6 +65,8 @@ class Gauges:
             return []
         if family_is_by_process(definition):
             return [((*series.labels, str(pid)), value) for pid, value, _ in values]
+        if definition.kind == INFO and series.is_overflow:
+            return []  # nobody knows what it says
         if definition.kind == INFO:
             latest = max(time for *_, time in values)
             return [((*series.labels[:-1], repr(latest)), json.loads(series.labels[-1]))]
