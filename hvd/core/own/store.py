@@ -8,6 +8,7 @@ A place that has no cells in the block yet, and may get some, has `before_count`
 at most one in RETRY s, and what was counted until then comes along. It needs no thread, and waits for nothing for long.
 """
 
+import contextlib
 import logging
 import os
 import threading
@@ -311,7 +312,7 @@ class OwnStore:
     def known_labels(self, family: ProcessFamily) -> list[tuple[str, ...]]:
         """The label values of the family's series in the block."""
         if self.catalogue is not None and family.in_block is not None:
-            with self._quiet(family):
+            with contextlib.suppress(BlockError):
                 return [series.labels for series in self.catalogue.of(family.in_block) if not series.is_overflow]
         return []
 
