@@ -57,6 +57,14 @@ class OwnExposition:
             yield text.render(family) if names is None else text.only(family, names)
 
 
+class SeriesText(NamedTuple):
+    """A series, the text of its labels, and its lines."""
+
+    sample: Sample
+    labels: str
+    lines: str
+
+
 class FamilyText:
     """The text of one family in one style."""
 
@@ -70,34 +78,45 @@ class FamilyText:
         self._series = {suffix: series_name(self.definition.name + suffix, style.escaping) for suffix in suffixes}
         self._bounds = [number(bound) for bound in self.definition.buckets]
         self._kept: tuple[FamilyFigures | None, str] = None, ""
-        self._samples: dict[tuple[str, ...], tuple[Sample, str]] = {}
+        self._series_texts: list[SeriesText] = []
 
     def render(self, family: FamilyFigures) -> str:
         """The family's head, and the lines of all its series."""
         figures, text = self._kept
         if figures is not family:
-            before, samples = self._samples, dict[tuple[str, ...], tuple[Sample, str]]()
-            for sample in family.samples:
-                kept = before.get(sample.labels)
-                if kept is None or kept[0] is not sample:
-                    kept = sample, "".join(line for _, line in self._lines(sample))
-                samples[sample.labels] = kept
-            text = self._head + "".join(text for _, text in samples.values())
-            self._samples, self._kept = samples, (family, text)
+            kept = self._series_texts
+            texts = [
+                text if text.sample is sample else self._text_of(sample, text)
+                for text, sample in zip(kept, family.samples, strict=False)
+            ]
+            texts += [self._text_of(sample) for sample in family.samples[len(kept) :]]
+            text = self._head + "".join([text.lines for text in texts])
+            self._series_texts, self._kept = texts, (family, text)
         return text
+
+    def _text_of(self, sample: Sample, before: SeriesText | None = None) -> SeriesText:
+        """The text of a series. What was in its place before is the same series, unless some are gone."""
+        is_same = before is not None and before.sample.labels == sample.labels
+        labels = before.labels if before is not None and is_same else self._inner(sample)
+        return SeriesText(sample, labels, "".join([line for _, line in self._lines(sample, labels)]))
 
     def only(self, family: FamilyFigures, names: Container[str]) -> str:
         """The family's head and its lines of these names; nothing where there is no such line."""
         wanted = {suffix for suffix in self._series if self.definition.name + suffix in names}
         if not wanted:
             return ""
-        lines = [line for sample in family.samples for suffix, line in self._lines(sample) if suffix in wanted]
+        lines = [
+            line
+            for sample in family.samples
+            for suffix, line in self._lines(sample, self._inner(sample))
+            if suffix in wanted
+        ]
         return self._head + "".join(lines) if lines else ""
 
-    def _lines(self, sample: Sample) -> Iterator[tuple[str, str]]:
-        """The suffix of each line's name, and the line."""
+    def _lines(self, sample: Sample, inner: str) -> Iterator[tuple[str, str]]:
+        """The suffix of each line's name, and the line; `inner` is the text of its labels."""
         if isinstance(sample.value, Amounts):
-            yield from self._amounts(sample, sample.value)
+            yield from self._amounts(sample, sample.value, inner)
         elif isinstance(sample.value, Mapping):
             yield from self._info(sample, sample.value)
         elif self.definition.kind == STATESET:
@@ -105,16 +124,15 @@ class FamilyText:
         else:
             suffix = "_total" if self.definition.kind == COUNTER else ""
             example = sample.exemplars.get(0) if suffix else None
-            yield self._line(suffix, self._inner(sample), sample.value, example)
+            yield self._line(suffix, inner, sample.value, example)
         if self._style.created and self.definition.kind in (COUNTER, SUMMARY, HISTOGRAM):
-            yield self._line("_created", self._inner(sample), sample.created)
+            yield self._line("_created", inner, sample.created)
 
-    def _amounts(self, sample: Sample, amounts: Amounts) -> Iterator[tuple[str, str]]:
+    def _amounts(self, sample: Sample, amounts: Amounts, inner: str) -> Iterator[tuple[str, str]]:
         if self.definition.kind == HISTOGRAM:
             before, after = self._around(sample, "le")
             for bound, count, example in self._buckets(sample, amounts.counts):
                 yield self._line("_bucket", f'{before}le="{bound}"{after}', count, example)
-        inner = self._inner(sample)
         yield self._line("_count", inner, amounts.observed)
         yield self._line("_sum", inner, amounts.sum)
 

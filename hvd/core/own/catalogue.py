@@ -27,11 +27,14 @@ from hvd.core.block import Block
 from hvd.core.catalogue import OVERFLOW, RETRY
 from hvd.core.hot import fence
 from hvd.core.locks import COUNT_WAIT
-from hvd.core.own.definition import INT, STAMP, VALUE, Definition
+from hvd.core.own.definition import INFO, INT, STAMP, VALUE, Definition
 from hvd.errors import BlockError, BlockForeign, BlockFull
 
 LABEL_CHARS = 1000
 """Longer label values are cut, and end with a checksum of the whole."""
+
+INFO_CHARS = 8 * LABEL_CHARS
+"""That the JSON of an info may have; what comes last is left out."""
 
 SHOWN, REMOVED, LEAVING, BACK = range(4)
 """What the state of a series says: it is shown; it was removed, and is shown again as soon as it has grown; it is just
@@ -162,7 +165,7 @@ class OwnCatalogue:
 
         It comes back, with 0, where it was removed. Raises BlockLocked; BlockForeign where the catalogue is damaged.
         """
-        labels = shown(labels)
+        labels = shown_in(family.definition, labels)
         self.refresh()
         series = self._found.get((family.number, labels))
         if series is None and not self.is_full(family) and time.monotonic() >= self._retry_at:
@@ -181,7 +184,7 @@ class OwnCatalogue:
     def find(self, family: OwnFamily, labels: tuple[str, ...]) -> OwnSeries | None:
         """The series of these label values, if there is one."""
         self.refresh()
-        return self._found.get((family.number, shown(labels)))
+        return self._found.get((family.number, shown_in(family.definition, labels)))
 
     def of(self, family: OwnFamily) -> list[OwnSeries]:
         """The family's series, the overflow series too."""
@@ -197,7 +200,7 @@ class OwnCatalogue:
         """Show these series no more, until they grow again; None: all of the family. Raises BlockError."""
         with self._block.locked(COUNT_WAIT):
             self.refresh()
-            keys = None if wanted is None else {shown(labels) for labels in wanted}
+            keys = None if wanted is None else {shown_in(family.definition, labels) for labels in wanted}
             for series in self.series:
                 if series.family is family and (keys is None or series.labels in keys):
                     self._remove(series)
@@ -300,6 +303,21 @@ def shown(labels: Iterable[str]) -> tuple[str, ...]:
     return (*kept[:-1], f"{OVERFLOW}_") if kept and set(kept) == {OVERFLOW} else kept
 
 
+def shown_in(definition: Definition, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """The same of a series of this definition. What an info says stays JSON, each of its texts bounded by itself."""
+    return (*shown(labels[:-1]), _said(labels[-1])) if definition.kind == INFO else shown(labels)
+
+
+def _said(text: str) -> str:
+    try:
+        said = {_bounded(str(name)): _bounded(str(value)) for name, value in json.loads(text).items()}
+    except (ValueError, AttributeError):
+        return "{}"
+    while len(text := json.dumps(said, separators=(",", ":"))) > INFO_CHARS:
+        said.popitem()
+    return text
+
+
 def _bounded(text: str) -> str:
     text = text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate
     if len(text) <= LABEL_CHARS:
@@ -309,6 +327,7 @@ def _bounded(text: str) -> str:
 
 def _encode(record: Any) -> bytes:
     """A record, and a cell behind it, which is 0."""
-    payload = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
+    text = json.dumps(record, separators=(",", ":"), ensure_ascii=False)
+    payload = text.encode("utf-8", "backslashreplace")  # which JSON reads back as the lone surrogate that it was
     data = _PREFIX.pack(len(payload), zlib.crc32(payload)) + payload
     return data.ljust(layout.round_up(len(data), layout.CELL) + layout.CELL, b"\0")

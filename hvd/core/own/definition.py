@@ -75,7 +75,7 @@ class Definition:
         """As the catalogue has it; what is empty is left out."""
         all_fields = ((field.name, getattr(self, field.name)) for field in fields(self))
         record = {name: value for name, value in all_fields if value and name != "buckets"}
-        record["help"] = self.help[:HELP_CHARS]
+        record["help"] = self.help[:HELP_CHARS].encode("utf-8", "backslashreplace").decode()
         if self.buckets:
             record["buckets"] = "log" if self.is_logarithmic else self.buckets
         return record

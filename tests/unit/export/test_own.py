@@ -1,5 +1,6 @@
 """The text of own metrics: the same bytes as the official library's."""
 
+import json
 import math
 from collections.abc import Iterator
 
@@ -10,11 +11,15 @@ from prometheus_client.openmetrics import exposition as openmetrics_exposition
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from hvd.core.block import Block
 from hvd.core.own import logarithmic
 from hvd.core.own.definition import Definition
-from hvd.core.own.figures import Amounts, FamilyFigures, Sample
+from hvd.core.own.figures import Amounts, FamilyFigures, OwnReader, Sample
 from hvd.core.own.notes import Exemplar
 from hvd.export.own import PLAIN, OwnExposition, Style
+from hvd.read.own import build_own
+from tests.support.prometheus import check_metrics
+from tests.unit.core.own.support import store_in
 from tests.unit.own_figures import CREATED, Both, make_family, random_metrics
 
 OPENMETRICS = Style(openmetrics=True)
@@ -174,3 +179,42 @@ def test_another_definition_of_a_name_is_shown_as_its_own() -> None:
     (first,) = shown.render([make_family(Definition("x", "counter", "X."), {(): 1})], PLAIN)
     (second,) = shown.render([make_family(Definition("x", "gauge", "X."), {(): 1})], PLAIN)
     assert ("x_total 1.0\n" in first, "x 1.0\n" in second) == (True, True)
+
+
+ODD = (
+    *("\0", "\n", '"', "\\", "\ud800", "\udfff x", "\r", "\x85", "\u2028", "\x1b[0m", "{}", 'le="1"', "# EOF", ""),
+    *("(other)", "x" * 2**20, "\N{LATIN SMALL LETTER U WITH DIAERESIS}" * 2**20, "\ufffe", "\U0010ffff"),
+)
+"""Label values: a megabyte, lone surrogates, line ends."""
+
+
+def test_no_label_value_spoils_a_scrape(own_block: Block) -> None:
+    """Through the block: bounded, escaped, and valid for the official parsers and promtool; each is a series."""
+    store = store_in(own_block)
+    counter = store.declare(Definition("odd", "counter", "A lone \ud800 and a \0.", labels=("value",)))
+    gauge = store.declare(Definition("level", "gauge", "Level.", labels=("value",), mode="all"))
+    info = store.declare(Definition("app", "info", "App.", labels=("said",), mode="mostrecent"))
+    for value in ODD:
+        counter.place((value,)).add(0, 1)
+        gauge.place((value,)).set(1)  # type: ignore[attr-defined]
+    said = {"quote": '"', "lone": "\ud800", "long": "x" * 5000}
+    info.place((json.dumps(said),)).set(1, 5.0)  # type: ignore[attr-defined]
+    families = OwnReader(own_block).read().families
+    text = render(*families)
+    assert len(text) < 20_000
+    assert check_metrics(text.encode()).stderr == ""
+    for parsed in (parse_text(text), parse_openmetrics(render(*families, style=OPENMETRICS) + "# EOF\n")):
+        odd, level, app = parsed
+        assert {sample.labels["value"] for sample in odd.samples} >= set(ODD[:4])
+        assert (len(odd.samples), {sample.value for sample in odd.samples}) == (len(ODD), {1.0})
+        assert len(level.samples) == len(ODD)
+        assert (app.samples[0].labels["quote"], len(app.samples[0].labels["long"])) == ('"', 1009)
+    json.dumps(build_own(families), allow_nan=False).encode()
+
+
+def test_an_info_that_says_something_new_too_often_is_still_valid(own_block: Block) -> None:
+    """It shows the last that had room."""
+    info = store_in(own_block).declare(Definition("app", "info", "App.", labels=("said",), mode="mostrecent"))
+    for number in range(own_block.layout.own_series):
+        info.place((json.dumps({"n": str(number)}),)).set(1, float(number))  # type: ignore[attr-defined]
+    assert 'app_info{n="31"} 1.0\n' in render(*OwnReader(own_block).read().families)
