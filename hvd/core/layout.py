@@ -7,8 +7,8 @@
     history      HISTORY_POINTS points of HISTORY_RECORD_CELLS cells, see history.py
     catalogue    records, see catalogue.py
     entries      slots x entries of ENTRY_CELLS cells (E_*): requests in progress of the rows that have many at once
-    own          the app's own metrics (own/): their catalogue, notes, and one row of own_row_cells cells for each slot,
-                 and one more for what was removed; each row starts with its marks
+    own          the app's own metrics (own/): their catalogue, notes, pins, and one row of own_row_cells cells for each
+                 slot, and one more for what was removed; each row starts with its marks
     rows         slots x rows x row_cells; each row starts with HEAD_CELLS cells (R_*), then comes the run of what is
                  lost (LOST), then the series' runs
 
@@ -56,6 +56,7 @@ H_OWN_BYTES, H_OWN_USED = 50, 51  # how much of the own metrics' catalogue, and 
 H_OWN_RESERVED = 52  # so many cells of each row in use have memory
 H_OWN_REMOVALS = 53  # how often series of own metrics were removed, or came back
 H_NOTES = 54  # notes ever written
+H_PINS = 60  # a bit for each pin that is in use, see own/pins.py
 H_EPOCH = 64  # a cache line of its own: each reader of own metrics adds 1, each writer stores it into marks
 
 # Slot table cells.
@@ -107,6 +108,7 @@ TIMED_SPARE = 320  # runs beside those of requests: what is lost, the overflow s
 OWN_SERIES_CELLS = 32  # of a row, for each series of own metrics: a counter takes 2, a histogram some 17
 PAGE_CELLS = PAGE // CELL  # a mark stands for so many cells
 NOTES, NOTE_BYTES = 4096, 1024
+PINS, PIN_BYTES = 16, 3 * PAGE
 RECORD_BYTES = 192  # a catalogue record's usual size at most; longer label values leave room for fewer
 
 
@@ -186,8 +188,12 @@ class Layout:
         return self.note_marks + (round_up(NOTES, PAGE) if self.own_series else 0)
 
     @cached_property
-    def first_own_row(self) -> int:
+    def pins(self) -> int:
         return self.notes + (NOTES * NOTE_BYTES if self.own_series else 0)
+
+    @cached_property
+    def first_own_row(self) -> int:
+        return self.pins + (PINS * PIN_BYTES if self.own_series else 0)
 
     @cached_property
     def own_marks(self) -> int:
