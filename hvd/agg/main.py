@@ -46,6 +46,7 @@ class Aggregator:
             runs_jobs=options.runs_jobs,
             clients=lambda: self.hub.clients,
             tasks=lambda: len(asyncio.all_tasks()),
+            watchers=lambda: self.hub.detailed_clients,
             stacks=child.stacks,
             name=options.name,
         )
@@ -66,6 +67,7 @@ class Aggregator:
         hub_end, event_reader = self._child.socket(HANDOFF), self._child.socket(EVENTS)
         self._ticker.observe()
         self._ticker.measure()
+        self._ticker.own.pin(self._child.options.pinned.splitlines())
         await asyncio.sleep(min(WARM_UP, self._child.options.interval))
         self.tick()
         self.hub.listen(hub_end)
@@ -84,6 +86,7 @@ class Aggregator:
         """Go on with the child's options of now; clients stay connected, even if fewer are allowed."""
         options = self._child.options
         self._ticker.configure(options.interval, runs_jobs=options.runs_jobs)
+        self._ticker.own.pin(options.pinned.splitlines())
         self.hub.set_limits(options.max_clients, options.ping_interval, options.ping_timeout)
         self.hub.set_access(options.access)
         self._news.set()

@@ -30,6 +30,8 @@ class AggregatorOptions(Options):
     worker_class: str = ""
     access: str = ""
     """Who may read, by a name; "" for anybody."""
+    pinned: str = ""
+    """Keys of own metrics that the settings pin, a line each."""
 
     @classmethod
     def of(cls, settings: "Settings", log_level: str, app: str = "") -> Self:
@@ -39,7 +41,9 @@ class AggregatorOptions(Options):
         pings = settings.ping_interval, settings.ping_timeout
         name = settings.instance, app, settings.worker_class
         limits = settings.max_clients, bool(settings.job_kinds)
-        return cls(log_level, settings.interval, *pings, *limits, *name, access_of(settings))
+        return cls(
+            log_level, settings.interval, *pings, *limits, *name, access_of(settings), "\n".join(settings.pinned)
+        )
 
     @property
     def name(self) -> dict[str, str]:

@@ -6,18 +6,20 @@ It has no socket and no event loop: what is sent, and when, is the aggregator's 
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TypeVar
 
 from hvd import __version__
 from hvd.agg.observe import CpuTime, Observer, Sample, Watched
+from hvd.agg.own_trend import OwnTrend
 from hvd.agg.trend import Trend, build_detail
 from hvd.core import layout
 from hvd.core.block import Block
+from hvd.core.own.figures import NO_OWN
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.stacks import StackFile
 from hvd.core.totals import Totals
+from hvd.errors import BlockForeign
 from hvd.metrics.columns import DETAILS
 from hvd.metrics.companion_pages import AGGREGATOR_PAGE, AggregatorPage
 from hvd.metrics.table import TICK
@@ -26,7 +28,9 @@ from hvd.read.busy import BusyTime
 from hvd.read.companions import CompanionStates
 from hvd.read.history import history_of
 from hvd.read.jobs import JOB_COUNTS, build_job_totals
+from hvd.read.own import shown_families
 from hvd.read.reading import BlockReader, Reading
+from hvd.read.recent import Look
 from hvd.read.requests import RequestSums, sum_queue, sum_requests
 from hvd.read.service import Service
 from hvd.read.snapshot import Raw, build_raw
@@ -41,8 +45,8 @@ GREETING_AGE = 0.1  # s that a client's first messages may be old: so a burst of
 class Ticker:
     """Makes the figures, tick after tick. One thread uses it.
 
-    `publish` puts a page into the block; `clients` and `tasks` count WebSocket clients and asyncio tasks of now; `name`
-    has what people know the service by.
+    `publish` puts a page into the block; `clients` and `tasks` count WebSocket clients and asyncio tasks of now,
+    `watchers` the clients that ask for details; `name` has what people know the service by.
     """
 
     def __init__(
@@ -56,12 +60,13 @@ class Ticker:
         runs_jobs: bool,
         clients: Callable[[], int],
         tasks: Callable[[], int],
+        watchers: Callable[[], int] = lambda: 0,
         observer: Observer | None = None,
         stacks: StackFile | None = None,
         name: Mapping[str, str] | None = None,
     ) -> None:
         self._block, self._slot, self._rows = block, slot, rows
-        self._publish, self._clients, self._tasks = publish, clients, tasks
+        self._publish, self._clients, self._tasks, self._watchers = publish, clients, tasks, watchers
         self._slots = Slots(block)
         self._stacks = stacks
         self._reader = BlockReader(block, runs_jobs=runs_jobs, stacks=stacks)
@@ -75,6 +80,7 @@ class Ticker:
         self._busy_time = BusyTime(self._reader.service(), self._requests.duration_ns)
         self._interval, self._name = interval, name or {}
         self._trend = Trend(history_of(block), self._requests, interval, lambda: self._is_newest)
+        self.own = OwnTrend(block, lambda: self._is_newest)
         self._own_page: AggregatorPage | None = None
         self._reading: Reading | None = None  # what the messages are made of
         self._made_at = float("-inf")  # monotonic, s
@@ -112,7 +118,24 @@ class Ticker:
         cpu_time.count(samples[:PROCESSES], counts=self._is_newest)
         raw = self._make_messages(companions, service, totals)
         self._trend.tick(totals.time_ns, requests, raw, is_last=is_last)
+        self.timed("own", self._tick_own)
         return raw
+
+    def _tick_own(self) -> None:
+        """Own metrics are read where somebody wants to know."""
+        if self._watchers() or self.own.pinned:
+            point = self._trend.point
+            self.own.tick(self._look(), point.time_ns if point else None)
+        else:
+            self.own.pause()
+
+    def _look(self) -> Look:
+        """The own metrics of now. Without any, where their catalogue is damaged: everything else goes on."""
+        try:
+            figures = self._reader.own()
+        except BlockForeign:
+            figures = NO_OWN
+        return Look(time.monotonic_ns(), tuple(shown_families(figures)))
 
     def _make_page(
         self, service: Service, totals: Totals, requests: RequestSums, samples: list[Sample]
@@ -159,8 +182,8 @@ class Ticker:
     def detail(self) -> str:
         """The details of what the messages tell; rates are since the tick before the last one, an interval at least."""
         if not self._detail and self._reading:
-            reading = replace(self._reading, own=self._reader.own())
-            data = build_detail(reading, self._last_but_one, self._trend.point)
+            own = self.own.detail(self._look())
+            data = build_detail(self._reading, self._last_but_one, self._trend.point, own)
             self._detail = message("detail", rfc3339(self._reading.totals.time_ns), data)
         return self._detail
 

@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TypedDict
 
+from hvd.agg.own_trend import OwnDetail
 from hvd.core import layout
 from hvd.core.history import POINT_SECONDS, History, Point, spacing
 from hvd.core.totals import SlotTotals, Totals
@@ -12,7 +12,6 @@ from hvd.metrics.columns import VALUES
 from hvd.metrics.companion_pages import ProcessSample, Rates
 from hvd.metrics.table import EXITS, HTTP
 from hvd.read.history import point_by_column
-from hvd.read.own import OwnMetric, build_own, shown_families
 from hvd.read.reading import Reading
 from hvd.read.requests import RequestSums, Route, build_routes
 from hvd.read.snapshot import Raw, Worker, build_workers
@@ -20,7 +19,6 @@ from hvd.texts import rfc3339
 
 LAST_SECONDS = 0.5  # that a point at the stop spans at least: rates of less are noise
 ROUTES, WORKERS, PROCESSES = 200, 200, 200  # that a detail message shows at most
-SERIES, ALL_SERIES = 100, 1000  # of an own metric, and of all: some 200 kB
 
 
 class Trend:
@@ -99,7 +97,7 @@ class RouteDetail(Route):
     requests_per_second: float
 
 
-class Detail(TypedDict):
+class Detail(OwnDetail):
     """The data of a `detail` message: the newest point by column, and its counts by latency bucket, if there is one;
     the app's own metrics.
     """
@@ -110,11 +108,10 @@ class Detail(TypedDict):
     processes: Sequence[ProcessSample]
     point: dict[str, float] | None
     latency: list[int] | None
-    own: list[OwnMetric]
 
 
-def build_detail(reading: Reading, before: Totals, point: Point | None) -> Detail:
-    """Workers and routes have their rates since `before`."""
+def build_detail(reading: Reading, before: Totals, point: Point | None, own: OwnDetail) -> Detail:
+    """Workers and routes have their rates since `before`; of own metrics `own`."""
     totals, observation = reading.totals, reading.observation
     seconds = (totals.monotonic_ns - before.monotonic_ns) / 1e9
     slots = {slot.slot.number: slot for slot in totals.slots}
@@ -142,7 +139,7 @@ def build_detail(reading: Reading, before: Totals, point: Point | None) -> Detai
         "processes": observation["processes"][:PROCESSES] if observation else [],
         "point": point_by_column(point) if point else None,
         "latency": list(point.counts) if point else None,
-        "own": build_own(shown_families(reading.own), SERIES, ALL_SERIES),
+        **own,
     }
 
 

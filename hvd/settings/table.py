@@ -27,6 +27,7 @@ from hvd.settings.value_types import (
     ORIGINS,
     PATH,
     PATTERNS,
+    PINS,
     PRESETS,
     TOKEN,
     URL,
@@ -157,6 +158,12 @@ class Settings:
     )
     created_series: bool = _setting(
         FLAG, False, "Whether OpenMetrics says when each series of the app's own metrics was created."
+    )
+    pinned: tuple[str, ...] = _setting(
+        PINS,
+        (),
+        "The app's own metrics of which the last fifteen minutes are kept; more are pinned on the page.",
+        "none",
     )
     entries: int = _setting(
         whole(16, 65_536), 256, "Requests in progress that a process can name; those beyond it are only counted."

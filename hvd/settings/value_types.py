@@ -162,6 +162,14 @@ def _read_patterns(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _read_pins(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(key, str) and 0 < len(key) <= 960 for key in value):
+        raise ValueError
+    if len(value) > 16:
+        raise ValueError("a list of 16 metrics at most")
+    return tuple(value)
+
+
 def some_of(*names: str) -> ValueType:
     """A list of some of these names."""
 
@@ -195,6 +203,12 @@ PATTERNS = ValueType(
     "a list (in the variable: blanks between) of regular expressions that the whole path matches",
     _read_patterns,
     str.split,
+)
+PINS = ValueType(
+    "a list (in the variable: semicolons between) of metrics, as orders_total, each with labels or not, as "
+    'orders_total{shop="north"}',
+    _read_pins,
+    lambda text: [part.strip() for part in text.split(";") if part.strip()],
 )
 PRESETS = some_of("flask", "fastapi", "starlette", "django")
 LOG_LEVEL = one_of("debug", "info", "warning", "error", "critical")

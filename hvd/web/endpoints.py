@@ -16,6 +16,7 @@ from hvd.web import job_sets, job_views, jobs, metrics, openapi, output, resourc
 from hvd.web.answers import HealthAnswer, IndexAnswer, JobPage, KindsAnswer, SubmitAnswer
 from hvd.web.here import Here
 from hvd.web.operations import Content, Endpoint, Operation, Parameter, json_of
+from hvd.web.pins import PinsAnswer, PinsResource
 from hvd.web.stacks import Stacks, StacksAnswer
 from hvd.web.static_files import Static
 from hvd.web.upgrade import Upgrade
@@ -56,6 +57,9 @@ _PID = Parameter("pid", "only of this worker", {"type": "integer", "minimum": 1,
 _DETAIL = Parameter("detail", "1 for workers, routes and their rates, and the app's own metrics", {"type": "string"})
 _NAMES = Parameter("name[]", "only samples of this name; more than once for more names", {"type": "string"})
 _OWN = Parameter("detail", "1 for the app's own metrics too", {"type": "string"})
+_KEY_OF_PIN = Parameter(
+    "key", "name and labels, as /metrics has them", {"type": "string", "minLength": 1, "maxLength": 960}
+)
 
 
 def _get(content: Content, problems: tuple[int, ...], *parameters: Parameter) -> dict[str, Operation]:
@@ -88,6 +92,17 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         is_private=True,
     ),
     Endpoint("/api/v1/history", "the last fifteen minutes", resources.History),
+    Endpoint(
+        "/api/v1/pins",
+        "the last fifteen minutes of pinned metrics; PUT and DELETE pin ?key=",
+        PinsResource,
+        {
+            "get": Operation({200: json_of(PinsAnswer)}, _ERRORS),
+            "put": Operation({204: {}}, (400, 403, 409, 503), (_KEY_OF_PIN,), scope=Scope.ADMIN),
+            "delete": Operation({204: {}}, (400, 403, 503), (_KEY_OF_PIN,), scope=Scope.ADMIN),
+        },
+        is_private=True,
+    ),
     Endpoint(
         "/metrics",
         "all numbers for Prometheus",

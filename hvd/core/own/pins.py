@@ -44,7 +44,7 @@ class Pins:
     def __init__(self, block: Block) -> None:
         self._block = block
 
-    def keys(self) -> list[str]:
+    def pinned(self) -> list[str]:
         """All that are pinned, by place."""
         return [key for key, _ in self._places()]
 
@@ -54,7 +54,7 @@ class Pins:
         if not 0 < len(data) <= KEY_BYTES:
             raise ValueError(f"a key of {len(data)} bytes can't be pinned: it may have 1 to {KEY_BYTES}")
         with self._block.locked(COUNT_WAIT):
-            if data.decode() in self.keys():
+            if data.decode() in self.pinned():
                 return
             cells, taken = self._block.cells, self._block.cells[layout.H_PINS]
             number = next((number for number in range(self._most) if not taken >> number & 1), None)
@@ -131,7 +131,7 @@ class Pins:
         return [(key, place) for place in places if (key := self._key(place))]
 
     def _key(self, place: int) -> str:
-        """"" where it is damaged."""
+        """ "" where it is damaged."""
         length, start = self._block.cells[place + P_LENGTH], place * layout.CELL + KEY
         data = bytes(self._block.raw[start : start + max(0, min(length, KEY_BYTES))])
         return data.decode("utf-8", "replace") if zlib.crc32(data) == self._block.cells[place + P_CHECK] else ""

@@ -11,13 +11,14 @@ import { addJobs } from "./jobs.js";
 import { addRoutes, addWorkers } from "./lists.js";
 import { addLongest } from "./longest.js";
 import { Model } from "./model.js";
+import { addOwn } from "./ownlist.js";
 import { readTheme } from "./plot.js";
 import { Poll, Question } from "./poll.js";
 import { Socket } from "./socket.js";
 import { addStatus } from "./status.js";
 import { addTiles } from "./tiles.js";
 import { Timeline } from "./timeline.js";
-import { addTokenForm, Token } from "./token.js";
+import { addTokenForm, sessionStorageOrNone, Token } from "./token.js";
 
 const SPANS = [["1 min", 60], ["5 min", 300], ["15 min", 900]];
 const CHECKED = 500; // ms between two looks at the clock
@@ -45,10 +46,12 @@ class Page {
     });
     this.charts = new Charts($("charts"), this.timeline);
     this.longest = addLongest($("longest"));
+    this.own = addOwn($("own"), this.timeline, changed, this.token, { pins: () => this.#loadPins(), all: () => this.#loadAllOwn() });
     this.views = [
       addTiles($("tiles")),
       this.longest.view,
       addEvents($("events")),
+      this.own.view,
       addWorkers($("workers")),
       addJobs($("jobs"), changed, this.token),
       addRoutes($("routes"), changed),
@@ -113,6 +116,7 @@ class Page {
       this.contact.reportFromSocket(...this.model.health);
     }
     if (message.type === "status") this.#learnInterval();
+    if (this.model.own.lacksPoints) this.#loadPins();
     if (hasEnded) this.snapshot.ask(true);
     this.changed(true);
   }
@@ -139,6 +143,7 @@ class Page {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
     this.charts.draw(this.theme);
+    this.own.draw(this.theme);
     this.#drawTools();
     if (!this.news || this.isPaused) return;
     for (const view of this.views) view(this.model);
@@ -151,6 +156,7 @@ class Page {
     // what was missed meanwhile; the first time it is being fetched already
     if (this.wasOpen) {
       this.#loadHistory();
+      this.#loadPins();
       this.snapshot.ask(true);
     }
     this.wasOpen = true;
@@ -160,6 +166,21 @@ class Page {
     this.#get("api/v1/history", (answer) => {
       this.history.load(answer);
       this.#learnInterval();
+      this.changed(true);
+    });
+  }
+
+  #loadAllOwn() {
+    this.#get("api/v1/snapshot?detail=1", (answer) => {
+      this.model.own.know(answer.own ?? []);
+      this.changed(true);
+    });
+  }
+
+  #loadPins() {
+    this.model.own.lacksPoints = false;
+    this.#get("api/v1/pins", (answer) => {
+      this.model.own.load(answer);
       this.changed(true);
     });
   }
@@ -216,15 +237,6 @@ class Page {
     mark($("pause"), "aria-pressed", this.isPaused);
     say($("pause").querySelector(".word"), this.isPaused ? "Resume" : "Pause");
     this.timeline.pause(this.isPaused);
-  }
-}
-
-/** What keeps the token; a browser may forbid it, with an error at the mere name. */
-function sessionStorageOrNone() {
-  try {
-    return sessionStorage;
-  } catch {
-    return null;
   }
 }
 

@@ -56,7 +56,8 @@ export class Charts {
   }
 }
 
-class Card {
+/** A card with a chart, see chartsOf. */
+export class Card {
   constructor(chart, timeline) {
     this.chart = chart;
     this.timeline = timeline;
@@ -78,7 +79,7 @@ class Card {
     this.element = make(
       "section",
       { class: `panel chart${chart.heat ? " heat" : ""}`, "aria-label": `${chart.title} chart` },
-      make("header", {}, make("h3", { text: chart.title }, make("small", { text: chart.beside })), this.#legend(), this.button),
+      make("header", {}, make("h3", { text: chart.title, title: chart.title }, make("small", { text: chart.beside })), this.#legend(), this.button),
       this.view.plot.canvas,
       this.scroll,
     );

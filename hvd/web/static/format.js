@@ -74,6 +74,18 @@ export const share = of((value) => percent(value * 100));
 /** So many a second: a decimal where it tells something. */
 export const rate = of((value) => (value >= 1000 ? whole(value) : tenths(value)));
 
+/** Any number, to three digits: `0.00123`, `45.6`, `12,345`, `1.23M` */
+export const figure = of((value) => {
+  const size = Math.abs(value);
+  if (size >= 1e15) return value.toExponential(2);
+  const [unit, letter] = [[1e12, "T"], [1e9, "G"], [1e6, "M"]].find(([least]) => size >= least) ?? [1, ""];
+  if (!letter && size >= 1000) return whole(value);
+  return `${size && size < 1e-6 ? value.toExponential(1) : Number((value / unit).toPrecision(3))}${letter}`;
+});
+
+/** A time in s, below a second in ms: `1.48s`, `45.2ms` */
+export const seconds = of((value) => (Math.abs(value) >= 1 ? `${figure(value)}s` : milliseconds(value * 1000)));
+
 /** Errors with their share of all: `5 (0.4%)` */
 export const errors = (failed, all) =>
   isKnown(failed) && isKnown(all) ? `${count(failed)} (${share(all ? failed / all : 0)})` : count(failed);

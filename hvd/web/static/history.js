@@ -14,6 +14,8 @@ export class History {
     this.bounds = [];
     this.ring = new Ring(["time"], CAPACITY);
     this.counts = new Uint32Array(0); // of each slot of the ring, a row of buckets
+    /** @type {Map<string, Map<number, number>>} by column, then by time: what points have beside the daemon's columns */
+    this.more = new Map();
     this.version = 0; // changes whenever the points do
   }
 
@@ -76,7 +78,17 @@ export class History {
   }
 
   at(column, i) {
-    return this.ring.at(column, i);
+    const values = this.more.get(column);
+    return values ? (values.get(this.time(i)) ?? NaN) : this.ring.at(column, i);
+  }
+
+  /** Note a value of the point of that time, in a column that the daemon's points don't have. */
+  note(column, time, value) {
+    if (!this.more.has(column)) this.more.set(column, new Map());
+    const values = this.more.get(column);
+    values.set(time, value);
+    if (values.size > CAPACITY) values.delete(values.keys().next().value);
+    this.version += 1;
   }
 
   /** Counts by bucket of point `i`: a view, valid until the next point. */

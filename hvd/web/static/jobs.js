@@ -42,7 +42,7 @@ export function addJobs(section, changed, token) {
   async function cancel(job) {
     cancelled.add(job.id);
     changed();
-    const refusal = await ask(token, `jobs/${encodeURIComponent(job.id)}/cancel`);
+    const refusal = await token.ask("POST", `jobs/${encodeURIComponent(job.id)}/cancel`);
     if (refusal) {
       cancelled.delete(job.id);
       if (refusal.status === 403) forbidden = token.text;
@@ -62,19 +62,6 @@ export function addJobs(section, changed, token) {
     say(table.aside, known.map(([name, n]) => `${count(n)} ${name === "active" ? "running" : name}`).join(" · "));
     table.update(jobs, ({ id }) => id);
   };
-}
-
-/** POST there -> null, or the refusal: its status, and the reason in words. */
-async function ask(token, path) {
-  try {
-    const answer = await token.fetch(path, { method: "POST", headers: { Accept: "application/json" } });
-    if (answer.ok) return null;
-    const isOurs = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
-    const why = isOurs ? (await answer.json()).detail : `a server in between answered ${answer.status}.`;
-    return { status: answer.status, why: why ?? `the answer was ${answer.status}.` };
-  } catch {
-    return { status: 0, why: "the daemon can't be reached." };
-  }
 }
 
 function button(cancel) {

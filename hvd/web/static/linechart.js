@@ -14,7 +14,8 @@ export class LineChart {
    * @param {import("./timeline.js").Timeline} timeline
    * @param {{title: string, series: {column: string, name: string}[], form: (value: number) => string,
    *   tick: (value: number) => string, least: number, base?: number, log?: boolean}} chart
-   *   `least` is what the axis holds at least; a logarithmic one has no place for 0, which then means that nothing is known
+   *   `least` is what the axis holds at least, 0 for what values there are; a logarithmic one has no place for 0, which
+   *   then means that nothing is known
    */
   constructor(timeline, chart) {
     this.timeline = timeline;
@@ -66,9 +67,13 @@ export class LineChart {
       this.y = (value) => plot.bottom - Math.max(0, Math.log(value / bottom)) * unit;
       for (let tick = bottom; tick < top * 1.1; tick *= 10) ticks.push(Number(tick.toPrecision(3)));
     } else {
-      const { top, step } = linear(most, 4, chart.base);
-      this.y = (value) => plot.bottom - (value * height) / top;
-      for (let tick = 0; tick < top + step / 2; tick += step) ticks.push(tick);
+      const below = Math.max(0, -least); // a gauge may be negative
+      const { step } = linear(Math.max(most, below) || 1, 4, chart.base);
+      const top = step * Math.ceil(most / step - 1e-9);
+      const bottom = -step * Math.ceil(below / step - 1e-9);
+      const room = top - bottom || step;
+      this.y = (value) => plot.bottom - ((value - bottom) * height) / room;
+      for (let tick = bottom; tick < bottom + room + step / 2; tick += step) ticks.push(Math.abs(tick) < step / 2 ? 0 : tick);
     }
     return ticks;
   }

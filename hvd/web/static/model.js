@@ -1,5 +1,6 @@
 /** What the page knows: answers and messages go in, each view takes what it shows. Nothing of the page. */
 
+import { Own } from "./own.js";
 import { follow } from "./requests.js";
 
 const MARKED = 10; // s that a new worker is marked, and one that is gone is still shown
@@ -31,6 +32,7 @@ export class Model {
     this.alerts = [];
     /** @type {Map<string, {job: any, heard: number}>} */
     this.jobs = new Map();
+    this.own = new Own(history);
     this.heard = -Infinity; // when the last numbers came
   }
 
@@ -100,12 +102,13 @@ export class Model {
     this.jobs.set(job.id, { job: isOlder ? known : job, heard: this.now() });
   }
 
-  #detail({ workers, routes, restarts, point, latency }) {
+  #detail({ workers, routes, restarts, point, latency, own = [], pinned = {} }) {
     const died = this.restarts !== null && restarts > this.restarts;
     this.restarts = restarts;
     this.routes = routes;
     this.#meet(workers);
     if (point) this.history.add(point, latency);
+    this.own.take(own, pinned, point);
     return died;
   }
 

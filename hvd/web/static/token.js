@@ -36,6 +36,19 @@ export class Token {
     return answer;
   }
 
+  /** Ask for a change there -> null, or the refusal: its status, and the reason in words. */
+  async ask(method, path) {
+    try {
+      const answer = await this.fetch(path, { method, headers: { Accept: "application/json" } });
+      if (answer.ok) return null;
+      const isOurs = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
+      const why = isOurs ? (await answer.json()).detail : `a server in between answered ${answer.status}.`;
+      return { status: answer.status, why: why ?? `the answer was ${answer.status}.` };
+    } catch {
+      return { status: 0, why: "the daemon can't be reached." };
+    }
+  }
+
   /** What to offer as subprotocols of the WebSocket. */
   get protocols() {
     if (!this.text) return [];
@@ -65,6 +78,15 @@ export class Token {
     } catch {
       // then it is kept until the page is left
     }
+  }
+}
+
+/** What keeps the token; a browser may forbid it, with an error at the mere name. */
+export function sessionStorageOrNone() {
+  try {
+    return sessionStorage;
+  } catch {
+    return null;
   }
 }
 

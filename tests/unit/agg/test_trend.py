@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from hvd.agg.own_trend import OwnDetail
 from hvd.agg.trend import PROCESSES, ROUTES, WORKERS, Trend, build_detail
 from hvd.core.block import Block
 from hvd.core.history import History, Point
@@ -151,6 +152,9 @@ def test_what_could_not_be_written_is_in_the_next_point(history: History, block:
     assert sum(read(history)[0].counts) == 8
 
 
+NO_OWN: OwnDetail = {"own": [], "pinned": {}}
+
+
 def serving(seconds: float, requests: int, *, new: int = 0, exits: int = 0) -> Totals:
     """Totals of one worker and one route; of another worker and route too, where there is something `new`."""
     counted: dict[tuple[str, ...], list[int]] = {
@@ -172,7 +176,7 @@ def test_details_have_rates_beside_what_the_snapshot_has() -> None:
     """Of each worker and each route; what is new counts from 0 on."""
     observed = make_page(make_sample("worker", 7))
     totals = serving(52, 30, new=8, exits=1)
-    detail = build_detail(make_reading(totals, observed), serving(48, 10), None)
+    detail = build_detail(make_reading(totals, observed), serving(48, 10), None, NO_OWN)
     assert [worker.pop("requests_per_second") for worker in detail["workers"]] == [5.0, 2.0]
     started = [worker.pop("started_at") for worker in detail["workers"]]
     assert started == ["2026-01-23T20:29:18Z", "2026-01-23T20:29:53Z"]
@@ -189,21 +193,21 @@ def test_a_worker_that_took_a_slot_over_has_done_only_its_own() -> None:
     before, totals = serving(48, 100), serving(52, 4)
     (slot,) = totals.slots
     later = replace(slot, slot=replace(slot.slot, taken_ns=slot.slot.taken_ns + 39 * SECOND))
-    detail = build_detail(make_reading(replace(totals, slots=(later,))), before, None)
+    detail = build_detail(make_reading(replace(totals, slots=(later,))), before, None, NO_OWN)
     assert detail["workers"][0]["requests_per_second"] == 1.0
 
 
 def test_no_time_between_two_readings_is_no_rate() -> None:
     """At the very first greeting."""
     totals = serving(50, 10)
-    detail = build_detail(make_reading(totals), totals, None)
+    detail = build_detail(make_reading(totals), totals, None, NO_OWN)
     assert [row["requests_per_second"] for row in (*detail["workers"], *detail["routes"])] == [0.0, 0.0]
 
 
 def test_details_carry_the_newest_point() -> None:
     """A row of the history, with its columns named."""
     point = Point(NOW, tuple(float(index) for index in range(len(VALUES))), (1, 2, 3))
-    detail = build_detail(make_reading(at(1)), at(0), point)
+    detail = build_detail(make_reading(at(1)), at(0), point, NO_OWN)
     assert detail["point"] == point_by_column(point)
     assert detail["latency"] == [1, 2, 3]
 
@@ -216,7 +220,7 @@ def test_details_are_bounded() -> None:
     slots = tuple(make_worker(pid) for pid in range(1, WORKERS + 2))
     observed = make_page(*(make_sample("worker", pid) for pid in range(1, PROCESSES + 2)))
     totals = make_totals(counted, slots=slots)
-    detail = build_detail(make_reading(totals, observed), totals, None)
+    detail = build_detail(make_reading(totals, observed), totals, None, NO_OWN)
     counts = [route["count"] for route in detail["routes"]]
     assert (len(detail["workers"]), len(counts), len(detail["processes"])) == (WORKERS, ROUTES, PROCESSES)
     assert counts == sorted(counts, reverse=True)

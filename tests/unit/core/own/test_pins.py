@@ -21,16 +21,16 @@ def point(number: int, *values: float) -> PinPoint:
 
 def test_what_is_pinned_is_known_to_every_process(block: Block) -> None:
     """By place; a second time is no other pin, and a place is free again once it is unpinned."""
-    assert Pins(block).keys() == []
+    assert Pins(block).pinned() == []
     in_child(lambda: Pins(block).add("orders"))
     for key in ('level{queue="ü"}', "orders", "turns"):
         Pins(block).add(key)
-    assert Pins(block).keys() == ["orders", 'level{queue="ü"}', "turns"]
+    assert Pins(block).pinned() == ["orders", 'level{queue="ü"}', "turns"]
     in_child(lambda: Pins(block).remove('level{queue="ü"}'))
     Pins(block).remove("unknown")
-    assert Pins(block).keys() == ["orders", "turns"]
+    assert Pins(block).pinned() == ["orders", "turns"]
     Pins(block).add("parts")
-    assert Pins(block).keys() == ["orders", "parts", "turns"]
+    assert Pins(block).pinned() == ["orders", "parts", "turns"]
 
 
 def test_there_are_so_many_places(block: Block) -> None:
@@ -46,7 +46,7 @@ def test_there_are_so_many_places(block: Block) -> None:
             pins.add(key)
     with keeping_locked(block), pytest.raises(BlockLocked):
         pins.remove("metric_3")
-    assert len(pins.keys()) == layout.PINS
+    assert len(pins.pinned()) == layout.PINS
 
 
 def test_points_outlive_their_writer(block: Block) -> None:
@@ -122,4 +122,4 @@ def test_a_damaged_key_is_passed_over(block: Block) -> None:
     pins.add("orders")
     pins.add("turns")
     block.raw[block.layout.pins + 64] ^= 1
-    assert pins.keys() == ["turns"]
+    assert pins.pinned() == ["turns"]

@@ -45,3 +45,9 @@ test("text from elsewhere turns nothing around and hides nothing", () => {
   assert.equal(format.plain("grüße 你好 😀\nнет"), "grüße 你好 😀\nнет");
   assert.equal(format.plain(7), "7");
 });
+
+test("any number has three digits, and seconds have a unit", () => {
+  const numbers = [0, 0.001234, -45.67, 999.6, 12345.6, 1.234e6, 5e9, 7e12, 2e16, 3e-9, null, NaN];
+  assert.deepEqual(numbers.map(format.figure), ["0", "0.00123", "-45.7", "1000", "12,346", "1.23M", "5G", "7T", "2.00e+16", "3.0e-9", "–", "–"]);
+  assert.deepEqual([0.0452, 1.4768, 120, null].map(format.seconds), ["45.2ms", "1.48s", "120s", "–"]);
+});

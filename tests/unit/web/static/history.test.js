@@ -91,3 +91,13 @@ test("rows are read by the names of their columns", () => {
   history.add({ time: 106, p50: 9 }, [0, 0, 0]);
   assert.deepEqual(times(history), [100, 102, 104, 106]);
 });
+
+test("points have more than the daemon's columns, in memory that does not grow", () => {
+  const history = new History();
+  history.load(answer(100, 104));
+  for (let time = -5000; time <= 104; time += 2) history.note("orders 0", time, time / 2);
+  assert.deepEqual([0, 1, 2].map((i) => history.at("orders 0", i)), [50, 51, 52]);
+  assert.equal(history.more.get("orders 0").size, 1024);
+  history.load(answer(102, 106));
+  assert.deepEqual([0, 1, 2].map((i) => history.at("orders 0", i)), [51, 52, NaN]);
+});

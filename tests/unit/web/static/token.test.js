@@ -64,3 +64,13 @@ test("a browser that keeps nothing has it until the page is left", () => {
   other.use("s");
   assert.equal(other.text, "s");
 });
+
+test("a change that is refused says why", async () => {
+  const problem = { status: 409, ok: false, headers: { get: (name) => (name === "Content-Type" ? "application/problem+json" : null) }, json: async () => ({ detail: "Too many." }) };
+  answers = [{ ...answer(204), ok: true }, problem, { ...answer(502), ok: false }];
+  assert.equal(await token.ask("PUT", "pins"), null);
+  assert.deepEqual(await token.ask("PUT", "pins"), { status: 409, why: "Too many." });
+  assert.deepEqual(await token.ask("PUT", "pins"), { status: 502, why: "a server in between answered 502." });
+  token.world.fetch = async () => { throw new TypeError("no network"); };
+  assert.deepEqual(await token.ask("PUT", "pins"), { status: 0, why: "the daemon can't be reached." });
+});

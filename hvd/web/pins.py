@@ -1,0 +1,73 @@
+"""`/api/v1/pins`: the own metrics that are pinned, and their last fifteen minutes; PUT pins one, DELETE unpins it."""
+
+from collections.abc import Iterable
+from typing import TypedDict
+
+import falcon
+
+from hvd.core.own.pins import PinPoint, Pins
+from hvd.errors import BlockFull, BlockLocked
+from hvd.web.here import Here
+from hvd.web.resources import negotiate, send_json
+
+
+class PinAnswer(TypedDict):
+    """A pinned metric: its key, and its points: Unix time in s, then one value, or two; null where none is known."""
+
+    key: str
+    points: list[list[float | None]]
+
+
+class PinsAnswer(TypedDict):
+    """The answer."""
+
+    pins: list[PinAnswer]
+
+
+class PinsResource:
+    """Reads and changes the pins of the block, which the aggregator fills."""
+
+    def __init__(self, here: Here) -> None:
+        self._here = here
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        negotiate(req, [falcon.MEDIA_JSON])
+        pins = Pins(self._here.parts.block)
+        answer: PinsAnswer = {"pins": [{"key": key, "points": rows_of(pins.points(key))} for key in pins.pinned()]}
+        send_json(req, resp, answer)
+
+    on_head = on_get
+
+    def on_put(self, req: falcon.Request, resp: falcon.Response) -> None:
+        key = req.get_param("key", required=True)
+        try:
+            Pins(self._here.parts.block).add(key)
+        except ValueError as error:
+            raise falcon.HTTPBadRequest(description=f"{error}.") from None
+        except BlockLocked as error:
+            raise falcon.HTTPServiceUnavailable(description=f"{error}.", retry_after=1) from None
+        except BlockFull as error:
+            raise falcon.HTTPConflict(description=f"{error}.") from None
+        resp.status = falcon.HTTP_204
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
+        key = req.get_param("key", required=True)
+        try:
+            Pins(self._here.parts.block).remove(key)
+        except BlockLocked as error:
+            raise falcon.HTTPServiceUnavailable(description=f"{error}.", retry_after=1) from None
+        resp.status = falcon.HTTP_204
+
+
+def rows_of(points: Iterable[PinPoint]) -> list[list[float | None]]:
+    """As JSON has them, to six digits. The second value is left out where no point has one."""
+    points = list(points)
+    has_second = any(point.second == point.second for point in points)
+    return [
+        [round(time_ns / 1e9, 3), *map(_number, (first, second) if has_second else (first,))]
+        for time_ns, first, second in points
+    ]
+
+
+def _number(value: float) -> float | None:
+    return float(f"{value:.6g}") if value == value and abs(value) != float("inf") else None
