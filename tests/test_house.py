@@ -34,6 +34,7 @@ FRAMEWORKS = {
     "psutil": {"agg"},
     "sqlalchemy": {"jobs"},
     "jsonschema": {"json_schemas"},
+    "prometheus_client": {"metrics", "faces"},
 }
 """Who may import what others wrote."""
 

@@ -17,6 +17,7 @@ from hvd.core.block import DIRECTORY
 from hvd.daemon.admin.address import free_page_address
 from hvd.daemon.classes import counting_class
 from hvd.errors import SettingsError
+from hvd.metrics.prometheus import front
 from hvd.settings.exposure import exposures
 from hvd.settings.loader import Loaded, load
 from hvd.settings.table import Settings
@@ -33,7 +34,7 @@ OWN_APP = "hvd.web.wsgi:app"
 
 FIXED = (
     *("bind", "admin_bind", "socket_mode", "socket_group", "instance", "slots", "max_series", "worker_class"),
-    *("state_dir", "database_url"),
+    *("state_dir", "database_url", "prometheus_client", "all_registries"),
 )
 """Settings that take effect at the next start."""
 
@@ -114,6 +115,15 @@ def in_force(cfg: Any) -> Settings:
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def install_front(cfg: Any) -> str:
+    """Have prometheus_client's metrics count in the block, as the settings say. -> what is worth a warning."""
+    try:
+        settings = _in_force(cfg)
+    except SettingsError:  # on_starting says which, and ends the start
+        return ""
+    return front.install(settings.prometheus_client, all_registries=settings.all_registries)
 
 
 def _addresses(cfg: Any, settings: Settings) -> Iterator[tuple[str, str]]:

@@ -37,6 +37,7 @@ from hvd.daemon.stacks.workers import pass_file_on
 from hvd.errors import BlockError, BlockFull, CannotStart, NoFreeSlot, SettingsError
 from hvd.instrument import wsgi
 from hvd.instrument.counting import counting
+from hvd.metrics.prometheus import folder, front
 from hvd.settings.journal import complaint_line
 from hvd.settings.variables import take_out
 
@@ -69,8 +70,11 @@ def take_hold() -> None:
         compose(app.cfg)
         if not _master:
             _refuse_unusable_class(app.cfg)
+        warning = "" if _master else conf.install_front(app.cfg)  # before `setup` loads an app that is preloaded
         setup(server, app)
         suit_journal(server.log)
+        if warning:
+            server.log.warning(warning)
         if _master:  # a reload, which goes on with the class of the start
             server.worker_class = _master.worker_class
 
@@ -198,6 +202,7 @@ def pre_exec(server: Any) -> None:
     master().lead.manager.pass_on(server.cfg.env_orig)
     master().admin.pass_on(server.cfg.env_orig)
     pass_file_on(master().stack_file, server.cfg.env_orig)
+    folder.drop(server.cfg.env_orig)
 
 
 def pre_fork(server: Any, worker: Any) -> None:
@@ -222,6 +227,7 @@ def post_worker_init(worker: Any) -> None:
     """In the worker, once its app is loaded. It ends with its master, even where the app has changed its user."""
     worker.die_with_master()
     worker.say_ready()
+    front.say_serving()
 
 
 def on_dirty_starting(arbiter: Any) -> None:

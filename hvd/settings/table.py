@@ -29,6 +29,7 @@ from hvd.settings.value_types import (
     PATTERNS,
     PINS,
     PRESETS,
+    SWITCH,
     TOKEN,
     URL,
     WORKER_CLASS,
@@ -164,6 +165,12 @@ class Settings:
         (),
         "The app's own metrics of which the last fifteen minutes are kept; more are pinned on the page.",
         "none",
+    )
+    prometheus_client: str = _setting(
+        SWITCH, "auto", "Whether prometheus_client's metrics count here; auto: unless PROMETHEUS_MULTIPROC_DIR is set."
+    )
+    all_registries: bool = _setting(
+        FLAG, False, "Whether those of all its registries are shown, and not of the default one only."
     )
     entries: int = _setting(
         whole(16, 65_536), 256, "Requests in progress that a process can name; those beyond it are only counted."

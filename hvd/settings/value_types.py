@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hvd.texts import quoted
+from hvd.texts import as_toml, quoted
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?")
@@ -85,6 +85,13 @@ def one_of(*names: str) -> ValueType:
     """One of some lower-case names, in any case."""
     expected = "one of " + ", ".join(names)
     return _checked(expected, lambda value: isinstance(value, str) and value.lower() in names, str.lower)
+
+
+def _read_switch(value: Any) -> str:
+    text = as_toml(value) if isinstance(value, bool) else value
+    if not isinstance(text, str) or text.lower() not in ("auto", "true", "false"):
+        raise ValueError
+    return text.lower()
 
 
 def _read_bind(value: Any) -> str:
@@ -199,6 +206,7 @@ ORIGINS = ValueType(
 )
 WORKER_CLASS = text("a name that gunicorn knows (gthread, sync), or module.Class", r"[A-Za-z0-9_.:#-]{1,200}")
 FLAG = ValueType("true or false", _read_flag, _parse_flag)
+SWITCH = ValueType("true, false or auto", _read_switch)
 PATTERNS = ValueType(
     "a list (in the variable: blanks between) of regular expressions that the whole path matches",
     _read_patterns,

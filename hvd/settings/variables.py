@@ -56,6 +56,12 @@ def take_out(names: Iterable[str]) -> dict[str, str]:
     return {name: os.environ.pop(name) for name in names if name in os.environ}
 
 
+def set_here(name: str, text: str) -> None:
+    """Set a variable for this process and those that it forks: programs that it executes don't inherit it."""
+    os.environ[name] = text
+    os.unsetenv(name)
+
+
 def inherited(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What a job gets to see of hvd's own environment: how to find programs and to talk to people, and no secret."""
     return {name: text for name, text in environ.items() if name in _INHERITED or name.startswith("LC_")}

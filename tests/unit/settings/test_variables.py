@@ -1,9 +1,12 @@
 """Which variables are hvd's."""
 
+import subprocess
+import sys
+
 import pytest
 
 from hvd.settings.loader import load
-from hvd.settings.variables import environment, for_companions, inherited, take_out
+from hvd.settings.variables import environment, for_companions, inherited, set_here, take_out
 from tests.unit.settings.support import problems_of
 
 FOREIGN = {
@@ -93,3 +96,14 @@ def test_what_is_taken_out_is_not_passed_on(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("HVD_TEST_TAKEN", "x")
     assert take_out(["HVD_TEST_TAKEN", "HVD_TEST_NONE"]) == {"HVD_TEST_TAKEN": "x"}
     assert "HVD_TEST_TAKEN" not in environment()
+
+
+def test_a_variable_can_be_set_for_this_process_alone() -> None:
+    """Programs that it executes don't inherit it."""
+    set_here("HVDS_OWN_TEST", "x")
+    try:
+        assert environment()["HVDS_OWN_TEST"] == "x"
+        show = "import os; print(os.environ.get('HVDS_OWN_TEST'))"
+        assert subprocess.check_output([sys.executable, "-c", show]) == b"None\n"
+    finally:
+        assert take_out(["HVDS_OWN_TEST"])

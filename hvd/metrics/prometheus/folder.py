@@ -1,0 +1,63 @@
+"""The folder that PROMETHEUS_MULTIPROC_DIR names while the front is installed: an empty one.
+
+Libraries on top of prometheus_client look for the variable to see whether several processes count, and whether it names
+a folder. Nobody writes into it but a child that got the variable in an environment that its parent made of its own:
+one that inherits the environment doesn't have it, and counts for itself, as it did before.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import MutableMapping
+from pathlib import Path
+
+from hvd.settings.variables import environment, set_here, take_out
+
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+OLD_VARIABLE = "prometheus_multiproc_dir"
+"""What prometheus_client called it before version 0.8."""
+
+PREFIX = "hvd-prometheus-"
+"""What the name of such a folder begins with."""
+
+_made = ""
+
+
+def users_folder() -> str:
+    """The folder that the environment names for prometheus_client's own files; "" where it names none, or hvd's."""
+    for name in (VARIABLE, OLD_VARIABLE):
+        folder = environment().get(name, "")
+        if folder and not is_own(folder):
+            return folder
+    return ""
+
+
+def is_own(folder: str) -> bool:
+    """Whether a folder is one that hvd has made for this."""
+    return os.path.basename(os.path.normpath(folder)).startswith(PREFIX)
+
+
+def point_there() -> None:
+    """Have the variable name an empty folder, in this process and in those that it forks."""
+    global _made
+    if not _made:
+        try:
+            _made = tempfile.mkdtemp(prefix=PREFIX)
+        except OSError:  # a read-only image: then one that has none of the files for sure
+            _made = str(Path(__file__).parent)
+        else:
+            atexit.register(_remove, _made, os.getpid())
+    take_out([OLD_VARIABLE])
+    set_here(VARIABLE, _made)
+
+
+def drop(environ: MutableMapping[str, str]) -> None:
+    """Take the variable out of the environment of a program that is about to be executed, if it names such a folder."""
+    if is_own(environ.get(VARIABLE, "")):
+        del environ[VARIABLE]
+
+
+def _remove(folder: str, maker: int) -> None:
+    if os.getpid() == maker:
+        shutil.rmtree(folder, ignore_errors=True)
