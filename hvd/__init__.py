@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hvd.export.latest import CONTENT_TYPE_LATEST, generate_latest
     from hvd.metrics.instruments.amounts import LOGARITHMIC, Histogram, Summary
     from hvd.metrics.instruments.counter import Counter
     from hvd.metrics.instruments.gauge import Gauge
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from hvd.metrics.instruments.states import Enum, Info
 
 __all__ = [
+    "CONTENT_TYPE_LATEST",
     "LOGARITHMIC",
     "REGISTRY",
     "CollectorRegistry",
@@ -32,20 +34,23 @@ __all__ = [
     "disable_legacy_validation",
     "enable_created_metrics",
     "enable_legacy_validation",
+    "generate_latest",
     "join",
 ]
 
-_INSTRUMENTS = {
-    "amounts": ("LOGARITHMIC", "Histogram", "Summary"),
-    "counter": ("Counter",),
-    "gauge": ("Gauge",),
-    "lines": ("disable_created_metrics", "enable_created_metrics"),
-    "names": ("disable_legacy_validation", "enable_legacy_validation"),
-    "registry": ("REGISTRY", "CollectorRegistry", "DuplicateTimeseries"),
-    "samples": ("Exemplar", "Metric", "Sample"),
-    "states": ("Enum", "Info"),
+_NAMES = {
+    "export.latest": ("CONTENT_TYPE_LATEST", "generate_latest"),
+    "metrics.instruments.amounts": ("LOGARITHMIC", "Histogram", "Summary"),
+    "metrics.instruments.counter": ("Counter",),
+    "metrics.instruments.gauge": ("Gauge",),
+    "metrics.instruments.lines": ("disable_created_metrics", "enable_created_metrics"),
+    "metrics.instruments.names": ("disable_legacy_validation", "enable_legacy_validation"),
+    "metrics.instruments.registry": ("REGISTRY", "CollectorRegistry", "DuplicateTimeseries"),
+    "metrics.instruments.samples": ("Exemplar", "Metric", "Sample"),
+    "metrics.instruments.states": ("Enum", "Info"),
 }
-_MODULES = {name: f"hvd.metrics.instruments.{module}" for module, names in _INSTRUMENTS.items() for name in names}
+_MODULES = {name: f"hvd.{module}" for module, names in _NAMES.items() for name in names}
+"""Where each name is that is imported only where somebody asks for it."""
 
 __version__ = "0.2.0"
 

@@ -1,9 +1,8 @@
-"""Numbers, names and texts as Prometheus's formats write them: byte for byte as prometheus_client 0.26.0 does. Pure.
+"""Names and texts as Prometheus's formats write them: byte for byte as prometheus_client 0.26.0 does. Pure.
 
-Sources: its `utils.floatToGoString` and `openmetrics/exposition.py`; prometheus.io/docs/instrumenting/escaping_schemes.
+Sources: its `openmetrics/exposition.py`; prometheus.io/docs/instrumenting/escaping_schemes.
 """
 
-import math
 import re
 from collections.abc import Container
 from typing import NamedTuple
@@ -14,21 +13,6 @@ ESCAPINGS = ALLOW_UTF_8, UNDERSCORES, DOTS, VALUES
 
 _METRIC = re.compile("[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile("(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
-
-
-def number(value: float) -> str:
-    """A value; with an exponent from a million on, as Go writes it. An integer keeps all of its digits."""
-    if not isinstance(value, int):
-        if math.isnan(value):
-            return "NaN"
-        if math.isinf(value):
-            return "+Inf" if value > 0 else "-Inf"
-    digits = f"{value}.0" if isinstance(value, int) else repr(value)
-    dot = digits.find(".")
-    if value > 0 and dot > 6:
-        mantissa = f"{digits[0]}.{digits[1:dot]}{digits[dot + 1 :]}".rstrip("0.")
-        return f"{mantissa}e+{dot - 1:02d}"
-    return digits
 
 
 def quote(text: str) -> str:

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from hvd.core.own.definition import COUNTER, GAUGE, HISTOGRAM, INFO, STATESET, SUMMARY, Definition
 from hvd.core.own.figures import Amounts, FamilyFigures, Sample
-from hvd.core.own.logarithmic import PER_OCTAVE
+from hvd.core.own.logarithmic import octave_ends
 from hvd.core.own.notes import Exemplar
-from hvd.export.notation import help_text, label_name, label_text, metric_name, number, quote, series_name
+from hvd.export.notation import help_text, label_name, label_text, metric_name, quote, series_name
+from hvd.metrics.numbers import number
 
 
 class Style(NamedTuple):
@@ -143,7 +144,7 @@ class FamilyText:
             for index, bound in enumerate((*self._bounds, "+Inf")):
                 yield bound, cumulative[index], notes.get(1 + index) if notes else None
             return
-        ends = list(_octaves(counts))
+        ends = list(octave_ends(counts))
         for start, end in zip((0, *ends), (*ends, len(counts)), strict=True):
             examples = [notes[1 + index] for index in range(start, end) if 1 + index in notes] if notes else []
             bound = self._bounds[end - 1] if end < len(counts) else "+Inf"
@@ -183,18 +184,6 @@ def _head(definition: Definition, style: Style) -> str:
     unit = f"# UNIT {name} {definition.unit}\n" if style.openmetrics and definition.unit else ""
     said = help_text(definition.help, openmetrics=style.openmetrics)
     return f"# HELP {name} {said}\n# TYPE {name} {kind}\n{unit}"
-
-
-def _octaves(counts: tuple[int, ...]) -> Iterator[int]:
-    """Of logarithmic buckets, how many are below each bound that is shown: 0 where something is not above it, and the
-    powers of two around what was observed. They only become more.
-    """
-    if counts[0]:
-        yield 1
-    used = [index for index in range(1, len(counts) - 1) if counts[index]]
-    if used:
-        lowest, highest = ((index - 1) // PER_OCTAVE for index in (used[0], used[-1]))
-        yield from (1 + octave * PER_OCTAVE for octave in range(max(1, lowest), highest + 2))
 
 
 def _exemplar(example: Exemplar) -> str:

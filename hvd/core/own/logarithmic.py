@@ -6,6 +6,7 @@ ExponentialHistogramDataPoint): bucket i is (base^i, base^(i+1)], base = 2^(1/8)
 
 import math
 from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 
 SCALE = 3
 PER_OCTAVE = 8
@@ -31,3 +32,15 @@ def bucket_of(amount: float) -> int:
     if mantissa == 0.5:  # the upper end of the octave below
         mantissa, exponent = 1.0, exponent - 1
     return 1 + max(0, (exponent - 1 - LOWEST) * PER_OCTAVE + bisect_left(THRESHOLDS, mantissa))
+
+
+def octave_ends(counts: Sequence[int]) -> Iterator[int]:
+    """How many buckets are below each bound that is shown: 0 where something is not above it, and the
+    powers of two around what was observed. They only become more.
+    """
+    if counts[0]:
+        yield 1
+    used = [index for index in range(1, len(counts) - 1) if counts[index]]
+    if used:
+        lowest, highest = ((index - 1) // PER_OCTAVE for index in (used[0], used[-1]))
+        yield from (1 + octave * PER_OCTAVE for octave in range(max(1, lowest), highest + 2))

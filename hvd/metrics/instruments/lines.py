@@ -5,11 +5,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from hvd.core.own import logarithmic
 from hvd.core.own.definition import COUNTER, HISTOGRAM, INFO, STATESET, SUMMARY, Definition
 from hvd.core.own.figures import Amounts, Sample
+from hvd.core.own.logarithmic import octave_ends
 from hvd.core.own.notes import Exemplar
 from hvd.metrics.instruments.samples import make_exemplar
+from hvd.metrics.numbers import number
 
 Labels = dict[str, str]
 
@@ -70,8 +71,9 @@ def _amounts(definition: Definition, labels: Labels, amounts: Amounts, sample: S
         yield Line("_sum", labels, amounts.sum)
         return
     for bound, count, cells in _cumulative(definition, amounts.counts):
-        noted = next((sample.exemplars[cell] for cell in reversed(cells) if cell in sample.exemplars), None)
-        yield Line("_bucket", {**labels, "le": go_string(bound)}, count, _exemplar(noted))
+        found = [sample.exemplars[cell] for cell in cells if cell in sample.exemplars]
+        noted = max(found, key=lambda exemplar: exemplar.time, default=None)
+        yield Line("_bucket", {**labels, "le": number(bound)}, count, _exemplar(noted))
     yield Line("_count", labels, amounts.observed)
     if definition.buckets[0] >= 0:
         yield Line("_sum", labels, amounts.sum)
@@ -80,37 +82,12 @@ def _amounts(definition: Definition, labels: Labels, amounts: Amounts, sample: S
 def _cumulative(definition: Definition, counts: tuple[int, ...]) -> Iterator[tuple[float, int, range]]:
     """-> upper bound, how many up to there, and the cells of the series that are in this bucket alone."""
     total, first = 0, 0
-    for end in octave_ends(counts) if definition.is_logarithmic else range(1, len(counts) + 1):
+    ends = (*octave_ends(counts), len(counts)) if definition.is_logarithmic else range(1, len(counts) + 1)
+    for end in ends:
         total += sum(counts[first:end])
         yield (definition.buckets[end - 1] if end < len(counts) else math.inf), total, range(first + 1, end + 1)
         first = end
 
 
-def octave_ends(counts: tuple[int, ...]) -> list[int]:
-    """Of logarithmic buckets, those after which a line is given: of each octave from the lowest to the highest used."""
-    ends = [1] if counts[0] else []
-    used = [(bucket - 1) // logarithmic.PER_OCTAVE for bucket in range(1, len(counts) - 1) if counts[bucket]]
-    if used:
-        ends += [1 + (octave + 1) * logarithmic.PER_OCTAVE for octave in range(used[0], used[-1] + 1)]
-    return [*ends, len(counts)]
-
-
 def _exemplar(exemplar: Exemplar | None) -> Any:
     return make_exemplar(dict(exemplar.labels), exemplar.value, exemplar.time) if exemplar else None
-
-
-def go_string(number: float) -> str:
-    """A number as prometheus_client writes it; an integer that a float can't have, in full."""
-    if isinstance(number, int) and abs(number) > 2**53:
-        return str(number)
-    number = float(number)
-    if math.isnan(number):
-        return "NaN"
-    if math.isinf(number):
-        return "+Inf" if number > 0 else "-Inf"
-    text = repr(number)
-    dot = text.find(".")
-    if number > 0 and dot > 6:  # Go switches to exponents sooner than Python
-        mantissa = f"{text[0]}.{text[1:dot]}{text[dot + 1 :]}".rstrip("0.")
-        return f"{mantissa}e+{dot - 1:02d}"
-    return text

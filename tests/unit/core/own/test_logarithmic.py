@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from hvd.core.own.logarithmic import BUCKETS, CELLS, HIGHEST, LOWEST, PER_OCTAVE, bucket_of
+from hvd.core.own.logarithmic import BUCKETS, CELLS, HIGHEST, LOWEST, PER_OCTAVE, bucket_of, octave_ends
 
 
 def test_bounds_rise_by_the_same_factor() -> None:
@@ -47,3 +47,13 @@ def test_an_amount_is_in_the_bucket_that_its_bounds_say() -> None:
 def test_what_is_out_of_range_has_a_bucket(amount: float, bucket: int) -> None:
     """What is 0 or below the first, what is tiny the lowest octave's first, what is huge the last."""
     assert bucket_of(amount) == bucket
+
+
+def test_powers_of_two_around_what_was_observed() -> None:
+    """Those between are given too; 0 where something is not above it."""
+    counts = [0] * CELLS
+    assert list(octave_ends(counts)) == []
+    counts[12], counts[29], counts[-1] = 1, 1, 1
+    assert [BUCKETS[end - 1] for end in octave_ends(counts)] == [2.0**octave for octave in range(-29, -25)]
+    counts[0] = 1
+    assert next(iter(octave_ends(counts))) == 1
