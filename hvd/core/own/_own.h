@@ -131,6 +131,7 @@ int hvd_place_init(Place *self, PyObject *args, PyObject *kwargs);
 int hvd_place_traverse(Place *self, visitproc visit, void *arg);
 int hvd_place_clear(Place *self);
 void hvd_place_free(Place *self);
+PyObject *hvd_place_forget(Place *self, PyObject *unused);
 PyObject *hvd_place_move(Place *self, PyObject *const *args, Py_ssize_t nargs, void (*carry)(Place *));
 
 static inline int waits(Place *self)

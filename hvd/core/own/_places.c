@@ -348,7 +348,11 @@ static PyObject *set(GaugePlace *self, PyObject *const *args, Py_ssize_t nargs, 
     static const char *const names[] = {"value", "time"};
     PyObject *values[2] = {NULL, NULL};
     double value, time = 0;
-    if (!is_countable(&self->place) || !hvd_parse("set", names, args, nargs, kwnames, values, 2))
+    if (!is_countable(&self->place))
+        return NULL;
+    if (nargs == 1 && kwnames == NULL)
+        values[0] = args[0];
+    else if (!hvd_parse("set", names, args, nargs, kwnames, values, 2))
         return NULL;
     if (values[0] == NULL)
         return PyErr_Format(PyExc_TypeError, "set() missing 1 required argument: 'value'");
@@ -413,8 +417,7 @@ static PyObject *gauge_move(Place *self, PyObject *const *args, Py_ssize_t nargs
 
 static PyObject *gauge_forget(GaugePlace *self, PyObject *unused)
 {
-    PyObject *method = PyDict_GetItemString(hvd_place_type.tp_dict, "forget");
-    PyObject *result = method == NULL ? NULL : PyObject_CallOneArg(method, (PyObject *)self);
+    PyObject *result = hvd_place_forget(&self->place, NULL);
     LOCKED(self)
     self->value = self->time = 0;
     self->has_before = 0;

@@ -175,6 +175,34 @@ def test_a_subclass_says_where_children_and_exemplars_are(form: ModuleType) -> N
     assert kept == [(0, 2, {"trace": "x"}), (0, 1, {"trace": "y"})]
 
 
+def test_a_subclass_has_the_hot_methods_as_its_own() -> None:
+    """So the interpreter calls them straight; what a class on the way has in their place stays."""
+    calls: list[object] = []
+
+    class Mixed:
+        def inc(self, amount: float = 1) -> None:
+            calls.append(amount)
+
+    class Plain(_own.CounterPlace):  # type: ignore[name-defined, misc]
+        pass
+
+    class Other(Mixed, _own.CounterPlace):  # type: ignore[name-defined, misc]
+        pass
+
+    class Last(Plain):
+        def labels(self) -> None:
+            calls.append("labels")
+
+    assert Plain.__dict__["inc"].__objclass__ is Plain
+    assert Last.__dict__["inc"].__objclass__ is Last
+    assert Other.inc is Mixed.inc
+    Other(TURNS).inc(3)
+    Last(TURNS).labels()
+    last = Last(TURNS)
+    last.inc(2)
+    assert (calls, last.counted()) == ([3, "labels"], [2, 0.0])
+
+
 @in_each_form
 def test_what_is_no_place_counts_nothing(form: ModuleType) -> None:
     """A parent of children; one that was made by halves; a series outside of the row; a cell outside of the series."""
