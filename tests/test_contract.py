@@ -26,6 +26,7 @@ LIVE = {
         "daemon/run/application",
         "gunicorn_conf",
         "jobs/__main__",
+        "otlp/__main__",
         "runtime",
     ),
     *(f"export/presets/{name}" for name in ("django", "fastapi", "flask", "starlette")),

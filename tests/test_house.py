@@ -15,6 +15,7 @@ PARTS = (
     "web",
     "agg",
     "jobs",
+    "otlp",
     "companion",
     "instrument",
     "export",
@@ -35,6 +36,9 @@ FRAMEWORKS = {
     "sqlalchemy": {"jobs"},
     "jsonschema": {"json_schemas"},
     "prometheus_client": {"metrics", "faces"},
+    "opentelemetry": {"otlp", "export"},
+    "requests": {"otlp"},
+    "grpc": {"otlp"},
 }
 """Who may import what others wrote."""
 

@@ -30,6 +30,7 @@ from hvd.instrument import wsgi
 from hvd.metrics.table import FAMILIES
 from hvd.read.health import HealthState
 from hvd.read.reading import BlockReader
+from hvd.settings.otlp import is_installed
 from hvd.settings.table import Settings
 from hvd.web.here import Parts
 
@@ -95,10 +96,20 @@ class Master:
             self.admin.served or "no address",
         )
         self._warn_of_socket()
+        self._warn_of_exporter()
         if missing := [name for name, there in compiled.items() if not there]:
             self._server.log.warning(
                 "hvd: %s can't be used: counting in Python is %s; to compile, install a C compiler and then hvd again",
                 *(" and ".join(missing), hot.COST_OF_PYTHON),
+            )
+
+    def _warn_of_exporter(self) -> None:
+        """Where a setting of hvd's asks for it, the start is refused (hvd/settings/complaints.py)."""
+        endpoint, protocol = self.settings.otlp_endpoint, self.settings.otlp_protocol
+        if endpoint and not is_installed(protocol):
+            self._server.log.warning(
+                "hvd: metrics are not sent to %s, for which a variable of OpenTelemetry asks: pip install 'hvd[otlp]'",
+                endpoint,
             )
 
     def _warn_of_socket(self) -> None:

@@ -1,7 +1,7 @@
 """What a master executes as companions, and what it tells each: descriptors in its arguments, options in a memory file.
 
 The aggregator is always there, and the admin server where it has an address; the job runner from the moment on that
-kinds of job are declared.
+kinds of job are declared, the exporter from when metrics have a receiver.
 """
 
 import os
@@ -9,6 +9,8 @@ import signal
 import sys
 from collections.abc import Mapping
 from typing import Any
+
+import gunicorn
 
 from hvd.agg import handoff
 from hvd.agg import options as agg
@@ -24,6 +26,8 @@ from hvd.daemon.conf import is_guest
 from hvd.daemon.users import User
 from hvd.jobs import events
 from hvd.jobs import options as jobs
+from hvd.otlp.options import ExporterOptions
+from hvd.settings.otlp import is_installed
 from hvd.settings.table import Settings
 
 ADMIN_MODULE = "hvd.daemon.admin"
@@ -113,6 +117,9 @@ class Programs:
             runner = self._take("hvd.jobs", "job runner", layout.KIND_JOB_RUNNER, descriptors, options)
             runner.stops_with_workers = True  # it ends its jobs meanwhile
             runner.stop_grace = options.grace + STOP_GRACE
+        exporters = ExporterOptions.of(settings, log_level, gunicorn.__version__)
+        if (exporters.endpoint and is_installed(exporters.protocol)) or "hvd.otlp" in self._programs:
+            self._take("hvd.otlp", "exporter", layout.KIND_EXPORTER, {}, exporters)
         if self._address.listener:
             self._take_admin(settings, log_level, self._address.listener.fileno())
 

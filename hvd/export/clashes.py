@@ -1,8 +1,11 @@
 """Which own metrics have names that are taken: a scrape in which two families have one name is not valid. Pure."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from hvd.core.own.figures import FamilyFigures
+from hvd.metrics.sources import Figures
+from hvd.read.own import shown_families
 
 _SUFFIXES = {
     "counter": ("_total", "_created"),
@@ -32,3 +35,11 @@ def without_clashes(
             free.append(family)
             known |= names
     return free, hidden
+
+
+def shown_of(figures: Figures, taken: Iterable[str]) -> tuple[list[FamilyFigures], Figures]:
+    """-> the own metrics that are shown: of the default registry, with free names; and the figures, which tell now the
+    names of the others.
+    """
+    families, hidden = without_clashes(shown_families(figures.own), taken)
+    return families, replace(figures, hidden=tuple(family.definition.name for family in hidden))

@@ -4,18 +4,16 @@ Formats: prometheus.io/docs/instrumenting/exposition_formats (text 0.0.4); prome
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import chain
 
 from hvd.core.catalogue import Family, Series
 from hvd.core.hot import cumulate
-from hvd.export.clashes import names_of, without_clashes
+from hvd.export.clashes import names_of, shown_of
 from hvd.export.notation import DOTS, in_dots, only_named, quote
 from hvd.export.own import PLAIN, OwnExposition, Style
+from hvd.export.samples import counter_samples
 from hvd.metrics.sources import Distribution, Figures
 from hvd.metrics.table import METRICS, Metric
-from hvd.metrics.usual import USUAL
-from hvd.read.own import shown_families
 
 TEXT = "text/plain; version=0.0.4"
 TEXT_1 = "text/plain; version=1.0.0"
@@ -29,16 +27,6 @@ _CLASHING = {
     for counter in METRICS
     if counter.kind == "counter" and any(counter.name == f"{other.name}_total" for other in METRICS)
 }
-
-_NO_LABELS: dict[tuple[str, ...], int] = {(): 0}
-_USUAL = {key: dict.fromkeys(labels, 0) for key, labels in USUAL.items()}
-
-
-def _usual(metric: Metric) -> dict[tuple[str, ...], int]:
-    """0 for the label values with which a counter of the block is shown from the start, in order."""
-    if not metric.labels:
-        return _NO_LABELS
-    return _USUAL.get(metric.source.key, {}) if isinstance(metric.source, Family) else {}
 
 
 class Exposition:
@@ -56,8 +44,7 @@ class Exposition:
         out while nothing is published, and so are own metrics that have a name of hvd's, or are of another registry
         than the default one.
         """
-        families, hidden = without_clashes(shown_families(figures.own), self._names)
-        figures = replace(figures, hidden=tuple(family.definition.name for family in hidden))
+        families, figures = shown_of(figures, self._names)
         texts: Iterable[str] = self._families(figures, style.openmetrics)
         if names is not None:
             texts = (only_named(text, names) for text in texts)
@@ -94,22 +81,13 @@ class Exposition:
 
     def _counter(self, metric: Metric, series: Sequence[Series], cells: memoryview) -> Iterable[str]:
         """What has counted, and 0 for what usually does, with or without a series."""
-        usual = _usual(metric)
-        values = usual | {run.labels: cells[run.offset] for run in series}
-        for labels, value in values.items():
-            if value or labels in usual:
-                template = self._templates.get((metric.name, labels))
-                if template is None:
-                    template = self._templates[metric.name, labels] = (
-                        f"{metric.name}{_escape(_labels(metric.labels, labels))} %s\n"
-                    )
-                yield template % _counted(metric, value)
-
-
-def _counted(metric: Metric, value: int) -> float:
-    if metric.kind == "info":
-        return 1
-    return value / 1e9 if metric.unit == "seconds" else value
+        for labels, value in counter_samples(metric, series, cells).items():
+            template = self._templates.get((metric.name, labels))
+            if template is None:
+                template = self._templates[metric.name, labels] = (
+                    f"{metric.name}{_escape(_labels(metric.labels, labels))} %s\n"
+                )
+            yield template % value
 
 
 def _head(metric: Metric, openmetrics: bool) -> str:

@@ -1,5 +1,5 @@
 """What companions publish, each on its page of the block: the aggregator what it observes, the job runner its queue,
-the admin server since when the service is saturated.
+the admin server since when the service is saturated, the exporter whether its receiver takes metrics.
 
 During an upgrade a page is written by one version and read by another. So figures are added to a page, never renamed or
 removed, and `decode` gives those that an older version doesn't publish as 0 or empty.
@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, TypedDict, cast
 AGGREGATOR_PAGE: Final = "aggregator"
 JOBS_PAGE: Final = "jobs"
 ADMIN_PAGE: Final = "admin"
+EXPORTER_PAGE: Final = "exporter"
 
 JOB_DURATIONS = (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
 """Upper bounds in s of the buckets of jobs' durations: from a job that only starts a program to one of a day."""
@@ -169,7 +170,20 @@ class AdminPage(TypedDict):
     served_ns: int
 
 
-CompanionPage = AggregatorPage | JobsPage | AdminPage
+class ExporterPage(TypedDict):
+    """Whether there is a receiver of metrics, whether it did not take the last push, since when it took one (monotonic
+    ns; 0: not yet), and what is wrong, "" while nothing is, or not for long.
+    """
+
+    page: Literal["exporter"]
+    monotonic_ns: int
+    is_on: bool
+    is_failing: bool
+    trouble: str
+    accepted_ns: int
+
+
+CompanionPage = AggregatorPage | JobsPage | AdminPage | ExporterPage
 
 NO_RATES: Rates = {"requests_per_second": 0.0, "error_rate": 0.0, "p50": 0.0, "p90": 0.0, "p99": 0.0}
 NO_QUEUE: QueueTimes = {"queue_time_p50": 0.0, "queue_time_p99": 0.0}
@@ -177,6 +191,7 @@ NO_OPEN: OpenPercentiles = {"p50_with_open": 0.0, "p90_with_open": 0.0, "p99_wit
 
 _NO_SAMPLE = dict.fromkeys(ProcessSample.__annotations__)
 _FIGURES = ("cpu_usage", "memory_usage", "threads", "tasks", "websocket_clients", "interval_seconds", "busy_ratio")
+_NO_EXPORTER = {"is_on": False, "is_failing": False, "trouble": "", "accepted_ns": 0}
 _SINCE = ("busy_since_ns", "backlog_since_ns", "backlog", "backlog_before", "served_ns")
 _ROWS: dict[str, type[OpenJobs] | type[EndedJobs]] = {"open": OpenJobs, "ends": EndedJobs, "own": EndedJobs}
 
@@ -188,6 +203,8 @@ def decode(data: bytes) -> CompanionPage | None:
         return _aggregator_page(page)
     if page.get("page") == ADMIN_PAGE:
         return cast(AdminPage, {**dict.fromkeys(_SINCE, 0), **page})
+    if page.get("page") == EXPORTER_PAGE:
+        return cast(ExporterPage, {**_NO_EXPORTER, **page})
     return _jobs_page(page) if page.get("page") == JOBS_PAGE else None
 
 

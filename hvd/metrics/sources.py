@@ -13,7 +13,7 @@ from hvd.core.backlog import Backlog
 from hvd.core.catalogue import Series
 from hvd.core.own.figures import NO_OWN, OwnFigures
 from hvd.core.totals import Totals
-from hvd.metrics.companion_pages import JOB_DURATIONS, AggregatorPage, JobsPage, ProcessSample
+from hvd.metrics.companion_pages import JOB_DURATIONS, AggregatorPage, ExporterPage, JobsPage, ProcessSample
 from hvd.metrics.usual import JOB_ENDED, JOB_OPEN
 
 
@@ -45,7 +45,7 @@ class Figures:
     """A daemon's figures, all of one moment. `limits` says how many series each family may have; `observation` and
     `jobs` are None while nothing is published, and the ages, in s, while there is no observation. `job_kinds` are those
     declared. `own` are the app's own metrics, each of which may have `own_limit` series; `hidden` the names of those
-    that are not shown, since they are taken.
+    that are not shown, since they are taken. `exporter` is what the exporter of metrics tells, where there is one.
     """
 
     totals: Totals
@@ -62,6 +62,7 @@ class Figures:
     own: OwnFigures = NO_OWN
     own_limit: int = 0
     hidden: Sequence[str] = ()
+    exporter: ExporterPage | None = None
 
     @cached_property
     def series(self) -> Mapping[str, list[Series]]:
@@ -96,6 +97,16 @@ def value_of(of: Callable[[Figures], float]) -> Source:
 def observed_of(of: Callable[[AggregatorPage], float]) -> Source:
     """One sample of what the aggregator observes."""
     return lambda figures: None if figures.observation is None else [((), of(figures.observation))]
+
+
+def exported_of(of: Callable[[ExporterPage], float]) -> Source:
+    """One sample of what the exporter tells, while it has a receiver."""
+
+    def samples(figures: Figures) -> Samples | None:
+        page = figures.exporter
+        return [((), of(page))] if page and page["is_on"] else None
+
+    return samples
 
 
 def of_service(of: Callable[[ServiceFigures], float | None]) -> Source:

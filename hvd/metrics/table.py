@@ -24,6 +24,7 @@ from hvd.metrics.sources import (
     by_own_family,
     conflicts,
     ended_jobs,
+    exported_of,
     job_durations,
     jobs_of,
     observed_of,
@@ -81,12 +82,16 @@ CONNECTIONS = Family("connections", ("kind", "route"), cells=2, limit=48)
 """Of an app's WebSockets and streams of events: how many were opened, and how many of them closed."""
 CONNECTION_DURATIONS = Family("connection_durations", ("kind", "route"), cells=TIMED_CELLS, limit=24)
 
+OTLP = Family("otlp", ("result",), cells=TIMED_CELLS, limit=4)
+"""Pushes of metrics to a receiver."""
+
 FAMILIES = Families(
     HTTP,
     ABORTED,
     (
         *(SIZES, QUEUE, EXCEPTIONS, VIEWS, CONNECTIONS, CONNECTION_DURATIONS),
         *(EXITS, HANDOFFS_REFUSED, WS_CONNECTED, WS_DISCONNECTED, WS_FRAMES, WS_DROPPED, CPU, TICK, ADMIN),
+        OTLP,
     ),
 )
 
@@ -392,6 +397,13 @@ METRICS: tuple[Metric, ...] = (
         "Time from the start of a job's last attempt to its end, of the jobs that this daemon ran.",
         jobs_of(job_durations),
         ("kind", "status"),
+    ),
+    _counter("hvd_otlp_pushes_total", "Pushes of metrics by OTLP, by how they ended.", OTLP),
+    _durations("hvd_otlp_push_duration_seconds", "Time that such a push takes, until the receiver has answered.", OTLP),
+    _gauge(
+        "hvd_otlp_up",
+        "1 unless the receiver of metrics did not take the last push.",
+        exported_of(lambda page: int(not page["is_failing"])),
     ),
     _gauge(
         "hvd_job_runner_up",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from hvd.core.proc import is_alive
-from hvd.metrics.companion_pages import AdminPage, AggregatorPage, JobsPage
+from hvd.metrics.companion_pages import AdminPage, AggregatorPage, ExporterPage, JobsPage
 
 LATE = 1.5  # s without a sign of life, after which the daemon counts as degraded
 STARTING = 15.0  # s that companions may take to begin, on a machine that is busy
@@ -39,7 +39,7 @@ class CompanionStates:
     that lives and isn't stopped ever gave one. `removed` is the block's path, where its name is gone; `missing` how
     many workers asked for can't be started; `jobs_have_begun` and `admin_has_begun` whether the job runner, where there
     is one, and the admin server have published since the daemon started, `uptime` s ago. `silent_masters` are those
-    whose loop stands still.
+    whose loop stands still. `exporter` is what the exporter has published since the start.
     """
 
     aggregators: tuple[tuple[int, AggregatorPage], ...] = ()
@@ -56,6 +56,8 @@ class CompanionStates:
     admin_server_age: float | None = None
     admin_has_begun: bool = False
     silent_masters: tuple[SilentMaster, ...] = ()
+    exporter: ExporterPage | None = None
+    exporter_age: float | None = None
 
     def with_page(self, taken_ns: int, page: AggregatorPage) -> "CompanionStates":
         """The same with the page of another aggregator, which ticks."""
@@ -96,7 +98,15 @@ class CompanionStates:
             workers = "1 worker" if self.missing == 1 else f"{self.missing} workers"
             troubles.append(f"{workers} asked for can't be started: the log says why")
         troubles += [master.trouble for master in self.silent_masters]
-        return troubles + self.job_troubles()
+        return troubles + self.job_troubles() + self.exporter_troubles()
+
+    def exporter_troubles(self) -> list[str]:
+        """Why metrics don't reach their receiver, where there is one."""
+        if not self.exporter or not self.exporter["is_on"]:
+            return []
+        if self.exporter_age is None or self.exporter_age >= LATE:
+            return ["exporter away: metrics are not sent; the log says why"]
+        return [self.exporter["trouble"]] if self.exporter["trouble"] else []
 
     def job_troubles(self) -> list[str]:
         """Why jobs don't run, where kinds of job are declared."""

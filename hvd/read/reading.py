@@ -25,9 +25,11 @@ from hvd.core.totals import Reader, Totals
 from hvd.metrics.companion_pages import (
     ADMIN_PAGE,
     AGGREGATOR_PAGE,
+    EXPORTER_PAGE,
     JOBS_PAGE,
     AdminPage,
     AggregatorPage,
+    ExporterPage,
     JobsPage,
     decode,
 )
@@ -110,6 +112,7 @@ class Reading(Vitals):
             service=self._service_figures(),
             own=self.own,
             own_limit=own_limit,
+            exporter=self.companions.exporter,
         )
 
     def _service_figures(self) -> ServiceFigures:
@@ -184,13 +187,15 @@ class BlockReader:
         """The companions now; the page of the slot `without` isn't read."""
         started, slots = self._block.cells[layout.H_STARTED_MONO], self._companion_slots()
         by_slot: dict[int, AggregatorPage] = {}
-        jobs, admins = list[JobsPage](), list[AdminPage]()
+        jobs, admins, exporters = list[JobsPage](), list[AdminPage](), list[ExporterPage]()
         for number in range(layout.COMPANION_SLOTS):  # free ones too: slots change hands, a page outlives its writer
             page = decode(Page(self._block, number).read()) if number != without else None
             if page and page["page"] == JOBS_PAGE:
                 jobs.append(page)
             elif page and page["page"] == ADMIN_PAGE:
                 admins.append(page)
+            elif page and page["page"] == EXPORTER_PAGE and page["monotonic_ns"] >= started:
+                exporters.append(page)
             elif page and page["page"] == AGGREGATOR_PAGE and page["monotonic_ns"] >= started:
                 by_slot[number] = page
         last_page = _newest(by_slot.values())
@@ -217,6 +222,8 @@ class BlockReader:
             missing=self._block.missing(),
             jobs_have_begun=not self._runs_jobs or last_jobs is not None,
             silent_masters=tuple(_silent_masters(self._block)),
+            exporter=_newest(exporters),
+            exporter_age=_age(slots, layout.KIND_EXPORTER),
         )
 
     def _companion_slots(self) -> list[Slot]:
@@ -248,7 +255,7 @@ def _silent_masters(block: Block) -> Iterator[SilentMaster]:
             yield SilentMaster(beat.pid, age, stands)
 
 
-_Page = TypeVar("_Page", AggregatorPage, JobsPage)
+_Page = TypeVar("_Page", AggregatorPage, JobsPage, ExporterPage)
 
 
 def _newest(pages: Iterable[_Page]) -> _Page | None:

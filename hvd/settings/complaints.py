@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from hvd.errors import SettingsError
+from hvd.settings.otlp import is_installed
 from hvd.settings.table import JOBS_TABLE, KINDS, ROUTES, SETTINGS, SLOTS_SPARE, written
 from hvd.settings.variables import CONFIG, KEYS, PREFIX
 from hvd.texts import quoted, suggestion, toml_key
@@ -46,6 +48,16 @@ def contradictions(values: Mapping[str, Any], places: Mapping[str, str], refused
     has_jitter = is_set("max_requests_jitter") and values["max_requests_jitter"] > 0
     if has_jitter and values["max_requests"] == 0 and "max_requests" not in refused:
         yield f"{of('max_requests_jitter')}: it has no effect while max_requests is 0; set both, or neither"
+
+
+def lacking(values: Mapping[str, Any], places: Mapping[str, str], refused: AbstractSet[str]) -> Iterator[str]:
+    """What needs a library that isn't installed; a variable of OpenTelemetry's may be meant for other programs."""
+    place = places.get("otlp_endpoint", "")
+    if not place or place.startswith("OTEL_") or refused & {"otlp_endpoint", "otlp_protocol"}:
+        return
+    if not is_installed(values["otlp_protocol"]):
+        endpoint = quoted(values["otlp_endpoint"])
+        yield f"otlp.endpoint ({place}) is {endpoint}: what sends to it isn't installed; pip install 'hvd[otlp]'"
 
 
 def meant_variable(name: str) -> str:

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hvd.errors import SettingsError
-from hvd.settings.complaints import complaint, contradictions, meant_key, meant_variable
+from hvd.settings.complaints import complaint, contradictions, lacking, meant_key, meant_variable
 from hvd.settings.job_declarations import read_kinds
 from hvd.settings.job_kinds import Kind
 from hvd.settings.journal import complaint_line
+from hvd.settings.otlp import standard_attributes, standard_values
 from hvd.settings.routes import read_routes
 from hvd.settings.table import JOBS_TABLE, KINDS, ROUTES, SETTINGS, TABLES, Settings, written
 from hvd.settings.variables import CONFIG, KEYS, environment, is_mistake
@@ -161,6 +162,18 @@ class _Loader:
             if text and key not in self.set and key not in (*self.refused, *self.decided):
                 self.take(key, form.format(text), name, name, from_text=True)
 
+        self._take_opentelemetrys(environ)
+
+    def _take_opentelemetrys(self, environ: Mapping[str, str]) -> None:
+        """What OpenTelemetry's own variables say, where nothing else does; attributes add up."""
+        for key, value, name in standard_values(environ, has_endpoint="otlp_endpoint" in self.set):
+            if key not in self.set and key not in self.refused:
+                self.take(key, value, name, name, from_text=False)
+        more, key = standard_attributes(environ), "otlp_attributes"
+        if more and "otlp_endpoint" in self.set:
+            own = self.set.get(key, _Value((), "OTEL_RESOURCE_ATTRIBUTES", "OTEL_RESOURCE_ATTRIBUTES"))
+            self.set[key] = own._replace(value=(*more, *own.value))
+
     def _blame_variable(self, name: str) -> None:
         self.complain(lambda: f"{quoted(name)} is no variable of hvd{meant_variable(name)}")
 
@@ -218,7 +231,8 @@ def load(
     loader.take_gunicorns(gunicorn)
     values, places = loader.values(), {key: value.place for key, value in loader.set.items()}
     settled = loader.refused | ({*loader.decided} - {"bind", "workers"})
-    problems = [*loader.complaints, *contradictions(values, places, settled)]
+    contradicting = *contradictions(values, places, settled), *lacking(values, places, loader.refused)
+    problems = [*loader.complaints, *contradicting]
     if problems:
         raise SettingsError(problems, loader.unlisted)
     sources = {key: loader.set[key].source if key in loader.set else "default" for key in SETTINGS}

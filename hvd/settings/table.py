@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hvd.settings.job_kinds import Kind
+from hvd.settings.otlp import ATTRIBUTES, COMPRESSION, ENDPOINT, HEADERS, HTTP, PROTOCOL
 from hvd.settings.processors import usable_cores
 from hvd.settings.tokens import Token
 from hvd.settings.value_types import (
@@ -43,7 +44,7 @@ from hvd.texts import as_toml, cut
 JOBS_TABLE = "jobs"
 """The file's table that has the kinds of job too."""
 
-TABLES = (JOBS_TABLE, "limits", "watch", "http")
+TABLES = (JOBS_TABLE, "limits", "watch", "http", "otlp")
 """The file's tables: a setting that begins with the name of one, and _, stands in it."""
 
 KINDS = "kinds"
@@ -216,6 +217,19 @@ class Settings:
     http_queue_time: bool = _setting(FLAG, True, "Whether the time since X-Request-Start is kept.")
     http_presets: tuple[str, ...] = _setting(
         PRESETS, (), "Exporters whose metrics /metrics has too, so that their dashboards go on working.", "none"
+    )
+    otlp_endpoint: str = _setting(
+        ENDPOINT, "", "Where metrics are sent by OTLP.", "OTEL_EXPORTER_OTLP_ENDPOINT, else nowhere"
+    )
+    otlp_protocol: str = _setting(PROTOCOL, HTTP, "How they are sent.")
+    otlp_headers: tuple[str, ...] = _setting(HEADERS, (), "Headers that are sent along.", "none", True)
+    otlp_interval: float = _setting(seconds(1, 86_400), 60.0, "Seconds between two times that metrics are sent.")
+    otlp_timeout: float = _setting(
+        seconds(0.1, 600), 10.0, "Seconds that the receiver has to take what is sent at once."
+    )
+    otlp_compression: str = _setting(COMPRESSION, "none", "Whether it is compressed.")
+    otlp_attributes: tuple[str, ...] = _setting(
+        ATTRIBUTES, (), "Attributes of the resource, beside those of OTEL_RESOURCE_ATTRIBUTES.", "none"
     )
     jobs_concurrency: int = _setting(whole(1, 1024), job_cores, "Jobs at once.", "cores it may use")
     jobs_queue_limit: int = _setting(whole(1, 10**6), 10_000, "Jobs that may wait; more get 429.")

@@ -42,6 +42,10 @@ _PASSWORD_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]*:[^/?#\s]*@", re.IG
 """What a master doesn't pass on to what it executes: what is meant for its process alone, and what by its name is a
 secret; so is an address that has a password. libpq's variables stay, as the database of the jobs may need them."""
 
+_EXPORTERS = re.compile(r"OTEL_EXPORTER_OTLP_(?!(METRICS_)?(CERTIFICATE|CLIENT_KEY|CLIENT_CERTIFICATE)\Z)\w+")
+"""What the exporter is told by its options, and may be secret; it reads itself which files TLS needs."""
+_FILES = re.compile(r"OTEL_EXPORTER_OTLP_\w*CLIENT_KEY")
+
 _INSTANCE = variable("instance")
 """The one variable of hvd that companions have: by it people, and hvd's tests, see which daemon a process is of."""
 
@@ -75,7 +79,13 @@ def for_companions(environ: Mapping[str, str]) -> dict[str, str]:
         name: text
         for name, text in environ.items()
         if name == _INSTANCE
-        or not (name.startswith(PREFIX) or _MASTERS.fullmatch(name) or _PASSWORD_IN_URL.search(text))
+        or _FILES.fullmatch(name)
+        or not (
+            name.startswith(PREFIX)
+            or _MASTERS.fullmatch(name)
+            or _EXPORTERS.fullmatch(name)
+            or _PASSWORD_IN_URL.search(text)
+        )
     }
 
 

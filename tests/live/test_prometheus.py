@@ -43,9 +43,10 @@ OF_OTHER_APPS = {
     "hvd_http_exceptions_total",  # Falcon tells nobody of one that it answers
     "hvd_http_route_info",
     *("hvd_own_series", "hvd_own_series_overflow_total", "hvd_family_conflicts_total"),
+    *("hvd_otlp_pushes_total", "hvd_otlp_push_duration_seconds", "hvd_otlp_up"),
 }
-"""Metrics that have samples under ASGI, Flask or Django, or of an app's own metrics: test_asgi.py, test_figures.py,
-test_presets.py and test_own_metrics.py see them.
+"""Metrics that have samples under ASGI, Flask or Django, of an app's own metrics, or with a receiver of OTLP:
+test_asgi.py, test_figures.py, test_presets.py, test_own_metrics.py and test_otlp.py see them.
 """
 
 

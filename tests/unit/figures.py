@@ -19,7 +19,7 @@ from hvd.core.durations import BOUNDS, BUCKETS
 from hvd.core.pages import Page
 from hvd.core.slots import Entry, Slot, Slots
 from hvd.core.totals import Heads, SlotTotals, Totals
-from hvd.metrics.companion_pages import AdminPage, AggregatorPage, JobsPage, ProcessSample, decode
+from hvd.metrics.companion_pages import AdminPage, AggregatorPage, ExporterPage, JobsPage, ProcessSample, decode
 from hvd.metrics.sources import Figures
 from hvd.metrics.table import FAMILIES
 from hvd.read.companions import CompanionStates
@@ -125,15 +125,24 @@ def make_admin() -> AdminPage:
     return page
 
 
+def make_exporter(**values: Any) -> ExporterPage:
+    """What an exporter publishes whose receiver takes metrics."""
+    page = decode(json.dumps({"page": "exporter", "monotonic_ns": STARTED, "is_on": True, **values}).encode())
+    assert page
+    assert page["page"] == "exporter"
+    return page
+
+
 KINDS = {
     "aggregator": layout.KIND_AGGREGATOR,
     "jobs": layout.KIND_JOB_RUNNER,
     "admin": layout.KIND_ADMIN_SERVER,
+    "exporter": layout.KIND_EXPORTER,
 }
 """Of the companions, by the kinds of their pages."""
 
 
-def publish(block: Block, page: AggregatorPage | JobsPage | AdminPage) -> int:
+def publish(block: Block, page: AggregatorPage | JobsPage | AdminPage | ExporterPage) -> int:
     """Be, in this process, a companion that publishes this now -> its slot."""
     slots = Slots(block)
     slot = slots.claim(KINDS[page["page"]], os.getpid(), os.getpid())

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hvd.companion.child import Child
+from hvd.companion.succession import has_newer
 from hvd.core.rows import Rows
 from hvd.daemon.admin.late_jobs import LateJobs
 from hvd.daemon.admin.options import EVENTS, HUB, LISTENER, WAKE, WORKERS, AdminOptions
-from hvd.daemon.admin.succession import has_newer
 from hvd.daemon.admin.watch import SaturationWatch
 from hvd.daemon.admin.worker import TURN, AdminWorker
 from hvd.daemon.clients.pace import Limits

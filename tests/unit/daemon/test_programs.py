@@ -11,11 +11,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import gunicorn
 import pytest
 
 from hvd.agg.options import AggregatorOptions
 from hvd.companion.options import Command, OptionsFile
+from hvd.core import layout
 from hvd.core.block import Block
+from hvd.daemon import programs
 from hvd.daemon.admin.options import AdminOptions
 from hvd.daemon.code import Code
 from hvd.daemon.companions import STOP_GRACE, Companion, Companions
@@ -24,6 +27,7 @@ from hvd.daemon.programs import Channels, Programs
 from hvd.daemon.users import User
 from hvd.jobs.database import connection
 from hvd.jobs.options import RunnerOptions
+from hvd.otlp.options import ExporterOptions
 from hvd.settings.loader import load
 from hvd.settings.table import Settings
 from tests.unit.jobs.support import kinds
@@ -93,6 +97,20 @@ def test_there_is_a_job_runner_once_a_kind_is_declared(scene: Scene) -> None:
     assert set(RunnerOptions.from_json(told(scene.all[1], JOB_RUNNER)[1]).kinds) == {"plain", "stubborn"}
     scene.take()
     assert RunnerOptions.from_json(told(scene.all[1], JOB_RUNNER)[1]).kinds == {}, "it stays, and starts nothing"
+
+
+def test_there_is_an_exporter_once_metrics_have_a_receiver(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And once what it needs is installed; it stays, and sends nothing, where there is no receiver any more."""
+    monkeypatch.setattr(programs, "is_installed", lambda protocol: protocol == "http/protobuf")
+    settings = scene.take(otlp_endpoint="http://h:4317", otlp_protocol="grpc")
+    assert [one.name for one in scene.all] == ["aggregator"]
+    settings = scene.take(otlp_endpoint="http://h:4318")
+    assert [(one.name, one.kind) for one in scene.all[1:]] == [("exporter", layout.KIND_EXPORTER)]
+    command, text = told(scene.all[1], USUAL)
+    assert command.block == scene.block.name
+    assert ExporterOptions.from_json(text) == ExporterOptions.of(settings, "error", gunicorn.__version__)
+    scene.take()
+    assert ExporterOptions.from_json(told(scene.all[1], USUAL)[1]).endpoint == ""
 
 
 def test_each_is_told_all_that_it_needs(scene: Scene) -> None:

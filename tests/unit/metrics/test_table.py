@@ -14,7 +14,7 @@ from hvd.core.totals import Heads
 from hvd.export.exposition import Exposition
 from hvd.export.own import Style
 from hvd.metrics.table import CONNECTIONS, FAMILIES, METRICS, Metric, is_error
-from tests.unit.figures import make_figures, make_jobs, make_page, make_sample, make_totals
+from tests.unit.figures import make_exporter, make_figures, make_jobs, make_page, make_sample, make_totals
 
 UNITS = ("seconds", "bytes", "ratio")
 """Base units of Prometheus' conventions (prometheus.io/docs/practices/naming) that are in use here."""
@@ -95,7 +95,7 @@ def test_every_metric_is_exposed_and_nothing_else() -> None:
     figures = make_figures(totals, make_page(make_sample("worker", 1)), JOBS)
     figures = replace(figures, service=replace(figures.service, loop_lag_seconds=0.5))
     own = OwnFigures((), {"orders": 1}, {"orders": 2}, {"orders": 0})
-    figures = replace(figures, own=own, own_limit=100)
+    figures = replace(figures, own=own, own_limit=100, exporter=make_exporter())
     text = Exposition().render(figures)
     families = {(family.name, family.type): family for family in parse_text(text)}
     assert len(families) == len(METRICS)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from hvd.read.companions import LATE, CompanionStates, SilentMaster, merge_pages
-from tests.unit.figures import STARTED, make_jobs, make_page, make_sample
+from tests.unit.figures import STARTED, make_exporter, make_jobs, make_page, make_sample
 
 PAGE = make_page()
 WELL = CompanionStates(
@@ -88,3 +88,18 @@ def test_companions_have_begun_once_each_has_published() -> None:
     assert not CompanionStates(last_page=PAGE, admin_has_begun=True).have_begun
     assert not CompanionStates(last_page=PAGE, jobs_have_begun=True).have_begun
     assert CompanionStates(last_page=PAGE, jobs_have_begun=True, admin_has_begun=True).have_begun
+
+
+def test_a_receiver_that_takes_no_metrics_is_a_trouble_once_it_lasts() -> None:
+    """The exporter says when; and where it is away itself, nothing is sent. Without a receiver nothing is wrong."""
+    trouble = "http://h:4318 does not take metrics: Connection refused"
+    for page, age, found in (
+        (make_exporter(), 0.1, []),
+        (make_exporter(is_failing=True), 0.1, []),
+        (make_exporter(is_failing=True, trouble=trouble), 0.1, [trouble]),
+        (make_exporter(), LATE, ["exporter away: metrics are not sent; the log says why"]),
+        (make_exporter(), None, ["exporter away: metrics are not sent; the log says why"]),
+        (make_exporter(is_on=False), None, []),
+        (None, None, []),
+    ):
+        assert replace(WELL, exporter=page, exporter_age=age).troubles() == found

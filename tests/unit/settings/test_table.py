@@ -31,6 +31,8 @@ BOUNDS: dict[str, tuple[float, float, dict[str, str]]] = {
     "limits_body_seconds": (0.1, 3600, {}),
     "limits_send_seconds": (0.1, 3600, {}),
     "watch_slow_request_seconds": (0, 86_400, {}),
+    "otlp_interval": (1, 86_400, {}),
+    "otlp_timeout": (0.1, 600, {}),
     "jobs_concurrency": (1, 1024, {}),
     "jobs_queue_limit": (1, 1_000_000, {}),
     "jobs_grace": (0.1, 3600, {}),
@@ -94,6 +96,24 @@ REFUSED = {
             *("mysql://db/hvd", "postgres://db/hvd", "postgresql+asyncpg://db/hvd", "postgresql:", "postgresql://a b"),
         ],
     ),
+    # a password in a URL would be in every line of the log
+    "otlp_endpoint": (
+        "http://HOST:PORT or https://HOST:PORT",
+        [
+            "localhost:4318",
+            "ftp://h",
+            "http://",
+            "http://h:0",
+            "http://h?a=b",
+            "http://h/#a",
+            "http://u:p@h",
+            "http://a b",
+        ],
+    ),
+    "otlp_protocol": ("one of http/protobuf, grpc", ["http/json", "http"]),
+    "otlp_headers": ("of NAME=VALUE", ["a", "=b", "a b=c", "a:b=c", "ä=b", "a=ä", "a=b\nc"]),
+    "otlp_attributes": ("of NAME=VALUE", ["a", "=b", "a b=c", "a=b, c"]),
+    "otlp_compression": ("one of none, gzip", ["deflate"]),
 }
 
 
@@ -132,6 +152,9 @@ def test_a_value_in_the_file_has_its_type(tmp_path: Path, line: str) -> None:
         ("allowed_origins", "http://a:8080 , https://[::1]:8443", ("http://a:8080", "https://[::1]:8443")),
         ("allowed_origins", "*", ("*",)),
         ("log_level", "WARNING", "warning"),
+        *(("otlp_endpoint", text, text) for text in ("http://h:4318", "https://[::1]:4317/v1/metrics", "http://h/")),
+        ("otlp_headers", "authorization=Basic YQ==, x-scope=", ("authorization=Basic YQ==", "x-scope=")),
+        ("otlp_attributes", "service.name=grüße, k8s.pod=a=b", ("service.name=grüße", "k8s.pod=a=b")),
         ("database_url", "sqlite:///var/hvd.db", f"sqlite:///{Path.cwd()}/var/hvd.db"),
         *(("database_url", text, text) for text in ("sqlite:////srv/a b.db", "postgresql://hvd@db/hvd")),
         *(("database_url", text, text) for text in ("postgresql+psycopg://hvd:x@db:5432/hvd?sslmode=require",)),

@@ -71,6 +71,9 @@ def test_companions_have_no_secret_and_nothing_that_is_the_masters_alone() -> No
             "HVD_INSTANCE",
             "KEYBOARD",
             "JOURNAL_STREAM",
+            "OTEL_EXPORTER_OTLP_CERTIFICATE",
+            "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY",
+            "OTEL_PYTHON_LOG_LEVEL",
         ),
     }
     gone = {
@@ -84,6 +87,8 @@ def test_companions_have_no_secret_and_nothing_that_is_the_masters_alone() -> No
             "DATABASE_URL",
             "SENTRY_DSN",
             "API_KEY",
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
         ),
     }
     assert set(for_companions(dict.fromkeys(kept | gone, "x"))) == kept

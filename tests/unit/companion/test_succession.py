@@ -1,14 +1,14 @@
-"""Which admin server accepts connections."""
+"""Which of two companions of a kind works."""
 
 import os
 import time
 
 import pytest
 
+from hvd.companion.succession import LATE, has_newer
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.slots import Slots
-from hvd.daemon.admin.succession import LATE, has_newer
 from tests.unit.core.support import standing
 
 

@@ -1,7 +1,7 @@
-"""Which of two admin servers accepts connections, while an upgrade has two masters: the newer master's.
+"""Which of two companions of a kind works, while an upgrade has two masters: the newer master's.
 
-Both listen on the same socket. The older one stands back while the newer one gives signs of life, and so takes over
-again when that ends, or is stuck.
+Of admin servers, both listen on the same socket; of exporters, both would send the same figures. The older one stands
+back while the newer one gives signs of life, and so takes over again when that ends, or is stuck.
 """
 
 import time
@@ -14,12 +14,12 @@ LATE = 1.0  # s without a sign of life, of which there is one each 0.25 s, after
 
 
 def has_newer(block: Block, slot: int) -> bool:
-    """True while a newer master's admin server answers than the one that has this slot."""
+    """True while a newer master's companion of the same kind works than the one that has this slot."""
     slots, now = Slots(block), time.monotonic_ns()
     own = slots.get(slot)
     others = (slots.get(number) for number in range(layout.COMPANION_SLOTS) if number != slot)
     return own is not None and any(
         other.master_start > own.master_start and now - other.heartbeat_ns < LATE * 1e9
         for other in others
-        if other and other.kind == layout.KIND_ADMIN_SERVER
+        if other and other.kind == own.kind
     )
