@@ -78,6 +78,7 @@ class FamilyText:
         suffixes = "", "_total", "_info", "_bucket", "_count", "_sum", "_created"
         self._series = {suffix: series_name(self.definition.name + suffix, style.escaping) for suffix in suffixes}
         self._bounds = [number(bound) for bound in self.definition.buckets]
+        self._has_sum = not self.definition.buckets or self.definition.buckets[0] >= 0  # else it could fall
         self._kept: tuple[FamilyFigures | None, str] = None, ""
         self._series_texts: list[SeriesText] = []
 
@@ -135,7 +136,8 @@ class FamilyText:
             for bound, count, example in self._buckets(sample, amounts.counts):
                 yield self._line("_bucket", f'{before}le="{bound}"{after}', count, example)
         yield self._line("_count", inner, amounts.observed)
-        yield self._line("_sum", inner, amounts.sum)
+        if self._has_sum:
+            yield self._line("_sum", inner, amounts.sum)
 
     def _buckets(self, sample: Sample, counts: tuple[int, ...]) -> Iterator[tuple[str, int, Exemplar | None]]:
         """The upper bound of each bucket that is shown, how many are not above it, and an example."""

@@ -2,10 +2,16 @@
 
 import math
 
+_EXACT = 2**53
+"""Up to here a float has each integer."""
+
 
 def number(value: float) -> str:
-    """A value; with an exponent from a million on, as Go writes it. An integer keeps all of its digits."""
-    if not isinstance(value, int):
+    """A value; with an exponent from a million on, as Go writes it. An integer above 2^53 is written in full."""
+    if isinstance(value, int):
+        if value > _EXACT:
+            return str(value)
+    else:
         if math.isnan(value):
             return "NaN"
         if math.isinf(value):

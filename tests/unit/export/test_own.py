@@ -68,7 +68,15 @@ def test_utf_8_names_are_escaped_as_the_official_library_does(escaping: str) -> 
 def test_an_integer_keeps_its_digits() -> None:
     """Above 2^53 too, where a float has no room for them."""
     family = make_family(Definition("n", "counter", "N."), {(): 2**60 + 1})
-    assert "n_total 1.152921504606846977e+18\n" in render(family)
+    assert "n_total 1152921504606846977\n" in render(family)
+
+
+def test_a_histogram_of_negative_amounts_has_no_sum() -> None:
+    """It could fall, so the library leaves it out."""
+    both = Both()
+    both.histogram("degrees", {(): [-7.5, 3.0]}, buckets=(-10.0, 0.0, 10.0))
+    assert render(*both.families) == exposition.generate_latest(both.registry).decode()
+    assert "degrees_sum" not in render(*both.families)
 
 
 def test_exemplars_are_shown_in_openmetrics() -> None:

@@ -9,7 +9,7 @@ UNITS = {"unix_seconds", "1/s", "ratio", "ms", "percent", "bytes", "count"}
 
 def test_a_point_has_the_values_that_its_format_says() -> None:
     """In this order: blocks of this format have such points by now."""
-    assert layout.FORMAT == 5
+    assert layout.FORMAT == 6
     assert [column.name for column in VALUES] == [
         *("requests_per_second", "error_rate", "p50", "p90", "p99", "cpu_usage", "memory_usage"),
         *("websocket_clients", "jobs_active", "jobs_pending", "in_flight", "busy_ratio"),

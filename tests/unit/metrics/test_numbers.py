@@ -14,13 +14,11 @@ def test_numbers_are_written_as_the_official_library_does() -> None:
     any_float = (struct.unpack("d", chance.randbytes(8))[0] for _ in range(3000))
     usual = (round(chance.random() * 10 ** chance.randrange(12), chance.randrange(5)) for _ in range(3000))
     integers = (chance.randrange(2 ** chance.randrange(1, 54)) for _ in range(3000))
-    for value in (*any_float, *usual, *integers, 0, 0.0, -0.0, 999_999, 1_000_000, 10**15, 10**16, 2**53):
+    for value in (*any_float, *usual, *integers, 0, 0.0, -0.0, 999_999, 1_000_000, 10**15, 1e16, 2**53):
         assert number(value) == floatToGoString(value), value
 
 
 def test_large_integers_keep_their_digits() -> None:
     """What they are written as is that very number."""
-    for value in (2**53 + 1, 2**62 + 12345, 2**63 - 1):
-        mantissa, _, exponent = number(value).partition("e+")
-        whole, _, rest = mantissa.partition(".")
-        assert int((whole + rest).ljust(int(exponent) + 1, "0")) == value
+    for value in (2**53 + 1, 2**60, 2**62 + 12345, 2**63 - 1):
+        assert number(value) == str(value)
