@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 
 from hvd.core.block import Block
-from hvd.core.own.figures import FamilyFigures, OwnReader
+from hvd.core.own.figures import FamilyFigures, OwnFigures, OwnReader
 from hvd.core.own.store import ProcessFamily, own_store
 from hvd.errors import BlockError
 from hvd.metrics.instruments import functions
@@ -43,6 +43,21 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
+def read_figures() -> OwnFigures | None:
+    """The figures of all processes now, after the functions of this one's gauges were called; None where only this
+    process counts, or nobody can read. Thread-safe.
+    """
+    functions.evaluate()
+    block = own_store.block
+    if block is None:
+        return None
+    try:
+        return _readers.of(block).read()
+    except BlockError as error:
+        log.warning("hvd: only what this process counted itself can be read: %s", error)
+        return None
+
+
 class Reading:
     """The figures of all families at one moment, which is when they are first asked for. For one thread."""
 
@@ -67,13 +82,7 @@ class Reading:
         return figures
 
     def _read(self) -> Mapping[Key, FamilyFigures] | None:
-        functions.evaluate()
-        block = own_store.block
-        if block is None:
-            return None
-        try:
-            figures = _readers.of(block).read()
-        except BlockError as error:
-            log.warning("hvd: only what this process counted itself can be read: %s", error)
+        figures = read_figures()
+        if figures is None:
             return None
         return {(family.definition.name, family.definition.registry): family for family in figures.families}

@@ -21,6 +21,7 @@ from hvd.core.own.definition import GAUGE, HISTOGRAM, INFO, STATESET, Definition
 from hvd.core.own.hot import Place
 from hvd.core.own.notes import Exemplar, Notes
 from hvd.core.own.store import PLACES, ProcessFamily, own_store
+from hvd.metrics.instruments.registry import key_of
 from hvd.metrics.prometheus.values import Series
 
 FAMILY = "_hvd_family"
@@ -40,9 +41,8 @@ class Registries:
         """
         self.is_serving = False
         """Whether the app is loaded: registries that are made from now on are its process's own."""
-        self._keys: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+        self._lasting: weakref.WeakSet[Any] = weakref.WeakSet()
         self._collected: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._count = 0
 
     def collects_all(self, registry: Any) -> bool:
         """Whether a MultiProcessCollector of hvd's is registered there."""
@@ -56,11 +56,9 @@ class Registries:
         """As Definition.registry has it; None where its metrics are this process's own."""
         if self.are_all_shown or registry is REGISTRY or registry in self._collected:
             return ""
-        with own_store.lock:
-            if registry not in self._keys and not self.is_serving:
-                self._count += 1
-                self._keys[registry] = f"#{self._count}"
-            return self._keys.get(registry)
+        if not self.is_serving:
+            self._lasting.add(registry)
+        return key_of(registry) if registry in self._lasting else None
 
 
 registries = Registries()

@@ -18,16 +18,19 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import CollectorRegistry, RestrictedRegistry
 
 from hvd.core.own.catalogue import shown
+from hvd.metrics.instruments.functions import functions
 from hvd.metrics.prometheus import folder
 from hvd.metrics.prometheus.families import FAMILY, Family, adopt, family_of, registries, says
 from hvd.metrics.prometheus.reading import Reading, during, reading_now
 from hvd.metrics.prometheus.samples import add_samples, as_files, own_families
-from hvd.metrics.prometheus.values import Value, making
+from hvd.metrics.prometheus.values import Series, Value, making
 from hvd.settings.variables import environment
 
 KINDS = Counter, Gauge, Summary, Histogram, Info, Enum
 SERIES = "_hvd_series"
 """The attribute of an enum, or of its child, that has its series."""
+TAKER = "_hvd_taker"
+"""That of a gauge which a function gives."""
 REGISTRY_SEEN = "_hvd_registry"
 """That of an enum which is being made, and is registered already."""
 
@@ -140,6 +143,30 @@ def _state(original: Callable[..., None], self: Any, state: str) -> None:
 def _show_state(enum: Any, when: float) -> None:
     place: Any = getattr(enum, SERIES).place
     place.set(float(enum._value), when)
+
+
+class _Taker:
+    """Takes what the function of a gauge gives; lasts as long as the gauge."""
+
+    def __init__(self, gauge: Gauge, series: Series) -> None:
+        self._text, self._series, self._is_most_recent = str(gauge), series, gauge._is_most_recent
+
+    def take(self, value: float) -> None:
+        place: Any = self._series.place
+        place.set(value, time.time() if self._is_most_recent else 0.0)
+
+    def __str__(self) -> str:
+        return self._text
+
+
+@_replace(Gauge, "set_function")
+def _set_function(original: Callable[..., None], self: Any, f: Callable[[], float]) -> None:
+    """For other processes a thread calls it (hvd/metrics/instruments/functions.py)."""
+    original(self, f)
+    if isinstance(self._value, Value):
+        taker = _Taker(self, self._value.give_up())
+        setattr(self, TAKER, taker)
+        functions.add(taker, f)
 
 
 def _fast_labels(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,52 +1,12 @@
 """The figures of all processes, as this one reads them for a registry's `collect`: once for all of its metrics."""
 
 import contextlib
-import logging
-import os
 import threading
 from collections.abc import Iterator, Mapping
 
-from hvd.core.block import Block
 from hvd.core.own.definition import Definition
-from hvd.core.own.figures import FamilyFigures, OwnFigures, OwnReader
-from hvd.core.own.store import own_store
-from hvd.errors import BlockError
-
-log = logging.getLogger("hvd")
-
-
-class _Reader:
-    """The reader of the block in which this process counts."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._reader: tuple[Block, OwnReader] | None = None
-
-    def read(self) -> OwnFigures | None:
-        block = own_store.block
-        if block is None:
-            return None
-        with self._lock:
-            if self._reader is None or self._reader[0] is not block:
-                self._reader = block, OwnReader(block)
-            reader = self._reader[1]
-        try:
-            return reader.read()
-        except BlockError as error:
-            log.warning("hvd: only what this process has counted can be read: %s", error)
-            return None
-
-
-_reader = _Reader()
-
-
-def _forget() -> None:
-    """In a forked child: another thread may have been reading."""
-    global _reader
-    _reader = _Reader()
-
-
-os.register_at_fork(after_in_child=_forget)
+from hvd.core.own.figures import FamilyFigures, OwnFigures
+from hvd.metrics.instruments.reading import read_figures
 
 
 class Reading:
@@ -64,7 +24,7 @@ class Reading:
     def figures(self) -> OwnFigures | None:
         """Those of all families; None where only this process counts, or nobody can read."""
         if not self._has_read:
-            self._has_read, self._figures = True, _reader.read()
+            self._has_read, self._figures = True, read_figures()
             if self._figures:
                 self._by_name = {(one.definition.name, one.definition.registry): one for one in self._figures.families}
         return self._figures

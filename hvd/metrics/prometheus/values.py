@@ -119,6 +119,13 @@ class Value:
             return float(sum(place.counted()))
         return float(place.cell(self._index).get_own())
 
+    def give_up(self) -> Series:
+        """Count nowhere from now on. -> the series, of which somebody else says the value."""
+        series = self._series
+        self._series = Series(series.family, series.labels, type(series.place)(series.family.definition))
+        self.bind()
+        return series
+
     def set_exemplar(self, exemplar: Any) -> None:
         """Keep an example, as prometheus_client has it."""
         self._exemplar, series = exemplar, self._series

@@ -21,14 +21,19 @@ def gauge() -> hvd.Gauge:
     return hvd.Gauge("level", "Level.", registry=None, multiprocess_mode="sum")
 
 
+def _threads() -> int:
+    return [thread.name for thread in threading.enumerate()].count("hvd-functions")
+
+
 def test_other_readers_see_it_too(block: Block, slot: int) -> None:
     """A thread calls it again and again, in a process which others read."""
     functions, level, calls = Functions(period=0.01), gauge(), []
     reader = OwnReader(block)
+    threads = _threads()
     functions.add(level, lambda: calls.append(1) or 7)
     until(lambda: values(block, "level", reader) == {(): 7.0}, "the value is stored")
     functions.start()
-    assert [thread.name for thread in threading.enumerate()].count("hvd-functions") == 1
+    assert _threads() == threads + 1
     functions.forget_thread()
     del level
     gc.collect()

@@ -1,5 +1,6 @@
 """prometheus_client with hvd's front, taken away after the test; and a process that counts in a block."""
 
+import itertools
 import os
 from collections.abc import Iterator
 
@@ -11,7 +12,9 @@ from prometheus_client import CollectorRegistry
 from hvd.core.acquire import acquire
 from hvd.core.block import Block
 from hvd.core.own.store import OwnStore
-from hvd.metrics.prometheus import families, patches, reading, samples
+from hvd.metrics.instruments import functions, reading
+from hvd.metrics.instruments import registry as instruments_registry
+from hvd.metrics.prometheus import families, patches, samples
 from tests.unit.core.own.support import SHAPE, store_in
 
 
@@ -28,9 +31,10 @@ def block(name: str) -> Iterator[Block]:
 def store(monkeypatch: pytest.MonkeyPatch) -> OwnStore:
     """The store of a process that has no slot, with the front in force."""
     own = OwnStore()
-    for module in (families, reading, samples):
+    for module in (families, reading, samples, functions):
         monkeypatch.setattr(module, "own_store", own)
-    monkeypatch.setattr(reading, "_reader", reading._Reader())
+    monkeypatch.setattr(instruments_registry, "_numbers", itertools.count(1))
+    monkeypatch.setattr(own, "attached", functions.functions.start)
     monkeypatch.setattr(families, "registries", families.Registries())
     monkeypatch.setattr(patches, "registries", families.registries)
     for owner, name, _ in patches._replacements:

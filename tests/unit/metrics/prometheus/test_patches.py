@@ -2,6 +2,7 @@
 
 import inspect
 import threading
+import time
 import warnings
 from enum import Enum as PythonEnum
 
@@ -14,6 +15,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 
 from hvd.core.block import Block
 from hvd.core.own.definition import Definition
+from hvd.core.own.figures import OwnReader
 from hvd.core.own.store import OwnStore
 from hvd.metrics.prometheus import folder, patches
 from tests.unit.core.own import support
@@ -186,6 +188,37 @@ def test_files_of_prometheus_client_are_read_as_without_hvd(tmp_path, monkeypatc
     monkeypatch.setenv(folder.VARIABLE, "/no/such/folder")
     with pytest.raises(ValueError, match="not set or not a directory"):
         MultiProcessCollector(registry)
+
+
+def test_a_gauges_function_is_called_for_other_processes(
+    block: Block, attached: OwnStore, registry: CollectorRegistry
+) -> None:
+    """By a thread; what is set besides is nothing. Where this process is asked, it is called at once."""
+    gauge, values = Gauge("a", "A.", ["x"], registry=registry, multiprocess_mode="sum"), iter(range(1, 1000))
+    gauge.labels("y").set_function(lambda: next(values))
+    gauge.labels("y").set(5000)
+    gauge.labels("y").inc(5000)
+    first = registry.get_sample_value("a", {"x": "y"})
+    assert first is not None
+    assert 0 < first < 1000
+    reader, deadline = OwnReader(block), time.monotonic() + 20
+    while support.values(block, "a", reader)["y",] == first:
+        assert time.monotonic() < deadline, "nobody calls it"
+        time.sleep(0.05)
+    gauge.labels("y").set_function(lambda: 1 // 0)
+    assert registry.get_sample_value("a", {"x": "y"}) >= first  # type: ignore[operator]
+    gauge.remove("y")
+
+
+def test_without_a_block_a_gauges_function_is_called_as_before(registry: CollectorRegistry) -> None:
+    """Its errors are those of whoever collects."""
+    gauge = Gauge("a", "A.", registry=registry)
+    gauge.set_function(lambda: 7)
+    gauge.set(1)
+    assert registry.get_sample_value("a") == 7
+    gauge.set_function(lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        registry.get_sample_value("a")
 
 
 def test_metrics_of_before_and_of_a_subclass_give_their_own(

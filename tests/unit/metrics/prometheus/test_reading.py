@@ -1,12 +1,6 @@
 """Reading the figures of all processes for a collection."""
 
-import os
-
-import pytest
-
-from hvd.core.block import Block
 from hvd.core.own.store import OwnStore
-from hvd.metrics.prometheus import reading
 from hvd.metrics.prometheus.reading import Reading, during, reading_now
 from tests.unit.core.own import support
 
@@ -41,29 +35,3 @@ def test_another_definition_of_the_name_has_no_samples(attached: OwnStore) -> No
     figures = Reading().of(other)
     assert figures is not None
     assert figures.samples == ()
-
-
-def test_a_damaged_catalogue_leaves_the_processs_own(
-    block: Block, attached: OwnStore, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The log says so; the app's page is answered."""
-    kept = attached.declare(support.TURNS)
-    kept.place().inc()
-    support.damage_last_record(block)
-    assert Reading().figures is None
-    assert "only what this process has counted" in caplog.text
-
-
-def test_a_forked_child_reads_anew(attached: OwnStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though another thread was reading as it was forked."""
-    kept = attached.declare(support.TURNS)
-    assert Reading().figures
-    reading._reader._lock.acquire()
-
-    def work() -> None:
-        assert Reading().figures
-        os._exit(0)
-
-    support.in_child(work)
-    reading._reader._lock.release()
-    assert kept
