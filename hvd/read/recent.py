@@ -32,13 +32,19 @@ Value = float | Amounts | None
 
 def name_of(definition: Definition) -> str:
     """The name by which people know a family: a counter's has _total."""
-    return f"{definition.name}_total" if definition.kind == COUNTER else definition.name
+    return key_text(definition.name, definition.kind, {})
 
 
 def key_of(definition: Definition, labels: Mapping[str, str]) -> str:
     """The key of a series, or without labels of the family."""
-    pairs = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
-    return f"{name_of(definition)}{{{pairs}}}" if pairs else name_of(definition)
+    return key_text(definition.name, definition.kind, labels)
+
+
+def key_text(name: str, kind: str, labels: Mapping[str, str]) -> str:
+    """The same of a metric that somebody else has told of."""
+    shown = f"{name}_total" if kind == COUNTER else name
+    pairs = ",".join(f'{label}="{_escaped(value)}"' for label, value in labels.items())
+    return f"{shown}{{{pairs}}}" if pairs else shown
 
 
 def _escaped(value: str) -> str:

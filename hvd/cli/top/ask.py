@@ -2,6 +2,7 @@
 
 import json
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 from hvd.cli.answers import Json
 from hvd.cli.client import Address, exchange, get_object
@@ -10,6 +11,7 @@ from hvd.cli.websocket import messages
 from hvd.errors import DaemonRefused, DaemonUnreachable
 
 PATH = "/ws?detail=1"
+PINS = "/api/v1/pins"
 _ONCE = 1.5  # s for the WebSocket's first messages, where they are printed once: HTTP has told nearly all
 
 
@@ -19,11 +21,13 @@ class Answers(NamedTuple):
     snapshot: Json
     health: Json | None = None
     history: Json | None = None
+    pins: Json | None = None
 
     def applied(self, model: Model, now: float) -> Model:
         """The model after these answers, which came at the monotonic time `now`."""
         model = model.with_snapshot(self.snapshot, now)
         model = model if self.health is None else model.with_health(self.health)
+        model = model if self.pins is None else model.with_pins(self.pins)
         return model if self.history is None else model.with_history(self.history)
 
 
@@ -35,7 +39,19 @@ def ask(address: Address, timeout: float, *, history: bool = False) -> Answers:
         snapshot,
         None if says_why else _optional(address, "/health", timeout),
         _optional(address, "/api/v1/history", timeout) if history else None,
+        _optional(address, PINS, timeout) if history else None,
     )
+
+
+def change_pin(address: Address, key: str, timeout: float, *, pinned: bool) -> str:
+    """Have the daemon pin an own metric, or pin it no more -> why it has refused that, or "".
+
+    Raises DaemonUnreachable.
+    """
+    answer = exchange(address, "PUT" if pinned else "DELETE", f"{PINS}?{urlencode({'key': key})}", timeout)
+    if answer.status < 300:
+        return ""
+    return str(answer.object().get("detail") or f"the answer is {answer.status}")
 
 
 def _optional(address: Address, path: str, timeout: float) -> Json | None:

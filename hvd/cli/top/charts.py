@@ -58,21 +58,22 @@ def chart_lines(model: Model, state: State, width: int, left: int | None, glyphs
     rows = 1 if left is None or glyphs.encoding == "ascii" else max(1, min(4, (left - 14) // (2 * lines_of)))
     cell = (width - 3 * (columns - 1)) // columns
     bins = cell - _LABEL - _VALUE - 2
-    step = max(_window(model, state) / bins, model.interval)
-    lines = [_rule(f"last {short_duration(step * bins).removesuffix(' 0s')}", width, glyphs)]
+    step = max(window_of(model, state) / bins, model.interval)
+    lines = [rule(f"last {short_duration(step * bins).removesuffix(' 0s')}", width, glyphs)]
     for start in range(0, len(charts), columns):
         drawn = [_chart(column, model, step, bins, rows, glyphs) for column in charts[start : start + columns]]
         lines += [Text("   ").join(parts) for parts in zip(*drawn, strict=True)]
     return lines
 
 
-def _window(model: Model, state: State) -> float:
+def window_of(model: Model, state: State) -> float:
     """The chosen seconds; fewer while a daemon hasn't run that long, as its first minute would be a bar or two."""
     span = model.points[-1]["time"] - model.points[0]["time"] if model.points else 0.0
     return min(WINDOWS[state.window], *(window for window in WINDOWS if window >= span), WINDOWS[0])
 
 
-def _rule(title: str, width: int, glyphs: Glyphs) -> Text:
+def rule(title: str, width: int, glyphs: Glyphs) -> Text:
+    """A line with a title."""
     return Text(f"{glyphs.rule * 2} {title} ".ljust(width, glyphs.rule)[:width], "dim")
 
 

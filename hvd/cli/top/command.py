@@ -20,6 +20,7 @@ from hvd.cli.top.keys import State
 from hvd.cli.top.layout import lay_out
 from hvd.cli.top.lists import JOBS, ROUTES, TABLES, WORKERS
 from hvd.cli.top.model import Model
+from hvd.cli.top.own_list import OWN
 from hvd.cli.top.screen import watch
 
 _COLUMNS = 80  # where the output is not a terminal
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace, address: Address, stale_after: float) -> int:
     if not once and (complaint := _complaint(console)):
         print(f"hvd: {complaint}", file=sys.stderr)
         return Exit.WRONG
-    state = State(orders=tuple(_order(table.orders, args.sort) for table in TABLES))
+    state = State(orders=tuple(_order(table.orders, args.sort) for table in (*TABLES, OWN)))
     model = ask(address, args.timeout, history=True).applied(Model(), time.monotonic())
     frame = Frame(address.url, _COLUMNS, None, time.monotonic(), stale_after, _glyphs())
     if not once:
@@ -51,7 +52,7 @@ def as_json(model: Model, state: State, frame: Frame) -> dict[str, Any]:
     lists = (model.workers, model.routes, model.jobs)
     workers, routes, jobs = (
         table.sort(rows, order, turned)
-        for table, rows, order, turned in zip(TABLES, lists, state.orders, state.turned, strict=True)
+        for table, rows, order, turned in zip(TABLES, lists, state.orders, state.turned, strict=False)
     )
     return {
         "url": frame.url,
@@ -64,6 +65,8 @@ def as_json(model: Model, state: State, frame: Frame) -> dict[str, Any]:
         ROUTES.name: routes,
         JOBS.name: jobs,
         "post_mortems": list(model.post_mortems),
+        "own": list(model.own.metrics),
+        "pinned": dict(model.own.pinned),
         "history": {name: [point.get(name) for point in model.points] for name in columns},
     }
 

@@ -4,9 +4,10 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from hvd.cli.client import Address
-from hvd.cli.top.ask import PATH, ask, parsed
+from hvd.cli.top.ask import PATH, ask, change_pin, parsed
 from hvd.cli.top.model import Model
 from hvd.cli.websocket import Disconnect, messages
 from hvd.errors import DaemonRefused, DaemonUnreachable
@@ -45,6 +46,7 @@ class Feed:
         self._stopping = threading.Event()
         self._wanted = threading.Event()  # a snapshot now, fresh numbers or not
         self._lacks_history = False
+        self._pins: list[str] = []  # keys whose pin is to be changed
         self._updating = threading.Lock()  # held while the model changes
         self._calling = threading.Lock()  # held while `changed` is called: not after `stop`
         self._end: Disconnect = lambda: None
@@ -69,6 +71,17 @@ class Feed:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(_JOIN)
+
+    def watch(self, key: str) -> None:
+        """Keep the points of this own metric from now on; "" is none."""
+        if key and key not in self.model.own.watched:
+            self._update(lambda model: model.watching(key))
+
+    def toggle_pin(self, key: str) -> None:
+        """Have the daemon pin this own metric, or pin it no more; "" is none. Returns at once."""
+        if key:
+            self._pins.append(key)
+            self._wanted.set()
 
     def _opened(self, end: Disconnect) -> None:
         self._end = end
@@ -121,8 +134,13 @@ class Feed:
         is_late = self._is_late()
         if self._stopping.is_set() or not (is_wanted or is_late):
             return
-        asked, history = self._clock(), self._lacks_history
+        history = self._lacks_history or bool(self._pins)
+        asked = self._clock()
         try:
+            while self._pins:
+                key = self._pins.pop(0)
+                refusal = change_pin(self._address, key, self._timeout, pinned=key not in self.model.own.pinned)
+                self._update(partial(Model.with_refusal, reason=refusal))
             answers = ask(self._address, self._timeout, history=history)
         except DaemonUnreachable as error:
             reason = error.reason if error.is_silent else ""

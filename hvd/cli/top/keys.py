@@ -12,7 +12,9 @@ from hvd.cli.top.frame import Frame
 
 T = TypeVar("T")
 
-LISTS = ("workers", "routes", "jobs")
+METRICS = 3
+"""The list that is searched; it is there where the app has metrics of its own."""
+
 WINDOWS = (900.0, 300.0, 60.0)  # s that the sparklines show
 
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O[@-~])|[\x00-\x7f]|[\x80-\xff]+")
@@ -30,6 +32,10 @@ _SEQUENCES = {
     b"\x1b": "escape",
     b"\t": "tab",
     b"\x0c": "redraw",
+    b"\r": "enter",
+    b"\n": "enter",
+    b"\x7f": "backspace",
+    b"\x08": "backspace",
     b"\x02": "page up",
     b"\x06": "page down",
 }
@@ -57,30 +63,40 @@ def _name(key: bytes) -> str:
 
 @dataclass(frozen=True)
 class State:
-    """What the user has chosen. For each list: which of its orders, whether turned round, how far it is scrolled."""
+    """What the user has chosen. For each list: which of its orders, whether turned round, how far it is scrolled; of
+    own metrics, which is selected. What they are searched for, and whether that is being typed. `pins`: the selected
+    one is to be pinned, or no more.
+    """
 
     focus: int = 0
-    orders: tuple[int, ...] = (0, 0, 0)
-    turned: tuple[bool, ...] = (False, False, False)
-    scrolled: tuple[int, ...] = (0, 0, 0)
+    orders: tuple[int, ...] = (0, 0, 0, 0)
+    turned: tuple[bool, ...] = (False, False, False, False)
+    scrolled: tuple[int, ...] = (0, 0, 0, 0)
     window: int = 0
+    search: str = ""
+    typing: bool = False
+    pins: bool = False
     paused: bool = False
     help: bool = False
     quits: bool = False
 
 
 def pressed(state: State, key: str, orders: Sequence[int], page: int) -> State:
-    """The state after a key. `orders` has each list's number of orders, `page` is the height of the one in focus."""
+    """The state after a key. `orders` has the number of orders of each list that there is, `page` is the height of the
+    one in focus.
+    """
+    if state.typing or (len(orders) > METRICS and (key in _SEARCHES or (key == "enter" and state.focus == METRICS))):
+        return _of_metrics(state, key)
     if key == "q":
         return replace(state, quits=True)
     if state.help:
         return replace(state, help=False)
-    focus = state.focus
+    focus = min(state.focus, len(orders) - 1)
     if key in _MOVES:
         rows = state.scrolled[focus] + _MOVES[key](page)
         return replace(state, scrolled=_put(state.scrolled, focus, max(0, rows)))
     if key in _FOCUS:
-        return replace(state, focus=_FOCUS[key](focus))
+        return replace(state, focus=_FOCUS[key](focus) % len(orders))
     if key == "s":
         following = (state.orders[focus] + 1) % orders[focus]
         return replace(
@@ -98,6 +114,21 @@ def pressed(state: State, key: str, orders: Sequence[int], page: int) -> State:
     return replace(state, help=True) if key in ("?", "h") else state
 
 
+def _of_metrics(state: State, key: str) -> State:
+    if not state.typing:
+        if key == "4":
+            return replace(state, focus=METRICS)
+        if key == "/":
+            return replace(state, focus=METRICS, typing=True, search="", scrolled=_put(state.scrolled, METRICS, 0))
+        return replace(state, pins=True) if key == "enter" else replace(state, search="")
+    if key in ("enter", "escape"):
+        return replace(state, typing=False, search=state.search if key == "enter" else "")
+    search = state.search[:-1] if key == "backspace" else state.search + key if len(key) == 1 else state.search
+    return replace(state, search=search[:_SEARCH], scrolled=_put(state.scrolled, METRICS, 0))
+
+
+_SEARCH = 60  # characters
+_SEARCHES = ("4", "/", "escape")
 _FAR = 1_000_000  # rows: more than any list has; the screen stops at the last one
 _MOVES: dict[str, Callable[[int], int]] = {
     "j": lambda page: 1,
@@ -112,8 +143,8 @@ _MOVES: dict[str, Callable[[int], int]] = {
     "G": lambda page: _FAR,
 }
 _FOCUS: dict[str, Callable[[int], int]] = {
-    "tab": lambda focus: (focus + 1) % len(LISTS),
-    "back tab": lambda focus: (focus - 1) % len(LISTS),
+    "tab": lambda focus: focus + 1,
+    "back tab": lambda focus: focus - 1,
     "1": lambda focus: 0,
     "2": lambda focus: 1,
     "3": lambda focus: 2,
@@ -124,13 +155,15 @@ def _put(values: tuple[T, ...], place: int, value: T) -> tuple[T, ...]:
     return (*values[:place], value, *values[place + 1 :])
 
 
+_OF_METRICS = ("q quit", "/ search", "Enter pin", "j k select", "s sort", "r reverse", "Tab list", "w window", "? help")
 _KEYS = ("q quit", "p pause", "s sort", "r reverse", "Tab list", "j k scroll", "w window", "? help")
 
 
-def keys_line(frame: Frame) -> Text:
-    """The last line: as many keys as have room."""
+def keys_line(frame: Frame, *, metrics: bool = False) -> Text:
+    """The last line: as many keys as have room; others while `metrics` have the focus."""
     line = Text(style="dim")
-    for key in _KEYS if frame.width >= 40 else ("q quit", "? help"):
+    keys = _OF_METRICS if metrics else _KEYS
+    for key in keys if frame.width >= 40 else ("q quit", "? help"):
         part = f"{'  ' if line.plain else ''}{key}"
         if cell_len(line.plain) + len(part) <= frame.width:
             line.append(part)
@@ -140,7 +173,9 @@ def keys_line(frame: Frame) -> Text:
 _HELP = (
     ("q, Ctrl-C", "quit"),
     ("p, space", "pause: the numbers stand still, the daemon is still listened to"),
-    ("Tab, 1 2 3", "give workers, routes or jobs the room"),
+    ("Tab, 1 2 3 4", "give workers, routes, jobs or the app's own metrics the room"),
+    ("/", "search own metrics; Esc forgets the search"),
+    ("Enter", "pin the own metric that is selected: the daemon keeps its last fifteen minutes; or pin it no more"),
     ("s", "sort by the next column"),
     ("r", "the other way round"),
     ("j k, arrows", "scroll by a row; PgDn and PgUp by a page; g and G to the ends"),

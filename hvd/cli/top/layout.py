@@ -6,24 +6,29 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
+from hvd.cli.answers import Json
 from hvd.cli.top.busy import busy_lines, longest_lines
 from hvd.cli.top.charts import chart_lines
 from hvd.cli.top.frame import Frame
 from hvd.cli.top.header import health_lines, message_lines, title_line
-from hvd.cli.top.keys import State, help_lines, keys_line
+from hvd.cli.top.keys import METRICS, State, help_lines, keys_line
 from hvd.cli.top.lists import TABLES
 from hvd.cli.top.model import Model
-from hvd.cli.top.table import Shape, table_lines
+from hvd.cli.top.own_list import OWN, found_rows, own_chart_lines
+from hvd.cli.top.table import Shape, Table, last_start, table_lines
 from hvd.texts import UNKNOWN, count, figure
 
 
 @dataclass(frozen=True)
 class Screen:
-    """The lines; `page` rows of the list in focus are visible, and it can be scrolled by `scroll_end` rows."""
+    """The lines; `page` rows of the list in focus are visible, and it can be scrolled by `scroll_end` rows. `selected`
+    is the key of the own metric that is charted.
+    """
 
     lines: list[Text]
     page: int
     scroll_end: int
+    selected: str = ""
 
 
 def lay_out(model: Model, state: State, frame: Frame) -> Screen:
@@ -33,19 +38,24 @@ def lay_out(model: Model, state: State, frame: Frame) -> Screen:
     height = frame.height
     head = [title_line(model, frame), *health_lines(model, frame), *busy_lines(model, frame)]
     messages = [*message_lines(model, frame), *longest_lines(model, frame)]
-    foot = [] if height is None else [keys_line(frame)]
+    foot = [] if height is None else [keys_line(frame, metrics=state.focus == METRICS)]
     lines = [*head, *messages]
     if height is not None and len(lines) + len(foot) >= height:
         return Screen(_filled([head[0], *messages, *head[1:]], frame), 1, 0)
     left = None if height is None else height - len(lines) - len(foot)
-    charts = chart_lines(model, state, frame.width, left, frame.glyphs)
+    rows = found_rows(model, state) if state.focus == METRICS else []
+    selected = rows[min(state.scrolled[METRICS], len(rows) - 1)] if rows else None
+    if state.focus == METRICS:
+        charts = own_chart_lines(model, state, frame.width, left, frame.glyphs, selected)
+    else:
+        charts = chart_lines(model, state, frame.width, left, frame.glyphs)
     lines += charts
     left = None if left is None else left - len(charts)
     tables, page, end = _tables(model, state, frame, left)
     lines += tables
     if height is not None:
         lines += [Text()] * (height - len(lines) - len(foot))
-    return Screen(_filled(lines + foot, frame), page, end)
+    return Screen(_filled(lines + foot, frame), page, end, str(selected["key"]) if selected else "")
 
 
 def _filled(lines: Sequence[Text], frame: Frame) -> list[Text]:
@@ -81,18 +91,38 @@ def _titles(model: Model) -> list[list[str]]:
     ]
 
 
+def _own_titles(model: Model, state: State, rows: Sequence[Json]) -> list[str]:
+    """What is searched for, while it is typed or found; why a pin was refused."""
+    refusal = f", not pinned: {model.own.refusal}" if model.own.refusal else ""
+    if state.typing:
+        return [f"metrics {len(rows)} /{state.search}_"]
+    search = f" /{state.search}" if state.search else ""
+    return [f"metrics {len(rows)}{search}{refusal}", f"metrics {len(rows)}{search}", "metrics"]
+
+
+def tables_of(model: Model) -> tuple[Table, ...]:
+    """The lists that there are."""
+    return TABLES if model.own.is_empty else (*TABLES, OWN)
+
+
 def _tables(model: Model, state: State, frame: Frame, left: int | None) -> tuple[list[Text], int, int]:
-    lists = (model.workers, model.routes, model.jobs)
-    heights = [None, None, None] if left is None else shares([len(rows) for rows in lists], state.focus, left)
+    tables, titles = tables_of(model), _titles(model)
+    lists: list[Sequence[Json]] = [model.workers, model.routes, model.jobs]
+    if len(tables) > METRICS:
+        lists.append(found_rows(model, state))
+        titles.append(_own_titles(model, state, lists[METRICS]))
+    heights: list[int | None] = [None] * len(lists)
+    if left is not None:
+        heights = shares([len(rows) for rows in lists], state.focus, left)
     lines: list[Text] = []
     page, end = 1, 0
-    for place, (rows, titles, height) in enumerate(zip(lists, _titles(model), heights, strict=True)):
+    for place, (table, rows, height) in enumerate(zip(tables, lists, heights, strict=True)):
         focused = place == state.focus
         if height is None:
             lines.append(Text())
         elif focused:
             page = max(1, height - 1)
-            end = max(0, len(rows) - page)
+            end = max(0, len(rows) - (1 if place == METRICS else page))
         shape = Shape(
             frame.width,
             height,
@@ -100,12 +130,21 @@ def _tables(model: Model, state: State, frame: Frame, left: int | None) -> tuple
             focused and height is not None,
             state.orders[place],
             state.turned[place],
-            state.scrolled[place],
+            state.scrolled[place] if place != METRICS else max(0, state.scrolled[place] - (height or 2) + 2),
         )
         if height is None or height > 0:
             key = "" if height is None else f"{place + 1} "
-            lines += table_lines(TABLES[place], [key + title for title in titles], rows, shape)
+            drawn = table_lines(table, [key + title for title in titles[place]], rows, shape)
+            if place == METRICS and focused and height is not None:
+                start = last_start(len(rows), height - 1, shape.scrolled)
+                _mark_selected(drawn, min(state.scrolled[place], len(rows) - 1) - start)
+            lines += drawn
     return lines, page, end
+
+
+def _mark_selected(lines: list[Text], row: int) -> None:
+    if 0 <= row < len(lines) - 1:
+        lines[row + 1].stylize("reverse")
 
 
 def shares(rows: Sequence[int], focus: int, left: int) -> list[int | None]:

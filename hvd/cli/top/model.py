@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from hvd.cli.answers import Json, objects, texts
+from hvd.cli.top.own import Own
 from hvd.metrics.columns import DETAILS
 from hvd.texts import number, plain
 
@@ -38,6 +39,7 @@ class Model:
     trouble: str = ""
     retry_at: float = 0.0
     unreachable: str = ""
+    own: Own = dataclasses.field(default_factory=Own)
 
     @property
     def in_flight(self) -> object:
@@ -97,6 +99,18 @@ class Model:
         columns = objects(answer.get("column_details")) or self.columns
         return dataclasses.replace(self, points=known, interval=interval, columns=columns)
 
+    def with_pins(self, answer: Json) -> "Model":
+        """After an answer of /api/v1/pins."""
+        return dataclasses.replace(self, own=self.own.with_pins(answer))
+
+    def watching(self, key: str) -> "Model":
+        """From now on with the points of this own metric too."""
+        return self if key in self.own.watched else dataclasses.replace(self, own=self.own.watching(key))
+
+    def with_refusal(self, reason: str) -> "Model":
+        """The last change of a pin was refused, or wasn't: ""."""
+        return dataclasses.replace(self, own=dataclasses.replace(self.own, refusal=reason))
+
     def with_message(self, message: Json, now: float) -> "Model":
         """After a message of /ws. One of an unknown type, or without data, changes nothing."""
         data = message.get("data")
@@ -134,6 +148,7 @@ class Model:
             routes=objects(data.get("routes")),
             restarts=number(data.get("restarts")),
             points=_with_point(self.points, data.get("point")),
+            own=self.own.with_detail(data),
         )
 
 

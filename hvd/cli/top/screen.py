@@ -17,9 +17,10 @@ from hvd.cli.top.badge import badge
 from hvd.cli.top.feed import Feed
 from hvd.cli.top.frame import Frame
 from hvd.cli.top.keys import Decoder, State, pressed
-from hvd.cli.top.layout import lay_out
+from hvd.cli.top.layout import lay_out, tables_of
 from hvd.cli.top.lists import TABLES
 from hvd.cli.top.model import Model
+from hvd.cli.top.table import Table
 from hvd.cli.top.terminal import Terminal
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -83,10 +84,17 @@ class Top:
         self._paused: tuple[Model, float] | None = None
         self._decoder = Decoder()
         self._page = 1
+        self._lists: tuple[Table, ...] = TABLES
+        self.selected = ""  # the key of the own metric that is charted
 
     @property
     def quits(self) -> bool:
         return self._state.quits
+
+    def take_pin(self) -> str:
+        """The key of what is to be pinned, or pinned no more, since the last call; "" for none."""
+        pins, self._state = self._state.pins, dataclasses.replace(self._state, pins=False)
+        return self.selected if pins else ""
 
     def draw(self, model: Model) -> None:
         """Draw the model, or the one of the moment of the pause, in the terminal's present size."""
@@ -97,7 +105,8 @@ class Top:
             frame = dataclasses.replace(frame, paused_for=since, state=badge(model, frame))
             model = self._paused[0]
         drawn = lay_out(model, self._state, frame)
-        self._page = drawn.page
+        self._page, self.selected = drawn.page, drawn.selected
+        self._lists = tables_of(model)
         scrolled = list(self._state.scrolled)
         scrolled[self._state.focus] = min(scrolled[self._state.focus], drawn.scroll_end)
         self._state = dataclasses.replace(self._state, scrolled=tuple(scrolled))
@@ -110,7 +119,7 @@ class Top:
 
     def press(self, data: bytes, model: Model) -> None:
         """Handle the bytes of keys."""
-        orders = [len(table.orders) for table in TABLES]
+        orders = [len(table.orders) for table in self._lists]
         for key in self._decoder.feed(data):
             if key == "redraw":
                 self._terminal.clear()
@@ -156,6 +165,7 @@ def _loop(top: Top, terminal: Terminal, feed: Feed, signals: Wakeups, changes: W
         now = time.monotonic()
         if now >= due:
             top.draw(feed.model)
+            feed.watch(top.selected)
             drawn, due = now, now + _TICK
         waits = [terminal.display] if terminal.flush() else []
         reading = [terminal.keyboard, signals.reader, changes.reader]
@@ -175,6 +185,7 @@ def _loop(top: Top, terminal: Terminal, feed: Feed, signals: Wakeups, changes: W
             top.press(typed, feed.model)
             if top.quits:
                 return 0
+            feed.toggle_pin(top.take_pin())
     return 1
 
 

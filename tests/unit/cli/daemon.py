@@ -73,6 +73,12 @@ def daemon(*answers: tuple[int, Json | bytes, *tuple[Json, ...]]) -> Iterator[tu
         def do_POST(self) -> None:
             self.do_GET()
 
+        def do_PUT(self) -> None:
+            self.do_GET()
+
+        def do_DELETE(self) -> None:
+            self.do_GET()
+
         def log_message(self, format: str, *args: object) -> None:
             """Keep quiet."""
 

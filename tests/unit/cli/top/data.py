@@ -76,6 +76,28 @@ def detail(**values: Any) -> Json:
     return {"type": "detail", "data": plain | values}
 
 
+def own_metrics(north: float = 2.0) -> list[Json]:
+    """A counter with two series, a gauge, a histogram."""
+    series = [
+        {"labels": {"shop": shop}, "value": value, "recent": {"rate": rate}}
+        for shop, value, rate in (("north", 1200, north), ("south", 34, 0.5))
+    ]
+    time: Json = {"labels": {}, "count": 7, "sum": 1.0, "recent": {"p50": 0.0452, "p99": 1.4768}}
+    level: Json = {"labels": {}, "value": -2.5, "recent": {"value": -2.5}}
+    shared: Json = {"unit": "", "help": "Orders placed."}
+    return [
+        {**shared, "name": "orders", "kind": "counter", "series_total": 2, "recent": {"rate": 2.5}, "series": series},
+        {**shared, "name": "level", "kind": "gauge", "series_total": 1, "recent": {"value": -2.5}, "series": [level]},
+        {**shared, "name": "pay_seconds", "kind": "histogram", "series_total": 1, "recent": {}, "series": [time]},
+    ]
+
+
+def own_model(*pinned: str, now: float = 100.0) -> Model:
+    """The model with these metrics, and with what is pinned."""
+    figures = {key: {"rate": 2.5} for key in pinned}
+    return model(now).with_message(detail(own=own_metrics(), pinned=figures), now)
+
+
 def model(now: float = 100.0) -> Model:
     """All of it, just received."""
     made = Model().with_history(history(200)).with_message(metrics(), now).with_message(detail(), now)

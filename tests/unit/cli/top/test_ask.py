@@ -3,26 +3,35 @@
 import pytest
 
 from hvd.cli.client import Address
-from hvd.cli.top.ask import ask, parsed, with_first_messages
+from hvd.cli.top.ask import ask, change_pin, parsed, with_first_messages
 from hvd.cli.top.model import Model
 from hvd.errors import DaemonUnreachable
 from tests.unit.cli.daemon import daemon
 from tests.unit.cli.top.data import history, raw
 
+PINS_ANSWER = {"pins": [{"key": "turns_total", "points": [[1000.0, 2.5]]}]}
+
 
 def test_a_snapshot_is_enough() -> None:
     """It says what is wrong by itself; the history is asked for where it is wanted."""
-    with daemon((200, raw(reasons=["disk full"], system_health="degraded")), (200, history(3))) as (url, requests):
+    with daemon((200, raw(reasons=["disk full"], system_health="degraded")), (200, history(3)), (200, PINS_ANSWER)) as (
+        url,
+        requests,
+    ):
         known = ask(Address.parse(url), 5.0, history=True).applied(Model(), 7.0)
-    assert [request.path for request in requests] == ["/api/v1/snapshot", "/api/v1/history"]
+    assert [request.path for request in requests] == ["/api/v1/snapshot", "/api/v1/history", "/api/v1/pins"]
     assert (known.reasons, len(known.points), known.received) == (("disk full",), 3, 7.0)
+    assert known.own.points == {"turns_total": ((1000.0, (2.5,)),)}
 
 
 def test_an_older_daemon_says_in_health_what_is_wrong() -> None:
     """With a status of 503 too; its history may be missing."""
-    with daemon((200, raw(system_health="unhealthy")), (503, {"reasons": ["no worker"]}), (404, {})) as (url, requests):
+    with daemon((200, raw(system_health="unhealthy")), (503, {"reasons": ["no worker"]}), (404, {}), (404, {})) as (
+        url,
+        requests,
+    ):
         known = ask(Address.parse(url), 5.0, history=True).applied(Model(), 7.0)
-    assert [request.path for request in requests] == ["/api/v1/snapshot", "/health", "/api/v1/history"]
+    assert [request.path for request in requests] == ["/api/v1/snapshot", "/health", "/api/v1/history", "/api/v1/pins"]
     assert (known.reasons, known.points) == (("no worker",), ())
 
 
@@ -45,3 +54,15 @@ def test_a_daemon_without_a_websocket_is_shown_all_the_same() -> None:
 def test_what_is_no_message_is_empty(text: str, message: dict[str, object]) -> None:
     """It changes nothing then."""
     assert parsed(text) == message
+
+
+def test_a_pin_is_changed_or_refused() -> None:
+    """With the reason in the daemon's words."""
+    key = 'orders_total{shop="a&b"}'
+    with daemon((204, b""), (409, {"detail": "unpin one"}), (403, {})) as (url, requests):
+        address = Address.parse(url)
+        assert change_pin(address, key, 5.0, pinned=True) == ""
+        assert change_pin(address, key, 5.0, pinned=False) == "unpin one"
+        assert change_pin(address, key, 5.0, pinned=True) == "the answer is 403"
+    assert requests[0].path == "/api/v1/pins?key=orders_total%7Bshop%3D%22a%26b%22%7D"
+    assert [request.method for request in requests] == ["PUT", "DELETE", "PUT"]

@@ -187,3 +187,24 @@ def test_a_peer_that_keeps_silent_does_not_hold_a_stop(monkeypatch: pytest.Monke
         thread.join(20)
     assert changes == []
     assert feed.failure is None
+
+
+def test_pins_are_changed_in_the_background(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is pinned is unpinned; a refusal is shown; then it is looked at what there is."""
+    asked: list[tuple[str, bool]] = []
+
+    def change_pin(address: object, key: str, timeout: float, *, pinned: bool) -> str:
+        asked.append((key, pinned))
+        return "no" if key == "b" else ""
+
+    monkeypatch.setattr(module, "change_pin", change_pin)
+    message = detail(own=[], pinned={"a": {"rate": 1.0}})
+    with running(fed(FakeDaemon([metrics(), message]).connect)) as feed:
+        until(lambda: feed.model.own.pinned, "it listens")
+        feed.watch("level")
+        feed.watch("")
+        for key in ("a", "", "b"):
+            feed.toggle_pin(key)
+        until(lambda: feed.model.own.refusal == "no" and http.asked, "both are asked for")
+        assert asked == [("a", False), ("b", True)]
+        assert feed.model.own.watched == ("level",)

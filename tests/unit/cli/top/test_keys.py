@@ -2,10 +2,11 @@
 
 import pytest
 
-from hvd.cli.top.keys import LISTS, WINDOWS, Decoder, State, help_lines, keys_line, pressed
+from hvd.cli.top.keys import METRICS, WINDOWS, Decoder, State, help_lines, keys_line, pressed
 from tests.unit.cli.top.data import frame
 
 ORDERS = (5, 6, 3)
+WITH_METRICS = (*ORDERS, 3)
 
 
 def after(*keys: str, state: State | None = None, page: int = 10) -> State:
@@ -21,6 +22,7 @@ def after(*keys: str, state: State | None = None, page: int = 10) -> State:
         (b"qp ", ["q", "p", " "]),
         (b"\x1b[A\x1bOB\x1b[5~\x1b[6~", ["up", "down", "page up", "page down"]),
         (b"\t\x1b[Z\x0c", ["tab", "back tab", "redraw"]),
+        (b"/a\x7f\r\n", ["/", "a", "backspace", "enter", "enter"]),
         (b"\x1b[1;5A\x1b[200~\xc3\xa4\x00", []),
     ],
 )
@@ -34,11 +36,11 @@ def test_bytes_become_keys(data: bytes, keys: list[str]) -> None:
 def test_each_list_is_sorted_and_scrolled_by_itself() -> None:
     """And keeps that when another has the room."""
     state = after("s", "s", "r", "tab", "j", "j", "s")
-    assert (state.focus, state.orders, state.turned) == (1, (2, 1, 0), (True, False, False))
-    assert state.scrolled == (0, 0, 0), "another order begins at its top"
+    assert (state.focus, state.orders, state.turned) == (1, (2, 1, 0, 0), (True, False, False, False))
+    assert state.scrolled == (0, 0, 0, 0), "another order begins at its top"
     assert after("3", "back tab").focus == 1
-    assert after(*["s"] * ORDERS[0]).orders == (0, 0, 0), "after the last order comes the first"
-    assert after(*["tab"] * len(LISTS)).focus == 0
+    assert after(*["s"] * ORDERS[0]).orders == (0, 0, 0, 0), "after the last order comes the first"
+    assert after(*["tab"] * len(ORDERS)).focus == 0
 
 
 def test_scrolling_never_leaves_the_top() -> None:
@@ -68,3 +70,25 @@ def test_every_key_in_the_last_line_does_something() -> None:
     assert all(pressed(start, key.lower(), (5, 6, 3), 1) != start for key in keys)
     assert keys_line(frame(30)).plain == "q quit  ? help"
     assert help_lines(frame())[0].plain == "hvd top: keys"
+
+
+def test_own_metrics_are_searched_selected_and_pinned() -> None:
+    """Where there are some. While a search is typed, keys are its characters."""
+    state = State()
+    for key in ("/", "q", "x", "backspace", " ", "2", "enter", "j", "j"):
+        state = pressed(state, key, WITH_METRICS, 10)
+    assert (state.focus, state.search, state.typing, state.scrolled[METRICS]) == (METRICS, "q 2", False, 2)
+    assert pressed(state, "enter", WITH_METRICS, 10).pins
+    assert pressed(state, "escape", WITH_METRICS, 10).search == ""
+    again = pressed(state, "/", WITH_METRICS, 10)
+    assert (again.search, again.scrolled[METRICS]) == ("", 0)
+    assert pressed(again, "escape", WITH_METRICS, 10).typing is False
+    assert (
+        pressed(State(), "4", WITH_METRICS, 10).focus == pressed(State(), "back tab", WITH_METRICS, 10).focus == METRICS
+    )
+    assert after("4", "/", "enter") == State()
+
+
+def test_the_last_line_has_the_keys_of_own_metrics() -> None:
+    """While they have the focus."""
+    assert "/ search  Enter pin" in keys_line(frame(), metrics=True).plain

@@ -21,7 +21,7 @@ from tests.unit.cli.top.test_busy import outage
 )
 def test_the_screen_has_its_size(width: int, height: int, known: Model) -> None:
     """Exactly so many lines, none too wide, whatever is known."""
-    for state in (State(), State(focus=2), State(help=True), State(scrolled=(9, 9, 9))):
+    for state in (State(), State(focus=2), State(help=True), State(scrolled=(9, 9, 9, 9))):
         lines = lay_out(known, state, frame(width, height)).lines
         assert len(lines) == height
         assert all(cell_len(line.plain) <= width for line in lines)
