@@ -197,7 +197,8 @@ class Ticker:
     def _watched(self) -> list[Watched]:
         masters = self._block.cells[layout.H_MASTERS : layout.H_MASTERS + layout.MASTERS].tolist()
         watched = [Watched("master", number, pid) for number, pid in enumerate(masters) if pid]
-        return watched + [Watched(slot.kind_name, slot.number, slot.pid) for slot in self._slots.taken() if slot.pid]
+        slots = (slot for slot in self._slots.taken() if slot.pid and slot.kind != layout.KIND_MASTER)
+        return watched + [Watched(slot.kind_name, slot.number, slot.pid) for slot in slots]
 
 
 def message(kind: str, timestamp: str, data: Mapping[str, object]) -> str:

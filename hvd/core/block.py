@@ -28,12 +28,15 @@ from hvd.core import layout, locks
 from hvd.core.descriptors import fill_standard
 from hvd.core.durations import TIMED_CELLS
 from hvd.core.layout import Layout
+from hvd.core.libc import ctypes
 from hvd.core.locks import LOCK_WAIT
 from hvd.core.name import Name
 from hvd.core.proc import exists
 from hvd.errors import BlockError, BlockForeign, BlockFull, BlockLocked
 
 DIRECTORY = Path("/dev/shm")  # nosec B108  # what others may have put there: name.py, acquire.py
+
+MAP_FIXED = 0x10  # asm-generic/mman-common.h
 
 _blocks: "weakref.WeakSet[Block]" = weakref.WeakSet()
 """All of this process. Weak references: a mapping keeps its descriptor open for as long as it is referred to."""
@@ -120,6 +123,23 @@ class Block:
             os.close(fd)
             raise
         return fd
+
+    def disown(self) -> None:
+        """In a forked child: do without the ownership lock, or the next daemon would wait for this process's end.
+
+        The lock goes with the last descriptor and mapping of the parent's open file description (flock(2)). So all
+        of them are replaced by others of the same file, at the same address. That drops the mutation lock too, if this
+        process has it (fcntl_locking(2)). Raises OSError.
+        """
+        fresh, file = os.open(f"/proc/self/fd/{self.fd}", os.O_RDWR | os.O_CLOEXEC), os.fstat(self.fd)
+        try:
+            replace_map(self._map, fresh)
+            for number in map(int, os.listdir("/proc/self/fd")):
+                with contextlib.suppress(OSError):
+                    if number != fresh and os.path.samestat(os.fstat(number), file):
+                        os.dup2(fresh, number, inheritable=False)
+        finally:
+            os.close(fresh)
 
     def release_claim(self) -> None:
         """Close the claim's descriptor, in a process that is not the master, or no longer."""
@@ -210,6 +230,18 @@ def map_segment(fd: int, size: int) -> mmap.mmap:
         raise BlockError(
             f"a block of {size / 2**30:,.0f} GiB can't be mapped ({error}): set slots, threads or max_series lower"
         ) from None
+
+
+def replace_map(map: mmap.mmap, fd: int) -> None:
+    """Map the same segment by another descriptor, at the same address. Raises OSError."""
+    remap = ctypes.CDLL(None, use_errno=True).mmap
+    remap.restype = ctypes.c_void_p
+    remap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
+    first = ctypes.c_char.from_buffer(map)
+    address, how = ctypes.addressof(first), mmap.MAP_SHARED | MAP_FIXED
+    del first
+    if remap(address, len(map), mmap.PROT_READ | mmap.PROT_WRITE, how, fd, 0) != address:
+        raise OSError(ctypes.get_errno(), "the block can't be mapped anew")
 
 
 def check_owner(fd: int, name: str, owner: int | None = None) -> None:

@@ -88,7 +88,8 @@ class Slots:
         So they can start when memory is full by then. Where it is full now, this does nothing.
         """
         first, companions = layout.COMPANION_SLOTS, layout.COMPANION_SLOTS // 2
-        numbers = (*range(companions), *range(first, min(first + 2 * workers, self._layout.slots)))
+        masters = range(first - layout.MASTERS, first)
+        numbers = (*range(companions), *masters, *range(first, min(first + 2 * workers, self._layout.slots)))
         with self._block.locked(), contextlib.suppress(BlockFull):
             for number in numbers:
                 self._reserve(number)
@@ -109,6 +110,8 @@ class Slots:
 
     def _numbers(self, kind: int) -> range:
         first, slots = layout.COMPANION_SLOTS, self._layout.slots
+        if kind == layout.KIND_MASTER:  # from the end on: it has no page
+            return range(first - 1, -1, -1)
         if kind == layout.KIND_JOINED:
             return range(first + (slots - first) // JOINED_SPARE, slots)
         return range(first, slots) if kind == layout.KIND_WORKER else range(first)

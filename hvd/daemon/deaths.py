@@ -34,7 +34,7 @@ from hvd.texts import escaped, rfc3339
 
 UNKNOWN_CAUSE = "unknown"
 EXIT = "exit"
-"""Of a joined process, which has said that it ends; its exit status is for its parent."""
+"""Of a joined process or a master, which has said that it ends; its exit status is for its parent."""
 TIMEOUT = "timeout"
 LOGGED = 16  # requests that the log's line of a death tells; the post-mortem has more
 
@@ -54,6 +54,12 @@ def cause_of(code: int) -> str:
         return signal.Signals(-code).name
     except ValueError:
         return f"signal {-code}"
+
+
+def cause_of_unseen(slot: Slot) -> str:
+    """How a process ended which no master has reaped."""
+    has_said = slot.kind in (layout.KIND_JOINED, layout.KIND_MASTER) and slot.threads < 0
+    return EXIT if has_said else UNKNOWN_CAUSE
 
 
 class Settler:
@@ -171,9 +177,7 @@ class Settler:
             else:  # another master, if it lives, knows better than we how its children ended
                 unreported = not is_alive(slot.master, slot.master_start)
             if unreported and not slot.is_alive():
-                has_said = slot.kind == layout.KIND_JOINED and slot.threads < 0
-                cause = EXIT if has_said else UNKNOWN_CAUSE
-                self.settle_slot(slot.number, slot.pid, cause, taken_ns=slot.taken_ns)
+                self.settle_slot(slot.number, slot.pid, cause_of_unseen(slot), taken_ns=slot.taken_ns)
 
 
 class WorkerSlots:

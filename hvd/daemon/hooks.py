@@ -37,9 +37,10 @@ from hvd.daemon.stacks.workers import pass_file_on
 from hvd.errors import BlockError, BlockFull, CannotStart, NoFreeSlot, SettingsError
 from hvd.instrument import wsgi
 from hvd.instrument.counting import counting
+from hvd.metrics import children
 from hvd.metrics.prometheus import folder, front
+from hvd.settings.environ import take_out
 from hvd.settings.journal import complaint_line
-from hvd.settings.variables import take_out
 
 BEGINNINGS = (
     *("on_starting", "on_reload", "when_ready", "post_fork", "post_worker_init", "pre_request", "post_request"),
@@ -60,6 +61,7 @@ _master: Master | None = None
 
 def take_hold() -> None:
     """From now on, put hvd's parts around the hooks of each arbiter that this process starts or reloads."""
+    take_out([children.VARIABLE])  # a daemon that a process of another one starts counts in a block of its own
     setup = Arbiter.setup
     if hasattr(setup, "hvd"):
         return

@@ -17,9 +17,13 @@ from hvd.core.catalogue import Catalogue
 from hvd.core.durations import TIMED_CELLS
 from hvd.core.layout import Layout
 from hvd.core.locks import Passed
+from hvd.core.own.catalogue import OwnCatalogue
+from hvd.core.own.store import own_store
 from hvd.core.slots import Slots
-from hvd.daemon.deaths import UNKNOWN_CAUSE, Settler
+from hvd.daemon.deaths import Settler, cause_of_unseen
 from hvd.daemon.kept.keeper import Keeper
+from hvd.errors import BlockFull, BlockLocked, NoFreeSlot
+from hvd.metrics import children
 from hvd.metrics.table import FAMILIES
 from hvd.settings.table import THREADS_MAX, Settings
 
@@ -41,6 +45,7 @@ class Ownership:
         self._log = server.log
         self._pid = os.getpid()
         self._is_nameless = False
+        self._slot: int | None = None
         self._is_upgrade = server.master_pid != 0
         self.keeper = Keeper(settings, server.log)
         self.block, existed = acquire(
@@ -49,7 +54,7 @@ class Ownership:
             upgrade=self._is_upgrade,
             passed=receive(server.cfg.env_orig),
             warn=lambda message: server.log.warning("hvd: %s", message),
-            check=lambda block: Catalogue(block, FAMILIES.all).refresh(),
+            check=_check_catalogues,
             fill=self.keeper.fill,
         )
         self.was_made = not existed
@@ -62,6 +67,17 @@ class Ownership:
             Catalogue(self.block, FAMILIES.all).add_families()
             slots.prepare(workers)
             self.block.add_master(self._pid)
+        self._count_own_metrics(slots)
+
+    def _count_own_metrics(self, slots: Slots) -> None:
+        """Take a slot for what the app counts in this process, as at its import with preload_app."""
+        try:
+            self._slot = slots.claim(layout.KIND_MASTER, self._pid, self._pid)
+            own_store.attach(self.block, self._slot)
+        except (BlockFull, BlockLocked, NoFreeSlot) as error:
+            self._log.warning("hvd: what the app itself counts in the master is not seen: %s", error)
+        else:
+            children.let_join(self.block)
 
     def _take_over(self, settler: Settler, slots: Slots) -> None:
         if self.block.masters():
@@ -71,7 +87,7 @@ class Ownership:
         joined = {slot.number for slot in slots.joined()}  # they live, and count on
         for slot in list(slots.taken()):
             if slot.number not in joined:
-                settler.settle_slot(slot.number, slot.pid, UNKNOWN_CAUSE)
+                settler.settle_slot(slot.number, slot.pid, cause_of_unseen(slot))
         cells = self.block.cells
         cells[layout.H_STARTED_WALL], cells[layout.H_STARTED_MONO] = time.time_ns(), time.monotonic_ns()
         for index in range(layout.MASTERS):
@@ -102,11 +118,19 @@ class Ownership:
         failed that had taken it over: the next one goes on with its totals.
         """
         self.block.drop_master(self._pid)
+        if self._slot is not None:  # the other master settles it, or the next
+            Slots(self.block).say_ready(self._slot, children.ENDING)
         if self.was_made or has_served:
             return self.block.remove_if_last(
                 lambda: any(Slots(self.block).joined()), lambda: not has_served or self.keeper.keep(self.block)
             )
         return not self._is_upgrade
+
+
+def _check_catalogues(block: Block) -> None:
+    """Raises BlockForeign where one of them is damaged."""
+    Catalogue(block, FAMILIES.all).refresh()
+    OwnCatalogue(block).refresh()
 
 
 def pass_on(block: Block, environ: MutableMapping[str, str]) -> None:

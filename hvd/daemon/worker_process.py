@@ -19,6 +19,7 @@ from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.daemon.stacks.dumps import Dumps
 from hvd.instrument.counting import counting
+from hvd.metrics import children
 from hvd.web.here import Parts, here
 
 ORPHAN_GRACE = 3  # s that an orphaned worker has to finish its requests
@@ -69,6 +70,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
             self.share_rows(self._parts.rows)
             here.fill(self._parts)
             own_store.attach(self._parts.block, self._parts.rows.slot)
+            children.let_join(self._parts.block)
         except Exception as error:
             self._parts = None
             self.log.warning("hvd: this worker has no slot; it serves, and counts for itself alone: %s", error)

@@ -8,15 +8,13 @@ A block outlives a daemon that has stopped, for the processes which have joined 
 whose daemon was killed stays for the next daemon.
 """
 
-import atexit
 import logging
 import os
 import pwd
 import threading
-import weakref
 
 from hvd.core import layout
-from hvd.core.block import DIRECTORY, Block, open_block
+from hvd.core.block import DIRECTORY, Block
 from hvd.core.carry import Carrier, Source
 from hvd.core.locks import COUNT_WAIT
 from hvd.core.name import evasive_names, plain_name
@@ -27,10 +25,10 @@ from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.errors import DaemonsAmbiguous, HvdError, JoinRefused
 from hvd.instrument.counting import HttpSettings, counting
+from hvd.metrics import children
 from hvd.metrics.table import FAMILIES
 from hvd.settings.loader import load
 
-ENDING = -1  # threads of a process that ends by itself, and takes nothing new
 PAUSE = 1.0  # s between two looks for a daemon, or at the block's name
 
 log = logging.getLogger("hvd")
@@ -58,7 +56,7 @@ class Joining:
     def begin(self) -> None:
         """Join, if there is a daemon. Raises DaemonsAmbiguous, JoinRefused: then nothing has happened."""
         self._find()
-        counting.first = self.first
+        counting.first, own_store.first = self.first, self._first_metric
         rows = counting.rows  # by `first`, unless the process has counted before
         with self._lock:
             if self._current is None:
@@ -75,8 +73,13 @@ class Joining:
                 self._current = Source(rows, FAMILIES, is_whole=True)
                 counting.fill(rows)
 
+    def _first_metric(self) -> bool:
+        """A forked child counts a metric of the app's own: what looks for a slot goes on without it."""
+        return counting.rows is None
+
     def _start(self) -> None:
         if self._thread is None:
+            children.call_at_end(self.leave)
             self._thread = threading.Thread(target=self._watch, name="hvd-join", daemon=True)
             try:
                 self._thread.start()
@@ -110,9 +113,7 @@ class Joining:
             block = self._block
             if not self._has_slot or not block:
                 return
-            Slots(block).say_ready(counting.rows.slot, ENDING)
-            if not block.masters():
-                block.remove_if_last(lambda: any(slot.pid != os.getpid() for slot in Slots(block).joined()))
+            children.leave(block, counting.rows.slot)
 
     def _holds(self) -> bool:
         return self._block is not None and self._block.file_name.holds()
@@ -123,7 +124,7 @@ class Joining:
             kept = self._find()
             if kept is None or (self._has_slot and self._is_settled()):
                 return False
-            block = self._block if self._block and self._holds() else _open(kept.name)
+            block = self._block if self._block and self._holds() else children.open_for_good(kept.name)
             return self._take_slot(block)
         except (HvdError, OSError) as error:
             self._say(str(error))
@@ -139,15 +140,18 @@ class Joining:
         with block.locked(COUNT_WAIT):
             if not block.file_name.holds():  # it was removed just now
                 return False
-            number = slots.claim(layout.KIND_JOINED, pid, pid)
+            is_new = self._has_slot or not own_store.is_in(block)  # else own metrics have had one take it
+            number = slots.claim(layout.KIND_JOINED, pid, pid) if is_new else own_store.slot
         try:
             rows = Rows(block, number, FAMILIES)
             current, carrier = Source(rows, FAMILIES), Carrier(rows) if self._current else None
         except BaseException:
-            slots.free(number)
+            if is_new:
+                slots.free(number)
             raise
         counting.fill(rows)
         own_store.attach(block, number)
+        children.tell_executed(block)
         if self._current:
             self._before.append(self._current)
         self._block, self._has_slot, self._current, self._carrier = block, True, current, carrier
@@ -205,12 +209,6 @@ def _user(uid: int) -> str:
         return f"with uid {uid}"
 
 
-def _open(name: str) -> Block:
-    block = open_block(name)
-    weakref.finalize(block, os.close, block.fd).atexit = False  # threads may count until the very end
-    return block
-
-
 _joining: Joining | None = None
 _beginning = threading.Lock()
 
@@ -228,5 +226,4 @@ def join_daemon(instance: str) -> None:
         counting.settings = HttpSettings.of(settings)
         joining.begin()
         os.register_at_fork(after_in_child=joining.after_fork)
-        atexit.register(joining.leave)
         _joining = joining

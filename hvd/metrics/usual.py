@@ -22,7 +22,9 @@ EXIT_CAUSES = ("exit 0", "exit 1", "exit 3", "exit 4", *SIGNALS, "timeout")
 
 JOINED = layout.KIND_NAMES[layout.KIND_JOINED]
 """Processes that are observed, and no part of the daemon."""
-OWN_KINDS = tuple(name for name in layout.KIND_NAMES.values() if name != JOINED)
+UNSEEN = JOINED, layout.KIND_NAMES[layout.KIND_MASTER]
+"""Kinds of processes that nobody of the daemon reaps."""
+OWN_KINDS = tuple(name for name in layout.KIND_NAMES.values() if name not in UNSEEN)
 """Kinds of processes whose master knows how they end."""
 
 ABORT_CAUSES = (*SIGNALS, "timeout", "exit 1", "exception", "client_left", "unknown")
@@ -46,7 +48,7 @@ DISCONNECTIONS = (
 
 USUAL: dict[str, tuple[tuple[str, ...], ...]] = {
     "aborted": tuple((cause,) for cause in ABORT_CAUSES),
-    "exits": (*product(OWN_KINDS, EXIT_CAUSES), (JOINED, "exit"), (JOINED, "unknown")),
+    "exits": (*product(OWN_KINDS, EXIT_CAUSES), *product(UNSEEN, ("exit", "unknown"))),
     "handoffs_refused": tuple((status,) for status in REFUSALS),
     "ws_disconnected": tuple((reason,) for reason in DISCONNECTIONS),
 }

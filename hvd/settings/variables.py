@@ -1,9 +1,11 @@
-"""The environment, and its only reader: which variables hvd has, and which a job gets to see."""
+"""The environment: which variables hvd has, and which a job gets to see."""
 
-import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
+from hvd.settings.environ import environment as environment
+from hvd.settings.environ import set_here as set_here
+from hvd.settings.environ import take_out as take_out
 from hvd.settings.table import SETTINGS, variable
 
 PREFIX = "HVD_"
@@ -50,23 +52,7 @@ _INSTANCE = variable("instance")
 """The one variable of hvd that companions have: by it people, and hvd's tests, see which daemon a process is of."""
 
 
-def environment() -> Mapping[str, str]:
-    """All variables, as they are at each look-up."""
-    return os.environ
-
-
-def take_out(names: Iterable[str]) -> dict[str, str]:
-    """Those variables that are set: nothing that this process starts from now on gets them."""
-    return {name: os.environ.pop(name) for name in names if name in os.environ}
-
-
-def set_here(name: str, text: str) -> None:
-    """Set a variable for this process and those that it forks: programs that it executes don't inherit it."""
-    os.environ[name] = text
-    os.unsetenv(name)
-
-
-def inherited(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def inherited(environ: Mapping[str, str] = environment()) -> dict[str, str]:
     """What a job gets to see of hvd's own environment: how to find programs and to talk to people, and no secret."""
     return {name: text for name, text in environ.items() if name in _INHERITED or name.startswith("LC_")}
 

@@ -9,9 +9,22 @@ import pytest
 from hvd.core.acquire import acquire
 from hvd.core.block import DIRECTORY, Block
 from hvd.core.layout import Layout
+from hvd.core.own.store import own_store
+from hvd.metrics import children
+from hvd.settings.environ import environment, take_out
 from tests.support.runtime import remove_runtime_folders
 from tests.unit.core.own.support import SHAPE
 from tests.unit.core.support import SMALL
+
+
+@pytest.fixture(autouse=True)
+def no_own_slot() -> Iterator[None]:
+    """A master, worker or joined process that a test has made of this process counts no own metrics any more."""
+    yield
+    if own_store.block is not None or children.VARIABLE in environment():
+        own_store.after_fork()
+        own_store.first = children.join_executed
+        take_out([children.VARIABLE])
 
 
 @pytest.fixture

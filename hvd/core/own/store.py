@@ -121,6 +121,7 @@ class OwnStore:
     def _forget(self) -> None:
         self.lock = threading.RLock()
         self.block: Block | None = None
+        self._file = (0, 0)
         self.slot = -1
         self.catalogue: OwnCatalogue | None = None
         self._target: Target | None = None
@@ -199,6 +200,7 @@ class OwnStore:
                 return
             tenancy = block.cells[shape.slot_cell(slot) + layout.S_TAKEN_NS]
             self.block, self.slot, self.catalogue = block, slot, OwnCatalogue(block)
+            self._file = _identity(block)
             self._target = Target(block.raw, shape.own_row_cell(slot), shape.own_row_cells, tenancy)
             self._look_at = 0.0
             for family in self.families():
@@ -208,8 +210,7 @@ class OwnStore:
 
     def is_in(self, block: Block) -> bool:
         """Whether the process counts in the segment that this is, maybe by another object."""
-        own = self.block
-        return own is not None and (own is block or os.path.samestat(os.fstat(own.fd), os.fstat(block.fd)))
+        return self.block is not None and (self.block is block or self._file == _identity(block))
 
     def _declare(self, family: ProcessFamily) -> None:
         """Have the family in the block, and its places count there."""
@@ -325,6 +326,12 @@ class OwnStore:
         if bit and self.catalogue and own and not self.catalogue.is_first_to_log(own, bit):
             return
         log.error("hvd: the metric %s", text)
+
+
+def _identity(block: Block) -> tuple[int, int]:
+    """Of the segment; it is no other's as long as a process has it mapped."""
+    status = os.fstat(block.fd)
+    return status.st_dev, status.st_ino
 
 
 own_store = OwnStore()

@@ -12,8 +12,9 @@ import pytest
 from hvd.daemon.code import Code, archive_code
 
 IMPORT = """\
-import hvd.agg.main, hvd.jobs.run.main, hvd.jobs.run.guard, hvd.core.hot, hvd.instrument.wsgi, hvd.companion.options
-for module in (hvd, hvd.jobs.run.guard, hvd.core._hotrow, hvd.instrument.wsgi.compiled):
+import hvd.core.own.hot, hvd.agg.main, hvd.jobs.run.main, hvd.jobs.run.guard, hvd.core.hot, hvd.instrument.wsgi
+import hvd.companion.options
+for module in (hvd, hvd.jobs.run.guard, hvd.core._hotrow, hvd.core.own._own, hvd.instrument.wsgi.compiled):
     print(module.__file__)
 print(hvd.core.hot.IS_COMPILED, hvd.companion.options.inherited_fds())
 """
@@ -38,10 +39,10 @@ def test_a_process_that_is_executed_has_the_code_from_memory(code: Code) -> None
         text=True,
         check=True,
     )
-    package, guard, hotrow, counting, rest = done.stdout.splitlines()
+    package, guard, *parts, rest = done.stdout.splitlines()
     assert package == f"/proc/self/fd/{archive}/hvd/__init__.pyc"
     assert guard == f"/proc/self/fd/{archive}/hvd/jobs/run/guard.pyc"
-    assert {hotrow, counting} == {f"/proc/self/fd/{fd}" for fd in compiled}
+    assert {*parts} == {f"/proc/self/fd/{fd}" for fd in compiled}
     assert rest == f"True [{archive}]"
 
 

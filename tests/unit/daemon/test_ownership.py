@@ -57,7 +57,7 @@ def test_a_block_is_taken_over(name: str, caplog: pytest.LogCaptureFixture) -> N
     assert ended(fork(live_and_die)) == 0
     ownership = owned(name)
     assert not ownership.was_made
-    assert list(Slots(ownership.block).taken()) == []
+    assert [slot.kind for slot in Slots(ownership.block).taken()] == [layout.KIND_MASTER]
     assert "Taking over" in caplog.text
     ownership.leave(has_served=False)
     assert ownership.block.masters() == []
@@ -81,7 +81,7 @@ def test_processes_that_have_joined_keep_the_block_from_one_daemon_to_the_next(
     ownership = owned(name)
     assert "Going on with block" in caplog.text
     assert not ownership.block.file_name.spare.exists() or ownership.block.file_name.holds()
-    (slot,) = Slots(ownership.block).taken()
+    (slot,) = Slots(ownership.block).joined()
     assert slot.pid == os.getpid()
     Slots(ownership.block).free(slot.number)
     ownership.leave(has_served=True)

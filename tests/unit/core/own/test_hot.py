@@ -286,14 +286,15 @@ def test_a_forked_child_counts_though_a_thread_of_its_parent_was_counting(form: 
 def test_before_each_count_who_may_give_cells_is_asked(form: ModuleType) -> None:
     """Until the place moves, which that may do; what then is counted is counted there. Reading asks nobody."""
     asked = list[str]()
-    for definition, count in (
+    counts: list[tuple[Definition, Callable[[Any], object]]] = [
         (TURNS, lambda place: place.inc()),
         (PARTS, lambda place: place.observe(1)),
         (SIZES, lambda place: place.observe(1)),
         (gauge("livesum"), lambda place: place.set(1)),
         (gauge("livesum"), lambda place: place.inc()),
         (TURNS, lambda place: place.cell(0).inc(1)),
-    ):
+    ]
+    for definition, count in counts:
         place = getattr(form, f"{definition.kind.capitalize()}Place")(definition)
 
         memory = Memory()
