@@ -44,6 +44,7 @@ being removed; it was removed, and is shown again, from 0 on.
 DISAGREES, OVERFLOWED = 1, 2
 """What was logged of a family, bit by bit: another one of its name differs; it has too many series."""
 
+_decode = json.JSONDecoder().raw_decode  # json.loads looks for space around it, too, which takes as long
 _PREFIX = struct.Struct("<II")
 _HEAD = _PREFIX.size
 RESERVE = layout.PAGE_CELLS  # cells for which memory is reserved at once
@@ -61,23 +62,19 @@ class OwnFamily:
     logged: int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class OwnSeries:
-    """A series: it owns the cells from `offset` on of each row. `created` is Unix time in s, `state` a cell of the
-    block.
+    """A series: it owns the cells from `offset` to `end` of each row. `created` is Unix time in s, `state` a cell of
+    the block. Nobody changes it.
     """
 
     family: OwnFamily
     labels: tuple[str, ...]
     offset: int
+    end: int
     created: float
     state: int
-    is_overflow: bool = False
-
-    @property
-    def end(self) -> int:
-        """The cell after its last one."""
-        return self.offset + len(self.family.definition.cells)
+    is_overflow: bool
 
 
 class OwnCatalogue:
@@ -107,12 +104,13 @@ class OwnCatalogue:
         while self._read < end:
             start = first + self._read
             length, checksum = _PREFIX.unpack(raw[start : start + _HEAD])
-            payload = bytes(raw[start + _HEAD : start + _HEAD + length])
+            start += _HEAD
+            payload = bytes(raw[start : start + length])
             if not length or zlib.crc32(payload) != checksum:
                 raise BlockForeign(f"block {self._block.name}: record at byte {self._read} of own metrics is damaged")
             self._read += layout.round_up(_HEAD + length, layout.CELL) + layout.CELL
             try:
-                self._take_in(json.loads(payload), (first + self._read) // layout.CELL - 1)
+                self._take_in(_decode(payload.decode())[0], (first + self._read) // layout.CELL - 1)
             except (KeyError, TypeError, ValueError, IndexError):
                 raise BlockForeign(f"block {self._block.name}: a record of own metrics makes no sense") from None
 
@@ -123,13 +121,14 @@ class OwnCatalogue:
             return
         number, labels, offset, created = record[:4]
         family = self.families[number]
-        names = family.definition.labels
-        values = (OVERFLOW,) * len(names) if labels is None else tuple(labels)
-        series = OwnSeries(family, values, offset, created, state, is_overflow=labels is None)
-        if not self._block.layout.own_marks <= offset <= series.end <= self._block.layout.own_row_cells:
+        values = (OVERFLOW,) * len(family.definition.labels) if labels is None else tuple(labels)
+        end = offset + len(family.definition.cells)
+        if not self._block.layout.own_marks <= offset <= end <= self._block.layout.own_row_cells:
             raise ValueError(offset)
+        series = OwnSeries(family, values, offset, end, created, state, labels is None)
         self._found[number, None if labels is None else values] = series
-        self._sizes[number] += labels is not None
+        if labels is not None:
+            self._sizes[number] += 1
         self.series.append(series)
 
     def declare(self, definition: Definition) -> OwnFamily:

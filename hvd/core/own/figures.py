@@ -7,7 +7,7 @@ so whoever makes text of it keeps the text of what is the same.
 import threading
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import sub
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.own.catalogue import LEAVING, REMOVED, OwnCatalogue, OwnFamily, OwnSeries
-from hvd.core.own.definition import HISTOGRAM, INFO, INT, SUMMARY, VALUE, Definition
+from hvd.core.own.definition import COUNTER, HISTOGRAM, INFO, INT, SUMMARY, VALUE, Definition
 from hvd.core.own.gauges import Gauges, family_is_by_process
 from hvd.core.own.hot import Sums
 from hvd.core.own.notes import Exemplar, Notes
@@ -78,6 +78,15 @@ NO_OWN = OwnFigures()
 """Those of a block without any, or where nobody asked for them."""
 
 
+class _Read(NamedTuple):
+    """A series, how it is read, and where its samples are kept: at this place in the list of its family's."""
+
+    series: OwnSeries
+    read: Callable[[OwnSeries], tuple[Sample, ...]]
+    samples: list[tuple[Sample, ...]]
+    place: int
+
+
 class OwnReader:
     """Reads a block's own metrics. Thread-safe: one reading at a time. What it costs follows what has changed."""
 
@@ -88,10 +97,11 @@ class OwnReader:
         self._sums = Sums(block.raw, block.layout.own_row_cells)
         self._notes = Notes(block)
         self._kinds = bytearray([NOTHING]) * block.layout.own_row_cells
-        self._series: list[tuple[OwnSeries, int]] = []  # with its number in its family; in the order of their cells
+        self._series: list[_Read] = []  # in the order of their cells
         self._offsets: list[int] = []  # of each of them
         self._samples: list[list[tuple[Sample, ...]]] = []  # of each family's each series
         self._families: list[FamilyFigures] = []
+        self._readers = {COUNTER: self._counter, SUMMARY: self._amounts, HISTOGRAM: self._amounts}
         self._removals = self._noted = 0
         self._lock = threading.Lock()
 
@@ -102,7 +112,7 @@ class OwnReader:
         with self._lock:
             self._catalogue.refresh()
             stale = self._take_in_new() | self._all_changed()
-            for number in {number for number in map(self._update, stale) if number is not None}:
+            for number in self._update(stale):
                 self._families[number] = self._figures_of(number)
             return self._all()
 
@@ -113,11 +123,11 @@ class OwnReader:
             self._families.append(FamilyFigures(family.definition, self._labels_of(family), ()))
         known = len(self._series)
         for series in self._catalogue.series[known:]:
-            kinds = bytearray(series.family.definition.cells)
-            kinds[0] |= FIRST
-            self._kinds[series.offset : series.end] = kinds
+            kinds = series.family.definition.cells
+            self._kinds[series.offset : series.end] = bytes((kinds[0] | FIRST, *kinds[1:]))
             samples = self._samples[series.family.number]
-            self._series.append((series, len(samples)))
+            read = self._readers.get(series.family.definition.kind, self._gauge)
+            self._series.append(_Read(series, read, samples, len(samples)))
             self._offsets.append(series.offset)
             samples.append(())
         return set(range(known, len(self._series)))
@@ -134,7 +144,7 @@ class OwnReader:
         have_changed = self._gauges.read_tenants()
         changed = set(map(self._series_at, self._add_up()))
         if have_changed:
-            changed |= {number for number, (series, _) in enumerate(self._series) if _is_gauge(series)}
+            changed |= {number for number, one in enumerate(self._series) if one.read == self._gauge}
         if removals != self._removals:
             changed.update(range(len(self._series)))
         if noted != self._noted:
@@ -151,15 +161,16 @@ class OwnReader:
         first, end = shape.own_marks // layout.PAGE_CELLS, layout.round_up(used, layout.PAGE_CELLS) // layout.PAGE_CELLS
         return self._sums.read(self._gauges.rows, range(first, max(first, end)), self._kinds)
 
-    def _update(self, number: int) -> int | None:
-        """Read the samples of a series again. -> the number of its family, where they are not what they were."""
-        series, index = self._series[number]
-        samples = self._samples[series.family.number]
-        now = tuple(self._samples_of(series))
-        if now == samples[index]:
-            return None
-        samples[index] = now
-        return series.family.number
+    def _update(self, stale: Iterable[int]) -> set[int]:
+        """Read the samples of these series again. -> the numbers of the families that have other ones now."""
+        families, all_series = set[int](), self._series
+        for number in stale:
+            series, read, samples, place = all_series[number]
+            now = read(series)
+            if now != samples[place]:
+                samples[place] = now
+                families.add(series.family.number)
+        return families
 
     def _figures_of(self, number: int) -> FamilyFigures:
         before = self._families[number]
@@ -168,15 +179,35 @@ class OwnReader:
             samples = _latest(samples, before.samples)
         return before._replace(samples=samples)
 
-    def _samples_of(self, series: OwnSeries) -> Iterable[Sample]:
-        if _is_gauge(series):
-            return (Sample(labels, value, series.created) for labels, value in self._gauges.values(series))
+    def _gauge(self, series: OwnSeries) -> tuple[Sample, ...]:
+        return tuple([Sample(labels, value, series.created) for labels, value in self._gauges.values(series)])
+
+    def _counter(self, series: OwnSeries) -> tuple[Sample, ...]:
+        if self._block.cells[series.state]:
+            return self._once_removed(series)
+        first = series.offset
+        count: int = self._sums.cells[first]
+        more: float = self._sums.floats[first + 1]
+        value = count + more if more else count
+        if not value and series.is_overflow:
+            return ()
+        exemplars = self._notes.of(first, series.end) or _NO_EXEMPLARS
+        return (Sample(series.labels, value, series.created, exemplars),)
+
+    def _amounts(self, series: OwnSeries) -> tuple[Sample, ...]:
+        if series.is_overflow or self._block.cells[series.state]:
+            return self._once_removed(series)
+        exemplars = self._notes.of(series.offset, series.end) or _NO_EXEMPLARS
+        return (Sample(series.labels, self._value(series, 0), series.created, exemplars),)
+
+    def _once_removed(self, series: OwnSeries) -> tuple[Sample, ...]:
+        """One that is not shown while it has not counted, or hidden just now."""
         state = self._block.cells[series.state]
         value = self._value(series, state)
         if state == LEAVING or ((state == REMOVED or series.is_overflow) and not _has_counted(value)):
             return ()
-        exemplars = self._notes.of(series.offset, series.end)
-        return (Sample(series.labels, value, series.created, exemplars or _NO_EXEMPLARS),)
+        exemplars = self._notes.of(series.offset, series.end) or _NO_EXEMPLARS
+        return (Sample(series.labels, value, series.created, exemplars),)
 
     def _value(self, series: OwnSeries, state: int) -> float | Amounts:
         first, end, cells, floats = series.offset, series.end, self._sums.cells, self._sums.floats
@@ -232,10 +263,6 @@ class OwnReader:
 
 def _counts(definition: Definition) -> bool:
     return VALUE not in definition.cells
-
-
-def _is_gauge(series: OwnSeries) -> bool:
-    return VALUE in series.family.definition.cells
 
 
 def _has_counted(value: float | Amounts) -> bool:

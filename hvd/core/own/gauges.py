@@ -28,17 +28,15 @@ class Gauges:
         self._block = block
         self._slots = Slots(block)
         self._tenants: tuple[Tenant, ...] = ()
-        self._alive: list[Tenant] = []
-
-    @property
-    def rows(self) -> list[int]:
+        self._alive: list[tuple[int, int, str]] = []  # of those that live: row, tenancy, pid
+        self.rows: list[int] = []
         """Where each row begins that was ever in use."""
-        return [tenant.row for tenant in self._tenants]
 
     def read_tenants(self) -> bool:
         """Look which processes there are. -> whether they are others than before."""
         before, self._tenants = self._tenants, tuple(self._all_tenants())
-        self._alive = [tenant for tenant in self._tenants if tenant.is_alive]
+        self._alive = [(tenant.row, tenant.tenancy, str(tenant.pid)) for tenant in self._tenants if tenant.is_alive]
+        self.rows = [tenant.row for tenant in self._tenants]
         return self._tenants != before
 
     def _all_tenants(self) -> Iterator[Tenant]:
@@ -53,39 +51,40 @@ class Gauges:
     def is_declared(self, family: OwnFamily) -> bool:
         """Whether a process that lives has declared it."""
         cells = self._block.cells
-        return any(cells[tenant.row + family.present] == tenant.tenancy for tenant in self._alive)
+        return any(cells[row + family.present] == tenancy for row, tenancy, _ in self._alive)
 
     def values(self, series: OwnSeries) -> list[tuple[tuple[str, ...], float | Mapping[str, str]]]:
         """What is shown of a series: label values and value of each sample. Of an info the last label is when it was
         said.
         """
         definition = series.family.definition
-        values = self._kept(series) if definition.keeps else self._of_living(series)
+        if family_is_by_process(definition):
+            floats = self._block.floats
+            return [((*series.labels, pid), floats[cell]) for cell, pid in self._of_living(series)]
+        values = self._values(series)
         if not values:
             return []
-        if family_is_by_process(definition):
-            return [((*series.labels, str(pid)), value) for pid, value, _ in values]
         if definition.kind == INFO and series.is_overflow:
             return []  # nobody knows what it says
         if definition.kind == INFO:
-            latest = max(time for *_, time in values)
+            latest = max(time for _, time in values)
             return [((*series.labels[:-1], repr(latest)), json.loads(series.labels[-1]))]
-        return [(series.labels, merged(definition.mode, [(value, time) for _, value, time in values]))]
+        return [(series.labels, merged(definition.mode, values))]
 
-    def _of_living(self, series: OwnSeries) -> list[tuple[int, float, float]]:
-        """What the processes alive have set: pid, value, time."""
-        cells, stamp = self._block.cells, series.offset + 1
-        return [self._value(tenant, series) for tenant in self._alive if cells[tenant.row + stamp] == tenant.tenancy]
+    def _of_living(self, series: OwnSeries) -> list[tuple[int, str]]:
+        """Where the processes alive have set it, with their pids."""
+        cells, first = self._block.cells, series.offset
+        return [(row + first, pid) for row, tenancy, pid in self._alive if cells[row + first + 1] == tenancy]
 
-    def _kept(self, series: OwnSeries) -> list[tuple[int, float, float]]:
-        """The same of all rows, whoever left it there."""
-        cells, stamp = self._block.cells, series.offset + 1
-        return [self._value(tenant, series) for tenant in self._tenants if cells[tenant.row + stamp]]
-
-    def _value(self, tenant: Tenant, series: OwnSeries) -> tuple[int, float, float]:
-        cell, floats = tenant.row + series.offset, self._block.floats
-        has_time = series.end - series.offset > 2
-        return tenant.pid, floats[cell], floats[cell + 2] if has_time else 0.0
+    def _values(self, series: OwnSeries) -> list[tuple[float, float]]:
+        """Value and time of each process that counts: of those alive, or of all rows, whoever left it there."""
+        cells, floats, first = self._block.cells, self._block.floats, series.offset
+        if series.family.definition.keeps:
+            places = [row + first for row in self.rows if cells[row + first + 1]]
+        else:
+            places = [cell for cell, _ in self._of_living(series)]
+        has_time = series.end - first > 2
+        return [(floats[cell], floats[cell + 2] if has_time else 0.0) for cell in places]
 
 
 def family_is_by_process(definition: Definition) -> bool:
