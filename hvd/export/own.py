@@ -29,6 +29,9 @@ class Style(NamedTuple):
 
 PLAIN = Style()
 
+_STEADY = COUNTER, GAUGE, SUMMARY, HISTOGRAM
+"""Kinds of which a series has always the same lines, but for logarithmic buckets."""
+
 _HEADS = {
     COUNTER: ("_total", "counter"),
     GAUGE: ("", "gauge"),
@@ -58,11 +61,23 @@ class OwnExposition:
             yield text.render(family) if names is None else text.only(family, names)
 
 
+class Line(NamedTuple):
+    """A sample of a series: how its line begins, its value, and what follows it; `suffix` is that of its name."""
+
+    suffix: str
+    start: str
+    value: float
+    end: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.start} {number(self.value)}{self.end}\n"
+
+
 class SeriesText(NamedTuple):
-    """A series, the text of its labels, and its lines."""
+    """A series and its lines; `template` is these without their numbers, where they stay the same but for those."""
 
     sample: Sample
-    labels: str
+    template: str
     lines: str
 
 
@@ -79,6 +94,8 @@ class FamilyText:
         self._series = {suffix: series_name(self.definition.name + suffix, style.escaping) for suffix in suffixes}
         self._bounds = [number(bound) for bound in self.definition.buckets]
         self._has_sum = not self.definition.buckets or self.definition.buckets[0] >= 0  # else it could fall
+        self._has_created = style.created and self.definition.kind in (COUNTER, SUMMARY, HISTOGRAM)
+        self._is_steady = self.definition.kind in _STEADY and not self.definition.is_logarithmic
         self._kept: tuple[FamilyFigures | None, str] = None, ""
         self._series_texts: list[SeriesText] = []
 
@@ -98,25 +115,37 @@ class FamilyText:
 
     def _text_of(self, sample: Sample, before: SeriesText | None = None) -> SeriesText:
         """The text of a series. What was in its place before is the same series, unless some are gone."""
-        is_same = before is not None and before.sample.labels == sample.labels
-        labels = before.labels if before is not None and is_same else self._inner(sample)
-        return SeriesText(sample, labels, "".join([line for _, line in self._lines(sample, labels)]))
+        if before is not None and before.template and before.sample.labels == sample.labels and not sample.exemplars:
+            return SeriesText(sample, before.template, before.template % self._numbers(sample))
+        lines = list(self._lines(sample))
+        template = ""
+        if self._is_steady and not sample.exemplars:
+            template = "".join([f"{line.start.replace('%', '%%')} %s\n" for line in lines])
+        return SeriesText(sample, template, "".join(map(str, lines)))
+
+    def _numbers(self, sample: Sample) -> str | tuple[str, ...]:
+        """Those of its lines."""
+        value, created = sample.value, (sample.created,) if self._has_created else ()
+        if isinstance(value, int | float) and not created:
+            return number(value)
+        if isinstance(value, Amounts):
+            cumulative = [*accumulate(value.counts)]
+            sums = (value.sum,) if self._has_sum else ()
+            buckets = cumulative if self.definition.kind == HISTOGRAM else ()
+            return tuple(map(number, (*buckets, cumulative[-1], *sums, *created)))
+        assert isinstance(value, int | float)
+        return tuple(map(number, (value, *created)))
 
     def only(self, family: FamilyFigures, names: Container[str]) -> str:
         """The family's head and its lines of these names; nothing where there is no such line."""
         wanted = {suffix for suffix in self._series if self.definition.name + suffix in names}
         if not wanted:
             return ""
-        lines = [
-            line
-            for sample in family.samples
-            for suffix, line in self._lines(sample, self._inner(sample))
-            if suffix in wanted
-        ]
+        lines = [str(line) for sample in family.samples for line in self._lines(sample) if line.suffix in wanted]
         return self._head + "".join(lines) if lines else ""
 
-    def _lines(self, sample: Sample, inner: str) -> Iterator[tuple[str, str]]:
-        """The suffix of each line's name, and the line; `inner` is the text of its labels."""
+    def _lines(self, sample: Sample) -> Iterator[Line]:
+        inner = self._inner(sample)
         if isinstance(sample.value, Amounts):
             yield from self._amounts(sample, sample.value, inner)
         elif isinstance(sample.value, Mapping):
@@ -127,10 +156,10 @@ class FamilyText:
             suffix = "_total" if self.definition.kind == COUNTER else ""
             example = sample.exemplars.get(0) if suffix else None
             yield self._line(suffix, inner, sample.value, example)
-        if self._style.created and self.definition.kind in (COUNTER, SUMMARY, HISTOGRAM):
+        if self._has_created:
             yield self._line("_created", inner, sample.created)
 
-    def _amounts(self, sample: Sample, amounts: Amounts, inner: str) -> Iterator[tuple[str, str]]:
+    def _amounts(self, sample: Sample, amounts: Amounts, inner: str) -> Iterator[Line]:
         if self.definition.kind == HISTOGRAM:
             before, after = self._around(sample, "le")
             for bound, count, example in self._buckets(sample, amounts.counts):
@@ -152,21 +181,21 @@ class FamilyText:
             bound = self._bounds[end - 1] if end < len(counts) else "+Inf"
             yield bound, cumulative[end - 1], max(examples, key=lambda example: example.time, default=None)
 
-    def _info(self, sample: Sample, said: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    def _info(self, sample: Sample, said: Mapping[str, str]) -> Iterator[Line]:
         labels = {**dict(zip(self._names, (sample.labels[index] for _, index in self._labels), strict=True)), **said}
         texts = [label_text(name, value, self._style.escaping) for name, value in sorted(labels.items())]
         yield self._line("_info", ",".join(texts), 1.0)
 
-    def _states(self, sample: Sample, value: float) -> Iterator[tuple[str, str]]:
+    def _states(self, sample: Sample, value: float) -> Iterator[Line]:
         name = self.definition.name
         before, after = self._around(sample, name)
         for index, state in enumerate(self.definition.states):
             text = label_text(name, state, self._style.escaping)
             yield self._line("", f"{before}{text}{after}", float(index == value))
 
-    def _line(self, suffix: str, inner: str, value: float, example: Exemplar | None = None) -> tuple[str, str]:
+    def _line(self, suffix: str, inner: str, value: float, example: Exemplar | None = None) -> Line:
         said = _exemplar(example) if example and self._style.openmetrics else ""
-        return suffix, f"{self._series[suffix].line_start(inner)} {number(value)}{said}\n"
+        return Line(suffix, self._series[suffix].line_start(inner), value, said)
 
     def _inner(self, sample: Sample) -> str:
         """Its labels, by name."""

@@ -9,6 +9,8 @@ _EXACT = 2**53
 def number(value: float) -> str:
     """A value; with an exponent from a million on, as Go writes it. An integer above 2^53 is written in full."""
     if isinstance(value, int):
+        if 0 <= value < 1_000_000:  # nearly all
+            return f"{value}.0"
         if value > _EXACT:
             return str(value)
     else:
