@@ -37,7 +37,7 @@ from hvd.daemon.stacks.workers import pass_file_on
 from hvd.errors import BlockError, BlockFull, CannotStart, NoFreeSlot, SettingsError
 from hvd.instrument import wsgi
 from hvd.instrument.counting import counting
-from hvd.metrics import children
+from hvd.metrics import parent
 from hvd.metrics.prometheus import folder, front
 from hvd.settings.environ import take_out
 from hvd.settings.journal import complaint_line
@@ -61,7 +61,7 @@ _master: Master | None = None
 
 def take_hold() -> None:
     """From now on, put hvd's parts around the hooks of each arbiter that this process starts or reloads."""
-    take_out([children.VARIABLE])  # a daemon that a process of another one starts counts in a block of its own
+    take_out([parent.VARIABLE])  # a daemon that a process of another one starts counts in a block of its own
     setup = Arbiter.setup
     if hasattr(setup, "hvd"):
         return

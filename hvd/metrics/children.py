@@ -22,10 +22,8 @@ from hvd.core.outside import kept_blocks
 from hvd.core.own.store import own_store
 from hvd.core.slots import Slots
 from hvd.errors import BlockError, HvdError
-from hvd.settings.environ import environment, tell_children
-
-VARIABLE = "_HVD_BLOCK"
-"""Names the block in which the parent counts."""
+from hvd.metrics.parent import VARIABLE
+from hvd.settings.environ import tell_children
 
 ENDING = -1  # threads of a process that ends by itself, and takes nothing new
 _FINALIZERS = "multiprocessing.util", "billiard.util"
@@ -45,11 +43,8 @@ def tell_executed(block: Block) -> None:
     tell_children(VARIABLE, block.name)
 
 
-def join_executed() -> bool:
-    """Take a slot of the block that the parent has named, if it has. -> whether that may go better later."""
-    name = environment().get(VARIABLE)
-    if not name:
-        return False
+def join_executed(name: str) -> bool:
+    """Take a slot of the block of that name, which the parent has. -> whether that may go better later."""
     try:
         if _is_kept(name):
             block = open_for_good(name)
@@ -125,6 +120,3 @@ def call_at_end(work: Callable[[], None]) -> None:
             util.register_after_fork(
                 call_at_end, lambda _, finalize=finalize: finalize()
             )  # a start drops what is there
-
-
-own_store.first = join_executed

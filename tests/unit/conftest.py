@@ -10,7 +10,7 @@ from hvd.core.acquire import acquire
 from hvd.core.block import DIRECTORY, Block
 from hvd.core.layout import Layout
 from hvd.core.own.store import own_store
-from hvd.metrics import children
+from hvd.metrics import parent
 from hvd.settings.environ import environment, take_out
 from tests.support.runtime import remove_runtime_folders
 from tests.unit.core.own.support import SHAPE
@@ -21,10 +21,10 @@ from tests.unit.core.support import SMALL
 def no_own_slot() -> Iterator[None]:
     """A master, worker or joined process that a test has made of this process counts no own metrics any more."""
     yield
-    if own_store.block is not None or children.VARIABLE in environment():
+    if own_store.block is not None or parent.VARIABLE in environment():
         own_store.after_fork()
-        own_store.first = children.join_executed
-        take_out([children.VARIABLE])
+        own_store.first = parent.join
+        take_out([parent.VARIABLE])
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import hvd.metrics.children  # noqa: F401  # has an executed child of a worker look for the worker's block
+import hvd.metrics.parent  # noqa: F401  # has an executed child of a worker look for the worker's block
 from hvd.core.catalogue import OVERFLOW
 from hvd.core.own.definition import Definition
 from hvd.core.own.figures import Amounts, FamilyFigures, Sample

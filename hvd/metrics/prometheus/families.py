@@ -16,7 +16,7 @@ from typing import Any
 
 from prometheus_client.registry import REGISTRY
 
-import hvd.metrics.children  # noqa: F401  # has an executed child of a worker look for the worker's block
+import hvd.metrics.parent  # noqa: F401  # has an executed child of a worker look for the worker's block
 from hvd.core.own.catalogue import LABEL_CHARS
 from hvd.core.own.definition import GAUGE, HISTOGRAM, INFO, STATESET, Definition
 from hvd.core.own.hot import Place

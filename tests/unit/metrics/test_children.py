@@ -17,7 +17,7 @@ from hvd.core.block import Block
 from hvd.core.own.store import own_store
 from hvd.core.proc import is_alive
 from hvd.core.slots import Slots
-from hvd.metrics import children
+from hvd.metrics import children, parent
 from hvd.settings.environ import environment
 from tests.support.waiting import until
 from tests.unit.core.own.support import SHAPE, TURNS, values
@@ -31,8 +31,8 @@ def block(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Block]:
     """A block whose master, and worker, this process is."""
     block, _ = acquire(name, SHAPE)
     block.add_master(os.getpid())
-    monkeypatch.setattr(own_store, "first", children.join_executed)
-    monkeypatch.setenv(children.VARIABLE, "")
+    monkeypatch.setattr(own_store, "first", parent.join)
+    monkeypatch.setenv(parent.VARIABLE, "")
     own_store.after_fork()
     own_store.attach(block, Slots(block).claim(layout.KIND_WORKER, os.getpid(), os.getpid()))
     children.let_join(block)
@@ -138,7 +138,7 @@ import sys
 from hvd.core.own.definition import Definition
 from hvd.core.own.store import own_store
 from hvd.core.proc import is_alive
-import hvd.metrics.children
+import hvd.metrics.parent
 turns = own_store.declare(Definition("turns", "counter", "Turns."))
 for _ in range(5):
     turns.place().inc()
@@ -158,7 +158,7 @@ def test_a_program_that_is_executed_counts(block: Block) -> None:
     """It finds the block by its name; where there is none of that name, it counts by itself."""
     assert run(block) >= layout.COMPANION_SLOTS
     assert values(block, "turns") == {(): 5}
-    assert run(block, **{children.VARIABLE: ""}) == run(block, **{children.VARIABLE: "hvd-no-such"}) == -1
+    assert run(block, **{parent.VARIABLE: ""}) == run(block, **{parent.VARIABLE: "hvd-no-such"}) == -1
     assert values(block, "turns") == {(): 5}
 
 
@@ -208,15 +208,3 @@ print(os.getpid())
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert {*(tmp_path / "ends").read_text().split()} == {done.stdout.strip()}
-
-
-def test_the_block_of_a_parent_is_not_that_of_a_daemon_started_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """gunicorn under hvd takes the variable out before it loads an app."""
-    from gunicorn.arbiter import Arbiter
-
-    from hvd.daemon import hooks
-
-    monkeypatch.setenv(children.VARIABLE, "hvd-outer")
-    monkeypatch.setattr(Arbiter, "setup", Arbiter.setup)
-    hooks.take_hold()
-    assert children.VARIABLE not in environment()
