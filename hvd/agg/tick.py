@@ -14,12 +14,10 @@ from hvd.agg.own_trend import OwnTrend
 from hvd.agg.trend import Trend, build_detail
 from hvd.core import layout
 from hvd.core.block import Block
-from hvd.core.own.figures import NO_OWN
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.stacks import StackFile
 from hvd.core.totals import Totals
-from hvd.errors import BlockForeign
 from hvd.metrics.columns import DETAILS
 from hvd.metrics.companion_pages import AGGREGATOR_PAGE, AggregatorPage
 from hvd.metrics.table import TICK
@@ -130,12 +128,8 @@ class Ticker:
             self.own.pause()
 
     def _look(self) -> Look:
-        """The own metrics of now. Without any, where their catalogue is damaged: everything else goes on."""
-        try:
-            figures = self._reader.own()
-        except BlockForeign:
-            figures = NO_OWN
-        return Look(time.monotonic_ns(), tuple(shown_families(figures)))
+        """The own metrics of now."""
+        return Look(time.monotonic_ns(), tuple(shown_families(self._reader.own())))
 
     def _make_page(
         self, service: Service, totals: Totals, requests: RequestSums, samples: list[Sample]

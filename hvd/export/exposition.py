@@ -1,8 +1,9 @@
-"""Figures → Prometheus text 0.0.4 or OpenMetrics 1.0. Pure but for a cache of label texts.
+"""Figures → Prometheus text 0.0.4 or OpenMetrics 1.0. Pure but for caches of texts, and a line in the log.
 
 Formats: prometheus.io/docs/instrumenting/exposition_formats (text 0.0.4); prometheus/OpenMetrics, specification 1.0.
 """
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 
@@ -14,6 +15,8 @@ from hvd.export.own import PLAIN, OwnExposition, Style
 from hvd.export.samples import counter_samples
 from hvd.metrics.sources import Distribution, Figures
 from hvd.metrics.table import METRICS, Metric
+
+log = logging.getLogger("hvd")
 
 TEXT = "text/plain; version=0.0.4"
 TEXT_1 = "text/plain; version=1.0.0"
@@ -37,6 +40,7 @@ class Exposition:
         self._metrics = (*METRICS, *more)
         self._names = {name for metric in self._metrics for name in names_of(metric.name, metric.kind)}
         self._own = OwnExposition()
+        self._complained: set[str] = set()
         self._templates: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def render(self, figures: Figures, style: Style = PLAIN, names: Collection[str] | None = None) -> str:
@@ -45,6 +49,7 @@ class Exposition:
         than the default one.
         """
         families, figures = shown_of(figures, self._names)
+        self._complain(figures.hidden)
         texts: Iterable[str] = self._families(figures, style.openmetrics)
         if names is not None:
             texts = (only_named(text, names) for text in texts)
@@ -52,6 +57,13 @@ class Exposition:
             texts = map(in_dots, texts)
         end = ("# EOF\n",) if style.openmetrics else ()
         return "".join(chain(texts, self._own.render(families, style, names), end))
+
+    def _complain(self, hidden: Iterable[str]) -> None:
+        """Once of each name."""
+        for name in hidden:
+            if name not in self._complained:
+                self._complained.add(name)
+                log.warning("hvd: the app's metric %s is not on /metrics: the name is taken", name)
 
     def _families(self, figures: Figures, openmetrics: bool) -> Iterator[str]:
         """hvd's own, one by one."""

@@ -4,6 +4,7 @@ An answer is made of one Reading: the companions' pages once, then the rows; so 
 goes with, and no age is negative.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from hvd.core.proc import is_stopped
 from hvd.core.slots import Slot, Slots
 from hvd.core.stacks import StackFile
 from hvd.core.totals import Reader, Totals
+from hvd.errors import BlockForeign
 from hvd.metrics.companion_pages import (
     ADMIN_PAGE,
     AGGREGATOR_PAGE,
@@ -42,6 +44,8 @@ from hvd.read.requests import RequestSums, sum_requests
 from hvd.read.saturation import SaturationState, saturation_of
 from hvd.read.service import Service, read_service
 from hvd.read.stacks import LastStacks
+
+log = logging.getLogger("hvd")
 
 
 @dataclass(frozen=True)
@@ -148,9 +152,10 @@ class BlockReader:
         self._history = history_of(block)
         self._lock = threading.Lock()
         self._own: OwnReader | None = None
+        self._own_is_damaged = False
 
     def read(self, *, own: bool = False) -> Reading:
-        """A new reading, with the app's own metrics or without. Raises BlockForeign where a catalogue is damaged."""
+        """A new reading, with the app's own metrics or without. Raises BlockForeign where the catalogue is damaged."""
         vitals = self.vitals()
         figures = self.own() if own else NO_OWN
         return Reading(vitals.companions, vitals.service, self.totals(), self.backlog(), figures)
@@ -173,10 +178,17 @@ class BlockReader:
             return self._reader.read()
 
     def own(self) -> OwnFigures:
-        """The app's own metrics now. Raises BlockForeign where their catalogue is damaged."""
+        """The app's own metrics now; none from the moment on when their catalogue is damaged: all else goes on."""
         with self._lock:  # most readers never ask for them: sums of a whole row are megabytes
             reader = self._own = self._own or OwnReader(self._block)
-        return reader.read()
+        if self._own_is_damaged:
+            return NO_OWN
+        try:
+            return reader.read()
+        except BlockForeign as error:
+            self._own_is_damaged = True
+            log.error("hvd: the app's own metrics are shown no more until hvd is restarted: %s", error)
+            return NO_OWN
 
     @property
     def own_limit(self) -> int:

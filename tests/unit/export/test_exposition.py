@@ -244,14 +244,17 @@ def with_jobs(*, runner_up: bool = True, openmetrics: bool = False, jobs: JobsPa
 
 
 @pytest.mark.parametrize("openmetrics", [False, True])
-def test_own_metrics_follow(openmetrics: bool) -> None:
+def test_own_metrics_follow(openmetrics: bool, caplog: pytest.LogCaptureFixture) -> None:
     """All but one that has a name of hvd's: it is counted as a conflict, beside those of processes that disagree."""
     both = random_metrics(2)
     taken = make_family(Definition("hvd_workers", "gauge", "Mine."), {(): 7.0})
     other = make_family(Definition("elsewhere", "gauge", "Of another registry.", registry="-"), {(): 7.0})
     own = make_own(taken, other, *both.families, conflicts={"orders": 2}, sizes={"orders": 3}, overflowed={"orders": 1})
     figures = replace(make_figures(make_totals({}), None), own=own, own_limit=50)
-    text = Exposition().render(figures, Style(openmetrics))
+    exposition = Exposition()
+    text = exposition.render(figures, Style(openmetrics))
+    assert exposition.render(figures, Style(openmetrics)) == text
+    assert [record.args for record in caplog.records] == [("hvd_workers",)], "it is said once"
     found = samples(text, openmetrics=openmetrics)
     assert {labels: value for (name, labels), value in found.items() if name == "hvd_family_conflicts_total"} == {
         frozenset({("family", "orders")}): 2,

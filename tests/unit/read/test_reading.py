@@ -10,7 +10,7 @@ from hvd.core.block import Block
 from hvd.core.slots import Slots
 from hvd.read.companions import LATE, STARTING
 from hvd.read.reading import BlockReader
-from tests.unit.core.own.support import ORDERS, store_in
+from tests.unit.core.own.support import ORDERS, damage_last_record, store_in
 from tests.unit.figures import make_admin, make_jobs, make_page, publish
 
 
@@ -129,3 +129,15 @@ def test_own_metrics_are_read_where_they_are_asked_for(own_block: Block) -> None
     assert [(sample.labels, sample.value) for sample in family.samples] == [(("a",), 3)]
     assert reader.own().families[0] is family
     assert (reader.own().sizes, reader.own().overflowed, reader.own_limit) == ({"orders": 1}, {"orders": 0}, 32)
+
+
+def test_damaged_own_metrics_take_nothing_else_along(own_block: Block, caplog: pytest.LogCaptureFixture) -> None:
+    """They are not shown from then on, and the log says so once."""
+    store, reader = store_in(own_block), BlockReader(own_block)
+    orders = store.declare(ORDERS)
+    orders.place(("a",)).add(0, 3)
+    damage_last_record(own_block)
+    assert [reader.read(own=True).own.families for _ in range(3)] == [()] * 3
+    said = [record.getMessage() for record in caplog.records if "are shown no more" in record.getMessage()]
+    assert len(said) == 1
+    assert said[0].endswith("of own metrics is damaged")
