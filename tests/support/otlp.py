@@ -1,10 +1,11 @@
 """A receiver of OTLP metrics, over HTTP and gRPC, that reads what comes by OpenTelemetry's own protobufs."""
 
 import gzip
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -66,10 +67,15 @@ class HttpReceiver(Received):
     def __init__(self) -> None:
         super().__init__()
         self.answer: Answer | None = None
+        self.connections: list[socket.socket] = []
         received = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                received.connections.append(self.connection)
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -93,6 +99,9 @@ class HttpReceiver(Received):
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+        for connection in self.connections:
+            with suppress(OSError):  # it is closed
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 def respond(handler: Any, status: int, body: bytes = b"", **headers: str) -> None:
