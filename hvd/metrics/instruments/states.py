@@ -156,11 +156,12 @@ def text_of(facts: Mapping[str, str]) -> str:
         text = json.dumps(kept, sort_keys=True)
         if len(text) <= catalogue.LABEL_CHARS:
             return text
-        longest = max(kept, key=lambda name: len(kept[name]))
-        if len(kept[longest]) < 2:  # there are too many
-            kept.pop(longest)
+        longest = max(map(len, kept.values()))
+        if longest < 4:  # there are too many
+            kept = dict(list(kept.items())[: len(kept) // 2])
         else:
-            kept[longest] = kept[longest][: len(kept[longest]) // 2] + "~" * (len(kept[longest]) > 3)
+            most = longest // 2
+            kept = {name: said if len(said) <= most else f"{said[: most - 1]}~" for name, said in kept.items()}
 
 
 def _plain(text: object) -> str:

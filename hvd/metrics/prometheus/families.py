@@ -8,7 +8,6 @@ Read in prometheus_client 0.26.0, metrics.py: `_type`, `_name`, `_documentation`
 `_labelvalues`, a gauge's `_multiprocess_mode`, a histogram's `_upper_bounds`, an enum's `_states`.
 """
 
-import json
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,19 +16,16 @@ from typing import Any
 from prometheus_client.registry import REGISTRY
 
 import hvd.metrics.parent  # noqa: F401  # has an executed child of a worker look for the worker's block
-from hvd.core.own.catalogue import LABEL_CHARS
 from hvd.core.own.definition import GAUGE, HISTOGRAM, INFO, STATESET, Definition
 from hvd.core.own.hot import Place
 from hvd.core.own.notes import Exemplar, Notes
 from hvd.core.own.store import PLACES, ProcessFamily, own_store
 from hvd.metrics.instruments.registry import key_of
+from hvd.metrics.instruments.states import TEXT
 from hvd.metrics.prometheus.values import Series
 
 FAMILY = "_hvd_family"
 """The attribute of a metric that has its family."""
-
-SAYS = "says"
-"""The last label of an info in the block: what it says, as JSON."""
 
 
 class Registries:
@@ -73,7 +69,7 @@ def definition_of(metric: Any) -> Definition:
         kind,
         metric._documentation,
         metric._unit,
-        (*labels, SAYS) if kind == INFO else labels,
+        (*labels, TEXT) if kind == INFO else labels,
         buckets=tuple(metric._upper_bounds[:-1]) if kind == HISTOGRAM else (),
         mode=_mode(metric, kind),
         states=tuple(map(str, metric._states)) if kind == STATESET else (),
@@ -179,18 +175,3 @@ def adopt(metric: Any, registry: Any) -> None:
     family, key = family_of(metric), registries.key_of(registry)
     if key is not None:
         family.adopt(key)
-
-
-def says(values: dict[str, str]) -> str:
-    """What an info says, as a label value that the catalogue doesn't cut: of long values the beginnings are kept."""
-    longest = LABEL_CHARS
-    while True:
-        kept = {_clean(name)[:longest]: _clean(value)[:longest] for name, value in values.items()}
-        text = json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
-        if len(text) <= LABEL_CHARS or not longest:
-            return text if len(text) <= LABEL_CHARS else "{}"
-        longest //= 2
-
-
-def _clean(text: object) -> str:
-    return str(text).encode("utf-8", "backslashreplace").decode()  # a lone surrogate would break each scrape

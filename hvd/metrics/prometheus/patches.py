@@ -19,8 +19,9 @@ from prometheus_client.registry import CollectorRegistry, RestrictedRegistry
 
 from hvd.core.own.catalogue import shown
 from hvd.metrics.instruments.functions import functions
+from hvd.metrics.instruments.states import text_of
 from hvd.metrics.prometheus import folder
-from hvd.metrics.prometheus.families import FAMILY, Family, adopt, family_of, registries, says
+from hvd.metrics.prometheus.families import FAMILY, Family, adopt, family_of, registries
 from hvd.metrics.prometheus.reading import Reading, during, reading_now
 from hvd.metrics.prometheus.samples import add_samples, as_files, own_families
 from hvd.metrics.prometheus.values import Series, Value, making
@@ -117,7 +118,7 @@ def _info(original: Callable[..., None], self: Any, val: dict[str, str]) -> None
 
 
 def _say(info: Any, val: dict[str, str], when: float) -> None:
-    place: Any = getattr(info, FAMILY).series((*info._labelvalues, says(val))).place
+    place: Any = getattr(info, FAMILY).series((*info._labelvalues, text_of(val))).place
     place.set(1.0, when)
 
 
