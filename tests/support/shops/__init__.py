@@ -1,0 +1,1 @@
+"""A shop in each framework, measured with prometheus_client and the libraries on top of it, and its buyers."""
