@@ -120,7 +120,7 @@ def _series(family: FamilyFigures, sample: Sample) -> OwnSeries:
     elif isinstance(value, Mapping):
         series["info"] = dict(value)
     elif definition.kind == STATESET:
-        series["state"] = dict(enumerate(definition.states)).get(int(value), "")
+        series["state"] = next((state for number, state in enumerate(definition.states) if number == value), "")
     else:
         series["value"] = _number(value)
     if sample.exemplars:

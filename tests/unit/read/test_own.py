@@ -102,7 +102,8 @@ def test_each_kind_has_its_values() -> None:
     assert series_of(info) == [{**plain, "info": {"version": "2"}}]
     states = Definition("e", "stateset", "E.", states=("on", "off"))
     assert series_of(make_family(states, {(): 1.0})) == [{**plain, "state": "off"}]
-    assert series_of(make_family(states, {(): 7.0})) == [{**plain, "state": ""}]
+    for unknown in (7.0, -1.0, math.nan, math.inf):
+        assert series_of(make_family(states, {(): unknown})) == [{**plain, "state": ""}]
 
 
 def test_a_histogram_has_buckets_percentiles_and_exemplars() -> None:
