@@ -56,20 +56,19 @@ class Push(threading.Thread):
         from hvd.export.otlp.points import split  # not before: these are 30 MB, and most of a second
         from hvd.otlp.receiver import NotAccepted, Receiver
 
-        if self.receiver is None:
-            self.receiver = Receiver(self._options)
+        receiver = self.receiver = self.receiver or Receiver(self._options)
         deadline = self.began + self._options.timeout
-        for piece in split(self._metrics(), PIECE):
+        for piece in split(self._metrics(receiver), PIECE):
             self._piece_began = time.monotonic()
             try:
-                self.receiver.send(piece)
+                receiver.send(piece)
             except NotAccepted as error:  # another piece may be acceptable, but not all are given their time
                 self.trouble = str(error)
                 if time.monotonic() >= deadline:
                     return
-        self.refused = self.receiver.take_refused()
+        self.refused = receiver.take_refused()
 
-    def _metrics(self) -> "Iterator[Metric]":
+    def _metrics(self, receiver: "Receiver") -> "Iterator[Metric]":
         from hvd.export.otlp import own, service
 
         reader, options = self._reader, self._options
@@ -77,4 +76,4 @@ class Push(threading.Thread):
             reader.series_limits(), options.gunicorn, options.kinds, reader.own_limit
         )
         families, figures = shown_of(figures, _TAKEN)
-        return chain(service.metrics_of(figures), own.metrics_of(families, figures.totals.time_ns))
+        return chain(service.metrics_of(figures), own.metrics_of(families, figures.totals.time_ns, receiver.starts))

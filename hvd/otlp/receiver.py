@@ -22,6 +22,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from hvd import __version__
+from hvd.export.otlp.starts import Starts
 from hvd.otlp.options import ExporterOptions
 from hvd.settings.otlp import GRPC, pairs_of
 
@@ -60,6 +61,7 @@ class Receiver:
     def __init__(self, options: ExporterOptions) -> None:
         """Raises whatever the exporter does that can't be made so: for a certificate that isn't there, ..."""
         self._resource = resource_of(options, socket.gethostname())
+        self.starts = Starts()
         self._reasons = _Reasons.installed()
         self._session: Session | None = None
         self._exporter = self._grpc(options) if options.protocol == GRPC else self._http(options)

@@ -16,26 +16,30 @@ from hvd.core.own import notes
 from hvd.core.own.definition import COUNTER, GAUGE, HISTOGRAM, INFO, STATESET
 from hvd.core.own.figures import Amounts, FamilyFigures, Sample
 from hvd.export.otlp import exponential, points
+from hvd.export.otlp.starts import Starts
 
 OVERFLOWED = "otel.metric.overflow"
 """An attribute of what has found no series of its own: specification of the metrics SDK, cardinality limits."""
 
 
-def metrics_of(families: Iterable[FamilyFigures], at: int) -> Iterator[Metric]:
+def metrics_of(families: Iterable[FamilyFigures], at: int, starts: Starts) -> Iterator[Metric]:
     """The metrics of these families, as of that time; families without a series are left out."""
+    starts.begin(at)
     for family in families:
         if family.samples:
             known = family.definition
             suffix = {COUNTER: "_total", INFO: "_info"}.get(known.kind, "")
-            yield points.metric(f"{known.name}{suffix}", known.help, known.unit, _data(family, at))
+            yield points.metric(f"{known.name}{suffix}", known.help, known.unit, _data(family, at, starts))
 
 
-def _data(family: FamilyFigures, at: int) -> DataT:
-    kind, samples = family.definition.kind, family.samples
+def _data(family: FamilyFigures, at: int, starts: Starts) -> DataT:
+    kind, samples, name = family.definition.kind, family.samples, family.definition.name
     if kind == COUNTER:
         return points.sums(
             [
-                points.number(_attributes(family, one), cast(float, one.value), at, _start(one), _exemplars(one))
+                points.number(
+                    _attributes(family, one), cast(float, one.value), at, starts.of(name, one), _exemplars(one)
+                )
                 for one in samples
             ]
         )
@@ -46,7 +50,7 @@ def _data(family: FamilyFigures, at: int) -> DataT:
         return points.sums([points.number(of, 1, at) for of in infos], only_grow=False)
     if kind == STATESET:
         return points.sums(list(_states(family, at)), only_grow=False)
-    return _distribution(family, at)
+    return _distribution(family, at, starts)
 
 
 def _states(family: FamilyFigures, at: int) -> Iterator[NumberDataPoint]:
@@ -56,15 +60,15 @@ def _states(family: FamilyFigures, at: int) -> Iterator[NumberDataPoint]:
             yield points.number(of, int(sample.value == number), at)
 
 
-def _distribution(family: FamilyFigures, at: int) -> DataT:
+def _distribution(family: FamilyFigures, at: int, starts: Starts) -> DataT:
     """Of a histogram or a summary."""
-    known = family.definition
+    known, name = family.definition, family.definition.name
     amounts = [(one, cast(Amounts, one.value)) for one in family.samples]
     if known.is_logarithmic:
         return points.exponentials(
             [
                 points.exponential(
-                    *(_attributes(family, one), exponential.of_own(value.counts), value.sum, at, _start(one)),
+                    *(_attributes(family, one), exponential.of_own(value.counts), value.sum, at, starts.of(name, one)),
                     _exemplars(one),
                 )
                 for one, value in amounts
@@ -73,7 +77,9 @@ def _distribution(family: FamilyFigures, at: int) -> DataT:
     bounds = known.buckets if known.kind == HISTOGRAM else ()
     return points.histograms(
         [
-            points.explicit(_attributes(family, one), value.counts, bounds, value.sum, at, _start(one), _exemplars(one))
+            points.explicit(
+                _attributes(family, one), value.counts, bounds, value.sum, at, starts.of(name, one), _exemplars(one)
+            )
             for one, value in amounts
         ]
     )
@@ -88,10 +94,6 @@ def _attributes(family: FamilyFigures, sample: Sample) -> dict[str, str | int | 
 
 def _said(pairs: Mapping[str, str]) -> dict[str, str | int | bool]:
     return dict(points.attributes(list(pairs), list(pairs.values())))
-
-
-def _start(sample: Sample) -> int:
-    return round(sample.created * 1e9)
 
 
 def _exemplars(sample: Sample) -> Sequence[Exemplar]:

@@ -9,13 +9,14 @@ from hvd.core.own import logarithmic, notes
 from hvd.core.own.definition import Definition
 from hvd.core.own.figures import Amounts, FamilyFigures
 from hvd.export.otlp.own import metrics_of
+from hvd.export.otlp.starts import Starts
 from tests.unit.own_figures import CREATED, make_family
 
 AT = 99
 
 
 def metric_of(family: FamilyFigures) -> Metric:
-    (metric,) = metrics_of([family], AT)
+    (metric,) = metrics_of([family], AT, Starts())
     return metric
 
 
@@ -88,4 +89,4 @@ def test_exemplars_name_their_trace() -> None:
 
 def test_a_family_without_a_series_is_left_out() -> None:
     """There is nothing to be told of it."""
-    assert list(metrics_of([make_family(Definition("a", "counter", "", labels=("x",)), {})], AT)) == []
+    assert list(metrics_of([make_family(Definition("a", "counter", "", labels=("x",)), {})], AT, Starts())) == []
