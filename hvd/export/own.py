@@ -73,12 +73,15 @@ class Line(NamedTuple):
         return f"{self.start} {number(self.value)}{self.end}\n"
 
 
-class SeriesText(NamedTuple):
-    """A series and its lines; `template` is these without their numbers, where they stay the same but for those."""
+class Written(NamedTuple):
+    """The text of a family, and of each series its lines, and these without their numbers, where they stay the same but
+    for those (else nothing).
+    """
 
-    sample: Sample
-    template: str
-    lines: str
+    samples: tuple[Sample, ...]
+    lines: list[str]
+    templates: list[str]
+    text: str
 
 
 class FamilyText:
@@ -96,32 +99,38 @@ class FamilyText:
         self._has_sum = not self.definition.buckets or self.definition.buckets[0] >= 0  # else it could fall
         self._has_created = style.created and self.definition.kind in (COUNTER, SUMMARY, HISTOGRAM)
         self._is_steady = self.definition.kind in _STEADY and not self.definition.is_logarithmic
-        self._kept: tuple[FamilyFigures | None, str] = None, ""
-        self._series_texts: list[SeriesText] = []
+        self._written = Written((), [], [], self._head)
 
     def render(self, family: FamilyFigures) -> str:
         """The family's head, and the lines of all its series."""
-        figures, text = self._kept
-        if figures is not family:
-            kept = self._series_texts
-            texts = [
-                text if text.sample is sample else self._text_of(sample, text)
-                for text, sample in zip(kept, family.samples, strict=False)
-            ]
-            texts += [self._text_of(sample) for sample in family.samples[len(kept) :]]
-            text = self._head + "".join([text.lines for text in texts])
-            self._series_texts, self._kept = texts, (family, text)
-        return text
+        written = self._written
+        if written.samples is not family.samples:
+            written = self._written = self._write(written, family.samples)
+        return written.text
 
-    def _text_of(self, sample: Sample, before: SeriesText | None = None) -> SeriesText:
-        """The text of a series. What was in its place before is the same series, unless some are gone."""
-        if before is not None and before.template and before.sample.labels == sample.labels and not sample.exemplars:
-            return SeriesText(sample, before.template, before.template % self._numbers(sample))
+    def _write(self, before: Written, samples: tuple[Sample, ...]) -> Written:
+        """What is in the place of another sample is the same series, unless some are gone."""
+        known = min(len(before.samples), len(samples))
+        lines, templates = before.lines[:known], before.templates[:known]
+        pairs = enumerate(zip(before.samples, samples, strict=False))
+        for index in [index for index, (earlier, sample) in pairs if earlier is not sample]:
+            sample, template = samples[index], templates[index]
+            if template and not sample.exemplars and sample.labels == before.samples[index].labels:
+                lines[index] = template % self._numbers(sample)
+            else:
+                lines[index], templates[index] = self._text_of(sample)
+        for text, template in map(self._text_of, samples[known:]):
+            lines.append(text)
+            templates.append(template)
+        return Written(samples, lines, templates, self._head + "".join(lines))
+
+    def _text_of(self, sample: Sample) -> tuple[str, str]:
+        """The lines of a series, and their template."""
         lines = list(self._lines(sample))
         template = ""
         if self._is_steady and not sample.exemplars:
             template = "".join([f"{line.start.replace('%', '%%')} %s\n" for line in lines])
-        return SeriesText(sample, template, "".join(map(str, lines)))
+        return "".join(map(str, lines)), template
 
     def _numbers(self, sample: Sample) -> str | tuple[str, ...]:
         """Those of its lines."""

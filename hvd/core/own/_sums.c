@@ -262,7 +262,64 @@ done:
     return result;
 }
 
+/* An object of that class of tuples, without a call of Python's. Takes `value` over. */
+static PyObject *sample_of(PyTypeObject *class, PyObject *labels, PyObject *value, PyObject *created,
+                           PyObject *exemplars)
+{
+    PyObject *sample = value == NULL ? NULL : class->tp_alloc(class, 4);
+    if (sample == NULL) {
+        Py_XDECREF(value);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(sample, 0, Py_NewRef(labels));
+    PyTuple_SET_ITEM(sample, 1, value);
+    PyTuple_SET_ITEM(sample, 2, Py_NewRef(created));
+    PyTuple_SET_ITEM(sample, 3, Py_NewRef(exemplars));
+    return sample;
+}
+
+static int renew_one(Sums *self, PyObject *plain, PyTypeObject *class, PyObject *exemplars)
+{
+    if (!PyTuple_Check(plain) || PyTuple_GET_SIZE(plain) != 5 || !PyList_Check(PyTuple_GET_ITEM(plain, 3))) {
+        PyErr_SetString(PyExc_TypeError, "that is no Plain");
+        return 0;
+    }
+    PyObject *samples = PyTuple_GET_ITEM(plain, 3);
+    Py_ssize_t cell = PyLong_AsSsize_t(PyTuple_GET_ITEM(plain, 2)), place = PyLong_AsSsize_t(PyTuple_GET_ITEM(plain, 4));
+    if (cell < 0 || cell >= self->row_cells - 1 || place < 0 || place >= PyList_GET_SIZE(samples)) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_IndexError, "such a counter is not within the row");
+        return 0;
+    }
+    int64_t count = self->sums[cell];
+    double more = as_float(self->sums[cell + 1]);
+    PyObject *value = more != 0 ? PyFloat_FromDouble((double)count + more) : PyLong_FromLongLong(count);
+    PyObject *sample =
+        sample_of(class, PyTuple_GET_ITEM(plain, 0), value, PyTuple_GET_ITEM(plain, 1), exemplars);
+    PyObject *only = sample == NULL ? NULL : PyTuple_Pack(1, sample);
+    Py_XDECREF(sample);
+    return only != NULL && PyList_SetItem(samples, place, only) == 0;
+}
+
+/* sums.py, Sums.renew */
+static PyObject *renew(Sums *self, PyObject *args)
+{
+    PyObject *list, *exemplars;
+    PyTypeObject *class;
+    if (self->sums == NULL)
+        return PyErr_Format(PyExc_RuntimeError, "the sums have no block: their __init__ did not run, or failed");
+    if (!PyArg_ParseTuple(args, "O!O!O", &PyList_Type, &list, &PyType_Type, &class, &exemplars))
+        return NULL;
+    if (!PyType_IsSubtype(class, &PyTuple_Type) || class->tp_itemsize != sizeof(PyObject *))
+        return PyErr_Format(PyExc_TypeError, "%s is no class of tuples", class->tp_name);
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++)
+        if (!renew_one(self, PyList_GET_ITEM(list, i), class, exemplars))
+            return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
+    {"renew", (PyCFunction)renew, METH_VARARGS, NULL},
     {"read", (PyCFunction)read_sums, METH_VARARGS, NULL},
     {0},
 };

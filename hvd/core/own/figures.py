@@ -21,7 +21,7 @@ from hvd.core.own.definition import COUNTER, HISTOGRAM, INFO, INT, SUMMARY, VALU
 from hvd.core.own.gauges import Gauges, family_is_by_process
 from hvd.core.own.hot import Sums
 from hvd.core.own.notes import Exemplar, Notes
-from hvd.core.own.sums import FIRST, NOTHING
+from hvd.core.own.sums import FIRST, NOTHING, Plain
 
 PID = "pid"
 """The label that tells the processes of a gauge apart, whose mode is `all` or `liveall`."""
@@ -99,6 +99,8 @@ class OwnReader:
         self._kinds = bytearray([NOTHING]) * block.layout.own_row_cells
         self._series: list[_Read] = []  # in the order of their cells
         self._offsets: list[int] = []  # of each of them
+        self._numbers: dict[int, int] = {}  # of each, by its offset
+        self._plain: list[Plain | None] = []  # of each that is read with many others at once
         self._samples: list[list[tuple[Sample, ...]]] = []  # of each family's each series
         self._families: list[FamilyFigures] = []
         self._readers = {COUNTER: self._counter, SUMMARY: self._amounts, HISTOGRAM: self._amounts}
@@ -127,10 +129,17 @@ class OwnReader:
             self._kinds[series.offset : series.end] = bytes((kinds[0] | FIRST, *kinds[1:]))
             samples = self._samples[series.family.number]
             read = self._readers.get(series.family.definition.kind, self._gauge)
+            self._numbers[series.offset] = len(self._series)
+            self._plain.append(self._plain_of(series, samples, len(samples)))
             self._series.append(_Read(series, read, samples, len(samples)))
             self._offsets.append(series.offset)
             samples.append(())
         return set(range(known, len(self._series)))
+
+    def _plain_of(self, series: OwnSeries, samples: list[tuple[Sample, ...]], place: int) -> Plain | None:
+        if series.family.definition.kind != COUNTER or series.is_overflow or self._block.cells[series.state]:
+            return None
+        return Plain(series.labels, series.created, series.offset, samples, place)
 
     def _labels_of(self, family: OwnFamily) -> tuple[str, ...]:
         definition = family.definition
@@ -142,13 +151,20 @@ class OwnReader:
         """The numbers of the series that may have changed since."""
         removals, noted = self._block.cells[layout.H_OWN_REMOVALS], self._notes.written
         have_changed = self._gauges.read_tenants()
-        changed = set(map(self._series_at, self._add_up()))
+        changed = set(map(self._numbers.__getitem__, self._add_up()))
         if have_changed:
             changed |= {number for number, one in enumerate(self._series) if one.read == self._gauge}
         if removals != self._removals:
-            changed.update(range(len(self._series)))
+            cells = self._block.cells
+            removed = [number for number, one in enumerate(self._series) if cells[one.series.state]]
+            changed.update(removed)
+            for number in removed:
+                self._plain[number] = None
         if noted != self._noted:
-            changed |= {number for cell in self._notes.read() if (number := self._series_at(cell)) >= 0}
+            with_notes = {number for cell in self._notes.read() if (number := self._series_at(cell)) >= 0}
+            for number in with_notes:
+                self._plain[number] = None
+            changed |= with_notes
         self._removals, self._noted = removals, noted
         return changed
 
@@ -163,13 +179,19 @@ class OwnReader:
 
     def _update(self, stale: Iterable[int]) -> set[int]:
         """Read the samples of these series again. -> the numbers of the families that have other ones now."""
-        families, all_series = set[int](), self._series
+        families, all_series, plain = set[int](), self._series, list[Plain]()
         for number in stale:
+            one = self._plain[number]
+            if one is not None:
+                plain.append(one)
+                families.add(all_series[number].series.family.number)
+                continue
             series, read, samples, place = all_series[number]
             now = read(series)
             if now != samples[place]:
                 samples[place] = now
                 families.add(series.family.number)
+        self._sums.renew(plain, Sample, _NO_EXEMPLARS)
         return families
 
     def _figures_of(self, number: int) -> FamilyFigures:

@@ -10,7 +10,8 @@ all. Of what is not added up, a hash of all rows' cells stands among the sums: i
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from hvd.core import layout
 from hvd.core.own.definition import FLOAT, INT
@@ -22,6 +23,18 @@ FIRST, NOTHING = 0x80, 0x7F
 """Beside what definition.py says: this flag has the kind of a series' first cell; and a cell that is no series' own."""
 
 _LARGEST = 2**63 - 1
+
+
+class Plain(NamedTuple):
+    """A counter of which nothing was removed, and without exemplars: what its sample has, its first cell, and where the
+    sample belongs.
+    """
+
+    labels: tuple[str, ...]
+    created: float
+    cell: int
+    samples: list[Any]
+    place: int
 
 
 class Sums:
@@ -57,6 +70,12 @@ class Sums:
             )
             self._seen[head] = marks
         return sorted({cell for page in changed for cell in self._add_up(page, heads, kinds)})
+
+    def renew(self, plain: list[Plain], make: Callable[..., tuple[Any, ...]], exemplars: Any) -> None:
+        """Put a new sample of each of these counters where it belongs, as the only one there. `make`: the class."""
+        for labels, created, cell, samples, place in plain:
+            count, more = self.cells[cell], self.floats[cell + 1]
+            samples[place] = (make(labels, count + more if more else count, created, exemplars),)
 
     def _add_up(self, page: int, heads: list[int], kinds: bytearray) -> Iterable[int]:
         first = page * layout.PAGE_CELLS

@@ -6,9 +6,11 @@ import signal
 import pytest
 
 from hvd.core.block import Block
+from hvd.core.own.catalogue import OwnCatalogue
 from hvd.core.own.definition import Definition
 from hvd.core.own.figures import OwnReader
 from hvd.core.own.gauges import merged
+from hvd.core.own.notes import Exemplar, Notes
 from tests.unit.core.own.support import ORDERS, TURNS, family, gauge, store_in, values
 from tests.unit.core.support import standing
 
@@ -93,3 +95,31 @@ def test_merged_leaves_out_what_is_no_number() -> None:
     assert merged("sum", [(nan, 0), (2.0, 0)]) == 2.0
     assert merged("livemax", [(nan, 0), (2.0, 0), (1.0, 0)]) == 2.0
     assert merged("mostrecent", [(3.0, 1.0), (2.0, 2.0)]) == 2.0
+
+
+def test_only_what_changed_is_another_object(block: Block) -> None:
+    """Among many series: a series that was counted, one with a new exemplar, and one that was removed."""
+    store, reader = store_in(block), OwnReader(block)
+    orders = store.declare(ORDERS)
+    places = [orders.place((name,)) for name in "abcde"]
+    for place in places:
+        place.add(0, 1)
+    before = family(block, "orders", reader).samples
+    places[1].add(1, 0.5)
+    Notes(block).write(orders_offset(block, "c"), Exemplar({"trace": "x"}, 1.0, 2.0))
+    now = family(block, "orders", reader).samples
+    assert [one is other for one, other in zip(before, now, strict=True)] == [True, False, False, True, True]
+    assert (now[1].value, now[2].exemplars[0].labels) == (1.5, {"trace": "x"})
+    orders.remove(("d",))
+    places[4].add(0, 1)
+    later = family(block, "orders", reader).samples
+    assert [sample.labels[0] for sample in later] == ["a", "b", "c", "e"]
+    assert [later[index] is now[index] for index in range(3)] == [True, True, True]
+    assert later[3].value == 2
+
+
+def orders_offset(block: Block, shop: str) -> int:
+    """The first cell of that series."""
+    catalogue = OwnCatalogue(block)
+    catalogue.refresh()
+    return next(series.offset for series in catalogue.series if series.labels == (shop,))

@@ -13,7 +13,8 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.own import hot, sums
 from hvd.core.own.definition import FLOAT, INT, STAMP, VALUE
-from hvd.core.own.sums import FIRST, NOTHING, SLACK, sum_of
+from hvd.core.own.figures import Sample
+from hvd.core.own.sums import FIRST, NOTHING, SLACK, Plain, sum_of
 from hvd.core.slots import Slots
 from tests.unit.core.own.support import ORDERS, SHAPE, store_in
 
@@ -104,6 +105,35 @@ def test_both_forms_add_up_the_same(block: Block) -> None:
         changed = [reader.read(heads, PAGES, kinds) for reader in readers]
         assert changed[0] == changed[1]
         assert [readers[0].cells[cell] for cell in added] == [readers[1].cells[cell] for cell in added]
+
+
+@in_each_form
+def test_samples_of_counters_are_made_anew(block: Block, form: ModuleType) -> None:
+    """Each where it belongs; what is no integer is in the sum."""
+    reader = form.Sums(block.raw, SHAPE.own_row_cells)
+    reader.cells[MARKS], reader.cells[MARKS + 2], reader.floats[MARKS + 3] = 2**53 + 1, 2, 0.5
+    samples: list[Any] = [(), (), ()]
+    first, second = Plain(("a",), 1.5, MARKS, samples, 0), Plain(("b",), 2.5, MARKS + 2, samples, 2)
+    reader.renew([first, second], Sample, {})
+    assert samples == [(Sample(("a",), 2**53 + 1, 1.5, {}),), (), (Sample(("b",), 2.5, 2.5, {}),)]
+    assert type(samples[0][0]) is Sample
+
+
+def test_the_compiled_form_refuses_a_counter_that_is_none() -> None:
+    """Whatever it is given."""
+    reader = _own.Sums(memoryview(bytearray(8000)), 500)
+    good = Plain(("a",), 1.5, 0, [()], 0)
+    for bad in (good._replace(cell=-1), good._replace(cell=499), good._replace(place=1), good._replace(place=-1)):
+        with pytest.raises(IndexError):
+            reader.renew([bad], Sample, {})
+    for arguments in (
+        ([()], Sample, {}),
+        ([good._replace(samples=())], Sample, {}),
+        ([good], dict, {}),
+        ((), Sample, {}),
+    ):
+        with pytest.raises(TypeError):
+            reader.renew(*arguments)
 
 
 def test_the_compiled_form_refuses_what_would_be_outside_of_the_block(block: Block) -> None:
