@@ -159,8 +159,9 @@ class OwnCatalogue:
             if (other.definition.name, other.definition.registry) == name
         ]
 
-    def get_or_add(self, family: OwnFamily, labels: tuple[str, ...]) -> OwnSeries | None:
-        """The series of these label values; the overflow series where it can't be had, None where not even that.
+    def get_or_add(self, family: OwnFamily, labels: tuple[str, ...], created: float = 0.0) -> OwnSeries | None:
+        """The series of these label values; the overflow series where it can't be had, None where not even that. A new
+        one is created now, or when `created` says (Unix time in s).
 
         It comes back, with 0, where it was removed. Raises BlockLocked; BlockForeign where the catalogue is damaged.
         """
@@ -171,7 +172,7 @@ class OwnCatalogue:
             with self._block.locked(COUNT_WAIT):
                 self.refresh()
                 if (family.number, labels) not in self._found and not self.is_full(family):
-                    self._try_to_append(family, labels)
+                    self._try_to_append(family, labels, created or time.time())
             series = self._found.get((family.number, labels))
         if series is None:
             return self._found.get((family.number, None))
@@ -251,14 +252,14 @@ class OwnCatalogue:
         series = _encode([number, None, present + 2, round(time.time(), 3)]) if definition.labels else b""
         self._publish(_encode(record) + series, 2 + (cells if definition.labels else 0))
 
-    def _try_to_append(self, family: OwnFamily, labels: tuple[str, ...]) -> None:
+    def _try_to_append(self, family: OwnFamily, labels: tuple[str, ...], created: float) -> None:
         try:
-            self._append_series(family, labels)
+            self._append_series(family, labels, created)
         except BlockFull as error:
             self.trouble, self._retry_at = str(error), time.monotonic() + RETRY
 
-    def _append_series(self, family: OwnFamily, labels: tuple[str, ...]) -> None:
-        record = [family.number, labels, self._block.cells[layout.H_OWN_USED], round(time.time(), 3)]
+    def _append_series(self, family: OwnFamily, labels: tuple[str, ...], created: float) -> None:
+        record = [family.number, labels, self._block.cells[layout.H_OWN_USED], round(created, 3)]
         self._publish(_encode(record), len(family.definition.cells))
 
     def _publish(self, records: bytes, cells: int) -> None:

@@ -10,8 +10,9 @@ import json
 import re
 import zlib
 from collections.abc import Sequence
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
+from hvd.daemon.kept.own import OwnPart
 from hvd.errors import TotalsUnusable
 
 VERSION = 1
@@ -42,7 +43,8 @@ class HistoryPart(TypedDict):
 
 class Kept(TypedDict):
     """What the file has. `heads` are started, finished, aborted, errors; `lost` is the run of what had no cells;
-    `since_ns` (Unix) is when all was 0, and `counted_ns` for how long daemons have counted since then.
+    `since_ns` (Unix) is when all was 0, and `counted_ns` for how long daemons have counted since then; `own` are the
+    app's own metrics, which files of earlier versions lack.
     """
 
     instance: str
@@ -55,6 +57,7 @@ class Kept(TypedDict):
     bounds: dict[str, Sequence[int]]
     families: dict[str, FamilyPart]
     history: HistoryPart
+    own: NotRequired[list[OwnPart]]
 
 
 def encode(kept: Kept) -> bytes:

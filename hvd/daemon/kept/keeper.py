@@ -126,7 +126,8 @@ class Keeper:
             )
         if taken.overflowed:
             self._log.warning(
-                "hvd: %d series of %s find no room of their own, and go on in overflow series: set max_series higher",
+                "hvd: %d series of %s find no room of their own, and go on in overflow series: set max_series higher; "
+                "of the app's own metrics, own_series",
                 *(taken.overflowed, self.path),
             )
 
