@@ -3,9 +3,14 @@
 Libraries on top of prometheus_client look for the variable to see whether several processes count, and whether it names
 a folder. Nobody writes into it but a child that got the variable in an environment that its parent made of its own:
 one that inherits the environment doesn't have it, and counts for itself, as it did before.
+
+The maker and those that it forks hold the folder's lock (flock(2)) as long as they live. The maker removes it when it
+ends; one whose maker was killed is removed by the next process that makes one.
 """
 
 import atexit
+import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
@@ -43,7 +48,8 @@ def point_there() -> None:
     global _made
     if not _made:
         try:
-            _made = tempfile.mkdtemp(prefix=PREFIX)
+            _remove_unused()
+            _made = _make()
         except OSError:  # a read-only image: then one that has none of the files for sure
             _made = str(Path(__file__).parent)
         else:
@@ -56,6 +62,28 @@ def drop(environ: MutableMapping[str, str]) -> None:
     """Take the variable out of the environment of a program that is about to be executed, if it names such a folder."""
     if is_own(environ.get(VARIABLE, "")):
         del environ[VARIABLE]
+
+
+def _make() -> str:
+    """A new folder, whose lock this process holds."""
+    folder = tempfile.mkdtemp(prefix=PREFIX)
+    fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)
+    if not os.path.isdir(folder):  # removed by another process before it was locked
+        raise FileNotFoundError(folder)
+    return folder
+
+
+def _remove_unused() -> None:
+    """Those of this user whose lock nobody holds."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if folder.lstat().st_uid == os.geteuid():
+                fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder)
+                finally:
+                    os.close(fd)
 
 
 def _remove(folder: str, maker: int) -> None:

@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from hvd.metrics.prometheus import folder
+from tests.support.waiting import until
 
 SCRIPT = """
 import os, subprocess, sys
@@ -29,6 +31,39 @@ def test_it_is_empty_and_private_and_goes_with_its_maker() -> None:
     named, inherited = run.stdout.split()
     assert inherited == "None"
     assert not os.path.exists(named)
+
+
+KILLED = """
+import os, signal, sys, time
+from hvd.metrics.prometheus import folder
+folder.point_there()
+if not os.fork():
+    print(os.environ[folder.VARIABLE], flush=True)
+    sys.stdin.read()
+    os._exit(0)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_one_whose_maker_was_killed_goes_with_the_next(tmp_path: Path) -> None:
+    """As soon as none of the processes live that the maker forked."""
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    other = tmp_path / "other"
+    other.mkdir()
+
+    def point() -> None:
+        subprocess.run([sys.executable, "-c", SCRIPT], env=environ, capture_output=True, check=True)
+
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as killed:
+        assert killed.stdout
+        named = Path(killed.stdout.readline().strip())
+        killed.wait()
+        point()
+        assert named.is_dir(), "its child lives"
+    until(lambda: point() or not named.exists(), "it is removed")
+    assert list(tmp_path.iterdir()) == [other]
 
 
 def test_a_folder_of_the_users_is_told_from_hvds(monkeypatch) -> None:  # type: ignore[no-untyped-def]
