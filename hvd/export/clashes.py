@@ -1,10 +1,13 @@
 """Which own metrics have names that are taken: a scrape in which two families have one name is not valid. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from hvd.core.own.definition import Definition
 from hvd.core.own.figures import FamilyFigures
+from hvd.export.notation import ALLOW_UTF_8, metric_name
 from hvd.metrics.sources import Figures
+from hvd.metrics.table import Metric
 from hvd.read.own import shown_families
 
 _SUFFIXES = {
@@ -17,29 +20,49 @@ _SUFFIXES = {
 
 def names_of(name: str, kind: str) -> set[str]:
     """The names that a family has, and those of its samples, as prometheus_client's registries keep them apart."""
-    name = name.removesuffix("_total") if kind == "counter" else name
-    name = name.removesuffix("_info") if kind == "info" else name
     return {name, *(name + suffix for suffix in _SUFFIXES.get(kind, ()))}
 
 
-def without_clashes(
-    families: Iterable[FamilyFigures], taken: Iterable[str]
-) -> tuple[list[FamilyFigures], list[FamilyFigures]]:
-    """-> families whose names nobody before them has, and the others. `taken` are the names that others have."""
-    free, hidden, known = list[FamilyFigures](), list[FamilyFigures](), set(taken)
-    for family in families:
-        names = names_of(family.definition.name, family.definition.kind)
-        if names & known:
-            hidden.append(family)
-        else:
-            free.append(family)
-            known |= names
-    return free, hidden
+def names_of_all(metrics: Iterable[Metric]) -> frozenset[str]:
+    """The names of hvd's metrics, which these have with the suffix of a counter or an info."""
+    ends = {"counter": "_total", "info": "_info"}
+    families = ((metric.name.removesuffix(ends.get(metric.kind, "")), metric.kind) for metric in metrics)
+    return frozenset(name for family in families for name in names_of(*family))
 
 
-def shown_of(figures: Figures, taken: Iterable[str]) -> tuple[list[FamilyFigures], Figures]:
-    """-> the own metrics that are shown: of the default registry, with free names; and the figures, which tell now the
-    names of the others.
+class Clashes:
+    """Finds own metrics whose names are taken. What it found is kept while the metrics stay the same. Thread-safe: a
+    lost race only costs time.
     """
-    families, hidden = without_clashes(shown_families(figures.own), taken)
-    return families, replace(figures, hidden=tuple(family.definition.name for family in hidden))
+
+    def __init__(self, taken: Iterable[str], escaping: str = ALLOW_UTF_8) -> None:
+        """`taken` are the names that others have. With the scheme in which names are escaped (notation.py), two names
+        can be the same that are not.
+        """
+        self._taken = frozenset(metric_name(name, escaping) for name in taken)
+        self._escaping = escaping
+        self._found: tuple[Sequence[Definition], frozenset[int]] = (), frozenset()
+
+    def shown_of(self, figures: Figures) -> tuple[list[FamilyFigures], Figures]:
+        """-> the own metrics that are shown: of the default registry, whose names nobody before them has; and the
+        figures, which tell now the names of the others.
+        """
+        families = shown_families(figures.own)
+        definitions = [family.definition for family in families]
+        known, hidden = self._found
+        if known != definitions:
+            hidden = frozenset(self._hidden(definitions))
+            self._found = definitions, hidden
+        if not hidden:
+            return families, figures
+        shown = [family for index, family in enumerate(families) if index not in hidden]
+        return shown, replace(figures, hidden=tuple(definitions[index].name for index in sorted(hidden)))
+
+    def _hidden(self, definitions: Iterable[Definition]) -> Iterable[int]:
+        known = set(self._taken)
+        for index, definition in enumerate(definitions):
+            names = {metric_name(name, self._escaping) for name in names_of(definition.name, definition.kind)}
+            if names & known:
+                yield index
+            else:
+                known |= names

@@ -9,8 +9,8 @@ from itertools import chain
 
 from hvd.core.catalogue import Family, Series
 from hvd.core.hot import cumulate
-from hvd.export.clashes import names_of, shown_of
-from hvd.export.notation import DOTS, in_dots, only_named, quote
+from hvd.export.clashes import Clashes, names_of_all
+from hvd.export.notation import DOTS, ESCAPINGS, in_dots, only_named, quote
 from hvd.export.own import PLAIN, OwnExposition, Style
 from hvd.export.samples import counter_samples
 from hvd.metrics.sources import Distribution, Figures
@@ -38,7 +38,8 @@ class Exposition:
     def __init__(self, more: Iterable[Metric] = ()) -> None:
         """`more` metrics follow hvd's own; then come the app's."""
         self._metrics = (*METRICS, *more)
-        self._names = {name for metric in self._metrics for name in names_of(metric.name, metric.kind)}
+        names = names_of_all(self._metrics)
+        self._clashes = {escaping: Clashes(names, escaping) for escaping in ESCAPINGS}
         self._own = OwnExposition()
         self._complained: set[str] = set()
         self._templates: dict[tuple[str, tuple[str, ...]], str] = {}
@@ -48,7 +49,7 @@ class Exposition:
         out while nothing is published, and so are own metrics that have a name of hvd's, or are of another registry
         than the default one.
         """
-        families, figures = shown_of(figures, self._names)
+        families, figures = self._clashes[style.escaping].shown_of(figures)
         self._complain(figures.hidden)
         texts: Iterable[str] = self._families(figures, style.openmetrics)
         if names is not None:

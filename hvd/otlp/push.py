@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from hvd.export.clashes import names_of, shown_of
+from hvd.export.clashes import Clashes, names_of_all
 from hvd.metrics.table import METRICS
 from hvd.otlp.options import ExporterOptions
 from hvd.read.reading import BlockReader
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from hvd.otlp.receiver import Receiver
 
-_TAKEN = {name for metric in METRICS for name in names_of(metric.name, metric.kind)}
+_CLASHES = Clashes(names_of_all(METRICS))
 
 PIECE = 2 * 2**20
 """Bytes that are sent at once, more or less: a gRPC server takes 4 MiB unless it is told otherwise."""
@@ -75,5 +75,5 @@ class Push(threading.Thread):
         figures = reader.read(own=True).figures(
             reader.series_limits(), options.gunicorn, options.kinds, reader.own_limit
         )
-        families, figures = shown_of(figures, _TAKEN)
+        families, figures = _CLASHES.shown_of(figures)
         return chain(service.metrics_of(figures), own.metrics_of(families, figures.totals.time_ns, receiver.starts))

@@ -24,7 +24,9 @@ from hvd.core.own.notes import Exemplar, Notes
 from hvd.core.own.sums import FIRST, NOTHING, Plain
 
 PID = "pid"
-"""The label that tells the processes of a gauge apart, whose mode is `all` or `liveall`."""
+"""The label that tells the processes of a gauge apart, whose mode is `all` or `liveall`; with `process_` before it
+where the gauge has one of that name.
+"""
 
 
 _NO_EXEMPLARS: Mapping[int, Exemplar] = MappingProxyType({})
@@ -145,7 +147,12 @@ class OwnReader:
         definition = family.definition
         if definition.kind == INFO:
             return definition.labels[:-1]
-        return (*definition.labels, PID) if family_is_by_process(definition) else definition.labels
+        if not family_is_by_process(definition):
+            return definition.labels
+        label = PID
+        while label in definition.labels:
+            label = f"process_{label}"
+        return (*definition.labels, label)
 
     def _all_changed(self) -> set[int]:
         """The numbers of the series that may have changed since."""

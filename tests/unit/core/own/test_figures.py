@@ -50,6 +50,14 @@ def test_all_is_by_process(block: Block, mode: str) -> None:
     assert family(block, "level").labels == ("pid",)
 
 
+def test_a_label_pid_of_the_apps_stays(block: Block) -> None:
+    """No series has two labels of one name."""
+    level = store_in(block).declare(gauge("all", "level", "pid"))
+    level.place(("7",)).set(1)  # type: ignore[attr-defined]
+    assert family(block, "level").labels == ("pid", "process_pid")
+    assert values(block, "level") == {("7", str(os.getpid())): 1.0}
+
+
 def test_what_is_the_same_is_the_same_object(block: Block) -> None:
     """So its text can be kept."""
     store, reader = store_in(block), OwnReader(block)
