@@ -57,9 +57,7 @@ _PID = Parameter("pid", "only of this worker", {"type": "integer", "minimum": 1,
 _DETAIL = Parameter("detail", "1 for workers, routes and their rates, and the app's own metrics", {"type": "string"})
 _NAMES = Parameter("name[]", "only samples of this name; more than once for more names", {"type": "string"})
 _OWN = Parameter("detail", "1 for the app's own metrics too", {"type": "string"})
-_KEY_OF_PIN = Parameter(
-    "key", "name and labels, as /metrics has them", {"type": "string", "minLength": 1, "maxLength": 960}
-)
+_KEY_OF_PIN = Parameter("key", "name and labels, as /metrics has them; 960 bytes at most", {"type": "string"})
 
 
 def _get(content: Content, problems: tuple[int, ...], *parameters: Parameter) -> dict[str, Operation]:
@@ -98,8 +96,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         PinsResource,
         {
             "get": Operation({200: json_of(PinsAnswer)}, _ERRORS),
-            "put": Operation({204: {}}, (400, 403, 409, 503), (_KEY_OF_PIN,), scope=Scope.ADMIN),
-            "delete": Operation({204: {}}, (400, 403, 503), (_KEY_OF_PIN,), scope=Scope.ADMIN),
+            "put": Operation({204: {}}, (400, 403, 409, 414, 503), (_KEY_OF_PIN,), scope=Scope.ADMIN),
+            "delete": Operation({204: {}}, (400, 403, 414, 503), (_KEY_OF_PIN,), scope=Scope.ADMIN),
         },
         is_private=True,
     ),

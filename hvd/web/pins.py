@@ -5,7 +5,7 @@ from typing import TypedDict
 
 import falcon
 
-from hvd.core.own.pins import PinPoint, Pins
+from hvd.core.own.pins import KEY_BYTES, PinPoint, Pins
 from hvd.errors import BlockFull, BlockLocked
 from hvd.web.here import Here
 from hvd.web.resources import negotiate, send_json
@@ -39,11 +39,9 @@ class PinsResource:
     on_head = on_get
 
     def on_put(self, req: falcon.Request, resp: falcon.Response) -> None:
-        key = req.get_param("key", required=True)
+        key = _key(req)
         try:
             Pins(self._here.parts.block).add(key)
-        except ValueError as error:
-            raise falcon.HTTPBadRequest(description=f"{error}.") from None
         except BlockLocked as error:
             raise falcon.HTTPServiceUnavailable(description=f"{error}.", retry_after=1) from None
         except BlockFull as error:
@@ -51,12 +49,20 @@ class PinsResource:
         resp.status = falcon.HTTP_204
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
-        key = req.get_param("key", required=True)
+        key = _key(req)
         try:
             Pins(self._here.parts.block).remove(key)
         except BlockLocked as error:
             raise falcon.HTTPServiceUnavailable(description=f"{error}.", retry_after=1) from None
         resp.status = falcon.HTTP_204
+
+
+def _key(req: falcon.Request) -> str:
+    """Raises falcon.HTTPBadRequest for one that can't be pinned."""
+    key: str = req.get_param("key", required=True)
+    if not 0 < len(key.encode("utf-8", "backslashreplace")) <= KEY_BYTES:
+        raise falcon.HTTPBadRequest(description=f"A key has 1 to {KEY_BYTES} bytes.")
+    return key
 
 
 def rows_of(points: Iterable[PinPoint]) -> list[list[float | None]]:
