@@ -35,6 +35,9 @@ TAKER = "_hvd_taker"
 REGISTRY_SEEN = "_hvd_registry"
 """That of an enum which is being made, and is registered already."""
 
+NEW = ("remove_by_labels",)
+"""What the oldest version that hvd knows does not have."""
+
 _samples_of_theirs = {kind._child_samples for kind in KINDS}
 
 
@@ -53,8 +56,11 @@ _replacements: list[tuple[Any, str, Callable[..., Any]]] = []
 
 def apply() -> None:
     """Replace them all, once in a process. Raises AttributeError, with nothing replaced, where one isn't there."""
-    originals = [getattr(owner, name) for owner, name, _ in _replacements]
-    for (owner, name, function), original in zip(_replacements, originals, strict=True):
+    found = [
+        (owner, name, function) for owner, name, function in _replacements if name not in NEW or hasattr(owner, name)
+    ]
+    originals = [getattr(owner, name) for owner, name, _ in found]
+    for (owner, name, function), original in zip(found, originals, strict=True):
         setattr(owner, name, functools.wraps(original)(_bound(function, original)))
     MetricWrapperBase.labels = _fast_labels(MetricWrapperBase.labels)  # type: ignore[method-assign]
     values.ValueClass = Value

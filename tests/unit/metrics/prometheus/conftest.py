@@ -38,7 +38,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> OwnStore:
     monkeypatch.setattr(families, "registries", families.Registries())
     monkeypatch.setattr(patches, "registries", families.registries)
     for owner, name, _ in patches._replacements:
-        monkeypatch.setattr(owner, name, getattr(owner, name))
+        monkeypatch.setattr(owner, name, getattr(owner, name, None), raising=False)
     monkeypatch.setattr(patches.MetricWrapperBase, "labels", patches.MetricWrapperBase.labels)
     monkeypatch.setattr(prometheus_client.values, "ValueClass", prometheus_client.values.ValueClass)
     monkeypatch.setattr(prometheus_client.metrics, "os", prometheus_client.metrics.os)

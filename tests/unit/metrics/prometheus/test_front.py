@@ -37,7 +37,7 @@ assert prometheus_client.values.ValueClass is not before
 
 UNKNOWN = """
 import prometheus_client.metrics as metrics
-del metrics.MetricWrapperBase.remove_by_labels
+del metrics.MetricWrapperBase.remove
 before = metrics.values.ValueClass, metrics.MetricWrapperBase.labels
 import hvd.prometheus
 hvd.prometheus.install()
