@@ -35,6 +35,7 @@ OWN_APP = "hvd.web.wsgi:app"
 FIXED = (
     *("bind", "admin_bind", "socket_mode", "socket_group", "instance", "slots", "max_series", "worker_class"),
     *("state_dir", "database_url", "prometheus_client", "all_registries"),
+    "default_gauge_mode",
 )
 """Settings that take effect at the next start."""
 
@@ -123,7 +124,11 @@ def install_front(cfg: Any) -> str:
         settings = _in_force(cfg)
     except SettingsError:  # on_starting says which, and ends the start
         return ""
-    return front.install(settings.prometheus_client, all_registries=settings.all_registries)
+    return front.install(
+        settings.prometheus_client,
+        all_registries=settings.all_registries,
+        default_gauge_mode=settings.default_gauge_mode,
+    )
 
 
 def _addresses(cfg: Any, settings: Settings) -> Iterator[tuple[str, str]]:

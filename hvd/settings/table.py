@@ -170,6 +170,11 @@ class Settings:
     prometheus_client: str = _setting(
         SWITCH, "auto", "Whether prometheus_client's metrics count here; auto: unless PROMETHEUS_MULTIPROC_DIR is set."
     )
+    default_gauge_mode: str = _setting(
+        one_of("all", *(f"{live}{mode}" for live in ("", "live") for mode in ("sum", "max", "min"))),
+        "all",
+        "How its gauges that say no multiprocess_mode combine: all is a series for each process, with label pid.",
+    )
     all_registries: bool = _setting(
         FLAG, False, "Whether those of all its registries are shown, and not of the default one only."
     )

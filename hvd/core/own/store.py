@@ -45,6 +45,8 @@ class ProcessFamily:
     def __init__(self, store: "OwnStore", definition: Definition, make: Callable[[Definition], Place]) -> None:
         self.definition = definition
         self.in_block: OwnFamily | None = None
+        self.is_present = True
+        """Whether the process has the metric still."""
         self.is_late = False
         """Whether it is not in the block since that was locked, or full."""
         self.overflowed: set[tuple[str, ...]] = set()
@@ -226,9 +228,19 @@ class OwnStore:
             for _, place in family.all():
                 place.before_count = self.look if family.is_late else None
             return
-        self._target.cells[family.in_block.present] = self._target.tenancy
+        self._store_presence(family)
         self._complain_of_rivals(family, self.catalogue.rivals(family.in_block))
         self._move_all(family)
+
+    def set_present(self, family: ProcessFamily, *, is_present: bool) -> None:
+        """Whether the process has the metric still: where none has it, another definition of its name is shown."""
+        with self.lock:
+            family.is_present = is_present
+            self._store_presence(family)
+
+    def _store_presence(self, family: ProcessFamily) -> None:
+        if self._target and family.in_block:
+            self._target.cells[family.in_block.present] = self._target.tenancy if family.is_present else 0
 
     def _move_all(self, family: ProcessFamily) -> None:
         for labels, place in family.all():

@@ -36,6 +36,8 @@ class Registries:
         """Whether the metrics of all registries, and of none, are shown with those of the default one, as they are in
         prometheus_client's files.
         """
+        self.default_gauge_mode = "all"
+        """How gauges combine that say no multiprocess_mode."""
         self.is_serving = False
         """Whether the app is loaded: registries that are made from now on are its process's own."""
         self._lasting: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -78,7 +80,8 @@ def definition_of(metric: Any) -> Definition:
 
 def _mode(metric: Any, kind: str) -> str:
     if kind == GAUGE:
-        return str(metric._multiprocess_mode)
+        mode = str(metric._multiprocess_mode)
+        return registries.default_gauge_mode if mode == "all" else mode
     return "mostrecent" if kind in (INFO, STATESET) else ""
 
 
@@ -114,6 +117,7 @@ class Family:
         """Count in the block from now on, as a metric of the registry of that key; what was counted comes along."""
         with own_store.lock:
             if self.in_store:
+                own_store.set_present(self.in_store, is_present=True)
                 return
             self.definition = replace(self.definition, registry=key)
             self.in_store = own_store.declare(self.definition, self._make)
@@ -168,6 +172,13 @@ def family_of(metric: Any) -> Family:
             if registries.are_all_shown:  # those of none too
                 family.adopt("")
         return family
+
+
+def withdraw(metric: Any) -> None:
+    """A metric was unregistered: another one of its name may be shown, once no process has it any more."""
+    family: Family | None = getattr(metric, FAMILY, None)
+    if family and family.in_store:
+        own_store.set_present(family.in_store, is_present=False)
 
 
 def adopt(metric: Any, registry: Any) -> None:

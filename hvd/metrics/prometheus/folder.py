@@ -38,6 +38,14 @@ def users_folder() -> str:
     return ""
 
 
+def named() -> str:
+    """The folder that the environment names now: a user's, where that came later, else hvd's; "" for none."""
+    users = users_folder()
+    if users and is_own(environment().get(VARIABLE, "")):
+        take_out([VARIABLE])  # as prometheus_client takes the old variable only where there is no new one
+    return users or environment().get(VARIABLE, "")
+
+
 def is_own(folder: str) -> bool:
     """Whether a folder is one that hvd has made for this."""
     return os.path.basename(os.path.normpath(folder)).startswith(PREFIX)

@@ -21,17 +21,17 @@ class _Front:
     def __init__(self) -> None:
         self._lock = Lock()
         self._is_ready = self._is_applied = False
-        self._all_registries = False
+        self._all_registries, self._default_gauge_mode = False, "all"
 
-    def install(self, *, all_registries: bool) -> None:
+    def install(self, all_registries: bool, default_gauge_mode: str) -> None:
         with self._lock:
-            self._all_registries = all_registries
+            self._all_registries, self._default_gauge_mode = all_registries, default_gauge_mode
             if not self._is_ready:
                 self._is_ready = True
                 folder.point_there()
                 after_import(MODULE, self._apply)
         if self._is_applied:
-            self._show_registries()
+            self._pass_on()
 
     def _apply(self) -> None:
         try:
@@ -44,12 +44,13 @@ class _Front:
             )
             return
         self._is_applied = True
-        self._show_registries()
+        self._pass_on()
 
-    def _show_registries(self) -> None:
+    def _pass_on(self) -> None:
         from hvd.metrics.prometheus.families import registries
 
         registries.are_all_shown = self._all_registries
+        registries.default_gauge_mode = self._default_gauge_mode
 
     def say_serving(self) -> None:
         """The app is loaded."""
@@ -63,7 +64,7 @@ _front = _Front()
 say_serving = _front.say_serving
 
 
-def install(wanted: str = "true", *, all_registries: bool = False) -> str:
+def install(wanted: str = "true", *, all_registries: bool = False, default_gauge_mode: str = "all") -> str:
     """Install the front; prometheus_client is not imported for that. Where it is not there, nothing happens.
 
     `wanted`: "true"; "false"; "auto", which is "true" unless prometheus_client is to count in files of its own.
@@ -77,5 +78,5 @@ def install(wanted: str = "true", *, all_registries: bool = False) -> str:
             f"hvd: {folder.VARIABLE} is set: prometheus_client counts in files in {files}, which hvd doesn't show; "
             "unset it, or set prometheus_client = true"
         )
-    _front.install(all_registries=all_registries)
+    _front.install(all_registries, default_gauge_mode)
     return f"hvd: prometheus_client counts in hvd, not in files in {files} ({folder.VARIABLE})" if files else ""

@@ -21,9 +21,9 @@ from hvd.core.own.catalogue import shown
 from hvd.metrics.instruments.functions import functions
 from hvd.metrics.instruments.states import text_of
 from hvd.metrics.prometheus import folder
-from hvd.metrics.prometheus.families import FAMILY, Family, adopt, family_of, registries
+from hvd.metrics.prometheus.families import FAMILY, Family, adopt, family_of, registries, withdraw
 from hvd.metrics.prometheus.reading import Reading, during, reading_now
-from hvd.metrics.prometheus.samples import add_samples, as_files, own_families
+from hvd.metrics.prometheus.samples import add_samples, as_files, own_families, readable
 from hvd.metrics.prometheus.values import Series, Value, making
 from hvd.settings.variables import environment
 
@@ -234,20 +234,21 @@ def _clear(original: Callable[..., None], self: Any) -> None:
 def _collect(original: Callable[[Any], Iterable[Metric]], self: Any) -> Iterable[Metric]:
     """The sums of all processes; its own of a metric that isn't in the block, or which a subclass reads in its way."""
     family: Family | None = getattr(self, FAMILY, None)
+    if family is None:
+        return original(self)
     if (
-        family is None
-        or family.in_store is None
+        family.in_store is None
         or family.in_store.in_block is None
         or self._labelvalues
         or type(self)._child_samples not in _samples_of_theirs
     ):
-        return original(self)
+        return [readable(metric) for metric in original(self)]
     reading = reading_now()
     if reading.is_covered and not family.definition.registry:
         return []  # the MultiProcessCollector of this registry gives it
     figures = reading.of(family.definition)
     if figures is None:
-        return original(self)
+        return [readable(metric) for metric in original(self)]
     metric = self._get_metric()
     add_samples(metric, figures)
     return [metric]
@@ -264,6 +265,13 @@ def _register(original: Callable[..., None], self: Any, collector: Any) -> None:
         setattr(collector, REGISTRY_SEEN, self)
     elif isinstance(collector, KINDS) and (_is_parent(collector) or getattr(collector, FAMILY, None)):
         adopt(collector, self)
+
+
+@_replace(CollectorRegistry, "unregister")
+def _unregister(original: Callable[..., None], self: Any, collector: Any) -> None:
+    original(self, collector)
+    if isinstance(collector, KINDS):
+        withdraw(collector)
 
 
 @_replace(CollectorRegistry, "collect")
@@ -289,8 +297,8 @@ def _together(collected: Iterable[Metric], reading: Reading) -> Iterator[Metric]
 
 @_replace(MultiProcessCollector, "__init__")
 def _make_collector(original: Callable[..., None], self: Any, registry: Any, path: str | None = None) -> None:
-    """For hvd's folder, or none; one with files of prometheus_client's is read as without hvd."""
-    if folder.users_folder() if path is None else not folder.is_own(path):
+    """For hvd's folder; one with files of prometheus_client's is read as without hvd."""
+    if not folder.is_own(folder.named() if path is None else path):
         original(self, registry, path)
         return
     self._path = None

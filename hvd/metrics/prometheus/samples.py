@@ -48,6 +48,15 @@ def as_files(families: Iterable[FamilyFigures]) -> Iterator[Metric]:
             yield metric
 
 
+def readable(metric: Metric) -> Metric:
+    """The same, where label values have only characters that UTF-8 has: a lone surrogate would end each scrape."""
+    for index, sample in enumerate(metric.samples):
+        if not all(map(str.isascii, sample.labels.values())):
+            labels = {name: text.encode("utf-8", "backslashreplace").decode() for name, text in sample.labels.items()}
+            metric.samples[index] = sample._replace(labels=labels)
+    return metric
+
+
 def own_families() -> Iterator[FamilyFigures]:
     """What this process has counted, where it counts for itself: the figures would be those of all processes."""
     for family in own_store.families():

@@ -17,7 +17,7 @@ from hvd.core.block import Block
 from hvd.core.own.definition import Definition
 from hvd.core.own.figures import OwnReader
 from hvd.core.own.store import OwnStore
-from hvd.metrics.prometheus import folder, patches
+from hvd.metrics.prometheus import families, folder, patches
 from tests.unit.core.own import support
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -221,6 +221,35 @@ def test_without_a_block_a_gauges_function_is_called_as_before(registry: Collect
         registry.get_sample_value("a")
 
 
+def test_what_is_unregistered_makes_room_for_another_of_its_name(
+    block: Block, attached: OwnStore, registry: CollectorRegistry
+) -> None:
+    """As soon as no process has it; registered again, it is there again."""
+    first = Counter("a", "A.", registry=registry)
+    first.inc(2)
+    registry.unregister(first)
+    second = Gauge("a", "A.", registry=registry, multiprocess_mode="sum")
+    second.set(5)
+    assert registry.get_sample_value("a") == 5
+    assert support.values(block, "a") == {(): 5.0}
+    registry.unregister(second)
+    registry.register(first)
+    first.inc()
+    assert registry.get_sample_value("a_total") == 3
+
+
+def test_the_default_mode_of_gauges_can_be_another(
+    other: OwnStore, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So code that says nothing gives one series, without a pid."""
+    monkeypatch.setattr(families.registries, "default_gauge_mode", "livesum")
+    gauge, said = Gauge("a", "A.", registry=registry), Gauge("b", "B.", registry=registry, multiprocess_mode="max")
+    gauge.set(5)
+    other.declare(gauge._hvd_family.definition).place().set(3)  # type: ignore[attr-defined]
+    assert registry.get_sample_value("a") == 8
+    assert said._hvd_family.definition.mode == "max"
+
+
 def test_metrics_of_before_and_of_a_subclass_give_their_own(
     attached: OwnStore, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +284,12 @@ def test_children_that_threads_make_are_one(attached: OwnStore, registry: Collec
     for thread in threads:
         thread.join()
     assert [registry.get_sample_value("a_total", {"x": str(number)}) for number in range(20)] == [8] * 20
+
+
+def test_a_lone_surrogate_breaks_no_scrape(registry: CollectorRegistry) -> None:
+    """Without a block too."""
+    Counter("a", "A.", ["x"], registry=registry).labels("\ud800é").inc()
+    assert 'a_total{x="\\\\ud800é"} 1.0\n' in generate_latest(registry).decode()
 
 
 def test_summaries_without_a_block_are_as_before(registry: CollectorRegistry) -> None:
