@@ -26,6 +26,8 @@ class Session(requests.Session):
         """As requests does it; but the figures go nowhere else, and the answer is bounded."""
         self.trouble = ""
         named.update(stream=True, allow_redirects=False)
+        if self.verify is not True:  # else REQUESTS_CA_BUNDLE would come before the file that the exporter was told
+            named.setdefault("verify", self.verify)
         try:
             response = super().request(method, url, *args, **named)
             response._content = _read(response)

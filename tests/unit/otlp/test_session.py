@@ -43,6 +43,24 @@ def test_what_was_thrown_away_is_taken_from_the_answer(receiver: HttpReceiver) -
         assert (session.take_refused(), session.trouble) == ("", "")
 
 
+def test_the_certificates_of_the_exporter_come_first(receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those of a variable that is for other programs, which requests takes before the session's own."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/others.pem")
+    taken: list[object] = []
+
+    def request(self: Session, method: str, url: str, **named: object) -> requests.Response:
+        taken.append(named.get("verify"))
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(requests.Session, "request", request)
+    with Session() as session:
+        for verify in (True, "/etc/own.pem"):
+            session.verify = verify
+            with pytest.raises(requests.ConnectionError):
+                session.request("POST", receiver.url)
+    assert taken == [None, "/etc/own.pem"]
+
+
 def test_a_redirect_is_not_followed(receiver: HttpReceiver) -> None:
     """The exporter would take it for a success, and requests would carry the headers elsewhere."""
     session, response = post(receiver, lambda handler: respond(handler, 307, Location="http://elsewhere/"))
