@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
         _print(loaded, environment.source)
         for doubt in doubts(loaded.settings) if environment.is_units else ():
             print(f"warning: {doubt}")
+        if trouble := loaded.settings.otlp_trouble:
+            print(f"warning: {trouble}")
         for doubt in unread or exposed:
             print(f"warning: {doubt}")
     return Exit.OK

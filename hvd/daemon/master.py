@@ -106,6 +106,8 @@ class Master:
     def _warn_of_exporter(self) -> None:
         """Where a setting of hvd's asks for it, the start is refused (hvd/settings/complaints.py)."""
         endpoint, protocol = self.settings.otlp_endpoint, self.settings.otlp_protocol
+        if trouble := self.settings.otlp_trouble:
+            self._server.log.warning("hvd: not all is done for OTLP that variables of OpenTelemetry say: %s", trouble)
         if endpoint and not is_installed(protocol):
             self._server.log.warning(
                 "hvd: metrics are not sent to %s, for which a variable of OpenTelemetry asks: pip install 'hvd[otlp]'",

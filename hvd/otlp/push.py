@@ -49,7 +49,7 @@ class Push(threading.Thread):
         try:
             self._send()
         except Exception as error:  # as a library that isn't installed any more, or a block that is damaged
-            self.trouble = str(error) or type(error).__name__
+            self.trouble = f"metrics can't be sent: {str(error) or type(error).__name__}"
         self._ended()
 
     def _send(self) -> None:
@@ -63,7 +63,7 @@ class Push(threading.Thread):
             try:
                 receiver.send(piece)
             except NotAccepted as error:  # another piece may be acceptable, but not all are given their time
-                self.trouble = str(error)
+                self.trouble = f"{self._options.endpoint} does not take metrics: {error}"
                 if time.monotonic() >= deadline:
                     return
         self.refused = receiver.take_refused()

@@ -44,7 +44,7 @@ class Report:
         now = self._clock()
         if trouble:
             self._failing_since = now if self._failing_since is None else self._failing_since
-            self._say(logging.WARNING, f"{self._endpoint} does not take metrics: {trouble}; it is tried again")
+            self._say(logging.WARNING, f"{trouble}; it is tried again")
         else:
             if self._failing_since is not None:
                 self._log.info("%s takes metrics again, after %.0f s", self._endpoint, now - self._failing_since)
@@ -70,7 +70,7 @@ class Report:
                 "monotonic_ns": round(now * 1e9),
                 "is_on": bool(self._endpoint),
                 "is_failing": since is not None,
-                "trouble": f"{self._endpoint} does not take metrics: {trouble}"[:1000] if is_long else "",
+                "trouble": trouble[:1000] if is_long else "",
                 "accepted_ns": self._accepted_ns,
             }
         )

@@ -69,6 +69,7 @@ class _Loader:
         self.unlisted = 0  # complaints past the end of the list
         self.kinds: dict[str, Kind] = {}
         self.routes: dict[str, str] = {}
+        self.foreign = list[str]()  # what is wrong with variables that are not hvd's own
         self.file = ""
         self.lines: dict[tuple[str | int, ...], int] = {}
 
@@ -165,10 +166,20 @@ class _Loader:
         self._take_opentelemetrys(environ)
 
     def _take_opentelemetrys(self, environ: Mapping[str, str]) -> None:
-        """What OpenTelemetry's own variables say, where nothing else does; attributes add up."""
+        """What OpenTelemetry's own variables say, where nothing else does; attributes add up.
+
+        They may be meant for other programs, so what is wrong with them is no complaint: it ends no start.
+        """
+        values: dict[str, _Value] = {}
         for key, value, name in standard_values(environ, has_endpoint="otlp_endpoint" in self.set):
-            if key not in self.set and key not in self.refused:
-                self.take(key, value, name, name, from_text=False)
+            setting = SETTINGS[key]
+            try:
+                values[key] = _Value(setting.type.read(value), name, name)
+            except ValueError as error:
+                expected = str(error) or setting.type.expected
+                self.foreign.append(f"{name} is {setting.quoted(value)}, and for hvd it must be {expected}")
+        if "otlp_endpoint" in self.set or not self.foreign:
+            self.set = {**values, **self.set}
         more, key = standard_attributes(environ), "otlp_attributes"
         if more and "otlp_endpoint" in self.set:
             own = self.set.get(key, _Value((), "OTEL_RESOURCE_ATTRIBUTES", "OTEL_RESOURCE_ATTRIBUTES"))
@@ -236,7 +247,9 @@ def load(
     if problems:
         raise SettingsError(problems, loader.unlisted)
     sources = {key: loader.set[key].source if key in loader.set else "default" for key in SETTINGS}
-    return Loaded(Settings(**values, job_kinds=loader.kinds, routes=loader.routes), sources, path, loader.unused)
+    trouble = "; ".join(loader.foreign)
+    settings = Settings(**values, job_kinds=loader.kinds, routes=loader.routes, otlp_trouble=trouble)
+    return Loaded(settings, sources, path, loader.unused)
 
 
 def _credential(environ: Mapping[str, str], name: str) -> str:

@@ -244,6 +244,8 @@ class Settings:
     jobs_output_limit: int = _setting(whole(2**14, 2**26), 10 * 2**20, "Bytes of each job's output that are kept.")
     job_kinds: Mapping[str, Kind] = field(default_factory=dict, hash=False)
     routes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    otlp_trouble: str = ""
+    """Why what OpenTelemetry's own variables say is not done, as far as that is so."""
     tokens: tuple[Token, ...] | None = field(default=None, repr=False)
     """Those of tokens_file, once a daemon has read it; None where there is no file."""
 

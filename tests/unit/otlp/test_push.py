@@ -58,11 +58,14 @@ def test_a_piece_that_is_not_accepted_does_not_keep_the_others(
         respond(handler, 400, b"not this one")
 
     receiver.answer = refuse_once
-    assert pushed(block, receiver).trouble == "it answers 400 Bad Request: not this one"
+    assert (
+        pushed(block, receiver).trouble
+        == f"{receiver.url} does not take metrics: it answers 400 Bad Request: not this one"
+    )
     assert receiver.number > 2
 
 
 def test_whatever_fails_is_told(block: Block, receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
     """A push never raises: nobody would see it."""
     monkeypatch.setattr(BlockReader, "read", lambda self, own: 1 / 0)
-    assert pushed(block, receiver).trouble == "division by zero"
+    assert pushed(block, receiver).trouble == "metrics can't be sent: division by zero"

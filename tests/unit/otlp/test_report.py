@@ -11,6 +11,7 @@ from hvd.otlp.report import REMIND, Report
 from tests.unit.otlp.support import options
 
 URL = "http://h:4318"
+REFUSED = f"{URL} does not take metrics: Connection refused"
 
 
 class Scene:
@@ -34,19 +35,19 @@ def test_a_trouble_is_one_once_it_lasts(caplog: pytest.LogCaptureFixture) -> Non
     scene.report.begin(options(URL, interval=2.0))
     assert (scene.pages[-1]["is_on"], scene.pages[-1]["is_failing"]) == (True, False)
     assert scene.take(1)["accepted_ns"] == 1001 * 10**9
-    page = scene.take(1, "Connection refused")
+    page = scene.take(1, REFUSED)
     assert (page["is_failing"], page["trouble"]) == (True, "")
-    assert scene.take(9, "Connection refused")["trouble"] == ""
-    assert scene.take(1, "Connection refused")["trouble"] == f"{URL} does not take metrics: Connection refused"
+    assert scene.take(9, REFUSED)["trouble"] == ""
+    assert scene.take(1, REFUSED)["trouble"] == REFUSED
     assert scene.take(3)["trouble"] == ""
     lines = [record.getMessage() for record in caplog.records]
     assert lines == [
         f"metrics go to {URL}",
-        f"{URL} does not take metrics: Connection refused; it is tried again",
+        f"{REFUSED}; it is tried again",
         f"{URL} takes metrics again, after 13 s",
     ]
-    scene.take(1, "Connection refused")
-    scene.take(REMIND, "Connection refused")
+    scene.take(1, REFUSED)
+    scene.take(REMIND, REFUSED)
     assert len(caplog.records) == 5, "said again, after some time"
 
 

@@ -69,11 +69,29 @@ def test_variables_without_an_endpoint_are_not_looked_at() -> None:
     """They may be for other programs."""
     environ = {"OTEL_EXPORTER_OTLP_TIMEOUT": "soon", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}
     assert settings_of(**environ) == settings_of()
-    problems = problems_of({**environ, ENDPOINT: "http://h"})
-    assert [problem.partition(":")[0] for problem in problems] == [
-        'otlp.protocol (OTEL_EXPORTER_OTLP_PROTOCOL) is "http/json"',
-        'otlp.timeout (OTEL_EXPORTER_OTLP_TIMEOUT) is "soon"',
-    ]
+
+
+def test_variables_that_hvd_cannot_take_end_no_start() -> None:
+    """They may be right for other programs: metrics are not sent, and it is told why. With an endpoint of hvd's own
+    the others count.
+    """
+    environ = {
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "soon",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json",
+        "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+        "OTEL_EXPORTER_OTLP_HEADERS": "geheim",
+    }
+    trouble = (
+        'OTEL_EXPORTER_OTLP_PROTOCOL is "http/json", and for hvd it must be one of http/protobuf, grpc; '
+        "OTEL_EXPORTER_OTLP_HEADERS is ***, and for hvd it must be a list (in the variable: commas between) of "
+        'NAME=VALUE; OTEL_EXPORTER_OTLP_TIMEOUT is "soon", and for hvd it must be a number of seconds from 0.1 to 600'
+    )
+    settings = settings_of(**environ, **{ENDPOINT: "http://h"})
+    assert (settings.otlp_endpoint, settings.otlp_trouble) == ("", trouble)
+    settings = settings_of(**environ, HVD_OTLP_ENDPOINT="http://own")
+    assert (settings.otlp_endpoint, settings.otlp_trouble) == ("http://own", trouble)
+    assert (settings.otlp_protocol, settings.otlp_timeout, settings.otlp_compression) == ("http/protobuf", 10.0, "gzip")
+    assert settings_of(**{ENDPOINT: "nonsense"}).otlp_endpoint == ""
 
 
 def test_headers_are_shown_to_nobody() -> None:
