@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import gc
 import os
 import signal
 import socket
@@ -382,6 +383,7 @@ def test_removal_leaves_a_later_segment_of_that_name(block: Block) -> None:
 def test_looking_at_what_is_no_block_leaves_no_descriptor(name: str, content: bytes) -> None:
     """However often a monitor tries."""
     (DIRECTORY / name).write_bytes(content)
+    gc.collect()  # a block of another test may have a descriptor yet
     before = len(os.listdir("/proc/self/fd"))
     for attempt in (lambda: open_block(name), lambda: acquire(name, SMALL, wait=0)):
         with pytest.raises(BlockForeign):

@@ -73,7 +73,8 @@ def shown(block: Block) -> dict[str, object]:
 
 def test_all_that_outlives_processes_is_there_again(block: Block, other: Block) -> None:
     """With the labels, the sums of all processes, and when it was created; live gauges are gone with them."""
-    kept = count(store_in(block), 3), count(store_in(block), 20)
+    kept = count(store_in(block), 3), count(store_in(block), 20), store_in(block).declare(ORDERS)
+    kept[2].place(("counted nothing",))
     before = shown(block)
     restoring = through_a_file(block, other)
     assert (restoring.left_out, restoring.overflowed) == ([], 0)
