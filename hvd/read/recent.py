@@ -5,6 +5,7 @@ labels has one too, its name alone: it stands for all its series together.
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -45,6 +46,16 @@ def key_text(name: str, kind: str, labels: Mapping[str, str]) -> str:
     shown = f"{name}_total" if kind == COUNTER else name
     pairs = ",".join(f'{label}="{_escaped(value)}"' for label, value in labels.items())
     return f"{shown}{{{pairs}}}" if pairs else shown
+
+
+def labels_of(key: str) -> dict[str, str]:
+    """The labels that a key names."""
+    pairs = _LABEL.findall(key.partition("{")[2])
+    return {name: _ESCAPE.sub(lambda match: "\n" if match[1] == "n" else match[1], value) for name, value in pairs}
+
+
+_LABEL = re.compile(r'([^,="]+)="((?:[^"\\]|\\.)*)"')
+_ESCAPE = re.compile(r"\\(.)")
 
 
 def _escaped(value: str) -> str:
@@ -136,23 +147,31 @@ class Recently:
 
     def together(self, family: FamilyFigures) -> Recent:
         """The figures of all series of a family."""
-        past = self._past(family)
-        total = total_of(family.samples)
-        before = total if past is family else None if past is None else total_of(past.samples)
-        return self._figures(family.definition, before, total)
+        past, kind = self._past(family), family.definition.kind
+        if past is family and family.samples and kind not in (GAUGE, STATESET):  # nothing came: no need to add up
+            return dict.fromkeys(FIGURES.get(kind, ()), 0.0 if kind == COUNTER else math.nan)
+        before = None if past is None else total_of(past.samples)
+        return self._figures(family.definition, before, total_of(family.samples))
 
     def of_keys(self, keys: Iterable[str]) -> dict[str, Recent]:
         """Those of these keys that there are."""
-        wanted = set(keys)
-        found: dict[str, Recent] = {}
-        for family in self._now:
-            name = name_of(family.definition)
-            if not any(key == name or key.startswith(f"{name}{{") for key in wanted):
-                continue
-            if family.labels and name in wanted:
-                found[name] = self.together(family)
-            found |= {key: figures for key, figures in self.of(family) if key in wanted}
-        return found
+        families = {name_of(family.definition): family for family in self._now}
+        found = {key: self._of_key(key, families.get(key.partition("{")[0])) for key in keys}
+        return {key: recent for key, recent in found.items() if recent is not None}
+
+    def _of_key(self, key: str, family: FamilyFigures | None) -> Recent | None:
+        if family is None:
+            return None
+        if "{" not in key and family.labels:
+            return self.together(family)
+        labels = labels_of(key)
+        if tuple(labels) != family.labels:
+            return None
+        wanted = tuple(labels.values())
+        sample = next((sample for sample in family.samples if sample.labels == wanted), None)
+        past = self._past(family)
+        before = next((sample for sample in past.samples if sample.labels == wanted), None) if past else None
+        return None if sample is None else self._figures(family.definition, value_of(before), value_of(sample))
 
     def _past(self, family: FamilyFigures) -> FamilyFigures | None:
         """The family then; none of the same name that was declared in another way."""

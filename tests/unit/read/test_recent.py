@@ -6,7 +6,7 @@ import pytest
 
 from hvd.core.own.definition import Definition
 from hvd.core.own.figures import Amounts, FamilyFigures, Sample
-from hvd.read.recent import Look, Recently, key_of, name_of, recent_of
+from hvd.read.recent import Look, Recently, key_of, labels_of, name_of, recent_of
 
 ORDERS = Definition("orders", "counter", "Orders.", labels=("shop",))
 LEVEL = Definition("level", "gauge", "Level.", mode="liveall")
@@ -30,6 +30,14 @@ def test_a_key_is_what_metrics_shows() -> None:
     """A counter's name has _total; values are escaped."""
     assert name_of(SIZES) == key_of(SIZES, {}) == "sizes"
     assert key_of(ORDERS, {"shop": 'a"b\\c\nd', "x": ""}) == 'orders_total{shop="a\\"b\\\\c\\nd",x=""}'
+
+
+@pytest.mark.parametrize(
+    "labels", [{}, {"a": ""}, {"a": 'x"y\\z\n', "b": 'c="d",e="'}, {"a": "\\n", "b": "}{ü"}, {"a.b": "\\\\"}]
+)
+def test_a_key_tells_its_labels(labels: dict[str, str]) -> None:
+    """Whatever they are."""
+    assert labels_of(key_of(ORDERS, labels)) == labels
 
 
 def test_each_kind_has_its_figures() -> None:
