@@ -95,8 +95,16 @@ def _take_parent(metric: Any) -> Any:
     return parent
 
 
+def _is_in_force() -> bool:
+    """Whether nobody has put another value class in the place of hvd's since."""
+    return bool(values.ValueClass is Value)
+
+
 def _make_values(original: Callable[[Any], None], self: Any) -> None:
     """`_metric_init`: of a metric without labels, or of a child."""
+    if not _is_in_force():
+        original(self)
+        return
     family = family_of(_take_parent(self))
     before, making.series = making.series, family.series(tuple(self._labelvalues))
     try:
@@ -263,7 +271,9 @@ def _register(original: Callable[..., None], self: Any, collector: Any) -> None:
     original(self, collector)
     if isinstance(collector, Enum) and not hasattr(collector, "_states"):
         setattr(collector, REGISTRY_SEEN, self)
-    elif isinstance(collector, KINDS) and (_is_parent(collector) or getattr(collector, FAMILY, None)):
+    elif getattr(collector, FAMILY, None) or (
+        isinstance(collector, KINDS) and _is_parent(collector) and _is_in_force()
+    ):
         adopt(collector, self)
 
 

@@ -286,6 +286,19 @@ def test_children_that_threads_make_are_one(attached: OwnStore, registry: Collec
     assert [registry.get_sample_value("a_total", {"x": str(number)}) for number in range(20)] == [8] * 20
 
 
+def test_another_value_class_that_comes_later_is_in_force(
+    attached: OwnStore, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of somebody's tests: its values are those that are shown."""
+    monkeypatch.setattr(prometheus_client.values, "ValueClass", prometheus_client.values.MutexValue)
+    counter = Counter("a", "A.", registry=registry)
+    labelled = Counter("b", "B.", ["x"], registry=registry)
+    counter.inc(2)
+    labelled.labels("y").inc(3)
+    assert registry.get_sample_value("a_total") == 2
+    assert registry.get_sample_value("b_total", {"x": "y"}) == 3
+
+
 def test_a_lone_surrogate_breaks_no_scrape(registry: CollectorRegistry) -> None:
     """Without a block too."""
     Counter("a", "A.", ["x"], registry=registry).labels("\ud800é").inc()
