@@ -9,9 +9,10 @@ if TYPE_CHECKING:
     from hvd.metrics.instruments.counter import Counter
     from hvd.metrics.instruments.gauge import Gauge
     from hvd.metrics.instruments.lines import disable_created_metrics, enable_created_metrics
+    from hvd.metrics.instruments.metric import Metric
     from hvd.metrics.instruments.names import disable_legacy_validation, enable_legacy_validation
     from hvd.metrics.instruments.registry import REGISTRY, CollectorRegistry, DuplicateTimeseries
-    from hvd.metrics.instruments.samples import Exemplar, Metric, Sample
+    from hvd.metrics.instruments.sample import Exemplar, Sample
     from hvd.metrics.instruments.states import Enum, Info
 
 __all__ = [
@@ -46,7 +47,8 @@ _NAMES = {
     "metrics.instruments.lines": ("disable_created_metrics", "enable_created_metrics"),
     "metrics.instruments.names": ("disable_legacy_validation", "enable_legacy_validation"),
     "metrics.instruments.registry": ("REGISTRY", "CollectorRegistry", "DuplicateTimeseries"),
-    "metrics.instruments.samples": ("Exemplar", "Metric", "Sample"),
+    "metrics.instruments.metric": ("Metric",),
+    "metrics.instruments.sample": ("Exemplar", "Sample"),
     "metrics.instruments.states": ("Enum", "Info"),
 }
 _MODULES = {name: f"hvd.{module}" for module, names in _NAMES.items() for name in names}

@@ -29,17 +29,14 @@ from typing import Any
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.hot import fence
+from hvd.core.limits import OVERFLOW as OVERFLOW
+from hvd.core.limits import RETRY as RETRY
 from hvd.core.locks import COUNT_WAIT
 from hvd.core.slots import used_heads
 from hvd.errors import BlockError, BlockForeign, BlockFull
 
-OVERFLOW = "overflow"
-"""The value of every label of a family's overflow series."""
-
 LABEL_CHARS = 120
 """Longer label values are cut: a label is for telling series apart, not for carrying data."""
-
-RETRY = 1.0  # s from one attempt that failed to the next: labels without a series may be counted very often
 
 _PREFIX = struct.Struct("<II")
 

@@ -27,8 +27,8 @@ R_ERRORS in their heads.
 """
 
 import zlib
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 CELL = 8
 PAGE = 4096
@@ -117,16 +117,18 @@ def round_up(size: int, unit: int) -> int:
     return (size + unit - 1) // unit * unit
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Byte offsets of a block for so many slots, rows and entries a slot, and timed series of run_cells cells each."""
-
+class _Shape(NamedTuple):
     slots: int
     rows: int
     series: int
     run_cells: int
     entries: int = 64
     own_series: int = 0
+
+
+class Layout(_Shape):
+    """Byte offsets of a block for so many slots, rows and entries a slot, and timed series of run_cells cells each."""
+
     slot_table = PAGE  # the same in every layout
 
     @cached_property

@@ -24,25 +24,16 @@ from typing import Any
 
 from hvd.core import layout
 from hvd.core.block import Block
-from hvd.core.catalogue import OVERFLOW, RETRY
 from hvd.core.hot import fence
+from hvd.core.limits import OVERFLOW, RETRY
 from hvd.core.locks import COUNT_WAIT
-from hvd.core.own.definition import INFO, INT, STAMP, VALUE, Definition
+from hvd.core.own.definition import INFO, INFO_CHARS, INT, LABEL_CHARS, STAMP, VALUE, Definition
 from hvd.errors import BlockError, BlockForeign, BlockFull
-
-LABEL_CHARS = 1000
-"""Longer label values are cut, and end with a checksum of the whole."""
-
-INFO_CHARS = 8 * LABEL_CHARS
-"""That the JSON of an info may have; what comes last is left out."""
 
 SHOWN, REMOVED, LEAVING, BACK = range(4)
 """What the state of a series says: it is shown; it was removed, and is shown again as soon as it has grown; it is just
 being removed; it was removed, and is shown again, from 0 on.
 """
-
-DISAGREES, OVERFLOWED = 1, 2
-"""What was logged of a family, bit by bit: another one of its name differs; it has too many series."""
 
 _decode = json.JSONDecoder().raw_decode  # json.loads looks for space around it, too, which takes as long
 _PREFIX = struct.Struct("<II")

@@ -1,9 +1,8 @@
 """What a metric of the app is: its definition, and which cells a series of it has."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from hvd.core.own import logarithmic
 
@@ -15,19 +14,22 @@ MODES = frozenset(f"{live}{mode}" for live in ("", "live") for mode in ("all", "
 
 HELP_CHARS = 1000
 
+LABEL_CHARS = 1000
+"""Longer label values are cut, and end with a checksum of the whole."""
+
+INFO_CHARS = 8 * LABEL_CHARS
+"""That the JSON of an info may have; what comes last is left out."""
+
+DISAGREES, OVERFLOWED = 1, 2
+"""What was logged of a family, bit by bit: another one of its name differs; it has too many series."""
+
 INT, FLOAT, VALUE, STAMP, TIME = range(5)
 """What a cell is. INT and FLOAT (float64) only grow and are added up. VALUE (float64) is a gauge's, valid where its
 STAMP is not 0: when its process took its slot (S_TAKEN_NS). TIME (float64) is when it was set, Unix time in s.
 """
 
 
-@dataclass(frozen=True)
-class Definition:
-    """A metric. `name` is the family's, without `_total`; `buckets` are the upper bounds of a histogram without the
-    last, unbounded one, and logarithmic.BUCKETS where it is hvd's; `mode` is a gauge's, `states` a stateset's.
-    `registry` tells metrics of one name apart, and whether they are shown: "" is the default registry, "-" none.
-    """
-
+class _Fields(NamedTuple):
     name: str
     kind: str
     help: str
@@ -37,6 +39,13 @@ class Definition:
     mode: str = ""
     states: tuple[str, ...] = ()
     registry: str = ""
+
+
+class Definition(_Fields):
+    """A metric. `name` is the family's, without `_total`; `buckets` are the upper bounds of a histogram without the
+    last, unbounded one, and logarithmic.BUCKETS where it is hvd's; `mode` is a gauge's, `states` a stateset's.
+    `registry` tells metrics of one name apart, and whether they are shown: "" is the default registry, "-" none.
+    """
 
     @cached_property
     def is_logarithmic(self) -> bool:
@@ -73,8 +82,7 @@ class Definition:
 
     def as_record(self) -> dict[str, Any]:
         """As the catalogue has it; what is empty is left out."""
-        all_fields = ((field.name, getattr(self, field.name)) for field in fields(self))
-        record = {name: value for name, value in all_fields if value and name != "buckets"}
+        record = {name: value for name, value in self._asdict().items() if value and name != "buckets"}
         record["help"] = self.help[:HELP_CHARS].encode("utf-8", "backslashreplace").decode()
         if self.buckets:
             record["buckets"] = "log" if self.is_logarithmic else self.buckets

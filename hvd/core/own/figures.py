@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import sub
-from types import MappingProxyType
-from typing import NamedTuple
 
 from hvd.core import layout
 from hvd.core.block import Block
@@ -20,47 +18,17 @@ from hvd.core.own.catalogue import LEAVING, REMOVED, OwnCatalogue, OwnFamily, Ow
 from hvd.core.own.definition import COUNTER, HISTOGRAM, INFO, INT, SUMMARY, VALUE, Definition
 from hvd.core.own.gauges import Gauges, family_is_by_process
 from hvd.core.own.hot import Sums
-from hvd.core.own.notes import Exemplar, Notes
+from hvd.core.own.notes import Notes
+from hvd.core.own.samples import NO_EXEMPLARS
+from hvd.core.own.samples import Amounts as Amounts
+from hvd.core.own.samples import FamilyFigures as FamilyFigures
+from hvd.core.own.samples import Sample as Sample
 from hvd.core.own.sums import FIRST, NOTHING, Plain
 
 PID = "pid"
 """The label that tells the processes of a gauge apart, whose mode is `all` or `liveall`; with `process_` before it
 where the gauge has one of that name.
 """
-
-
-_NO_EXEMPLARS: Mapping[int, Exemplar] = MappingProxyType({})
-
-
-class Amounts(NamedTuple):
-    """Of a histogram: how many fell into each bucket, not cumulative; of a summary: how many there were; their sum."""
-
-    counts: tuple[int, ...]
-    sum: float
-
-    @property
-    def observed(self) -> int:
-        """How many were observed."""
-        return sum(self.counts)
-
-
-class Sample(NamedTuple):
-    """A series: label values, as `FamilyFigures.labels` names them, and its value: of an info what it says, of a
-    stateset the number of the state. `created` is Unix time in s; `exemplars` are by bucket.
-    """
-
-    labels: tuple[str, ...]
-    value: float | Amounts | Mapping[str, str]
-    created: float
-    exemplars: Mapping[int, Exemplar] = _NO_EXEMPLARS
-
-
-class FamilyFigures(NamedTuple):
-    """A family and its series, in order of appearance."""
-
-    definition: Definition
-    labels: tuple[str, ...]
-    samples: tuple[Sample, ...]
 
 
 @dataclass(frozen=True)
@@ -198,7 +166,7 @@ class OwnReader:
             if now != samples[place]:
                 samples[place] = now
                 families.add(series.family.number)
-        self._sums.renew(plain, Sample, _NO_EXEMPLARS)
+        self._sums.renew(plain, Sample, NO_EXEMPLARS)
         return families
 
     def _figures_of(self, number: int) -> FamilyFigures:
@@ -220,13 +188,13 @@ class OwnReader:
         value = count + more if more else count
         if not value and series.is_overflow:
             return ()
-        exemplars = self._notes.of(first, series.end) or _NO_EXEMPLARS
+        exemplars = self._notes.of(first, series.end) or NO_EXEMPLARS
         return (Sample(series.labels, value, series.created, exemplars),)
 
     def _amounts(self, series: OwnSeries) -> tuple[Sample, ...]:
         if series.is_overflow or self._block.cells[series.state]:
             return self._once_removed(series)
-        exemplars = self._notes.of(series.offset, series.end) or _NO_EXEMPLARS
+        exemplars = self._notes.of(series.offset, series.end) or NO_EXEMPLARS
         return (Sample(series.labels, self._value(series, 0), series.created, exemplars),)
 
     def _once_removed(self, series: OwnSeries) -> tuple[Sample, ...]:
@@ -235,7 +203,7 @@ class OwnReader:
         value = self._value(series, state)
         if state == LEAVING or ((state == REMOVED or series.is_overflow) and not _has_counted(value)):
             return ()
-        exemplars = self._notes.of(series.offset, series.end) or _NO_EXEMPLARS
+        exemplars = self._notes.of(series.offset, series.end) or NO_EXEMPLARS
         return (Sample(series.labels, value, series.created, exemplars),)
 
     def _value(self, series: OwnSeries, state: int) -> float | Amounts:

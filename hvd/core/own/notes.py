@@ -11,21 +11,13 @@ import json
 import struct
 import zlib
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from hvd.core import layout
 from hvd.core.block import Block
+from hvd.core.own.samples import Exemplar as Exemplar
 from hvd.errors import BlockFull
 
 _PREFIX = struct.Struct("<II")
-
-
-class Exemplar(NamedTuple):
-    """An example of what was counted, as a trace's id: its labels, the amount, and when (Unix time in s)."""
-
-    labels: Mapping[str, str]
-    value: float
-    time: float
 
 
 class Notes:

@@ -9,20 +9,32 @@ at most one in RETRY s, and what was counted until then comes along. It needs no
 """
 
 import contextlib
-import logging
 import os
 import threading
 import time
 import weakref
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from hvd.core import layout
-from hvd.core.block import Block
-from hvd.core.catalogue import RETRY
-from hvd.core.own.catalogue import DISAGREES, OVERFLOWED, OwnCatalogue, OwnFamily
-from hvd.core.own.definition import COUNTER, GAUGE, HISTOGRAM, INFO, STATESET, SUMMARY, Definition
+from hvd.core.limits import RETRY
+from hvd.core.own.definition import (
+    COUNTER,
+    DISAGREES,
+    GAUGE,
+    HISTOGRAM,
+    INFO,
+    OVERFLOWED,
+    STATESET,
+    SUMMARY,
+    Definition,
+)
 from hvd.core.own.hot import CounterPlace, GaugePlace, HistogramPlace, Place, SummaryPlace, Target
 from hvd.errors import BlockError, BlockForeign, BlockLocked
+
+if TYPE_CHECKING:
+    from hvd.core.block import Block
+    from hvd.core.own.catalogue import OwnCatalogue, OwnFamily
 
 PLACES: dict[str, type[Place]] = {
     COUNTER: CounterPlace,
@@ -35,8 +47,6 @@ PLACES: dict[str, type[Place]] = {
 
 PRIVATE_SERIES = 10 * layout.PLAIN_SERIES
 """Of a family, where the process has no slot: the rest share one."""
-
-log = logging.getLogger("hvd")
 
 
 class ProcessFamily:
@@ -165,7 +175,7 @@ class OwnStore:
         except Exception as error:
             if repr(error) not in self._complained:
                 self._complained.add(repr(error))
-                log.exception("hvd: this process has got no slot, and counts by itself")
+                _log().exception("hvd: this process has got no slot, and counts by itself")
             return True
 
     def _stop_looking(self) -> None:
@@ -192,8 +202,10 @@ class OwnStore:
             self.look()
         return family
 
-    def attach(self, block: Block, slot: int) -> None:
+    def attach(self, block: "Block", slot: int) -> None:
         """Count in this slot from now on. Nothing happens where the process counts in that block already."""
+        from hvd.core.own.catalogue import OwnCatalogue  # not at the top: an app imports instruments in little time
+
         shape = block.layout
         if not shape.own_series:
             return
@@ -210,7 +222,7 @@ class OwnStore:
                 self._declare(family)
         self.attached()
 
-    def is_in(self, block: Block) -> bool:
+    def is_in(self, block: "Block") -> bool:
         """Whether the process counts in the segment that this is, maybe by another object."""
         return self.block is not None and (self.block is block or self._file == _identity(block))
 
@@ -258,7 +270,7 @@ class OwnStore:
                 family.overflowed.add(labels)
                 place.move(self._target, series.offset)
 
-    def _complain_of_rivals(self, family: ProcessFamily, rivals: list[OwnFamily]) -> None:
+    def _complain_of_rivals(self, family: ProcessFamily, rivals: "list[OwnFamily]") -> None:
         for rival in rivals[:1]:
             self._complain(
                 f"{family.definition.name} is declared in two ways: "
@@ -337,7 +349,13 @@ class OwnStore:
         own = family.in_block if family else None
         if bit and self.catalogue and own and not self.catalogue.is_first_to_log(own, bit):
             return
-        log.error("hvd: the metric %s", text)
+        _log().error("hvd: the metric %s", text)
+
+
+def _log() -> Any:
+    import logging  # not at the top, for the same reason
+
+    return logging.getLogger("hvd")
 
 
 def _identity(block: Block) -> tuple[int, int]:

@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hvd.core.own import logarithmic
 from hvd.core.own.definition import HISTOGRAM, SUMMARY
-from hvd.core.own.figures import Amounts
 from hvd.core.own.hot import HistogramPlace, SummaryPlace
-from hvd.metrics.instruments.base import Instrument, Value
+from hvd.metrics.instruments.base import Instrument
 from hvd.metrics.instruments.registry import REGISTRY
-from hvd.metrics.instruments.wrappers import Timer
+
+if TYPE_CHECKING:
+    from hvd.metrics.instruments.base import Value
+    from hvd.metrics.instruments.wrappers import Timer
 
 LOGARITHMIC = logarithmic.BUCKETS
 """For `buckets`: hvd's own, from which percentiles are within 5 %, whatever the amounts are."""
@@ -36,12 +38,16 @@ class Summary(Instrument, SummaryPlace):
         """Raises ValueError where a name can't be used; DuplicateTimeseries where the registry has it."""
         self._declare(registry, documentation, labelnames, (name, namespace, subsystem, unit))
 
-    def time(self) -> Timer:
+    def time(self) -> "Timer":
         """For a block or a function: observe the seconds that it took."""
+        from hvd.metrics.instruments.wrappers import Timer  # only who wraps something needs it
+
         return Timer(self, "observe")
 
-    def _own_value(self) -> Value:
+    def own_value(self) -> "Value":
         count, total = self.counted()
+        from hvd.core.own.samples import Amounts  # only who is read needs it
+
         return Amounts((int(count),), total)
 
 
@@ -72,12 +78,16 @@ class Histogram(Instrument, HistogramPlace):
         name_parts = name, namespace, subsystem, unit
         self._declare(registry, documentation, labelnames, name_parts, buckets=tuple(self._upper_bounds[:-1]))
 
-    def time(self) -> Timer:
+    def time(self) -> "Timer":
         """For a block or a function: observe the seconds that it took."""
+        from hvd.metrics.instruments.wrappers import Timer  # only who wraps something needs it
+
         return Timer(self, "observe")
 
-    def _own_value(self) -> Value:
+    def own_value(self) -> "Value":
         total, *counts = self.counted()
+        from hvd.core.own.samples import Amounts  # only who is read needs it
+
         return Amounts(tuple(map(int, counts)), total)
 
 

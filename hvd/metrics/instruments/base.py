@@ -5,25 +5,23 @@ and an instrument without labels, is a place (hvd/core/own/places.py), whose met
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import hvd.metrics.parent  # noqa: F401  # has an executed child of a worker look for the worker's block
-from hvd.core.catalogue import OVERFLOW
+from hvd.core.limits import OVERFLOW
 from hvd.core.own.definition import Definition
-from hvd.core.own.figures import Amounts, FamilyFigures, Sample
 from hvd.core.own.hot import Place, Target
-from hvd.core.own.notes import Exemplar
 from hvd.core.own.store import ProcessFamily, own_store
-from hvd.metrics.instruments import exemplars, names
-from hvd.metrics.instruments.lines import lines_of
-from hvd.metrics.instruments.reading import Reading
+from hvd.metrics.instruments import names
+from hvd.metrics.instruments.metric import make_metric
 from hvd.metrics.instruments.registry import key_of
-from hvd.metrics.instruments.samples import make_metric
-
-Value = float | Amounts | Mapping[str, str]
 
 if TYPE_CHECKING:
+    from hvd.core.own.samples import Amounts, Exemplar, Sample
+    from hvd.metrics.instruments.reading import Reading
+
+    Value = float | Amounts | Mapping[str, str]
     Mixed = Place
 else:
     Mixed = object  # a concrete instrument has its kind of place as its other base
@@ -41,7 +39,7 @@ class Instrument(Mixed):
     _family: ProcessFamily | None = None
     _labelvalues: tuple[str, ...] = ()
     _at = -1  # the cell of a row where the place counts; -1: in memory of the process
-    _exemplars: dict[int, Exemplar] | None = None
+    _exemplars: "dict[int, Exemplar] | None" = None
 
     def _declare(
         self,
@@ -177,8 +175,11 @@ class Instrument(Mixed):
         """Count there from now on, and take along what was counted."""
         super().move(target, offset)
         self._at = offset
-        for index, exemplar in (self._exemplars or {}).items():
-            exemplars.write(offset + index, exemplar)
+        if self._exemplars:
+            from hvd.metrics.instruments import exemplars
+
+            for index, exemplar in self._exemplars.items():
+                exemplars.write(offset + index, exemplar)
 
     def forget(self) -> None:
         """In a forked child: what was counted is the parent's."""
@@ -187,8 +188,10 @@ class Instrument(Mixed):
 
     def keep_exemplar(self, index: int, amount: float, exemplar: dict[str, str]) -> None:
         """Keep an example of what was counted in a cell. Raises ValueError where it can't be one."""
+        from hvd.metrics.instruments import exemplars  # only who has some needs it
+
         names.check_exemplar(exemplar)
-        kept = Exemplar(dict(exemplar), amount, time.time())
+        kept = exemplars.Exemplar(dict(exemplar), amount, time.time())
         if self._exemplars is None:
             self._exemplars = {}
         self._exemplars[index] = kept
@@ -203,33 +206,21 @@ class Instrument(Mixed):
 
     def collect(self) -> list[Any]:
         """The metric with its samples: the sums of all processes of the daemon, else this process's."""
-        return self.collect_from(Reading())
+        return self.collect_from(None)
 
-    def collect_from(self, reading: Reading) -> list[Any]:
+    def collect_from(self, reading: "Reading | None") -> list[Any]:
         """The same, as one reading has it. A child has its own samples only, without its labels."""
-        metric = self.describe()[0]
-        family = self._family
-        if family is None:  # just being declared
-            return [metric]
-        figures = reading.of(family) or FamilyFigures(self._definition, self._labelnames, tuple(self._own_samples()))
-        for sample in figures.samples:
-            labels = dict(zip(figures.labels, sample.labels, strict=False))
-            if self._labelvalues:
-                if sample.labels[: len(self._labelnames)] != self._labelvalues:
-                    continue
-                labels = dict(list(labels.items())[len(self._labelnames) :])
-            for line in lines_of(self._definition, labels, sample):
-                metric.add_sample(self._name + line.suffix, line.labels, line.value, None, line.exemplar)
-        return [metric]
+        from hvd.metrics.instruments.collecting import metric_of  # only who is read needs it
 
-    def _own_samples(self) -> Iterator[Sample]:
+        return [metric_of(self, reading)]
+
+    def own_samples(self) -> "Iterable[Sample]":
         """What this process counted."""
-        assert self._family
-        for labels, place in self._family.all():
-            texts = (OVERFLOW,) * len(self._labelnames) if labels is None else labels
-            yield Sample(texts, place._own_value(), place._created, place._exemplars or {})  # type: ignore[attr-defined]
+        from hvd.metrics.instruments.collecting import samples_of_places
 
-    def _own_value(self) -> Value:
+        return samples_of_places(self)
+
+    def own_value(self) -> "Value":
         """What this process counted of one series."""
         raise NotImplementedError
 

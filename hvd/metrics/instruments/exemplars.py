@@ -2,10 +2,14 @@
 
 import os
 import threading
+from typing import TYPE_CHECKING
 
-from hvd.core.block import Block
-from hvd.core.own.notes import Exemplar, Notes
+from hvd.core.own.samples import Exemplar as Exemplar
 from hvd.core.own.store import own_store
+
+if TYPE_CHECKING:
+    from hvd.core.block import Block
+    from hvd.core.own.notes import Notes
 
 
 class _Writer:
@@ -20,6 +24,8 @@ class _Writer:
             if block is None:
                 return
             if self._notes is None or self._block is not block:
+                from hvd.core.own.notes import Notes  # not at the top: an app imports instruments in little time
+
                 self._block, self._notes = block, Notes(block)
             self._notes.write(cell, exemplar)
 

@@ -4,7 +4,6 @@ The thread that does the latter is there only where the process has a slot of a 
 gauge of this kind: a master has none, and forks.
 """
 
-import logging
 import os
 import threading
 import weakref
@@ -16,8 +15,6 @@ from hvd.core.own.store import own_store
 
 PERIOD = 1.0
 """Seconds from one call to the next; broadcasts are 2 s apart, scrapes more."""
-
-log = logging.getLogger("hvd")
 
 
 class Functions:
@@ -51,8 +48,10 @@ class Functions:
                 gauge.take(float(function()))
             except Exception as error:
                 if gauge not in self._failed:
+                    import logging  # not at the top: an app imports instruments in little time
+
                     self._failed.add(gauge)
-                    log.warning("hvd: the function of %s failed: %r", gauge, error)
+                    logging.getLogger("hvd").warning("hvd: the function of %s failed: %r", gauge, error)
 
     def start(self) -> None:
         """Have them called again and again, where this process is one that others read."""

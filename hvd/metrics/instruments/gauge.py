@@ -3,14 +3,16 @@
 import functools
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hvd.core.own.definition import GAUGE, MODES
 from hvd.core.own.hot import GaugePlace
-from hvd.metrics.instruments.base import Instrument, Value
-from hvd.metrics.instruments.functions import functions
+from hvd.metrics.instruments.base import Instrument
 from hvd.metrics.instruments.registry import REGISTRY
-from hvd.metrics.instruments.wrappers import InprogressTracker, Timer
+
+if TYPE_CHECKING:
+    from hvd.metrics.instruments.base import Value
+    from hvd.metrics.instruments.wrappers import InprogressTracker, Timer
 
 
 class Gauge(Instrument, GaugePlace):
@@ -58,19 +60,25 @@ class Gauge(Instrument, GaugePlace):
         """Set it to the time, in s since 1970."""
         self.set(time.time())
 
-    def track_inprogress(self) -> InprogressTracker:
+    def track_inprogress(self) -> "InprogressTracker":
         """For a block or a function: count up while it runs."""
         self._check_ready()
+        from hvd.metrics.instruments.wrappers import InprogressTracker  # only who wraps something needs it
+
         return InprogressTracker(self)
 
-    def time(self) -> Timer:
+    def time(self) -> "Timer":
         """For a block or a function: set the seconds that it took."""
+        from hvd.metrics.instruments.wrappers import Timer  # only who wraps something needs it
+
         return Timer(self, "set")
 
     def set_function(self, f: Callable[[], float]) -> None:
         """Have a function give the value, whenever this process is asked, and once a second for whoever asks another.
         It may be called from several threads; `set`, `inc` and `dec` do nothing from now on.
         """
+        from hvd.metrics.instruments.functions import functions  # it keeps a thread going, where there is a function
+
         self._check_ready()
         self._shadow(set=_ignore, inc=_ignore, dec=_ignore)
         functions.add(self, f)
@@ -79,7 +87,7 @@ class Gauge(Instrument, GaugePlace):
         """The value that the function gave."""
         GaugePlace.set(self, value, time.time())
 
-    def _own_value(self) -> Value:
+    def own_value(self) -> "Value":
         return self.value
 
 

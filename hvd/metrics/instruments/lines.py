@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from hvd.core.own.definition import COUNTER, HISTOGRAM, INFO, STATESET, SUMMARY, Definition
-from hvd.core.own.figures import Amounts, Sample
 from hvd.core.own.logarithmic import octave_ends
-from hvd.core.own.notes import Exemplar
-from hvd.metrics.instruments.samples import make_exemplar
+from hvd.core.own.samples import Amounts, Exemplar, Sample
+from hvd.metrics.instruments.sample import make_exemplar
 from hvd.metrics.numbers import number
 
 Labels = dict[str, str]

@@ -3,7 +3,6 @@
 Any text that UTF-8 has is a name, unless legacy validation is on: then those of Prometheus before version 3 are.
 """
 
-import re
 import sys
 from collections.abc import Iterable, Mapping
 
@@ -11,9 +10,6 @@ from hvd.core.own.definition import COUNTER, INFO, STATESET
 
 EXEMPLAR_CHARS = 128
 """How many characters the labels of an exemplar may have, names and values together (OpenMetrics 1.0)."""
-
-_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 _is_legacy = False
 
@@ -55,7 +51,7 @@ def check_metric_name(name: str) -> None:
     """Raises ValueError where it can't be a metric's."""
     if not name:
         raise ValueError("metric name cannot be empty")
-    if (uses_legacy_validation() and not _NAME.fullmatch(name)) or not _is_utf8(name):
+    if (uses_legacy_validation() and not _is_word(name.replace(":", "_"))) or not _is_utf8(name):
         raise ValueError(f"invalid metric name {name!r}")
 
 
@@ -79,10 +75,15 @@ def check_exemplar(exemplar: Mapping[str, str]) -> None:
 
 
 def _check_label_name(name: str) -> None:
-    if (uses_legacy_validation() and not _LABEL.fullmatch(name)) or not _is_utf8(name):
+    if (uses_legacy_validation() and not _is_word(name)) or not _is_utf8(name):
         raise ValueError(f"Invalid label metric name: {name!r}")
     if name.startswith("__"):
         raise ValueError(f"Reserved label metric name: {name}")
+
+
+def _is_word(name: str) -> bool:
+    """Whether it has only letters, digits that are not its first character, and _."""
+    return name.isascii() and name.isidentifier()
 
 
 def _is_utf8(name: str) -> bool:

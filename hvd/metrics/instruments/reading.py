@@ -1,17 +1,18 @@
 """The figures of this process's instruments: those of all processes of the daemon, or, without one, its own."""
 
-import logging
 import os
 import threading
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from hvd.core.block import Block
-from hvd.core.own.figures import FamilyFigures, OwnFigures, OwnReader
+from hvd.core.own.samples import FamilyFigures
 from hvd.core.own.store import ProcessFamily, own_store
 from hvd.errors import BlockError
 from hvd.metrics.instruments import functions
 
-log = logging.getLogger("hvd")
+if TYPE_CHECKING:
+    from hvd.core.block import Block
+    from hvd.core.own.figures import OwnFigures, OwnReader
 
 Key = tuple[str, str]  # name of a family, and key of its registry
 
@@ -24,8 +25,10 @@ class _Readers:
         self._block: Block | None = None
         self._reader: OwnReader | None = None
 
-    def of(self, block: Block) -> OwnReader:
+    def of(self, block: "Block") -> "OwnReader":
         with self._lock:
+            from hvd.core.own.figures import OwnReader  # not at the top: an app imports instruments in little time
+
             if self._reader is None or self._block is not block:
                 self._block, self._reader = block, OwnReader(block)
             return self._reader
@@ -43,7 +46,7 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
-def read_figures() -> OwnFigures | None:
+def read_figures() -> "OwnFigures | None":
     """The figures of all processes now, after the functions of this one's gauges were called; None where only this
     process counts, or nobody can read. Thread-safe.
     """
@@ -54,7 +57,9 @@ def read_figures() -> OwnFigures | None:
     try:
         return _readers.of(block).read()
     except BlockError as error:
-        log.warning("hvd: only what this process counted itself can be read: %s", error)
+        import logging  # for the same reason
+
+        logging.getLogger("hvd").warning("hvd: only what this process counted itself can be read: %s", error)
         return None
 
 

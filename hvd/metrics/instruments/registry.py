@@ -5,10 +5,9 @@ import sys
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
-from hvd.metrics.instruments.reading import Reading
-from hvd.metrics.instruments.samples import make_metric
+from hvd.metrics.instruments.metric import make_metric
 
 SUFFIXES: dict[str, tuple[str, ...]] = {
     "counter": ("_total", "_created"),
@@ -23,11 +22,8 @@ NO_REGISTRY = "-"
 """The key of metrics that have no registry; that of the default one is empty."""
 
 
-class Collector(Protocol):
-    """Whatever gives metrics; where it also has `describe`, that says which names these have."""
-
-    def collect(self) -> Iterable[Any]:
-        """The metrics, with their samples."""
+Collector = Any
+"""Whatever has `collect`, which gives metrics; where it also has `describe`, that says which names these have."""
 
 
 class DuplicateTimeseries(ValueError):  # noqa: N818 -- prometheus_client's name of it
@@ -161,6 +157,8 @@ class RestrictedRegistry:
 
 def collect_together(collectors: Iterable[Any]) -> Iterator[Any]:
     """The metrics of these collectors; all of hvd's instruments among them as they are at one moment."""
+    from hvd.metrics.instruments.reading import Reading  # only who is read needs it
+
     reading = Reading()
     for collector in collectors:
         collect_from = getattr(collector, "collect_from", None)

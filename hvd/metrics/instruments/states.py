@@ -1,16 +1,16 @@
 """Info and Enum: what something is. Of several processes the one that said it last is right, also when it has ended."""
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hvd.core.own import catalogue
 from hvd.core.own.definition import INFO, STATESET, Definition
-from hvd.core.own.figures import Sample
-from hvd.core.own.places import Place
+from hvd.core.own.hot import Place
 from hvd.metrics.instruments.base import Instrument
 from hvd.metrics.instruments.registry import REGISTRY
+
+if TYPE_CHECKING:
+    from hvd.core.own.samples import Sample
 
 TEXT = ""
 """The name of an info's last label in the block, whose value is what it says, as JSON."""
@@ -40,7 +40,9 @@ class _State(Instrument):
         if not self.is_ready:
             raise ValueError(f"{self._type} metric is missing label values")
 
-    def _own_samples(self) -> Iterator[Sample]:
+    def own_samples(self) -> "Iterator[Sample]":
+        from hvd.core.own.samples import Sample  # only who is read needs it
+
         for one in list(self.children.values()) if self._labelnames and not self._labelvalues else [self]:
             yield Sample(one._labelvalues, one._said(), one._created)
 
@@ -69,8 +71,7 @@ class Info(_State):
         self._declare(registry, documentation, labelnames, name_parts, mode="mostrecent")
 
     def _family_of(self, definition: Definition) -> tuple[Definition, Callable[[Definition], Place] | None]:
-        form = {**vars(definition), "labels": (*definition.labels, TEXT)}
-        return Definition(**form), None
+        return definition._replace(labels=(*definition.labels, TEXT)), None
 
     def _start_series(self) -> None:
         self._facts: dict[str, str] = {}
@@ -150,20 +151,7 @@ class Enum(_State):
 
 
 def text_of(facts: Mapping[str, str]) -> str:
-    """What an info says as one text, short enough for a label value of the block: the longest values are cut."""
-    kept = {_plain(name): _plain(value) for name, value in facts.items()}
-    while True:
-        text = json.dumps(kept, sort_keys=True)
-        if len(text) <= catalogue.LABEL_CHARS:
-            return text
-        longest = max(map(len, kept.values()))
-        if longest < 4:  # there are too many
-            kept = dict(list(kept.items())[: len(kept) // 2])
-        else:
-            most = longest // 2
-            kept = {name: said if len(said) <= most else f"{said[: most - 1]}~" for name, said in kept.items()}
+    """What an info says as one text; the catalogue has bounds for it."""
+    import json  # not at the top: an app imports instruments in little time
 
-
-def _plain(text: object) -> str:
-    """Of characters that UTF-8 has."""
-    return str(text).encode("utf-8", "backslashreplace").decode()
+    return json.dumps({str(name): str(value) for name, value in facts.items()}, sort_keys=True)

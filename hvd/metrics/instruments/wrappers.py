@@ -4,10 +4,9 @@ An async function is wrapped until it has ended, and stays an async function. Of
 """
 
 import functools
-import inspect
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from timeit import default_timer
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
@@ -61,13 +60,13 @@ class Timer:
         self.duration: float | None = None
 
     def __enter__(self) -> "Timer":
-        self._start = default_timer()
+        self._start = time.perf_counter()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.duration = max(default_timer() - self._start, 0)
+        self.duration = max(time.perf_counter() - self._start, 0)
         getattr(self._metric, self._method)(self.duration)
 
     def labels(self, *values: object, **named: object) -> None:
@@ -80,6 +79,8 @@ class Timer:
 
 def wrap(function: F, manager: Callable[[], AbstractContextManager[Any]]) -> F:
     """The function, each call within a context manager of its own; with its name, documentation and signature."""
+    import inspect  # not at the top: an app imports instruments in little time
+
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)

@@ -10,7 +10,6 @@ Read in prometheus_client 0.26.0, metrics.py: `_type`, `_name`, `_documentation`
 
 import weakref
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from prometheus_client.registry import REGISTRY
@@ -119,7 +118,7 @@ class Family:
             if self.in_store:
                 own_store.set_present(self.in_store, is_present=True)
                 return
-            self.definition = replace(self.definition, registry=key)
+            self.definition = self.definition._replace(registry=key)
             self.in_store = own_store.declare(self.definition, self._make)
             for labels, series in self._series.items():
                 series.move(self._place(labels, series.place))

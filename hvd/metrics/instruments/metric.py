@@ -1,34 +1,15 @@
-"""What a registry gives of a metric when it is read: `Metric` with its samples, in the form of prometheus_client.
+"""What a registry gives of a metric when it is read: with its samples, in the form of prometheus_client.
 
 Where the process has prometheus_client loaded, its own types are used: so whoever compares or checks them finds them.
 """
 
 import sys
 from collections.abc import Container, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from hvd.metrics.instruments.names import check_metric_name
 
 TYPES = "counter", "gauge", "summary", "histogram", "gaugehistogram", "unknown", "info", "stateset"
-
-
-class Exemplar(NamedTuple):
-    """An example of what was counted: its labels, the amount, and when (Unix time in s)."""
-
-    labels: Mapping[str, str]
-    value: float
-    timestamp: float | None = None
-
-
-class Sample(NamedTuple):
-    """One line of a metric: the name with its suffix, the labels, the value."""
-
-    name: str
-    labels: Mapping[str, str]
-    value: float
-    timestamp: float | None = None
-    exemplar: Exemplar | None = None
-    native_histogram: Any = None
 
 
 class Metric:
@@ -55,6 +36,8 @@ class Metric:
         native_histogram: Any = None,
     ) -> None:
         """Add a line, with its whole name."""
+        from hvd.metrics.instruments.sample import Sample  # only who is read needs it
+
         self.samples.append(Sample(name, labels, value, timestamp, exemplar, native_histogram))
 
     def __eq__(self, other: object) -> bool:
@@ -89,9 +72,3 @@ def make_metric(name: str, documentation: str, kind: str, unit: str = "") -> Any
     """A Metric: prometheus_client's, where the process has that loaded."""
     other = sys.modules.get("prometheus_client.metrics_core")
     return (other.Metric if other else Metric)(name, documentation, kind, unit)
-
-
-def make_exemplar(labels: Mapping[str, str], value: float, time: float) -> Any:
-    """An Exemplar: prometheus_client's, where the process has that loaded."""
-    other = sys.modules.get("prometheus_client.samples")
-    return (other.Exemplar if other else Exemplar)(labels, value, time)
