@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import sub
+from typing import NamedTuple
 
 from hvd.core import layout
 from hvd.core.block import Block

@@ -358,7 +358,7 @@ def _log() -> Any:
     return logging.getLogger("hvd")
 
 
-def _identity(block: Block) -> tuple[int, int]:
+def _identity(block: "Block") -> tuple[int, int]:
     """Of the segment; it is no other's as long as a process has it mapped."""
     status = os.fstat(block.fd)
     return status.st_dev, status.st_ino

@@ -9,10 +9,10 @@ from hvd.core.own.definition import HISTOGRAM, SUMMARY
 from hvd.core.own.hot import HistogramPlace, SummaryPlace
 from hvd.metrics.instruments.base import Instrument
 from hvd.metrics.instruments.registry import REGISTRY
+from hvd.metrics.instruments.wrappers import Timer
 
 if TYPE_CHECKING:
     from hvd.metrics.instruments.base import Value
-    from hvd.metrics.instruments.wrappers import Timer
 
 LOGARITHMIC = logarithmic.BUCKETS
 """For `buckets`: hvd's own, from which percentiles are within 5 %, whatever the amounts are."""
@@ -38,10 +38,8 @@ class Summary(Instrument, SummaryPlace):
         """Raises ValueError where a name can't be used; DuplicateTimeseries where the registry has it."""
         self._declare(registry, documentation, labelnames, (name, namespace, subsystem, unit))
 
-    def time(self) -> "Timer":
+    def time(self) -> Timer:
         """For a block or a function: observe the seconds that it took."""
-        from hvd.metrics.instruments.wrappers import Timer  # only who wraps something needs it
-
         return Timer(self, "observe")
 
     def own_value(self) -> "Value":
@@ -78,10 +76,8 @@ class Histogram(Instrument, HistogramPlace):
         name_parts = name, namespace, subsystem, unit
         self._declare(registry, documentation, labelnames, name_parts, buckets=tuple(self._upper_bounds[:-1]))
 
-    def time(self) -> "Timer":
+    def time(self) -> Timer:
         """For a block or a function: observe the seconds that it took."""
-        from hvd.metrics.instruments.wrappers import Timer  # only who wraps something needs it
-
         return Timer(self, "observe")
 
     def own_value(self) -> "Value":

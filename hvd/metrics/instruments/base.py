@@ -18,7 +18,7 @@ from hvd.metrics.instruments.metric import make_metric
 from hvd.metrics.instruments.registry import key_of
 
 if TYPE_CHECKING:
-    from hvd.core.own.samples import Amounts, Exemplar, Sample
+    from hvd.core.own.samples import Amounts, Sample
     from hvd.metrics.instruments.reading import Reading
 
     Value = float | Amounts | Mapping[str, str]
@@ -39,7 +39,8 @@ class Instrument(Mixed):
     _family: ProcessFamily | None = None
     _labelvalues: tuple[str, ...] = ()
     _at = -1  # the cell of a row where the place counts; -1: in memory of the process
-    _exemplars: "dict[int, Exemplar] | None" = None
+    _exemplars: "dict[int, tuple[Mapping[str, str], float, float]] | None" = None
+    """By cell: what an Exemplar has."""
 
     def _declare(
         self,
@@ -92,7 +93,7 @@ class Instrument(Mixed):
 
     def find_child(self, *values: object, **named: object) -> Any:
         """The child of these label values. Raises ValueError where they are not as many as the names, or others."""
-        texts = self._texts(values, named)
+        texts = self._texts(values, named) if named else self._texts_by_position(values)
         child: Any = self.children.get(texts)
         if child is None:
             with own_store.lock:
@@ -109,6 +110,11 @@ class Instrument(Mixed):
         else:  # more series than there may be
             child._labelvalues = (OVERFLOW,) * len(texts)
         return child
+
+    def _texts_by_position(self, values: tuple[object, ...]) -> tuple[str, ...]:
+        if len(values) != len(self._labelnames) or self._labelvalues or not values:
+            return self._texts(values, {})
+        return tuple([value if type(value) is str else str(value) for value in values])
 
     def _texts(self, values: tuple[object, ...], named: Mapping[str, object]) -> tuple[str, ...]:
         self._check_labelled()
@@ -179,7 +185,7 @@ class Instrument(Mixed):
             from hvd.metrics.instruments import exemplars
 
             for index, exemplar in self._exemplars.items():
-                exemplars.write(offset + index, exemplar)
+                exemplars.write(offset + index, *exemplar)
 
     def forget(self) -> None:
         """In a forked child: what was counted is the parent's."""
@@ -188,15 +194,14 @@ class Instrument(Mixed):
 
     def keep_exemplar(self, index: int, amount: float, exemplar: dict[str, str]) -> None:
         """Keep an example of what was counted in a cell. Raises ValueError where it can't be one."""
-        from hvd.metrics.instruments import exemplars  # only who has some needs it
-
         names.check_exemplar(exemplar)
-        kept = exemplars.Exemplar(dict(exemplar), amount, time.time())
         if self._exemplars is None:
             self._exemplars = {}
-        self._exemplars[index] = kept
+        kept = self._exemplars[index] = dict(exemplar), amount, time.time()
         if self._at >= 0:
-            exemplars.write(self._at + index, kept)
+            from hvd.metrics.instruments import exemplars  # only who has some needs it
+
+            exemplars.write(self._at + index, *kept)
 
     # -- as a collector ------------------------------------------------------------------------------------------
 

@@ -1,10 +1,10 @@
 """From instruments to metrics with samples: what a registry gives of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hvd.core.limits import OVERFLOW
-from hvd.core.own.samples import FamilyFigures, Sample
+from hvd.core.own.samples import NO_EXEMPLARS, Exemplar, FamilyFigures, Sample
 from hvd.metrics.instruments.base import Instrument
 from hvd.metrics.instruments.lines import lines_of
 from hvd.metrics.instruments.reading import Reading
@@ -37,4 +37,9 @@ def samples_of_places(instrument: Instrument) -> Iterator[Sample]:
     place: Any
     for labels, place in instrument._family.all():
         texts = (OVERFLOW,) * len(instrument._labelnames) if labels is None else labels
-        yield Sample(texts, place.own_value(), place._created, place._exemplars or {})
+        yield Sample(texts, place.own_value(), place._created, _exemplars_of(place))
+
+
+def _exemplars_of(place: Any) -> Mapping[int, Exemplar]:
+    kept = place._exemplars
+    return {index: Exemplar(*exemplar) for index, exemplar in kept.items()} if kept else NO_EXEMPLARS

@@ -8,10 +8,10 @@ from hvd.core.own.definition import COUNTER
 from hvd.core.own.hot import CounterPlace
 from hvd.metrics.instruments.base import Instrument
 from hvd.metrics.instruments.registry import REGISTRY
+from hvd.metrics.instruments.wrappers import ExceptionCounter
 
 if TYPE_CHECKING:
     from hvd.metrics.instruments.base import Value
-    from hvd.metrics.instruments.wrappers import ExceptionCounter
 
 
 class Counter(Instrument, CounterPlace):
@@ -48,11 +48,9 @@ class Counter(Instrument, CounterPlace):
 
     def count_exceptions(
         self, exception: type[BaseException] | tuple[type[BaseException], ...] = Exception
-    ) -> "ExceptionCounter":
+    ) -> ExceptionCounter:
         """For a block or a function: count the exceptions of this kind that leave it."""
         self._check_ready()
-        from hvd.metrics.instruments.wrappers import ExceptionCounter  # only who wraps something needs it
-
         return ExceptionCounter(self, exception)
 
     def own_value(self) -> "Value":

@@ -2,9 +2,10 @@
 
 import os
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from hvd.core.own.samples import Exemplar as Exemplar
+from hvd.core.own.samples import Exemplar
 from hvd.core.own.store import own_store
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ class _Writer:
 _writer = _Writer()
 
 
-def write(cell: int, exemplar: Exemplar) -> None:
+def write(cell: int, labels: Mapping[str, str], amount: float, when: float) -> None:
     """Note an example of what a cell of a row counts; nothing where the process counts in no block. Thread-safe."""
-    _writer.write(cell, exemplar)
+    _writer.write(cell, Exemplar(labels, amount, when))
 
 
 def _forget() -> None:

@@ -9,10 +9,10 @@ from hvd.core.own.definition import GAUGE, MODES
 from hvd.core.own.hot import GaugePlace
 from hvd.metrics.instruments.base import Instrument
 from hvd.metrics.instruments.registry import REGISTRY
+from hvd.metrics.instruments.wrappers import InprogressTracker, Timer
 
 if TYPE_CHECKING:
     from hvd.metrics.instruments.base import Value
-    from hvd.metrics.instruments.wrappers import InprogressTracker, Timer
 
 
 class Gauge(Instrument, GaugePlace):
@@ -60,17 +60,13 @@ class Gauge(Instrument, GaugePlace):
         """Set it to the time, in s since 1970."""
         self.set(time.time())
 
-    def track_inprogress(self) -> "InprogressTracker":
+    def track_inprogress(self) -> InprogressTracker:
         """For a block or a function: count up while it runs."""
         self._check_ready()
-        from hvd.metrics.instruments.wrappers import InprogressTracker  # only who wraps something needs it
-
         return InprogressTracker(self)
 
-    def time(self) -> "Timer":
+    def time(self) -> Timer:
         """For a block or a function: set the seconds that it took."""
-        from hvd.metrics.instruments.wrappers import Timer  # only who wraps something needs it
-
         return Timer(self, "set")
 
     def set_function(self, f: Callable[[], float]) -> None:

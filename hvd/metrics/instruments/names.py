@@ -57,9 +57,9 @@ def check_metric_name(name: str) -> None:
 
 def label_names(names: Iterable[str], reserved: Iterable[str] = ()) -> tuple[str, ...]:
     """The label names of a metric. Raises ValueError where one can't be: `reserved` are those which hvd sets itself."""
-    kept = tuple(names)
+    kept, is_legacy = tuple(names), uses_legacy_validation()
     for name in kept:
-        _check_label_name(name)
+        _check_label_name(name, is_legacy=is_legacy)
         if name in reserved:
             raise ValueError(f"Reserved label metric name: {name}")
     return kept
@@ -67,15 +67,17 @@ def label_names(names: Iterable[str], reserved: Iterable[str] = ()) -> tuple[str
 
 def check_exemplar(exemplar: Mapping[str, str]) -> None:
     """Raises ValueError where its labels can't be, or are longer than EXEMPLAR_CHARS."""
-    for name in exemplar:
-        _check_label_name(name)
-    count = sum(len(name) + len(value) for name, value in exemplar.items())
+    is_legacy = uses_legacy_validation()
+    count = 0
+    for name, value in exemplar.items():
+        _check_label_name(name, is_legacy=is_legacy)
+        count += len(name) + len(value)
     if count > EXEMPLAR_CHARS:
         raise ValueError(f"Exemplar labels have {count} UTF-8 characters, exceeding the limit of {EXEMPLAR_CHARS}")
 
 
-def _check_label_name(name: str) -> None:
-    if (uses_legacy_validation() and not _is_word(name)) or not _is_utf8(name):
+def _check_label_name(name: str, *, is_legacy: bool) -> None:
+    if (is_legacy and not _is_word(name)) or not (name.isascii() or _is_utf8(name)):
         raise ValueError(f"Invalid label metric name: {name!r}")
     if name.startswith("__"):
         raise ValueError(f"Reserved label metric name: {name}")

@@ -161,8 +161,8 @@ def collect_together(collectors: Iterable[Any]) -> Iterator[Any]:
 
     reading = Reading()
     for collector in collectors:
-        collect_from = getattr(collector, "collect_from", None)
-        yield from collect_from(reading) if collect_from else collector.collect()
+        is_own = hasattr(type(collector), "collect_from")
+        yield from collector.collect_from(reading) if is_own else collector.collect()
 
 
 REGISTRY = CollectorRegistry(auto_describe=True)

@@ -1,9 +1,11 @@
-"""What tests/test_core.py of prometheus_client 0.26.0 checks, of hvd's instruments and of prometheus_client itself.
+"""What tests/test_core.py of prometheus_client 0.26.0 checks, of hvd's instruments, of prometheus_client under
+hvd's front, and of prometheus_client itself.
 
 What differs is in docs/instruments.md.
 """
 
 import inspect
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,24 +18,29 @@ import prometheus_client.validation
 import pytest
 
 import hvd
+from tests.unit.metrics.instruments.conftest import block, slot
+from tests.unit.metrics.prometheus.conftest import attached, store
+
+__all__ = ["attached", "block", "slot", "store"]  # fixtures
 
 INF = float("inf")
 NAMES = "Counter", "Gauge", "Histogram", "Summary", "Info", "Enum", "CollectorRegistry"
-KITS = {
+LIBRARIES = {
     "hvd": SimpleNamespace(**{name: getattr(hvd, name) for name in NAMES}),
     "hvd in a registry of theirs": SimpleNamespace(
         **{name: getattr(hvd, name) for name in NAMES[:-1]}, CollectorRegistry=prometheus_client.CollectorRegistry
     ),
     "prometheus_client": SimpleNamespace(**{name: getattr(prometheus_client, name) for name in NAMES}),
 }
+KITS = *LIBRARIES, "hvd in a block", "hvd's front", "hvd's front in a block"
 DUPLICATES = hvd.DuplicateTimeseries, prometheus_client.core.DuplicateTimeseries
 
 
 class Kit:
     """Makes instruments of one library, in a registry of their own."""
 
-    def __init__(self, library: Any) -> None:
-        self.library = library
+    def __init__(self, library: Any, *, is_in_block: bool = False) -> None:
+        self.library, self.is_in_block = library, is_in_block
         self.registry: Any = library.CollectorRegistry()
 
     def __getattr__(self, kind: str) -> Callable[..., Any]:
@@ -43,12 +50,21 @@ class Kit:
         return make
 
     def value(self, name: str, **labels: str) -> Any:
-        return self.registry.get_sample_value(name, labels)
+        """Of a gauge that says by itself which process it is of, too."""
+        value = self.registry.get_sample_value(name, labels)
+        if value is None and self.is_in_block:
+            value = self.registry.get_sample_value(name, {**labels, "pid": str(os.getpid())})
+        return value
 
 
 @pytest.fixture(params=KITS)
 def kit(request: pytest.FixtureRequest) -> Kit:
-    return Kit(KITS[request.param])
+    where = request.param.removesuffix(" in a block")
+    if where == "hvd's front":
+        request.getfixturevalue("store")
+    if where != request.param:
+        request.getfixturevalue("slot" if where == "hvd" else "attached")
+    return Kit(LIBRARIES.get(where, LIBRARIES["prometheus_client"]), is_in_block=where != request.param)
 
 
 @pytest.fixture
@@ -83,7 +99,7 @@ def test_counter(kit: Kit) -> None:
     assert abs(created - time.time()) < 60
     counter.reset()
     assert kit.value("c_total") == 0
-    assert kit.value("c_created") > created
+    assert kit.is_in_block or kit.value("c_created") > created
     assert repr(counter).endswith(".Counter(c)") or repr(counter) == "hvd.Counter(c)"
     assert str(counter) == "counter:c"
 

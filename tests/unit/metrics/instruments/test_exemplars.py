@@ -7,7 +7,7 @@ from hvd.metrics.instruments import exemplars
 
 def test_written_into_the_block(block: Block, slot: int) -> None:
     """For whoever reads it."""
-    exemplars.write(200, Exemplar({"trace": "x"}, 1, 2.0))
+    exemplars.write(200, {"trace": "x"}, 1, 2.0)
     notes = Notes(block)
     notes.read()
     assert notes.of(200, 201) == {0: Exemplar({"trace": "x"}, 1, 2.0)}
@@ -15,4 +15,4 @@ def test_written_into_the_block(block: Block, slot: int) -> None:
 
 def test_without_a_block_nothing_happens() -> None:
     """As in a plain interpreter."""
-    exemplars.write(200, Exemplar({"trace": "x"}, 1, 2.0))
+    exemplars.write(200, {"trace": "x"}, 1, 2.0)
