@@ -26,6 +26,9 @@ OLD_VARIABLE = "prometheus_multiproc_dir"
 PREFIX = "hvd-prometheus-"
 """What the name of such a folder begins with."""
 
+INSTEAD = str(Path(__file__).parent)
+"""The folder where none can be made."""
+
 _made = ""
 
 
@@ -48,7 +51,7 @@ def named() -> str:
 
 def is_own(folder: str) -> bool:
     """Whether a folder is one that hvd has made for this."""
-    return os.path.basename(os.path.normpath(folder)).startswith(PREFIX)
+    return os.path.basename(os.path.normpath(folder)).startswith(PREFIX) or folder == INSTEAD
 
 
 def point_there() -> None:
@@ -59,7 +62,7 @@ def point_there() -> None:
             _remove_unused()
             _made = _make()
         except OSError:  # a read-only image: then one that has none of the files for sure
-            _made = str(Path(__file__).parent)
+            _made = INSTEAD
         else:
             atexit.register(_remove, _made, os.getpid())
     take_out([OLD_VARIABLE])

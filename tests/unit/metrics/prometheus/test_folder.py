@@ -31,6 +31,7 @@ def test_it_is_empty_and_private_and_goes_with_its_maker() -> None:
     named, inherited = run.stdout.split()
     assert inherited == "None"
     assert not os.path.exists(named)
+    assert folder.is_own(folder.INSTEAD)
 
 
 KILLED = """
