@@ -51,6 +51,8 @@ bench: $(VENV)/.bench
 	$(VENV)/bin/python bench/record.py
 	$(VENV)/bin/python bench/request.py
 	$(VENV)/bin/python bench/scrape.py
+	$(VENV)/bin/python bench/own.py
+	$(VENV)/bin/python bench/own_scrape.py
 	$(VENV)/bin/python bench/broadcast.py
 	$(VENV)/bin/python bench/idle.py
 	$(VENV)/bin/python bench/jobs.py

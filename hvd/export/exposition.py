@@ -5,6 +5,7 @@ Formats: prometheus.io/docs/instrumenting/exposition_formats (text 0.0.4); prome
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import chain
 
 from hvd.core.catalogue import Family, Series
@@ -117,7 +118,8 @@ def _head(metric: Metric, openmetrics: bool) -> str:
     return f"# HELP {name} {metric.help}\n# TYPE {name} {kind}\n{unit}"
 
 
-def _labels(names: Sequence[str], values: Sequence[str]) -> str:
+@lru_cache(maxsize=1000)  # those of processes change with the processes
+def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
     if not names:
         return ""
     pairs = (f'{name}="{quote(value)}"' for name, value in zip(names, values, strict=True))
@@ -137,7 +139,7 @@ def _histogram_template(metric: Metric, series: Series) -> str:
     return "".join(lines)
 
 
-def _sample(metric: Metric, labels: Sequence[str], value: float | Distribution) -> str:
+def _sample(metric: Metric, labels: tuple[str, ...], value: float | Distribution) -> str:
     plain = _labels(metric.labels, labels)
     if not isinstance(value, Distribution):
         return f"{metric.name}{plain} {value!r}\n"

@@ -75,6 +75,7 @@ class OwnReader:
         self._samples: list[list[tuple[Sample, ...]]] = []  # of each family's each series
         self._families: list[FamilyFigures] = []
         self._readers = {COUNTER: self._counter, SUMMARY: self._amounts, HISTOGRAM: self._amounts}
+        self._names: set[tuple[str, str]] = set()
         self._removals = self._noted = 0
         self._lock = threading.Lock()
 
@@ -93,6 +94,10 @@ class OwnReader:
         """The numbers of the series that the catalogue has since."""
         for family in self._catalogue.families[len(self._families) :]:
             self._samples.append([])
+            name = family.definition.name, family.definition.registry
+            if VALUE in family.definition.cells or name in self._names:
+                self._gauges.need_living = True
+            self._names.add(name)
             self._families.append(FamilyFigures(family.definition, self._labels_of(family), ()))
         known = len(self._series)
         for series in self._catalogue.series[known:]:

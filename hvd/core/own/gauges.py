@@ -5,11 +5,12 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from hvd.core import layout
 from hvd.core.block import Block
-from hvd.core.own.catalogue import OwnFamily, OwnSeries, used_slots
+from hvd.core.own.catalogue import OwnFamily, OwnSeries
 from hvd.core.own.definition import GAUGE, INFO, Definition
 from hvd.core.own.sums import sum_of
-from hvd.core.slots import Slots
+from hvd.core.proc import is_alive
 
 
 class Tenant(NamedTuple):
@@ -26,9 +27,10 @@ class Gauges:
 
     def __init__(self, block: Block) -> None:
         self._block = block
-        self._slots = Slots(block)
         self._tenants: tuple[Tenant, ...] = ()
         self._alive: list[tuple[int, int, str]] = []  # of those that live: row, tenancy, pid
+        self.need_living = False
+        """Whether anything depends on who lives: to find out costs most of a reading in which little has changed."""
         self.rows: list[int] = []
         """Where each row begins that was ever in use."""
 
@@ -40,13 +42,27 @@ class Gauges:
         return self._tenants != before
 
     def _all_tenants(self) -> Iterator[Tenant]:
-        taken = {slot.number: slot for slot in self._slots.taken()}
-        for number in used_slots(self._block):
-            row, slot = self._block.layout.own_row_cell(number), taken.get(number)
-            if slot and slot.pid:
-                yield Tenant(row, slot.pid, slot.taken_ns, slot.is_alive())
-            else:
-                yield Tenant(row, 0, 0, is_alive=False)
+        """Those that have a slot, and a row without one where a slot was ever prepared or taken."""
+        shape = self._block.layout
+        columns = (layout.S_TAKEN_NS, layout.S_TAKEN, layout.S_PID, layout.S_PID_START)
+        for number, record in enumerate(zip(*map(self._column, columns), strict=True)):
+            since, is_taken, pid, pid_start = record
+            if since:
+                has_process = bool(is_taken and pid)
+                tenant = Tenant(shape.own_row_cell(number), 0, 0, is_alive=False)
+                if has_process:
+                    lives = self.need_living and is_alive(pid, pid_start)
+                    tenant = Tenant(tenant.row, pid, since, lives)
+                yield tenant
+
+    def _column(self, cell: int) -> list[int]:
+        """This cell of all slots."""
+        shape = self._block.layout
+        first = shape.slot_table // layout.CELL + cell
+        cells: list[int] = self._block.cells[
+            first : first + shape.slots * layout.SLOT_CELLS : layout.SLOT_CELLS
+        ].tolist()
+        return cells
 
     def is_declared(self, family: OwnFamily) -> bool:
         """Whether a process that lives has declared it."""

@@ -22,6 +22,7 @@ def test_what_several_values_come_to(mode: str, value: float) -> None:
 def test_a_new_process_changes_the_tenants(block: Block) -> None:
     """And is the one who has declared its families."""
     gauges = Gauges(block)
+    gauges.need_living = True
     gauges.read_tenants()
     family = store_in(block).declare(TURNS)
     assert family.in_block is not None
