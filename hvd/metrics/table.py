@@ -144,7 +144,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     _durations(
         "hvd_aggregator_step_duration_seconds",
-        "Time that the steps of an aggregator's tick take: reading the rows, observing processes, broadcasting.",
+        "Time that the steps of an aggregator's tick take: reading, observing processes, own metrics, broadcasting.",
         TICK,
     ),
     _durations(
