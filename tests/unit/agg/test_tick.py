@@ -22,7 +22,7 @@ from hvd.metrics.table import CPU, FAMILIES, TICK, is_error
 from hvd.read.companions import STARTING
 from hvd.read.reading import BlockReader
 from hvd.read.snapshot import build_raw
-from tests.unit.core.own.support import ORDERS, store_in
+from tests.unit.core.own.support import ORDERS, damage_last_record, store_in
 from tests.unit.figures import make_admin, make_jobs, make_page, make_reading, make_totals, publish, start_worker
 
 
@@ -109,6 +109,17 @@ def test_details_have_own_metrics_of_now(own_block: Block) -> None:
         (metric,) = daemon.told("detail")["own"]
         assert (metric["name"], metric["series_total"]) == ("orders", 1)
         assert [(series["labels"], series["value"]) for series in metric["series"]] == [({"shop": "a"}, count)]
+
+
+def test_a_damaged_catalogue_of_own_metrics_costs_nothing_else(own_block: Block) -> None:
+    """Neither a tick nor its details; what is pinned has no points then."""
+    store_in(own_block).declare(ORDERS)
+    damage_last_record(own_block)
+    daemon = Daemon(own_block)
+    daemon.ticker.own.pin(["orders_total"])
+    daemon.ticker.tick()
+    details = daemon.told("detail")
+    assert (details["own"], details["pinned"]) == ([], {"orders_total": {}})
 
 
 def test_rates_are_since_the_last_tick(daemon: Daemon) -> None:
