@@ -11,8 +11,8 @@ from hvd.core.block import attach
 from hvd.core.catalogue import Catalogue
 from hvd.metrics.table import ABORTED, HANDOFFS_REFUSED, WS_DISCONNECTED
 from tests.support.http import load
-from tests.support.server import Server
-from tests.support.waiting import until
+from tests.support.server import ROOT, Server
+from tests.support.waiting import PATIENCE, until
 from tests.support.ws import RawWebSocket
 
 
@@ -90,6 +90,68 @@ def test_with_full_memory_clients_and_workers_come_and_go(tmp_path: Path) -> Non
         assert [one.pid for one in server.processes() if "hvd.agg" in one.cmdline()] == [aggregator]
         assert "Traceback" not in server.log
         assert "can't grow" not in server.log
+
+
+OWN = """\
+import logging, os, sys
+from hvd.core import layout
+from hvd.core.acquire import acquire
+from hvd.core.layout import Layout
+from hvd.core.own.definition import Definition
+from hvd.core.own.figures import OwnReader
+from hvd.core.own.notes import Exemplar, Notes
+from hvd.core.own.store import OwnStore
+from hvd.core.slots import Slots
+from hvd.errors import BlockError
+
+block, _ = acquire("hvd-full", Layout(24, 2, 16, 172, own_series=4000))
+slots, stores = Slots(block), [OwnStore() for _ in range(3)]
+for store in stores:
+    store.attach(block, slots.claim(layout.KIND_WORKER, os.getpid(), os.getpid()))
+orders = [store.declare(Definition("orders", "counter", "", labels=("n",))) for store in stores]
+sizes = [store.declare(Definition("sizes", "histogram", "", labels=("n",), buckets=(1.0, 2.0))) for store in stores]
+with open("/dev/shm/filler", "wb", buffering=0) as filler:
+    try:
+        while filler.write(b"x" * 4096) == 4096:
+            pass
+    except OSError:
+        pass
+reader, expected = OwnReader(block), 0
+for number in range(1500):
+    for own in (*orders, *sizes):
+        place = own.place((str(number),))
+        place.inc() if own in orders else place.observe(1)
+    expected += 6
+late = stores[0].declare(Definition("late", "counter", ""))
+late.place().inc()
+Notes(block).write(5000, Exemplar({}, 1.0, 1.0))
+orders[0].remove(("1",))
+try:
+    slots.claim(layout.KIND_JOINED, os.getpid(), os.getpid())
+except BlockError as error:
+    print("no slot:", error)
+figures = {family.definition.name: family.samples for family in reader.read().families}
+removed = 3 if "1" not in [sample.labels[0] for sample in figures["orders"]] else 0
+counted = sum(sample.value for sample in figures["orders"]) + sum(sample.value.observed for sample in figures["sizes"])
+assert counted + removed == expected, (counted, removed, expected)
+assert any(sample.labels == ("overflow",) for sample in figures["orders"])
+os.unlink("/dev/shm/filler")
+stores[0]._look_at = stores[0].catalogue._retry_at = 0.0
+late.place().inc()
+figures = {family.definition.name: family.samples for family in reader.read().families}
+assert figures["late"][0].value == 2
+os.unlink("/dev/shm/hvd-full")
+print("exact")
+"""
+
+
+def test_own_metrics_are_exact_when_memory_is_full(tmp_path: Path) -> None:
+    """Series and metrics that find no room, an exemplar, a removal, a slot: the process lives, and all is counted."""
+    (tmp_path / "own.py").write_text(OWN)
+    script = f"mount -t tmpfs -o size=12m tmpfs /dev/shm && exec {sys.executable} {tmp_path / 'own.py'}"
+    command = ["unshare", "--mount", "sh", "-c", script]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60 * PATIENCE)
+    assert (done.returncode, done.stdout.split()[-1:]) == (0, ["exact"]), done.stderr
 
 
 def test_no_room_for_a_block_is_a_clear_error(tmp_path: Path) -> None:

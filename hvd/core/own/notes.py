@@ -25,6 +25,7 @@ class Notes:
 
     def __init__(self, block: Block) -> None:
         self._block = block
+        self._reserved: set[int] = set()
         self._found: dict[int, Exemplar] = {}
         self._marks = bytes(layout.NOTES)
         self._cells: dict[int, int] = {}  # of each note that was found, which cell's it is
@@ -44,16 +45,25 @@ class Notes:
         shape = self._block.layout
         number = cell % layout.NOTES
         start, mark = shape.notes + number * layout.NOTE_BYTES, shape.note_marks + number
-        try:
-            self._block.reserve(shape.note_marks // layout.CELL, layout.NOTES // layout.CELL)
-            self._block.reserve(start // layout.CELL, layout.NOTE_BYTES // layout.CELL)
-        except BlockFull:
+        if not self._has_memory(start):
             return
         record = _PREFIX.pack(zlib.crc32(data), len(data)) + data
         raw = self._block.raw
         raw[start : start + len(record)] = record
         raw[mark] = raw[mark] % 255 + 1
         self._block.cells[layout.H_NOTES] += 1
+
+    def _has_memory(self, start: int) -> bool:
+        """Have memory for the marks and the page of a note; of each page the kernel is asked once."""
+        page, block = start // layout.PAGE, self._block
+        if page not in self._reserved:
+            try:
+                block.reserve(block.layout.note_marks // layout.CELL, layout.NOTES // layout.CELL)
+                block.reserve(page * layout.PAGE_CELLS, layout.PAGE_CELLS)
+            except BlockFull:
+                return False
+            self._reserved.add(page)
+        return True
 
     def read(self) -> set[int]:
         """Take in what was written since. -> the cells whose note is another one now."""

@@ -11,8 +11,10 @@ import pytest
 
 import hvd
 from hvd.core import layout
-from hvd.core.acquire import header_of
+from hvd.core.acquire import acquire, header_of
 from hvd.core.block import Block, open_block
+from hvd.core.layout import Layout
+from hvd.core.own.store import own_store
 from hvd.core.private import private_rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Heads, Reader
@@ -22,6 +24,7 @@ from hvd.instrument import joining as module
 from hvd.instrument.counting import Counting
 from hvd.instrument.joining import Joining
 from hvd.metrics.table import FAMILIES
+from tests.unit.core.own.support import TURNS, values
 from tests.unit.core.support import SMALL, dead_pid, ended, fork, keeping_locked, serve
 
 
@@ -243,3 +246,41 @@ def test_the_app_that_it_serves_is_counted(counting: Counting) -> None:
 def test_private_rows_are_those_of_no_process(counting: Counting) -> None:
     """Their slot is no joined process's."""
     assert joined(private_rows(FAMILIES).block) == []
+
+
+def test_own_metrics_go_along(name: str, counting: Counting) -> None:
+    """To the first daemon, by a slot that is the requests' too, and to another block, with all that it has counted; a
+    forked child's first count takes a slot of its own.
+    """
+    family = own_store.declare(TURNS)
+    turns: Any = family.place()
+    turns.inc(2)
+    joining = Joining(name.removeprefix("hvd-"))
+    joining.begin()
+    shape = Layout(SMALL.slots, SMALL.rows, SMALL.series, SMALL.run_cells, own_series=64)
+    block, _ = acquire(name, shape)
+    block.add_master(os.getpid())
+    joining.turn()
+    turns.inc()
+    assert (values(block, "turns"), own_store.slot) == ({(): 3}, counting.rows.slot)
+
+    def child() -> None:
+        counting.after_fork()
+        joining.after_fork()
+        turns.inc()
+        assert joined(block) == [os.getppid(), os.getpid()]
+        assert own_store.slot == counting.rows.slot
+        assert values(block, "turns") == {(): 4}
+
+    assert ended(fork(child)) == 0
+    block.cells[layout.H_MASTERS] = dead_pid()
+    block.file_name.remove()
+    block.release_claim()
+    new, existed = acquire(name, shape)
+    assert not existed
+    new.add_master(os.getpid())
+    joining.turn()
+    turns.inc()
+    assert values(new, "turns") == {(): 4}
+    assert own_store.slot == counting.rows.slot
+    new.release_claim()
