@@ -4,6 +4,7 @@ An instrument with labels is a parent: it counts nothing itself, `labels` gives 
 and an instrument without labels, is a place (hvd/core/own/places.py), whose methods count: those are not wrapped here.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -12,10 +13,10 @@ import hvd.metrics.parent  # noqa: F401  # has an executed child of a worker loo
 from hvd.core.limits import OVERFLOW
 from hvd.core.own.definition import Definition
 from hvd.core.own.hot import Place, Target
-from hvd.core.own.store import ProcessFamily, own_store
+from hvd.core.own.store import OwnStore, ProcessFamily, own_store
 from hvd.metrics.instruments import names
+from hvd.metrics.instruments.keys import keys
 from hvd.metrics.instruments.metric import make_metric
-from hvd.metrics.instruments.registry import key_of
 
 if TYPE_CHECKING:
     from hvd.core.own.samples import Amounts, Sample
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     Mixed = Place
 else:
     Mixed = object  # a concrete instrument has its kind of place as its other base
+
+private_store = OwnStore()
+"""The metrics of this process that nobody else is to see."""
+
+os.register_at_fork(after_in_child=private_store.after_fork)
 
 
 class Instrument(Mixed):
@@ -57,13 +63,15 @@ class Instrument(Mixed):
         self._name = names.full_name(self._type, *name)
         self._labelnames = names.label_names(labelnames, self._reserved_labelnames)
         self._documentation, self._unit = documentation, name[-1]
+        key = keys.key_of(registry)
         definition = Definition(
-            self._name, self._type, documentation, self._unit, self._labelnames, registry=key_of(registry), **form
+            self._name, self._type, documentation, self._unit, self._labelnames, registry=key or "", **form
         )
         self._begin(definition, is_ready=not self._labelnames)
         if registry:
             registry.register(self)
-        self._family = own_store.declare(*self._family_of(definition))
+        self._counts_in = private_store if key is None else own_store
+        self._family = self._counts_in.declare(*self._family_of(definition))
         if not self._labelnames:
             self._start_series()
 
@@ -96,7 +104,7 @@ class Instrument(Mixed):
         texts = self._texts(values, named) if named else self._texts_by_position(values)
         child: Any = self.children.get(texts)
         if child is None:
-            with own_store.lock:
+            with self._counts_in.lock:
                 child = self._child_of(texts)
         return child
 
@@ -202,6 +210,11 @@ class Instrument(Mixed):
             from hvd.metrics.instruments import exemplars  # only who has some needs it
 
             exemplars.write(self._at + index, *kept)
+
+    def withdraw(self) -> None:
+        """This process has the metric no more: where none has it, another definition of its name is shown."""
+        if self._family:
+            self._counts_in.set_present(self._family, is_present=False)
 
     # -- as a collector ------------------------------------------------------------------------------------------
 

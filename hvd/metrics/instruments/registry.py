@@ -1,8 +1,5 @@
 """Registries: which collectors are read together, and that no two of them give series of one name."""
 
-import itertools
-import sys
-import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from threading import Lock
 from typing import Any
@@ -17,9 +14,6 @@ SUFFIXES: dict[str, tuple[str, ...]] = {
     "info": ("_info",),
 }
 """What the names of a metric's series add to its own."""
-
-NO_REGISTRY = "-"
-"""The key of metrics that have no registry; that of the default one is empty."""
 
 
 Collector = Any
@@ -77,6 +71,8 @@ class CollectorRegistry:
             del self._names[collector]
             if collector in self._nameless:
                 self._nameless.remove(collector)
+        if hasattr(type(collector), "withdraw"):
+            collector.withdraw()
 
     def _names_of(self, collector: Any) -> list[str]:
         describe = getattr(collector, "describe", None)
@@ -167,20 +163,3 @@ def collect_together(collectors: Iterable[Any]) -> Iterator[Any]:
 
 REGISTRY = CollectorRegistry(auto_describe=True)
 """The default one. What hvd's instruments in it count is shown on hvd's own /metrics."""
-
-_keys: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
-_numbers = itertools.count(1)
-
-
-def key_of(registry: Any) -> str:
-    """How the catalogue names a registry: empty for a default one, hvd's or prometheus_client's; else by order of
-    appearance, which is the same in processes of one app.
-    """
-    if registry is None:
-        return NO_REGISTRY
-    other = sys.modules.get("prometheus_client.registry")
-    if registry is REGISTRY or (other and registry is other.REGISTRY):
-        return ""
-    if registry not in _keys:
-        _keys[registry] = f"#{next(_numbers)}"
-    return _keys[registry]

@@ -8,6 +8,7 @@ Read in prometheus_client 0.26.0, metrics.py: `_type`, `_name`, `_documentation`
 `_labelvalues`, a gauge's `_multiprocess_mode`, a histogram's `_upper_bounds`, an enum's `_states`.
 """
 
+import os
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +20,7 @@ from hvd.core.own.definition import GAUGE, HISTOGRAM, INFO, STATESET, Definition
 from hvd.core.own.hot import Place
 from hvd.core.own.notes import Exemplar, Notes
 from hvd.core.own.store import PLACES, ProcessFamily, own_store
-from hvd.metrics.instruments.registry import key_of
+from hvd.metrics.instruments.keys import Keys
 from hvd.metrics.instruments.states import TEXT
 from hvd.metrics.prometheus.values import Series
 
@@ -27,19 +28,13 @@ FAMILY = "_hvd_family"
 """The attribute of a metric that has its family."""
 
 
-class Registries:
+class Registries(Keys):
     """Which registries count in the block, and under which key. Thread-safe."""
 
     def __init__(self) -> None:
-        self.are_all_shown = False
-        """Whether the metrics of all registries, and of none, are shown with those of the default one, as they are in
-        prometheus_client's files.
-        """
+        super().__init__("c")
         self.default_gauge_mode = "all"
         """How gauges combine that say no multiprocess_mode."""
-        self.is_serving = False
-        """Whether the app is loaded: registries that are made from now on are its process's own."""
-        self._lasting: weakref.WeakSet[Any] = weakref.WeakSet()
         self._collected: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def collects_all(self, registry: Any) -> bool:
@@ -52,14 +47,11 @@ class Registries:
 
     def key_of(self, registry: Any) -> str | None:
         """As Definition.registry has it; None where its metrics are this process's own."""
-        if self.are_all_shown or registry is REGISTRY or registry in self._collected:
-            return ""
-        if not self.is_serving:
-            self._lasting.add(registry)
-        return key_of(registry) if registry in self._lasting else None
+        return "" if registry is REGISTRY or registry in self._collected else super().key_of(registry)
 
 
 registries = Registries()
+os.register_at_fork(after_in_child=registries.after_fork)
 
 
 def definition_of(metric: Any) -> Definition:

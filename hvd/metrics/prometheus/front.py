@@ -7,6 +7,7 @@ import logging
 from importlib.util import find_spec
 from threading import Lock
 
+from hvd.metrics.instruments.keys import keys
 from hvd.metrics.prometheus import folder
 from hvd.metrics.prometheus.importing import after_import
 
@@ -54,6 +55,7 @@ class _Front:
 
     def say_serving(self) -> None:
         """The app is loaded."""
+        keys.is_serving = True
         if self._is_applied:
             from hvd.metrics.prometheus.families import registries
 
@@ -70,6 +72,7 @@ def install(wanted: str = "true", *, all_registries: bool = False, default_gauge
     `wanted`: "true"; "false"; "auto", which is "true" unless prometheus_client is to count in files of its own.
     -> a warning, where both are set up: which of them is in force.
     """
+    keys.are_all_shown = all_registries
     files = folder.users_folder()
     if wanted == "false" or find_spec(MODULE) is None:
         return ""

@@ -11,6 +11,8 @@ from hvd.core.block import Block
 from hvd.core.layout import KIND_WORKER
 from hvd.core.own.store import own_store
 from hvd.core.slots import Slots
+from hvd.metrics.instruments import base
+from hvd.metrics.instruments.keys import Keys
 from tests.unit.core.own.support import SHAPE
 
 
@@ -19,6 +21,7 @@ def block(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Block]:
     """A block with room for own metrics; who counted there counts in memory of its own afterwards. Instruments of
     other tests, which may be in memory still, stay out.
     """
+    monkeypatch.setattr(base, "keys", Keys())
     monkeypatch.setattr(own_store, "_families", weakref.WeakValueDictionary())
     block, existed = acquire(name, SHAPE)
     assert not existed

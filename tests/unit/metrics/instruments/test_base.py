@@ -65,21 +65,27 @@ def test_what_was_counted_before_there_was_a_slot_moves_along(block: Block) -> N
 
 
 def test_names_in_two_registries_do_not_mix(block: Block, slot: int) -> None:
-    """Nor with one that is in none."""
+    """Nor with metrics that are in none, of which each is its process's own."""
     registries = hvd.CollectorRegistry(), hvd.CollectorRegistry()
+    single = [hvd.Counter("orders", "Orders.", registry=None) for _ in range(2)]
     for amount, registry in enumerate((*registries, None)):
         hvd.Counter("orders", "Orders.", registry=registry).inc(amount + 1)
+    single[0].inc(5)
     assert [registry.get_sample_value("orders_total") for registry in registries] == [1, 2]
+    assert [counter.collect()[0].samples[0].value for counter in single] == [5, 0]
 
 
-def test_what_another_declaration_hides_has_no_samples(block: Block, slot: int) -> None:
-    """The first one in the block is shown as long as a process that has it lives."""
-    first = hvd.Counter("orders", "Orders.", ["shop"], registry=None)
+def test_of_two_declarations_that_of_living_processes_is_shown(block: Block, slot: int) -> None:
+    """The other one has no samples; who unregisters a metric has it no more."""
+    registry = hvd.CollectorRegistry()
+    first = hvd.Counter("orders", "Orders.", ["shop"], registry=registry)
     first.labels("a").inc()
-    second = hvd.Counter("orders", "Orders.", ["city"], registry=None)
+    registry.unregister(first)
+    second = hvd.Counter("orders", "Orders.", ["city"], registry=registry)
     second.labels("b").inc()
-    assert second.collect()[0].samples == []
-    assert first.collect()[0].samples[0].labels == {"shop": "a"}
+    assert second.collect()[0].samples[0].labels == {"city": "b"}
+    assert first.collect()[0].samples == []
+    registry.unregister(second)
 
 
 def test_too_many_series_share_one(block: Block, slot: int, caplog: pytest.LogCaptureFixture) -> None:

@@ -18,7 +18,7 @@ from tests.unit.core.own.support import values
 
 
 def gauge() -> hvd.Gauge:
-    return hvd.Gauge("level", "Level.", registry=None, multiprocess_mode="sum")
+    return hvd.Gauge("level", "Level.", registry=hvd.CollectorRegistry(), multiprocess_mode="sum")
 
 
 def _threads() -> int:

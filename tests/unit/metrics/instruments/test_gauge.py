@@ -31,14 +31,14 @@ def test_the_most_recent_value_is_shown(block: Block, slot: int) -> None:
 
 def test_each_process_has_its_own_value_unless_they_combine(block: Block, slot: int) -> None:
     """With its pid, which is no label in a process by itself."""
-    gauge = hvd.Gauge("level", "Level.", ["tank"], registry=None)
+    gauge = hvd.Gauge("level", "Level.", ["tank"], registry=hvd.CollectorRegistry())
     gauge.labels("a").set(4)
     assert gauge.collect()[0].samples[0].labels == {"tank": "a", "pid": str(os.getpid())}
 
 
 def test_a_function_gives_the_value_of_a_child(block: Block, slot: int) -> None:
     """Of the most recent mode too."""
-    gauge = hvd.Gauge("level", "Level.", ["tank"], registry=None, multiprocess_mode="mostrecent")
+    gauge = hvd.Gauge("level", "Level.", ["tank"], registry=hvd.CollectorRegistry(), multiprocess_mode="mostrecent")
     gauge.labels("a").set_function(lambda: 4)
     gauge.labels("a").set(5)
     assert gauge.collect()[0].samples[0].value == 4

@@ -10,7 +10,7 @@ from tests.unit.core.own.support import damage_last_record
 
 def test_a_reading_is_of_one_moment(block: Block, slot: int) -> None:
     """What is counted later is in the next one."""
-    counter = hvd.Counter("orders", "Orders.", registry=None)
+    counter = hvd.Counter("orders", "Orders.", registry=hvd.CollectorRegistry())
     reading = Reading()
     assert counter.collect_from(reading)[0].samples[0].value == 0
     counter.inc()
@@ -20,7 +20,7 @@ def test_a_reading_is_of_one_moment(block: Block, slot: int) -> None:
 
 def test_a_block_that_is_damaged(block: Block, slot: int, caplog: pytest.LogCaptureFixture) -> None:
     """The process's own counts are given, and the log says so."""
-    counter = hvd.Counter("orders", "Orders.", registry=None)
+    counter = hvd.Counter("orders", "Orders.", registry=hvd.CollectorRegistry())
     counter.inc(2)
     damage_last_record(block)
     assert counter.collect()[0].samples[0].value == 2

@@ -1,21 +1,8 @@
-"""Registries: the keys by which the block tells them apart; the rest is in ../test_core_of_prometheus_client.py."""
+"""Registries: what ../test_core_of_prometheus_client.py doesn't have."""
 
 from unittest.mock import MagicMock
 
-import prometheus_client
-
 import hvd
-from hvd.metrics.instruments.registry import key_of
-
-
-def test_keys() -> None:
-    """Default ones, hvd's and theirs, have the empty one; others keep theirs."""
-    assert key_of(hvd.REGISTRY) == key_of(prometheus_client.REGISTRY) == ""
-    assert key_of(None) == "-"
-    first, second = hvd.CollectorRegistry(), prometheus_client.CollectorRegistry()
-    keys = key_of(first), key_of(second)
-    assert len({*keys, "", "-"}) == 4
-    assert (key_of(first), key_of(second)) == keys
 
 
 def test_a_restricted_registry_collects_once() -> None:

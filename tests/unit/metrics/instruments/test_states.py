@@ -14,8 +14,8 @@ def facts(info: hvd.Info) -> list[dict[str, str]]:
 
 def test_the_last_process_that_says_it_is_right(block: Block, slot: int) -> None:
     """Also when it has ended, and a process that says nothing changes nothing."""
-    info = hvd.Info("build", "Build.", registry=None)
-    state = hvd.Enum("state", "State.", registry=None, states=["off", "on"])
+    info = hvd.Info("build", "Build.", registry=hvd.CollectorRegistry())
+    state = hvd.Enum("state", "State.", registry=hvd.CollectorRegistry(), states=["off", "on"])
 
     def work() -> None:
         other_process(block)
@@ -35,7 +35,7 @@ def test_the_last_process_that_says_it_is_right(block: Block, slot: int) -> None
 
 def test_children_and_their_removal(block: Block, slot: int) -> None:
     """One set of facts for each."""
-    info = hvd.Info("build", "Build.", ["part"], registry=None)
+    info = hvd.Info("build", "Build.", ["part"], registry=hvd.CollectorRegistry())
     info.labels("a").info({"version": "1"})
     info.labels("a").info({"version": "2"})
     info.labels("b").info({"version": "1"})
@@ -51,7 +51,7 @@ def test_children_and_their_removal(block: Block, slot: int) -> None:
 
 def test_more_facts_than_there_is_room_for(block: Block, slot: int) -> None:
     """The last ones that had room are shown; reading goes on."""
-    info = hvd.Info("build", "Build.", registry=None)
+    info = hvd.Info("build", "Build.", registry=hvd.CollectorRegistry())
     for number in range(40):
         info.info({"version": str(number)})
     assert facts(info) == [{"version": "30"}]
@@ -59,7 +59,7 @@ def test_more_facts_than_there_is_room_for(block: Block, slot: int) -> None:
 
 def test_facts_of_any_text_and_length(block: Block, slot: int) -> None:
     """They have bounds, one by one and together."""
-    info = hvd.Info("build", "Build.", registry=None)
+    info = hvd.Info("build", "Build.", registry=hvd.CollectorRegistry())
     info.info({"a": "x", "b": "\ud800"})
     assert facts(info) == [{"a": "x", "b": "\\ud800"}]
     info.info({"a": "y" * 10_000, **{f"b{number}": "z" for number in range(10_000)}})

@@ -1,6 +1,5 @@
 """prometheus_client with hvd's front, taken away after the test; and a process that counts in a block."""
 
-import itertools
 import os
 from collections.abc import Iterator
 
@@ -13,7 +12,6 @@ from hvd.core.acquire import acquire
 from hvd.core.block import Block
 from hvd.core.own.store import OwnStore
 from hvd.metrics.instruments import functions, reading
-from hvd.metrics.instruments import registry as instruments_registry
 from hvd.metrics.prometheus import families, patches, samples
 from tests.unit.core.own.support import SHAPE, store_in
 
@@ -33,7 +31,6 @@ def store(monkeypatch: pytest.MonkeyPatch) -> OwnStore:
     own = OwnStore()
     for module in (families, reading, samples, functions):
         monkeypatch.setattr(module, "own_store", own)
-    monkeypatch.setattr(instruments_registry, "_numbers", itertools.count(1))
     monkeypatch.setattr(own, "attached", functions.functions.start)
     monkeypatch.setattr(families, "registries", families.Registries())
     monkeypatch.setattr(patches, "registries", families.registries)

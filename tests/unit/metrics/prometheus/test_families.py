@@ -41,7 +41,7 @@ def test_registries_are_respected(block: Block, attached: OwnStore, registry: Co
     made += [Counter("c", "C.", registry=third), Counter("d", "D.", registry=None)]
     with pytest.raises(ValueError, match="Duplicated"):
         Gauge("a", "A.", registry=registry)
-    assert declared(block) == {"a": "", "b": "#1", "c": "#2"}
+    assert declared(block) == {"a": "", "b": "c1", "c": "c2"}
     made[3].inc(3)
     registry.register(made[3])
     assert declared(block)["d"] == ""
@@ -82,7 +82,7 @@ def test_registries_that_requests_make_are_the_processs_own(
         del own, counter
         gc.collect()
     made.append(Counter("later", "A.", registry=early))
-    assert declared(block) == {"a": "#1", "later": "#1"}
+    assert declared(block) == {"a": "c1", "later": "c1"}
 
 
 def test_the_registries_of_this_test_are_its_own() -> None:
