@@ -103,11 +103,15 @@ class ProcessFamily:
                 place.forget()
                 self._store.locate(self, labels, place)
 
-    def remove(self, labels: tuple[str, ...]) -> None:
-        """The series is shown no more, whichever process counted it, until one counts it again: then from 0 on."""
+    def remove(self, *wanted: tuple[str, ...]) -> None:
+        """The series of these label values are shown no more, whichever process counted them, until one counts them
+        again: then from 0 on.
+        """
         with self._store.lock:
-            self.places.pop(labels, None)
-            self._store.remove(self, [labels])
+            for labels in wanted:
+                self.places.pop(labels, None)
+            if wanted:
+                self._store.remove(self, list(wanted))
 
     def clear(self) -> None:
         """The same of all series."""

@@ -173,9 +173,10 @@ class Instrument(Mixed):
 
     def _remove(self, wanted: Iterable[tuple[str, ...]]) -> None:
         assert self._family
-        for texts in wanted:
+        removed = list(wanted)
+        for texts in removed:
             self.children.pop(texts, None)
-            self._family.remove(texts)
+        self._family.remove(*removed)
 
     def clear(self) -> None:
         """The same of all series. Nothing happens where the instrument has no labels."""

@@ -100,9 +100,7 @@ class Info(_State):
         labels = set(wanted)
         for texts in labels:
             self.children.pop(texts, None)
-        for texts in self._family.known():
-            if texts[:-1] in labels:
-                self._family.remove(texts)
+        self._family.remove(*[texts for texts in self._family.known() if texts[:-1] in labels])
 
     def _known_labels(self) -> Iterable[tuple[str, ...]]:
         return {texts[:-1] for texts in super()._known_labels()}

@@ -125,10 +125,11 @@ class Family:
     def remove(self, wanted: Callable[[tuple[str, ...]], bool]) -> None:
         """Show the series whose label values are wanted no more, whichever process counted them."""
         with own_store.lock:
-            for labels in filter(wanted, self._known()):
+            found = list(filter(wanted, self._known()))
+            for labels in found:
                 self._series.pop(labels, None)
-                if self.in_store:
-                    self.in_store.remove(labels)
+            if self.in_store and found:
+                self.in_store.remove(*found)
 
     def _known(self) -> list[tuple[str, ...]]:
         """The label values of all series, those of other processes too."""
