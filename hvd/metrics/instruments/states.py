@@ -90,7 +90,7 @@ class Info(_State):
     def _say(self, now: float) -> None:
         assert self._family
         place: Any = self._family.place((*self._labelvalues, text_of(self._facts)))
-        place.set(1, now)
+        place.set(now, now)  # so who reads only this process's places sees which of them is the last one
 
     def _said(self) -> dict[str, str]:
         return self._facts

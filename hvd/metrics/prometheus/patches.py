@@ -133,7 +133,7 @@ def _info(original: Callable[..., None], self: Any, val: dict[str, str]) -> None
 
 def _say(info: Any, val: dict[str, str], when: float) -> None:
     place: Any = getattr(info, FAMILY).series((*info._labelvalues, text_of(val))).place
-    place.set(1.0, when)
+    place.set(when, when)  # so own_families sees which was said last
 
 
 @_replace(Enum, "__init__")

@@ -1,8 +1,8 @@
 """Figures of the block → samples, as prometheus_client's metrics and its MultiProcessCollector give them."""
 
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import accumulate
 from typing import Any
 
 from prometheus_client import metrics
@@ -14,7 +14,8 @@ from hvd.core.own.definition import COUNTER, GAUGE, HISTOGRAM, INFO, STATESET, S
 from hvd.core.own.figures import PID, Amounts, FamilyFigures
 from hvd.core.own.figures import Sample as Figure
 from hvd.core.own.gauges import family_is_by_process
-from hvd.core.own.store import own_store
+from hvd.core.own.store import ProcessFamily, own_store
+from hvd.metrics.instruments.lines import cumulative
 
 Labels = dict[str, str]
 
@@ -61,6 +62,9 @@ def own_families() -> Iterator[FamilyFigures]:
     """What this process has counted, where it counts for itself: the figures would be those of all processes."""
     for family in own_store.families():
         definition, pid = family.definition, (str(os.getpid()),) if family_is_by_process(family.definition) else ()
+        if definition.kind == INFO:
+            yield FamilyFigures(definition, definition.labels[:-1], tuple(_said(family)))
+            continue
         figures = [
             Figure((*(labels or ()), *pid), _counted(definition, place), 0.0)
             for labels, place in family.all()
@@ -69,8 +73,19 @@ def own_families() -> Iterator[FamilyFigures]:
         yield FamilyFigures(definition, (*definition.labels, *(PID for _ in pid)), tuple(figures))
 
 
+def _said(family: ProcessFamily) -> Iterator[Figure]:
+    """Of an info, what was said last of each set of label values: the value of a place is when."""
+    latest: dict[tuple[str, ...], tuple[float, str]] = {}
+    for labels, place in family.all():
+        if labels is not None:
+            said: Any = place
+            latest[labels[:-1]] = max(latest.get(labels[:-1], (-1.0, "{}")), (said.value, labels[-1]))
+    for texts, (_, facts) in latest.items():
+        yield Figure(texts, json.loads(facts), 0.0)
+
+
 def _counted(definition: Definition, place: Any) -> Any:
-    if definition.kind in (GAUGE, INFO, STATESET):
+    if definition.kind in (GAUGE, STATESET):
         return place.value
     counted = place.counted()
     if definition.kind == COUNTER:
@@ -99,14 +114,11 @@ def _summary(definition: Definition, labels: Labels, figure: Figure, name: str) 
 def _histogram(definition: Definition, labels: Labels, figure: Figure, name: str) -> Iterator[Sample]:
     amounts = figure.value
     assert isinstance(amounts, Amounts)
-    bounds = (*definition.buckets, float("inf"))
-    total = 0
-    for index, (bound, total) in enumerate(zip(bounds, accumulate(amounts.counts), strict=True)):
-        if definition.is_logarithmic and not amounts.counts[index] and index < len(bounds) - 1:
-            continue  # of 514 buckets those that have something
+    for bound, total, cells in cumulative(definition, amounts.counts):
         bucket = {**labels, "le": floatToGoString(bound)}  # type: ignore[no-untyped-call]
-        yield Sample(f"{name}_bucket", bucket, float(total), None, _exemplar(figure.exemplars.get(1 + index)))
-    yield Sample(f"{name}_count", labels, float(total))
+        noted = max((cell for cell in cells if cell in figure.exemplars), default=0)
+        yield Sample(f"{name}_bucket", bucket, float(total), None, _exemplar(figure.exemplars.get(noted)))
+    yield Sample(f"{name}_count", labels, float(amounts.observed))
     yield Sample(f"{name}_sum", labels, float(amounts.sum))
 
 

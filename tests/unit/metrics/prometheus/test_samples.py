@@ -1,7 +1,7 @@
 """Figures as samples of prometheus_client's."""
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest, metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Summary, generate_latest, metrics
 from prometheus_client.metrics_core import Metric
 
 from hvd.core.own.definition import Definition
@@ -58,13 +58,15 @@ def test_infos_and_statesets() -> None:
     assert lines(states, Sample((), 1, 5.0)) == [("a", {"a": "x"}, 0), ("a", {"a": "y"}, 1)]
 
 
-def test_logarithmic_buckets_are_those_in_use() -> None:
+def test_logarithmic_buckets_are_given_by_octave() -> None:
     """Of hvd's own instruments, which a MultiProcessCollector gives too."""
     counts = [0] * CELLS
     counts[bucket_of(3.0)] = 4
     definition = Definition("a", "histogram", "A.", buckets=BUCKETS)
     made = lines(definition, Sample((), Amounts(tuple(counts), 12.0), 5.0), files=True)
-    assert [value for name, _, value in made if name == "a_bucket"] == [4, 4]
+    assert [(labels["le"], value) for name, labels, value in made if name == "a_bucket"] == [
+        *(("2.0", 0), ("4.0", 4), ("+Inf", 4)),
+    ]
 
 
 def test_without_a_block_the_process_s_own_are_given(registry: CollectorRegistry) -> None:
@@ -74,11 +76,15 @@ def test_without_a_block_the_process_s_own_are_given(registry: CollectorRegistry
     Histogram("c", "C.", registry=registry, buckets=[1]).observe(0.5)
     Summary("d", "D.", registry=registry).observe(0.5)
     hidden = Counter("e", "E.", registry=CollectorRegistry())
+    info = Info("f", "F.", ["x"], registry=registry)
+    for version in ("1", "2", "1"):
+        info.labels("y").info({"version": version})
     made = {metric.name: metric.samples for metric in as_files(own_families())}
-    assert set(made) == {"a", "b", "c", "d"}
+    assert set(made) == {"a", "b", "c", "d", "f"}
     assert hidden._value.get() == 0
     assert made["a"][0].value == 2
     assert set(made["b"][0].labels) == {"pid"}
+    assert [sample.labels for sample in made["f"]] == [{"x": "y", "version": "1"}]
     assert [sample.value for sample in made["c"]] == [0.5, 1, 1, 1]
 
 
