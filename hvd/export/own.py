@@ -140,8 +140,10 @@ class FamilyText:
         if isinstance(value, Amounts):
             cumulative = [*accumulate(value.counts)]
             sums = (value.sum,) if self._has_sum else ()
-            buckets = cumulative if self.definition.kind == HISTOGRAM else ()
-            return tuple(map(number, (*buckets, cumulative[-1], *sums, *created)))
+            counts = [*cumulative, cumulative[-1]] if self.definition.kind == HISTOGRAM else cumulative
+            are_small = cumulative[-1] < 1_000_000  # as nearly all are: no call for each
+            texts = [f"{count}.0" for count in counts] if are_small else map(number, counts)
+            return (*texts, *map(number, (*sums, *created)))
         assert isinstance(value, int | float)
         return tuple(map(number, (value, *created)))
 

@@ -10,7 +10,7 @@ enum { SLACK = 4, FIRST = 0x80 };
 enum { LOWEST = -30, HIGHEST = 34, PER_OCTAVE = 8, LOGARITHMIC_CELLS = 2 + (HIGHEST - LOWEST) * PER_OCTAVE };
 
 #ifdef Py_GIL_DISABLED
-#define LOCKED(object) Py_BEGIN_CRITICAL_SECTION(object)
+#define LOCKED(object) Py_BEGIN_CRITICAL_SECTION(object);
 #define UNLOCKED() Py_END_CRITICAL_SECTION()
 #else /* the interpreter's lock keeps the threads apart */
 #define LOCKED(object) {

@@ -12,7 +12,7 @@ from hvd.core.own.figures import OwnReader
 from hvd.core.own.gauges import merged
 from hvd.core.own.notes import Exemplar, Notes
 from tests.unit.core.own.support import ORDERS, TURNS, family, gauge, store_in, values
-from tests.unit.core.support import standing
+from tests.unit.core.support import fork, standing
 
 
 def setting(block: Block, mode: str, value: float, time: float = 0.0) -> None:
@@ -124,6 +124,27 @@ def test_only_what_changed_is_another_object(block: Block) -> None:
     assert [sample.labels[0] for sample in later] == ["a", "b", "c", "e"]
     assert [later[index] is now[index] for index in range(3)] == [True, True, True]
     assert later[3].value == 2
+
+
+def test_a_reader_beside_writers_misses_nothing(block: Block) -> None:
+    """No sum falls, and once they have ended all is there: however their stores and its readings fall together."""
+    count, reader, last = 20_000, OwnReader(block), dict[tuple[str, ...], float]()
+
+    def work() -> None:
+        store = store_in(block)
+        orders = store.declare(ORDERS)
+        places = [orders.place((str(shop),)) for shop in range(20)]
+        for step in range(count):
+            places[step % 20 if step % 500 else 0].inc()  # type: ignore[attr-defined]
+
+    pids = [fork(work) for _ in range(2)]
+    while pids:
+        if os.waitpid(pids[0], os.WNOHANG)[0]:
+            pids.pop(0)
+        now = {sample.labels: sample.value for one in reader.read().families for sample in one.samples}
+        assert all(now[labels] >= value for labels, value in last.items())  # type: ignore[operator]
+        last = now  # type: ignore[assignment]
+    assert sum(last.values()) == 2 * count
 
 
 def orders_offset(block: Block, shop: str) -> int:
