@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from hvd.export.notation import UNDERSCORES, help_text, label_text, metric_name, series_name
+from hvd.export.notation import UNDERSCORES, help_text, labels_text, metric_name, series_name
 from hvd.metrics.instruments.registry import REGISTRY
 from hvd.metrics.numbers import number
 
@@ -53,7 +53,7 @@ def _head(name: str, documentation: str, kind: str, escaping: str) -> str:
 
 
 def _line(sample: Any, escaping: str) -> str:
-    labels = ",".join(label_text(name, _encodable(value), escaping) for name, value in sorted(sample.labels.items()))
+    labels = labels_text({name: _encodable(value) for name, value in sample.labels.items()}, escaping)
     time = "" if sample.timestamp is None else f" {int(float(sample.timestamp) * 1000)}"
     return f"{series_name(sample.name, escaping).line_start(labels)} {number(sample.value)}{time}\n"
 

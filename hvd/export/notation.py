@@ -4,7 +4,7 @@ Sources: its `openmetrics/exposition.py`; prometheus.io/docs/instrumenting/escap
 """
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable, Mapping
 from typing import NamedTuple
 
 ALLOW_UTF_8, UNDERSCORES, DOTS, VALUES = "allow-utf-8", "underscores", "dots", "values"
@@ -36,8 +36,29 @@ def metric_name(name: str, escaping: str) -> str:
 
 
 def label_name(name: str, escaping: str) -> str:
-    """A label's name, in the same way."""
+    """A label's name, in the same way. None may be empty."""
+    name = name or "_"
     return _escaped(name, escaping, "") if escaping == DOTS or not _LABEL.fullmatch(name) else name
+
+
+def label_names(names: Iterable[str], escaping: str, taken: Iterable[str] = ()) -> list[str]:
+    """Those of one series, in which no name may come twice: the later one of two that would be written alike, or like
+    one that is taken, has an underscore more.
+    """
+    texts = list(taken)
+    first = len(texts)
+    for name in names:
+        while (text := label_name(name, escaping)) in texts:
+            name += "_"
+        texts.append(text)
+    return texts[first:]
+
+
+def labels_text(labels: Mapping[str, str], escaping: str) -> str:
+    """All labels of a series with their values, sorted: what is between the braces."""
+    values = sorted(labels.items())
+    names = label_names([name for name, _ in values], escaping)
+    return ",".join([f'{name}="{quote(value)}"' for name, (_, value) in zip(names, values, strict=True)])
 
 
 def _escaped(name: str, escaping: str, more: str) -> str:
@@ -77,11 +98,6 @@ def series_name(name: str, escaping: str) -> SeriesName:
     if text.startswith('"'):
         return SeriesName(f"{{{text},", f"{{{text}}}")
     return SeriesName(f"{text}{{", text)
-
-
-def label_text(name: str, value: str, escaping: str) -> str:
-    """A label with its value."""
-    return f'{label_name(name, escaping)}="{quote(value)}"'
 
 
 _LINE_NAME = re.compile(r"^(# (?:HELP|TYPE|UNIT) )?([a-z]\w*)")

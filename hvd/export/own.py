@@ -13,7 +13,17 @@ from hvd.core.own.definition import COUNTER, GAUGE, HISTOGRAM, INFO, STATESET, S
 from hvd.core.own.figures import Amounts, FamilyFigures, Sample
 from hvd.core.own.logarithmic import octave_ends
 from hvd.core.own.notes import Exemplar
-from hvd.export.notation import help_text, label_name, label_text, metric_name, quote, series_name
+from hvd.export.notation import (
+    ALLOW_UTF_8,
+    UNDERSCORES,
+    help_text,
+    label_name,
+    label_names,
+    labels_text,
+    metric_name,
+    quote,
+    series_name,
+)
 from hvd.metrics.numbers import number
 
 
@@ -92,7 +102,10 @@ class FamilyText:
         self._head = _head(self.definition, style)
         by_name = sorted((name, index) for index, name in enumerate(family.labels))
         self._names = [name for name, _ in by_name]
-        self._labels = [(label_name(name, style.escaping), index) for name, index in by_name]
+        self._own_label = label_name(self.definition.name, style.escaping)  # a stateset's
+        taken = [self._own_label] if self.definition.kind == STATESET else []
+        texts = label_names(self._names, style.escaping, taken)
+        self._labels = [(text, index) for text, (_, index) in zip(texts, by_name, strict=True)]
         suffixes = "", "_total", "_info", "_bucket", "_count", "_sum", "_created"
         self._series = {suffix: series_name(self.definition.name + suffix, style.escaping) for suffix in suffixes}
         self._bounds = [number(bound) for bound in self.definition.buckets]
@@ -194,18 +207,15 @@ class FamilyText:
 
     def _info(self, sample: Sample, said: Mapping[str, str]) -> Iterator[Line]:
         labels = {**dict(zip(self._names, (sample.labels[index] for _, index in self._labels), strict=True)), **said}
-        texts = [label_text(name, value, self._style.escaping) for name, value in sorted(labels.items())]
-        yield self._line("_info", ",".join(texts), 1.0)
+        yield self._line("_info", labels_text(labels, self._style.escaping), 1.0)
 
     def _states(self, sample: Sample, value: float) -> Iterator[Line]:
-        name = self.definition.name
-        before, after = self._around(sample, name)
+        before, after = self._around(sample, self.definition.name)
         for index, state in enumerate(self.definition.states):
-            text = label_text(name, state, self._style.escaping)
-            yield self._line("", f"{before}{text}{after}", float(index == value))
+            yield self._line("", f'{before}{self._own_label}="{quote(state)}"{after}', float(index == value))
 
     def _line(self, suffix: str, inner: str, value: float, example: Exemplar | None = None) -> Line:
-        said = _exemplar(example) if example and self._style.openmetrics else ""
+        said = _exemplar(example, self._style) if example and self._style.openmetrics else ""
         return Line(suffix, self._series[suffix].line_start(inner), value, said)
 
     def _inner(self, sample: Sample) -> str:
@@ -228,6 +238,7 @@ def _head(definition: Definition, style: Style) -> str:
     return f"# HELP {name} {said}\n# TYPE {name} {kind}\n{unit}"
 
 
-def _exemplar(example: Exemplar) -> str:
-    labels = ",".join(f'{name}="{quote(value)}"' for name, value in sorted(example.labels.items()))
+def _exemplar(example: Exemplar, style: Style) -> str:
+    """No scheme of escaping is meant for its labels: a name is changed only where it would not be valid."""
+    labels = labels_text(example.labels, ALLOW_UTF_8 if style.escaping == ALLOW_UTF_8 else UNDERSCORES)
     return f" # {{{labels}}} {number(example.value)} {example.time}"

@@ -19,6 +19,13 @@ def test_names_are_escaped_as_the_official_library_does(escaping: str) -> None:
     assert "\n" not in notation.metric_name("a\n", escaping)
 
 
+def test_no_label_of_a_series_is_empty_or_comes_twice() -> None:
+    """Whatever the scheme makes of their names."""
+    assert notation.label_names(["", "a.b", "a_b", "a_b"], notation.UNDERSCORES) == ["_", "a_b", "a_b_", "a_b__"]
+    assert notation.label_names(["", "a.b", "a_b", "a.b"], notation.ALLOW_UTF_8) == ["_", '"a.b"', "a_b", '"a.b_"']
+    assert notation.label_names(["a_b"], notation.UNDERSCORES, taken=["a_b"]) == ["a_b_"]
+
+
 TEXT = """# HELP a_b Help_1 {x_y="1"}.
 # TYPE a_b counter
 a_b_total{c_d="e_f=\\"{,g_h=\\"",le="1"} 1

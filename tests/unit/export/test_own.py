@@ -15,7 +15,7 @@ from hvd.core.block import Block
 from hvd.core.own import logarithmic
 from hvd.core.own.definition import Definition
 from hvd.core.own.figures import Amounts, FamilyFigures, OwnReader, Sample
-from hvd.core.own.notes import Exemplar
+from hvd.core.own.notes import Exemplar, Notes
 from hvd.export.own import PLAIN, OwnExposition, Style
 from hvd.read.own import build_own
 from tests.support.prometheus import check_metrics
@@ -193,7 +193,7 @@ ODD = (
     *("\0", "\n", '"', "\\", "\ud800", "\udfff x", "\r", "\x85", "\u2028", "\x1b[0m", "{}", 'le="1"', "# EOF", ""),
     *("(other)", "x" * 2**20, "\N{LATIN SMALL LETTER U WITH DIAERESIS}" * 2**20, "\ufffe", "\U0010ffff"),
 )
-"""Label values: a megabyte, lone surrogates, line ends."""
+"""Label values: a megabyte, lone surrogates, line ends. The official parser takes no quotation mark of an exemplar."""
 
 
 def test_no_label_value_spoils_a_scrape(own_block: Block) -> None:
@@ -204,8 +204,12 @@ def test_no_label_value_spoils_a_scrape(own_block: Block) -> None:
     info = store.declare(Definition("app", "info", "App.", labels=("said",), mode="mostrecent"))
     for value in ODD:
         counter.place((value,)).add(0, 1)
+        if place := store.catalogue.find(counter.in_block, (value,)):  # type: ignore[union-attr,arg-type]
+            Notes(own_block).write(
+                place.offset, Exemplar({"a.b": value[:9].replace('"', ""), "": "", "a_b": ""}, 1.0, 1.0)
+            )
         gauge.place((value,)).set(1)  # type: ignore[attr-defined]
-    said = {"quote": '"', "lone": "\ud800", "long": "x" * 5000}
+    said = {"quote": '"', "lone": "\ud800", "long": "x" * 5000, "": "empty", "a.b": "dot", "a_b": "underscore"}
     info.place((json.dumps(said),)).set(1, 5.0)  # type: ignore[attr-defined]
     families = OwnReader(own_block).read().families
     text = render(*families)
