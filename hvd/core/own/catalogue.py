@@ -32,8 +32,10 @@ from hvd.errors import BlockError, BlockForeign, BlockFull
 
 SHOWN, REMOVED, LEAVING, BACK = range(4)
 """What the state of a series says: it is shown; it was removed, and is shown again as soon as it has grown; it is just
-being removed; it was removed, and is shown again, from 0 on.
+being removed; it was removed, and is shown again, from 0 on. Above these two bits the cell has when it was removed for
+the last time, Unix time in us.
 """
+_STATE_BITS = 2
 
 _decode = json.JSONDecoder().raw_decode  # json.loads looks for space around it, too, which takes as long
 _PREFIX = struct.Struct("<II")
@@ -167,8 +169,8 @@ class OwnCatalogue:
             series = self._found.get((family.number, labels))
         if series is None:
             return self._found.get((family.number, None))
-        if self._block.cells[series.state] in (REMOVED, LEAVING):
-            self._block.cells[series.state] = BACK
+        if state_of(self._block, series) in (REMOVED, LEAVING):
+            self._block.cells[series.state] |= BACK
             self._block.cells[layout.H_OWN_REMOVALS] += 1
         return series
 
@@ -208,7 +210,8 @@ class OwnCatalogue:
             return
         removed = shape.own_row_cell(shape.slots) + series.offset
         block.reserve(removed, len(kinds))
-        block.cells[series.state] = LEAVING
+        now = time.time_ns() // 1000 << _STATE_BITS
+        block.cells[series.state] = now | LEAVING
         floats = block.floats
         for index, kind in enumerate(kinds):
             if kind == INT:
@@ -216,7 +219,7 @@ class OwnCatalogue:
             else:
                 floats[removed + index] = math.fsum(floats[row + index] for row in rows)
         fence()
-        block.cells[series.state] = REMOVED
+        block.cells[series.state] = now | REMOVED
 
     def count(self, family: OwnFamily) -> int:
         """How many series the family has, without the overflow series."""
@@ -279,6 +282,16 @@ class OwnCatalogue:
         for slot in used_slots(block):
             block.reserve(shape.own_row_cell(slot) + reserved, wanted - reserved)
         block.cells[layout.H_OWN_RESERVED] = wanted
+
+
+def state_of(block: Block, series: OwnSeries) -> int:
+    """What its state says: one of SHOWN, REMOVED, LEAVING, BACK."""
+    return int(block.cells[series.state]) & BACK
+
+
+def begin_of(block: Block, series: OwnSeries) -> float:
+    """Since when it counts, Unix time in s: when it was created, or removed for the last time."""
+    return max(series.created, (block.cells[series.state] >> _STATE_BITS) / 1e6)
 
 
 def used_slots(block: Block) -> list[int]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from hvd.core import layout
 from hvd.core.block import Block
-from hvd.core.own.catalogue import LEAVING, REMOVED, OwnCatalogue, OwnFamily, OwnSeries
+from hvd.core.own.catalogue import LEAVING, REMOVED, OwnCatalogue, OwnFamily, OwnSeries, begin_of, state_of
 from hvd.core.own.definition import COUNTER, HISTOGRAM, INFO, INT, SUMMARY, VALUE, Definition
 from hvd.core.own.gauges import Gauges, family_is_by_process
 from hvd.core.own.hot import Sums
@@ -205,12 +205,13 @@ class OwnReader:
 
     def _once_removed(self, series: OwnSeries) -> tuple[Sample, ...]:
         """One that is not shown while it has not counted, or hidden just now."""
-        state = self._block.cells[series.state]
+        state, begin = state_of(self._block, series), begin_of(self._block, series)
         value = self._value(series, state)
         if state == LEAVING or ((state == REMOVED or series.is_overflow) and not _has_counted(value)):
             return ()
-        exemplars = self._notes.of(series.offset, series.end) or NO_EXEMPLARS
-        return (Sample(series.labels, value, series.created, exemplars),)
+        noted = self._notes.of(series.offset, series.end)
+        exemplars = {index: exemplar for index, exemplar in noted.items() if exemplar.time >= begin} or NO_EXEMPLARS
+        return (Sample(series.labels, value, begin, exemplars),)
 
     def _value(self, series: OwnSeries, state: int) -> float | Amounts:
         first, end, cells, floats = series.offset, series.end, self._sums.cells, self._sums.floats

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypedDict
 
 from hvd.core import layout
 from hvd.core.block import Block
-from hvd.core.own.catalogue import BACK, LEAVING, SHOWN, OwnCatalogue, OwnSeries, used_slots
+from hvd.core.own.catalogue import BACK, LEAVING, SHOWN, OwnCatalogue, OwnSeries, begin_of, state_of, used_slots
 from hvd.core.own.definition import COUNTER, FLOAT, INT, KINDS, VALUE, Definition
 from hvd.core.own.gauges import merged
 from hvd.core.own.sums import sum_of
@@ -55,21 +55,21 @@ def collect_own(block: Block, without: Collection[int] = ()) -> list[OwnPart]:
         part = parts.get(series.family.number)
         if part and ((cells := _cells(block, series, rows)) or _shows_0(block, series)):
             labels = None if series.is_overflow else list(series.labels)
-            part["series"].append((labels, series.created, cells))
+            part["series"].append((labels, begin_of(block, series), cells))
     return list(parts.values())
 
 
 def _shows_0(block: Block, series: OwnSeries) -> bool:
     """Whether it is shown though it has counted nothing."""
     is_gauge = VALUE in series.family.definition.cells
-    return not (is_gauge or series.is_overflow) and block.cells[series.state] in (SHOWN, BACK)
+    return not (is_gauge or series.is_overflow) and state_of(block, series) in (SHOWN, BACK)
 
 
 def _cells(block: Block, series: OwnSeries, rows: list[int]) -> Cells:
     kinds = series.family.definition.cells
     if VALUE in kinds:
         return _gauge(block, series, [row + series.offset for row in rows])
-    state, removed = block.cells[series.state], block.layout.own_row_cell(block.layout.slots)
+    state, removed = state_of(block, series), block.layout.own_row_cell(block.layout.slots)
     if state == LEAVING:
         return []
     values: list[float] = []

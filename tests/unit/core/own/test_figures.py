@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from hvd.core.own.definition import Definition
 from hvd.core.own.figures import OwnReader
 from hvd.core.own.gauges import merged
 from hvd.core.own.notes import Exemplar, Notes
+from tests.support.waiting import until
 from tests.unit.core.own.support import ORDERS, TURNS, family, gauge, store_in, values
 from tests.unit.core.support import fork, standing
 
@@ -71,14 +73,28 @@ def test_what_is_the_same_is_the_same_object(block: Block) -> None:
 
 
 def test_a_removed_series_comes_back_from_0_on(block: Block) -> None:
-    """As soon as it grows again, in whatever process."""
-    orders = store_in(block).declare(ORDERS)
+    """As soon as it grows again, in whatever process: created then, without the examples of before."""
+    store = store_in(block)
+    orders = store.declare(ORDERS)
     orders.place(("a",)).add(0, 5)
     orders.place(("b",)).add(0, 1)
+    assert store.catalogue
+    assert orders.in_block
+    series = store.catalogue.find(orders.in_block, ("a",))
+    assert series
+    Notes(block).write(series.offset, Exemplar({"id": "1"}, 1.0, time.time()))
+    created = [sample.created for sample in family(block, "orders").samples]
+    until(lambda: time.time() > created[0], "the catalogue says it to a millisecond")
     orders.remove(("a",))
     assert values(block, "orders") == {("b",): 1}
     orders.place(("a",)).add(0, 2)
     assert values(block, "orders") == {("a",): 2, ("b",): 1}
+    back, other = family(block, "orders").samples
+    assert back.created > created[0]
+    assert other.created == created[1]
+    assert not back.exemplars
+    Notes(block).write(series.offset, Exemplar({"id": "2"}, 1.0, time.time()))
+    assert family(block, "orders").samples[0].exemplars
 
 
 def test_of_two_definitions_of_a_name_the_first_one_alive_is_shown(block: Block) -> None:

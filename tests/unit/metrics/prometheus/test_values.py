@@ -1,6 +1,7 @@
 """The values of prometheus_client's metrics in cells of places."""
 
 import threading
+import time
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, values
@@ -10,6 +11,7 @@ from prometheus_client.values import MutexValue
 from hvd.core.block import Block
 from hvd.core.own.store import OwnStore
 from hvd.metrics.prometheus.values import Value
+from tests.support.waiting import until
 from tests.unit.core.own import support
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -50,14 +52,17 @@ def test_a_counter_is_set(registry: CollectorRegistry) -> None:
 
 
 def test_a_reset_is_one_of_all_processes(block: Block, attached: OwnStore, registry: CollectorRegistry) -> None:
-    """As cells only grow; others go on from there."""
+    """As cells only grow; others go on from there. It is created anew."""
     counter = Counter("a", "A.", registry=registry)
+    created = registry.get_sample_value("a_created") or 0
+    until(lambda: time.time() > created, "the catalogue says it to a millisecond")
     other = support.store_in(block).declare(counter._hvd_family.definition)
     other.place().inc(5)
     counter.inc()
     assert registry.get_sample_value("a_total") == 6
     counter.reset()
     assert registry.get_sample_value("a_total") == 0
+    assert (registry.get_sample_value("a_created") or 0) > created
     other.place().inc()
     counter.inc()
     assert registry.get_sample_value("a_total") == 2
