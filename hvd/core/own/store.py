@@ -6,6 +6,7 @@ anew; when it first counts, it may take a slot of its own (`OwnStore.first`).
 
 A place that has no cells in the block yet, and may get some, has `before_count` set: so each count is a look for them,
 at most one in RETRY s, and what was counted until then comes along. It needs no thread, and waits for nothing for long.
+Nobody counts while holding `OwnStore.lock`: that look may take locks of whoever gives slots.
 """
 
 import contextlib
@@ -29,6 +30,7 @@ from hvd.core.own.definition import (
     SUMMARY,
     Definition,
 )
+from hvd.core.own.family import ProcessFamily as ProcessFamily
 from hvd.core.own.hot import CounterPlace, GaugePlace, HistogramPlace, Place, SummaryPlace, Target
 from hvd.errors import BlockError, BlockForeign, BlockLocked
 
@@ -49,77 +51,6 @@ PRIVATE_SERIES = 10 * layout.PLAIN_SERIES
 """Of a family, where the process has no slot: the rest share one."""
 
 
-class ProcessFamily:
-    """A family as this process has it. Thread-safe."""
-
-    def __init__(self, store: "OwnStore", definition: Definition, make: Callable[[Definition], Place]) -> None:
-        self.definition = definition
-        self.in_block: OwnFamily | None = None
-        self.is_present = True
-        """Whether the process has the metric still."""
-        self.is_late = False
-        """Whether it is not in the block since that was locked, or full."""
-        self.overflowed: set[tuple[str, ...]] = set()
-        """Those of its places that count in the cells of the overflow series."""
-        self.places: dict[tuple[str, ...], Place] = {}
-        self._store, self._make = store, make
-        self._rest: Place | None = None
-
-    def place(self, labels: tuple[str, ...] = ()) -> Place:
-        """Where this process counts the series of these label values; that of the overflow series where there may be
-        none of its own: then it is not kept here.
-        """
-        with self._store.lock:
-            place = self.places.get(labels)
-            if place is None:
-                place = self._store.place_of(self, labels, self._make(self.definition))
-            return place
-
-    def rest(self) -> Place:
-        """The place of the overflow series."""
-        if self._rest is None:
-            self._rest = self._make(self.definition)
-            self._store.locate(self, None, self._rest)
-        return self._rest
-
-    def all(self) -> list[tuple[tuple[str, ...] | None, Place]]:
-        """All its places, by label values; None: of the overflow series."""
-        rest = [(None, self._rest)] if self._rest else []
-        return [*self.places.items(), *rest]
-
-    def known(self) -> list[tuple[str, ...]]:
-        """The label values of all its series, those of other processes too."""
-        with self._store.lock:
-            found = dict.fromkeys(self.places)
-            found.update(dict.fromkeys(self._store.known_labels(self)))
-            return list(found)
-
-    def reset(self, labels: tuple[str, ...]) -> None:
-        """The series begins at 0 again, whichever process counted it."""
-        with self._store.lock:
-            place = self.places.get(labels)
-            if place:
-                self._store.remove(self, [labels])
-                place.forget()
-                self._store.locate(self, labels, place)
-
-    def remove(self, *wanted: tuple[str, ...]) -> None:
-        """The series of these label values are shown no more, whichever process counted them, until one counts them
-        again: then from 0 on.
-        """
-        with self._store.lock:
-            for labels in wanted:
-                self.places.pop(labels, None)
-            if wanted:
-                self._store.remove(self, list(wanted))
-
-    def clear(self) -> None:
-        """The same of all series."""
-        with self._store.lock:
-            self.places.clear()
-            self._store.remove(self, None)
-
-
 class OwnStore:
     """A process's families. Thread-safe; `lock` is the process's own. A forked child calls `after_fork`."""
 
@@ -127,8 +58,8 @@ class OwnStore:
         self._families: weakref.WeakValueDictionary[int, ProcessFamily] = weakref.WeakValueDictionary()
         self._complained: set[str] = set()
         self.first: Callable[[], bool] = lambda: False
-        """Called where the process has no slot, when it makes its first family, and when it first counts after a fork:
-        it may take one. -> whether that may go better later.
+        """Called where the process has no slot, when it first counts, and first after a fork: it may take one.
+        -> whether that may go better later. The store's lock is not held then.
         """
         self.attached: Callable[[], None] = lambda: None
         """Called when the process has got a slot."""
@@ -202,8 +133,6 @@ class OwnStore:
             family = ProcessFamily(self, definition, make or PLACES[definition.kind])
             self._families[id(family)] = family
             self._declare(family)
-        if self.block is None:
-            self.look()
         return family
 
     def attach(self, block: "Block", slot: int) -> None:

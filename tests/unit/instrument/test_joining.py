@@ -14,6 +14,7 @@ from hvd.core import layout
 from hvd.core.acquire import acquire, header_of
 from hvd.core.block import Block, open_block
 from hvd.core.layout import Layout
+from hvd.core.own.definition import Definition
 from hvd.core.own.store import own_store
 from hvd.core.private import private_rows
 from hvd.core.slots import Slots
@@ -24,7 +25,7 @@ from hvd.instrument import joining as module
 from hvd.instrument.counting import Counting
 from hvd.instrument.joining import Joining
 from hvd.metrics.table import FAMILIES
-from tests.unit.core.own.support import TURNS, values
+from tests.unit.core.own.support import values
 from tests.unit.core.support import SMALL, dead_pid, ended, fork, keeping_locked, serve
 
 
@@ -252,7 +253,7 @@ def test_own_metrics_go_along(name: str, counting: Counting) -> None:
     """To the first daemon, by a slot that is the requests' too, and to another block, with all that it has counted; a
     forked child's first count takes a slot of its own.
     """
-    family = own_store.declare(TURNS)
+    family = own_store.declare(Definition("joined_turns", "counter", "Turns."))
     turns: Any = family.place()
     turns.inc(2)
     joining = Joining(name.removeprefix("hvd-"))
@@ -262,7 +263,7 @@ def test_own_metrics_go_along(name: str, counting: Counting) -> None:
     block.add_master(os.getpid())
     joining.turn()
     turns.inc()
-    assert (values(block, "turns"), own_store.slot) == ({(): 3}, counting.rows.slot)
+    assert (values(block, "joined_turns"), own_store.slot) == ({(): 3}, counting.rows.slot)
 
     def child() -> None:
         counting.after_fork()
@@ -270,7 +271,7 @@ def test_own_metrics_go_along(name: str, counting: Counting) -> None:
         turns.inc()
         assert joined(block) == [os.getppid(), os.getpid()]
         assert own_store.slot == counting.rows.slot
-        assert values(block, "turns") == {(): 4}
+        assert values(block, "joined_turns") == {(): 4}
 
     assert ended(fork(child)) == 0
     block.cells[layout.H_MASTERS] = dead_pid()
@@ -281,6 +282,6 @@ def test_own_metrics_go_along(name: str, counting: Counting) -> None:
     new.add_master(os.getpid())
     joining.turn()
     turns.inc()
-    assert values(new, "turns") == {(): 4}
+    assert values(new, "joined_turns") == {(): 4}
     assert own_store.slot == counting.rows.slot
     new.release_claim()
