@@ -9,7 +9,6 @@ from hvd.metrics.companion_pages import EXPORTER_PAGE
 from hvd.otlp.options import ExporterOptions
 
 ACCEPTED, FAILED = "accepted", "failed"
-RESULTS = ACCEPTED, FAILED
 
 REMIND = 600.0  # s between two lines that say the same
 PATIENCE = 10.0  # s, or two intervals where these are longer: a receiver that was restarted is no trouble

@@ -69,7 +69,7 @@ def _amounts(definition: Definition, labels: Labels, amounts: Amounts, sample: S
         yield Line("_count", labels, amounts.observed)
         yield Line("_sum", labels, amounts.sum)
         return
-    for bound, count, cells in cumulative(definition, amounts.counts):
+    for bound, count, cells in _cumulative(definition, amounts.counts):
         found = [sample.exemplars[cell] for cell in cells if cell in sample.exemplars]
         noted = max(found, key=lambda exemplar: exemplar.time, default=None)
         yield Line("_bucket", {**labels, "le": number(bound)}, count, _exemplar(noted))
@@ -78,7 +78,7 @@ def _amounts(definition: Definition, labels: Labels, amounts: Amounts, sample: S
         yield Line("_sum", labels, amounts.sum)
 
 
-def cumulative(definition: Definition, counts: tuple[int, ...]) -> Iterator[tuple[float, int, range]]:
+def _cumulative(definition: Definition, counts: tuple[int, ...]) -> Iterator[tuple[float, int, range]]:
     """The buckets of a histogram for which lines are given; logarithmic ones by octave.
 
     -> upper bound, how many up to there, and the cells of the series that are in this bucket alone.

@@ -2,41 +2,39 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from prometheus_client import metrics
 from prometheus_client.metrics_core import Metric
-from prometheus_client.samples import Exemplar, Sample
-from prometheus_client.utils import floatToGoString
 
-from hvd.core.own.definition import COUNTER, GAUGE, HISTOGRAM, INFO, STATESET, SUMMARY, Definition
+from hvd.core.own.definition import COUNTER, GAUGE, INFO, STATESET, SUMMARY, Definition
 from hvd.core.own.figures import PID, Amounts, FamilyFigures
 from hvd.core.own.figures import Sample as Figure
 from hvd.core.own.gauges import family_is_by_process
 from hvd.core.own.store import ProcessFamily, own_store
-from hvd.metrics.instruments.lines import cumulative
+from hvd.metrics.instruments.lines import Line, lines_of
 
 Labels = dict[str, str]
 
 
 def add_samples(metric: Metric, figures: FamilyFigures, *, as_files: bool = False) -> None:
     """Give the metric the samples of all processes. With `as_files` those which prometheus_client's files would give,
-    in their order: without `_created`, exemplars too, which the files don't have.
+    in their order: without `_created`. Exemplars, which the files don't have, are there.
     """
-    make = _MAKERS[figures.definition.kind]
-    definition, name = figures.definition, metric.name
-    has_created = metrics._use_created and not as_files and definition.kind in (COUNTER, SUMMARY, HISTOGRAM)
     for figure in figures.samples:
         labels = dict(zip(figures.labels, figure.labels, strict=False))
-        samples = list(make(definition, labels, figure, name))
-        if as_files and definition.kind == HISTOGRAM:
-            samples.insert(0, samples.pop())
-        elif definition.kind == HISTOGRAM and definition.buckets[0] < 0:
-            samples.pop()  # a sum that may shrink
-        metric.samples += samples
-        if has_created:
-            metric.add_sample(f"{name}_created", labels, figure.created)
+        lines = lines_of(figures.definition, labels, figure)
+        for line in _of_files(lines, labels, figure.value) if as_files else lines:
+            metric.add_sample(f"{metric.name}{line.suffix}", line.labels, float(line.value), None, line.exemplar)
+
+
+def _of_files(lines: Iterable[Line], labels: Labels, value: object) -> Iterator[Line]:
+    """The sum of a histogram comes first, also where it may shrink; nothing says when a series was created."""
+    left_out = {"_created"}
+    if isinstance(value, Amounts) and len(value.counts) > 1:
+        left_out.add("_sum")
+        yield Line("_sum", labels, value.sum)
+    yield from (line for line in lines if line.suffix not in left_out)
 
 
 def as_files(families: Iterable[FamilyFigures]) -> Iterator[Metric]:
@@ -93,54 +91,3 @@ def _counted(definition: Definition, place: Any) -> Any:
     if definition.kind == SUMMARY:
         return Amounts((int(counted[0]),), counted[1])
     return Amounts(tuple(map(int, counted[1:])), counted[0])
-
-
-def _counter(definition: Definition, labels: Labels, figure: Figure, name: str) -> Iterator[Sample]:
-    exemplar = _exemplar(figure.exemplars.get(0))
-    yield Sample(f"{name}_total", labels, float(figure.value), None, exemplar)  # type: ignore[arg-type]
-
-
-def _gauge(definition: Definition, labels: Labels, figure: Figure, name: str) -> Iterator[Sample]:
-    yield Sample(name, labels, figure.value)  # type: ignore[arg-type]
-
-
-def _summary(definition: Definition, labels: Labels, figure: Figure, name: str) -> Iterator[Sample]:
-    amounts = figure.value
-    assert isinstance(amounts, Amounts)
-    yield Sample(f"{name}_count", labels, float(amounts.observed))
-    yield Sample(f"{name}_sum", labels, float(amounts.sum))
-
-
-def _histogram(definition: Definition, labels: Labels, figure: Figure, name: str) -> Iterator[Sample]:
-    amounts = figure.value
-    assert isinstance(amounts, Amounts)
-    for bound, total, cells in cumulative(definition, amounts.counts):
-        bucket = {**labels, "le": floatToGoString(bound)}  # type: ignore[no-untyped-call]
-        noted = max((cell for cell in cells if cell in figure.exemplars), default=0)
-        yield Sample(f"{name}_bucket", bucket, float(total), None, _exemplar(figure.exemplars.get(noted)))
-    yield Sample(f"{name}_count", labels, float(amounts.observed))
-    yield Sample(f"{name}_sum", labels, float(amounts.sum))
-
-
-def _info(definition: Definition, labels: Labels, figure: Figure, name: str) -> Iterator[Sample]:
-    assert isinstance(figure.value, Mapping)
-    yield Sample(f"{name}_info", {**labels, **figure.value}, 1.0)
-
-
-def _stateset(definition: Definition, labels: Labels, figure: Figure, name: str) -> Iterator[Sample]:
-    for index, state in enumerate(definition.states):
-        yield Sample(name, {**labels, name: state}, 1 if index == figure.value else 0)
-
-
-_MAKERS: dict[str, Callable[[Definition, Labels, Figure, str], Iterator[Sample]]] = {
-    COUNTER: _counter,
-    GAUGE: _gauge,
-    SUMMARY: _summary,
-    HISTOGRAM: _histogram,
-    INFO: _info,
-    STATESET: _stateset,
-}
-
-
-def _exemplar(kept: Any) -> Exemplar | None:
-    return Exemplar(dict(kept.labels), kept.value, kept.time) if kept else None
