@@ -200,7 +200,8 @@ class Layout(_Shape):
     @cached_property
     def own_marks(self) -> int:
         """Cells at the start of each row of own metrics: a mark for each page of the row."""
-        return round_up(round_up(self.own_series * OWN_SERIES_CELLS, PAGE_CELLS) // PAGE_CELLS + 64, PAGE_CELLS)
+        pages = round_up(self.own_series * OWN_SERIES_CELLS, PAGE_CELLS) // PAGE_CELLS
+        return round_up(pages + pages // 500 + 2, PAGE_CELLS)  # the marks lie in pages, too: one in 512
 
     @cached_property
     def own_row_cells(self) -> int:

@@ -86,3 +86,10 @@ def test_a_block_of_this_format_is_as_it_always_was() -> None:
     assert (layout.FORMAT, TIMED_CELLS) == (6, 172)
     assert (shape.checksum, shape.size, shape.row_cells) == (2_020_886_460, 32_927_744, 59_904)
     assert (shape.own_marks, shape.own_row_cells, shape.first_own_row) == (512, 4096, 9_498_624)
+
+
+@pytest.mark.parametrize("series", [1, 256, 20_000, 531_441, 768_017, 1_000_000])
+def test_each_page_of_a_row_of_own_metrics_has_a_mark(series: int) -> None:
+    """Before the first cell that a series may have."""
+    shape = Layout(slots=12, rows=4, series=20, run_cells=172, own_series=series)
+    assert shape.own_row_cells // layout.PAGE_CELLS <= shape.own_marks
