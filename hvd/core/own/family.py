@@ -1,6 +1,7 @@
 """A metric of the app as one process has it: its places, by label values."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hvd.core.own.definition import Definition
@@ -63,20 +64,35 @@ class ProcessFamily:
             if place:
                 self._store.remove(self, [labels])
                 place.forget()
-                self._store.locate(self, labels, place)
+                self._store.settle(self, labels, place)
 
     def remove(self, *wanted: tuple[str, ...]) -> None:
         """The series of these label values are shown no more, whichever process counted them, until one counts them
         again: then from 0 on.
         """
         with self._store.lock:
-            for labels in wanted:
-                self.places.pop(labels, None)
             if wanted:
                 self._store.remove(self, list(wanted))
+            for labels in wanted:
+                self._let_go(labels)
 
     def clear(self) -> None:
         """The same of all series."""
         with self._store.lock:
-            self.places.clear()
             self._store.remove(self, None)
+            for labels in list(self.places):
+                self._let_go(labels)
+
+    def _let_go(self, labels: tuple[str, ...]) -> None:
+        """Somebody may have the place yet: it counts in no cells of this process, which may fork, or get others."""
+        place = self.places.pop(labels, None)
+        if place is not None:
+            place.forget()
+            place.before_count = partial(self._take_back, labels, place)
+
+    def _take_back(self, labels: tuple[str, ...], place: Place) -> None:
+        """A place that was removed counts again: in the series, unless another place has that by now; then nowhere."""
+        with self._store.lock:
+            place.before_count = None
+            if self.places.setdefault(labels, place) is place:
+                self._store.settle(self, labels, place)

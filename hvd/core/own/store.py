@@ -101,7 +101,7 @@ class OwnStore:
                     self._declare(family)
                 for labels, place in family.all():
                     if place.before_count is not None:
-                        self.locate(family, labels, place)
+                        self.settle(family, labels, place)
 
     def _ask_first(self) -> bool:
         """Whoever counts must not fail for it."""
@@ -191,11 +191,13 @@ class OwnStore:
         for labels, place in family.all():
             if labels in family.overflowed:
                 place.forget()  # the overflow series' place has counted what it did
-            if not self.locate(family, labels, place) and labels is not None:
-                self._share(family, labels, place)
+            self.settle(family, labels, place)
 
-    def _share(self, family: ProcessFamily, labels: tuple[str, ...], place: Place) -> None:
-        """Have a place that somebody has, without a series of its own in this block, count in the overflow series."""
+    def settle(self, family: ProcessFamily, labels: tuple[str, ...] | None, place: Place) -> None:
+        """Have a place that somebody has count in its series of the block; without one, in the overflow series."""
+        family.overflowed.discard(labels)
+        if self.locate(family, labels, place) or labels is None:
+            return
         family.rest()
         if self.catalogue is not None and self._target is not None and family.in_block is not None:
             series = self.catalogue.rest(family.in_block)

@@ -288,5 +288,44 @@ def test_more_series_than_the_block_has_share_one_when_they_come(block: Block, n
     for place in places:
         place.inc()  # type: ignore[attr-defined]
     assert sum(values(other, "orders").values()) == 3 * SHAPE.own_series  # type: ignore[arg-type]
-    other.release_claim()
-    os.close(other.fd)
+    last = next(labels for labels in orders.overflowed if labels)
+    orders.reset(last)
+    orders.places[last].inc()  # type: ignore[attr-defined]
+    assert sum(values(other, "orders").values()) == 3 * SHAPE.own_series + 1  # type: ignore[arg-type]
+    large, _ = acquire(f"{name}.aside-2", SHAPE._replace(own_series=4 * SHAPE.own_series))
+    store.attach(large, claim(large))  # where each finds its own series
+    for place in places:
+        place.inc()  # type: ignore[attr-defined]
+    total = sum(values(large, "orders").values())  # type: ignore[arg-type]
+    again, _ = acquire(f"{name}.aside-3", SHAPE._replace(own_series=4 * SHAPE.own_series))
+    store.attach(again, claim(again))
+    assert sum(values(again, "orders").values()) == total == 4 * SHAPE.own_series + 1  # type: ignore[arg-type]
+    for one in (other, large, again):
+        one.release_claim()
+        os.close(one.fd)
+
+
+@pytest.mark.parametrize("work", ["remove", "clear"])
+def test_a_place_that_was_removed_counts_in_no_parents_cells(block: Block, work: str) -> None:
+    """It comes back when it counts, in whatever process; not beside another one."""
+    store = store_in(block)
+    orders = store.declare(ORDERS)
+    place = orders.place(("a",))
+    place.inc(5)  # type: ignore[attr-defined]
+    orders.clear() if work == "clear" else orders.remove(("a",))
+
+    def child() -> None:
+        store.after_fork()
+        place.inc()  # type: ignore[attr-defined]
+        assert values(block, "orders") == {}
+        store.attach(block, claim(block))
+        assert values(block, "orders") == {("a",): 1}
+
+    in_child(child)
+    place.inc(2)  # type: ignore[attr-defined]
+    assert values(block, "orders") == {("a",): 3}
+    assert orders.place(("a",)) is place
+    orders.remove(("a",))
+    orders.place(("a",)).inc()  # type: ignore[attr-defined]
+    place.inc()  # type: ignore[attr-defined]
+    assert values(block, "orders") == {("a",): 1}
