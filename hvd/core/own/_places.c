@@ -310,8 +310,10 @@ static int gauge_init(GaugePlace *self, PyObject *args, PyObject *kwargs)
 static double merged(GaugePlace *self)
 {
     double before = self->before, value = self->value;
-    if (!self->has_before)
+    if (!self->has_before || isnan(before))
         return value;
+    if (isnan(value))
+        return before;
     switch (self->mode) {
     case SUM:
         return before + value;
@@ -337,6 +339,7 @@ static void store(GaugePlace *self)
     else if (!self->has_before || self->time >= as_float(load(cells + 2))) {
         put(cells, as_bits(self->value));
         put(cells + 2, as_bits(self->time));
+        mark(place, 2); /* which may be on the next page */
     }
     if (stamp != tenancy)
         put(cells + 1, tenancy);

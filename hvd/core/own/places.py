@@ -242,14 +242,18 @@ class GaugePlace(Place):
         if self._mode == "mostrecent":
             if self._before is None or self._time >= self._floats[2]:
                 self._floats[0], self._floats[2] = self._value, self._time
+                self._mark(2)  # which may be on the next page
         else:
             self._floats[0] = self._merged()
         self._cells[1] = tenancy
         self._mark(0)
 
     def _merged(self) -> float:
-        if self._before is None:
+        """As gauges.py merges: what is no number is left out."""
+        if self._before is None or math.isnan(self._before):
             return self._value
+        if math.isnan(self._value):
+            return self._before
         if self._mode == "sum":
             return self._before + self._value
         return (min if self._mode == "min" else max)(self._before, self._value)

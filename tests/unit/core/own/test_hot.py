@@ -147,6 +147,25 @@ def test_a_store_marks_its_page(form: ModuleType) -> None:
     memory.cells[layout.H_EPOCH] = 6
     place.observe(2)
     assert memory.row[:3].tolist() == [0, 6, 6]
+    place = form.GaugePlace(gauge("mostrecent"))
+    place.move(memory.target(form), layout.PAGE_CELLS * 3 - 2)  # its time is on the next page
+    memory.cells[layout.H_EPOCH] = 7
+    place.set(1.0, 2.0)
+    assert memory.row[2:4].tolist() == [7, 7]
+
+
+@in_each_form
+@pytest.mark.parametrize("mode", ["sum", "min", "max"])
+def test_what_is_no_number_spoils_no_gauge(form: ModuleType, mode: str) -> None:
+    """Neither what a dead process left, nor this one's own."""
+    memory = Memory()
+    floats = memory.raw.cast("d")[HEAD:]
+    for tenancy, value, kept in [(1, math.nan, math.nan), (2, 4.0, 4.0), (3, math.nan, 4.0)]:
+        place = form.GaugePlace(gauge(mode))
+        memory.row[601] = tenancy - 1  # without the 0 of a place that is new
+        place.set(value)
+        place.move(memory.target(form, tenancy), 600)
+        assert floats[600] == pytest.approx(kept, nan_ok=True)
 
 
 @in_each_form
