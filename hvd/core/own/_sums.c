@@ -233,7 +233,7 @@ static PyObject *read_sums(Sums *self, PyObject *args)
     reading.stop = PyLong_AsSsize_t(stop);
     if (reading.stop < reading.start)
         reading.stop = reading.start;
-    if (PyErr_Occurred() || self->row_cells < 0 || reading.start < 0 || reading.stop > self->row_cells / PAGE_CELLS ||
+    if (PyErr_Occurred() || self->row_cells < 1 || reading.start < 0 || reading.stop > self->row_cells / PAGE_CELLS ||
         kinds.len < reading.stop * PAGE_CELLS) {
         if (!PyErr_Occurred())
             PyErr_SetString(PyExc_ValueError, "these pages are not within the row");

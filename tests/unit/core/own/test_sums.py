@@ -152,6 +152,8 @@ def test_the_compiled_form_refuses_what_would_be_outside_of_the_block(block: Blo
         _own.Sums(memoryview(array("q", [0] * 100)).cast("B"), 101)
     with pytest.raises(RuntimeError, match="no block"):
         _own.Sums.__new__(_own.Sums).read([0], PAGES, kinds)
+    with pytest.raises(ValueError, match="not within the row"):
+        _own.Sums(block.raw, 0).read([0], range(0), kinds)
     assert reader.read([0], range(3, 1), kinds) == []
 
 
