@@ -13,7 +13,6 @@ only cell of a record that changes: see SHOWN; of a family it has what was logge
 """
 
 import json
-import math
 import struct
 import time
 import zlib
@@ -28,6 +27,7 @@ from hvd.core.hot import fence
 from hvd.core.limits import OVERFLOW, RETRY
 from hvd.core.locks import COUNT_WAIT
 from hvd.core.own.definition import INFO, INFO_CHARS, INT, LABEL_CHARS, STAMP, VALUE, Definition
+from hvd.core.own.sums import LARGEST, sum_of
 from hvd.errors import BlockError, BlockForeign, BlockFull
 
 SHOWN, REMOVED, LEAVING, BACK = range(4)
@@ -98,14 +98,15 @@ class OwnCatalogue:
             start = first + self._read
             length, checksum = _PREFIX.unpack(raw[start : start + _HEAD])
             start += _HEAD
-            payload = bytes(raw[start : start + length])
+            payload = bytes(raw[start : min(start + length, first + end)])
             if not length or zlib.crc32(payload) != checksum:
                 raise BlockForeign(f"block {self._block.name}: record at byte {self._read} of own metrics is damaged")
-            self._read += layout.round_up(_HEAD + length, layout.CELL) + layout.CELL
+            behind = self._read + layout.round_up(_HEAD + length, layout.CELL) + layout.CELL
             try:
-                self._take_in(_decode(payload.decode())[0], (first + self._read) // layout.CELL - 1)
+                self._take_in(_decode(payload.decode())[0], (first + behind) // layout.CELL - 1)
             except (KeyError, TypeError, ValueError, IndexError):
                 raise BlockForeign(f"block {self._block.name}: a record of own metrics makes no sense") from None
+            self._read = behind
 
     def _take_in(self, record: Any, state: int) -> None:
         if isinstance(record, dict):
@@ -215,9 +216,9 @@ class OwnCatalogue:
         floats = block.floats
         for index, kind in enumerate(kinds):
             if kind == INT:
-                block.cells[removed + index] = sum(block.cells[row + index] for row in rows)
+                block.cells[removed + index] = min(LARGEST, sum(block.cells[row + index] for row in rows))
             else:
-                floats[removed + index] = math.fsum(floats[row + index] for row in rows)
+                floats[removed + index] = sum_of([floats[row + index] for row in rows])
         fence()
         block.cells[series.state] = now | REMOVED
 

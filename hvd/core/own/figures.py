@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from operator import sub
 from typing import NamedTuple
 
 from hvd.core import layout
@@ -24,7 +23,7 @@ from hvd.core.own.samples import NO_EXEMPLARS
 from hvd.core.own.samples import Amounts as Amounts
 from hvd.core.own.samples import FamilyFigures as FamilyFigures
 from hvd.core.own.samples import Sample as Sample
-from hvd.core.own.sums import FIRST, NOTHING, Plain
+from hvd.core.own.sums import FIRST, NOTHING, Plain, difference
 
 PID = "pid"
 """The label that tells the processes of a gauge apart, whose mode is `all` or `liveall`; with `process_` before it
@@ -221,12 +220,12 @@ class OwnReader:
             counts = tuple(cells[first + 1 : end].tolist())
             if state:
                 removed, *fewer = self._removed(series)
-                sum, counts = sum - removed, tuple(map(int, map(sub, counts, fewer)))
+                sum, counts = difference(sum, removed), tuple(map(_grown, counts, fewer))
             return Amounts(counts, sum)
         count, more = cells[first], floats[first + 1]
         if state:
             fewer_count, fewer_more = self._removed(series)
-            count, more = count - int(fewer_count), more - fewer_more
+            count, more = _grown(count, fewer_count), difference(more, fewer_more)
         if kind == SUMMARY:
             return Amounts((count,), more)
         return count + more if more else count
@@ -267,6 +266,11 @@ class OwnReader:
 
 def _counts(definition: Definition) -> bool:
     return VALUE not in definition.cells
+
+
+def _grown(now: int, removed: float) -> int:
+    """Never below 0: what was removed may have been added up later than what there is now."""
+    return max(0, now - int(removed))
 
 
 def _has_counted(value: float | Amounts) -> bool:

@@ -22,7 +22,7 @@ SLACK = 4
 FIRST, NOTHING = 0x80, 0x7F
 """Beside what definition.py says: this flag has the kind of a series' first cell; and a cell that is no series' own."""
 
-_LARGEST = 2**63 - 1
+LARGEST = 2**63 - 1
 
 
 class Plain(NamedTuple):
@@ -87,7 +87,7 @@ class Sums:
                 continue
             earlier = self.cells[cell]
             if kind == INT:
-                self.cells[cell] = max(min(sum(values), _LARGEST), -_LARGEST)
+                self.cells[cell] = max(min(sum(values), LARGEST), -LARGEST)
             elif kind == FLOAT:
                 self.floats[cell] = sum_of([self._floats[head + cell] for head in heads])
             else:
@@ -101,6 +101,12 @@ def _series_at(cell: int, kinds: bytearray) -> int:
     while cell and not kinds[cell] & FIRST:
         cell -= 1
     return cell
+
+
+def difference(now: float, removed: float) -> float:
+    """By how much it has grown; 0 where both are infinite, from which nothing leads back."""
+    grown = now - removed
+    return 0.0 if math.isnan(grown) else grown
 
 
 def sum_of(values: Sequence[float]) -> float:

@@ -13,13 +13,12 @@ from hvd.core.block import Block
 from hvd.core.own.catalogue import BACK, LEAVING, SHOWN, OwnCatalogue, OwnSeries, begin_of, state_of, used_slots
 from hvd.core.own.definition import COUNTER, FLOAT, INT, KINDS, VALUE, Definition
 from hvd.core.own.gauges import merged
-from hvd.core.own.sums import sum_of
+from hvd.core.own.sums import LARGEST, difference, sum_of
 from hvd.errors import BlockFull
 
 Cells = list[float]
 """Cells of a series that are not 0: index, value, index, value, and so on."""
 
-LARGEST = 2**63 - 1
 _STAMP = 1  # of no process that lives: when it took its slot, in ns since the machine started
 
 
@@ -78,11 +77,11 @@ def _cells(block: Block, series: OwnSeries, rows: list[int]) -> Cells:
             fewer = block.cells[removed + cell] if state else 0
             values.append(max(0, sum(block.cells[row + cell] for row in rows) - fewer))
         else:
-            values.append(sum_of([block.floats[row + cell] for row in rows]))
-            values[-1] -= block.floats[removed + cell] if state else 0.0
+            total = sum_of([block.floats[row + cell] for row in rows])
+            values.append(difference(total, block.floats[removed + cell]) if state else total)
     if series.family.definition.kind == COUNTER and values[0] > LARGEST:  # two processes' together
         values = [LARGEST, values[1] + (values[0] - LARGEST)]
-    return list(chain.from_iterable((index, value) for index, value in enumerate(values) if value))
+    return list(chain.from_iterable((index, value) for index, value in enumerate(values) if value and value == value))
 
 
 def _gauge(block: Block, series: OwnSeries, places: list[int]) -> Cells:

@@ -1,5 +1,6 @@
 """The own metrics' catalogue: one list for all processes, bounded, whole at every moment."""
 
+import os
 import signal
 from collections import deque
 
@@ -8,7 +9,7 @@ import pytest
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.catalogue import OVERFLOW
-from hvd.core.own.catalogue import LABEL_CHARS, OwnCatalogue, OwnFamily, shown
+from hvd.core.own.catalogue import LABEL_CHARS, OwnCatalogue, OwnFamily, _encode, shown
 from hvd.core.own.definition import Definition
 from hvd.errors import BlockForeign, BlockFull, BlockLocked
 from tests.unit.core.own.support import ORDERS, SHAPE, TURNS, damage_last_record, in_child
@@ -154,3 +155,23 @@ def test_a_damaged_record_is_told(block: Block) -> None:
     damage_last_record(block)
     with pytest.raises(BlockForeign, match=r"record at byte .* of own metrics is damaged"):
         OwnCatalogue(block).refresh()
+
+
+def test_a_damaged_length_reads_no_more_than_there_is(block: Block) -> None:
+    """The rest of the segment has no memory yet: to read it would take some."""
+    in_child(lambda: OwnCatalogue(block).declare(ORDERS))
+    start, before = block.layout.own_catalogue, os.fstat(block.fd).st_blocks
+    block.raw[start : start + 4] = b"\xff" * 4
+    with pytest.raises(BlockForeign, match="damaged"):
+        OwnCatalogue(block).refresh()
+    assert os.fstat(block.fd).st_blocks == before
+
+
+def test_a_record_without_sense_stays_one(block: Block) -> None:
+    """So no later one is taken for another family's."""
+    catalogue = OwnCatalogue(block)
+    with pytest.raises(BlockForeign, match="makes no sense"):
+        catalogue._publish(_encode({"family": 0, "present": 1024}), 2)
+    for _ in range(2):
+        with pytest.raises(BlockForeign, match="makes no sense"):
+            catalogue.refresh()

@@ -1,5 +1,6 @@
 """Figures: what the processes' cells come to."""
 
+import math
 import os
 import signal
 import time
@@ -13,7 +14,7 @@ from hvd.core.own.figures import OwnReader
 from hvd.core.own.gauges import merged
 from hvd.core.own.notes import Exemplar, Notes
 from tests.support.waiting import until
-from tests.unit.core.own.support import ORDERS, TURNS, family, gauge, store_in, values
+from tests.unit.core.own.support import ORDERS, PARTS, TURNS, family, gauge, store_in, values
 from tests.unit.core.support import fork, standing
 
 
@@ -95,6 +96,38 @@ def test_a_removed_series_comes_back_from_0_on(block: Block) -> None:
     assert not back.exemplars
     Notes(block).write(series.offset, Exemplar({"id": "2"}, 1.0, time.time()))
     assert family(block, "orders").samples[0].exemplars
+
+
+def test_infinity_hides_no_series_that_was_removed(block: Block) -> None:
+    """Of whatever sign; what is observed then is counted."""
+    one, other = (store_in(block).declare(PARTS) for _ in range(2))
+    one.place().observe(math.inf)  # type: ignore[attr-defined]
+    one.remove(())
+    assert values(block, "parts") == {}
+    one.place().observe(3)  # type: ignore[attr-defined]
+    assert values(block, "parts") == {(): ((1,), 0.0)}
+    other.place().observe(-math.inf)  # type: ignore[attr-defined]
+    other.remove(())
+    assert values(block, "parts") == {}
+
+
+def test_what_counts_while_it_is_removed_is_never_below_0(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the sums of a reading may be older than what was removed."""
+    turns, reader = store_in(block).declare(TURNS), OwnReader(block)
+    turns.place().add(0, 5)
+    add_up = reader._add_up
+
+    def remove_then() -> list[int]:
+        changed = add_up()
+        turns.place().add(0, 1)
+        turns.remove(())
+        return changed
+
+    assert values(block, "turns", reader) == {(): 5}
+    turns.remove(())
+    turns.place().add(0, 1)
+    monkeypatch.setattr(reader, "_add_up", remove_then)
+    assert values(block, "turns", reader) == {}
 
 
 def test_of_two_definitions_of_a_name_the_first_one_alive_is_shown(block: Block) -> None:
