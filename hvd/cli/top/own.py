@@ -67,12 +67,9 @@ class Own:
         name, kind = str(metric.get("name")), str(metric.get("kind"))
         implied = next((unit for unit in ("seconds", "bytes") if name.endswith(f"_{unit}")), "")
         shared = {"kind": kind, "unit": metric.get("unit") or implied, "help": metric.get("help")}
-        number, recent, series = (
-            metric.get("series_total"),
-            _mapping(metric.get("recent")),
-            objects(metric.get("series")),
-        )
-        values = [next((one[field] for field in ("value", "count", "state") if field in one), None) for one in series]
+        number, recent = metric.get("series_total"), _mapping(metric.get("recent"))
+        series = objects(metric.get("series"))
+        values = [_value_of(one) for one in series]
         if isinstance(number, int) and number > 1 and recent:
             numbers = [value for value in map(_number, values) if value is not None]
             total = sum(numbers) if len(numbers) == number else None
@@ -82,6 +79,13 @@ class Own:
             key = key_text(name, kind, {str(label): str(text) for label, text in _mapping(one.get("labels")).items()})
             recent = _mapping(one.get("recent"))
             yield {**shared, "key": key, "recent": recent, "value": value, "pinned": key in self.pinned}
+
+
+def _value_of(series: Json) -> object:
+    """Of an info what it says, as text."""
+    if said := _mapping(series.get("info")):
+        return " ".join(f"{name}={value}" for name, value in said.items())
+    return next((series[field] for field in ("value", "count", "state") if field in series), None)
 
 
 def _mapping(value: object) -> Json:

@@ -27,6 +27,8 @@ def test_rows_are_of_series_and_of_all_together() -> None:
         ("pay_seconds", 7, False),
     ]
     assert (rows[0]["all"], rows[4]["unit"]) == (2, "seconds")
+    build = {"name": "build", "kind": "info", "series": [{"labels": {}, "info": {"version": "1.2"}}]}
+    assert [row["value"] for row in Own().with_detail({"own": [build]}).rows()] == ["version=1.2"]
 
 
 def test_what_is_pinned_or_watched_has_points() -> None:
