@@ -340,6 +340,15 @@ static PyObject *add(Place *self, PyObject *const *args, Py_ssize_t nargs)
     return is_added < 0 ? NULL : PyBool_FromLong(is_added);
 }
 
+/* The text of a label's value: of a text and of an integer only, as others may have any. NULL without an exception
+ * where it is none of these. */
+static inline PyObject *text_of(PyObject *value)
+{
+    if (PyUnicode_CheckExact(value))
+        return Py_NewRef(value);
+    return PyLong_CheckExact(value) ? PyObject_Str(value) : NULL;
+}
+
 /* The values of labels given by name, in the order of the names; NULL without an exception where they don't fit. */
 static PyObject *values_by_name(Place *self, PyObject *const *args, PyObject *kwnames)
 {
@@ -351,22 +360,25 @@ static PyObject *values_by_name(Place *self, PyObject *const *args, PyObject *kw
         Py_ssize_t k = 0; /* a name of the source is the same object as that of a call, nearly always */
         while (k < count && PyTuple_GET_ITEM(kwnames, k) != PyTuple_GET_ITEM(self->names, i))
             k++;
-        if (k == count || !PyUnicode_CheckExact(args[k]))
+        PyObject *text = k == count ? NULL : text_of(args[k]);
+        if (text == NULL)
             Py_CLEAR(values);
         else
-            PyTuple_SET_ITEM(values, i, Py_NewRef(args[k]));
+            PyTuple_SET_ITEM(values, i, text);
     }
     return values;
 }
 
 static PyObject *values_by_position(PyObject *const *args, Py_ssize_t count)
 {
-    for (Py_ssize_t i = 0; i < count; i++)
-        if (!PyUnicode_CheckExact(args[i])) /* one that is equal to another may have another text */
-            return NULL;
     PyObject *values = PyTuple_New(count);
-    for (Py_ssize_t i = 0; values != NULL && i < count; i++)
-        PyTuple_SET_ITEM(values, i, Py_NewRef(args[i]));
+    for (Py_ssize_t i = 0; values != NULL && i < count; i++) {
+        PyObject *text = text_of(args[i]);
+        if (text == NULL)
+            Py_CLEAR(values);
+        else
+            PyTuple_SET_ITEM(values, i, text);
+    }
     return values;
 }
 

@@ -12,7 +12,9 @@ import math
 import os
 import threading
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import index as as_index
 from typing import Any
 
@@ -20,17 +22,51 @@ from hvd.core import layout
 from hvd.core.own import logarithmic
 from hvd.core.own.definition import INT, Definition
 
-_lock = threading.RLock()  # re-entrant: a signal handler or a destructor may count
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 
 
-def _new_lock() -> None:
+class _Turn:
+    """Lets one thread at a time change cells. A signal handler or a destructor may run at any point, even in a thread
+    that is just changing some: what it counts waits until that is done.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._is_held = False  # read under the lock: true while this very thread changes cells
+        self._waiting: deque[Callable[[], bool | None]] = deque()
+
+    def do(self, work: Callable[[], bool | None]) -> bool:
+        """Do the work now, or, where this very thread is at another, right after that. -> what it gives, True where it
+        waits.
+        """
+        with self.lock:
+            if self._is_held:
+                self._waiting.append(work)
+                return True
+            try:
+                return self._alone(work)
+            finally:
+                while self._waiting:
+                    self._alone(self._waiting.popleft())
+
+    def _alone(self, work: Callable[[], bool | None]) -> bool:
+        self._is_held = True
+        try:
+            return work() is not False
+        finally:
+            self._is_held = False
+
+
+_turn = _Turn()
+
+
+def _new_turn() -> None:
     """In a forked child: a lock that no thread of the parent holds."""
-    global _lock
-    _lock = threading.RLock()
+    global _turn
+    _turn = _Turn()
 
 
-os.register_at_fork(after_in_child=_new_lock)
+os.register_at_fork(after_in_child=_new_turn)
 
 
 class Target:
@@ -73,17 +109,19 @@ class Place:
 
     def move(self, target: Target, offset: int) -> None:
         """Count there from now on, in the cells from `offset` on of the row, and take along what was counted."""
-        with _lock:
-            counted = self.counted()
-            self._target, self._offset, self.before_count = target, offset, None
-            end = offset + len(self.kinds)
-            self._cells, self._floats = target.cells[offset:end], target.floats[offset:end]
-            self._found = self._read()
-            self._carry(counted)
+        _turn.do(partial(self._move, target, offset))
+
+    def _move(self, target: Target, offset: int) -> None:
+        counted = self.counted()
+        self._target, self._offset, self.before_count = target, offset, None
+        end = offset + len(self.kinds)
+        self._cells, self._floats = target.cells[offset:end], target.floats[offset:end]
+        self._found = self._read()
+        self._carry(counted)
 
     def counted(self) -> list[float]:
         """What this process has counted: for each cell, by how much it has grown."""
-        with _lock:
+        with _turn.lock:
             return [now - found for now, found in zip(self._read(), self._found, strict=True)]
 
     def _read(self) -> list[float]:
@@ -92,7 +130,7 @@ class Place:
     def _carry(self, counted: Sequence[float]) -> None:
         for index, amount in enumerate(counted):
             if amount:
-                self.add(index, amount)
+                self._add(index, amount)
 
     def _start(self) -> None:
         """What a new series begins with."""
@@ -105,17 +143,19 @@ class Place:
         """Add to a cell. -> False, with nothing changed, where that would be no number any more, or more than an
         integer cell holds.
         """
-        with _lock:
-            if self.kinds[index] == INT:
-                if amount != amount or not _SMALLEST <= (total := self._cells[index] + amount) <= _LARGEST:
-                    return False
-                self._cells[index] = int(total)
-            else:
-                sum = self._floats[index] + float(amount)
-                if math.isnan(sum):
-                    return False
-                self._floats[index] = sum
-            self._mark(index)
+        return _turn.do(partial(self._add, index, amount))
+
+    def _add(self, index: int, amount: float) -> bool:
+        if self.kinds[index] == INT:
+            if amount != amount or not _SMALLEST <= (total := self._cells[index] + amount) <= _LARGEST:
+                return False
+            self._cells[index] = int(total)
+        else:
+            sum = self._floats[index] + float(amount)
+            if math.isnan(sum):
+                return False
+            self._floats[index] = sum
+        self._mark(index)
         return True
 
     def _mark(self, index: int) -> None:
@@ -157,10 +197,12 @@ class CounterPlace(Place):
         number = _number(amount)
         if number < 0:
             raise ValueError("Counters can only be incremented by non-negative amounts.")
-        if isinstance(number, float) or not self.add(0, number):
-            self.add(1, number)
+        _turn.do(partial(self._count, number))
         if exemplar:
             self.keep_exemplar(0, amount, exemplar)
+
+    def _count(self, number: float) -> bool:
+        return (isinstance(number, int) and self._add(0, number)) or self._add(1, number)
 
 
 class SummaryPlace(Place):
@@ -169,9 +211,10 @@ class SummaryPlace(Place):
     def observe(self, amount: float) -> None:
         """Count an amount."""
         self._check_ready()
-        with _lock:
-            if self.add(1, _number(amount)):
-                self.add(0, 1)
+        _turn.do(partial(self._observe, _number(amount)))
+
+    def _observe(self, amount: float) -> bool:
+        return self._add(1, amount) and self._add(0, 1)
 
 
 class HistogramPlace(Place):
@@ -186,12 +229,11 @@ class HistogramPlace(Place):
         self._check_ready()
         number = float(_number(amount))
         bucket = logarithmic.bucket_of(number) if self._bounds is None else bisect_left(self._bounds, number)
-        with _lock:
-            if not self.add(0, number):
-                return
-            self.add(1 + bucket, 1)
-        if exemplar:
+        if _turn.do(partial(self._observe, number, 1 + bucket)) and exemplar:
             self.keep_exemplar(1 + bucket, amount, exemplar)
+
+    def _observe(self, amount: float, bucket: int) -> bool:
+        return self._add(0, amount) and self._add(bucket, 1)
 
 
 class GaugePlace(Place):
@@ -212,23 +254,25 @@ class GaugePlace(Place):
     def set(self, value: float, time: float = 0.0) -> None:
         """Set the value; `time` is when, in s since 1970, for the modes that show the most recent one."""
         self._check_ready()
-        with _lock:
-            self._value, self._time = float(value), float(time)
-            self._store()
+        _turn.do(partial(self._set, float(value), float(time)))
+
+    def _set(self, value: float, time: float) -> None:
+        self._value, self._time = value, time
+        self._store()
 
     def inc(self, amount: float = 1) -> None:
         """Add to the value."""
         self._check_ready()
-        with _lock:
-            self._value += _number(amount)
-            self._store()
+        _turn.do(partial(self._change, _number(amount)))
 
     def dec(self, amount: float = 1) -> None:
         """Take from the value."""
         self._check_ready()
-        with _lock:
-            self._value -= _number(amount)
-            self._store()
+        _turn.do(partial(self._change, -_number(amount)))
+
+    def _change(self, amount: float) -> None:
+        self._value += amount
+        self._store()
 
     @property
     def value(self) -> float:

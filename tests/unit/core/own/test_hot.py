@@ -194,6 +194,59 @@ def test_a_subclass_says_where_children_and_exemplars_are(form: ModuleType) -> N
     assert kept == [(0, 2, {"trace": "x"}), (0, 1, {"trace": "y"})]
 
 
+def test_the_compiled_form_finds_children_by_integers() -> None:
+    """By position and name, without a call of find_child; but only by what is just that: True has another text."""
+    parent = _own.CounterPlace(Definition("orders", "counter", "", labels=("shop", "status")), is_ready=False)
+    child = parent.children["a", "200"] = _own.CounterPlace(TURNS)
+    parent.children["a", "1"] = parent.children["a", "-1"] = child
+    for found in (parent.labels("a", 200), parent.labels(status=200, shop="a"), parent.labels("a", -1)):
+        assert found is child
+    for value in (True, 1.0, Whole(1), None, 10**5000):
+        with pytest.raises(ValueError if value == 10**5000 else NotImplementedError):
+            parent.labels("a", value)
+
+
+class Interrupted:
+    """Has a function called before each line of the Python form that this thread comes to, as a signal handler may."""
+
+    def __init__(self, handler: Callable[[], object]) -> None:
+        self._handler, self.times = handler, 0
+
+    def __enter__(self) -> "Interrupted":
+        self._before = sys.gettrace()
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._before)
+
+    def _trace(self, frame: Any, *_: object) -> Any:
+        if frame.f_code.co_filename == places.__file__:
+            self.times += 1
+            self._handler()
+        return self._trace
+
+
+def test_a_signal_handler_may_count_in_the_python_form() -> None:
+    """At any line of a change in the same thread: neither loses a count, also where the place moves meanwhile."""
+    counter, level, sizes = places.CounterPlace(TURNS), places.GaugePlace(gauge("sum")), places.HistogramPlace(SIZES)
+
+    def count() -> None:
+        counter.inc()
+        level.inc()
+        sizes.observe(1)
+
+    with Interrupted(count) as interrupted:
+        for _ in range(3):
+            count()
+        for offset, place in enumerate((counter, level, sizes)):
+            place.move(Memory().target(places), 8 + offset * 8)
+        count()
+    count()
+    total = interrupted.times + 5
+    assert (counter.counted(), level.value, sizes.counted()) == ([total, 0.0], total, [float(total), total, 0, 0])
+
+
 def test_a_subclass_has_the_hot_methods_as_its_own() -> None:
     """So the interpreter calls them straight; what a class on the way has in their place stays."""
     calls: list[object] = []
