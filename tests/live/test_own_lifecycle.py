@@ -76,12 +76,12 @@ def wait():
 def go(cells, number):
     mine = MINE.labels(str(os.getpid()), str(number))
     while not os.path.exists(HERE + "/stop"):
-        for _ in range(50):
+        for _ in range(300):
             FLOATS.inc(0.5)
             SIZES.observe(2)
             mine.inc()
             cells[number] += 1
-        time.sleep(0.01)
+        time.sleep(0.3)  # or five hundred threads leave no processor to the tests beside
 """
 
 WORK = """\
