@@ -8,6 +8,7 @@ Read in prometheus_client 0.26.0, metrics.py: `_type`, `_name`, `_documentation`
 `_labelvalues`, a gauge's `_multiprocess_mode`, a histogram's `_upper_bounds`, an enum's `_states`.
 """
 
+import contextlib
 import os
 import weakref
 from collections.abc import Callable
@@ -18,8 +19,10 @@ from prometheus_client.registry import REGISTRY
 import hvd.metrics.parent  # noqa: F401  # has an executed child of a worker look for the worker's block
 from hvd.core.own.definition import GAUGE, HISTOGRAM, INFO, STATESET, Definition
 from hvd.core.own.hot import Place
-from hvd.core.own.notes import Exemplar, Notes
+from hvd.core.own.notes import Exemplar
 from hvd.core.own.store import PLACES, ProcessFamily, own_store
+from hvd.errors import BlockError
+from hvd.metrics.instruments import exemplars
 from hvd.metrics.instruments.keys import Keys
 from hvd.metrics.instruments.states import TEXT
 from hvd.metrics.prometheus.values import Series
@@ -133,11 +136,7 @@ class Family:
 
     def _known(self) -> list[tuple[str, ...]]:
         """The label values of all series, those of other processes too."""
-        known = dict.fromkeys(self._series)
-        catalogue, in_block = own_store.catalogue, self.in_store and self.in_store.in_block
-        if catalogue and in_block:
-            known |= dict.fromkeys(series.labels for series in catalogue.of(in_block) if not series.is_overflow)
-        return list(known)
+        return list(dict.fromkeys((*self._series, *(self.in_store.known() if self.in_store else ()))))
 
     def clear(self) -> None:
         """Show no series any more, whichever process counted it."""
@@ -147,11 +146,11 @@ class Family:
                 self.in_store.clear()
 
     def keep(self, labels: tuple[str, ...], index: int, exemplar: Exemplar) -> None:
-        """Keep an exemplar of a cell in the block."""
-        with own_store.lock:
-            block, catalogue, in_block = own_store.block, own_store.catalogue, self.in_store and self.in_store.in_block
-            if block and catalogue and in_block and (series := catalogue.find(in_block, labels)):
-                Notes(block).write(series.offset + index, exemplar)
+        """Keep an exemplar of a cell in the block. Where the catalogue is damaged, it is lost."""
+        with own_store.lock, contextlib.suppress(BlockError):
+            catalogue, in_block = own_store.catalogue, self.in_store and self.in_store.in_block
+            if catalogue and in_block and (series := catalogue.find(in_block, labels)):
+                exemplars.write(series.offset + index, *exemplar)
 
 
 def family_of(metric: Any) -> Family:

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from hvd.core.acquire import acquire
 from hvd.core.block import Block
 from hvd.core.own.store import OwnStore
-from hvd.metrics.instruments import functions, reading
+from hvd.metrics.instruments import exemplars, functions, reading
 from hvd.metrics.prometheus import families, patches, samples
 from tests.unit.core.own.support import SHAPE, store_in
 
@@ -29,7 +29,7 @@ def block(name: str) -> Iterator[Block]:
 def store(monkeypatch: pytest.MonkeyPatch) -> OwnStore:
     """The store of a process that has no slot, with the front in force."""
     own = OwnStore()
-    for module in (families, reading, samples, functions):
+    for module in (families, reading, samples, functions, exemplars):
         monkeypatch.setattr(module, "own_store", own)
     monkeypatch.setattr(own, "attached", functions.functions.start)
     monkeypatch.setattr(families, "registries", families.Registries())

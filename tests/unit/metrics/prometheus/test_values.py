@@ -88,6 +88,22 @@ def test_exemplars_are_kept(block: Block, attached: OwnStore, registry: Collecto
     assert [(one.labels, one.value) for one in exemplars] == [({"trace": "x"}, 3), ({"trace": "y"}, 2)]
 
 
+def test_an_exemplar_neither_asks_the_kernel_nor_fails(
+    block: Block, attached: OwnStore, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once its page has memory; and where the catalogue is damaged."""
+    counter = Counter("a", "A.", registry=registry)
+    counter.inc(1, {"trace": "x"})
+    monkeypatch.setattr(block, "reserve", None)
+    counter.inc(1, {"trace": "y"})
+    assert support.family(block, "a").samples[0].exemplars[0].labels == {"trace": "y"}
+    monkeypatch.undo()
+    support.store_in(block).declare(support.TURNS)
+    support.damage_last_record(block)
+    counter.inc(1, {"trace": "z"})
+    assert counter._value.get() == 3
+
+
 def test_threads_add_up(registry: CollectorRegistry) -> None:
     """Gauges too."""
     gauge = Gauge("a", "A.", registry=registry)
