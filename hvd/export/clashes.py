@@ -6,21 +6,15 @@ from dataclasses import replace
 from hvd.core.own.definition import Definition
 from hvd.core.own.figures import FamilyFigures
 from hvd.export.notation import ALLOW_UTF_8, metric_name
+from hvd.metrics.instruments.registry import SUFFIXES
 from hvd.metrics.sources import Figures
 from hvd.metrics.table import Metric
 from hvd.read.own import shown_families
 
-_SUFFIXES = {
-    "counter": ("_total", "_created"),
-    "summary": ("_sum", "_count", "_created"),
-    "histogram": ("_bucket", "_sum", "_count", "_created"),
-    "info": ("_info",),
-}
-
 
 def names_of(name: str, kind: str) -> set[str]:
     """The names that a family has, and those of its samples, as prometheus_client's registries keep them apart."""
-    return {name, *(name + suffix for suffix in _SUFFIXES.get(kind, ()))}
+    return {name, *(name + suffix for suffix in SUFFIXES.get(kind, ()))}
 
 
 def names_of_all(metrics: Iterable[Metric]) -> frozenset[str]:
