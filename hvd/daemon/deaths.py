@@ -20,6 +20,7 @@ from hvd.core import layout, postmortem
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue, Family
 from hvd.core.locks import LOCK_WAIT
+from hvd.core.own.store import own_store
 from hvd.core.proc import is_alive
 from hvd.core.slots import Entry, Settled, Slot, Slots, mark_used, settle, used_heads
 from hvd.core.stacks import StackFile
@@ -186,6 +187,7 @@ class WorkerSlots:
     def __init__(self, block: Block, slots: Slots, settler: Settler, stacks: Stacks) -> None:
         self._block, self._slots, self._settler, self._stacks = block, slots, settler, stacks
         self._forking: Any = None
+        self._first = own_store.first
         self._statuses: dict[int, str] = {}
 
     @property
@@ -200,6 +202,7 @@ class WorkerSlots:
         worker.hvd_slot = self._slots.claim(layout.KIND_WORKER, os.getpid())
         self._stacks.before_fork(worker)
         self._forking = worker
+        self._first, own_store.first = own_store.first, _wait
         worker.hold_signals()
 
     def after_fork(self, has_failed: bool) -> None:
@@ -208,6 +211,7 @@ class WorkerSlots:
         if worker is None:
             return
         worker.let_signals()
+        own_store.first = self._first
         if has_failed:
             self._stacks.forget(worker)
             self._slots.free(worker.hvd_slot)
@@ -223,6 +227,11 @@ class WorkerSlots:
         self._stacks.forget(worker)
         if worker.hvd_slot is not None:
             self._settler.settle_slot(worker.hvd_slot, worker.pid, cause, status)
+
+
+def _wait() -> bool:
+    """The app counts in a worker that is just forked: what it counts waits for the worker's slot, and no other one."""
+    return True
 
 
 def _describe_all(entries: Sequence[Entry], stacks: Sequence[Sequence[Frame]], number: int) -> str:

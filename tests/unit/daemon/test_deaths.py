@@ -14,6 +14,7 @@ import pytest
 
 from hvd.core import layout, postmortem
 from hvd.core.block import Block
+from hvd.core.own.store import own_store
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.core.stacks import CRASHED, StackFile
@@ -331,12 +332,15 @@ def workers(block: Block, settler: Settler, file: StackFile) -> WorkerSlots:
 def test_a_worker_that_could_not_be_forked_needs_no_slot(block: Block, workers: WorkerSlots) -> None:
     """And signals reach the master again."""
     worker: Any = HvdThreadWorker.__new__(HvdThreadWorker)
+    first = own_store.first
     workers.before_fork(worker)
     fd = worker.dumps.dump_fd
     workers.before_fork(worker)
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) >= HELD
+    assert own_store.first(), "what the app counts there already waits for the worker's slot"
     assert [slot.number for slot in Slots(block).taken()] == [worker.hvd_slot]
     workers.after_fork(has_failed=True)
+    assert own_store.first is first
     assert not HELD & signal.pthread_sigmask(signal.SIG_BLOCK, ())
     assert list(Slots(block).taken()) == []
     assert not os.path.exists(f"/proc/self/fd/{fd}")
