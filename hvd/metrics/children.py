@@ -49,8 +49,9 @@ def join_executed(name: str) -> bool:
         if _is_kept(name):
             block = open_for_good(name)
             with block.locked(COUNT_WAIT):
-                if block.file_name.holds():  # else it was removed just now
-                    _take_slot(block)
+                number = _claim(block) if block.file_name.holds() else None  # else it was removed just now
+            if number is not None:
+                _count_in(block, number)
     except (HvdError, OSError) as error:
         _say(error)
         return not isinstance(error, PermissionError)  # the daemon's workers are of another user than its master
@@ -66,16 +67,23 @@ def _is_kept(name: str) -> bool:
 def _join_forked(block: Block) -> bool:
     try:
         with block.locked(COUNT_WAIT):
-            _take_slot(block)
             block.disown()
+        with block.locked(COUNT_WAIT):
+            number = _claim(block)
     except (BlockError, OSError) as error:
         _say(error)
+    else:
+        _count_in(block, number)
     return True
 
 
-def _take_slot(block: Block) -> None:
+def _claim(block: Block) -> int:
     pid = os.getpid()
-    number = Slots(block).claim(layout.KIND_JOINED, pid, pid)
+    return Slots(block).claim(layout.KIND_JOINED, pid, pid)
+
+
+def _count_in(block: Block, number: int) -> None:
+    """Without the block's lock: a thread that has the store's may wait for it."""
     own_store.attach(block, number)
     call_at_end(partial(leave, block, number))
 

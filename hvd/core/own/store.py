@@ -67,6 +67,7 @@ class OwnStore:
 
     def _forget(self) -> None:
         self.lock = threading.RLock()
+        self._looking = threading.Lock()
         self.block: Block | None = None
         self._file = (0, 0)
         self.slot = -1
@@ -89,11 +90,12 @@ class OwnStore:
         if self._look_at is None or time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + RETRY
-        if self.block is None:  # without the lock, as who gives slots has locks of its own
-            may_come = self._ask_first()
-            with self.lock:
-                if self.block is None and not may_come:
-                    self._stop_looking()
+        if self.block is None:
+            if self._looking.acquire(blocking=False):  # else another thread looks, and two would take two slots
+                try:
+                    self._look_for_slot()
+                finally:
+                    self._looking.release()
             return
         with self.lock:
             for family in self.families():
@@ -102,6 +104,13 @@ class OwnStore:
                 for labels, place in family.all():
                     if place.before_count is not None:
                         self.settle(family, labels, place)
+
+    def _look_for_slot(self) -> None:
+        """Without the lock, as who gives slots has locks of its own."""
+        may_come = self.block is not None or self._ask_first()
+        with self.lock:
+            if self.block is None and not may_come:
+                self._stop_looking()
 
     def _ask_first(self) -> bool:
         """Whoever counts must not fail for it."""

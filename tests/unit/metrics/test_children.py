@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,27 @@ def test_a_forked_child_that_counts_nothing_takes_no_slot(block: Block) -> None:
 
     assert ended(fork(child)) == 0
     assert values(block, "turns") == {(): 2}
+
+
+def test_a_child_that_begins_to_count_waits_for_no_thread_with_the_locked_block(block: Block) -> None:
+    """One thread may have the store's lock, and wait for the block's, while another one takes the slot."""
+
+    def child() -> None:
+        attach, threads = own_store.attach, ThreadPoolExecutor(1)
+
+        def while_another_thread_appends(block: Block, slot: int) -> None:
+            threads.submit(append, block).result(10)
+            attach(block, slot)
+
+        own_store.attach = while_another_thread_appends  # type: ignore[method-assign]
+        count()
+        assert joined(block) == [os.getpid()]
+
+    def append(block: Block) -> None:
+        with block.locked(0.0):
+            pass
+
+    assert ended(fork(child)) == 0
 
 
 def test_the_next_daemon_does_not_wait_for_a_child(name: str) -> None:

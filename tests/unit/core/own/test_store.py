@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 
 import pytest
 
@@ -27,7 +28,7 @@ from tests.unit.core.own.support import (
     store_in,
     values,
 )
-from tests.unit.core.support import keeping_locked
+from tests.unit.core.support import in_thread, keeping_locked
 
 
 def claim(block: Block) -> int:
@@ -191,6 +192,24 @@ def test_while_there_is_hope_it_is_asked_again(block: Block, monkeypatch: pytest
         counted += 1
     assert values(block, "turns") == {(): counted}
     assert counted > 2
+
+
+def test_one_thread_looks_for_a_slot(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes: two would take two slots. The others count on meanwhile."""
+    monkeypatch.setattr(module, "RETRY", 0.0)
+    store, asked = OwnStore(), list[str]()
+    family = store.declare(TURNS)
+    turns = family.place()
+
+    def first() -> bool:
+        asked.append(threading.current_thread().name)
+        in_thread(turns.inc)  # type: ignore[attr-defined]
+        store.attach(block, claim(block))
+        return False
+
+    store.first = first
+    turns.inc()  # type: ignore[attr-defined]
+    assert (asked, values(block, "turns")) == ([threading.current_thread().name], {(): 2})
 
 
 def test_what_is_declared_while_the_block_is_locked_counts_there_later(
