@@ -58,7 +58,7 @@ bench: $(VENV)/.bench
 	$(VENV)/bin/python bench/jobs.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache hvd/*/*.so hvd/*/*/*.so
+	rm -rf $(VENV) build dist hvd.1 *.egg-info .mypy_cache .pytest_cache .ruff_cache hvd/*/*.so hvd/*/*/*.so
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -70,7 +70,7 @@ setup(
     long_description=readme(source),
     long_description_content_type="text/markdown",
     project_urls=project_urls(source),
-    data_files=[("share/man/man1", glob("build/hvd.1"))],  # which `make dist` makes of the parser
+    data_files=[("share/man/man1", glob("hvd.1"))],  # which `make dist` makes of the parser
     cmdclass={"build_py": BuildWithDeployFiles},
     ext_modules=[
         Extension(
