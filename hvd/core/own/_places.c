@@ -3,8 +3,9 @@
 #include "_own.h"
 #include <string.h>
 
-#define KEYWORDS(name, function)                                                                                       \
-    {name, (PyCFunction)(void (*)(void))function, METH_FASTCALL | METH_KEYWORDS, NULL}
+/* The first line of `doc` is what inspect.signature gives. */
+#define KEYWORDS(name, function, doc)                                                                                  \
+    {name, (PyCFunction)(void (*)(void))function, METH_FASTCALL | METH_KEYWORDS, name doc}
 
 static const char *const amount_names[] = {"amount", "exemplar"};
 
@@ -92,7 +93,10 @@ static PyObject *inc(Place *self, PyObject *const *args, Py_ssize_t nargs, PyObj
     return result;
 }
 
-static PyMethodDef counter_methods[] = {KEYWORDS("inc", inc), {0}};
+static PyMethodDef counter_methods[] = {
+    KEYWORDS("inc", inc, "($self, amount=1, exemplar=None)\n--\n\nAdd an amount; one below 0 is a ValueError."),
+    {0},
+};
 
 PyTypeObject hvd_counter_type = {
     PyVarObject_HEAD_INIT(NULL, 0)
@@ -127,7 +131,10 @@ static PyObject *observe_summary(Place *self, PyObject *const *args, Py_ssize_t 
     Py_RETURN_NONE;
 }
 
-static PyMethodDef summary_methods[] = {KEYWORDS("observe", observe_summary), {0}};
+static PyMethodDef summary_methods[] = {
+    KEYWORDS("observe", observe_summary, "($self, amount)\n--\n\nCount an amount."),
+    {0},
+};
 
 PyTypeObject hvd_summary_type = {
     PyVarObject_HEAD_INIT(NULL, 0)
@@ -246,7 +253,10 @@ static void histogram_dealloc(HistogramPlace *self)
     hvd_place_free(&self->place);
 }
 
-static PyMethodDef histogram_methods[] = {KEYWORDS("observe", observe), {0}};
+static PyMethodDef histogram_methods[] = {
+    KEYWORDS("observe", observe, "($self, amount, exemplar=None)\n--\n\nCount an amount."),
+    {0},
+};
 
 PyTypeObject hvd_histogram_type = {
     PyVarObject_HEAD_INIT(NULL, 0)
@@ -443,9 +453,9 @@ static PyObject *gauge_value(GaugePlace *self, void *unused)
 }
 
 static PyMethodDef gauge_methods[] = {
-    KEYWORDS("set", set),
-    KEYWORDS("inc", gauge_inc),
-    KEYWORDS("dec", gauge_dec),
+    KEYWORDS("set", set, "($self, value, time=0.0)\n--\n\nSet the value."),
+    KEYWORDS("inc", gauge_inc, "($self, amount=1)\n--\n\nAdd to the value."),
+    KEYWORDS("dec", gauge_dec, "($self, amount=1)\n--\n\nTake from the value."),
     FASTCALL("move", gauge_move, NULL),
     {"forget", (PyCFunction)gauge_forget, METH_NOARGS, NULL},
     {"counted", (PyCFunction)gauge_counted, METH_NOARGS, NULL},

@@ -1,7 +1,9 @@
 """What instruments share: how they move into the block, and what one process shows of what others count."""
 
+import inspect
 import os
 
+import prometheus_client
 import pytest
 
 import hvd
@@ -144,3 +146,17 @@ def test_label_values_are_what_str_says() -> None:
     for value in ("a", Shop("a"), 1, True, 1.0):
         orders.labels(value).inc()
     assert {sample.labels["shop"] for sample in orders.collect()[0].samples} == {"a", "shop a", "1", "True", "1.0"}
+
+
+METHODS = {"Counter": "inc labels", "Gauge": "set inc dec", "Histogram": "observe", "Summary": "observe"}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in METHODS.items() for name in names.split()])
+def test_methods_tell_their_signatures(kind: str, name: str) -> None:
+    """Those that are compiled, too: those of prometheus_client, maybe with more at the end."""
+    methods = (getattr(getattr(module, kind), name) for module in (hvd, prometheus_client))
+    mine, theirs = ([*inspect.signature(method).parameters.values()][1:] for method in methods)
+    assert len(mine) >= len(theirs)
+    for one, other in zip(mine, theirs, strict=False):
+        assert (one.kind, one.default) == (other.kind, other.default)
+        assert name == "labels" or one.name == other.name
