@@ -44,6 +44,7 @@ class Exposition:
         self._own = OwnExposition()
         self._complained: set[str] = set()
         self._templates: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._heads = {style: [_head(metric, style) for metric in self._metrics] for style in (False, True)}
 
     def render(self, figures: Figures, style: Style = PLAIN, names: Collection[str] | None = None) -> str:
         """The whole text, or samples of these names only. What only the aggregator, or the job runner, knows is left
@@ -69,10 +70,10 @@ class Exposition:
 
     def _families(self, figures: Figures, openmetrics: bool) -> Iterator[str]:
         """hvd's own, one by one."""
-        for metric in self._metrics:
+        for metric, head in zip(self._metrics, self._heads[openmetrics], strict=True):
             lines = self._lines(metric, figures)
             if lines is not None:
-                yield _head(metric, openmetrics) + "".join(lines)
+                yield head + "".join(lines)
 
     def _lines(self, metric: Metric, figures: Figures) -> Iterable[str] | None:
         if not isinstance(metric.source, Family):

@@ -14,6 +14,8 @@ def number(value: float) -> str:
         if value > _EXACT:
             return str(value)
     else:
+        if -1_000_000 < value < 1_000_000:  # nearly all
+            return repr(value)
         if math.isnan(value):
             return "NaN"
         if math.isinf(value):
