@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from hvd.core.own.definition import COUNTER, GAUGE, HISTOGRAM, INFO, STATESET, SUMMARY, Definition
 from hvd.core.own.figures import Amounts, FamilyFigures, Sample
+from hvd.core.own.hot import counts_text
 from hvd.core.own.logarithmic import octave_ends
 from hvd.core.own.notes import Exemplar
 from hvd.export.notation import (
@@ -83,14 +84,24 @@ class Line(NamedTuple):
         return f"{self.start} {number(self.value)}{self.end}\n"
 
 
-class Written(NamedTuple):
-    """The text of a family, and of each series its lines, and these without their numbers, where they stay the same but
-    for those (else nothing).
+class Template(NamedTuple):
+    """The lines of a series without their numbers, for the % operator, and, of most histograms, for `counts_text`;
+    nothing where not only their numbers change.
     """
+
+    text: str = ""
+    pieces: tuple[str, ...] = ()
+
+
+_NO_TEMPLATE = Template()
+
+
+class Written(NamedTuple):
+    """The text of a family, and of each series its lines, and their template."""
 
     samples: tuple[Sample, ...]
     lines: list[str]
-    templates: list[str]
+    templates: list[Template]
     text: str
 
 
@@ -128,8 +139,8 @@ class FamilyText:
         pairs = enumerate(zip(before.samples, samples, strict=False))
         for index in [index for index, (earlier, sample) in pairs if earlier is not sample]:
             sample, template = samples[index], templates[index]
-            if template and not sample.exemplars and sample.labels == before.samples[index].labels:
-                lines[index] = template % self._numbers(sample)
+            if template.text and not sample.exemplars and sample.labels == before.samples[index].labels:
+                lines[index] = self._filled(template, sample)
             else:
                 lines[index], templates[index] = self._text_of(sample)
         for text, template in map(self._text_of, samples[known:]):
@@ -137,19 +148,34 @@ class FamilyText:
             templates.append(template)
         return Written(samples, lines, templates, self._head + "".join(lines))
 
-    def _text_of(self, sample: Sample) -> tuple[str, str]:
+    def _filled(self, template: Template, sample: Sample) -> str:
+        """A template with the numbers of a sample."""
+        if template.pieces and isinstance(sample.value, Amounts):
+            text = counts_text(template.pieces, sample.value.counts)
+            if text is not None:
+                return f"{text}{number(sample.value.sum)}\n"
+        return template.text % self._numbers(sample)
+
+    def _text_of(self, sample: Sample) -> tuple[str, Template]:
         """The lines of a series, and their template."""
         lines = list(self._lines(sample))
-        template = ""
+        template = _NO_TEMPLATE
         if self._is_steady and not sample.exemplars:
-            template = "".join([f"{line.start.replace('%', '%%')} %s\n" for line in lines])
+            template = self._template_of([line.start for line in lines])
         return "".join(map(str, lines)), template
+
+    def _template_of(self, starts: list[str]) -> Template:
+        text = "".join([f"{start.replace('%', '%%')} %s\n" for start in starts])
+        if self.definition.kind != HISTOGRAM or not self._has_sum or self._has_created:
+            return Template(text)
+        return Template(text, (f"{starts[0]} ", *(f"\n{start} " for start in starts[1:])))
 
     def _numbers(self, sample: Sample) -> str | tuple[str, ...]:
         """Those of its lines."""
-        value, created = sample.value, (sample.created,) if self._has_created else ()
-        if isinstance(value, int | float) and not created:
+        value = sample.value
+        if isinstance(value, (int, float)) and not self._has_created:
             return number(value)
+        created = (sample.created,) if self._has_created else ()
         if isinstance(value, Amounts):
             cumulative = [*accumulate(value.counts)]
             sums = (value.sum,) if self._has_sum else ()

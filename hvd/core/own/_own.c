@@ -562,6 +562,9 @@ static PyObject *set_thresholds(PyObject *module, PyObject *values)
 
 static PyMethodDef module_methods[] = {
     {"set_thresholds", set_thresholds, METH_O, NULL},
+    {"gauge_values", hvd_gauge_values, METH_VARARGS, NULL},
+    {"gauge_samples", hvd_gauge_samples, METH_VARARGS, NULL},
+    {"counts_text", hvd_counts_text, METH_VARARGS, NULL},
     {0},
 };
 

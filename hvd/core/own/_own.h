@@ -134,6 +134,10 @@ void hvd_place_free(Place *self);
 PyObject *hvd_place_forget(Place *self, PyObject *unused);
 PyObject *hvd_place_move(Place *self, PyObject *const *args, Py_ssize_t nargs, void (*carry)(Place *));
 
+PyObject *hvd_gauge_values(PyObject *module, PyObject *args);
+PyObject *hvd_gauge_samples(PyObject *module, PyObject *args);
+PyObject *hvd_counts_text(PyObject *module, PyObject *args);
+
 static inline int waits(Place *self)
 {
     return __atomic_load_n(&self->waits, __ATOMIC_RELAXED);

@@ -262,6 +262,15 @@ done:
     return result;
 }
 
+/* Of what is new at each reading nothing leads back to itself: the collector would look at it for longer than it took to
+ * make. So it isn't told of it, as it drops tuples of texts and numbers by itself later. */
+static PyObject *untracked(PyObject *object)
+{
+    if (object != NULL)
+        PyObject_GC_UnTrack(object);
+    return object;
+}
+
 /* An object of that class of tuples, without a call of Python's. Takes `value` over. */
 static PyObject *sample_of(PyTypeObject *class, PyObject *labels, PyObject *value, PyObject *created,
                            PyObject *exemplars)
@@ -275,28 +284,63 @@ static PyObject *sample_of(PyTypeObject *class, PyObject *labels, PyObject *valu
     PyTuple_SET_ITEM(sample, 1, value);
     PyTuple_SET_ITEM(sample, 2, Py_NewRef(created));
     PyTuple_SET_ITEM(sample, 3, Py_NewRef(exemplars));
-    return sample;
+    return untracked(sample);
+}
+
+/* The value of a counter, or that of a class which has counts and sum. */
+static PyObject *value_of(Sums *self, Py_ssize_t first, Py_ssize_t end, Py_ssize_t more, PyObject *class)
+{
+    double rest = as_float(self->sums[more]);
+    if (class == Py_None)
+        return rest != 0 ? PyFloat_FromDouble((double)self->sums[first] + rest) : PyLong_FromLongLong(self->sums[first]);
+    PyObject *counts = PyTuple_New(end - first), *sum = PyFloat_FromDouble(rest);
+    PyObject *value = counts == NULL || sum == NULL ? NULL : ((PyTypeObject *)class)->tp_alloc((PyTypeObject *)class, 2);
+    for (Py_ssize_t i = first; value != NULL && i < end; i++) {
+        PyObject *count = PyLong_FromLongLong(self->sums[i]);
+        if (count == NULL)
+            Py_CLEAR(value);
+        else
+            PyTuple_SET_ITEM(counts, i - first, count);
+    }
+    if (value == NULL) {
+        Py_XDECREF(counts);
+        Py_XDECREF(sum);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(value, 0, untracked(counts));
+    PyTuple_SET_ITEM(value, 1, sum);
+    return untracked(value);
+}
+
+static int is_tuples(PyObject *class)
+{
+    return PyType_Check(class) && PyType_IsSubtype((PyTypeObject *)class, &PyTuple_Type) &&
+           ((PyTypeObject *)class)->tp_itemsize == sizeof(PyObject *);
 }
 
 static int renew_one(Sums *self, PyObject *plain, PyTypeObject *class, PyObject *exemplars)
 {
-    if (!PyTuple_Check(plain) || PyTuple_GET_SIZE(plain) != 5 || !PyList_Check(PyTuple_GET_ITEM(plain, 3))) {
+    if (!PyTuple_Check(plain) || PyTuple_GET_SIZE(plain) != 8 || !PyList_Check(PyTuple_GET_ITEM(plain, 6)) ||
+        (PyTuple_GET_ITEM(plain, 5) != Py_None && !is_tuples(PyTuple_GET_ITEM(plain, 5)))) {
         PyErr_SetString(PyExc_TypeError, "that is no Plain");
         return 0;
     }
-    PyObject *samples = PyTuple_GET_ITEM(plain, 3);
-    Py_ssize_t cell = PyLong_AsSsize_t(PyTuple_GET_ITEM(plain, 2)), place = PyLong_AsSsize_t(PyTuple_GET_ITEM(plain, 4));
-    if (cell < 0 || cell >= self->row_cells - 1 || place < 0 || place >= PyList_GET_SIZE(samples)) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_IndexError, "such a counter is not within the row");
+    PyObject *samples = PyTuple_GET_ITEM(plain, 6);
+    Py_ssize_t numbers[4]; /* first, end, more, place */
+    for (int i = 0; i < 4; i++)
+        numbers[i] = PyLong_AsSsize_t(PyTuple_GET_ITEM(plain, i < 3 ? 2 + i : 7));
+    if (PyErr_Occurred())
+        return 0;
+    Py_ssize_t first = numbers[0], end = numbers[1], more = numbers[2], place = numbers[3];
+    if (first < 0 || end <= first || end > self->row_cells || more < 0 || more >= self->row_cells || place < 0 ||
+        place >= PyList_GET_SIZE(samples)) {
+        PyErr_SetString(PyExc_IndexError, "such a series is not within the row");
         return 0;
     }
-    int64_t count = self->sums[cell];
-    double more = as_float(self->sums[cell + 1]);
-    PyObject *value = more != 0 ? PyFloat_FromDouble((double)count + more) : PyLong_FromLongLong(count);
+    PyObject *value = value_of(self, first, end, more, PyTuple_GET_ITEM(plain, 5));
     PyObject *sample =
         sample_of(class, PyTuple_GET_ITEM(plain, 0), value, PyTuple_GET_ITEM(plain, 1), exemplars);
-    PyObject *only = sample == NULL ? NULL : PyTuple_Pack(1, sample);
+    PyObject *only = sample == NULL ? NULL : untracked(PyTuple_Pack(1, sample));
     Py_XDECREF(sample);
     return only != NULL && PyList_SetItem(samples, place, only) == 0;
 }
@@ -310,7 +354,7 @@ static PyObject *renew(Sums *self, PyObject *args)
         return PyErr_Format(PyExc_RuntimeError, "the sums have no block: their __init__ did not run, or failed");
     if (!PyArg_ParseTuple(args, "O!O!O", &PyList_Type, &list, &PyType_Type, &class, &exemplars))
         return NULL;
-    if (!PyType_IsSubtype(class, &PyTuple_Type) || class->tp_itemsize != sizeof(PyObject *))
+    if (!is_tuples((PyObject *)class))
         return PyErr_Format(PyExc_TypeError, "%s is no class of tuples", class->tp_name);
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++)
         if (!renew_one(self, PyList_GET_ITEM(list, i), class, exemplars))
@@ -342,3 +386,150 @@ PyTypeObject hvd_sums_type = {
     .tp_methods = methods,
     .tp_members = members,
 };
+
+/* The gauge's cells in the row of that pair; NULL where it doesn't count there, or with an exception set. */
+static const int64_t *gauge_in(const Py_buffer *raw, const Py_buffer *rows, Py_ssize_t pair, Py_ssize_t cell)
+{
+    const int64_t *pairs = (const int64_t *)rows->buf + 2 * pair;
+    int64_t last = raw->len / 8 - 2;
+    if (cell < 0 || cell > last || pairs[0] < 0 || pairs[0] > last - cell) {
+        PyErr_SetString(PyExc_IndexError, "such a gauge is not within the block");
+        return NULL;
+    }
+    const int64_t *cells = (const int64_t *)raw->buf + pairs[0] + cell;
+    int64_t stamp = load(cells + 1);
+    return stamp == 0 || (pairs[1] != 0 && stamp != pairs[1]) ? NULL : cells;
+}
+
+static int append(PyObject *list, PyObject *item)
+{
+    int result = item == NULL ? -1 : PyList_Append(list, item);
+    Py_XDECREF(item);
+    return result == 0;
+}
+
+/* sums.py, gauge_values */
+PyObject *hvd_gauge_values(PyObject *module, PyObject *args)
+{
+    Py_buffer raw, rows;
+    Py_ssize_t cell;
+    if (!PyArg_ParseTuple(args, "y*y*n", &raw, &rows, &cell))
+        return NULL;
+    PyObject *list = PyList_New(0);
+    for (Py_ssize_t i = 0; list != NULL && i < rows.len / 16; i++) {
+        const int64_t *cells = gauge_in(&raw, &rows, i, cell);
+        if (PyErr_Occurred() || (cells != NULL && !append(list, PyFloat_FromDouble(as_float(load(cells))))))
+            Py_CLEAR(list);
+    }
+    PyBuffer_Release(&raw);
+    PyBuffer_Release(&rows);
+    return list;
+}
+
+static PyObject *sample_like(PyObject *like, PyObject *pid, double number)
+{
+    PyObject *before = PyTuple_GET_ITEM(like, 0);
+    Py_ssize_t count = PyTuple_GET_SIZE(before);
+    PyObject *labels = PyTuple_New(count + 1), *value = PyFloat_FromDouble(number), *sample = NULL;
+    if (labels != NULL && value != NULL) {
+        for (Py_ssize_t i = 0; i < count; i++)
+            PyTuple_SET_ITEM(labels, i, Py_NewRef(PyTuple_GET_ITEM(before, i)));
+        PyTuple_SET_ITEM(labels, count, Py_NewRef(pid));
+        sample = sample_of(Py_TYPE(like), untracked(labels), Py_NewRef(value), PyTuple_GET_ITEM(like, 2), PyTuple_GET_ITEM(like, 3));
+    }
+    Py_XDECREF(labels);
+    Py_XDECREF(value);
+    return sample;
+}
+
+/* sums.py, gauge_samples */
+PyObject *hvd_gauge_samples(PyObject *module, PyObject *args)
+{
+    Py_buffer raw, rows;
+    Py_ssize_t cell;
+    PyObject *pids, *like, *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*y*nO!O", &raw, &rows, &cell, &PyList_Type, &pids, &like))
+        return NULL;
+    PyObject *list = PyList_New(0);
+    if (!is_tuples((PyObject *)Py_TYPE(like)) || PyTuple_GET_SIZE(like) != 4 || !PyTuple_Check(PyTuple_GET_ITEM(like, 0)))
+        PyErr_SetString(PyExc_TypeError, "that is no sample");
+    for (Py_ssize_t i = 0; list != NULL && !PyErr_Occurred() && i < PyList_GET_SIZE(pids) && i < rows.len / 16; i++) {
+        const int64_t *cells = gauge_in(&raw, &rows, i, cell);
+        if (cells != NULL)
+            append(list, sample_like(like, PyList_GET_ITEM(pids, i), as_float(load(cells))));
+    }
+    if (list != NULL && !PyErr_Occurred())
+        result = PyList_AsTuple(list);
+    Py_XDECREF(list);
+    PyBuffer_Release(&raw);
+    PyBuffer_Release(&rows);
+    return result;
+}
+
+enum { TOO_MANY = 1000000, DIGITS = 6 }; /* from then on a number has another form */
+
+static char *write_piece(char *to, PyObject *piece)
+{
+    Py_ssize_t size = PyUnicode_GET_LENGTH(piece);
+    memcpy(to, PyUnicode_1BYTE_DATA(piece), (size_t)size);
+    return to + size;
+}
+
+static char *write_count(char *to, int64_t count)
+{
+    char digits[DIGITS];
+    int i = DIGITS;
+    do
+        digits[--i] = (char)('0' + count % 10);
+    while ((count /= 10) > 0 && i > 0);
+    memcpy(to, digits + i, (size_t)(DIGITS - i));
+    to += DIGITS - i;
+    *to++ = '.';
+    *to++ = '0';
+    return to;
+}
+
+/* How long the text may be; -1 where it is none that is so simple, or with an exception set. */
+static Py_ssize_t room_for(PyObject *pieces, PyObject *counts)
+{
+    Py_ssize_t room = 0, buckets = PyTuple_GET_SIZE(counts);
+    int64_t total = 0;
+    if (PyTuple_GET_SIZE(pieces) != buckets + 2)
+        return -1;
+    for (Py_ssize_t i = 0; i < buckets + 2; i++) {
+        PyObject *piece = PyTuple_GET_ITEM(pieces, i);
+        if (!PyUnicode_Check(piece) || !PyUnicode_IS_ASCII(piece))
+            return -1;
+        room += PyUnicode_GET_LENGTH(piece) + DIGITS + 2;
+    }
+    for (Py_ssize_t i = 0; i < buckets; i++) {
+        int overflow;
+        int64_t count = PyLong_AsLongLongAndOverflow(PyTuple_GET_ITEM(counts, i), &overflow);
+        if (overflow || count < 0 || count >= TOO_MANY || (total += count) >= TOO_MANY)
+            return -1;
+    }
+    return room;
+}
+
+/* sums.py, counts_text */
+PyObject *hvd_counts_text(PyObject *module, PyObject *args)
+{
+    PyObject *pieces, *counts;
+    if (!PyArg_ParseTuple(args, "O!O!", &PyTuple_Type, &pieces, &PyTuple_Type, &counts))
+        return NULL;
+    Py_ssize_t room = room_for(pieces, counts), buckets = PyTuple_GET_SIZE(counts);
+    if (room < 0)
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    char *text = PyMem_Malloc((size_t)room), *end = text;
+    if (text == NULL)
+        return PyErr_NoMemory();
+    int64_t total = 0;
+    for (Py_ssize_t i = 0; i <= buckets; i++) { /* the last one is how many there are in all */
+        total += i < buckets ? PyLong_AsLongLong(PyTuple_GET_ITEM(counts, i)) : 0;
+        end = write_count(write_piece(end, PyTuple_GET_ITEM(pieces, i)), total);
+    }
+    end = write_piece(end, PyTuple_GET_ITEM(pieces, buckets + 1));
+    PyObject *result = PyUnicode_DecodeASCII(text, end - text, NULL);
+    PyMem_Free(text);
+    return result;
+}

@@ -112,9 +112,11 @@ class OwnReader:
         return set(range(known, len(self._series)))
 
     def _plain_of(self, series: OwnSeries, samples: list[tuple[Sample, ...]], place: int) -> Plain | None:
-        if series.family.definition.kind != COUNTER or series.is_overflow or self._block.cells[series.state]:
+        kind, first, end = series.family.definition.kind, series.offset, series.end
+        if kind not in self._readers or series.is_overflow or self._block.cells[series.state]:
             return None
-        return Plain(series.labels, series.created, series.offset, samples, place)
+        cells = (first + 1, end, first) if kind == HISTOGRAM else (first, first + 1, first + 1)
+        return Plain(series.labels, series.created, *cells, Amounts if kind != COUNTER else None, samples, place)
 
     def _labels_of(self, family: OwnFamily) -> tuple[str, ...]:
         definition = family.definition
@@ -182,7 +184,7 @@ class OwnReader:
         return before._replace(samples=samples)
 
     def _gauge(self, series: OwnSeries) -> tuple[Sample, ...]:
-        return tuple([Sample(labels, value, series.created) for labels, value in self._gauges.values(series)])
+        return self._gauges.samples(series)
 
     def _counter(self, series: OwnSeries) -> tuple[Sample, ...]:
         if self._block.cells[series.state]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from array import array
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -9,6 +10,8 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.own.catalogue import OwnFamily, OwnSeries
 from hvd.core.own.definition import GAUGE, INFO, Definition
+from hvd.core.own.hot import gauge_samples, gauge_values
+from hvd.core.own.samples import Sample
 from hvd.core.own.sums import sum_of
 from hvd.core.proc import is_alive
 
@@ -29,8 +32,10 @@ class Gauges:
         self._block = block
         self._tenants: tuple[Tenant, ...] = ()
         self._alive: list[tuple[int, int, str]] = []  # of those that live: row, tenancy, pid
+        self._pids: list[str] = []  # of these
         self.need_living = False
         """Whether anything depends on who lives: to find out costs most of a reading in which little has changed."""
+        self._pairs = {keeps: memoryview(array("q")) for keeps in (False, True)}  # see gauge_values; of all rows: 0
         self.rows: list[int] = []
         """Where each row begins that was ever in use."""
 
@@ -38,8 +43,15 @@ class Gauges:
         """Look which processes there are. -> whether they are others than before."""
         before, self._tenants = self._tenants, tuple(self._all_tenants())
         self._alive = [(tenant.row, tenant.tenancy, str(tenant.pid)) for tenant in self._tenants if tenant.is_alive]
+        self._pids = [pid for _, _, pid in self._alive]
         self.rows = [tenant.row for tenant in self._tenants]
-        return self._tenants != before
+        if self._tenants == before:
+            return False
+        self._pairs = {
+            False: memoryview(array("q", [number for row, tenancy, _ in self._alive for number in (row, tenancy)])),
+            True: memoryview(array("q", [number for row in self.rows for number in (row, 0)])),
+        }
+        return True
 
     def _all_tenants(self) -> Iterator[Tenant]:
         """Those that have a slot, and a row without one where a slot was ever prepared or taken."""
@@ -69,14 +81,21 @@ class Gauges:
         cells = self._block.cells
         return any(cells[row + family.present] == tenancy for row, tenancy, _ in self._alive)
 
-    def values(self, series: OwnSeries) -> list[tuple[tuple[str, ...], float | Mapping[str, str]]]:
-        """What is shown of a series: label values and value of each sample. Of an info the last label is when it was
+    def samples(self, series: OwnSeries) -> tuple[Sample, ...]:
+        """What is shown of a series."""
+        if family_is_by_process(series.family.definition):
+            like, pairs = Sample(series.labels, 0.0, series.created), self._pairs[False]
+            return gauge_samples(self._block.raw, pairs, series.offset, self._pids, like)
+        return tuple([Sample(labels, value, series.created) for labels, value in self._combined(series)])
+
+    def _combined(self, series: OwnSeries) -> list[tuple[tuple[str, ...], float | Mapping[str, str]]]:
+        """Label values and value of a series that isn't shown by process; of an info the last label is when it was
         said.
         """
         definition = series.family.definition
-        if family_is_by_process(definition):
-            floats = self._block.floats
-            return [((*series.labels, pid), floats[cell]) for cell, pid in self._of_living(series)]
+        if definition.kind == GAUGE and "mostrecent" not in definition.mode:
+            found = gauge_values(self._block.raw, self._pairs[definition.keeps], series.offset)
+            return [(series.labels, merged_values(definition.mode, found))] if found else []
         values = self._values(series)
         if not values:
             return []
@@ -110,10 +129,15 @@ def family_is_by_process(definition: Definition) -> bool:
 
 def merged(mode: str, values: list[tuple[float, float]]) -> float:
     """What several processes' values, each with its time, come to; those that are no number are left out."""
-    numbers = [value for value, _ in values if not math.isnan(value)]
-    kind = mode.removeprefix("live")
-    if kind == "mostrecent":
+    if mode.removeprefix("live") == "mostrecent":
         return max(values, key=lambda pair: pair[1])[0]
+    return merged_values(mode, [value for value, _ in values])
+
+
+def merged_values(mode: str, values: list[float]) -> float:
+    """The same of the modes that need no time."""
+    numbers = [value for value in values if value == value] if any(map(math.isnan, values)) else values
     if not numbers:
         return math.nan
+    kind = mode.removeprefix("live")
     return sum_of(numbers) if kind == "sum" else (min if kind == "min" else max)(numbers)

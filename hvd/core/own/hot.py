@@ -13,18 +13,30 @@ _LAYOUT = (
 
 if TYPE_CHECKING:
     from hvd.core.own.places import Cell, CounterPlace, GaugePlace, HistogramPlace, Place, SummaryPlace, Target
-    from hvd.core.own.sums import Sums
+    from hvd.core.own.sums import Sums, counts_text, gauge_samples, gauge_values
 else:
     try:
         from hvd.core.own import _own
-        from hvd.core.own._own import Cell, CounterPlace, GaugePlace, HistogramPlace, Place, SummaryPlace, Sums, Target
+        from hvd.core.own._own import (
+            Cell,
+            CounterPlace,
+            GaugePlace,
+            HistogramPlace,
+            Place,
+            SummaryPlace,
+            Sums,
+            Target,
+            counts_text,
+            gauge_samples,
+            gauge_values,
+        )
 
         if _LAYOUT != _own.LAYOUT:
             raise ImportError("hvd.core.own._own was compiled for another layout")
         _own.set_thresholds(logarithmic.THRESHOLDS)
     except ImportError:
         from hvd.core.own.places import Cell, CounterPlace, GaugePlace, HistogramPlace, Place, SummaryPlace, Target
-        from hvd.core.own.sums import Sums
+        from hvd.core.own.sums import Sums, counts_text, gauge_samples, gauge_values
 
 __all__ = [
     "IS_COMPILED",
@@ -36,6 +48,9 @@ __all__ = [
     "SummaryPlace",
     "Sums",
     "Target",
+    "counts_text",
+    "gauge_samples",
+    "gauge_values",
 ]
 
 IS_COMPILED = Place.__module__ == "hvd.core.own._own"

@@ -11,10 +11,12 @@ all. Of what is not added up, a hash of all rows' cells stands among the sums: i
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from hvd.core import layout
 from hvd.core.own.definition import FLOAT, INT
+
+Like = TypeVar("Like", bound=tuple[Any, ...])
 
 SLACK = 4
 """Readers that may come between a writer's look at the epoch and the moment when its store is seen."""
@@ -26,13 +28,17 @@ LARGEST = 2**63 - 1
 
 
 class Plain(NamedTuple):
-    """A counter of which nothing was removed, and without exemplars: what its sample has, its first cell, and where the
-    sample belongs.
+    """A series, but of a gauge, of which nothing was removed, and without exemplars: what its sample has, and where it
+    belongs. `first` to `end` are the cells that count, `more` is that of the sum, or of a counter's amounts that are no
+    integers; `amounts` makes a value of both, None: it is a counter.
     """
 
     labels: tuple[str, ...]
     created: float
-    cell: int
+    first: int
+    end: int
+    more: int
+    amounts: type[tuple[Any, ...]] | None
     samples: list[Any]
     place: int
 
@@ -72,10 +78,15 @@ class Sums:
         return sorted({cell for page in changed for cell in self._add_up(page, heads, kinds)})
 
     def renew(self, plain: list[Plain], make: Callable[..., tuple[Any, ...]], exemplars: Any) -> None:
-        """Put a new sample of each of these counters where it belongs, as the only one there. `make`: the class."""
-        for labels, created, cell, samples, place in plain:
-            count, more = self.cells[cell], self.floats[cell + 1]
-            samples[place] = (make(labels, count + more if more else count, created, exemplars),)
+        """Put a new sample of each of these series where it belongs, as the only one there. `make`: the class."""
+        for labels, created, first, end, more, amounts, samples, place in plain:
+            value: Any
+            if amounts:
+                value = tuple.__new__(amounts, (tuple(self.cells[first:end].tolist()), self.floats[more]))
+            else:
+                count, rest = self.cells[first], self.floats[more]
+                value = count + rest if rest else count
+            samples[place] = (make(labels, value, created, exemplars),)
 
     def _add_up(self, page: int, heads: list[int], kinds: bytearray) -> Iterable[int]:
         first = page * layout.PAGE_CELLS
@@ -115,3 +126,40 @@ def sum_of(values: Sequence[float]) -> float:
         return math.fsum(values)
     except (OverflowError, ValueError):
         return sum(values)
+
+
+def gauge_values(raw: memoryview, rows: memoryview, cell: int) -> list[float]:
+    """A gauge's value in each of these rows of a block, of those that count: `rows` has of each the first cell, and its
+    tenancy, which the stamp must be; 0: whoever left it there.
+    """
+    cells, floats, found = raw.cast("q"), raw.cast("d"), []
+    for head, tenancy in zip(rows[::2], rows[1::2], strict=True):
+        stamp = cells[head + cell + 1]
+        if stamp and stamp == (tenancy or stamp):
+            found.append(floats[head + cell])
+    return found
+
+
+def gauge_samples(raw: memoryview, rows: memoryview, cell: int, pids: list[str], like: Like) -> tuple[Like, ...]:
+    """Of a gauge that is shown by process, the sample of each of these rows that counts: as `like`, which has label
+    values and value first, with the row's pid as the last label.
+    """
+    (labels, _, *more), found = like, []
+    for index, pid in enumerate(pids):
+        values = gauge_values(raw, rows[2 * index : 2 * index + 2], cell)
+        found += [tuple.__new__(type(like), ((*labels, pid), value, *more)) for value in values]
+    return tuple(found)
+
+
+def counts_text(pieces: tuple[str, ...], counts: tuple[int, ...]) -> str | None:
+    """How many there are up to each bucket, then how many in all, each as a float, with these pieces of text before,
+    between and behind them; None where that is not so simple: the compiled form takes ASCII only, and no form a million
+    or more.
+    """
+    total, texts = 0, []
+    for piece, count in zip(pieces, counts, strict=False):
+        total += count
+        texts.append(f"{piece}{total}.0")
+    if len(pieces) != len(counts) + 2 or not 0 <= total < 1_000_000 or min(counts, default=0) < 0:
+        return None
+    return f"{''.join(texts)}{pieces[-2]}{total}.0{pieces[-1]}"

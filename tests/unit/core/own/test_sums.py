@@ -13,7 +13,7 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.own import hot, sums
 from hvd.core.own.definition import FLOAT, INT, STAMP, VALUE
-from hvd.core.own.figures import Sample
+from hvd.core.own.figures import Amounts, Sample
 from hvd.core.own.sums import FIRST, NOTHING, SLACK, Plain, sum_of
 from hvd.core.slots import Slots
 from tests.unit.core.own.support import ORDERS, SHAPE, store_in
@@ -113,22 +113,68 @@ def test_samples_of_counters_are_made_anew(block: Block, form: ModuleType) -> No
     reader = form.Sums(block.raw, SHAPE.own_row_cells)
     reader.cells[MARKS], reader.cells[MARKS + 2], reader.floats[MARKS + 3] = 2**53 + 1, 2, 0.5
     samples: list[Any] = [(), (), ()]
-    first, second = Plain(("a",), 1.5, MARKS, samples, 0), Plain(("b",), 2.5, MARKS + 2, samples, 2)
+    first = Plain(("a",), 1.5, MARKS, MARKS + 1, MARKS + 1, None, samples, 0)
+    second = Plain(("b",), 2.5, MARKS + 2, MARKS + 3, MARKS + 3, None, samples, 2)
     reader.renew([first, second], Sample, {})
     assert samples == [(Sample(("a",), 2**53 + 1, 1.5, {}),), (), (Sample(("b",), 2.5, 2.5, {}),)]
     assert type(samples[0][0]) is Sample
 
 
+@in_each_form
+def test_samples_of_histograms_are_made_anew(block: Block, form: ModuleType) -> None:
+    """With counts and sum, of their own types."""
+    reader, samples = form.Sums(block.raw, SHAPE.own_row_cells), list[Any]([()])
+    reader.floats[MARKS], reader.cells[MARKS + 1], reader.cells[MARKS + 2] = 2.5, 2**53 + 1, 3
+    reader.renew([Plain(("a",), 1.5, MARKS + 1, MARKS + 3, MARKS, Amounts, samples, 0)], Sample, {})
+    assert samples == [(Sample(("a",), Amounts((2**53 + 1, 3), 2.5), 1.5, {}),)]
+    assert (type(samples[0][0].value), samples[0][0].value.observed) == (Amounts, 2**53 + 4)
+
+
+@in_each_form
+def test_gauges_are_read_row_by_row(form: ModuleType) -> None:
+    """Of the tenancy that a row has, or of any."""
+    cells = array("q", [0] * 400)
+    raw = memoryview(cells).cast("B")
+    for row, value, stamp in ((100, 1.5, 7), (200, -2.0, 8), (300, 9.0, 0)):
+        raw.cast("d")[row + 3], cells[row + 4] = value, stamp
+    assert form.gauge_values(raw, memoryview(array("q", [100, 7, 200, 7, 300, 0])), 3) == [1.5]
+    assert form.gauge_values(raw, memoryview(array("q", [100, 0, 200, 0, 300, 0])), 3) == [1.5, -2.0]
+    assert form.gauge_values(raw, memoryview(array("q")), 3) == []
+    like, rows = Sample(("a",), 0.0, 1.5), memoryview(array("q", [100, 7, 200, 7, 200, 8]))
+    samples = form.gauge_samples(raw, rows, 3, ["1", "2", "3"], like)
+    assert samples == (like._replace(labels=("a", "1"), value=1.5), like._replace(labels=("a", "3"), value=-2.0))
+    assert [type(sample) for sample in samples] == [Sample, Sample]
+    with pytest.raises(TypeError):
+        _own.gauge_samples(raw, rows, 3, ["1"], ("a", 0.0, 1.5, {}))
+    for rows, cell in (([398, 0], 1), ([-1, 0], 0), ([0, 0], 399), ([2**62, 0], 3)):
+        with pytest.raises(IndexError):
+            _own.gauge_values(raw, memoryview(array("q", rows)), cell)
+        with pytest.raises(IndexError):
+            _own.gauge_samples(raw, memoryview(array("q", rows)), cell, ["1"], like)
+
+
+@in_each_form
+def test_counts_are_texts_between_pieces(form: ModuleType) -> None:
+    """Up to each bucket, and in all; what is not so simple is left to others."""
+    assert form.counts_text(("a ", "\nb ", "\nc ", " d"), (3, 999_996)) == "a 3.0\nb 999999.0\nc 999999.0 d"
+    assert form.counts_text(("a", "b"), ()) == "a0.0b"
+    for pieces, counts in ((("a", "b", "c"), (10**6,)), (("a", "b", "c"), (-1,)), (("a", "b"), (1,)), ((), ())):
+        assert form.counts_text(pieces, counts) is None
+    assert form.counts_text(("a", "b", "c"), (10**30,)) is None
+    assert form.counts_text(("\xfc", "\ud800", "c"), (1,)) in (None, "\xfc1.0\ud8001.0c")
+
+
 def test_the_compiled_form_refuses_a_counter_that_is_none() -> None:
     """Whatever it is given."""
     reader = _own.Sums(memoryview(bytearray(8000)), 500)
-    good = Plain(("a",), 1.5, 0, [()], 0)
-    for bad in (good._replace(cell=-1), good._replace(cell=499), good._replace(place=1), good._replace(place=-1)):
+    good = Plain(("a",), 1.5, 0, 1, 1, None, [()], 0)
+    for wrong in ({"first": -1}, {"first": 1}, {"end": 501}, {"more": 500}, {"more": -1}, {"place": 1}, {"place": -1}):
         with pytest.raises(IndexError):
-            reader.renew([bad], Sample, {})
+            reader.renew([good._replace(**wrong)], Sample, {})
     for arguments in (
         ([()], Sample, {}),
         ([good._replace(samples=())], Sample, {}),
+        ([good._replace(amounts=dict)], Sample, {}),
         ([good], dict, {}),
         ((), Sample, {}),
     ):
