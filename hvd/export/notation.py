@@ -25,14 +25,9 @@ def help_text(text: str, *, openmetrics: bool) -> str:
     return quote(text) if openmetrics else text.replace("\\", "\\\\").replace("\n", "\\n")
 
 
-def is_plain(name: str) -> bool:
-    """Whether a metric's name needs no escaping."""
-    return _METRIC.fullmatch(name) is not None
-
-
 def metric_name(name: str, escaping: str) -> str:
     """A metric's name; in quotation marks where it is no plain one, and may be written as it is."""
-    return _escaped(name, escaping, ":") if escaping == DOTS or not is_plain(name) else name
+    return _escaped(name, escaping, ":") if escaping == DOTS or not _METRIC.fullmatch(name) else name
 
 
 def label_name(name: str, escaping: str) -> str:

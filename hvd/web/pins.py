@@ -1,6 +1,6 @@
 """`/api/v1/pins`: the own metrics that are pinned, and their last fifteen minutes; PUT pins one, DELETE unpins it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypedDict
 
 import falcon
@@ -39,21 +39,18 @@ class PinsResource:
     on_head = on_get
 
     def on_put(self, req: falcon.Request, resp: falcon.Response) -> None:
-        key = _key(req)
+        self._change(Pins.add, req, resp)
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
+        self._change(Pins.remove, req, resp)
+
+    def _change(self, change: Callable[[Pins, str], None], req: falcon.Request, resp: falcon.Response) -> None:
         try:
-            Pins(self._here.parts.block).add(key)
+            change(Pins(self._here.parts.block), _key(req))
         except BlockLocked as error:
             raise falcon.HTTPServiceUnavailable(description=f"{error}.", retry_after=1) from None
         except BlockFull as error:
             raise falcon.HTTPConflict(description=f"{error}.") from None
-        resp.status = falcon.HTTP_204
-
-    def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
-        key = _key(req)
-        try:
-            Pins(self._here.parts.block).remove(key)
-        except BlockLocked as error:
-            raise falcon.HTTPServiceUnavailable(description=f"{error}.", retry_after=1) from None
         resp.status = falcon.HTTP_204
 
 
