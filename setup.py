@@ -17,7 +17,7 @@ from setuptools.command.build_py import build_py
 FLAGS = ["-falign-functions=32", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"]
 SOURCES = {
     "hvd.core._hotrow": ["hvd/core/_hotrow.c", "hvd/core/_hotentry.c", "hvd/core/_sums.c"],
-    "hvd.core.own._own": [f"hvd/core/own/{name}.c" for name in ("_own", "_places", "_sums")],
+    "hvd.core.own._own": sorted(glob("hvd/core/own/*.c")),
     "hvd.instrument._counting": [f"hvd/instrument/{name}.c" for name in ("_counting", "_exchange", "_extras", "_asgi")],
 }
 

@@ -1,4 +1,4 @@
-/* What _own.c, _places.c and _sums.c know of each other. */
+/* What the files of the module know of each other. */
 
 #include "../_module.h"
 #include <math.h>
@@ -121,12 +121,35 @@ static inline int add_float(Place *self, Py_ssize_t index, double amount)
     return 1;
 }
 
+/* The first line of `doc` is what inspect.signature gives. */
+#define KEYWORDS(name, function, doc)                                                                                  \
+    {name, (PyCFunction)(void (*)(void))function, METH_FASTCALL | METH_KEYWORDS, name doc}
+
+
+/* A kind of places. */
+#define PLACE_TYPE(variable, name, structure, init, dealloc, methods, properties)                                      \
+    PyTypeObject variable = {                                                                                          \
+        PyVarObject_HEAD_INIT(NULL, 0)                                                                                 \
+        .tp_name = "hvd.core.own._own." name,                                                                          \
+        .tp_basicsize = sizeof(structure),                                                                             \
+        .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,                                     \
+        .tp_doc = "See places.py.",                                                                                    \
+        .tp_new = PyType_GenericNew,                                                                                   \
+        .tp_init = (initproc)init,                                                                                     \
+        .tp_traverse = (traverseproc)hvd_place_traverse,                                                               \
+        .tp_clear = (inquiry)hvd_place_clear,                                                                          \
+        .tp_dealloc = (destructor)dealloc,                                                                             \
+        .tp_methods = methods,                                                                                         \
+        .tp_getset = properties,                                                                                       \
+    };
+
 int hvd_check_place(Place *self);
 int hvd_call_before(Place *self);
 int hvd_amount_of(PyObject *object, double *amount);
 int hvd_add(Place *self, Py_ssize_t index, PyObject *amount);
 int hvd_parse(const char *name, const char *const *names, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
               PyObject **values, Py_ssize_t most);
+PyObject *hvd_labels(Place *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 int hvd_place_init(Place *self, PyObject *args, PyObject *kwargs);
 int hvd_place_traverse(Place *self, visitproc visit, void *arg);
 int hvd_place_clear(Place *self);
