@@ -31,6 +31,7 @@ BODIES = {
     "/jobs/query": {"ids": [new_id()]},
     "/jobs/cancel": {"ids": [new_id()]},
 }
+QUERIES = {"/api/v1/pins": "key=none"}
 SECRETS = {scope: f"{scope.word}-token-0123456789" for scope in Scope if scope}
 REVOKED, WRONG = "revoked-token-0123456789", "wrong-token-0123456789"
 
@@ -107,7 +108,8 @@ def expected(row: Row, caller: Caller, *, asks: bool, reads_open: bool) -> int |
 def ask(address: Address, row: Row, caller: Caller) -> Response:
     """Ask as this caller for this row -> the answer; of the WebSocket its head."""
     path = row.path.replace("{job_id}", new_id()).replace("{name}", "none.js")
-    path = f"{path}?{caller.query}" if caller.query else path
+    query = caller.query or QUERIES.get(row.path, "")
+    path = f"{path}?{query}" if query else path
     if row.path == "/ws":
         with RawWebSocket(address, path, **{**PROPER, "Host": "127.0.0.1:80", **caller.headers}) as client:
             lines = dict(line.split(": ", 1) for line in client.head.split("\r\n")[1:])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-MODULES = {"_hotrow", "_counting"}
+MODULES = {"_counting", "_hotrow", "_own"}
 
 
 def build(folder: Path, choice: str, compiler: str) -> tuple[int, set[str], str]:

@@ -22,6 +22,15 @@ static PyObject *view_of(PyObject *memory, const char *format)
     return cast;
 }
 
+/* sums.py, zeros */
+static PyObject *zeros(Py_ssize_t bytes)
+{
+    PyObject *module = PyImport_ImportModule("mmap");
+    PyObject *memory = module == NULL ? NULL : PyObject_CallMethod(module, "mmap", "in", -1, bytes > 0 ? bytes : 8);
+    Py_XDECREF(module);
+    return memory;
+}
+
 static int init(Sums *self, PyObject *args, PyObject *kwargs)
 {
     PyObject *raw;
@@ -41,14 +50,14 @@ static int init(Sums *self, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_ValueError, "such a row is not within the block");
         return -1;
     }
-    PyObject *memory = PyByteArray_FromStringAndSize(NULL, row_cells * 8);
+    PyObject *memory = zeros(row_cells * 8);
     if (memory == NULL)
         return -1;
-    memset(PyByteArray_AS_STRING(memory), 0, (size_t)row_cells * 8);
-    self->sums = (int64_t *)PyByteArray_AS_STRING(memory); /* it stays there: who has a view keeps its size */
     self->cells = view_of(memory, "q");
     self->floats = view_of(memory, "d");
     Py_DECREF(memory);
+    if (self->cells != NULL)
+        self->sums = PyMemoryView_GET_BUFFER(self->cells)->buf; /* it stays there: who has a view keeps its size */
     self->seen = PyMem_Calloc(row_cells ? (size_t)(self->block_cells / row_cells) + 1 : 1, sizeof *self->seen);
     if (self->seen == NULL)
         PyErr_NoMemory();

@@ -66,7 +66,7 @@ class OwnReader:
         self._gauges = Gauges(block)
         self._sums = Sums(block.raw, block.layout.own_row_cells)
         self._notes = Notes(block)
-        self._kinds = bytearray([NOTHING]) * block.layout.own_row_cells
+        self._kinds = bytearray()
         self._series: list[_Read] = []  # in the order of their cells
         self._offsets: list[int] = []  # of each of them
         self._numbers: dict[int, int] = {}  # of each, by its offset
@@ -101,6 +101,7 @@ class OwnReader:
         known = len(self._series)
         for series in self._catalogue.series[known:]:
             kinds = series.family.definition.cells
+            self._make_room(series.end)
             self._kinds[series.offset : series.end] = bytes((kinds[0] | FIRST, *kinds[1:]))
             samples = self._samples[series.family.number]
             read = self._readers.get(series.family.definition.kind, self._gauge)
@@ -150,6 +151,11 @@ class OwnReader:
         self._removals, self._noted = removals, noted
         return changed
 
+    def _make_room(self, cells: int) -> None:
+        """Have a kind for each of so many cells, as far as whole pages go."""
+        more = layout.round_up(cells, layout.PAGE_CELLS) - len(self._kinds)
+        self._kinds.extend(bytes([NOTHING]) * max(0, more))
+
     def _series_at(self, cell: int) -> int:
         """The number of the series that has this cell."""
         return bisect_right(self._offsets, cell) - 1
@@ -157,6 +163,7 @@ class OwnReader:
     def _add_up(self) -> list[int]:
         used, shape = self._block.cells[layout.H_OWN_USED], self._block.layout
         first, end = shape.own_marks // layout.PAGE_CELLS, layout.round_up(used, layout.PAGE_CELLS) // layout.PAGE_CELLS
+        self._make_room(used)
         return self._sums.read(self._gauges.rows, range(first, max(first, end)), self._kinds)
 
     def _update(self, stale: Iterable[int]) -> set[int]:

@@ -10,6 +10,7 @@ all. Of what is not added up, a hash of all rows' cells stands among the sums: i
 """
 
 import math
+import mmap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,6 +26,11 @@ FIRST, NOTHING = 0x80, 0x7F
 """Beside what definition.py says: this flag has the kind of a series' first cell; and a cell that is no series' own."""
 
 LARGEST = 2**63 - 1
+
+
+def zeros(size: int) -> mmap.mmap:
+    """So many bytes, which take memory only where they are used: a row has room for many more series than most have."""
+    return mmap.mmap(-1, max(size, layout.CELL))
 
 
 class Plain(NamedTuple):
@@ -52,7 +58,7 @@ class Sums:
     def __init__(self, raw: memoryview, row_cells: int) -> None:
         self._cells = raw.cast("q")
         self._floats = raw.cast("d")
-        sums = memoryview(bytearray(row_cells * layout.CELL))
+        sums = memoryview(zeros(row_cells * layout.CELL))
         self.cells = sums.cast("q")
         self.floats = sums.cast("d")
         self._seen: dict[int, list[int]] = {}

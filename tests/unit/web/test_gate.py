@@ -26,7 +26,8 @@ def test_every_endpoint_has_its_scope() -> None:
             expected = Scope.JOBS
         if endpoint.path == "/api/v1/stacks":
             expected = Scope.ADMIN
-        assert set(scopes.values()) == {expected}, endpoint.path
+        changes = {Scope.ADMIN} if endpoint.path == "/api/v1/pins" else set()
+        assert set(scopes.values()) == {expected} | changes, endpoint.path
 
 
 class Resource:
