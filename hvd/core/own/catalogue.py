@@ -318,9 +318,14 @@ def _said(text: str) -> str:
         said = {_bounded(str(name)): _bounded(str(value)) for name, value in json.loads(text).items()}
     except (ValueError, AttributeError):
         return "{}"
-    while len(text := json.dumps(said, separators=(",", ":"))) > INFO_CHARS:
-        said.popitem()
-    return text
+    parts, room = [], INFO_CHARS - 1  # for the braces, one of which has the place of a last comma
+    for item in said.items():
+        parts.append(json.dumps(dict((item,)), separators=(",", ":"))[1:-1])
+        room -= len(parts[-1]) + 1
+        if room < 0:
+            parts.pop()
+            break
+    return f"{{{','.join(parts)}}}"
 
 
 def _bounded(text: str) -> str:
