@@ -142,12 +142,11 @@ def kill(pid: int) -> None:
 
 
 def assert_slots_are_the_processes(server: Server, block: Block) -> None:
-    """Each process of the daemon but its master has one slot, and there is no other slot taken."""
+    """Each process of the daemon has one slot, its master too, and there is no other slot taken."""
 
     def agree() -> bool:
         slots = sorted(slot.pid for slot in Slots(block).taken())
-        masters = block.masters()
-        return slots == sorted(process.pid for process in server.processes() if process.pid not in masters)
+        return slots == sorted(process.pid for process in server.processes())
 
     until(agree, "the slot table has exactly the live processes", 30)
 
@@ -262,6 +261,7 @@ def test_totals_survive_an_upgrade(tmp_path: Path) -> None:
         assert_exact(server, clients)
         assert not exits(server, "unknown"), "each death was reported by its own master"
         assert exits(server, "SIGKILL") == 7
+        assert exits(server, "exit", "master") == 1, "the new master has settled the old one's slot"
         server.stop_successor()
 
 
