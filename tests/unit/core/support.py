@@ -8,6 +8,7 @@ import resource
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -115,7 +116,11 @@ def fork(work: Callable[[], object]) -> int:
     try:
         work()
         status = 0
+    except BaseException:
+        traceback.print_exc()  # pytest shows it where the test fails
+        raise
     finally:
+        sys.stderr.flush()
         os._exit(status)
 
 

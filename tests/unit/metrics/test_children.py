@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,7 @@ from hvd.core.own.store import own_store
 from hvd.core.proc import is_alive
 from hvd.core.slots import Slots
 from hvd.metrics import children, parent
+from hvd.metrics.instruments.functions import functions
 from hvd.settings.environ import environment
 from tests.support.waiting import until
 from tests.unit.core.own.support import SHAPE, TURNS, values
@@ -33,6 +35,7 @@ def block(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Block]:
     block, _ = acquire(name, SHAPE)
     block.add_master(os.getpid())
     monkeypatch.setattr(own_store, "first", parent.join)
+    monkeypatch.setattr(functions, "_functions", weakref.WeakKeyDictionary())  # a gauge of another test has a thread
     monkeypatch.setenv(parent.VARIABLE, "")
     own_store.after_fork()
     own_store.attach(block, Slots(block).claim(layout.KIND_WORKER, os.getpid(), os.getpid()))
