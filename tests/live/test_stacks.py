@@ -189,7 +189,8 @@ def test_a_timeout_is_a_line_of_code(tmp_path: Path, settings: dict[str, object]
         (request,) = entry["requests"]
         assert request["path"] == path
         assert in_app(request["stack"], way), request
-        (line,) = [line for line in server.log.splitlines() if f"(pid:{pid}) died (timeout)" in line]
+        died = f"(pid:{pid}) died (timeout)"
+        (line,) = until(lambda: [line for line in server.log.splitlines() if died in line], "the log tells of it")
         assert re.search(rf"GET {path} \(\d+\.\d s\) at {re.escape(APP)}:\d+ ", line), line
         assert "crashed" not in server.log
         until(lambda: only(server) != pid, "another one is there")
