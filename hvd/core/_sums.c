@@ -26,6 +26,7 @@ static void add_row(const int64_t *row, Py_ssize_t used, Py_ssize_t retries, int
                     int64_t *head)
 {
     int64_t before[HEAD_CELLS];
+    Py_ssize_t copies = retries; /* the last head too is read until two readings agree, whatever the copies do */
     read_head(row, head, retries);
     do {
         memcpy(before, head, sizeof before);
@@ -33,7 +34,7 @@ static void add_row(const int64_t *row, Py_ssize_t used, Py_ssize_t retries, int
             copy[i] = __atomic_load_n(row + i, __ATOMIC_RELAXED);
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
         read_head(row, head, retries);
-    } while (memcmp(before, head, sizeof before) != 0 && --retries > 0);
+    } while (memcmp(before, head, sizeof before) != 0 && --copies > 0);
     for (Py_ssize_t i = HEAD_CELLS; i < used; i++)
         sums[i] = (int64_t)((uint64_t)sums[i] + (uint64_t)copy[i]); /* damaged cells may overflow */
 }
