@@ -20,6 +20,7 @@ from hvd.core.stacks import StackFile
 from hvd.core.totals import Totals
 from hvd.metrics.columns import DETAILS
 from hvd.metrics.companion_pages import AGGREGATOR_PAGE, AggregatorPage
+from hvd.metrics.events import read_ends
 from hvd.metrics.table import TICK
 from hvd.metrics.usual import JOINED
 from hvd.read.busy import BusyTime
@@ -143,6 +144,8 @@ class Ticker:
             "timestamp": rfc3339(totals.time_ns),
             "interval_seconds": round(seconds, 3),
             "rates": span.rates(seconds),
+            "last_minute": None,
+            "minute_before": None,
             "with_open": span.with_open(service.ages_ns),
             "queue_times": sum_queue(totals).since(sum_queue(self._last)).queue_times(),
             "busy_ratio": self._busy_time.ratio(service, requests.duration_ns),
@@ -159,7 +162,7 @@ class Ticker:
         """`companions` are the others: that we live ourselves, we know."""
         if self._own_page:
             companions = companions.with_page(self._taken_ns, {**self._own_page, "websocket_clients": self._clients()})
-        self._reading = Reading(companions, service, totals, self._reader.backlog())
+        self._reading = Reading(companions, service, totals, self._reader.backlog(), ends=read_ends(self._block))
         raw = build_raw(self._reading)
         self.first_messages = build_first_messages(raw, self._interval, self._name)
         self._detail, self._made_at = "", time.monotonic()

@@ -81,6 +81,8 @@ def _values(rates: Rates, raw: Raw, cpu_usage: float, busy_ratio: float) -> dict
         "jobs_pending": float(raw["jobs_pending"]),
         "in_flight": float(raw["requests"]["in_flight"]),
         "busy_ratio": busy_ratio,
+        "server_error_rate": rates["server_error_rate"],
+        "client_error_rate": rates["client_error_rate"],
     }
 
 

@@ -5,6 +5,8 @@
     post-mortems POST_MORTEMS entries of POST_MORTEM_BYTES: 8 bytes of length, then JSON
     pages        one page of PAGE_BYTES for each companion slot: what only that companion knows (pages.py)
     history      HISTORY_POINTS points of HISTORY_RECORD_CELLS cells, see history.py
+    events       EVENTS records of EVENT_BYTES, a ring: see journal.py
+    spans        SPANS records of SPAN_BYTES, a ring too
     catalogue    records, see catalogue.py
     entries      slots x entries of ENTRY_CELLS cells (E_*): requests in progress of the rows that have many at once
     own          the app's own metrics (own/): their catalogue, notes, pins, and one row of own_row_cells cells for each
@@ -33,7 +35,7 @@ from typing import NamedTuple
 CELL = 8
 PAGE = 4096
 MAGIC = int.from_bytes(b"HVDBLOCK", "little")
-FORMAT = 6
+FORMAT = 7
 
 # Header cells.
 H_MAGIC, H_FORMAT, H_SLOTS, H_ROWS, H_SERIES, H_CHECKSUM = range(6)
@@ -57,6 +59,8 @@ H_OWN_RESERVED = 52  # so many cells of each row in use have memory
 H_OWN_REMOVALS = 53  # how often series of own metrics were removed, or came back
 H_NOTES = 54  # notes ever written
 H_PINS = 60  # a bit for each pin that is in use, see own/pins.py
+H_ENDS = 70  # ENDS cells: how processes ended since the daemon started: planned, unplanned, before they could serve
+ENDS = 3
 H_EPOCH = 64  # a cache line of its own: each reader of own metrics adds 1, each writer stores it into marks
 
 # Slot table cells.
@@ -102,6 +106,8 @@ LOST = HEAD_CELLS  # a run that every row has: what finds no cells of its own is
 POST_MORTEMS, POST_MORTEM_BYTES = 50, 8192
 PAGE_BYTES = 256 * 1024
 HISTORY_POINTS, HISTORY_RECORD_CELLS = 450, 40
+EVENTS, EVENT_BYTES = 256, 1024
+SPANS, SPAN_BYTES = 96, 16 * 1024
 
 PLAIN_SERIES = 1024  # one-cell counters, beside the timed series
 TIMED_SPARE = 320  # runs beside those of requests: what is lost, the overflow series, hvd's own timings, and measures
@@ -161,8 +167,16 @@ class Layout(_Shape):
         return self.pages + COMPANION_SLOTS * PAGE_BYTES
 
     @cached_property
-    def catalogue(self) -> int:
+    def events(self) -> int:
         return self.history + round_up(HISTORY_POINTS * HISTORY_RECORD_CELLS * CELL, PAGE)
+
+    @cached_property
+    def spans(self) -> int:
+        return self.events + EVENTS * EVENT_BYTES
+
+    @cached_property
+    def catalogue(self) -> int:
+        return self.spans + SPANS * SPAN_BYTES
 
     @cached_property
     def catalogue_bytes(self) -> int:

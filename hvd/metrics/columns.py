@@ -22,7 +22,7 @@ class Column:
 
 VALUES: tuple[Column, ...] = (
     Column("requests_per_second", "1/s", "requests/s", "Requests"),
-    Column("error_rate", "ratio", "errors", "Errors"),
+    Column("error_rate", "ratio", "errors", ""),
     Column("p50", "ms", "p50", "Latency"),
     Column("p90", "ms", "p90", "Latency"),
     Column("p99", "ms", "p99", "Latency"),
@@ -33,6 +33,8 @@ VALUES: tuple[Column, ...] = (
     Column("jobs_pending", "count", "waiting", "Jobs"),
     Column("in_flight", "count", "in flight", ""),
     Column("busy_ratio", "ratio", "busy threads", "Saturation"),
+    Column("server_error_rate", "ratio", "5xx", "Errors"),
+    Column("client_error_rate", "ratio", "4xx", "Errors"),
 )
 
 COLUMNS = (Column("time", "unix_seconds", "time", ""), *VALUES)

@@ -19,13 +19,38 @@ JOB_DURATIONS = (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 144
 
 
 class Rates(TypedDict):
-    """Of the responses of a span of time: per second, share of errors, and percentiles of their durations in ms."""
+    """Of the responses of a span of time: per second, share of errors, of those that are the server's (5xx) and of
+    those that are the client's (4xx), and percentiles of their durations in ms.
+    """
 
     requests_per_second: float
     error_rate: float
+    server_error_rate: float
+    client_error_rate: float
     p50: float
     p90: float
     p99: float
+
+
+class Span(TypedDict):
+    """The responses of a span of time of so many seconds: how many, shares of all (0 to 1), times in ms, which are None
+    where nothing was completed. `seconds_spent` is the sum of their durations; `busy_ratio` the share of the workers'
+    threads that was busy, None where it is not known.
+    """
+
+    seconds: float
+    requests: int
+    requests_per_second: float
+    server_errors: int
+    client_errors: int
+    server_error_rate: float
+    client_error_rate: float
+    seconds_spent: float
+    mean_ms: float | None
+    p50_ms: float | None
+    p90_ms: float | None
+    p99_ms: float | None
+    busy_ratio: float | None
 
 
 class OpenPercentiles(TypedDict):
@@ -69,7 +94,8 @@ class AggregatorPage(TypedDict):
     """A tick's figures. CPU in percent of one core, and memory in bytes, are those of all processes together.
 
     `memory_ns` is the monotonic time at which the oldest part of `memory_usage` was read; `busy_ratio` the share of the
-    workers' threads that was busy over the interval, 0 to 1.
+    workers' threads that was busy over the interval, 0 to 1. `last_minute` and `minute_before` are None until there was
+    something to compare.
     """
 
     page: Literal["aggregator"]
@@ -77,6 +103,8 @@ class AggregatorPage(TypedDict):
     timestamp: str
     interval_seconds: float
     rates: Rates
+    last_minute: Span | None
+    minute_before: Span | None
     with_open: OpenPercentiles
     queue_times: QueueTimes
     busy_ratio: float
@@ -185,7 +213,15 @@ class ExporterPage(TypedDict):
 
 CompanionPage = AggregatorPage | JobsPage | AdminPage | ExporterPage
 
-NO_RATES: Rates = {"requests_per_second": 0.0, "error_rate": 0.0, "p50": 0.0, "p90": 0.0, "p99": 0.0}
+NO_RATES: Rates = {
+    "requests_per_second": 0.0,
+    "error_rate": 0.0,
+    "server_error_rate": 0.0,
+    "client_error_rate": 0.0,
+    "p50": 0.0,
+    "p90": 0.0,
+    "p99": 0.0,
+}
 NO_QUEUE: QueueTimes = {"queue_time_p50": 0.0, "queue_time_p99": 0.0}
 NO_OPEN: OpenPercentiles = {"p50_with_open": 0.0, "p90_with_open": 0.0, "p99_with_open": 0.0}
 
@@ -213,8 +249,10 @@ def _aggregator_page(page: Mapping[str, Any]) -> AggregatorPage:
     if processes and not _NO_SAMPLE.keys() <= processes[0].keys():
         processes = [{**_NO_SAMPLE, **process} for process in processes]
     spans = {"rates": NO_RATES, "with_open": NO_OPEN, "queue_times": NO_QUEUE}
-    missing = {"timestamp": "", **spans, "memory_ns": now, **dict.fromkeys(_FIGURES, 0)}
-    return cast(AggregatorPage, {**missing, **page, "processes": processes})
+    missing = {"timestamp": "", **spans, "memory_ns": now, "last_minute": None, "minute_before": None}
+    rates = {**NO_RATES, **page.get("rates", {})}
+    figures = dict.fromkeys(_FIGURES, 0)
+    return cast(AggregatorPage, {**missing, **figures, **page, "rates": rates, "processes": processes})
 
 
 def _jobs_page(page: Mapping[str, Any]) -> JobsPage:

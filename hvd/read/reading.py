@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar, cast
 
@@ -35,6 +35,7 @@ from hvd.metrics.companion_pages import (
     JobsPage,
     decode,
 )
+from hvd.metrics.events import Ends, read_ends
 from hvd.metrics.sources import Figures, ServiceFigures
 from hvd.metrics.table import FAMILIES
 from hvd.read.companions import MASTER_LATE, CompanionStates, SilentMaster
@@ -69,12 +70,14 @@ class Vitals:
 @dataclass(frozen=True)
 class Reading(Vitals):
     """A daemon at one moment, as one answer shows it: the same, then the sums of all rows. `backlog` is what waits to
-    be accepted, None where the kernel doesn't tell; `own` the app's own metrics, where they were asked for.
+    be accepted, None where the kernel doesn't tell; `own` the app's own metrics, where they were asked for; `ends` how
+    many processes ended, and how.
     """
 
     totals: Totals
     backlog: Backlog | None
     own: OwnFigures = NO_OWN
+    ends: Ends = field(default_factory=lambda: Ends(planned=0, unplanned=0, failed_boots=0))
 
     @cached_property
     def requests(self) -> RequestSums:
@@ -158,7 +161,9 @@ class BlockReader:
         """A new reading, with the app's own metrics or without. Raises BlockForeign where the catalogue is damaged."""
         vitals = self.vitals()
         figures = self.own() if own else NO_OWN
-        return Reading(vitals.companions, vitals.service, self.totals(), self.backlog(), figures)
+        return Reading(
+            vitals.companions, vitals.service, self.totals(), self.backlog(), figures, read_ends(self._block)
+        )
 
     def vitals(self) -> Vitals:
         """Whether the daemon works now."""

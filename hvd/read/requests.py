@@ -51,13 +51,14 @@ def percentile(buckets: Sequence[int], share: float) -> float:
 
 @dataclass(frozen=True)
 class RequestSums:
-    """Responses and errors, and of the completed responses the exact sum of durations in ns and their counts by bucket:
-    of all until the monotonic time `at_ns`, or of a span that ends then.
+    """Responses, errors and those of them that are the server's (5xx), and of the completed responses the exact sum of
+    durations in ns and their counts by bucket: of all until the monotonic time `at_ns`, or of a span that ends then.
     """
 
     at_ns: int
     responses: int
     errors: int
+    server_errors: int
     duration_ns: int
     buckets: list[int]
 
@@ -77,6 +78,7 @@ class RequestSums:
             self.at_ns,
             self.responses - before.responses,
             self.errors - before.errors,
+            self.server_errors - before.server_errors,
             self.duration_ns - before.duration_ns,
             [new - old for new, old in zip(self.buckets, before.buckets, strict=True)],
         )
@@ -94,11 +96,16 @@ class RequestSums:
         """Of a span, where the durations are those that requests waited before they came."""
         return {"queue_time_p50": self.percentile_ms(P50), "queue_time_p99": self.percentile_ms(P99)}
 
+    def _share(self, responses: int) -> float:
+        return round(responses / self.responses, 6) if self.responses else 0.0
+
     def rates(self, seconds: float) -> Rates:
         """Of a span of that length."""
         return {
             "requests_per_second": round(self.responses / seconds, 3) if seconds > 0 else 0.0,
-            "error_rate": round(self.errors / self.responses, 6) if self.responses else 0.0,
+            "error_rate": self._share(self.errors),
+            "server_error_rate": self._share(self.server_errors),
+            "client_error_rate": self._share(self.errors - self.server_errors),
             "p50": self.percentile_ms(P50),
             "p90": self.percentile_ms(P90),
             "p99": self.percentile_ms(P99),
@@ -115,10 +122,22 @@ def sum_queue(totals: Totals) -> RequestSums:
     return _sum(totals, totals.of(QUEUE.key), 0)
 
 
-def _sum(totals: Totals, series: Iterable[Series], errors: int) -> RequestSums:
+def _sum(totals: Totals, series: Sequence[Series], errors: int) -> RequestSums:
     runs = [totals.run(one) for one in series]
     buckets = [sum(column) for column in zip(*(run[2:].tolist() for run in runs), strict=True)] or [0] * BUCKETS
-    return RequestSums(totals.monotonic_ns, sum(run[0] for run in runs), errors, sum(run[1] for run in runs), buckets)
+    return RequestSums(
+        totals.monotonic_ns,
+        sum(run[0] for run in runs),
+        errors,
+        sum(run[0] for one, run in zip(series, runs, strict=True) if is_server_error(one)),
+        sum(run[1] for run in runs),
+        buckets,
+    )
+
+
+def is_server_error(series: Series) -> bool:
+    """True of the responses of a status from 500 on; their series has it as its third label."""
+    return len(series.labels) > 2 and series.labels[2].startswith("5")
 
 
 class Route(TypedDict):

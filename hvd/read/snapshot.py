@@ -19,7 +19,9 @@ from hvd.metrics.companion_pages import (
     ProcessSample,
     QueueTimes,
     Rates,
+    Span,
 )
+from hvd.metrics.events import Ends
 from hvd.metrics.table import CONNECTIONS
 from hvd.read.jobs import JobFields, build_jobs
 from hvd.read.own import OwnMetric, build_own, shown_families
@@ -76,6 +78,11 @@ class Raw(JobFields, Rates, OpenPercentiles, QueueTimes):
     event_loop_lag_seconds: float | None
     app_connections: int
     joined_processes: int
+    last_minute: Span | None
+    minute_before: Span | None
+    http_client_errors: int
+    http_server_errors: int
+    ends: Ends
     requests_per_second_since_start: float
     error_rate_since_start: float
     p50_since_start: float
@@ -158,6 +165,11 @@ def build_raw(reading: Reading) -> Raw:
         **(seen["rates"] if seen else NO_RATES),
         **(seen["with_open"] if seen else NO_OPEN),
         **(seen["queue_times"] if seen else NO_QUEUE),
+        "last_minute": seen["last_minute"] if seen else None,
+        "minute_before": seen["minute_before"] if seen else None,
+        "http_client_errors": requests.errors - requests.server_errors,
+        "http_server_errors": requests.server_errors,
+        "ends": reading.ends,
         "requests_per_second_since_start": since_start["requests_per_second"],
         "error_rate_since_start": since_start["error_rate"],
         "p50_since_start": since_start["p50"],

@@ -72,6 +72,8 @@ def test_a_point_is_of_the_time_since_the_last(history: History) -> None:
     expected = {
         "requests_per_second": 4.0,
         "error_rate": 0.25,
+        "server_error_rate": 0.0,
+        "client_error_rate": 0.25,
         "p50": pytest.approx(20, rel=0.05),
         "cpu_usage": 20.0,
         "busy_ratio": 0.2,

