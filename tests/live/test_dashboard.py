@@ -56,7 +56,7 @@ def wait_live(browser: Browser, seconds: float = 15) -> None:
 
 
 def number(text: str) -> int:
-    """The number that a text begins with: 1,250 of `1,250 (0.4%)`; -1 where it begins with none."""
+    """The number that a text begins with: 1,250 of `1,250 (0.4 %)`; -1 where it begins with none."""
     digits = text.split(" ")[0].replace(",", "")
     return int(digits) if digits.isdigit() else -1
 
@@ -141,7 +141,7 @@ def test_numbers_move_with_load(browser: Browser, daemon: JobsDaemon) -> None:
     until(lambda: number(browser.text(REQUESTS)) >= requests + 330, "requests are shown")
     until(lambda: number(browser.text(ERRORS)) >= errors + 30, "errors are shown")
     until(
-        lambda: any(row.startswith("/boom") and f"{boom} (100.0%)" in row for row in rows(browser, "routes")),
+        lambda: any(row.startswith("/boom") and f"{boom} (100 %)" in row for row in rows(browser, "routes")),
         "by route",
     )
     rate = "return page.history.at('{}', page.history.length - 1)"

@@ -1,8 +1,9 @@
 /** What `detail` messages bring: the workers, and what each does; the routes: how often, how fast, how well. */
 
 import { make, mark, say } from "./dom.js";
-import { count, duration, errors, exact, exactSize, milliseconds, percent, rate, size } from "./format.js";
+import { count, duration, errors, exact, exactSize, instant, milliseconds, percent, rate, size } from "./format.js";
 import { Table, text } from "./table.js";
+import { when } from "./when.js";
 
 /** One that is new is marked, one that ended is shown so for a moment. */
 export function addWorkers(section) {
@@ -38,7 +39,7 @@ function stateOf({ gone, isNew, data }) {
   return data.in_flight ? "▶ busy" : "○ idle";
 }
 
-const started = ({ started_at: at, age_seconds: age }) => `${exact(age)} s${at ? `, since ${at}` : ""}`;
+const started = ({ started_at: at, age_seconds: age }) => `${exact(age)} s${at ? `, since ${when(instant(at))}` : ""}`;
 
 /** How many, and the one that takes longest; those that take longest in the title. */
 function busy(cell, { data, gone }) {

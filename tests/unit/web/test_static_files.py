@@ -1,6 +1,7 @@
 """The dashboard's files: who gets the page, how files are named, compressed and kept."""
 
 import gzip
+import os
 import re
 import shutil
 import subprocess
@@ -186,8 +187,7 @@ def test_the_modules_pass_their_own_tests(tmp_path: Path) -> None:
     for path in [*STATIC.glob("*.js"), *Path(__file__).with_name("static").glob("*.test.js")]:
         shutil.copy(path, tmp_path)
     (tmp_path / "package.json").write_text('{"type": "module"}')
-    found = subprocess.run(
-        ["node", "--test", "--test-reporter=tap"], cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
+    command, environ = ["node", "--test", "--test-reporter=tap"], {**os.environ, "TZ": "UTC"}
+    found = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
     assert found.returncode == 0, found.stdout + found.stderr
     assert int(re.findall(r"^# pass (\d+)$", found.stdout, re.MULTILINE)[-1]) >= 30, found.stdout
