@@ -1,28 +1,28 @@
 /** The dashboard: what comes in, what is drawn when. Everything is drawn once a frame, and only what has changed. */
 
+import { Address } from "./address.js";
 import { Badge } from "./badge.js";
 import { Charts } from "./charts.js";
 import { Contact } from "./contact.js";
-import { make, mark, say } from "./dom.js";
+import { mark, say } from "./dom.js";
 import { addEvents } from "./events.js";
-import { clock } from "./format.js";
 import { History } from "./history.js";
 import { addJobs } from "./jobs.js";
 import { addRoutes, addWorkers } from "./lists.js";
 import { addLongest } from "./longest.js";
 import { Model } from "./model.js";
 import { addOwn } from "./ownlist.js";
+import { Panels } from "./panel.js";
 import { readTheme } from "./plot.js";
 import { Poll, Question } from "./poll.js";
 import { Socket } from "./socket.js";
 import { addStatus } from "./status.js";
 import { addTiles } from "./tiles.js";
+import { addTimebar } from "./timebar.js";
 import { Timeline } from "./timeline.js";
 import { addTokenForm, sessionStorageOrNone, Token } from "./token.js";
 
-const SPANS = [["1 min", 60], ["5 min", 300], ["15 min", 900]];
 const CHECKED = 500; // ms between two looks at the clock
-const TITLES = new Map([[60, "Last minute"], [300, "Last 5 minutes"], [900, "Last 15 minutes"]]);
 
 const $ = (id) => document.getElementById(id);
 
@@ -44,19 +44,23 @@ class Page {
         this.#connectAnew();
       },
     });
+    this.address = new Address();
+    this.panels = new Panels($("panel"), this.address, changed);
     this.charts = new Charts($("charts"), this.timeline);
+    this.drawTimebar = addTimebar(document, this.timeline);
     this.longest = addLongest($("longest"));
     this.own = addOwn($("own"), this.timeline, changed, this.token, { pins: () => this.#loadPins(), all: () => this.#loadAllOwn() });
     this.views = [
       addTiles($("tiles")),
       this.longest.view,
-      addEvents($("events")),
-      this.own.view,
+      addRoutes($("routes"), changed),
       addWorkers($("workers")),
       addJobs($("jobs"), changed, this.token),
-      addRoutes($("routes"), changed),
+      this.own.view,
+      addEvents($("events")),
       ({ version }) => version && say($("version"), `hvd ${version}`),
       ({ service }) => this.#name(service),
+      (model) => this.panels.update(model),
     ];
     this.#connect();
     say($("host"), location.host);
@@ -97,6 +101,7 @@ class Page {
   }
 
   start() {
+    this.panels.follow();
     this.#loadHistory();
     this.socket.open();
     setInterval(() => this.#check(), CHECKED);
@@ -117,6 +122,7 @@ class Page {
     }
     if (message.type === "status") this.#learnInterval();
     if (this.model.own.lacksPoints) this.#loadPins();
+    if (this.model.lacksEvents) this.#loadEvents();
     if (hasEnded) this.snapshot.ask(true);
     this.changed(true);
   }
@@ -144,7 +150,7 @@ class Page {
     this.frame = 0;
     this.charts.draw(this.theme);
     this.own.draw(this.theme);
-    this.#drawTools();
+    this.drawTimebar();
     if (!this.news || this.isPaused) return;
     for (const view of this.views) view(this.model);
     this.news = false;
@@ -185,6 +191,14 @@ class Page {
     });
   }
 
+  #loadEvents() {
+    this.model.lacksEvents = false;
+    this.#get(`api/v1/events?after=${this.model.newestEvent}`, (answer) => {
+      this.model.takeEvents(answer.events, answer.newest);
+      this.changed(true);
+    });
+  }
+
   /** What the daemon answers there; where it doesn't, the state of the connection says so already. */
   async #get(path, take) {
     try {
@@ -202,23 +216,7 @@ class Page {
     this.socket.open();
   }
 
-  #drawTools() {
-    const { timeline } = this;
-    const [from, to] = timeline.window();
-    $("reset").hidden = !timeline.zoom;
-    say($("charts-title"), timeline.zoom ? `${clock(from)} to ${clock(to)}` : TITLES.get(timeline.span));
-    const at = timeline.cursor !== null ? `at ${clock(timeline.cursor)}` : this.isPaused ? `paused at ${clock(to)}` : "";
-    say($("cursor"), at);
-    for (const button of $("spans").children) mark(button, "aria-pressed", !timeline.zoom && Number(button.value) === timeline.span);
-  }
-
   #controls() {
-    for (const [text, span] of SPANS) {
-      const button = make("button", { type: "button", value: span, text });
-      button.addEventListener("click", () => this.timeline.show(span));
-      $("spans").append(button);
-    }
-    $("reset").addEventListener("click", () => this.timeline.reset());
     $("pause").addEventListener("click", () => this.#pause());
     document.addEventListener("keydown", (event) => {
       const isTyped = event.target.matches?.("input") || event.ctrlKey || event.metaKey || event.altKey;

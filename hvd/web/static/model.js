@@ -7,6 +7,7 @@ const MARKED = 10; // s that a new worker is marked, and one that is gone is sti
 const FORGOTTEN = 30; // s without news of a job, after which it is left out
 const JOBS = 40; // that are shown at most; a daemon lists 20, and sends one for each change
 const ALERTS = 20;
+const EVENTS = 500; // that are kept: more than the daemon's ring holds
 const RANK = { running: 0, pending: 1 };
 
 export class Model {
@@ -32,6 +33,14 @@ export class Model {
     this.alerts = [];
     /** @type {Map<string, {job: any, heard: number}>} */
     this.jobs = new Map();
+    /** @type {any[]} what is different from the minute before, the biggest first */
+    this.changes = [];
+    /** @type {any[]} workers that differ from the others */
+    this.skew = [];
+    /** @type {any[]} starts, deaths, alerts …, the oldest first */
+    this.events = [];
+    this.newestEvent = 0; // sequence of the newest that is known
+    this.lacksEvents = false; // the daemon has some that aren't known here
     this.own = new Own(history);
     this.heard = -Infinity; // when the last numbers came
   }
@@ -102,7 +111,21 @@ export class Model {
     this.jobs.set(job.id, { job: isOlder ? known : job, heard: this.now() });
   }
 
-  #detail({ workers, routes, restarts, point, latency, own = [], pinned = {} }) {
+  /** Take events that are newer than those known, the oldest first; `newest` is the sequence of the last one there is. */
+  takeEvents(events, newest) {
+    if (newest < this.newestEvent) this.events = []; // another daemon's: its block is a new one
+    const known = new Set(this.events.map(({ sequence }) => sequence));
+    this.events = [...this.events, ...events.filter(({ sequence }) => !known.has(sequence))].slice(-EVENTS);
+    this.newestEvent = newest;
+  }
+
+  #detail({ workers, routes, restarts, point, latency, own = [], pinned = {}, changes = [], skew = [], events = [], newest_event: newest = 0 }) {
+    this.changes = changes;
+    this.skew = skew;
+    const isNext = (events[0]?.sequence ?? newest + 1) <= this.newestEvent + 1;
+    if (newest < this.newestEvent) this.takeEvents([], 0);
+    if (newest > this.newestEvent && events.length && isNext) this.takeEvents(events, newest);
+    this.lacksEvents ||= newest > this.newestEvent;
     const died = this.restarts !== null && restarts > this.restarts;
     this.restarts = restarts;
     this.routes = routes;

@@ -97,3 +97,19 @@ test("health is what the daemon says, in the words of either version", () => {
   model.message(metrics({ system_health: "degraded", health: "starting", reasons: ["boots"], longest_requests: [] }));
   assert.deepEqual([model.health, model.interval, model.longest], [["starting", ["boots"]], 30, []]);
 });
+
+test("events come once each, and those that were missed are asked for", () => {
+  const sequences = () => model.events.map(({ sequence }) => sequence);
+  model.message(detail([], { newest_event: 2 }));
+  assert.equal(model.lacksEvents, true);
+  model.lacksEvents = false;
+  model.takeEvents([{ sequence: 1 }, { sequence: 2 }], 2);
+  model.message(detail([], { events: [{ sequence: 3 }], newest_event: 3 }));
+  assert.deepEqual([sequences(), model.lacksEvents], [[1, 2, 3], false]);
+  model.message(detail([], { events: [{ sequence: 6 }], newest_event: 6 }));
+  assert.deepEqual([sequences(), model.lacksEvents], [[1, 2, 3], true]);
+  model.takeEvents([4, 5, 6].map((sequence) => ({ sequence })), 6);
+  assert.deepEqual(sequences(), [1, 2, 3, 4, 5, 6]);
+  model.message(detail([], { newest_event: 1 })); // another daemon's
+  assert.deepEqual([sequences(), model.newestEvent], [[], 0]);
+});
