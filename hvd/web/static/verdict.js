@@ -1,6 +1,7 @@
 /** What the badge says of the daemon, and why, from what was last really heard. Pure: it knows no page and no clock. */
 
-import { clock, duration } from "./format.js";
+import { duration } from "./format.js";
+import { moment } from "./when.js";
 
 /** The states, each with a mark that tells it apart without colour. */
 export const MARKS = { healthy: "●", degraded: "▲", unhealthy: "✕", starting: "◌", unknown: "?", unreachable: "⊘" };
@@ -37,4 +38,4 @@ export function judge({ report, failure, foreign, now }) {
 }
 
 const before = (report, now) =>
-  report ? `Last heard at ${clock(report.wall)}, ${duration(now - report.at)} ago: ${report.state}.` : "Nothing was heard before.";
+  report ? `Last heard at ${moment(report.wall)}, ${duration(now - report.at)} ago: ${report.state}.` : "Nothing was heard before.";
