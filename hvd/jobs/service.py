@@ -15,6 +15,7 @@ from hvd.jobs.database.store import Store
 from hvd.jobs.database.threads import DatabaseThreads
 from hvd.jobs.database.totals import daemon_name
 from hvd.jobs.job import Cancellation, Job, Json
+from hvd.jobs.listing import Page, Wanted
 from hvd.jobs.output import TAIL, last_lines
 from hvd.jobs.states import OPEN
 from hvd.jobs.submission import Receipt, Submission, SubmissionKey
@@ -82,6 +83,11 @@ class JobService:
         """The newest jobs of these statuses and kinds, older than the one of id `before`."""
         jobs = self._threads.do(lambda: self._store.newest(statuses, kinds, limit, before))
         return list(map(self._with_output, jobs))
+
+    def page(self, wanted: Wanted) -> Page:
+        """A page of a list of jobs."""
+        page = self._threads.do(lambda: self._store.page(wanted))
+        return page._replace(jobs=list(map(self._with_output, page.jobs)))
 
     def output(self, job: Job) -> Transcript | None:
         """What the job printed, to be closed; None if nothing of its last attempt is on this machine."""

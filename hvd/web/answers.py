@@ -69,10 +69,19 @@ class StatusAnswer(JobTotals):
 
 
 class JobPage(TypedDict):
-    """The newest jobs; `next` is the `before` of the next page, null on the last one."""
+    """A page of jobs; `next` is the `before` of the next page, null on the last one. `total` is how many jobs all pages
+    have, null where more than 10,000 would have to be looked at.
+    """
 
     jobs: list[JobAnswer]
     next: str | None
+    total: int | None
+
+
+class RetryAnswer(JobAnswer):
+    """The new job, and the id of the job that it does once more."""
+
+    retry_of: str
 
 
 class KindsAnswer(TypedDict):

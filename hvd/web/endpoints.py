@@ -7,13 +7,14 @@ from typing import Any
 from hvd.export.exposition import OPENMETRICS, TEXT, TEXT_1
 from hvd.jobs.answers import CancelAnswer, EtaAnswer, LogsAnswer, ProgressAnswer, QueryAnswer, eta_of, progress_of
 from hvd.jobs.job import JobAnswer
+from hvd.jobs.listing import GROUPS, NEWEST, ORDERS, TEXT_MAX
 from hvd.jobs.states import STATUSES
 from hvd.jobs.submission import KEY_MAX, LIST_DEFAULT, LIST_MAX, body_schema
 from hvd.read.snapshot import DetailedSnapshot, SnapshotAnswer
 from hvd.settings.job_kinds import DECLARED_NAME
 from hvd.settings.tokens import Scope
-from hvd.web import job_sets, job_views, jobs, metrics, openapi, output, resources
-from hvd.web.answers import HealthAnswer, IndexAnswer, JobPage, KindsAnswer, SubmitAnswer
+from hvd.web import job_retry, job_sets, job_views, jobs, metrics, openapi, output, resources
+from hvd.web.answers import HealthAnswer, IndexAnswer, JobPage, KindsAnswer, RetryAnswer, SubmitAnswer
 from hvd.web.here import Here
 from hvd.web.operations import Content, Endpoint, Operation, Parameter, json_of
 from hvd.web.pins import PinsAnswer, PinsResource
@@ -43,9 +44,23 @@ _UUID = {"type": "string", "format": "uuid"}
 _JOB = Parameter("job_id", "the job's id", _UUID, "path")
 _STATUS = Parameter("status", "only of these", _list_of({"type": "string", "enum": list(STATUSES)}))
 _KIND = Parameter("kind", "only of these", _list_of({"type": "string", "pattern": f"^{DECLARED_NAME.pattern}$"}))
-_BEFORE = Parameter("before", "only older than the job of this id", _UUID)
+_PLACE = {"type": "string", "pattern": f"^(({'|'.join(GROUPS)})\\.)?[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$"}
+_BEFORE = Parameter("before", "only those after this place, `next` of a page; in the order newest a job's id", _PLACE)
+_SEARCH = Parameter(
+    "search", "only with this in their name, kind or id, in any case", {"type": "string", "maxLength": TEXT_MAX}
+)
+_ORDER = Parameter(
+    "order",
+    "newest first; or open: what runs, what waits, what has ended, each newest first",
+    {"type": "string", "enum": list(ORDERS), "default": NEWEST},
+)
 _ALL = Parameter("all", "all, whatever their status; true where it is left out", {"type": "boolean"})
 _FOLLOW = Parameter("follow", "1 waits up to 2 s for more", {"type": "string", "enum": ["0", "1"]})
+_LINES = Parameter(
+    "lines",
+    "how many lines of its output at most, as JSON",
+    {"type": "integer", "minimum": 1, "maximum": job_views.LOG_LINES, "default": job_views.LOG_LINES},
+)
 _RANGE = Parameter("Range", "a part of it (RFC 9110, section 14)", {"type": "string"}, "header")
 _KEY = Parameter(
     "Idempotency-Key",
@@ -123,9 +138,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "/jobs",
-        "the newest jobs; ?status=, kind=, limit=, before=",
+        "the newest jobs; ?status=, kind=, search=, order=, limit=, before=",
         jobs.Jobs,
-        _jobs(JobPage, _STATUS, _KIND, _limit(LIST_DEFAULT), _BEFORE),
+        _jobs(JobPage, _STATUS, _KIND, _SEARCH, _ORDER, _limit(LIST_DEFAULT), _BEFORE),
         needs_kinds=True,
     ),
     Endpoint(
@@ -177,7 +192,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/jobs/logs/{job_id}",
         "what happened to one job, and what it printed last",
         job_views.JobLogs,
-        {"get": Operation({200: {**json_of(LogsAnswer), **_TEXT}, 206: _TEXT}, (*_JOB_ERRORS, 416), (_JOB, _RANGE))},
+        {
+            "get": Operation(
+                {200: {**json_of(LogsAnswer), **_TEXT}, 206: _TEXT}, (*_JOB_ERRORS, 416), (_JOB, _LINES, _RANGE)
+            )
+        },
         needs_kinds=True,
     ),
     Endpoint(
@@ -204,6 +223,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
                 {200: json_of(JobAnswer), 202: json_of(JobAnswer)}, (*_JOB_ERRORS, 409), (_JOB,), scope=Scope.JOBS
             )
         },
+        needs_kinds=True,
+    ),
+    Endpoint(
+        "/jobs/{job_id}/retry",
+        "POST: the same once more, as a new job",
+        job_retry.Retry,
+        {"post": Operation({202: json_of(RetryAnswer)}, (*_JOB_ERRORS, 409, 422, 429), (_JOB, _KEY), scope=Scope.JOBS)},
         needs_kinds=True,
     ),
     Endpoint("/static/{name}", "a file of the dashboard", lambda here: Static(), listed=False, scope=Scope.NOTHING),

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qs
 
 import falcon
 from gunicorn.http.errors import ParseException
 
-from hvd.jobs.ids import is_id
+from hvd.jobs.listing import NEWEST, ORDERS, TEXT_MAX, Filter, Place, Wanted
 from hvd.jobs.states import STATUSES
 from hvd.jobs.strict_json import excerpt, parse
 from hvd.jobs.submission import BODY_MAX, KEY_MAX, LIST_DEFAULT, LIST_MAX
@@ -62,19 +62,12 @@ def _bytes(req: falcon.Request) -> bytes:
     return data
 
 
-class Listing(NamedTuple):
-    """The filters and the page of GET /jobs."""
-
-    statuses: list[str]
-    kinds: list[str]
-    limit: int
-    before: str | None
-
-
-def listing(req: falcon.Request) -> Listing:
-    """The request's parameters. Raises falcon.HTTPBadRequest naming one that is wrong."""
-    query = _query(req.query_string, ("status", "kind", "limit", "before"))
-    return Listing(_statuses(query), _kinds(query), _limit(query, LIST_DEFAULT), _before(query))
+def listing(req: falcon.Request) -> Wanted:
+    """The page that the request's parameters ask for. Raises falcon.HTTPBadRequest naming one that is wrong."""
+    query = _query(req.query_string, ("status", "kind", "search", "order", "limit", "before"))
+    order = _order(query)
+    jobs = Filter(_statuses(query), _kinds(query), _search(query))
+    return Wanted(jobs, _limit(query, LIST_DEFAULT), _before(query, order), order)
 
 
 def query_body(req: falcon.Request) -> dict[str, Any]:
@@ -96,7 +89,10 @@ def _query(text: str, known: Sequence[str]) -> dict[str, list[str]]:
     for name in query:
         if name not in known:
             raise _bad(f"Parameter {excerpt(name)}", f"is unknown; there are: {', '.join(known)}")
-    return {name: [part for value in values for part in value.split(",")] for name, values in query.items()}
+    return {
+        name: values if name == "search" else [part for value in values for part in value.split(",")]
+        for name, values in query.items()
+    }
 
 
 def _statuses(query: Mapping[str, list[str]]) -> list[str]:
@@ -120,11 +116,28 @@ def _limit(query: Mapping[str, list[str]], usual: int) -> int:
     return int(values[0])
 
 
-def _before(query: Mapping[str, list[str]]) -> str | None:
-    values = query.get("before")
-    if values and (len(values) > 1 or not is_id(values[0])):
-        raise _bad("before", "must be the id of a job, as `next` has it")
-    return values[0] if values else None
+def _search(query: Mapping[str, list[str]]) -> str:
+    values = query.get("search", [""])
+    if len(values) > 1 or len(values[0]) > TEXT_MAX or not values[0].isprintable():
+        raise _bad("search", f"must be one text of at most {TEXT_MAX} printable characters")
+    return values[0]
+
+
+def _order(query: Mapping[str, list[str]]) -> str:
+    values = query.get("order", [NEWEST])
+    if len(values) > 1 or values[0] not in ORDERS:
+        raise _bad("order", f"must be one of {', '.join(ORDERS)}")
+    return values[0]
+
+
+def _before(query: Mapping[str, list[str]], order: str) -> Place | None:
+    if "before" not in query:
+        return None
+    values = query["before"]
+    place = Place.parse(values[0], order) if len(values) == 1 else None
+    if place is None:
+        raise _bad("before", "must be what the page before has as `next`: in the order newest, the id of a job")
+    return place
 
 
 def _bad(name: str, detail: str) -> falcon.HTTPBadRequest:

@@ -43,19 +43,20 @@ class JobLogs(JobOutput):
             super().on_get(req, resp, job_id)
         else:
             service = self.service(req)
+            most = req.get_param_as_int("lines", min_value=1, max_value=LOG_LINES, default=LOG_LINES)
             job = job_of(service, job_id)
-            lines, is_complete = _lines(service, job)
+            lines, is_complete = _lines(service, job, most)
             answer_json(resp, 200, logs_of(job, lines, is_complete=is_complete))
         resp.append_header("Vary", "Accept")
 
 
-def _lines(service: "JobService", job: Job) -> tuple[list[str], bool]:
-    """The last lines of the last attempt's output, and whether these are all lines of all attempts."""
+def _lines(service: "JobService", job: Job, most: int) -> tuple[list[str], bool]:
+    """The last lines of the last attempt's output, at most so many, and whether these are all lines of all attempts."""
     transcript = service.output(job)
     if transcript is None:
-        return job.output, not is_lost(service, job)
+        return job.output[-most:], not is_lost(service, job)
     with transcript:
         extent = transcript.look()
-        lines = last_lines(transcript.end(LOG_BYTES), LOG_LINES).splitlines()
+        lines = last_lines(transcript.end(LOG_BYTES), most).splitlines()
     is_all = not extent.begun and extent.total <= LOG_BYTES and extent.first == extent.last
-    return lines, is_all and len(lines) < LOG_LINES
+    return lines, is_all and len(lines) < most

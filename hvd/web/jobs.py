@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hvd.web")
 
+REPLAYED = "Idempotent-Replayed"  # an answer's header: it is that to an earlier request with the same key
 QUEUE_RETRY = 5  # s after which a full queue may have room
 STORE_RETRY = 10  # s after which a database may be back
 QUIET = 10.0  # s between two log lines of the same text
@@ -59,15 +60,13 @@ class Resource:
 
 
 class Jobs(Resource):
-    """`/jobs`: the newest jobs, filtered and paged."""
+    """`/jobs`: the newest jobs, or what is open first; filtered and paged."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         service = self.service(req)
-        statuses, kinds, limit, before = listing(req)
-        newest = service.newest(statuses, kinds, limit + 1, before)
-        page = newest[:limit]
-        last = page[-1].id if len(newest) > limit else None
-        answer_json(resp, 200, {"jobs": [job.as_dict() for job in page], "next": last})
+        page = service.page(listing(req))
+        jobs = [job.as_dict() for job in page.jobs]
+        answer_json(resp, 200, {"jobs": jobs, "next": str(page.next) if page.next else None, "total": page.total})
 
     on_head = on_get
 
@@ -97,7 +96,7 @@ class Submit(Resource):
                 raise refusal(submission.problems, job_ids=[], accepted=0, rejected=submission.rejected)
             answer, _, is_replay = service.submit(submission, key)
         if is_replay:
-            resp.set_header("Idempotent-Replayed", "true")
+            resp.set_header(REPLAYED, "true")
         # an answer that an older hvd has kept has no timestamp
         answer_json(resp, 202, {"timestamp": rfc3339(time.time_ns()), **answer})
 
@@ -118,7 +117,7 @@ class CancelOne(Resource):
         service = self.service(req)
         outcome, job = service.cancel([job_id])[job_id] if is_id(job_id) else ("unknown", None)
         if job is None:
-            raise _unknown(job_id)
+            raise unknown(job_id)
         if outcome == "ended":
             raise ProblemError(409, f"The job is {job.status} already: nothing is left to cancel.", job=job.as_dict())
         answer_json(resp, 200 if outcome == "cancelled" else 202, job.as_dict())
@@ -167,11 +166,12 @@ def job_of(service: "JobService", job_id: str) -> Job:
     """The job of that id. Raises falcon.HTTPNotFound where there is none."""
     job = service.get(job_id) if is_id(job_id) else None
     if job is None:
-        raise _unknown(job_id)
+        raise unknown(job_id)
     return job
 
 
-def _unknown(job_id: str) -> falcon.HTTPNotFound:
+def unknown(job_id: str) -> falcon.HTTPNotFound:
+    """404 that names the id."""
     return falcon.HTTPNotFound(description=f"No job has the id {excerpt(job_id)}.")
 
 

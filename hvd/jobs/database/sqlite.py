@@ -43,11 +43,17 @@ def file_identity(url: URL) -> tuple[int, int] | None:
 
 def _prepare(connection: Any, _: object) -> None:
     connection.isolation_level = None  # transactions are ours, see _begin
+    connection.create_function("lower", 1, _lower, deterministic=True)
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         try:
             connection.execute(f"PRAGMA {pragma}").close()
         except sqlite3.OperationalError:  # a file that is read-only stays in the mode that it has
             continue
+
+
+def _lower(text: str | None) -> str | None:
+    """SQLite's own knows the letters of ASCII only."""
+    return text.lower() if isinstance(text, str) else text
 
 
 def _begin(connection: Connection) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, exc, func, select, union_all, update
 
 from hvd.errors import KeyConflict, QueueFull
-from hvd.jobs.database import clock, insertion
+from hvd.jobs.database import clock, insertion, listing
 from hvd.jobs.database.connection import Database
 from hvd.jobs.database.schema import job_of, jobs, submissions
 from hvd.jobs.database.totals import EndCounts
 from hvd.jobs.job import Cancellation, Job, Json
+from hvd.jobs.listing import Filter, Page, Place, Wanted
 from hvd.jobs.states import CANCELLED, ENDED, NEVER_RAN, PENDING, RUNNING
 from hvd.jobs.submission import Receipt, Submission, SubmissionKey
 from hvd.texts import rfc3339
@@ -77,22 +78,17 @@ class Store:
 
     def newest(self, statuses: Sequence[str], kinds: Sequence[str], limit: int, before: str | None) -> list[Job]:
         """The newest jobs of these statuses and kinds (none given: of all), older than the one of id `before`."""
-
-        def newest(status: str | None) -> Select[Any]:
-            query = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
-            if status:
-                query = query.where(jobs.c.status == status)
-            if kinds:
-                query = query.where(jobs.c.kind.in_(kinds))
-            return query if before is None else query.where(jobs.c.id < before)
-
-        query: Any = newest(None)
-        if statuses:  # of each by itself: the index has them in order, and nothing else is read
-            queries = [select(newest(status).subquery()) for status in sorted(set(statuses))]
-            either = union_all(*queries).subquery()
-            query = select(either).order_by(either.c.id.desc()).limit(limit)
         with self._database.reading() as connection:
-            return _jobs_of(connection, connection.execute(query).all())
+            return _jobs_of(connection, listing.newest(connection, Filter(statuses, kinds), limit, before))
+
+    def page(self, wanted: Wanted) -> Page:
+        """A page of a list, and how many jobs the list has."""
+        with self._database.reading() as connection:
+            found = _jobs_of(connection, listing.page(connection, wanted))
+            total = listing.count(connection, wanted.filter)
+        shown = found[: wanted.limit]
+        has_more = len(found) > wanted.limit
+        return Page(shown, Place.of(shown[-1], wanted.order) if has_more else None, total)
 
     def cancel(self, ids: Sequence[str]) -> dict[str, Cancellation]:
         """End the pending ones, and ask that the running ones be ended: what became of each id."""

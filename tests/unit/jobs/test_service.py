@@ -13,6 +13,7 @@ import pytest
 from hvd.errors import QueueFull, StoreUnavailable
 from hvd.jobs import events
 from hvd.jobs.ids import micros_of
+from hvd.jobs.listing import OPEN_FIRST, Filter, Wanted
 from hvd.jobs.service import JobService
 from hvd.jobs.submission import Submission, SubmissionKey
 from hvd.jobs.transcript import Recorder
@@ -103,6 +104,16 @@ def test_all_are_cancelled_a_transaction_after_the_other(
     assert service.cancel_open(["running"], 10) == ([], [], 0)
     assert service.cancel_open(["pending", "running"], 10) == (ids[1:], [], 0)
     assert heard(ends)[1] == [(name, "cancelled") for name in ids]
+
+
+def test_jobs_of_a_page_have_their_last_lines(service: JobService, tmp_path: Path) -> None:
+    """As one that is looked at has."""
+    ids = submit(service, 2)
+    queue = queue_of(service._store._database)
+    (job,) = queue.claim({"plain": 1}, 1)
+    Recorder(tmp_path / "output", job.id, 1, 4096).write(b"half\n")
+    page = service.page(Wanted(Filter(text="JOB"), 1, None, OPEN_FIRST))
+    assert ([(shown.id, shown.output) for shown in page.jobs], page.total) == ([(ids[0], ["half"])], 2)
 
 
 def test_a_cancellation_of_many_has_its_time(service: JobService, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from falcon import testing
 
 from hvd.errors import KeyConflict
 from hvd.jobs.ids import new_id
-from hvd.jobs.job import Cancellation
+from hvd.jobs.job import Cancellation, NewJob
+from hvd.jobs.listing import Page, Place, Wanted
 from hvd.jobs.service import CancelledSet
 from hvd.jobs.submission import Receipt, Submission, SubmissionKey
 from hvd.jobs.transcript import Transcript
@@ -28,6 +29,7 @@ class FakeJob:
 
     def __init__(self, job_id: str, kind: str = "checksum", status: str = "pending") -> None:
         self.id, self.kind, self.status, self.host = job_id, kind, status, "there"
+        self.name, self.params = "one", {"file": "/a"}
         self.output: list[str] = []
 
     def as_dict(self) -> Json:
@@ -61,6 +63,9 @@ class FakeJobService:
         self.answers: dict[str, tuple[str, Json]] = {}
         self.answers_of_others: dict[str, Json] = {}  # of keys that were free a moment ago
         self.error: Exception | None = None
+        self.refusal: Exception | None = None  # of submissions alone
+        self.submitted: list[NewJob] = []
+        self.wanted: list[Wanted] = []
         self.filters: list[Any] = []
         self.outputs: Path | None = None  # of jobs of this machine
 
@@ -82,6 +87,9 @@ class FakeJobService:
 
     def submit(self, submission: Submission, key: SubmissionKey | None) -> Receipt:
         self._fail()
+        if self.refusal:
+            raise self.refusal
+        self.submitted += submission.jobs
         ids = [self.add(kind=job.kind.name) for job in submission.jobs]
         errors = [problem._asdict() for problem in submission.problems]
         answer = {"job_ids": ids, "accepted": len(ids), "rejected": submission.rejected, "errors": errors}
@@ -105,6 +113,15 @@ class FakeJobService:
         self.filters.append((statuses, kinds, limit, before))
         jobs = [job for job in self.jobs.values() if before is None or job.id < before]
         return sorted(jobs, key=lambda job: job.id, reverse=True)[:limit]
+
+    def page(self, wanted: Wanted) -> Page:
+        self._fail()
+        self.wanted.append(wanted)
+        jobs: Any = sorted(self.jobs.values(), key=lambda job: job.id, reverse=True)
+        jobs = [job for job in jobs if wanted.after is None or job.id < wanted.after.job_id]
+        shown = jobs[: wanted.limit]
+        last = Place.of(shown[-1], wanted.order) if len(jobs) > wanted.limit else None
+        return Page(shown, last, len(self.jobs))
 
     def output(self, job: FakeJob) -> Transcript | None:
         self._fail()

@@ -14,7 +14,7 @@ from hvd.web.operations import Endpoint, Operation
 from tests.unit.web import asking
 
 OPEN = {"/", "/health", "/static/{name}"}
-CHANGES = {"/jobs/submit", "/jobs/cancel", "/jobs/{job_id}/cancel"}
+CHANGES = {"/jobs/submit", "/jobs/cancel", "/jobs/{job_id}/cancel", "/jobs/{job_id}/retry"}
 
 
 def test_every_endpoint_has_its_scope() -> None:

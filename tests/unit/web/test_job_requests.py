@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from gunicorn.http.errors import ChunkMissingTerminator, NoMoreData
 
+from hvd.jobs.listing import TEXT_MAX
 from hvd.jobs.submission import BODY_MAX, KEY_MAX
 from tests.unit.web.job_service import GOOD, Client, FakeJobService, problem_of
 
@@ -114,6 +115,14 @@ def test_a_body_shorter_than_announced_is_400(client: Client, service: FakeJobSe
         *((f"kind={value}", "kind") for value in ("a%20b", "", "%00")),
         *((f"limit={value}", "limit") for value in ("0", "501", "-1", "1e2", "%D9%A1", "", "5&limit=6", "5,6")),
         *((f"before={value}", "before") for value in ("x", "", "019AB6B1-0000-7000-8000-000000000000")),
+        ("before=running.019ab6b1-0000-7000-8000-000000000000", "before"),
+        ("order=open&before=019ab6b1-0000-7000-8000-000000000000", "before"),
+        ("order=oldest", "order"),
+        ("order=open,newest", "order"),
+        ("search=a&search=b", "search"),
+        ("search=a%0Ab", "search"),
+        ("search=%1b", "search"),
+        (f"search={'a' * (TEXT_MAX + 1)}", "search"),
         ("after=x", "after"),
         ("statuss=pending", "statuss"),
         ("%1b=x", "u001b"),
@@ -126,4 +135,4 @@ def test_a_parameter_that_is_wrong_is_named(client: Client, service: FakeJobServ
     detail = problem_of(client.get(f"/jobs?{query}"), 400)["detail"]
     assert named in detail
     assert detail.isprintable()
-    assert not service.filters
+    assert not service.wanted

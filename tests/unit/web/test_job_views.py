@@ -27,8 +27,8 @@ class Scene:
         self.recorder = Recorder(folder, self.job.id, 1, 8 * LOG_BYTES)
         self.client = Client(service)
 
-    def get(self, view: str, **headers: str) -> Any:
-        return self.client.get(f"/jobs/{view}/{self.job.id}", **headers)
+    def get(self, view: str, query: str = "", **headers: str) -> Any:
+        return self.client.get(f"/jobs/{view}/{self.job.id}{query}", **headers)
 
     def messages(self) -> list[str]:
         """What /jobs/logs shows of the output."""
@@ -82,6 +82,11 @@ def test_a_long_output_is_shown_from_its_end(scene: Scene) -> None:
     scene.recorder.write(b"".join(b"%d\n" % number for number in range(2 * LOG_LINES)))
     assert scene.messages() == [str(number) for number in range(LOG_LINES, 2 * LOG_LINES)]
     assert scene.get("logs").json["is_complete"] is False
+    few = scene.get("logs", "?lines=2").json
+    assert [entry["message"] for entry in few["logs"]][-2:] == [str(2 * LOG_LINES - 2), str(2 * LOG_LINES - 1)]
+    assert (few["log_count"], few["is_complete"]) == (4, False)
+    for wrong in ("0", "x", str(LOG_LINES + 1)):
+        assert scene.get("logs", f"?lines={wrong}").status_code == 400
     scene.recorder.write(b"x" * 2 * LOG_BYTES)
     answer = scene.get("logs")
     assert (answer.json["log_count"], answer.json["is_complete"]) == (3, False)

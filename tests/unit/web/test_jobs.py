@@ -10,10 +10,11 @@ import pytest
 
 from hvd.errors import JobsError, KeyConflict, QueueFull, StoreNewer, StoreUnavailable
 from hvd.jobs.ids import new_id
+from hvd.jobs.listing import OPEN_FIRST, Filter, Place, Wanted
 from hvd.web.jobs import QUIET, Failures
 from tests.unit.web.job_service import GOOD, Client, FakeJobService, problem_of
 
-POSTS = ("/jobs/submit", "/jobs/query", "/jobs/cancel", "/jobs/ID/cancel")
+POSTS = ("/jobs/submit", "/jobs/query", "/jobs/cancel", "/jobs/ID/cancel", "/jobs/ID/retry")
 GETS = ("/jobs", "/jobs/kinds", "/jobs/query", "/jobs/ID", "/jobs/ID/output")
 
 
@@ -89,16 +90,28 @@ def test_jobs_are_listed_newest_first_in_pages(client: Client, service: FakeJobS
         seen += [job["id"] for job in page["jobs"]]
         before = f"&before={page['next']}"
     assert seen == ids[::-1]
-    assert page["next"] is None
+    assert (page["next"], page["total"]) == (None, 5)
     assert client.get("/jobs?limit=5").json["next"] is None
 
 
 def test_filters_reach_the_service(client: Client, service: FakeJobService) -> None:
-    """Separated by commas or given again; one job more is asked for, to know whether there is a next page."""
+    """Separated by commas or given again, but for what is searched for, in which a comma is a comma."""
     job_id = service.add()
-    assert client.get(f"/jobs?status=pending,running&kind=a,b&kind=c&limit=500&before={job_id}").status_code == 200
+    path = f"/jobs?status=pending,running&kind=a,b&kind=c&search=%C3%84,%25&limit=500&before={job_id}"
+    assert client.get(path).status_code == 200
+    assert client.get(f"/jobs?order=open&before=running.{job_id}").status_code == 200
     assert client.get("/jobs").status_code == 200
-    assert service.filters == [(["pending", "running"], ["a", "b", "c"], 501, job_id), ([], [], 51, None)]
+    assert service.wanted == [
+        Wanted(Filter(["pending", "running"], ["a", "b", "c"], "Ä,%"), 500, Place(job_id)),
+        Wanted(Filter([], []), 50, Place(job_id, "running"), OPEN_FIRST),
+        Wanted(Filter([], []), 50),
+    ]
+
+
+def test_in_the_order_of_what_is_open_next_says_the_group(client: Client, service: FakeJobService) -> None:
+    """A job may have ended by the time that the next page is asked for."""
+    ids = [service.add("running") for _ in range(2)]
+    assert client.get("/jobs?order=open&limit=1").json["next"] == f"running.{ids[1]}"
 
 
 def test_one_job_is_shown(client: Client, service: FakeJobService) -> None:
@@ -162,7 +175,7 @@ def test_changes_need_the_token_where_others_reach_the_daemon(service: FakeJobSe
     """401 before the body is looked at; looking needs none."""
     client = Client(service, "0.0.0.0:8080", "secret")
     job_id = service.add()
-    for path in ("/jobs/submit", "/jobs/cancel", f"/jobs/{job_id}/cancel"):
+    for path in ("/jobs/submit", "/jobs/cancel", f"/jobs/{job_id}/cancel", f"/jobs/{job_id}/retry"):
         result = client.send(path, b"nonsense")
         problem_of(result, 401)
         assert result.headers["www-authenticate"].startswith("Bearer ")
