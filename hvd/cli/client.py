@@ -1,101 +1,30 @@
-"""One request to a running daemon, over TCP or a unix socket, with only the standard library."""
+"""One request to a running daemon, over TCP, TLS or a unix socket, with only the standard library."""
 
 import contextlib
 import http.client
 import json
-import socket
+import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
+from hvd.cli import stranger, tls
+from hvd.cli.address import Address as Address
 from hvd.errors import DaemonRefused, DaemonUnreachable
 
 _BODY_MAX = 65 * 1024 * 1024  # bytes; the longest output of a job is below, and a snapshot of 100,000 series
 _CHUNK = 64 * 1024
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # nosec B104  # bound to all addresses, reached at the local one
 TOKEN_REMEDY = "(hvd: set HVD_TOKEN, or name a file that has a token by --token-file)"  # nosec B105
-_REMEDY = "start the daemon, or name its address with --url; hvd list shows those that run here"
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a daemon listens: `unix_path`, or `host` and `port`. `url` names it in messages, which also name what was
-    `tried` before it. `token` is presented there if it is asked for, and not before.
-    """
-
-    url: str
-    host: str = "localhost"
-    port: int = 80
-    unix_path: str = ""
-    tried: tuple[str, ...] = ()
-    token: str = field(default="", repr=False)
-
-    @classmethod
-    def parse(cls, url: str) -> "Address":
-        """The address that `http://HOST:PORT` or `unix:PATH` names. Raises ValueError, saying what would be right."""
-        wrong = ValueError(f"{url!r} is no address of a daemon: give http://HOST:PORT or unix:PATH")
-        if url.startswith("unix:"):
-            path = url.removeprefix("unix:").removeprefix("//")
-            if not path or not path.isprintable():
-                raise wrong
-            return cls(url, unix_path=path)
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError:
-            raise wrong from None
-        if parts.scheme != "http" or not parts.hostname or not url.isprintable() or "@" in parts.netloc:
-            raise wrong
-        if parts.path not in ("", "/") or parts.query or parts.fragment or port == 0:
-            raise wrong
-        return cls(url.rstrip("/"), parts.hostname, 80 if port is None else port)
-
-    @classmethod
-    def of_bind(cls, bind: str) -> "Address":
-        """The address at which a daemon with that setting `bind` is reached from its own machine."""
-        if bind.startswith("unix:"):
-            return cls.parse(bind)
-        host, _, port = bind.rpartition(":")
-        return cls.parse(f"http://{_EVERYWHERE.get(host, host)}:{port}")
-
-    def connect(self, timeout: float | None) -> socket.socket:
-        """A socket that is connected, with this timeout in s. Raises OSError."""
-        if not self.unix_path:
-            sock = socket.create_connection((self.host, self.port), timeout)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a body doesn't wait for its head's receipt
-            return sock
-        sock = socket.socket(socket.AF_UNIX)
-        try:
-            sock.settimeout(timeout)
-            sock.connect(self.unix_path)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-
-
-class _Socket(socket.socket):
-    """A connection that gives up at its deadline, however many answers in small pieces it gets until then."""
-
-    def __init__(self, connected: socket.socket, deadline: float) -> None:
-        timeout = connected.gettimeout()
-        super().__init__(fileno=connected.detach())
-        self.settimeout(timeout)
-        self._deadline = deadline
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:  # what http.client reads with, head and body
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self.settimeout(left)
-        return super().recv_into(*args, **kwargs)
+_HEALTH_WORDS = ("healthy", "starting", "degraded", "unhealthy")
+_MARKS = {"/api/v1/snapshot": {"system_health", "health"}}
+"""The fields by one of which hvd's answer is told from another service's JSON, by path."""
+_ELSEWHERE = (*range(300, 400), 404, 405)
+"""Statuses that no daemon answers where it is asked by get_object."""
 
 
 class _Connection(http.client.HTTPConnection):
-    """HTTP over TCP or a unix socket, all of it within `timeout` seconds but for the search of the host's name."""
+    """HTTP to that address, all of it within `timeout` seconds but for the search of the host's name."""
 
     def __init__(self, address: Address, timeout: float) -> None:
         super().__init__(address.host, address.port, timeout=timeout)
@@ -103,7 +32,7 @@ class _Connection(http.client.HTTPConnection):
         self._deadline = time.monotonic() + timeout
 
     def connect(self) -> None:
-        self.sock = _Socket(self._address.connect(self.timeout), self._deadline)
+        self.sock = tls.within(self._address.connect(self.timeout), self._deadline)
 
 
 class Answer(NamedTuple):
@@ -129,17 +58,26 @@ class Answer(NamedTuple):
         fields = self.fields
         if fields is not None:
             return fields
-        if self.status >= 300:
-            raise self.refusal()
-        raise DaemonUnreachable(f"{self.url} is not hvd: {self.source} gave no JSON object; {_REMEDY}")
+        raise self.not_hvd()
 
     def refusal(self) -> DaemonUnreachable | DaemonRefused:
         """The error that tells of this answer: by its status, and what the daemon says of a token."""
         if self.status in (401, 403):
             detail = (self.fields or {}).get("detail") or "it does not say why"
             return DaemonRefused(f"{self.url} refused ({self.status}): {detail} {TOKEN_REMEDY}", self.status)
-        status = f"{self.status} {http.client.responses.get(self.status, '')}".rstrip()
+        status = stranger.status_text(self.status)
         return DaemonUnreachable(f"{self.url} answered {status} to {self.source}; see its log", f"it answers {status}")
+
+    def not_hvd(self, lacks: str = "") -> DaemonUnreachable | DaemonRefused:
+        """The error that tells that this answer isn't hvd's: a JSON object that `lacks` a field, or none."""
+        who = stranger.portrait(self.status, self.headers)
+        if self.status in (401, 403):
+            remedy = stranger.barrier(self.status, self.headers)
+            return DaemonRefused(f"{self.url} refused before hvd was reached ({who}): {remedy}", self.status)
+        remedy = stranger.remedy(self.url, self.status, self.headers, self.body)
+        what = f"{who} without {lacks}" if lacks else who
+        reason = "" if self.status < 300 else f" ({stranger.status_text(self.status)})"
+        return DaemonUnreachable(f"{self.url} answers, but it is not hvd ({what}): {remedy}", f"it is not hvd{reason}")
 
 
 def get_object(address: Address, path: str, timeout: float) -> dict[str, Any]:
@@ -149,9 +87,22 @@ def get_object(address: Address, path: str, timeout: float) -> dict[str, Any]:
     """
     answer = exchange(address, "GET", path, timeout)
     fields = answer.object()
+    if answer.status in _ELSEWHERE:
+        raise answer.not_hvd()
     if answer.status != 200:
         raise answer.refusal()
+    if path in _MARKS and not _MARKS[path] & fields.keys():
+        raise answer.not_hvd(lacks="a health")
     return fields
+
+
+def get_health(address: Address, timeout: float) -> tuple[int, dict[str, Any]]:
+    """The status and the object of the daemon's /health, whatever it says. Raises DaemonUnreachable, DaemonRefused."""
+    answer = exchange(address, "GET", "/health", timeout)
+    fields = answer.object()
+    if fields.get("status") not in _HEALTH_WORDS:
+        raise answer.not_hvd(lacks="a health")
+    return answer.status, fields
 
 
 def exchange(
@@ -194,17 +145,32 @@ def _exchange(
 ) -> Answer:
     try:
         with contextlib.closing(_Connection(address, timeout)) as connection:
-            connection.request(method, path, data, all_headers)
+            connection.request(method, f"{address.prefix}{path}", data, {"Host": address.authority, **all_headers})
             with connection.getresponse() as response:
                 return Answer(response.status, response.headers, _read_all(response), address.url, f"{method} {path}")
     except TimeoutError:
         reason = f"did not answer within {timeout:g} s"
         text = f"{address.url} {reason}{_before(address)}: is it overloaded or stopped? See its log"
         raise DaemonUnreachable(text, reason, is_silent=True) from None
+    except ssl.SSLError as error:
+        wrong = tls.trouble(error, address.host, address.port, address.ca_file, timeout)
+        raise _unusable(address, wrong.reason, wrong.remedy) from None
+    except http.client.RemoteDisconnected:
+        hint = "" if address.tls or address.unix_path else ", or give https:// if it speaks TLS"
+        raise _unusable(address, "ended the connection without an answer", f"see its log{hint}") from None
+    except http.client.BadStatusLine as error:
+        if str(error).encode("latin-1", "replace").startswith(tls.RECORD):
+            raise _unusable(address, "speaks TLS", "give https:// instead of http://") from None
+        raise _unusable(address, "answers, but not HTTP: it is not hvd", stranger.REMEDY) from None
     except (OSError, http.client.HTTPException) as error:
         reason = _reason(error)
-        text = f"no daemon answers at {address.url} ({reason}){_before(address)}: {_REMEDY}"
+        text = f"no daemon answers at {address.url} ({reason}){_before(address)}: {stranger.REMEDY}"
         raise DaemonUnreachable(text, reason, is_silent=True) from None
+
+
+def _unusable(address: Address, reason: str, remedy: str) -> DaemonUnreachable:
+    text = f"{address.url} {reason}{_before(address)}: {remedy}"
+    return DaemonUnreachable(text, reason, is_silent=True)
 
 
 def _before(address: Address) -> str:
@@ -225,6 +191,6 @@ def _read_all(response: http.client.HTTPResponse) -> bytes:
 def _reason(error: Exception) -> str:
     """The error in words that are ours or the system's: an exception may hold bytes of whoever answered."""
     if isinstance(error, http.client.HTTPException):
-        return f"the answer is not HTTP: {type(error).__name__}"
+        return f"its answer is broken: {type(error).__name__}"
     strerror = getattr(error, "strerror", None)
     return str(strerror or type(error).__name__).lower()

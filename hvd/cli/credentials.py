@@ -1,11 +1,15 @@
-"""The token that a command presents: never from its arguments, which other users of the machine can read."""
+"""The token that a command presents: never from its arguments, which other users of the machine can read; and the file
+of the authorities by whose certificates it knows a daemon.
+"""
 
 import argparse
+import ssl
 
+from hvd.cli import tls
 from hvd.errors import SettingsError
 from hvd.settings.loader import read_text
 from hvd.settings.table import SETTINGS, variable
-from hvd.settings.variables import environment
+from hvd.settings.variables import CA_FILE, environment
 from hvd.texts import quoted
 
 
@@ -15,6 +19,21 @@ def explicit_token(args: argparse.Namespace) -> str:
         return _checked(_read(path), f"the file {quoted(path)}")
     text = environment().get(variable("token"), "").strip()
     return _checked(text, variable("token")) if text else ""
+
+
+def ca_file(args: argparse.Namespace) -> str:
+    """The file of --ca-file, or else of HVD_CA_FILE; "" without both. Raises SettingsError for what can be none."""
+    option = getattr(args, "ca_file", None)
+    path: str = option or environment().get(CA_FILE, "").strip()
+    if not path:
+        return ""
+    try:
+        tls.context(path)
+    except OSError as error:  # ssl's too
+        reason = "it has no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        name = "--ca-file" if option else CA_FILE
+        raise SettingsError([f"{name} is {quoted(path)}, which can't be used: {reason}"]) from None
+    return path
 
 
 def _read(path: str) -> str:

@@ -45,6 +45,7 @@ examples:
   hvd status                               health of the daemon that these settings describe
   hvd status --instance shop               health of another one on this machine
   hvd status --url http://10.0.0.7:8080    health of one elsewhere
+  hvd top --url https://ops.example/hvd    one behind a proxy with TLS, below a path
   hvd snapshot --url unix:/run/hvd/http.sock --compact
   hvd watch --count 4                      its next four WebSocket messages, a line each
   hvd top                                  all of it in the terminal, live; --once prints it as text
@@ -162,13 +163,19 @@ def _which() -> argparse.ArgumentParser:
     which.add_argument(
         "--url",
         type=arguments.address,
-        help="the daemon: http://HOST:PORT or unix:PATH (default: the one that the settings describe)",
+        help="the daemon: http://HOST:PORT, https://HOST/PATH, HOST:PORT (HTTP; without :PORT at 80) or unix:PATH "
+        "(default: the one that the settings describe)",
     )
     which.add_argument(
         "--instance",
         type=arguments.instance,
         metavar="NAME",
         help="the daemon of that name on this machine: hvd list has them",
+    )
+    options.add_argument(
+        "--ca-file",
+        metavar="PATH",
+        help="for https: a file (PEM) of the authorities to trust instead of the system's (else HVD_CA_FILE)",
     )
     return options
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hvd.cli.arguments import Exit
-from hvd.cli.client import Address, exchange, get_object
+from hvd.cli.client import Address, get_health, get_object
 from hvd.cli.saturation import (
     backlog_text,
     beside_texts,
@@ -58,12 +58,10 @@ def _probe(address: Address, timeout: float) -> int:
     """Print what /health says in a line; NOT_HEALTHY only where it says that nobody is served: degraded is no reason to
     restart a container, or to send its requests elsewhere. Raises DaemonUnreachable.
     """
-    answer = exchange(address, "GET", "/health", timeout)
-    fields = answer.object()
-    said = fields.get("status")
+    status, fields = get_health(address, timeout)
     reasons = "; ".join(plain(reason, "ascii") for reason in reasons_of(fields))
-    print(f"{plain(said, 'ascii') if isinstance(said, str) else UNKNOWN}{f': {reasons}' if reasons else ''}")
-    return Exit.OK if answer.status == 200 else Exit.NOT_HEALTHY
+    print(f"{fields['status']}{f': {reasons}' if reasons else ''}")
+    return Exit.OK if status == 200 else Exit.NOT_HEALTHY
 
 
 def _can_print(text: str) -> bool:

@@ -5,8 +5,8 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 
 from hvd.cli.admin import admin_addresses, reachable
-from hvd.cli.client import Address, exchange
-from hvd.cli.credentials import explicit_token
+from hvd.cli.client import Address, get_health
+from hvd.cli.credentials import ca_file, explicit_token
 from hvd.cli.daemons import Daemon, daemon_named, running_daemons
 from hvd.errors import DaemonsAmbiguous, DaemonUnreachable, SettingsError
 from hvd.settings.loader import Loaded, load
@@ -25,11 +25,11 @@ def target(args: argparse.Namespace) -> tuple[Address, float]:
     It is asked at its admin server, where that answers; else at the last address that it may have, which names the
     others in its messages. Raises SettingsError where neither arguments nor settings name a daemon, DaemonsAmbiguous
     where several may be meant, DaemonUnreachable where none has the name of --instance. The address has the token that
-    --token-file and HVD_TOKEN name, or the settings where they name the daemon.
+    --token-file and HVD_TOKEN name, or the settings where they name the daemon; that of --url has the CA file too.
     """
     token = explicit_token(args)
     if args.url:
-        return dataclasses.replace(args.url, token=token), STALE
+        return dataclasses.replace(args.url, token=token, ca_file=ca_file(args) if args.url.tls else ""), STALE
     if args.instance:
         return dataclasses.replace(_of_instance(args.instance), token=token), STALE
     loaded = load()
@@ -46,7 +46,7 @@ class Search:
     def answers(self, address: Address) -> bool:
         """True if a daemon answers there, whatever it says of its health."""
         try:
-            exchange(address, "GET", "/health", PROBE).object()
+            get_health(address, PROBE)
         except DaemonUnreachable as error:
             self.tried.append(f"{address.url} ({error.reason})")
             return False

@@ -1,4 +1,4 @@
-"""The messages of a running daemon as they come, over its WebSocket: TCP or unix socket."""
+"""The messages of a running daemon as they come, over its WebSocket: TCP, TLS or a unix socket."""
 
 import contextlib
 import queue
@@ -10,7 +10,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Ping, RejectConnection, Request, TextMessage
 from wsproto.utilities import ProtocolError
 
-from hvd.cli.client import TOKEN_REMEDY, Address, bearer, exchange
+from hvd.cli.client import TOKEN_REMEDY, Address, bearer, get_health
 from hvd.errors import DaemonRefused, DaemonUnreachable
 
 _READ_BYTES = 64 * 1024
@@ -75,7 +75,8 @@ class _WebSocket:
     def end(self) -> None:
         """`receive` gives None from now on, once the messages before are taken. From any thread."""
         with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)  # the thread, which may be reading, hears of this only
+            # The thread, which may be reading, hears of this only; ssl's own shutdown would take its TLS from it.
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Free the descriptor."""
@@ -97,7 +98,7 @@ def messages(
     gets what ends the connection.
     """
     # says clearly what is wrong where nothing or something else answers
-    exchange(address, "GET", "/health", timeout).object()
+    get_health(address, timeout)
     try:
         connection = _open(address, timeout, path)
     except (OSError, ProtocolError) as error:
@@ -127,7 +128,7 @@ def _open(address: Address, timeout: float, path: str) -> _WebSocket:
 def _shake_hands(address: Address, timeout: float, path: str, token: str) -> _WebSocket:
     sock = address.connect(timeout)
     try:
-        return _WebSocket(sock, f"{address.host}:{address.port}", path, token)
+        return _WebSocket(sock, address.authority, f"{address.prefix}{path}", token)
     except BaseException:
         sock.close()
         raise

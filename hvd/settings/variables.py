@@ -11,12 +11,15 @@ from hvd.settings.table import SETTINGS, variable
 PREFIX = "HVD_"
 CONFIG = "HVD_CONFIG"
 """The variable that names the file of settings."""
+CA_FILE = "HVD_CA_FILE"
+"""The variable that names the file of authorities by which the command knows a daemon behind TLS."""
 
 KEYS = {variable(key): key for key in SETTINGS}
 """The key of the setting that each variable overrides."""
 
 _OTHERS = {
     CONFIG,
+    CA_FILE,
     "HVD_BUILD_EXTENSION",  # of setup.py: an image may keep it
     *("HVD_JOB", "HVD_ATTEMPT", "HVD_RUNNER"),  # for the programs that hvd runs as jobs
 }

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hvd.cli.credentials import explicit_token
+from hvd.cli.credentials import ca_file, explicit_token
 from hvd.errors import SettingsError
+from tests.support.certificates import Authority
 
 
 def given(path: object = None) -> argparse.Namespace:
@@ -38,3 +39,15 @@ def test_what_can_be_no_token_is_refused_and_not_shown(
             explicit_token(given())
     with pytest.raises(SettingsError, match="which can't be read: No such file"):
         explicit_token(given(tmp_path / "none"))
+
+
+def test_the_ca_file_is_read_before_anything_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The option goes before the variable; a file without a certificate is named."""
+    authority = str(Authority(tmp_path).file)
+    assert ca_file(argparse.Namespace()) == ""
+    monkeypatch.setenv("HVD_CA_FILE", authority)
+    assert ca_file(argparse.Namespace(ca_file=None)) == authority
+    (tmp_path / "empty").write_text("no certificate")
+    for name, words in (("empty", "it has no certificate in PEM"), ("none", "No such file or directory")):
+        with pytest.raises(SettingsError, match=f"--ca-file is .*{name}.* can't be used: {words}"):
+            ca_file(argparse.Namespace(ca_file=str(tmp_path / name)))

@@ -197,7 +197,7 @@ def test_since_when_requests_are_counted_is_told_where_it_is_before_the_start(si
         (200, {"status": "healthy", "reasons": []}, "healthy", 0),
         (200, {"status": "degraded", "reasons": ["a\x1b", "b"]}, "degraded: a\\x1b; b", 0),
         (503, {"status": "unhealthy", "reasons": ["no worker serves"]}, "unhealthy: no worker serves", 3),
-        (200, {"status": 1}, "-", 0),
+        (200, {"status": "healthy", "reasons": 1}, "healthy", 0),
     ],
 )
 def test_a_probe_fails_only_where_nobody_is_served(

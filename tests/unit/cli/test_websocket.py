@@ -39,7 +39,7 @@ def serving(upgrade: Callable[[socket.socket, bytes], None]) -> Iterator[Address
         def handle(self) -> None:
             request = self.request.recv(65_536)
             if request.startswith(b"GET /health "):
-                self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+                self.request.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n{"status": "healthy"}')
             else:
                 upgrade(self.request, request)
 
