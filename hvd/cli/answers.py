@@ -1,6 +1,7 @@
 """What a daemon sent, taken apart by somebody who doesn't trust it to be complete. Pure."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -14,3 +15,11 @@ def objects(value: object) -> tuple[Json, ...]:
 def texts(value: object) -> tuple[str, ...]:
     """What is a text, of a list; nothing of anything else."""
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list | tuple) else ()
+
+
+def instant(text: object) -> datetime | None:
+    """The time that a text in RFC 3339 names, in UTC; None of anything else."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None

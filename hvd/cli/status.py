@@ -5,28 +5,30 @@ import contextlib
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Sequence
 
+from hvd.cli.answers import Json, instant, objects
 from hvd.cli.arguments import Exit
-from hvd.cli.client import Address, get_health, get_object
+from hvd.cli.client import Address, exchange, get_health, get_object
+from hvd.cli.happenings import health_since, last_death
+from hvd.cli.last_minute import minute_rows
 from hvd.cli.saturation import (
     backlog_text,
     beside_texts,
     capacity_text,
     health_of,
-    p99_text,
     reasons_of,
     request_lines,
     waiting_text,
 )
 from hvd.cli.target import target
+from hvd.errors import DaemonUnreachable
 from hvd.texts import UNKNOWN, clipped, count, duration, errors, figure, milliseconds, number, percent, plain, size
 
+EVENTS = "/api/v1/events"
 _TEXT_MAX = 40  # characters of text from the daemon that a row has
 _LINE = 96  # characters of a value, where the output is not a terminal
-_LABELS = 15 + 4  # the widest label, and the box's sides
+_LABELS = 12 + 4  # the widest label, and the box's sides
 BEFORE = 1.0  # s: times are told in whole ones
 _LINES_MAX = 12  # of one row: reasons and requests
 _UNICODE = ("┌", "┐", "└", "┘", "─", "│")
@@ -49,9 +51,19 @@ def run(args: argparse.Namespace) -> int:
     if args.probe:
         return _probe(address, args.timeout)
     answer = get_object(address, "/api/v1/snapshot", args.timeout)
+    events = _events(address, args.timeout)
     unicode = _can_print("".join(_UNICODE))
-    print("\n".join(health_box(answer, stale_after=stale_after, unicode=unicode, width=_width())))
+    print("\n".join(health_box(answer, events, stale_after=stale_after, unicode=unicode, width=_width())))
     return Exit.OK if answer.get("system_health") == "healthy" else Exit.NOT_HEALTHY
+
+
+def _events(address: Address, timeout: float) -> tuple[Json, ...] | None:
+    """What happened to it; None where it is an older one, or lets us not see that."""
+    with contextlib.suppress(DaemonUnreachable):
+        answer = exchange(address, "GET", EVENTS, timeout)
+        if answer.status == 200:
+            return objects(answer.object().get("events"))
+    return None
 
 
 def _probe(address: Address, timeout: float) -> int:
@@ -80,36 +92,33 @@ def _width() -> int:
 
 
 def health_box(
-    snapshot: Mapping[str, Any], *, stale_after: float = 5.0, unicode: bool = True, width: int = _LINE
+    snapshot: Json,
+    events: Sequence[Json] | None = None,
+    *,
+    stale_after: float = 5.0,
+    unicode: bool = True,
+    width: int = _LINE,
 ) -> list[str]:
-    """The lines of the box System Health; a field that is missing or odd is UNKNOWN.
+    """The lines of the box System Health, in the order of the questions that are asked in an incident: what is wrong,
+    errors and times of the last minute, what is busy and with what, jobs, the last death; then the rest.
 
-    With what is wrong below the health, clients that are waited for and requests that take long where there are any,
-    and the age of what the aggregator observed where that is above `stale_after` seconds.
+    A field that is missing or odd is UNKNOWN. What is rare has a row where it is there, and so has the age of what the
+    aggregator observed, where that is above `stale_after` seconds.
     """
-
-    def row(label: str, field: str, form: Callable[[float], str]) -> tuple[str, str]:
-        return label, figure(snapshot.get(field), form)
-
     rows = [
-        *_rows("Health", [_health(snapshot), *_reasons(snapshot, width)]),
-        row("Uptime", "uptime_seconds", duration),
-        row("Memory", "memory_usage", size),
-        row("CPU", "cpu_usage", percent),
-        ("Concurrency", concurrency(snapshot)),
-        ("Workers", _workers(snapshot)),
+        *_rows("Health", [_health(snapshot, events), *_reasons(snapshot, width)]),
+        *minute_rows(snapshot),
         ("Capacity", capacity_text(snapshot)),
+        *_rows("Longest", [clipped(line, width) for line in request_lines(snapshot, "ascii")]),
         ("Backlog", backlog_text(snapshot)),
         *beside_texts(snapshot),
         *_rows("Clients", [text for text in [waiting_text(snapshot)] if text]),
-        row("Requests", "http_requests", count),
-        ("Errors", errors(snapshot.get("http_errors"), snapshot.get("http_requests"))),
-        *_since_row(snapshot),
-        row("Mean response", "avg_response_time", milliseconds),
-        ("p99", p99_text(snapshot)),
-        row("WS clients", "websocket_clients", count),
-        *_rows("Longest", [clipped(line, width) for line in request_lines(snapshot, "ascii")]),
+        ("Jobs", _jobs(snapshot)),
+        *_rows("Last death", _wrapped(last_death(snapshot, events), width)),
+        ("Uptime", figure(snapshot.get("uptime_seconds"), duration)),
+        ("Processes", _processes(snapshot)),
         *_age_row(snapshot, stale_after),
+        *_rows("Totals", _wrapped(_totals(snapshot), width)),
     ]
     return box("System Health", rows, _UNICODE if unicode else _ASCII)
 
@@ -119,9 +128,13 @@ def _rows(label: str, values: Sequence[str]) -> list[tuple[str, str]]:
     return [("" if place else label, value) for place, value in enumerate(values[:_LINES_MAX])]
 
 
-def _reasons(snapshot: Mapping[str, Any], width: int) -> list[str]:
+def _reasons(snapshot: Json, width: int) -> list[str]:
     reasons = (plain(reason, "ascii") for reason in reasons_of(snapshot))
-    return [line for reason in reasons for line in textwrap.wrap(reason, width, subsequent_indent="  ")]
+    return [line for reason in reasons for line in _wrapped(reason, width)]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent="  ")
 
 
 def box(title: str, rows: Sequence[tuple[str, str]], marks: Sequence[str]) -> list[str]:
@@ -138,42 +151,59 @@ def box(title: str, rows: Sequence[tuple[str, str]], marks: Sequence[str]) -> li
     ]
 
 
-def concurrency(raw: Mapping[str, Any]) -> str:
+def concurrency(raw: Json) -> str:
     """`34 (30 threads, 4 tasks)`."""
     total, threads, tasks = (figure(raw.get(field), count) for field in ("goroutines", "threads", "tasks"))
     return f"{total} ({threads} threads, {tasks} tasks)"
 
 
-def _health(snapshot: Mapping[str, Any]) -> str:
-    return clipped(plain(health_of(snapshot), "ascii"), _TEXT_MAX)
+def _health(snapshot: Json, events: Sequence[Json] | None) -> str:
+    health = health_of(snapshot)
+    since = health_since(snapshot, events, is_healthy=health == "healthy")
+    return f"{clipped(plain(health, 'ascii'), _TEXT_MAX)}{f' {since}' if since else ''}"
 
 
-def _workers(snapshot: Mapping[str, Any]) -> str:
-    workers = snapshot.get("workers")
-    if not isinstance(workers, list):
+def _jobs(snapshot: Json) -> str:
+    states = (("running", "jobs_active"), ("pending", "jobs_pending"), ("failed", "jobs_failed"))
+    if all(number(snapshot.get(field)) is None for _, field in states):
         return UNKNOWN
-    busy = sum(1 for worker in workers if isinstance(worker, Mapping) and worker.get("busy"))
-    return f"{len(workers)} ({busy} busy)"
+    return ", ".join(f"{figure(snapshot.get(field), count)} {word}" for word, field in states)
 
 
-def _since_row(snapshot: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Since when requests are counted, where that is before the start: they outlived a stop or a crash."""
-    since, now = _instant(snapshot.get("totals_since")), _instant(snapshot.get("timestamp"))
+def _processes(snapshot: Json) -> str:
+    """`2 workers, 50 MB, CPU 12.3%, 30 threads, 12 WebSockets`."""
+    workers = snapshot.get("workers")
+    memory, cpu = figure(snapshot.get("memory_usage"), size), figure(snapshot.get("cpu_usage"), percent)
+    threads, clients = (figure(snapshot.get(field), count) for field in ("threads", "websocket_clients"))
+    number_of_workers = count(len(workers)) if isinstance(workers, list) else UNKNOWN
+    return f"{number_of_workers} workers, {memory}, CPU {cpu}, {threads} threads, {clients} WebSockets"
+
+
+def _totals(snapshot: Json) -> str:
+    """`1,250 requests, 5 errors (0.4%), mean 45.2ms`, and since when, where that is before the start: they outlived a
+    stop or a crash.
+    """
+    requests, mean = figure(snapshot.get("http_requests"), count), number(snapshot.get("avg_response_time"))
+    text = f"{requests} requests, {_errors(snapshot)}"
+    text += f", mean {milliseconds(mean)}" if mean else ""
+    since, now = instant(snapshot.get("totals_since")), instant(snapshot.get("timestamp"))
     uptime = number(snapshot.get("uptime_seconds"))
     if since is None or now is None or uptime is None or (now - since).total_seconds() < uptime + BEFORE:
-        return []
-    return [("Counted since", f"{since:%Y-%m-%d %H:%M:%S} UTC")]
+        return f"{text} since the start"
+    return f"{text} since {since:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _instant(text: object) -> datetime | None:
-    with contextlib.suppress(TypeError, ValueError):
-        return datetime.fromisoformat(text).astimezone(UTC)  # type: ignore[arg-type]
-    return None
+def _errors(snapshot: Json) -> str:
+    """Of the server's and of clients'; of an older daemon both together."""
+    server, client = (number(snapshot.get(f"http_{whose}_errors")) for whose in ("server", "client"))
+    if server is None or client is None:
+        return f"{errors(snapshot.get('http_errors'), snapshot.get('http_requests'))} errors"
+    return f"5xx {count(server)}, 4xx {count(client)}"
 
 
-def _age_row(snapshot: Mapping[str, Any], stale_after: float) -> list[tuple[str, str]]:
+def _age_row(snapshot: Json, stale_after: float) -> list[tuple[str, str]]:
     """Memory, CPU, threads and clients are as old as this says; no row while they are fresh."""
     age = number(snapshot.get("observed_age_seconds"))
     if age is None:
-        return [("Processes", "not observed yet")]
-    return [("Processes", f"stale, observed {duration(age)} ago")] if age > stale_after else []
+        return [("", "not observed yet")]
+    return [("", f"stale, observed {duration(age)} ago")] if age > stale_after else []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hvd.cli.answers import objects, texts
+from hvd.cli.answers import instant, objects, texts
 
 
 def test_only_what_is_of_the_kind_is_taken() -> None:
@@ -15,3 +15,11 @@ def test_only_what_is_of_the_kind_is_taken() -> None:
 def test_what_is_no_list_has_none(odd: object) -> None:
     """An older daemon may not send it."""
     assert objects(odd) == texts(odd) == ()
+
+
+def test_a_time_is_taken_in_utc() -> None:
+    """Whatever zone it is told in."""
+    moment = instant("2026-01-23T21:30:00+01:00")
+    assert moment is not None
+    assert f"{moment:%H:%M %Z}" == "20:30 UTC"
+    assert [instant(odd) for odd in ("long ago", 7, None)] == [None] * 3

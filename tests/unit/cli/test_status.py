@@ -7,6 +7,8 @@ import pytest
 from hvd.cli.main import main
 from hvd.cli.status import health_box
 from tests.unit.cli.daemon import HEALTHY, daemon, run
+from tests.unit.cli.test_happenings import DEATH, RAW
+from tests.unit.cli.test_last_minute import BEFORE, MINUTE
 
 SNAPSHOT: dict[str, Any] = {
     "system_health": "healthy",
@@ -33,37 +35,44 @@ SNAPSHOT: dict[str, Any] = {
     "p99": 98.6,
     "p99_with_open": 98.6,
     "reasons": [],
+    "http_server_errors": 3,
+    "http_client_errors": 2,
+    "jobs_active": 2,
+    "jobs_pending": 14,
+    "jobs_failed": 3,
+    "ends": {"planned": 1, "unplanned": 0, "failed_boots": 0},
+    "last_minute": MINUTE,
+    "minute_before": BEFORE,
 }
 
 BOX = """\
-┌─ System Health ────────────────────────────┐
-│ Health         healthy                     │
-│ Uptime         1h 0m 0s                    │
-│ Memory         50 MB                       │
-│ CPU            12.3%                       │
-│ Concurrency    34 (30 threads, 4 tasks)    │
-│ Workers        2 (1 busy)                  │
-│ Capacity       1 of 8 busy, 2% of the time │
-│ Backlog        0 of 2,048                  │
-│ Requests       1,250                       │
-│ Errors         5 (0.4%)                    │
-│ Mean response  45.2ms                      │
-│ p99            98.6ms                      │
-│ WS clients     12                          │
-└────────────────────────────────────────────┘"""
+┌─ System Health ───────────────────────────────────────────────────────┐
+│ Health      healthy                                                   │
+│ Rate        33.3/s, 30.0/s the minute before                          │
+│ 5xx         12.0% (240 of 2,000), 0.1% the minute before              │
+│ 4xx         0.5% (10 of 2,000), 0.5% the minute before                │
+│ p99         98.6ms, 91.2ms the minute before                          │
+│ Capacity    1 of 8 busy, 2% of the time                               │
+│ Backlog     0 of 2,048                                                │
+│ Jobs        2 running, 14 pending, 3 failed                           │
+│ Last death  none                                                      │
+│ Uptime      1h 0m 0s                                                  │
+│ Processes   2 workers, 50 MB, CPU 12.3%, 30 threads, 12 WebSockets    │
+│ Totals      1,250 requests, 5xx 3, 4xx 2, mean 45.2ms since the start │
+└───────────────────────────────────────────────────────────────────────┘"""
 
 
 def values_of(snapshot: dict[str, Any]) -> dict[str, str]:
-    """The box's rows by label."""
+    """The box's rows by label; by "" what has none."""
     inner = (line[2:-2] for line in health_box(snapshot)[1:-1])
-    return {line[:13].strip(): line[13:].strip() for line in inner}
+    return {"": ""} | {line[:10].strip(): line[10:].strip() for line in inner}
 
 
 def test_a_known_snapshot_gives_exactly_this_box() -> None:
     """Aligned, in a box, with a person's units; of other signs for terminals that can't show lines."""
-    assert "\n".join(health_box(SNAPSHOT)) == BOX
+    assert "\n".join(health_box(SNAPSHOT, [])) == BOX
     ascii_box = BOX.translate(str.maketrans("┌┐└┘─│", "++++-|"))
-    assert "\n".join(health_box(SNAPSHOT, unicode=False)) == ascii_box
+    assert "\n".join(health_box(SNAPSHOT, [], unicode=False)) == ascii_box
     assert ascii_box.isascii()
 
 
@@ -91,13 +100,14 @@ OUTAGE: dict[str, Any] = {
 
 def test_an_outage_is_told() -> None:
     """All threads busy, since when, with which requests, and where in the code; who waits."""
-    box = "\n".join(line.strip("│ ") for line in health_box(SNAPSHOT | OUTAGE))
+    box = "\n".join(line.strip("│ ") for line in health_box(SNAPSHOT | OUTAGE | RAW, [DEATH]))
     for lines in (
-        "Health         degraded\nsaturated: all 8 threads busy for 18.2 s\njob runner away: jobs wait\nUptime",
-        "Capacity       8 of 8 busy for 18.2s, 98% of the time\nBacklog        12 of 2,048\n",
-        "Clients        1 silent, 3 with half a head\n",
-        "p99            98.6ms, 18.2s with those in progress\n",
-        "Longest        18.2s GET /slow, worker 4711, at report.py:41 build\n17.0s GET /slow, worker 4712\n",
+        "Health      degraded\nsaturated: all 8 threads busy for 18.2 s\njob runner away: jobs wait\nRate",
+        "p99         98.6ms, 91.2ms the minute before; 18.2s with those in progress\n",
+        "Capacity    8 of 8 busy for 18.2s, 98% of the time\nLongest",
+        "Longest     18.2s GET /slow, worker 4711, at report.py:41 build\n17.0s GET /slow, worker 4712\nBacklog",
+        "Backlog     12 of 2,048\nClients     1 silent, 3 with half a head\n",
+        "Last death  3m 2s ago: worker 4711 was killed (SIGKILL)\n",
     ):
         assert lines in box, box
 
@@ -121,27 +131,36 @@ def test_every_line_is_equally_wide() -> None:
 
 def test_the_age_of_process_figures_shows_once_they_are_stale() -> None:
     """CPU, memory, threads and clients come from the aggregator, which may be away."""
-    assert "Processes" not in values_of(SNAPSHOT | {"observed_age_seconds": 5.0})
-    assert values_of(SNAPSHOT | {"observed_age_seconds": 67.9})["Processes"] == "stale, observed 1m 7s ago"
-    assert values_of(SNAPSHOT | {"observed_age_seconds": None})["Processes"] == "not observed yet"
+    assert values_of(SNAPSHOT | {"observed_age_seconds": 5.0})[""] == ""
+    assert values_of(SNAPSHOT | {"observed_age_seconds": 67.9})[""] == "stale, observed 1m 7s ago"
+    assert values_of(SNAPSHOT | {"observed_age_seconds": None})[""] == "not observed yet"
     assert "stale" not in "\n".join(health_box(SNAPSHOT | {"observed_age_seconds": 60}, stale_after=61))
 
 
 def test_missing_fields_show_as_a_dash() -> None:
     """An older or newer daemon may not send them."""
     values = values_of({})
-    assert values.pop("Processes") == "not observed yet"
-    assert values.pop("Concurrency") == "- (- threads, - tasks)"
+    assert values.pop("") == "not observed yet"
+    assert values.pop("Processes") == "- workers, -, CPU -, - threads, - WebSockets"
+    assert values.pop("Totals") == "- requests, - errors since the start"
     assert set(values.values()) == {"-"}
+
+
+def test_a_daemon_of_the_version_before_tells_what_it_has() -> None:
+    """Its last interval, and all errors in one number."""
+    new = ("last_minute", "minute_before", "ends", "http_server_errors", "http_client_errors")
+    values = values_of({name: value for name, value in SNAPSHOT.items() if name not in new})
+    assert (values["5xx"], values["4xx"], values["p99"], values["Last death"]) == ("-", "-", "98.6ms", "-")
+    assert values["Totals"].startswith("1,250 requests, 5 (0.4%) errors, mean")
 
 
 @pytest.mark.parametrize("odd", ["12", None, True, [], {}, float("nan"), float("inf"), -1, 10**400])
 def test_odd_fields_show_as_a_dash(odd: object) -> None:
     """A box never ends in a traceback for what somebody sent."""
     values = values_of({key: odd for key in SNAPSHOT if key not in ("workers", "system_health")})
-    assert values["Uptime"] == values["Memory"] == values["Errors"] == values["Mean response"] == "-"
-    assert values_of({"workers": odd}).get("Workers") == ("0 (0 busy)" if odd == [] else "-")
-    assert values_of({"workers": [odd]})["Workers"] == "1 (0 busy)"
+    assert values["Uptime"] == values["Rate"] == values["5xx"] == values["p99"] == values["Jobs"] == "-"
+    assert values["Totals"] == "- requests, - errors since the start"
+    assert values_of({"workers": odd})["Processes"].startswith("0 workers" if odd == [] else "- workers")
 
 
 def test_a_daemon_that_starts_says_so() -> None:
@@ -168,6 +187,23 @@ def test_status_prints_the_box_and_ends_with_the_health(capsys: pytest.CaptureFi
         assert "1,250" in text
 
 
+@pytest.mark.parametrize(
+    ("answer", "row"),
+    [
+        ((200, {"events": [DEATH], "newest": 1}), "worker 4711 was killed (SIGKILL)"),
+        ((200, {"events": []}), "Last death  none "),
+        ((404, {"title": "Not Found"}), "Last death  - "),
+        ((502, b"<html>"), "Last death  - "),
+    ],
+)
+def test_status_asks_what_happened(capsys: pytest.CaptureFixture[str], answer: tuple[int, Any], row: str) -> None:
+    """An older daemon doesn't know."""
+    with daemon((200, HEALTHY), answer) as (url, requests):
+        assert main(["status", "--url", url]) == 0
+    assert row in capsys.readouterr().out
+    assert [request.path for request in requests] == ["/api/v1/snapshot", "/api/v1/events"]
+
+
 def test_status_falls_back_to_ascii() -> None:
     """Where stdout can't encode the box."""
     with daemon((200, HEALTHY)) as (url, _):
@@ -180,15 +216,15 @@ def test_status_falls_back_to_ascii() -> None:
     ("since", "row"),
     [
         ("2026-01-20T12:00:05Z", "2026-01-20 12:00:05 UTC"),
-        ("2026-01-23T19:29:59Z", None),  # the daemon's start
-        ("long ago", None),
-        (7, None),
+        ("2026-01-23T19:29:59Z", "the start"),
+        ("long ago", "the start"),
+        (7, "the start"),
     ],
 )
-def test_since_when_requests_are_counted_is_told_where_it_is_before_the_start(since: object, row: str | None) -> None:
+def test_since_when_requests_are_counted_is_told_where_it_is_before_the_start(since: object, row: str) -> None:
     """Else the uptime says it."""
-    told = values_of({**SNAPSHOT, "timestamp": "2026-01-23T20:30:00Z", "totals_since": since})
-    assert told.get("Counted since") == row
+    values = values_of({**SNAPSHOT, **RAW, "totals_since": since})
+    assert values["Totals"].endswith(f" since {row}")
 
 
 @pytest.mark.parametrize(
