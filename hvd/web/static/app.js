@@ -2,25 +2,28 @@
 
 import { Address } from "./address.js";
 import { Badge } from "./badge.js";
+import { addChanges } from "./changes.js";
 import { Charts } from "./charts.js";
 import { Contact } from "./contact.js";
 import { mark, say } from "./dom.js";
 import { addEvents } from "./events.js";
 import { History } from "./history.js";
 import { addJobs } from "./jobs.js";
-import { addRoutes, addWorkers } from "./lists.js";
 import { addLongest } from "./longest.js";
 import { Model } from "./model.js";
 import { addOwn } from "./ownlist.js";
 import { Panels } from "./panel.js";
 import { readTheme } from "./plot.js";
 import { Poll, Question } from "./poll.js";
+import { addRoutes } from "./routes.js";
+import { RouteSpans } from "./routespans.js";
 import { Socket } from "./socket.js";
 import { addStatus } from "./status.js";
 import { addTiles } from "./tiles.js";
 import { addTimebar } from "./timebar.js";
 import { Timeline } from "./timeline.js";
 import { addTokenForm, sessionStorageOrNone, Token } from "./token.js";
+import { addWorkers } from "./workers.js";
 
 const CHECKED = 500; // ms between two looks at the clock
 
@@ -50,11 +53,14 @@ class Page {
     this.drawTimebar = addTimebar(document, this.timeline);
     this.longest = addLongest($("longest"));
     this.own = addOwn($("own"), this.timeline, changed, this.token, { pins: () => this.#loadPins(), all: () => this.#loadAllOwn() });
+    const ask = (path, take) => this.#get(path, (answer) => (take(answer), changed()));
+    this.routes = addRoutes($("routes"), changed, this.panels, new RouteSpans(this.timeline, ask));
     this.views = [
       addTiles($("tiles")),
       this.longest.view,
-      addRoutes($("routes"), changed),
-      addWorkers($("workers")),
+      addChanges($("changes"), this.panels),
+      this.routes.view,
+      addWorkers($("workers"), changed, this.panels),
       addJobs($("jobs"), changed, this.token),
       this.own.view,
       addEvents($("events")),
@@ -151,6 +157,7 @@ class Page {
     this.charts.draw(this.theme);
     this.own.draw(this.theme);
     this.drawTimebar();
+    this.routes.follow();
     if (!this.news || this.isPaused) return;
     for (const view of this.views) view(this.model);
     this.news = false;

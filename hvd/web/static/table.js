@@ -1,18 +1,22 @@
 /** A panel with a table: heading, columns that sort where they can, rows that are reused. */
 
 import { Rows, make, makeTable, mark, say } from "./dom.js";
+import { sessionStorageOrNone } from "./token.js";
 
 export class Table {
   /**
    * @param {HTMLElement} section with an aria-labelledby that names the heading to be made
    * @param {{title: string, none: string, columns: {name: string, title?: string, number?: boolean, class?: string,
-   *   sort?: (item: any) => number | string, create?: (cell: HTMLElement) => void,
-   *   fill: (cell: HTMLElement, item: any) => void}[], sorted?: [number, number]}} table
-   *   `sorted` is the column that rows are sorted by at first, and 1 (ascending) or -1
+   *   sort?: (item: any) => number | string | null, create?: (cell: HTMLElement) => void,
+   *   fill: (cell: HTMLElement, item: any) => void}[], sorted?: [number, number],
+   *   row?: (row: HTMLElement, item: any) => void, open?: (item: any) => void}} table
+   *   `sorted` is the column that rows are sorted by at first, and 1 (ascending) or -1; what the user chose in this
+   *   session goes before it. `open` is what a click on a row does
    */
   constructor(section, table) {
     this.table = table;
-    this.sorted = table.sorted ?? null;
+    this.store = `hvd sort ${section.id} ${document.baseURI}`;
+    this.sorted = this.#stored() ?? table.sorted ?? null;
     this.changed = () => {};
     const id = section.getAttribute("aria-labelledby");
     this.aside = make("p", { class: "aside" });
@@ -20,13 +24,14 @@ export class Table {
     this.note = make("p", { class: "note", role: "status" });
     this.empty = make("p", { class: "empty", text: table.none });
     this.heads = table.columns.map((column, i) => this.#head(column, i));
-    const body = make("tbody");
-    this.rows = new Rows(body, () => this.#row(), (row, item) => this.#fill(row, item));
-    this.scroll = makeTable(`${table.title}, table`, this.heads, body, { "aria-labelledby": id });
+    this.body = make("tbody");
+    this.rows = new Rows(this.body, () => this.#row(), (row, item) => this.#fill(row, item));
+    this.scroll = makeTable(`${table.title}, table`, this.heads, this.body, { "aria-labelledby": id });
     section.append(
       make("div", { class: "heading" }, make("h2", { id, text: table.title }), this.aside, this.tools),
       make("div", { class: "panel" }, this.note, this.scroll, this.empty),
     );
+    if (table.open) this.#followClicks();
     this.#markSorted();
   }
 
@@ -41,11 +46,19 @@ export class Table {
       const [sorted, way] = this.sorted ?? [];
       // numbers are wanted largest first, names from A on
       this.sorted = [i, sorted === i ? -way : column.number ? -1 : 1];
+      sessionStorageOrNone()?.setItem(this.store, JSON.stringify([column.name, this.sorted[1]]));
       this.#markSorted();
       this.changed();
     });
     head.append(button);
     return head;
+  }
+
+  /** What the user chose in this session, before the page was loaded anew. */
+  #stored() {
+    const [name, way] = JSON.parse(sessionStorageOrNone()?.getItem(this.store) ?? "[]");
+    const i = this.table.columns.findIndex((column) => column.sort && column.name === name);
+    return i < 0 ? null : [i, way];
   }
 
   #markSorted() {
@@ -54,6 +67,14 @@ export class Table {
       mark(head, "aria-sort", way ? (way > 0 ? "ascending" : "descending") : null);
       const arrow = head.querySelector("button span");
       if (arrow) say(arrow, way ? (way > 0 ? "▲" : "▼") : "");
+    });
+  }
+
+  #followClicks() {
+    this.body.addEventListener("click", (event) => {
+      const row = event.target.closest("tr");
+      const isSelection = getSelection().type === "Range"; // somebody copies a part of it
+      if (row && !isSelection && !event.target.closest("a, button, input, summary")) this.table.open(row.item);
     });
   }
 
@@ -68,6 +89,7 @@ export class Table {
   }
 
   #fill(row, item) {
+    row.item = item;
     this.table.columns.forEach((column, i) => column.fill(row.cells[i], item));
     this.table.row?.(row, item);
   }
@@ -84,10 +106,18 @@ export class Table {
 
 const classOf = ({ number, class: own }) => [number && "number", own].filter(Boolean).join(" ") || undefined;
 
-/** By value, then by key: rows of the same value would else change places at every message. */
-function comparing(value, way, key) {
-  const compare = (one, other) => (one < other ? -1 : one > other ? 1 : 0);
-  return (one, other) => way * compare(value(one) ?? -1, value(other) ?? -1) || compare(key(one), key(other));
+const compare = (one, other) => (one < other ? -1 : one > other ? 1 : 0);
+
+/**
+ * By value, what isn't known at the end either way; then by key: rows of the same value would else change places at every
+ * message.
+ */
+export function comparing(value, way, key) {
+  return (one, other) => {
+    const [a, b] = [value(one) ?? null, value(other) ?? null];
+    if ((a === null) !== (b === null)) return a === null ? 1 : -1;
+    return way * compare(a, b) || compare(key(one), key(other));
+  };
 }
 
 /** A cell with text, and its exact value in the title. */

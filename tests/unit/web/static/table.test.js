@@ -1,0 +1,13 @@
+/** The order of a table's rows. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { comparing } from "./table.js";
+
+const sorted = (rows, way) => [...rows].sort(comparing(([, value]) => value, way, ([key]) => key)).map(([key]) => key).join("");
+
+test("rows are sorted by value, then by key; what isn't known is last either way", () => {
+  const rows = [["d", null], ["c", 2], ["a", 1], ["b", 2], ["e", undefined]];
+  assert.equal(sorted(rows, 1), "abcde");
+  assert.equal(sorted(rows, -1), "bcade");
+  assert.equal(sorted([["b", "x"], ["a", "y"]], 1), "ba");
+});
