@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from hvd import __version__
+from hvd.agg.news import EventWatch
 from hvd.agg.observe import CpuTime, Observer, Sample, Watched
 from hvd.agg.own_trend import OwnTrend
 from hvd.agg.trend import Trend, build_detail
@@ -85,6 +86,8 @@ class Ticker:
         self._made_at = float("-inf")  # monotonic, s
         self.first_messages: tuple[str, ...] = ()  # what a new client gets, see build_first_messages
         self._detail = ""  # made when somebody wants it
+        self._events = EventWatch(block)
+        self._news = self._events.tick()
 
     def configure(self, interval: float, *, runs_jobs: bool) -> None:
         """Go on with these settings."""
@@ -111,6 +114,7 @@ class Ticker:
         self._own_page = self._make_page(service, totals, requests, samples)
         self._requests, self._last_but_one, self._last = requests, self._last, totals
         self._publish(self._own_page)
+        self._news = self._events.tick()
         # During an upgrade the newer of two aggregators counts and writes the history, once it has published.
         self._is_newest = all(taken_ns < self._taken_ns for taken_ns, _ in companions.aggregators)
         # The page comes first: to be killed in between loses some CPU time, which is better than to count it twice.
@@ -180,7 +184,7 @@ class Ticker:
         """The details of what the messages tell; rates are since the tick before the last one, an interval at least."""
         if not self._detail and self._reading:
             own = self.own.detail(self._look())
-            data = build_detail(self._reading, self._last_but_one, self._trend.point, own)
+            data = build_detail(self._reading, self._last_but_one, self._trend.point, own, self._news)
             self._detail = message("detail", rfc3339(self._reading.totals.time_ns), data)
         return self._detail
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from hvd.agg.news import NO_NEWS, News
 from hvd.agg.own_trend import OwnDetail
 from hvd.core import layout
 from hvd.core.history import POINT_SECONDS, History, Point, spacing
@@ -99,7 +100,7 @@ class RouteDetail(Route):
     requests_per_second: float
 
 
-class Detail(OwnDetail):
+class Detail(OwnDetail, News):
     """The data of a `detail` message: the newest point by column, and its counts by latency bucket, if there is one;
     the app's own metrics.
     """
@@ -112,8 +113,8 @@ class Detail(OwnDetail):
     latency: list[int] | None
 
 
-def build_detail(reading: Reading, before: Totals, point: Point | None, own: OwnDetail) -> Detail:
-    """Workers and routes have their rates since `before`; of own metrics `own`."""
+def build_detail(reading: Reading, before: Totals, point: Point | None, own: OwnDetail, news: News = NO_NEWS) -> Detail:
+    """Workers and routes have their rates since `before`; of own metrics `own`, of events `news`."""
     totals, observation = reading.totals, reading.observation
     seconds = (totals.monotonic_ns - before.monotonic_ns) / 1e9
     slots = {slot.slot.number: slot for slot in totals.slots}
@@ -142,6 +143,7 @@ def build_detail(reading: Reading, before: Totals, point: Point | None, own: Own
         "point": point_by_column(point) if point else None,
         "latency": list(point.counts) if point else None,
         **own,
+        **news,
     }
 
 

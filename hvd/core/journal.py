@@ -49,16 +49,28 @@ class Journal:
 
         Raises ValueError for more bytes than there is `room` for.
         """
+        sequence = self.newest + 1
+        self.write(sequence, data)
+        return sequence
+
+    def write(self, sequence: int, data: bytes) -> None:
+        """Write this very record, in the place of an older one of its sequence too; under the mutation lock.
+
+        Raises ValueError for more bytes than there is `room` for.
+        """
         if len(data) > self.room:
             raise ValueError(f"{len(data)} bytes don't fit into a record of {self.room}")
-        sequence = self.newest + 1
         start = sequence % self._records * self._size
         first = start // layout.CELL
         self._cells[first] = 0
         self._raw[start + _HEAD : start + _HEAD + len(data)] = data
         self._cells[first + 1], self._cells[first + 2] = _check(sequence, data), len(data)
         self._cells[first] = sequence
-        return sequence
+
+    def checks(self) -> dict[int, int]:
+        """Of each record, by its sequence, the checksum: another one once it was written anew."""
+        checks = self._cells[1 :: self._size // layout.CELL].tolist()
+        return {sequence: checks[place] for place, sequence in self._sequences()}
 
     def read(self, after: int = 0) -> list[Record]:
         """The records of later sequences than `after`, the oldest first."""

@@ -9,7 +9,7 @@ from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from hvd.core import layout
 from hvd.core.block import Block
-from hvd.core.journal import Record, events_of
+from hvd.core.journal import Journal, Record, events_of
 from hvd.errors import BlockLocked
 
 LOCK_WAIT = 0.05  # s; who can't write an event in time goes on without it
@@ -20,8 +20,11 @@ EventKind = Literal["start", "stop", "reload", "upgrade", "version", "death", "b
 class Event(TypedDict):
     """One event: when (Unix time in s), of which kind, and a sentence that tells it. What more there is, depends on the
     kind: `process` is a kind of process, `cause` how it ended, `memory_bytes` what it used when it was last looked at,
-    `aborted` how many requests it had in progress, `number` how many times it happened until `until` (Unix time in s);
-    `state` is a word of /health, `reasons` are its.
+    `peak_bytes` the most that it ever used, `aborted` how many requests it had in progress, `number` how many times it
+    happened until `until` (Unix time in s); `version` is hvd's, `before` the one before that; `state` is a word of
+    /health, `reasons` are its, `seconds` how long that lasted.
+
+    An event may be told anew under its sequence, as with a higher `number`.
     """
 
     sequence: int
@@ -32,12 +35,15 @@ class Event(TypedDict):
     pid: NotRequired[int]
     cause: NotRequired[str]
     memory_bytes: NotRequired[int | None]
+    peak_bytes: NotRequired[int | None]
     aborted: NotRequired[int]
     number: NotRequired[int]
     until: NotRequired[float]
     version: NotRequired[str]
+    before: NotRequired[str | None]
     state: NotRequired[str]
     reasons: NotRequired[list[str]]
+    seconds: NotRequired[float]
 
 
 class Ends(TypedDict):
@@ -52,13 +58,28 @@ def write_event(block: Block, kind: EventKind, text: str, **more: Any) -> None:
     """Append an event of now. Whatever is too long for a record is left out, the longest field first; never raises
     BlockLocked: an event that can't be written within LOCK_WAIT is lost.
     """
-    event = {"time": round(time.time(), 3), "kind": kind, "text": text, **more}
-    journal = events_of(block)
+    data = _record(events_of(block), {"time": round(time.time(), 3), "kind": kind, "text": text, **more})
+    with contextlib.suppress(BlockLocked), block.locked(LOCK_WAIT):
+        events_of(block).append(data)
+
+
+def write_again(block: Block, event: Event, text: str, **more: Any) -> None:
+    """Tell an event that was read before anew: it has happened once more, now. Not where others have taken its place;
+    never raises BlockLocked, either.
+    """
+    journal, sequence, number = events_of(block), event["sequence"], event.get("number", 1) + 1
+    told = {name: value for name, value in event.items() if name != "sequence"}
+    data = _record(journal, {**told, "text": text, **more, "number": number, "until": round(time.time(), 3)})
+    with contextlib.suppress(BlockLocked), block.locked(LOCK_WAIT):
+        if sequence in journal.checks():
+            journal.write(sequence, data)
+
+
+def _record(journal: Journal, event: dict[str, Any]) -> bytes:
     while len(data := json.dumps(event, separators=(",", ":")).encode()) > journal.room:
         longest = max((name for name in event if name not in ("time", "kind")), key=lambda name: len(str(event[name])))
         event[longest] = str(event[longest])[: journal.room // 4] if longest == "text" else None
-    with contextlib.suppress(BlockLocked), block.locked(LOCK_WAIT):
-        journal.append(data)
+    return data
 
 
 def read_events(block: Block, after: int = 0) -> list[Event]:
@@ -74,6 +95,17 @@ def _event(record: Record) -> Event | None:
         if isinstance(event, dict) and {"time", "kind", "text"} <= event.keys():
             return cast(Event, {**event, "sequence": record.sequence})
     return None
+
+
+def count_end(block: Block, which: Literal["planned", "unplanned", "failed_boots"]) -> None:
+    """A process has ended; under the mutation lock, which the caller holds."""
+    block.cells[layout.H_ENDS + [*Ends.__annotations__].index(which)] += 1
+
+
+def clear_ends(block: Block) -> None:
+    """The daemon starts: nothing has ended."""
+    for cell in range(layout.H_ENDS, layout.H_ENDS + layout.ENDS):
+        block.cells[cell] = 0
 
 
 def read_ends(block: Block) -> Ends:

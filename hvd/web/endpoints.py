@@ -15,6 +15,7 @@ from hvd.settings.job_kinds import DECLARED_NAME
 from hvd.settings.tokens import Scope
 from hvd.web import job_retry, job_sets, job_views, jobs, metrics, openapi, output, resources
 from hvd.web.answers import HealthAnswer, IndexAnswer, JobPage, KindsAnswer, RetryAnswer, SubmitAnswer
+from hvd.web.events import Events, EventsAnswer
 from hvd.web.here import Here
 from hvd.web.operations import Content, Endpoint, Operation, Parameter, json_of
 from hvd.web.pins import PinsAnswer, PinsResource
@@ -71,6 +72,7 @@ _KEY = Parameter(
 _PID = Parameter("pid", "only of this worker", {"type": "integer", "minimum": 1, "maximum": 2**31 - 1})
 _DETAIL = Parameter("detail", "1 for workers, routes and their rates, and the app's own metrics", {"type": "string"})
 _NAMES = Parameter("name[]", "only samples of this name; more than once for more names", {"type": "string"})
+_AFTER = Parameter("after", "only later ones than the one of this sequence", {"type": "integer", "minimum": 0})
 _OWN = Parameter("detail", "1 for the app's own metrics too", {"type": "string"})
 _KEY_OF_PIN = Parameter("key", "name and labels, as /metrics has them; 960 bytes at most", {"type": "string"})
 
@@ -105,6 +107,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         is_private=True,
     ),
     Endpoint("/api/v1/history", "the last fifteen minutes", resources.History),
+    Endpoint(
+        "/api/v1/events",
+        "starts, reloads, deaths, alerts; ?after=",
+        Events,
+        _get(json_of(EventsAnswer), _ERRORS, _AFTER),
+        is_private=True,
+    ),
     Endpoint(
         "/api/v1/pins",
         "the last fifteen minutes of pinned metrics; PUT and DELETE pin ?key=",

@@ -52,3 +52,17 @@ def test_a_ring_of_a_few_places(block: Block) -> None:
         for number in range(7):
             journal.append(b"%d" % number)
     assert [record.data for record in journal.read()] == [b"5", b"6"]
+
+
+def test_a_record_may_be_written_anew(block: Block) -> None:
+    """It keeps its sequence, and has another checksum; so may records of another block be written as what they were."""
+    journal = events_of(block)
+    with block.locked():
+        for sequence in (41, 42):
+            journal.write(sequence, b"first")
+        before = journal.checks()
+        journal.write(42, b"second")
+        assert journal.append(b"next") == 43
+    assert [record.data for record in journal.read(41)] == [b"second", b"next"]
+    assert {*before} == {41, 42}
+    assert [sequence for sequence, check in journal.checks().items() if before.get(sequence) != check] == [42, 43]
