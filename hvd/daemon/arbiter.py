@@ -43,7 +43,7 @@ class Loop:
         self._spawn, self._manage, self._reap = server.spawn_worker, server.manage_workers, server.reap_workers
         self._stop, self._reload, self._read_settings = server.stop, server.reload, server.app.reload
         self._reopen, self._murder = server.log.reopen_files, server.murder_workers
-        self._execute_new = server.handle_usr2
+        self._execute_new, self._kill = server.handle_usr2, server.kill_worker
 
     def take_over(self) -> None:
         """Put these methods in the place of the arbiter's own."""
@@ -52,6 +52,7 @@ class Loop:
         server.reap_workers, server.stop, server.reload = self._reap_all, self._stop_all, self._reload_all
         server.app.reload, server.murder_workers = self._read_settings_again, self._end_silent
         server.log.reopen_files, server.handle_usr2 = self._reopen_files, self._upgrade
+        server.kill_worker = self._kill_worker
         for name in HANDLED:
             setattr(server, f"handle_{name}", self._guarded(name, getattr(server, f"handle_{name}")))
 
@@ -81,6 +82,11 @@ class Loop:
         """Before gunicorn ends workers that were silent for too long: where they stand."""
         self._master.safely(self._master.take_stacks_of_silent)
         self._murder()
+
+    def _kill_worker(self, pid: int, signum: int) -> None:
+        if worker := self._server.WORKERS.get(pid):
+            self._master.workers.note_signal(worker, signum)
+        self._kill(pid, signum)
 
     def _reopen_files(self) -> None:
         """USR1 and HUP, in workers too: log files that can't be opened again stay open, or each line would raise."""
@@ -171,18 +177,22 @@ class Loop:
 
         To ask the kernel before it does would miss a child that ends in between. The master has no other thread.
         """
-        wait = os.waitpid
+        wait, last = os.waitpid, None
 
         def noting(pid: int, options: int) -> tuple[int, int]:
-            ended, status = wait(pid, options)
+            nonlocal last
+            ended, status, usage = os.wait4(pid, options)
             if ended:
-                self._master.note_status(ended, status)
+                last = self._server.WORKERS.get(ended)
+                self._master.note_status(ended, status, usage.ru_maxrss * 1024)
             return ended, status
 
         os.waitpid = noting
         try:
             self._reap()
-        except HaltServer:
+        except HaltServer:  # before it has called child_exit
+            if last:
+                self._master.settle(last)
             if not self._is_stopping:  # else gunicorn would end in a traceback, and leave the rest of the stop undone
                 raise
         finally:
@@ -212,7 +222,8 @@ class Loop:
             settings = conf.in_force(app.cfg)
         except (Exception, SystemExit) as error:
             vars(app).update(before)
-            self._log.error("hvd: reload goes on with the settings in force: %s", _reason(error))
+            self._master.trouble = _reason(error)
+            self._log.error("hvd: reload goes on with the settings in force: %s", self._master.trouble)
             return
         app.cfg.set("bind", before["cfg"].bind)
         conf.name_processes(app.cfg, self._master.settings)

@@ -49,6 +49,7 @@ class Companion:
     quick_ends: int = 0
     trouble: str = ""  # why it could not be started the last time
     cause: str = ""  # how it ended, once it was reaped
+    peak: int | None = None  # and how many bytes of memory it used at most
     stops_with_workers: bool = False  # it stops at the same time as the workers, not after them
     _pidfd: int = field(default=-1, repr=False)
     _log: CompanionLog | None = field(default=None, repr=False)
@@ -72,7 +73,7 @@ class Companion:
             log.companion_end.close()
         self._log = log
         self.pid, self.slot, self.started = process.pid, slot, time.monotonic()
-        self.cause = ""
+        self.cause, self.peak = "", None
         self._beat, self._seen, self._silent = 0, 0.0, 0.0
 
     def _execute(self, slot: int, log_fd: int) -> "subprocess.Popen[bytes]":
@@ -199,11 +200,13 @@ class Companions:
             if not companion.is_running and time.monotonic() >= companion.next_start:
                 self._start(companion)
 
-    def note_status(self, pid: int, status: int) -> None:
-        """A child of the master was reaped, with this status of waitpid(2); it need not be a companion."""
+    def note_status(self, pid: int, status: int, peak: int | None = None) -> None:
+        """A child of the master was reaped, with this status of waitpid(2), and used `peak` bytes of memory at most; it
+        need not be a companion.
+        """
         for companion in self._all:
             if companion.is_running and companion.pid == pid:
-                companion.cause = cause_of(os.waitstatus_to_exitcode(status))
+                companion.cause, companion.peak = cause_of(os.waitstatus_to_exitcode(status)), peak
 
     def _start(self, companion: Companion) -> None:
         slot = -1
@@ -235,7 +238,7 @@ class Companions:
                 "%s (pid:%d) ended after %.1f s: %s; starting another %s",
                 *(companion.name, companion.pid, lived, cause, again),
             )
-        self._settler.settle_slot(companion.slot, companion.pid, cause)
+        self._settler.settle_slot(companion.slot, companion.pid, cause, is_wanted=self.stopping, peak=companion.peak)
         companion.forget(self._error_log)
 
     def _end_if_stuck(self, companion: Companion) -> None:

@@ -24,6 +24,7 @@ from hvd.core.own.store import own_store
 from hvd.core.proc import is_alive
 from hvd.core.slots import Entry, Settled, Slot, Slots, mark_used, settle, used_heads
 from hvd.core.stacks import StackFile
+from hvd.daemon.ends import End, Ends
 from hvd.daemon.stacks.workers import Stacks
 from hvd.errors import BlockLocked
 from hvd.metrics.table import ABORTED, CONNECTIONS, EXITS, FAMILIES
@@ -37,6 +38,9 @@ UNKNOWN_CAUSE = "unknown"
 EXIT = "exit"
 """Of a joined process or a master, which has said that it ends; its exit status is for its parent."""
 TIMEOUT = "timeout"
+STOPS = {signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL}
+ASKED = {"exit 0", "SIGALRM", UNKNOWN_CAUSE}
+"""How a worker ends beside that, once its master has asked for it: in time, or later than it had leave to."""
 LOGGED = 16  # requests that the log's line of a death tells; the post-mortem has more
 
 
@@ -74,16 +78,29 @@ class Settler:
         self._catalogue = Catalogue(block, FAMILIES.all)
         self._log = log
         self._unsettled: list[Callable[[], None]] = []
+        self.ends = Ends(block, os.getpid())
 
-    def settle_slot(self, number: int, pid: int, cause: str, exit_status: str = "", *, taken_ns: int = 0) -> None:
-        """The process of this slot is dead, of this cause; `exit_status` where the cause alone doesn't say it.
+    def settle_slot(
+        self,
+        number: int,
+        pid: int,
+        cause: str,
+        exit_status: str = "",
+        *,
+        taken_ns: int = 0,
+        is_wanted: bool = False,
+        peak: int | None = None,
+    ) -> None:
+        """The process of this slot is dead, of this cause; `exit_status` where the cause alone doesn't say it;
+        `is_wanted` where its master wanted that; `peak` is the most memory that it used, in bytes.
 
         Nothing happens if the slot is free, or another process's by now. That process may have no pid in the slot yet:
         a caller that did not hand the slot out itself says when it was taken, by `taken_ns` (monotonic).
 
         Put off to the next sweep where another process keeps the block locked.
         """
-        self._unsettled.append(partial(self._settle_slot, number, pid, cause, exit_status, taken_ns))
+        settle_it = partial(self._settle_slot, number, pid, cause, exit_status or cause, taken_ns, is_wanted, peak)
+        self._unsettled.append(settle_it)
         if len(self._unsettled) == 1:  # else the lock was waited for in this turn of the master's loop
             self._settle_all()
 
@@ -94,20 +111,25 @@ class Settler:
                     self._unsettled.pop(0)()
         except BlockLocked as error:
             self._log.warning("hvd: settling ended processes is put off: %s", error)
+        self.ends.tell()
 
-    def _settle_slot(self, number: int, pid: int, cause: str, exit_status: str, taken_ns: int) -> None:
+    def _settle_slot(
+        self, number: int, pid: int, cause: str, status: str, taken_ns: int, is_wanted: bool, peak: int | None
+    ) -> None:
         slot = self._slots.get(number)
         if slot is None or slot.pid not in (0, pid) or taken_ns not in (0, slot.taken_ns):
             return
         settled = settle(self._block, number)
         self._count(number, EXITS, (slot.kind_name, cause), 1)
+        is_wanted = is_wanted or cause == EXIT
+        self.ends.count(End(slot, pid, cause, status, settled.aborted, is_wanted, peak))
         if (causeless := self._causeless(number)) > 0:
             self._count(number, ABORTED, (cause,), causeless)
         self._close_connections(number)
         if cause != TIMEOUT and (crash := self._stacks.crash(number)):  # else the master has aborted it
             self._report_crash(slot, crash)
         if settled.aborted:
-            self._report(slot, cause, exit_status or cause, settled)
+            self._report(slot, cause, status, settled)
         self._slots.free(number)
 
     def _report_crash(self, slot: Slot, crash: Crash) -> None:
@@ -188,7 +210,8 @@ class WorkerSlots:
         self._block, self._slots, self._settler, self._stacks = block, slots, settler, stacks
         self._forking: Any = None
         self._first = own_store.first
-        self._statuses: dict[int, str] = {}
+        self._reaped: dict[int, tuple[str, int | None]] = {}  # how, and with how much memory at most
+        self._signals: dict[int, set[str]] = {}  # by which the master wanted a worker's end
 
     @property
     def most(self) -> int:
@@ -216,17 +239,23 @@ class WorkerSlots:
             self._stacks.forget(worker)
             self._slots.free(worker.hvd_slot)
 
-    def note_status(self, pid: int, status: int) -> None:
-        """A worker was reaped, with this status of waitpid(2)."""
-        self._statuses[pid] = cause_of(os.waitstatus_to_exitcode(status))
+    def note_status(self, pid: int, status: int, peak: int | None = None) -> None:
+        """A worker was reaped, with this status of waitpid(2); it used `peak` bytes of memory at most."""
+        self._reaped[pid] = cause_of(os.waitstatus_to_exitcode(status)), peak
+
+    def note_signal(self, worker: Any, signum: int) -> None:
+        """The master sends this to a worker."""
+        if signum in STOPS and not worker.aborted:
+            self._signals.setdefault(worker.pid, {*ASKED}).add(signal.Signals(signum).name)
 
     def settle(self, worker: Any) -> None:
         """A worker was reaped: its slot is settled."""
-        status = self._statuses.pop(worker.pid, UNKNOWN_CAUSE)
+        status, peak = self._reaped.pop(worker.pid, (UNKNOWN_CAUSE, None))
         cause = TIMEOUT if worker.aborted else status
+        is_wanted = cause in self._signals.pop(worker.pid, ())
         self._stacks.forget(worker)
         if worker.hvd_slot is not None:
-            self._settler.settle_slot(worker.hvd_slot, worker.pid, cause, status)
+            self._settler.settle_slot(worker.hvd_slot, worker.pid, cause, status, is_wanted=is_wanted, peak=peak)
 
 
 def _wait() -> bool:

@@ -18,9 +18,10 @@ from hvd.daemon.admin.address import AdminAddress
 from hvd.daemon.code import Code
 from hvd.daemon.companions import Companions
 from hvd.daemon.conf import FIXED, has_chosen_page, is_guest, owns_sockets, passed_addresses
-from hvd.daemon.deaths import Settler, WorkerSlots
+from hvd.daemon.deaths import Settler, WorkerSlots, cause_of
 from hvd.daemon.lead import Lead
 from hvd.daemon.logs import error_log, level_name
+from hvd.daemon.marks import Marks
 from hvd.daemon.notify import Manager
 from hvd.daemon.ownership import Ownership
 from hvd.daemon.programs import Channels, Programs
@@ -52,6 +53,7 @@ class Master:
         self.pid, self._since = os.getpid(), time.monotonic()
         self.settings = settings
         self.coming: Settings | None = None  # read by a reload that is under way
+        self.trouble = ""  # why there are none
         self.worker_class: type = server.worker_class
         self.has_served = self._has_left = False
         self.missing = 0  # workers that should be there, and can't be started now
@@ -59,6 +61,7 @@ class Master:
         self.unix_sockets = UnixSockets(server, access if owns_sockets(server.cfg) else None)
         self._ownership = Ownership(server, settings)
         self.block = self._ownership.block
+        self.marks = Marks(self.block, self.pid)
         self.lead = Lead(server, self.block, manager or Manager(), self._health)
         self.admin = AdminAddress(settings, access, self.block, server.log, is_chosen=has_chosen_page())
         try:
@@ -103,6 +106,13 @@ class Master:
                 *(" and ".join(missing), hot.COST_OF_PYTHON),
             )
 
+    def tell_start(self) -> None:
+        """It listens: an event says so."""
+        if old := self._server.master_pid:
+            self.marks.upgrade(old)
+        else:
+            self.marks.start(", after a daemon that was killed" if self._ownership.follows_crash else "")
+
     def _warn_of_exporter(self) -> None:
         """Where a setting of hvd's asks for it, the start is refused (hvd/settings/complaints.py)."""
         endpoint, protocol = self.settings.otlp_endpoint, self.settings.otlp_protocol
@@ -138,6 +148,7 @@ class Master:
 
     def begin_stop(self) -> None:
         """Workers are to be stopped: companions aren't replaced any more, and the job runner starts no more jobs."""
+        self.safely(lambda: self.marks.stop(self._server.reexec_pid))
         self.safely(self.lead.end)
         self._companions.begin_stop()
         self.unix_sockets.disown()
@@ -146,6 +157,7 @@ class Master:
         """At each turn of the master's loop: what has ended is settled, and replaced; the block keeps its name."""
         self._ownership.keep_name()
         self.block.say_missing(self.pid, self.missing)
+        self._settler.ends.oom.look()
         self._settler.sweep({*self._server.WORKERS, *self._companions.pids})
         self.supervise_companions()
         self.admin.keep(self._programs.replace_admin_server)
@@ -181,12 +193,14 @@ class Master:
             return False
         return silence > self._server.timeout and not worker.aborted
 
-    def note_status(self, pid: int, status: int) -> None:
-        """A worker or a companion was reaped, with this status of waitpid(2)."""
-        if pid in self._server.WORKERS:
-            self.workers.note_status(pid, status)
+    def note_status(self, pid: int, status: int, peak: int | None = None) -> None:
+        """A worker or a companion was reaped, with this status of waitpid(2); it used `peak` bytes at most."""
+        if pid == self._server.reexec_pid:
+            self.safely(lambda: self.marks.upgrade_over(pid, cause_of(os.waitstatus_to_exitcode(status))))
+        elif pid in self._server.WORKERS:
+            self.workers.note_status(pid, status, peak)
         else:
-            self._companions.note_status(pid, status)
+            self._companions.note_status(pid, status, peak)
 
     def enter_worker(self, worker: Any) -> Parts:
         """After the fork, in the worker: its parts."""
@@ -218,6 +232,7 @@ class Master:
 
     def apply_coming(self) -> None:
         """HUP: go over to the settings that were read, if they could be."""
+        self.marks.reload("" if self.coming else self.trouble)
         if self.coming:
             settings, self.coming = self.coming, None
             self._warn_of_fixed(settings)

@@ -24,6 +24,7 @@ from hvd.daemon.deaths import Settler, cause_of_unseen
 from hvd.daemon.kept.keeper import Keeper
 from hvd.errors import BlockFull, BlockLocked, NoFreeSlot
 from hvd.metrics import children
+from hvd.metrics.events import clear_ends
 from hvd.metrics.table import FAMILIES
 from hvd.settings.table import THREADS_MAX, Settings
 
@@ -35,8 +36,10 @@ class Ownership:
     """One master's. Used in its main thread.
 
     `block` is made, taken over from a daemon that was killed, or shared with the master that an upgrade replaces;
-    `was_made` says which.
+    `was_made` says which, `follows_crash` that its daemon was killed.
     """
+
+    follows_crash = False
 
     def __init__(self, server: Any, settings: Settings) -> None:
         """Raises BlockError where there can't be a block, or not this one."""
@@ -81,6 +84,7 @@ class Ownership:
 
     def _take_over(self, settler: Settler, slots: Slots) -> None:
         if self.block.masters():
+            self.follows_crash = True
             self._log.warning("Taking over block %s of a daemon that was killed; totals go on", self.block.name)
         else:
             self._log.info("Going on with block %s, which the stop before left for its counts", self.block.name)
@@ -88,6 +92,8 @@ class Ownership:
         for slot in list(slots.taken()):
             if slot.number not in joined:
                 settler.settle_slot(slot.number, slot.pid, cause_of_unseen(slot))
+        if not self.follows_crash:
+            clear_ends(self.block)
         cells = self.block.cells
         cells[layout.H_STARTED_WALL], cells[layout.H_STARTED_MONO] = time.time_ns(), time.monotonic_ns()
         for index in range(layout.MASTERS):

@@ -6,6 +6,7 @@ import inspect
 import logging
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from gunicorn.workers.base import Worker
 
 from hvd.daemon.arbiter import HANDLED, CannotSpawn, Loop
 from hvd.errors import NoFreeSlot
+from tests.support.waiting import until
 from tests.unit.core.support import ended, fork
 
 
@@ -94,6 +96,9 @@ class Server:
     def murder_workers(self) -> None:
         self.murdered.append("by gunicorn")
 
+    def kill_worker(self, pid: int, signum: int) -> None:
+        self.murdered.append(f"{pid} by {signum}")
+
     def _fail(self) -> None:
         if self.failure:
             raise self.failure
@@ -129,9 +134,13 @@ class Workers:
 
     def __init__(self) -> None:
         self.forks: list[bool] = []
+        self.signals: list[tuple[int, int]] = []
 
     def after_fork(self, has_failed: bool) -> None:
         self.forks.append(has_failed)
+
+    def note_signal(self, worker: Any, signum: int) -> None:
+        self.signals.append((worker.age, signum))
 
 
 class Master:
@@ -330,6 +339,33 @@ def test_a_second_worker_that_fails_to_boot_does_not_break_off_the_stop(server: 
     server.stop()
     server.failure = HaltServer("Worker failed to boot.", 3)
     server.reap_workers()
+
+
+def test_a_worker_that_fails_to_boot_is_settled(server: Any, master: Any) -> None:
+    """gunicorn calls no hook for the one because of which it ends."""
+    pid, ended, settled = fork(lambda: os._exit(3)), list[tuple[int, int]](), list[Any]()
+    worker = server.WORKERS[pid] = SimpleNamespace(age=1)
+    master.note_status = lambda pid, status, peak: ended.append((pid, status)) or peak > 0
+    master.settle = settled.append
+
+    def reap() -> None:
+        until(lambda: os.waitpid(-1, os.WNOHANG)[0], "it has ended")
+        raise HaltServer("Worker failed to boot.", 3)
+
+    server.reap_workers = reap
+    Loop(server, master).take_over()
+    with pytest.raises(HaltServer):
+        server.reap_workers()
+    assert (ended, settled) == ([(pid, 3 << 8)], [worker])
+
+
+def test_signals_to_workers_are_noted(server: Any, master: Any) -> None:
+    """They say whose end the master wanted; to one that is gone by now it is only sent."""
+    server.spawn_worker()
+    for pid in (1, 99):
+        server.kill_worker(pid, signal.SIGTERM)
+    assert master.workers.signals == [(1, signal.SIGTERM)]
+    assert server.murdered == ["1 by 15", "99 by 15"]
 
 
 @pytest.mark.parametrize(("failure", "status"), [(SystemExit(4), 4), (OSError("no gunicorn to execute"), 1)])

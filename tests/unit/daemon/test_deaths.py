@@ -23,6 +23,7 @@ from hvd.daemon.deaths import LOGGED, UNKNOWN_CAUSE, Settler, WorkerSlots, exit_
 from hvd.daemon.stacks.workers import Stacks
 from hvd.daemon.worker_process import HELD
 from hvd.daemon.workers import HvdThreadWorker
+from hvd.metrics.events import read_ends, read_events
 from hvd.metrics.table import ABORTED, EXITS, FAMILIES
 from hvd.settings.table import SLOTS_SPARE
 from tests.unit.core.support import FORMS, Watched, counts, dead_pid, ended, fork, forked, keeping_locked
@@ -362,6 +363,36 @@ def test_an_end_is_counted_by_its_cause(
     workers.settle(worker)
     assert list(Slots(block).taken()) == []
     assert counts(block, EXITS.key) == {("worker", cause): 1}
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "aborted", "planned"),
+    [
+        ([], 9, False, False),
+        ([signal.SIGTERM], 0, False, True),
+        ([signal.SIGTERM], 9, False, False),  # by the OOM killer, as it ended
+        ([signal.SIGTERM, signal.SIGKILL], 9, False, True),
+        ([signal.SIGQUIT], signal.SIGALRM, False, True),
+        ([signal.SIGUSR1], signal.SIGTERM, False, False),
+        ([signal.SIGABRT, signal.SIGKILL], 9, True, False),  # gunicorn's timeout
+        ([signal.SIGTERM], None, False, True),
+    ],
+)
+def test_an_end_that_the_master_wanted_is_planned(
+    block: Block, workers: WorkerSlots, sent: list[int], status: int | None, aborted: bool, planned: bool
+) -> None:
+    """Where it came by a signal that the master has sent, or in the time that it left."""
+    worker: Any = SimpleNamespace(pid=4711, aborted=aborted, hold_signals=lambda: None, let_signals=lambda: None)
+    workers.before_fork(worker)
+    workers.after_fork(has_failed=False)
+    Slots(block).say_ready(worker.hvd_slot, 4)
+    for signum in sent:
+        workers.note_signal(worker, signum)
+    if status is not None:
+        workers.note_status(worker.pid, status, 1 << 20)
+    workers.settle(worker)
+    assert read_ends(block) == {"planned": int(planned), "unplanned": int(not planned), "failed_boots": 0}
+    assert [event["peak_bytes"] for event in read_events(block)] == [1 << 20] * (not planned)
 
 
 def test_some_slots_are_left_for_a_reload(block: Block, workers: WorkerSlots) -> None:

@@ -1,0 +1,140 @@
+"""How processes of the daemon end: as planned, otherwise, or before they could serve. Each end is counted; one that
+nobody planned is told as an event.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from hvd.core import layout
+from hvd.core.block import Block
+from hvd.core.oom_kills import OomKills
+from hvd.core.pages import Page
+from hvd.core.slots import Slot
+from hvd.metrics.companion_pages import AGGREGATOR_PAGE, ProcessSample, decode
+from hvd.metrics.events import Event, EventKind, count_end, read_events, write_again, write_event
+from hvd.texts import duration, size
+
+SAME = {"death": 4, "boot_failed": 1}
+"""So many like events of an hour are told one by one. The last of them is told anew for those that follow: a loop of
+crashes pushes nothing out of the ring."""
+
+HOUR = 3600.0
+NAMES = {
+    layout.KIND_ADMIN_SERVER: "admin server",
+    layout.KIND_JOB_RUNNER: "job runner",
+    layout.KIND_JOINED: "joined process",
+}
+SERVING = {layout.KIND_WORKER, layout.KIND_JOINED}
+OOM = "SIGKILL, killed by the OOM killer"
+BOOT_CAUSES = {"exit 3": "exit 3, an exception while it booted", "exit 4": "exit 4, its app can't be loaded"}
+"""Of gunicorn's WORKER_BOOT_ERROR and APP_LOAD_ERROR."""
+
+
+class End(NamedTuple):
+    """The end of the process with this pid, which had the slot: how, with how many requests in progress, and the most
+    memory in bytes that it ever used, where that is known; `is_wanted` where its master wanted it.
+    """
+
+    slot: Slot
+    pid: int
+    cause: str
+    status: str
+    aborted: int
+    is_wanted: bool
+    peak: int | None
+
+    @property
+    def has_served(self) -> bool:
+        """False where it did not get as far as that."""
+        slot = self.slot
+        if slot.kind in (layout.KIND_JOINED, layout.KIND_MASTER):
+            return True
+        return bool(slot.threads if slot.kind == layout.KIND_WORKER else slot.heartbeat_ns)
+
+    @property
+    def is_planned(self) -> bool:
+        """A worker ends by itself at max_requests, and whoever sends it SIGTERM wants its end, too."""
+        if self.is_wanted or self.slot.kind != layout.KIND_WORKER:
+            return self.is_wanted
+        return self.status == "exit 0" and self.has_served and (self.slot.threads < 0 or not self.aborted)
+
+
+class Ends:
+    """One master's. Used in its main thread; nothing here waits."""
+
+    def __init__(self, block: Block, pid: int, oom: OomKills | None = None) -> None:
+        """Of the master with this pid."""
+        self._block, self._pid = block, pid
+        self._untold: deque[End] = deque()
+        self.oom = oom or OomKills()
+
+    def count(self, end: End) -> None:
+        """Under the mutation lock, which the caller holds; what there is to tell waits for `tell`."""
+        if end.is_planned:
+            count_end(self._block, "planned")
+            return
+        count_end(self._block, "unplanned" if end.has_served else "failed_boots")
+        if end.slot.kind in (layout.KIND_MASTER, layout.KIND_JOINED) or end.slot.master == self._pid or end.aborted:
+            self._untold.append(end)  # else it ended with another master, whose end is told
+
+    def tell(self) -> None:
+        """Without the lock: write the events of what was counted."""
+        while self._untold:
+            self._tell(self._untold.popleft())
+
+    def _tell(self, end: End) -> None:
+        is_oom = end.status == "SIGKILL" and end.cause == end.status and self.oom.take()
+        cause = OOM if is_oom else end.cause
+        sample = self._sample(end)
+        memory = sample and (sample["proportional"] or sample["resident"])
+        kind: EventKind = "death" if end.has_served else "boot_failed"
+        process = end.slot.kind_name
+        text = describe(end, cause, memory)
+        figures = {"pid": end.pid, "memory_bytes": memory, "peak_bytes": end.peak}
+        if (last := self._like(kind, process, cause)) is None:
+            write_event(self._block, kind, text, process=process, cause=cause, aborted=end.aborted, number=1, **figures)
+            return
+        since = time.time() - last["time"]
+        text += f"; {last.get('number', 1) + 1} such ends in {duration(since, 2)}"
+        write_again(self._block, last, text, aborted=last.get("aborted", 0) + end.aborted, **figures)
+
+    def _like(self, kind: EventKind, process: str, cause: str) -> Event | None:
+        """The event that is to be told anew for one more such end; None: it is one of its own."""
+        since = time.time() - HOUR
+        like = [
+            event
+            for event in read_events(self._block)
+            if (event["kind"], event.get("process"), event.get("cause")) == (kind, process, cause)
+            and event.get("until", event["time"]) > since
+        ]
+        return like[-1] if len(like) >= SAME[kind] else None
+
+    def _sample(self, end: End) -> ProcessSample | None:
+        """What an aggregator saw of the process last, on whichever page that is."""
+        samples = (sample for sample in self._samples() if sample["pid"] == end.pid)
+        return next((sample for sample in samples if end.slot.pid_start in (0, sample["started"])), None)
+
+    def _samples(self) -> Iterator[ProcessSample]:
+        pages = (decode(Page(self._block, number).read()) for number in range(layout.COMPANION_SLOTS))
+        aggregators = [page for page in pages if page and page["page"] == AGGREGATOR_PAGE]
+        for page in sorted(aggregators, key=lambda page: -page["monotonic_ns"]):
+            yield from page["processes"]
+
+
+def describe(end: End, cause: str, memory: int | None) -> str:
+    """As `worker 4711 died (SIGKILL) while idle; it used 512 MB`."""
+    name = f"{NAMES.get(end.slot.kind, end.slot.kind_name)} {end.pid}"
+    if not end.has_served:
+        what = f"{name} failed to boot ({BOOT_CAUSES.get(cause, cause)})"
+    else:
+        what = f"{name} {'ended' if cause == 'exit 0' else 'died'} ({cause}){_at_work(end)}"
+    used = (end.peak if cause == OOM else None) or memory or end.peak  # it may have grown since it was looked at
+    return f"{what}; it used {size(used)}" if used else what
+
+
+def _at_work(end: End) -> str:
+    if end.aborted:
+        return f" with {end.aborted} request{'' if end.aborted == 1 else 's'} in progress"
+    return " while idle" if end.slot.kind in SERVING else ""
