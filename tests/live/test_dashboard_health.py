@@ -131,6 +131,11 @@ def test_an_aggregator_that_is_killed_is_seen_at_once(browser: Browser, tmp_path
         browser.wait_text("#connection", "Live", 20)
 
 
+def figures(browser: Browser) -> dict[str, str]:
+    """All that each figure of the page says, by its name."""
+    return {text.split("\n")[0]: text for text in browser.texts("#now dl > div:not([hidden])")}
+
+
 def ask_slowly(server: Server, paths: Iterable[str]) -> list[Asking]:
     """Requests that last a minute, each in a thread of its own; a busy worker may keep others waiting, for ever."""
     asking: list[Asking] = []
@@ -168,8 +173,9 @@ def test_threads_that_are_all_stuck_are_a_reason_and_a_list(browser: Browser, tm
             until(lambda: len(rows(browser)) == 4, "all are listed")
             for part in ("GET /slow/a worker", "GET /slow/<img src=x> worker", "GET /slow/\\u{202e}evil worker"):
                 assert any(part in row for row in rows(browser)), rows(browser)
-            assert "4 of 4" in browser.texts("#tiles > div")[4]
-            assert "saturated since" in browser.texts("#tiles > div")[4]
+            assert re.fullmatch(
+                r"Threads busy\n4 of 4\n▲ full since \S+\n.*", figures(browser)["Threads busy"]
+            )
             until(lambda: all("support/app.py" in row and "on_get" in row for row in rows(browser)), "where they are")
             browser.click("#longest summary")
             assert "tests/support/app.py" in browser.text("#longest details ol")
@@ -198,7 +204,7 @@ def test_without_a_worker_the_admin_address_says_so(browser: Browser, tmp_path: 
             wait_state(browser, "unhealthy")
             assert "no worker lives" in browser.text(REASONS)
             browser.wait_text("#connection", "Live")
-            until(lambda: browser.texts("#tiles > div")[9].startswith("Workers\n0"), "none is counted")
+            until(lambda: figures(browser)["Workers"] == "Workers\n0 alive", "none is counted")
             browser.with_page("page.socket.close(); page.contact.connected('waiting')")  # /health answers 503 then
             time.sleep(3)
             wait_state(browser, "unhealthy")
@@ -234,12 +240,12 @@ def test_numbers_come_over_http_where_no_socket_opens(browser: Browser, tmp_path
         browser.size(1440, 900)
         browser.open(url_of(nginx.address))
         wait_state(browser, "healthy")
-        shown = "return Number(document.querySelector('#tiles .value').innerText.replaceAll(',', ''))"
+        shown = "return Number(/([\\d,]+) requests/.exec(document.querySelector('#now .print').innerText)[1].replaceAll(',', ''))"
         before = browser.run(shown)
         with server.connection() as connection:
             for _ in range(100):
                 connection.get("/hello")
-        until(lambda: browser.run(shown) >= before + 100, "the tiles follow", 10)
+        until(lambda: browser.run(shown) >= before + 100, "the figures follow", 10)
         assert "Reconnecting" in browser.text("#connection")
         asked = "return performance.getEntriesByType('resource').filter(({{ name }}) => name.endsWith('{}')).length"
         counts = [browser.run(asked.format("/health")) for _ in range(2)]
@@ -260,8 +266,12 @@ const hasMoved = ({ node, previousRect, currentRect }) => previousRect.y !== cur
 const inWords = ({ node, previousRect, currentRect }) =>
   `${node?.outerHTML?.slice(0, 100) ?? node?.data} from ${previousRect.y} to ${currentRect.y}`;
 new PerformanceObserver((list) => {
-  for (const { sources } of list.getEntries()) shifts.push(...sources.filter(hasMoved).map(inWords));
+  for (const { sources, startTime } of list.getEntries()) shifts.push(...sources.filter(hasMoved).map((source) => [startTime, inWords(source)]));
 }).observe({ type: "layout-shift" });
+// the outage comes above all else, and moves it once
+window.outages = [];
+new ResizeObserver(() => outages.push(performance.now())).observe(document.querySelector("#outage"));
+window.others = () => shifts.filter(([time]) => !outages.some((at) => Math.abs(at - time) < 200)).map(([, words]) => words);
 window.told = [];
 const told = document.querySelector("#announcement");
 new MutationObserver(() => window.told.push(told.innerText)).observe(told, { subtree: true, characterData: true });
@@ -270,7 +280,9 @@ new MutationObserver(() => window.told.push(told.innerText)).observe(told, { sub
 
 @pytest.mark.parametrize(("width", "height"), [(360, 800), (1440, 900)])
 def test_nothing_moves_when_a_reason_comes(browser: Browser, tmp_path: Path, width: int, height: int) -> None:
-    """The browser's own measure: no element that is seen has changed its place; and each change is told once."""
+    """The browser's own measure: no element that is seen has changed its place, but by the outage above it; and
+    each change is told once.
+    """
     with Server(tmp_path, workers=2, threads=2, interval=INTERVAL) as server:
         open_page(browser, server)
         browser.size(width, height)
@@ -290,7 +302,7 @@ def test_nothing_moves_when_a_reason_comes(browser: Browser, tmp_path: Path, wid
             wait_state(browser, "degraded")
             time.sleep(3)
         wait_state(browser, "healthy", 20)
-        assert browser.run("return shifts") == []
+        assert browser.run("return others()") == []
         announcements = browser.run("return told")
         assert len(announcements) == len(states(browser)), announcements
         assert announcements[0].startswith("The daemon is degraded. saturated: ")
@@ -326,6 +338,7 @@ OLD = (
     *("health", "reasons", "workers_alive", "worker_threads", "worker_threads_busy", "busy_ratio", "saturated_seconds"),
     *("accept_backlog", "accept_backlog_limit", "queued_requests", "waiting_clients", "longest_requests"),
     *("p50_with_open", "p90_with_open", "p99_with_open"),
+    *("last_minute", "minute_before", "http_client_errors", "http_server_errors", "ends"),
 )
 """What messages of a daemon of the version before don't have."""
 
@@ -339,9 +352,10 @@ def test_an_older_daemon_has_dashes_for_what_it_does_not_tell(browser: Browser, 
             f"for (const name of {list(OLD)}) delete raw[name];"
             "page.handle({ type: 'metrics', data: { raw } }); page.draw();"
         )
-        values = dict(text.split("\n")[:2] for text in browser.texts("#tiles > div:not([hidden])"))
-        assert [values[name] for name in ("Capacity busy", "Requests waiting", "Workers")] == ["\u2013"] * 3
-        assert not any("undefined" in text or "NaN" in text for text in browser.texts("#tiles > div"))
+        texts = figures(browser)
+        lacking = "5xx errors", "p99", "Requests", "Threads busy", "Waiting", "Workers"
+        assert [texts[name].split("\n")[1] for name in lacking] == ["\u2013"] * len(lacking)
+        assert not any("undefined" in text or "NaN" in text for text in [*texts.values(), browser.text("#now")])
         assert browser.text("#longest .empty") == "This daemon does not tell which requests take longest."
         assert browser.text(BADGE) == "Healthy"
         assert browser.complaints() == []

@@ -9,9 +9,13 @@ import { mark, say } from "./dom.js";
 import { addEvents } from "./events.js";
 import { History } from "./history.js";
 import { addJobs } from "./jobs.js";
+import { Load } from "./load.js";
 import { addLongest } from "./longest.js";
 import { Model } from "./model.js";
 import { addOwn } from "./ownlist.js";
+import { addName } from "./name.js";
+import { addNow } from "./now.js";
+import { Outage } from "./outage.js";
 import { Panels } from "./panel.js";
 import { readTheme } from "./plot.js";
 import { Poll, Question } from "./poll.js";
@@ -19,7 +23,6 @@ import { addRoutes } from "./routes.js";
 import { RouteSpans } from "./routespans.js";
 import { Socket } from "./socket.js";
 import { addStatus } from "./status.js";
-import { addTiles } from "./tiles.js";
 import { addTimebar } from "./timebar.js";
 import { Timeline } from "./timeline.js";
 import { addTokenForm, sessionStorageOrNone, Token } from "./token.js";
@@ -49,14 +52,19 @@ class Page {
     });
     this.address = new Address();
     this.panels = new Panels($("panel"), this.address, changed);
+    this.load = new Load(this.model, (path, how) => this.token.fetch(path, how), () => {
+      this.#learnInterval();
+      changed();
+    });
     this.charts = new Charts($("charts"), this.timeline);
     this.drawTimebar = addTimebar(document, this.timeline);
+    this.outage = new Outage($("outage"));
     this.longest = addLongest($("longest"));
-    this.own = addOwn($("own"), this.timeline, changed, this.token, { pins: () => this.#loadPins(), all: () => this.#loadAllOwn() });
-    const ask = (path, take) => this.#get(path, (answer) => (take(answer), changed()));
-    this.routes = addRoutes($("routes"), changed, this.panels, new RouteSpans(this.timeline, ask));
+    this.routes = addRoutes($("routes"), changed, this.panels, new RouteSpans(this.timeline, (path, take) => this.load.get(path, take)));
+    this.own = addOwn($("own"), this.timeline, changed, this.token, { pins: () => this.load.pins(), all: () => this.load.allOwn() });
     this.views = [
-      addTiles($("tiles")),
+      (model) => this.outage.view(model),
+      addNow($("now")),
       this.longest.view,
       addChanges($("changes"), this.panels),
       this.routes.view,
@@ -64,21 +72,11 @@ class Page {
       addJobs($("jobs"), changed, this.token),
       this.own.view,
       addEvents($("events")),
-      ({ version }) => version && say($("version"), `hvd ${version}`),
-      ({ service }) => this.#name(service),
+      addName(document, location.host),
       (model) => this.panels.update(model),
     ];
     this.#connect();
-    say($("host"), location.host);
     this.#controls();
-  }
-
-  /** Which service this is: its app, and the instance that its block is named by. */
-  #name({ instance, app }) {
-    const isOwn = !app || app === "hvd.web.wsgi:app";
-    say($("service"), isOwn ? "" : app);
-    mark($("service"), "title", instance ? `instance ${instance}` : null);
-    say($("host"), instance && instance !== location.host.replace(":", "-") && !location.host.startsWith(instance) ? `${location.host} · ${instance}` : location.host);
   }
 
   #connect() {
@@ -102,13 +100,14 @@ class Page {
       changed: (contact) => {
         badge.show(contact.verdict);
         showStatus(contact);
+        this.outage.hear(contact);
       },
     });
   }
 
   start() {
     this.panels.follow();
-    this.#loadHistory();
+    this.load.history();
     this.socket.open();
     setInterval(() => this.#check(), CHECKED);
   }
@@ -116,7 +115,9 @@ class Page {
   /** Look at the clock. A hidden tab follows too, if only once a minute: so nothing here waits for a frame. */
   #check() {
     this.contact.check();
-    if (!this.isPaused && !document.hidden && !this.contact.isStale) this.longest.tick(this.model.now());
+    if (this.isPaused || document.hidden || this.contact.isStale) return;
+    this.outage.tick(this.model.now());
+    this.longest.tick(this.model.now());
   }
 
   /** Take a message of the socket. */
@@ -127,8 +128,8 @@ class Page {
       this.contact.reportFromSocket(...this.model.health);
     }
     if (message.type === "status") this.#learnInterval();
-    if (this.model.own.lacksPoints) this.#loadPins();
-    if (this.model.lacksEvents) this.#loadEvents();
+    if (this.model.own.lacksPoints) this.load.pins();
+    if (this.model.lacksEvents) this.load.events();
     if (hasEnded) this.snapshot.ask(true);
     this.changed(true);
   }
@@ -168,57 +169,16 @@ class Page {
     if (state !== "open") return;
     // what was missed meanwhile; the first time it is being fetched already
     if (this.wasOpen) {
-      this.#loadHistory();
-      this.#loadPins();
+      this.load.history();
+      this.load.pins();
       this.snapshot.ask(true);
     }
     this.wasOpen = true;
   }
 
-  #loadHistory() {
-    this.#get("api/v1/history", (answer) => {
-      this.history.load(answer);
-      this.#learnInterval();
-      this.changed(true);
-    });
-  }
-
-  #loadAllOwn() {
-    this.#get("api/v1/snapshot?detail=1", (answer) => {
-      this.model.own.know(answer.own ?? []);
-      this.changed(true);
-    });
-  }
-
-  #loadPins() {
-    this.model.own.lacksPoints = false;
-    this.#get("api/v1/pins", (answer) => {
-      this.model.own.load(answer);
-      this.changed(true);
-    });
-  }
-
-  #loadEvents() {
-    this.model.lacksEvents = false;
-    this.#get(`api/v1/events?after=${this.model.newestEvent}`, (answer) => {
-      this.model.takeEvents(answer.events, answer.newest);
-      this.changed(true);
-    });
-  }
-
-  /** What the daemon answers there; where it doesn't, the state of the connection says so already. */
-  async #get(path, take) {
-    try {
-      const answer = await this.token.fetch(path, { headers: { Accept: "application/json" } });
-      if (answer.ok) take(await answer.json());
-    } catch (error) {
-      if (!(error instanceof TypeError)) throw error;
-    }
-  }
-
   /** With another token than before. */
   #connectAnew() {
-    this.#loadHistory();
+    this.load.history();
     this.snapshot.ask(true);
     this.socket.open();
   }

@@ -1,0 +1,47 @@
+/** Now: the figures of the last minute in large, others in small, and the totals since the start as small print. */
+
+import { make, mark, say } from "./dom.js";
+import { FIGURES, SMALL, totalsOf } from "./figures.js";
+import { UNKNOWN } from "./format.js";
+
+/** @param {HTMLElement} section with two <dl>, and a line of small print */
+export function addNow(section) {
+  const [large, small] = section.querySelectorAll("dl");
+  const print = section.querySelector(".print");
+  const figures = Object.entries(FIGURES).map(([name, figureOf]) => {
+    const [value, change, beside] = ["value", "change", "beside"].map((name) => make("dd", { class: name, text: name === "value" ? UNKNOWN : " " }));
+    large.append(make("div", {}, make("dt", { text: name }), value, change, beside));
+    return { figureOf, value, change, beside };
+  });
+  const smalls = Object.entries(SMALL).map(([name, textsOf]) => {
+    const value = make("dd", { text: UNKNOWN });
+    const item = make("div", {}, make("dt", { text: name }), value);
+    small.append(item);
+    return { item, textsOf, value };
+  });
+  return ({ raw }) => {
+    if (!raw) return;
+    for (const figure of figures) showFigure(figure, figure.figureOf(raw));
+    for (const { item, textsOf, value } of smalls) {
+      const texts = textsOf(raw) || (item.isKnown && [UNKNOWN, null]); // what was there once keeps its place
+      item.isKnown = Boolean(texts);
+      item.hidden = !texts;
+      if (!texts) continue;
+      say(value, texts[0]);
+      mark(value, "title", texts[1]);
+      mark(value, "data-state", texts[2]);
+    }
+    const { text, title } = totalsOf(raw);
+    say(print, text);
+    mark(print, "title", title);
+  };
+}
+
+function showFigure({ value, change, beside }, figure) {
+  say(value, figure.value);
+  mark(value, "title", figure.title ?? null);
+  mark(value, "data-state", figure.state ?? null);
+  say(change, figure.change || " ");
+  mark(change, "data-state", figure.changeState ?? null);
+  say(beside, figure.beside);
+}
