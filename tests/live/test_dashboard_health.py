@@ -173,9 +173,7 @@ def test_threads_that_are_all_stuck_are_a_reason_and_a_list(browser: Browser, tm
             until(lambda: len(rows(browser)) == 4, "all are listed")
             for part in ("GET /slow/a worker", "GET /slow/<img src=x> worker", "GET /slow/\\u{202e}evil worker"):
                 assert any(part in row for row in rows(browser)), rows(browser)
-            assert re.fullmatch(
-                r"Threads busy\n4 of 4\n▲ full since \S+\n.*", figures(browser)["Threads busy"]
-            )
+            assert re.fullmatch(r"Threads busy\n4 of 4\n▲ full since \S+\n.*", figures(browser)["Threads busy"])
             until(lambda: all("support/app.py" in row and "on_get" in row for row in rows(browser)), "where they are")
             browser.click("#longest summary")
             assert "tests/support/app.py" in browser.text("#longest details ol")
@@ -240,12 +238,15 @@ def test_numbers_come_over_http_where_no_socket_opens(browser: Browser, tmp_path
         browser.size(1440, 900)
         browser.open(url_of(nginx.address))
         wait_state(browser, "healthy")
-        shown = "return Number(/([\\d,]+) requests/.exec(document.querySelector('#now .print').innerText)[1].replaceAll(',', ''))"
-        before = browser.run(shown)
+
+        def shown() -> int:
+            return int(re.findall(r"([\d,]+) requests", browser.text("#now .print"))[0].replace(",", ""))
+
+        before = shown()
         with server.connection() as connection:
             for _ in range(100):
                 connection.get("/hello")
-        until(lambda: browser.run(shown) >= before + 100, "the figures follow", 10)
+        until(lambda: shown() >= before + 100, "the figures follow", 10)
         assert "Reconnecting" in browser.text("#connection")
         asked = "return performance.getEntriesByType('resource').filter(({{ name }}) => name.endsWith('{}')).length"
         counts = [browser.run(asked.format("/health")) for _ in range(2)]
@@ -266,12 +267,15 @@ const hasMoved = ({ node, previousRect, currentRect }) => previousRect.y !== cur
 const inWords = ({ node, previousRect, currentRect }) =>
   `${node?.outerHTML?.slice(0, 100) ?? node?.data} from ${previousRect.y} to ${currentRect.y}`;
 new PerformanceObserver((list) => {
-  for (const { sources, startTime } of list.getEntries()) shifts.push(...sources.filter(hasMoved).map((source) => [startTime, inWords(source)]));
+  for (const { sources, startTime } of list.getEntries()) {
+    shifts.push(...sources.filter(hasMoved).map((source) => [startTime, inWords(source)]));
+  }
 }).observe({ type: "layout-shift" });
 // the outage comes above all else, and moves it once
 window.outages = [];
 new ResizeObserver(() => outages.push(performance.now())).observe(document.querySelector("#outage"));
-window.others = () => shifts.filter(([time]) => !outages.some((at) => Math.abs(at - time) < 200)).map(([, words]) => words);
+const isOther = ([time]) => !outages.some((at) => Math.abs(at - time) < 200);
+window.others = () => shifts.filter(isOther).map(([, words]) => words);
 window.told = [];
 const told = document.querySelector("#announcement");
 new MutationObserver(() => window.told.push(told.innerText)).observe(told, { subtree: true, characterData: true });
