@@ -19,6 +19,7 @@ import { Outage } from "./outage.js";
 import { Panels } from "./panel.js";
 import { readTheme } from "./plot.js";
 import { Poll, Question } from "./poll.js";
+import { addRoutePanel } from "./routepanel.js";
 import { addRoutes } from "./routes.js";
 import { RouteSpans } from "./routespans.js";
 import { Socket } from "./socket.js";
@@ -26,6 +27,7 @@ import { addStatus } from "./status.js";
 import { addTimebar } from "./timebar.js";
 import { Timeline } from "./timeline.js";
 import { addTokenForm, sessionStorageOrNone, Token } from "./token.js";
+import { addWorkerPanel } from "./workerpanel.js";
 import { addWorkers } from "./workers.js";
 
 const CHECKED = 500; // ms between two looks at the clock
@@ -60,7 +62,10 @@ class Page {
     this.drawTimebar = addTimebar(document, this.timeline);
     this.outage = new Outage($("outage"));
     this.longest = addLongest($("longest"));
-    this.routes = addRoutes($("routes"), changed, this.panels, new RouteSpans(this.timeline, (path, take) => this.load.get(path, take)));
+    const ask = (path, take) => this.load.get(path, take);
+    this.routes = addRoutes($("routes"), changed, this.panels, new RouteSpans(this.timeline, ask));
+    addRoutePanel(this.panels, this.timeline, ask);
+    addWorkerPanel(this.panels, ask, () => this.theme);
     this.own = addOwn($("own"), this.timeline, changed, this.token, { pins: () => this.load.pins(), all: () => this.load.allOwn() });
     this.views = [
       (model) => this.outage.view(model),

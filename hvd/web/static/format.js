@@ -56,8 +56,11 @@ export function duration(seconds, parts = 4) {
   return texts.slice(0, parts).join(" ");
 }
 
-/** Its two largest units; milliseconds below a second. */
-export const shortDuration = of((seconds) => (seconds < 0.9995 ? `${Math.round(seconds * 1000)} ms` : duration(seconds + 0.0005, 2)));
+/** Its two largest units; milliseconds below a second, days alone from 1,000 on. */
+export const shortDuration = of((seconds) => {
+  if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
+  return seconds < 1000 * 86400 ? duration(seconds + 0.0005, 2) : `${count(Math.floor(seconds / 86400))}d`;
+});
 
 /** Bytes in the largest unit of 1024 that keeps a digit before the point: `50 MB`, `1.5 GB`. */
 export const size = of((bytes) => {

@@ -7,37 +7,28 @@ export const MINUTE = "minute";
 export const CHARTS = "charts";
 export const START = "start";
 
-/** Messages bring the last minute; the others are asked for, once where they end in the past, else every AGAIN s. */
-export class RouteSpans {
+/** What the daemon answers of one span: asked once where the span has ended, else every AGAIN s. */
+export class Asked {
   /**
-   * @param {import("./timeline.js").Timeline} timeline
+   * @param {CHARTS | START} choice @param {import("./timeline.js").Timeline} timeline
    * @param {(path: string, take: (answer: any) => void) => void} ask the daemon
    * @param {() => number} now in s
    */
-  constructor(timeline, ask, now = () => Date.now() / 1000) {
-    this.timeline = timeline;
-    this.ask = ask;
-    this.now = now;
-    this.choice = this.before = MINUTE; // `before` while nothing was zoomed
-    this.zoom = null;
-    this.#forget();
+  constructor(choice, timeline, ask, now = () => Date.now() / 1000) {
+    Object.assign(this, { choice, timeline, ask, now });
+    this.answer = null; // the last one
+    this.path = ""; // what was asked last
+    this.time = -Infinity; // when
   }
 
-  choose(choice) {
-    this.choice = choice;
-    if (!this.zoom) this.before = choice;
-    this.#forget();
-    this.follow();
-  }
-
-  /** To be called in each frame. @returns {boolean} true where the choice is another now, as the charts were zoomed */
+  /** To be called in each frame. */
   follow() {
-    const { zoom } = this.timeline;
-    const isOther = Boolean(zoom) !== Boolean(this.zoom);
-    this.zoom = zoom;
-    if (isOther) this.choose(zoom ? CHARTS : this.before);
-    else if (this.choice !== MINUTE && this.#isDue()) this.#ask();
-    return isOther;
+    if (!this.#isDue()) return;
+    const path = (this.path = this.wanted());
+    this.time = this.now();
+    this.ask(path, (answer) => {
+      if (this.path === path) this.answer = answer;
+    });
   }
 
   /** What is to be asked for; a span in whole seconds. */
@@ -47,27 +38,45 @@ export class RouteSpans {
     return `api/v1/routes?from=${Math.floor(from)}&to=${Math.ceil(to)}`;
   }
 
-  #forget() {
-    this.answer = null; // the last one for this choice
-    this.path = ""; // what was asked last
-    this.asked = -Infinity; // when
-  }
-
   /** True where an answer may say something new. */
   #isDue() {
-    const age = this.now() - this.asked;
-    const isFixed = this.choice === CHARTS && this.zoom;
-    if (isFixed && this.wanted() !== this.path) return age >= PAUSE;
-    const isOver = isFixed && this.zoom[1] < this.asked - AGAIN;
-    return age >= AGAIN && !isOver;
+    const age = this.now() - this.time;
+    const zoom = this.choice === CHARTS ? this.timeline.zoom : null;
+    if (zoom && this.wanted() !== this.path) return age >= PAUSE;
+    return age >= AGAIN && !(zoom && zoom[1] < this.time - AGAIN);
+  }
+}
+
+/** The span that was chosen. Messages bring the last minute, the others are asked for. */
+export class RouteSpans {
+  /** See Asked. */
+  constructor(timeline, ask, now) {
+    this.timeline = timeline;
+    this.create = (choice) => (choice === MINUTE ? null : new Asked(choice, timeline, ask, now));
+    this.choice = this.before = MINUTE; // `before` while nothing was zoomed
+    this.asked = null;
+    this.isZoomed = false;
   }
 
-  #ask() {
-    const path = (this.path = this.wanted());
-    this.asked = this.now();
-    this.ask(path, (answer) => {
-      if (this.path === path) this.answer = answer;
-    });
+  choose(choice) {
+    this.choice = choice;
+    if (!this.isZoomed) this.before = choice;
+    this.asked = this.create(choice);
+    this.follow();
+  }
+
+  /** To be called in each frame. @returns {boolean} true where the choice is another now, as the charts were zoomed */
+  follow() {
+    const isOther = Boolean(this.timeline.zoom) !== this.isZoomed;
+    this.isZoomed = Boolean(this.timeline.zoom);
+    if (isOther) this.choose(this.isZoomed ? CHARTS : this.before);
+    else this.asked?.follow();
+    return isOther;
+  }
+
+  /** The last answer; null where there is none, and for the last minute. */
+  get answer() {
+    return this.asked?.answer ?? null;
   }
 
   /**
