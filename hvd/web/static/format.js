@@ -122,8 +122,8 @@ export const seconds = of((value) => milliseconds(value * 1000));
 export const errors = (failed, all) =>
   isKnown(failed) && isKnown(all) ? `${count(failed)} (${share(all ? failed / all : 0)})` : count(failed);
 
-/** Bounds of latencies: `2.5 ms`, `10 s` */
-export const bound = of((ms) => (ms < 1 ? `${Math.round(ms * 1000)} µs` : ms < 1000 ? `${ms} ms` : `${ms / 1000} s`));
+/** Bounds of latencies: `0.25 ms`, `2.5 ms`, `10 s` */
+export const bound = of((ms) => (ms < 1000 ? `${ms} ms` : `${ms / 1000} s`));
 
 const wall = (parts) => {
   const format = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", ...parts });

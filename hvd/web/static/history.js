@@ -3,6 +3,10 @@
 const CAPACITY = 1024; // points: the 450 of a history, and as many again while the page is paused
 const GAP = 2.5; // intervals between two points, above which there was nobody to observe
 
+/** Columns that nothing is known of while there are no responses: times taken, shares of responses. */
+const OF_RESPONSES = /^p\d+$|error_rate$/;
+const REQUESTS = "requests_per_second";
+
 const named = (name) => ({ name, unit: "", title: name, chart: name });
 
 export class History {
@@ -58,10 +62,17 @@ export class History {
   }
 
   #push(row, counts) {
-    const slot = this.ring.push(row);
+    const slot = this.ring.push(this.#withoutTraffic(row));
     if (counts?.length === this.width && this.counts.length) this.counts.set(counts, slot * this.width);
     else this.counts.fill(0, slot * this.width, (slot + 1) * this.width);
     this.version += 1;
+  }
+
+  /** A point of no traffic says 0 of times and shares, which would pass for fast, and for free of errors. */
+  #withoutTraffic(row) {
+    const { columns } = this.ring;
+    if (row[columns.indexOf(REQUESTS)] !== 0) return row;
+    return columns.map((name, i) => (OF_RESPONSES.test(name) ? null : row[i]));
   }
 
   #after(time, columns) {

@@ -1,18 +1,20 @@
-/** Lines over time. Each series has its own dashes and, beside others, its name at the line's end. */
+/** Lines over time, with a band where many points share a pixel. Each series has its own dashes and, beside others, its name. */
 
-import { clock } from "./format.js";
+import { Band } from "./band.js";
 import { Plot } from "./plot.js";
 import { decades, linear, spread } from "./scale.js";
+import { moment } from "./when.js";
 
-const LEFT = 52; // px for the values
+const LEFT = 56; // px for the values
 const NAMES = 52; // px for the series' names
+const CROWDED = 1.25; // points for each px, from which on a px shows the least, the most and the mean of its own
 /** Dashes of the series, in px: solid, dashed, dotted, as the stylesheet has it for the legend. */
 const DASHES = [[], [6, 3], [2, 2]];
 
 export class LineChart {
   /**
    * @param {import("./timeline.js").Timeline} timeline
-   * @param {{title: string, series: {column: string, name: string}[], form: (value: number) => string,
+   * @param {{title: string, series: {column: string, name: string, tone?: string}[], form: (value: number) => string,
    *   tick: (value: number) => string, least: number, base?: number, log?: boolean}} chart
    *   `least` is what the axis holds at least, 0 for what values there are; a logarithmic one has no place for 0, which
    *   then means that nothing is known
@@ -20,6 +22,7 @@ export class LineChart {
   constructor(timeline, chart) {
     this.timeline = timeline;
     this.chart = chart;
+    this.band = new Band();
     this.plot = new Plot(timeline, chart.title, { left: LEFT, right: chart.series.length > 1 ? NAMES : 10 });
   }
 
@@ -44,7 +47,7 @@ export class LineChart {
     const { history } = this.timeline;
     if (i < 0) return "no values yet";
     const values = this.chart.series.map(({ column, name }) => `${name} ${this.chart.form(history.at(column, i))}`);
-    return `${clock(history.time(i))}: ${values.join(", ")}`;
+    return `${moment(history.time(i))}: ${values.join(", ")}`;
   }
 
   /** Decide which values have room -> the ticks' values. */
@@ -83,47 +86,74 @@ export class LineChart {
     return this.chart.log && value === 0 ? NaN : value;
   }
 
+  /** The colour of a series: one that says something, or its own. */
+  #colour(theme, series) {
+    return theme[this.chart.series[series].tone] ?? theme.series[series];
+  }
+
   #drawLine(theme, series, first, end) {
-    const { plot } = this;
+    const { plot, band, chart } = this;
     const { context } = plot;
     const { history } = this.timeline;
-    const { column } = this.chart.series[series];
-    context.strokeStyle = context.fillStyle = theme.series[series];
-    context.lineWidth = 1.75;
+    const { column } = chart.series[series];
+    const isCrowded = end - first > CROWDED * (plot.right - plot.left);
+    const value = (i) => this.#at(column, i);
+    band.fill(first, end, isCrowded ? 1 / plot.scale : 0, (i) => history.time(i), value, (i) => history.isAfterGap(i));
+    context.strokeStyle = context.fillStyle = this.#colour(theme, series);
     context.lineJoin = "round";
-    context.setLineDash(DASHES[series]);
-    const fills = this.chart.series.length === 1;
-    let from = 0; // px where the present stretch without gap begins
-    let last = 0;
-    let drawing = false;
-    const finish = () => {
-      if (!drawing) return;
-      context.stroke();
-      if (fills) {
-        context.lineTo(last, plot.bottom);
-        context.lineTo(from, plot.bottom);
-        context.globalAlpha = 0.1;
-        context.fill();
-        context.globalAlpha = 1;
-      }
-      drawing = false;
-    };
-    for (let i = first; i < end; i += 1) {
-      const value = this.#at(column, i);
-      if (Number.isNaN(value) || history.isAfterGap(i)) finish();
-      if (Number.isNaN(value)) continue;
-      const x = plot.x(history.time(i));
-      if (drawing) context.lineTo(x, this.y(value));
-      else {
-        context.beginPath();
-        context.moveTo(x, this.y(value));
-        from = x;
-        drawing = true;
-      }
-      last = x;
+    for (let start = 0; start < band.length; ) {
+      const stop = band.stretch(start);
+      if (chart.series.length === 1) this.#fillBelow(start, stop);
+      if (isCrowded) this.#drawBand(start, stop);
+      this.#drawMean(start, stop, DASHES[series]);
+      start = stop;
     }
-    finish();
     context.setLineDash([]);
+  }
+
+  /** A single point between gaps is a dot: a line would have no length. */
+  #drawMean(start, stop, dashes) {
+    const { band, plot } = this;
+    const { context } = plot;
+    context.beginPath();
+    if (stop - start === 1) {
+      context.arc(plot.x(band.times[start]), this.y(band.mean[start]), 1.75, 0, 2 * Math.PI);
+      context.fill();
+      return;
+    }
+    for (let at = start; at < stop; at += 1) context.lineTo(plot.x(band.times[at]), this.y(band.mean[at]));
+    context.lineWidth = 1.75;
+    context.setLineDash(dashes);
+    context.stroke();
+  }
+
+  /** From the least to the most of each column; a stroke keeps in sight what one column alone has. */
+  #drawBand(start, stop) {
+    const { band, plot } = this;
+    const { context } = plot;
+    context.beginPath();
+    for (let at = start; at < stop; at += 1) context.lineTo(plot.x(band.times[at]), this.y(band.most[at]));
+    for (let at = stop - 1; at >= start; at -= 1) context.lineTo(plot.x(band.times[at]), this.y(band.least[at]));
+    context.closePath();
+    context.globalAlpha = 0.28;
+    context.fill();
+    context.globalAlpha = 0.4;
+    context.lineWidth = 1;
+    context.setLineDash([]);
+    context.stroke();
+    context.globalAlpha = 1;
+  }
+
+  #fillBelow(start, stop) {
+    const { band, plot } = this;
+    const { context } = plot;
+    context.beginPath();
+    context.moveTo(plot.x(band.times[start]), plot.bottom);
+    for (let at = start; at < stop; at += 1) context.lineTo(plot.x(band.times[at]), this.y(band.mean[at]));
+    context.lineTo(plot.x(band.times[stop - 1]), plot.bottom);
+    context.globalAlpha = 0.1;
+    context.fill();
+    context.globalAlpha = 1;
   }
 
   #drawDots(theme) {
@@ -135,7 +165,7 @@ export class LineChart {
       if (Number.isNaN(value)) return;
       plot.context.beginPath();
       plot.context.arc(plot.x(timeline.history.time(i)), this.y(value), 3.5, 0, 2 * Math.PI);
-      plot.context.fillStyle = theme.series[series];
+      plot.context.fillStyle = this.#colour(theme, series);
       plot.context.strokeStyle = theme.card;
       plot.context.lineWidth = 1.5;
       plot.context.fill();
@@ -143,6 +173,7 @@ export class LineChart {
     });
   }
 
+  /** Each at the height of the last value that is known. */
   #drawNames(theme, end) {
     const { plot, chart } = this;
     const { history } = this.timeline;
@@ -150,13 +181,21 @@ export class LineChart {
     while (last >= 0 && history.time(last) > plot.to) last -= 1;
     if (last < 0) return;
     const ends = chart.series
-      .map(({ column, name }, series) => ({ name, series, y: this.y(this.#at(column, last) || 0) }))
+      .map(({ column, name }, series) => ({ name, series, y: this.y(this.#lastKnown(column, last)) }))
       .sort((one, other) => one.y - other.y);
     const places = spread(ends.map(({ y }) => y), 12, plot.top, plot.bottom - 4);
     plot.context.textAlign = "left";
     ends.forEach(({ name, series }, i) => {
-      plot.context.fillStyle = theme.series[series];
+      plot.context.fillStyle = this.#colour(theme, series);
       plot.context.fillText(name, plot.right + 6, places[i]);
     });
+  }
+
+  #lastKnown(column, last) {
+    for (let i = last; i >= 0 && this.timeline.history.time(i) >= this.plot.from; i -= 1) {
+      const value = this.#at(column, i);
+      if (!Number.isNaN(value)) return value;
+    }
+    return 0;
   }
 }

@@ -19,7 +19,7 @@ test("times are in ms, and from 1,000 ms on in s", () => {
   assert.deepEqual(forms("milliseconds", [999, 999.49, 999.5, 999.95, 1000, 1234.5, 12345, 99949, 3.6e6]), ["999 ms", "999 ms", "1.00 s", "1.00 s", "1.00 s", "1.23 s", "12.3 s", "99.9 s", "3,600 s"]);
   assert.deepEqual(forms("milliseconds", [-45.2, -0.001, -2000, 1e12, 1e15]), ["-45.2 ms", "<0.01 ms", "-2.00 s", "1.00 G s", "1.00 T s"]);
   assert.deepEqual(forms("seconds", [0.0452, 1.4768, 120, null]), ["45.2 ms", "1.48 s", "120 s", "–"]);
-  assert.deepEqual(forms("bound", [0.25, 2.5, 10000]), ["250 µs", "2.5 ms", "10 s"]);
+  assert.deepEqual(forms("bound", [0.25, 2.5, 10000]), ["0.25 ms", "2.5 ms", "10 s"]);
   assert.equal(format.duration(3600), "1h 0m 0s");
   assert.equal(format.duration(-0.1), "0s");
   assert.equal(format.duration(93784.2), "1d 2h 3m 4s");

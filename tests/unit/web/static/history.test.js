@@ -101,3 +101,11 @@ test("points have more than the daemon's columns, in memory that does not grow",
   history.load(answer(102, 106));
   assert.deepEqual([0, 1, 2].map((i) => history.at("orders 0", i)), [51, 52, NaN]);
 });
+
+test("where there was no traffic, nothing is known of times and of shares", () => {
+  const history = new History();
+  history.add({ time: 100, requests_per_second: 5, p50: 0, p99: 3, server_error_rate: 0, busy_ratio: 0 }, null);
+  history.add({ time: 102, requests_per_second: 0, p50: 0, p99: 0, server_error_rate: 0, busy_ratio: 0 }, null);
+  const point = (i) => ["requests_per_second", "p50", "p99", "server_error_rate", "busy_ratio"].map((name) => history.at(name, i));
+  assert.deepEqual([point(0), point(1)], [[5, 0, 3, 0, 0], [0, NaN, NaN, NaN, 0]]);
+});
