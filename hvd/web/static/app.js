@@ -5,7 +5,9 @@ import { Badge } from "./badge.js";
 import { addChanges } from "./changes.js";
 import { Charts } from "./charts.js";
 import { Contact } from "./contact.js";
+import { Copier } from "./copying.js";
 import { mark, say } from "./dom.js";
+import { addEventPanel } from "./eventpanel.js";
 import { addEvents } from "./events.js";
 import { History } from "./history.js";
 import { addJobs } from "./jobs.js";
@@ -59,7 +61,9 @@ class Page {
       changed();
     });
     this.charts = new Charts($("charts"), this.timeline);
-    this.drawTimebar = addTimebar(document, this.timeline);
+    const copier = new Copier();
+    this.drawTimebar = addTimebar(document, this.timeline, this.address, copier);
+    addEventPanel(this.panels, this.model, this.timeline, copier);
     this.outage = new Outage($("outage"));
     this.longest = addLongest($("longest"));
     const ask = (path, take) => this.load.get(path, take);
@@ -76,7 +80,7 @@ class Page {
       addWorkers($("workers"), changed, this.panels),
       addJobs($("jobs"), changed, this.token),
       this.own.view,
-      addEvents($("events")),
+      addEvents($("events"), this.panels),
       addName(document, location.host),
       (model) => this.panels.update(model),
     ];
@@ -113,6 +117,7 @@ class Page {
   start() {
     this.panels.follow();
     this.load.history();
+    this.load.events();
     this.socket.open();
     setInterval(() => this.#check(), CHECKED);
   }
@@ -160,6 +165,7 @@ class Page {
   draw() {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
+    this.timeline.events = this.model.events;
     this.charts.draw(this.theme);
     this.own.draw(this.theme);
     this.drawTimebar();

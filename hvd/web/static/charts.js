@@ -18,7 +18,10 @@ const UNITS = {
 };
 
 /** What a column is a share of. */
-const SHARES = { error_rate: "share of responses", busy_ratio: "share of capacity" };
+const SHARES = { server_error_rate: "share of responses", client_error_rate: "share of responses", busy_ratio: "share of capacity" };
+
+/** Colours that say something: red is for what the service has done wrong, and for nothing else. */
+const TONES = { server_error_rate: "bad", client_error_rate: "warn" };
 
 const HEAT = { title: "Latency heat map", beside: "responses by time taken", heat: true, series: [] };
 
@@ -29,7 +32,7 @@ export function chartsOf(columns) {
     if (!chart || name === "time") continue;
     const form = UNITS[unit] ?? { beside: unit, form: rate, least: 1 };
     if (!charts.has(chart)) charts.set(chart, { title: chart, tick: withoutZeros(form.form), ...form, beside: SHARES[name] ?? form.beside, series: [] });
-    charts.get(chart).series.push({ column: name, name: title });
+    charts.get(chart).series.push({ column: name, name: title, ...(TONES[name] && { tone: TONES[name] }) });
   }
   return [...charts.values()].flatMap((chart) => (chart.log ? [chart, HEAT] : [chart]));
 }
@@ -81,6 +84,7 @@ export class Card {
       { class: `panel chart${chart.heat ? " heat" : ""}`, "aria-label": `${chart.title} chart` },
       make("header", {}, make("h3", { text: chart.title, title: chart.title }, make("small", { text: chart.beside })), this.#legend(), this.button),
       this.view.plot.canvas,
+      this.view.plot.tip,
       this.scroll,
     );
   }
@@ -93,8 +97,8 @@ export class Card {
       return make("p", { class: "legend" }, scale, this.values[0]);
     }
     if (chart.series.length === 1) return make("p", { class: "legend" }, this.values[0]);
-    const entries = chart.series.map(({ name }, i) =>
-      make("li", {}, make("span", { class: `s${i}`, text: name }), " ", this.values[i]),
+    const entries = chart.series.map(({ name, tone = "" }, i) =>
+      make("li", {}, make("span", { class: `s${i} ${tone}`, text: name }), " ", this.values[i]),
     );
     return make("ul", { class: "legend" }, ...entries);
   }
@@ -104,6 +108,7 @@ export class Card {
     mark(this.button, "aria-pressed", on);
     this.scroll.hidden = !on;
     this.view.plot.canvas.hidden = on;
+    this.view.plot.tip.hidden = true;
     this.timeline.changed();
   }
 
@@ -113,7 +118,7 @@ export class Card {
     const i = this.timeline.current();
     const { history } = this.timeline;
     if (this.chart.heat) {
-      say(this.values[0], this.view.textAt(i).replace(/^\S+ /, ""));
+      say(this.values[0], this.view.textAt(i).replace(/^.*?: /, ""));
       say(this.most, count(this.view.most));
     } else this.chart.series.forEach(({ column }, at) => say(this.values[at], this.chart.form(history.at(column, i))));
   }

@@ -1,9 +1,10 @@
 /** How many responses took how long, over time: a column for each point, a row for each latency bucket. */
 
-import { bound, clock, count } from "./format.js";
+import { bound, count } from "./format.js";
 import { Plot } from "./plot.js";
+import { moment } from "./when.js";
 
-const LEFT = 52; // px for the bounds
+const LEFT = 56; // px for the bounds
 const SHADES = 64;
 
 export class HeatMap {
@@ -39,16 +40,17 @@ export class HeatMap {
     if (i < 0 || !history.bounds.length) return "no values yet";
     const counts = history.latency(i);
     const row = this.#pointed();
-    const at = clock(history.time(i));
+    const at = moment(history.time(i));
     if (row === null) return `${at}: ${count(counts.reduce((sum, responses) => sum + responses, 0))} responses`;
     return `${at}: ${count(counts[row])} in ${rangeOf(history.bounds, row)}`;
   }
 
   #pointed() {
     const { plot } = this;
-    if (typeof plot.pointer !== "number" || plot.pointer > plot.bottom || plot.pointer < plot.top) return null;
+    const y = plot.pointer?.[1];
+    if (y === undefined || y > plot.bottom || y < plot.top) return null;
     const [low, high] = this.rows;
-    const row = low + Math.floor(((plot.bottom - plot.pointer) / (plot.bottom - plot.top)) * (high - low));
+    const row = low + Math.floor(((plot.bottom - y) / (plot.bottom - plot.top)) * (high - low));
     return Math.min(high - 1, Math.max(low, row));
   }
 

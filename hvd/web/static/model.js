@@ -111,11 +111,11 @@ export class Model {
     this.jobs.set(job.id, { job: isOlder ? known : job, heard: this.now() });
   }
 
-  /** Take events that are newer than those known, the oldest first; `newest` is the sequence of the last one there is. */
+  /** Take events that are new, or told anew, the oldest first; `newest` is the sequence of the last one there is. */
   takeEvents(events, newest) {
     if (newest < this.newestEvent) this.events = []; // another daemon's: its block is a new one
-    const known = new Set(this.events.map(({ sequence }) => sequence));
-    this.events = [...this.events, ...events.filter(({ sequence }) => !known.has(sequence))].slice(-EVENTS);
+    const known = new Map([...this.events, ...events].map((event) => [event.sequence, event]));
+    if (events.length) this.events = [...known.values()].sort((one, other) => one.sequence - other.sequence).slice(-EVENTS);
     this.newestEvent = newest;
   }
 
@@ -124,7 +124,7 @@ export class Model {
     this.skew = skew;
     const isNext = (events[0]?.sequence ?? newest + 1) <= this.newestEvent + 1;
     if (newest < this.newestEvent) this.takeEvents([], 0);
-    if (newest > this.newestEvent && events.length && isNext) this.takeEvents(events, newest);
+    if (events.length && isNext) this.takeEvents(events, newest);
     this.lacksEvents ||= newest > this.newestEvent;
     const died = this.restarts !== null && restarts > this.restarts;
     this.restarts = restarts;

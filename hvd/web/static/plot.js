@@ -1,19 +1,23 @@
 /** A canvas with a time axis: sharp on any screen, in the page's colours; pointer and keys move the timeline. */
 
+import { make, say } from "./dom.js";
 import { clock, hour } from "./format.js";
+import { Marking } from "./marking.js";
+import { linesOf } from "./marks.js";
+import { followPointer } from "./pointing.js";
 import { times } from "./scale.js";
 
 export const FONT = 11; // px
 const BOTTOM = 20; // px for the times
-const TOP = 8;
-const DRAGGED = 5; // px from which a press is a drag
+const TOP = 20; // px for the marks
+const TONES = ["muted", "grid", "card", "select", "bad", "warn", "good", "accent", "tint"];
 
 /** The page's colours, read once for each colour scheme. */
 export function readTheme() {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
   return {
-    ...Object.fromEntries(["muted", "grid", "card", "select"].map((name) => [name, colour(name)])),
+    ...Object.fromEntries(TONES.map((name) => [name, colour(name)])),
     series: [colour("s0"), colour("s1"), colour("s2")],
     heat: [colour("h0"), colour("h1"), colour("h2")],
     font: `${FONT}px ${style.getPropertyValue("--font")}`,
@@ -44,7 +48,13 @@ export class Plot {
       this.height = entry.contentRect.height;
       timeline.changed();
     }).observe(this.canvas);
-    this.#follow();
+    this.marking = new Marking(this);
+    /** @type {[number, number] | null} px where the pointer is */
+    this.pointer = null;
+    /** @type {import("./marks.js").Mark | null} the mark that the pointer, or the keys, are at */
+    this.pointed = null;
+    this.tip = make("div", { class: "tip", hidden: true, "aria-hidden": "true" });
+    followPointer(this);
   }
 
   get right() {
@@ -120,7 +130,7 @@ export class Plot {
     context.stroke();
   }
 
-  /** Draw inside the plot only, or so many px `below` it, and then the cursor. */
+  /** Draw inside the plot only, or so many px `below` it, and then the marks and the cursor. */
   drawInside(theme, below, draw) {
     const { context } = this;
     context.save();
@@ -128,8 +138,11 @@ export class Plot {
     context.rect(this.left, 0, this.right - this.left, this.bottom + below);
     context.clip();
     draw();
+    this.marking.place();
+    this.marking.drawLines(theme);
     this.#drawCursor(theme);
     context.restore();
+    this.marking.drawGlyphs(theme);
   }
 
   /** The cursor, and what is being dragged over. */
@@ -151,64 +164,30 @@ export class Plot {
     context.stroke();
   }
 
-  /** Tell assistive technology where the cursor is, and what is there. */
+  /** Tell what mark is pointed at; and assistive technology where the cursor is, and what is there. */
   tell(i, text) {
     const { canvas } = this;
-    if (document.activeElement !== canvas && canvas.hasAttribute("aria-valuenow")) return;
+    const isFocused = document.activeElement === canvas;
+    this.#point(isFocused);
+    if (!isFocused && canvas.hasAttribute("aria-valuenow")) return;
     canvas.setAttribute("aria-valuemax", String(Math.max(0, this.timeline.history.length - 1)));
     canvas.setAttribute("aria-valuenow", String(Math.max(0, i)));
-    canvas.setAttribute("aria-valuetext", text);
+    canvas.setAttribute("aria-valuetext", this.pointed ? `${linesOf(this.pointed).join("; ")}; ${text}` : text);
   }
 
-  #follow() {
-    const { canvas, timeline } = this;
-    let pressed = null; // x where a mouse's button went down
-    const inside = (event) => Math.min(this.right, Math.max(this.left, event.offsetX));
-    canvas.addEventListener("pointerdown", (event) => {
-      if (event.pointerType !== "mouse") return timeline.point(this.time(inside(event)));
-      if (event.button !== 0) return;
-      pressed = inside(event);
-      canvas.setPointerCapture(event.pointerId);
+  #point(isFocused) {
+    const { timeline, pointer, tip } = this;
+    if (pointer) this.pointed = timeline.drag ? null : this.marking.at(...pointer);
+    else this.pointed = isFocused && timeline.cursor !== null ? this.marking.ofTime(timeline.cursor, timeline.history.interval * 0.75) : null;
+    this.canvas.classList.toggle("pointed", Boolean(pointer && this.pointed));
+    tip.hidden = !this.pointed;
+    if (!this.pointed) return;
+    const lines = linesOf(this.pointed);
+    while (tip.children.length < lines.length) tip.append(make("p"));
+    [...tip.children].forEach((line, at) => {
+      line.hidden = at >= lines.length;
+      say(line, lines[at] ?? "");
     });
-    canvas.addEventListener("pointermove", (event) => {
-      const x = inside(event);
-      this.pointer = event.offsetY;
-      timeline.point(this.time(x));
-      if (pressed !== null && Math.abs(x - pressed) >= DRAGGED) timeline.select(this.time(pressed), this.time(x));
-    });
-    canvas.addEventListener("pointerup", () => {
-      pressed = null;
-      timeline.zoomIn();
-    });
-    canvas.addEventListener("pointercancel", () => {
-      pressed = null;
-      timeline.select(null);
-    });
-    canvas.addEventListener("pointerleave", (event) => {
-      this.pointer = null;
-      if (event.pointerType === "mouse" && pressed === null) timeline.point(null);
-    });
-    canvas.addEventListener("dblclick", () => timeline.reset());
-    canvas.addEventListener("blur", () => timeline.point(null));
-    canvas.addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
-      const far = event.shiftKey ? 10 : 1;
-      const keys = {
-        ArrowLeft: () => timeline.step(-far),
-        ArrowRight: () => timeline.step(far),
-        PageUp: () => timeline.step(30),
-        PageDown: () => timeline.step(-30),
-        Home: () => timeline.point(timeline.window()[0]),
-        End: () => timeline.point(timeline.window()[1]),
-        "+": () => timeline.zoomBy(0.5),
-        "=": () => timeline.zoomBy(0.5),
-        "-": () => timeline.zoomBy(2),
-        Escape: () => timeline.reset(),
-      };
-      const act = keys[event.key];
-      if (!act) return;
-      event.preventDefault();
-      act();
-    });
+    tip.className = `tip ${this.pointed.tone} ${(this.pointed.left + this.pointed.right) / 2 > this.width / 2 ? "left" : "right"}`;
   }
 }

@@ -1,12 +1,21 @@
-/** What all charts share: the time that they show, the cursor, zoom and pause. Nothing of the page. */
+/** What all charts share: the time that they show, what happened then, the cursor, zoom and pause. Nothing of the page. */
+
+import { chiefOf } from "./marks.js";
 
 const LEAST = 4; // s that a zoom shows at least
 
-export class Timeline {
+/**
+ * Tells by an event `span` that people have it show another span of time (see `visible`), not that time goes on; and by
+ * `open`, with the sequence as its detail, that they want to know all about an event.
+ */
+export class Timeline extends EventTarget {
   /** @param {import("./history.js").History} history @param {() => void} changed called after each change */
   constructor(history, changed) {
+    super();
     this.history = history;
     this.changed = changed;
+    /** @type {import("./marks.js").Event[]} what happened, the oldest first; another array whenever there is more */
+    this.events = [];
     this.span = 900; // s that the window has while nothing is zoomed
     /** @type {[number, number] | null} */
     this.zoom = null;
@@ -26,6 +35,17 @@ export class Timeline {
     return [last - this.span, last];
   }
 
+  /** The same for who asks for that span: it stands still (`isFixed`), or its end is now. */
+  visible() {
+    const [from, to] = this.window();
+    return { from, to, isFixed: Boolean(this.zoom) || this.end !== null };
+  }
+
+  #moved() {
+    this.changed();
+    this.dispatchEvent(new Event("span"));
+  }
+
   /** The point whose values are read: the cursor's, else the last one in the window; -1 where there is none. */
   current() {
     if (this.cursor !== null) return this.history.nearest(this.cursor);
@@ -34,13 +54,19 @@ export class Timeline {
 
   pause(on) {
     this.end = on ? this.window()[1] : null;
-    this.changed();
+    this.#moved();
   }
 
   show(span) {
     this.span = span;
     this.zoom = null;
-    this.changed();
+    this.#moved();
+  }
+
+  /** Show this time, and no other until people want it; null for none in particular. @param {[number, number] | null} zoom */
+  fix(zoom) {
+    this.zoom = zoom;
+    this.#moved();
   }
 
   /** Put the cursor at the point nearest to that time; null takes it away. */
@@ -62,9 +88,25 @@ export class Timeline {
     this.cursor = history.time(Math.min(history.length - 1, Math.max(0, i)));
     const [from, to] = this.window();
     const beyond = this.cursor < from ? this.cursor - from : this.cursor > to ? this.cursor - to : 0;
-    if (this.zoom && beyond) this.zoom = [from + beyond, to + beyond];
+    if (this.zoom && beyond) this.fix([from + beyond, to + beyond]);
     else if (beyond) this.cursor = Math.min(to, Math.max(from, this.cursor));
     this.changed();
+  }
+
+  /** Put the cursor at the mark before it (-1), or after it (1): at first at the newest. */
+  stepMark(by) {
+    const [from, to] = this.window();
+    const times = this.events.map(({ time }) => time).filter((time) => time >= from && time <= to);
+    const { cursor } = this;
+    const next = by < 0 ? times.findLast((time) => cursor === null || time < cursor) : times.find((time) => cursor !== null && time > cursor);
+    if (next === undefined) return;
+    this.cursor = next;
+    this.changed();
+  }
+
+  /** Somebody wants to know all of what a mark stands for. @param {import("./marks.js").Mark} mark */
+  open(mark) {
+    this.dispatchEvent(new CustomEvent("open", { detail: chiefOf(mark).sequence }));
   }
 
   select(from, to) {
@@ -74,9 +116,11 @@ export class Timeline {
 
   /** Show what was dragged over. */
   zoomIn() {
-    if (this.drag) this.#zoomTo(...this.drag);
+    const { drag } = this;
     this.drag = null;
-    this.changed();
+    if (!drag) return this.changed();
+    this.#zoomTo(...drag);
+    this.#moved();
   }
 
   /** Show `factor` times as much, around the cursor. */
@@ -85,7 +129,7 @@ export class Timeline {
     const middle = this.cursor ?? to;
     if ((to - from) * factor >= this.span) this.zoom = null;
     else this.#zoomTo(middle - (middle - from) * factor, middle + (to - middle) * factor);
-    this.changed();
+    this.#moved();
   }
 
   #zoomTo(from, to) {
@@ -96,6 +140,6 @@ export class Timeline {
 
   reset() {
     this.zoom = this.drag = this.cursor = null;
-    this.changed();
+    this.#moved();
   }
 }

@@ -20,7 +20,7 @@ test("columns of one chart are drawn together, latencies with a heat map behind 
 });
 
 test("a share says what it is a share of", () => {
-  const charts = chartsOf([column("error_rate", "ratio", "errors", "Errors"), column("busy_ratio", "ratio", "busy threads", "Saturation")]);
+  const charts = chartsOf([column("server_error_rate", "ratio", "5xx", "Errors"), column("busy_ratio", "ratio", "busy threads", "Saturation")]);
   assert.deepEqual(charts.map(({ beside }) => beside), ["share of responses", "share of capacity"]);
   assert.equal(charts[1].form(0.5), "50.0 %");
 });

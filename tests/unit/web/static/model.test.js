@@ -106,6 +106,8 @@ test("events come once each, and those that were missed are asked for", () => {
   model.takeEvents([{ sequence: 1 }, { sequence: 2 }], 2);
   model.message(detail([], { events: [{ sequence: 3 }], newest_event: 3 }));
   assert.deepEqual([sequences(), model.lacksEvents], [[1, 2, 3], false]);
+  model.message(detail([], { events: [{ sequence: 3, number: 2 }], newest_event: 3 })); // it happened once more
+  assert.deepEqual([sequences(), model.events[2].number], [[1, 2, 3], 2]);
   model.message(detail([], { events: [{ sequence: 6 }], newest_event: 6 }));
   assert.deepEqual([sequences(), model.lacksEvents], [[1, 2, 3], true]);
   model.takeEvents([4, 5, 6].map((sequence) => ({ sequence })), 6);

@@ -79,3 +79,26 @@ test("nothing is known yet", () => {
   empty.zoomBy(0.5);
   assert.deepEqual([empty.cursor, empty.current()], [null, -1]);
 });
+
+test("who asks for the visible span is told when people change it, and not as time goes on", () => {
+  let told = 0;
+  timeline.addEventListener("span", () => (told += 1));
+  history.add({ time: 202, p50: 1 }, null);
+  timeline.point(190);
+  assert.deepEqual([told, timeline.visible()], [0, { from: 142, to: 202, isFixed: false }]);
+  timeline.fix([150, 160]);
+  assert.deepEqual([told, timeline.visible()], [1, { from: 150, to: 160, isFixed: true }]);
+  timeline.reset();
+  timeline.pause(true);
+  assert.deepEqual([told, timeline.visible().isFixed], [3, true]);
+});
+
+test("keys go from mark to mark", () => {
+  timeline.events = [110, 150, 170.5, 180].map((time, sequence) => ({ sequence, time, kind: "death", text: "" }));
+  const cursors = [-1, -1, -1, -1, 1, 1].map((by) => (timeline.stepMark(by), timeline.cursor));
+  assert.deepEqual(cursors, [180, 170.5, 150, 150, 170.5, 180]);
+  let opened;
+  timeline.addEventListener("open", ({ detail }) => (opened = detail));
+  timeline.open({ events: timeline.events.slice(1, 3), tone: "bad" });
+  assert.equal(opened, 2);
+});
