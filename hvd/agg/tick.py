@@ -12,6 +12,7 @@ from hvd import __version__
 from hvd.agg.news import EventWatch
 from hvd.agg.observe import CpuTime, Observer, Sample, Watched
 from hvd.agg.own_trend import OwnTrend
+from hvd.agg.spans import Lately, Spans
 from hvd.agg.trend import Trend, build_detail
 from hvd.core import layout
 from hvd.core.block import Block
@@ -80,6 +81,7 @@ class Ticker:
         self._busy_time = BusyTime(self._reader.service(), self._requests.duration_ns)
         self._interval, self._name = interval, name or {}
         self._trend = Trend(history_of(block), self._requests, interval, lambda: self._is_newest)
+        self._spans = Spans(block, interval)
         self.own = OwnTrend(block, lambda: self._is_newest)
         self._own_page: AggregatorPage | None = None
         self._reading: Reading | None = None  # what the messages are made of
@@ -94,6 +96,7 @@ class Ticker:
         self._reader = BlockReader(self._block, runs_jobs=runs_jobs, stacks=self._stacks)
         self._interval = interval
         self._trend.set_interval(interval)
+        self._spans.set_interval(interval)
 
     def measure(self) -> None:
         """Begin to read what is slow to read of the processes, for the next tick; never waits."""
@@ -112,6 +115,7 @@ class Ticker:
         samples = self.timed("observe", self.observe)
         requests = sum_requests(totals)
         self._own_page = self._make_page(service, totals, requests, samples)
+        self.timed("spans", lambda: self._tick_spans(totals, requests))
         self._requests, self._last_but_one, self._last = requests, self._last, totals
         self._publish(self._own_page)
         self._news = self._events.tick()
@@ -123,6 +127,15 @@ class Ticker:
         self._trend.tick(totals.time_ns, requests, raw, is_last=is_last)
         self.timed("own", self._tick_own)
         return raw
+
+    def _tick_spans(self, totals: Totals, requests: RequestSums) -> None:
+        """Before the page is published: it has the last minute, and another aggregator sees then that we are newer."""
+        page = self._own_page
+        assert page is not None
+        busy = page["busy_ratio"], (totals.monotonic_ns - self._last.monotonic_ns) / 1e9
+        page["last_minute"], page["minute_before"] = self._spans.tick(
+            totals, requests, page["processes"], busy, is_writer=self._is_newest
+        )
 
     def _tick_own(self) -> None:
         """Own metrics are read where somebody wants to know."""
@@ -184,9 +197,14 @@ class Ticker:
         """The details of what the messages tell; rates are since the tick before the last one, an interval at least."""
         if not self._detail and self._reading:
             own = self.own.detail(self._look())
-            data = build_detail(self._reading, self._last_but_one, self._trend.point, own, self._news)
+            lately = self._lately(self._reading)
+            data = build_detail(self._reading, self._last_but_one, self._trend.point, own, self._news, lately)
             self._detail = message("detail", rfc3339(self._reading.totals.time_ns), data)
         return self._detail
+
+    def _lately(self, reading: Reading) -> Lately | None:
+        processes = self._own_page["processes"] if self._own_page else []
+        return self._spans.lately(reading.totals, reading.requests, processes)
 
     def timed(self, step: str, work: Callable[[], Result]) -> Result:
         """Do a step of the tick, and record how long it took."""

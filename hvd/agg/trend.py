@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from hvd.agg.news import NO_NEWS, News
 from hvd.agg.own_trend import OwnDetail
+from hvd.agg.spans import Lately
 from hvd.core import layout
 from hvd.core.history import POINT_SECONDS, History, Point, spacing
 from hvd.core.totals import SlotTotals, Totals
@@ -12,10 +13,14 @@ from hvd.metrics.bounds import coarse
 from hvd.metrics.columns import VALUES
 from hvd.metrics.companion_pages import ProcessSample, Rates
 from hvd.metrics.table import EXITS, HTTP
+from hvd.read.changes import Change, find_changes
 from hvd.read.history import point_by_column
 from hvd.read.reading import Reading
 from hvd.read.requests import RequestSums, Route, build_routes
+from hvd.read.skew import Skew, find_skew
 from hvd.read.snapshot import Raw, Worker, build_workers
+from hvd.read.spans import RouteSpan, route_span
+from hvd.read.worker_spans import WorkerSpan
 from hvd.texts import rfc3339
 
 LAST_SECONDS = 0.5  # that a point at the stop spans at least: rates of less are noise
@@ -88,21 +93,23 @@ def _values(rates: Rates, raw: Raw, cpu_usage: float, busy_ratio: float) -> dict
 
 
 class WorkerDetail(Worker):
-    """A worker with its rate, and when it took its slot."""
+    """A worker with its rate, when it took its slot, and what it did in the last minute, if that is known."""
 
     requests_per_second: float
     started_at: str
+    last_minute: WorkerSpan | None
 
 
 class RouteDetail(Route):
-    """A route with its rate."""
+    """A route with its rate, and what it did in the last minute, if anything."""
 
     requests_per_second: float
+    last_minute: RouteSpan | None
 
 
 class Detail(OwnDetail, News):
     """The data of a `detail` message: the newest point by column, and its counts by latency bucket, if there is one;
-    the app's own metrics.
+    the app's own metrics; what changed in the last minute, and which worker differs from the others.
     """
 
     workers: list[WorkerDetail]
@@ -111,15 +118,28 @@ class Detail(OwnDetail, News):
     processes: Sequence[ProcessSample]
     point: dict[str, float] | None
     latency: list[int] | None
+    changes: list[Change]
+    skew: list[Skew]
 
 
-def build_detail(reading: Reading, before: Totals, point: Point | None, own: OwnDetail, news: News = NO_NEWS) -> Detail:
-    """Workers and routes have their rates since `before`; of own metrics `own`, of events `news`."""
+def build_detail(
+    reading: Reading,
+    before: Totals,
+    point: Point | None,
+    own: OwnDetail,
+    news: News = NO_NEWS,
+    lately: Lately | None = None,
+) -> Detail:
+    """Workers and routes have their rates since `before`; of own metrics `own`, of events `news`, of the last minute
+    `lately`.
+    """
     totals, observation = reading.totals, reading.observation
     seconds = (totals.monotonic_ns - before.monotonic_ns) / 1e9
     slots = {slot.slot.number: slot for slot in totals.slots}
     finished_before = {_tenure(slot): slot.heads.finished for slot in before.slots}
     responses_before = _responses_by_route(before)
+    routes = lately.routes if lately else {}
+    spans = lately.workers() if lately else {}
 
     def rate(count: int) -> float:
         return round(count / seconds, 3) if seconds > 0 else 0.0
@@ -130,18 +150,26 @@ def build_detail(reading: Reading, before: Totals, point: Point | None, own: Own
             **worker,
             "requests_per_second": rate(slot.heads.finished - finished_before.get(_tenure(slot), 0)),
             "started_at": rfc3339(totals.started_wall_ns + slot.slot.taken_ns - totals.started_monotonic_ns),
+            "last_minute": spans.get(_tenure(slot)),
+        }
+
+    def with_span(route: Route) -> RouteDetail:
+        known = routes.get(route["route"])
+        return {
+            **route,
+            "requests_per_second": rate(route["count"] - responses_before[route["route"]]),
+            "last_minute": route_span(route["route"], known, lately.last.seconds) if lately and known else None,
         }
 
     return {
         "workers": [with_rate(worker) for worker in build_workers(totals, observation)[:WORKERS]],
         "restarts": _worker_exits(totals),
-        "routes": [
-            {**route, "requests_per_second": rate(route["count"] - responses_before[route["route"]])}
-            for route in build_routes(totals, ROUTES)
-        ],
+        "routes": [with_span(route) for route in build_routes(totals, ROUTES, first=routes)],
         "processes": observation["processes"][:PROCESSES] if observation else [],
         "point": point_by_column(point) if point else None,
         "latency": list(point.counts) if point else None,
+        "changes": find_changes(lately.last, lately.before) if lately else [],
+        "skew": find_skew(lately.figures()) if lately else [],
         **own,
         **news,
     }

@@ -11,6 +11,7 @@
     entries      slots x entries of ENTRY_CELLS cells (E_*): requests in progress of the rows that have many at once
     own          the app's own metrics (own/): their catalogue, notes, pins, and one row of own_row_cells cells for each
                  slot, and one more for what was removed; each row starts with its marks
+    baselines    two copies of row_cells cells: the sums of all rows at the end of the newest span, see baseline.py
     rows         slots x rows x row_cells; each row starts with HEAD_CELLS cells (R_*), then comes the run of what is
                  lost (LOST), then the series' runs
 
@@ -61,6 +62,8 @@ H_NOTES = 54  # notes ever written
 H_PINS = 60  # a bit for each pin that is in use, see own/pins.py
 H_ENDS = 70  # ENDS cells: how processes ended since the daemon started: planned, unplanned, before they could serve
 ENDS = 3
+H_BASELINES = 80  # BASELINE_CELLS for each of two copies of the sums of all rows, see baseline.py
+BASELINE_CELLS = 5
 H_EPOCH = 64  # a cache line of its own: each reader of own metrics adds 1, each writer stores it into marks
 
 # Slot table cells.
@@ -223,8 +226,12 @@ class Layout(_Shape):
         return round_up(cells, PAGE_CELLS) if self.own_series else 0
 
     @cached_property
-    def first_row(self) -> int:
+    def baselines(self) -> int:
         return self.first_own_row + (self.slots + 1) * self.own_row_cells * CELL
+
+    @cached_property
+    def first_row(self) -> int:
+        return self.baselines + 2 * self.row_cells * CELL
 
     @cached_property
     def size(self) -> int:

@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from heapq import nlargest
 from itertools import accumulate
@@ -42,7 +42,11 @@ def percentile(buckets: Sequence[int], share: float) -> float:
     if not total:
         return 0.0
     rank = max(1, math.ceil(total * share))
-    index = next(index for index, seen in enumerate(accumulate(buckets)) if seen >= rank)
+    return duration_in(next(index for index, seen in enumerate(accumulate(buckets)) if seen >= rank))
+
+
+def duration_in(index: int) -> float:
+    """The duration in ns that stands for all of that bucket."""
     if index in (0, len(BOUNDS)):
         return float(BOUNDS[max(0, index - 1)])
     low, high = BOUNDS[index - 1], BOUNDS[index]
@@ -154,15 +158,17 @@ class Route(TypedDict):
     p99_ms: float
 
 
-def build_routes(totals: Totals, most: int | None = None) -> list[Route]:
-    """All routes by name, or so many that have the most responses, these first."""
+def build_routes(totals: Totals, most: int | None = None, first: Collection[str] = ()) -> list[Route]:
+    """All routes by name, or so many that have the most responses, these first; before all others those of `first`."""
     routes: dict[str, list[Series]] = {}
     for series in totals.of(HTTP.key):
         if totals.cells[series.offset]:
             routes.setdefault(series.labels[1], []).append(series)
     by_name = sorted(routes.items())
     if most is not None:
-        by_name = nlargest(most, by_name, key=lambda item: sum(totals.cells[one.offset] for one in item[1]))
+        by_name = nlargest(
+            most, by_name, key=lambda item: (item[0] in first, sum(totals.cells[one.offset] for one in item[1]))
+        )
     return [_route(route, series, totals) for route, series in by_name]
 
 

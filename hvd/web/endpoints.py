@@ -13,7 +13,7 @@ from hvd.jobs.submission import KEY_MAX, LIST_DEFAULT, LIST_MAX, body_schema
 from hvd.read.snapshot import DetailedSnapshot, SnapshotAnswer
 from hvd.settings.job_kinds import DECLARED_NAME
 from hvd.settings.tokens import Scope
-from hvd.web import job_retry, job_sets, job_views, jobs, metrics, openapi, output, resources
+from hvd.web import job_retry, job_sets, job_views, jobs, metrics, openapi, output, resources, spans
 from hvd.web.answers import HealthAnswer, IndexAnswer, JobPage, KindsAnswer, RetryAnswer, SubmitAnswer
 from hvd.web.events import Events, EventsAnswer
 from hvd.web.here import Here
@@ -70,6 +70,10 @@ _KEY = Parameter(
     "header",
 )
 _PID = Parameter("pid", "only of this worker", {"type": "integer", "minimum": 1, "maximum": 2**31 - 1})
+_TIME = {"type": "number", "minimum": 0, "maximum": spans.LATEST}
+_FROM = Parameter("from", "since when (Unix time in s); a minute before `to` where it is left out", _TIME)
+_TO = Parameter("to", "until when (Unix time in s); now where it is left out", _TIME)
+_SINCE_START = Parameter("all", "1 for all since the totals began", {"type": "string", "enum": ["0", "1"]})
 _DETAIL = Parameter("detail", "1 for workers, routes and their rates, and the app's own metrics", {"type": "string"})
 _NAMES = Parameter("name[]", "only samples of this name; more than once for more names", {"type": "string"})
 _AFTER = Parameter("after", "only later ones than the one of this sequence", {"type": "integer", "minimum": 0})
@@ -112,6 +116,20 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "starts, reloads, deaths, alerts; ?after=",
         Events,
         _get(json_of(EventsAnswer), _ERRORS, _AFTER),
+        is_private=True,
+    ),
+    Endpoint(
+        "/api/v1/routes",
+        "what each route did in the last minute; ?from=, to=; ?all=1 since the start",
+        spans.Routes,
+        _get(json_of(spans.RoutesAnswer), _ERRORS, _FROM, _TO, _SINCE_START),
+        is_private=True,
+    ),
+    Endpoint(
+        "/api/v1/workers",
+        "what each worker did in the last minute; ?from=, to=, pid=",
+        spans.Workers,
+        _get(json_of(spans.WorkersAnswer), _ERRORS, _FROM, _TO, _PID),
         is_private=True,
     ),
     Endpoint(

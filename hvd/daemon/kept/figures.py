@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from hvd import __version__
 from hvd.core import layout
+from hvd.core.baseline import Baseline, write_baseline
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue, Family
 from hvd.core.history import Point
@@ -208,9 +209,20 @@ class _Restoring:
         for offset, value in self._grown.items():
             cells[head + offset] = value
         mark_used(block, SLOT, ROW)
+        self._begin_spans()
         now = cells[layout.H_STARTED_WALL]  # a clock may have been wrong, or be so now
         cells[layout.H_SINCE_WALL] = min(since, now)
         cells[layout.H_MADE_MONO] = cells[layout.H_STARTED_MONO] - counted
+
+    def _begin_spans(self) -> None:
+        """The first span begins with these counts."""
+        cells = self._block.cells
+        sums = memoryview(bytearray(cells[layout.H_CELLS_USED] * layout.CELL)).cast("q")
+        for offset, value in self._grown.items():
+            if offset >= layout.HEAD_CELLS:  # those of a head are no sums, see hotrow.py
+                sums[offset] = value
+        times = cells[layout.H_STARTED_WALL], cells[layout.H_STARTED_MONO]
+        write_baseline(self._block, 0, Baseline(*times, self._grown[layout.R_ERRORS], sums))
 
 
 def _pairs(run: Run) -> list[tuple[int, int]]:

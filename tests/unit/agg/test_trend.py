@@ -183,8 +183,10 @@ def test_details_have_rates_beside_what_the_snapshot_has() -> None:
     started = [worker.pop("started_at") for worker in detail["workers"]]
     assert started == ["2026-01-23T20:29:18Z", "2026-01-23T20:29:53Z"]
     assert [route.pop("requests_per_second") for route in detail["routes"]] == [5.0, 2.0]
+    assert [row.pop("last_minute") for row in (*detail["workers"], *detail["routes"])] == [None] * 4
     assert detail["workers"] == build_workers(totals, observed)
     assert detail["routes"] == build_routes(totals)
+    assert (detail["changes"], detail["skew"]) == ([], [])
     assert detail["restarts"] == 2
     assert detail["processes"] == observed["processes"]
     assert (detail["point"], detail["latency"]) == (None, None)
