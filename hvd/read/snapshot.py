@@ -45,7 +45,7 @@ class Raw(JobFields, Rates, OpenPercentiles, QueueTimes):
 
     Rates are of the aggregator's last interval, and since the totals were 0. What only the aggregator knows is 0 or
     empty while nothing was published, and its age None. `health` is what /health says: "starting" too, which
-    `system_health` does not know. What workers do is of now.
+    `system_health` does not know. What workers do is of now. `runs_jobs` is true where kinds of job are declared.
     """
 
     timestamp: str
@@ -61,6 +61,7 @@ class Raw(JobFields, Rates, OpenPercentiles, QueueTimes):
     tasks: int
     uptime_seconds: float
     totals_since: str
+    runs_jobs: bool
     alerts: list[object]
     system_health: str
     health: str
@@ -144,6 +145,7 @@ def build_raw(reading: Reading) -> Raw:
         "tasks": tasks,
         "uptime_seconds": round(totals.uptime, 3),
         "totals_since": rfc3339(totals.since_ns),
+        "runs_jobs": reading.companions.runs_jobs,
         **build_jobs(reading.companions.jobs, totals.monotonic_ns),
         "alerts": [],
         "system_health": reading.health.system_health,

@@ -119,6 +119,7 @@ def test_a_snapshot_has_more_beside_raw() -> None:
     raw = build_raw(reading)
     assert {name: value for name, value in snapshot.items() if name in raw} == raw
     assert {name: raw.get(name) for name in build_jobs(jobs, 0)} == build_jobs(jobs, totals.monotonic_ns)
+    assert [build_raw(make_reading(totals, runs_jobs=runs))["runs_jobs"] for runs in (True, False)] == [True, False]
     assert snapshot["health"] == "healthy"
     assert [worker["pid"] for worker in snapshot["workers"]] == [11]
     assert [process["pid"] for process in snapshot["processes"]] == [10, 11]
