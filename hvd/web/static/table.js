@@ -15,7 +15,7 @@ export class Table {
    */
   constructor(section, table) {
     this.table = table;
-    this.store = `hvd sort ${section.id} ${document.baseURI}`;
+    this.store = `hvd sort ${section.id} ${new URL(".", document.baseURI)}`;
     this.sorted = this.#stored() ?? table.sorted ?? null;
     this.changed = () => {};
     const id = section.getAttribute("aria-labelledby");
