@@ -151,6 +151,12 @@ def rows(browser: Browser, table: str) -> list[str]:
     return [row.replace("\t", " ") for row in browser.texts(f"#{table} tbody tr")]
 
 
+def cancel_first(browser: Browser) -> None:
+    """The job in the first row, and mean it."""
+    browser.click("#jobs tbody tr button:not([hidden])")
+    browser.click("dialog .danger")
+
+
 def test_routes_are_sorted_and_filtered(browser: Browser, daemon: JobsDaemon) -> None:
     """By header buttons, which say so to all, and by a text field."""
     for path in ("/hello", "/items/1", "/items/2"):
@@ -169,24 +175,6 @@ def test_routes_are_sorted_and_filtered(browser: Browser, daemon: JobsDaemon) ->
     until(lambda: browser.texts("#routes tbody th") == ["/items/{number}"], "what is left of them")
     browser.driver.find_element("css selector", "#routes input").send_keys("nothing")
     browser.wait_text("#routes .empty", "No route has")
-
-
-def test_it_follows_a_job_and_cancels_one(browser: Browser, daemon: JobsDaemon) -> None:
-    """Progress as it happens, the end with its reason, and a button that ends what runs."""
-    open_page(browser, daemon)
-    quick, slow = daemon.submit("count", pause="0.04")[0], daemon.submit("count", pause="0.5")[0]
-    values = "return [...document.querySelectorAll('#jobs tbody tr')].map((row) => row.querySelector('progress').value)"
-    until(lambda: any(0 < value < 100 for value in browser.run(values)), "progress is shown", 10, 0.005)
-    until(lambda: any("completed" in row for row in rows(browser, "jobs")), "the first is done")
-    daemon.wait_status(quick, "completed")
-    until(lambda: any("running" in row for row in rows(browser, "jobs")), "the second runs")
-    browser.click("#jobs tbody tr button:not([hidden])")
-    until(lambda: any("cancelled" in row for row in rows(browser, "jobs")), "it is shown cancelled")
-    assert daemon.wait_status(slow, "cancelled")
-    browser.wait_text("#jobs .note", "told to end")
-    daemon.submit("fail")
-    until(lambda: any("failed: exit status 3" in row for row in rows(browser, "jobs")), "why one failed")
-    assert browser.complaints() == []
 
 
 def test_a_killed_worker_is_seen_to_be_replaced(browser: Browser, daemon: JobsDaemon) -> None:
@@ -278,7 +266,7 @@ def test_cancelling_is_not_offered_where_it_is_forbidden(browser: Browser, tmp_p
         browser.size(1366, 768)
         browser.open(url_of(address))
         until(lambda: any("running" in row for row in rows(browser, "jobs")), "it is shown")
-        browser.click("#jobs tbody tr button:not([hidden])")
+        cancel_first(browser)
         browser.wait_text("#jobs .note", "hvd token new")
         buttons = "return document.querySelectorAll('#jobs tbody button:not([hidden])').length"
         until(lambda: browser.run(buttons) == 0, "all buttons are gone")
@@ -310,15 +298,19 @@ def test_it_asks_for_a_token_and_keeps_it_for_the_tab(browser: Browser, tmp_path
         browser.wait_text("#connection", "Live")
         until(lambda: any("running" in row for row in rows(browser, "jobs")), "the job is shown")
         assert browser.run("return document.querySelector('#token').hidden")
-        browser.click("#jobs tbody tr button:not([hidden])")
+        cancel_first(browser)
         browser.wait_text("#token p", "another scope")
         give(secret)
         until(
             lambda: browser.run("return document.querySelectorAll('#jobs tbody button:not([hidden])').length"), "again"
         )
-        browser.click("#jobs tbody tr button:not([hidden])")
+        cancel_first(browser)
         (job_id,) = answer.json()["job_ids"]
         until(lambda: server.get(f"/jobs/{job_id}", **head).json()["status"] == "cancelled", "it is cancelled")
+        browser.run("location.hash = arguments[0]", f"#job={job_id}")
+        browser.wait_text("#panel .job-state", "cancelled")
+        browser.click("#panel .buttons button:not([hidden])")
+        until(lambda: job_id not in browser.driver.current_url, "it is retried")
         browser.driver.refresh()
         browser.wait_text("#connection", "Live")
         asked = browser.run("return performance.getEntriesByType('resource').map((entry) => entry.name)")
@@ -342,7 +334,7 @@ def test_it_works_under_a_path_behind_a_proxy(
         wait_live(browser)
         assert browser.driver.current_url.endswith("/hvd/")
         until(lambda: any("running" in row for row in rows(browser, "jobs")), "the job is shown")
-        browser.click("#jobs tbody tr button:not([hidden])")
+        cancel_first(browser)
         assert daemon.wait_status(job, "cancelled")
         assert browser.complaints() == []
         browser.open("about:blank")

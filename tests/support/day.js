@@ -12,7 +12,7 @@ const raw = (i) => ({
   workers_alive: 8, worker_threads: 32, worker_threads_busy: i % 33, busy_ratio: (i % 33) / 32, saturated_seconds: i % 500 ? 0 : 2.5,
   accept_backlog: i % 7, accept_backlog_limit: 2048, queued_requests: i % 5, waiting_clients: { silent: i % 3, half_head: i % 4, half_body: 0, unread: 0, idle: i % 50 },
   longest_requests: Array.from({ length: i % 11 }, (_, k) => request(i, k)), p50_with_open: 2, p90_with_open: 6, p99_with_open: 41 + (i % 97),
-  recent_jobs: Array.from({ length: 20 }, (_, k) => job(i - k)),
+  runs_jobs: true, recent_jobs: Array.from({ length: 20 }, (_, k) => job(i - k)),
 });
 // half of them go on from message to message, and stand somewhere
 const request = (i, k) => ({
@@ -50,6 +50,12 @@ const happened = (k) => ({
   sequence: k + 1, time: start / 1000 + 20 * k, kind: ["death", "reload", "alert", "alert_over", "boot_failed", "version"][k % 6],
   text: `event ${k} happened to worker ${1000 + k}`, pid: 1000 + k, cause: "SIGKILL", memory_bytes: 1e8 + k, aborted: 1,
 });
+// this daemon has no jobs: their list is answered here
+page.token.fetch = function (path, options) {
+  if (!path.startsWith("jobs")) return Object.getPrototypeOf(this).fetch.call(this, path, options);
+  const jobs = Array.from({ length: 20 }, (_, k) => job(k));
+  return Promise.resolve(new Response(JSON.stringify({ jobs, next: null, total: 20, kinds: {} }), { headers: { "Content-Type": "application/json" } }));
+};
 const start = Date.now();
 const times = [];
 for (let i = FROM; i < TO; i += 1) {

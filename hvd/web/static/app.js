@@ -47,7 +47,7 @@ class Page {
     this.frame = 0;
     const changed = () => this.changed(true);
     const askForToken = addTokenForm($("token"), (text) => this.token.use(text));
-    this.token = new Token(sessionStorageOrNone(), `hvd ${document.baseURI}`, {
+    this.token = new Token(sessionStorageOrNone(), `hvd ${new URL(".", document.baseURI)}`, {
       asked: askForToken,
       given: () => {
         askForToken(null);
@@ -78,7 +78,7 @@ class Page {
       addChanges($("changes"), this.panels),
       this.routes.view,
       addWorkers($("workers"), changed, this.panels),
-      addJobs($("jobs"), changed, this.token),
+      addJobs($("jobs"), changed, this.token, this.panels),
       this.own.view,
       addEvents($("events"), this.panels),
       addName(document, location.host),

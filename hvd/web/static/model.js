@@ -5,10 +5,8 @@ import { follow } from "./requests.js";
 
 const MARKED = 10; // s that a new worker is marked, and one that is gone is still shown
 const FORGOTTEN = 30; // s without news of a job, after which it is left out
-const JOBS = 40; // that are shown at most; a daemon lists 20, and sends one for each change
 const ALERTS = 20;
 const EVENTS = 500; // that are kept: more than the daemon's ring holds
-const RANK = { running: 0, pending: 1 };
 
 export class Model {
   /** @param {import("./history.js").History} history @param {() => number} now in s, from any start */
@@ -80,14 +78,6 @@ export class Model {
     const { raw } = this;
     const state = raw.health ?? raw.system_health;
     return [state, raw.reasons ?? (state === "healthy" ? [] : this.firstReasons)];
-  }
-
-  /** Jobs as they are shown: what runs, what waits, then the newest. */
-  shownJobs() {
-    const rank = ({ status }) => RANK[status] ?? 2;
-    const jobs = [...this.jobs.values()].map(({ job }) => job);
-    jobs.sort((one, other) => rank(one) - rank(other) || (one.created_at < other.created_at ? 1 : -1));
-    return jobs.slice(0, JOBS);
   }
 
   /** Workers by slot, those that are gone for a moment too. */

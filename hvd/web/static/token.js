@@ -38,14 +38,21 @@ export class Token {
 
   /** Ask for a change there -> null, or the refusal: its status, and the reason in words. */
   async ask(method, path) {
+    return (await this.send(method, path)).refusal;
+  }
+
+  /** The same -> with the JSON that was answered, null where there is none. */
+  async send(method, path, headers = {}) {
     try {
-      const answer = await this.fetch(path, { method, headers: { Accept: "application/json" } });
-      if (answer.ok) return null;
-      const isOurs = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
-      const why = isOurs ? (await answer.json()).detail : `a server in between answered ${answer.status}.`;
-      return { status: answer.status, why: why ?? `the answer was ${answer.status}.` };
+      const answer = await this.fetch(path, { method, headers: { Accept: "application/json", ...headers } });
+      const type = answer.headers.get("Content-Type") ?? "";
+      const body = /^application\/(problem\+)?json/.test(type) ? await answer.json() : null;
+      if (answer.ok) return { answer: body, refusal: null };
+      const isOurs = type.startsWith("application/problem+json");
+      const why = isOurs ? body.detail : `a server in between answered ${answer.status}.`;
+      return { answer: null, refusal: { status: answer.status, why: why ?? `the answer was ${answer.status}.` } };
     } catch {
-      return { status: 0, why: "the daemon can't be reached." };
+      return { answer: null, refusal: { status: 0, why: "the daemon can't be reached." } };
     }
   }
 

@@ -74,3 +74,12 @@ test("a change that is refused says why", async () => {
   token.world.fetch = async () => { throw new TypeError("no network"); };
   assert.deepEqual(await token.ask("PUT", "pins"), { status: 0, why: "the daemon can't be reached." });
 });
+
+test("what is sent gets the answer, or the reason why there is none", async () => {
+  const json = (status, type, body) => ({ status, ok: status < 400, headers: { get: (name) => (name === "Content-Type" ? type : null) }, json: async () => body });
+  answers = [json(202, "application/json", { id: "a" }), json(409, "application/problem+json", { detail: "It runs." }), json(502, "text/html")];
+  assert.deepEqual(await token.send("POST", "jobs/a/retry", { "Idempotency-Key": "k" }), { answer: { id: "a" }, refusal: null });
+  assert.deepEqual(asked[0], ["jobs/a/retry", { Accept: "application/json", "Idempotency-Key": "k" }]);
+  assert.deepEqual((await token.send("POST", "x")).refusal, { status: 409, why: "It runs." });
+  assert.deepEqual((await token.send("POST", "x")).refusal, { status: 502, why: "a server in between answered 502." });
+});
