@@ -29,6 +29,7 @@ import { addStatus } from "./status.js";
 import { addTimebar } from "./timebar.js";
 import { Timeline } from "./timeline.js";
 import { addTokenForm, sessionStorageOrNone, Token } from "./token.js";
+import { sinceOf } from "./verdict.js";
 import { addWorkerPanel } from "./workerpanel.js";
 import { addWorkers } from "./workers.js";
 
@@ -102,7 +103,7 @@ class Page {
     }, world);
     // what it says of odd answers, /health says too
     this.snapshot = new Question("api/v1/snapshot", { answered: (...answer) => this.#takeSnapshot(...answer), failed, odd: () => {} }, world);
-    const badge = new Badge(document, location.host);
+    const badge = new Badge(document, location.host, (state) => this.#since(state));
     const showStatus = addStatus($("connection"));
     this.contact = new Contact(new Poll([health, this.snapshot]), {
       restart: () => this.socket.restart(),
@@ -142,6 +143,12 @@ class Page {
     if (this.model.lacksEvents) this.load.events();
     if (hasEnded) this.snapshot.ask(true);
     this.changed(true);
+  }
+
+  /** Since when the daemon is in that state; of one that is silent, since it was heard. */
+  #since(state) {
+    const { report } = this.contact;
+    return state === "unreachable" || state === "unknown" ? (report?.wall ?? null) : (sinceOf(state, this.model.events) ?? this.outage.trouble?.since);
   }
 
   /** From the socket itself, which says so at once; HTTP may be stuck. Not below the 2 s of the history: a tick may be late. */

@@ -3,6 +3,9 @@
 import { UNKNOWN, clock, count, duration, exact, exactSize, instant, isKnown, milliseconds, percent, rate, share, size } from "./format.js";
 import { ago, moment } from "./when.js";
 
+/** So many a second; from a hundred on without decimals, as they tell nothing then. */
+const perSecond = (value) => `${value >= 99.95 ? count(value) : rate(value)}/s`;
+
 /** All threads are busy for a moment now and then; for so many seconds is what /health calls it. */
 export const SATURATED = 2; // s
 
@@ -33,6 +36,7 @@ function lackOf({ last_minute: span, health, observed_age_seconds: age }) {
 }
 
 const lastOf = ({ seconds }) => (seconds > 55 ? "minute" : `${Math.round(seconds)} s`);
+const lengthOf = ({ seconds }) => (seconds > 55 ? "1 min" : `${Math.round(seconds)} s`);
 
 /** Of the minute before, `field`; null where nothing came in it. */
 const before = ({ minute_before: span }, field) => (span?.requests > 0 ? span[field] : null);
@@ -85,10 +89,10 @@ function requestsOf(raw) {
   const { last_minute: span, minute_before: earlier } = raw;
   if (!span) return { value: UNKNOWN, beside: lackOf(raw) };
   return {
-    value: `${rate(span.requests_per_second)}/s`,
+    value: perSecond(span.requests_per_second),
     title: `${exact(span.requests)} in the last ${lastOf(span)}: ${exact(span.requests_per_second)} a second`,
-    beside: lackOf(raw) || `${count(span.requests)} in the last ${lastOf(span)}`,
-    change: changeOf(span.requests_per_second, earlier?.requests_per_second, (value) => `${rate(value)}/s`),
+    beside: span.requests ? `${count(span.requests)} in ${lengthOf(span)}` : `none in the last ${lastOf(span)}`,
+    change: changeOf(span.requests_per_second, earlier?.requests_per_second, perSecond),
   };
 }
 
@@ -102,7 +106,7 @@ function busyOf(raw) {
   return {
     value: `${count(busy)} of ${count(threads)}`,
     title: `${exact(busy)} of the ${exact(threads)} requests that ${exact(raw.workers_alive)} workers can serve at once`,
-    beside: `${share(ratio)} ${span ? `over the last ${lastOf(span)}` : "lately"}`,
+    beside: `${share(ratio)} ${span ? `over ${lengthOf(span)}` : "lately"}`,
     change: isSaturated(raw) ? `▲ full since ${clock(since)}` : changeOf(ratio, raw.minute_before?.busy_ratio, share),
     changeState: isSaturated(raw) ? "bad" : null,
     state: isSaturated(raw) ? "bad" : null,
@@ -135,7 +139,10 @@ export const FIGURES = {
 
 /** In small: the value and the title; false where a service has no such thing. */
 export const SMALL = {
-  CPU: (raw) => [percent(raw.cpu_usage), `${exact(raw.cpu_usage)} % of one core, all processes`],
+  CPU: (raw) => [
+    percent(raw.cpu_usage),
+    `${exact(raw.cpu_usage)} % of one core, all processes: ${exact(raw.threads)} threads, and ${exact(raw.tasks)} asyncio tasks`,
+  ],
   Memory: (raw) => [size(raw.memory_usage), `${exactSize(raw.memory_usage)}, all processes, shared pages counted once`],
   Workers: (raw) => [isKnown(raw.workers_alive) ? `${count(raw.workers_alive)} alive` : UNKNOWN, "that serve requests now", raw.workers_alive === 0 && raw.health !== "starting" ? "bad" : null],
   "Processes ended": ({ ends }) => ends && [
@@ -149,7 +156,6 @@ export const SMALL = {
     `${count(raw.jobs_active)} running, ${count(raw.jobs_pending)} waiting`,
     `${exact(raw.jobs_completed)} completed, ${exact(raw.jobs_failed)} failed, ${exact(raw.jobs_cancelled)} cancelled`,
   ],
-  Concurrency: (raw) => [`${count(raw.threads)} threads, ${count(raw.tasks)} tasks`, "threads of all processes, and the asyncio tasks of the aggregator"],
   Watching: (raw) => [`${count(raw.websocket_clients)} client${raw.websocket_clients === 1 ? "" : "s"}`, "pages and programs that watch these numbers over WebSocket"],
   "Time in queue": (raw) => raw.queue_time_p99 > 0 && [
     `p99 ${milliseconds(raw.queue_time_p99)}`,

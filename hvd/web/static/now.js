@@ -4,12 +4,16 @@ import { make, mark, say } from "./dom.js";
 import { FIGURES, SMALL, totalsOf } from "./figures.js";
 import { UNKNOWN } from "./format.js";
 
+/** A number, and its unit, which is smaller: `46` of `46 of 64`. */
+const PARTS = /^(<?[\d.,]+(?: [kMGTP](?![a-z]))?|[^\d]*)(.*)$/;
+
 /** @param {HTMLElement} section with two <dl>, and a line of small print */
 export function addNow(section) {
   const [large, small] = section.querySelectorAll("dl");
   const print = section.querySelector(".print");
   const figures = Object.entries(FIGURES).map(([name, figureOf]) => {
-    const [value, change, beside] = ["value", "change", "beside"].map((name) => make("dd", { class: name, text: name === "value" ? UNKNOWN : " " }));
+    const [value, change, beside] = ["value", "change", "beside"].map((name) => make("dd", { class: name, text: " " }));
+    value.append(make("span"), make("small"));
     large.append(make("div", {}, make("dt", { text: name }), value, change, beside));
     return { figureOf, value, change, beside };
   });
@@ -38,10 +42,13 @@ export function addNow(section) {
 }
 
 function showFigure({ value, change, beside }, figure) {
-  say(value, figure.value);
+  const [, number, unit] = PARTS.exec(figure.value);
+  say(value.children[0], number);
+  say(value.children[1], unit);
   mark(value, "title", figure.title ?? null);
   mark(value, "data-state", figure.state ?? null);
-  say(change, figure.change || " ");
+  change.hidden = !figure.change;
+  say(change, figure.change ?? "");
   mark(change, "data-state", figure.changeState ?? null);
   say(beside, figure.beside);
 }

@@ -40,14 +40,15 @@ export function effectsOf(raw) {
   return `${waits}, ${answered}`;
 }
 
-/** What is wrong with threads: a sentence, and since when (Unix time in s). Null where nothing is. */
+/** What is wrong with threads: in a sentence, in the past too, and since when (Unix time in s). Null where nothing is. */
 export function troubleOf(raw) {
   if (!isSaturated(raw) || !isKnown(raw.worker_threads)) return null;
   const { worker_threads: threads, worker_threads_busy: busy } = raw;
   const isFull = busy >= threads;
-  const all = threads === 1 ? "The only thread is" : `All ${count(threads)} threads are`;
-  const title = isFull ? `${all} busy` : `Requests wait: ${count(busy)} of ${count(threads)} threads are busy`;
-  return { title, since: instant(raw.timestamp) - raw.saturated_seconds };
+  const since = instant(raw.timestamp) - raw.saturated_seconds;
+  if (!isFull) return { title: `Requests wait, with ${count(busy)} of ${count(threads)} threads busy`, past: "Requests waited", since };
+  const [all, is, was] = threads === 1 ? ["The only thread", "is", "was"] : [`All ${count(threads)} threads`, "are", "were"];
+  return { title: `${all} ${is} busy`, past: `${all} ${was} busy`, since };
 }
 
 /** What was last heard of a daemon that is silent. */
@@ -59,6 +60,12 @@ export function lastWords(raw, report) {
     : ["no requests"];
   const busy = isKnown(raw.worker_threads) ? [`${count(raw.worker_threads_busy)} of ${count(raw.worker_threads)} threads busy`] : [];
   return `Last heard ${ago(report.wall)}: ${[report.state, ...figures, ...busy].join(", ")}.`;
+}
+
+/** The newest event that may be why, in a list of one, or of none. */
+export function lastDeath(events, now) {
+  const event = events.findLast(({ kind }) => kind === "death" || kind === "boot_failed");
+  return event ? [`${ago(event.time, now)}: ${event.text}`] : [];
 }
 
 export class Outage {
@@ -112,9 +119,9 @@ export class Outage {
     this.section.hidden = !(isAway || isUnhealthy || trouble || over);
     mark(this.section, "data-state", isAway ? "unreachable" : trouble || isUnhealthy ? "bad" : "over");
     if (isAway) this.#tell("⊘ The daemon does not answer", contact.report && `last heard ${when(contact.report.wall, this.wall())}`, [contact.reasons[0], lastWords(model?.raw, contact.report)]);
-    else if (isUnhealthy && !trouble) this.#tell("✕ The service is unhealthy", "", contact.reasons);
+    else if (isUnhealthy && !trouble) this.#tell("✕ The service is unhealthy", "", [...contact.reasons, ...lastDeath(model?.events ?? [], this.wall())]);
     else if (trouble) this.#tellTrouble(model, trouble);
-    else if (over) this.#tell(`✓ It is over: ${over.title.charAt(0).toLowerCase()}${over.title.slice(1)} for ${duration(over.at - over.since, 2)}`, `until ${moment(over.at)}`, []);
+    else if (over) this.#tell(`✓ ${over.past} for ${duration(over.at - over.since, 2)}`, `until ${moment(over.at)}`, []);
   }
 
   #tellTrouble(model, { title, since }) {

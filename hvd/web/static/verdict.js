@@ -39,3 +39,16 @@ export function judge({ report, failure, foreign, now }) {
 
 const before = (report, now) =>
   report ? `Last heard at ${moment(report.wall)}, ${duration(now - report.at)} ago: ${report.state}.` : "Nothing was heard before.";
+
+/**
+ * Since when the daemon has been in that state, as its events tell.
+ * @param {string} state @param {{kind: string, time: number, state?: string}[]} events the oldest first
+ * @returns {number | null} Unix time in s; null where they don't
+ */
+export function sinceOf(state, events) {
+  const news = events.filter(({ kind }) => ["start", "alert", "alert_over"].includes(kind));
+  const isOf = (event) => (state === "healthy" ? event.kind !== "alert" : event.kind === "alert" && event.state === state);
+  let since = null;
+  for (let i = news.length - 1; i >= 0 && isOf(news[i]); i -= 1) since = news[i].time;
+  return since;
+}

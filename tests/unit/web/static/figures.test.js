@@ -33,13 +33,13 @@ test("5xx are red, 4xx are not, and each stands beside the minute before", () =>
   assert.equal(said("5xx errors", { minute_before }), "12.0 % | ▲ up from 0 % | 240 of 2,000 | bad");
   assert.equal(said("4xx errors", { minute_before }), "1.0 % | ▼ down from 50.0 % | 20 of 2,000 | ");
   assert.equal(said("p99", { minute_before: { ...SPAN, p99_ms: 45 } }), "1.25 s | ▲ up from 45.0 ms | half within 10.0 ms | warn");
-  assert.equal(said("Requests", { minute_before }), "33.3/s | as before | 2,000 in the last minute | ");
-  assert.equal(said("Threads busy", { minute_before: { ...SPAN, busy_ratio: 0.1 } }), "4 of 8 | ▲ up from 10.0 % | 50.0 % over the last minute | ");
+  assert.equal(said("Requests", { minute_before }), "33.3/s | as before | 2,000 in 1 min | ");
+  assert.equal(said("Threads busy", { minute_before: { ...SPAN, busy_ratio: 0.1 } }), "4 of 8 | ▲ up from 10.0 % | 50.0 % over 1 min | ");
 });
 
 test("without traffic there are no figures, and no zeros", () => {
   for (const name of ["5xx errors", "4xx errors", "p99"]) assert.equal(said(name, { last_minute: QUIET, minute_before: SPAN }), "– |  | no requests in the last minute | ");
-  assert.equal(said("Requests", { last_minute: QUIET, minute_before: SPAN }), "0/s | ▼ down from 33.3/s | no requests in the last minute | ");
+  assert.equal(said("Requests", { last_minute: QUIET, minute_before: SPAN }), "0/s | ▼ down from 33.3/s | none in the last minute | ");
   assert.equal(said("5xx errors", { minute_before: QUIET }), "12.0 % |  | 240 of 2,000 | bad");
 });
 
@@ -59,7 +59,7 @@ test("p99 doesn't look well because the slow requests have not ended", () => {
 
 test("saturation is told with since when, and who waits", () => {
   const more = { worker_threads_busy: 8, saturated_seconds: 12, queued_requests: 20, accept_backlog: 3 };
-  assert.match(said("Threads busy", more), /^8 of 8 \| ▲ full since ..:59:48 \| 50\.0 % over the last minute \| bad$/);
+  assert.match(said("Threads busy", more), /^8 of 8 \| ▲ full since ..:59:48 \| 50\.0 % over 1 min \| bad$/);
   assert.equal(said("Waiting", more), "23 |  | 20 for a thread, 3 unaccepted | warn");
   assert.equal(said("Waiting", { queued_requests: undefined, accept_backlog: null }), "– |  | this daemon does not tell | ");
 });

@@ -1,7 +1,7 @@
 /** What is told of an outage, by what is known. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { effectsOf, groupsOf, lastWords, troubleOf } from "./outage.js";
+import { effectsOf, groupsOf, lastDeath, lastWords, troubleOf } from "./outage.js";
 
 const frame = (line) => ({ file: "/srv/shop/pay.py", line, function: "charge" });
 const request = (path, pid, stack = [frame(88)]) => ({ method: "POST", path, pid, stack });
@@ -14,9 +14,9 @@ test("requests of one kind at one place are told together, the oldest first", ()
 
 test("it is an outage once all threads have been busy for a while", () => {
   const raw = { timestamp: "2026-11-28T10:00:00Z", worker_threads: 8, worker_threads_busy: 8, saturated_seconds: 192 };
-  assert.deepEqual(troubleOf(raw), { title: "All 8 threads are busy", since: Date.parse("2026-11-28T09:56:48Z") / 1000 });
+  assert.deepEqual(troubleOf(raw), { title: "All 8 threads are busy", past: "All 8 threads were busy", since: Date.parse("2026-11-28T09:56:48Z") / 1000 });
   assert.equal(troubleOf({ ...raw, worker_threads: 1, worker_threads_busy: 1 }).title, "The only thread is busy");
-  assert.equal(troubleOf({ ...raw, worker_threads_busy: 6 }).title, "Requests wait: 6 of 8 threads are busy");
+  assert.equal(troubleOf({ ...raw, worker_threads_busy: 6 }).title, "Requests wait, with 6 of 8 threads busy");
   assert.equal(troubleOf({ ...raw, saturated_seconds: 1 }), null);
   assert.equal(troubleOf({ timestamp: "" }), null);
 });
@@ -33,4 +33,10 @@ test("of a silent daemon is told what was last heard", () => {
   assert.equal(lastWords(raw, report), "Last heard 1 min ago: healthy, 0.1 requests/s, 5xx 50.0 %, p99 45.0 ms, 2 of 8 threads busy.");
   assert.equal(lastWords({ last_minute: null }, report), "Last heard 1 min ago: healthy, no requests.");
   assert.equal(lastWords(null, null), "Nothing was heard before.");
+});
+
+test("the death that may be why is told", () => {
+  const events = [{ kind: "death", time: 10, text: "worker 7 was killed" }, { kind: "reload", time: 20, text: "reloaded" }];
+  assert.deepEqual(lastDeath(events, 22), ["12 s ago: worker 7 was killed"]);
+  assert.deepEqual(lastDeath([events[1]], 22), []);
 });

@@ -1,7 +1,7 @@
 /** The badge's report: what was last really heard, and for how long it holds. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MARKS, judge } from "./verdict.js";
+import { MARKS, judge, sinceOf } from "./verdict.js";
 
 const report = (state, reasons = [], more = {}) => ({ state, reasons, at: 100, wall: 1795571359, lasts: 5, ...more });
 const verdictOf = (facts) => judge({ report: null, failure: null, foreign: null, now: 101, ...facts });
@@ -44,4 +44,15 @@ test("nothing heard yet, and what a daemon of another version says, is unknown",
 
 test("each state has a mark of its own", () => {
   assert.equal(new Set(Object.values(MARKS)).size, 6);
+});
+
+test("since when a state lasts is told by the daemon's events", () => {
+  const start = { kind: "start", time: 1 };
+  const alert = (time, state) => ({ kind: "alert", time, state });
+  assert.equal(sinceOf("healthy", [start, { kind: "death", time: 3 }]), 1);
+  assert.equal(sinceOf("degraded", [start, alert(5, "degraded"), { kind: "death", time: 6 }, alert(7, "degraded")]), 5);
+  assert.equal(sinceOf("unhealthy", [start, alert(5, "degraded"), alert(9, "unhealthy")]), 9);
+  assert.equal(sinceOf("healthy", [start, alert(5, "degraded"), { kind: "alert_over", time: 8, state: "healthy" }]), 8);
+  assert.equal(sinceOf("degraded", [start]), null);
+  assert.equal(sinceOf("healthy", []), null);
 });
