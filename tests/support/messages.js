@@ -38,3 +38,27 @@ const outage = (seconds = 192, more = {}) => raw({
   ...more,
 });
 const show = (data) => page.handle({ type: "metrics", timestamp: "", data: { raw: data } });
+// 70 routes, 16 workers, 500 jobs, numbers of 10^12
+const many = () => {
+  const workers = Array.from({ length: 16 }, (_, i) => ({
+    pid: 4700 + i, slot: i, kind: "worker", age_seconds: 3000 - i, requests: 8.41e12, errors: i, in_flight: 1, cpu_percent: 11.5, memory_bytes: 3.2e12,
+    busy: [{ method: "POST", path: `/checkout/${"long-".repeat(40)}${i}`, age_seconds: 3 }], threads: 5, requests_per_second: 1.2e9, last_minute: null,
+  }));
+  const routes = Array.from({ length: 70 }, (_, i) => {
+    const route = `/api/v1/customers/{customer_id}/orders/{order_id}/positions/${i}/attachments`;
+    const span = {
+      route, methods: ["GET", "POST"], requests: 8.41e12, requests_per_second: 1.4e11, client_errors: 3, server_errors: 9, client_error_rate: 0.01,
+      server_error_rate: 0.02, statuses: { 200: 8.41e12 }, seconds_spent: 900 + i, mean_ms: 15, p50_ms: 9, p90_ms: 20, p99_ms: 12_000,
+    };
+    return { ...span, count: 8.41e12, errors: 12, last_minute: span };
+  });
+  const jobs = Array.from({ length: 500 }, (_, k) => ({
+    id: `01a21081-8bc0-735c-8883-${String(k).padStart(12, "0")}`, name: `convert customer-upload-${k}-of-the-night.mov`, kind: "convert", params: {},
+    revision: 3, status: k < 3 ? "running" : k % 9 ? "completed" : "failed", progress: k < 3 ? 40 : 100, created_at: new Date().toISOString(),
+    start_time: new Date().toISOString(), end_time: null, duration_seconds: 90, error_msg: k % 9 ? "" : "exit status 3",
+  }));
+  show(raw({ http_requests: 8.41e12, memory_usage: 3.2e12, websocket_clients: 123_456, worker_threads: 64_000, worker_threads_busy: 51_234,
+    queued_requests: 1.2e12, last_minute: span({ requests: 1.23e12, requests_per_second: 2.05e10 }) }));
+  page.handle({ type: "jobs", timestamp: "", data: { jobs } });
+  page.handle({ type: "detail", timestamp: "", data: { workers, routes, restarts: 0, point: null, latency: null } });
+};
