@@ -46,12 +46,12 @@ class TaskStacks:
         for task in sorted(asyncio.all_tasks(self._loop), key=lambda task: task is not running):
             is_running = task is running
             if is_running:
-                ident, frames = _served(reversed(list(back(current))), None)
+                ident, frames, depth = _served(reversed(list(back(current))), None)
             else:
-                ident, frames = _served(_awaiting(task.get_coro()), wanted)
+                ident, frames, depth = _served(_awaiting(task.get_coro()), wanted)
             if ident:
                 is_inner = all(frame.f_code is not _COUNTED for frame in frames)  # a task that the app made for it
-                rank = is_running, is_inner, len(frames)
+                rank = is_running, is_inner, depth
                 if ident not in best or rank > best[ident][0]:
                     best[ident] = rank, frames
             if time.monotonic() > end:
@@ -60,16 +60,19 @@ class TaskStacks:
         return {ident: islice(stack, FRAMES) for ident, stack in whole.items()}
 
 
-def _served(frames: Iterable[FrameType], wanted: set[int] | None) -> tuple[int, list[FrameType]]:
-    """Which of the wanted requests (None: of all) these frames serve, and all of them, the outermost first."""
-    seen, ident = [], 0
+def _served(frames: Iterable[FrameType], wanted: set[int] | None) -> tuple[int, list[FrameType], int]:
+    """Which of the wanted requests (None: of all) these frames serve; all of them, the outermost first; and how many
+    there are from that on which has the request: those before are of whatever made the task.
+    """
+    seen: list[FrameType] = []
+    ident = before = 0
     for frame in frames:
-        seen.append(frame)
         if not ident and (exchange := _exchange(frame)):
-            ident = id(exchange.row)
+            ident, before = id(exchange.row), len(seen)
             if exchange.row is None or (wanted is not None and ident not in wanted):
-                return 0, []
-    return ident, seen
+                return 0, [], 0
+        seen.append(frame)
+    return ident, seen, len(seen) - before
 
 
 def _exchange(frame: FrameType) -> HttpExchange | None:

@@ -52,7 +52,7 @@ def places(
         scopes = [{"type": "http", "method": "GET", "path": path, "headers": []} for path in ways]
         tasks = [asyncio.create_task(counted(scope, asyncio.Queue().get, None)) for scope in scopes]
         deadline, turns = time.monotonic() + 10 * PATIENCE, 0
-        while turns < 100 or not all(map(is_waiting, asyncio.all_tasks() - {asyncio.current_task()})):
+        while turns < 100 or not all(map(is_waiting, {*asyncio.all_tasks()} - {asyncio.current_task()})):
             assert time.monotonic() < deadline, "not each task has come to where it waits"
             await asyncio.sleep(0)
             turns += 1
@@ -130,6 +130,14 @@ def test_each_request_is_where_it_waits(rows: Rows, middleware: bool) -> None:
     assert found["/deep"][:3] == ["sleep", "sleep_deep", "app"]
     assert found["/wait"][:2] == ["wait", "wait_here"]
     assert ("__call__" in found["/wait"]) is not middleware
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_of_several_tasks_the_one_of_the_app_is_told(rows: Rows, monkeypatch: pytest.MonkeyPatch, sign: int) -> None:
+    """Whichever is looked at first: asyncio has them in no order."""
+    all_tasks = asyncio.all_tasks
+    monkeypatch.setattr(asyncio, "all_tasks", lambda *args: sorted(all_tasks(*args), key=lambda task: sign * id(task)))
+    assert places(rows, {"/parts": sleep_deep}, middleware=True)["/parts"] == ["sleep", "sleep_deep", "part"]
 
 
 def test_one_that_waits_for_a_thread_is_where_the_thread_is(rows: Rows) -> None:
