@@ -73,6 +73,7 @@ def test_it_is_written_again_and_again(
 ) -> None:
     """By children, while the master goes on; what is wrong is said once, and when it is over."""
     monkeypatch.setattr(module, "EVERY", 0.05)
+    monkeypatch.setattr(module, "SHARE", 1)  # a child of a process as large as this one takes long to begin
     keeper._next = 0.0
 
     def turn_until(condition: Callable[[], object], what: str) -> None:
