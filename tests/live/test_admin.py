@@ -31,11 +31,13 @@ def test_it_is_replaced_and_no_client_is_lost(tmp_path: Path, signum: signal.Sig
         addresses = [*[server.admin_address] * 200, *[server.address] * 50]
         clients = [stack.enter_context(Witness(address)) for address in addresses]
         (first,) = server.pids("admin_server")
-        start = time.monotonic()
+        killed = time.time()
         os.kill(first, signum)
-        assert server.admin_get("/health", timeout=20).status == 200
-        assert time.monotonic() - start < seconds * PATIENCE
-        assert server.pids("admin_server") != [first]
+        assert server.admin_get("/health", timeout=20 * PATIENCE).status == 200
+        (second,) = server.pids("admin_server")
+        assert second != first
+        # Until it was started: what it then takes to import what it needs is the machine's matter.
+        assert psutil.Process(second).create_time() - killed < seconds * PATIENCE
         stack.enter_context(Witness(server.admin_address))
         counts = [len(client.times) for client in clients]
         until(lambda: all(len(c.times) > n for c, n in zip(clients, counts, strict=True)), "all get more")

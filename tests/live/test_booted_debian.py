@@ -40,6 +40,7 @@ def status(system: System) -> dict[str, object]:
     return answer
 
 
+@pytest.mark.long(90)
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
 def test_the_package_from_installation_to_purge(suite: str, tmp_path: Path) -> None:
     """It serves when it is installed; an upgrade under load loses nothing; a purge leaves nothing but the user."""

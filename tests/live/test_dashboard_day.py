@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.browser import Browser, url_of
 from tests.support.server import Server
 from tests.support.waiting import PATIENCE, until
@@ -14,6 +16,7 @@ SLACK = 512 * 1024  # bytes: what 16 bytes a message would come to
 FEED = (Path(__file__).parents[1] / "support" / "day.js").read_text()
 
 
+@pytest.mark.long(40)
 def test_a_day_takes_no_memory_and_little_time(tmp_path: Path) -> None:
     """What JavaScript keeps, and the page's elements, are as many after the last quarter as after the first; and a
     frame with everything new in it takes below 8 ms.

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hvd.jobs.states import COMPLETED
 from hvd.web.jobs import QUIET
 from tests.support.http import Response
@@ -174,6 +176,7 @@ def submit(server: JobsDaemon) -> tuple[int, str]:
     return answer.status, answer.json().get("detail", "")
 
 
+@pytest.mark.long(24)
 def test_an_outage(tmp_path: Path) -> None:
     """Of a lone daemon, for longer than its lease: first the server stands still, then it is gone."""
     with (

@@ -174,6 +174,7 @@ def wait_for_scrapes(prometheus: Prometheus, more: int) -> None:
     until(lambda: scrapes(prometheus) >= enough, f"Prometheus scrapes {more} times more", 30, pause=0.1)
 
 
+@pytest.mark.long(27)
 def test_prometheus_sees_no_reset_and_no_dead_process(tmp_path: Path) -> None:
     """Through deaths and reloads under load: no counter goes back, only living processes show, increase() is right."""
     with Server(tmp_path, workers=2, threads=2, interval=0.5) as server:

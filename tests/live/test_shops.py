@@ -106,6 +106,7 @@ def first_orders() -> list[tuple[str, int]]:
     return [some_order(chance) for _ in range(60)]
 
 
+@pytest.mark.long(17)
 @pytest.mark.timeout(300)  # each class of workers goes through all of it, 12 workers or more that load a framework
 @pytest.mark.parametrize("name", CASES)
 def test_metrics_are_what_buyers_did(tmp_path: Path, name: str) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Self
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from tests.support.guest import Guest
@@ -143,6 +144,7 @@ def labels_of(guest: Guest, family: str) -> list[dict[str, str]]:
     return [dict(sample.labels) for each in parse(text) if each.name == family for sample in each.samples]
 
 
+@pytest.mark.long(18)
 def test_scrapes_through_deaths_reloads_and_an_upgrade_to_other_metrics(tmp_path: Path) -> None:
     """No reset, no spike, no series of the dead. Metrics that the new version declares otherwise are the old version's
     until its last worker has gone, then the new one's, complete; a new metric is there at once.

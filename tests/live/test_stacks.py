@@ -127,7 +127,7 @@ def test_many_ask_at_once_and_again_and_again(tmp_path: Path) -> None:
 
         def again() -> None:
             with Connection(server.admin_address) as connection:
-                for _ in range(25):
+                for _ in range(8):
                     (process,) = connection.get(PATH).json()["processes"]
                     is_told = not process["error"] and in_app(frames_of(process, "/stuck/regex"), "regex")
                     if not is_told and "no processor" not in (process["error"] or ""):

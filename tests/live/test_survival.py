@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from hvd.core import layout
 from hvd.core.block import Block
@@ -173,6 +174,7 @@ def exits(server: Server, cause: str, kind: str = "worker") -> int:
     return server.sample("hvd_process_exits_total", kind=kind, cause=cause)
 
 
+@pytest.mark.long(20)
 def test_totals_survive_deaths_reloads_and_changes_of_number(tmp_path: Path) -> None:
     """Workers killed, recycled, reloaded, more and fewer of them, and the aggregator killed, all under load."""
     order = random.Random(7)
@@ -225,6 +227,7 @@ def test_totals_survive_deaths_reloads_and_changes_of_number(tmp_path: Path) -> 
         assert clients.tally.responses > 1000
 
 
+@pytest.mark.long(20)
 def test_totals_survive_an_upgrade(tmp_path: Path) -> None:
     """USR2 brings a second master, TERM ends the first, with deaths in between: one block, one count, all the time."""
     order = random.Random(11)
@@ -310,6 +313,7 @@ def scrape_time(server: Server) -> float:
     return min(times)
 
 
+@pytest.mark.long(20)
 def test_two_hundred_deaths_leave_nothing_behind(tmp_path: Path) -> None:
     """Slots, rows, series and memory are bounded by the workers alive, not by those that ever lived."""
     workers, threads, at_once = 16, 2, 8

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from hvd import __version__
 from hvd.core.proc import is_alive
 from tests.support.http import Load
@@ -107,6 +109,7 @@ def upgrades(folder: Path, manager: Manager) -> Iterator[Upgrades]:
         yield Upgrades(server)
 
 
+@pytest.mark.long(20)
 def test_upgrades_under_load_lose_nothing_and_tell_who_leads(tmp_path: Path) -> None:
     """Two of them one after the other, then by hand: the old master leads again where the new one is killed, and the
     new one goes on where the old one is. The manager's variables reach no process that isn't a master.
