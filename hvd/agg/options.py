@@ -17,7 +17,7 @@ SPARE_DESCRIPTORS = 128  # kept for the aggregator's own files when clients take
 @dataclass(frozen=True)
 class AggregatorOptions(Options):
     """The part of the settings that the aggregator needs; times in s. By `instance`, `app` and `worker_class` people
-    know the service.
+    know the service; `bind` is where it is served.
     """
 
     interval: float
@@ -28,6 +28,7 @@ class AggregatorOptions(Options):
     instance: str = ""
     app: str = ""
     worker_class: str = ""
+    bind: str = ""
     access: str = ""
     """Who may read, by a name; "" for anybody."""
     pinned: str = ""
@@ -39,7 +40,7 @@ class AggregatorOptions(Options):
         from hvd.settings.exposure import access_of  # in the master alone
 
         pings = settings.ping_interval, settings.ping_timeout
-        name = settings.instance, app, settings.worker_class
+        name = settings.instance, app, settings.worker_class, settings.bind
         limits = settings.max_clients, bool(settings.job_kinds)
         return cls(
             log_level, settings.interval, *pings, *limits, *name, access_of(settings), "\n".join(settings.pinned)
@@ -47,8 +48,8 @@ class AggregatorOptions(Options):
 
     @property
     def name(self) -> dict[str, str]:
-        """By what people know the service."""
-        return {"instance": self.instance, "app": self.app, "worker_class": self.worker_class}
+        """By what people know the service, and where they reach it."""
+        return {"instance": self.instance, "app": self.app, "worker_class": self.worker_class, "bind": self.bind}
 
     @property
     def descriptors(self) -> int:

@@ -9,6 +9,7 @@ import { Copier } from "./copying.js";
 import { mark, say } from "./dom.js";
 import { addEventPanel } from "./eventpanel.js";
 import { addEvents } from "./events.js";
+import { addHints } from "./hints.js";
 import { History } from "./history.js";
 import { addJobs } from "./jobs.js";
 import { Load } from "./load.js";
@@ -85,6 +86,7 @@ class Page {
       addName(document, location.host),
       (model) => this.panels.update(model),
     ];
+    addHints(document);
     this.#connect();
     this.#controls();
   }

@@ -59,7 +59,7 @@ export function duration(seconds, parts = 4) {
 /** Its two largest units; milliseconds below a second, days alone from 1,000 on. */
 export const shortDuration = of((seconds) => {
   if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
-  return seconds < 1000 * 86400 ? duration(seconds + 0.0005, 2) : `${count(Math.floor(seconds / 86400))}d`;
+  return seconds < 1000 * 86400 ? duration(seconds + 0.0005, 2) : `${count(Math.floor(seconds / 86400))} d`;
 });
 
 /** Bytes in the largest unit of 1024 that keeps a digit before the point: `50 MB`, `1.5 GB`. */

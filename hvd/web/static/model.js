@@ -16,7 +16,7 @@ export class Model {
     this.raw = null;
     this.version = "";
     /** By what people know the service; empty where the daemon doesn't tell. */
-    this.service = { instance: "", app: "", workerClass: "" };
+    this.service = { instance: "", app: "", workerClass: "", bind: "" };
     /** @type {number | null} s between two messages `metrics`; null where the daemon doesn't tell */
     this.interval = null;
     /** @type {string[]} what is wrong, of a daemon that says so once only, when a client connects */
@@ -67,7 +67,7 @@ export class Model {
       this.version = data.version;
       this.firstReasons = data.reasons ?? [];
       this.interval = data.interval_seconds ?? null;
-      this.service = { instance: data.instance ?? "", app: data.app ?? "", workerClass: data.worker_class ?? "" };
+      this.service = { instance: data.instance ?? "", app: data.app ?? "", workerClass: data.worker_class ?? "", bind: data.bind ?? "" };
       if (data.columns) this.history.describe(data.columns);
     }
     return false;

@@ -144,5 +144,17 @@ function asideOf(spans, { raw }, all, left) {
 /** What to do where there is none. */
 function emptyText(choice, { routes, service }) {
   if (routes.length && choice !== START) return choice === MINUTE ? "No request was answered in the last minute." : "No request was answered in this time.";
-  return `No request was answered yet. Send a first one: curl ${service.address ?? `http://${location.host}/`}`;
+  return `No request was answered yet. ${firstRequest(service.bind, location)}`;
+}
+
+/**
+ * How to send the service its first request, in a sentence. `place` is where the page is.
+ * @param {string} bind where the service listens: an address with a port, `unix:PATH`, or empty where that isn't known
+ */
+export function firstRequest(bind, place) {
+  if (bind.startsWith("unix:")) return `Send a first one: curl --unix-socket ${bind.slice(5)} http://localhost/`;
+  const [, host, port] = /^(.*):([1-9]\d*)$/.exec(bind) ?? [];
+  if (!port) return "Send the service a first one.";
+  const isAnywhere = ["", "0.0.0.0", "[::]"].includes(host);
+  return `Send a first one: curl http://${isAnywhere ? place.hostname : host}:${port}/`;
 }

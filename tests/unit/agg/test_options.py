@@ -12,7 +12,7 @@ SETTINGS = {"HVD_INTERVAL": "3", "HVD_PING_INTERVAL": "4", "HVD_PING_TIMEOUT": "
 def test_they_are_of_the_settings() -> None:
     """Each from the setting that it is named after; they arrive as they are sent."""
     options = AggregatorOptions.of(load(SETTINGS).settings, "debug", "shop:app")
-    name = {"instance": "127.0.0.1-8080", "app": "shop:app", "worker_class": "gthread"}
+    name = {"instance": "127.0.0.1-8080", "app": "shop:app", "worker_class": "gthread", "bind": "127.0.0.1:8080"}
     assert options == AggregatorOptions("debug", 3.0, 4.0, 5.0, 6, False, **name)
     assert options.name == name
     assert AggregatorOptions.from_json(options.to_json()) == options

@@ -24,7 +24,7 @@ test("times are in ms, and from 1,000 ms on in s", () => {
   assert.equal(format.duration(-0.1), "0s");
   assert.equal(format.duration(93784.2), "1d 2h 3m 4s");
   assert.equal(format.duration(93784.2, 2), "1d 2h");
-  assert.deepEqual(forms("shortDuration", [0.25, 0.9994, 0.9995, 93784, 86400 * 1e3, 1e12]), ["250 ms", "999 ms", "1s", "1d 2h", "1,000d", "11.6 Md"]);
+  assert.deepEqual(forms("shortDuration", [0.25, 0.9994, 0.9995, 93784, 86400 * 1e3, 1e12]), ["250 ms", "999 ms", "1s", "1d 2h", "1,000 d", "11.6 M d"]);
 });
 
 test("shares of few among many are not none, and all but a few are not all", () => {
