@@ -11,6 +11,9 @@ const signOf = ({ before, now }) => ((now ?? 0) < (before ?? 0) ? "▼" : "▲")
 /** A change's sentence without the route that it begins with. */
 export const withoutRoute = ({ text, route }) => (route && text.startsWith(`${route}: `) ? text.slice(route.length + 2) : text);
 
+/** Without those of all routes together that a route explains: how all are, the page says above. */
+export const explained = (changes) => changes.filter(({ what, route }) => route || !changes.some((other) => other.route && other.what === what));
+
 /** @param {HTMLElement} section @param {import("./panel.js").Panels} panels */
 export function addChanges(section, panels) {
   const list = make("ol");
@@ -24,7 +27,7 @@ export function addChanges(section, panels) {
   const rows = new Rows(list, () => createRow(panels), fillRow);
   return ({ raw, changes }) => {
     if (!raw) return;
-    rows.update(changes, ({ what, route }) => `${what} ${route}`);
+    rows.update(explained(changes), ({ what, route }) => `${what} ${route}`);
     empty.hidden = changes.length > 0;
     say(empty, raw.minute_before ? "Nothing changed against the minute before." : "Two minutes are compared once they have passed.");
   };

@@ -15,11 +15,11 @@ const STEP = 10; // s between two points that the daemon keeps
 
 const chart = (title, beside, column, form, least, more = {}) => ({ title, beside, form, tick: withoutZeros(form), least, series: [{ column, name: title }], ...more });
 const CHARTS = [
-  chart("Requests", "per second", "requests_per_second", rate, 1),
-  chart("Errors", "per second", "errors_per_second", rate, 1),
-  chart("CPU", "of one core", "cpu_percent", percent, 5),
-  chart("Memory", "", "memory_bytes", size, MB, { base: 1024 }),
-  chart("In progress", "", "in_flight", count, 1),
+  chart("Its requests", "per second", "requests_per_second", rate, 1),
+  chart("Its errors", "per second", "errors_per_second", rate, 1),
+  chart("Its CPU", "of one core", "cpu_percent", percent, 5),
+  chart("Its memory", "", "memory_bytes", size, MB, { base: 1024 }),
+  chart("Its requests in progress", "", "in_flight", count, 1),
 ];
 const COLUMNS = ["time", ...CHARTS.map(({ series }) => series[0].column)];
 

@@ -1,7 +1,7 @@
 /** What changed, in words. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { stateOf, withoutRoute } from "./changes.js";
+import { explained, stateOf, withoutRoute } from "./changes.js";
 import { firstRequest, withParts } from "./routes.js";
 
 test("red is for 5xx alone", () => {
@@ -13,6 +13,11 @@ test("red is for 5xx alone", () => {
 test("the route is said once", () => {
   assert.equal(withoutRoute({ route: "/pay", text: "/pay: p99 1 ms → 2 s" }), "p99 1 ms → 2 s");
   assert.equal(withoutRoute({ route: "", text: "busy 1 %" }), "busy 1 %");
+});
+
+test("how all routes are is told where no route explains it", () => {
+  const changes = [["p99_ms", ""], ["p99_ms", "/pay"], ["busy_ratio", ""]].map(([what, route]) => ({ what, route }));
+  assert.deepEqual(explained(changes), [changes[1], changes[2]]);
 });
 
 test("each route has its part of the time that all take", () => {

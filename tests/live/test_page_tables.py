@@ -1,0 +1,190 @@
+"""The page's tables in a real Chromium, on a real daemon: which route fails, what changed, which worker differs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hvd.cli.demo import free_port
+from hvd.core.baseline import Baseline, write_baseline
+from hvd.core.journal import spans_of
+from hvd.core.totals import Reader
+from hvd.metrics.spans import SECONDS, SpanRecord, Sums, encode_span
+from hvd.metrics.table import FAMILIES
+from tests.support.browser import Browser, url_of
+from tests.support.guest import Guest
+from tests.support.waiting import until
+
+SHOP = """\
+import os
+from pathlib import Path
+
+import falcon
+
+class Pay:
+    def on_get(self, req, resp):
+        if Path("broken").exists():
+            raise falcon.HTTPBadGateway()
+
+class Order:
+    def on_get(self, req, resp, number):
+        if number == 404:
+            raise falcon.HTTPNotFound()
+
+class Odd:
+    def on_get(self, req, resp):
+        if Path(str(os.getpid())).exists():
+            raise falcon.HTTPInternalServerError()
+
+app = falcon.App()
+app.add_route("/pay", Pay())
+app.add_route("/orders/{number:int}", Order())
+app.add_route("/odd", Odd())
+"""
+MINUTE, SECOND = 60, 10**9
+ROUTES, CHANGES, PANEL = "#routes tbody th", "#changes li", "#panel .body"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with Browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+    """A service whose /pay answered well for two minutes."""
+    folder = tmp_path_factory.mktemp("shop")
+    server = Guest(folder, files={"shop.py": SHOP}, interval=0.5, admin_bind="127.0.0.1:0")
+    server.command[1:1] = ["-W", "ignore"]
+    with server:
+        ask(server, "/pay", 1)
+        remember(server, "/pay", 100)
+        yield server
+
+
+def remember(server: Guest, route: str, number: int) -> None:
+    """Let the daemon know of two minutes in which the route answered so many requests every ten seconds."""
+    with server.opened() as block, block.locked(5):
+        totals, journal = Reader(block, FAMILIES.all).read(), spans_of(block)
+        sums = Sums(number, number * SECOND // 100, {20: number})
+        for ago in range(2 * MINUTE, 0, -SECONDS):
+            start = totals.time_ns - ago * SECOND
+            series = {("GET", route, "200"): sums}
+            record = SpanRecord(start, start + SECONDS * SECOND, sums, series=series, busy_ratio=0.1)
+            baseline = Baseline(totals.time_ns, totals.monotonic_ns, totals.heads.errors, totals.cells)
+            write_baseline(block, journal.newest + 1, baseline)
+            journal.append(encode_span(record, journal.room))
+
+
+def ask(server: Guest, path: str, times: int) -> None:
+    for _ in range(times):
+        with server.connection() as connection:  # any of the workers may take it
+            connection.get(path)
+
+
+def open_page(browser: Browser, server: Guest, fragment: str = "") -> None:
+    browser.size(1600, 900)
+    browser.open(url_of(server.admin_address, f"/{fragment}"))
+    browser.wait_text("#connection", "Live")
+
+
+def names(browser: Browser) -> list[str]:
+    return [name.replace("\n", "") for name in browser.texts(ROUTES)]
+
+
+def sort(browser: Browser, column: str) -> None:
+    """Largest first."""
+    browser.run(
+        "[...document.querySelectorAll('#routes thead button')]"
+        ".find((button) => button.textContent.startsWith(arguments[0])).click()",
+        column,
+    )
+
+
+def test_a_service_without_requests_is_told_how_to_get_one(browser: Browser, tmp_path: Path) -> None:
+    """By a command with its own address, and not with that of the page."""
+    port = free_port()
+    with Guest(tmp_path, files={"shop.py": SHOP}, bind=f"127.0.0.1:{port}", admin_bind="127.0.0.1:0") as server:
+        open_page(browser, server)
+        browser.wait_text("#routes .empty", f"curl http://127.0.0.1:{port}/")
+        assert browser.complaints() == []
+
+
+def test_a_route_that_begins_to_fail_is_first(browser: Browser, shop: Guest) -> None:
+    """In what changed, and in the routes by 5xx; each leads to the route's panel, which has an address."""
+    open_page(browser, shop)
+    until(lambda: names(browser) == ["/pay"], "the route of the last minute")
+    browser.wait_text("#changes .empty", "Nothing changed against the minute before.")
+    ask(shop, "/orders/1", 150)
+    ask(shop, "/orders/404", 20)
+    (shop.folder / "broken").touch()
+    ask(shop, "/pay", 80)
+    (shop.folder / "broken").unlink()
+    until(lambda: browser.texts(CHANGES)[:1] and browser.texts(CHANGES)[0].count("/pay"), "it is first")
+    assert "5xx 0 % →" in browser.texts(CHANGES)[0]
+    assert browser.run(f"return document.querySelector({CHANGES!r}).dataset.state") == "bad"
+    sort(browser, "5xx")
+    until(lambda: names(browser)[0] == "/pay", "it has the largest share of 5xx")
+    reds = (
+        "return [...document.querySelectorAll('#routes td[data-state=bad]')].map((cell) => cell.parentNode.item.route)"
+    )
+    assert set(browser.run(reds)) == {"/pay"}, "red is for 5xx"
+    sort(browser, "4xx")
+    until(lambda: names(browser)[0] == "/orders/{number:int}", "4xx are another column")
+
+    browser.click(f"{CHANGES}:first-child a")
+    browser.wait_text(PANEL, "502")
+    assert browser.run("return location.hash") == "#route=/pay"
+    statuses = until(lambda: [row for row in browser.texts("#panel tbody tr") if row.startswith("502")], "its statuses")
+    assert statuses[0].split()[-1] == "80"
+    assert browser.run("return document.querySelector('#routes tr[aria-current]').item.route") == "/pay"
+    assert browser.accessibility() == []
+    browser.driver.switch_to.active_element.send_keys("\ue00c")  # escape
+    until(lambda: not browser.run("return location.hash"), "it is closed")
+    assert browser.complaints() == []
+
+
+def test_the_order_and_the_time_are_chosen(browser: Browser, shop: Guest) -> None:
+    """The order is kept over a reload of the page; since the start there is what was not asked for lately."""
+    ask(shop, "/orders/1", 3)
+    open_page(browser, shop)
+    sort(browser, "Route")
+    browser.driver.refresh()
+    browser.wait_text("#connection", "Live")
+    head = "return document.querySelector('#routes thead [aria-sort]').textContent"
+    assert browser.run(head) == "Route▲"
+    browser.click("#routes [value=start]")
+    until(lambda: "/orders/{number:int}" in names(browser), "what there was since the start")
+    browser.wait_text("#routes .aside", "ago")
+    browser.click("#routes [value=charts]")
+    browser.wait_text("#routes .aside", " to ")
+    until(lambda: "/pay" in names(browser), "what there was in the visible span")
+    assert browser.complaints() == []
+
+
+def test_a_worker_that_differs_is_pointed_out(browser: Browser, shop: Guest) -> None:
+    """Over the table, in its row, and in its panel; that is opened by its address too."""
+    odd, other = sorted(worker["pid"] for worker in shop.snapshot()["workers"])
+    (shop.folder / str(odd)).touch()
+    open_page(browser, shop, f"#worker={odd}")
+    browser.wait_text(PANEL, "Threads")
+    assert browser.text("#panel h2") == f"Worker {odd}"
+    assert len(browser.texts("#panel canvas")) == 5
+
+    def is_told() -> bool:
+        ask(shop, "/odd", 20)
+        return str(odd) in browser.text("#workers .skew")
+
+    until(is_told, "it is told", 45, pause=0.2)
+    assert str(other) not in browser.text("#workers .skew").split(":")[0]
+    row = browser.run(
+        "return document.querySelector('#workers tr[data-state=skewed], #workers tr[data-state=new]').innerText"
+    )
+    assert row.startswith(str(odd))
+    assert "▲" in row
+    browser.wait_text("#panel .changes", "errors, the others")
+    assert browser.accessibility() == []
+    browser.size(390, 844)
+    assert browser.run("return document.documentElement.scrollWidth") == 390
+    assert browser.complaints() == []
