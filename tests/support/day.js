@@ -41,13 +41,13 @@ const detail = (i) => ({
     p99: 40 + (i % 97), cpu_usage: i % 90, memory_usage: 1.5e8 + 1e6 * (i % 31), websocket_clients: 1 + (i % 5),
     jobs_active: i % 3, jobs_pending: i % 5, in_flight: 0, busy_ratio: (i % 33) / 32,
   },
-  events: i % 10 ? [] : [happened(i / 10)],
-  newest_event: Math.floor(i / 10) + 1,
+  events: i % 30 ? [] : [happened(i / 30)],
+  newest_event: Math.floor(i / 30) + 1,
   latency: Array.from({ length: page.history.width }, (_, k) => (k > 1 && k < 14 ? (i * (k + 3)) % 40 : 0)),
 });
-// every 20 s: so that the charts have 45 marks
+// every minute: the charts have 15 marks
 const happened = (k) => ({
-  sequence: k + 1, time: start / 1000 + 20 * k, kind: ["death", "reload", "alert", "alert_over", "boot_failed", "version"][k % 6],
+  sequence: k + 1, time: start / 1000 + 60 * k, kind: ["death", "reload", "alert", "alert_over", "boot_failed", "version"][k % 6],
   text: `event ${k} happened to worker ${1000 + k}`, pid: 1000 + k, cause: "SIGKILL", memory_bytes: 1e8 + k, aborted: 1,
 });
 // this daemon has no jobs: their list is answered here

@@ -24,21 +24,20 @@ export class Band {
    * the window's end: a point stays in its column as time goes on, and nothing shimmers.
    * @param {number} seconds that a column has; 0 for a column each point
    * @param {(i: number) => number} time @param {(i: number) => number} value NaN where there is none
-   * @param {(i: number) => boolean} isAfterGap
+   * @param {number} gap s from a point to the next, above which nothing was observed between them
    */
-  fill(first, end, seconds, time, value, isAfterGap) {
+  fill(first, end, seconds, time, value, gap) {
     this.length = 0;
     let key = NaN;
     let number = 0;
     let isBroken = true;
+    let before = -Infinity;
     for (let i = first; i < end; i += 1) {
       const y = value(i);
-      if (Number.isNaN(y)) {
-        isBroken = true;
-        continue;
-      }
-      if (isAfterGap(i)) isBroken = true;
       const t = time(i);
+      if (Number.isNaN(y) || t - before > gap) isBroken = true;
+      before = t;
+      if (Number.isNaN(y)) continue;
       const own = seconds ? Math.floor(t / seconds) : i;
       if (own !== key || isBroken) {
         number = 0;

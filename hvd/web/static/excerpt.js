@@ -1,6 +1,7 @@
 /** A span of the charts for whoever it is sent to: in words, and as CSV. Pure. */
 
 import { duration } from "./format.js";
+import { GAP } from "./history.js";
 import { endOf, kindOf, sentenceOf } from "./marks.js";
 import { between, moment } from "./when.js";
 
@@ -75,7 +76,7 @@ const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')
 /** What there is of a span that somebody wants to see, where it isn't all of it. @returns {string} empty where it is */
 export function lackOf(history, [from, to], now = Date.now() / 1000) {
   if (!history.length) return "";
-  const slack = 2.5 * history.interval;
+  const slack = GAP * history.interval;
   const [oldest, newest] = [history.time(0), history.time(history.length - 1)];
   if (from > now) return "This span has not come yet.";
   if (to < oldest) return `The daemon has no points of this span any more: it keeps those from ${moment(oldest, now)} on.`;

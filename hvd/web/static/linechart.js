@@ -1,6 +1,7 @@
 /** Lines over time, with a band where many points share a pixel. Each series has its own dashes and, beside others, its name. */
 
 import { Band } from "./band.js";
+import { GAP } from "./history.js";
 import { Plot } from "./plot.js";
 import { decades, linear, spread } from "./scale.js";
 import { moment } from "./when.js";
@@ -56,8 +57,9 @@ export class LineChart {
     let most = chart.least;
     let least = chart.least;
     for (const { column } of chart.series) {
+      const at = this.#reader(column);
       for (let i = first; i < end; i += 1) {
-        const value = this.#at(column, i);
+        const value = at(i);
         if (value > most) most = value;
         if (value < least) least = value;
       }
@@ -81,9 +83,10 @@ export class LineChart {
     return ticks;
   }
 
-  #at(column, i) {
-    const value = this.timeline.history.at(column, i);
-    return this.chart.log && value === 0 ? NaN : value;
+  /** The values of a column by point; NaN where there is none. */
+  #reader(column) {
+    const at = this.timeline.history.reader(column);
+    return this.chart.log ? (i) => at(i) || NaN : at;
   }
 
   /** The colour of a series: one that says something, or its own. */
@@ -97,8 +100,7 @@ export class LineChart {
     const { history } = this.timeline;
     const { column } = chart.series[series];
     const isCrowded = end - first > CROWDED * (plot.right - plot.left);
-    const value = (i) => this.#at(column, i);
-    band.fill(first, end, isCrowded ? 1 / plot.scale : 0, (i) => history.time(i), value, (i) => history.isAfterGap(i));
+    band.fill(first, end, isCrowded ? 1 / plot.scale : 0, history.reader("time"), this.#reader(column), GAP * history.interval);
     context.strokeStyle = context.fillStyle = this.#colour(theme, series);
     context.lineJoin = "round";
     for (let start = 0; start < band.length; ) {
@@ -161,7 +163,7 @@ export class LineChart {
     if (timeline.cursor === null) return;
     const i = timeline.current();
     this.chart.series.forEach(({ column }, series) => {
-      const value = this.#at(column, i);
+      const value = this.#reader(column)(i);
       if (Number.isNaN(value)) return;
       plot.context.beginPath();
       plot.context.arc(plot.x(timeline.history.time(i)), this.y(value), 3.5, 0, 2 * Math.PI);
@@ -192,8 +194,9 @@ export class LineChart {
   }
 
   #lastKnown(column, last) {
+    const at = this.#reader(column);
     for (let i = last; i >= 0 && this.timeline.history.time(i) >= this.plot.from; i -= 1) {
-      const value = this.#at(column, i);
+      const value = at(i);
       if (!Number.isNaN(value)) return value;
     }
     return 0;

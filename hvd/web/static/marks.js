@@ -84,9 +84,11 @@ export function kindsIn(events) {
   return ranked.map(([{ name, many }, count]) => `${count} ${count === 1 ? name.toLowerCase() : many}`).join(", ");
 }
 
-/** What a mark tells, in lines. @returns {string[]} */
-export function linesOf({ events }, now) {
-  if (events.length === 1) return [sentenceOf(events[0]), when(events[0].time, now)];
+/** What a mark tells, in lines; of many, one may be `chosen`. @returns {string[]} */
+export function linesOf({ events }, chosen = null, now = Date.now() / 1000) {
+  const only = chosen ?? (events.length === 1 ? events[0] : null);
+  const others = events.length > 1 ? [`with it here: ${kindsIn(events.filter((event) => event !== only))}`] : [];
+  if (only) return [sentenceOf(only), when(only.time, now), ...others];
   const newest = events.slice(-TOLD).reverse();
   return [
     kindsIn(events),

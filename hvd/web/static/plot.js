@@ -172,7 +172,11 @@ export class Plot {
     if (!isFocused && canvas.hasAttribute("aria-valuenow")) return;
     canvas.setAttribute("aria-valuemax", String(Math.max(0, this.timeline.history.length - 1)));
     canvas.setAttribute("aria-valuenow", String(Math.max(0, i)));
-    canvas.setAttribute("aria-valuetext", this.pointed ? `${linesOf(this.pointed).join("; ")}; ${text}` : text);
+    canvas.setAttribute("aria-valuetext", this.pointed ? `${this.#lines().join("; ")}; ${text}` : text);
+  }
+
+  #lines() {
+    return linesOf(this.pointed, this.timeline.chosenOf(this.pointed));
   }
 
   #point(isFocused) {
@@ -182,7 +186,7 @@ export class Plot {
     this.canvas.classList.toggle("pointed", Boolean(pointer && this.pointed));
     tip.hidden = !this.pointed;
     if (!this.pointed) return;
-    const lines = linesOf(this.pointed);
+    const lines = this.#lines();
     while (tip.children.length < lines.length) tip.append(make("p"));
     [...tip.children].forEach((line, at) => {
       line.hidden = at >= lines.length;

@@ -1,6 +1,6 @@
 /** What all charts share: the time that they show, what happened then, the cursor, zoom and pause. Nothing of the page. */
 
-import { chiefOf } from "./marks.js";
+import { chiefOf, endOf } from "./marks.js";
 
 const LEAST = 4; // s that a zoom shows at least
 
@@ -31,8 +31,14 @@ export class Timeline extends EventTarget {
   window() {
     if (this.zoom) return this.zoom;
     const { history } = this;
-    const last = this.end ?? (history.length ? history.time(history.length - 1) : Date.now() / 1000);
+    const last = this.end ?? (history.length ? Math.max(history.time(history.length - 1), this.#newest()) : Date.now() / 1000);
     return [last - this.span, last];
+  }
+
+  /** When something happened last: points come later, or not at all where the aggregator is away. */
+  #newest() {
+    const { events } = this;
+    return events.length ? endOf(events[events.length - 1]) : -Infinity;
   }
 
   /** The same for who asks for that span: it stands still (`isFixed`), or its end is now. */
@@ -104,9 +110,15 @@ export class Timeline extends EventTarget {
     this.changed();
   }
 
-  /** Somebody wants to know all of what a mark stands for. @param {import("./marks.js").Mark} mark */
+  /** The event of a mark that the keys have led to; null where it was a pointer. @param {import("./marks.js").Mark} mark */
+  chosenOf(mark) {
+    return mark.events.findLast(({ time }) => time === this.cursor) ?? null;
+  }
+
+  /** Somebody wants to know all of an event of a mark: of the one that was chosen, or of what matters most. */
   open(mark) {
-    this.dispatchEvent(new CustomEvent("open", { detail: chiefOf(mark).sequence }));
+    const { sequence } = this.chosenOf(mark) ?? chiefOf(mark);
+    this.dispatchEvent(new CustomEvent("open", { detail: sequence }));
   }
 
   select(from, to) {

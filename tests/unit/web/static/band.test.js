@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Band } from "./band.js";
 
-function fill(values, { seconds = 0, first = 0, end = values.length, gaps = [], band = new Band() } = {}) {
-  band.fill(first, end, seconds, (i) => 2 * i, (i) => values[i], (i) => gaps.includes(i));
+function fill(values, { seconds = 0, first = 0, end = values.length, gap = 5, time = (i) => 2 * i, band = new Band() } = {}) {
+  band.fill(first, end, seconds, time, (i) => values[i], gap);
   const rows = [];
   for (let i = 0; i < band.length; i += 1) rows.push([band.times[i], band.least[i], band.mean[i], band.most[i], band.starts[i]]);
   return rows;
@@ -30,8 +30,8 @@ test("a point stays in its column as time goes on", () => {
 });
 
 test("gaps and unknown values begin another stretch", () => {
-  const rows = fill([1, NaN, 3, 4, 5], { gaps: [4] });
-  assert.deepEqual(rows.map((row) => [row[0], row[4]]), [[0, 1], [4, 1], [6, 0], [8, 1]]);
+  const rows = fill([1, NaN, 3, 4, 5], { time: (i) => (i < 4 ? 2 * i : 100) });
+  assert.deepEqual(rows.map((row) => [row[0], row[4]]), [[0, 1], [4, 1], [6, 0], [100, 1]]);
   const band = new Band();
   fill([1, NaN, 3, 4, 5], { band });
   assert.deepEqual([band.stretch(0), band.stretch(1)], [1, 4]);

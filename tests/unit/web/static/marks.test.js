@@ -35,14 +35,15 @@ test("which marks are one does not change as the window moves on", () => {
 
 test("a mark tells its sentence, with time, zone and how long ago", () => {
   const death = event(NOON - 180, "death", { text: "worker 7 was killed (SIGKILL)" });
-  assert.deepEqual(linesOf({ events: [death] }, NOON), ["worker 7 was killed (SIGKILL)", "12:57:00 UTC+1 · 3 min ago"]);
+  assert.deepEqual(linesOf({ events: [death] }, null, NOON), ["worker 7 was killed (SIGKILL)", "12:57:00 UTC+1 · 3 min ago"]);
 });
 
 test("a mark of many tells how many of each kind, and the newest", () => {
   const events = Array.from({ length: 6 }, (_, i) => event(NOON + i, "death", { text: `worker ${i} died` }));
-  const lines = linesOf({ events: [event(NOON - 1, "reload"), ...events] }, NOON);
+  const lines = linesOf({ events: [event(NOON - 1, "reload"), ...events] }, null, NOON);
   assert.deepEqual(lines.slice(0, 3), ["6 deaths, 1 reload", "12:59:59 to 13:00:05 UTC+1", "13:00:05 UTC+1: worker 5 died"]);
   assert.equal(lines.at(-1), "and 3 before");
+  assert.deepEqual(linesOf({ events }, events[2], NOON + 3), ["worker 2 died", "13:00:02 UTC+1 · 1 s ago", "with it here: 5 deaths"]);
 });
 
 test("what happened several times says how often, once", () => {

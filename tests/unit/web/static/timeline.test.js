@@ -99,6 +99,18 @@ test("keys go from mark to mark", () => {
   assert.deepEqual(cursors, [180, 170.5, 150, 150, 170.5, 180]);
   let opened;
   timeline.addEventListener("open", ({ detail }) => (opened = detail));
-  timeline.open({ events: timeline.events.slice(1, 3), tone: "bad" });
-  assert.equal(opened, 2);
+  const mark = { events: timeline.events.slice(1, 3), tone: "bad" };
+  timeline.open(mark);
+  assert.equal(opened, 2, "the newest");
+  timeline.stepMark(-1);
+  timeline.stepMark(-1);
+  timeline.open(mark);
+  assert.equal(opened, 1, "that to which the keys have led");
+});
+
+test("what has just happened is in the window, before there is a point of it", () => {
+  timeline.events = [{ sequence: 1, time: 203, kind: "death", text: "" }];
+  assert.deepEqual(timeline.window(), [143, 203]);
+  history.add({ time: 204, p50: 1 }, null);
+  assert.deepEqual(timeline.window(), [144, 204]);
 });
