@@ -116,7 +116,7 @@ class Detail(OwnDetail, News):
     restarts: int
     routes: list[RouteDetail]
     processes: Sequence[ProcessSample]
-    point: dict[str, float] | None
+    point: dict[str, float | None] | None
     latency: list[int] | None
     changes: list[Change]
     skew: list[Skew]

@@ -1,5 +1,6 @@
 """The history of a daemon: the block's ring, with points that have hvd's columns, and what clients see of it."""
 
+import math
 from collections.abc import Sequence
 from typing import TypedDict
 
@@ -22,12 +23,14 @@ class Latency(TypedDict):
 
 
 class HistoryAnswer(TypedDict):
-    """The answer of /api/v1/history. Each of `points` is a row with a value for each of `columns`."""
+    """The answer of /api/v1/history. Each of `points` is a row with a value for each of `columns`; null is what an
+    earlier version, whose point it is, did not know.
+    """
 
     interval_seconds: float
     columns: list[str]
     column_details: Sequence[dict[str, str]]
-    points: list[list[float]]
+    points: list[list[float | None]]
     latency: Latency
 
 
@@ -42,12 +45,17 @@ def build_history(points: Sequence[Point], interval: float) -> HistoryAnswer:
     }
 
 
-def point_by_column(point: Point) -> dict[str, float]:
+def point_by_column(point: Point) -> dict[str, float | None]:
     """One point, its values by the names of the columns."""
     return dict(zip((column.name for column in COLUMNS), _row(point), strict=True))
 
 
-def _row(point: Point) -> list[float]:
+def _row(point: Point) -> list[float | None]:
     """Unix time in s, then the values, to five digits where they aren't whole numbers."""
-    values = (int(value) if value.is_integer() else float(f"{value:.5g}") for value in point.values)
-    return [round(point.time_ns / 1e9, 3), *values]
+    return [round(point.time_ns / 1e9, 3), *map(_number, point.values)]
+
+
+def _number(value: float) -> float | None:
+    if value.is_integer():
+        return int(value)
+    return float(f"{value:.5g}") if math.isfinite(value) else None

@@ -9,6 +9,7 @@ with. So whoever reads it finds all of it, or no block. What was in progress is 
 that lost its machine may have such requests.
 """
 
+import math
 import struct
 import time
 from collections import Counter
@@ -188,14 +189,17 @@ class _Restoring:
                 self._grown[one.offset + 1] = self._grown[one.offset]
 
     def _points(self, part: HistoryPart) -> list[Point]:
-        """As this version has them; none where they lack a column. What it doesn't know is left out."""
+        """As this version has them, with NaN for what they lack; none where it knows none of their columns."""
         columns = part["columns"]
-        if not {column.name for column in VALUES} <= {*columns}:
+        if not {column.name for column in VALUES} & {*columns}:
             self._left_out.append("the history")
             return []
-        places = [columns.index(column.name) for column in VALUES]
         return [
-            Point(_amount(at), tuple(float(values[n]) for n in places), tuple(rebucket(counts, part["bounds"], COARSE)))
+            Point(
+                _amount(at),
+                _values(dict(zip(columns, map(float, values), strict=True))),
+                tuple(rebucket(counts, part["bounds"], COARSE)),
+            )
             for at, values, counts in part["points"][-layout.HISTORY_POINTS :]
         ]
 
@@ -223,6 +227,15 @@ class _Restoring:
                 sums[offset] = value
         times = cells[layout.H_STARTED_WALL], cells[layout.H_STARTED_MONO]
         write_baseline(self._block, 0, Baseline(*times, self._grown[layout.R_ERRORS], sums))
+
+
+def _values(known: dict[str, float]) -> tuple[float, ...]:
+    """By the columns of this version. Where nothing failed, nothing failed by the server's or the client's fault: these
+    are columns that an earlier version lacks.
+    """
+    if known.get("error_rate") == 0:
+        known = {"server_error_rate": 0.0, "client_error_rate": 0.0} | known
+    return tuple(known.get(column.name, math.nan) for column in VALUES)
 
 
 def _pairs(run: Run) -> list[tuple[int, int]]:

@@ -1,6 +1,7 @@
 """What a block has counted goes over to another block, each count once."""
 
 import copy
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from hvd.errors import TotalsUnusable
 from hvd.metrics.bounds import COARSE
 from hvd.metrics.columns import VALUES
 from hvd.metrics.table import ABORTED, CONNECTIONS, HTTP, SIZES, VIEWS, WS_FRAMES
-from hvd.read.history import history_of
+from hvd.read.history import build_history, history_of
 from tests.unit.core.support import catalogue_of, counts, own_rows, serve
 
 COUNTS = len(COARSE) + 1
@@ -132,13 +133,29 @@ def test_another_version_takes_what_it_knows(kept: Kept, other: Callable[..., Bl
     http["cells"], http["buckets"], kept["bounds"]["coarse"] = 4, [(2, "coarse")], [10**6]
     for index, (labels, _) in enumerate(http["series"]):
         http["series"][index] = labels, [0, 2, 1, 500, 2, 1, 3, 1]
-    kept["history"]["columns"][0] = "unknown"
+    kept["history"]["columns"] = ["unknown"] * len(VALUES)
     kept["since_ns"] = kept["written_ns"] = 2**62  # of a clock that was wrong
     totals = Reader(other(kept, left_out=(SIZES.key, "novel", "the history"))).read()
     assert totals.since_ns == totals.started_wall_ns
     for one in totals.of(HTTP.key):
         run = totals.run(one).tolist()
         assert one.is_overflow or (run[:2], sum(run[2:]), run[-1]) == ([2, 500], 2, 1)
+
+
+def test_points_of_an_earlier_version_are_kept(kept: Kept, other: Callable[..., Block]) -> None:
+    """With what they have. It did not tell 5xx from 4xx: where nothing failed, neither did; else nobody knows."""
+    history = kept["history"]
+    places = [n for n, name in enumerate(history["columns"]) if not name.endswith("_error_rate")]
+    history["columns"] = [history["columns"][n] for n in places]
+    history["points"] = [(at, [values[n] for n in places], counts) for at, values, counts in history["points"]]
+    points = history_of(other(kept)).read()
+    columns = [column.name for column in VALUES]
+    assert [point.values[columns.index("error_rate")] for point in points] == [0.0, 1.0, 2.0]
+    for name in ("server_error_rate", "client_error_rate"):
+        first, *rest = (point.values[columns.index(name)] for point in points)
+        assert (first, *map(math.isnan, rest)) == (0.0, True, True)
+    shown = build_history(points, 2.0)["points"]
+    assert [row[-1] for row in shown] == [0, None, None]
 
 
 def mangled(change: Callable[[Any], object]) -> Callable[[Kept], Any]:
