@@ -8,14 +8,17 @@ fewest responses are left out; the sums of all are in it whatever happens.
 import contextlib
 import json
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 SECONDS = 10
 """Of a span, at least; where ticks are further apart, a span is a tick's."""
 
 LEVEL = 6
+_SERIES_BYTES, _BUCKET_BYTES = 10, 1.2  # that they take at least, compressed, as measured: more is not tried
 _MARGIN = 0.95  # of the room that is tried next: how well the rest compresses is a guess
 
 Labels = tuple[str, ...]
@@ -84,7 +87,8 @@ def encode_span(record: SpanRecord, room: int) -> bytes:
     """As it lies in the block, in at most `room` bytes: the sums of all need a tenth of what there is."""
     busiest_first = sorted(record.series.items(), key=lambda item: item[1].responses, reverse=True)
     workers: Sequence[WorkerLook] = record.workers
-    kept = len(busiest_first)
+    sizes = accumulate(_SERIES_BYTES + _BUCKET_BYTES * len(sums.buckets) for _, sums in busiest_first)
+    kept = bisect_left(list(sizes), 1.2 * room)
     while len(data := _pack(record, busiest_first[:kept], workers)) > room and (kept or workers):
         workers = workers if kept else ()
         kept = int(kept * min(_MARGIN, room / len(data)))

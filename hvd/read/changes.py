@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, TypedDict
 from hvd.core.durations import BOUNDS
 from hvd.metrics.spans import SpanRecord, Sums
 from hvd.read.requests import P99
-from hvd.read.spans import RouteSums, percentile_ms, routes_of
+from hvd.read.spans import RouteSums, percentiles_ms, routes_of
 
 MOST = 10
 Z = 3.5
@@ -109,7 +109,9 @@ def _share(what: What, word: str, route: str, errors: tuple[int, int], counts: t
 
 
 def _p99(before: Sums, now: Sums, route: str) -> Iterator[Change]:
-    then_ms, now_ms = percentile_ms(before, P99), percentile_ms(now, P99)
+    if min(before.responses, now.responses) < REQUESTS:
+        return
+    (then_ms,), (now_ms,) = percentiles_ms(before, P99), percentiles_ms(now, P99)
     if then_ms is None or now_ms is None:
         return
     low, high = min(then_ms, now_ms), max(then_ms, now_ms)

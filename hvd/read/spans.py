@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from operator import sub
 from typing import NamedTuple, TypedDict
 
 from hvd.core.totals import Totals
@@ -50,17 +51,20 @@ class RouteSums(NamedTuple):
         return sum(number for status, number in self.statuses.items() if status.startswith("5"))
 
 
-def percentile_ms(sums: Sums, share: float) -> float | None:
-    """As requests.percentile has it, in ms; None where nothing was completed."""
+def percentiles_ms(sums: Sums, *shares: float) -> list[float | None]:
+    """As requests.percentile has them, in ms, of shares in falling order; None where nothing was completed."""
     completed = sum(sums.buckets.values())
     if not completed:
-        return None
-    rank, seen = max(1, math.ceil(completed * share)), 0
-    for bucket, number in sorted(sums.buckets.items()):
-        seen += number
-        if seen >= rank:
-            return round(duration_in(bucket) / 1e6, 4)
-    raise AssertionError("a rank is not above the number of what is ranked")
+        return [None] * len(shares)
+    above, found = completed, list[float | None]()
+    longest_first = iter(sorted(sums.buckets.items(), reverse=True))  # so a 99th percentile comes soon
+    for share in shares:
+        rank = max(1, math.ceil(completed * share))
+        while above >= rank:
+            bucket, number = next(longest_first)
+            above -= number
+        found.append(round(duration_in(bucket) / 1e6, 4))
+    return found
 
 
 def mean_ms(sums: Sums) -> float | None:
@@ -71,11 +75,12 @@ def mean_ms(sums: Sums) -> float | None:
 
 def sums_of(run: Sequence[int], before: Sequence[int] | None) -> Sums:
     """What a timed series' cells have more than they had before."""
-    if before is None:
-        return Sums(run[0], run[1], {bucket: number for bucket, number in enumerate(run[2:]) if number})
-    pairs = enumerate(zip(run[2:], before[2:], strict=True))
-    buckets = {bucket: now - then for bucket, (now, then) in pairs if now != then}
-    return Sums(run[0] - before[0], run[1] - before[1], buckets)
+    responses, duration_ns, *buckets = run if before is None else map(sub, run, before)
+    return Sums(responses, duration_ns, _sparse(buckets))
+
+
+def _sparse(buckets: Sequence[int]) -> dict[int, int]:
+    return {bucket: number for bucket, number in enumerate(buckets) if number}
 
 
 def series_since(totals: Totals, before: memoryview) -> dict[Labels, Sums]:
@@ -97,8 +102,7 @@ def series_since(totals: Totals, before: memoryview) -> dict[Labels, Sums]:
 
 def total_of(requests: RequestSums) -> Sums:
     """The sums of a span, as records have them."""
-    buckets = {bucket: number for bucket, number in enumerate(requests.buckets) if number}
-    return Sums(requests.responses, requests.duration_ns, buckets)
+    return Sums(requests.responses, requests.duration_ns, _sparse(requests.buckets))
 
 
 def merge_spans(records: Sequence[SpanRecord]) -> SpanRecord:
@@ -145,6 +149,7 @@ def last_and_before(records: Sequence[SpanRecord], wanted: float = MINUTE) -> tu
 def span_of(record: SpanRecord) -> Span:
     """The figures of all responses."""
     total, seconds = record.total, record.seconds
+    p99, p90, p50 = percentiles_ms(total, P99, P90, P50)
     return {
         "seconds": round(seconds, 3),
         "requests": total.responses,
@@ -155,9 +160,9 @@ def span_of(record: SpanRecord) -> Span:
         "client_error_rate": share_of(record.client_errors, total.responses),
         "seconds_spent": round(total.duration_ns / 1e9, 6),
         "mean_ms": mean_ms(total),
-        "p50_ms": percentile_ms(total, P50),
-        "p90_ms": percentile_ms(total, P90),
-        "p99_ms": percentile_ms(total, P99),
+        "p50_ms": p50,
+        "p90_ms": p90,
+        "p99_ms": p99,
         "busy_ratio": record.busy_ratio,
     }
 
@@ -182,6 +187,7 @@ def _route(several: Sequence[tuple[Labels, Sums]]) -> RouteSums:
 def route_span(route: str, known: RouteSums, seconds: float) -> RouteSpan:
     """The figures of a route in a span of that length."""
     sums = known.sums
+    p99, p90, p50 = percentiles_ms(sums, P99, P90, P50)
     return {
         "route": route,
         "methods": sorted(known.methods),
@@ -194,9 +200,9 @@ def route_span(route: str, known: RouteSums, seconds: float) -> RouteSpan:
         "statuses": dict(sorted(known.statuses.items())),
         "seconds_spent": round(sums.duration_ns / 1e9, 6),
         "mean_ms": mean_ms(sums),
-        "p50_ms": percentile_ms(sums, P50),
-        "p90_ms": percentile_ms(sums, P90),
-        "p99_ms": percentile_ms(sums, P99),
+        "p50_ms": p50,
+        "p90_ms": p90,
+        "p99_ms": p99,
     }
 
 

@@ -14,7 +14,7 @@ from hvd.read.spans import (
     last_and_before,
     mean_ms,
     merge_spans,
-    percentile_ms,
+    percentiles_ms,
     route_span,
     routes_of,
     select_spans,
@@ -31,9 +31,10 @@ def test_percentiles_are_those_of_all_buckets(seed: int) -> None:
     """Of what was completed; None where nothing was."""
     sums = random_sums(random.Random(seed), 200)
     dense = [sums.buckets.get(bucket, 0) for bucket in range(BUCKETS)]
-    for share in (0.01, 0.5, 0.9, 0.99, 1.0):
-        assert percentile_ms(sums, share) == (round(percentile(dense, share) / 1e6, 4) if sum(dense) else None)
-    assert (percentile_ms(Sums(3), 0.5), mean_ms(Sums(3))) == (None, None)
+    shares = 1.0, 0.99, 0.98, 0.9, 0.5, 0.01, 0.0
+    known = [round(percentile(dense, share) / 1e6, 4) if sum(dense) else None for share in shares]
+    assert percentiles_ms(sums, *shares) == known
+    assert (percentiles_ms(Sums(3), 0.5), mean_ms(Sums(3))) == ([None], None)
 
 
 def test_series_that_have_not_changed_are_left_out() -> None:
