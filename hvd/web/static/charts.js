@@ -4,6 +4,7 @@ import { Rows, draw, make, makeTable, mark, say } from "./dom.js";
 import { bound, clock, count, milliseconds, percent, rate, share, size, withoutZeros } from "./format.js";
 import { HeatMap, rangeOf } from "./heatmap.js";
 import { LineChart } from "./linechart.js";
+import { zone } from "./when.js";
 
 const MB = 1024 * 1024;
 
@@ -70,7 +71,7 @@ export class Card {
     this.button.append(draw("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, draw("path", { d: TABLE })));
     this.button.title = "Show as a table";
     this.button.addEventListener("click", () => this.#toggle());
-    const head = chart.heat ? ["Time taken", "Responses", "Share"] : ["Time", ...chart.series.map(({ name }) => name)];
+    const head = chart.heat ? ["Time taken", "Responses", "Share"] : [`Time, ${zone(Date.now() / 1000)}`, ...chart.series.map(({ name }) => name)];
     const body = make("tbody");
     this.rows = new Rows(
       body,

@@ -39,10 +39,10 @@ const FACTS = {
  * @param {() => object} theme the page's colours of now
  */
 export function addWorkerPanel(panels, ask, theme) {
-  panels.add("worker", (text) => ({ title: `Worker ${text}`, build: (body) => build(body, Number(text), ask, theme) }));
+  panels.add("worker", (text) => ({ title: `Worker ${text}`, build: (body) => build(body, Number(text), panels, ask, theme) }));
 }
 
-function build(body, pid, ask, theme) {
+function build(body, pid, panels, ask, theme) {
   const [gone, skew, facts] = [make("p", { class: "lead" }), make("ul", { class: "changes" }), make("dl", { class: "facts" })];
   const grid = make("div", { class: "cards" });
   body.append(gone, skew, facts);
@@ -50,6 +50,7 @@ function build(body, pid, ask, theme) {
   const [endsTitle, ends] = [make("h3", { text: "Ends" }), make("ul", { class: "ends" })];
   body.append(make("h3", { text: "Last 15 minutes" }), grid, endsTitle, ends);
   const charts = new WorkerCharts(grid, pid, ask, theme);
+  charts.timeline.addEventListener("open", ({ detail }) => panels.open("event", detail));
   const skewRows = new Rows(skew, () => make("li", { "data-state": "warn" }), (row, { text }) => say(row, text));
   const factRows = new Rows(facts, () => make("div", {}, make("dt"), make("dd")), (row, [name, value]) => {
     say(row.firstChild, name);
@@ -69,6 +70,7 @@ function build(body, pid, ask, theme) {
       const known = endsOf(pid, model);
       endsTitle.hidden = !known.length;
       endRows.update(known, ({ time, text }) => `${time} ${text}`);
+      charts.timeline.events = model.events;
       charts.take(worker, model.raw);
     },
     close: () => charts.close(),
