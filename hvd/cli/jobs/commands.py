@@ -1,4 +1,4 @@
-"""`hvd jobs`: submit, list, show, cancel and wait for the jobs of a running daemon, and read what they print."""
+"""`hvd jobs`: submit, list, show, retry, cancel and wait for the jobs of a running daemon, and read what they print."""
 
 import argparse
 import json
@@ -11,11 +11,13 @@ from typing import Any
 
 from hvd.cli import arguments
 from hvd.cli.arguments import Exit
-from hvd.cli.jobs.follow import follow, line, output_pieces, progress
+from hvd.cli.jobs.follow import follow, output_pieces
+from hvd.cli.jobs.interruption import told
+from hvd.cli.jobs.progress import line, progress
 from hvd.cli.jobs.remote import Json, Remote, errors_of
 from hvd.cli.jobs.show import OutputText, detail_lines, job_lines, kind_lines, stdout_encoding
 from hvd.cli.target import target
-from hvd.jobs.states import COMPLETED, STATUSES
+from hvd.jobs.states import COMPLETED, ENDED, STATUSES
 from hvd.jobs.strict_json import parse
 from hvd.jobs.submission import BODY_MAX, KEY_MAX, LIST_DEFAULT, LIST_MAX, NAME_MAX
 from hvd.settings.loader import load
@@ -31,8 +33,10 @@ examples:
   hvd jobs submit convert source=/srv/a.img target=/srv/a.qcow2 format=qcow2 --wait
   hvd jobs submit --json jobs.json --key 2026-01-23-nightly
   hvd jobs list --status pending,running --kind convert
+  hvd jobs list --search frankfurt
   hvd jobs wait ID ID --timeout 600
   hvd jobs output -f ID                             what it prints, until it has ended
+  hvd jobs retry ID                                 the same once more; prints the new job's id
   hvd jobs cancel ID
 
 exit codes beside those of hvd:
@@ -86,6 +90,7 @@ def add_parser(commands: Any, url: argparse.ArgumentParser, remote: argparse.Arg
     lists = add("list", remote, _list, "list the newest jobs")
     lists.add_argument("--status", type=_statuses, default=[], metavar="S", help=f"of {','.join(STATUSES)}")
     lists.add_argument("--kind", type=_commas, default=[], metavar="K", help="of these kinds, commas between")
+    lists.add_argument("--search", metavar="TEXT", help="with this text in their name, kind or id, in any case")
     lists.add_argument("--limit", type=_limit, default=LIST_DEFAULT, metavar="N", help="at most (default: %(default)s)")
     lists.add_argument("--before", metavar="ID", help="only those older than this one: the next page")
     lists.add_argument("--json", action="store_true", help="as JSON, as the daemon answers")
@@ -97,6 +102,11 @@ def add_parser(commands: Any, url: argparse.ArgumentParser, remote: argparse.Arg
     output = add("output", remote, _output, "print what a job has printed")
     output.add_argument("id", metavar="ID")
     output.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
+
+    retry = add("retry", remote, _retry, "do a job that has ended once more, as a new job")
+    retry.add_argument("id", metavar="ID")
+    retry.add_argument("--key", type=_key, metavar="K", help="idempotency key: retried again, no job is made twice")
+    retry.add_argument("--wait", action="store_true", help="wait until the new job has ended")
 
     cancel = add("cancel", remote, _cancel, "cancel jobs: pending ones at once, running ones are told to end")
     cancel.add_argument("ids", nargs="+", metavar="ID")
@@ -115,7 +125,7 @@ def _submit(args: argparse.Namespace) -> int:
     _print(map(plain, ids))
     for error in errors_of(answer):
         print(f"hvd: not taken: {plain(error)}", file=sys.stderr)
-    if args.wait and ids and (code := _follow(remote, ids, None)):
+    if args.wait and ids and (code := _follow(args, remote, ids, None)):
         return code
     return Exit.REFUSED if answer.get("rejected") else Exit.OK
 
@@ -162,10 +172,11 @@ def _kinds(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    page = _remote(args).page(args.status, args.kind, args.limit, args.before)
+    page = _remote(args).page(args.status, args.kind, args.limit, args.before, args.search)
     code = _print_answer(args, page, lambda page, encoding: job_lines(page.get("jobs", []), encoding))
     if page.get("next") and not args.json:
-        print(f"older ones: --before {plain(page['next'])}", file=sys.stderr)
+        total = f"{page['total']} in all; " if isinstance(page.get("total"), int) else ""
+        print(f"{total}older ones: --before {plain(page['next'])}", file=sys.stderr)
     return code
 
 
@@ -179,18 +190,26 @@ def _output(args: argparse.Namespace) -> int:
     remote = _remote(args)
     text_of = OutputText(stdout_encoding()) if sys.stdout.isatty() else None
     pieces = output_pieces(remote, args.id, note=_note) if args.follow else [remote.output(args.id).data]
-    for piece in pieces:
-        if text_of:
-            sys.stdout.write(text_of(piece))
-            sys.stdout.flush()
-        else:
-            sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
+    with told(lambda: [args.id] if args.follow else [], _daemon_options(args), "output -f"):
+        for piece in pieces:
+            if text_of:
+                sys.stdout.write(text_of(piece))
+                sys.stdout.flush()
+            else:
+                sys.stdout.buffer.write(piece)
+                sys.stdout.buffer.flush()
     return Exit.OK
 
 
 def _note(text: str) -> None:
     print(f"hvd: {plain(text)}", file=sys.stderr)
+
+
+def _retry(args: argparse.Namespace) -> int:
+    remote = _remote(args, changing=True)
+    new = str(remote.retry(args.id, args.key).get("id"))
+    _print([plain(new)])
+    return _follow(args, remote, [new], None) if args.wait else Exit.OK
 
 
 def _cancel(args: argparse.Namespace) -> int:
@@ -201,16 +220,31 @@ def _cancel(args: argparse.Namespace) -> int:
 
 
 def _wait(args: argparse.Namespace) -> int:
-    return _follow(_remote(args), args.ids, args.timeout)
+    return _follow(args, _remote(args), args.ids, args.timeout)
 
 
-def _follow(remote: Remote, ids: Sequence[str], within: float | None) -> int:
-    with progress() as show:
-        jobs = follow(remote, ids, within, show, note=cache(_note))  # the same is said once
+def _follow(args: argparse.Namespace, remote: Remote, ids: Sequence[str], within: float | None) -> int:
+    left = dict.fromkeys(ids)  # those that have not ended, as far as is known
+
+    def show_and_note(answers: Sequence[Json]) -> None:
+        for job in answers:
+            if job.get("status") in ENDED:
+                left.pop(str(job.get("id")), None)
+        show(answers)
+
+    with told(lambda: list(left), _daemon_options(args)), progress() as show:
+        jobs = follow(remote, ids, within, show_and_note, note=cache(_note))  # the same is said once
     failed = [job for job in jobs if job.get("status") != COMPLETED]
     for job in failed:
         print(f"hvd: not completed: {line(job)}", file=sys.stderr)
     return Exit.JOB_FAILED if failed else Exit.OK
+
+
+def _daemon_options(args: argparse.Namespace) -> list[str]:
+    """The arguments that name the daemon, to be given again."""
+    named = {option: getattr(args, option, None) for option in ("instance", "token_file", "ca_file")}
+    named["url"] = args.url.url if args.url else None
+    return [word for name, value in named.items() if value for word in (f"--{name.replace('_', '-')}", value)]
 
 
 def _remote(args: argparse.Namespace, *, changing: bool = False) -> Remote:

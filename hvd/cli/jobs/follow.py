@@ -1,20 +1,13 @@
-"""Waiting for jobs to end, however the daemon fares meanwhile, and showing how far they are."""
+"""Waiting for jobs to end, however the daemon fares meanwhile."""
 
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hvd.cli.jobs.remote import Remote
-from hvd.cli.jobs.show import field, stdout_encoding
 from hvd.errors import DaemonRefused, DaemonUnreachable, HvdError, StillOpen
 from hvd.jobs.states import ENDED
-from hvd.texts import number, plain
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
 
 Json = dict[str, Any]
 Show = Callable[[Sequence[Json]], None]
@@ -22,9 +15,6 @@ Show = Callable[[Sequence[Json]], None]
 QUICK, SLOW = 0.5, 2.0  # s between two questions: after a change, and the longest
 PATIENCE = 60.0  # s that a daemon may be away, where no time is set: a restart takes a few
 _LATER = frozenset({429, 503})  # refusals that may be over soon
-_BARS_MAX = 10  # jobs with a bar of their own
-_STEP = 10.0  # percent between two lines of one job
-_NAME_MAX = 30  # characters before a bar
 
 
 def follow(
@@ -123,70 +113,3 @@ class _Contact:
         has_patience = self._last is not None and self._clock() - self._last <= PATIENCE
         if self.left() <= 0 or (self._end is None and not has_patience):
             raise error
-
-
-@contextmanager
-def progress() -> Iterator[Show]:
-    """What shows jobs on stdout: bars on a terminal, else a line for each step."""
-    if sys.stdout is None or not sys.stdout.isatty():
-        yield Lines()
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f}%")
-    with Progress(*columns, TextColumn("{task.fields[status]}", markup=False), TimeElapsedColumn()) as bars:
-        yield Bars(bars)
-
-
-class Lines:
-    """A line for each job when its status changes, and every ten percent."""
-
-    def __init__(self) -> None:
-        self._printed: dict[object, tuple[object, float]] = {}
-
-    def __call__(self, jobs: Sequence[Json]) -> None:
-        for job in jobs:
-            status, done = job.get("status"), _progress(job)
-            before = self._printed.get(job.get("id"))
-            if before is None or before[0] != status or done >= before[1] + _STEP:
-                self._printed[job.get("id")] = status, done
-                print(line(job), flush=True)
-
-
-def line(job: Json) -> str:
-    """A job's id, where it stands, and why it failed."""
-    encoding = stdout_encoding()
-    names = ["id", "status", "progress", "name"]
-    names += ["duration_seconds"] if job.get("status") in ENDED and job.get("duration_seconds") else []
-    names += ["error"] if job.get("error") else []
-    return "  ".join(field(job, name, encoding) for name in names)
-
-
-def _progress(job: Json) -> float:
-    return number(job.get("progress")) or 0.0
-
-
-class Bars:
-    """A bar for each job; for many jobs one bar, which counts those that have ended."""
-
-    def __init__(self, bars: "Progress") -> None:
-        self._bars = bars
-        self._tasks: dict[object, TaskID] = {}
-        self._ended: dict[object, bool] = {}
-
-    def __call__(self, jobs: Sequence[Json]) -> None:
-        self._ended |= {job.get("id"): job.get("status") in ENDED for job in jobs}
-        if len(self._ended) > _BARS_MAX:
-            ended, total = sum(self._ended.values()), len(self._ended)
-            self._update("", f"{total} jobs", f"{ended} ended", 100 * ended / total, ended == total)
-            return
-        for job in jobs:
-            name, status = plain(job.get("name"), most=_NAME_MAX), plain(job.get("status"))
-            self._update(job.get("id"), name, status, _progress(job), self._ended[job.get("id")])
-
-    def _update(self, key: object, name: str, status: str, done: float, ended: bool) -> None:
-        if key not in self._tasks:
-            self._tasks[key] = self._bars.add_task(name, total=100, status=status)
-        self._bars.update(self._tasks[key], completed=done, status=status)
-        if ended:
-            self._bars.stop_task(self._tasks[key])

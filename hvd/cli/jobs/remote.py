@@ -43,9 +43,12 @@ class Remote:
         kinds: Json = self._ask("GET", "/jobs/kinds").get("kinds", {})
         return kinds
 
-    def page(self, statuses: Sequence[str], kinds: Sequence[str], limit: int, before: str | None) -> Json:
+    def page(
+        self, statuses: Sequence[str], kinds: Sequence[str], limit: int, before: str | None, search: str | None = None
+    ) -> Json:
         """A page of the newest jobs, as the daemon answers it."""
-        filters = {"status": ",".join(statuses), "kind": ",".join(kinds), "limit": limit, "before": before}
+        of = {"status": ",".join(statuses), "kind": ",".join(kinds), "search": search}
+        filters = {**of, "limit": limit, "before": before}
         return self._ask("GET", f"/jobs?{urlencode({name: value for name, value in filters.items() if value})}")
 
     def get(self, job_id: str) -> Json:
@@ -77,6 +80,12 @@ class Remote:
         """Cancel these jobs; gives the ids by what became of them: "cancelled", "cancelling", "ended", "unknown"."""
         answers = [self._ask("POST", "/jobs/cancel", {"ids": lot}, self._authorization()) for lot in _lots(ids)]
         return {outcome: _joined(answers, outcome) for outcome in ("cancelled", "cancelling", "ended", "unknown")}
+
+    def retry(self, job_id: str, key: str | None = None) -> Json:
+        """Have the same job done once more -> the new one."""
+        headers: dict[str, str | bytes] = {"Idempotency-Key": key} if key is not None else {}
+        path = f"/jobs/{quote(job_id, safe='')}/retry"
+        return self._ask("POST", path, headers=headers | self._authorization())
 
     def _authorization(self) -> dict[str, str | bytes]:
         return bearer(self._address.token)

@@ -46,8 +46,12 @@ def job_lines(jobs: Iterable[Json], encoding: str) -> list[str]:
 
 
 def field(job: Json, name: str, encoding: str = "utf-8") -> str:
-    """One field of a job as plain text. A job that has not started has no duration, though daemons say 0."""
+    """One field of a job as plain text. A job that has not started has no duration, and one that hasn't said how far it
+    is no progress, though daemons say 0.
+    """
     value = job.get(name)
+    if name == "progress" and value == 0:
+        value = None
     if name == "duration_seconds" and "started_at" in job and job["started_at"] is None:
         value = None
     return plain(_FORMS[name](value) if name in _FORMS else value, encoding)

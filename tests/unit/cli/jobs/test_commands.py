@@ -105,16 +105,16 @@ def test_a_file_that_is_too_large_is_not_sent(tmp_path: Path) -> None:
 
 def test_a_list_is_a_table_or_json() -> None:
     """The filters are the daemon's; the next page is pointed to."""
-    page = {"jobs": [job(progress=50, name="ü\x1b")], "next": ID}
+    page = {"jobs": [job(progress=50, name="ü\x1b")], "next": ID, "total": 497}
     with daemon((200, page)) as (url, requests):
-        filters = ["--status", "pending,running", "--kind", "a", "--limit", "7", "--before", OTHER]
+        filters = ["--status", "pending,running", "--kind", "a", "--limit", "7", "--before", OTHER, "--search", "a b"]
         done = jobs("list", *filters, "--url", url)
         assert done.returncode == 0
         assert done.stdout.splitlines()[1].split() == [ID, "running", "50%", "checksum", "-", "-", "ü\\x1b"]
-        assert done.stderr.splitlines() == [f"older ones: --before {ID}"]
+        assert done.stderr.splitlines() == [f"497 in all; older ones: --before {ID}"]
         assert "\\xfc\\x1b" in jobs("list", "--url", url, PYTHONIOENCODING="ascii").stdout
         assert json.loads(jobs("list", "--json", "--url", url).stdout) == page
-    assert requests[0].path == f"/jobs?status=pending%2Crunning&kind=a&limit=7&before={OTHER}"
+    assert requests[0].path == f"/jobs?status=pending%2Crunning&kind=a&search=a+b&limit=7&before={OTHER}"
     assert requests[1].path == "/jobs?limit=50"
 
 
@@ -146,6 +146,21 @@ def test_jobs_are_cancelled() -> None:
         done = jobs("cancel", ID, "--url", url)
         assert (done.returncode, done.stdout.splitlines()[2:]) == (5, ["x  had ended", "\\x1b  no such job"])
     assert requests[0].body == {"ids": [ID, OTHER]}
+
+
+def test_a_job_is_retried() -> None:
+    """Its new id is printed; with the token, the key, and the new job's end as the exit code."""
+    with daemon((202, job("pending", OTHER)), (202, job("pending", OTHER)), jobs_answer(job("failed", OTHER))) as (
+        url,
+        requests,
+    ):
+        done = jobs("retry", ID, "--key", "k 1", "--url", url, HVD_TOKEN="0123456789abcdef-token")
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"{OTHER}\n", "")
+        assert jobs("retry", ID, "--wait", "--url", url).returncode == 4
+    assert (requests[0].method, requests[0].path) == ("POST", f"/jobs/{ID}/retry")
+    assert requests[0].headers["Idempotency-Key"] == "k 1"
+    assert requests[0].headers["Authorization"] == "Bearer 0123456789abcdef-token"
+    assert requests[2].body == {"ids": [OTHER]}
 
 
 @pytest.mark.parametrize(("status", "code"), [("completed", 0), ("failed", 4), ("cancelled", 4)])
@@ -183,7 +198,9 @@ def test_waiting_has_an_end(tmp_path: Path) -> None:
         assert jobs("wait", ID, "--timeout", wrong).returncode == 2
 
 
-@pytest.mark.parametrize("command", [["kinds"], ["list"], ["show", ID], ["cancel", ID], ["wait", ID], ["submit", "a"]])
+@pytest.mark.parametrize(
+    "command", [["kinds"], ["list"], ["show", ID], ["cancel", ID], ["wait", ID], ["submit", "a"], ["retry", ID]]
+)
 def test_a_refusal_is_told_in_the_daemons_words(command: list[str]) -> None:
     """5, one line; and 1 where no daemon is."""
     with daemon(REFUSED) as (url, _):

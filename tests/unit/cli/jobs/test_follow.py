@@ -1,15 +1,11 @@
-"""Waiting: which jobs are asked for and how often, how long a daemon may be away, and what is shown meanwhile."""
+"""Waiting: which jobs are asked for and how often, how long a daemon may be away, and what is noted meanwhile."""
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from rich.console import Console
-from rich.progress import Progress, TextColumn
 
-from hvd.cli.jobs.follow import PATIENCE, QUICK, SLOW, Bars, Lines, follow, output_pieces
-from hvd.cli.jobs.follow import progress as shown_progress
+from hvd.cli.jobs.follow import PATIENCE, QUICK, SLOW, follow, output_pieces
 from hvd.cli.jobs.remote import Piece
 from hvd.errors import DaemonRefused, DaemonUnreachable, StillOpen
 from tests.unit.cli.daemon import ID, OTHER, Json, job
@@ -125,61 +121,6 @@ def test_jobs_that_there_are_not_are_not_waited_for() -> None:
         FakeRemote([job()]).follow([ID, OTHER], within=60)
     with pytest.raises(DaemonRefused, match="no kinds"):
         FakeRemote(DaemonRefused("no kinds", 404)).follow(within=60)
-
-
-def test_lines_tell_steps_and_not_every_answer(capsys: pytest.CaptureFixture[str]) -> None:
-    """A change of status, ten percent more; what failed says why."""
-    show = Lines()
-    for step in (job("pending"), job("pending"), *(job(progress=percent) for percent in (0, 1, 9, 10, 15, 20, 100))):
-        show([step])
-    show([job("failed", duration_seconds=2, error="exit 1\x1b", progress=100)])
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == [f"{ID}  pending  0%  a", f"{ID}  running  0%  a"]
-    assert [line.split()[2] for line in lines[2:-1]] == ["10%", "20%", "100%"]
-    assert lines[-1] == f"{ID}  failed  100%  a  2.000s  exit 1\\x1b"
-
-
-def test_lines_bear_odd_jobs(capsys: pytest.CaptureFixture[str]) -> None:
-    """Of some other version of hvd."""
-    Lines()([{}, {"id": 7, "progress": "x", "status": None}])
-    assert capsys.readouterr().out == "-  -  -  -\n7  -  -  -\n"
-
-
-def test_stdout_that_is_no_terminal_gets_lines() -> None:
-    """Logs and pipes."""
-    with shown_progress() as show:
-        assert isinstance(show, Lines)
-
-
-def bars_of(*answers: list[Json]) -> str:
-    """What the bars look like after these answers."""
-    console = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
-    columns = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[status]} {task.percentage:.0f}")
-    bars = Progress(*columns, console=console)
-    show = Bars(bars)
-    for jobs in answers:
-        show(jobs)
-    with console.capture() as captured:
-        console.print(bars.get_renderable())
-    return captured.get()
-
-
-def test_each_job_has_a_bar() -> None:
-    """With its name, in which nothing is markup or moves the cursor."""
-    text = bars_of(
-        [job(progress=10), job("pending", OTHER, name="[red]\x1b[2J" + "x" * 100)], [job("completed", progress=100)]
-    )
-    assert [line.split() for line in text.splitlines()] == [
-        ["a", "completed", "100"],
-        ["[red]\\x1b[2Jxxxxxxxxxxxxxxxxxx...", "pending", "0"],
-    ]
-
-
-def test_many_jobs_share_a_bar() -> None:
-    """It counts those that have ended."""
-    jobs = [job(job_id=f"{index}") for index in range(40)]
-    text = bars_of(jobs, [job("failed", "0"), job("completed", "1")])
-    assert text.split() == ["40", "jobs", "2", "ended", "5"]
 
 
 def test_output_is_asked_for_until_the_job_has_ended() -> None:
