@@ -1,7 +1,8 @@
 """The dashboard's files: named by what is in them, compressed once, and served from memory.
 
 A file's name holds the hash of its content, so a browser keeps it for ever, and a new version has another name. The
-page, which browsers check at each visit, has the current names; modules import each other by these names too.
+page, which browsers check at each visit, has the current names; modules import each other by these names too. Lines
+that are comments alone are not served: they are a fifth of the bytes.
 """
 
 import functools
@@ -34,6 +35,7 @@ _PAGE_HEADERS = {
 }
 _IMPORT = re.compile(r'((?:\bfrom|\bimport)\s*\(?\s*")\./([a-z]+\.js)(")')
 _REFERENCE = re.compile(r'((?:href|src)="static/)([a-z]+\.(?:js|css))(")')
+_COMMENT = re.compile(r"^[ \t]*(?://[^\n]*|/\*.*?\*/)[ \t]*\n", re.MULTILINE | re.DOTALL)
 _MODULES = "<!-- modules -->"
 
 
@@ -74,7 +76,7 @@ class Site:
             self._names[source] = ""
             text = (self._folder / source).read_text(encoding="utf-8")
             stem, suffix = source.rsplit(".", 1)
-            asset = Asset.of(f".{suffix}", _IMPORT.sub(self._renamed, text).encode())
+            asset = Asset.of(f".{suffix}", _IMPORT.sub(self._renamed, without_comments(text)).encode())
             self._names[source] = f"{stem}.{asset.digest}.{suffix}"
             self.files[self._names[source]] = asset
         if not self._names[source]:
@@ -84,6 +86,11 @@ class Site:
     def _renamed(self, match: re.Match[str]) -> str:
         relative = "./" if match.re is _IMPORT else ""
         return f"{match[1]}{relative}{self._name(match[2])}{match[3]}"
+
+
+def without_comments(text: str) -> str:
+    """A script or a stylesheet without the lines that are comments alone."""
+    return _COMMENT.sub("", text)
 
 
 @functools.cache
