@@ -11,9 +11,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from hvd.cli.admin import admin_addresses
 from hvd.cli.arguments import Exit, seconds
 from hvd.demo.traffic import Traffic
-from hvd.errors import CannotStart
+from hvd.settings.table import variable
 from hvd.settings.variables import CONFIG, PREFIX, environment
 
 SHOP = "hvd.demo.shop:app"
@@ -75,19 +76,16 @@ def run(args: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def served(folder: str) -> Iterator[tuple[subprocess.Popen[bytes], Traffic]]:
     """The shop under `hvd run`, and its traffic, which is not there yet; at the end neither is."""
-    from hvd.daemon.admin.address import free_page_address
-
-    page, shop = free_page_address(), f"127.0.0.1:{free_port()}"
-    if not page:
-        raise CannotStart("there is no free port for the page")
+    shop = f"127.0.0.1:{free_port()}"
+    instance = shop.replace(":", "-")
     own = {name: text for name, text in environment().items() if not name.startswith(PREFIX)}
-    options = ["--bind", shop, "--admin-bind", page, "--workers", "2", "--threads", "4"]
+    options = ["--bind", shop, "--workers", "2", "--threads", "4"]
     process = subprocess.Popen(
         [sys.executable, "-m", "hvd", "run", SHOP, *options, "--", "--log-level", "error", "--no-control-socket"],
         cwd=folder,
-        env={**own, CONFIG: str(Path(folder) / "hvd.toml")},
+        env={**own, CONFIG: str(Path(folder) / "hvd.toml"), variable("instance"): instance},
     )
-    traffic = Traffic(address(shop), address(page))
+    traffic = Traffic(address(shop), lambda: page_of(instance))
     print("hvd demo: a small shop with customers; Ctrl-C ends it", flush=True)
     try:
         yield process, traffic
@@ -105,6 +103,12 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
+
+
+def page_of(instance: str) -> tuple[str, int] | None:
+    """Where it has its page: it takes a port itself, as another daemon may take what looks free from here."""
+    pages = [(page.host, page.port) for page in admin_addresses(instance) if not page.unix_path]
+    return pages[0] if pages else None
 
 
 def address(bind: str) -> tuple[str, int]:

@@ -37,10 +37,14 @@ def jobs() -> Iterator[dict[str, object]]:
         yield {"kind": "invoice", "params": {"order": random.randrange(1000)}}
 
 
-class Traffic:
-    """Customers of the shop at `shop`, and jobs for the admin server at `page`, until `stop`; (host, port) each."""
+Place = tuple[str, int]
+"""Host and port."""
 
-    def __init__(self, shop: tuple[str, int], page: tuple[str, int]) -> None:
+
+class Traffic:
+    """Customers of the shop at `shop`, and jobs for the admin server where that is known by then, until `stop`."""
+
+    def __init__(self, shop: Place, page: Callable[[], Place | None]) -> None:
         self._shop, self._page = shop, page
         self._is_over = threading.Event()
         self._threads = [threading.Thread(target=self._visit, daemon=True) for _ in range(CUSTOMERS)]
@@ -65,11 +69,13 @@ class Traffic:
                 connection.close()  # so that each worker has customers
 
     def _submit(self) -> None:
-        connection = http.client.HTTPConnection(*self._page, timeout=TIMEOUT)
         for job in jobs():
             if self._is_over.wait(JOB_PAUSE):
                 return
-            ask(connection, "POST", "/jobs/submit", json.dumps(job))
+            if page := self._page():
+                connection = http.client.HTTPConnection(*page, timeout=TIMEOUT)
+                ask(connection, "POST", "/jobs/submit", json.dumps(job))
+                connection.close()
 
 
 def ask(connection: http.client.HTTPConnection, method: str, path: str, body: str | None = None) -> None:

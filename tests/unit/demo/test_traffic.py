@@ -9,7 +9,7 @@ from tests.support.waiting import until
 def test_customers_outlive_a_shop_that_hangs_up() -> None:
     """They come again, until they are stopped."""
     with socket.create_server(("127.0.0.1", 0)) as shop:
-        traffic = Traffic(shop.getsockname(), shop.getsockname())
+        traffic = Traffic(shop.getsockname(), lambda: None)
         traffic.start()
         for _ in range(20):
             shop.accept()[0].close()
