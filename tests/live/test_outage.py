@@ -91,13 +91,19 @@ def seconds_until(condition: Callable[[], object], what: str, since: float) -> f
 
 
 def run(server: Server, *arguments: str, seconds: float = COMMAND) -> tuple[int, str]:
-    """A command on the same machine, told nothing but which daemon -> its status, and what it prints, in time."""
+    """A command on the same machine, told nothing but which daemon -> its status, and what it prints, in time.
+
+    What the machine takes to begin one, even one that asks nobody, is not the daemon's matter.
+    """
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-m", "hvd", "--version"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    beginning = time.monotonic() - start
     start = time.monotonic()
     command = [sys.executable, "-m", "hvd", *arguments]
     environ = {"PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "HVD_INSTANCE": server.instance, "COLUMNS": "160"}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30 * PATIENCE, check=False)
     took = time.monotonic() - start
-    assert took < seconds * PATIENCE, (command, took)
+    assert took < seconds * PATIENCE + 2 * beginning, (command, took, beginning)
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout + done.stderr
 
@@ -122,6 +128,7 @@ def test_stuck_workers_are_told_from_outside(tmp_path: Path, worker_class: str, 
     """All but some threads, then all: with what, since when, where. Nothing looks better for it; and it ends."""
     capacity = 4 * threads
     settings: dict[str, Any] = {"worker_class": worker_class, "interval": INTERVAL, "watch_slow_request_seconds": SLOW}
+    settings["timeout"] = 3600  # s: a sync worker that is stuck for gunicorn's 30 would be killed in the midst of this
     with (
         Server(tmp_path, workers=4, threads=threads, **settings) as server,
         Listener(server) as listener,
@@ -137,7 +144,7 @@ def test_stuck_workers_are_told_from_outside(tmp_path: Path, worker_class: str, 
         most = capacity - max(1, capacity * 3 // 16)
         stuck.hold(most)
         until(lambda: listener.last["worker_threads_busy"] == most, "the busy ones are told")
-        assert told("/health")["status"] == "healthy", "there are threads left"
+        assert not [reason for reason in told("/health")["reasons"] if "saturated" in reason], "there are threads left"
         until(lambda: stands_there(listener.last["longest_requests"][0]["stack"]), "and where they stand")
 
         stuck.hold(capacity)
