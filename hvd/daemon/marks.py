@@ -1,13 +1,15 @@
 """What a master tells of the daemon itself, as events: its start and stop, reloads, upgrades."""
 
 import platform
+import time
 
 import gunicorn
 
 from hvd import __version__
 from hvd.core.beats import beats
 from hvd.core.block import Block
-from hvd.metrics.events import EventKind, read_events, write_event
+from hvd.metrics.events import EventKind, open_alerts, read_events, write_event
+from hvd.texts import duration
 
 ON = f"gunicorn {gunicorn.__version__}, Python {platform.python_version()}"
 
@@ -31,6 +33,7 @@ class Marks:
     def start(self, how: str = "") -> None:
         """It listens; `how` says what is special about that."""
         before = self._version()
+        self._close_alert("ended")
         self._write("start", f"hvd {__version__} has started ({ON}){how}")
         if before not in (None, __version__):
             self._write("version", f"hvd is {__version__} now, and was {before} before this start", before=before)
@@ -59,5 +62,13 @@ class Marks:
         """It stops, and the daemon with it unless another master goes on: `successor` is one that only begins, or 0."""
         others = [beat for beat in beats(self._block) if beat.pid != self._pid and not beat.is_ending]
         if not (self._has_stopped or others or successor):
+            self._close_alert("stopped")
             self._write("stop", f"hvd {__version__} stops")
         self._has_stopped = True
+
+    def _close_alert(self, how: str) -> None:
+        """What /health said is over with the daemon that it was of."""
+        if alerts := open_alerts(self._block):
+            seconds = max(0.0, round(time.time() - alerts[0]["time"], 3))
+            text = f"{alerts[-1].get('state')} until hvd {how}, for {duration(seconds, 2)}"
+            write_event(self._block, "alert_over", text, seconds=seconds)

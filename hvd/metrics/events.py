@@ -55,8 +55,8 @@ class Ends(TypedDict):
 
 
 def write_event(block: Block, kind: EventKind, text: str, **more: Any) -> None:
-    """Append an event of now. Whatever is too long for a record is left out, the longest field first; never raises
-    BlockLocked: an event that can't be written within LOCK_WAIT is lost.
+    """Append an event, of now unless `more` has another time. Whatever is too long for a record is left out, the
+    longest field first. Never raises BlockLocked: an event that can't be written within LOCK_WAIT is lost.
     """
     data = _record(events_of(block), {"time": round(time.time(), 3), "kind": kind, "text": text, **more})
     with contextlib.suppress(BlockLocked), block.locked(LOCK_WAIT):
@@ -95,6 +95,13 @@ def _event(record: Record) -> Event | None:
         if isinstance(event, dict) and {"time", "kind", "text"} <= event.keys():
             return cast(Event, {**event, "sequence": record.sequence})
     return None
+
+
+def open_alerts(block: Block) -> list[Event]:
+    """Those since one was over last, the oldest first."""
+    alerts = [event for event in read_events(block) if event["kind"] in ("alert", "alert_over")]
+    over = max((index for index, event in enumerate(alerts) if event["kind"] == "alert_over"), default=-1)
+    return alerts[over + 1 :]
 
 
 def count_end(block: Block, which: Literal["planned", "unplanned", "failed_boots"]) -> None:

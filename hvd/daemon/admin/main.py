@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from hvd.companion.child import Child
@@ -17,7 +17,7 @@ from hvd.companion.succession import has_newer
 from hvd.core.rows import Rows
 from hvd.daemon.admin.late_jobs import LateJobs
 from hvd.daemon.admin.options import EVENTS, HUB, LISTENER, WAKE, WORKERS, AdminOptions
-from hvd.daemon.admin.watch import SaturationWatch
+from hvd.daemon.admin.watch import HealthWatch, SaturationWatch
 from hvd.daemon.admin.worker import TURN, AdminWorker
 from hvd.daemon.clients.pace import Limits
 from hvd.metrics.table import FAMILIES
@@ -53,7 +53,11 @@ class AdminServer:
         self._worker = AdminWorker(child.socket(LISTENER), app, limits, self._turn)
         self._has_news = True
         self._next_look = 0.0
-        self._watchers = [SaturationWatch(BlockReader(child.block), child.publish)]
+        self._is_newest = True
+        self._watchers: list[Callable[[], None]] = [
+            SaturationWatch(BlockReader(child.block), child.publish),
+            HealthWatch(child.block, lambda: here.parts.reader.vitals().health, lambda: self._is_newest),
+        ]
         self._failures = Failures()
 
     def _parts(self) -> Parts:
@@ -85,7 +89,8 @@ class AdminServer:
 
     def _look(self) -> None:
         self._child.beat()
-        self._worker.stand_back(has_newer(self._child.block, self._child.slot))
+        self._is_newest = not has_newer(self._child.block, self._child.slot)
+        self._worker.stand_back(not self._is_newest)
         for watch in self._watchers:
             try:
                 watch()

@@ -1,10 +1,20 @@
-"""The admin server's look at the service, several times a second: since when it is saturated, on the page for all."""
+"""What the admin server looks at several times a second: since when the service is saturated, on the page for all; and
+what /health says, whose changes it tells as events.
+"""
 
+import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
+from hvd.core.block import Block
+from hvd.metrics.events import open_alerts, write_event
+from hvd.read.alert import Alerts, Change
+from hvd.read.health import HealthState, Status
 from hvd.read.reading import BlockReader
 from hvd.read.saturation import Saturation
+from hvd.texts import duration
+
+EVERY = 1.0  # s between two looks at the health
 
 
 class SaturationWatch:
@@ -16,3 +26,43 @@ class SaturationWatch:
 
     def __call__(self) -> None:
         self._publish(self._saturation.observe(self._reader.service(), self._reader.backlog()))
+
+
+class HealthWatch:
+    """Tells alerts, and that they are over: the newest master's admin server does, as `is_newest` says. One thread uses
+    it, and calls it as often as it likes.
+    """
+
+    def __init__(self, block: Block, health: Callable[[], HealthState], is_newest: Callable[[], bool]) -> None:
+        self._block, self._health, self._is_newest = block, health, is_newest
+        self._next = 0.0
+        self._alerts: Alerts | None = None  # None: another one may have told some since
+
+    def __call__(self) -> None:
+        now = time.time()
+        if 0 <= self._next - now <= EVERY:  # else a clock was set
+            return
+        self._next = now + EVERY
+        if not self._is_newest():
+            self._alerts = None
+            return
+        self._alerts = self._alerts or self._as_told()
+        if change := self._alerts.observe(now, self._health()):
+            self._tell(change)
+
+    def _as_told(self) -> Alerts:
+        """As an admin server before this one has left it, whose end may be a part of the alert."""
+        alerts = open_alerts(self._block)
+        if not alerts:
+            return Alerts()
+        reasons = (reason for event in alerts for reason in event.get("reasons") or ())
+        return Alerts(cast(Status, alerts[-1].get("state", "degraded")), alerts[0]["time"], reasons)
+
+    def _tell(self, change: Change) -> None:
+        more: dict[str, Any] = {"time": round(change.at, 3), "state": change.state}
+        if change.is_over:
+            text = f"healthy again, after {duration(change.seconds, 2)}"
+            write_event(self._block, "alert_over", text, **more, seconds=round(change.seconds, 3))
+        else:
+            text = f"{change.state}: {'; '.join(change.reasons)}"
+            write_event(self._block, "alert", text, **more, reasons=change.reasons)

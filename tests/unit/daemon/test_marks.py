@@ -9,7 +9,7 @@ from hvd.core.beats import OwnBeat
 from hvd.core.block import Block
 from hvd.daemon import marks as module
 from hvd.daemon.marks import ON, Marks
-from hvd.metrics.events import read_events
+from hvd.metrics.events import read_events, write_event
 
 ME = os.getpid()
 
@@ -81,3 +81,15 @@ def test_only_the_last_master_tells_that_hvd_stops(block: Block, marks: Marks) -
     marks.stop(0)
     Marks(block, ME).stop(4711)
     assert told(block) == [("stop", f"hvd {__version__} stops")]
+
+
+def test_an_alert_is_over_with_its_daemon(block: Block, marks: Marks) -> None:
+    """At its stop; after a kill, at the next start."""
+    for end in (lambda: marks.stop(0), marks.start):
+        write_event(block, "alert", "degraded: saturated", state="degraded", reasons=["saturated"])
+        end()
+    kinds = [kind for kind, _ in told(block)]
+    assert kinds == ["alert", "alert_over", "stop", "alert", "alert_over", "start"]
+    texts = [text for kind, text in told(block) if kind == "alert_over"]
+    assert texts == ["degraded until hvd stopped, for 0s", "degraded until hvd ended, for 0s"]
+    assert 0 <= read_events(block)[1]["seconds"] < 60

@@ -6,7 +6,7 @@ import time
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.journal import events_of
-from hvd.metrics.events import read_ends, read_events, write_event
+from hvd.metrics.events import clear_ends, count_end, open_alerts, read_ends, read_events, write_again, write_event
 from tests.unit.core.support import PATIENCE, forked
 
 
@@ -57,6 +57,35 @@ def test_what_is_no_event_is_passed_over(block: Block) -> None:
 def test_how_processes_ended_is_counted(block: Block) -> None:
     """Since the daemon started."""
     assert read_ends(block) == {"planned": 0, "unplanned": 0, "failed_boots": 0}
-    block.cells[layout.H_ENDS : layout.H_ENDS + 3] = memoryview(bytes(24)).cast("q")
-    block.cells[layout.H_ENDS + 1] = 4
-    assert read_ends(block) == {"planned": 0, "unplanned": 4, "failed_boots": 0}
+    with block.locked():
+        for _ in range(4):
+            count_end(block, "unplanned")
+        count_end(block, "failed_boots")
+    assert read_ends(block) == {"planned": 0, "unplanned": 4, "failed_boots": 1}
+    clear_ends(block)
+    assert read_ends(block) == {"planned": 0, "unplanned": 0, "failed_boots": 0}
+
+
+def test_an_event_is_told_anew_where_it_was(block: Block) -> None:
+    """With one more time, and until when; not in the place of one that came since."""
+    write_event(block, "boot_failed", "once", pid=1, number=1)
+    write_event(block, "stop", "stops")
+    (event, _) = read_events(block)
+    write_again(block, event, "twice", pid=2)
+    (again, _) = read_events(block)
+    assert (again["sequence"], again["time"], again["text"], again["pid"]) == (1, event["time"], "twice", 2)
+    assert (again["number"], again["until"] >= event["time"]) == (2, True)
+    for _ in range(layout.EVENTS):
+        write_event(block, "stop", "stops")
+    write_again(block, again, "thrice")
+    assert {event["text"] for event in read_events(block)} == {"stops"}
+
+
+def test_alerts_are_open_until_one_is_over(block: Block) -> None:
+    """Several where it got worse."""
+    assert open_alerts(block) == []
+    for kind in ("alert", "alert_over", "alert", "death", "alert"):
+        write_event(block, kind, "")  # type: ignore[arg-type]
+    assert [event["sequence"] for event in open_alerts(block)] == [3, 5]
+    write_event(block, "alert_over", "")
+    assert open_alerts(block) == []

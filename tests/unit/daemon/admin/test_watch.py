@@ -8,7 +8,10 @@ import pytest
 from hvd.core.backlog import Backlog
 from hvd.core.block import Block
 from hvd.core.slots import Slots
-from hvd.daemon.admin.watch import SaturationWatch
+from hvd.daemon.admin.watch import EVERY, HealthWatch, SaturationWatch
+from hvd.metrics.events import read_events
+from hvd.read.alert import CALM, SURE
+from hvd.read.health import HealthState, Status
 from hvd.read.reading import BlockReader
 from tests.unit.core.support import own_rows
 
@@ -31,3 +34,52 @@ def test_each_look_is_published(block: Block, monkeypatch: pytest.MonkeyPatch) -
     Slots(block).say_clients(rows.slot, (0, 0, 0, 0, 0, 4))
     watch()
     assert pages[-1]["backlog"] == 7, "those that wait for a thread too"
+
+
+class Daemon:
+    """Its health, the clock, and an admin server's watch, which may be another one's by now."""
+
+    def __init__(self, block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.block, self.state, self.reasons = block, HealthState("healthy", []), ["saturated: all busy"]
+        self.now, self.is_newest = 1000.0, True
+        self.replace()
+        monkeypatch.setattr("hvd.daemon.admin.watch.time.time", lambda: self.now)
+
+    def replace(self) -> None:
+        self.watch = HealthWatch(self.block, lambda: self.state, lambda: self.is_newest)
+
+    def be(self, status: Status, seconds: float) -> list[str]:
+        """What it is for so long -> all that was told."""
+        self.state = HealthState(status, self.reasons if status != "healthy" else [])
+        for _ in range(round(seconds / EVERY * 4) + 8):
+            self.watch()
+            self.now += EVERY / 4
+        return [event["text"] for event in read_events(self.block)]
+
+
+def test_alerts_are_told_and_that_they_are_over(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the state, the reasons, and how long it lasted; by whoever is there when it is over."""
+    daemon = Daemon(block, monkeypatch)
+    assert daemon.be("healthy", 5) == []
+    assert daemon.be("degraded", SURE) == ["degraded: saturated: all busy"]
+    daemon.replace()
+    assert len(daemon.be("degraded", 60)) == 1
+    assert daemon.be("healthy", CALM)[1:] == ["healthy again, after 1m 5s"]
+    alert, over = read_events(block)
+    assert (alert["kind"], alert["state"], alert["reasons"]) == ("alert", "degraded", ["saturated: all busy"])
+    assert (over["kind"], over["state"], over["time"] - alert["time"]) == ("alert_over", "healthy", over["seconds"])
+
+
+def test_only_the_newest_masters_admin_server_tells(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And goes on where the other one has ended, once it is the newest again."""
+    older = Daemon(block, monkeypatch)
+    older.is_newest = False
+    assert older.be("degraded", 10) == []
+    older.is_newest = True
+    assert len(older.be("degraded", 10)) == 1
+    older.is_newest = False
+    newer = Daemon(block, monkeypatch)
+    newer.now = older.now
+    assert len(newer.be("healthy", 60)) == 2
+    older.now, older.is_newest = newer.now, True
+    assert len(older.be("healthy", 60)) == 2
