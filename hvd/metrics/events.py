@@ -92,9 +92,32 @@ def _event(record: Record) -> Event | None:
     """What another version of hvd has written may lack what makes it an event."""
     with contextlib.suppress(ValueError):
         event = json.loads(record.data)
-        if isinstance(event, dict) and {"time", "kind", "text"} <= event.keys():
+        if _is_event(event):
             return cast(Event, {**event, "sequence": record.sequence})
     return None
+
+
+def _is_event(event: object) -> bool:
+    return (
+        isinstance(event, dict)
+        and {type(event.get("kind")), type(event.get("text"))} == {str}
+        and type(event.get("time")) in (int, float)
+    )
+
+
+def check_events(events: list[Event]) -> list[Event]:
+    """Those of a daemon before this one, the newest that have room. Raises ValueError where one is none."""
+    for event in events:
+        if not (_is_event(event) and type(event.get("sequence")) is int and 0 < event["sequence"] < 2**53):
+            raise ValueError("an event")
+    return sorted(events, key=lambda event: event["sequence"])[-layout.EVENTS :]
+
+
+def fill_events(block: Block, events: list[Event]) -> None:
+    """Give a new block, which nobody else has, these events, under the sequences that they have."""
+    journal = events_of(block)
+    for event in events:
+        journal.write(event["sequence"], _record(journal, {**event}))
 
 
 def open_alerts(block: Block) -> list[Event]:

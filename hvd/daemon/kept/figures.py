@@ -1,8 +1,8 @@
 """What of a block is kept, and how a new block gets it.
 
 Kept are the sums of all counters: of each series, of what started, finished and was aborted, of what was lost; the
-app's own metrics (own.py); the history. Other gauges, times, pages and post-mortems are of one life of the daemon; so
-are the views' names, which another version of the app has otherwise.
+app's own metrics (own.py); the history; what happened. Other gauges, times, pages and post-mortems are of one life of
+the daemon; so are the views' names, which another version of the app has otherwise.
 
 A new block gets them before it has a name, so before any process counts in it, in a row that the aggregator goes on
 with. So whoever reads it finds all of it, or no block. What was in progress is aborted by then: the file of a daemon
@@ -33,6 +33,7 @@ from hvd.daemon.kept.own import Restoring, check_own, collect_own
 from hvd.errors import TotalsUnusable
 from hvd.metrics.bounds import COARSE
 from hvd.metrics.columns import VALUES
+from hvd.metrics.events import check_events, fill_events, read_events
 from hvd.metrics.table import ABORTED, CONNECTIONS, FAMILIES, VIEWS
 from hvd.read.history import history_of
 
@@ -89,6 +90,7 @@ def collect(block: Block, instance: str, without: Collection[int] = ()) -> Kept:
         "families": families,
         "history": _collect_history(block),
         "own": collect_own(block, without),
+        "events": read_events(block),
     }
 
 
@@ -133,11 +135,13 @@ class _Restoring:
         self._grown.update(dict(enumerate(heads, layout.R_STARTED)))
         self._end_what_was_open(aborted)
         own = check_own(self._kept.get("own", []))
+        events = check_events(self._kept.get("events", []))
         since, counted, written = (_amount(self._kept[key]) for key in ("since_ns", "counted_ns", "written_ns"))
         restoring = Restoring(self._block, SLOT)
         self._store(self._points(self._kept["history"]), since, counted)
         for metric in own:
             restoring.take(metric)
+        fill_events(self._block, events)
         self._left_out += restoring.left_out
         self._overflowed += restoring.overflowed
         return Taken(heads, min(written, time.time_ns()), self._left_out, self._overflowed)

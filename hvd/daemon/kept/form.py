@@ -14,6 +14,7 @@ from typing import NotRequired, TypedDict, cast
 
 from hvd.daemon.kept.own import OwnPart
 from hvd.errors import TotalsUnusable
+from hvd.metrics.events import Event
 
 VERSION = 1
 _LINE = re.compile(rb"hvd totals (\d{1,9}) (\d{1,12}) ([0-9a-f]{8})")
@@ -44,7 +45,7 @@ class HistoryPart(TypedDict):
 class Kept(TypedDict):
     """What the file has. `heads` are started, finished, aborted, errors; `lost` is the run of what had no cells;
     `since_ns` (Unix) is when all was 0, and `counted_ns` for how long daemons have counted since then; `own` are the
-    app's own metrics, which files of earlier versions lack.
+    app's own metrics, `events` what happened to the daemons: files of earlier versions lack them.
     """
 
     instance: str
@@ -58,6 +59,7 @@ class Kept(TypedDict):
     families: dict[str, FamilyPart]
     history: HistoryPart
     own: NotRequired[list[OwnPart]]
+    events: NotRequired[list[Event]]
 
 
 def encode(kept: Kept) -> bytes:

@@ -2,11 +2,25 @@
 
 import os
 import time
+from typing import Any
+
+import pytest
 
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.journal import events_of
-from hvd.metrics.events import clear_ends, count_end, open_alerts, read_ends, read_events, write_again, write_event
+from hvd.metrics.events import (
+    Event,
+    check_events,
+    clear_ends,
+    count_end,
+    fill_events,
+    open_alerts,
+    read_ends,
+    read_events,
+    write_again,
+    write_event,
+)
 from tests.unit.core.support import PATIENCE, forked
 
 
@@ -47,8 +61,9 @@ def test_an_event_that_cannot_be_written_in_time_is_lost(block: Block) -> None:
 
 def test_what_is_no_event_is_passed_over(block: Block) -> None:
     """As another version may write it."""
+    odd = b'{"time": "1", "kind": "stop", "text": "x"}', b'{"time": 1, "kind": 2, "text": "x"}'
     with block.locked():
-        for data in (b"{", b"[]", b'{"time": 1}'):
+        for data in (b"{", b"[]", b'{"time": 1}', *odd):
             events_of(block).append(data)
     write_event(block, "stop", "stopped")
     assert [event["kind"] for event in read_events(block)] == ["stop"]
@@ -89,3 +104,23 @@ def test_alerts_are_open_until_one_is_over(block: Block) -> None:
     assert [event["sequence"] for event in open_alerts(block)] == [3, 5]
     write_event(block, "alert_over", "")
     assert open_alerts(block) == []
+
+
+def test_events_go_over_to_another_block(block: Block) -> None:
+    """The newest, under their sequences: clients go on from there."""
+    events: list[Event] = [{"sequence": n, "time": n / 2, "kind": "stop", "text": f"{n}"} for n in range(40, 400)]
+    fill_events(block, check_events(events[::-1]))
+    write_event(block, "start", "hvd has started")
+    *before, new = read_events(block)
+    assert before == events[-layout.EVENTS + 1 :]
+    assert new["sequence"] == 400
+
+
+@pytest.mark.parametrize(
+    "change", [{"sequence": 0}, {"sequence": 2**60}, {"sequence": "1"}, {"time": None}, {"text": 1}, {"kind": []}]
+)
+def test_what_is_no_event_is_not_taken_over(change: dict[str, Any]) -> None:
+    """As in a file that somebody has edited."""
+    event = {"sequence": 1, "time": 1, "kind": "stop", "text": "", **change}
+    with pytest.raises((ValueError, TypeError)):
+        check_events([event])  # type: ignore[list-item]

@@ -22,6 +22,7 @@ from hvd.daemon.kept.form import Kept, decode, encode
 from hvd.errors import TotalsUnusable
 from hvd.metrics.bounds import COARSE
 from hvd.metrics.columns import VALUES
+from hvd.metrics.events import read_events, write_event
 from hvd.metrics.table import ABORTED, CONNECTIONS, HTTP, SIZES, VIEWS, WS_FRAMES
 from hvd.read.history import build_history, history_of
 from tests.unit.core.support import catalogue_of, counts, own_rows, serve
@@ -48,6 +49,8 @@ def kept(block: Block) -> Kept:
     now = time.time_ns()
     for number in range(3):
         history_of(block).add(Point(now - 10**9 * (3 - number), (float(number),) * len(VALUES), (number,) * COUNTS))
+    write_event(block, "start", "hvd has started", version="0.2")
+    write_event(block, "death", "worker 7 died (SIGKILL) while idle", pid=7, memory_bytes=None)
     return decode(encode(collect(block, "shop")))
 
 
@@ -93,6 +96,7 @@ def test_a_new_block_goes_on_with_what_another_one_counted(
     assert after.counted_for - after.uptime == pytest.approx(kept["counted_ns"] / 1e9)
     assert after_block.cells[layout.H_SINCE_WALL] == block.cells[layout.H_SINCE_WALL] > 0
     assert history_of(after_block).read() == history
+    assert read_events(after_block) == read_events(block) == kept["events"]
 
 
 def test_the_block_counts_on(kept: Kept, other: Callable[..., Block]) -> None:
@@ -181,6 +185,7 @@ MANGLED = [
     mangled(lambda kept: kept["history"]["points"].append([1, [], []])),
     mangled(lambda kept: kept["history"]["points"].append([1, [1.0] * len(VALUES), [2**70] * COUNTS])),
     mangled(lambda kept: kept.update(since_ns="yesterday")),
+    mangled(lambda kept: kept["events"].append({"kind": "stop"})),
     lambda kept: None,
 ]
 
@@ -196,7 +201,7 @@ def test_of_what_can_not_be_nothing_is_counted(
     totals = Reader(block).read()
     assert totals.heads == Heads()
     assert not any(totals.cells)
-    assert history_of(block).read() == []
+    assert history_of(block).read() == read_events(block) == []
     block.release_claim()
     os.close(block.fd)
 
