@@ -16,6 +16,10 @@ from hvd.metrics.usual import JOINED
 
 log = logging.getLogger("hvd.aggregator")
 
+GONE = (
+    5.0  # s that the last sample of a process stays which has ended: its master, which tells of it, comes each second
+)
+
 
 class Watched(NamedTuple):
     """A process to observe, and its place among those of its kind."""
@@ -87,6 +91,7 @@ class Observer:
         self._sizes = sizes or Sizes()
         self._known: dict[int, _Known] = {}
         self._last: dict[int, Sample] = {}
+        self._gone: dict[Sample, float] = {}
         self._at: float | None = None
         self._reported: set[str] = set()
 
@@ -102,9 +107,16 @@ class Observer:
         """
         elapsed = now - self._at if self._at is not None else 0.0
         samples = [sample for process in watched if (sample := self._sample_or_last(process, elapsed))]
-        self._at, self._last = now, {sample.pid: sample for sample in samples}
+        before, self._last = self._last, {sample.pid: sample for sample in samples}
+        gone = {sample: now for pid, sample in before.items() if pid not in self._last}
+        self._at, self._gone = now, {**{one: at for one, at in self._gone.items() if now - at < GONE}, **gone}
         self._known = {pid: known for pid, known in self._known.items() if pid in self._last}
         return samples
+
+    @property
+    def gone(self) -> list[Sample]:
+        """The last samples of processes that have ended lately."""
+        return [*self._gone]
 
     def _sample_or_last(self, watched: Watched, elapsed: float) -> Sample | None:
         """The sample of a process; the last one, where it lives and can't be read (hidepid; no descriptor is free)."""
@@ -122,6 +134,8 @@ class Observer:
         with known.handle.oneshot():
             times = known.handle.cpu_times()
             resident, threads = known.handle.memory_info().rss, known.handle.num_threads()
+        if not resident:  # it has ended, and nobody has waited for it yet
+            raise psutil.ZombieProcess(watched.pid)
         seconds = times.user + times.system
         last = self._last.get(watched.pid)
         before = seconds if watched.kind == JOINED else 0.0  # it may be old when it joins

@@ -39,6 +39,7 @@ from hvd.texts import rfc3339
 
 Result = TypeVar("Result")
 
+GONE = 100  # processes that have ended, of which it has the last figures
 PROCESSES = 1000  # with figures of their own; the sums are of all. A page holds some 1,400
 GREETING_AGE = 0.1  # s that a client's first messages may be old: so a burst of clients costs one reading, not many
 
@@ -173,6 +174,7 @@ class Ticker:
             "tasks": self._tasks(),
             "websocket_clients": self._clients(),
             "processes": [sample.published() for sample in samples[:PROCESSES]],
+            "gone": [sample.published() for sample in self._observer.gone[:GONE]],
         }
 
     def _make_messages(self, companions: CompanionStates, service: Service, totals: Totals) -> Raw:

@@ -192,6 +192,8 @@ class Settler:
         """Settle what nobody will report: processes of masters that are gone, and our own that were reaped unseen."""
         if self._unsettled:
             self._settle_all()
+        else:
+            self.ends.tell()
         if self._unsettled:
             return
         for slot in list(self._slots.taken()):

@@ -58,7 +58,7 @@ class End(NamedTuple):
         """A worker ends by itself at max_requests, and whoever sends it SIGTERM wants its end, too."""
         if self.is_wanted or self.slot.kind != layout.KIND_WORKER:
             return self.is_wanted
-        return self.status == "exit 0" and self.has_served and (self.slot.threads < 0 or not self.aborted)
+        return self.cause == "exit 0" and self.has_served and (self.slot.threads < 0 or not self.aborted)
 
 
 class Ends:
@@ -67,7 +67,7 @@ class Ends:
     def __init__(self, block: Block, pid: int, oom: OomKills | None = None) -> None:
         """Of the master with this pid."""
         self._block, self._pid = block, pid
-        self._untold: deque[End] = deque()
+        self._untold: deque[tuple[float, End]] = deque(maxlen=layout.EVENTS)  # and when (Unix time in s) they ended
         self.oom = oom or OomKills()
 
     def count(self, end: End) -> None:
@@ -77,36 +77,38 @@ class Ends:
             return
         count_end(self._block, "unplanned" if end.has_served else "failed_boots")
         if end.slot.kind in (layout.KIND_MASTER, layout.KIND_JOINED) or end.slot.master == self._pid or end.aborted:
-            self._untold.append(end)  # else it ended with another master, whose end is told
+            self._untold.append((round(time.time(), 3), end))  # else it ended with another master, whose end is told
 
     def tell(self) -> None:
-        """Without the lock: write the events of what was counted."""
+        """Without the lock: write the events of what was counted, as far as that can be done now."""
         while self._untold:
-            self._tell(self._untold.popleft())
+            if not self._tell(*self._untold[0]):
+                return
+            self._untold.popleft()
 
-    def _tell(self, end: End) -> None:
-        is_oom = end.status == "SIGKILL" and end.cause == end.status and self.oom.take()
-        cause = OOM if is_oom else end.cause
+    def _tell(self, at: float, end: End) -> bool:
+        if end.status == end.cause == "SIGKILL" and self.oom.take():
+            end = end._replace(cause=OOM)
+            self._untold[0] = at, end  # it may come again
         sample = self._sample(end)
         memory = sample and (sample["proportional"] or sample["resident"])
         kind: EventKind = "death" if end.has_served else "boot_failed"
-        process = end.slot.kind_name
-        text = describe(end, cause, memory)
+        text = describe(end, memory)
         figures = {"pid": end.pid, "memory_bytes": memory, "peak_bytes": end.peak}
-        if (last := self._like(kind, process, cause)) is None:
-            write_event(self._block, kind, text, process=process, cause=cause, aborted=end.aborted, number=1, **figures)
-            return
-        since = time.time() - last["time"]
-        text += f"; {last.get('number', 1) + 1} such ends in {duration(since, 2)}"
-        write_again(self._block, last, text, aborted=last.get("aborted", 0) + end.aborted, **figures)
+        if (last := self._like(kind, end)) is None:
+            about = {"time": at, "process": end.slot.kind_name, "cause": end.cause, "aborted": end.aborted, "number": 1}
+            return write_event(self._block, kind, text, **about, **figures)
+        text += f"; {last.get('number', 1) + 1} such ends in {duration(at - last['time'], 2)}"
+        aborted = last.get("aborted", 0) + end.aborted
+        return write_again(self._block, last, text, until=at, aborted=aborted, **figures)
 
-    def _like(self, kind: EventKind, process: str, cause: str) -> Event | None:
+    def _like(self, kind: EventKind, end: End) -> Event | None:
         """The event that is to be told anew for one more such end; None: it is one of its own."""
-        since = time.time() - HOUR
+        since, what = time.time() - HOUR, (kind, end.slot.kind_name, end.cause)
         like = [
             event
             for event in read_events(self._block)
-            if (event["kind"], event.get("process"), event.get("cause")) == (kind, process, cause)
+            if (event["kind"], event.get("process"), event.get("cause")) == what
             and event.get("until", event["time"]) > since
         ]
         return like[-1] if len(like) >= SAME[kind] else None
@@ -120,12 +122,12 @@ class Ends:
         pages = (decode(Page(self._block, number).read()) for number in range(layout.COMPANION_SLOTS))
         aggregators = [page for page in pages if page and page["page"] == AGGREGATOR_PAGE]
         for page in sorted(aggregators, key=lambda page: -page["monotonic_ns"]):
-            yield from page["processes"]
+            yield from (*page["processes"], *page["gone"])
 
 
-def describe(end: End, cause: str, memory: int | None) -> str:
+def describe(end: End, memory: int | None) -> str:
     """As `worker 4711 died (SIGKILL) while idle; it used 512 MB`."""
-    name = f"{NAMES.get(end.slot.kind, end.slot.kind_name)} {end.pid}"
+    cause, name = end.cause, f"{NAMES.get(end.slot.kind, end.slot.kind_name)} {end.pid}"
     if not end.has_served:
         what = f"{name} failed to boot ({BOOT_CAUSES.get(cause, cause)})"
     else:

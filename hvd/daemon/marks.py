@@ -8,7 +8,7 @@ import gunicorn
 from hvd import __version__
 from hvd.core.beats import beats
 from hvd.core.block import Block
-from hvd.metrics.events import EventKind, open_alerts, read_events, write_event
+from hvd.metrics.events import EventKind, EventWriter, open_alerts, read_events
 from hvd.texts import duration
 
 ON = f"gunicorn {gunicorn.__version__}, Python {platform.python_version()}"
@@ -19,11 +19,12 @@ class Marks:
 
     def __init__(self, block: Block, pid: int) -> None:
         self._block, self._pid = block, pid
+        self.writer = EventWriter(block)
         self._has_stopped = False
 
     def _write(self, kind: EventKind, text: str, *, before: str | None = None) -> None:
         more = {"before": before} if before else {}
-        write_event(self._block, kind, text, pid=self._pid, version=__version__, **more)
+        self.writer.write(kind, text, pid=self._pid, version=__version__, **more)
 
     def _version(self) -> str | None:
         """Which hvd the daemon was before this master; None where nothing says it."""
@@ -71,4 +72,4 @@ class Marks:
         if alerts := open_alerts(self._block):
             seconds = max(0.0, round(time.time() - alerts[0]["time"], 3))
             text = f"{alerts[-1].get('state')} until hvd {how}, for {duration(seconds, 2)}"
-            write_event(self._block, "alert_over", text, seconds=seconds)
+            self.writer.write("alert_over", text, seconds=seconds)

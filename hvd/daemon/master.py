@@ -158,6 +158,7 @@ class Master:
         self._ownership.keep_name()
         self.block.say_missing(self.pid, self.missing)
         self._settler.ends.oom.look()
+        self.marks.writer.flush()
         self._settler.sweep({*self._server.WORKERS, *self._companions.pids})
         self.supervise_companions()
         self.admin.keep(self._programs.replace_admin_server)
@@ -263,5 +264,6 @@ class Master:
         self._has_left = True
         self.safely(self.lead.end)
         self._companions.stop()
+        self.safely(self.marks.writer.flush)
         self.safely(self._log_end)
         self.admin.leave(is_last=self._ownership.leave(has_served=self.has_served))

@@ -115,6 +115,7 @@ class AggregatorPage(TypedDict):
     tasks: int
     websocket_clients: int
     processes: list[ProcessSample]
+    gone: list[ProcessSample]
 
 
 class OpenJobs(NamedTuple):
@@ -249,7 +250,7 @@ def _aggregator_page(page: Mapping[str, Any]) -> AggregatorPage:
     if processes and not _NO_SAMPLE.keys() <= processes[0].keys():
         processes = [{**_NO_SAMPLE, **process} for process in processes]
     spans = {"rates": NO_RATES, "with_open": NO_OPEN, "queue_times": NO_QUEUE}
-    missing = {"timestamp": "", **spans, "memory_ns": now, "last_minute": None, "minute_before": None}
+    missing = {"timestamp": "", **spans, "memory_ns": now, "last_minute": None, "minute_before": None, "gone": []}
     rates = {**NO_RATES, **page.get("rates", {})}
     figures = dict.fromkeys(_FIGURES, 0)
     return cast(AggregatorPage, {**missing, **figures, **page, "rates": rates, "processes": processes})

@@ -5,6 +5,7 @@ that they outlive whoever saw them; and how many processes ended, and how.
 import contextlib
 import json
 import time
+from collections import deque
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from hvd.core import layout
@@ -54,25 +55,50 @@ class Ends(TypedDict):
     failed_boots: int
 
 
-def write_event(block: Block, kind: EventKind, text: str, **more: Any) -> None:
+def write_event(block: Block, kind: EventKind, text: str, **more: Any) -> bool:
     """Append an event, of now unless `more` has another time. Whatever is too long for a record is left out, the
-    longest field first. Never raises BlockLocked: an event that can't be written within LOCK_WAIT is lost.
+    longest field first. -> False where the block is locked for longer than LOCK_WAIT: then there is none.
     """
     data = _record(events_of(block), {"time": round(time.time(), 3), "kind": kind, "text": text, **more})
     with contextlib.suppress(BlockLocked), block.locked(LOCK_WAIT):
         events_of(block).append(data)
+        return True
+    return False
 
 
-def write_again(block: Block, event: Event, text: str, **more: Any) -> None:
-    """Tell an event that was read before anew: it has happened once more, now. Not where others have taken its place;
-    never raises BlockLocked, either.
+def write_again(block: Block, event: Event, text: str, **more: Any) -> bool:
+    """Tell an event that was read before anew: it has happened once more, now. Not where others have taken its place.
+    -> False where that can't be done now.
     """
     journal, sequence, number = events_of(block), event["sequence"], event.get("number", 1) + 1
     told = {name: value for name, value in event.items() if name != "sequence"}
-    data = _record(journal, {**told, "text": text, **more, "number": number, "until": round(time.time(), 3)})
+    data = _record(journal, {**told, "text": text, "until": round(time.time(), 3), **more, "number": number})
     with contextlib.suppress(BlockLocked), block.locked(LOCK_WAIT):
         if sequence in journal.checks():
             journal.write(sequence, data)
+        return True
+    return False
+
+
+class EventWriter:
+    """Writes events in their order; what can't be written now waits for the next `flush`. One thread uses it."""
+
+    def __init__(self, block: Block) -> None:
+        self._block = block
+        self._waiting: deque[tuple[EventKind, str, dict[str, Any]]] = deque(maxlen=layout.EVENTS)
+
+    def write(self, kind: EventKind, text: str, **more: Any) -> None:
+        """An event of now, unless `more` has another time."""
+        self._waiting.append((kind, text, {"time": round(time.time(), 3), **more}))
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what waits, as far as that can be done now."""
+        while self._waiting:
+            kind, text, more = self._waiting[0]
+            if not write_event(self._block, kind, text, **more):
+                return
+            self._waiting.popleft()
 
 
 def _record(journal: Journal, event: dict[str, Any]) -> bytes:

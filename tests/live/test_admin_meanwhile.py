@@ -118,14 +118,18 @@ def test_it_answers_at_once_whatever_the_service_suffers(tmp_path: Path, trouble
         assert not [line for line in server.log.splitlines() if "admin server" in line and "ERROR" in line]
 
 
-@pytest.mark.parametrize("death", ["os._exit(7)", "os.kill(os.getpid(), 9)"])
-def test_it_answers_while_workers_die_as_they_boot(tmp_path: Path, death: str) -> None:
+@pytest.mark.parametrize(("death", "cause"), [("os._exit(7)", "exit 7"), ("os.kill(os.getpid(), 9)", "SIGKILL")])
+def test_it_answers_while_workers_die_as_they_boot(tmp_path: Path, death: str, cause: str) -> None:
     """An app whose import ends the process: there never is a worker."""
     (tmp_path / "dies.py").write_text(f"import os\n{death}\n")
     server = Server(tmp_path, app="dies:app", workers=WORKERS, threads=THREADS, interval=INTERVAL)
     with server.start(ready=False):
         until(server.admin_answers, f"it answers; log:\n{server.log}", 30)
         assert percentile_99(server.admin_address, PROBES) < LIMIT * PATIENCE
+        (start, event) = server.admin_get("/api/v1/events").json()["events"][:2]
+        assert (start["kind"], event["kind"], event["cause"]) == ("start", "boot_failed", cause)
+        assert event["number"] > 3, "a loop is one event"
+        assert f" failed to boot ({cause})" in event["text"]
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from hvd.core.totals import Heads
+from hvd.metrics.events import Event, read_events
 from hvd.read.reading import BlockReader
 from tests.support.http import Asking, Response
 from tests.support.outage import APP
@@ -70,7 +71,20 @@ def entry_of(server: Daemon, pid: int) -> dict[str, Any]:
     until(lambda: [line for line in server.deaths() if f"(pid:{pid})" in line], "the log says so")  # after the entry
     assert len([line for line in server.deaths() if f"(pid:{pid})" in line]) == 1
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", entry["time"])
+    event = event_of(server, pid)
+    assert (event["cause"], event["aborted"]) == (entry["cause"], entry["aborted"])
     return entry
+
+
+def event_of(server: Daemon, pid: int) -> Event:
+    """What is told of that worker's death; like ones come as one, after the first, of whom the last is named."""
+
+    def find() -> list[Event]:
+        with server.opened() as block:
+            return [event for event in read_events(block) if (event["kind"], event.get("pid")) == ("death", pid)]
+
+    (event,) = until(find, f"the death of {pid} is told")
+    return event
 
 
 def only_worker(server: Daemon) -> int:
@@ -154,17 +168,6 @@ def test_a_long_path_is_kept_as_far_as_it_fits(tmp_path: Path) -> None:
         (line,) = server.deaths()
         assert "GET /slow/\\n\\x1b[31m\\ufffdyy" in line
         wait_replaced(server, pid)
-
-
-def test_an_idle_worker_that_is_killed_is_no_post_mortem(tmp_path: Path) -> None:
-    """Its exit is counted; it had nothing to lose."""
-    with daemon(tmp_path, workers=1, **GTHREAD) as server:
-        pid = only_worker(server)
-        server.wait_idle()
-        os.kill(pid, signal.SIGKILL)
-        wait_replaced(server, pid)
-        assert server.exits() == {"SIGKILL": 1}
-        assert (server.aborted(), server.snapshot()["post_mortems"], server.deaths()) == ({}, [], [])
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 
 from hvd.core import layout
 from hvd.metrics.companion_pages import AggregatorPage
+from hvd.metrics.events import Event, read_events
 from hvd.read.reading import BlockReader
 from hvd.read.saturation import SATURATED
 from hvd.read.snapshot import build_raw
@@ -68,6 +69,12 @@ def health_of(server: Server) -> dict[str, Any]:
     return answer
 
 
+def alerts(server: Server) -> list[Event]:
+    """What was told of the health."""
+    with server.opened() as block:
+        return [event for event in read_events(block) if event["kind"] in ("alert", "alert_over")]
+
+
 def test_all_threads_busy_is_told_with_what_they_do(tmp_path: Path) -> None:
     """Within two seconds of it, by whoever reads the block; and that it is over. Stuck requests count beside p99."""
     gate = tmp_path / "gate"
@@ -90,6 +97,7 @@ def test_all_threads_busy_is_told_with_what_they_do(tmp_path: Path) -> None:
         assert raw["p99"] < 1000 < raw["p99_with_open"]
         before = last_page(view)["with_open"]["p99_with_open"]
         until(lambda: last_page(view)["with_open"]["p99_with_open"] > before, "it grows while they are stuck")
+        until(lambda: alerts(server), "an alert is told")
         gate.touch()
         for one in stuck:
             one.wait()
@@ -97,6 +105,11 @@ def test_all_threads_busy_is_told_with_what_they_do(tmp_path: Path) -> None:
         until(lambda: view.service().busy == 0 and not view.service().longest_requests(), "nothing is in progress")
         until(lambda: last_page(view)["busy_ratio"] == 0.0, "the next interval is idle")
         assert server.metrics()["hvd_worker_threads_busy", frozenset()] == 1, "the one that answers"
+        alert, over = until(lambda: alerts(server)[1:] and alerts(server), "the alert is over")
+        assert (alert["kind"], alert["state"], over["kind"]) == ("alert", "degraded", "alert_over")
+        assert alert["text"].startswith("degraded: saturated: all 4 threads busy for ")
+        assert over["text"].startswith("healthy again, after ")
+        assert over["seconds"] == pytest.approx(over["time"] - alert["time"], abs=0.01)
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:0", "unix"])

@@ -15,6 +15,7 @@ import pytest
 
 from hvd import __version__
 from hvd.core.proc import is_alive
+from hvd.metrics.events import Event, read_events
 from tests.support.http import Load
 from tests.support.server import Server, stopped, upgradable
 from tests.support.waiting import PATIENCE, until
@@ -109,6 +110,12 @@ def upgrades(folder: Path, manager: Manager) -> Iterator[Upgrades]:
         yield Upgrades(server)
 
 
+def marks(server: Server) -> list[Event]:
+    """What is told of masters."""
+    with server.opened() as block:
+        return [event for event in read_events(block) if event.get("process") in (None, "master")]
+
+
 @pytest.mark.long(20)
 def test_upgrades_under_load_lose_nothing_and_tell_who_leads(tmp_path: Path) -> None:
     """Two of them one after the other, then by hand: the old master leads again where the new one is killed, and the
@@ -142,6 +149,13 @@ def test_upgrades_under_load_lose_nothing_and_tell_who_leads(tmp_path: Path) -> 
         os.kill(second, signal.SIGKILL)
         before = manager.signs
         until(lambda: manager.signs > before, "the new one gives signs of life")
+        events = until(lambda: len(told := marks(server)) == 8 and told, "the old one's death is told")
+        kinds = [event["kind"] for event in events]
+        assert kinds[:4] == ["start", *["upgrade"] * 3]
+        assert (sorted(kinds[4:6]), kinds[6:]) == (["death", "upgrade"], ["upgrade", "death"])
+        assert {event["version"] for event in events if event["kind"] == "upgrade"} == {__version__}
+        (back,) = (event["text"] for event in events if "gone back on" in event["text"])
+        assert back.endswith(f"has ended (SIGKILL), hvd {__version__} goes on as master {second}")
         os.kill(daemon.master(), signal.SIGTERM)
         until(lambda: not server.processes(), "it ends cleanly", 30)
         assert manager.heard() == ["STOPPING=1 STATUS=stopping"]

@@ -115,6 +115,7 @@ def make_page(*processes: ProcessSample, **values: Any) -> AggregatorPage:
         "tasks": 2,
         "websocket_clients": 4,
         "processes": list(processes),
+        "gone": [],
     }
     return {**page, **values}  # type: ignore[typeddict-item]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from hvd.core.block import Block
-from hvd.metrics.events import open_alerts, write_event
+from hvd.metrics.events import EventWriter, open_alerts
 from hvd.read.alert import Alerts, Change
 from hvd.read.health import HealthState, Status
 from hvd.read.reading import BlockReader
@@ -35,6 +35,7 @@ class HealthWatch:
 
     def __init__(self, block: Block, health: Callable[[], HealthState], is_newest: Callable[[], bool]) -> None:
         self._block, self._health, self._is_newest = block, health, is_newest
+        self._writer = EventWriter(block)
         self._next = 0.0
         self._alerts: Alerts | None = None  # None: another one may have told some since
 
@@ -43,6 +44,7 @@ class HealthWatch:
         if 0 <= self._next - now <= EVERY:  # else a clock was set
             return
         self._next = now + EVERY
+        self._writer.flush()
         if not self._is_newest():
             self._alerts = None
             return
@@ -62,7 +64,7 @@ class HealthWatch:
         more: dict[str, Any] = {"time": round(change.at, 3), "state": change.state}
         if change.is_over:
             text = f"healthy again, after {duration(change.seconds, 2)}"
-            write_event(self._block, "alert_over", text, **more, seconds=round(change.seconds, 3))
+            self._writer.write("alert_over", text, **more, seconds=round(change.seconds, 3))
         else:
             text = f"{change.state}: {'; '.join(change.reasons)}"
-            write_event(self._block, "alert", text, **more, reasons=change.reasons)
+            self._writer.write("alert", text, **more, reasons=change.reasons)

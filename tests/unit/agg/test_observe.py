@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from hvd.agg.observe import CpuTime, Observer, Sample, Watched
+from hvd.agg.observe import GONE, CpuTime, Observer, Sample, Watched
 from hvd.agg.sizes import Size, Sizes
 from hvd.core import layout
 from hvd.core.block import Block
@@ -35,6 +35,7 @@ class FakeProcess:
         self.pid = pid
         self.cpu = 0.0
         self.running = True
+        self.resident = 3000
         self.error: Exception | None = None
 
     def is_running(self) -> bool:
@@ -50,7 +51,7 @@ class FakeProcess:
         return SimpleNamespace(user=self.cpu * 0.75, system=self.cpu * 0.25)
 
     def memory_info(self) -> Any:
-        return SimpleNamespace(rss=3000)
+        return SimpleNamespace(rss=self.resident)
 
     def num_threads(self) -> int:
         return 5
@@ -153,6 +154,23 @@ def test_a_process_that_ends_while_it_is_read_is_left_out(error: Exception) -> N
     machine.gone.add(2)
     assert [each.pid for each in machine.observer.sample(everyone, 102.0)] == [1, 3]
     assert [each.pid for each in machine.observer.sample(watch(("worker", 4)), 104.0)] == []
+
+
+def test_the_last_sample_of_what_has_ended_stays_for_a_while() -> None:
+    """Its master tells what it used; a zombie, whose memory is gone, has ended too."""
+    machine = Machine(7, 8)
+    observer, both = machine.observer, watch(("joined", 7), ("worker", 8))
+    first, _ = observer.sample(both, 0)
+    machine.processes[7].resident = 0
+    machine.gone.add(7)
+    assert [sample.pid for sample in observer.sample(both, 2)] == [8]
+    assert observer.gone == [first]
+    machine.gone.add(8)
+    machine.processes[8].error = psutil.NoSuchProcess(8)
+    assert observer.sample(both, 6) == []
+    assert [sample.pid for sample in observer.gone] == [7, 8]
+    observer.sample(both, 2 + GONE)
+    assert [sample.pid for sample in observer.gone] == [8]
 
 
 def test_a_reused_pid_is_another_process() -> None:

@@ -12,6 +12,8 @@ from hvd.core.oom_kills import OomKills
 from hvd.core.slots import Slot
 from hvd.daemon.ends import OOM, SAME, End, Ends
 from hvd.metrics.events import Event, read_ends, read_events, write_event
+from tests.support.waiting import until
+from tests.unit.core.support import keeping_locked
 from tests.unit.figures import make_page, make_sample, publish
 
 ME = os.getpid()
@@ -58,6 +60,7 @@ def tell(ends: Ends, *which: End) -> None:
         (end(cause="exit 0", threads=0, is_wanted=True), "planned"),
         (end(is_wanted=True, aborted=3), "planned"),
         (end(cause="timeout", status="SIGABRT"), "unplanned"),
+        (end(cause="timeout", status="exit 0", threads=-4), "unplanned"),
         (end(cause="exit 3", threads=0), "failed_boots"),
         (end(AGGREGATOR, "exit 0"), "unplanned"),
         (end(AGGREGATOR, "exit 1", beat=0), "failed_boots"),
@@ -100,7 +103,8 @@ def test_a_death_is_told_in_a_sentence(block: Block, ends: Ends, one: End, text:
 def test_it_tells_what_the_process_used_when_it_was_looked_at(block: Block, ends: Ends) -> None:
     """On the page of an aggregator that may be gone by now; not of one that had its pid before."""
     sample = make_sample("worker", 4711, started=1234, proportional=1 << 30)
-    publish(block, make_page(make_sample("worker", 4711, started=99), make_sample("worker", 4712), sample))
+    others = make_sample("worker", 4711, started=99), make_sample("worker", 4712)
+    publish(block, make_page(*others, gone=[sample]))
     tell(ends, end())
     (event,) = read_events(block)
     assert event["memory_bytes"] == 1 << 30
@@ -140,6 +144,18 @@ def test_a_loop_of_crashes_pushes_nothing_out(block: Block, ends: Ends, make: Ca
     assert loop[-1]["time"] <= loop[-1]["until"]
     assert loop[-1]["text"].endswith(f"; {301 - alone} such ends in 0s")
     assert read_events(block)[0]["kind"] == "start"
+
+
+def test_a_death_that_cannot_be_told_now_is_told_later(block: Block, ends: Ends, kills: Path) -> None:
+    """Another process keeps the block locked; the kill is its own all the same."""
+    kills.write_text("oom_kill 1\n")
+    with keeping_locked(block):
+        ends.count(end())
+        ends.count(end(cause="SIGSEGV"))
+        ends.tell()
+        assert read_events(block) == []
+    until(lambda: ends.tell() or len(read_events(block)) == 2, "they are told")
+    assert [event["cause"] for event in read_events(block)] == [OOM, "SIGSEGV"]
 
 
 def test_what_is_of_another_hour_is_another_event(block: Block, ends: Ends) -> None:

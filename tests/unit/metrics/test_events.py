@@ -1,6 +1,5 @@
 """Events outlive who wrote them; what is too long is cut; who can't write in time goes on."""
 
-import os
 import time
 from typing import Any
 
@@ -11,6 +10,7 @@ from hvd.core.block import Block
 from hvd.core.journal import events_of
 from hvd.metrics.events import (
     Event,
+    EventWriter,
     check_events,
     clear_ends,
     count_end,
@@ -21,7 +21,8 @@ from hvd.metrics.events import (
     write_again,
     write_event,
 )
-from tests.unit.core.support import PATIENCE, forked
+from tests.support.waiting import until
+from tests.unit.core.support import keeping_locked
 
 
 def test_events_are_read_in_order(block: Block) -> None:
@@ -43,20 +44,20 @@ def test_what_is_too_long_is_cut(block: Block) -> None:
     assert (event["state"], event["reasons"]) == ("degraded", None)
 
 
-def test_an_event_that_cannot_be_written_in_time_is_lost(block: Block) -> None:
-    """Rather than that a master waits: another process keeps the block locked."""
-
-    def hold() -> None:
-        with block.locked():
-            os.write(writer, b".")
-            time.sleep(PATIENCE)
-
-    reader, writer = os.pipe()
-    with forked(hold), open(reader, "rb") as held:
-        assert held.read(1)
-        write_event(block, "reload", "reloaded")
-        os.close(writer)
-    assert read_events(block) == []
+def test_an_event_that_cannot_be_written_in_time_waits(block: Block) -> None:
+    """Rather than its master: another process keeps the block locked. It comes before later ones, with its time."""
+    writer = EventWriter(block)
+    with keeping_locked(block):
+        began = time.time()
+        writer.write("reload", "reloaded", version="0.3")
+        assert not write_event(block, "stop", "stops")
+        assert time.time() - began < 1
+        assert read_events(block) == []
+    time_of_reload = time.time()
+    until(lambda: writer.write("stop", "stops") or len(read_events(block)) > 1, "the lock is tried again")
+    first, *others = read_events(block)
+    assert (first["kind"], first["version"], {event["kind"] for event in others}) == ("reload", "0.3", {"stop"})
+    assert began - 0.001 <= first["time"] <= time_of_reload
 
 
 def test_what_is_no_event_is_passed_over(block: Block) -> None:
