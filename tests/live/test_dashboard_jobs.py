@@ -194,7 +194,7 @@ def test_jobs_fit_every_screen(browser: Browser, daemon: JobsDaemon) -> None:
         box = "const box = document.querySelector('{}'); return box.scrollWidth - box.clientWidth"
         assert browser.run(box.format("#jobs .scroll")) <= 0
         assert browser.run("return document.documentElement.scrollWidth") <= width
-        ends = "return [...document.querySelectorAll('#jobs .end')]"
+        ends = "return [...document.querySelectorAll('#jobs .parts > :last-child')]"
         assert browser.run(f"{ends}.every((end) => end.scrollWidth <= end.clientWidth + 1)"), "no end is cut"
         browser.run("location.hash = arguments[0]", f"#job={job_id}")
         browser.wait_text("#panel .output", "Input/output error")

@@ -56,7 +56,9 @@ def make_bars(**more: Any) -> "Progress":
             bar.pulse = task.fields["pulses"]
             return bar
 
-    columns = TextColumn("{task.description}", markup=False), Bar(), TextColumn("{task.fields[percent]:>4}")
+    # red is for what went wrong
+    pulsing = Bar(complete_style="cyan", finished_style="green", pulse_style="cyan")
+    columns = TextColumn("{task.description}", markup=False), pulsing, TextColumn("{task.fields[percent]:>4}")
     return Progress(*columns, TextColumn("{task.fields[status]}", markup=False), TimeElapsedColumn(), **more)
 
 

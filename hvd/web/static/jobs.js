@@ -1,11 +1,12 @@
 /** The jobs: a page of them at a time, searched and filtered, with what can be done. */
 
 import { make, mark, say } from "./dom.js";
-import { count, halves } from "./format.js";
+import { count } from "./format.js";
 import { JobActions } from "./jobactions.js";
 import { JobList, isOpen } from "./joblist.js";
 import { addJobPanel, showProgress } from "./jobpanel.js";
 import { firstSteps, lookOf, progressOf, progressText, sinceOf, stateOf, timeOf, timesOf } from "./jobwords.js";
+import { lead, makeLink, sayName } from "./names.js";
 import { Table, text } from "./table.js";
 
 const TYPED = 250; // ms without a key, after which a search is meant
@@ -25,8 +26,10 @@ export function addJobs(section, changed, token, panels) {
   const table = new Table(section, {
     title: "Jobs",
     none: NOTHING,
+    open: ({ id }) => panels.open("job", id),
+    row: (row, { id }) => mark(row, "aria-current", panels.address.get("job") === id ? "true" : null),
     columns: [
-      { name: "Job", class: "job", create: (cell) => cell.append(...jobParts(panels)), fill: showJob },
+      { name: "Job", class: "job", create: (cell) => cell.append(makeLink(panels), make("small")), fill: showJob },
       { name: "State", class: "state", create: (cell) => cell.append(...stateParts()), fill: showState },
       { name: "Time", number: true, class: "spare", create: (cell) => cell.append(make("span"), make("small")), fill: showTime },
       { name: "", class: "action", create: (cell) => cell.append(actionButton()), fill: showAction },
@@ -146,24 +149,10 @@ async function answerOf(token, path) {
   }
 }
 
-function jobParts(panels) {
-  const link = make("a", {}, make("span", { class: "begin" }), make("span", { class: "end" }));
-  link.addEventListener("click", (event) => {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a tab of its own
-    event.preventDefault();
-    panels.open("job", link.job.id);
-  });
-  return [link, make("small")];
-}
-
 function showJob(cell, job) {
   const [link, more] = cell.children;
-  link.job = job;
-  mark(link, "href", `#job=${job.id}`);
-  mark(link, "title", job.name);
-  const [begin, end] = halves(job.name);
-  say(link.children[0], begin);
-  say(link.children[1], end);
+  lead(link, "job", job.id);
+  sayName(link, job.name);
   text(more, job.error_msg || `${job.kind} · …${job.id.slice(-6)}`, job.error_msg || `${job.kind} ${job.id}\n${JSON.stringify(job.params)}`);
   mark(more, "data-state", job.error_msg ? "warn" : null);
 }
