@@ -1,6 +1,10 @@
 // A piece of a day of messages, given to the dashboard's own handler: the body of an async function that has `page`.
 // FROM, TO and EVERY are put in: the first message, the one after the last, and after how many two
 // frames are drawn.
+const span = (i) => ({
+  seconds: 60, requests: 3600 + (i % 211), requests_per_second: 60 + (i % 40), server_errors: i % 9, client_errors: i % 50, server_error_rate: (i % 9) / 3600,
+  client_error_rate: (i % 50) / 3600, seconds_spent: 20 + (i % 13), mean_ms: 1 + (i % 13), p50_ms: 1 + (i % 3), p90_ms: 5 + (i % 11), p99_ms: 40 + (i % 97), busy_ratio: (i % 33) / 32,
+});
 const raw = (i) => ({
   timestamp: new Date(start + 2000 * i).toISOString(), http_requests: 120 * i, http_errors: i, avg_response_time: 3 + (i % 7),
   active_connections: 3, websocket_clients: 1 + (i % 5), memory_usage: 1.5e8 + 1e6 * (i % 31), cpu_usage: i % 90,
@@ -31,13 +35,21 @@ const detail = (i) => ({
     pid: 1000 + slot + 8 * Math.floor((i + 40 * slot) / 320), slot, age_seconds: 2 * (i % 320), requests: i, errors: 0, in_flight: 1,
     busy: [{ method: "GET", path: `/items/${i}`, age_seconds: 0.01 }], cpu_percent: i % 50, memory_bytes: 4e7 + i, threads: 5,
     requests_per_second: 7.5, started_at: "2026-11-25T02:49:57Z",
+    last_minute: { requests: 450 + (i % 9), requests_per_second: 7.5, errors: i % 3, cpu_percent: i % 50, memory_bytes: 4e7 + i },
   })),
   routes: Array.from({ length: 60 }, (_, k) => ({
     route: `/route/${k + (i % 6000 < 3000 ? 0 : 30)}`, methods: ["GET"], count: i * k, errors: i % 9, statuses: { 200: i * k },
     mean_ms: 1 + ((i * k) % 13), p50_ms: 1, p90_ms: 2, p99_ms: 30 + (i % 17), requests_per_second: (i * k) % 23,
+    last_minute: { ...span(i * k), route: `/route/${k + (i % 6000 < 3000 ? 0 : 30)}`, methods: ["GET"], statuses: { 200: i } },
   })),
+  changes: Array.from({ length: i % 11 }, (_, k) => ({
+    what: "p99_ms", route: k ? `/route/${k + 30}` : "", before: 10 + k, now: 20 + i, weight: k, is_bad: true, text: `${k ? `/route/${k + 30}` : ""}: p99 ${10 + k} ms → ${20 + i} ms`,
+  })),
+  skew: i % 100 ? [] : [{ pid: 1000, slot: 0, what: "cpu_percent", value: i, others: 1, text: `worker 1000 uses ${i} % of a core` }],
+  events: i % 50 ? [] : [{ sequence: i / 50 + 1, time: start / 1000 + 2 * i, kind: ["death", "reload", "alert"][(i / 50) % 3], text: `worker ${i} ended`, process: "worker", pid: i, cause: "SIGKILL" }],
+  newest_event: Math.floor(i / 50) + 1,
   point: {
-    time: start / 1000 + 2 * i, requests_per_second: 60 + (i % 40), error_rate: (i % 20) / 400, p50: 1 + (i % 3), p90: 5 + (i % 11),
+    time: start / 1000 + 2 * i, requests_per_second: 60 + (i % 40), error_rate: (i % 20) / 400, server_error_rate: (i % 9) / 400, client_error_rate: (i % 20) / 400, p50: 1 + (i % 3), p90: 5 + (i % 11),
     p99: 40 + (i % 97), cpu_usage: i % 90, memory_usage: 1.5e8 + 1e6 * (i % 31), websocket_clients: 1 + (i % 5),
     jobs_active: i % 3, jobs_pending: i % 5, in_flight: 0, busy_ratio: (i % 33) / 32,
   },

@@ -16,7 +16,7 @@ const raw = (more = {}) => ({
   timestamp: new Date().toISOString(), http_requests: 1_204_511, http_errors: 9_020, http_client_errors: 8_400, http_server_errors: 620,
   avg_response_time: 13.9, active_connections: 3, websocket_clients: 3, memory_usage: 1.21e9, cpu_usage: 187.2, goroutines: 76, threads: 74,
   tasks: 2, uptime_seconds: 273_000, totals_since: new Date(Date.now() - 273e6).toISOString(), jobs_active: 2, jobs_pending: 5, jobs_completed: 1_900,
-  jobs_failed: 3, jobs_cancelled: 1, queue_length: 5, recent_jobs: [], provider_stats: {}, alerts: [], system_health: "healthy",
+  jobs_failed: 3, jobs_cancelled: 1, queue_length: 5, runs_jobs: false, recent_jobs: [], provider_stats: {}, alerts: [], system_health: "healthy",
   health: "healthy", reasons: [], workers_alive: 16, worker_threads: 64, worker_threads_busy: 46, busy_ratio: 0.72, saturated_seconds: 0,
   accept_backlog: 0, accept_backlog_limit: 2048, queued_requests: 0, longest_requests: [], event_loop_lag_seconds: null, app_connections: 0,
   waiting_clients: { silent: 0, half_head: 0, half_body: 0, unread: 0, idle: 12 }, joined_processes: 0, last_minute: span(),

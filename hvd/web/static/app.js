@@ -67,7 +67,7 @@ class Page {
     this.drawTimebar = addTimebar(document, this.timeline, this.address, copier);
     addEventPanel(this.panels, this.model, this.timeline, copier);
     this.outage = new Outage($("outage"));
-    this.longest = addLongest($("longest"));
+    this.longest = addLongest($("longest"), this.panels);
     const ask = (path, take) => this.load.get(path, take);
     this.routes = addRoutes($("routes"), changed, this.panels, new RouteSpans(this.timeline, ask));
     addRoutePanel(this.panels, this.timeline, ask);

@@ -9,7 +9,8 @@ const perSecond = (value) => `${value >= 99.95 ? count(value) : rate(value)}/s`;
 /** All threads are busy for a moment now and then; for so many seconds is what /health calls it. */
 export const SATURATED = 2; // s
 
-const ALIKE = 0.05; // of the value before: a change that is no news
+const ALIKE = 0.1; // of the value before: a change that is no news
+const WORSE = 1.5; // times the value before, from which on a time is marked
 
 /**
  * What a figure says.
@@ -81,7 +82,7 @@ function p99Of(raw) {
     title: `99 % of the responses of the last ${lastOf(span)} took no longer than ${exact(span.p99_ms)} ms; the mean is ${exact(span.mean_ms)} ms`,
     beside: isKnown(span.p50_ms) ? `half within ${milliseconds(span.p50_ms)}` : "no response was completed",
     change,
-    changeState: change.startsWith("▲") ? "warn" : null,
+    changeState: span.p99_ms > WORSE * before(raw, "p99_ms") && change ? "warn" : null,
   };
 }
 

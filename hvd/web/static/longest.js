@@ -2,6 +2,7 @@
 
 import { Rows, make, mark, say } from "./dom.js";
 import { count, duration, exact, shortDuration } from "./format.js";
+import { lead, makeLink } from "./names.js";
 import { ageOf, frameText, placeOf } from "./requests.js";
 
 /** Kinds of clients that a thread or a connection waits for, in words: of one, and of many. */
@@ -20,10 +21,10 @@ export const waitingText = (clients) =>
     .map(([kind, [one, many]]) => `${count(clients[kind])} ${clients[kind] === 1 ? one : many}`)
     .join(" · ");
 
-/** @returns {{view: (model: any) => void, tick: (now: number) => void}} `tick` lets the ages go on between messages */
-export function addLongest(section) {
+/** @param {import("./panel.js").Panels} panels @returns {{view: (model: any) => void, tick: (now: number) => void}} `tick` lets the ages go on between messages */
+export function addLongest(section, panels) {
   const [aside, empty, waiting] = [".aside", ".empty", ".waiting"].map((name) => section.querySelector(name));
-  const rows = new Rows(section.querySelector("ol"), createRow, fillRow);
+  const rows = new Rows(section.querySelector("ol"), () => createRow(panels), fillRow);
   let requests = [];
   const tick = (now) => requests.forEach((request) => say(rows.rows.get(request.id).children[0], shortDuration(ageOf(request, now))));
   const view = ({ raw, longest, now }) => {
@@ -42,8 +43,11 @@ export function addLongest(section) {
   return { view, tick };
 }
 
-const createRow = () =>
-  make("li", {}, make("b"), make("span", { class: "what" }), make("span", { class: "who" }), createStack(), make("span", { class: "where" }));
+function createRow(panels) {
+  const who = makeLink(panels);
+  who.className = "who";
+  return make("li", {}, make("b"), make("span", { class: "what" }), who, createStack(), make("span", { class: "where" }));
+}
 
 function createStack() {
   const list = make("ol");
@@ -60,10 +64,11 @@ function fillRow(row, request) {
   say(what, `${request.method} ${request.path}`);
   mark(what, "title", `${request.method} ${request.path}`);
   say(who, `worker ${request.pid}`);
+  lead(who, "worker", request.pid);
   const place = placeOf(request.stack);
   details.hidden = !place;
   where.hidden = Boolean(place);
-  say(where, typeof request.stack_age_seconds === "number" ? "its event loop is waiting" : "its stack was not taken yet");
+  say(where, typeof request.stack_age_seconds === "number" ? "its event loop is waiting" : "not looked at yet");
   if (!place) return;
   say(details.children[0], frameText(place));
   mark(details.children[0], "title", frameText(place, true));
