@@ -173,7 +173,7 @@ def test_threads_that_are_all_stuck_are_a_reason_and_a_list(browser: Browser, tm
             until(lambda: len(rows(browser)) == 4, "all are listed")
             for part in ("GET /slow/a worker", "GET /slow/<img src=x> worker", "GET /slow/\\u{202e}evil worker"):
                 assert any(part in row for row in rows(browser)), rows(browser)
-            assert re.fullmatch(r"Threads busy\n4 of 4\n▲ full since \S+\n.*", figures(browser)["Threads busy"])
+            assert re.fullmatch(r"Threads busy\n4 of 4\n.*\n▲ full since \S+", figures(browser)["Threads busy"])
             until(lambda: all("support/app.py" in row and "on_get" in row for row in rows(browser)), "where they are")
             browser.click("#longest summary")
             assert "tests/support/app.py" in browser.text("#longest details ol")
@@ -375,6 +375,7 @@ const request = (pid, age) => (
 );
 const raw = structuredClone(page.model.raw);
 page.socket.close();
+page.contact.poll.start = () => {};
 for (const requests of [REQUESTS]) {
   raw.longest_requests = requests;
   page.handle({ type: "metrics", data: { raw } });

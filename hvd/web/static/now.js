@@ -12,10 +12,10 @@ export function addNow(section) {
   const [large, small] = section.querySelectorAll("dl");
   const print = section.querySelector(".print");
   const figures = Object.entries(FIGURES).map(([name, figureOf]) => {
-    const [value, change, beside] = ["value", "change", "beside"].map((name) => make("dd", { class: name, text: " " }));
+    const [value, beside, change] = ["value", "beside", "change"].map((name) => make("dd", { class: name, text: " " }));
     value.append(make("span"), make("small"));
-    large.append(make("div", {}, make("dt", { text: name }), value, change, beside));
-    return { figureOf, value, change, beside };
+    large.append(make("div", {}, make("dt", { text: name }), value, beside, change));
+    return { figureOf, value, beside, change };
   });
   const smalls = Object.entries(SMALL).map(([name, textsOf]) => {
     const value = make("dd", { text: UNKNOWN });
