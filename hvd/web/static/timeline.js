@@ -3,6 +3,7 @@
 import { chiefOf, endOf } from "./marks.js";
 
 const LEAST = 4; // s that a zoom shows at least
+const AHEAD = 30; // s that an event may be newer than all points, and still be in the window
 
 /**
  * Tells by an event `span` that people have it show another span of time (see `visible`), not that time goes on; and by
@@ -31,14 +32,16 @@ export class Timeline extends EventTarget {
   window() {
     if (this.zoom) return this.zoom;
     const { history } = this;
-    const last = this.end ?? (history.length ? Math.max(history.time(history.length - 1), this.#newest()) : Date.now() / 1000);
+    const last = this.end ?? (history.length ? this.#newest() : Date.now() / 1000);
     return [last - this.span, last];
   }
 
   /** When something happened last: points come later, or not at all where the aggregator is away. */
   #newest() {
-    const { events } = this;
-    return events.length ? endOf(events[events.length - 1]) : -Infinity;
+    const { history, events } = this;
+    const last = history.time(history.length - 1);
+    // not far ahead: a clock that was put back would leave nothing but that event in the window
+    return Math.max(last, Math.min(last + AHEAD, events.length ? endOf(events[events.length - 1]) : last));
   }
 
   /** The same for who asks for that span: it stands still (`isFixed`), or its end is now. */

@@ -188,6 +188,31 @@ def test_each_module_is_small_and_says_what_it_is_for() -> None:
         )
 
 
+@pytest.mark.parametrize("scheme", [0, 1])
+def test_colours_are_told_apart_from_what_is_behind_them(scheme: int) -> None:
+    """In both schemes: text by 4.5 to 1, lines and marks of the charts by 3 to 1 (WCAG 2.2, 1.4.3 and 1.4.11)."""
+    colours = dict(
+        re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6});", (STATIC / "style.css").read_text().split("@media")[scheme])
+    )
+    for name in ("text", "muted", "accent", "good", "warn", "bad"):
+        assert contrast(colours[name], colours["card"]) >= 4.5, name
+    for name in ("s0", "s1", "s2"):
+        assert contrast(colours[name], colours["card"]) >= 3, name
+    assert contrast(colours["on-accent"], colours["accent"]) >= 4.5
+    assert contrast(colours["card"], colours["bad"]) >= 4.5, "the number in a mark"
+
+
+def contrast(one: str, other: str) -> float:
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
 def test_the_modules_pass_their_own_tests(tmp_path: Path) -> None:
     """static/*.test.js, under node: what needs no page."""
     for path in STATIC.glob("*.js"):  # as they are served

@@ -113,4 +113,6 @@ test("what has just happened is in the window, before there is a point of it", (
   assert.deepEqual(timeline.window(), [143, 203]);
   history.add({ time: 204, p50: 1 }, null);
   assert.deepEqual(timeline.window(), [144, 204]);
+  timeline.events = [{ sequence: 2, time: 9999, kind: "death", text: "" }];
+  assert.deepEqual(timeline.window(), [174, 234], "of a clock that was put back");
 });
