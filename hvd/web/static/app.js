@@ -69,7 +69,7 @@ class Page {
     this.outage = new Outage($("outage"));
     this.longest = addLongest($("longest"), this.panels);
     const ask = (path, take) => this.load.get(path, take);
-    this.routes = addRoutes($("routes"), changed, this.panels, new RouteSpans(this.timeline, ask));
+    this.routes = addRoutes($("routes"), this.panels, new RouteSpans(this.timeline, ask));
     addRoutePanel(this.panels, this.timeline, ask);
     addWorkerPanel(this.panels, ask, () => this.theme);
     this.own = addOwn($("own"), this.timeline, changed, this.token, { pins: () => this.load.pins(), all: () => this.load.allOwn() });
@@ -79,7 +79,7 @@ class Page {
       this.longest.view,
       addChanges($("changes"), this.panels),
       this.routes.view,
-      addWorkers($("workers"), changed, this.panels),
+      addWorkers($("workers"), this.panels),
       addJobs($("jobs"), changed, this.token, this.panels),
       this.own.view,
       addEvents($("events"), this.panels),
@@ -179,6 +179,7 @@ class Page {
     this.own.draw(this.theme);
     this.drawTimebar();
     this.routes.follow();
+    if (this.isPaused) this.panels.fill(this.model);
     if (!this.news || this.isPaused) return;
     for (const view of this.views) view(this.model);
     this.news = false;

@@ -64,7 +64,19 @@ export class Panels {
 
   /** What is shown, with what is known now. */
   update(model) {
-    this.shown?.content.update(model);
+    if (!this.shown) return;
+    this.shown.isFilled = true;
+    this.shown.content.update(model);
+  }
+
+  /** The same on a page that is paused: only what was opened meanwhile, or got an answer that it has asked for. */
+  fill(model) {
+    if (this.shown && !this.shown.isFilled) this.update(model);
+  }
+
+  /** What is shown has got an answer that it has asked for. */
+  renew() {
+    if (this.shown) this.shown.isFilled = false;
   }
 
   #show(key, value, wasOpen) {

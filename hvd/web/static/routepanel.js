@@ -51,7 +51,8 @@ function build(body, route, { panels, timeline, ask }) {
   body.append(aside);
   const statuses = addTable(body, "Responses by status", "Status");
   const showRequests = addRequestList(body, panels);
-  const asked = [new Asked(CHARTS, timeline, ask), new Asked(START, timeline, ask)];
+  const askFor = (path, take) => ask(path, (answer) => (take(answer), panels.renew()));
+  const asked = [new Asked(CHARTS, timeline, askFor), new Asked(START, timeline, askFor)];
   return {
     update: (model) => {
       for (const one of asked) one.follow();

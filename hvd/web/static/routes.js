@@ -4,7 +4,7 @@ import { stateOf, withoutRoute } from "./changes.js";
 import { draw, make, mark, say } from "./dom.js";
 import { count, exact, isKnown, instant, milliseconds, rate, share } from "./format.js";
 import { lead, makeLink, sayName } from "./names.js";
-import { CHARTS, MINUTE, START } from "./routespans.js";
+import { CHARTS, MINUTE, START, lastMinuteOf } from "./routespans.js";
 import { Table, text } from "./table.js";
 import { between, when } from "./when.js";
 
@@ -86,11 +86,11 @@ function showChange(cell, { changes }) {
 }
 
 /**
- * @param {HTMLElement} section @param {() => void} changed @param {import("./panel.js").Panels} panels
+ * @param {HTMLElement} section @param {import("./panel.js").Panels} panels
  * @param {import("./routespans.js").RouteSpans} spans
  * @returns {{view: (model: any) => void, follow: () => void}} `follow` in each frame
  */
-export function addRoutes(section, changed, panels, spans) {
+export function addRoutes(section, panels, spans) {
   const table = new Table(section, {
     title: "Routes",
     none: "",
@@ -106,24 +106,33 @@ export function addRoutes(section, changed, panels, spans) {
     const button = make("button", { type: "button", value: choice, text: name });
     button.addEventListener("click", () => {
       spans.choose(choice);
-      changed();
+      show();
     });
     choices.append(button);
   }
   table.tools.append(choices, filter);
-  filter.addEventListener("input", changed);
-  table.changed = changed;
-  panels.address.follow((keys) => keys.has("route") && changed());
-  const view = (model) => {
+  filter.addEventListener("input", show);
+  panels.address.follow((keys) => keys.has("route") && table.redraw());
+  let model = null;
+  let minute = []; // the rows of the last minute: on a page that is paused they stay as they were
+  let answer = null; // that is shown
+  function show() {
     for (const button of choices.children) mark(button, "aria-pressed", button.value === spans.choice);
-    const all = spans.rows(model);
+    if (!model) return;
+    ({ answer } = spans);
+    const all = spans.choice === MINUTE ? minute : spans.rows();
     const wanted = filter.value.trim().toLowerCase();
     const routes = withParts(all ?? []).filter(({ route }) => route.toLowerCase().includes(wanted));
     say(table.aside, asideOf(spans, model, all, wanted ? routes.length : null));
     say(table.empty, !all ? "Nothing was heard yet." : all.length ? `No route has “${filter.value.trim()}” in it.` : emptyText(spans.choice, model));
     table.update(routes, ({ route }) => route);
+  }
+  const view = (news) => {
+    model = news;
+    minute = lastMinuteOf(news);
+    show();
   };
-  return { view, follow: () => spans.follow() && changed() };
+  return { view, follow: () => (spans.follow() || spans.answer !== answer) && show() };
 }
 
 /** Each with its part of the time that all take, and of what the slowest of them takes. */
@@ -134,9 +143,10 @@ export function withParts(routes) {
 }
 
 /** How many, and of which time. */
-function asideOf(spans, { raw }, all, left) {
+function asideOf(spans, { raw, routes }, all, left) {
   if (!all) return "";
   const number = left === null ? count(all.length) : `${left} of ${all.length}`;
+  if (spans.choice === MINUTE && left === null && all.length < routes.length) return `${number} of ${routes.length} had requests`;
   if (spans.choice === START) return raw?.totals_since ? `${number} · since ${when(instant(raw.totals_since))}` : number;
   return spans.answer && spans.choice === CHARTS ? `${number} · ${between(spans.answer.from, spans.answer.to)}` : number;
 }

@@ -79,16 +79,17 @@ export class RouteSpans {
     return this.asked?.answer ?? null;
   }
 
-  /**
-   * The routes of the span, each with what changed of it; null while that isn't known yet.
-   * @param {import("./model.js").Model} model
-   */
-  rows({ routes, changes }) {
-    if (this.choice !== MINUTE) return this.answer && withChanges(this.answer.routes, this.answer.changes);
-    // a daemon of the version before tells what there was since its start alone
-    if (routes.length && routes[0].last_minute === undefined) return routes.map(sinceStart);
-    return withChanges(routes.map(({ last_minute: last }) => last).filter(Boolean), changes);
+  /** The routes of the answer, each with what changed of it; null while that isn't known yet. */
+  rows() {
+    return this.answer && withChanges(this.answer.routes, this.answer.changes);
   }
+}
+
+/** The routes of the last minute, each with what changed of it. @param {import("./model.js").Model} model */
+export function lastMinuteOf({ routes, changes }) {
+  // a daemon of the version before tells what there was since its start alone
+  if (routes.length && routes[0].last_minute === undefined) return routes.map(sinceStart);
+  return withChanges(routes.map(({ last_minute: last }) => last).filter(Boolean), changes);
 }
 
 function withChanges(routes, changes = []) {

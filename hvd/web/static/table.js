@@ -17,7 +17,8 @@ export class Table {
     this.table = table;
     this.store = `hvd sort ${section.id} ${new URL(".", document.baseURI)}`;
     this.sorted = this.#stored() ?? table.sorted ?? null;
-    this.changed = () => {};
+    this.items = [];
+    this.key = () => "";
     const id = section.getAttribute("aria-labelledby");
     this.aside = make("p", { class: "aside" });
     this.tools = make("div", { class: "tools" });
@@ -48,7 +49,7 @@ export class Table {
       this.sorted = [i, sorted === i ? -way : column.number ? -1 : 1];
       sessionStorageOrNone()?.setItem(this.store, JSON.stringify([column.name, this.sorted[1]]));
       this.#markSorted();
-      this.changed();
+      this.redraw();
     });
     head.append(button);
     return head;
@@ -94,8 +95,15 @@ export class Table {
     this.table.row?.(row, item);
   }
 
+  /** The same rows once more, where something else has changed; on a page that is paused too. */
+  redraw() {
+    this.update(this.items, this.key);
+  }
+
   /** @param {any[]} items @param {(item: any) => string | number} key */
   update(items, key) {
+    this.items = items;
+    this.key = key;
     const column = this.sorted && this.table.columns[this.sorted[0]];
     const rows = column ? [...items].sort(comparing(column.sort, this.sorted[1], key)) : items;
     this.rows.update(rows, key);

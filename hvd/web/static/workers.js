@@ -43,7 +43,7 @@ const COLUMNS = (panels) => [
 ];
 
 /** One that is new is marked, one that ended is shown so for a moment. */
-export function addWorkers(section, changed, panels) {
+export function addWorkers(section, panels) {
   const table = new Table(section, {
     title: "Workers",
     none: "No worker is known yet.",
@@ -55,8 +55,7 @@ export function addWorkers(section, changed, panels) {
     open: ({ pid }) => panels.open("worker", pid),
   });
   table.scroll.classList.add("stacked", "workers");
-  table.changed = changed;
-  panels.address.follow((keys) => keys.has("worker") && changed());
+  panels.address.follow((keys) => keys.has("worker") && table.redraw());
   const list = make("ul", { class: "skew", "aria-label": "Workers that differ from the others" });
   table.note.before(list);
   const skewed = new Rows(list, () => make("li", {}, make("span", { "aria-hidden": "true", text: "▲ " }), makeLink(panels)), (row, { pid, text: sentence }) => {

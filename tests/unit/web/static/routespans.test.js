@@ -1,7 +1,7 @@
 /** Of which span the routes are, and when the daemon is asked for it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CHARTS, MINUTE, RouteSpans, START, sinceStart } from "./routespans.js";
+import { CHARTS, MINUTE, RouteSpans, START, lastMinuteOf, sinceStart } from "./routespans.js";
 
 function make() {
   const made = { now: 1000, asked: [], takes: [], timeline: { zoom: null, window: () => made.timeline.zoom ?? [made.now - 900, made.now] } };
@@ -16,13 +16,12 @@ test("messages bring the last minute, with what changed; routes without a reques
   const changes = [{ route: "/a", text: "/a: p99 1 ms → 2 s" }, { route: "", text: "all" }];
   const routes = [route("/a", { last_minute: { route: "/a", requests: 7 } }), route("/b", { last_minute: null })];
   spans.follow();
-  assert.deepEqual(spans.rows({ routes, changes }), [{ route: "/a", requests: 7, changes: [changes[0]] }]);
+  assert.deepEqual(lastMinuteOf({ routes, changes }), [{ route: "/a", requests: 7, changes: [changes[0]] }]);
   assert.deepEqual(asked, []);
 });
 
 test("a daemon of the version before tells what there was since its start", () => {
-  const { spans } = make();
-  const [row] = spans.rows({ routes: [route("/a")], changes: [] });
+  const [row] = lastMinuteOf({ routes: [route("/a")], changes: [] });
   assert.deepEqual([row.requests, row.server_error_rate, row.client_error_rate, row.seconds_spent], [4, 0.5, 0.25, 2]);
   assert.equal(sinceStart(route("/a", { statuses: undefined })).server_errors, 0);
 });
@@ -31,9 +30,9 @@ test("the charts' span is asked for at once, and every 10 s while it moves", () 
   const made = make();
   made.spans.choose(CHARTS);
   assert.deepEqual(made.asked, ["api/v1/routes?from=100&to=1000"]);
-  assert.equal(made.spans.rows({ routes: [] }), null);
+  assert.equal(made.spans.rows(), null);
   made.takes[0]({ routes: [{ route: "/a" }] });
-  assert.deepEqual(made.spans.rows({ routes: [] }), [{ route: "/a", changes: [] }]);
+  assert.deepEqual(made.spans.rows(), [{ route: "/a", changes: [] }]);
   made.now += 9;
   made.spans.follow();
   assert.equal(made.asked.length, 1);
@@ -41,7 +40,7 @@ test("the charts' span is asked for at once, and every 10 s while it moves", () 
   made.spans.follow();
   assert.deepEqual(made.asked.slice(1), ["api/v1/routes?from=110&to=1010"]);
   made.takes[0]({ routes: [] });
-  assert.deepEqual(made.spans.rows({ routes: [] }), [{ route: "/a", changes: [] }], "an answer to another question is too late");
+  assert.deepEqual(made.spans.rows(), [{ route: "/a", changes: [] }], "an answer to another question is too late");
 });
 
 test("a zoom chooses the charts' span, once it has ended it is asked for once, and a reset goes back", () => {
