@@ -1,7 +1,9 @@
 """The command against a daemon behind a real nginx: by TLS, with an authority of its own, below a path."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from tests.support.certificates import Authority
 from tests.support.jobs import JobsDaemon
 from tests.support.proxies import NAME, Nginx
 from tests.support.server import Server
+from tests.support.waiting import until
 
 KINDS = {"plain": {"command": ["true"]}}
 
@@ -87,6 +90,16 @@ def test_what_is_wrong_with_the_address_is_told(place: Place) -> None:
     ):
         assert_failed(place.hvd("status", url=url), words)
     assert_failed(place.hvd("status", knows=False), "name a file with that authority's certificate by --ca-file")
+
+
+def test_a_death_is_told(place: Place) -> None:
+    """Of an idle worker too; by the daemon's clock, with how many there were."""
+    (pid,) = place.server.pids("worker")
+    os.kill(pid, signal.SIGKILL)
+    told = until(lambda: re.search(rf"Last death +(.*{pid}.*)", place.hvd("status").stdout), "it is told", 30, 0.2)
+    print(told[1])
+    assert re.search(r"^\d+s ago: .*SIGKILL.*; 1 unplanned since the start", told[1]), told[1]
+    place.server.wait_ready()
 
 
 def test_a_daemon_that_is_away_is_told_from_its_proxy(place: Place) -> None:

@@ -159,7 +159,7 @@ def kill(kind: str) -> Callable[[Server], None]:
     return work
 
 
-DISTURBANCES = (kill("worker"), Server.reload, kill("aggregator"), kill("worker"), Server.reload, kill("worker"))
+DISTURBANCES = (kill("worker"), Server.reload, kill("aggregator"), kill("worker"))
 PATHS = ["/hello", "/items/1", "/nope"]
 COUNTED = 'hvd_http_requests_total{route=~"/hello|/items/{number}|.unmatched."}'
 
