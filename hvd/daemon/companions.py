@@ -28,6 +28,7 @@ START_GRACE = 15.0  # s that a companion may take to its first heartbeat, on a m
 TURN = 1.1  # s between two turns of the master's loop at most, when it gets the processor
 QUICK = 5.0  # s; a companion that lives less long is started again after the next one of these pauses
 PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
+SILENT = "killed, as it gave no sign of life"
 STOP_GRACE = 5.0  # s from SIGTERM to SIGKILL at a clean stop, of a companion that has nothing to wait for
 
 
@@ -50,6 +51,7 @@ class Companion:
     trouble: str = ""  # why it could not be started the last time
     cause: str = ""  # how it ended, once it was reaped
     peak: int | None = None  # and how many bytes of memory it used at most
+    is_given_up: bool = False  # it gave no sign of life, and was killed
     stops_with_workers: bool = False  # it stops at the same time as the workers, not after them
     _pidfd: int = field(default=-1, repr=False)
     _log: CompanionLog | None = field(default=None, repr=False)
@@ -73,7 +75,7 @@ class Companion:
             log.companion_end.close()
         self._log = log
         self.pid, self.slot, self.started = process.pid, slot, time.monotonic()
-        self.cause, self.peak = "", None
+        self.cause, self.peak, self.is_given_up = "", None, False
         self._beat, self._seen, self._silent = 0, 0.0, 0.0
 
     def _execute(self, slot: int, log_fd: int) -> "subprocess.Popen[bytes]":
@@ -238,7 +240,10 @@ class Companions:
                 "%s (pid:%d) ended after %.1f s: %s; starting another %s",
                 *(companion.name, companion.pid, lived, cause, again),
             )
-        self._settler.settle_slot(companion.slot, companion.pid, cause, is_wanted=self.stopping, peak=companion.peak)
+        told = SILENT if companion.is_given_up else ""
+        self._settler.settle_slot(
+            companion.slot, companion.pid, cause, is_wanted=self.stopping, peak=companion.peak, told=told
+        )
         companion.forget(self._error_log)
 
     def _end_if_stuck(self, companion: Companion) -> None:
@@ -246,6 +251,7 @@ class Companions:
         companion.watch(slot.heartbeat_ns if slot else 0, time.monotonic())
         if companion.is_stuck or is_stopped(companion.pid):
             self._log.error("%s (pid:%d) gives no sign of life; killing it", companion.name, companion.pid)
+            companion.is_given_up = True
             companion.signal(signal.SIGKILL)
 
     def begin_stop(self) -> None:

@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from hvd.core import layout, postmortem
 from hvd.core.block import Block
@@ -27,7 +27,7 @@ from hvd.core.stacks import StackFile
 from hvd.daemon.ends import End, Ends
 from hvd.daemon.stacks.workers import Stacks
 from hvd.errors import BlockLocked
-from hvd.metrics.table import ABORTED, CONNECTIONS, EXITS, FAMILIES
+from hvd.metrics.table import ABORTED, CONNECTIONS, ENDS, EXITS, FAMILIES
 from hvd.read.frames import Frame, describe
 from hvd.read.requests import request_of
 from hvd.read.stacks import Crash, StacksOfDead
@@ -67,6 +67,16 @@ def cause_of_unseen(slot: Slot) -> str:
     return EXIT if has_said else UNKNOWN_CAUSE
 
 
+class _How(NamedTuple):
+    """How a process ended, see `Settler.settle_slot`."""
+
+    cause: str
+    status: str
+    is_wanted: bool
+    peak: int | None
+    told: str
+
+
 class Settler:
     """Settles, counts and frees the slots of dead processes. One thread of a master uses it."""
 
@@ -90,17 +100,19 @@ class Settler:
         taken_ns: int = 0,
         is_wanted: bool = False,
         peak: int | None = None,
+        told: str = "",
     ) -> None:
         """The process of this slot is dead, of this cause; `exit_status` where the cause alone doesn't say it;
-        `is_wanted` where its master wanted that; `peak` is the most memory that it used, in bytes.
+        `is_wanted` where its master wanted that; `peak` is the most memory that it used, in bytes; `told` the cause for
+        people, where it is another one than what is counted.
 
         Nothing happens if the slot is free, or another process's by now. That process may have no pid in the slot yet:
         a caller that did not hand the slot out itself says when it was taken, by `taken_ns` (monotonic).
 
         Put off to the next sweep where another process keeps the block locked.
         """
-        settle_it = partial(self._settle_slot, number, pid, cause, exit_status or cause, taken_ns, is_wanted, peak)
-        self._unsettled.append(settle_it)
+        how = _How(cause, exit_status or cause, is_wanted, peak, told or cause)
+        self._unsettled.append(partial(self._settle_slot, number, pid, taken_ns, how))
         if len(self._unsettled) == 1:  # else the lock was waited for in this turn of the master's loop
             self._settle_all()
 
@@ -113,23 +125,22 @@ class Settler:
             self._log.warning("hvd: settling ended processes is put off: %s", error)
         self.ends.tell()
 
-    def _settle_slot(
-        self, number: int, pid: int, cause: str, status: str, taken_ns: int, is_wanted: bool, peak: int | None
-    ) -> None:
+    def _settle_slot(self, number: int, pid: int, taken_ns: int, how: _How) -> None:
         slot = self._slots.get(number)
         if slot is None or slot.pid not in (0, pid) or taken_ns not in (0, slot.taken_ns):
             return
-        settled = settle(self._block, number)
+        settled, cause = settle(self._block, number), how.cause
+        end = End(slot, pid, how.told, how.status, settled.aborted, how.is_wanted or cause == EXIT, how.peak)
         self._count(number, EXITS, (slot.kind_name, cause), 1)
-        is_wanted = is_wanted or cause == EXIT
-        self.ends.count(End(slot, pid, cause, status, settled.aborted, is_wanted, peak))
+        self._count(number, ENDS, (slot.kind_name, end.how), 1)
+        self.ends.count(end)
         if (causeless := self._causeless(number)) > 0:
             self._count(number, ABORTED, (cause,), causeless)
         self._close_connections(number)
         if cause != TIMEOUT and (crash := self._stacks.crash(number)):  # else the master has aborted it
             self._report_crash(slot, crash)
         if settled.aborted:
-            self._report(slot, cause, status, settled)
+            self._report(slot, cause, how.status, settled)
         self._slots.free(number)
 
     def _report_crash(self, slot: Slot, crash: Crash) -> None:

@@ -13,7 +13,7 @@ from hvd.core.oom_kills import OomKills
 from hvd.core.pages import Page
 from hvd.core.slots import Slot
 from hvd.metrics.companion_pages import AGGREGATOR_PAGE, ProcessSample, decode
-from hvd.metrics.events import Event, EventKind, count_end, read_events, write_again, write_event
+from hvd.metrics.events import EndedHow, Event, EventKind, count_end, read_events, write_again, write_event
 from hvd.texts import duration, size
 
 SAME = {"death": 4, "boot_failed": 1}
@@ -60,6 +60,13 @@ class End(NamedTuple):
             return self.is_wanted
         return self.cause == "exit 0" and self.has_served and (self.slot.threads < 0 or not self.aborted)
 
+    @property
+    def how(self) -> EndedHow:
+        """As it is counted."""
+        if self.is_planned:
+            return "planned"
+        return "unplanned" if self.has_served else "failed_boots"
+
 
 class Ends:
     """One master's. Used in its main thread; nothing here waits."""
@@ -72,10 +79,9 @@ class Ends:
 
     def count(self, end: End) -> None:
         """Under the mutation lock, which the caller holds; what there is to tell waits for `tell`."""
-        if end.is_planned:
-            count_end(self._block, "planned")
+        count_end(self._block, end.how)
+        if end.how == "planned":
             return
-        count_end(self._block, "unplanned" if end.has_served else "failed_boots")
         if end.slot.kind in (layout.KIND_MASTER, layout.KIND_JOINED) or end.slot.master == self._pid or end.aborted:
             self._untold.append((round(time.time(), 3), end))  # else it ended with another master, whose end is told
 

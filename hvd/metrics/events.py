@@ -16,6 +16,7 @@ from hvd.errors import BlockLocked
 LOCK_WAIT = 0.05  # s; who can't write an event in time goes on without it
 
 EventKind = Literal["start", "stop", "reload", "upgrade", "version", "death", "boot_failed", "alert", "alert_over"]
+EndedHow = Literal["planned", "unplanned", "failed_boots"]
 
 
 class Event(TypedDict):
@@ -153,7 +154,7 @@ def open_alerts(block: Block) -> list[Event]:
     return alerts[over + 1 :]
 
 
-def count_end(block: Block, which: Literal["planned", "unplanned", "failed_boots"]) -> None:
+def count_end(block: Block, which: EndedHow) -> None:
     """A process has ended; under the mutation lock, which the caller holds."""
     block.cells[layout.H_ENDS + [*Ends.__annotations__].index(which)] += 1
 

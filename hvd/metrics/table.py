@@ -68,6 +68,7 @@ EXCEPTIONS = Family("http_exceptions", ("method", "route", "type"), limit=192)
 VIEWS = Family("http_views", ("route", "view"), limit=256)
 """An app's own names of its routes, counted once by each process."""
 EXITS = Family("exits", ("kind", "cause"))
+ENDS = Family("ends", ("kind", "how"))
 HANDOFFS_REFUSED = Family("handoffs_refused", ("reason",))
 WS_CONNECTED = Family("ws_connected", ())
 WS_DISCONNECTED = Family("ws_disconnected", ("reason",))
@@ -90,7 +91,7 @@ FAMILIES = Families(
     ABORTED,
     (
         *(SIZES, QUEUE, EXCEPTIONS, VIEWS, CONNECTIONS, CONNECTION_DURATIONS),
-        *(EXITS, HANDOFFS_REFUSED, WS_CONNECTED, WS_DISCONNECTED, WS_FRAMES, WS_DROPPED, CPU, TICK, ADMIN),
+        *(EXITS, ENDS, HANDOFFS_REFUSED, WS_CONNECTED, WS_DISCONNECTED, WS_FRAMES, WS_DROPPED, CPU, TICK, ADMIN),
         OTLP,
     ),
 )
@@ -176,6 +177,9 @@ METRICS: tuple[Metric, ...] = (
     ),
     _counter(
         "hvd_process_exits_total", "Processes of the daemon that ended, by kind and by signal or exit status.", EXITS
+    ),
+    _counter(
+        "hvd_process_ends_total", "Processes that ended, by kind and how: planned, unplanned, before they served.", ENDS
     ),
     _counter(
         "hvd_websocket_handoffs_refused_total",

@@ -16,14 +16,15 @@ from tests.support.joined import Joined
 from tests.support.server import Server
 from tests.support.waiting import until
 
+MARKS = {"start", "stop", "reload", "death", "boot_failed"}
 PLAIN = {"plain": {"command": ["true"]}}
 USED = r"; it used \d+(\.\d)? MB"
 
 
 def events(server: Server, *kinds: str) -> list[Event]:
-    """Those of these kinds, or all; a look that is no request."""
+    """Those of these kinds, or all but alerts, which a slow machine may have; a look that is no request."""
     with server.opened() as block:
-        return [event for event in read_events(block) if not kinds or event["kind"] in kinds]
+        return [event for event in read_events(block) if event["kind"] in (kinds or MARKS)]
 
 
 def ends(server: Server) -> Ends:
@@ -86,15 +87,15 @@ def test_starts_reloads_ends_and_deaths_are_told(tmp_path: Path) -> None:
         server.signal(signal.SIGHUP)
         until(lambda: "in force" in events(server, "reload")[-1]["text"], "it is told that settings can't be read")
         assert ends(server)["unplanned"] == 5
-        answer = server.admin_get("/api/v1/events").json()
-        assert [event["kind"] for event in answer["events"]] == ["start", *["death"] * 5, *["reload"] * 3]
+        told = [event for event in server.admin_get("/api/v1/events").json()["events"] if event["kind"] in MARKS]
+        assert [event["kind"] for event in told] == ["start", *["death"] * 5, *["reload"] * 3]
         until(lambda: not server.in_progress(), "nothing is in progress")
 
         server.declare(PLAIN)
         assert server.stop() == 0
         server.start()
         *before, stop, start = events(server)
-        assert before == answer["events"]
+        assert before == told
         assert (stop["kind"], stop["text"]) == ("stop", f"hvd {__version__} stops")
         assert (start["kind"], start["version"], start["pid"]) == ("start", __version__, server.pid)
         assert ends(server) == {"planned": 0, "unplanned": 0, "failed_boots": 0}

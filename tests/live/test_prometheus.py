@@ -63,7 +63,8 @@ def populate(server: Server) -> None:
     busy = until(lambda: workers_serving(server, "/slow"), "a worker serves the slow request")
     os.kill(busy[0], signal.SIGKILL)
     assert isinstance(slow.wait(), OSError)
-    expected = {"hvd_http_requests_aborted_total", "hvd_process_exits_total", "hvd_websocket_disconnections_total"}
+    names = "http_requests_aborted", "process_exits", "process_ends", "websocket_disconnections"
+    expected = {f"hvd_{name}_total" for name in names}
 
     def counted() -> set[str]:
         return {name for (name, _), value in server.metrics().items() if value}

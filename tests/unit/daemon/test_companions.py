@@ -21,6 +21,7 @@ from hvd.core.slots import Slots
 from hvd.daemon.companions import STALL, STOP_GRACE, Companion, Companions
 from hvd.daemon.deaths import Settler
 from hvd.daemon.users import User
+from hvd.metrics.events import read_events
 from hvd.metrics.table import EXITS
 from tests.support.waiting import until
 from tests.unit.core.support import counts
@@ -125,6 +126,8 @@ def test_a_stopped_companion_is_killed_at_once(master: Master) -> None:
     first = master.one.pid
     os.kill(first, signal.SIGSTOP)
     master.await_another(first)
+    (event,) = read_events(master.block)
+    assert event["text"].startswith(f"aggregator {first} failed to boot (killed, as it gave no sign of life)")
 
 
 def test_one_that_ends_at_once_is_started_less_and_less_often(make_master: Callable[..., Master]) -> None:

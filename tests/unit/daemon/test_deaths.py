@@ -24,7 +24,7 @@ from hvd.daemon.stacks.workers import Stacks
 from hvd.daemon.worker_process import HELD
 from hvd.daemon.workers import HvdThreadWorker
 from hvd.metrics.events import read_ends, read_events
-from hvd.metrics.table import ABORTED, EXITS, FAMILIES
+from hvd.metrics.table import ABORTED, ENDS, EXITS, FAMILIES
 from hvd.settings.table import SLOTS_SPARE
 from tests.unit.core.support import FORMS, Watched, counts, dead_pid, ended, fork, forked, keeping_locked
 
@@ -392,6 +392,7 @@ def test_an_end_that_the_master_wanted_is_planned(
         workers.note_status(worker.pid, status, 1 << 20)
     workers.settle(worker)
     assert read_ends(block) == {"planned": int(planned), "unplanned": int(not planned), "failed_boots": 0}
+    assert counts(block, ENDS.key) == {("worker", "planned" if planned else "unplanned"): 1}
     assert [event["peak_bytes"] for event in read_events(block)] == [1 << 20] * (not planned)
 
 
