@@ -23,6 +23,7 @@ export class Copier {
     note.replaceChildren(make("p", { role: "status", text: "This browser lets no page copy: press Ctrl+C, or ⌘C." }), area, close);
     area.focus();
     area.select();
+    area.scrollTop = 0;
   }
 
   /** Save it as a file. */

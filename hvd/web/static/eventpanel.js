@@ -12,12 +12,12 @@ const AROUND = 60; // s before and after, of which other events are listed
 const BEFORE = 240; // s before and after an event that the charts show of it
 const AFTER = 60;
 
-/** What there is to say of an event: names and values. @returns {[string, string][]} */
+/** What there is to say of an event: names and values. `now` is 0 for what is read on another day. @returns {[string, string][]} */
 export function factsOf(event, entry, now) {
   const { process, pid, cause, memory_bytes: memory, peak_bytes: peak, aborted, number, until, version, state, reasons } = event;
   const isDeath = event.kind === "death";
   const facts = [
-    ["When", until > event.time ? between(event.time, until, now) : when(event.time, now)],
+    ["When", until > event.time ? between(event.time, until, now) : (now === 0 ? moment : when)(event.time, now)],
     ["Times", number > 1 ? exact(number) : ""],
     ["Process", [process ?? entry?.kind, pid && `pid ${pid}`].filter(Boolean).join(", ")],
     ["Cause", cause ?? ""],
@@ -33,7 +33,7 @@ export function factsOf(event, entry, now) {
 }
 
 /** An event as text, for whoever it is sent to. */
-export function eventText(event, postMortems, now) {
+export function eventText(event, postMortems) {
   const entry = postMortemOf(event, postMortems);
   const requests = (entry?.requests ?? []).flatMap((request) => [
     `  ${requestText(request)}`,
@@ -41,7 +41,7 @@ export function eventText(event, postMortems, now) {
   ]);
   return [
     `${kindOf(event).name}: ${sentenceOf(event)}`,
-    ...factsOf(event, entry, now).map(([name, value]) => `${name}: ${value}`),
+    ...factsOf(event, entry, 0).map(([name, value]) => `${name}: ${value}`),
     ...(requests.length ? ["Was serving:", ...requests] : []),
   ].join("\n");
 }

@@ -5,6 +5,8 @@ import { GAP } from "./history.js";
 import { endOf, kindOf, sentenceOf } from "./marks.js";
 import { between, moment } from "./when.js";
 
+const NEVER = 0; // text is read on another day: all times have theirs
+
 /** The points of a span -> [first, end). */
 function pointsOf(history, from, to) {
   return [history.ring.first("time", from), history.ring.first("time", to + 1e-3)];
@@ -27,9 +29,9 @@ export function summaryOf(history, column, from, to) {
 
 /**
  * @param {{name: string, link: string, history: import("./history.js").History, charts: object[],
- *   events: import("./marks.js").Event[], from: number, to: number, now?: number}} span `charts` as chartsOf makes them
+ *   events: import("./marks.js").Event[], from: number, to: number}} span `charts` as chartsOf makes them
  */
-export function textOf({ name, link, history, charts, events, from, to, now }) {
+export function textOf({ name, link, history, charts, events, from, to }) {
   const [first, end] = pointsOf(history, from, to);
   const rows = charts.flatMap((chart) =>
     chart.series.map((series) => {
@@ -42,13 +44,13 @@ export function textOf({ name, link, history, charts, events, from, to, now }) {
   const marks = events.filter((event) => endOf(event) >= from && event.time <= to);
   return [
     name,
-    `${between(from, to, now)} (${duration(to - from)}, ${end - first} points)`,
+    `${between(from, to, NEVER)} (${duration(to - from)}, ${end - first} points)`,
     link,
     "",
     ...tableOf([["", "min", "mean", "max"], ...rows]),
     "",
     marks.length ? "What happened:" : "Nothing happened.",
-    ...marks.map((event) => `${moment(event.time, now)}  ${kindOf(event).name}: ${sentenceOf(event)}`),
+    ...marks.map((event) => `${moment(event.time, NEVER)}  ${kindOf(event).name}: ${sentenceOf(event)}`),
   ].join("\n");
 }
 
