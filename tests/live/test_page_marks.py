@@ -112,7 +112,7 @@ def test_a_death_is_marked_listed_and_told(browser: Browser, server: Server) -> 
     assert browser.complaints() == []
 
 
-def test_a_reload_and_failed_boots_are_marked(browser: Browser, server: Server) -> None:
+def test_a_reload_failed_boots_and_alerts_are_marked(browser: Browser, server: Server) -> None:
     """Each by a glyph of its own; keys lead to them, too, and say so to who can't see it."""
     open_page(browser, server)
     server.reload()
@@ -125,12 +125,15 @@ def test_a_reload_and_failed_boots_are_marked(browser: Browser, server: Server) 
     browser.wait_text("#panel h2", "Reload")
 
     (server.folder / "broken").touch()
-    os.kill(server.pids("worker")[0], signal.SIGKILL)
+    for pid in server.pids("worker"):
+        os.kill(pid, signal.SIGKILL)
     browser.wait_text("#events ul", "failed to boot")
+    browser.wait_text("#events ul", "Alert")
+    assert browser.with_page("return page.charts.cards[0].view.plot.marking.spans.length") == 1
     (server.folder / "broken").unlink()
     until(lambda: len(server.pids("worker")) == 2, "workers boot again")
     shapes = browser.run(SHAPES)
-    assert {"Start", "Reload", "Death", "Failed boot"} <= shapes.keys()
+    assert {"Start", "Reload", "Death", "Failed boot", "Alert"} <= shapes.keys()
     assert len(set(shapes.values())) == len(shapes)
     drawn = "return page.charts.cards.map(({ view }) => view.plot.marking.marks.flatMap(({ events }) => events).length)"
     until(lambda: set(browser.with_page(drawn)) == {len(browser.texts("#events li"))}, "all charts have all of them")

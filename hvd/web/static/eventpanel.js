@@ -1,7 +1,7 @@
 /** All that is known of one event, in a panel: of a death, what it used and what it was serving. */
 
 import { Rows, make, say } from "./dom.js";
-import { count, exact, exactSize, size } from "./format.js";
+import { count, duration, exact, exactSize, size } from "./format.js";
 import { fillGlyph, glyph, postMortemOf, requestText } from "./events.js";
 import { endOf, kindOf, sentenceOf } from "./marks.js";
 import { lead, makeLink } from "./names.js";
@@ -14,7 +14,7 @@ const AFTER = 60;
 
 /** What there is to say of an event: names and values. `now` is 0 for what is read on another day. @returns {[string, string][]} */
 export function factsOf(event, entry, now) {
-  const { process, pid, cause, memory_bytes: memory, peak_bytes: peak, aborted, number, until, version, state, reasons } = event;
+  const { process, pid, cause, memory_bytes: memory, peak_bytes: peak, aborted, number, until, version, state, reasons, seconds } = event;
   const isDeath = event.kind === "death";
   const facts = [
     ["When", until > event.time ? between(event.time, until, now) : (now === 0 ? moment : when)(event.time, now)],
@@ -25,6 +25,7 @@ export function factsOf(event, entry, now) {
     ["Memory", typeof memory === "number" ? `${size(memory)} when last looked at (${exactSize(memory)})` : isDeath ? "not known" : ""],
     ["Most memory", typeof peak === "number" ? `${size(peak)} ever (${exactSize(peak)})` : ""],
     ["Requests lost", isDeath ? count(aborted ?? entry?.aborted ?? 0) : ""],
+    ["Lasted", seconds > 0 ? duration(seconds, 2) : ""],
     ["Version", version ?? ""],
     ["Health", state ?? ""],
     ["Because", (reasons ?? []).join("; ")],

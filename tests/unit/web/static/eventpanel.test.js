@@ -24,6 +24,8 @@ test("other kinds have what they have", () => {
   assert.deepEqual(factsOf(failed, null, NOON), [["When", "13:00:00 to 13:00:09 UTC+1"], ["Times", "12"]]);
   const alert = { sequence: 1, time: NOON, kind: "alert", text: "x", state: "degraded", reasons: ["saturated", "backlog"] };
   assert.deepEqual(factsOf(alert, null, NOON).slice(1), [["Health", "degraded"], ["Because", "saturated; backlog"]]);
+  const over = { sequence: 2, time: NOON, kind: "alert_over", text: "x", state: "healthy", seconds: 80.2 };
+  assert.deepEqual(factsOf(over, null, NOON).slice(1), [["Lasted", "1m 20s"], ["Health", "healthy"]]);
 });
 
 test("as text it has its requests, with their stacks", () => {
