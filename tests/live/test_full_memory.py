@@ -25,7 +25,7 @@ def in_small_shm(server: Server, size: str) -> Server:
 
 def test_totals_stay_exact_when_no_series_can_be_added(tmp_path: Path) -> None:
     """Series that find no memory go to the overflow series; no worker dies."""
-    server = in_small_shm(Server(tmp_path, workers=2, threads=4, max_series=2000), "6200k")
+    server = in_small_shm(Server(tmp_path, workers=2, threads=4, max_series=2000), "8000k")
     with server:
         paths = [f"/status-of/{code}" for code in range(200, 600) if code not in (204, 304)]
         tally = load(server.address, paths, clients=8, requests=4000)
