@@ -206,8 +206,8 @@ def _add_arguments_of_top(top: argparse.ArgumentParser) -> None:
     top.add_argument(
         "--sort",
         choices=("requests", "rate", "cpu", "memory", "pid"),
-        default="requests",
-        help="order of the workers, and of the routes where they have it (default: requests)",
+        default="rate",
+        help="order of the workers, and of the routes where they have it (default: rate)",
     )
 
 

@@ -121,16 +121,17 @@ def test_the_terminal_has_the_same(shop: Guest) -> None:
     """List, search, chart, pin."""
     command = [sys.executable, "-m", "hvd", "top", "--url", url_of(shop.admin_address, "")]
     with Pseudo(command, 120, 30, ENVIRON) as terminal:
+        terminal.press("4")
         terminal.shows("4 metrics 5", "orders_total (all 2)")
         terminal.press("/pay")
-        terminal.shows("4 metrics 1 /pay_")
+        terminal.shows("/pay: 1")
         terminal.press("\r")
         ask(shop, 20)
-        terminal.shows("own metrics, last", "p99", "Enter pin")
-        terminal.press("\r")
+        terminal.shows("pay_seconds p99", "0│", "p pin")
+        terminal.press("p")
         until(lambda: "pay_seconds" in pinned(shop), "it is pinned")
         terminal.shows("● pay_seconds")
-        terminal.press("\r")
+        terminal.press("p")
         until(lambda: "pay_seconds" not in pinned(shop), "it is pinned no more")
         terminal.press("q")
         assert terminal.wait() == 0

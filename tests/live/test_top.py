@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hvd.cli.top.terminal import ENTER, LEAVE
+from hvd.cli.top.driver import ENTER, LEAVE
 from tests.support.http import connect
+from tests.support.jobs import JobsDaemon
 from tests.support.pseudo import Pseudo
 from tests.support.server import Server, stopped
 from tests.support.waiting import until
@@ -46,7 +47,7 @@ def hellos(server: Server) -> int:
 
 
 def shown(text: str) -> str:
-    """The count of /hello on the screen."""
+    """The count of /hello on the screen, in the list of routes since the start."""
     return next((line.split()[1] for line in text.splitlines() if line.startswith("/hello ")), "")
 
 
@@ -63,24 +64,27 @@ def left(terminal: Pseudo) -> int:
 def ended_well(terminal: Pseudo) -> bool:
     """The alternate screen is left, and the terminal's modes are those of before."""
     output = terminal.output
-    return (
-        output.startswith(ENTER.encode())
-        and output.endswith(LEAVE.encode())
-        and entered(terminal) == left(terminal)
-        and terminal.modes == terminal.before
-    )
+    assert output.startswith(ENTER.encode())
+    assert output.endswith(LEAVE.encode()), output[-500:]
+    assert entered(terminal) == left(terminal)
+    return terminal.modes == terminal.before
 
 
-@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (200, 50)])
+@pytest.mark.parametrize(("columns", "lines"), [(40, 10), (80, 24), (200, 50)])
 def test_the_numbers_are_shown_and_move(server: Server, columns: int, lines: int) -> None:
-    """Health, charts, workers, routes, keys; at 80 columns all of what matters; q ends it."""
-    with top(server, columns, lines) as terminal:
-        terminal.shows(
-            "hvd top", "healthy", "live", "Uptime", "requests/s", "workers 2", "/hello", "(unmatched)", "q quit"
-        )
+    """Verdict, now against before, how busy it is, routes, keys; from 80 columns on charts with scales; q ends it."""
+    parts = ["healthy", "live", "5xx", "p99", "of 8 busy", "q quit"]
+    parts += ["last minute", "requests/s", "1 workers 2", "Capacity", "now"] if columns >= 80 else []
+    with top(server, columns, lines, "--sort", "requests") as terminal:
+        terminal.shows("hvd top", "t since start")
+        terminal.press("t/hel")
+        terminal.shows("/hel", "/hello")
+        terminal.press("\r")
+        terminal.shows(*parts, "/hello")
+        assert terminal.text.count("│") >= (3 if columns >= 80 else 0)
         ask(server, 41)
         count = str(hellos(server))
-        terminal.until(lambda text: shown(text) == count, "they count")
+        terminal.until(lambda text: shown(text) == count, f"/hello counts {count}")
         terminal.press("q")
         assert terminal.wait() == 0
         assert ended_well(terminal)
@@ -91,40 +95,78 @@ def test_a_resize_is_followed_at_once(server: Server) -> None:
     with top(server) as terminal:
         terminal.shows("q quit")
         terminal.resize(200, 50)
-        terminal.shows("threads", "q quit", "? help")
+        terminal.shows("threads", "Space pause", "busy of capacity")
         terminal.resize(40, 10)
-        terminal.shows("hvd top")
+        terminal.shows("hvd top", "2 routes", "q quit")
         assert len(terminal.text.splitlines()) <= 10
         terminal.resize(80, 24)
-        terminal.shows("requests/s", "/hello", "q quit")
+        terminal.shows("requests/s", "since start", "now", "q quit")
         terminal.press("q")
         assert terminal.wait() == 0
         assert ended_well(terminal)
 
 
-def test_keys_change_what_is_shown(server: Server) -> None:
-    """Order, list, pause, help."""
+def test_keys_and_clicks_change_what_is_shown(server: Server) -> None:
+    """Order, list, filter, details, pause, help."""
+    ask(server, 3)
     with top(server) as terminal:
-        terminal.shows("REQUESTS▼")
+        terminal.shows("/S▼", "/hello")
         terminal.press("s")
-        terminal.shows("/S▼")
-        terminal.press("2s")
+        terminal.shows("5XX▼")
         terminal.press("r")
-        terminal.until(lambda text: text.count("/S▼") == 1 and text.count("/S▲") == 1, "routes turned round")
+        terminal.shows("5XX▲")
+        row = next(at for at, line in enumerate(terminal.text.splitlines()) if "ROUTE" in line)
+        head = terminal.text.splitlines()[row]
+        click(terminal, head.index("P99"), row)
+        terminal.shows("P99▼")
+        terminal.press("/hel")
+        terminal.shows("/hel: 1")
+        terminal.press("\r")
+        terminal.shows("q quit")
+        terminal.press("\r")
+        terminal.shows("route /hello", "since start", "status", "200")
+        terminal.press("\x1b")
+        terminal.shows("P99▼")
         terminal.press("?")
         terminal.shows("hvd top: keys", "suspend")
-        terminal.press("x")
-        terminal.press("p")
-        terminal.shows("PAUSED")
+        terminal.press("\x1b")
+        terminal.shows("P99▼")
+        terminal.press("t ")
+        terminal.shows("PAUSED", "COUNT")
         before = shown(terminal.text)
         ask(server, 30)
         count = str(hellos(server))
         age = terminal.until(lambda text: re.search(r"PAUSED ([2-9]|\d\d)s", text) is not None, "seconds have gone by")
         assert shown(age) == before != count
-        terminal.press("p")
+        terminal.press(" ")
         terminal.until(lambda text: "PAUSED" not in text and shown(text) == count, "it goes on with the newest")
         terminal.press("q")
         assert terminal.wait() == 0
+
+
+def click(terminal: Pseudo, column: int, line: int) -> None:
+    """As a terminal sends it: SGR, from 1 on."""
+    terminal.press(f"\x1b[<0;{column + 1};{line + 1}M\x1b[<0;{column + 1};{line + 1}m")
+
+
+def test_a_job_is_cancelled_where_its_output_is(tmp_path: Path) -> None:
+    """Last lines and parameters in its details; c asks first; what became of it is told, and shown."""
+    code = "import time; print('hello from the job', flush=True); time.sleep(600)"
+    kinds = {"wait": {"command": [sys.executable, "-c", code]}}
+    with JobsDaemon(tmp_path, kinds, bind=f"unix:{tmp_path}/http.sock", workers=1) as server:
+        server.submit("wait")
+        with top(server, 100, 30) as terminal:
+            terminal.press("3")
+            terminal.shows("running")
+            terminal.press("\r")
+            terminal.shows("job wait", "last lines", "hello from the job")
+            terminal.press("c")
+            terminal.shows("Cancel job wait", "y yes", "PROGRESS")
+            terminal.press("y")
+            terminal.shows("was told to end")
+            terminal.shows("cancelled")
+            terminal.press("q")
+            assert terminal.wait() == 0
 
 
 def test_a_lost_daemon_is_told_and_found_again(tmp_path: Path) -> None:
@@ -133,14 +175,16 @@ def test_a_lost_daemon_is_told_and_found_again(tmp_path: Path) -> None:
     with Server(tmp_path, bind=bind, workers=1, interval=0.2) as server:
         server.get("/hello")
         with top(server) as terminal:
-            terminal.shows("live", "/hello")
+            terminal.shows("live")
+            terminal.press("t")
+            terminal.shows("/hello", "COUNT")
             assert server.stop() == 0
-            lost = terminal.shows("STALE", "No connection")
+            lost = terminal.shows("STALE", "No connection", "Last heard")
             assert "/hello" in lost
             with Server(tmp_path, bind=bind, workers=1, interval=0.2) as again:
                 again.get("/hello")
                 terminal.until(lambda text: "live" in text and "No connection" not in text, "it is found", 20)
-                assert "/hello" in terminal.shows("/hello")
+                terminal.shows("/hello")
                 terminal.press("q")
                 assert terminal.wait() == 0
                 assert ended_well(terminal)
@@ -195,8 +239,13 @@ def test_a_top_that_was_stopped_unasked_takes_the_terminal_again(server: Server)
 def test_terminals_without_colour_or_utf8(server: Server) -> None:
     """Plain signs; and one that can't move its cursor is told what to do."""
     with top(server, LC_ALL="C", PYTHONIOENCODING="ascii", NO_COLOR="1") as terminal:
-        assert terminal.shows("hvd top", "/hello", "q quit").isascii()
-        assert not re.search(rb"\x1b\[([0-9]+;)*(3[0-7]|9[0-7])m", terminal.output), "no colour"
+        for key in ("1", "2", "t", "3", "5", "?"):
+            terminal.press(key)
+            assert terminal.shows("Esc" if key == "?" else "q quit").isascii()
+        assert not re.search(rb"\x1b\[([0-9]+;)*([34][0-8]|9[0-7]|10[0-7])[;m]", terminal.output), "no colour"
+        assert terminal.output.isascii()
+        terminal.press("\x1b")
+        terminal.shows("q quit")
         terminal.press("q")
         assert terminal.wait() == 0
     with top(server, TERM="dumb") as terminal:
@@ -212,10 +261,12 @@ def test_it_starts_and_lives_without_a_websocket(tmp_path: Path) -> None:
         with stopped(server.pid), ExitStack() as stack:
             os.kill(aggregator, signal.SIGKILL)  # its master, which is stopped, starts no other one
             terminal = stack.enter_context(top(server))
+            terminal.shows("q quit")
+            terminal.press("t")
             terminal.shows("degraded", "aggregator away", "asked", seconds=20)
             ask(server, 17)
             count = str(hellos(server))
-            terminal.until(lambda text: shown(text) == count, "they count")
+            terminal.until(lambda text: shown(text) == count, f"/hello counts {count}")
             terminal.until(lambda text: "asked" in text and "STALE" not in text, "that is no old news", 20)
             os.kill(server.pid, signal.SIGCONT)  # the master replaces the aggregator
             terminal.shows("healthy", "live", seconds=40)
@@ -233,8 +284,8 @@ def test_an_outage_is_on_the_screen(tmp_path: Path) -> None:
             clients = [connect(server.address) for _ in range(2)]
             for number, client in enumerate(clients):
                 client.sendall(f"GET /slow/{number}?s=600 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-            screen = terminal.shows("degraded", "saturated: all 2 threads busy", "2 of 2 busy for", "longest requests")
-            assert re.search(rf"GET /slow/[01] +\d\.\ds +{server.pids('worker')[0]}", screen), screen
+            screen = terminal.shows("degraded", "saturated: all 2 threads busy", "2 of 2 busy for", "GET /slow")
+            assert re.search(rf"\d\.\ds  GET /slow/[01]  worker {server.pids('worker')[0]}", screen), screen
             terminal.press("q")
             assert terminal.wait() == 0
             for client in clients:

@@ -62,7 +62,10 @@ class Pseudo:
 
     def until(self, condition: Callable[[str], bool], what: str, seconds: float = 15) -> str:
         """The screen once the condition holds of it."""
-        until(lambda: condition(self.text), what, seconds)
+        try:
+            until(lambda: condition(self.text), what, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the screen is:\n{self.text}") from None
         return self.text
 
     def press(self, keys: str) -> None:

@@ -4,14 +4,18 @@ import json
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from hvd.cli.answers import Json
+from hvd.cli.answers import Json, objects
 from hvd.cli.client import Address, exchange, get_object
+from hvd.cli.jobs.remote import Remote
+from hvd.cli.stacks import fetch, process_lines
 from hvd.cli.top.model import Model
 from hvd.cli.websocket import messages
 from hvd.errors import DaemonRefused, DaemonUnreachable
 
 PATH = "/ws?detail=1"
 PINS = "/api/v1/pins"
+EVENTS = "/api/v1/events"
+_TAIL, _LINES = 64 * 1024, 200  # bytes and lines of what a job has printed that are looked at
 _ONCE = 1.5  # s for the WebSocket's first messages, where they are printed once: HTTP has told nearly all
 
 
@@ -22,17 +26,22 @@ class Answers(NamedTuple):
     health: Json | None = None
     history: Json | None = None
     pins: Json | None = None
+    events: Json | None = None
 
     def applied(self, model: Model, now: float) -> Model:
         """The model after these answers, which came at the monotonic time `now`."""
         model = model.with_snapshot(self.snapshot, now)
         model = model if self.health is None else model.with_health(self.health)
         model = model if self.pins is None else model.with_pins(self.pins)
+        model = model if self.events is None else model.with_events(self.events)
         return model if self.history is None else model.with_history(self.history)
 
 
-def ask(address: Address, timeout: float, *, history: bool = False) -> Answers:
-    """What the daemon answers now, with its history or not. Raises DaemonUnreachable where there is no snapshot."""
+def ask(address: Address, timeout: float, *, history: bool = False, after: float | None = None) -> Answers:
+    """What the daemon answers now; with its history or not, and with the events after that sequence, unless it is None.
+
+    Raises DaemonUnreachable where there is no snapshot.
+    """
     snapshot = get_object(address, "/api/v1/snapshot", timeout)
     says_why = "reasons" in snapshot or snapshot.get("system_health") == "healthy"
     return Answers(
@@ -40,6 +49,7 @@ def ask(address: Address, timeout: float, *, history: bool = False) -> Answers:
         None if says_why else _optional(address, "/health", timeout),
         _optional(address, "/api/v1/history", timeout) if history else None,
         _optional(address, PINS, timeout) if history else None,
+        None if after is None else _optional(address, f"{EVENTS}?after={after:.0f}", timeout),
     )
 
 
@@ -52,6 +62,30 @@ def change_pin(address: Address, key: str, timeout: float, *, pinned: bool) -> s
     if answer.status < 300:
         return ""
     return str(answer.object().get("detail") or f"the answer is {answer.status}")
+
+
+def cancel_job(address: Address, job_id: str, timeout: float) -> str:
+    """Have a job cancelled -> what became of it. Raises DaemonUnreachable, and DaemonRefused with the reason."""
+    outcomes = Remote(address, timeout).cancel([job_id])
+    words = {
+        "cancelled": "is cancelled",
+        "cancelling": "was told to end",
+        "ended": "had ended",
+        "unknown": "is unknown",
+    }
+    return next((words[outcome] for outcome, ids in outcomes.items() if ids), "was not answered for")
+
+
+def job_lines(address: Address, job_id: str, timeout: float) -> list[str]:
+    """The last lines that a job has printed. Raises DaemonUnreachable, DaemonRefused."""
+    data = Remote(address, timeout).output(job_id).data[-_TAIL:]
+    return data.decode(errors="replace").replace("\r", "\n").splitlines()[-_LINES:]
+
+
+def stack_lines(address: Address, pid: int, timeout: float) -> list[str]:
+    """Where the threads of a process are in their code. Raises DaemonUnreachable, DaemonRefused."""
+    processes = objects(fetch(address, pid, timeout).get("processes"))
+    return [line for process in processes for line in process_lines(process, all_threads=False)]
 
 
 def _optional(address: Address, path: str, timeout: float) -> Json | None:

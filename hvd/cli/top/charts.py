@@ -1,100 +1,171 @@
-"""The history as sparklines: numbers over time as rows of characters. Pure."""
+"""Charts of characters: numbers over time, with a scale at their left, and the time and what happened below. Pure."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rich.text import Text
 
 from hvd.cli.answers import Json
+from hvd.cli.top.choice import WINDOWS
+from hvd.cli.top.events import MARKS, style_of
+from hvd.cli.top.forms import compact, compact_rate, cut_middle, nice_top, padded, share, time_ms
 from hvd.cli.top.frame import UNICODE, Glyphs
-from hvd.cli.top.keys import WINDOWS, State
 from hvd.cli.top.model import Model
-from hvd.texts import UNKNOWN, count, figure, milliseconds, number, percent, plain, rate, short_duration, short_size
+from hvd.texts import figure, number, short_size, whole_percent
 
-
-@dataclass(frozen=True)
-class Unit:
-    """How values of a unit are drawn. `floor`: a value below doesn't fill the chart; `room`: over the highest value."""
-
-    form: Callable[[float], str]
-    floor: float = 1.0
-    room: float = 1.0
-
-
-_UNITS = {
-    "1/s": Unit(rate),
-    "ratio": Unit(lambda value: percent(100 * value), 0.01),
-    "ms": Unit(milliseconds),
-    "percent": Unit(percent, 10.0),
-    "bytes": Unit(short_size, room=1.5),
-}
-_OTHER = Unit(count)
-_STYLES = {
-    "requests_per_second": "green",
-    "p50": "cyan",
-    "error_rate": "red",
-    "p90": "cyan",
-    "cpu_usage": "magenta",
-    "p99": "cyan",
-    "memory_usage": "blue",
-    "in_flight": "yellow",
-}
-"""The columns of the history that have a sparkline, in the order of reading, with their colours."""
-
-_LABEL, _VALUE = 10, 9  # cells
+_SCALE = 7  # cells of the numbers at the left
+_APART = 2  # cells between two charts
+_LEAST, _MOST = 3, 6  # lines of bars
 _CARRIED = 2.5  # intervals for which a point counts: ticks are not exact, and a bin may fall between two of them
+_TICKS = (10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0)  # s between two of the axis of time
 
 Point = tuple[float, float | None]
 
 
-def chart_lines(model: Model, state: State, width: int, left: int | None, glyphs: Glyphs) -> list[Text]:
-    """Two charts beside each other, one where it is narrow; none where fewer than seven lines would be left."""
-    columns = 2 if width >= 64 else 1
-    charts = [column for name in _STYLES for column in model.columns if column.get("name") == name]
-    lines_of = math.ceil(len(charts) / columns)
-    if not charts or (left is not None and left < lines_of + 1 + 6) or width < _LABEL + _VALUE + 6:
+@dataclass(frozen=True)
+class Unit:
+    """How values are written, and the least that a whole axis stands for."""
+
+    form: Callable[[float], str]
+    floor: float = 1.0
+    base: float = 1000.0  # of its larger units
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One figure over time: what it is, its value now, its points."""
+
+    title: str
+    now: str
+    points: tuple[Point, ...]
+    unit: Unit
+    style: str = "green"
+
+
+_UNITS = {
+    "1/s": Unit(compact_rate),
+    "ratio": Unit(share, 0.01),
+    "ms": Unit(time_ms),
+    "percent": Unit(whole_percent, 10.0),
+    "bytes": Unit(short_size, 1024.0, 1024.0),
+}
+_OTHER = Unit(compact)
+_SHOWN = {
+    "server_error_rate": ("5xx", "red"),
+    "p99": ("p99", "cyan"),
+    "requests_per_second": ("requests/s", "green"),
+    "busy_ratio": ("busy of capacity", "yellow"),
+    "cpu_usage": ("CPU", "magenta"),
+    "memory_usage": ("memory", "blue"),
+    "client_error_rate": ("4xx", "yellow"),
+    "p50": ("p50", "cyan"),
+}
+"""The columns of the history that have a chart, in the order of an operator's questions, with title and colour."""
+
+_OF_REQUESTS = ("server_error_rate", "client_error_rate", "error_rate", "p50", "p90", "p99")
+"""What there is none of while there are no requests: a gap, and no zero."""
+
+
+def service_charts(model: Model) -> list[Chart]:
+    """Those of the whole service that the daemon has columns for."""
+    columns = {str(column.get("name")): column for column in model.columns}
+    charts = []
+    for name, (title, style) in _SHOWN.items():
+        if name in columns:
+            unit = _UNITS.get(str(columns[name].get("unit")), _OTHER)
+            points = tuple((float(point["time"]), _value(point, name)) for point in model.points)
+            now = points[-1][1] if points else None
+            charts.append(Chart(title, figure(now, unit.form), points, unit, style))
+    return charts
+
+
+def _value(point: Json, name: str) -> float | None:
+    is_idle = name in _OF_REQUESTS and point.get("requests_per_second") == 0
+    return None if is_idle else number(point.get(name))
+
+
+def window_of(model: Model, window: int) -> float:
+    """The chosen seconds; fewer while a daemon hasn't run that long, as its first minute would be a bar or two."""
+    span = model.points[-1]["time"] - model.points[0]["time"] if model.points else 0.0
+    return min(WINDOWS[window], *(one for one in WINDOWS if one >= span), WINDOWS[0])
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The time that all charts share: it ends at the Unix time `end`; points come every `interval` s."""
+
+    end: float
+    seconds: float
+    interval: float
+    events: Sequence[Json] = ()
+
+
+def chart_lines(charts: Sequence[Chart], axis: Axis, width: int, room: int, glyphs: Glyphs) -> list[Text]:
+    """As many charts beside and below each other as have room in so many lines; each has its scale."""
+    columns = max(1, min(4, len(charts), (width + _APART) // 38))
+    high = max(1, min(math.ceil(len(charts) / columns), room // (_LEAST + 3)))
+    bars = min(_MOST, max(_LEAST, room // 3), room // high - 2)
+    cell = (width - _APART * (columns - 1)) // columns
+    if not charts or bars < _LEAST or cell - _SCALE - 1 < 8:
         return []
-    rows = 1 if left is None or glyphs.encoding == "ascii" else max(1, min(4, (left - 14) // (2 * lines_of)))
-    cell = (width - 3 * (columns - 1)) // columns
-    bins = cell - _LABEL - _VALUE - 2
-    step = max(window_of(model, state) / bins, model.interval)
-    lines = [rule(f"last {short_duration(step * bins).removesuffix(' 0s')}", width, glyphs)]
-    for start in range(0, len(charts), columns):
-        drawn = [_chart(column, model, step, bins, rows, glyphs) for column in charts[start : start + columns]]
-        lines += [Text("   ").join(parts) for parts in zip(*drawn, strict=True)]
+    lines = []
+    for start in range(0, min(len(charts), high * columns), columns):
+        drawn = [_chart(chart, axis, cell, bars, glyphs) for chart in charts[start : start + columns]]
+        lines += [Text(" " * _APART, end="").join(parts) for parts in zip(*drawn, strict=True)]
     return lines
 
 
-def window_of(model: Model, state: State) -> float:
-    """The chosen seconds; fewer while a daemon hasn't run that long, as its first minute would be a bar or two."""
-    span = model.points[-1]["time"] - model.points[0]["time"] if model.points else 0.0
-    return min(WINDOWS[state.window], *(window for window in WINDOWS if window >= span), WINDOWS[0])
-
-
-def rule(title: str, width: int, glyphs: Glyphs) -> Text:
-    """A line with a title."""
-    return Text(f"{glyphs.rule * 2} {title} ".ljust(width, glyphs.rule)[:width], "dim")
-
-
-def _chart(column: Json, model: Model, step: float, bins: int, rows: int, glyphs: Glyphs) -> list[Text]:
-    name, unit = str(column["name"]), _UNITS.get(str(column.get("unit")), _OTHER)
-    points = [(float(point["time"]), number(point.get(name))) for point in model.points]
-    end = points[-1][0] if points else 0.0
-    values = binned(points, end, step, bins, model.interval)
+def _chart(chart: Chart, axis: Axis, width: int, rows: int, glyphs: Glyphs) -> list[Text]:
+    bins = width - _SCALE - 1
+    step = max(axis.seconds / bins, axis.interval)
+    values = binned(chart.points, axis.end, step, bins, axis.interval)
     highest = max((value for value in values if value is not None), default=0.0)
-    lines = sparkline(values, max(highest * unit.room, unit.floor), rows, glyphs.bars)
-    now = figure(model.in_flight if name == "in_flight" else model.raw.get(name), unit.form)
-    beside = [(plain(column.get("title"), glyphs.encoding, _LABEL), now), *[("", "")] * (rows - 1)]
-    if rows > 1:
-        beside[1] = ("  highest", unit.form(highest) if points else UNKNOWN)
-    drawn = []
-    for (label, value), line in zip(beside, lines, strict=True):
-        text = Text(f"{label:<{_LABEL}} ", "dim").append(
-            f"{value:>{_VALUE}} ", "not dim bold" if label[:1] != " " else ""
-        )
-        drawn.append(text.append(line, f"not dim {_STYLES[name]}"))
-    return drawn
+    top = nice_top(max(highest, chart.unit.floor), chart.unit.base)
+    title = cut_middle(chart.title, width - len(chart.now) - 2, glyphs.more)
+    head = Text(end="").append(title).append(f"  {chart.now}", "bold")
+    head.append(" " * (width - head.cell_len))
+    lines = [head]
+    scale = {0: chart.unit.form(top), rows - 1: "0"}
+    for row, bar in enumerate(sparkline(values, top, rows, glyphs.bars)):
+        label = padded(scale.get(row, ""), _SCALE)
+        lines.append(Text(end="").append(label + glyphs.wall, "dim").append(bar, f"not dim {chart.style}"))
+    return [*lines, _time_axis(axis, step, bins, glyphs)]
+
+
+def _time_axis(axis: Axis, step: float, bins: int, glyphs: Glyphs) -> Text:
+    """The line below the bars: times before now, and a letter where something happened."""
+    first = math.floor(axis.end / step) - bins + 1
+    marks: dict[int, Json] = {}
+    for event in axis.events:
+        place = math.floor((number(event.get("time")) or 0.0) / step) - first
+        if 0 <= place < bins and event.get("kind") in MARKS:
+            marks[place] = event
+    cells = list(glyphs.rule * bins)
+    for place, text in _labels(step, bins):
+        if all(at not in marks for at in range(place - 1, place + len(text) + 1)):
+            cells[place : place + len(text)] = text
+    line = Text(" " * _SCALE + glyphs.corner, "dim", end="")
+    for place, cell in enumerate(cells):
+        if place in marks:
+            line.append(MARKS[str(marks[place]["kind"])], f"not dim {style_of(marks[place])}")
+        else:
+            line.append(cell)
+    return line
+
+
+def _labels(step: float, bins: int) -> list[tuple[int, str]]:
+    """Places and texts: `now` at the right end, then every so many s, where they don't touch each other."""
+    every = next((tick for tick in _TICKS if tick / step >= 9), _TICKS[-1])
+    labels = [(bins - 3, "now")]
+    before = every
+    while (place := bins - round(before / step)) >= 0:
+        text = f"-{before / 60:g}m" if before >= 60 else f"-{before:g}s"
+        if place + len(text) < labels[-1][0]:
+            labels.append((place, text))
+        before += every
+    return labels
 
 
 def binned(points: Sequence[Point], end: float, step: float, bins: int, interval: float) -> list[float | None]:
@@ -106,7 +177,7 @@ def binned(points: Sequence[Point], end: float, step: float, bins: int, interval
     first = math.floor(end / step) - bins + 1
     # without points the second is the longer one: nothing is looked at then
     reach = max(step, _CARRIED * interval)
-    for (time, value), (following, _) in zip(points, [*points[1:], (end, None)], strict=False):
+    for (time, value), (following, _) in pairwise([*points, (end, None)]):
         if value is None:
             continue
         place = math.floor(time / step) - first

@@ -25,7 +25,7 @@ class Feed:
     One thread has the WebSocket. A lost connection is made again after a pause that doubles, with jitter: so all its
     watchers don't come back to a daemon at once. The other thread asks for a snapshot while no messages come, whatever
     the first one waits for, and for what messages don't carry. `failure` is the exception that ended a thread, None
-    while they run or after `stop`.
+    while they run or after `stop`: where the first question, for a model that knows nothing, has no answer, it is why.
     """
 
     def __init__(
@@ -33,19 +33,21 @@ class Feed:
         address: Address,
         timeout: float,
         model: Model,
-        changed: Callable[[], None],
+        changed: Callable[[], None] = lambda: None,
         *,
         connect: Callable[..., Iterator[str]] = messages,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = lambda: random.uniform(0.5, 1.0),
     ) -> None:
         self.model = model
+        self.changed = changed
         self.failure: Exception | None = None
-        self._address, self._timeout, self._changed = address, timeout, changed
+        self.began = threading.Event()  # set by the first answer, and by the failure of the first question
+        self._address, self._timeout = address, timeout
         self._connect, self._clock, self._jitter = connect, clock, jitter
         self._stopping = threading.Event()
         self._wanted = threading.Event()  # a snapshot now, fresh numbers or not
-        self._lacks_history = False
+        self._lacks_history = not model.received
         self._pins: list[str] = []  # keys whose pin is to be changed
         self._updating = threading.Lock()  # held while the model changes
         self._calling = threading.Lock()  # held while `changed` is called: not after `stop`
@@ -58,7 +60,9 @@ class Feed:
         ]
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Begin to listen; what isn't known yet is asked for at once."""
+        if not self.model.received:
+            self._wanted.set()
         for thread in self._threads:
             thread.start()
 
@@ -94,6 +98,7 @@ class Feed:
                 work()
         except Exception as error:
             self.failure = error
+            self.began.set()
             self._call()
 
     def _attempt(self) -> None:
@@ -141,18 +146,19 @@ class Feed:
                 key = self._pins.pop(0)
                 refusal = change_pin(self._address, key, self._timeout, pinned=key not in self.model.own.pinned)
                 self._update(partial(Model.with_refusal, reason=refusal))
-            answers = ask(self._address, self._timeout, history=history)
-        except DaemonUnreachable as error:
-            reason = error.reason if error.is_silent else ""
+            after = self.model.lacking_events
+            after = self.model.last_event if after is None and history else after
+            answers = ask(self._address, self._timeout, history=history, after=after)
+        except (DaemonUnreachable, DaemonRefused) as error:
+            if not self.model.received:
+                raise
+            reason = _reason(error)
             self._update(lambda model: model.without_answer(reason, asked))
-            return
-        except DaemonRefused as error:
-            refusal = f"it answers {error.status}: its token is asked for, or another one"
-            self._update(lambda model: model.without_answer(refusal, asked))
             return
         self._lacks_history = self._lacks_history and not history
         now = self._clock()
         self._update(lambda model: answers.applied(model, now))
+        self.began.set()
         if is_late:
             self._update(Model.with_own_point)
 
@@ -168,12 +174,19 @@ class Feed:
     def _call(self) -> None:
         with self._calling:
             if not self._stopping.is_set():
-                self._changed()
+                self.changed()
+
+
+def _reason(error: DaemonUnreachable | DaemonRefused) -> str:
+    """Why there was no answer; "" where something else answered."""
+    if isinstance(error, DaemonRefused):
+        return f"it answers {error.status}: its token is asked for, or another one"
+    return error.reason if error.is_silent else ""
 
 
 def _lacks_more(before: Model, model: Model) -> bool:
-    """True where what messages don't carry may have changed: post-mortems, and the reasons of an older daemon."""
+    """True where what messages don't carry may be new: post-mortems, events, and the reasons of an older daemon."""
     has_ended = before.restarts is not None and model.restarts != before.restarts
     health = model.raw.get("system_health")
     lacks_reasons = health not in ("healthy", before.raw.get("system_health")) and "reasons" not in model.raw
-    return has_ended or lacks_reasons
+    return has_ended or lacks_reasons or model.lacking_events is not None

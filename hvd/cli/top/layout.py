@@ -1,164 +1,181 @@
-"""The whole screen: from a model and what the user chose to so many lines of so many cells. Pure."""
+"""The whole screen as lines: from a model and what the user chose. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len
+from rich.style import Style
 from rich.text import Text
 
 from hvd.cli.answers import Json
 from hvd.cli.top.busy import busy_lines, longest_lines
-from hvd.cli.top.charts import chart_lines
+from hvd.cli.top.changes import change_lines
+from hvd.cli.top.charts import Axis, chart_lines, service_charts, window_of
+from hvd.cli.top.choice import TABS, Choice
+from hvd.cli.top.columns import Lines, Table
+from hvd.cli.top.events import EVENTS, event_rows
 from hvd.cli.top.frame import Frame
-from hvd.cli.top.header import health_lines, message_lines, title_line
-from hvd.cli.top.keys import METRICS, State, help_lines, keys_line
-from hvd.cli.top.lists import TABLES
+from hvd.cli.top.header import message_lines, title_line
+from hvd.cli.top.lists import JOBS, ROUTES, ROUTES_EVER, WORKERS
 from hvd.cli.top.model import Model
-from hvd.cli.top.own_list import OWN, found_rows, own_chart_lines
-from hvd.cli.top.table import Shape, Table, last_start, table_lines
+from hvd.cli.top.now import now_lines, totals_line
+from hvd.cli.top.own_list import OWN, own_charts
 from hvd.texts import UNKNOWN, count, figure
+
+_ROWS = 3  # of a list that stay in view before charts get room
+_CHARTS = 0.45  # of the lines at most for charts
 
 
 @dataclass(frozen=True)
-class Screen:
-    """The lines; `page` rows of the list in focus are visible, and it can be scrolled by `scroll_end` rows. `selected`
-    is the key of the own metric that is charted.
-    """
+class Listing:
+    """A list as it is to be drawn: its rows in their order, of so many in all."""
 
-    lines: list[Text]
-    page: int
-    scroll_end: int
-    selected: str = ""
+    table: Table
+    rows: Sequence[Json]
+    total: int
+    lines: Lines
 
 
-def lay_out(model: Model, state: State, frame: Frame) -> Screen:
-    """All lines of the screen; with `frame.height` exactly so many."""
-    if state.help:
-        return Screen(_filled(help_lines(frame), frame), 1, 0)
-    height = frame.height
-    head = [title_line(model, frame), *health_lines(model, frame), *busy_lines(model, frame)]
-    messages = [*message_lines(model, frame), *longest_lines(model, frame)]
-    foot = [] if height is None else [keys_line(frame, metrics=state.focus == METRICS)]
-    lines = [*head, *messages]
-    if height is not None and len(lines) + len(foot) >= height:
-        return Screen(_filled([head[0], *messages, *head[1:]], frame), 1, 0)
-    left = None if height is None else height - len(lines) - len(foot)
-    rows = found_rows(model, state) if state.focus == METRICS else []
-    selected = rows[min(state.scrolled[METRICS], len(rows) - 1)] if rows else None
-    if state.focus == METRICS:
-        charts = own_chart_lines(model, state, frame.width, left, frame.glyphs, selected)
-    else:
-        charts = chart_lines(model, state, frame.width, left, frame.glyphs)
-    lines += charts
-    left = None if left is None else left - len(charts)
-    tables, page, end = _tables(model, state, frame, left)
-    lines += tables
-    if height is not None:
-        lines += [Text()] * (height - len(lines) - len(foot))
-    return Screen(_filled(lines + foot, frame), page, end, str(selected["key"]) if selected else "")
+@dataclass(frozen=True)
+class Picture:
+    """The lines above the tabs, the tabs, and the list in view."""
+
+    head: list[Text]
+    charts: list[Text]
+    tabs: Text
+    listing: Listing
 
 
-def _filled(lines: Sequence[Text], frame: Frame) -> list[Text]:
-    """Cut to the height, filled up to it; no line is wider than the screen."""
+def lay_out(model: Model, choice: Choice, frame: Frame) -> Picture:
+    """What is on the screen; the list gets the lines that are left."""
+    head = head_lines(model, frame)
     if frame.height is not None:
-        lines = [*lines[: frame.height], *[Text()] * (frame.height - len(lines))]
+        head = head[: max(1, frame.height - 5)]
+    left = None if frame.height is None else frame.height - len(head) - 3
+    listing = listing_of(model, choice, frame)
+    tabs = tabs_line(model, choice, frame, len(listing.rows))
+    return Picture(head, _charts(model, choice, frame, left), tabs, listing)
+
+
+def head_lines(model: Model, frame: Frame) -> list[Text]:
+    """The answers to an operator's questions, in their order."""
+    lines = [
+        title_line(model, frame),
+        *message_lines(model, frame),
+        *now_lines(model, frame),
+        *busy_lines(model, frame),
+    ]
+    lines += longest_lines(model, frame)
+    lines += change_lines(model, frame)
+    if frame.height is None or frame.height >= 20:
+        lines.append(totals_line(model, frame))
     return [_bounded(line, frame.width) for line in lines]
 
 
+def _charts(model: Model, choice: Choice, frame: Frame, left: int | None) -> list[Text]:
+    charts = own_charts(model, choice.selected, frame.glyphs) if choice.tab == "metrics" else []
+    charts = charts or service_charts(model)
+    room = 18 if left is None or frame.height is None else min(left - _ROWS, int(_CHARTS * frame.height))
+    if not model.points or room < 5:
+        return []
+    axis = Axis(model.points[-1]["time"], window_of(model, choice.window), model.interval, model.events)
+    return chart_lines(charts, axis, frame.width, room, frame.glyphs)
+
+
 def _bounded(line: Text, width: int) -> Text:
-    if cell_len(line.plain) <= width:
-        return line
-    line = line.copy()
-    line.truncate(width, overflow="crop")
+    if line.cell_len > width:
+        line.truncate(width, overflow="crop")
     return line
 
 
-def _titles(model: Model) -> list[list[str]]:
-    """Titles of the three lists, from the longest to one that fits anywhere."""
-    joined = sum(worker.get("kind") == "joined" for worker in model.workers)
-    restarts, number = figure(model.restarts, count), f"workers {len(model.workers) - joined}"
-    kind = f" {model.worker_class}" if model.worker_class else ""
-    beside = f", {joined} joined" if joined else ""
-    ended = f", {restarts} ended" if restarts not in (UNKNOWN, "0") else ""
-    jobs = [
-        f"{figure(model.raw.get(name), count)} {word}"
-        for name, word in (("jobs_active", "active"), ("jobs_pending", "pending"), ("jobs_failed", "failed"))
-    ]
-    return [
-        [f"{number}{kind}{beside}{ended}", f"{number}{beside}{ended}", f"{number}{beside}", number, "workers"],
-        [f"routes {len(model.routes)}", "routes"],
-        [*(f"jobs {', '.join(jobs[:most])}" for most in (3, 2, 1)), "jobs"],
-    ]
+def _has_last_minute(model: Model) -> bool:
+    return not model.routes or any("last_minute" in row for row in model.routes)
 
 
-def _own_titles(model: Model, state: State, rows: Sequence[Json]) -> list[str]:
-    """What is searched for, while it is typed or found; why a pin was refused."""
-    refusal = f", not pinned: {model.own.refusal}" if model.own.refusal else ""
-    if state.typing:
-        return [f"metrics {len(rows)} /{state.search}_"]
-    search = f" /{state.search}" if state.search else ""
-    return [f"metrics {len(rows)}{search}{refusal}", f"metrics {len(rows)}{search}", "metrics"]
+def table_of(model: Model, choice: Choice) -> Table:
+    """The list in view; of routes since the start, where the user wants that or the daemon knows nothing else."""
+    if choice.tab == "routes":
+        return ROUTES_EVER if choice.since_start or not _has_last_minute(model) else ROUTES
+    return {"workers": WORKERS, "jobs": JOBS, "metrics": OWN, "events": EVENTS}[choice.tab]
 
 
-def tables_of(model: Model) -> tuple[Table, ...]:
-    """The lists that there are."""
-    return TABLES if model.own.is_empty else (*TABLES, OWN)
+def rows_of(model: Model, table: Table) -> Sequence[Json]:
+    """All rows that the list has; a route without a request in the last minute is none of its routes."""
+    if table is ROUTES:
+        return [row for row in model.routes if row.get("last_minute")]
+    if table is EVENTS:
+        return event_rows(model.events, model.time)
+    if table is OWN:
+        return list(model.own.rows())
+    return model.workers if table is WORKERS else model.jobs if table is JOBS else model.routes
 
 
-def _tables(model: Model, state: State, frame: Frame, left: int | None) -> tuple[list[Text], int, int]:
-    tables, titles = tables_of(model), _titles(model)
-    lists: list[Sequence[Json]] = [model.workers, model.routes, model.jobs]
-    if len(tables) > METRICS:
-        lists.append(found_rows(model, state))
-        titles.append(_own_titles(model, state, lists[METRICS]))
-    heights: list[int | None] = [None] * len(lists)
-    if left is not None:
-        heights = shares([len(rows) for rows in lists], state.focus, left)
-    lines: list[Text] = []
-    page, end = 1, 0
-    for place, (table, rows, height) in enumerate(zip(tables, lists, heights, strict=True)):
-        focused = place == state.focus
-        if height is None:
-            lines.append(Text())
-        elif focused:
-            page = max(1, height - 1)
-            end = max(0, len(rows) - (1 if place == METRICS else page))
-        shape = Shape(
-            frame.width,
-            height,
-            frame.glyphs,
-            focused and height is not None,
-            state.orders[place],
-            state.turned[place],
-            state.scrolled[place] if place != METRICS else max(0, state.scrolled[place] - (height or 2) + 2),
-        )
-        if height is None or height > 0:
-            key = "" if height is None else f"{place + 1} "
-            drawn = table_lines(table, [key + title for title in titles[place]], rows, shape)
-            if place == METRICS and focused and height is not None:
-                start = last_start(len(rows), height - 1, shape.scrolled)
-                _mark_selected(drawn, min(state.scrolled[place], len(rows) - 1) - start)
-            lines += drawn
-    return lines, page, end
+def listing_of(model: Model, choice: Choice, frame: Frame) -> Listing:
+    """The list in view, with the rows that are searched for, sorted."""
+    table = table_of(model, choice)
+    rows = rows_of(model, table)
+    order, turned = choice.orders.get(table.name, ""), table.name in choice.turned
+    order = order if order in table.orders else table.order
+    chosen = table.sort(table.search(rows, choice.search), order, turned)
+    return Listing(table, chosen, len(rows), Lines(frame.width, frame.glyphs, order, turned))
 
 
-def _mark_selected(lines: list[Text], row: int) -> None:
-    if 0 <= row < len(lines) - 1:
-        lines[row + 1].stylize("reverse")
+def tabs_line(model: Model, choice: Choice, frame: Frame, found: int) -> Text:
+    """The lists that there are, each with its number; that in view says what it shows, and how many were found."""
+    search = f" /{frame.glyphs.said(choice.search, 20)}: {found}" if choice.search else ""
+    for most in (2, 1, 0):
+        line = Text(end="")
+        for place, tab in enumerate(TABS, 1):
+            titles = _titles(model, choice, tab)
+            title = titles[min(most, len(titles) - 1)] + (search if tab == choice.tab else "")
+            text = f" {place} {title} " if most else f" {place} {title if tab == choice.tab else title[:3]} "
+            style = "reverse bold" if tab == choice.tab else "underline"
+            line.append(text, Style.parse(style) + Style(meta={"tab": tab}))
+        if line.cell_len <= frame.width:
+            break
+    line.append(" " * (frame.width - line.cell_len), "underline")
+    return _bounded(line, frame.width)
 
 
-def shares(rows: Sequence[int], focus: int, left: int) -> list[int | None]:
-    """The numbers of lines that the lists get, heads included: the one in focus all that the others don't need.
+def _titles(model: Model, choice: Choice, tab: str) -> list[str]:
+    """Of a tab, from short to long."""
+    if tab == "workers":
+        joined = sum(worker.get("kind") == "joined" for worker in model.workers)
+        name, kind = f"workers {len(model.workers) - joined}", f" {model.worker_class}" if model.worker_class else ""
+        ended = f", {count(model.restarts)} ended" if model.restarts else ""
+        beside = f", {joined} joined" if joined else ""
+        return [tab, name, f"{name}{kind}{beside}{ended}"]
+    if tab == "routes":
+        rows = rows_of(model, table_of(model, Choice(since_start=choice.since_start)))
+        span = "since start" if choice.since_start or not _has_last_minute(model) else "last minute"
+        return [tab, f"routes {len(rows)}", f"routes {len(rows)} {span}"]
+    if tab == "jobs":
+        active, waiting = (figure(model.raw.get(name), count) for name in ("jobs_active", "jobs_pending"))
+        is_known = active != UNKNOWN
+        return [
+            tab,
+            f"jobs {active}+{waiting}" if is_known else tab,
+            f"jobs {active} active, {waiting} waiting" if is_known else tab,
+        ]
+    if tab == "metrics":
+        refusal = f", not pinned: {model.own.refusal}" if model.own.refusal and choice.tab == tab else ""
+        number_of = sum(1 for _ in model.own.rows())
+        return [tab, f"metrics {number_of}{refusal}"]
+    return [tab, f"events {len(model.events)}"]
 
-    The others show some of their rows if there is room; a list without rows needs only its head.
-    """
-    wanted = [1 + count for count in rows]
-    least = 2 if left < 9 else 3 if left < 16 else 1 + left // 5
-    heights = [min(least, want) for want in wanted]
-    while sum(heights) > left and any(heights):
-        highest = max(range(len(heights)), key=lambda place: (heights[place], place != focus))
-        heights[highest] -= 1
-    for place in sorted(range(len(rows)), key=lambda place: place != focus):
-        more = min(wanted[place] - heights[place], left - sum(heights))
-        heights[place] += max(0, more)
-    return list(heights)
+
+def empty_text(listing: Listing, model: Model, choice: Choice) -> str:
+    """What to do, where a list has no rows."""
+    if choice.search:
+        return f"none of {listing.total} has {choice.search!r}: / and Esc show all"
+    if not model.received:
+        return ""
+    if listing.table is ROUTES and model.routes:
+        return "no request in the last minute: t shows those since the start"
+    texts = {
+        "routes": f"no request yet: send a first one, and it is here within {model.interval:.0f} s",
+        "workers": "no worker lives",
+        "jobs": "no job yet: hvd jobs submit KIND makes one, hvd jobs kinds shows what there is",
+        "metrics": "the app has no metrics of its own: hvd.Counter, Gauge, Histogram or prometheus_client make some",
+        "events": "nothing has happened yet",
+    }
+    return texts[listing.table.name]

@@ -1,48 +1,148 @@
 """The lists of workers, routes and jobs: their columns and orders. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from hvd.cli.answers import Json, objects
 from hvd.cli.frames import request_text
+from hvd.cli.top.columns import Column, Table
+from hvd.cli.top.forms import compact, compact_rate, share, time_ms
 from hvd.cli.top.frame import Glyphs
-from hvd.cli.top.table import ListColumn, Order, Table
-from hvd.texts import (
-    UNKNOWN,
-    count,
-    digits,
-    figure,
-    milliseconds,
-    number,
-    percent,
-    plain,
-    rate,
-    short_duration,
-    short_size,
-    whole_percent,
-)
+from hvd.texts import UNKNOWN, digits, figure, number, percent, plain, short_duration, short_size, whole_percent
+
+Field = Callable[[Json], object]
 
 
-def _column(name: str, form: Callable[[float], str]) -> Callable[[Json, Glyphs], str]:
-    return lambda row, _: figure(row.get(name), form)
+def part(row: Json, name: str, field: str) -> object:
+    """A field of an object in the row; None where there is none."""
+    inner = row.get(name)
+    return inner.get(field) if isinstance(inner, Mapping) else None
 
 
-def _by(name: str) -> Callable[[Json], float]:
-    return lambda row: -1.0 if (value := number(row.get(name))) is None else value
+def _own(field: str) -> Field:
+    return lambda row: row.get(field)
+
+
+def _lately(field: str) -> Field:
+    return lambda row: part(row, "last_minute", field)
+
+
+def _figures(name: str, head: str, width: int, field: Field, form: Callable[[float], str], **more: Any) -> Column:
+    """A column of numbers; what isn't known sorts last."""
+    return Column(
+        name,
+        head,
+        width,
+        lambda row, _: figure(field(row), form),
+        lambda row: -1.0 if (value := number(field(row))) is None else value,
+        **more,
+    )
+
+
+def _red_if(field: Field) -> Callable[[Json], str]:
+    return lambda row: "bold red" if number(field(row)) else ""
 
 
 def _busy(row: Json) -> tuple[Json, ...]:
     return objects(row.get("busy"))
 
 
+def oldest_request(row: Json) -> Json | None:
+    """Of a worker's requests in progress the one that began first."""
+    return max(_busy(row), key=lambda one: number(one.get("age_seconds")) or 0.0, default=None)
+
+
 def _worker(row: Json, glyphs: Glyphs) -> str:
-    oldest = max(_busy(row), key=_by("age_seconds"), default=None)
+    oldest = oldest_request(row)
     pid = figure(row.get("pid"), digits)
-    return f"{pid:<7} {request_text(oldest, glyphs.encoding)}" if oldest else pid
+    mark = "! " if row.get("differs") else "  "
+    return f"{mark}{pid:<7} {request_text(oldest, glyphs.encoding)}" if oldest else f"{mark}{pid}"
+
+
+def _worker_texts(row: Json) -> str:
+    requests = " ".join(f"{one.get('method')} {one.get('path')}" for one in _busy(row))
+    return f"{row.get('pid')} {row.get('kind', '')} {requests}"
+
+
+WORKERS = Table(
+    "workers",
+    Column(
+        "pid",
+        "  PID",
+        24,
+        _worker,
+        lambda row: number(row.get("pid")) or 0,
+        descends=False,
+        style=lambda row: "yellow" if row.get("differs") else "",
+    ),
+    (
+        _figures("rate", "/S", 7, _lately("requests_per_second"), compact_rate),
+        _figures("busy", "BUSY", 5, _own("in_flight"), compact),
+        _figures("errors", "ERRORS", 7, _lately("errors"), compact),
+        _figures("cpu", "CPU", 6, _own("cpu_percent"), percent),
+        _figures("memory", "MEMORY", 7, _own("memory_bytes"), short_size),
+        _figures("age", "AGE", 7, _own("age_seconds"), short_duration),
+        _figures("requests", "TOTAL", 7, _own("requests"), compact, spare=True),
+        _figures("threads", "THREADS", 8, _own("threads"), compact, spare=True),
+    ),
+    order="rate",
+    key=lambda row: str(row.get("pid")),
+    searched=_worker_texts,
+)
+
+
+def _route_table(columns: tuple[Column, ...], order: str) -> Table:
+    return Table(
+        "routes",
+        Column(
+            "route",
+            "ROUTE",
+            26,
+            lambda row, glyphs: glyphs.said(row.get("route")),
+            lambda row: str(row.get("route")),
+            descends=False,
+        ),
+        columns,
+        order,
+        key=lambda row: str(row.get("route")),
+        searched=lambda row: str(row.get("route")),
+    )
+
+
+ROUTES = _route_table(
+    (
+        _figures("rate", "/S", 7, _lately("requests_per_second"), compact_rate),
+        _figures("5xx", "5XX", 6, _lately("server_error_rate"), share, style=_red_if(_lately("server_errors"))),
+        _figures("4xx", "4XX", 6, _lately("client_error_rate"), share),
+        _figures("p99", "P99", 7, _lately("p99_ms"), time_ms),
+        _figures("spent", "SPENT", 7, _lately("seconds_spent"), lambda seconds: time_ms(1000 * seconds)),
+        _figures("p50", "P50", 7, _lately("p50_ms"), time_ms),
+        _figures("requests", "COUNT", 7, _lately("requests"), compact, spare=True),
+        _figures("p90", "P90", 7, _lately("p90_ms"), time_ms, spare=True),
+        _figures("mean", "MEAN", 7, _lately("mean_ms"), time_ms, spare=True),
+    ),
+    "rate",
+)
+"""Of the last minute."""
+
+ROUTES_EVER = _route_table(
+    (
+        _figures("requests", "COUNT", 7, _own("count"), compact),
+        _figures("errors", "ERRORS", 7, _own("errors"), compact),
+        _figures("rate", "/S", 7, _own("requests_per_second"), compact_rate),
+        _figures("p99", "P99", 7, _own("p99_ms"), time_ms),
+        _figures("p50", "P50", 7, _own("p50_ms"), time_ms),
+        _figures("p90", "P90", 7, _own("p90_ms"), time_ms, spare=True),
+        _figures("mean", "MEAN", 7, _own("mean_ms"), time_ms, spare=True),
+    ),
+    "requests",
+)
+"""Since the totals began."""
 
 
 def _job(row: Json, glyphs: Glyphs) -> str:
     """What it is, and why it failed."""
-    name, kind, why = (plain(row.get(field), glyphs.encoding) for field in ("name", "kind", "error_msg"))
+    name, kind, why = (glyphs.said(row.get(field)) for field in ("name", "kind", "error_msg"))
     what = name if name == kind else f"{name} ({kind})"
     return what if why == UNKNOWN else f"{what}: {why}"
 
@@ -76,75 +176,25 @@ def _state_rank(row: Json) -> int:
     return _STATES.index(status) if status in _STATES else len(_STATES)
 
 
-def _fails(row: Json) -> bool:
-    return bool(number(row.get("errors")))
-
-
-WORKERS = Table(
-    "workers",
-    _worker,
-    (
-        ListColumn("AGE", 7, _column("age_seconds", short_duration)),
-        ListColumn("REQUESTS", 11, _column("requests", count), "requests"),
-        ListColumn("/S", 8, _column("requests_per_second", rate), "rate"),
-        ListColumn("BUSY", 4, _column("in_flight", count)),
-        ListColumn("CPU", 7, _column("cpu_percent", percent), "cpu"),
-        ListColumn("MEMORY", 8, _column("memory_bytes", short_size), "memory"),
-        ListColumn("ERRORS", 9, _column("errors", count), spare=True, alarming=_fails),
-        ListColumn("THREADS", 7, _column("threads", count), spare=True),
-    ),
-    (
-        Order("requests", _by("requests")),
-        Order("rate", _by("requests_per_second")),
-        Order("cpu", _by("cpu_percent")),
-        Order("memory", _by("memory_bytes")),
-        Order("pid", _by("pid"), descends=False),
-    ),
-    text_order="pid",
-    text_width=15,
-)
-
-ROUTES = Table(
-    "routes",
-    lambda row, glyphs: plain(row.get("route"), glyphs.encoding),
-    (
-        ListColumn("COUNT", 11, _column("count", count), "requests"),
-        ListColumn("/S", 8, _column("requests_per_second", rate), "rate"),
-        ListColumn("ERRORS", 7, _column("errors", count), "errors", alarming=_fails),
-        ListColumn("P50", 8, _column("p50_ms", milliseconds), "p50"),
-        ListColumn("P90", 8, _column("p90_ms", milliseconds), spare=True),
-        ListColumn("P99", 8, _column("p99_ms", milliseconds), "p99"),
-        ListColumn("MEAN", 8, _column("mean_ms", milliseconds), spare=True),
-    ),
-    (
-        Order("requests", _by("count")),
-        Order("rate", _by("requests_per_second")),
-        Order("errors", _by("errors")),
-        Order("p50", _by("p50_ms")),
-        Order("p99", _by("p99_ms")),
-        Order("route", lambda row: str(row.get("route")), descends=False),
-    ),
-    text_order="route",
-    text_width=26,
-)
-
 JOBS = Table(
     "jobs",
-    _job,
+    Column("job", "JOB", 34, _job, lambda row: str(row.get("name")), descends=False),
     (
-        ListColumn("STATE", 9, lambda row, glyphs: plain(row.get("status"), glyphs.encoding, 9), "state", left=True),
-        ListColumn("PROGRESS", 15, _progress, "progress", left=True),
-        ListColumn("TIME", 7, _column("duration_seconds", _job_time)),
-        ListColumn("CREATED", 20, _created, "created", spare=True),
+        Column(
+            "state",
+            "STATE",
+            9,
+            lambda row, glyphs: glyphs.said(row.get("status"), 9),
+            _state_rank,
+            descends=False,
+            left=True,
+            style=_job_style,
+        ),
+        Column("progress", "PROGRESS", 15, _progress, lambda row: number(row.get("progress")) or 0.0, left=True),
+        _figures("time", "TIME", 7, _own("duration_seconds"), _job_time),
+        Column("created", "CREATED", 20, _created, lambda row: str(row.get("created_at")), spare=True),
     ),
-    (
-        Order("state", _state_rank, descends=False),
-        Order("progress", _by("progress")),
-        Order("created", lambda row: str(row.get("created_at"))),
-    ),
-    text_order="",
-    text_width=36,
-    style=_job_style,
+    order="state",
+    key=lambda row: str(row.get("id")),
+    searched=lambda row: f"{row.get('id')} {row.get('name')} {row.get('kind')} {row.get('status')}",
 )
-
-TABLES = (WORKERS, ROUTES, JOBS)

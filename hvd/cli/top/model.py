@@ -10,6 +10,7 @@ from hvd.metrics.columns import DETAILS
 from hvd.texts import number, plain
 
 WINDOW = 900.0  # s of history that a daemon keeps, and so do we
+_EVENTS_MAX = 200  # that are kept; the daemon keeps about as many
 _JOBS_MAX = 100  # that are kept; a daemon lists 20, and sends one for each change
 
 
@@ -17,9 +18,11 @@ _JOBS_MAX = 100  # that are kept; a daemon lists 20, and sends one for each chan
 class Model:
     """Lists hold objects only; their fields are as the daemon sent them. `received` is monotonic, in s.
 
-    `app` and `worker_class` say what is served, and how; `columns` are those of the history, `points` its rows, by
-    their names. `trouble` is why there is no WebSocket, and `unreachable` why nothing answers at all; "" while they
-    work.
+    `changes` are from the minute before to the last one, `skew` is of workers that differ from the others. `events` are
+    in their order, and `newest_event` is the sequence of the last one that the daemon has; `ends` counts processes
+    that ended, by how. `app` and `worker_class` say what is served, and how; `columns` are those of the history,
+    `points` its rows, by their names. `trouble` is why there is no WebSocket, and `unreachable` why nothing answers at
+    all; "" while they work.
     """
 
     raw: Json = dataclasses.field(default_factory=dict)
@@ -28,6 +31,11 @@ class Model:
     jobs: tuple[Json, ...] = ()
     post_mortems: tuple[Json, ...] = ()
     reasons: tuple[str, ...] = ()
+    changes: tuple[Json, ...] = ()
+    skew: tuple[Json, ...] = ()
+    events: tuple[Json, ...] = ()
+    newest_event: float = 0
+    ends: Json = dataclasses.field(default_factory=dict)
     restarts: float | None = None
     version: str = ""
     app: str = ""
@@ -46,6 +54,14 @@ class Model:
         """Requests in progress, as the daemon sent it."""
         requests = self.raw.get("requests")
         return requests.get("in_flight") if isinstance(requests, Mapping) else None  # nosec B113
+
+    @property
+    def time(self) -> float:
+        """The daemon's clock when it sent the last numbers, as Unix time in s; 0.0 where that isn't known."""
+        try:
+            return datetime.fromisoformat(str(self.raw.get("timestamp"))).timestamp()
+        except ValueError:
+            return 0.0
 
     def without_connection(self, trouble: str, retry_at: float) -> "Model":
         """The WebSocket is lost, for the reason `trouble`; the next attempt is at the monotonic time `retry_at`."""
@@ -73,11 +89,9 @@ class Model:
     def with_own_point(self) -> "Model":
         """With a point of the history made of the last numbers, where no message brings one."""
         values = {name: self.raw.get(name) for name in (str(column.get("name")) for column in self.columns)}
-        try:
-            time = datetime.fromisoformat(str(self.raw.get("timestamp"))).timestamp()
-        except ValueError:
+        if not self.time:
             return self
-        point = {**values, "in_flight": self.in_flight, "time": time}
+        point = {**values, "in_flight": self.in_flight, "time": self.time}
         return dataclasses.replace(self, points=_with_point(self.points, point))
 
     def with_post_mortems(self, answer: Json) -> "Model":
@@ -102,6 +116,27 @@ class Model:
     def with_pins(self, answer: Json) -> "Model":
         """After an answer of /api/v1/pins."""
         return dataclasses.replace(self, own=self.own.with_pins(answer))
+
+    def with_events(self, answer: Json) -> "Model":
+        """After an answer of /api/v1/events."""
+        ends, newest = answer.get("ends"), number(answer.get("newest")) or 0
+        known = self._with_newest(newest, objects(answer.get("events")))
+        return dataclasses.replace(known, ends=ends if isinstance(ends, Mapping) else known.ends)
+
+    def _with_newest(self, newest: float, events: Iterable[Json]) -> "Model":
+        """With these events too; where the daemon counts from the beginning again, with these only."""
+        known = self.events if newest >= self.last_event else ()
+        return dataclasses.replace(self, events=_joined(known, events), newest_event=newest)
+
+    @property
+    def last_event(self) -> float:
+        """The sequence of the last event that is known; 0 where none is."""
+        return number(self.events[-1].get("sequence")) or 0 if self.events else 0
+
+    @property
+    def lacking_events(self) -> float | None:
+        """The sequence after which events are to be asked for; None where none is missing."""
+        return None if self.newest_event <= self.last_event else self.last_event
 
     def watching(self, key: str) -> "Model":
         """From now on with the points of this own metric too."""
@@ -136,15 +171,20 @@ class Model:
 
     def _with_raw(self, raw: Json, now: float) -> "Model":
         jobs = _newest(objects(raw.get("recent_jobs")), self.jobs)
-        model = dataclasses.replace(self, raw=raw, jobs=jobs, received=now)
+        ends = raw.get("ends")
+        ends = ends if isinstance(ends, Mapping) else self.ends
+        model = dataclasses.replace(self, raw=raw, jobs=jobs, received=now, ends=ends)
         if "reasons" in raw:
             return model.with_health(raw)
         return model.with_health({}) if raw.get("system_health") == "healthy" else model  # of an older daemon
 
     def _with_detail(self, data: Json) -> "Model":
+        skew = objects(data.get("skew"))
         return dataclasses.replace(
-            self,
-            workers=objects(data.get("workers")),
+            self._with_newest(number(data.get("newest_event")) or 0, objects(data.get("events"))),
+            changes=objects(data.get("changes")),
+            skew=skew,
+            workers=_with_differing(objects(data.get("workers")), skew),
             routes=objects(data.get("routes")),
             restarts=number(data.get("restarts")),
             points=_with_point(self.points, data.get("point")),
@@ -152,9 +192,25 @@ class Model:
         )
 
 
+_RATES = ("requests_per_second", "last_minute", "differs")
+"""What only messages say of workers and routes."""
+
+
 def _with_rates(rows: Iterable[Json], known: Iterable[Json], key: str) -> tuple[Json, ...]:
-    rates = {str(row.get(key)): row.get("requests_per_second") for row in known}
-    return tuple({"requests_per_second": rates.get(str(row.get(key))), **row} for row in rows)
+    rates = {str(row.get(key)): {name: row[name] for name in _RATES if name in row} for row in known}
+    return tuple({**rates.get(str(row.get(key)), {}), **row} for row in rows)
+
+
+def _with_differing(workers: Iterable[Json], skew: Iterable[Json]) -> tuple[Json, ...]:
+    """The workers, each with whether it differs from the others."""
+    differing = {one.get("pid") for one in skew}
+    return tuple({**worker, "differs": worker.get("pid") in differing} for worker in workers)
+
+
+def _joined(known: Iterable[Json], new: Iterable[Json]) -> tuple[Json, ...]:
+    """The events in their order, each once; the last ones of many."""
+    by_sequence = {number(event.get("sequence")) or 0: event for event in (*known, *new)}
+    return tuple(by_sequence[sequence] for sequence in sorted(by_sequence))[-_EVENTS_MAX:]
 
 
 def _with_point(points: tuple[Json, ...], point: object) -> tuple[Json, ...]:

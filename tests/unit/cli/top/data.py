@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from hvd.cli.top.choice import Choice
+from hvd.cli.top.columns import Lines, Table
+from hvd.cli.top.command import once_lines
 from hvd.cli.top.frame import Frame
-from hvd.cli.top.keys import State
 from hvd.cli.top.layout import lay_out
 from hvd.cli.top.model import Model
-from hvd.cli.top.table import Shape, Table, table_lines
 
 Json = dict[str, Any]
 HOSTILE = "/\x1b[31m\n" + "ä\u202e日本" * 20
@@ -45,19 +46,40 @@ def job(name: str, status: str, progress: float, revision: int = 2, **values: An
     return {**plain, "created_at": "2026-01-23T20:29:00.000Z", "duration_seconds": 0.0, **values}
 
 
+def span(**values: Any) -> Json:
+    """The figures of a span of time, as the daemon counts them for the service and for a route."""
+    plain = {"requests": 2430, "requests_per_second": 40.5, "server_errors": 292, "client_errors": 12}
+    shares = {"server_error_rate": 0.12, "client_error_rate": 0.005, "seconds_spent": 30.5, "busy_ratio": 0.38}
+    return {**plain, **shares, "mean_ms": 12.5, "p50_ms": 1.2, "p90_ms": 340.0, "p99_ms": 1210.0, **values}
+
+
+def change(text: str, **values: Any) -> Json:
+    return {"what": "server_error_rate", "route": "/hello", "weight": 1.0, "is_bad": True, "text": text, **values}
+
+
+def event(sequence: int, kind: str, **values: Any) -> Json:
+    """20 s apart; the numbers are of 20:30:00."""
+    time = 1769200200.0 - 20 * (10 - sequence)
+    return {"sequence": sequence, "time": time, "kind": kind, "text": f"{kind} of {sequence}", **values}
+
+
 def worker(pid: int, requests: int, **values: Any) -> Json:
     plain = {"pid": pid, "requests": requests, "requests_per_second": 2.5, "cpu_percent": 1.0, "threads": 6}
-    return {**plain, "memory_bytes": 20_000_000, "age_seconds": 90.0, "errors": 0, "busy": [], **values}
+    return {**plain, "memory_bytes": 20_000_000, "age_seconds": 90.0, "errors": 0, "busy": [], **_lately(), **values}
 
 
 def route(name: str, count: int, **values: Any) -> Json:
     plain = {"route": name, "count": count, "errors": 0, "requests_per_second": 1.0, "mean_ms": 1.0}
-    return {**plain, "p50_ms": 1.0, "p90_ms": 2.0, "p99_ms": 30.0, **values}
+    return {**plain, "p50_ms": 1.0, "p90_ms": 2.0, "p99_ms": 30.0, "last_minute": span(), **values}
+
+
+def _lately() -> Json:
+    return {"last_minute": {"requests": 150, "requests_per_second": 2.5, "errors": 0}}
 
 
 def history(count: int, interval: float = 2.0) -> Json:
     names = ["requests_per_second", "error_rate", "p50", "p90", "p99", "cpu_usage", "memory_usage", "in_flight"]
-    rows = [[1000.0 + interval * number, *[float(number % 10)] * len(names)] for number in range(count)]
+    rows = [[1769200200.0 - interval * (count - number), *[float(number % 10)] * len(names)] for number in range(count)]
     return {"interval_seconds": interval, "columns": ["time", *names], "points": rows}
 
 
@@ -71,7 +93,7 @@ def detail(**values: Any) -> Json:
         "workers": [worker(11, 700), worker(12, 550, busy=busy)],
         "restarts": 0,
         "routes": [route("/hello", 1000), route(HOSTILE, 250, errors=5)],
-        "point": {"time": 1400.0, "requests_per_second": 5.0},
+        "point": {"time": 1769200200.0, "requests_per_second": 5.0},
     }
     return {"type": "detail", "data": plain | values}
 
@@ -108,12 +130,17 @@ def frame(width: int = 80, height: int | None = 24, **more: object) -> Frame:
     return Frame("http://127.0.0.1:8080", width, height, **{"now": 100.5, **more})  # type: ignore[arg-type]
 
 
-def text(known: Model, drawn: Frame, state: State | None = None) -> str:
-    return "\n".join(line.plain.rstrip() for line in lay_out(known, state or State(), drawn).lines)
+def text(known: Model, drawn: Frame, choice: Choice | None = None) -> str:
+    """The screen but for its last line; or all that is printed, where there is no height."""
+    choice = choice or Choice()
+    if drawn.height is None:
+        return "\n".join(line.plain.rstrip() for line in once_lines(known, choice, drawn))
+    picture = lay_out(known, choice, drawn)
+    head, lines = picture.listing.lines.drawn(picture.listing.table, picture.listing.rows)
+    shown = [*picture.head, *picture.charts, picture.tabs, head, *lines]
+    return "\n".join(line.plain.rstrip() for line in shown[: drawn.height - 1])
 
 
-def table_texts(
-    table: Table, rows: list[dict[str, object]], width: int = 80, height: int | None = None, **more: object
-) -> list[str]:
-    shape = Shape(width, height, **more)  # type: ignore[arg-type]
-    return [line.plain for line in table_lines(table, [f"{table.name} {len(rows)}", table.name], rows, shape)]
+def table_texts(table: Table, rows: list[dict[str, object]], width: int = 80, **more: object) -> list[str]:
+    head, lines = Lines(width, **more).drawn(table, rows)  # type: ignore[arg-type]
+    return [line.plain for line in (head, *lines)]

@@ -29,11 +29,12 @@ def test_threads_backlog_and_clients_are_shown() -> None:
     lines = [line.plain for line in busy_lines(outage(), frame())]
     assert lines == [
         "Capacity  ██████████ 8 of 8 busy for 18.2s, 98% of the time",
-        "Backlog  12 of 2,048   p99  9.8ms, 18.2s with those in progress",
+        "Backlog  12 of 2,048   p99 now  9.8ms, 18.2s with those in progress",
         "Clients  1 silent",
     ]
     (line,) = busy_lines(outage(worker_threads_busy=2, waiting_clients={}, p99_with_open=None), frame(160))
     assert line.plain.startswith("Capacity  ██░░░░░░░░ 2 of 8 busy")
+    assert busy_lines(outage(), frame(40))[0].plain == "Busy  8 of 8 busy for 18.2s, 98% of the time"[:99]
 
 
 def test_what_only_some_services_have_is_shown_where_there_is_any() -> None:
@@ -58,14 +59,20 @@ def test_what_an_older_daemon_does_not_send_is_unknown() -> None:
     assert longest_lines(model(), frame()) == []
 
 
-def test_the_longest_requests_are_a_list() -> None:
+def test_the_longest_requests_are_lines() -> None:
     """With age, worker and the app's innermost frame; as many as there is room for, all where there is no end."""
-    lines = [line.plain.split() for line in longest_lines(outage(), frame())]
-    assert lines[0] == ["longest", "requests", "1-3/8", "AGE", "WORKER", "AT"]
-    assert lines[1] == ["GET", "/slow/0", "18.2s", "4711", "report.py:41", "build"]
-    assert len(lines) == 4
-    assert len(longest_lines(outage(), frame(80, None))) == 1 + 1 + 8
-    assert len(longest_lines(outage(2), frame(80, 60))) == 1 + 2
+    lines = [line.plain for line in longest_lines(outage(), frame())]
+    assert lines[0] == "  18.2s  GET /slow/0  worker 4711  at report.py:41 build"
+    assert lines[2].endswith("(and 5 more)")
+    assert len(lines) == 3
+    assert len(longest_lines(outage(), frame(80, None))) == 8
+
+
+def test_where_in_the_code_is_never_cut_away() -> None:
+    """The path is, in its middle."""
+    (line,) = longest_lines(outage(longest_requests=[request(0, path="/very" * 40)]), frame(50))
+    assert "GET /ver" in line.plain
+    assert line.plain.endswith("at report.py:41 build")
 
 
 @pytest.mark.parametrize("width", [1, 20, 40, 80, 200])

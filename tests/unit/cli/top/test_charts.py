@@ -1,63 +1,101 @@
-"""The sparklines of the screen."""
+"""The charts of the screen: bars, a scale, the time, and what happened."""
 
 import pytest
 from rich.cells import cell_len
 
-from hvd.cli.top.charts import binned, chart_lines, sparkline
+from hvd.cli.top.charts import Axis, Chart, Unit, binned, chart_lines, service_charts, sparkline, window_of
 from hvd.cli.top.frame import ASCII, UNICODE, Glyphs
-from hvd.cli.top.keys import State
 from hvd.cli.top.model import Model
-from tests.unit.cli.top.data import history, model
+from tests.unit.cli.top.data import event, history, model
 
 BARS = UNICODE.bars
+NOW = 1769200200.0
 
 
-def charts(known: Model, width: int = 80, left: int = 18, window: int = 0, glyphs: Glyphs = UNICODE) -> list[str]:
-    return [line.plain for line in chart_lines(known, State(window=window), width, left, glyphs)]
+def charts(
+    known: Model, width: int = 80, room: int = 12, events: tuple[object, ...] = (), glyphs: Glyphs = UNICODE
+) -> list[str]:
+    axis = Axis(NOW, 900.0, 2.0, events)  # type: ignore[arg-type]
+    return [line.plain for line in chart_lines(service_charts(known), axis, width, room, glyphs)]
 
 
-@pytest.mark.parametrize(("width", "left"), [(80, 18), (200, 44), (64, 20), (50, 30)])
-def test_charts_fit(width: int, left: int) -> None:
-    """And leave room for the lists."""
-    lines = charts(model(), width, left)
+@pytest.mark.parametrize(("width", "room"), [(80, 5), (80, 24), (200, 20), (64, 7), (36, 30)])
+def test_charts_fit(width: int, room: int) -> None:
+    """And each has a scale and an axis of time, at any size."""
+    lines = charts(model(), width, room)
     assert lines
+    assert len(lines) <= room
     assert all(cell_len(line) <= width for line in lines)
-    assert len(lines) <= left - 6
+    for below in (line for line in lines if "└" in line):
+        assert below.count("now") == below.count("└")
+    walls = [line for line in lines if "│" in line]
+    assert [part for part in walls[0].split("│")[:-1] if part.split()[-1:]], "the end of the scale"
 
 
-def test_charts_tell_what_they_show() -> None:
-    """Each its name and its value of now."""
-    text = "\n".join(charts(model()))
-    for part in ("requests/s", "40.5", "errors", "0.4%", "p99", "9.8ms", "memory", "in flight", "last 15m"):
-        assert part in text
+def test_a_chart_tells_what_it_shows() -> None:
+    """Its name and its value of now; the scale ends at a round number; times before now."""
+    lines = charts(model(), 40, 6)
+    assert lines[0].rstrip() == "5xx  -", "there were no responses at the last point"
+    lines = [
+        line.plain
+        for line in chart_lines(
+            [Chart("p99", "9ms", ((NOW, 43.0),), Unit(lambda ms: f"{ms:.0f}ms"))], Axis(NOW, 60.0, 2.0), 40, 6, UNICODE
+        )
+    ]
+    assert lines[0].rstrip() == "p99  9ms"
+    assert lines[1].startswith("   50ms│")
+    assert lines[3].startswith("      0│")
+    assert "-1m" in lines[4]
+    assert "-30s" in lines[4]
+    assert lines[4].endswith("now")
 
 
-@pytest.mark.parametrize(("points", "window"), [(1, "1m"), (30, "1m"), (100, "5m"), (200, "15m"), (450, "15m")])
-def test_a_young_history_fills_the_chart(points: int, window: str) -> None:
+def test_no_requests_are_a_gap() -> None:
+    """Of what only requests have; the rate itself is a zero."""
+    columns = ["time", "requests_per_second", "p99", "server_error_rate"]
+    known = Model().with_history({"columns": columns, "points": [[NOW - 2, 0.0, 0.0, 0.0], [NOW, 5.0, 7.0, 0.5]]})
+    points = {chart.title: [value for _, value in chart.points] for chart in service_charts(known)}
+    assert points["p99"] == [None, 7.0]
+    assert points["5xx"] == [None, 0.5]
+    assert points["requests/s"] == [0.0, 5.0]
+
+
+def test_what_happened_is_marked_on_the_axis_of_time() -> None:
+    """A letter each at its place; one of another time, or of a kind that isn't known, is none."""
+    events = (event(1, "death", time=NOW - 450), event(2, "reload", time=NOW - 5000), event(3, "new", time=NOW))
+    (below,) = {line[:40] for line in charts(model(), 80, 6, events) if "└" in line}
+    assert below.count("D") == 1
+    assert 22 <= below.index("D") <= 24, "in the middle"
+    assert "R" not in below
+
+
+def test_an_ascii_chart_is_ascii() -> None:
+    """With the same scale."""
+    lines = charts(model(), glyphs=ASCII)
+    assert all(line.isascii() for line in lines)
+    assert any("|" in line for line in lines)
+
+
+@pytest.mark.parametrize(("points", "seconds"), [(1, 60), (30, 60), (100, 300), (200, 900), (450, 900)])
+def test_a_young_history_fills_the_chart(points: int, seconds: float) -> None:
     """A daemon's first minute isn't a bar at the edge; the shortest window that holds all is taken."""
     known = Model().with_history(history(points))
-    assert f" last {window} " in charts(known)[0]
-    assert " last 1m " in charts(known, window=2)[0], "what the user chose is the most"
+    assert window_of(known, 0) == seconds
+    assert window_of(known, 2) == 60.0, "what the user chose is the most"
 
 
 def test_where_there_is_no_room_there_are_none() -> None:
     """Numbers come first."""
-    assert charts(model(), left=8) == charts(model(), 20, 40) == []
+    assert charts(model(), room=4) == charts(model(), 12, 40) == []
 
 
-def test_nothing_known_is_no_failure() -> None:
-    """Just after the start."""
-    assert all(line.isascii() for line in charts(Model(), glyphs=ASCII))
-
-
-def test_columns_are_named_and_written_as_the_daemon_tells() -> None:
+def test_columns_are_written_as_the_daemon_tells() -> None:
     """What has no place on the screen is left out; an unknown unit is a number."""
-    columns = [{"name": "p50", "unit": "furlongs", "title": "half\x1b"}, {"name": "new", "unit": "ms", "title": "new"}]
+    columns = [{"name": "p50", "unit": "furlongs", "title": "half"}, {"name": "new", "unit": "ms", "title": "new"}]
     text = "\n".join(charts(model().with_message({"type": "status", "data": {"columns": columns}}, 100.0)))
-    assert "half\\x1b" in text
+    assert "p50" in text
     assert "ms" not in text
     assert "new" not in text
-    assert charts(model().with_message({"type": "status", "data": {"columns": columns[1:]}}, 1.0)) == []
 
 
 @pytest.mark.parametrize(

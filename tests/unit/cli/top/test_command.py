@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from hvd.cli.top.choice import Choice
 from hvd.cli.top.command import as_json
-from hvd.cli.top.keys import State
 from tests.support.server import Server
 from tests.unit.cli.top.data import frame, model
 
@@ -32,7 +32,7 @@ def test_once_prints_what_the_screen_shows(server: Server) -> None:
     result = top(server, "--once")
     assert (result.returncode, result.stderr) == (0, "")
     assert max(map(len, result.stdout.splitlines())) <= 80
-    for part in ("healthy", "Requests", "/hello", "workers 2", "jobs"):
+    for part in ("healthy", "requests/s", "/hello", "workers 2", "5xx"):
         assert part in result.stdout
     assert "\x1b" not in result.stdout
 
@@ -58,8 +58,23 @@ def test_a_screen_needs_a_terminal(server: Server) -> None:
 
 def test_the_object_holds_lists_and_history() -> None:
     """By column, oldest first."""
-    answer = json.loads(json.dumps(as_json(model(), State(), frame())))
+    answer = json.loads(json.dumps(as_json(model(), Choice(), frame())))
     assert [worker["pid"] for worker in answer["workers"]] == [11, 12]
     assert len(answer["history"]["time"]) == 201
     assert answer["version"] == "0.1.0"
     assert (answer["badge"], answer["url"]) == ("healthy", "http://127.0.0.1:8080")
+
+
+@pytest.mark.parametrize("words", [("status",), ("jobs", "list"), ("top", "--once"), ("top", "--json")])
+def test_only_the_screen_imports_textual(server: Server, words: tuple[str, ...]) -> None:
+    """And rich, which progress bars and `top --once` need, none of the others: commands start fast."""
+    code = (
+        "import sys; from hvd.cli.main import main; code = main(sys.argv[1:]);"
+        "print(code, *sorted({name.partition('.')[0] for name in sys.modules} & {'rich', 'textual'}), file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, *words, "--url", server.url]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    imported = result.stderr.split()[-1:] if words[0] == "top" else []
+    assert result.stderr.split() == ["0", *imported] if words[0] != "jobs" else not imported
+    assert "textual" not in result.stderr
+    assert words[0] == "top" or "rich" not in result.stderr

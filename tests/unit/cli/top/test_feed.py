@@ -39,7 +39,7 @@ class FakeDaemon:
 
 def fed(connect: Callable[..., Iterator[str]], **more: object) -> Feed:
     """A feed whose daemon is this; HTTP isn't asked."""
-    return Feed(HERE, 1.0, Model(), lambda: None, connect=connect, jitter=lambda: 1.0, **more)  # type: ignore[arg-type]
+    return Feed(HERE, 1.0, Model(received=-1.0), lambda: None, connect=connect, jitter=lambda: 1.0, **more)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager
@@ -59,7 +59,7 @@ class Http:
         self.asked = 0
         self.answers: Answers | None = Answers({**raw(), "workers": [worker(11, 1)], "post_mortems": [{"pid": 3}]})
 
-    def ask(self, address: object, timeout: float, *, history: bool) -> Answers:
+    def ask(self, address: object, timeout: float, *, history: bool, after: float | None) -> Answers:
         self.asked += 1
         if self.answers is None:
             raise DaemonUnreachable("nobody", "refused", is_silent=True)
@@ -131,7 +131,7 @@ def test_a_socket_that_says_nothing_is_no_reason_to_know_nothing(http: Http, mon
     monkeypatch.setattr(module, "ASK", 0.02)
     monkeypatch.setattr(module, "_LATE", 0.3)
     feed = fed(FakeDaemon([metrics(), detail()]).connect)
-    feed.model = Model(interval=0.1)
+    feed.model = Model(interval=0.1, received=-1.0)
     with running(feed):
         until(lambda: feed.model.workers, "messages come")
         assert http.asked == 0
@@ -179,7 +179,7 @@ def test_a_peer_that_keeps_silent_does_not_hold_a_stop(monkeypatch: pytest.Monke
         yield json.dumps(metrics())
 
     feed = fed(connect)
-    feed._changed = lambda: changes.append(1)
+    feed.changed = lambda: changes.append(1)
     with running(feed):
         pass
     over.set()

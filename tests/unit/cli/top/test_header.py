@@ -10,10 +10,14 @@ def test_old_numbers_a_pause_and_words_where_there_is_room() -> None:
     assert "No WebSocket, asking by HTTP, trying again in 2 s: connection refused" in text(known, frame(120, now=101.0))
     assert "degraded · asked" in text(known.with_message(metrics(health="degraded"), 100.0), frame())
     lost = text(known.without_answer("connection refused", 100.5), frame(now=101.0))
-    for part in ("unreachable", "STALE", "No connection, asking every 2 s: connection refused", "1,250"):
+    for part in (
+        "unreachable",
+        "STALE",
+        "No connection, asking every 2 s: connection refused. Last heard of it 1s ago.",
+        "1,250",
+    ):
         assert part in lost
     assert "PAUSED 12s" in text(model(), frame(paused_for=12.0))
-    assert "12 (10 threads, 2 tasks)" in text(model(), frame(200, 50))
 
 
 def test_a_daemon_that_starts_says_so() -> None:
@@ -42,3 +46,13 @@ def test_all_of_a_reason_is_printed() -> None:
     assert "\n  word" in text(known, frame(80, None))
     assert "end\n" in text(known, frame(80, None))
     assert "…" in text(known, frame(80, 24))
+
+
+def test_a_death_of_long_ago_is_no_news() -> None:
+    """It is in the list of events."""
+    died = {"kind": "worker", "pid": 9, "cause": "SIGKILL", "requests": []}
+    at = "2026-01-23T20:%02d:00Z"
+    known = model().with_post_mortems({"post_mortems": [{**died, "time": at % 20}, {**died, "pid": 8, "time": at % 1}]})
+    screen = text(known, frame(80, None))
+    assert "worker 9 died 10m 0s ago" in screen
+    assert "worker 8" not in screen

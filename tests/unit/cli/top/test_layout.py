@@ -5,97 +5,113 @@ import dataclasses
 import pytest
 from rich.cells import cell_len
 
+from hvd.cli.top.choice import TABS, Choice
 from hvd.cli.top.frame import ASCII
-from hvd.cli.top.keys import State
-from hvd.cli.top.layout import lay_out, shares
+from hvd.cli.top.layout import empty_text, lay_out, listing_of
 from hvd.cli.top.model import Model
-from tests.unit.cli.top.data import HOSTILE, detail, frame, job, metrics, model, route, text, worker
+from tests.unit.cli.top.data import HOSTILE, change, detail, frame, job, metrics, model, route, span, text, worker
 from tests.unit.cli.top.test_busy import outage
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 50), (20, 5), (40, 10), (1, 1), (500, 100), (79, 23)])
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 50), (20, 6), (40, 10), (1, 1), (500, 100), (79, 23)])
 @pytest.mark.parametrize(
     "known",
     [Model(), model(), model().without_connection(HOSTILE, 101.0).without_answer(HOSTILE, 101.0), outage(10)],
     ids=["new", "full", "lost", "stuck"],
 )
 def test_the_screen_has_its_size(width: int, height: int, known: Model) -> None:
-    """Exactly so many lines, none too wide, whatever is known."""
-    for state in (State(), State(focus=2), State(help=True), State(scrolled=(9, 9, 9, 9))):
-        lines = lay_out(known, state, frame(width, height)).lines
-        assert len(lines) == height
+    """No line is too wide, and the list keeps a row, whatever is known."""
+    for tab in TABS:
+        picture = lay_out(known, Choice(tab=tab), frame(width, height))
+        lines = [*picture.head, *picture.charts, picture.tabs]
+        assert len(lines) + 3 <= max(height, 5)
         assert all(cell_len(line.plain) <= width for line in lines)
 
 
-def test_eighty_columns_show_what_is_important() -> None:
-    """Health, charts, all three lists, the keys."""
-    screen = text(model(), frame())
-    for part in (
-        *("healthy", "live", "1h 0m 0s", "1,250", "5 (0.4%)", "45.2ms", "12.5%", "47.7 MB"),
-        *("requests/s", "p99", "1 workers 2", "2 routes 2", "/hello", "3 jobs 1 active", "running", "q quit"),
-    ):
+def test_eighty_columns_answer_an_operators_questions_in_their_order() -> None:
+    """Up; now against before; busy; what changed; charts with a scale; which route."""
+    known = model().with_message(metrics(last_minute=span(), minute_before=span()), 100.0)
+    screen = text(known.with_message(detail(changes=[change("/pay: 5xx 0 % → 12 %")]), 100.0), frame())
+    parts = (
+        "● healthy",
+        "5xx",
+        "last minute",
+        "before",
+        "Capacity",
+        "changed",
+        "since start",
+        "└",
+        "2 routes 2",
+        "/hello",
+    )
+    places = [screen.index(part) for part in parts]
+    assert places == sorted(places), screen
+
+
+def test_forty_columns_and_ten_lines_keep_the_verdict_and_a_list() -> None:
+    """And the reasons, shares, times, and how busy it is."""
+    screen = text(outage(8, health="degraded", reasons=["saturated: all busy"], last_minute=span()), frame(40, 10))
+    for part in ("● degraded", "! saturated: all busy", "5xx 12%", "p99 1.21s", "8 of 8 busy for 18.2s", "/hello"):
         assert part in screen, screen
 
 
 def test_an_outage_fits_into_eighty_columns() -> None:
-    """What is wrong, since when, and the oldest requests with their places in the code; and all lists."""
+    """What is wrong, since when, and the oldest requests with their places in the code; with a chart and a list."""
     screen = text(outage(8, health="degraded", reasons=["saturated: all 8 threads busy for 18.2 s"]), frame())
     for part in (
         *("● degraded", "! saturated: all 8 threads busy for 18.2 s", "8 of 8 busy for 18.2s"),
-        *(
-            "longest requests 1-3/8",
-            "GET /slow/0",
-            "report.py:41 build",
-            "1 workers 2",
-            "2 routes 2",
-            "3 jobs 1 active",
-        ),
+        *("GET /slow/0", "report.py:41 build", "└", "2 routes 2", "/hello"),
     ):
         assert part in screen, screen
+
+
+def test_routes_are_those_of_the_last_minute_or_since_the_start() -> None:
+    """One that had no request is in the second list only; an older daemon has no other."""
+    rows = [route("/a", 1), route("/b", 2, last_minute=None)]
+    known = model().with_message(detail(routes=rows), 100.0)
+    assert [row["route"] for row in listing_of(known, Choice(), frame()).rows] == ["/a"]
+    ever = listing_of(known, Choice(since_start=True), frame())
+    assert ([row["route"] for row in ever.rows], ever.table.columns[0].head) == (["/b", "/a"], "COUNT")
+    old = [{name: value for name, value in row.items() if name != "last_minute"} for row in rows]
+    assert len(listing_of(model().with_message(detail(routes=old), 100.0), Choice(), frame()).rows) == 2
+
+
+def test_a_list_without_rows_says_what_to_do() -> None:
+    """And one that is searched in vain, how to see all."""
+    idle = model().with_message(detail(routes=[], workers=[]), 100.0)
+    for tab, words in (("routes", "send a first one"), ("jobs", "hvd jobs submit"), ("metrics", "hvd.Counter")):
+        assert words in empty_text(listing_of(idle, Choice(tab=tab), frame()), idle, Choice(tab=tab))
+    searched = Choice().with_search("nothing")
+    assert "none of 2 has 'nothing'" in empty_text(listing_of(model(), searched, frame()), model(), searched)
+    old = model().with_message(detail(routes=[route("/a", 1, last_minute=None)]), 100.0)
+    assert "t shows those" in empty_text(listing_of(old, Choice(), frame()), old, Choice())
 
 
 def test_a_running_job_tells_how_long() -> None:
     """As the daemon says."""
     jobs = [job("c", "running", 40.0, duration_seconds=210.5), job("d", "running", 1.0, duration_seconds=None)]
     screen = text(model().with_message(metrics(recent_jobs=jobs), 100.0), frame(80, None))
-    assert [line.split()[-1] for line in screen.splitlines() if "running" in line] == ["30s", "-"]
     assert "3m 30s" in screen
 
 
-def test_workers_that_ended_are_counted() -> None:
-    """Where nothing else tells that one was replaced; at 80 columns too."""
-    assert "workers 2, 7 ended" in text(model().with_message(detail(restarts=7), 100.0), frame())
-
-
-def test_joined_processes_are_no_workers() -> None:
-    """They are listed with them, and counted beside."""
+def test_tabs_tell_how_many_there_are() -> None:
+    """Ended ones and joined processes beside the workers; where it is narrow as much as fits."""
     workers = [worker(11, 7), worker(12, 7, kind="joined"), worker(13, 7, kind="joined")]
-    shown = dataclasses.replace(model().with_message(detail(workers=workers), 100.0), worker_class="gthread")
-    assert "workers 1, 2 joined" in text(shown, frame(80, None))
-    assert "workers 1 gthread, 2 joined" in text(shown, frame(160, None))
+    known = model().with_message(detail(workers=workers, restarts=7), 100.0)
+    assert "1 workers 1, 2 joined, 7 ended" in lay_out(known, Choice(), frame(160)).tabs.plain
+    assert lay_out(known, Choice(), frame(40)).tabs.plain.split()[:4] == ["1", "wor", "2", "routes"]
 
 
 def test_ascii_screens_are_ascii() -> None:
     """For terminals without UTF-8."""
     for width, height in ((80, 24), (200, 50)):
-        assert text(model(), frame(width, height, glyphs=ASCII)).isascii()
+        for tab in TABS:
+            assert text(model(), frame(width, height, glyphs=ASCII), Choice(tab=tab)).isascii()
 
 
 def test_without_a_height_all_rows_are_shown() -> None:
     """For a print: no keys, no cut."""
-    known = model()
     rows = tuple(route(f"/{number}", number) for number in range(100))
-    screen = text(dataclasses.replace(known, routes=rows, workers=(worker(1, 1),)), frame(80, None))
+    screen = text(dataclasses.replace(model(), routes=rows), frame(80, None))
     assert all(f"\n/{number} " in screen for number in range(100))
     assert "q quit" not in screen
-
-
-def test_the_list_in_focus_gets_the_room() -> None:
-    """The others keep some rows; all of it is used, and no more."""
-    for rows in ([2, 200, 0], [50, 50, 50], [0, 0, 0], [300, 1, 7]):
-        for focus in range(3):
-            for left in range(0, 60, 7):
-                heights = shares(rows, focus, left)
-                assert sum(height or 0 for height in heights) <= left
-                assert all((height or 0) <= count + 1 for height, count in zip(heights, rows, strict=True))
-    assert shares([50, 50, 50], 1, 30) == [7, 16, 7]

@@ -2,20 +2,45 @@
 
 import pytest
 
+from hvd.cli.top.columns import Table
+from hvd.cli.top.events import EVENTS
 from hvd.cli.top.frame import ASCII
-from hvd.cli.top.lists import JOBS, TABLES, WORKERS
-from hvd.cli.top.table import Table
-from tests.unit.cli.top.data import job, table_texts, worker
+from hvd.cli.top.lists import JOBS, ROUTES, ROUTES_EVER, WORKERS
+from tests.unit.cli.top.data import job, route, span, table_texts, worker
 
 
 def test_a_busy_worker_tells_what_it_serves() -> None:
-    """The oldest of its requests, with its age."""
+    """The oldest of its requests, with its age; one that differs from the others is marked."""
     busy = [
         {"method": "GET", "path": "/new", "age_seconds": 1.0},
         {"method": "POST", "path": "/old", "age_seconds": 9.5},
     ]
-    row = table_texts(WORKERS, [worker(7, 1, busy=busy)], 120)[1]
-    assert "POST /old 9.5s" in row
+    row = table_texts(WORKERS, [worker(7, 1, busy=busy, differs=True)], 120)[1]
+    assert "! 7       POST /old 9.5s" in row
+
+
+def test_a_route_is_told_of_the_last_minute() -> None:
+    """With 4xx and 5xx apart, in units of the column; red is for 5xx alone."""
+    row = table_texts(ROUTES, [route("/pay", 7)], 120)[1].split()
+    assert row[:6] == ["/pay", "40.5", "12%", "0.5%", "1.21s", "30.5s"]
+    columns = {column.name: column for column in ROUTES.columns}
+    assert "red" in columns["5xx"].style(route("/pay", 1))
+    assert columns["5xx"].style(route("/pay", 1, last_minute=span(server_errors=0))) == ""
+    assert columns["4xx"].style(route("/pay", 1)) == ""
+
+
+def test_rows_are_sorted_by_any_column() -> None:
+    """The greatest first, names from A; what isn't known last; the other way round."""
+    rows = [
+        route("/b", 1),
+        route("/c", 2, last_minute=span(p99_ms=None)),
+        route("/a", 3, last_minute=span(p99_ms=9999)),
+    ]
+    names = {order: [row["route"] for row in ROUTES.sort(rows, order)] for order in ROUTES.orders}
+    assert names["p99"] == ["/a", "/b", "/c"]
+    assert names["route"] == ["/a", "/b", "/c"]
+    assert [row["route"] for row in ROUTES.sort(rows, "p99", turned=True)] == ["/c", "/b", "/a"]
+    assert ROUTES.sort(rows, "nonsense") == ROUTES.sort(rows, "rate")
 
 
 def test_a_job_has_a_bar_and_says_why_it_failed() -> None:
@@ -29,7 +54,10 @@ def test_a_job_has_a_bar_and_says_why_it_failed() -> None:
     assert "#####.....  50%" in table_texts(JOBS, [job("disk", "running", 50.0)], glyphs=ASCII)[1]
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [WORKERS, ROUTES, ROUTES_EVER, JOBS, EVENTS], ids=lambda table: table.name)
 def test_rows_without_anything_are_shown(table: Table) -> None:
-    """With signs that nothing is known."""
-    assert "-" in table_texts(table, [{}])[1]
+    """With signs that nothing is known; and found, and sorted."""
+    empty: list[dict[str, object]] = [{"ago": 0.0}, {"ago": 1.0}]
+    assert "-" in table_texts(table, empty)[1]
+    for order in table.orders:
+        assert len(table.sort(table.search(empty, ""), order)) == 2

@@ -1,0 +1,43 @@
+"""The terminal under the screen; tests/live has it at work."""
+
+import os
+import re
+import threading
+
+from hvd.cli.top.driver import ENTER, LEAVE, Writer
+
+
+def test_what_is_taken_is_given_back() -> None:
+    """Each mode; the modes of mice and pastes too."""
+    taken, given = (dict(re.findall(r"\x1b\[\?(\d+)([hl])", modes)) for modes in (ENTER, LEAVE))
+    assert {mode: {"h": "l", "l": "h"}[way] for mode, way in taken.items()} == given
+    assert "1003" not in ENTER, "each movement of the mouse would cost time"
+
+
+def test_who_writes_never_waits() -> None:
+    """A terminal that takes nothing holds nobody; one that has gone ends the thread."""
+    reader, writer = os.pipe()
+    output = Writer(writer)
+    output.start()
+    for _ in range(100):
+        output.write(b"x" * 65_536)
+    assert output.is_behind
+    os.close(reader)
+    output.join(20)
+    output.write(b"more")
+    output.stop()
+    os.close(writer)
+    assert output not in threading.enumerate()
+
+
+def test_what_waits_is_written_before_the_end() -> None:
+    """In its order."""
+    reader, writer = os.pipe()
+    output = Writer(writer)
+    output.start()
+    output.write(b"one ")
+    output.write(b"two")
+    output.stop()
+    assert os.read(reader, 100) == b"one two"
+    os.close(reader)
+    os.close(writer)
