@@ -37,7 +37,7 @@ def last_death(raw: Json, events: Sequence[Json] | None) -> str:
     ends = raw.get("ends")
     ends = ends if isinstance(ends, dict) else {}
     if deaths:
-        ago = _ago(_moment(deaths[-1].get("time")), raw)
+        ago = _ago(_moment(deaths[-1].get("until", deaths[-1].get("time"))), raw)  # of several alike the last one
         text = f"{ago} ago: {plain(deaths[-1].get('text'), 'ascii')}" if ago else plain(deaths[-1].get("text"), "ascii")
     else:
         is_none = events is not None or ends.get("unplanned") == 0

@@ -34,6 +34,8 @@ def test_nothing_is_said_where_it_is_not_known(events: list[dict[str, Any]] | No
 def test_the_last_death_is_told() -> None:
     """With how many there were."""
     assert last_death(RAW, [START, DEATH, ALERT]) == "3m 2s ago: worker 4711 was killed (SIGKILL)"
+    again = DEATH | {"until": NOW - 60, "number": 5}
+    assert last_death(RAW, [again]).startswith("1m 0s ago: "), "of several alike the last one"
     ends = {"planned": 4, "unplanned": 2, "failed_boots": 3}
     counted = last_death(RAW | {"ends": ends}, [DEATH])
     assert counted.endswith("(SIGKILL); 2 unplanned since the start; 3 failed to boot")
