@@ -121,7 +121,7 @@ def test_it_is_healthy_once_systemd_says_that_it_is_started(machine: Machine) ->
 def test_upgrades_lose_nothing_and_one_that_fails_goes_back(machine: Machine) -> None:
     """Of 20,000 requests; the service's own user may do it as well. A unit that would end by it is left alone."""
     first = machine.main
-    with machine.system.network(), Load(BIND, ["/health"], 4) as load, Falls(machine.system) as falls:
+    with machine.system.network(), Load(BIND, ["/health"], 4, pause=0) as load, Falls(machine.system) as falls:
         machine.run(f"sed -i 's/^__version__ = .*/__version__ = \"9.9.9\"/' {SITE}/__init__.py")
         assert "to 9.9.9 in" in machine.upgrade()
         second = machine.main

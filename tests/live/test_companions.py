@@ -34,7 +34,7 @@ class LightLoad(Load):
     """Two clients that ask all the time, and one that polls /health, until left."""
 
     def __init__(self, server: Server) -> None:
-        super().__init__(server.address, ["/hello", "/items/1"], 2, pause=0.005)
+        super().__init__(server.address, ["/hello", "/items/1"], 2)
         self._server = server
         self.health: list[tuple[int, str]] = []
         self.failures: list[str] = []

@@ -187,7 +187,7 @@ def test_prometheus_sees_no_reset_and_no_dead_process(tmp_path: Path) -> None:
             first = prometheus.value(f"sum({COUNTED})")
             assert first == len(PATHS)
             began = time.time()
-            with Load(server.address, PATHS, 3, pause=0.005) as clients:  # a steady rate, not all that is possible
+            with Load(server.address, PATHS, 3) as clients:
                 for disturb in DISTURBANCES:
                     wait_for_scrapes(prometheus, 2)
                     disturb(server)

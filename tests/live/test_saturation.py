@@ -145,13 +145,13 @@ def test_connections_that_nobody_accepts_are_counted(tmp_path: Path, bind: str) 
 def test_short_requests_that_come_faster_than_they_are_served_saturate_it(tmp_path: Path) -> None:
     """Though a thread is free at many a look: what waits for one does not become less."""
     with Server(tmp_path, workers=2, threads=2) as server:
-        with Load(server.address, ["/slow?s=0.005"], clients=16):
+        with Load(server.address, ["/slow?s=0.005"], clients=16, pause=0):
             health = until(lambda: (it := health_of(server))["status"] == "degraded" and it, "it is saturated", 30)
             waits = r"saturated: (\d+ requests wait for a thread, and |all 4 threads busy for .* others wait)"
             assert re.match(waits, health["reasons"][-1]), "either is right, and may be first"
             assert server.admin_get("/api/v1/snapshot").json()["queued_requests"] > 0
         until(lambda: health_of(server)["status"] == "healthy", "it is over")
-        with Load(server.address, ["/slow?s=0.05"], clients=2):
+        with Load(server.address, ["/slow?s=0.05"], clients=2, pause=0):
             time.sleep(3)  # all threads busy for 2 would be told
             assert health_of(server)["status"] == "healthy", "half of the threads are free"
 

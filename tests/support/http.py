@@ -189,9 +189,11 @@ def load(
 
 
 class Load:
-    """Clients that ask all the time, each after a pause of so many seconds, in threads, until left."""
+    """Clients that ask all the time, each after a pause of so many seconds, in threads, until left: without one they
+    take all of the processor, of which what they are to disturb needs some.
+    """
 
-    def __init__(self, address: Address, paths: Sequence[str], clients: int, pause: float = 0) -> None:
+    def __init__(self, address: Address, paths: Sequence[str], clients: int, pause: float = 0.005) -> None:
         self._over = threading.Event()
         self._pause = pause
         self._thread = threading.Thread(target=self._run, args=(address, paths, clients))
