@@ -75,8 +75,8 @@ function fillRow(row, { event, story }, times) {
   fillGlyph(shape, kind);
   say(name, kind.name);
   say(what, story);
-  const today = Math.floor(Date.now() / 3.6e6); // the day changes at the hour, whatever the zone, or at half of it
-  const key = `${event.time} ${today}`;
+  const hour = Math.floor(Date.now() / 3.6e6); // a new day begins with one, whatever the zone, or within it
+  const key = `${event.time} ${hour}`;
   if (!times.has(key)) times.set(key, moment(event.time));
   say(time, `${times.get(key)} · ${ago(event.time)}`);
 }

@@ -136,9 +136,6 @@ export const clock = wall({ second: "2-digit" });
 /** The same to the minute. */
 export const hour = wall({});
 
-/** With the day: `25 Nov, 14:03` */
-export const day = wall({ day: "numeric", month: "short" });
-
 /** Unix time in s of what the daemon sends as RFC 3339. */
 export const instant = (text) => Date.parse(text) / 1000;
 

@@ -6,7 +6,7 @@ const LEAST = 4; // s that a zoom shows at least
 const AHEAD = 30; // s that an event may be newer than all points, and still be in the window
 
 /**
- * Tells by an event `span` that people have it show another span of time (see `visible`), not that time goes on; and by
+ * Tells by an event `span` that people have it show another span of time (see `window`), not that time goes on; and by
  * `open`, with the sequence as its detail, that they want to know all about an event.
  */
 export class Timeline extends EventTarget {
@@ -42,12 +42,6 @@ export class Timeline extends EventTarget {
     const last = history.time(history.length - 1);
     // not far ahead: a clock that was put back would leave nothing but that event in the window
     return Math.max(last, Math.min(last + AHEAD, events.length ? endOf(events[events.length - 1]) : last));
-  }
-
-  /** The same for who asks for that span: it stands still (`isFixed`), or its end is now. */
-  visible() {
-    const [from, to] = this.window();
-    return { from, to, isFixed: Boolean(this.zoom) || this.end !== null };
   }
 
   #moved() {
