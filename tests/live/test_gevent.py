@@ -136,6 +136,7 @@ def test_every_request_is_counted_through_reloads_and_deaths(tmp_path: Path) -> 
                 pid = random.choice(server.pids("worker"))
                 os.kill(pid, signal.SIGKILL)
                 until(lambda pid=pid: pid not in server.pids("worker"), "it is settled")
+            until(lambda: (by_status(server) - counted).total() > 300, "there were requests enough", 60)
         assert not faults
         until(lambda: server.snapshot()["requests"]["in_flight"] == 0, "nothing is in progress", 60)
         more = by_status(server)
