@@ -34,7 +34,7 @@ def busy_lines(model: Model, frame: Frame) -> list[Text]:
 def _figures(raw: Json, frame: Frame) -> Iterator[tuple[str, str, str]]:
     """Label, value, and style of each; no bar where it would leave no room for words."""
     share = _busy_share(raw)
-    style = "bold" if share is None or share < _NEARLY else "bold red" if share >= 1 else "bold yellow"
+    style = "bold" if share is None or share < _NEARLY else "bold yellow"
     bar = "" if share is None or frame.width < 60 else f"{_bar(share, frame.glyphs)} "
     yield "Capacity" if frame.width >= 60 else "Busy", f"{bar}{capacity_text(raw)}", style
     yield "Backlog", backlog_text(raw), "bold yellow" if _waits(raw) else "bold"

@@ -78,6 +78,7 @@ class Question(ModalScreen[bool]):
         texts = [Text(" ", end="").append_text(line) for line in (*lines, Text(end=""), answers)]
         for text in texts:
             text.append(" " * (width - text.cell_len))
+        texts[0].stylize("reverse bold")
         blank = Text(" " * width, end="")
         self._question.show([blank, *texts, blank])
 

@@ -97,9 +97,9 @@ def _deaths(model: Model, glyphs: Glyphs, most: int) -> list[tuple[str, str]]:
         work = ", ".join(request_text(request, glyphs.encoding) for request in requests) or "a request"
         kind, cause = (glyphs.said(entry.get(name), 30) for name in ("kind", "cause"))
         pid = figure(entry.get("pid"), digits)
-        lines.append((f"{kind} {pid} died {short_duration(seconds)} ago ({cause}) at {work}", "yellow"))
+        lines.append((f"{kind} {pid} died {short_duration(seconds)} ago ({cause}) at {work}", "red"))
     if lines and len(recent) > most:
-        lines[-1] = (f"{lines[-1][0]}; {len(recent) - most} before", "yellow")
+        lines[-1] = (f"{lines[-1][0]}; {len(recent) - most} before", "red")
     return lines
 
 

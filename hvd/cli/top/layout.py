@@ -22,6 +22,8 @@ from hvd.cli.top.own_list import OWN, own_charts
 from hvd.texts import UNKNOWN, count, figure
 
 _ROWS = 3  # of a list that stay in view before charts get room
+_GOOD_ROWS = 8  # of a list that stay in view before a second row of charts gets room
+_ONE_ROW = 5  # lines of the lowest charts
 _CHARTS = 0.45  # of the lines at most for charts
 
 
@@ -75,7 +77,9 @@ def _charts(model: Model, choice: Choice, frame: Frame, left: int | None) -> lis
     charts = own_charts(model, choice.selected, frame.glyphs) if choice.tab == "metrics" else []
     charts = charts or service_charts(model)
     room = 18 if left is None or frame.height is None else min(left - _ROWS, int(_CHARTS * frame.height))
-    if not model.points or room < 5:
+    if left is not None and left - room < _GOOD_ROWS:
+        room = min(room, max(_ONE_ROW, left - _GOOD_ROWS))
+    if not model.points or room < _ONE_ROW:
         return []
     axis = Axis(model.points[-1]["time"], window_of(model, choice.window), model.interval, model.events)
     return chart_lines(charts, axis, frame.width, room, frame.glyphs)

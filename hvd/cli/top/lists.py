@@ -165,7 +165,7 @@ def _job_time(seconds: float) -> str:
 
 
 def _job_style(row: Json) -> str:
-    return {"failed": "red", "cancelled": "yellow", "running": "green"}.get(str(row.get("status")), "")
+    return {"failed": "yellow", "cancelled": "dim", "running": "green"}.get(str(row.get("status")), "")
 
 
 _STATES = ("running", "pending", "failed", "cancelled", "completed")

@@ -45,7 +45,7 @@ def now_lines(model: Model, frame: Frame) -> list[Text]:
     low = frame.height is not None and frame.height < _LOW
     if frame.width < _NARROW or low:
         return _pairs(now, before, frame, stale)
-    figures = _FIGURES[: (frame.width - _NAME) // (_FIGURE + 2)]
+    figures = _FIGURES[: (frame.width - _NAME - 1) // (_FIGURE + 2)]  # one head is longer
     head = Text(" " * _NAME, "dim", end="")
     lines = [
         head,

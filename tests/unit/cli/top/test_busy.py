@@ -49,7 +49,7 @@ def test_what_only_some_services_have_is_shown_where_there_is_any() -> None:
 def test_old_figures_are_dim() -> None:
     """An alarm of what was is none of now."""
     (fresh, *_), (old, *_) = busy_lines(outage(), frame()), busy_lines(outage(), frame(now=900.0))
-    assert [span.style for span in fresh.spans] == ["not dim bold red"]
+    assert [span.style for span in fresh.spans] == ["not dim bold yellow"]
     assert [span.style for span in old.spans] == ["dim"]
 
 

@@ -7,9 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from hvd.cli.client import Address
+from hvd.cli.top import app, command
 from hvd.cli.top.choice import Choice
 from hvd.cli.top.command import as_json
+from hvd.errors import DaemonUnreachable
 from tests.support.server import Server
+from tests.unit.cli.daemon import HEALTHY, daemon
 from tests.unit.cli.top.data import frame, model
 
 
@@ -78,3 +82,23 @@ def test_only_the_screen_imports_textual(server: Server, words: tuple[str, ...])
     assert result.stderr.split() == ["0", *imported] if words[0] != "jobs" else not imported
     assert "textual" not in result.stderr
     assert words[0] == "top" or "rich" not in result.stderr
+
+
+def test_a_failure_of_our_own_is_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where it happened, and what goes on working; the terminal is restored by then."""
+
+    def show(*args: object) -> int:
+        raise KeyError("\x1b[31mours")
+
+    monkeypatch.setattr(app, "show", show)
+    with daemon((200, HEALTHY)) as (url, _):
+        assert command._show(Address.parse(url), 5.0, frame(), Choice()) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("hvd: top failed (KeyError('\\x1b[31mours') at test_command.py:")
+    assert line.endswith("use hvd top --once")
+
+
+def test_who_never_answered_has_no_screen() -> None:
+    """The reason is that of every command."""
+    with pytest.raises(DaemonUnreachable, match="connection refused"):
+        command._show(Address.parse("http://127.0.0.1:1"), 5.0, frame(), Choice())
