@@ -55,6 +55,7 @@ bench: $(VENV)/.bench
 	$(VENV)/bin/python bench/own_scrape.py
 	$(VENV)/bin/python bench/broadcast.py
 	$(VENV)/bin/python bench/idle.py
+	$(VENV)/bin/python bench/top.py
 	$(VENV)/bin/python bench/jobs.py
 
 clean:

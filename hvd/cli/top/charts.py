@@ -21,6 +21,9 @@ _LEAST, _MOST = 3, 6  # lines of bars
 _CARRIED = 2.5  # intervals for which a point counts: ticks are not exact, and a bin may fall between two of them
 _TICKS = (10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0)  # s between two of the axis of time
 
+_NUMBERS = (int, float)
+_SANE = 1e18  # what is above is no measurement
+
 Point = tuple[float, float | None]
 
 
@@ -75,15 +78,20 @@ def service_charts(model: Model) -> list[Chart]:
     for name, (title, style) in _SHOWN.items():
         if name in columns:
             unit = _UNITS.get(str(columns[name].get("unit")), _OTHER)
-            points = tuple((float(point["time"]), _value(point, name)) for point in model.points)
+            points = _points(model, name)
             now = points[-1][1] if points else None
             charts.append(Chart(title, figure(now, unit.form), points, unit, style))
     return charts
 
 
-def _value(point: Json, name: str) -> float | None:
-    is_idle = name in _OF_REQUESTS and point.get("requests_per_second") == 0
-    return None if is_idle else number(point.get(name))
+def _points(model: Model, name: str) -> tuple[Point, ...]:
+    """The column's value at each time: 450 of eight charts at each picture, so each is looked at in place."""
+    rates = [point.get("requests_per_second") != 0 for point in model.points] if name in _OF_REQUESTS else None
+    values = [point.get(name) for point in model.points]
+    known = [value if value.__class__ in _NUMBERS and 0 <= value < _SANE else None for value in values]
+    if rates is not None:
+        known = [value if served else None for value, served in zip(known, rates, strict=True)]
+    return tuple(zip((point["time"] for point in model.points), known, strict=True))
 
 
 def window_of(model: Model, window: int) -> float:
@@ -182,8 +190,12 @@ def binned(points: Sequence[Point], end: float, step: float, bins: int, interval
             continue
         place = math.floor(time / step) - first
         last = math.floor(following / step) - first if following - time <= reach else place
-        for at in range(max(place, 0), min(max(last, place + 1), bins)):
-            highest[at] = value if at > place else max(value, highest[at] or 0.0)
+        if 0 <= place < bins:
+            known = highest[place]
+            if known is None or value > known:
+                highest[place] = value
+        for at in range(max(place + 1, 0), min(last, bins)):
+            highest[at] = value
     return highest
 
 

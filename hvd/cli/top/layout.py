@@ -126,10 +126,11 @@ def listing_of(model: Model, choice: Choice, frame: Frame) -> Listing:
 def tabs_line(model: Model, choice: Choice, frame: Frame, found: int) -> Text:
     """The lists that there are, each with its number; that in view says what it shows, and how many were found."""
     search = f" /{frame.glyphs.said(choice.search, 20)}: {found}" if choice.search else ""
+    all_titles = {tab: _titles(model, choice, tab) for tab in TABS}
     for most in (2, 1, 0):
         line = Text(end="")
         for place, tab in enumerate(TABS, 1):
-            titles = _titles(model, choice, tab)
+            titles = all_titles[tab]
             title = titles[min(most, len(titles) - 1)] + (search if tab == choice.tab else "")
             text = f" {place} {title} " if most else f" {place} {title if tab == choice.tab else title[:3]} "
             style = "reverse bold" if tab == choice.tab else "underline"
