@@ -5,8 +5,7 @@ have more of both. Two workers can't say which of them is the odd one; of errors
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from statistics import fmean, median
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple, TypedDict
 
 from hvd.read.changes import ERRORS, REQUESTS, proportions_z, rate_text, share_text
@@ -57,6 +56,13 @@ Compare = Callable[[WorkerFigures, Sequence[WorkerFigures]], tuple[float, float,
 """A worker and the others → its value, their median, and what the sentence says of both; None where all is well."""
 
 
+def median(values: Iterable[float]) -> float:
+    """The middle one, or the mean of the two in the middle; the library's costs each aggregator a megabyte."""
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
 def find_skew(workers: Sequence[WorkerFigures]) -> list[Skew]:
     """What differs, by kind, in the order of _COMPARED."""
     settled = [worker for worker in workers if worker.age >= SETTLED]
@@ -93,7 +99,7 @@ def _errors(worker: WorkerFigures, others: Sequence[WorkerFigures]) -> tuple[flo
 
 def _in_flight(worker: WorkerFigures, others: Sequence[WorkerFigures]) -> tuple[float, float, str] | None:
     usual = median(other.in_flight for other in others)
-    if worker.in_flight - usual < HELD * math.sqrt(max(1.0, fmean(other.in_flight for other in others))):
+    if worker.in_flight - usual < HELD * math.sqrt(max(1.0, sum(other.in_flight for other in others) / len(others))):
         return None
     return worker.in_flight, usual, f"{worker.in_flight} requests in progress, the others {usual:g}"
 

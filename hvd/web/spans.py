@@ -59,19 +59,18 @@ class Bounds(NamedTuple):
     end: float | None
 
     def both(self, now_ns: int) -> tuple[int, int]:
-        """In ns: what is left open is until now, and the last minute."""
+        """In ns: what is left open is until now, and the last minute. Of times to come nothing is known yet."""
         end = now_ns if self.end is None else round(self.end * 1e9)
-        return end - round(MINUTE * 1e9) if self.start is None else round(self.start * 1e9), end
+        start = max(0, end - round(MINUTE * 1e9)) if self.start is None else round(self.start * 1e9)
+        return start, max(start, end)
 
 
 def bounds_of(req: falcon.Request) -> Bounds:
     """`from` and `to`. Raises falcon.HTTPBadRequest naming the one that is wrong."""
     start, end = _time(req, "from"), _time(req, "to")
-    latest = end if end is not None else time.time()
-    if start is not None and start >= latest:
-        latest_text = f"to, {end:.3f}" if end is not None else f"now, {latest:.3f}"
+    if start is not None and end is not None and start >= end:
         raise falcon.HTTPBadRequest(
-            description=f"from is {start:.3f}, which is not before {latest_text}: give an earlier time."
+            description=f"from is {start:.3f}, which is not before to, {end:.3f}: give an earlier time."
         )
     return Bounds(start, end)
 

@@ -1,10 +1,11 @@
 """A worker that differs from the others."""
 
 import random
+import statistics
 
 import pytest
 
-from hvd.read.skew import Skew, WorkerFigures, find_skew
+from hvd.read.skew import Skew, WorkerFigures, find_skew, median
 
 USUAL = WorkerFigures(100, 16, 600.0, 60.0, 1200, 0, 1, 30.0, 100 * 2**20)
 
@@ -94,3 +95,10 @@ def test_workers_that_share_the_load_by_chance_are_alike() -> None:
             held = min(order.randint(0, 4), order.randint(0, 3))
             figures.append(WorkerFigures(number, number, 300, 60, requests, errors, held, cpu, memory))
         assert not find_skew(figures)
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_the_median(number: int) -> None:
+    """As the library has it."""
+    values = [random.Random(number).randrange(10) for _ in range(number)]
+    assert median(values) == statistics.median(values)
