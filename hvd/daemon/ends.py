@@ -13,14 +13,12 @@ from hvd.core.oom_kills import OomKills
 from hvd.core.pages import Page
 from hvd.core.slots import Slot
 from hvd.metrics.companion_pages import AGGREGATOR_PAGE, ProcessSample, decode
-from hvd.metrics.events import EndedHow, Event, EventKind, count_end, read_events, write_again, write_event
+from hvd.metrics.events import EndedHow, EventKind, count_end, last_like, write_again, write_event
 from hvd.texts import duration, size
 
 SAME = {"death": 4, "boot_failed": 1}
-"""So many like events of an hour are told one by one. The last of them is told anew for those that follow: a loop of
-crashes pushes nothing out of the ring."""
+"""So many like events are told one by one, see last_like."""
 
-HOUR = 3600.0
 NAMES = {
     layout.KIND_ADMIN_SERVER: "admin server",
     layout.KIND_JOB_RUNNER: "job runner",
@@ -101,23 +99,12 @@ class Ends:
         kind: EventKind = "death" if end.has_served else "boot_failed"
         text = describe(end, memory)
         figures = {"pid": end.pid, "memory_bytes": memory, "peak_bytes": end.peak}
-        if (last := self._like(kind, end)) is None:
+        if (last := last_like(self._block, SAME[kind], kind, process=end.slot.kind_name, cause=end.cause)) is None:
             about = {"time": at, "process": end.slot.kind_name, "cause": end.cause, "aborted": end.aborted, "number": 1}
             return write_event(self._block, kind, text, **about, **figures)
         text += f"; {last.get('number', 1) + 1} such ends in {duration(at - last['time'], 2)}"
         aborted = last.get("aborted", 0) + end.aborted
         return write_again(self._block, last, text, until=at, aborted=aborted, **figures)
-
-    def _like(self, kind: EventKind, end: End) -> Event | None:
-        """The event that is to be told anew for one more such end; None: it is one of its own."""
-        since, what = time.time() - HOUR, (kind, end.slot.kind_name, end.cause)
-        like = [
-            event
-            for event in read_events(self._block)
-            if (event["kind"], event.get("process"), event.get("cause")) == what
-            and event.get("until", event["time"]) > since
-        ]
-        return like[-1] if len(like) >= SAME[kind] else None
 
     def _sample(self, end: End) -> ProcessSample | None:
         """What an aggregator saw of the process last, on whichever page that is."""

@@ -8,9 +8,11 @@ import gunicorn
 from hvd import __version__
 from hvd.core.beats import beats
 from hvd.core.block import Block
-from hvd.metrics.events import EventKind, EventWriter, open_alerts, read_events
+from hvd.metrics.events import EventKind, EventWriter, last_like, open_alerts, read_events, write_again
 from hvd.texts import duration
 
+ALONE = 4  # starts, stops or reloads of an hour that are told one by one, see last_like
+REPEATED = {"start", "stop", "reload"}
 ON = f"gunicorn {gunicorn.__version__}, Python {platform.python_version()}"
 
 
@@ -23,6 +25,10 @@ class Marks:
         self._has_stopped = False
 
     def _write(self, kind: EventKind, text: str, *, before: str | None = None) -> None:
+        if last := last_like(self._block, ALONE, kind, version=__version__) if kind in REPEATED else None:
+            number, span = last.get("number", 1) + 1, duration(time.time() - last["time"], 2)
+            if write_again(self._block, last, f"{text}; {number} times in {span}", pid=self._pid):
+                return
         more = {"before": before} if before else {}
         self.writer.write(kind, text, pid=self._pid, version=__version__, **more)
 

@@ -13,6 +13,7 @@ from hvd.core.block import Block
 from hvd.core.journal import Journal, Record, events_of
 from hvd.errors import BlockLocked
 
+HOUR = 3600.0  # s
 LOCK_WAIT = 0.05  # s; who can't write an event in time goes on without it
 
 EventKind = Literal["start", "stop", "reload", "upgrade", "version", "death", "boot_failed", "alert", "alert_over"]
@@ -79,6 +80,19 @@ def write_again(block: Block, event: Event, text: str, **more: Any) -> bool:
             journal.write(sequence, data)
         return True
     return False
+
+
+def last_like(block: Block, alone: int, kind: EventKind, **same: object) -> Event | None:
+    """The event that is to be told anew for one more of this kind that agrees in these fields. None: it is one of its
+    own, as the first so many of an hour are. So a loop, of crashes or of starts, pushes nothing out of the ring.
+    """
+    since = time.time() - HOUR
+    like = [
+        event
+        for event in read_events(block)
+        if event["kind"] == kind and {**event, **same} == event and event.get("until", event["time"]) > since
+    ]
+    return like[-1] if len(like) >= alone else None
 
 
 class EventWriter:

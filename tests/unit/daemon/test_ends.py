@@ -164,6 +164,6 @@ def test_what_is_of_another_hour_is_another_event(block: Block, ends: Ends) -> N
     tell(ends, end(threads=0))
     old: Event = read_events(block)[0]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hvd.daemon.ends.time.time", lambda: old["time"] + 4000)
+        patch.setattr("hvd.metrics.events.time.time", lambda: old["time"] + 4000)
         tell(ends, end(threads=0))
     assert [event["number"] for event in read_events(block)] == [1, 1]

@@ -1,6 +1,7 @@
 """What a master tells of starts, stops, reloads and upgrades."""
 
 import os
+import re
 
 import pytest
 
@@ -8,7 +9,7 @@ from hvd import __version__
 from hvd.core.beats import OwnBeat
 from hvd.core.block import Block
 from hvd.daemon import marks as module
-from hvd.daemon.marks import ON, Marks
+from hvd.daemon.marks import ALONE, ON, Marks
 from hvd.metrics.events import read_events, write_event
 
 ME = os.getpid()
@@ -93,3 +94,21 @@ def test_an_alert_is_over_with_its_daemon(block: Block, marks: Marks) -> None:
     texts = [text for kind, text in told(block) if kind == "alert_over"]
     assert texts == ["degraded until hvd stopped, for 0s", "degraded until hvd ended, for 0s"]
     assert 0 <= read_events(block)[1]["seconds"] < 60
+
+
+def test_a_daemon_that_starts_over_and_over_pushes_nothing_out(block: Block) -> None:
+    """As its service manager has it, where a worker fails to boot each time; not of another version of hvd."""
+    write_event(block, "death", "worker 7 died (SIGKILL) while idle", process="worker", pid=7)
+    for pid in range(100, 400):
+        marks = Marks(block, pid)
+        marks.start()
+        marks.stop(0)
+    kinds = [kind for kind, _ in told(block)]
+    assert kinds == ["death", *["start", "stop"] * ALONE]
+    start, stop = read_events(block)[-2:]
+    assert (start["pid"], start["number"], stop["number"]) == (399, 301 - ALONE, 301 - ALONE)
+    assert re.fullmatch(rf"hvd \S+ stops; {301 - ALONE} times in \d+s", stop["text"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "__version__", "9.0")
+        Marks(block, 400).start()
+    assert [kind for kind, _ in told(block)][-2:] == ["start", "version"]

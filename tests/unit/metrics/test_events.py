@@ -9,12 +9,14 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.journal import events_of
 from hvd.metrics.events import (
+    HOUR,
     Event,
     EventWriter,
     check_events,
     clear_ends,
     count_end,
     fill_events,
+    last_like,
     open_alerts,
     read_ends,
     read_events,
@@ -125,3 +127,20 @@ def test_what_is_no_event_is_not_taken_over(change: dict[str, Any]) -> None:
     event = {"sequence": 1, "time": 1, "kind": "stop", "text": "", **change}
     with pytest.raises((ValueError, TypeError)):
         check_events([event])  # type: ignore[list-item]
+
+
+def test_the_last_like_event_is_told_anew_after_the_first_ones(block: Block) -> None:
+    """Like in kind and in these fields, and of this hour."""
+    now = time.time()
+    for at, pid in ((now - HOUR - 9, 1), (now, 1), (now, 2), (now, 1)):
+        write_event(block, "reload", "", time=at, pid=pid)
+    write_event(block, "stop", "", pid=1)
+    for alone, kind, same, sequence in (
+        (2, "reload", {"pid": 1}, 4),
+        (3, "reload", {"pid": 1}, None),
+        (1, "reload", {"pid": 2}, 3),
+        (1, "reload", {"pid": 3}, None),
+        (1, "reload", {"cause": "x"}, None),
+    ):
+        last = last_like(block, alone, kind, **same)  # type: ignore[arg-type]
+        assert (last and last["sequence"]) == sequence
