@@ -255,7 +255,6 @@ def _check_numbers(block: Block) -> None:
         (cells[layout.H_CATALOGUE_BYTES], 0, shape.catalogue_bytes),
         (cells[layout.H_OWN_USED], shape.own_marks, max(shape.own_marks, shape.own_row_cells)),
         (cells[layout.H_OWN_BYTES], 0, shape.own_catalogue_bytes),
-        (cells[layout.H_POST_MORTEMS], 0, 2**48),
     ]
     for number in range(shape.slots):
         cell = shape.slot_cell(number)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from hvd.core import layout
 from hvd.core.block import Block
 
-_HEAD = 3 * layout.CELL
+HEAD_BYTES = 3 * layout.CELL
 _LAST = 2**62  # what claims a higher sequence is damaged
 
 
@@ -37,7 +37,7 @@ class Journal:
     @property
     def room(self) -> int:
         """Bytes that a record can have."""
-        return self._size - _HEAD
+        return self._size - HEAD_BYTES
 
     @property
     def newest(self) -> int:
@@ -63,7 +63,7 @@ class Journal:
         start = sequence % self._records * self._size
         first = start // layout.CELL
         self._cells[first] = 0
-        self._raw[start + _HEAD : start + _HEAD + len(data)] = data
+        self._raw[start + HEAD_BYTES : start + HEAD_BYTES + len(data)] = data
         self._cells[first + 1], self._cells[first + 2] = _check(sequence, data), len(data)
         self._cells[first] = sequence
 
@@ -86,7 +86,7 @@ class Journal:
     def _load(self, place: int, sequence: int) -> bytes | None:
         record = bytes(self._raw[place * self._size : (place + 1) * self._size])
         number, check, length = memoryview(record).cast("q")[:3]
-        data = record[_HEAD : _HEAD + length] if 0 <= length <= self.room else b""
+        data = record[HEAD_BYTES : HEAD_BYTES + length] if 0 <= length <= self.room else b""
         return data if (number, check) == (sequence, _check(sequence, data)) else None
 
 
@@ -102,3 +102,8 @@ def events_of(block: Block) -> Journal:
 def spans_of(block: Block) -> Journal:
     """What was answered in spans of ten seconds, see hvd/metrics/spans.py."""
     return Journal(block, block.layout.spans, layout.SPANS, layout.SPAN_BYTES)
+
+
+def post_mortems_of(block: Block) -> Journal:
+    """What processes were doing when they died, see postmortem.py."""
+    return Journal(block, block.layout.post_mortems, layout.POST_MORTEMS, layout.POST_MORTEM_BYTES)

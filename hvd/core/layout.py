@@ -2,10 +2,10 @@
 
     header       one page of int64 cells (H_*), written by masters under the mutation lock
     slot table   SLOT_CELLS cells a slot (S_*)
-    post-mortems POST_MORTEMS entries of POST_MORTEM_BYTES: 8 bytes of length, then JSON
+    post-mortems POST_MORTEMS records of POST_MORTEM_BYTES, a ring: see journal.py
     pages        one page of PAGE_BYTES for each companion slot: what only that companion knows (pages.py)
     history      HISTORY_POINTS points of HISTORY_RECORD_CELLS cells, see history.py
-    events       EVENTS records of EVENT_BYTES, a ring: see journal.py
+    events       EVENTS records of EVENT_BYTES, a ring too
     spans        SPANS records of SPAN_BYTES, a ring too
     catalogue    records, see catalogue.py
     entries      slots x entries of ENTRY_CELLS cells (E_*): requests in progress of the rows that have many at once
@@ -43,7 +43,6 @@ H_MAGIC, H_FORMAT, H_SLOTS, H_ROWS, H_SERIES, H_CHECKSUM = range(6)
 H_STARTED_WALL, H_STARTED_MONO = 6, 7  # ns; when the daemon started, kept through reloads and upgrades
 H_MADE_MONO = 13  # ns; since when the totals count, kept through a takeover too; later by the time between two daemons
 H_CATALOGUE_BYTES, H_CELLS_USED = 8, 9  # how much of the catalogue, and of every row, is in use
-H_POST_MORTEMS = 10  # entries ever written; the next one goes to this number modulo POST_MORTEMS
 H_MASTERS = 11  # two cells: pids of the masters alive (two during an upgrade)
 MASTERS = 2
 H_ROW_CELLS = 14  # 0 in format 2

@@ -8,11 +8,12 @@ from typing import Any
 
 from hvd.core import layout
 from hvd.core.block import Block
+from hvd.core.journal import HEAD_BYTES, post_mortems_of
 
 SHOWN_REQUESTS = 128
 """Requests that one entry lists at most; fewer where their paths are long, or take six bytes a character in JSON."""
 
-_CAPACITY = layout.POST_MORTEM_BYTES - layout.CELL
+_CAPACITY = layout.POST_MORTEM_BYTES - HEAD_BYTES
 
 
 def write(block: Block, about: Mapping[str, Any], requests: Sequence[Mapping[str, Any]]) -> None:
@@ -24,12 +25,7 @@ def write(block: Block, about: Mapping[str, Any], requests: Sequence[Mapping[str
     """
     data = _encode(_fitting(about, requests))
     with block.locked():
-        number = block.cells[layout.H_POST_MORTEMS]
-        start = _start(block, number)
-        block.cells[start // layout.CELL] = 0
-        block.raw[start + layout.CELL : start + layout.CELL + len(data)] = data
-        block.cells[start // layout.CELL] = len(data)
-        block.cells[layout.H_POST_MORTEMS] = number + 1
+        post_mortems_of(block).append(data)
 
 
 def _fitting(about: Mapping[str, Any], requests: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -67,17 +63,4 @@ def _encode(value: Mapping[str, Any]) -> bytes:
 
 def read(block: Block) -> list[dict[str, Any]]:
     """The entries, newest first."""
-    newest = block.cells[layout.H_POST_MORTEMS]
-    entries = []
-    for number in range(newest - 1, max(-1, newest - 1 - layout.POST_MORTEMS), -1):
-        start = _start(block, number)
-        length = block.cells[start // layout.CELL]
-        try:
-            entries.append(json.loads(bytes(block.raw[start + layout.CELL : start + layout.CELL + length])))
-        except ValueError:
-            continue  # being overwritten just now
-    return entries
-
-
-def _start(block: Block, number: int) -> int:
-    return block.layout.post_mortems + number % layout.POST_MORTEMS * layout.POST_MORTEM_BYTES
+    return [json.loads(record.data) for record in reversed(post_mortems_of(block).read())]

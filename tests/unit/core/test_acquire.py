@@ -238,10 +238,10 @@ def test_a_block_that_its_check_refuses_is_set_aside(block: Block, name: str) ->
 @pytest.mark.parametrize(
     ("cell", "value"),
     [
-        *((layout.H_CELLS_USED, 1 << 40), (layout.H_POST_MORTEMS, 1 << 62)),
+        (layout.H_CELLS_USED, 1 << 40),
         *((SMALL.slot_cell(9) + layout.S_ROWS, 1 << 40), (SMALL.slot_cell(9) + layout.S_ENTRIES, SMALL.entries + 1)),
     ],
-    ids=["cells used", "post-mortems", "rows of a slot", "entries of a slot"],
+    ids=["cells used", "rows of a slot", "entries of a slot"],
 )
 def test_a_block_that_says_of_itself_what_cannot_be_is_set_aside(block: Block, cell: int, value: int) -> None:
     """Though its header is whole."""

@@ -26,11 +26,10 @@ def test_an_entry_is_read_as_it_was_written(block: Block) -> None:
 
 @pytest.mark.parametrize("count", [1, 49, 50, 51, 137])
 def test_the_last_fifty_are_kept_newest_first(block: Block, count: int) -> None:
-    """Older ones give way, their number is still known."""
+    """Older ones give way."""
     for pid in range(count):
         write(block, pid)
     assert [entry["pid"] for entry in postmortem.read(block)] == list(range(count))[::-1][:50]
-    assert block.cells[layout.H_POST_MORTEMS] == count
 
 
 @pytest.mark.parametrize("text", ["x", "\x01", "ü", "�", "\\", '"'], ids=repr)
@@ -80,7 +79,7 @@ def test_an_entry_half_written_is_left_out(block: Block) -> None:
     """A reader that comes while a master writes gets the others."""
     for pid in range(3):
         write(block, pid)
-    start = block.layout.post_mortems + 1 * layout.POST_MORTEM_BYTES
+    start = block.layout.post_mortems + 2 * layout.POST_MORTEM_BYTES
     block.cells[start // layout.CELL] = 0
     assert [entry["pid"] for entry in postmortem.read(block)] == [2, 0]
 
