@@ -133,9 +133,11 @@ def test_parameters_are_taken_as_the_document_says(api: Api) -> None:
             items = schema.get("items", {}).get("enum", [])
             values = [schema.get("minimum"), schema.get("maximum"), *schema.get("enum", ()), *items, ",".join(items)]
             if parameter["in"] == "query":
+                # the greatest time that a schema allows is still to come: nothing is kept of it
+                allowed = (200, 204, 404, 426, *([400] if parameter["name"] == "from" else []))
                 for value in filter(None, values):
                     path = f"{template.replace('{job_id}', job_id)}?{parameter['name']}={value}"
-                    assert api.call("get", template, path).status in (200, 204, 404, 426), path
+                    assert api.call("get", template, path).status in allowed, path
     assert api.call("get", "/jobs/{job_id}/output", f"/jobs/{job_id}/output", Range="bytes=0-0").status == 206
     assert api.call("get", "/jobs/{job_id}/output", f"/jobs/{job_id}/output", Range="bytes=99-").status == 416
     keyed = partial(api.call, "post", "/jobs/submit", Idempotency_Key=f"key {api.address}")
