@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from hvd.cli.client import Address, bearer, exchange
-from hvd.errors import DaemonRefused, DaemonUnreachable
+from hvd.errors import DaemonRefused
 from hvd.jobs.submission import JOBS_MAX
 
 Json = dict[str, Any]
@@ -65,10 +65,10 @@ class Remote:
             path, headers = f"{path}?follow=1", {**headers, "Range": f"bytes={start}-"}
         answer = exchange(self._address, "GET", path, self._timeout, headers=headers)
         if answer.status >= 400:
-            raise DaemonRefused(_refusal(answer.status, answer.fields or {}), answer.status)
+            raise DaemonRefused(_refusal(answer.status, answer.object()), answer.status)
         part = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
         if "Hvd-Job-Status" not in answer.headers or (answer.status == 206 and part is None):
-            raise DaemonUnreachable(f"{self._address.url} is not hvd: GET {path} gave no output of a job")
+            raise answer.not_hvd(lacks="the output of a job")
         return Piece(int(part[1]) if part else 0, answer.body, answer.headers["Hvd-Job-Status"])
 
     def query(self, ids: Sequence[str]) -> tuple[list[Json], list[str]]:
