@@ -101,7 +101,6 @@ def test_the_last_minute_is_what_clients_counted(tmp_path: Path) -> None:
         until(lambda: shop.records() >= 1, "a record of ten seconds")
         began = shop.routes()
         shop.serve("/pay?status=503", "/pay", "/slow?s=0.06", requests=240)
-        guest.reload()
         shop.check()
         changes = shop.routes(f"?from={began['to']}")["changes"]
         texts = {(change["route"], change["what"]): change["text"] for change in changes if change["is_bad"]}

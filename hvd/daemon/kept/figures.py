@@ -9,6 +9,7 @@ with. So whoever reads it finds all of it, or no block. What was in progress is 
 that lost its machine may have such requests.
 """
 
+import contextlib
 import math
 import struct
 import time
@@ -30,7 +31,7 @@ from hvd.daemon.deaths import UNKNOWN_CAUSE
 from hvd.daemon.kept.buckets import BOUNDS, Buckets, buckets_of, convert, is_own, rebucket
 from hvd.daemon.kept.form import FamilyPart, HistoryPart, Kept, Run
 from hvd.daemon.kept.own import Restoring, check_own, collect_own
-from hvd.errors import TotalsUnusable
+from hvd.errors import BlockFull, TotalsUnusable
 from hvd.metrics.bounds import COARSE
 from hvd.metrics.columns import VALUES
 from hvd.metrics.events import check_events, fill_events, read_events
@@ -223,14 +224,15 @@ class _Restoring:
         cells[layout.H_MADE_MONO] = cells[layout.H_STARTED_MONO] - counted
 
     def _begin_spans(self) -> None:
-        """The first span begins with these counts."""
+        """The first span begins with these counts; without memory for them, with the first look at them."""
         cells = self._block.cells
         sums = memoryview(bytearray(cells[layout.H_CELLS_USED] * layout.CELL)).cast("q")
         for offset, value in self._grown.items():
             if offset >= layout.HEAD_CELLS:  # those of a head are no sums, see hotrow.py
                 sums[offset] = value
         times = cells[layout.H_STARTED_WALL], cells[layout.H_STARTED_MONO]
-        write_baseline(self._block, 0, Baseline(*times, self._grown[layout.R_ERRORS], sums))
+        with contextlib.suppress(BlockFull):
+            write_baseline(self._block, 0, Baseline(*times, self._grown[layout.R_ERRORS], sums))
 
 
 def _values(known: dict[str, float]) -> tuple[float, ...]:

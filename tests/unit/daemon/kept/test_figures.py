@@ -25,6 +25,7 @@ from hvd.metrics.columns import VALUES
 from hvd.metrics.events import read_events, write_event
 from hvd.metrics.table import ABORTED, CONNECTIONS, HTTP, SIZES, VIEWS, WS_FRAMES
 from hvd.read.history import build_history, history_of
+from hvd.read.recorded import read_until_now
 from tests.unit.core.support import catalogue_of, counts, own_rows, serve
 
 COUNTS = len(COARSE) + 1
@@ -116,6 +117,17 @@ def test_the_block_counts_on(kept: Kept, other: Callable[..., Block]) -> None:
     assert sum(counts(again, ABORTED.key).values()) == 3
     history_of(again).add(Point(time.time_ns(), (9.0,) * len(VALUES), (9,) * COUNTS))
     assert [point.values[0] for point in history_of(again).read()] == [0.0, 1.0, 2.0, 9.0]
+
+
+def test_the_last_minute_begins_anew(kept: Kept, other: Callable[..., Block]) -> None:
+    """What was counted before the stop is in the totals, and in no span."""
+    block = other(kept)
+    (running,), totals = read_until_now(block, Reader(block).read)
+    assert totals.heads.errors == 6
+    assert (running.total.responses, running.client_errors, running.server_errors, running.series) == (0, 0, 0, {})
+    serve(own_rows(block, layout.KIND_AGGREGATOR).mine(), "/1")
+    (running,), _ = read_until_now(block, Reader(block).read)
+    assert running.total.responses == 1
 
 
 def test_series_without_room_go_on_in_the_overflow_series(kept: Kept, other: Callable[..., Block]) -> None:
