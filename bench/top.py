@@ -4,6 +4,7 @@
 """
 
 import argparse
+import contextlib
 import os
 import pty
 import select
@@ -41,7 +42,7 @@ def main() -> None:
         command = [sys.executable, "-m", "gunicorn", "-c", "python:hvd.gunicorn_conf"]
         daemon = subprocess.Popen(command, env=environ, cwd=folder)
         try:
-            time.sleep(SETTLE)
+            wait(url)
             threading.Thread(target=load, args=(url, given.rate, over)).start()
             rows = [measure(url, columns, lines, given.seconds) for columns, lines in SIZES]
         finally:
@@ -50,6 +51,15 @@ def main() -> None:
             daemon.wait(30)
     head = ["cells", "CPU, percent of a core", "proportional, MB", "kB/s", "first picture, s"]
     print(table("hvd top", [head, *rows]))
+
+
+def wait(url: str) -> None:
+    """Until the daemon answers."""
+    while True:
+        time.sleep(1)
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"{url}/health", timeout=5).read()
+            return
 
 
 def load(url: str, rate: float, over: threading.Event) -> None:

@@ -36,7 +36,8 @@ def _figures(raw: Json, frame: Frame) -> Iterator[tuple[str, str, str]]:
     share = _busy_share(raw)
     style = "bold" if share is None or share < _NEARLY else "bold yellow"
     bar = "" if share is None or frame.width < 60 else f"{_bar(share, frame.glyphs)} "
-    yield "Capacity" if frame.width >= 60 else "Busy", f"{bar}{capacity_text(raw)}", style
+    text = capacity_text(raw) if frame.width >= 60 else capacity_text(raw).partition(",")[0]
+    yield "Capacity" if frame.width >= 60 else "Busy", f"{bar}{text}", style
     yield "Backlog", backlog_text(raw), "bold yellow" if _waits(raw) else "bold"
     if (number(raw.get("p99_with_open")) or 0.0) > (number(raw.get("p99")) or 0.0):
         yield "p99 now", p99_text(raw), "bold"

@@ -1,5 +1,6 @@
 """What comes over the screen: the details of a row, the keys, and a question before something is done."""
 
+import re
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
@@ -10,6 +11,9 @@ from textual.binding import Binding
 from textual.screen import ModalScreen
 
 from hvd.cli.top.widgets import Body, Lines
+
+_NAME = re.compile(r"\S+(?: \S+)* {2,}")  # as lists of keys and figures have them
+_INDENT = 24  # cells
 
 
 class Panel(ModalScreen[str]):
@@ -92,7 +96,10 @@ def _answer(key: str) -> Style:
 
 
 def _wrapped(line: Text, width: int) -> list[Text]:
-    """The line in as many as the width needs; what follows is not indented."""
+    """The line in as many as the width needs; what follows stands under what stands beside a name."""
     if line.cell_len <= width or width < 1:
         return [line]
-    return [*line.wrap(Console(width=width), width)]
+    name = _NAME.match(line.plain)
+    indent = name.end() if name and name.end() <= min(_INDENT, width // 2) else 0
+    first, *others = line[indent:].wrap(Console(width=width), width - indent)
+    return [line[:indent].append_text(first), *(Text(" " * indent, end="").append_text(other) for other in others)]

@@ -76,5 +76,5 @@ def keys_line(width: int, tab: str) -> Text:
 
 def help_lines() -> list[Text]:
     """What the keys do."""
-    lines = [Text(f"{key:<19} ", "bold", end="").append(what, "not bold") for key, what in _HELP]
+    lines = [Text(f"{key:<21}", "bold", end="").append(what, "not bold") for key, what in _HELP]
     return [*lines, Text(end=""), *(Text(note, end="") for note in _NOTES)]

@@ -34,7 +34,7 @@ def test_threads_backlog_and_clients_are_shown() -> None:
     ]
     (line,) = busy_lines(outage(worker_threads_busy=2, waiting_clients={}, p99_with_open=None), frame(160))
     assert line.plain.startswith("Capacity  ██░░░░░░░░ 2 of 8 busy")
-    assert busy_lines(outage(), frame(40))[0].plain == "Busy  8 of 8 busy for 18.2s, 98% of the time"[:99]
+    assert busy_lines(outage(), frame(40))[0].plain == "Busy  8 of 8 busy for 18.2s"
 
 
 def test_what_only_some_services_have_is_shown_where_there_is_any() -> None:
