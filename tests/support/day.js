@@ -5,6 +5,8 @@ const span = (i) => ({
   seconds: 60, requests: 3600 + (i % 211), requests_per_second: 60 + (i % 40), server_errors: i % 9, client_errors: i % 50, server_error_rate: (i % 9) / 3600,
   client_error_rate: (i % 50) / 3600, seconds_spent: 20 + (i % 13), mean_ms: 1 + (i % 13), p50_ms: 1 + (i % 3), p90_ms: 5 + (i % 11), p99_ms: 40 + (i % 97), busy_ratio: (i % 33) / 32,
 });
+// another number in each frame that is drawn, and the same at the end of each quarter
+const some = (i) => Math.floor(i / EVERY) % 10;
 const raw = (i) => ({
   timestamp: new Date(start + 2000 * i).toISOString(), http_requests: 120 * i, http_errors: i, avg_response_time: 3 + (i % 7),
   active_connections: 3, websocket_clients: 1 + (i % 5), memory_usage: 1.5e8 + 1e6 * (i % 31), cpu_usage: i % 90,
@@ -15,7 +17,7 @@ const raw = (i) => ({
   observed_age_seconds: 0.1, health: i % 500 ? "healthy" : "degraded", reasons: i % 500 ? [] : [`saturated for ${i} s`],
   workers_alive: 8, worker_threads: 32, worker_threads_busy: i % 33, busy_ratio: (i % 33) / 32, saturated_seconds: i % 500 ? 0 : 2.5,
   accept_backlog: i % 7, accept_backlog_limit: 2048, queued_requests: i % 5, waiting_clients: { silent: i % 3, half_head: i % 4, half_body: 0, unread: 0, idle: i % 50 },
-  longest_requests: Array.from({ length: i % 11 }, (_, k) => request(i, k)), p50_with_open: 2, p90_with_open: 6, p99_with_open: 41 + (i % 97),
+  longest_requests: Array.from({ length: some(i) }, (_, k) => request(i, k)), p50_with_open: 2, p90_with_open: 6, p99_with_open: 41 + (i % 97),
   runs_jobs: true, recent_jobs: Array.from({ length: 20 }, (_, k) => job(i - k)),
 });
 // half of them go on from message to message, and stand somewhere
@@ -42,7 +44,7 @@ const detail = (i) => ({
     mean_ms: 1 + ((i * k) % 13), p50_ms: 1, p90_ms: 2, p99_ms: 30 + (i % 17), requests_per_second: (i * k) % 23,
     last_minute: { ...span(i * k), route: `/route/${k + (i % 6000 < 3000 ? 0 : 30)}`, methods: ["GET"], statuses: { 200: i } },
   })),
-  changes: Array.from({ length: i % 11 }, (_, k) => ({
+  changes: Array.from({ length: some(i) }, (_, k) => ({
     what: "p99_ms", route: k ? `/route/${k + 30}` : "", before: 10 + k, now: 20 + i, weight: k, is_bad: true, text: `${k ? `/route/${k + 30}` : ""}: p99 ${10 + k} ms → ${20 + i} ms`,
   })),
   skew: i % 100 ? [] : [{ pid: 1000, slot: 0, what: "cpu_percent", value: i, others: 1, text: `worker 1000 uses ${i} % of a core` }],
