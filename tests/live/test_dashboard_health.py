@@ -312,7 +312,7 @@ def test_nothing_moves_when_a_reason_comes(browser: Browser, tmp_path: Path, wid
         assert announcements[0].startswith("The daemon is degraded. saturated: ")
         # whatever of the two was seen first
         assert any("aggregator away" in text or "is stopped" in text for text in announcements)
-        assert announcements[-1] == "The daemon is healthy. Nothing is wrong."
+        assert announcements[-1] == "The daemon is healthy. All of its processes run."
 
 
 def test_a_hidden_tab_follows(browser: Browser, tmp_path: Path) -> None:

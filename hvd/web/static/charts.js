@@ -24,6 +24,10 @@ const SHARES = { server_error_rate: "share of responses", client_error_rate: "sh
 /** Colours that say something: red is for what the service has done wrong, and for nothing else. */
 const TONES = { server_error_rate: "bad", client_error_rate: "warn" };
 
+/** The order in which an operator asks; charts of a daemon that has others come last. */
+const FIRST = ["Requests", "Errors", "Latency", "Saturation"];
+const rankOf = ({ title }) => (FIRST.includes(title) ? FIRST.indexOf(title) : FIRST.length);
+
 const HEAT = { title: "Latency heat map", beside: "responses by time taken", heat: true, series: [] };
 
 /** The charts of these columns: those of one chart are its series. What shows how long responses took has a heat map. */
@@ -35,7 +39,8 @@ export function chartsOf(columns) {
     if (!charts.has(chart)) charts.set(chart, { title: chart, tick: withoutZeros(form.form), ...form, beside: SHARES[name] ?? form.beside, series: [] });
     charts.get(chart).series.push({ column: name, name: title, ...(TONES[name] && { tone: TONES[name] }) });
   }
-  return [...charts.values()].flatMap((chart) => (chart.log ? [chart, HEAT] : [chart]));
+  const ordered = [...charts.values()].sort((one, other) => rankOf(one) - rankOf(other));
+  return ordered.flatMap((chart) => (chart.log ? [chart, HEAT] : [chart]));
 }
 
 /** All charts, made anew when the daemon has other columns. */

@@ -94,7 +94,8 @@ export function addRoutes(section, panels, spans) {
   const table = new Table(section, {
     title: "Routes",
     none: "",
-    sorted: [2, -1],
+    sorted: [4, -1], // which of them fails is asked first
+    among: ({ requests_per_second: rate }) => rate,
     columns: COLUMNS(panels),
     row: (row, { route }) => mark(row, "aria-current", panels.address.get("route") === route ? "true" : null),
     open: ({ route }) => panels.open("route", route),

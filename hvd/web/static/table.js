@@ -9,9 +9,9 @@ export class Table {
    * @param {{title: string, none: string, columns: {name: string, title?: string, number?: boolean, class?: string,
    *   sort?: (item: any) => number | string | null, create?: (cell: HTMLElement) => void,
    *   fill: (cell: HTMLElement, item: any) => void}[], sorted?: [number, number],
-   *   row?: (row: HTMLElement, item: any) => void, open?: (item: any) => void}} table
+   *   among?: (item: any) => number, row?: (row: HTMLElement, item: any) => void, open?: (item: any) => void}} table
    *   `sorted` is the column that rows are sorted by at first, and 1 (ascending) or -1; what the user chose in this
-   *   session goes before it. `open` is what a click on a row does
+   *   session goes before it. `among` rows of the same value those come first that have more of it. `open` is what a click on a row does
    */
   constructor(section, table) {
     this.table = table;
@@ -105,7 +105,7 @@ export class Table {
     this.items = items;
     this.key = key;
     const column = this.sorted && this.table.columns[this.sorted[0]];
-    const rows = column ? [...items].sort(comparing(column.sort, this.sorted[1], key)) : items;
+    const rows = column ? [...items].sort(comparing(column.sort, this.sorted[1], key, this.table.among)) : items;
     this.rows.update(rows, key);
     this.empty.hidden = items.length > 0;
     this.scroll.hidden = !items.length;
@@ -117,14 +117,14 @@ const classOf = ({ number, class: own }) => [number && "number", own].filter(Boo
 const compare = (one, other) => (one < other ? -1 : one > other ? 1 : 0);
 
 /**
- * By value, what isn't known at the end either way; then by key: rows of the same value would else change places at every
+ * By value, what isn't known at the end either way; then the most of `among` first, then by key: rows of the same value would else change places at every
  * message.
  */
-export function comparing(value, way, key) {
+export function comparing(value, way, key, among = () => 0) {
   return (one, other) => {
     const [a, b] = [value(one) ?? null, value(other) ?? null];
     if ((a === null) !== (b === null)) return a === null ? 1 : -1;
-    return way * compare(a, b) || compare(key(one), key(other));
+    return way * compare(a, b) || compare(among(other), among(one)) || compare(key(one), key(other));
   };
 }
 

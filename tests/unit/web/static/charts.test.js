@@ -19,6 +19,11 @@ test("columns of one chart are drawn together, latencies with a heat map behind 
   assert.equal(charts[1].tick(2000), "2 s");
 });
 
+test("errors stand before what else there is, in the order in which an operator asks", () => {
+  const charts = chartsOf(["CPU", "Jobs", "Saturation", "Latency", "Errors", "Requests"].map((chart) => column(chart, "count", chart, chart)));
+  assert.deepEqual(charts.map(({ title }) => title), ["Requests", "Errors", "Latency", "Saturation", "CPU", "Jobs"]);
+});
+
 test("a share says what it is a share of", () => {
   const charts = chartsOf([column("server_error_rate", "ratio", "5xx", "Errors"), column("busy_ratio", "ratio", "busy threads", "Saturation")]);
   assert.deepEqual(charts.map(({ beside }) => beside), ["share of responses", "share of capacity"]);

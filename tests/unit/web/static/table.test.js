@@ -9,5 +9,7 @@ test("rows are sorted by value, then by key; what isn't known is last either way
   const rows = [["d", null], ["c", 2], ["a", 1], ["b", 2], ["e", undefined]];
   assert.equal(sorted(rows, 1), "abcde");
   assert.equal(sorted(rows, -1), "bcade");
+  const most = ["a", "b", "c"].sort(comparing(() => 0, 1, (key) => key, (key) => (key === "b" ? 2 : 1)));
+  assert.deepEqual(most, ["b", "a", "c"], "of the same value, the one that has more of something else");
   assert.equal(sorted([["b", "x"], ["a", "y"]], 1), "ba");
 });
