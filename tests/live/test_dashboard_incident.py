@@ -183,6 +183,12 @@ def test_it_has_room_for_everything_at_each_size(page: Browser, width: int) -> N
     visible = "document.documentElement.clientWidth"
     assert page.run(f"return document.documentElement.scrollWidth - {visible}") == 0
     assert cut_words(page) == []
+    page.run("document.querySelectorAll('ul.legend .value').forEach((value) => (value.firstChild.data = '52.5 ms'))")
+    outside = (
+        "return [...document.querySelectorAll('ul.legend')].filter((legend) => legend.firstChild"
+        ".getBoundingClientRect().left < legend.getBoundingClientRect().left - 0.5).map((legend) => legend.innerText)"
+    )
+    assert page.run(outside) == [], "a legend's beginning is cut"
     tops: list[Any] = page.run(
         "return ['#routes', '#workers', '#jobs'].map((id) => document.querySelector(id).getBoundingClientRect())"
         ".map(({ top, width }) => [Math.round(top), Math.round(width)])"

@@ -117,7 +117,7 @@ def test_a_route_that_begins_to_fail_is_first(browser: Browser, shop: Guest) -> 
     browser.run("sessionStorage.clear()")  # no order was chosen
     open_page(browser, shop)
     until(lambda: names(browser) == ["/pay"], "the route of the last minute")
-    browser.wait_text("#changes .empty", "Nothing changed against the minute before.")
+    browser.wait_text("#changes .empty", "Nothing differs from the minute before")
     ask(shop, "/orders/1", 150)
     ask(shop, "/orders/404", 20)
     (shop.folder / "broken").touch()

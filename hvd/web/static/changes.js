@@ -29,7 +29,7 @@ export function addChanges(section, panels) {
     if (!raw) return;
     rows.update(explained(changes), ({ what, route }) => `${what} ${route}`);
     empty.hidden = changes.length > 0;
-    say(empty, raw.minute_before ? "Nothing changed against the minute before." : "Two minutes are compared once they have passed.");
+    say(empty, raw.minute_before ? "Nothing differs from the minute before by more than chance explains." : "Two minutes are compared once they have passed.");
   };
 }
 

@@ -108,7 +108,7 @@ function busyOf(raw) {
     value: `${count(busy)} of ${count(threads)}`,
     title: `${exact(busy)} of the ${exact(threads)} requests that ${exact(raw.workers_alive)} workers can serve at once`,
     beside: `${share(ratio)} ${span ? `over ${lengthOf(span)}` : "lately"}`,
-    change: isSaturated(raw) ? `▲ ${busy < threads ? "requests wait" : "full"} since ${clock(since)}` : changeOf(ratio, raw.minute_before?.busy_ratio, share),
+    change: isSaturated(raw) ? `▲ ${busy < threads ? "queue" : "full"} since ${clock(since)}` : changeOf(ratio, raw.minute_before?.busy_ratio, share),
     changeState: isSaturated(raw) ? "bad" : null,
     state: isSaturated(raw) ? "bad" : null,
   };

@@ -48,7 +48,7 @@ function build(body, pid, panels, ask, theme) {
   body.append(gone, skew, facts);
   const showRequests = addRequestList(body);
   const [endsTitle, ends] = [make("h3", { text: "Ends" }), make("ul", { class: "ends" })];
-  body.append(make("h3", { text: "Last 15 minutes" }), grid, endsTitle, ends);
+  body.append(make("h3", { text: "Its last 15 minutes" }), grid, endsTitle, ends);
   const charts = new WorkerCharts(grid, pid, ask, theme);
   charts.timeline.addEventListener("open", ({ detail }) => panels.open("event", detail));
   const skewRows = new Rows(skew, () => make("li", { "data-state": "warn" }), (row, { text }) => say(row, text));

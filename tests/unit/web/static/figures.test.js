@@ -59,7 +59,7 @@ test("p99 doesn't look well because the slow requests have not ended", () => {
 
 test("saturation is told with since when, and who waits", () => {
   const more = { worker_threads_busy: 8, saturated_seconds: 12, queued_requests: 20, accept_backlog: 3 };
-  assert.match(said("Threads busy", { ...more, worker_threads_busy: 5 }), /^5 of 8 \| ▲ requests wait since /, "threads are free: it isn't full");
+  assert.match(said("Threads busy", { ...more, worker_threads_busy: 5 }), /^5 of 8 \| ▲ queue since /, "threads are free: it isn't full");
   assert.match(said("Threads busy", more), /^8 of 8 \| ▲ full since ..:59:48 \| 50\.0 % over 1 min \| bad$/);
   assert.equal(said("Waiting", more), "23 |  | 20 for a thread, 3 unaccepted | warn");
   assert.equal(said("Waiting", { queued_requests: undefined, accept_backlog: null }), "– |  | this daemon does not tell | ");
