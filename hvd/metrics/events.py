@@ -5,7 +5,9 @@ that they outlive whoever saw them; and how many processes ended, and how.
 import contextlib
 import json
 import time
+from bisect import bisect_right
 from collections import deque
+from itertools import accumulate
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from hvd.core import layout
@@ -58,8 +60,9 @@ class Ends(TypedDict):
 
 
 def write_event(block: Block, kind: EventKind, text: str, **more: Any) -> bool:
-    """Append an event, of now unless `more` has another time. Whatever is too long for a record is left out, the
-    longest field first. -> False where the block is locked for longer than LOCK_WAIT: then there is none.
+    """Append an event, of now unless `more` has another time. Of what is too long for a record, the longest field
+    is left out, or cut if it is the text. -> False where the block is locked for longer than LOCK_WAIT: then there is
+    none.
     """
     data = _record(events_of(block), {"time": round(time.time(), 3), "kind": kind, "text": text, **more})
     with contextlib.suppress(BlockLocked), block.locked(LOCK_WAIT):
@@ -117,10 +120,23 @@ class EventWriter:
 
 
 def _record(journal: Journal, event: dict[str, Any]) -> bytes:
-    while len(data := json.dumps(event, separators=(",", ":")).encode()) > journal.room:
-        longest = max((name for name in event if name not in ("time", "kind")), key=lambda name: len(str(event[name])))
-        event[longest] = str(event[longest])[: journal.room // 4] if longest == "text" else None
+    while len(data := _json(event)) > journal.room:
+        longest = max(
+            (name for name in event if name not in ("time", "kind")), key=lambda name: len(_json(event[name]))
+        )
+        size = min(journal.room // 4, len(_json(event[longest])) // 2)
+        event[longest] = _cut(event["text"], size) if longest == "text" else None
     return data
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _cut(text: str, size: int) -> str:
+    """What of it takes so many bytes: in JSON a character may take six, or twelve."""
+    sizes = accumulate(len(_json(character)) - 2 for character in text[:size])
+    return text[: bisect_right(list(sizes), size)]
 
 
 def read_events(block: Block, after: int = 0) -> list[Event]:
@@ -138,11 +154,16 @@ def _event(record: Record) -> Event | None:
     return None
 
 
+_NUMBERS = "time", "until", "number", "aborted", "seconds"
+
+
 def _is_event(event: object) -> bool:
     return (
         isinstance(event, dict)
         and {type(event.get("kind")), type(event.get("text"))} == {str}
-        and type(event.get("time")) in (int, float)
+        and "time" in event
+        and all(type(event.get(name, 0)) in (int, float) for name in _NUMBERS)
+        and all(abs(event.get(name, 0)) < 2**53 for name in _NUMBERS)  # which no NaN is
     )
 
 

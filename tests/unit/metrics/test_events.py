@@ -46,6 +46,23 @@ def test_what_is_too_long_is_cut(block: Block) -> None:
     assert (event["state"], event["reasons"]) == ("degraded", None)
 
 
+@pytest.mark.parametrize("character", ["ж", "😀", "\n", "\ud800"])
+def test_a_text_is_cut_by_what_it_takes(block: Block, character: str) -> None:
+    """As the trouble of a reload, in the words of somebody's settings: in JSON a character takes up to twelve bytes."""
+    assert write_event(block, "reload", character * 1000, version="0.3")
+    (event,) = read_events(block)
+    assert set(event["text"]) == {character}
+    assert event["version"] == "0.3"
+
+
+def test_an_event_of_many_long_fields_ends_its_cutting(block: Block) -> None:
+    """Whatever has to go."""
+    more: Any = {f"field{number}": "y" * 100 for number in range(10)}
+    assert write_event(block, "alert", "x" * 240, **more)
+    (event,) = read_events(block)
+    assert event["kind"] == "alert"
+
+
 def test_an_event_that_cannot_be_written_in_time_waits(block: Block) -> None:
     """Rather than its master: another process keeps the block locked. It comes before later ones, with its time."""
     writer = EventWriter(block)
@@ -65,8 +82,9 @@ def test_an_event_that_cannot_be_written_in_time_waits(block: Block) -> None:
 def test_what_is_no_event_is_passed_over(block: Block) -> None:
     """As another version may write it."""
     odd = b'{"time": "1", "kind": "stop", "text": "x"}', b'{"time": 1, "kind": 2, "text": "x"}'
+    nan = b'{"time": NaN, "kind": "stop", "text": "x"}', b'{"time": 1, "kind": "stop", "text": "x", "number": "2"}'
     with block.locked():
-        for data in (b"{", b"[]", b'{"time": 1}', *odd):
+        for data in (b"{", b"[]", b'{"time": 1}', *odd, *nan):
             events_of(block).append(data)
     write_event(block, "stop", "stopped")
     assert [event["kind"] for event in read_events(block)] == ["stop"]
