@@ -86,14 +86,14 @@ class Ends:
     def tell(self) -> None:
         """Without the lock: write the events of what was counted, as far as that can be done now."""
         while self._untold:
-            if not self._tell(*self._untold[0]):
+            at, end = self._untold.popleft()  # first: what can't be told must not keep the next ones
+            if end.status == end.cause == "SIGKILL" and self.oom.take():
+                end = end._replace(cause=OOM)
+            if not self._tell(at, end):
+                self._untold.appendleft((at, end))
                 return
-            self._untold.popleft()
 
     def _tell(self, at: float, end: End) -> bool:
-        if end.status == end.cause == "SIGKILL" and self.oom.take():
-            end = end._replace(cause=OOM)
-            self._untold[0] = at, end  # it may come again
         sample = self._sample(end)
         memory = sample and (sample["proportional"] or sample["resident"])
         kind: EventKind = "death" if end.has_served else "boot_failed"

@@ -193,7 +193,7 @@ def when_ready(server: Any) -> None:
     master().unix_sockets.note()
     note_listeners(master().block, (listener.fileno() for listener in server.LISTENERS))
     master().log_start()
-    master().tell_start()
+    master().safely(master().tell_start)
     if announce := getattr(server.app, "announce", None):  # of `hvd run`
         announce(server.LISTENERS, master().admin.served)
 

@@ -233,7 +233,7 @@ class Master:
 
     def apply_coming(self) -> None:
         """HUP: go over to the settings that were read, if they could be."""
-        self.marks.reload("" if self.coming else self.trouble)
+        self.safely(lambda: self.marks.reload("" if self.coming else self.trouble))
         if self.coming:
             settings, self.coming = self.coming, None
             self._warn_of_fixed(settings)

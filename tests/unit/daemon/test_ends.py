@@ -159,6 +159,20 @@ def test_a_death_that_cannot_be_told_now_is_told_later(block: Block, ends: Ends,
     assert [event["cause"] for event in read_events(block)] == [OOM, "SIGSEGV"]
 
 
+def test_a_death_that_can_never_be_told_keeps_no_other(
+    block: Block, ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor the sweep, which tells them: for the master goes on."""
+    odd, good = end(aborted=1), end(cause="SIGSEGV")
+    monkeypatch.setattr("hvd.daemon.ends.describe", lambda one, memory: str(1 / (one is not odd)))
+    ends.count(odd)
+    ends.count(good)
+    with pytest.raises(ZeroDivisionError):
+        ends.tell()
+    ends.tell()
+    assert [event["cause"] for event in read_events(block)] == ["SIGSEGV"]
+
+
 def test_what_is_of_another_hour_is_another_event(block: Block, ends: Ends) -> None:
     """As a worker that fails to boot once a day."""
     tell(ends, end(threads=0))

@@ -157,6 +157,15 @@ def test_a_reload_reaches_companions(name: str) -> None:
         assert (options.interval, options.log_level) == (9.0, "warning")
 
 
+def test_a_reload_that_cannot_be_told_is_done_all_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where an event of another version says what can't be."""
+    with made(name) as master:
+        monkeypatch.setattr(master.marks, "reload", lambda trouble: 1 / 0)
+        master.coming = settings_of(name, interval=9.0)
+        master.apply_coming()
+        assert master.settings.interval == 9.0
+
+
 def test_a_worker_takes_jobs_where_kinds_are_declared(name: str) -> None:
     """And does without the database's library elsewhere."""
     with made(name) as master:
