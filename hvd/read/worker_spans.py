@@ -92,7 +92,7 @@ def worker_points(
                 tenure(look), {"pid": look.pid, "slot": look.slot, "kind": look.kind, "points": []}
             )["points"]
             past, age = before.get(tenure(look)), (record.to_ns - wall_ns - look.taken_ns) / 1e9
-            if from_ns <= record.to_ns <= to_ns and (past or age <= _YOUNG * record.seconds):
+            if from_ns <= record.to_ns <= to_ns and (past or 0 < age <= _YOUNG * record.seconds):
                 points.append(_point(record, look, past, record.seconds if past else age))
         before = {tenure(look): look for look in record.workers}
     return [worker for worker in workers.values() if worker["points"]]

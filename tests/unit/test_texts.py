@@ -29,6 +29,7 @@ def test_what_is_no_measurement_is_unknown(value: object) -> None:
         *((texts.milliseconds(ms), text) for ms, text in ((9999, "9,999.0ms"), (12_340, "12.3s"))),
         *((texts.duration(s), text) for s, text in ((0, "0s"), (59.9, "59s"), (60, "1m 0s"), (3599, "59m 59s"))),
         *((texts.duration(s), text) for s, text in ((3600, "1h 0m 0s"), (93_784, "1d 2h 3m 4s"))),
+        (texts.duration(-5), "0s"),
         (texts.short_duration(93_784), "1d 2h"),
         *((texts.exact_duration(s), text) for s, text in ((0, "0.000s"), (59.9994, "59.999s"), (61, "1m 1s"))),
         *((texts.size(amount), text) for amount, text in ((0, "0 B"), (1023, "1,023 B"), (1024, "1 KB"))),

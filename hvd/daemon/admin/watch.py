@@ -40,8 +40,8 @@ class HealthWatch:
         self._alerts: Alerts | None = None  # None: another one may have told some since
 
     def __call__(self) -> None:
-        now = time.time()
-        if 0 <= self._next - now <= EVERY:  # else a clock was set
+        now = time.monotonic()
+        if now < self._next:
             return
         self._next = now + EVERY
         self._writer.flush()
@@ -57,11 +57,13 @@ class HealthWatch:
         alerts = open_alerts(self._block)
         if not alerts:
             return Alerts()
+        began = time.monotonic() - max(0.0, time.time() - alerts[0]["time"])
         reasons = (reason for event in alerts for reason in event.get("reasons") or ())
-        return Alerts(cast(Status, alerts[-1].get("state", "degraded")), alerts[0]["time"], reasons)
+        return Alerts(cast(Status, alerts[-1].get("state", "degraded")), began, reasons)
 
     def _tell(self, change: Change) -> None:
-        more: dict[str, Any] = {"time": round(change.at, 3), "state": change.state}
+        at = time.time() - (time.monotonic() - change.at)
+        more: dict[str, Any] = {"time": round(at, 3), "state": change.state}
         if change.is_over:
             text = f"healthy again, after {duration(change.seconds, 2)}"
             self._writer.write("alert_over", text, **more, seconds=round(change.seconds, 3))

@@ -57,5 +57,8 @@ def test_points_are_between_two_looks_at_the_same_process() -> None:
     assert worker_points(records, wall_ns, 125 * SECOND, 200 * SECOND) == [
         {**workers[1], "points": workers[1]["points"][1:]}
     ]
+    assert worker_points(records, 100 * SECOND, 0, 105 * SECOND) == [], (
+        "a clock set forward since: nobody knows its age"
+    )
     unix = [replace(one, from_ns=one.from_ns + 5 * SECOND, to_ns=one.to_ns + 5 * SECOND) for one in records]
     assert worker_points(unix, 5 * SECOND, 0, 200 * SECOND)[1]["points"][0][1] == 2

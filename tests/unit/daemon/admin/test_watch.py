@@ -41,9 +41,10 @@ class Daemon:
 
     def __init__(self, block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
         self.block, self.state, self.reasons = block, HealthState("healthy", []), ["saturated: all busy"]
-        self.now, self.is_newest = 1000.0, True
+        self.now, self.wall, self.is_newest = 1000.0, 1.8e9, True
         self.replace()
-        monkeypatch.setattr("hvd.daemon.admin.watch.time.time", lambda: self.now)
+        monkeypatch.setattr("hvd.daemon.admin.watch.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("hvd.daemon.admin.watch.time.time", lambda: self.wall + self.now)
 
     def replace(self) -> None:
         self.watch = HealthWatch(self.block, lambda: self.state, lambda: self.is_newest)
@@ -68,6 +69,23 @@ def test_alerts_are_told_and_that_they_are_over(block: Block, monkeypatch: pytes
     alert, over = read_events(block)
     assert (alert["kind"], alert["state"], alert["reasons"]) == ("alert", "degraded", ["saturated: all busy"])
     assert (over["kind"], over["state"], over["time"] - alert["time"]) == ("alert_over", "healthy", over["seconds"])
+
+
+@pytest.mark.parametrize("set_by", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_delays_and_hastens_nothing(
+    block: Block, monkeypatch: pytest.MonkeyPatch, set_by: float
+) -> None:
+    """What is due comes by the time that has passed; its time is the clock's."""
+    daemon = Daemon(block, monkeypatch)
+    daemon.state = HealthState("degraded", daemon.reasons)
+    daemon.watch()
+    daemon.wall += set_by
+    daemon.now += EVERY / 4
+    daemon.watch()
+    assert read_events(block) == []
+    assert len(daemon.be("degraded", SURE)) == 1
+    daemon.wall -= set_by
+    assert daemon.be("healthy", CALM)[1:] == ["healthy again, after 4s"]
 
 
 def test_only_the_newest_masters_admin_server_tells(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
