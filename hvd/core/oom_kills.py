@@ -24,11 +24,14 @@ class OomKills:
         """The first of these files is read that has the counter; without any, those of this process's cgroup."""
         candidates = files or (*_cgroup_files(), Path("/proc/vmstat"))
         self._file = next((file for file in candidates if _read(file) is not None), None)
+        self._count = 0
         self._count = self._read()
         self._rises: list[float] = []  # when (monotonic s) a kill was first seen, of those that nobody took
 
     def _read(self) -> int:
-        return (_read(self._file) if self._file else None) or 0
+        """What it was, where it can't be read now, as where no descriptor is left."""
+        count = _read(self._file) if self._file else None
+        return self._count if count is None else count
 
     def look(self) -> None:
         """See what was killed since the last look; to be called each second or so."""

@@ -25,6 +25,17 @@ def test_each_kill_is_one_processs(tmp_path: Path) -> None:
     assert not kills.take()
 
 
+def test_a_counter_that_cannot_be_read_for_a_while_tells_nothing(tmp_path: Path) -> None:
+    """As where no descriptor is left: what it counted before is nobody's when it can be read again."""
+    file = tmp_path / "memory.events"
+    file.write_text(EVENTS.format(4))
+    kills = OomKills([file])
+    file.unlink()
+    kills.look()
+    file.write_text(EVENTS.format(5))
+    assert (kills.take(), kills.take()) == (True, False)
+
+
 def test_a_kill_of_long_ago_is_not_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was that of a process which is nobody's business here, as a job."""
     file, now = tmp_path / "memory.events", 50.0
