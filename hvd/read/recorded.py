@@ -52,7 +52,7 @@ def figures_since(
         totals.time_ns - (totals.monotonic_ns - beginning.baseline.monotonic_ns),
         totals.time_ns,
         total_of(since),
-        max(0, since.errors - since.server_errors),
+        since.client_errors,
         since.server_errors,
         busy_ratio=busy_ratio,
     )
@@ -100,7 +100,7 @@ def span_of_all(totals: Totals) -> SpanRecord:
         totals.time_ns - round(totals.counted_for * 1e9),
         totals.time_ns,
         total_of(requests),
-        requests.errors - requests.server_errors,
+        requests.client_errors,
         requests.server_errors,
         series_since(totals, memoryview(b"").cast("q")),
     )

@@ -100,6 +100,13 @@ class RequestSums:
         """Of a span, where the durations are those that requests waited before they came."""
         return {"queue_time_p50": self.percentile_ms(P50), "queue_time_p99": self.percentile_ms(P99)}
 
+    @property
+    def client_errors(self) -> int:
+        """The other errors (4xx). A response counts in its series first, and as an error second: so a worker that is
+        killed in between leaves fewer errors than there were.
+        """
+        return max(0, self.errors - self.server_errors)
+
     def _share(self, responses: int) -> float:
         return round(responses / self.responses, 6) if self.responses else 0.0
 
@@ -109,7 +116,7 @@ class RequestSums:
             "requests_per_second": round(self.responses / seconds, 3) if seconds > 0 else 0.0,
             "error_rate": self._share(self.errors),
             "server_error_rate": self._share(self.server_errors),
-            "client_error_rate": self._share(self.errors - self.server_errors),
+            "client_error_rate": self._share(self.client_errors),
             "p50": self.percentile_ms(P50),
             "p90": self.percentile_ms(P90),
             "p99": self.percentile_ms(P99),

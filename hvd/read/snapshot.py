@@ -169,7 +169,7 @@ def build_raw(reading: Reading) -> Raw:
         **(seen["queue_times"] if seen else NO_QUEUE),
         "last_minute": seen["last_minute"] if seen else None,
         "minute_before": seen["minute_before"] if seen else None,
-        "http_client_errors": requests.errors - requests.server_errors,
+        "http_client_errors": requests.client_errors,
         "http_server_errors": requests.server_errors,
         "ends": reading.ends,
         "requests_per_second_since_start": since_start["requests_per_second"],

@@ -52,6 +52,13 @@ def test_rates_are_of_what_came_between() -> None:
     assert rates["p99"] == pytest.approx(30, rel=0.05)
 
 
+def test_a_worker_killed_between_a_response_and_its_error_leaves_no_negative_count() -> None:
+    """It had counted the first one only, which was the server's."""
+    killed = sum_requests(make_totals({("http", "GET", "/a", "500"): timed(1 * MS)}))
+    assert (killed.server_errors, killed.errors) == (1, 0)
+    assert (killed.client_errors, killed.rates(1.0)["client_error_rate"]) == (0, 0.0)
+
+
 def test_rates_of_the_first_series_are_since_there_was_none() -> None:
     """Before the first request there were no series."""
     assert sums(2 * MS).since(sums()).rates(1.0)["p50"] == pytest.approx(2, rel=0.05)
