@@ -99,6 +99,7 @@ class Spans:
 
     def set_interval(self, interval: float) -> None:
         """Ticks come that many seconds apart from now on."""
+        self._longest = max(MINUTE, 2 * interval)  # that a record may be old while an aggregator is replaced
         self._enough = SECONDS - min(interval / 2, SECONDS / 4)  # a tick that comes early keeps the rhythm
 
     def tick(
@@ -132,7 +133,7 @@ class Spans:
             known = begin_after(baseline, totals) if baseline else None
             if known and known.seconds(totals) < 0:  # written since these totals were read: with the next ones
                 return self._beginning or begin_at(totals, requests)
-            if self._sequence < 0 and known and known.seconds(totals) > MINUTE:
+            if self._sequence < 0 and known and known.seconds(totals) > self._longest:
                 known = None  # nobody has recorded for long: the daemon was not there
             for _, record in read_spans(self._block, max(self._sequence, newest - KEPT, 0)):
                 self._keep(record)

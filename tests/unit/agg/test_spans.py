@@ -120,6 +120,18 @@ def test_of_two_aggregators_one_writes_and_the_other_follows(daemon: Daemon) -> 
     assert all(one.to_ns == two.from_ns for one, two in itertools.pairwise(records))
 
 
+def test_ticks_that_are_a_minute_apart_lose_nothing_to_a_killed_aggregator(daemon: Daemon) -> None:
+    """The one that takes over comes later than that after the newest record."""
+    spans = Spans(daemon.block, 60.0)
+    for daemon.seconds in (0.0, 60.0):
+        daemon.tick(spans)
+    daemon.answer("/a", number=3)
+    daemon.seconds = 121.0
+    last, _ = daemon.tick(Spans(daemon.block, 60.0))
+    assert last
+    assert (last["seconds"], last["requests"]) == (61, 3)
+
+
 def test_nothing_is_compared_before_there_is_something(daemon: Daemon) -> None:
     """No time, no minute; the first minute has none before it."""
     spans = Spans(daemon.block, 2.0)
