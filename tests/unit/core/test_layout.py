@@ -88,6 +88,24 @@ def test_a_block_of_this_format_is_as_it_always_was() -> None:
     assert (layout.FORMAT, TIMED_CELLS) == (7, 172)
     assert (shape.checksum, shape.size, shape.row_cells) == (922_569_749, 35_721_216, 59_904)
     assert (shape.own_marks, shape.own_row_cells, shape.first_own_row) == (512, 4096, 11_333_632)
+    assert (shape.events, shape.spans, shape.baselines, shape.first_row) == (
+        4_759_552,
+        5_021_696,
+        11_759_616,
+        12_718_080,
+    )
+    assert (layout.EVENTS, layout.EVENT_BYTES, layout.SPANS, layout.SPAN_BYTES) == (256, 1024, 96, 16_384)
+    assert (layout.H_ENDS, layout.ENDS, layout.H_BASELINES, layout.BASELINE_CELLS) == (72, 3, 80, 5)
+
+
+def test_readers_of_own_metrics_add_in_a_cache_line_of_their_own() -> None:
+    """What masters write is in other ones."""
+    line = range(layout.H_EPOCH, layout.H_EPOCH + 64 // layout.CELL)
+    assert line.start * layout.CELL % 64 == 0
+    assert line.start > layout.H_PINS
+    assert line.stop <= layout.H_ENDS
+    assert layout.H_ENDS + layout.ENDS <= layout.H_BASELINES
+    assert layout.H_BASELINES + 2 * layout.BASELINE_CELLS <= layout.PAGE // layout.CELL
 
 
 @pytest.mark.parametrize("series", [1, 256, 20_000, 531_441, 768_017, 1_000_000])
