@@ -15,7 +15,7 @@ from hvd.settings.job_kinds import DECLARED_NAME
 from hvd.settings.tokens import Scope
 from hvd.web import job_retry, job_sets, job_views, jobs, metrics, openapi, output, resources, spans
 from hvd.web.answers import HealthAnswer, IndexAnswer, JobPage, KindsAnswer, RetryAnswer, SubmitAnswer
-from hvd.web.events import Events, EventsAnswer
+from hvd.web.events import LAST, Events, EventsAnswer
 from hvd.web.here import Here
 from hvd.web.operations import Content, Endpoint, Operation, Parameter, json_of
 from hvd.web.pins import PinsAnswer, PinsResource
@@ -76,7 +76,9 @@ _TO = Parameter("to", "until when (Unix time in s); now where it is left out", _
 _SINCE_START = Parameter("all", "1 for all since the totals began", {"type": "string", "enum": ["0", "1"]})
 _DETAIL = Parameter("detail", "1 for workers, routes and their rates, and the app's own metrics", {"type": "string"})
 _NAMES = Parameter("name[]", "only samples of this name; more than once for more names", {"type": "string"})
-_AFTER = Parameter("after", "only later ones than the one of this sequence", {"type": "integer", "minimum": 0})
+_AFTER = Parameter(
+    "after", "only later ones than the one of this sequence", {"type": "integer", "minimum": 0, "maximum": LAST}
+)
 _OWN = Parameter("detail", "1 for the app's own metrics too", {"type": "string"})
 _KEY_OF_PIN = Parameter("key", "name and labels, as /metrics has them; 960 bytes at most", {"type": "string"})
 

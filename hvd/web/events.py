@@ -8,6 +8,8 @@ from hvd.core.journal import events_of
 from hvd.metrics.events import Ends, Event, read_ends, read_events
 from hvd.web.resources import JsonResource
 
+LAST = 2**53  # a sequence up to which a client's numbers are exact
+
 
 class EventsAnswer(TypedDict):
     """Events, the oldest first; `newest` is the sequence of the newest one of all, 0 while there is none."""
@@ -22,6 +24,6 @@ class Events(JsonResource):
 
     def answer_to(self, req: falcon.Request) -> EventsAnswer:
         block = self._here.parts.block
-        after = req.get_param_as_int("after", min_value=0, max_value=2**53, default=0)
+        after = req.get_param_as_int("after", min_value=0, max_value=LAST, default=0)
         newest = events_of(block).newest  # first: what comes meanwhile is not passed over by who asks from there on
         return {"events": read_events(block, after), "newest": newest, "ends": read_ends(block)}

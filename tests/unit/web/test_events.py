@@ -8,6 +8,7 @@ import pytest
 from hvd.core.block import Block
 from hvd.metrics.events import count_end, write_event
 from hvd.web.app import create_app
+from hvd.web.endpoints import ENDPOINTS
 from hvd.web.here import Here
 from tests.unit.web.asking import USUAL
 
@@ -36,6 +37,15 @@ def test_events_after_one_are_answered(client: falcon.testing.TestClient, block:
     assert (answer["newest"], answer["ends"]) == (2, {**ends, "unplanned": 1})
     assert client.simulate_get(PATH, params={"after": "2"}).json["events"] == []
     assert len(client.simulate_get(PATH).json["events"]) == 2
+
+
+def test_the_document_says_which_sequences_there_may_be(client: falcon.testing.TestClient) -> None:
+    """All of them are answered."""
+    operation = next(one for one in ENDPOINTS if one.path == PATH).operations["get"]
+    (after,) = operation.parameters
+    for sequence in (after.schema["minimum"], after.schema["maximum"]):
+        assert client.simulate_get(PATH, params={"after": str(sequence)}).status_code == 200
+    assert client.simulate_get(PATH, params={"after": str(after.schema["maximum"] + 1)}).status_code == 400
 
 
 @pytest.mark.parametrize("after", ["-1", "x", "1.5", "9" * 30])
