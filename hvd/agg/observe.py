@@ -123,7 +123,8 @@ class Observer:
         try:
             return self._sample(watched, elapsed)
         except (psutil.Error, OSError) as error:
-            if not self._is_alive(watched.pid):
+            has_ended = isinstance(error, psutil.ZombieProcess)  # while it ends, nothing else may say so yet
+            if has_ended or not self._is_alive(watched.pid):
                 return None
             self._report_once(watched.kind, f"{error}: what was known of it stays")
             last = self._last.get(watched.pid)
@@ -134,7 +135,7 @@ class Observer:
         with known.handle.oneshot():
             times = known.handle.cpu_times()
             resident, threads = known.handle.memory_info().rss, known.handle.num_threads()
-        if not resident:  # it has ended, and nobody has waited for it yet
+        if not resident:  # it ends, or nobody has waited for it yet
             raise psutil.ZombieProcess(watched.pid)
         seconds = times.user + times.system
         last = self._last.get(watched.pid)

@@ -161,8 +161,7 @@ def test_the_last_sample_of_what_has_ended_stays_for_a_while() -> None:
     machine = Machine(7, 8)
     observer, both = machine.observer, watch(("joined", 7), ("worker", 8))
     first, _ = observer.sample(both, 0)
-    machine.processes[7].resident = 0
-    machine.gone.add(7)
+    machine.processes[7].resident = 0  # and the kernel may not call it a zombie yet
     assert [sample.pid for sample in observer.sample(both, 2)] == [8]
     assert observer.gone == [first]
     machine.gone.add(8)
@@ -241,7 +240,7 @@ def test_real_processes_are_what_psutil_says() -> None:
         assert (sleeping.kind, sleeping.pid, sleeping.threads) == ("child", child.pid, 1)
 
 
-@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("error", [error for error in ERRORS if not isinstance(error, psutil.ZombieProcess)])
 def test_a_process_that_lives_and_cannot_be_asked_stays(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     """With what was known of it, or its name alone; the log says it once, not at each tick."""
     machine = Machine(1, 2)
