@@ -84,9 +84,11 @@ def short_size(amount: float) -> str:
 
 
 def milliseconds(amount: float) -> str:
-    """A time in ms: `45.2ms`, three decimals below 1, in seconds from 10,000 on."""
-    if amount >= 10_000:
+    """A time in ms: `45.2ms`, three decimals below 1, in seconds from 1,000 on: `1.15s`, `18.2s`."""
+    if amount >= 9995:
         return f"{amount / 1000:,.1f}s"
+    if amount >= 999.95:
+        return f"{amount / 1000:.2f}s"
     return f"{amount:,.1f}ms" if amount >= 1 else f"{amount:.3f}ms"
 
 

@@ -59,7 +59,7 @@ def beside_texts(raw: Json) -> list[tuple[str, str]]:
     p50, p99 = number(raw.get("queue_time_p50")), number(raw.get("queue_time_p99"))
     lag, connections = number(raw.get("event_loop_lag_seconds")), number(raw.get("app_connections"))
     texts = [
-        ("Queue time", f"p50 {milliseconds(p50 or 0.0)}, p99 {milliseconds(p99)}" if p99 else ""),
+        ("Queue time", f"p50 {figure(p50, milliseconds)}, p99 {milliseconds(p99)}" if p99 else ""),
         ("Loop lag", "" if lag is None else milliseconds(1000 * lag)),
         ("Connections", f"{count(connections)} of the app" if connections else ""),
         ("Joined", figure(raw.get("joined_processes"), count) if number(raw.get("joined_processes")) else ""),

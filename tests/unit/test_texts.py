@@ -26,7 +26,7 @@ def test_what_is_no_measurement_is_unknown(value: object) -> None:
         (texts.rate(12.34), "12.3"),
         (texts.rate(1234.5), "1,234"),
         *((texts.milliseconds(ms), text) for ms, text in ((0, "0.000ms"), (0.35, "0.350ms"), (45.24, "45.2ms"))),
-        *((texts.milliseconds(ms), text) for ms, text in ((9999, "9,999.0ms"), (12_340, "12.3s"))),
+        *((texts.milliseconds(ms), text) for ms, text in ((999, "999.0ms"), (1146.1, "1.15s"), (9999, "10.0s"))),
         *((texts.duration(s), text) for s, text in ((0, "0s"), (59.9, "59s"), (60, "1m 0s"), (3599, "59m 59s"))),
         *((texts.duration(s), text) for s, text in ((3600, "1h 0m 0s"), (93_784, "1d 2h 3m 4s"))),
         (texts.duration(-5), "0s"),
