@@ -29,10 +29,11 @@ def compact_rate(amount: float) -> str:
 
 
 def time_ms(amount: float) -> str:
-    """A time in ms: `0.45ms`, `45.2ms`, from 1,000 ms on `1.21s`."""
+    """A time in ms: `0.45ms`, `45.2ms`, from 1,000 ms on `1.21s`, from 100,000 s on `1.21Ms`."""
     if amount < 999.5:
         return f"{amount:.2f}ms" if amount < 0.995 else f"{amount:.1f}ms" if amount < 99.95 else f"{amount:.0f}ms"
-    return f"{_three_digits(amount / 1000)}s"
+    seconds = amount / 1000
+    return f"{compact(seconds) if seconds >= 999.5 else _three_digits(seconds)}s"
 
 
 def share(ratio: float) -> str:

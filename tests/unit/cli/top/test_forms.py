@@ -20,6 +20,8 @@ from hvd.cli.top.forms import compact, compact_rate, cut_middle, nice_top, padde
         (time_ms(999.4), "999ms"),
         (time_ms(1000), "1.00s"),
         (time_ms(123_456), "123s"),
+        (time_ms(12_345_678), "12,346s"),
+        (time_ms(1e12), "1.00Gs"),
         (share(0), "0%"),
         (share(0.0001), "<0.1%"),
         (share(0.004), "0.4%"),
