@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable, Mapping
 
 from rich.text import Text
 
-from hvd.cli.answers import Json, objects
+from hvd.cli.answers import Json, instant, objects
 from hvd.cli.frames import place, request_text
 from hvd.cli.top.events import ago_text, local_time
 from hvd.cli.top.forms import compact, compact_rate, share, time_ms
 from hvd.cli.top.frame import Glyphs
 from hvd.cli.top.lists import part
 from hvd.cli.top.model import Model
-from hvd.texts import UNKNOWN, count, figure, number, percent, plain, short_duration, size
+from hvd.texts import UNKNOWN, count, figure, number, percent, plain, short_duration, size, whole_percent
 
 _NAME = 18  # cells
 
@@ -118,27 +118,37 @@ def _worker(row: Json, model: Model, glyphs: Glyphs) -> Iterable[Text]:
 
 
 def _job(row: Json, model: Model, glyphs: Glyphs) -> Iterable[Text]:
-    names = (
-        "id",
-        "kind",
-        "status",
-        "progress",
-        "created_at",
-        "started_at",
-        "finished_at",
-        "duration_seconds",
-        "attempts",
-        "error_msg",
-    )
-    for name in names:
-        if row.get(name) is not None:
-            yield _pair(name.replace("_", " "), glyphs.said(row[name]))
+    for name, field in _JOB_FACTS:
+        if row.get(field) not in (None, ""):
+            yield _pair(name, _job_fact(field, row[field], model, glyphs))
     params = row.get("params")
     if isinstance(params, Mapping) and params:
         yield Text(end="")
         yield _head("parameters")
         for name, value in params.items():
             yield _pair(glyphs.said(name, 40), glyphs.said(value))
+
+
+_JOB_FACTS = (
+    ("id", "id"),
+    ("kind", "kind"),
+    ("status", "status"),
+    ("progress", "progress"),
+    ("created", "created_at"),
+    ("started", "start_time"),
+    ("ended", "end_time"),
+    ("duration", "duration_seconds"),
+    ("error", "error_msg"),
+)
+
+
+def _job_fact(field: str, value: object, model: Model, glyphs: Glyphs) -> str:
+    """Times with their zone and their age."""
+    if moment := instant(value):
+        time = moment.timestamp()
+        return glyphs.said(f"{local_time(time)}, {ago_text(max(0.0, model.time - time))}")
+    forms = {"progress": whole_percent, "duration_seconds": short_duration}
+    return figure(value, forms[field]) if field in forms else glyphs.said(value)
 
 
 def _metric(row: Json, model: Model, glyphs: Glyphs) -> Iterable[Text]:
@@ -159,7 +169,7 @@ def _event(row: Json, model: Model, glyphs: Glyphs) -> Iterable[Text]:
     for name, value in row.items():
         if name in ("text", "time", "ago", "sequence") or value is None:
             continue
-        shown = size(value) if name == "memory_bytes" and number(value) is not None else value
+        shown = figure(value, size) if name.endswith("_bytes") else value
         shown = local_time(value) if name == "until" else shown
         shown = ", ".join(map(str, shown)) if isinstance(shown, list) else shown
         yield _pair(glyphs.said(name.replace("_", " "), 30), glyphs.said(shown) if shown != "" else UNKNOWN)

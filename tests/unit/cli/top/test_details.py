@@ -46,13 +46,28 @@ def test_a_job_has_its_parameters() -> None:
         assert part in screen
 
 
+def test_a_job_has_its_times_in_words() -> None:
+    """With zone and age; what there is none of has no line."""
+    screen = texts("jobs", job("disk", "running", 58.0, error_msg="", duration_seconds=62.968764))
+    for part in ("progress           58%\n", "duration           1m 2s", ", 1m 0s ago"):
+        assert part in screen, screen
+    assert "error" not in screen
+
+
 def test_an_event_has_all_that_is_known() -> None:
     """Sizes and times in words."""
     died = event(
-        2, "death", memory_bytes=1_288_490_188, cause="SIGKILL", aborted=3, reasons=["a", "b"], until=1769200200.0
+        2,
+        "death",
+        memory_bytes=1_288_490_188,
+        peak_bytes=37_683_200,
+        cause="SIGKILL",
+        aborted=3,
+        reasons=["a", "b"],
+        until=1769200200.0,
     )
     screen = texts("events", event_rows([died], 0.0)[0])
-    for part in ("death of 2", "1.2 GB", "SIGKILL", "a, b", "2m 40s ago", "until              2026-"):
+    for part in ("death of 2", "1.2 GB", "35.9 MB", "SIGKILL", "a, b", "2m 40s ago", "until              2026-"):
         assert part in screen, screen
 
 
