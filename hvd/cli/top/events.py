@@ -21,8 +21,10 @@ MARKS = {
 }
 """The letter of each kind."""
 
-RED = ("death", "boot_failed", "alert")
-"""Kinds of event that nobody planned."""
+UNPLANNED = ("death", "boot_failed")
+"""Kinds of event that end a process, or keep one from its start, and that nobody planned."""
+
+RED = (*UNPLANNED, "alert")
 
 
 def style_of(event: Json) -> str:

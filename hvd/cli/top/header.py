@@ -10,6 +10,7 @@ from rich.text import Text
 from hvd.cli.answers import Json, objects
 from hvd.cli.frames import request_text
 from hvd.cli.top.badge import STYLES, age, badge, is_stale
+from hvd.cli.top.events import UNPLANNED, ago_text, event_rows
 from hvd.cli.top.forms import cut_middle
 from hvd.cli.top.frame import Frame, Glyphs
 from hvd.cli.top.model import Model
@@ -55,7 +56,7 @@ def message_lines(model: Model, frame: Frame) -> list[Text]:
     messages += [(glyphs.said(reason), style) for reason in model.reasons]
     alerts = model.raw.get("alerts")
     messages += [(_alert(alert, glyphs), "red") for alert in (alerts if isinstance(alerts, list) else [])]
-    messages += _deaths(model, glyphs, 1 if frame.height is not None and frame.height < 40 else 5)
+    messages += _deaths(model, frame, 1 if frame.height is not None and frame.height < 40 else 5)
     most = 10 if frame.height is None else max(1, min(6, frame.height // 8))
     if len(messages) > most:
         messages[most - 1 :] = [(f"{messages[most - 1][0]} (and {len(messages) - most} more)", messages[most - 1][1])]
@@ -89,18 +90,34 @@ def _alert(alert: object, glyphs: Glyphs) -> str:
     return " ".join(glyphs.said(part) for part in parts if part) or glyphs.said(dict(alert))
 
 
-def _deaths(model: Model, glyphs: Glyphs, most: int) -> list[tuple[str, str]]:
-    recent = [(entry, seconds) for entry in model.post_mortems if (seconds := _age_of(entry, model.raw)) < _RECENT]
-    lines = []
-    for entry, seconds in recent[:most]:
-        requests = objects(entry.get("requests"))[:3]
-        work = ", ".join(request_text(request, glyphs.encoding) for request in requests) or "a request"
-        kind, cause = (glyphs.said(entry.get(name), 30) for name in ("kind", "cause"))
-        pid = figure(entry.get("pid"), digits)
-        lines.append((f"{kind} {pid} died {short_duration(seconds)} ago ({cause}) at {work}", "red"))
+def _deaths(model: Model, frame: Frame, most: int) -> list[tuple[str, str]]:
+    """The newest first: of who died at work with the requests, of all others, and of boots that failed, as the event
+    says.
+    """
+    recent = [(seconds, _death_text(entry, seconds, frame.glyphs)) for seconds, entry in _post_mortems(model)]
+    at_work = {entry.get("pid") for _, entry in _post_mortems(model)}
+    for event in event_rows(model.events, model.time):
+        is_told = event.get("kind") == "death" and event.get("pid") in at_work
+        if event.get("kind") in UNPLANNED and not is_told and event["ago"] < _RECENT:
+            text = f"{ago_text(event['ago'])}: {frame.glyphs.said(event.get('text'))}"
+            recent.append((event["ago"], text))
+    recent.sort(key=lambda one: one[0])
+    lines = [(text, "red") for _, text in recent[:most]]
     if lines and len(recent) > most:
         lines[-1] = (f"{lines[-1][0]}; {len(recent) - most} before", "red")
     return lines
+
+
+def _post_mortems(model: Model) -> list[tuple[float, Json]]:
+    """The recent ones, each with its age in s."""
+    return [(seconds, entry) for entry in model.post_mortems if (seconds := _age_of(entry, model.raw)) < _RECENT]
+
+
+def _death_text(entry: Json, seconds: float, glyphs: Glyphs) -> str:
+    requests = objects(entry.get("requests"))[:3]
+    work = ", ".join(request_text(request, glyphs.encoding) for request in requests) or "a request"
+    kind, cause = (glyphs.said(entry.get(name), 30) for name in ("kind", "cause"))
+    return f"{kind} {figure(entry.get('pid'), digits)} died {short_duration(seconds)} ago ({cause}) at {work}"
 
 
 def _age_of(entry: Json, raw: Json) -> float:

@@ -1,6 +1,6 @@
 """The head of the screen: health, how old the numbers are, and what is wrong."""
 
-from tests.unit.cli.top.data import frame, metrics, model, text
+from tests.unit.cli.top.data import event, frame, metrics, model, text
 
 
 def test_old_numbers_a_pause_and_words_where_there_is_room() -> None:
@@ -46,6 +46,16 @@ def test_all_of_a_reason_is_printed() -> None:
     assert "\n  word" in text(known, frame(80, None))
     assert "end\n" in text(known, frame(80, None))
     assert "…" in text(known, frame(80, 24))
+
+
+def test_a_death_without_a_request_is_told_too() -> None:
+    """Of an idle worker, or of a companion: the event is all that there is. Nobody's death is told twice."""
+    died = {"time": "2026-01-23T20:29:00Z", "kind": "worker", "pid": 9, "cause": "SIGKILL", "requests": []}
+    events = [event(6, "death", pid=9), event(7, "boot_failed"), event(8, "death", pid=7, text="aggregator 7 died")]
+    known = model().with_post_mortems({"post_mortems": [died]}).with_events({"events": events, "newest": 8})
+    assert "! 40s ago: aggregator 7 died; 2 before" in text(known, frame())
+    lines = [line for line in text(known, frame(80, 60)).splitlines() if line.startswith("!")]
+    assert [line.split(" ago")[0] for line in lines] == ["! 40s", "! worker 9 died 1m 0s", "! 1m 0s"]
 
 
 def test_a_death_of_long_ago_is_no_news() -> None:
