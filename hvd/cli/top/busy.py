@@ -81,7 +81,7 @@ def _longest_line(request: Json, frame: Frame, stale: bool) -> Text:
     place = short_place(request.get("stack"), glyphs.encoding)
     worker = f"  worker {figure(request.get('pid'), digits)}" if frame.width >= 60 else ""
     room = frame.width - cell_len(age) - cell_len(worker)
-    at = cut_middle(f"  at {place}", max(0, room - 14), glyphs.more) if place else ""
+    at = cut_middle(f"  at {place}", max(0, room - (14 if frame.width >= 60 else 8)), glyphs.more) if place else ""
     name = cut_middle(request_name(request, glyphs.encoding), room - cell_len(at), glyphs.more)
     line = Text(age, "dim" if stale else "bold yellow", end="")
     line.append(name, "not bold").append(worker, "dim").append(at, "bold" if not stale else "dim")

@@ -13,17 +13,19 @@ from hvd.cli.top.charts import Axis, chart_lines, service_charts, window_of
 from hvd.cli.top.choice import TABS, Choice
 from hvd.cli.top.columns import Lines, Table
 from hvd.cli.top.events import EVENTS, event_rows
+from hvd.cli.top.forms import compact
 from hvd.cli.top.frame import Frame
 from hvd.cli.top.header import message_lines, title_line
 from hvd.cli.top.lists import JOBS, ROUTES, ROUTES_EVER, WORKERS
 from hvd.cli.top.model import Model
 from hvd.cli.top.now import now_lines, totals_line
 from hvd.cli.top.own_list import OWN, own_charts
-from hvd.texts import UNKNOWN, count, figure
+from hvd.texts import UNKNOWN, figure
 
 _ROWS = 3  # of a list that stay in view before charts get room
 _GOOD_ROWS = 8  # of a list that stay in view before a second row of charts gets room
 _ONE_ROW = 5  # lines of the lowest charts
+_LOW = 16  # lines, below which the head has no room for all
 _CHARTS = 0.45  # of the lines at most for charts
 
 
@@ -60,13 +62,10 @@ def lay_out(model: Model, choice: Choice, frame: Frame) -> Picture:
 
 def head_lines(model: Model, frame: Frame) -> list[Text]:
     """The answers to an operator's questions, in their order."""
-    lines = [
-        title_line(model, frame),
-        *message_lines(model, frame),
-        *now_lines(model, frame),
-        *busy_lines(model, frame),
-    ]
-    lines += longest_lines(model, frame)
+    busy, longest = busy_lines(model, frame), longest_lines(model, frame)
+    if longest and frame.height is not None and frame.height < _LOW:
+        del busy[1:]  # what is stuck, and where, tells more than the rest of it
+    lines = [title_line(model, frame), *message_lines(model, frame), *now_lines(model, frame), *busy, *longest]
     lines += change_lines(model, frame)
     if frame.height is None or frame.height >= 20:
         lines.append(totals_line(model, frame))
@@ -146,7 +145,7 @@ def _titles(model: Model, choice: Choice, tab: str) -> list[str]:
     if tab == "workers":
         joined = sum(worker.get("kind") == "joined" for worker in model.workers)
         name, kind = f"workers {len(model.workers) - joined}", f" {model.worker_class}" if model.worker_class else ""
-        ended = f", {count(model.restarts)} ended" if model.restarts else ""
+        ended = f", {compact(model.restarts)} ended" if model.restarts else ""
         beside = f", {joined} joined" if joined else ""
         return [tab, name, f"{name}{kind}{beside}{ended}"]
     if tab == "routes":
@@ -154,7 +153,7 @@ def _titles(model: Model, choice: Choice, tab: str) -> list[str]:
         span = "since start" if choice.since_start or not _has_last_minute(model) else "last minute"
         return [tab, f"routes {len(rows)}", f"routes {len(rows)} {span}"]
     if tab == "jobs":
-        active, waiting = (figure(model.raw.get(name), count) for name in ("jobs_active", "jobs_pending"))
+        active, waiting = (figure(model.raw.get(name), compact) for name in ("jobs_active", "jobs_pending"))
         is_known = active != UNKNOWN
         return [
             tab,

@@ -51,7 +51,15 @@ def test_eighty_columns_answer_an_operators_questions_in_their_order() -> None:
 def test_forty_columns_and_ten_lines_keep_the_verdict_and_a_list() -> None:
     """And the reasons, shares, times, and how busy it is."""
     screen = text(outage(8, health="degraded", reasons=["saturated: all busy"], last_minute=span()), frame(40, 10))
-    for part in ("● degraded", "! saturated: all busy", "5xx 12%", "p99 1.21s", "8 of 8 busy for 18.2s", "/hello"):
+    for part in (
+        "● degraded",
+        "! saturated: all busy",
+        "5xx 12%",
+        "p99 1.21s",
+        "8 of 8 busy for 18.2s",
+        "report.py:41 build",
+        "/hello",
+    ):
         assert part in screen, screen
 
 
