@@ -25,11 +25,6 @@ class Own:
     watched: tuple[str, ...] = ()
     refusal: str = ""
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether the app has no metrics."""
-        return not self.metrics and not self.pinned
-
     def with_detail(self, data: Json) -> "Own":
         """After a message `detail`. Where it has no point of the history, it has none of these either."""
         known = dataclasses.replace(self, metrics=objects(data.get("own")), pinned=_figures(data.get("pinned")))

@@ -164,7 +164,7 @@ def test_a_feed_that_is_stopped_says_nothing_more(tmp_path: Path) -> None:
             until(lambda: feed.model.restarts is not None, "it listens")
         calls = len(changes)
         until(lambda: server.snapshot()["websocket_clients"] == 0, "the connection is ended")
-        assert not [thread for thread in threading.enumerate() if thread.name == "hvd-top-feed"]
+        assert not any(thread.is_alive() for thread in feed._threads)
         assert len(changes) == calls
         feed.stop()
 
