@@ -113,7 +113,7 @@ export function addJobs(section, changed, token, panels) {
 }
 
 /** The kinds of job that are declared: asked for once there are jobs, or may be. */
-class Kinds {
+export class Kinds {
   constructor(ask, changed) {
     this.ask = ask;
     this.changed = changed;
@@ -129,8 +129,9 @@ class Kinds {
     if (state !== "known" || this.all || this.isAsked) return;
     this.isAsked = true;
     const { status, body } = await this.ask("jobs/kinds");
-    if (status === 200) this.all = body.kinds;
-    this.isAsked = status === 200; // else the next news asks again
+    this.isAsked = status === 200; // else the next news asks again; told of a failure, each frame would
+    if (!this.isAsked) return;
+    this.all = body.kinds;
     this.changed();
   }
 }
