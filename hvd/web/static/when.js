@@ -3,6 +3,8 @@
 import { UNKNOWN, clock, isKnown } from "./format.js";
 
 const date = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+const dated = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
+const NEAR = 180 * 86400; // s within which a day needs no year
 const UNITS = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
 
 /** The zone at that Unix time, in s: `UTC`, `UTC+1`, `UTC-3:30` */
@@ -14,11 +16,12 @@ export function zone(time) {
   return `UTC${minutes < 0 ? "-" : "+"}${Math.floor(size / 60)}${rest}`;
 }
 
-/** `14:03:05 UTC+1`, with the day where it isn't the day of `now`: `27 Nov, 14:03:05 UTC+1` */
+/** `14:03:05 UTC+1`, with the day where it isn't the day of `now`: `27 Nov, 14:03:05 UTC+1`; with the year where that is far from `now` */
 export function moment(time, now = Date.now() / 1000) {
   if (!isKnown(time)) return UNKNOWN;
-  const day = date.format(time * 1000);
-  return `${day === date.format(now * 1000) ? "" : `${day}, `}${clock(time)} ${zone(time)}`;
+  const { format } = Math.abs(now - time) < NEAR ? date : dated;
+  const day = format(time * 1000);
+  return `${day === format(now * 1000) ? "" : `${day}, `}${clock(time)} ${zone(time)}`;
 }
 
 /** `3 min ago`, in its largest unit; `now` below a second, and for what is said to come from the future. */

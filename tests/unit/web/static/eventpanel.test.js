@@ -32,5 +32,5 @@ test("as text it has its requests, with their stacks", () => {
   const requests = [{ method: "GET", path: "/a", age_seconds: 2, stack: [{ file: "/srv/shop/views.py", line: 3, function: "f" }] }];
   const text = eventText(death, [{ pid: 7, time: "2026-11-28T12:00:00Z", signal: "SIGKILL", requests }]);
   assert.deepEqual(text.split("\n").slice(-3), ["Was serving:", "  GET /a (2s, at shop/views.py:3 in f)", "      /srv/shop/views.py:3 in f"]);
-  assert.deepEqual(text.split("\n").slice(0, 2), ["Death: worker 7 was killed by the OOM killer", "When: 28 Nov, 13:00:00 UTC+1"]);
+  assert.deepEqual(text.split("\n").slice(0, 2), ["Death: worker 7 was killed by the OOM killer", "When: 28 Nov 2026, 13:00:00 UTC+1"]);
 });

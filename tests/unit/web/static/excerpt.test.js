@@ -30,14 +30,14 @@ test("the least, the mean and the most are of what is known in the span", () => 
 test("the text tells the span, each chart, and what happened", () => {
   const events = [{ sequence: 1, time: NOON - 100, kind: "start", text: "start" }, { sequence: 2, time: NOON - 1, kind: "death", text: "worker 7 died" }];
   const lines = textOf({ name: "hvd: shop", link: "http://a/#from=1&to=2", history, charts: chartsOf(details), events, from: NOON - 5, to: NOON }).split("\n");
-  assert.deepEqual(lines.slice(0, 3), ["hvd: shop", "28 Nov, 12:59:55 to 28 Nov, 13:00:00 UTC+1 (5s, 3 points)", "http://a/#from=1&to=2"]);
+  assert.deepEqual(lines.slice(0, 3), ["hvd: shop", "28 Nov 2026, 12:59:55 to 28 Nov 2026, 13:00:00 UTC+1 (5s, 3 points)", "http://a/#from=1&to=2"]);
   assert.deepEqual(lines.slice(4, 8).map((line) => line.split(/ {2,}/)), [
     ["", "min", "mean", "max"],
     ["Requests", "0", "10.0", "20.0"],
     ["Latency, p50", "2.00 ms", "3.00 ms", "4.00 ms"],
     ["Latency, p99", "40.0 ms", "770 ms", "1.50 s"],
   ]);
-  assert.deepEqual(lines.slice(9), ["What happened:", "28 Nov, 12:59:59 UTC+1  Death: worker 7 died"]);
+  assert.deepEqual(lines.slice(9), ["What happened:", "28 Nov 2026, 12:59:59 UTC+1  Death: worker 7 died"]);
 });
 
 test("CSV has all columns, ISO times, and nothing where nothing is known", () => {

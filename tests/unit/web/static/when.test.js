@@ -18,6 +18,7 @@ test("the zone is that of the browser, at that time", () => {
 test("another day is named", () => {
   assert.equal(moment(NOON - 60, NOON), "12:59:00 UTC+1");
   assert.equal(moment(NOON - 86400, NOON), "27 Nov, 13:00:00 UTC+1");
+  assert.equal(moment(NOON - 365 * 86400, NOON), "28 Nov 2025, 13:00:00 UTC+1");
   assert.equal(between(NOON - 60, NOON, NOON), "12:59:00 to 13:00:00 UTC+1");
   assert.equal(between(Date.UTC(2026, 9, 25, 0, 59) / 1000, Date.UTC(2026, 9, 25, 1) / 1000, NOON), "25 Oct, 02:59:00 UTC+2 to 25 Oct, 02:00:00 UTC+1");
 });
