@@ -260,7 +260,7 @@ class Top(App[None]):
 
     def action_help(self) -> None:
         """What the keys do."""
-        self.push_screen(Panel(lambda width: ("hvd top: keys", help_lines()), "Esc back"), self._returned)
+        self.push_screen(Panel(lambda: ("hvd top: keys", help_lines()), "Esc back"), self._returned)
 
     def _returned(self, key: str | None) -> None:
         """From a panel, behind which the size may have changed."""
@@ -276,7 +276,7 @@ class Top(App[None]):
         details = Details(listing.table, row, lambda: (self.model, listing_of(self.model, self._all, self.frame).rows))
         is_job = listing.table is JOBS
         words = f"Esc back   j k scroll{'   c cancels it' if is_job else ''}"
-        panel = Panel(lambda width: details.content(self._frame.glyphs), words, "c" if is_job else "")
+        panel = Panel(lambda: details.content(self._frame.glyphs), words, "c" if is_job else "")
         self.push_screen(panel, self._returned)
         if question := details.question(self._address, self._timeout):
 

@@ -23,16 +23,16 @@ class Panel(ModalScreen[str]):
 
     BINDINGS = [Binding("escape,q,enter,left,backspace", "dismiss('')", show=False)]
 
-    def __init__(self, content: Callable[[int], tuple[str, Sequence[Text]]], foot: str, keys: str = "") -> None:
+    def __init__(self, content: Callable[[], tuple[str, Sequence[Text]]], foot: str, keys: str = "") -> None:
         super().__init__()
         self._content, self._words = content, foot
         for key in keys:
             self._bindings.bind(key, f"dismiss('{key}')", show=False)
-        self._title, self._body, self._foot = Lines("title"), Body("body"), Lines("foot")
+        self._title, self._body, self._foot = Lines("title"), Lines("body"), Lines("foot")
 
     def compose(self) -> ComposeResult:
         """Title, body, and what the keys do."""
-        yield from (self._title, self._body, self._foot)
+        yield from (self._title, Body(self._body), self._foot)
 
     def on_mount(self) -> None:
         """Fill them."""
@@ -45,9 +45,9 @@ class Panel(ModalScreen[str]):
     def update(self) -> None:
         """Show what is known now."""
         width = self.app.size.width
-        title, lines = self._content(width)
+        title, lines = self._content()
         self._title.show([Text(f" {title}".ljust(width), "reverse bold", end="")])
-        self._body.show_all([part for line in lines for part in _wrapped(line, width)])
+        self._body.show([part for line in lines for part in _wrapped(line, width)])
         self._foot.show([Text(self._words[:width], "dim", end="")])
 
 

@@ -5,12 +5,14 @@ Textual's own DataTable draws all of its cells anew when one of them changes (do
 
 from collections.abc import Sequence
 from itertools import zip_longest
+from typing import Any
 
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.binding import Binding
+from textual.containers import VerticalScroll
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
@@ -184,49 +186,19 @@ class Rows(Lines, can_focus=True):
                 self.action_move(place - self._cursor)
 
 
-class Body(Lines, can_focus=True):
-    """Lines that are scrolled."""
+class Body(VerticalScroll, can_focus=True):
+    """Lines that are scrolled, without a bar; the arrows, pages, the ends and the wheel are Textual's."""
 
-    DEFAULT_CSS = "Body { height: 1fr; }"
+    DEFAULT_CSS = "Body { scrollbar-size: 0 0; }"
     BINDINGS = [
-        Binding("up,k", "move(-1)", show=False),
-        Binding("down,j", "move(1)", show=False),
-        Binding("pageup,ctrl+b", "move(-10)", show=False),
-        Binding("pagedown,ctrl+f,space", "move(10)", show=False),
-        Binding("home,g", "move(-1000000)", show=False),
-        Binding("end,G", "move(1000000)", show=False),
+        Binding("k", "scroll_up", show=False),
+        Binding("j", "scroll_down", show=False),
+        Binding("ctrl+b", "page_up", show=False),
+        Binding("ctrl+f,space", "page_down", show=False),
+        Binding("g", "scroll_home", show=False),
+        Binding("G", "scroll_end", show=False),
     ]
 
-    def __init__(self, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._all: Sequence[Text] = ()
-        self._top = 0
-
-    def show_all(self, lines: Sequence[Text]) -> None:
-        """Show these lines, from where it is scrolled to."""
-        self._all = lines
-        self._draw()
-
-    def _draw(self) -> None:
-        self._top = max(0, min(self._top, len(self._all) - self.size.height))
-        self.show(self._all[self._top : self._top + self.size.height])
-
-    def _fit(self) -> None:
-        """Its height is what the others leave."""
-
-    def on_resize(self) -> None:
-        """Draw as many lines as have room."""
-        self._draw()
-
-    def action_move(self, lines: int) -> None:
-        """Scroll by so many."""
-        self._top += lines
-        self._draw()
-
-    def on_mouse_scroll_down(self) -> None:
-        """Scroll."""
-        self.action_move(_WHEEL)
-
-    def on_mouse_scroll_up(self) -> None:
-        """Scroll."""
-        self.action_move(-_WHEEL)
+    def scroll_to(self, *args: Any, **options: Any) -> None:
+        """At once: Textual waits for the next picture, and of many keys before it only the last one would count."""
+        super().scroll_to(*args, **{**options, "immediate": True})

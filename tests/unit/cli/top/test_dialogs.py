@@ -4,6 +4,7 @@ import pytest
 from rich.text import Text
 
 from hvd.cli.top.dialogs import Panel, Question
+from hvd.cli.top.widgets import Body
 from tests.unit.cli.top.screen import Seen, run
 
 
@@ -41,7 +42,7 @@ def test_a_panel_scrolls_wraps_and_goes_back() -> None:
 
     async def steps(seen: Seen) -> None:
         lines = [Text("word " * 30), *(Text(f"line {number}") for number in range(60))]
-        seen.app.push_screen(Panel(lambda width: ("title", lines), "foot"))
+        seen.app.push_screen(Panel(lambda: ("title", lines), "foot"))
         text = await seen.text()
         assert text.startswith(" title")
         assert "foot" in text
@@ -49,7 +50,12 @@ def test_a_panel_scrolls_wraps_and_goes_back() -> None:
         assert "line 59" not in text
         assert "line 59" in await seen.press("G")
         assert "word" in await seen.press("g")
-        assert "line 30" in await seen.press("pagedown", "down", "space")
+        assert "line 30" in await seen.press("pagedown", "j")
+        assert "line 59" in await seen.press("space")
+        assert "word" in await seen.press("g")
+        for _ in range(4):
+            seen.app.screen.query_one(Body).action_scroll_down()
+        assert "\nline 2\n" in (await seen.text()).replace(" title", "")[:10], "keys in a bunch all count"
         await seen.pilot.resize_terminal(40, 10)
         assert all(len(line) <= 40 for line in (await seen.text()).splitlines())
         assert "routes" in await seen.press("escape")
