@@ -41,7 +41,10 @@ class Details:
         if self._name:
             head = f"{self._name}:" if self.more is not None else f"{self._name}: asking"
             lines += [Text(end=""), Text(head, "bold underline", end="")]
-            lines += [Text(glyphs.said(line), end="") for line in (["none"] if self.more == [] else self.more or [])]
+            lines += [
+                Text(glyphs.said(line) if line else "", end="")
+                for line in (["none"] if self.more == [] else self.more or [])
+            ]
         return title_of(self._table.name, self._row, glyphs), lines
 
     def question(self, address: Address, timeout: float) -> Callable[[], list[str]] | None:

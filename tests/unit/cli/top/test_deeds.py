@@ -21,9 +21,9 @@ def test_details_are_of_now_and_outlive_their_row() -> None:
     assert "completed" in text
     assert text.endswith("last lines: asking")
     rows.clear()
-    details.more = ["\x1b[31mred"]
+    details.more = ["", "\x1b[31mred"]
     title, lines = details.content(UNICODE)
-    assert (title, [line.plain for line in lines[-2:]]) == ("job a", ["last lines:", "\\x1b[31mred"])
+    assert (title, [line.plain for line in lines[-3:]]) == ("job a", ["last lines:", "", "\\x1b[31mred"])
     assert Details(ROUTES, route("/a", 1), lambda: (model(), [])).question(Address.parse("http://h:1"), 1.0) is None
 
 
