@@ -153,9 +153,13 @@ def _created(row: Json, glyphs: Glyphs) -> str:
 
 
 def _progress(row: Json, glyphs: Glyphs) -> str:
+    """A running job that has not said how far it is has a mark that moves on with each picture."""
     done = number(row.get("progress"))
     if done is None:
         return UNKNOWN
+    if not done and row.get("status") == "running":
+        at = int(number(row.get("duration_seconds")) or 0) % 10
+        return f"{glyphs.empty * at}{glyphs.full}{glyphs.empty * (9 - at)} {UNKNOWN:>4}"
     cells = round(min(done, 100) / 10)
     return f"{glyphs.full * cells}{glyphs.empty * (10 - cells)} {whole_percent(done):>4}"
 

@@ -54,6 +54,14 @@ def test_a_job_has_a_bar_and_says_why_it_failed() -> None:
     assert "#####.....  50%" in table_texts(JOBS, [job("disk", "running", 50.0)], glyphs=ASCII)[1]
 
 
+def test_a_job_without_progress_pulses() -> None:
+    """While it runs; 0% would be a measure."""
+    rows = table_texts(JOBS, [job("disk", "running", 0.0, duration_seconds=seconds) for seconds in (3.2, 14.9)])[1:]
+    assert "░░░█░░░░░░    -" in rows[0]
+    assert "░░░░█░░░░░    -" in rows[1]
+    assert "0%" in table_texts(JOBS, [job("disk", "failed", 0.0)])[1]
+
+
 @pytest.mark.parametrize("table", [WORKERS, ROUTES, ROUTES_EVER, JOBS, EVENTS], ids=lambda table: table.name)
 def test_rows_without_anything_are_shown(table: Table) -> None:
     """With signs that nothing is known; and found, and sorted."""
