@@ -9,7 +9,7 @@ from rich.text import Text
 
 from hvd.cli.answers import Json
 from hvd.cli.top.choice import WINDOWS
-from hvd.cli.top.events import MARKS, style_of
+from hvd.cli.top.events import MARKS, RED, style_of
 from hvd.cli.top.forms import compact, compact_rate, cut_middle, nice_top, padded, share, time_ms
 from hvd.cli.top.frame import UNICODE, Glyphs
 from hvd.cli.top.model import Model
@@ -143,12 +143,13 @@ def _chart(chart: Chart, axis: Axis, width: int, rows: int, glyphs: Glyphs) -> l
 
 
 def _time_axis(axis: Axis, step: float, bins: int, glyphs: Glyphs) -> Text:
-    """The line below the bars: times before now, and a letter where something happened."""
+    """The line below the bars: times before now, and a letter where something happened: what nobody planned first."""
     first = math.floor(axis.end / step) - bins + 1
     marks: dict[int, Json] = {}
     for event in axis.events:
         place = math.floor((number(event.get("time")) or 0.0) / step) - first
-        if 0 <= place < bins and event.get("kind") in MARKS:
+        is_hidden = place in marks and marks[place]["kind"] in RED and event.get("kind") not in RED
+        if 0 <= place < bins and event.get("kind") in MARKS and not is_hidden:
             marks[place] = event
     cells = list(glyphs.rule * bins)
     for place, text in _labels(step, bins):

@@ -69,6 +69,13 @@ def test_what_happened_is_marked_on_the_axis_of_time() -> None:
     assert "R" not in below
 
 
+def test_a_death_is_not_hidden_by_what_follows() -> None:
+    """At most a letter has room at a time."""
+    events = (event(1, "death", time=NOW - 450), event(2, "alert_over", time=NOW - 449), event(3, "reload", time=NOW))
+    (below,) = {line[:40] for line in charts(model(), 80, 6, events) if "└" in line}
+    assert (below.count("D"), below.count("O"), below.count("R")) == (1, 0, 1)
+
+
 def test_an_ascii_chart_is_ascii() -> None:
     """With the same scale."""
     lines = charts(model(), glyphs=ASCII)
