@@ -39,6 +39,6 @@ def test_a_day_takes_no_memory_and_little_time(tmp_path: Path) -> None:
         print(f"heap after each quarter: {[round(heap / 1e6, 2) for heap in heaps]} MB; {found}")
         assert sum(each["drawn"] for each in found) >= 2 * MESSAGES // DRAWN_EVERY
         assert heaps[-1] - heaps[0] < SLACK, "flat"
-        assert found[-1]["nodes"] <= found[0]["nodes"] + 500, "elements are reused"
+        assert found[-1]["nodes"] <= found[0]["nodes"] + 50, "elements are reused; a row may have come"
         assert min(each["quick"] for each in found) < 8 * PATIENCE, "where the machine does nothing else meanwhile"
         assert browser.complaints() == []

@@ -61,8 +61,14 @@ export class Charts {
       this.cards = chartsOf(columns).map((chart) => new Card(chart, this.timeline));
       this.parent.replaceChildren(...this.cards.map(({ element }) => element));
     }
-    for (const card of this.cards) card.draw(theme);
+    drawCards(this.cards, theme);
   }
+}
+
+/** Pictures first, then what is text: a canvas draws text after the page's styles are computed, anew if an element has changed. */
+export function drawCards(cards, theme) {
+  for (const card of cards) card.paint(theme);
+  for (const card of cards) card.tell();
 }
 
 /** A card with a chart, see chartsOf. */
@@ -118,8 +124,12 @@ export class Card {
     this.timeline.changed();
   }
 
-  draw(theme) {
+  paint(theme) {
     if (this.scroll.hidden) this.view.draw(theme);
+  }
+
+  tell() {
+    if (this.scroll.hidden) this.view.tell();
     else this.#fill();
     const i = this.timeline.current();
     const { history } = this.timeline;

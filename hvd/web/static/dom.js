@@ -34,14 +34,18 @@ export function makeTable(label, heads, body, { hidden = false, ...properties } 
 /** Let the element say `text`, by its one text node, and only if it doesn't yet. */
 export function say(element, text) {
   const node = element.firstChild ?? element.appendChild(document.createTextNode(""));
+  if (node.data === text) return; // the same as before, and so plain: most of a frame's texts are
   const data = plain(text);
   if (node.data !== data) node.data = data;
 }
 
 /** Set an attribute if it isn't that yet; null takes it away. */
 export function mark(element, name, value) {
-  if (value === null || value === undefined) element.removeAttribute(name);
-  else if (element.getAttribute(name) !== plain(value)) element.setAttribute(name, plain(value));
+  if (value === null || value === undefined) return element.removeAttribute(name);
+  const before = element.getAttribute(name);
+  if (before === value) return;
+  const data = plain(value);
+  if (before !== data) element.setAttribute(name, data);
 }
 
 /** Rows under a parent, one for each item: a row stays its item's, and spare ones wait for the next. */
@@ -69,16 +73,49 @@ export class Rows {
       row.remove();
       if (this.spare.length < 50) this.spare.push(row);
     }
-    let next = this.parent.firstElementChild;
-    items.forEach((item, i) => {
+    const rows = items.map((item, i) => {
       let row = this.rows.get(keys[i]);
       if (!row) {
         row = this.spare.pop() ?? this.create();
         this.rows.set(keys[i], row);
       }
       this.fill(row, item);
-      if (row === next) next = next.nextElementSibling;
-      else this.parent.insertBefore(row, next);
+      return row;
     });
+    this.#order(rows);
   }
+
+  /** Bring the rows into that order, and move no more of them than have to be. */
+  #order(rows) {
+    const places = new Map(Array.from(this.parent.children, (row, place) => [row, place]));
+    const stay = ascending(rows.map((row) => places.get(row) ?? -1));
+    let next = null;
+    for (let i = rows.length - 1; i >= 0; i -= 1) {
+      if (!stay.has(i)) this.parent.insertBefore(rows[i], next);
+      next = rows[i];
+    }
+  }
+}
+
+/**
+ * Which of these numbers are one of the longest ascending sequences; those below 0 never.
+ * @param {number[]} numbers none twice from 0 on @returns {Set<number>} their indexes
+ */
+export function ascending(numbers) {
+  const ends = []; // of the sequences of each length, the index of the least end
+  const before = new Map();
+  numbers.forEach((number, i) => {
+    if (number < 0) return;
+    let low = 0;
+    for (let high = ends.length; low < high; ) {
+      const middle = (low + high) >> 1;
+      if (numbers[ends[middle]] < number) low = middle + 1;
+      else high = middle;
+    }
+    before.set(i, ends[low - 1]);
+    ends[low] = i;
+  });
+  const found = new Set();
+  for (let i = ends.at(-1); i !== undefined; i = before.get(i)) found.add(i);
+  return found;
 }

@@ -30,8 +30,11 @@ export class HeatMap {
     plot.drawTimes(theme);
     plot.drawGrid(theme, this.#bounds());
     plot.drawInside(theme, 1, () => this.#stretch(first, end));
-    const i = timeline.current();
-    plot.tell(i, this.textAt(i));
+  }
+
+  tell() {
+    const i = this.timeline.current();
+    this.plot.tell(i, () => this.textAt(i));
   }
 
   /** The bucket under the pointer at the cursor's time; else how many responses there were. */

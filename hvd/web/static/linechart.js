@@ -39,8 +39,11 @@ export class LineChart {
     });
     this.#drawDots(theme);
     if (chart.series.length > 1) this.#drawNames(theme, end);
+  }
+
+  tell() {
     const i = this.timeline.current();
-    plot.tell(i, this.textAt(i));
+    this.plot.tell(i, () => this.textAt(i));
   }
 
   /** The values of point `i` in words. */

@@ -1,6 +1,6 @@
 /** The app's own metrics on the page: a list with search, and the charts of those that are pinned or opened. */
 
-import { Card } from "./charts.js";
+import { Card, drawCards } from "./charts.js";
 import { make, mark, say } from "./dom.js";
 import { count, exact, figure, seconds, share, size, withoutZeros } from "./format.js";
 import { columnOf } from "./own.js";
@@ -94,7 +94,7 @@ export function addOwn(section, timeline, changed, token, ask) {
     if (elements.length !== grid.children.length || elements.some((element, i) => element !== grid.children[i])) grid.replaceChildren(...elements);
   }
 
-  return { view, draw: (theme) => cards.forEach((card) => card.draw(theme)) };
+  return { view, draw: (theme) => drawCards([...cards.values()], theme) };
 }
 
 const nameOf = ({ key, all }) => (all ? `${key} (all ${count(all)})` : key);

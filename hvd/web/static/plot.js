@@ -104,9 +104,9 @@ export class Plot {
     const form = step < 60 ? clock : hour;
     context.fillStyle = theme.muted;
     context.textAlign = "center";
+    const half = context.measureText(form === clock ? "00:00:00" : "00:00").width / 2;
     for (const time of marks) {
       const text = form(time);
-      const half = context.measureText(text).width / 2;
       const x = this.x(time);
       if (x - half >= 0 && x + half <= this.width) context.fillText(text, x, this.bottom + BOTTOM / 2 + 2);
     }
@@ -164,14 +164,15 @@ export class Plot {
     context.stroke();
   }
 
-  /** Tell what mark is pointed at; and assistive technology where the cursor is, and what is there. */
-  tell(i, text) {
+  /** Tell what mark is pointed at; and assistive technology where the cursor is, and what is there. @param {() => string} textOf */
+  tell(i, textOf) {
     const { canvas } = this;
     const isFocused = document.activeElement === canvas;
     this.#point(isFocused);
     if (!isFocused && canvas.hasAttribute("aria-valuenow")) return;
     canvas.setAttribute("aria-valuemax", String(Math.max(0, this.timeline.history.length - 1)));
     canvas.setAttribute("aria-valuenow", String(Math.max(0, i)));
+    const text = textOf();
     canvas.setAttribute("aria-valuetext", this.pointed ? `${this.#lines().join("; ")}; ${text}` : text);
   }
 

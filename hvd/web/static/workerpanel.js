@@ -1,6 +1,6 @@
 /** A worker in detail: how it is, what is odd about it, its charts, what it does now, and how its like have ended. */
 
-import { Card } from "./charts.js";
+import { Card, drawCards } from "./charts.js";
 import { Rows, make, mark, say } from "./dom.js";
 import { UNKNOWN, count, duration, errors, exact, instant, percent, rate, size, withoutZeros } from "./format.js";
 import { History } from "./history.js";
@@ -127,7 +127,7 @@ class WorkerCharts {
   changed() {
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
-      for (const card of this.cards) card.draw(this.theme());
+      drawCards(this.cards, this.theme());
     });
   }
 
