@@ -7,6 +7,7 @@ terminal takes no output, and reads for ever from one that has gone.
 import contextlib
 import os
 import queue
+import select
 import selectors
 import signal
 import termios
@@ -58,7 +59,15 @@ class Writer(threading.Thread):
         with contextlib.suppress(OSError):
             while (data := self._texts.get()) is not None:
                 while data:
-                    data = data[os.write(self._display, data) :]
+                    data = data[self._write(data) :]
+
+    def _write(self, data: bytes) -> int:
+        """Write what the terminal takes. A program that had it before may have left it so that it never blocks."""
+        try:
+            return os.write(self._display, data)
+        except BlockingIOError:
+            select.select([], [self._display], [])
+            return 0
 
     def stop(self) -> None:
         """Write what waits, as far as the terminal takes it."""

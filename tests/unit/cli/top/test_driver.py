@@ -30,6 +30,22 @@ def test_who_writes_never_waits() -> None:
     assert output not in threading.enumerate()
 
 
+def test_a_terminal_that_was_left_not_to_block_shows_all() -> None:
+    """As some programs leave it to those that a shell starts after them: what it doesn't take at once, comes later."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    output, size = Writer(writer), 500_000
+    output.start()
+    output.write(b"x" * size)
+    received = 0
+    while received < size:
+        received += len(os.read(reader, 65_536))
+    output.stop()
+    os.close(reader)
+    os.close(writer)
+    assert received == size
+
+
 def test_what_waits_is_written_before_the_end() -> None:
     """In its order."""
     reader, writer = os.pipe()
