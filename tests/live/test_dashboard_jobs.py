@@ -67,7 +67,9 @@ def search(browser: Browser, text: str, key: str = "") -> None:
 
 
 def choose(browser: Browser, label: str, value: str) -> None:
-    browser.driver.find_element("css selector", f"#jobs select[aria-label={label}] option[value='{value}']").click()
+    option = f"#jobs select[aria-label={label}] option[value='{value}']"
+    until(lambda: browser.run("return document.querySelector(arguments[0]) !== null", option), f"{value} is offered")
+    browser.click(option)
 
 
 def range_is(browser: Browser, text: str) -> None:
@@ -163,7 +165,8 @@ def test_a_running_job_is_followed(browser: Browser, daemon: JobsDaemon, gate: P
     gate.unlink()
     browser.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
     until(lambda: not browser.text("#panel"), "the panel is closed")
-    assert browser.run("return document.activeElement.textContent") == "waiting one"
+    focused = browser.run("return document.activeElement.textContent")
+    assert focused == "waiting one" or browser.run("return document.activeElement.id") == "main", "its row has gone"
     assert browser.complaints() == []
 
 

@@ -21,7 +21,8 @@ export class Panels {
     /** @type {Map<string, (value: string) => Content>} by the key that the address has */
     this.kinds = new Map();
     this.shown = null; // {key, value, content}
-    this.opener = null; // what had the focus
+    this.opener = null; // what had the focus, and where it leads
+    this.led = null;
     this.title = make("h2", { id: "panel-title", tabindex: "-1" });
     this.button = make("button", { type: "button", class: "close", "aria-label": "Close", title: "Close (Esc)" }, "✕");
     this.body = make("div", { class: "body" });
@@ -82,7 +83,7 @@ export class Panels {
   #show(key, value, wasOpen) {
     const { title, build } = this.kinds.get(key)(value);
     const { activeElement } = this.element.ownerDocument;
-    if (!wasOpen) this.opener = activeElement;
+    if (!wasOpen) [this.opener, this.led] = [activeElement, leadsTo(activeElement)];
     say(this.title, title);
     mark(this.title, "title", title);
     this.element.hidden = false;
@@ -100,7 +101,8 @@ export class Panels {
     this.opener = null;
     // a row may be gone meanwhile, or be another's
     const { body } = this.element.ownerDocument;
-    const isThere = opener && opener !== body && opener.isConnected && opener.checkVisibility();
+    const isSame = opener && opener !== body && leadsTo(opener) === this.led;
+    const isThere = isSame && opener.isConnected && opener.checkVisibility();
     (isThere ? opener : body.querySelector("main")).focus({ preventScroll: true });
     this.changed();
   }
@@ -121,3 +123,5 @@ export class Panels {
     this.close();
   }
 }
+
+const leadsTo = (element) => element?.getAttribute?.("href") ?? null;

@@ -48,6 +48,11 @@ export class Plot {
       this.height = entry.contentRect.height;
       timeline.changed();
     }).observe(this.canvas);
+    this.isInView = true;
+    new IntersectionObserver((entries) => {
+      this.isInView = entries.at(-1).isIntersecting;
+      if (this.isInView) timeline.changed();
+    }).observe(this.canvas);
     this.marking = new Marking(this);
     /** @type {[number, number] | null} px where the pointer is */
     this.pointer = null;
@@ -65,9 +70,9 @@ export class Plot {
     return this.height - BOTTOM;
   }
 
-  /** Make the canvas ready, with this window of time. False if there is nothing to draw on. */
+  /** Make the canvas ready, with this window of time. False if there is nothing to draw on, or nobody sees it. */
   begin(theme) {
-    if (this.width < 60 || this.height < 60) return false;
+    if (!this.isInView || this.width < 60 || this.height < 60) return false;
     const ratio = window.devicePixelRatio || 1;
     const width = Math.round(this.width * ratio);
     const height = Math.round(this.height * ratio);
