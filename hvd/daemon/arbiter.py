@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from types import BuiltinFunctionType
 from typing import Any
 
 from gunicorn.errors import HaltServer
@@ -25,6 +26,12 @@ HANDLED = ("hup", "usr1", "usr2", "ttin", "ttou", "winch")
 """Signals whose handling must not end the daemon: TERM, INT and QUIT are to."""
 
 REMIND = 60.0  # s between two messages that workers still can't be started; it is tried at each turn of the loop
+
+
+def _wait_with_peak(pid: int, options: int) -> tuple[int, int, int]:
+    """waitpid(2), and the most memory that the process used, in bytes."""
+    ended, status, usage = os.wait4(pid, options)
+    return ended, status, usage.ru_maxrss * 1024
 
 
 class CannotSpawn(Exception):  # noqa: N818
@@ -178,13 +185,15 @@ class Loop:
         To ask the kernel before it does would miss a child that ends in between. The master has no other thread.
         """
         wait, last = os.waitpid, None
+        # gevent, where it has patched the master, reaps children itself: its own waitpid knows of them, and nobody else
+        is_patched = not isinstance(wait, BuiltinFunctionType)
 
         def noting(pid: int, options: int) -> tuple[int, int]:
             nonlocal last
-            ended, status, usage = os.wait4(pid, options)
+            ended, status, peak = (*wait(pid, options), None) if is_patched else _wait_with_peak(pid, options)
             if ended:
                 last = self._server.WORKERS.get(ended)
-                self._master.note_status(ended, status, usage.ru_maxrss * 1024)
+                self._master.note_status(ended, status, peak)
             return ended, status
 
         os.waitpid = noting

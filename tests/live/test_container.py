@@ -21,7 +21,7 @@ from tests.support.waiting import until
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = DEPLOY / "Dockerfile"
 USER = 990
-MEMORY = 128 * 2**20
+MEMORY = 160 * 2**20
 PORT = ("127.0.0.1", 8080)
 OPEN = "--env=HVD_ALLOW_PUBLIC=true"
 
