@@ -122,6 +122,7 @@ def test_the_arbiter_of_this_process_is_taken_hold_of_once(monkeypatch: pytest.M
     """However often the settings are imported."""
     settings: list[Config] = []
     monkeypatch.setattr(Arbiter, "setup", lambda server, app: settings.append(app.cfg))
+    monkeypatch.setattr(hooks.conf, "install_front", lambda cfg: "")  # there are no settings, unless a test left some
     hooks.take_hold()
     hooks.take_hold()
     cfg = Config()
