@@ -12,7 +12,7 @@ from typing import Any
 from hvd.cli import arguments
 from hvd.cli.arguments import Exit
 from hvd.cli.jobs.follow import follow, output_pieces
-from hvd.cli.jobs.interruption import told
+from hvd.cli.jobs.interruption import explained_interruption
 from hvd.cli.jobs.progress import line, progress
 from hvd.cli.jobs.remote import Json, Remote, errors_of
 from hvd.cli.jobs.show import OutputText, detail_lines, job_lines, kind_lines, stdout_encoding
@@ -190,7 +190,7 @@ def _output(args: argparse.Namespace) -> int:
     remote = _remote(args)
     text_of = OutputText(stdout_encoding()) if sys.stdout.isatty() else None
     pieces = output_pieces(remote, args.id, note=_note) if args.follow else [remote.output(args.id).data]
-    with told(lambda: [args.id] if args.follow else [], _daemon_options(args), "output -f"):
+    with explained_interruption(lambda: [args.id] if args.follow else [], _daemon_options(args), "output -f"):
         for piece in pieces:
             if text_of:
                 sys.stdout.write(text_of(piece))
@@ -232,7 +232,7 @@ def _follow(args: argparse.Namespace, remote: Remote, ids: Sequence[str], within
                 left.pop(str(job.get("id")), None)
         show(answers)
 
-    with told(lambda: list(left), _daemon_options(args)), progress() as show:
+    with explained_interruption(lambda: list(left), _daemon_options(args)), progress() as show:
         jobs = follow(remote, ids, within, show_and_note, note=cache(_note))  # the same is said once
     failed = [job for job in jobs if job.get("status") != COMPLETED]
     for job in failed:

@@ -12,7 +12,9 @@ _NAMED = 5  # ids that are written out
 
 
 @contextmanager
-def told(open_ids: Callable[[], Sequence[str]], options: Sequence[str], wait: str = "wait") -> Iterator[None]:
+def explained_interruption(
+    open_ids: Callable[[], Sequence[str]], options: Sequence[str], wait: str = "wait"
+) -> Iterator[None]:
     """While this is done, Ctrl-C says on stderr which of the jobs go on, and goes on itself as KeyboardInterrupt.
 
     `options` name the daemon, `wait` is the command that waits again. A second Ctrl-C ends the process at once.
@@ -43,5 +45,5 @@ def lines(ids: Sequence[str], options: Sequence[str], wait: str) -> list[str]:
         commands = {what.replace(" it", " them"): words for what, words in commands.items()}
     width = max(map(len, commands)) + 1
     after = "".join(f" {shlex.quote(option)}" for option in options)
-    told = [f"  {what + ':':{width}} hvd jobs {' '.join(words)}{after}" for what, words in commands.items()]
-    return [f"hvd: no longer waiting; {head}", *told]
+    hints = [f"  {what + ':':{width}} hvd jobs {' '.join(words)}{after}" for what, words in commands.items()]
+    return [f"hvd: no longer waiting; {head}", *hints]

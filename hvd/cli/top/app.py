@@ -32,7 +32,7 @@ _PAUSE = 0.1  # s between news and their picture: a message seldom comes alone
 _TICK = 1.0  # s after which ages have changed
 T = TypeVar("T")
 
-_TOLD = 5.0  # s for which the outcome of a deed stays on the last line
+_OUTCOME_TIME = 5.0  # s for which the outcome of a deed stays on the last line
 
 
 class Top(App[None]):
@@ -56,7 +56,7 @@ class Top(App[None]):
         self._address, self._timeout, self._frame = address, timeout, frame
         self._paused: tuple[Model, float] | None = None
         self._drawn, self._due = 0.0, False
-        self._told, self._told_at = "", 0.0
+        self._outcome, self._outcome_at = "", 0.0
         self._head, self._charts, self._tabs, self._foot = (Lines(name) for name in ("head", "charts", "tabs", "foot"))
         self._rows = Rows("rows")
         self._input = Input(id="search", placeholder="words that a row must have", select_on_focus=False)
@@ -115,7 +115,7 @@ class Top(App[None]):
             or model.trouble
             or model.unreachable
             or self._paused
-            or self._told
+            or self._outcome
             or is_stale(badge(model, self.frame))
         ):
             self.draw()
@@ -141,10 +141,10 @@ class Top(App[None]):
         self._charts.show(picture.charts)
         self._tabs.show([picture.tabs])
         self._rows.show_list(picture.listing, empty_text(picture.listing, model, self.choice))
-        if self._told and time.monotonic() - self._told_at > _TOLD:
-            self._told = ""
-        told = Text(self._frame.glyphs.said(self._told)[: self.size.width], "bold yellow", end="")
-        self._foot.show([told if self._told else keys_line(self.size.width, self.choice.tab)])
+        if self._outcome and time.monotonic() - self._outcome_at > _OUTCOME_TIME:
+            self._outcome = ""
+        outcome = Text(self._frame.glyphs.said(self._outcome)[: self.size.width], "bold yellow", end="")
+        self._foot.show([outcome if self._outcome else keys_line(self.size.width, self.choice.tab)])
 
     def _watch(self, key: str) -> None:
         if key != self.choice.selected:
@@ -153,7 +153,7 @@ class Top(App[None]):
 
     def tell(self, text: str) -> None:
         """Say on the last line what became of a deed."""
-        self._told, self._told_at = text, time.monotonic()
+        self._outcome, self._outcome_at = text, time.monotonic()
         self.draw()
 
     def _choose(self, choice: Choice) -> None:

@@ -169,10 +169,10 @@ def _event(row: Json, model: Model, glyphs: Glyphs) -> Iterable[Text]:
     for name, value in row.items():
         if name in ("text", "time", "ago", "sequence") or value is None:
             continue
-        shown = figure(value, size) if name.endswith("_bytes") else value
-        shown = local_time(value) if name == "until" else shown
-        shown = ", ".join(map(str, shown)) if isinstance(shown, list) else shown
-        yield _pair(glyphs.said(name.replace("_", " "), 30), glyphs.said(shown) if shown != "" else UNKNOWN)
+        text = figure(value, size) if name.endswith("_bytes") else value
+        text = local_time(value) if name == "until" else text
+        text = ", ".join(map(str, text)) if isinstance(text, list) else text
+        yield _pair(glyphs.said(name.replace("_", " "), 30), glyphs.said(text) if text != "" else UNKNOWN)
 
 
 _DETAILS: dict[str, Callable[[Json, Model, Glyphs], Iterable[Text]]] = {

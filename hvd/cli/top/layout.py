@@ -122,9 +122,9 @@ def listing_of(model: Model, choice: Choice, frame: Frame) -> Listing:
     return Listing(table, chosen, len(rows), Lines(frame.width, frame.glyphs, order, turned))
 
 
-def tabs_line(model: Model, choice: Choice, frame: Frame, found: int) -> Text:
-    """The lists that there are, each with its number; that in view says what it shows, and how many were found."""
-    search = f" /{frame.glyphs.said(choice.search, 20)}: {found}" if choice.search else ""
+def tabs_line(model: Model, choice: Choice, frame: Frame, matches: int) -> Text:
+    """The lists that there are, each with its number; that in view says what it shows, and how many rows match."""
+    search = f" /{frame.glyphs.said(choice.search, 20)}: {matches}" if choice.search else ""
     all_titles = {tab: _titles(model, choice, tab) for tab in TABS}
     for most in (2, 1, 0):
         line = Text(end="")

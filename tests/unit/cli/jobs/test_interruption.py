@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hvd.cli.jobs.interruption import lines, told
+from hvd.cli.jobs.interruption import explained_interruption, lines
 from tests.unit.cli.daemon import ID, OTHER
 
 
@@ -41,7 +41,7 @@ def test_of_many_jobs_the_number_is_told() -> None:
 @pytest.mark.usefixtures("_sigint")
 def test_an_interruption_is_told_and_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     """On stderr; the next one is the system's, which ends the process without a word."""
-    with pytest.raises(KeyboardInterrupt), told(lambda: [ID], []):
+    with pytest.raises(KeyboardInterrupt), explained_interruption(lambda: [ID], []):
         raise KeyboardInterrupt
     out, err = capsys.readouterr()
     assert (out, err.splitlines()[0]) == ("", f"hvd: no longer waiting; the job {ID} goes on")
@@ -52,9 +52,9 @@ def test_an_interruption_is_told_and_goes_on(capsys: pytest.CaptureFixture[str])
 def test_where_nothing_is_interrupted_nothing_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """Nor of an error of another kind."""
     before = signal.getsignal(signal.SIGINT)
-    with told(lambda: [ID], []):
+    with explained_interruption(lambda: [ID], []):
         pass
-    with pytest.raises(ValueError, match="x"), told(lambda: [ID], []):
+    with pytest.raises(ValueError, match="x"), explained_interruption(lambda: [ID], []):
         raise ValueError("x")
     assert capsys.readouterr().err == ""
     assert signal.getsignal(signal.SIGINT) is before
