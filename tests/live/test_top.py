@@ -169,6 +169,34 @@ def test_a_job_is_cancelled_where_its_output_is(tmp_path: Path) -> None:
             assert terminal.wait() == 0
 
 
+def test_all_jobs_are_listed_and_searched_for(tmp_path: Path) -> None:
+    """500 of them, what runs first; more come as the cursor moves down; the daemon looks for words."""
+    kinds = {
+        "wait": {"command": [sys.executable, "-c", "import time; time.sleep(600)"]},
+        "nap": {"command": [sys.executable, "-c", "import time; time.sleep(600)"]},
+    }
+    with JobsDaemon(tmp_path, kinds, bind=f"unix:{tmp_path}/http.sock", workers=1, jobs_concurrency=2) as server:
+        first = server.submit("nap")[0]
+        server.wait_status(first, "running")
+        server.submit("wait", 499)
+        with top(server, 100, 30) as terminal:
+            terminal.press("3")
+            terminal.shows("of 500", "running", "nap")
+            terminal.until(lambda text: "running" in text.split("PROGRESS")[1].splitlines()[1], "what runs is first")
+
+            def ends(text: str) -> bool:
+                terminal.press("G")
+                return "-500 of 500" in text
+
+            terminal.until(ends, "the cursor is on the last one")
+            terminal.press("g/nap\r")
+            terminal.until(lambda text: "/nap: 1" in text and "nap" in text.split("PROGRESS")[1], "only one is that")
+            terminal.press("/\x15" + first[-8:] + "\r")
+            terminal.shows(": 1", "nap")
+            terminal.press("q")
+            assert terminal.wait() == 0
+
+
 def test_a_lost_daemon_is_told_and_found_again(tmp_path: Path) -> None:
     """The last numbers stay, marked; when it is back they move."""
     bind = f"unix:{tmp_path}/http.sock"

@@ -44,11 +44,17 @@ class Remote:
         return kinds
 
     def page(
-        self, statuses: Sequence[str], kinds: Sequence[str], limit: int, before: str | None, search: str | None = None
+        self,
+        statuses: Sequence[str],
+        kinds: Sequence[str],
+        limit: int,
+        before: str | None,
+        search: str | None = None,
+        order: str | None = None,
     ) -> Json:
-        """A page of the newest jobs, as the daemon answers it."""
+        """A page of the newest jobs, or of another order, as the daemon answers it."""
         of = {"status": ",".join(statuses), "kind": ",".join(kinds), "search": search}
-        filters = {**of, "limit": limit, "before": before}
+        filters = {**of, "limit": limit, "before": before, "order": order}
         return self._ask("GET", f"/jobs?{urlencode({name: value for name, value in filters.items() if value})}")
 
     def get(self, job_id: str) -> Json:

@@ -14,7 +14,7 @@ from textual.binding import Binding
 from textual.widgets import Input
 
 from hvd.cli.client import Address
-from hvd.cli.top.ask import cancel_job
+from hvd.cli.top.ask import JobsWanted, cancel_job
 from hvd.cli.top.badge import badge, is_stale
 from hvd.cli.top.choice import Choice
 from hvd.cli.top.deeds import Details, in_thread
@@ -27,11 +27,13 @@ from hvd.cli.top.layout import Picture, empty_text, lay_out, listing_of
 from hvd.cli.top.lists import JOBS
 from hvd.cli.top.model import Model
 from hvd.cli.top.widgets import Lines, Rows
+from hvd.jobs.submission import LIST_MAX
 
 _PAUSE = 0.1  # s between news and their picture: a message seldom comes alone
 _TICK = 1.0  # s after which ages have changed
 T = TypeVar("T")
 
+_JOBS = 100  # that are asked for beyond the cursor
 _OUTCOME_TIME = 5.0  # s for which the outcome of a deed stays on the last line
 
 
@@ -134,6 +136,7 @@ class Top(App[None]):
         if isinstance(self.screen, Panel):
             self.screen.update()
         row = self._rows.row
+        self.feed.list_jobs(self._jobs_wanted)
         self._watch(str(row["key"]) if row and self.choice.tab == "metrics" else "")
 
     def _show(self, picture: Picture, model: Model) -> None:
@@ -145,6 +148,14 @@ class Top(App[None]):
             self._outcome = ""
         outcome = Text(self._frame.glyphs.said(self._outcome)[: self.size.width], "bold yellow", end="")
         self._foot.show([outcome if self._outcome else keys_line(self.size.width, self.choice.tab)])
+
+    @property
+    def _jobs_wanted(self) -> JobsWanted | None:
+        """Jobs while they are in view; in an order of another column than the states', of as many as may be."""
+        if self.choice.tab != "jobs":
+            return None
+        least = _JOBS if self.choice.orders.get("jobs", JOBS.order) == JOBS.order else LIST_MAX
+        return JobsWanted(self.choice.search, max(least, _JOBS * (self._rows.place // _JOBS + 2)))
 
     def _watch(self, key: str) -> None:
         if key != self.choice.selected:

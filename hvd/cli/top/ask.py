@@ -11,12 +11,22 @@ from hvd.cli.stacks import fetch, process_lines
 from hvd.cli.top.model import Model
 from hvd.cli.websocket import messages
 from hvd.errors import DaemonRefused, DaemonUnreachable
+from hvd.jobs.listing import OPEN_FIRST, TEXT_MAX
+from hvd.jobs.states import STATUSES
+from hvd.jobs.submission import LIST_MAX
 
 PATH = "/ws?detail=1"
 PINS = "/api/v1/pins"
 EVENTS = "/api/v1/events"
 _TAIL, _LINES = 64 * 1024, 200  # bytes and lines of what a job has printed that are looked at
 _ONCE = 1.5  # s for the WebSocket's first messages, where they are printed once: HTTP has told nearly all
+
+
+class JobsWanted(NamedTuple):
+    """So many jobs at most, what is open first: those that may have all these words."""
+
+    words: str
+    most: int
 
 
 class Answers(NamedTuple):
@@ -62,6 +72,24 @@ def change_pin(address: Address, key: str, timeout: float, *, pinned: bool) -> s
     if answer.status < 300:
         return ""
     return str(answer.object().get("detail") or f"the answer is {answer.status}")
+
+
+def ask_jobs(address: Address, timeout: float, wanted: JobsWanted) -> Json:
+    """The jobs that are wanted: `jobs`, how many there are as `total` (None: not counted), and `next`, None after the
+    last. The daemon looks for one text, and for states: more words than that narrow its answer later.
+
+    Raises DaemonUnreachable, DaemonRefused.
+    """
+    words = wanted.words.lower().split()
+    statuses = [word for word in words if word in STATUSES]
+    text = max((word for word in words if word not in STATUSES), key=len, default="")[:TEXT_MAX]
+    remote, jobs, place = Remote(address, timeout), [], None
+    while True:
+        page = remote.page(statuses, (), min(LIST_MAX, wanted.most - len(jobs)), place, text, OPEN_FIRST)
+        jobs += objects(page.get("jobs"))
+        place = page.get("next")
+        if not place or len(jobs) >= wanted.most:
+            return {"jobs": jobs, "total": page.get("total"), "next": place}
 
 
 def cancel_job(address: Address, job_id: str, timeout: float) -> str:

@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from hvd.cli.client import Address
-from hvd.cli.top.ask import PATH, ask, change_pin, parsed
+from hvd.cli.top.ask import PATH, JobsWanted, ask, ask_jobs, change_pin, parsed
 from hvd.cli.top.model import Model
 from hvd.cli.websocket import Disconnect, messages
 from hvd.errors import DaemonRefused, DaemonUnreachable
+from hvd.texts import number
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0  # s between two attempts, before the jitter
 ASK = 2.0  # s between two requests for a snapshot, while no messages come
 _LATE = 1.0  # s after an interval without a message, from which on a snapshot is asked for
+JOB_STATES = ("active", "pending", "completed", "failed", "cancelled")
 _SILENCE = 10.0  # s, and at least four intervals, without a message, after which the connection is made anew
 _JOIN = 1.0  # s that `stop` waits for a thread; during a request over HTTP it may take longer, and nobody waits
 
@@ -46,7 +48,10 @@ class Feed:
         self._address, self._timeout = address, timeout
         self._connect, self._clock, self._jitter = connect, clock, jitter
         self._stopping = threading.Event()
+        self._woken = threading.Event()  # one of the next two
         self._wanted = threading.Event()  # a snapshot now, fresh numbers or not
+        self._jobs_wanted = threading.Event()
+        self._jobs: JobsWanted | None = None
         self._lacks_history = not model.received
         self._pins: list[str] = []  # keys whose pin is to be changed
         self._updating = threading.Lock()  # held while the model changes
@@ -62,7 +67,7 @@ class Feed:
     def start(self) -> None:
         """Begin to listen; what isn't known yet is asked for at once."""
         if not self.model.received:
-            self._wanted.set()
+            self._want(self._wanted)
         for thread in self._threads:
             thread.start()
 
@@ -70,7 +75,7 @@ class Feed:
         """Listen no more: `changed` is not called after this, and the connection is ended."""
         with self._calling:
             self._stopping.set()
-        self._wanted.set()
+        self._woken.set()
         self._end()
         for thread in self._threads:
             if thread.is_alive():
@@ -85,7 +90,18 @@ class Feed:
         """Have the daemon pin this own metric, or pin it no more; "" is none. Returns at once."""
         if key:
             self._pins.append(key)
-            self._wanted.set()
+            self._want(self._wanted)
+
+    def list_jobs(self, wanted: JobsWanted | None) -> None:
+        """Have these jobs in the model from now on, as they change; None: no others than messages bring."""
+        if wanted != self._jobs:
+            self._jobs = wanted
+            if wanted:
+                self._want(self._jobs_wanted)
+
+    def _want(self, what: threading.Event) -> None:
+        what.set()
+        self._woken.set()
 
     def _opened(self, end: Disconnect) -> None:
         self._end = end
@@ -113,7 +129,7 @@ class Feed:
             url = self._address.url  # the screen has it above
             trouble, retry_at = str(error).removeprefix(f"{url}/ws ").removeprefix(f"{url} "), self._clock() + pause
             self._update(lambda model: model.without_connection(trouble, retry_at))
-            self._wanted.set()  # HTTP may work where the WebSocket isn't served
+            self._want(self._wanted)  # HTTP may work where the WebSocket isn't served
             self._stopping.wait(pause)
 
     def _listen(self) -> None:
@@ -130,15 +146,21 @@ class Feed:
         if before.trouble:
             self._lacks_history = True
         if self._lacks_history or _lacks_more(before, self.model):
-            self._wanted.set()
+            self._want(self._wanted)
+        if self._jobs and before.raw is not self.model.raw and _jobs_change(before, self.model):
+            self._want(self._jobs_wanted)
 
     def _ask(self) -> None:
-        """Wait until a snapshot is wanted, or due, and ask for it."""
-        is_wanted = self._wanted.wait(ASK)
-        self._wanted.clear()
+        """Wait until something is wanted, or due, and ask for it."""
+        self._woken.wait(ASK)
+        self._woken.clear()
         is_late = self._is_late()
-        if self._stopping.is_set() or not (is_wanted or is_late):
-            return
+        if not self._stopping.is_set() and (_taken(self._wanted) or is_late):
+            self._ask_snapshot(is_late)
+        if not self._stopping.is_set() and (_taken(self._jobs_wanted) or is_late):
+            self._ask_jobs()
+
+    def _ask_snapshot(self, is_late: bool) -> None:
         history = self._lacks_history or bool(self._pins)
         asked = self._clock()
         try:
@@ -162,6 +184,17 @@ class Feed:
         if is_late:
             self._update(Model.with_own_point)
 
+    def _ask_jobs(self) -> None:
+        if (wanted := self._jobs) is None:
+            return
+        try:
+            answer = ask_jobs(self._address, self._timeout, wanted)
+        except (DaemonUnreachable, DaemonRefused) as error:
+            reason = str(error)
+            self._update(lambda model: model.without_jobs(reason))
+        else:
+            self._update(lambda model: model.with_jobs(answer))
+
     def _is_late(self) -> bool:
         """True while messages don't come as they should."""
         return bool(self.model.trouble) or self._clock() - self.model.received > self.model.interval + _LATE
@@ -175,6 +208,19 @@ class Feed:
         with self._calling:
             if not self._stopping.is_set():
                 self.changed()
+
+
+def _taken(wanted: threading.Event) -> bool:
+    """Whether that was wanted; it is not from now on."""
+    was_wanted = wanted.is_set()
+    wanted.clear()
+    return was_wanted
+
+
+def _jobs_change(before: Model, model: Model) -> bool:
+    """True where jobs came, went or go on: messages have the newest ones only."""
+    numbers = [[known.raw.get(f"jobs_{state}") for state in JOB_STATES] for known in (before, model)]
+    return numbers[0] != numbers[1] or bool(number(model.raw.get("jobs_active")))
 
 
 def _reason(error: DaemonUnreachable | DaemonRefused) -> str:

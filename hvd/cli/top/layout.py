@@ -31,12 +31,15 @@ _CHARTS = 0.45  # of the lines at most for charts
 
 @dataclass(frozen=True)
 class Listing:
-    """A list as it is to be drawn: its rows in their order, of so many in all."""
+    """A list as it is to be drawn: its rows in their order, of so many in all; `matches` says how many of them have
+    what is searched for, those that have not been asked for too.
+    """
 
     table: Table
     rows: Sequence[Json]
     total: int
     lines: Lines
+    matches: str
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def lay_out(model: Model, choice: Choice, frame: Frame) -> Picture:
         head = head[: max(1, frame.height - 5)]
     left = None if frame.height is None else frame.height - len(head) - 3
     listing = listing_of(model, choice, frame)
-    tabs = tabs_line(model, choice, frame, len(listing.rows))
+    tabs = tabs_line(model, choice, frame, listing.matches)
     return Picture(head, _charts(model, choice, frame, left), tabs, listing)
 
 
@@ -119,10 +122,14 @@ def listing_of(model: Model, choice: Choice, frame: Frame) -> Listing:
     order, turned = choice.orders.get(table.name, ""), table.name in choice.turned
     order = order if order in table.orders else table.order
     chosen = table.sort(table.search(rows, choice.search), order, turned)
-    return Listing(table, chosen, len(rows), Lines(frame.width, frame.glyphs, order, turned))
+    lines = Lines(frame.width, frame.glyphs, order, turned)
+    if table is not JOBS or not model.has_more_jobs:
+        return Listing(table, chosen, len(rows), lines, compact(len(chosen)))
+    number_of = None if choice.search else model.jobs_total
+    return Listing(table, chosen, len(rows), lines, compact(number_of) if number_of else f"{compact(len(chosen))}+")
 
 
-def tabs_line(model: Model, choice: Choice, frame: Frame, matches: int) -> Text:
+def tabs_line(model: Model, choice: Choice, frame: Frame, matches: str) -> Text:
     """The lists that there are, each with its number; that in view says what it shows, and how many rows match."""
     search = f" /{frame.glyphs.said(choice.search, 20)}: {matches}" if choice.search else ""
     all_titles = {tab: _titles(model, choice, tab) for tab in TABS}
@@ -155,10 +162,11 @@ def _titles(model: Model, choice: Choice, tab: str) -> list[str]:
     if tab == "jobs":
         active, waiting = (figure(model.raw.get(name), compact) for name in ("jobs_active", "jobs_pending"))
         is_known = active != UNKNOWN
+        refusal = f", only the newest: {model.jobs_refusal}" if model.jobs_refusal and choice.tab == tab else ""
         return [
             tab,
             f"jobs {active}+{waiting}" if is_known else tab,
-            f"jobs {active} active, {waiting} waiting" if is_known else tab,
+            f"jobs {active} active, {waiting} waiting{refusal}" if is_known else f"{tab}{refusal}",
         ]
     if tab == "metrics":
         refusal = f", not pinned: {model.own.refusal}" if model.own.refusal and choice.tab == tab else ""

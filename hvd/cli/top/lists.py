@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hvd.cli.answers import Json, objects
+from hvd.cli.answers import Json, instant, objects
 from hvd.cli.frames import request_text
 from hvd.cli.top.columns import Column, Table
 from hvd.cli.top.forms import compact, compact_rate, share, time_ms
@@ -172,12 +172,11 @@ def _job_style(row: Json) -> str:
     return {"failed": "yellow", "cancelled": "dim", "running": "green"}.get(str(row.get("status")), "")
 
 
-_STATES = ("running", "pending", "failed", "cancelled", "completed")
-
-
-def _state_rank(row: Json) -> int:
-    status = str(row.get("status"))
-    return _STATES.index(status) if status in _STATES else len(_STATES)
+def _state_rank(row: Json) -> tuple[int, float]:
+    """What runs, what waits, then what has ended, as the daemon lists them: each the newest first."""
+    created = instant(row.get("created_at"))
+    place = {"running": 0, "pending": 1}.get(str(row.get("status")), 2)
+    return place, -created.timestamp() if created else 0.0
 
 
 JOBS = Table(

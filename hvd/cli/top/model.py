@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import chain
 
 from hvd.cli.answers import Json, objects, texts
 from hvd.cli.top.own import Own
@@ -11,24 +12,28 @@ from hvd.texts import number, plain
 
 WINDOW = 900.0  # s of history that a daemon keeps, and so do we
 _EVENTS_MAX = 200  # that are kept; the daemon keeps about as many
-_JOBS_MAX = 100  # that are kept; a daemon lists 20, and sends one for each change
+_JOBS_MAX = 10_000  # that are kept
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
     """Lists hold objects only; their fields are as the daemon sent them. `received` is monotonic, in s.
 
-    `changes` are from the minute before to the last one, `skew` is of workers that differ from the others. `events` are
-    in their order, and `newest_event` is the sequence of the last one that the daemon has; `ends` counts processes
-    that ended, by how. `app` and `worker_class` say what is served, and how; `columns` are those of the history,
-    `points` its rows, by their names. `trouble` is why there is no WebSocket, and `unreachable` why nothing answers at
-    all; "" while they work.
+    `jobs` are the newest, and those that were asked for: of `jobs_total`, None where that isn't known; `has_more_jobs`
+    where there are others, `jobs_refusal` is why there was no answer. `changes` are from the minute before to the last
+    one, `skew` is of workers that differ from the others. `events` are in their order, and `newest_event` is the
+    sequence of the last one that the daemon has; `ends` counts processes that ended, by how. `app` and `worker_class`
+    say what is served, and how; `columns` are those of the history, `points` its rows, by their names. `trouble` is
+    why there is no WebSocket, and `unreachable` why nothing answers at all; "" while they work.
     """
 
     raw: Json = dataclasses.field(default_factory=dict)
     workers: tuple[Json, ...] = ()
     routes: tuple[Json, ...] = ()
     jobs: tuple[Json, ...] = ()
+    jobs_total: float | None = None
+    has_more_jobs: bool = False
+    jobs_refusal: str = ""
     post_mortems: tuple[Json, ...] = ()
     reasons: tuple[str, ...] = ()
     changes: tuple[Json, ...] = ()
@@ -113,6 +118,18 @@ class Model:
         columns = objects(answer.get("column_details")) or self.columns
         return dataclasses.replace(self, points=known, interval=interval, columns=columns)
 
+    def with_jobs(self, answer: Json) -> "Model":
+        """After an answer of /jobs. What it has not is kept no longer, unless messages have it."""
+        jobs = (*objects(self.raw.get("recent_jobs")), *objects(answer.get("jobs")))
+        names = {job.get("id") for job in jobs}
+        jobs = _joined_jobs((job for job in self.jobs if job.get("id") in names), jobs)
+        total, more = number(answer.get("total")), bool(answer.get("next"))
+        return dataclasses.replace(self, jobs=jobs, jobs_total=total, has_more_jobs=more, jobs_refusal="")
+
+    def without_jobs(self, reason: str) -> "Model":
+        """The jobs were asked for in vain."""
+        return dataclasses.replace(self, jobs_total=None, has_more_jobs=False, jobs_refusal=reason)
+
     def with_pins(self, answer: Json) -> "Model":
         """After an answer of /api/v1/pins."""
         return dataclasses.replace(self, own=self.own.with_pins(answer))
@@ -166,11 +183,11 @@ class Model:
             known = dataclasses.replace(known, version=version, app=app, worker_class=worker_class)
             return dataclasses.replace(known, columns=columns, interval=interval)
         if kind == "job_update":
-            return dataclasses.replace(self, jobs=_with_job(self.jobs, data))
+            return dataclasses.replace(self, jobs=_joined_jobs(self.jobs, (data,)))
         return self
 
     def _with_raw(self, raw: Json, now: float) -> "Model":
-        jobs = _newest(objects(raw.get("recent_jobs")), self.jobs)
+        jobs = _joined_jobs(self.jobs, objects(raw.get("recent_jobs")))
         ends = raw.get("ends")
         ends = ends if isinstance(ends, Mapping) else self.ends
         model = dataclasses.replace(self, raw=raw, jobs=jobs, received=now, ends=ends)
@@ -226,14 +243,12 @@ def _revision(job: Json) -> tuple[float, float]:
     return number(job.get("revision")) or 0, number(job.get("progress")) or 0
 
 
-def _newest(jobs: Iterable[Json], known: Iterable[Json]) -> tuple[Json, ...]:
-    """These jobs, in the newest state that is known of each."""
-    states = {str(job.get("id")): job for job in known}
-    return tuple(max(states.get(str(job.get("id")), job), job, key=_revision) for job in jobs)
-
-
-def _with_job(jobs: tuple[Json, ...], job: Json) -> tuple[Json, ...]:
-    for place, known in enumerate(jobs):
-        if known.get("id") == job.get("id"):
-            return (*jobs[:place], max(known, job, key=_revision), *jobs[place + 1 :])
-    return (job, *jobs)[:_JOBS_MAX]
+def _joined_jobs(*lots: Iterable[Json]) -> tuple[Json, ...]:
+    """Each job once, in its newest state; of two alike the later one, which has its time. The last of very many."""
+    newest: dict[str, Json] = {}
+    for job in chain(*lots):
+        name = str(job.get("id"))
+        known = newest.get(name)
+        if known is None or _revision(job) >= _revision(known):
+            newest[name] = {**known, **job} if known else job
+    return tuple(newest.values())[-_JOBS_MAX:]

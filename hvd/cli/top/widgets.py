@@ -116,6 +116,11 @@ class Rows(Lines, can_focus=True):
         rows = self.listing.rows if self.listing else ()
         return rows[self._cursor] if self._cursor < len(rows) else None
 
+    @property
+    def place(self) -> int:
+        """The number of the row under the cursor, from 0."""
+        return self._cursor
+
     def show_list(self, listing: Listing, empty: str) -> None:
         """Show these rows; `empty` where there are none."""
         if self.listing and listing.table.name != self.listing.table.name:
@@ -138,7 +143,7 @@ class Rows(Lines, can_focus=True):
             lines = [Text(self._empty, "dim", end="")]
         elif self._cursor - self._top < len(lines):
             lines[self._cursor - self._top].stylize(_CURSOR)
-        more = f" {self._top + 1}-{self._top + len(lines)} of {len(rows)} " if len(rows) > room else ""
+        more = f" {self._top + 1}-{self._top + len(lines)} of {self.listing.matches} " if len(rows) > room else ""
         title = head.plain[: self.listing.table.what.width].rstrip()
         if more and len(title) + len(more) <= self.listing.table.what.width:
             head.plain = title + more + head.plain[len(title) + len(more) :]

@@ -9,6 +9,7 @@ from textual.pilot import Pilot
 
 from hvd.cli.client import Address
 from hvd.cli.top.app import Top
+from hvd.cli.top.ask import JobsWanted
 from hvd.cli.top.choice import Choice
 from hvd.cli.top.feed import Feed
 from hvd.cli.top.model import Model
@@ -26,9 +27,13 @@ class FakeFeed:
         self.changed = lambda: None
         self.watched: list[str] = []
         self.toggled: list[str] = []
+        self.jobs: list[JobsWanted | None] = []
 
     def watch(self, key: str) -> None:
         self.watched.append(key)
+
+    def list_jobs(self, wanted: JobsWanted | None) -> None:
+        self.jobs.append(wanted)
 
     def toggle_pin(self, key: str) -> None:
         self.toggled.append(key)

@@ -3,11 +3,11 @@
 import pytest
 
 from hvd.cli.client import Address
-from hvd.cli.top.ask import ask, change_pin, parsed, with_first_messages
+from hvd.cli.top.ask import JobsWanted, ask, ask_jobs, change_pin, parsed, with_first_messages
 from hvd.cli.top.model import Model
-from hvd.errors import DaemonUnreachable
+from hvd.errors import DaemonRefused, DaemonUnreachable
 from tests.unit.cli.daemon import daemon
-from tests.unit.cli.top.data import history, raw
+from tests.unit.cli.top.data import history, job, raw
 
 PINS_ANSWER = {"pins": [{"key": "turns_total", "points": [[1000.0, 2.5]]}]}
 
@@ -66,3 +66,19 @@ def test_a_pin_is_changed_or_refused() -> None:
         assert change_pin(address, key, 5.0, pinned=True) == "the answer is 403"
     assert requests[0].path == "/api/v1/pins?key=orders_total%7Bshop%3D%22a%26b%22%7D"
     assert [request.method for request in requests] == ["PUT", "DELETE", "PUT"]
+
+
+def test_jobs_are_asked_for_by_pages_and_by_words() -> None:
+    """What is open first; the daemon looks for the longest word and for states, the list for all of them."""
+    first = {"jobs": [job(str(number), "running", 0.0) for number in range(500)], "total": 700, "next": "ended.x"}
+    rest = {"jobs": [job("last", "failed", 0.0)], "total": 700, "next": None}
+    with daemon((200, first), (200, rest), (403, {"detail": "no"})) as (url, requests):
+        answer = ask_jobs(Address.parse(url), 5.0, JobsWanted("", 600))
+        assert (len(answer["jobs"]), answer["total"], answer["next"]) == (501, 700, None)
+        with pytest.raises(DaemonRefused, match="no"):
+            ask_jobs(Address.parse(url), 5.0, JobsWanted("Disk failed a", 100))
+    assert [request.path for request in requests] == [
+        "/jobs?limit=500&order=open",
+        "/jobs?limit=100&before=ended.x&order=open",
+        "/jobs?status=failed&search=disk&limit=100&order=open",
+    ]

@@ -10,13 +10,13 @@ import pytest
 
 from hvd.cli.client import Address
 from hvd.cli.top import feed as module
-from hvd.cli.top.ask import Answers
+from hvd.cli.top.ask import Answers, JobsWanted
 from hvd.cli.top.feed import FIRST_PAUSE, LONGEST_PAUSE, Feed
 from hvd.cli.top.model import Model
-from hvd.errors import DaemonUnreachable
+from hvd.errors import DaemonRefused, DaemonUnreachable
 from tests.support.server import Server
 from tests.support.waiting import until
-from tests.unit.cli.top.data import Json, detail, metrics, raw, worker
+from tests.unit.cli.top.data import Json, detail, job, metrics, raw, worker
 from tests.unit.cli.top.data import history as history_answer
 
 HERE = Address.parse("http://127.0.0.1:1")
@@ -208,3 +208,44 @@ def test_pins_are_changed_in_the_background(http: Http, monkeypatch: pytest.Monk
         until(lambda: feed.model.own.refusal == "no" and http.asked, "both are asked for")
         assert asked == [("a", False), ("b", True)]
         assert feed.model.own.watched == ("level",)
+
+
+def test_jobs_in_view_are_asked_for_as_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, while messages tell nothing new of them; again where one runs; why there was no answer is kept."""
+    asked: list[JobsWanted] = []
+    came = threading.Semaphore(0)
+
+    def ask_jobs(address: object, timeout: float, wanted: JobsWanted) -> Json:
+        asked.append(wanted)
+        if wanted.words == "x":
+            raise DaemonRefused("no jobs here", 404)
+        return {"jobs": [job("old", "completed", 100.0)], "total": 1, "next": None}
+
+    def connect(*address: object, opened: object, **times: object) -> Iterator[str]:
+        for _ in range(3):
+            came.acquire(timeout=20)
+            yield json.dumps(metrics(jobs_active=0, jobs_completed=1, recent_jobs=[]))
+        came.acquire(timeout=20)
+        yield json.dumps(metrics(jobs_active=1, jobs_completed=1, recent_jobs=[]))
+        came.acquire(timeout=20)
+
+    monkeypatch.setattr(module, "ask_jobs", ask_jobs)
+    with running(fed(connect)) as feed:
+        came.release()
+        until(lambda: feed.model.raw, "a message came")
+        assert not asked
+        for _ in range(2):
+            feed.list_jobs(JobsWanted("", 100))
+            until(lambda: [row["id"] for row in feed.model.jobs] == ["old"], "they are listed")
+        before = feed.model.raw
+        came.release()
+        until(lambda: feed.model.raw is not before, "nothing new came")
+        feed.list_jobs(JobsWanted("x", 100))
+        until(lambda: feed.model.jobs_refusal == "no jobs here", "it has said why")
+        assert asked == [JobsWanted("", 100), JobsWanted("x", 100)]
+        feed.list_jobs(JobsWanted("y", 100))
+        until(lambda: not feed.model.jobs_refusal and len(asked) == 3, "they are listed again")
+        came.release(2)
+        until(lambda: len(asked) == 4, "one runs now")
+        feed.list_jobs(None)
+        came.release()

@@ -62,6 +62,14 @@ def test_a_job_without_progress_pulses() -> None:
     assert "0%" in table_texts(JOBS, [job("disk", "failed", 0.0)])[1]
 
 
+def test_jobs_come_in_the_daemons_order() -> None:
+    """What runs, what waits, then what has ended; each the newest first, and the other way round."""
+    states = ("completed", "failed", "pending", "running", "pending", "cancelled")
+    rows = [job(str(n), state, 0.0, created_at=f"2026-01-23T20:29:0{n}.000Z") for n, state in enumerate(states)]
+    assert [row["id"] for row in JOBS.sort(rows)] == ["3", "4", "2", "5", "1", "0"]
+    assert [row["id"] for row in JOBS.sort(rows, turned=True)] == ["0", "1", "5", "2", "4", "3"]
+
+
 @pytest.mark.parametrize("table", [WORKERS, ROUTES, ROUTES_EVER, JOBS, EVENTS], ids=lambda table: table.name)
 def test_rows_without_anything_are_shown(table: Table) -> None:
     """With signs that nothing is known; and found, and sorted."""

@@ -55,7 +55,21 @@ def test_a_jobs_newest_state_is_kept() -> None:
     known = known.with_message(metrics(), 2.0)
     assert known.jobs[0]["status"] == "completed"
     known = known.with_message({"type": "job_update", "data": job("new", "pending", 0.0, revision=1)}, 3.0)
-    assert [row["id"] for row in known.jobs] == ["new", "a", "b"]
+    assert {row["id"] for row in known.jobs} == {"new", "a", "b"}
+
+
+def test_jobs_that_were_asked_for_stay_with_the_newest() -> None:
+    """In the newest state that is known; of two alike the last one, with what the other knew. An answer has all."""
+    page = {"jobs": [job("a", "running", 30.0), job("old", "completed", 100.0, exit_code=0)], "total": 9, "next": "x"}
+    known = model().with_jobs(page)
+    assert {row["id"]: row["progress"] for row in known.jobs} == {"a": 40.0, "b": 10.0, "old": 100.0}
+    assert (known.jobs_total, known.has_more_jobs) == (9, True)
+    known = known.with_message(metrics(recent_jobs=[job("old", "completed", 100.0, duration_seconds=7.0)]), 2.0)
+    assert [(row["duration_seconds"], row["exit_code"]) for row in known.jobs if row["id"] == "old"] == [(7.0, 0)]
+    assert len(known.jobs) == 3
+    known = known.with_jobs({"jobs": [], "total": None, "next": None})
+    assert [row["id"] for row in known.jobs] == ["old"]
+    assert not known.has_more_jobs
 
 
 def test_a_snapshot_keeps_the_rates_that_it_does_not_know() -> None:
