@@ -1,6 +1,7 @@
 """What tests of several folders use."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from tests.support.postgres import Postgres
 from tests.support.waiting import PATIENCE
 
 LIVE = Path(__file__).parent / "live"
+
+# Hundreds of daemons and commands are started here: without compiled files each compiles all of hvd anew, most of what
+# a start costs. Set in some images of containers; who starts pytest has imported nothing of hvd before.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
