@@ -74,8 +74,8 @@ def _validator_class() -> "type[Validator]":
         return type(value) is int or (type(value) is float and math.isfinite(value))
 
     types = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
-    made: Any = extend(Draft202012Validator, type_checker=types.redefine("number", is_number))  # type: ignore[no-untyped-call]
-    return cast("type[Validator]", made)
+    validator: Any = extend(Draft202012Validator, type_checker=types.redefine("number", is_number))  # type: ignore[no-untyped-call]
+    return cast("type[Validator]", validator)
 
 
 def rule(description: str, type: str, **limits: Any) -> dict[str, Any]:

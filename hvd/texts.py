@@ -94,10 +94,10 @@ def milliseconds(amount: float) -> str:
 
 def duration(seconds: float, parts: int = 4) -> str:
     """Seconds as `1d 2h 3m 4s`, from the largest unit that isn't zero; so many units at most."""
-    left = max(0, int(seconds))  # a clock may have been set back
+    rest = max(0, int(seconds))  # a clock may have been set back
     texts: list[str] = []
     for unit, length in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
-        amount, left = divmod(left, length)
+        amount, rest = divmod(rest, length)
         if amount or texts or unit == "s":
             texts.append(f"{amount}{unit}")
     return " ".join(texts[:parts])

@@ -91,14 +91,14 @@ class Client:
         if self._sock is None or self._linger:
             return False
         try:
-            taken = self._sock.send(frame)
+            sent = self._sock.send(frame)
         except BlockingIOError:
-            taken = 0
+            sent = 0
         except OSError:
             self.abort("error")
             return False
-        if taken < len(frame):
-            self._rest = memoryview(frame)[taken:]
+        if sent < len(frame):
+            self._rest = memoryview(frame)[sent:]
             self._loop.add_writer(self._fd, self._pump)
         return True
 

@@ -84,12 +84,12 @@ def send(
         except OSError as error:
             if error.errno not in _FULL:
                 return False
-        left = deadline - time.monotonic()
-        if left <= 0:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
             return False
         # Not POLLOUT: a unix socket reports it only once three quarters of its queue are free, and reports it at once
         # when what is full is the number of descriptors in flight (ETOOMANYREFS).
-        time.sleep(min(_RETRY, left))
+        time.sleep(min(_RETRY, remaining))
 
 
 def receive(hub_end: socket.socket) -> HandOff | None:

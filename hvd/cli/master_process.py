@@ -103,8 +103,8 @@ class MasterProcess:
 
     def _status(self, name: str) -> list[str]:
         with contextlib.suppress(OSError):
-            found = re.search(rf"^{name}:(.*)$", self._path("status").read_text(), re.MULTILINE)
-            return found[1].split() if found else []
+            line = re.search(rf"^{name}:(.*)$", self._path("status").read_text(), re.MULTILINE)
+            return line[1].split() if line else []
         return []
 
     def log_size(self) -> int:

@@ -47,7 +47,7 @@ def barrier(status: int, headers: Message) -> str:
 
 def _after_redirect(url: str, target: str) -> str:
     here, there = urlsplit(url), urlsplit(target)
-    shown = escaped(clipped(target, 2 * _TEXT_MAX), "ascii")
+    destination = escaped(clipped(target, 2 * _TEXT_MAX), "ascii")
     if here.scheme == "http" and there.scheme == "https" and there.hostname == here.hostname:
-        return f"it leads to {shown}: give https:// instead of http://"
-    return f"it leads to {shown}: give the address that is behind it, or one that asks for no login"
+        return f"it leads to {destination}: give https:// instead of http://"
+    return f"it leads to {destination}: give the address that is behind it, or one that asks for no login"

@@ -23,11 +23,11 @@ class Within(socket.socket):
     deadline = math.inf
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:  # what http.client reads with, head and body
-        left = self.deadline - time.monotonic()
-        if left <= 0:
+        remaining = self.deadline - time.monotonic()
+        if remaining <= 0:
             raise TimeoutError
-        if left < math.inf:
-            self.settimeout(left)
+        if remaining < math.inf:
+            self.settimeout(remaining)
         return super().recv_into(*args, **kwargs)
 
 
@@ -48,10 +48,10 @@ def within(connected: socket.socket, deadline: float) -> Within:
 @functools.cache  # reading the system's authorities takes some 20 ms
 def context(ca_file: str) -> ssl.SSLContext:
     """What checks certificates by the authorities of that file, or of the system. Raises OSError."""
-    made = ssl.create_default_context(cafile=ca_file or None)
-    made.set_alpn_protocols(["http/1.1"])
-    made.sslsocket_class = SecuredWithin
-    return made
+    result = ssl.create_default_context(cafile=ca_file or None)
+    result.set_alpn_protocols(["http/1.1"])
+    result.sslsocket_class = SecuredWithin
+    return result
 
 
 class Trouble(NamedTuple):

@@ -192,7 +192,7 @@ class Upgrade:
     def _wait_ready(self) -> None:
         """Raises WentWrong."""
         self._until(self._find_new, self._wait, "started")
-        new = self._found()
+        new = self._new_master()
         _say(f"new master {new.pid} is starting")
         self._until(lambda: self._is_ready(new), self._wait, "got ready")
         self._until(self._answers, FOLLOWED, "answered at the admin address")
@@ -205,7 +205,7 @@ class Upgrade:
         self._new = next(map(MasterProcess.of, self._old.successors()), None)
         return self._new is not None
 
-    def _found(self) -> MasterProcess:
+    def _new_master(self) -> MasterProcess:
         assert self._new
         return self._new
 
@@ -275,7 +275,7 @@ class Upgrade:
         return telling[-LOG_LINES:]
 
     def _wait_gone(self, before: int) -> int:
-        new = self._found()
+        new = self._new_master()
         deadline, reminded = time.monotonic() + OLD_ENDS, time.monotonic()
         try:
             while self._old.is_alive and time.monotonic() < deadline:

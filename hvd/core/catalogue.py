@@ -90,7 +90,7 @@ class Catalogue:
         self._read = 0
         self._known = None if families is None else {family.key: family for family in families}
         self._in_block: dict[str, Family | None] = {}  # None: in a form that isn't ours
-        self._found: dict[tuple[str, tuple[str, ...] | None], Series] = {}  # None: the overflow series
+        self._series: dict[tuple[str, tuple[str, ...] | None], Series] = {}  # None: the overflow series
         self._sizes: defaultdict[str, int] = defaultdict(int)
         self._retry_at: defaultdict[str, float] = defaultdict(float)
         self._is_busy = False
@@ -124,10 +124,10 @@ class Catalogue:
             raise BlockForeign(f"block {self._block.name}: catalogue record at byte {self._read} makes no sense")
         if labels is None:
             series = Series(family.key, (OVERFLOW,) * len(family.labels), offset, family.cells, is_overflow=True)
-            self._found[family.key, None] = series
+            self._series[family.key, None] = series
         else:
             series = Series(family.key, tuple(labels), offset, family.cells)
-            self._found[family.key, series.labels] = series
+            self._series[family.key, series.labels] = series
             self._sizes[family.key] += 1
         self.series.append(series)
 
@@ -144,7 +144,7 @@ class Catalogue:
         self._is_busy = True
         try:
             self.refresh()
-            series = self._found.get((family.key, labels))
+            series = self._series.get((family.key, labels))
             if not series and not self.is_full(family) and time.monotonic() >= self._retry_at[family.key]:
                 series = self._add(family, labels)
         except BlockError:
@@ -155,16 +155,16 @@ class Catalogue:
 
     def instead(self, family: Family) -> Series:
         """What counts for a series that can't be had: the overflow series, else what is lost."""
-        return self._found.get((family.key, None)) or self._lost
+        return self._series.get((family.key, None)) or self._lost
 
     def _add(self, family: Family, labels: tuple[str, ...] | None) -> Series | None:
         """The series, appended if there is none; None if there may be none. Raises BlockError where it can't be."""
         with self._block.locked(COUNT_WAIT):
             self.refresh()
             is_ours = self._in_block.get(family.key, family) is not None
-            if is_ours and (labels is None or not self.is_full(family)) and (family.key, labels) not in self._found:
+            if is_ours and (labels is None or not self.is_full(family)) and (family.key, labels) not in self._series:
                 self._append(family, labels)
-            return self._found.get((family.key, labels))
+            return self._series.get((family.key, labels))
 
     def is_full(self, family: Family) -> bool:
         """True if the family has as many series as it may, the overflow series not counted."""
@@ -192,7 +192,7 @@ class Catalogue:
             self.refresh()
             wanted = [_shown(labels) for labels in sets]
             room = max(0, family.most(self._block.layout.series) - self._sizes[family.key])
-            new = [labels for labels in dict.fromkeys(wanted) if (family.key, labels) not in self._found][:room]
+            new = [labels for labels in dict.fromkeys(wanted) if (family.key, labels) not in self._series][:room]
             cells, shape = self._block.cells, self._block.layout
             offset, data = cells[layout.H_CELLS_USED], bytearray()
             left = shape.catalogue_bytes - cells[layout.H_CATALOGUE_BYTES]
@@ -203,7 +203,7 @@ class Catalogue:
                 data += record
                 offset += family.cells
             self._publish(bytes(data), offset)
-        return [self._found.get((family.key, labels)) or self.instead(family) for labels in wanted]
+        return [self._series.get((family.key, labels)) or self.instead(family) for labels in wanted]
 
     def _append(self, family: Family, labels: tuple[str, ...] | None) -> None:
         cells, shape = self._block.cells, self._block.layout
@@ -254,8 +254,8 @@ def _family(record: dict[str, Any]) -> Family:
 
 def _shown(labels: Iterable[object]) -> tuple[str, ...]:
     """Label values as the catalogue has them: texts, cut, and never the same as those of an overflow series."""
-    kept = tuple(str(label)[:LABEL_CHARS] for label in labels)
-    return (*kept[:-1], f"{OVERFLOW}_") if kept and set(kept) == {OVERFLOW} else kept
+    texts = tuple(str(label)[:LABEL_CHARS] for label in labels)
+    return (*texts[:-1], f"{OVERFLOW}_") if texts and set(texts) == {OVERFLOW} else texts
 
 
 def _encode(record: Any) -> bytes:

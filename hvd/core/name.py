@@ -21,8 +21,8 @@ def evasive_names(directory: Path, name: str, user: int | None = None) -> list[s
         names = sorted(os.listdir(directory))
     except OSError:  # who may not look finds none, and makes another one
         return []
-    found = (name for name in names if name.startswith(stem) and not name.endswith("~"))
-    return [name for name in found if _owner_of(directory / name) == user]
+    candidates = (name for name in names if name.startswith(stem) and not name.endswith("~"))
+    return [name for name in candidates if _owner_of(directory / name) == user]
 
 
 def usable_name(directory: Path, name: str) -> str:

@@ -268,13 +268,13 @@ def read_entries(block: Block, number: int, in_progress: int) -> list[Entry]:
     before = begins.tolist()
     copied = bytes(block.raw[first * layout.CELL : (first + used * layout.ENTRY_CELLS) * layout.CELL])
     now, records, after = time.monotonic_ns(), _ENTRY.iter_unpack(copied), begins.tolist()
-    found = [
+    pairs = [
         (begin < 0, _entry(abs(begin), text, thread, now))  # negative: about to begin, or over already (hotentry.py)
         for begin, still, (_, thread, text) in zip(before, after, records, strict=True)
         if begin and abs(begin) == abs(still)  # else it is another request's by now
     ]
-    found.sort(key=lambda pair: pair[0])
-    return sorted((entry for _, entry in found[:in_progress]), key=lambda entry: entry.begin_ns)
+    pairs.sort(key=lambda pair: pair[0])
+    return sorted((entry for _, entry in pairs[:in_progress]), key=lambda entry: entry.begin_ns)
 
 
 def clear_entries(block: Block, number: int) -> None:

@@ -82,8 +82,8 @@ def _has_own_loop(chosen: type) -> bool:
 def _combined(first: type, second: type, chosen: type) -> type[CountingWorker]:
     about = {"__module__": first.__module__, "__qualname__": first.__qualname__, "__doc__": first.__doc__}
     about["setting"] = f"{chosen.__module__}.{chosen.__qualname__}"
-    made: type[CountingWorker] = type(first)(first.__name__, (first, second), about)
-    return made
+    combined: type[CountingWorker] = type(first)(first.__name__, (first, second), about)
+    return combined
 
 
 def _reason(error: BaseException) -> str:

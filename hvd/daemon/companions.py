@@ -240,9 +240,12 @@ class Companions:
                 "%s (pid:%d) ended after %.1f s: %s; starting another %s",
                 *(companion.name, companion.pid, lived, cause, again),
             )
-        told = SILENT if companion.is_given_up else ""
+        reported_cause = SILENT if companion.is_given_up else ""
         self._settler.settle_slot(
-            companion.slot, companion.pid, cause, is_wanted=self.stopping, peak=companion.peak, told=told
+            *(companion.slot, companion.pid, cause),
+            is_wanted=self.stopping,
+            peak=companion.peak,
+            reported_cause=reported_cause,
         )
         companion.forget(self._error_log)
 

@@ -74,7 +74,7 @@ class _How(NamedTuple):
     status: str
     is_wanted: bool
     peak: int | None
-    told: str
+    reported_cause: str
 
 
 class Settler:
@@ -100,18 +100,19 @@ class Settler:
         taken_ns: int = 0,
         is_wanted: bool = False,
         peak: int | None = None,
-        told: str = "",
+        reported_cause: str = "",
     ) -> None:
-        """The process of this slot is dead, of this cause; `exit_status` where the cause alone doesn't say it;
-        `is_wanted` where its master wanted that; `peak` is the most memory that it used, in bytes; `told` the cause for
-        people, where it is another one than what is counted.
+        """Settle the slot of a dead process, which ended of this cause.
+
+        `exit_status` says how, where `cause` alone doesn't; `is_wanted`: its master wanted the end; `peak` is the most
+        memory that it used, in bytes; `reported_cause` is for people, where it differs from the cause that is counted.
 
         Nothing happens if the slot is free, or another process's by now. That process may have no pid in the slot yet:
         a caller that did not hand the slot out itself says when it was taken, by `taken_ns` (monotonic).
 
         Put off to the next sweep where another process keeps the block locked.
         """
-        how = _How(cause, exit_status or cause, is_wanted, peak, told or cause)
+        how = _How(cause, exit_status or cause, is_wanted, peak, reported_cause or cause)
         self._unsettled.append(partial(self._settle_slot, number, pid, taken_ns, how))
         if len(self._unsettled) == 1:  # else the lock was waited for in this turn of the master's loop
             self._settle_all()
@@ -130,7 +131,7 @@ class Settler:
         if slot is None or slot.pid not in (0, pid) or taken_ns not in (0, slot.taken_ns):
             return
         settled, cause = settle(self._block, number), how.cause
-        end = End(slot, pid, how.told, how.status, settled.aborted, how.is_wanted or cause == EXIT, how.peak)
+        end = End(slot, pid, how.reported_cause, how.status, settled.aborted, how.is_wanted or cause == EXIT, how.peak)
         self._count(number, EXITS, (slot.kind_name, cause), 1)
         self._count(number, ENDS, (slot.kind_name, end.how), 1)
         self.ends.count(end)

@@ -45,11 +45,11 @@ class GreenletRow:
         try:
             return cast(Row, getattr(greenlet, self._name))
         except AttributeError:
-            made: Any = self._entry()
-            made.thread = id(greenlet)
-            setattr(greenlet, self._name, made)
+            entry: Any = self._entry()
+            entry.thread = id(greenlet)
+            setattr(greenlet, self._name, entry)
             self._greenlets.add(greenlet)
-            return cast(Row, made)
+            return cast(Row, entry)
 
     def frames(self, current: FrameType | None) -> Mapping[int, Stack]:
         """Where those greenlets stand that have something in progress; the running one at `current`."""

@@ -35,7 +35,7 @@ class Clashes:
         """
         self._taken = frozenset(metric_name(name, escaping) for name in taken)
         self._escaping = escaping
-        self._found: tuple[Sequence[Definition], frozenset[int]] = (), frozenset()
+        self._last: tuple[Sequence[Definition], frozenset[int]] = (), frozenset()
 
     def shown_of(self, figures: Figures) -> tuple[list[FamilyFigures], Figures]:
         """-> the own metrics that are shown: of the default registry, whose names nobody before them has; and the
@@ -43,14 +43,14 @@ class Clashes:
         """
         families = shown_families(figures.own)
         definitions = [family.definition for family in families]
-        known, hidden = self._found
+        known, hidden = self._last
         if known != definitions:
             hidden = frozenset(self._hidden(definitions))
-            self._found = definitions, hidden
+            self._last = definitions, hidden
         if not hidden:
             return families, figures
-        shown = [family for index, family in enumerate(families) if index not in hidden]
-        return shown, replace(figures, hidden=tuple(definitions[index].name for index in sorted(hidden)))
+        visible = [family for index, family in enumerate(families) if index not in hidden]
+        return visible, replace(figures, hidden=tuple(definitions[index].name for index in sorted(hidden)))
 
     def _hidden(self, definitions: Iterable[Definition]) -> Iterable[int]:
         known = set(self._taken)

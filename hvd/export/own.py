@@ -114,8 +114,8 @@ class FamilyText:
         by_name = sorted((name, index) for index, name in enumerate(family.labels))
         self._names = [name for name, _ in by_name]
         self._own_label = label_name(self.definition.name, style.escaping)  # a stateset's
-        taken = [self._own_label] if self.definition.kind == STATESET else []
-        texts = label_names(self._names, style.escaping, taken)
+        reserved = [self._own_label] if self.definition.kind == STATESET else []
+        texts = label_names(self._names, style.escaping, reserved)
         self._labels = [(text, index) for text, (_, index) in zip(texts, by_name, strict=True)]
         suffixes = "", "_total", "_info", "_bucket", "_count", "_sum", "_created"
         self._series = {suffix: series_name(self.definition.name + suffix, style.escaping) for suffix in suffixes}
@@ -231,8 +231,8 @@ class FamilyText:
             bound = self._bounds[end - 1] if end < len(counts) else "+Inf"
             yield bound, cumulative[end - 1], max(examples, key=lambda example: example.time, default=None)
 
-    def _info(self, sample: Sample, said: Mapping[str, str]) -> Iterator[Line]:
-        labels = {**dict(zip(self._names, (sample.labels[index] for _, index in self._labels), strict=True)), **said}
+    def _info(self, sample: Sample, facts: Mapping[str, str]) -> Iterator[Line]:
+        labels = {**dict(zip(self._names, (sample.labels[index] for _, index in self._labels), strict=True)), **facts}
         yield self._line("_info", labels_text(labels, self._style.escaping), 1.0)
 
     def _states(self, sample: Sample, value: float) -> Iterator[Line]:
@@ -241,8 +241,8 @@ class FamilyText:
             yield self._line("", f'{before}{self._own_label}="{quote(state)}"{after}', float(index == value))
 
     def _line(self, suffix: str, inner: str, value: float, example: Exemplar | None = None) -> Line:
-        said = _exemplar(example, self._style) if example and self._style.openmetrics else ""
-        return Line(suffix, self._series[suffix].line_start(inner), value, said)
+        exemplar = _exemplar(example, self._style) if example and self._style.openmetrics else ""
+        return Line(suffix, self._series[suffix].line_start(inner), value, exemplar)
 
     def _inner(self, sample: Sample) -> str:
         """Its labels, by name."""
@@ -260,8 +260,8 @@ def _head(definition: Definition, style: Style) -> str:
     suffix, kind = ("", definition.kind) if style.openmetrics else _HEADS[definition.kind]
     name = metric_name(definition.name + suffix, style.escaping)
     unit = f"# UNIT {name} {definition.unit}\n" if style.openmetrics and definition.unit else ""
-    said = help_text(definition.help, openmetrics=style.openmetrics)
-    return f"# HELP {name} {said}\n# TYPE {name} {kind}\n{unit}"
+    text = help_text(definition.help, openmetrics=style.openmetrics)
+    return f"# HELP {name} {text}\n# TYPE {name} {kind}\n{unit}"
 
 
 def _exemplar(example: Exemplar, style: Style) -> str:

@@ -107,8 +107,8 @@ class HotExchangeInPython:
             raise RuntimeError("the request is over, or has no status")
         _, _, counting, _, route_of, *_ = self.rules
         if self.route is None:
-            found = route_of(self.scope)
-            self.route = self.route or found
+            route = route_of(self.scope)
+            self.route = self.route or route
         self.row.respond((self.method, self.route, self.status), is_error(self.status))
         self.is_counted, self.scope = True, None
         counting.extras.sized(self.row, self.method, self.route, self._length, self._headers, body)

@@ -25,15 +25,15 @@ def _listen(kind: Any, place: str) -> None:
 
     @functools.wraps(get_responder)
     def get_and_report(self: Any, req: Any) -> Any:
-        found = get_responder(self, req)
-        responder, _, resource, template = found
+        match = get_responder(self, req)
+        responder, _, resource, template = match
         if resource is None:
             template = _prefix_of(self, responder)
         if template is not None:
             report_template(getattr(req, place), template)
         elif resource is None:  # else an app's own router has matched, and reports no template
             report_route(getattr(req, place), UNMATCHED)
-        return found
+        return match
 
     kind._get_responder = get_and_report
 

@@ -121,10 +121,10 @@ class Joining:
     def _attach(self) -> bool:
         """Count in a slot from now on. False where there is no daemon, or that can't be: then all stays as it is."""
         try:
-            kept = self._find()
-            if kept is None or (self._has_slot and self._is_settled()):
+            target = self._find()
+            if target is None or (self._has_slot and self._is_settled()):
                 return False
-            block = self._block if self._block and self._holds() else children.open_for_good(kept.name)
+            block = self._block if self._block and self._holds() else children.open_for_good(target.name)
             return self._take_slot(block)
         except (HvdError, OSError) as error:
             self._say(str(error))
@@ -162,8 +162,8 @@ class Joining:
         """The daemon's block; None where none is kept. Raises DaemonsAmbiguous, JoinRefused."""
         if self._instance:
             _check_user(self._instance)
-            kept = kept_blocks(name=PREFIX + self._instance)
-            return next((block for block in kept if block.user == os.geteuid()), None)
+            blocks = kept_blocks(name=PREFIX + self._instance)
+            return next((block for block in blocks if block.user == os.geteuid()), None)
         own = [block for block in kept_blocks() if block.user == os.geteuid()]
         if len(own) > 1:
             named = [block for block in own if plain_name(block.name) == PREFIX + self._default]

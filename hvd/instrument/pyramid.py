@@ -14,12 +14,12 @@ def listen(urldispatch: Any) -> None:
     match = urldispatch.RoutesMapper.__call__
 
     def match_and_report(self: Any, request: Any) -> Any:
-        found = match(self, request)
-        route = found["route"]
+        info = match(self, request)
+        route = info["route"]
         if route is None:
             report_route(request.environ, UNMATCHED)
         else:
             report_template(request.environ, f"/{route.pattern.lstrip('/')}")
-        return found
+        return info
 
     urldispatch.RoutesMapper.__call__ = match_and_report

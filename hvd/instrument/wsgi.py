@@ -71,8 +71,8 @@ def _form() -> Any:
 def _made(app: WSGIApplication, here: RowHolder, is_outermost: bool) -> WSGIApplication:
     listen()
     rules = METHODS, OTHER, UNMATCHED, counting, _broke_off, _is_part, _is_excluded, route_of
-    made: WSGIApplication = _form()(here, app, rules, is_outermost)
-    return made
+    middleware: WSGIApplication = _form()(here, app, rules, is_outermost)
+    return middleware
 
 
 class Counted:

@@ -132,7 +132,7 @@ def remaining_seconds(job: Job) -> float | None:
 
 def progress_of(job: Job) -> ProgressAnswer:
     """The answer of /jobs/progress/{id}."""
-    left = remaining_seconds(job)
+    remaining = remaining_seconds(job)
     return {
         **_about(job),
         "kind": job.kind,
@@ -142,7 +142,7 @@ def progress_of(job: Job) -> ProgressAnswer:
             "percent_complete": job.progress,
             "phase": job.status,
             "current_step": job.output[-1] if job.output else "",
-            "estimated_remaining": "" if left is None else duration(left),
+            "estimated_remaining": "" if remaining is None else duration(remaining),
         },
         "started_at": rfc3339_milliseconds(job.started),
         "completed_at": rfc3339_milliseconds(job.ended),
@@ -153,35 +153,35 @@ def progress_of(job: Job) -> ProgressAnswer:
 
 def eta_of(job: Job) -> EtaAnswer:
     """The answer of /jobs/eta/{id}."""
-    left, elapsed, now = remaining_seconds(job), job.elapsed() or 0.0, time.time()
+    remaining, elapsed, now = remaining_seconds(job), job.elapsed() or 0.0, time.time()
     return {
         **_about(job),
-        "eta_seconds": left,
+        "eta_seconds": remaining,
         "eta": {
-            "message": _eta_message(job, left),
+            "message": _eta_message(job, remaining),
             "percent_complete": job.progress,
             "elapsed": duration(elapsed),
             "elapsed_seconds": elapsed,
-            "time_remaining": "" if left is None else duration(left),
-            "time_remaining_seconds": left,
-            "estimated_completion": rfc3339_milliseconds(_completion(job, left, now)),
+            "time_remaining": "" if remaining is None else duration(remaining),
+            "time_remaining_seconds": remaining,
+            "estimated_completion": rfc3339_milliseconds(_completion(job, remaining, now)),
         },
     }
 
 
-def _eta_message(job: Job, left: float | None) -> str:
+def _eta_message(job: Job, remaining: float | None) -> str:
     if job.status in ENDED:
         return f"the job is {job.status}"
     if job.status == PENDING:
         return "the job has not started yet"
-    return "" if left is not None else "the job has not said yet how far it is"
+    return "" if remaining is not None else "the job has not said yet how far it is"
 
 
-def _completion(job: Job, left: float | None, now: float) -> float | None:
+def _completion(job: Job, remaining: float | None, now: float) -> float | None:
     """When the job ended, or will, s since the epoch."""
     if job.ended is not None:
         return job.ended
-    return None if left is None else min(now + left, _LAST_MOMENT)
+    return None if remaining is None else min(now + remaining, _LAST_MOMENT)
 
 
 _LAST_MOMENT = 253_402_300_799.0  # the end of the year 9999: what RFC 3339 can say last

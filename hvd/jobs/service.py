@@ -127,21 +127,21 @@ class JobService:
         run. A transaction takes some of them, so that others get the database in between, and after CANCEL_SECONDS no
         other begins.
         """
-        until, left = time.monotonic() + CANCEL_SECONDS, most
+        until, budget = time.monotonic() + CANCEL_SECONDS, most
         done: dict[str, list[str]] = {"cancelled": [], "cancelling": []}
         remaining: int | None = 0
         try:
             for status in [status for status in OPEN if status in statuses]:
-                while left > 0 and time.monotonic() < until:
-                    wanted = min(left, CANCELLED_AT_ONCE)
+                while budget > 0 and time.monotonic() < until:
+                    wanted = min(budget, CANCELLED_AT_ONCE)
                     count = self._cancel_some(status, wanted, done)
-                    left -= count
+                    budget -= count
                     if count < wanted:
                         break
-            if left <= 0 or time.monotonic() >= until:
+            if budget <= 0 or time.monotonic() >= until:
                 remaining = self._threads.do(lambda: self._store.count_open(statuses))
         except JobsError:
-            if left == most:
+            if budget == most:
                 raise
             remaining = None  # what was done has to be told
         return CancelledSet(done["cancelled"], done["cancelling"], remaining)

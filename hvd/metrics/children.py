@@ -60,7 +60,7 @@ def join_executed(name: str) -> bool:
 
 def _is_kept(name: str) -> bool:
     return any(
-        kept.format == layout.FORMAT and kept.user == os.geteuid() for kept in kept_blocks(name=plain_name(name))
+        block.format == layout.FORMAT and block.user == os.geteuid() for block in kept_blocks(name=plain_name(name))
     )
 
 

@@ -76,8 +76,8 @@ def write_again(block: Block, event: Event, text: str, **more: Any) -> bool:
     -> False where that can't be done now.
     """
     journal, sequence, number = events_of(block), event["sequence"], event.get("number", 1) + 1
-    told = {name: value for name, value in event.items() if name != "sequence"}
-    data = _record(journal, {**told, "text": text, "until": round(time.time(), 3), **more, "number": number})
+    fields = {name: value for name, value in event.items() if name != "sequence"}
+    data = _record(journal, {**fields, "text": text, "until": round(time.time(), 3), **more, "number": number})
     with contextlib.suppress(BlockLocked), block.locked(LOCK_WAIT):
         if sequence in journal.checks():
             journal.write(sequence, data)

@@ -88,10 +88,10 @@ def encode_span(record: SpanRecord, room: int) -> bytes:
     busiest_first = sorted(record.series.items(), key=lambda item: item[1].responses, reverse=True)
     workers: Sequence[WorkerLook] = record.workers
     sizes = accumulate(_SERIES_BYTES + _BUCKET_BYTES * len(sums.buckets) for _, sums in busiest_first)
-    kept = bisect_left(list(sizes), 1.2 * room)
-    while len(data := _pack(record, busiest_first[:kept], workers)) > room and (kept or workers):
-        workers = workers if kept else ()
-        kept = int(kept * min(_MARGIN, room / len(data)))
+    count = bisect_left(list(sizes), 1.2 * room)
+    while len(data := _pack(record, busiest_first[:count], workers)) > room and (count or workers):
+        workers = workers if count else ()
+        count = int(count * min(_MARGIN, room / len(data)))
     return data
 
 

@@ -96,7 +96,7 @@ def job_for_clients(job: RecentJob, age_ns: int = 0) -> ShownJob:
     seconds = job.get("duration_seconds") or 0.0
     if job.get("status") == "running":
         seconds += max(0, age_ns) / 1e9
-    shown = {
+    fields = {
         **job,
         "provider": job.get("kind", ""),
         "vm_name": job.get("name", ""),
@@ -105,7 +105,7 @@ def job_for_clients(job: RecentJob, age_ns: int = 0) -> ShownJob:
         "duration_seconds": round(seconds, 6),
         "error_msg": job.get("error_msg") or "",
     }
-    return cast(ShownJob, shown)
+    return cast(ShownJob, fields)
 
 
 def _stats(kind: str, open_jobs: Sequence[OpenJobs], ends: Sequence[EndedJobs]) -> KindStats:

@@ -43,9 +43,9 @@ def key_of(definition: Definition, labels: Mapping[str, str]) -> str:
 
 def key_text(name: str, kind: str, labels: Mapping[str, str]) -> str:
     """The same of a metric that somebody else has told of."""
-    shown = f"{name}_total" if kind == COUNTER else name
+    full_name = f"{name}_total" if kind == COUNTER else name
     pairs = ",".join(f'{label}="{_escaped(value)}"' for label, value in labels.items())
-    return f"{shown}{{{pairs}}}" if pairs else shown
+    return f"{full_name}{{{pairs}}}" if pairs else full_name
 
 
 def labels_of(key: str) -> dict[str, str]:
@@ -103,8 +103,8 @@ def since(before: Value, now: Amounts) -> Amounts:
 def _of_amounts(definition: Definition, names: tuple[str, ...], amounts: Amounts) -> Recent:
     if definition.kind == SUMMARY:
         return {names[0]: amounts.sum / amounts.observed if amounts.observed else math.nan}
-    found = percentiles(definition, amounts.counts, _SHARES)
-    return {name: math.nan if value is None else value for name, value in zip(names, found, strict=True)}
+    values = percentiles(definition, amounts.counts, _SHARES)
+    return {name: math.nan if value is None else value for name, value in zip(names, values, strict=True)}
 
 
 class Look(NamedTuple):
@@ -156,8 +156,8 @@ class Recently:
     def of_keys(self, keys: Iterable[str]) -> dict[str, Recent]:
         """Those of these keys that there are."""
         families = {name_of(family.definition): family for family in self._now}
-        found = {key: self._of_key(key, families.get(key.partition("{")[0])) for key in keys}
-        return {key: recent for key, recent in found.items() if recent is not None}
+        figures = {key: self._of_key(key, families.get(key.partition("{")[0])) for key in keys}
+        return {key: recent for key, recent in figures.items() if recent is not None}
 
     def _of_key(self, key: str, family: FamilyFigures | None) -> Recent | None:
         if family is None:

@@ -205,8 +205,8 @@ class Service:
 def read_service(block: Block, stacks: LastStacks | None = None) -> Service:
     """What the workers do now, with the stacks that were taken last. Safe in any process."""
     slots = Slots(block)
-    taken = (slots.get(number) for number in range(layout.COMPANION_SLOTS, block.layout.slots))
-    alive = [slot for slot in taken if slot and slot.is_alive()]
+    slots_in_use = (slots.get(number) for number in range(layout.COMPANION_SLOTS, block.layout.slots))
+    alive = [slot for slot in slots_in_use if slot and slot.is_alive()]
     forked = [slot for slot in alive if slot.kind == layout.KIND_WORKER]
     workers = [_state(block, slot, stacks) for slot in forked if slot.threads]
     joined = sum(slot.kind == layout.KIND_JOINED for slot in alive)

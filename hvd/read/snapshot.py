@@ -127,10 +127,12 @@ class DetailedSnapshot(SnapshotAnswer):
 
 def build_raw(reading: Reading) -> Raw:
     """The `raw` object."""
-    totals, requests, seen = reading.totals, reading.requests, reading.observation
+    totals, requests, observation = reading.totals, reading.requests, reading.observation
     service, backlog = reading.service, reading.backlog
     heads, since_start = totals.heads, requests.rates(totals.counted_for)
-    threads, tasks, clients = (seen["threads"], seen["tasks"], seen["websocket_clients"]) if seen else (0, 0, 0)
+    threads, tasks, clients = (
+        (observation["threads"], observation["tasks"], observation["websocket_clients"]) if observation else (0, 0, 0)
+    )
     return {
         "timestamp": rfc3339(totals.time_ns),
         "http_requests": requests.responses,
@@ -138,8 +140,8 @@ def build_raw(reading: Reading) -> Raw:
         "avg_response_time": requests.mean_ms,
         "active_connections": clients,
         "websocket_clients": clients,
-        "memory_usage": seen["memory_usage"] if seen else 0,
-        "cpu_usage": seen["cpu_usage"] if seen else 0.0,
+        "memory_usage": observation["memory_usage"] if observation else 0,
+        "cpu_usage": observation["cpu_usage"] if observation else 0.0,
         "goroutines": threads + tasks,
         "threads": threads,
         "tasks": tasks,
@@ -154,7 +156,7 @@ def build_raw(reading: Reading) -> Raw:
         "workers_alive": len(service.workers),
         "worker_threads": service.threads,
         "worker_threads_busy": service.busy,
-        "busy_ratio": seen["busy_ratio"] if seen else 0.0,
+        "busy_ratio": observation["busy_ratio"] if observation else 0.0,
         "saturated_seconds": round(reading.saturation.seconds, 3),
         "accept_backlog": backlog.waiting if backlog else None,
         "accept_backlog_limit": backlog.limit if backlog else None,
@@ -164,11 +166,11 @@ def build_raw(reading: Reading) -> Raw:
         "event_loop_lag_seconds": service.event_loop_lag_seconds,
         "app_connections": _app_connections(totals),
         "joined_processes": service.joined,
-        **(seen["rates"] if seen else NO_RATES),
-        **(seen["with_open"] if seen else NO_OPEN),
-        **(seen["queue_times"] if seen else NO_QUEUE),
-        "last_minute": seen["last_minute"] if seen else None,
-        "minute_before": seen["minute_before"] if seen else None,
+        **(observation["rates"] if observation else NO_RATES),
+        **(observation["with_open"] if observation else NO_OPEN),
+        **(observation["queue_times"] if observation else NO_QUEUE),
+        "last_minute": observation["last_minute"] if observation else None,
+        "minute_before": observation["minute_before"] if observation else None,
         "http_client_errors": requests.client_errors,
         "http_server_errors": requests.server_errors,
         "ends": reading.ends,

@@ -56,15 +56,15 @@ def percentiles_ms(sums: Sums, *shares: float) -> list[float | None]:
     completed = sum(sums.buckets.values())
     if not completed:
         return [None] * len(shares)
-    above, found = completed, list[float | None]()
+    above, durations = completed, list[float | None]()
     longest_first = iter(sorted(sums.buckets.items(), reverse=True))  # so a 99th percentile comes soon
     for share in shares:
         rank = max(1, math.ceil(completed * share))
         while above >= rank:
             bucket, number = next(longest_first)
             above -= number
-        found.append(round(duration_in(bucket) / 1e6, 4))
-    return found
+        durations.append(round(duration_in(bucket) / 1e6, 4))
+    return durations
 
 
 def mean_ms(sums: Sums) -> float | None:

@@ -135,16 +135,16 @@ class LastStacks:
     def of_slot(self, slot: int) -> SlotStacks:
         """All threads of the slot's process."""
         cell = self._block.layout.slot_cell(slot) + layout.S_STACK_TAKEN_NS
-        taken = self._block.cells[cell]
-        if not taken or self._file is None:
+        stamp = self._block.cells[cell]
+        if not stamp or self._file is None:
             return _NOTHING
         with self._lock:
-            if self._parsed.get(slot, _NOTHING).taken_ns != taken:
+            if self._parsed.get(slot, _NOTHING).taken_ns != stamp:
                 text = self._file.read(slot)
-                if self._block.cells[cell] != taken:
+                if self._block.cells[cell] != stamp:
                     return _NOTHING
                 trouble = text.removeprefix(TROUBLE).strip() if text.startswith(TROUBLE) else ""
-                self._parsed[slot] = SlotStacks(taken, parse(text), trouble)
+                self._parsed[slot] = SlotStacks(stamp, parse(text), trouble)
             return self._parsed[slot]
 
     def of_loop(self, slot: int, turned_ns: int) -> Sequence[Frame]:

@@ -32,17 +32,17 @@ def read_variables(text: str) -> tuple[dict[str, str], list[int]]:
 def _joined(text: str) -> list[tuple[int, str]]:
     """Lines, with the number of their first one: a backslash at the end, and an open quote, go on in the next."""
     lines: list[tuple[int, str]] = []
-    begin, held = 0, ""
+    begin, pending = 0, ""
     for number, line in enumerate(text.splitlines(), 1):
-        begin, held = begin or number, held + line
-        if not _COMMENT.fullmatch(held) and re.search(r"(?<!\\)(\\\\)*\\$", held):
-            held = held[:-1]
-        elif not _COMMENT.fullmatch(held) and _is_open(held):
-            held += "\n"
+        begin, pending = begin or number, pending + line
+        if not _COMMENT.fullmatch(pending) and re.search(r"(?<!\\)(\\\\)*\\$", pending):
+            pending = pending[:-1]
+        elif not _COMMENT.fullmatch(pending) and _is_open(pending):
+            pending += "\n"
         else:
-            lines.append((begin, held))
-            begin, held = 0, ""
-    return [*lines, (begin, held)] if held else lines
+            lines.append((begin, pending))
+            begin, pending = 0, ""
+    return [*lines, (begin, pending)] if pending else lines
 
 
 def _is_open(line: str) -> bool:

@@ -145,8 +145,8 @@ def _command_faults(command: list[str], params: Mapping[str, Param | None]) -> I
             continue
         placed.update(places)
         for name in [name for name in places if name not in params]:
-            meant = f"{suggestion(name, params)} (a brace itself is written twice)"
-            yield ("command", index), f"is {_brief(argument)}: {{{cut(name)}}} is no parameter{meant}"
+            proposal = f"{suggestion(name, params)} (a brace itself is written twice)"
+            yield ("command", index), f"is {_brief(argument)}: {{{cut(name)}}} is no parameter{proposal}"
         yield from _option_faults(argument, params)
     for name in params:
         if name not in placed:

@@ -208,12 +208,12 @@ class _Loader:
     def _read_default(self, key: str, default: Any) -> Any:
         if default == "":
             return default
-        taken = SETTINGS[key].type
+        kind = SETTINGS[key].type
         try:
-            return taken.read(default)
+            return kind.read(default)
         except ValueError:  # what it derives from is right by itself, but not for this
             would_be = f"{written(key)} would be {quoted(default)}"
-            self.complain(lambda: f"{would_be}, which can't be: set it to {taken.expected}")
+            self.complain(lambda: f"{would_be}, which can't be: set it to {kind.expected}")
             return default
 
 

@@ -154,5 +154,5 @@ def _number(text: str) -> float | str:
 
 def _decoded(text: str) -> list[str]:
     """Pairs as W3C Baggage writes them: their values are percent-encoded."""
-    found = (part.partition("=") for part in _parts(text))
-    return [f"{unquote(name.strip())}{equals}{unquote(value.strip())}" for name, equals, value in found]
+    pairs = (part.partition("=") for part in _parts(text))
+    return [f"{unquote(name.strip())}{equals}{unquote(value.strip())}" for name, equals, value in pairs]

@@ -95,17 +95,17 @@ def ask(block: Block, last: LastStacks, workers: Sequence[Slot], wake: Callable[
     wanted = {worker.number: slots.want_stacks(worker.number) for worker in workers}
     for master in {worker.master for worker in workers}:
         wake(master)
-    taken = {number: SlotStacks() for number in wanted}
+    stacks = {number: SlotStacks() for number in wanted}
     waiting = list(wanted)
     while waiting and time.monotonic() < deadline:
         time.sleep(PAUSE)
         for number in waiting:  # once they are there: those of whoever asks next may be taken at the next moment
-            taken[number] = last.of_slot(number)
-        waiting = [number for number in waiting if taken[number].taken_ns < wanted[number]]
-        gone = {worker.number for worker in workers if not _has_slot(slots, worker)}
-        taken |= dict.fromkeys(gone, SlotStacks(trouble=ENDED))
-        waiting = [number for number in waiting if number not in gone]
-    return [_process(block, worker, taken[worker.number], wanted[worker.number]) for worker in workers]
+            stacks[number] = last.of_slot(number)
+        waiting = [number for number in waiting if stacks[number].taken_ns < wanted[number]]
+        ended = {worker.number for worker in workers if not _has_slot(slots, worker)}
+        stacks |= dict.fromkeys(ended, SlotStacks(trouble=ENDED))
+        waiting = [number for number in waiting if number not in ended]
+    return [_process(block, worker, stacks[worker.number], wanted[worker.number]) for worker in workers]
 
 
 def _has_slot(slots: Slots, worker: Slot) -> bool:

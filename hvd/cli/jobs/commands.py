@@ -224,15 +224,15 @@ def _wait(args: argparse.Namespace) -> int:
 
 
 def _follow(args: argparse.Namespace, remote: Remote, ids: Sequence[str], within: float | None) -> int:
-    left = dict.fromkeys(ids)  # those that have not ended, as far as is known
+    unfinished = dict.fromkeys(ids)  # those that have not ended, as far as is known
 
     def show_and_note(answers: Sequence[Json]) -> None:
         for job in answers:
             if job.get("status") in ENDED:
-                left.pop(str(job.get("id")), None)
+                unfinished.pop(str(job.get("id")), None)
         show(answers)
 
-    with explained_interruption(lambda: list(left), _daemon_options(args)), progress() as show:
+    with explained_interruption(lambda: list(unfinished), _daemon_options(args)), progress() as show:
         jobs = follow(remote, ids, within, show_and_note, note=cache(_note))  # the same is said once
     failed = [job for job in jobs if job.get("status") != COMPLETED]
     for job in failed:

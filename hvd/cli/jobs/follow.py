@@ -53,10 +53,10 @@ def follow(
             show(answers)
             if all(job.get("status") in ENDED for job in jobs.values()):
                 break
-        left = contact.left()
-        if left <= 0:
+        remaining = contact.left()
+        if remaining <= 0:
             raise StillOpen(f"{len(waiting)} of {len(jobs)} jobs had not ended after {within:g} s")
-        sleep(min(pause, left))
+        sleep(min(pause, remaining))
     return list(jobs.values())
 
 

@@ -76,7 +76,7 @@ class OwnCatalogue:
     def __init__(self, block: Block) -> None:
         self._block = block
         self._read = 0
-        self._found: dict[tuple[int, tuple[str, ...] | None], OwnSeries] = {}  # None: the overflow series
+        self._series: dict[tuple[int, tuple[str, ...] | None], OwnSeries] = {}  # None: the overflow series
         self._sizes: Counter[int] = Counter()
         self._retry_at = 0.0
         self.trouble = ""
@@ -120,7 +120,7 @@ class OwnCatalogue:
         if not self._block.layout.own_marks <= offset <= end <= self._block.layout.own_row_cells:
             raise ValueError(offset)
         series = OwnSeries(family, values, offset, end, created, state, labels is None)
-        self._found[number, None if labels is None else values] = series
+        self._series[number, None if labels is None else values] = series
         if labels is not None:
             self._sizes[number] += 1
         self.series.append(series)
@@ -161,15 +161,15 @@ class OwnCatalogue:
         """
         labels = shown_in(family.definition, labels)
         self.refresh()
-        series = self._found.get((family.number, labels))
+        series = self._series.get((family.number, labels))
         if series is None and not self.is_full(family) and time.monotonic() >= self._retry_at:
             with self._block.locked(COUNT_WAIT):
                 self.refresh()
-                if (family.number, labels) not in self._found and not self.is_full(family):
+                if (family.number, labels) not in self._series and not self.is_full(family):
                     self._try_to_append(family, labels, created or time.time())
-            series = self._found.get((family.number, labels))
+            series = self._series.get((family.number, labels))
         if series is None:
-            return self._found.get((family.number, None))
+            return self._series.get((family.number, None))
         if state_of(self._block, series) in (REMOVED, LEAVING):
             self._block.cells[series.state] |= BACK
             self._block.cells[layout.H_OWN_REMOVALS] += 1
@@ -178,7 +178,7 @@ class OwnCatalogue:
     def find(self, family: OwnFamily, labels: tuple[str, ...]) -> OwnSeries | None:
         """The series of these label values, if there is one."""
         self.refresh()
-        return self._found.get((family.number, shown_in(family.definition, labels)))
+        return self._series.get((family.number, shown_in(family.definition, labels)))
 
     def of(self, family: OwnFamily) -> list[OwnSeries]:
         """The family's series, the overflow series too."""
@@ -188,7 +188,7 @@ class OwnCatalogue:
     def rest(self, family: OwnFamily) -> OwnSeries | None:
         """The family's overflow series; None where it has no labels."""
         self.refresh()
-        return self._found.get((family.number, None))
+        return self._series.get((family.number, None))
 
     def remove(self, family: OwnFamily, wanted: Iterable[tuple[str, ...]] | None) -> None:
         """Show these series no more, until they grow again; None: all of the family. Raises BlockError."""
@@ -297,15 +297,15 @@ def begin_of(block: Block, series: OwnSeries) -> float:
 
 def used_slots(block: Block) -> list[int]:
     """The slots whose rows of own metrics have memory: those that ever were taken, or were prepared for it."""
-    taken = block.layout.slot_table // layout.CELL + layout.S_TAKEN_NS
-    end = taken + block.layout.slots * layout.SLOT_CELLS
-    return [slot for slot, since in enumerate(block.cells[taken : end : layout.SLOT_CELLS].tolist()) if since]
+    first = block.layout.slot_table // layout.CELL + layout.S_TAKEN_NS
+    end = first + block.layout.slots * layout.SLOT_CELLS
+    return [slot for slot, since in enumerate(block.cells[first : end : layout.SLOT_CELLS].tolist()) if since]
 
 
 def shown(labels: Iterable[str]) -> tuple[str, ...]:
     """Label values as the catalogue has them: bounded, of characters that UTF-8 has, and not an overflow series'."""
-    kept = tuple(map(_bounded, labels))
-    return (*kept[:-1], f"{OVERFLOW}_") if kept and set(kept) == {OVERFLOW} else kept
+    texts = tuple(map(_bounded, labels))
+    return (*texts[:-1], f"{OVERFLOW}_") if texts and set(texts) == {OVERFLOW} else texts
 
 
 def shown_in(definition: Definition, labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -315,11 +315,11 @@ def shown_in(definition: Definition, labels: tuple[str, ...]) -> tuple[str, ...]
 
 def _said(text: str) -> str:
     try:
-        said = {_bounded(str(name)): _bounded(str(value)) for name, value in json.loads(text).items()}
+        facts = {_bounded(str(name)): _bounded(str(value)) for name, value in json.loads(text).items()}
     except (ValueError, AttributeError):
         return "{}"
     parts, room = [], INFO_CHARS - 1  # for the braces, one of which has the place of a last comma
-    for item in said.items():
+    for item in facts.items():
         parts.append(json.dumps(dict((item,)), separators=(",", ":"))[1:-1])
         room -= len(parts[-1]) + 1
         if room < 0:

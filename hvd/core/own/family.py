@@ -53,9 +53,9 @@ class ProcessFamily:
     def known(self) -> list[tuple[str, ...]]:
         """The label values of all its series, those of other processes too."""
         with self._store.lock:
-            found = dict.fromkeys(self.places)
-            found.update(dict.fromkeys(self._store.known_labels(self)))
-            return list(found)
+            labels = dict.fromkeys(self.places)
+            labels.update(dict.fromkeys(self._store.known_labels(self)))
+            return list(labels)
 
     def reset(self, labels: tuple[str, ...]) -> None:
         """The series begins at 0 again, whichever process counted it."""

@@ -258,10 +258,10 @@ class OwnReader:
                 if self._gauges.is_declared(names[key]) or not self._gauges.is_declared(family):
                     continue
             names[key] = family
-        shown = sorted(names.values(), key=lambda family: family.number)
-        labelled = [family for family in shown if family.definition.labels]
+        visible = sorted(names.values(), key=lambda family: family.number)
+        labelled = [family for family in visible if family.definition.labels]
         return OwnFigures(
-            tuple(self._families[family.number] for family in shown),
+            tuple(self._families[family.number] for family in visible),
             dict(conflicts),
             {family.definition.name: self._catalogue.count(family) for family in labelled},
             {family.definition.name: self._overflowed(family) for family in labelled if _counts(family.definition)},
@@ -290,12 +290,12 @@ def _latest(samples: Iterable[Sample], before: Iterable[Sample]) -> tuple[Sample
     """Of an info's samples, whose last label is when they were said, the last one of each set of label values; the same
     object as before, where it is the same.
     """
-    found: dict[tuple[str, ...], Sample] = {}
+    latest: dict[tuple[str, ...], Sample] = {}
     for sample in samples:
         *labels, time = sample.labels
-        earlier = found.get(tuple(labels))
+        earlier = latest.get(tuple(labels))
         if earlier is None or float(earlier.labels[-1]) <= float(time):
-            found[tuple(labels)] = sample
+            latest[tuple(labels)] = sample
     known = {sample.labels: sample for sample in before}
-    now = (sample._replace(labels=labels) for labels, sample in found.items())
+    now = (sample._replace(labels=labels) for labels, sample in latest.items())
     return tuple(known[sample.labels] if known.get(sample.labels) == sample else sample for sample in now)

@@ -94,8 +94,8 @@ class Gauges:
         """
         definition = series.family.definition
         if definition.kind == GAUGE and "mostrecent" not in definition.mode:
-            found = gauge_values(self._block.raw, self._pairs[definition.keeps], series.offset)
-            return [(series.labels, merged_values(definition.mode, found))] if found else []
+            amounts = gauge_values(self._block.raw, self._pairs[definition.keeps], series.offset)
+            return [(series.labels, merged_values(definition.mode, amounts))] if amounts else []
         values = self._values(series)
         if not values:
             return []

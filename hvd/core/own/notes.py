@@ -26,7 +26,7 @@ class Notes:
     def __init__(self, block: Block) -> None:
         self._block = block
         self._reserved: set[int] = set()
-        self._found: dict[int, Exemplar] = {}
+        self._exemplars: dict[int, Exemplar] = {}
         self._marks = bytes(layout.NOTES)
         self._cells: dict[int, int] = {}  # of each note that was found, which cell's it is
 
@@ -81,17 +81,17 @@ class Notes:
         checksum, length = _PREFIX.unpack_from(record)
         data = record[_PREFIX.size : _PREFIX.size + length]
         earlier = self._cells.pop(number, -1)
-        self._found.pop(earlier, None)
+        self._exemplars.pop(earlier, None)
         if length and zlib.crc32(data) == checksum:
             cell, value, time, labels = json.loads(data)
-            self._found[cell], self._cells[number] = Exemplar(labels, value, time), cell
+            self._exemplars[cell], self._cells[number] = Exemplar(labels, value, time), cell
             return {earlier, cell} - {-1}
         return {earlier} - {-1}
 
     def of(self, first: int, end: int) -> Mapping[int, Exemplar]:
         """The notes of these cells, by their distance from the first."""
         return (
-            {cell - first: self._found[cell] for cell in range(first, end) if cell in self._found}
-            if self._found
+            {cell - first: self._exemplars[cell] for cell in range(first, end) if cell in self._exemplars}
+            if self._exemplars
             else {}
         )

@@ -56,8 +56,8 @@ class Pins:
         with self._block.locked(COUNT_WAIT):
             if data.decode() in self.pinned():
                 return
-            cells, taken = self._block.cells, self._block.cells[layout.H_PINS]
-            number = next((number for number in range(self._most) if not taken >> number & 1), None)
+            cells, mask = self._block.cells, self._block.cells[layout.H_PINS]
+            number = next((number for number in range(self._most) if not mask >> number & 1), None)
             if number is None:
                 raise BlockFull(f"{self._most} own metrics are pinned already: unpin one of them")
             place = self._place(number)
@@ -67,7 +67,7 @@ class Pins:
             self._block.raw[start + KEY : start + KEY + len(data)] = data
             cells[place + P_LENGTH], cells[place + P_CHECK] = len(data), zlib.crc32(data)
             fence()
-            cells[layout.H_PINS] = taken | 1 << number
+            cells[layout.H_PINS] = mask | 1 << number
 
     def remove(self, key: str) -> None:
         """Pin it no more. Raises BlockLocked."""
@@ -122,8 +122,8 @@ class Pins:
         return (self._block.layout.pins + number * layout.PIN_BYTES) // layout.CELL
 
     def _taken(self) -> list[int]:
-        taken = self._block.cells[layout.H_PINS]
-        return [number for number in range(self._most) if taken >> number & 1]
+        mask = self._block.cells[layout.H_PINS]
+        return [number for number in range(self._most) if mask >> number & 1]
 
     def _places(self) -> list[tuple[str, int]]:
         """Each key with the cell where its place begins."""

@@ -104,7 +104,7 @@ class Place:
         self._offset = 0
         own = memoryview(bytearray(len(self.kinds) * layout.CELL))
         self._cells, self._floats = own.cast("q"), own.cast("d")
-        self._found: list[float] = [0] * len(self.kinds)
+        self._start_values: list[float] = [0] * len(self.kinds)
         self._start()
 
     def move(self, target: Target, offset: int) -> None:
@@ -116,13 +116,13 @@ class Place:
         self._target, self._offset, self.before_count = target, offset, None
         end = offset + len(self.kinds)
         self._cells, self._floats = target.cells[offset:end], target.floats[offset:end]
-        self._found = self._read()
+        self._start_values = self._read()
         self._carry(counted)
 
     def counted(self) -> list[float]:
         """What this process has counted: for each cell, by how much it has grown."""
         with _turn.lock:
-            return [now - found for now, found in zip(self._read(), self._found, strict=True)]
+            return [now - start for now, start in zip(self._read(), self._start_values, strict=True)]
 
     def _read(self) -> list[float]:
         return [self._cells[index] if kind == INT else self._floats[index] for index, kind in enumerate(self.kinds)]

@@ -138,23 +138,23 @@ def gauge_values(raw: memoryview, rows: memoryview, cell: int) -> list[float]:
     """A gauge's value in each of these rows of a block, of those that count: `rows` has of each the first cell, and its
     tenancy, which the stamp must be; 0: whoever left it there.
     """
-    cells, floats, found = raw.cast("q"), raw.cast("d"), []
+    cells, floats, values = raw.cast("q"), raw.cast("d"), []
     for head, tenancy in zip(rows[::2], rows[1::2], strict=True):
         stamp = cells[head + cell + 1]
         if stamp and stamp == (tenancy or stamp):
-            found.append(floats[head + cell])
-    return found
+            values.append(floats[head + cell])
+    return values
 
 
 def gauge_samples(raw: memoryview, rows: memoryview, cell: int, pids: list[str], like: Like) -> tuple[Like, ...]:
     """Of a gauge that is shown by process, the sample of each of these rows that counts: as `like`, which has label
     values and value first, with the row's pid as the last label.
     """
-    (labels, _, *more), found = like, []
+    (labels, _, *more), samples = like, []
     for index, pid in enumerate(pids):
         values = gauge_values(raw, rows[2 * index : 2 * index + 2], cell)
-        found += [tuple.__new__(type(like), ((*labels, pid), value, *more)) for value in values]
-    return tuple(found)
+        samples += [tuple.__new__(type(like), ((*labels, pid), value, *more)) for value in values]
+    return tuple(samples)
 
 
 def counts_text(pieces: tuple[str, ...], counts: tuple[int, ...]) -> str | None:

@@ -203,14 +203,14 @@ class ClientSocket(socket.socket):
         try:
             while True:
                 events = select.POLLIN | (select.POLLOUT if self.tail else 0)
-                left = self._left_to_read(pace, now)
-                if self._timeout is not None and (left := min(left, began + self._timeout - now)) <= 0:
+                remaining = self._left_to_read(pace, now)
+                if self._timeout is not None and (remaining := min(remaining, began + self._timeout - now)) <= 0:
                     raise TimeoutError("timed out")
-                if left <= 0 and not self.has_head:
+                if remaining <= 0 and not self.has_head:
                     if not self.has_begun:
                         return b""
                     raise RequestTimeout("The rest of the request's head did not come in time.")
-                self._wait(events, left, "sends too slowly")
+                self._wait(events, remaining, "sends too slowly")
                 if self.tail:
                     self.flush()
                 now = time.monotonic()

@@ -48,8 +48,8 @@ def write_whole(path: Path, data: bytes) -> None:
     it is what it was.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for left in path.parent.glob(f"{path.name}.new-*"):
-        remove_unlocked(left)  # of a writer that was killed; one that still writes holds its lock
+    for leftover in path.parent.glob(f"{path.name}.new-*"):
+        remove_unlocked(leftover)  # of a writer that was killed; one that still writes holds its lock
     new = path.with_name(f"{path.name}.new-{os.getpid()}")
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:

@@ -104,15 +104,15 @@ def _checked(part: OwnPart) -> OwnKept:
     definition = Definition.of_record(part["definition"])
     if definition.kind not in KINDS:
         raise ValueError(f"a metric of kind {definition.kind!r}")
-    kinds, found = definition.cells, list[tuple[tuple[str, ...] | None, float, dict[int, float]]]()
+    kinds, series = definition.cells, list[tuple[tuple[str, ...] | None, float, dict[int, float]]]()
     for labels, created, run in part["series"]:
         if labels is not None and len(labels) != len(definition.labels):
             raise ValueError(f"labels of {definition.name}")
         cells = dict(zip(map(int, run[::2]), run[1::2], strict=True))
         if not all(0 <= index < len(kinds) and _is_sound(kinds[index], value) for index, value in cells.items()):
             raise ValueError(f"a cell of {definition.name}")
-        found.append((None if labels is None else tuple(map(str, labels)), float(created), cells))
-    return OwnKept(definition, found)
+        series.append((None if labels is None else tuple(map(str, labels)), float(created), cells))
+    return OwnKept(definition, series)
 
 
 def _is_sound(kind: int, value: object) -> bool:

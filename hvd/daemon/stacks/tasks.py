@@ -64,15 +64,15 @@ def _served(frames: Iterable[FrameType], wanted: set[int] | None) -> tuple[int, 
     """Which of the wanted requests (None: of all) these frames serve; all of them, the outermost first; and how many
     there are from that on which has the request: those before are of whatever made the task.
     """
-    seen: list[FrameType] = []
+    outermost_first: list[FrameType] = []
     ident = before = 0
     for frame in frames:
         if not ident and (exchange := _exchange(frame)):
-            ident, before = id(exchange.row), len(seen)
+            ident, before = id(exchange.row), len(outermost_first)
             if exchange.row is None or (wanted is not None and ident not in wanted):
                 return 0, [], 0
-        seen.append(frame)
-    return ident, seen, len(seen) - before
+        outermost_first.append(frame)
+    return ident, outermost_first, len(outermost_first) - before
 
 
 def _exchange(frame: FrameType) -> HttpExchange | None:
@@ -111,7 +111,7 @@ _FOLLOWED = types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType, 
 
 def _within(awaited: Any) -> Any:
     """What an iterator of the interpreter's own stands for: of a task, a step of an asynchronous generator."""
-    return next((held for held in gc.get_referents(awaited) if isinstance(held, _FOLLOWED)), None)
+    return next((inner for inner in gc.get_referents(awaited) if isinstance(inner, _FOLLOWED)), None)
 
 
 def _in_thread(frame: FrameType) -> Stack:

@@ -45,10 +45,10 @@ def _open_first(connection: Connection, wanted: Wanted) -> list[Row[Any]]:
         statuses = [
             status for status in GROUPS[group] if not wanted.filter.statuses or status in wanted.filter.statuses
         ]
-        left = wanted.limit + 1 - len(rows)
-        if statuses and left:
+        missing = wanted.limit + 1 - len(rows)
+        if statuses and missing:
             before = wanted.after.job_id if wanted.after and wanted.after.group == group else None
-            rows += newest(connection, wanted.filter._replace(statuses=statuses), left, before)
+            rows += newest(connection, wanted.filter._replace(statuses=statuses), missing, before)
     return rows
 
 
@@ -61,8 +61,8 @@ def count(connection: Connection, filter: Filter) -> int | None:
         query = query.where(jobs.c.kind.in_(filter.kinds))
     some = query.subquery()
     matching = func.sum(case((_has(filter.text, some.c), 1), else_=0)) if filter.text else func.count()
-    looked_at, found = connection.execute(select(func.count(), matching).select_from(some)).one()
-    return None if looked_at > COUNTED else int(found or 0)
+    looked_at, matches = connection.execute(select(func.count(), matching).select_from(some)).one()
+    return None if looked_at > COUNTED else int(matches or 0)
 
 
 def _has(text: str, columns: Any = jobs.c) -> ColumnElement[bool]:

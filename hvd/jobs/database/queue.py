@@ -54,9 +54,9 @@ class Queue:
     def finish_and_claim(self, ends: Sequence[End], room: Mapping[str, int], most: int) -> Turnover:
         """End attempts, hear what is to be cancelled, and claim: one transaction, since each has its price."""
         if not self.database.is_local and not any(end.may_retry or end.seconds is None for end in ends):
-            left = {kind: count for kind, count in room.items() if count > 0} if most else {}
-            if not left or min(left.values()) >= most:  # whatever is found fits
-                return self._finish_and_claim_at_once(ends, list(left), most)
+            free = {kind: count for kind, count in room.items() if count > 0} if most else {}
+            if not free or min(free.values()) >= most:  # whatever is found fits
+                return self._finish_and_claim_at_once(ends, list(free), most)
         by_id = {end.job_id: end for end in ends}
         done, to_cancel, claimed = [], [], list[Job]()
         with self.database.writing() as connection:
@@ -99,14 +99,14 @@ class Queue:
 
     def _claim(self, connection: Connection, at: int, room: Mapping[str, int], most: int) -> list[Job]:
         claimed: list[Job] = []
-        left = {kind: count for kind, count in room.items() if count > 0}
-        while left and len(claimed) < most:
+        free = {kind: count for kind, count in room.items() if count > 0}
+        while free and len(claimed) < most:
             wanted = most - len(claimed)
-            values = {"kinds": list(left), "at": at, "wanted": wanted}
-            if min(left.values()) >= wanted:  # whatever is found fits
+            values = {"kinds": list(free), "at": at, "wanted": wanted}
+            if min(free.values()) >= wanted:  # whatever is found fits
                 return claimed + self._start(connection, statements.CLAIM, values)
             rows = connection.execute(statements.DUE, values).all()
-            if fitting := _fitting(rows, left):
+            if fitting := _fitting(rows, free):
                 claimed += self._start(connection, statements.START, {"ids": fitting, "at": at})
             if not fitting or len(rows) < wanted:
                 break
@@ -179,13 +179,13 @@ class Queue:
         }
 
 
-def _fitting(rows: Sequence[Any], left: dict[str, int]) -> list[str]:
+def _fitting(rows: Sequence[Any], free: dict[str, int]) -> list[str]:
     """The ids for which there is room; `left` is what is left of it then."""
     ids = []
     for row in rows:
-        if left.get(row.kind, 0) > 0:
-            left[row.kind] -= 1
+        if free.get(row.kind, 0) > 0:
+            free[row.kind] -= 1
             ids.append(row.id)
-    for kind in [kind for kind, count in left.items() if count <= 0]:
-        del left[kind]
+    for kind in [kind for kind, count in free.items() if count <= 0]:
+        del free[kind]
     return ids

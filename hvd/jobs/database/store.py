@@ -63,8 +63,8 @@ class Store:
                     raise
                 return Receipt(earlier, [], is_replay=True)
             if waiting + len(rows) <= queue_limit:
-                taken = [insertion.inserted(row, job, created) for row, job in zip(rows, fitting, strict=True)]
-                return Receipt(answer, taken, is_replay=False)
+                inserted = [insertion.inserted(row, job, created) for row, job in zip(rows, fitting, strict=True)]
+                return Receipt(answer, inserted, is_replay=False)
             fitting = submission.jobs[: min(len(fitting) - 1, max(0, queue_limit - waiting))]
         raise QueueFull(
             f"the queue is full: {waiting} jobs are pending, and at most {queue_limit} may be (jobs.queue_limit)"
@@ -84,11 +84,11 @@ class Store:
     def page(self, wanted: Wanted) -> Page:
         """A page of a list, and how many jobs the list has."""
         with self._database.reading() as connection:
-            found = _jobs_of(connection, listing.page(connection, wanted))
+            rows = _jobs_of(connection, listing.page(connection, wanted))
             total = listing.count(connection, wanted.filter)
-        shown = found[: wanted.limit]
-        has_more = len(found) > wanted.limit
-        return Page(shown, Place.of(shown[-1], wanted.order) if has_more else None, total)
+        page = rows[: wanted.limit]
+        has_more = len(rows) > wanted.limit
+        return Page(page, Place.of(page[-1], wanted.order) if has_more else None, total)
 
     def cancel(self, ids: Sequence[str]) -> dict[str, Cancellation]:
         """End the pending ones, and ask that the running ones be ended: what became of each id."""
@@ -120,8 +120,8 @@ class Store:
                 for kind, count in Counter(row.kind for row in changed).items():
                     counts.add(kind, CANCELLED, NEVER_RAN, 0.0, count)
             counts.store(connection, at)
-            found = sorted((job_of(row, clock.shift(connection)) for row in changed), key=lambda job: job.id)
-        return [Cancellation("cancelled" if is_pending else "cancelling", job) for job in found]
+            cancelled = sorted((job_of(row, clock.shift(connection)) for row in changed), key=lambda job: job.id)
+        return [Cancellation("cancelled" if is_pending else "cancelling", job) for job in cancelled]
 
     def count_open(self, statuses: Sequence[str]) -> int:
         """How many jobs `cancel_open` would find for these statuses."""
@@ -157,12 +157,12 @@ def _jobs_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Job]:
 
 
 def _answer(ids: Sequence[str], submission: Submission, queue_limit: int) -> Json:
-    left = len(submission.jobs) - len(ids)
+    unfitting = len(submission.jobs) - len(ids)
     errors: list[Json] = [problem._asdict() for problem in submission.problems]
-    if left:
-        detail = f"the queue is full: the last {left} jobs of these were not taken (limit {queue_limit})"
+    if unfitting:
+        detail = f"the queue is full: the last {unfitting} jobs of these were not taken (limit {queue_limit})"
         errors.append({"detail": detail})
-    rejected, timestamp = submission.rejected + left, rfc3339(time.time_ns())
+    rejected, timestamp = submission.rejected + unfitting, rfc3339(time.time_ns())
     return {
         "job_ids": list(ids),
         "accepted": len(ids),

@@ -59,8 +59,8 @@ class Ticket:
 
 def ticket() -> Ticket:
     """The ticket of the work that this thread does; a new one, which is never given up, in a thread without work."""
-    held: Ticket | None = getattr(_local, "ticket", None)
-    return held or Ticket()
+    ticket: Ticket | None = getattr(_local, "ticket", None)
+    return ticket or Ticket()
 
 
 class Task:

@@ -92,8 +92,8 @@ class QueueUpkeep:
                 .where(jobs.c.status.in_(ENDED), jobs.c.ended < at - round(keep_days * 86_400e6))
                 .limit(PRUNED_AT_ONCE)
             )
-            gone = delete(jobs).where(jobs.c.id.in_(old.scalar_subquery())).returning(jobs.c.id)
-            deleted = list(connection.scalars(gone))
+            deletion = delete(jobs).where(jobs.c.id.in_(old.scalar_subquery())).returning(jobs.c.id)
+            deleted = list(connection.scalars(deletion))
             connection.execute(delete(submissions).where(submissions.c.created < at - KEY_SECONDS * 1_000_000))
             self._fold(connection, at)
         return deleted
@@ -103,8 +103,8 @@ class QueueUpkeep:
 
         Else each container without a state folder to keep its name in would leave rows for ever.
         """
-        seen = or_(totals.c.daemon == self._daemon, totals.c.updated == 0)  # 0: from before this was noted
-        connection.execute(update(totals).where(seen).values(updated=at))
+        in_use = or_(totals.c.daemon == self._daemon, totals.c.updated == 0)  # 0: from before this was noted
+        connection.execute(update(totals).where(in_use).values(updated=at))
         old = select(totals).where(totals.c.daemon != "", totals.c.updated < at - round(GONE_DAYS * 86_400e6))
         counts = EndCounts("")
         for row in connection.execute(old.limit(PRUNED_AT_ONCE).with_for_update(skip_locked=True)).all():

@@ -111,8 +111,8 @@ class Instrument(Mixed):
     def _child_of(self, texts: tuple[str, ...]) -> Any:
         assert self._family
         child: Any = self._family.place(texts)
-        kept: Any = self._family.places.get(texts)
-        if child is kept:
+        current: Any = self._family.places.get(texts)
+        if child is current:
             child._labelvalues = texts
             self.children[texts] = child
         else:  # more series than there may be
@@ -163,8 +163,8 @@ class Instrument(Mixed):
         if not labels:
             return
         wanted = {self._labelnames.index(name): str(value) for name, value in labels.items()}
-        found = self._known_labels()
-        self._remove([texts for texts in found if all(texts[at] == text for at, text in wanted.items())])
+        known = self._known_labels()
+        self._remove([texts for texts in known if all(texts[at] == text for at, text in wanted.items())])
 
     def _known_labels(self) -> Iterable[tuple[str, ...]]:
         """The label values of all series, those of other processes too."""
@@ -206,11 +206,11 @@ class Instrument(Mixed):
         names.check_exemplar(exemplar)
         if self._exemplars is None:
             self._exemplars = {}
-        kept = self._exemplars[index] = dict(exemplar), amount, time.time()
+        record = self._exemplars[index] = dict(exemplar), amount, time.time()
         if self._at >= 0:
             from hvd.metrics.instruments import exemplars  # only who has some needs it
 
-            exemplars.write(self._at + index, *kept)
+            exemplars.write(self._at + index, *record)
 
     def withdraw(self) -> None:
         """This process has the metric no more: where none has it, another definition of its name is shown."""

@@ -41,5 +41,5 @@ def samples_of_places(instrument: Instrument) -> Iterator[Sample]:
 
 
 def _exemplars_of(place: Any) -> Mapping[int, Exemplar]:
-    kept = place._exemplars
-    return {index: Exemplar(*exemplar) for index, exemplar in kept.items()} if kept else NO_EXEMPLARS
+    exemplars = place._exemplars
+    return {index: Exemplar(*exemplar) for index, exemplar in exemplars.items()} if exemplars else NO_EXEMPLARS

@@ -70,9 +70,9 @@ def _amounts(definition: Definition, labels: Labels, amounts: Amounts, sample: S
         yield Line("_sum", labels, amounts.sum)
         return
     for bound, count, cells in _cumulative(definition, amounts.counts):
-        found = [sample.exemplars[cell] for cell in cells if cell in sample.exemplars]
-        noted = max(found, key=lambda exemplar: exemplar.time, default=None)
-        yield Line("_bucket", {**labels, "le": number(bound)}, count, _exemplar(noted))
+        exemplars = [sample.exemplars[cell] for cell in cells if cell in sample.exemplars]
+        latest = max(exemplars, key=lambda exemplar: exemplar.time, default=None)
+        yield Line("_bucket", {**labels, "le": number(bound)}, count, _exemplar(latest))
     yield Line("_count", labels, amounts.observed)
     if definition.buckets[0] >= 0:
         yield Line("_sum", labels, amounts.sum)

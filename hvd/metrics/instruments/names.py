@@ -57,12 +57,12 @@ def check_metric_name(name: str) -> None:
 
 def label_names(names: Iterable[str], reserved: Iterable[str] = ()) -> tuple[str, ...]:
     """The label names of a metric. Raises ValueError where one can't be: `reserved` are those which hvd sets itself."""
-    kept, is_legacy = tuple(names), uses_legacy_validation()
-    for name in kept:
+    labels, is_legacy = tuple(names), uses_legacy_validation()
+    for name in labels:
         _check_label_name(name, is_legacy=is_legacy)
         if name in reserved:
             raise ValueError(f"Reserved label metric name: {name}")
-    return kept
+    return labels
 
 
 def check_exemplar(exemplar: Mapping[str, str]) -> None:

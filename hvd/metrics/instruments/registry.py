@@ -97,8 +97,8 @@ class CollectorRegistry:
         """-> the target's info where it is among the names, and the collectors that have one of them, or no names."""
         with self._lock:
             target = self._target() if "target_info" in names else None
-            found = [self._collectors[name] for name in names if name != "target_info" and name in self._collectors]
-            return target, list(dict.fromkeys([*self._nameless, *found]))
+            named = [self._collectors[name] for name in names if name != "target_info" and name in self._collectors]
+            return target, list(dict.fromkeys([*self._nameless, *named]))
 
     def set_target_info(self, labels: Mapping[str, str] | None) -> None:
         """What `target_info` says of the process; nothing: it is left out. Raises ValueError where a metric has that

@@ -128,11 +128,11 @@ class Family:
     def remove(self, wanted: Callable[[tuple[str, ...]], bool]) -> None:
         """Show the series whose label values are wanted no more, whichever process counted them."""
         with own_store.lock:
-            found = list(filter(wanted, self._known()))
-            for labels in found:
+            matching = list(filter(wanted, self._known()))
+            for labels in matching:
                 self._series.pop(labels, None)
-            if self.in_store and found:
-                self.in_store.remove(*found)
+            if self.in_store and matching:
+                self.in_store.remove(*matching)
 
     def _known(self) -> list[tuple[str, ...]]:
         """The label values of all series, those of other processes too."""

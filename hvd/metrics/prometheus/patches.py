@@ -56,11 +56,11 @@ _replacements: list[tuple[Any, str, Callable[..., Any]]] = []
 
 def apply() -> None:
     """Replace them all, once in a process. Raises AttributeError, with nothing replaced, where one isn't there."""
-    found = [
+    applicable = [
         (owner, name, function) for owner, name, function in _replacements if name not in NEW or hasattr(owner, name)
     ]
-    originals = [getattr(owner, name) for owner, name, _ in found]
-    for (owner, name, function), original in zip(found, originals, strict=True):
+    originals = [getattr(owner, name) for owner, name, _ in applicable]
+    for (owner, name, function), original in zip(applicable, originals, strict=True):
         setattr(owner, name, functools.wraps(original)(_bound(function, original)))
     MetricWrapperBase.labels = _fast_labels(MetricWrapperBase.labels)  # type: ignore[method-assign]
     values.ValueClass = Value
@@ -228,7 +228,7 @@ def _remove_by_labels(original: Callable[..., None], self: Any, labels: dict[str
     original(self, labels)
     if labels and (family := getattr(self, FAMILY, None)):
         wanted = {self._labelnames.index(name): (str(value), *shown([str(value)])) for name, value in labels.items()}
-        family.remove(lambda found: all(found[index] in texts for index, texts in wanted.items()))
+        family.remove(lambda labels: all(labels[index] in texts for index, texts in wanted.items()))
 
 
 @_replace(MetricWrapperBase, "clear")

@@ -33,10 +33,10 @@ class Reading:
         """A family's; without samples where the block shows another definition of the name. None as `figures`."""
         if self.figures is None:
             return None
-        found = self._by_name.get((definition.name, definition.registry))
-        if found is None or not found.definition.agrees(definition):
+        family = self._by_name.get((definition.name, definition.registry))
+        if family is None or not family.definition.agrees(definition):
             return FamilyFigures(definition, definition.labels, ())
-        return found
+        return family
 
 
 class _Current(threading.local):

@@ -76,8 +76,8 @@ def _said(family: ProcessFamily) -> Iterator[Figure]:
     latest: dict[tuple[str, ...], tuple[float, str]] = {}
     for labels, place in family.all():
         if labels is not None:
-            said: Any = place
-            latest[labels[:-1]] = max(latest.get(labels[:-1], (-1.0, "{}")), (said.value, labels[-1]))
+            info: Any = place
+            latest[labels[:-1]] = max(latest.get(labels[:-1], (-1.0, "{}")), (info.value, labels[-1]))
     for texts, (_, facts) in latest.items():
         yield Figure(texts, json.loads(facts), 0.0)
 

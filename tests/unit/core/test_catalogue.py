@@ -242,7 +242,7 @@ def test_a_writer_killed_in_an_append_holds_nobody_up(block: Block, survived: in
         catalogue, stored = catalogue_of(block), at_store(survived + 1, kill)
         block.raw = Watched(block.raw, stored)  # type: ignore[assignment]
         block.cells = Watched(block.cells, stored)  # type: ignore[assignment]
-        catalogue._read, catalogue._found = block.cells[layout.H_CATALOGUE_BYTES], {}
+        catalogue._read, catalogue._series = block.cells[layout.H_CATALOGUE_BYTES], {}
         catalogue.get_or_add(EXITS, ("worker", "killed in the middle"))
 
     assert ended(fork(append_partly)) == -signal.SIGKILL
