@@ -32,5 +32,5 @@ async def eventually(condition: Callable[[], object]) -> None:
     """Wait until `condition()` holds."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, "the condition never held"
+        assert time.monotonic() < deadline, f"the condition never held{waiting.compared(condition)}"
         await asyncio.sleep(0.005)
