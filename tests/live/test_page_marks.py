@@ -4,6 +4,7 @@ import csv
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,27 @@ def test_a_death_is_marked_listed_and_told(browser: Browser, server: Server) -> 
     assert browser.complaints() == []
 
 
+def see_chart(browser: Browser, number: int) -> str:
+    """Scroll to it: it is drawn only where it is seen -> its marking, in JavaScript."""
+    card = f"page.charts.cards[{number}].view.plot"
+    browser.with_page(f"{card}.canvas.scrollIntoView({{ block: 'center' }})")
+    return f"{card}.marking"
+
+
+@contextmanager
+def no_boot(server: Server) -> Iterator[None]:
+    """All workers are killed, and no other one can boot meanwhile; in the end they do."""
+    broken = server.folder / "broken"
+    broken.touch()
+    try:
+        for pid in server.pids("worker"):
+            os.kill(pid, signal.SIGKILL)
+        yield
+    finally:
+        broken.unlink()
+        until(lambda: len(server.pids("worker")) == 2 and server.get("/health").status == 200, "workers boot again", 30)
+
+
 def test_a_reload_failed_boots_and_alerts_are_marked(browser: Browser, server: Server) -> None:
     """Each by a glyph of its own; keys lead to them, too, and say so to who can't see it."""
     open_page(browser, server)
@@ -124,19 +146,20 @@ def test_a_reload_failed_boots_and_alerts_are_marked(browser: Browser, server: S
     canvas.send_keys("\ue007")  # enter
     browser.wait_text("#panel h2", "Reload")
 
-    (server.folder / "broken").touch()
-    for pid in server.pids("worker"):
-        os.kill(pid, signal.SIGKILL)
-    browser.wait_text("#events ul", "failed to boot")
-    browser.wait_text("#events ul", "Alert")
-    assert browser.with_page("return page.charts.cards[0].view.plot.marking.spans.length") == 1
-    (server.folder / "broken").unlink()
-    until(lambda: len(server.pids("worker")) == 2, "workers boot again")
-    shapes = browser.run(SHAPES)
-    assert {"Start", "Reload", "Death", "Failed boot", "Alert"} <= shapes.keys()
+    with no_boot(server):
+        browser.wait_text("#events ul", "failed to boot")
+        browser.wait_text("#events ul", "Alert")
+        marking = see_chart(browser, 0)
+        until(lambda: browser.with_page(f"return {marking}.spans.length") == 1, "the alert is a span of the charts")
+    kinds = {"Start", "Reload", "Death", "Failed boot", "Alert"}
+    shapes = until(lambda: kinds <= (shapes := browser.run(SHAPES)).keys() and shapes, "each kind is listed")
     assert len(set(shapes.values())) == len(shapes)
-    drawn = "return page.charts.cards.map(({ view }) => view.plot.marking.marks.flatMap(({ events }) => events).length)"
-    until(lambda: set(browser.with_page(drawn)) == {len(browser.texts("#events li"))}, "all charts have all of them")
+    for number in range(browser.with_page("return page.charts.cards.length")):
+        drawn = f"return {see_chart(browser, number)}.marks.flatMap(({{ events }}) => events).length"
+        until(
+            lambda: browser.with_page(drawn) == len(browser.texts("#events li")),  # noqa: B023
+            f"chart {number} has all of them",
+        )
     assert browser.complaints() == []
 
 

@@ -7,16 +7,20 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.chrome.service import Service
 
 from tests.support.http import Address
 from tests.support.waiting import PATIENCE, until
 
 AXE = "axe-core@4.14.1"
+LOADING = 30 * PATIENCE  # s that a page may take
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hvd-tests"
 
 ARGUMENTS = (
@@ -52,6 +56,8 @@ class Browser:
         options.add_argument(f"--user-data-dir={self._profile.name}")
         self.driver = webdriver.Chrome(options, Service(shutil.which("chromedriver") or "/usr/bin/chromedriver"))
         self.driver.set_script_timeout(60 * PATIENCE)
+        self.driver.set_page_load_timeout(LOADING)
+        self.driver.command_executor.client_config.timeout = 4 * LOADING  # later than those of the browser
         self.cdp("Page.addScriptToEvaluateOnNewDocument", source=WATCH)
 
     def __enter__(self) -> "Browser":
@@ -66,7 +72,10 @@ class Browser:
         """Go there; what the page before complained of is forgotten."""
         self.driver.get("about:blank")
         self.complaints()
-        self.driver.get(url)
+        try:
+            self.driver.get(url)
+        except TimeoutException:
+            raise AssertionError(f"not loaded within {LOADING:g} s: {url}, which {answer_of(url)}") from None
 
     def cdp(self, command: str, **parameters: Any) -> Any:
         """Send a command of the DevTools protocol."""
@@ -160,6 +169,17 @@ def axe_source() -> str:
                 (Path(folder) / "axe.js").write_bytes(script.read())
             (Path(folder) / "axe.js").replace(kept)
     return kept.read_text(encoding="utf-8")
+
+
+def answer_of(url: str) -> str:
+    """How it answers who is no browser, in words that go on after "which"."""
+    try:
+        with urllib.request.urlopen(url, timeout=5 * PATIENCE) as answer:
+            return f"answers {answer.status}"
+    except urllib.error.HTTPError as error:
+        return f"answers {error.code}"
+    except OSError as error:
+        return f"does not answer: {error}"
 
 
 def url_of(address: Address, path: str = "/") -> str:
