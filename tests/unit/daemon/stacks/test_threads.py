@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -10,29 +12,38 @@ import pytest
 
 from hvd.daemon.stacks.threads import COMPUTES, RESTS, Thread, Watch, read_thread, read_threads
 from tests.support.waiting import until
-from tests.unit.core.support import dead_pid, standing
+from tests.unit.core.support import dead_pid
 
 MAIN, OTHER = 10, 11
+
+
+PROGRAM = """
+import signal, threading
+
+signal.signal({signum}, lambda *_: None)
+signal.pthread_sigmask(signal.SIG_BLOCK, {{{signum} + 1}})
+threading.Thread(target=signal.pause, daemon=True).start()
+signal.pause()
+"""
 
 
 def test_a_process_is_read_with_all_its_threads() -> None:
     """Their state, time, and the signals that are caught, blocked and pending."""
     signum = signal.SIGRTMIN + 3
-
-    def prepare() -> None:
-        signal.signal(signum, lambda *_: None)
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGRTMIN + 4})
-        threading.Thread(target=signal.pause, daemon=True).start()
-
-    with standing(prepare) as pid:
-        until(lambda: len(read_threads(pid)) == 2 and read_threads(pid)[pid].state == "S", "both threads sleep")
-        main = read_threads(pid)[pid]
-        assert (main.catches(signum), main.catches(signum + 1)) == (True, False)
-        assert (main.blocks(signum), main.blocks(signum + 1)) == (False, True)
-        assert not main.has_pending(signum + 1)
-        os.kill(pid, signum + 1)
-        assert read_threads(pid)[pid].has_pending(signum + 1) or read_threads(pid)[pid].pauses > main.pauses
-        assert main.cpu_ns > 0
+    # no fork of this process: what a library (gRPC, OpenTelemetry) does at a fork begins threads in the child
+    with subprocess.Popen([sys.executable, "-c", PROGRAM.format(signum=int(signum))]) as process:
+        pid = process.pid
+        try:
+            until(lambda: len(read_threads(pid)) == 2 and read_threads(pid)[pid].state == "S", "both threads sleep")
+            main = read_threads(pid)[pid]
+            assert (main.catches(signum), main.catches(signum + 1)) == (True, False)
+            assert (main.blocks(signum), main.blocks(signum + 1)) == (False, True)
+            assert not main.has_pending(signum + 1)
+            os.kill(pid, signum + 1)
+            assert read_threads(pid)[pid].has_pending(signum + 1) or read_threads(pid)[pid].pauses > main.pauses
+            assert main.cpu_ns > 0
+        finally:
+            process.kill()
     with pytest.raises(OSError, match="No such"):
         read_threads(dead_pid())
 
