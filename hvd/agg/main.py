@@ -65,17 +65,18 @@ class Aggregator:
         """Tick until told to stop, then close the clients' connections."""
         log.debug("aggregator %d ready", os.getpid())
         hub_end, event_reader = self._child.socket(HANDOFF), self._child.socket(EVENTS)
-        self._ticker.observe()
-        self._ticker.measure()
-        self._ticker.own.pin(self._child.options.pinned.splitlines())
-        await asyncio.sleep(min(WARM_UP, self._child.options.interval))
-        self.tick()
-        self.hub.listen(hub_end)
-        self._updates = JobUpdates(event_reader, self._send_update)
-        await self._tick_until_stopped()
-        self._ticker.tick(is_last=True)
-        self._updates.close()
-        await self.hub.close()
+        with contextlib.closing(self._ticker):
+            self._ticker.observe()
+            self._ticker.measure()
+            self._ticker.own.pin(self._child.options.pinned.splitlines())
+            await asyncio.sleep(min(WARM_UP, self._child.options.interval))
+            self.tick()
+            self.hub.listen(hub_end)
+            self._updates = JobUpdates(event_reader, self._send_update)
+            await self._tick_until_stopped()
+            self._ticker.tick(is_last=True)
+            self._updates.close()
+            await self.hub.close()
 
     def stop(self) -> None:
         """Let `run` return soon."""

@@ -99,6 +99,10 @@ class Observer:
         """Begin to read what is slow to read, for the next sample; never waits."""
         self._sizes.begin(process.pid for process in watched)
 
+    def close(self) -> None:
+        """Measure no more."""
+        self._sizes.close()
+
     def sample(self, watched: Iterable[Watched], now: float) -> list[Sample]:
         """The samples of those processes that live; `now` is monotonic, in s.
 

@@ -56,7 +56,7 @@ class Sizes:
     ) -> None:
         self._read, self._clock, self._cost = read, clock, cost
         self._sizes: dict[Identity, Size] = {}
-        self._rounds: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
+        self._rounds: queue.SimpleQueue[list[int] | None] = queue.SimpleQueue()
         self._has_thread = False
         self._next = float("-inf")
         self.is_reading = False
@@ -68,6 +68,10 @@ class Sizes:
         self.is_reading = True
         self._rounds.put(list(pids))
         return True
+
+    def close(self) -> None:
+        """Let the thread end, after the round that is under way; never waits."""
+        self._rounds.put(None)
 
     def _start_thread(self) -> bool:
         """The thread stays: one that came and went would show in the number of threads, now and then."""
@@ -83,8 +87,7 @@ class Sizes:
         return self._sizes.get((pid, started))
 
     def _read_rounds(self) -> None:
-        while True:
-            pids = self._rounds.get()
+        for pids in iter(self._rounds.get, None):
             try:
                 self._read_all(pids)
             except Exception:

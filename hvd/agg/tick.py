@@ -103,6 +103,10 @@ class Ticker:
         """Begin to read what is slow to read of the processes, for the next tick; never waits."""
         self._observer.measure(self._watched())
 
+    def close(self) -> None:
+        """Measure no more."""
+        self._observer.close()
+
     def observe(self) -> list[Sample]:
         """Sample the processes: a tick's CPU use is that since the sample before."""
         return self._observer.sample(self._watched(), time.monotonic())

@@ -68,6 +68,7 @@ class HttpReceiver(Received):
         super().__init__()
         self.answer: Answer | None = None
         self.connections: list[socket.socket] = []
+        self._closed = threading.Event()
         received = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -96,7 +97,12 @@ class HttpReceiver(Received):
         self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
+    def hang(self, handler: object) -> None:
+        """An answer that does not come."""
+        self._closed.wait(20)
+
     def close(self) -> None:
+        self._closed.set()
         self._server.shutdown()
         self._server.server_close()
         for connection in self.connections:
@@ -120,7 +126,8 @@ class GrpcReceiver(Received, metrics_service_pb2_grpc.MetricsServiceServicer):
     def __init__(self) -> None:
         super().__init__()
         self.status: grpc.StatusCode | None = None
-        self._server = grpc.server(ThreadPoolExecutor(4))
+        self._threads = ThreadPoolExecutor(4)
+        self._server = grpc.server(self._threads)
         metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(self, self._server)
         self.port = self._server.add_insecure_port("127.0.0.1:0")
         self.url = f"http://127.0.0.1:{self.port}"
@@ -135,6 +142,7 @@ class GrpcReceiver(Received, metrics_service_pb2_grpc.MetricsServiceServicer):
 
     def close(self) -> None:
         self._server.stop(0).wait()
+        self._threads.shutdown()
 
 
 @contextmanager

@@ -212,10 +212,10 @@ def test_a_sample_is_published_but_for_the_age_of_its_sizes() -> None:
 
 def test_real_processes_are_what_psutil_says() -> None:
     """This one, which burns CPU, beside a child that sleeps, and one that has ended."""
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+    sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    with sleeper as child, contextlib.closing(Sizes()) as sizes:
         gone = subprocess.Popen([sys.executable, "-c", ""])
         gone.wait()
-        sizes = Sizes()
         observer = Observer(sizes=sizes)
         pids = watch(("own", os.getpid()), ("child", child.pid), ("gone", gone.pid))
         observer.sample(pids, time.monotonic())

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import closing
 
 import psutil
 import pytest
@@ -19,8 +21,8 @@ ME = os.getpid()
 class Slow:
     """Reads sizes while the test lets it; each costs so many seconds of a core, which are those of the clock."""
 
-    def __init__(self, seconds: float = 1.0) -> None:
-        self.now, self.seconds = 1000.0, seconds
+    def __init__(self) -> None:
+        self.now, self.seconds = 1000.0, 1.0
         self.may_go_on = threading.Event()
         self.may_go_on.set()
         self.read: list[int] = []
@@ -36,9 +38,16 @@ class Slow:
         until(lambda: len(self.read) == count and not self.sizes.is_reading, "it is read")
 
 
-def test_whoever_asks_does_not_wait() -> None:
+@pytest.fixture
+def slow() -> Iterator[Slow]:
+    made = Slow()
+    with closing(made.sizes):
+        yield made
+
+
+def test_whoever_asks_does_not_wait(slow: Slow) -> None:
     """While a round is under way, there is none beside it, and what was found before is given."""
-    slow = Slow(seconds=0.0)
+    slow.seconds = 0.0
     assert slow.sizes.begin([ME])
     slow.settle(1)
     slow.may_go_on.clear()
@@ -50,9 +59,8 @@ def test_whoever_asks_does_not_wait() -> None:
     assert slow.sizes.of(ME, start_ticks(ME)) == Size(2, 2000, 9)
 
 
-def test_it_takes_a_bounded_share_of_the_time() -> None:
+def test_it_takes_a_bounded_share_of_the_time(slow: Slow) -> None:
     """A round of 2 s is followed by a pause, so that in the end it is one second in twenty."""
-    slow = Slow()
     slow.sizes.begin([ME, ME])
     slow.settle(2)
     slow.now += 2 / SHARE - 2 - 0.1
@@ -62,9 +70,9 @@ def test_it_takes_a_bounded_share_of_the_time() -> None:
     slow.settle(3)
 
 
-def test_a_process_that_is_gone_is_forgotten() -> None:
+def test_a_process_that_is_gone_is_forgotten(slow: Slow) -> None:
     """What was asked for last is kept, and of another process with the same pid nothing is known."""
-    slow = Slow(seconds=0.0)
+    slow.seconds = 0.0
     slow.sizes.begin([ME, os.getppid()])
     slow.settle(2)
     assert slow.sizes.of(os.getppid(), start_ticks(os.getppid()))
@@ -81,9 +89,9 @@ def test_sizes_are_what_the_kernel_says() -> None:
     assert size.fds == pytest.approx(psutil.Process().num_fds(), abs=2)
     with pytest.raises(psutil.NoSuchProcess):
         read_size(dead_pid())
-    sizes = Sizes()
-    sizes.begin([dead_pid(), ME])
-    until(lambda: sizes.of(ME, start_ticks(ME)), "it is read")
+    with closing(Sizes()) as sizes:
+        sizes.begin([dead_pid(), ME])
+        until(lambda: sizes.of(ME, start_ticks(ME)), "it is read")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may have processes that another user can't look into")

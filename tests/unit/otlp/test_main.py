@@ -59,6 +59,8 @@ async def running(child: Child) -> AsyncIterator[Exporter]:
         await asyncio.wait_for(task, 15)
     finally:
         task.cancel()
+        if exporter._push and exporter._push.receiver:
+            exporter._push.receiver.close()  # what it sends ends with the process, which goes on here
         os.close(child.stacks.fd)
 
 
@@ -112,7 +114,7 @@ async def test_a_reload_goes_to_another_receiver_at_once(
 
     def hang(handler: object) -> None:
         hung.append(time.monotonic())
-        time.sleep(20)
+        receiver.hang(handler)
 
     receiver.answer = hang
     child = Child(block, options(receiver.url, timeout=60.0))
@@ -143,7 +145,7 @@ async def test_the_end_does_not_wait_for_a_receiver_that_hangs(
 
     def hang(handler: object) -> None:
         hung.append(1)
-        time.sleep(20)
+        receiver.hang(handler)
 
     receiver.answer = hang
     async with running(Child(block, options(receiver.url, timeout=60.0))):

@@ -16,13 +16,13 @@ from tests.unit.otlp.support import options
 METRICS = [points.metric("a_total", "A.", "", points.sums([points.number({"x": "y"}, 3, 9, 7)]))]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def http() -> Iterator[HttpReceiver]:
     with http_receiver() as receiver:
         yield receiver
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def over_grpc() -> Iterator[GrpcReceiver]:
     with grpc_receiver() as receiver:
         yield receiver
@@ -76,7 +76,7 @@ def test_the_reason_of_a_failure_is_told(http: HttpReceiver, over_grpc: GrpcRece
 
 def test_what_hangs_fails_within_the_timeout(http: HttpReceiver) -> None:
     """More or less."""
-    http.answer = lambda handler: time.sleep(3)
+    http.answer = http.hang
     began = time.monotonic()
     assert send(http.url, timeout=0.3).startswith("ReadTimeout")
     assert time.monotonic() - began < 2.5

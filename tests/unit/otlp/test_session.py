@@ -13,7 +13,7 @@ from hvd.otlp.session import LONGEST, Session
 from tests.support.otlp import Answer, HttpReceiver, http_receiver, respond
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def receiver() -> Iterator[HttpReceiver]:
     with http_receiver() as receiver:
         yield receiver
@@ -119,6 +119,6 @@ def test_the_reason_is_that_of_the_system(receiver: HttpReceiver) -> None:
         with pytest.raises(requests.ConnectionError):
             session.request("POST", "http://127.0.0.1:1/", data=b"", timeout=5)
         assert session.trouble == "Connection refused"
-    session, response = post(receiver, lambda handler: time.sleep(1), timeout=0.1)
+    session, response = post(receiver, receiver.hang, timeout=0.1)
     assert response is None
     assert session.trouble.startswith("ReadTimeout: ")

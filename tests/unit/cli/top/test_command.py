@@ -11,10 +11,27 @@ from hvd.cli.client import Address
 from hvd.cli.top import app, command
 from hvd.cli.top.choice import Choice
 from hvd.cli.top.command import as_json
+from hvd.cli.top.feed import Feed
 from hvd.errors import DaemonUnreachable
 from tests.support.server import Server
 from tests.unit.cli.daemon import HEALTHY, daemon
 from tests.unit.cli.top.data import frame, model
+
+
+@pytest.fixture(autouse=True)
+def feeds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a screen that was never left listens by ends with its test; else it does with its process."""
+    made: list[Feed] = []
+
+    class Recorded(Feed):
+        def start(self) -> None:
+            made.append(self)
+            super().start()
+
+    monkeypatch.setattr(command, "Feed", Recorded)
+    yield
+    for feed in made:
+        feed.stop()
 
 
 @pytest.fixture(scope="module")
