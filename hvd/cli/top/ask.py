@@ -83,7 +83,8 @@ def ask_jobs(address: Address, timeout: float, wanted: JobsWanted) -> Json:
     words = wanted.words.lower().split()
     statuses = [word for word in words if word in STATUSES]
     text = max((word for word in words if word not in STATUSES), key=len, default="")[:TEXT_MAX]
-    remote, jobs, place = Remote(address, timeout), [], None
+    remote, place = Remote(address, timeout), None
+    jobs: list[Json] = []
     while True:
         page = remote.page(statuses, (), min(LIST_MAX, wanted.most - len(jobs)), place, text, OPEN_FIRST)
         jobs += objects(page.get("jobs"))
