@@ -24,8 +24,6 @@ _TICKS = (10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0)  # s between two of the a
 _NUMBERS = (int, float)
 _SANE = 1e18  # what is above is no measurement
 
-Point = tuple[float, float | None]
-
 
 @dataclass(frozen=True)
 class Unit:
@@ -38,11 +36,12 @@ class Unit:
 
 @dataclass(frozen=True)
 class Chart:
-    """One figure over time: what it is, its value now, its points."""
+    """One figure over time: what it is, its value now, its values at those Unix times in s."""
 
     title: str
     now: str
-    points: tuple[Point, ...]
+    times: Sequence[float]
+    values: Sequence[object]
     unit: Unit
     style: str = "green"
 
@@ -74,24 +73,22 @@ _OF_REQUESTS = ("server_error_rate", "client_error_rate", "error_rate", "p50", "
 def service_charts(model: Model) -> list[Chart]:
     """Those of the whole service that the daemon has columns for."""
     columns = {str(column.get("name")): column for column in model.columns}
+    times = [point["time"] for point in model.points]
     charts = []
     for name, (title, style) in _SHOWN.items():
         if name in columns:
             unit = _UNITS.get(str(columns[name].get("unit")), _OTHER)
-            points = _points(model, name)
-            now = points[-1][1] if points else None
-            charts.append(Chart(title, figure(now, unit.form), points, unit, style))
+            values = [point.get(name) for point in model.points]
+            if name in _OF_REQUESTS:
+                served = (point.get("requests_per_second") != 0 for point in model.points)
+                values = list(map(_if_served, values, served))
+            now = figure(values[-1] if values else None, unit.form)
+            charts.append(Chart(title, now, times, values, unit, style))
     return charts
 
 
-def _points(model: Model, name: str) -> tuple[Point, ...]:
-    """The column's value at each time: 450 of eight charts at each picture, so each is looked at in place."""
-    rates = [point.get("requests_per_second") != 0 for point in model.points] if name in _OF_REQUESTS else None
-    values = [point.get(name) for point in model.points]
-    known = [value if value.__class__ in _NUMBERS and 0 <= value < _SANE else None for value in values]
-    if rates is not None:
-        known = [value if served else None for value, served in zip(known, rates, strict=True)]
-    return tuple(zip((point["time"] for point in model.points), known, strict=True))
+def _if_served(value: object, is_served: bool) -> object:
+    return value if is_served else None
 
 
 def window_of(model: Model, window: int) -> float:
@@ -118,19 +115,25 @@ def chart_lines(charts: Sequence[Chart], axis: Axis, width: int, room: int, glyp
     cell = (width - _APART * (columns - 1)) // columns
     if not charts or bars < _LEAST or cell - _SCALE - 1 < 8:
         return []
+    bins = cell - _SCALE - 1
+    step = max(axis.seconds / bins, axis.interval)
+    below = _time_axis(axis, step, bins, glyphs)
+    spans: dict[int, Spans] = {}  # by the identity of the times that charts share
     lines = []
     for start in range(0, min(len(charts), high * columns), columns):
-        drawn = [_chart(chart, axis, cell, bars, glyphs) for chart in charts[start : start + columns]]
+        drawn = []
+        for chart in charts[start : start + columns]:
+            if id(chart.times) not in spans:
+                spans[id(chart.times)] = spans_of(chart.times, axis.end, step, bins, axis.interval)
+            values = highest(chart.values, spans[id(chart.times)], bins)
+            drawn.append([*_chart(chart, values, cell, bars, glyphs), below])
         lines += [Text(" " * _APART, end="").join(parts) for parts in zip(*drawn, strict=True)]
     return lines
 
 
-def _chart(chart: Chart, axis: Axis, width: int, rows: int, glyphs: Glyphs) -> list[Text]:
-    bins = width - _SCALE - 1
-    step = max(axis.seconds / bins, axis.interval)
-    values = binned(chart.points, axis.end, step, bins, axis.interval)
-    highest = max((value for value in values if value is not None), default=0.0)
-    top = nice_top(max(highest, chart.unit.floor), chart.unit.base)
+def _chart(chart: Chart, values: Sequence[float | None], width: int, rows: int, glyphs: Glyphs) -> list[Text]:
+    most = max((value for value in values if value is not None), default=0.0)
+    top = nice_top(max(most, chart.unit.floor), chart.unit.base)
     title = cut_middle(chart.title, width - len(chart.now) - 2, glyphs.more)
     head = Text(end="").append(title).append(f"  {chart.now}", "bold")
     head.append(" " * (width - head.cell_len))
@@ -139,7 +142,7 @@ def _chart(chart: Chart, axis: Axis, width: int, rows: int, glyphs: Glyphs) -> l
     for row, bar in enumerate(sparkline(values, top, rows, glyphs.bars)):
         label = padded(scale.get(row, ""), _SCALE)
         lines.append(Text(end="").append(label + glyphs.wall, "dim").append(bar, f"not dim {chart.style}"))
-    return [*lines, _time_axis(axis, step, bins, glyphs)]
+    return lines
 
 
 def _time_axis(axis: Axis, step: float, bins: int, glyphs: Glyphs) -> Text:
@@ -155,12 +158,11 @@ def _time_axis(axis: Axis, step: float, bins: int, glyphs: Glyphs) -> Text:
     for place, text in _labels(step, bins):
         if all(at not in marks for at in range(place - 1, place + len(text) + 1)):
             cells[place : place + len(text)] = text
-    line = Text(" " * _SCALE + glyphs.corner, "dim", end="")
-    for place, cell in enumerate(cells):
-        if place in marks:
-            line.append(MARKS[str(marks[place]["kind"])], f"not dim {style_of(marks[place])}")
-        else:
-            line.append(cell)
+    for place, event in marks.items():
+        cells[place] = MARKS[str(event["kind"])]
+    line = Text(" " * _SCALE + glyphs.corner + "".join(cells), "dim", end="")
+    for place, event in marks.items():
+        line.stylize(f"not dim {style_of(event)}", _SCALE + 1 + place, _SCALE + 2 + place)
     return line
 
 
@@ -177,27 +179,38 @@ def _labels(step: float, bins: int) -> list[tuple[int, str]]:
     return labels
 
 
-def binned(points: Sequence[Point], end: float, step: float, bins: int, interval: float) -> list[float | None]:
-    """The highest value in each of so many bins of `step` seconds, the last of which holds the time `end`.
+Spans = list[tuple[int, int]]
 
-    Bins begin at whole multiples of `step`, so a peak keeps its height while it moves to the left.
+
+def spans_of(times: Sequence[float], end: float, step: float, bins: int, interval: float) -> Spans:
+    """For each time its bin of `step` seconds, the last of which holds the time `end`, and the one after the last bin
+    for which its value stands. Bins begin at whole multiples of `step`: a peak keeps its height while it moves left.
     """
-    highest: list[float | None] = [None] * bins
     first = math.floor(end / step) - bins + 1
+    places = [math.floor(time / step) - first for time in (*times, end)]
     # without points the second is the longer one: nothing is looked at then
     reach = max(step, _CARRIED * interval)
-    for (time, value), (following, _) in pairwise([*points, (end, None)]):
-        if value is None:
+    ends = [
+        min(after if following - time <= reach else place, bins)
+        for (time, following), (place, after) in zip(pairwise((*times, end)), pairwise(places), strict=True)
+    ]
+    return list(zip(places[:-1], ends, strict=True))
+
+
+def highest(values: Sequence[object], spans: Spans, bins: int) -> list[float | None]:
+    """The highest value in each of so many bins; None where there is none. What is no measurement isn't one."""
+    heights: list[float | None] = [None] * bins
+    for value, (place, end) in zip(values, spans, strict=True):
+        if value.__class__ not in _NUMBERS or not 0 <= value < _SANE:
             continue
-        place = math.floor(time / step) - first
-        last = math.floor(following / step) - first if following - time <= reach else place
         if 0 <= place < bins:
-            known = highest[place]
+            known = heights[place]
             if known is None or value > known:
-                highest[place] = value
-        for at in range(max(place + 1, 0), min(last, bins)):
-            highest[at] = value
-    return highest
+                heights[place] = value
+        if end > place + 1:
+            for at in range(max(place + 1, 0), end):
+                heights[at] = value
+    return heights
 
 
 def sparkline(values: Sequence[float | None], top: float, rows: int = 1, bars: str = UNICODE.bars) -> list[str]:

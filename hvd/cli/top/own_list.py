@@ -80,12 +80,12 @@ def own_charts(model: Model, selected: str, glyphs: Glyphs) -> list[Chart]:
     charts: dict[tuple[str, str], Chart] = {}
     for row in rows:
         for place, name in enumerate(row["recent"]):
-            points = tuple(
-                (time, values[place] if place < len(values) else None)
-                for time, values in model.own.points.get(row["key"], ())
-            )
+            points = model.own.points.get(row["key"], ())
+            values = [figures[place] if place < len(figures) else None for _, figures in points]
             now = _form(row, row["recent"].get(name))
             title = plain(row["key"] if name == "value" else f"{row['key']} {name}", glyphs.encoding)
             form = partial(_form, row)
-            charts[row["key"], name] = Chart(title, now, points, Unit(form, 0.001), _COLOURS.get(name, "yellow"))
+            charts[row["key"], name] = Chart(
+                title, now, [time for time, _ in points], values, Unit(form, 0.001), _COLOURS.get(name, "yellow")
+            )
     return list(charts.values())

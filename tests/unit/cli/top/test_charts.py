@@ -1,9 +1,11 @@
 """The charts of the screen: bars, a scale, the time, and what happened."""
 
+import math
+
 import pytest
 from rich.cells import cell_len
 
-from hvd.cli.top.charts import Axis, Chart, Unit, binned, chart_lines, service_charts, sparkline, window_of
+from hvd.cli.top.charts import Axis, Chart, Unit, chart_lines, highest, service_charts, spans_of, sparkline, window_of
 from hvd.cli.top.frame import ASCII, UNICODE, Glyphs
 from hvd.cli.top.model import Model
 from tests.unit.cli.top.data import event, history, model
@@ -39,7 +41,7 @@ def test_a_chart_tells_what_it_shows() -> None:
     lines = [
         line.plain
         for line in chart_lines(
-            [Chart("p99", "9ms", ((NOW, 43.0),), Unit(lambda ms: f"{ms:.0f}ms"))], Axis(NOW, 60.0, 2.0), 40, 6, UNICODE
+            [Chart("p99", "9ms", [NOW], [43.0], Unit(lambda ms: f"{ms:.0f}ms"))], Axis(NOW, 60.0, 2.0), 40, 6, UNICODE
         )
     ]
     assert lines[0].rstrip() == "p99  9ms"
@@ -54,7 +56,7 @@ def test_no_requests_are_a_gap() -> None:
     """Of what only requests have; the rate itself is a zero."""
     columns = ["time", "requests_per_second", "p99", "server_error_rate"]
     known = Model().with_history({"columns": columns, "points": [[NOW - 2, 0.0, 0.0, 0.0], [NOW, 5.0, 7.0, 0.5]]})
-    points = {chart.title: [value for _, value in chart.points] for chart in service_charts(known)}
+    points = {chart.title: chart.values for chart in service_charts(known)}
     assert points["p99"] == [None, 7.0]
     assert points["5xx"] == [None, 0.5]
     assert points["requests/s"] == [0.0, 5.0]
@@ -115,13 +117,15 @@ def test_columns_are_written_as_the_daemon_tells() -> None:
         # no points, or points without that number
         ([], 10, 1, 1, [None] * 3),
         ([(9, None)], 10, 1, 1, [None] * 3),
+        ([(8, True), (9, "9"), (10, math.nan), (10, -1)], 10, 1, 1, [None] * 3),
     ],
 )
 def test_the_highest_value_of_each_time_is_shown(
     points: list[tuple[float, float | None]], end: float, step: float, interval: float, expected: list[float | None]
 ) -> None:
     """In as many bins as there are."""
-    assert binned(points, end, step, len(expected), interval) == expected
+    spans = spans_of([time for time, _ in points], end, step, len(expected), interval)
+    assert highest([value for _, value in points], spans, len(expected)) == expected
 
 
 def test_bars_rise_with_their_values() -> None:
