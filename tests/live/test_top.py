@@ -250,6 +250,33 @@ def test_a_suspended_top_gives_the_terminal_back(server: Server) -> None:
         assert terminal.wait() == 0
 
 
+AT_START = """
+import signal, sys
+from hvd.cli.main import main
+from hvd.cli.top.driver import Terminal
+
+def set_modes(terminal):
+    Terminal._set_modes = plain
+    signal.raise_signal(signal.SIGTSTP)
+    plain(terminal)
+
+plain, Terminal._set_modes = Terminal._set_modes, set_modes
+sys.exit(main(["top", "--url", sys.argv[1]]))
+"""
+
+
+def test_ctrl_z_while_it_takes_the_terminal_waits_until_it_has_it(server: Server) -> None:
+    """In the middle of that it would take it twice, and put back what it made of it."""
+    with Pseudo([sys.executable, "-c", AT_START, server.bind], 80, 24, ENVIRON) as terminal:
+        process = psutil.Process(terminal.process.pid)
+        until(lambda: process.status() == psutil.STATUS_STOPPED, "it stands still")
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.shows("live", "q quit")
+        terminal.press("q")
+        assert terminal.wait() == 0
+        assert ended_well(terminal)
+
+
 def test_a_top_that_was_stopped_unasked_takes_the_terminal_again(server: Server) -> None:
     """SIGSTOP can't be heeded: who continues it may have changed screen and modes meanwhile."""
     with top(server) as terminal:

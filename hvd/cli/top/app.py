@@ -1,7 +1,6 @@
 """The full screen on Textual: what comes from the feed, what the user does, and the pictures of both."""
 
 import dataclasses
-import signal
 import time
 from collections.abc import Callable
 from functools import partial
@@ -348,7 +347,6 @@ def show(feed: Feed, address: Address, timeout: float, frame: Frame, choice: Cho
 
     Raises what ended the feed, if that is an error of our own.
     """
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGTSTP, signal.SIGCONT)}
     Terminal.encoding = frame.glyphs.encoding
     app = Top(feed, address, timeout, frame, choice)
     try:
@@ -356,8 +354,6 @@ def show(feed: Feed, address: Address, timeout: float, frame: Frame, choice: Cho
     finally:
         feed.changed = lambda: None
         feed.stop()
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
     if feed.failure:
         raise feed.failure
     if app._exception:  # Textual has no public name for it

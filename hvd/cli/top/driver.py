@@ -13,7 +13,6 @@ import signal
 import termios
 import threading
 from codecs import getincrementaldecoder
-from types import FrameType
 from typing import Any
 
 from textual import events
@@ -90,6 +89,9 @@ class Terminal(LinuxDriver):
         for signum in ENDING:
             if signal.getsignal(signum) is not signal.SIG_IGN:  # as under nohup
                 self._loop.add_signal_handler(signum, self._end, KILLED + signum)
+        # by the loop, as all of these: one that comes while the screen is taken waits until it is
+        self._loop.add_signal_handler(signal.SIGTSTP, self._suspend)
+        self._loop.add_signal_handler(signal.SIGCONT, self._continue)
         self._loop.add_signal_handler(signal.SIGWINCH, self._send_size)
 
     @property
@@ -165,6 +167,8 @@ class Terminal(LinuxDriver):
                 if selector.select(0.1):  # an Esc that nothing follows is one after that time
                     try:
                         data = os.read(self.fileno, 4096)
+                    except BlockingIOError:  # somebody who has the terminal too was quicker
+                        continue
                     except OSError:
                         data = b""
                     if not data:
@@ -178,12 +182,12 @@ class Terminal(LinuxDriver):
     def _end(self, code: int) -> None:
         self._app.exit(return_code=code)
 
-    def _sigtstp_application(self, *args: object) -> None:
+    def _suspend(self) -> None:
         self._is_suspended = True
         self.stop_application_mode()
         os.kill(os.getpid(), signal.SIGSTOP)
 
-    def _sigcont_application(self, signum: int = 0, frame: FrameType | None = None) -> None:
+    def _continue(self) -> None:
         """Take the screen again; after SIGSTOP too, when somebody else may have had it meanwhile."""
         with contextlib.suppress(OSError, termios.error):
             if os.tcgetpgrp(self.fileno) != os.getpgrp():  # bg: the screen is the shell's
@@ -195,7 +199,7 @@ class Terminal(LinuxDriver):
             else:
                 self._set_modes()
                 self.write(ENTER)
-        self._app.call_later(self._app.refresh)
+        self._app.refresh()
 
 
 def is_behind(app: App[Any]) -> bool:

@@ -4,7 +4,11 @@ import os
 import re
 import threading
 
-from hvd.cli.top.driver import ENTER, LEAVE, Writer
+import pytest
+from textual import events
+
+from hvd.cli.top import driver
+from hvd.cli.top.driver import ENTER, LEAVE, Terminal, Writer
 
 
 def test_what_is_taken_is_given_back() -> None:
@@ -55,5 +59,31 @@ def test_what_waits_is_written_before_the_end() -> None:
     output.write(b"two")
     output.stop()
     assert os.read(reader, 100) == b"one two"
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_key_that_another_program_took_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where somebody left the terminal not to block: there was something to read, and then there was not."""
+    reader, writer = os.pipe()
+    os.write(writer, b"q")
+    answers: list[bytes | None] = [None, b"q"]
+
+    def read(display: int, size: int) -> bytes:
+        if (answer := answers.pop(0)) is None:
+            raise BlockingIOError
+        return answer
+
+    monkeypatch.setattr(driver.os, "read", read)
+    terminal, keys = Terminal.__new__(Terminal), []
+    terminal.fileno, terminal._debug, terminal.exit_event = reader, False, threading.Event()
+
+    def take(event: object) -> None:
+        keys.append(event)
+        terminal.exit_event.set()
+
+    terminal.process_message = take  # type: ignore[method-assign]
+    terminal.run_input_thread()
+    assert [event.key for event in keys if isinstance(event, events.Key)] == ["q"]
     os.close(reader)
     os.close(writer)
