@@ -23,7 +23,7 @@ from hvd.core.durations import TIMED_CELLS
 from hvd.core.layout import Layout
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots
-from hvd.metrics.table import FAMILIES, HTTP, is_error
+from hvd.metrics.table import FAMILIES, HTTP, error_of
 
 LABELS = [("GET", f"/route/{n}", status) for n in range(10) for status in ("200", "404")]
 LATENCY_NS = 12_345_678
@@ -61,7 +61,7 @@ def hvd_record(rows: Rows) -> Record:
 
 def hvd_request(rows: Rows) -> Record:
     """All that hvd does for a request: in flight with its text and begin time, counted, finished."""
-    requests = [(*labels, is_error(labels[-1])) for labels in LABELS]  # who calls a row knows that
+    requests = [(*labels, error_of(labels[-1])) for labels in LABELS]  # who calls a row knows that
 
     def record() -> None:
         for method, route, status, failed in requests:
@@ -75,7 +75,7 @@ def hvd_request(rows: Rows) -> Record:
 
 def hvd_entry(rows: Rows) -> Record:
     """The same for a request of a thread that serves many at once."""
-    requests = [(*labels, is_error(labels[-1])) for labels in LABELS]
+    requests = [(*labels, error_of(labels[-1])) for labels in LABELS]
 
     def record() -> None:
         for method, route, status, failed in requests:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from hvd.agg import handoff
 from hvd.core.rows import Rows
-from hvd.metrics.table import ADMIN, is_error
+from hvd.metrics.table import ADMIN, error_of
 
 METHOD, ROUTE = "GET", "/ws"
 
@@ -18,4 +18,4 @@ def count_answer(rows: Rows, headers: Mapping[str, str], status: str) -> None:
     if began.isdecimal():
         rows.record(ADMIN, (METHOD, ROUTE, status), max(0, time.monotonic_ns() - int(began)))
     else:
-        rows.count_response((METHOD, ROUTE, status), is_error(status))
+        rows.count_response((METHOD, ROUTE, status), error_of(status))

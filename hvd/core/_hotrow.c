@@ -111,11 +111,13 @@ static PyObject *respond(HotRow *self, PyObject *const *args, Py_ssize_t nargs)
         return NULL;
     self->base = base;
     add_shared(self->cells + base, 1);
-    int is_error = PyObject_IsTrue(args[1]);
+    int is_error = PyObject_IsTrue(args[1]), overflow = 0;
     if (is_error < 0)
         return NULL;
     if (is_error)
         add_shared(self->cells + ERRORS, 1);
+    if (PyLong_CheckExact(args[1]) && PyLong_AsLongAndOverflow(args[1], &overflow) == SERVER_ERROR)
+        add_shared(self->cells + SERVER_ERRORS, 1);
     Py_RETURN_NONE;
 }
 
@@ -314,9 +316,9 @@ static int execute(PyObject *module)
 {
     if (PyModule_AddType(module, &hvd_row_type) < 0 || hvd_add_entry_types(module) < 0)
         return -1;
-    PyObject *layout = Py_BuildValue("(iiiiiiiiiiiiiiii)", STARTED, FINISHED, ABORTED, ERRORS, BEGIN, BUSY, TEXT, TEXT_BYTES,
-                                     HEAD_CELLS, SHARED, ENTRIES, ENTRY_CELLS, ENTRY_THREAD, ENTRY_TEXT, POWERS,
-                                     AMOUNT_CELLS);
+    PyObject *layout = Py_BuildValue("(iiiiiiiiiiiiiiiiii)", STARTED, FINISHED, ABORTED, ERRORS, BEGIN, BUSY, SERVER_ERRORS,
+                                     TEXT, TEXT_BYTES, HEAD_CELLS, SHARED, ENTRIES, ENTRY_CELLS, ENTRY_THREAD, ENTRY_TEXT,
+                                     POWERS, AMOUNT_CELLS, SERVER_ERROR);
     if (layout == NULL)
         return -1;
     int result = PyModule_AddObjectRef(module, "LAYOUT", layout);

@@ -5,8 +5,10 @@
 #include <time.h>
 
 /* layout.py and amounts.py; hot.py refuses the module where they differ. */
-enum { STARTED = 0, FINISHED = 1, ABORTED = 2, ERRORS = 3, BEGIN = 4, BUSY = 5, TEXT = 8, TEXT_BYTES = 64, HEAD_CELLS = 16 };
+enum { STARTED = 0, FINISHED = 1, ABORTED = 2, ERRORS = 3, BEGIN = 4, BUSY = 5, SERVER_ERRORS = 7 };
+enum { TEXT = 8, TEXT_BYTES = 64, HEAD_CELLS = 16 };
 enum { SHARED = 13, ENTRIES = 25, ENTRY_CELLS = 10, ENTRY_BEGIN = 0, ENTRY_THREAD = 1, ENTRY_TEXT = 2, MAX_BOUNDS = 512 };
+enum { SERVER_ERROR = 2 }; /* limits.py */
 enum { POWERS = 40, AMOUNT_CELLS = POWERS + 3 };
 
 typedef struct {

@@ -59,8 +59,9 @@ static int64_t *row_starts(PyObject *heads, Py_ssize_t used, Py_ssize_t cells)
 
 static PyObject *head_tuple(const int64_t *head)
 {
-    return Py_BuildValue("(LLLLLLy#)", (long long)head[0], (long long)head[1], (long long)head[2], (long long)head[3],
-                         (long long)head[4], (long long)head[5], (const char *)(head + TEXT), (Py_ssize_t)TEXT_BYTES);
+    return Py_BuildValue("(LLLLLLLy#)", (long long)head[STARTED], (long long)head[FINISHED], (long long)head[ABORTED],
+                         (long long)head[ERRORS], (long long)head[SERVER_ERRORS], (long long)head[BEGIN],
+                         (long long)head[BUSY], (const char *)(head + TEXT), (Py_ssize_t)TEXT_BYTES);
 }
 
 /* hotrow.py, sum_rows. Without the interpreter's lock: a scrape of many rows holds no request up. */

@@ -20,6 +20,8 @@ from hvd.core.slots import used_heads
 from hvd.core.totals import RETRIES
 from hvd.errors import BlockFull
 
+_COUNTS = 5  # of a Head, the first ones
+
 
 class Source:
     """What this process counts in these rows, as far as it has not been moved yet. One thread at a time uses it."""
@@ -59,8 +61,10 @@ class Source:
         """The sums of all rows, and of their heads."""
         used = self._block.cells[layout.H_CELLS_USED]
         sums, heads = sum_rows(self._block.raw, used_heads(self._block, self._slot), used, RETRIES)
-        of_heads = (sum(values) for values in zip(*(head[: layout.R_BEGIN_NS] for head in heads), strict=True))
-        head = b"".join(value.to_bytes(layout.CELL, sys.byteorder) for value in of_heads)
+        columns = zip(*((0,) * _COUNTS, *(head[:_COUNTS] for head in heads)), strict=True)
+        *counts, server_errors = map(sum, columns)
+        cells = [*counts, *(0,) * (layout.R_SERVER_ERRORS - len(counts)), server_errors]
+        head = b"".join(value.to_bytes(layout.CELL, sys.byteorder) for value in cells)
         return head + sums[len(head) :]
 
 

@@ -3,13 +3,14 @@
 import platform
 from typing import TYPE_CHECKING
 
-from hvd.core import amounts, layout
+from hvd.core import amounts, layout, limits
 from hvd.core.durations import BOUNDS
 
 _LAYOUT = (
     *(layout.R_STARTED, layout.R_FINISHED, layout.R_ABORTED, layout.R_ERRORS, layout.R_BEGIN_NS, layout.R_BUSY),
-    *(layout.R_TEXT, layout.TEXT_BYTES, layout.HEAD_CELLS, layout.S_SHARED, layout.S_ENTRIES),
+    *(layout.R_SERVER_ERRORS, layout.R_TEXT, layout.TEXT_BYTES, layout.HEAD_CELLS, layout.S_SHARED, layout.S_ENTRIES),
     *(layout.ENTRY_CELLS, layout.E_THREAD, layout.E_TEXT, amounts.POWERS, amounts.AMOUNT_CELLS),
+    limits.SERVER_ERROR,
 )
 
 if TYPE_CHECKING:

@@ -171,9 +171,9 @@ class HotEntry(HotRow):
     def _thread(self) -> int:
         return self.thread or (id(self) if self._sharing.by_entry else get_ident())
 
-    def respond(self, labels: tuple[str, ...], is_error: bool, /) -> None:
+    def respond(self, labels: tuple[str, ...], error: int, /) -> None:
         with self._sharing.held():
-            super().respond(labels, is_error)
+            super().respond(labels, error)
 
     def finish(self) -> None:
         base = self.base

@@ -4,7 +4,7 @@
 rely on it:
 
     begin:   text, begin time, started + 1
-    respond: the series' count + 1            (before the response's first byte)
+    respond: the series' count + 1, of an error errors + 1 and server errors + 1 (before the response's first byte)
     finish:  sum + ns, bucket + 1, finished + 1, begin time = 0
     abandon: aborted + 1, its cause + 1, begin time = 0         (rows.py)
 
@@ -25,6 +25,7 @@ from typing import Any
 from hvd.core import layout
 from hvd.core.amounts import AMOUNT_CELLS, bucket_of
 from hvd.core.durations import BOUNDS
+from hvd.core.limits import SERVER_ERROR
 
 STARTED, FINISHED, ERRORS, BEGIN = layout.R_STARTED, layout.R_FINISHED, layout.R_ERRORS, layout.R_BEGIN_NS
 
@@ -65,13 +66,17 @@ class HotRow:
         self._began = cells[BEGIN] = monotonic_ns()
         cells[STARTED] += 1
 
-    def respond(self, labels: tuple[str, ...], is_error: bool, /) -> None:
-        """Count the response; to be called before its first byte leaves."""
+    def respond(self, labels: tuple[str, ...], error: int, /) -> None:
+        """Count the response; to be called before its first byte leaves. `error` is NO_ERROR, CLIENT_ERROR or
+        SERVER_ERROR.
+        """
         base = self.base = self._runs[labels]
         cells = self._cells
         cells[base] += 1
-        if is_error:
+        if error:
             cells[ERRORS] += 1
+        if error == SERVER_ERROR:
+            cells[layout.R_SERVER_ERRORS] += 1
 
     def pass_on(self, labels: tuple[str, ...], /) -> None:
         """Another process answers, and counts that response before it does: here only the duration will count.
@@ -119,8 +124,8 @@ class HotRow:
             at += AMOUNT_CELLS
 
 
-Head = tuple[int, int, int, int, int, int, bytes]
-"""R_STARTED to R_BUSY of a row, and its text."""
+Head = tuple[int, int, int, int, int, int, int, bytes]
+"""Of a row R_STARTED to R_ERRORS, R_SERVER_ERRORS, R_BEGIN_NS, R_BUSY, and its text."""
 
 
 def sum_rows(raw: memoryview, heads: list[int], used: int, retries: int) -> tuple[bytes, list[Head]]:
@@ -149,8 +154,8 @@ def _read_head(raw: memoryview, cells: memoryview, head: int, retries: int) -> H
     start = (head + layout.R_TEXT) * layout.CELL
 
     def read() -> Head:
-        started, finished, aborted, errors, begin, busy = cells[head : head + layout.R_BUSY + 1].tolist()
-        return started, finished, aborted, errors, begin, busy, raw[start : start + layout.TEXT_BYTES].tobytes()
+        started, finished, aborted, errors, begin, busy, _, failed = cells[head : head + layout.R_TEXT].tolist()
+        return started, finished, aborted, errors, failed, begin, busy, raw[start : start + layout.TEXT_BYTES].tobytes()
 
     previous = read()
     for _ in range(retries):

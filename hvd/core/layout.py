@@ -79,6 +79,7 @@ CLIENTS = 8
 S_ENTRIES = 25  # how many of its entries, from the first on, were ever used
 S_LOOP_NS, S_LOOP_LAG_NS = 26, 27  # of an event loop: when it last turned (monotonic), and how late it was then at most
 S_OWN = S_THREADS, S_LOOP_LAG_NS + 1  # from, to
+S_BASE_SERVER_ERRORS = 28  # one more of S_BASE
 
 KIND_WORKER, KIND_AGGREGATOR, KIND_JOB_RUNNER, KIND_ADMIN_SERVER, KIND_JOINED = 1, 2, 3, 4, 5
 KIND_MASTER, KIND_EXPORTER = 6, 7
@@ -98,6 +99,7 @@ COMPANION_SLOTS = 16  # the first ones; two masters during an upgrade, with four
 HEAD_CELLS = 16
 R_STARTED, R_FINISHED, R_ABORTED, R_ERRORS, R_BEGIN_NS, R_BUSY = range(6)
 R_THREAD = 6  # threading.get_ident() of the thread that has the row; 0 in the last one, which requests share
+R_SERVER_ERRORS = 7  # of R_ERRORS; of a process of an earlier version, and of totals that were kept over a stop, 0
 R_TEXT, TEXT_BYTES = 8, 64  # what the caller says of the request in progress
 # Entry cells: begin time (monotonic ns, 0 while it is free; negative while it begins or ends, see hotentry.py), thread,
 # text. Stored text first, begin time last.

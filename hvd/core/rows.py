@@ -14,6 +14,7 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.catalogue import Catalogue, Families, Family
 from hvd.core.hot import HotRow, Sharing, fence
+from hvd.core.limits import SERVER_ERROR
 from hvd.core.locks import COUNT_WAIT
 from hvd.core.slots import mark_used
 from hvd.errors import BlockForeign, BlockFull, BlockLocked
@@ -106,12 +107,14 @@ class Rows:
         """Add to a one-cell counter in the calling thread's row."""
         self.mine().add(self.runs[family.key][labels], by)
 
-    def count_response(self, labels: tuple[str, ...], is_error: bool) -> None:
+    def count_response(self, labels: tuple[str, ...], error: int) -> None:
         """Count, in the calling thread's row, a response to a request that another process passed on."""
         row = self.mine()
         row.add(self.entries[labels], 1)
-        if is_error:
+        if error:
             row.add(layout.R_ERRORS, 1)
+        if error == SERVER_ERROR:
+            row.add(layout.R_SERVER_ERRORS, 1)
 
     def record(self, family: Family, labels: tuple[str, ...], ns: int) -> None:
         """Add a duration to a timed series in the calling thread's row."""

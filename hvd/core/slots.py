@@ -46,7 +46,7 @@ class Settled:
 
 @dataclass(frozen=True)
 class Slot:
-    """A slot's record as read at one moment: the cells S_KIND to S_HEARTBEAT_NS, S_BASE, and those of S_OWN."""
+    """A slot's record as read at one moment: the cells S_KIND to S_HEARTBEAT_NS, the base, and those of S_OWN."""
 
     number: int
     kind: int
@@ -62,6 +62,7 @@ class Slot:
     clients: tuple[int, ...] = (0,) * layout.CLIENTS
     loop_ns: int = 0
     loop_lag_ns: int = 0
+    base_server_errors: int = 0
 
     @property
     def kind_name(self) -> str:
@@ -146,8 +147,10 @@ class Slots:
     def _take(self, number: int, kind: int, master: int, pid: int) -> None:
         self._reserve(number)
         cells, cell = self._cells, self._layout.slot_cell(number)
-        for index, total in enumerate(self._head_sums(number)):
+        *totals, server_errors = self._head_sums(number)
+        for index, total in enumerate(totals):
             cells[cell + layout.S_BASE + index] = total
+        cells[cell + layout.S_BASE_SERVER_ERRORS] = server_errors
         cells[cell + layout.S_KIND] = kind
         cells[cell + layout.S_PID], cells[cell + layout.S_PID_START] = pid, start_ticks(pid) if pid else 0
         cells[cell + layout.S_MASTER], cells[cell + layout.S_MASTER_START] = master, start_ticks(master)
@@ -170,7 +173,7 @@ class Slots:
         heads = used_heads(self._block, number)
         return [
             sum(self._cells[head + index] for head in heads)
-            for index in (layout.R_STARTED, layout.R_FINISHED, layout.R_ABORTED, layout.R_ERRORS)
+            for index in (*range(layout.R_STARTED, layout.R_ERRORS + 1), layout.R_SERVER_ERRORS)
         ]
 
     def name_process(self, number: int, pid: int) -> None:
@@ -216,7 +219,7 @@ class Slots:
         return Slot(
             *(number, kind, pid, pid_start, master, master_start, taken_ns, heartbeat_ns, tuple(base)),
             *(record[layout.S_THREADS], record[layout.S_STACK_TAKEN_NS], clients),
-            *(record[layout.S_LOOP_NS], record[layout.S_LOOP_LAG_NS]),
+            *(record[layout.S_LOOP_NS], record[layout.S_LOOP_LAG_NS], record[layout.S_BASE_SERVER_ERRORS]),
         )
 
     def taken(self) -> Iterator[Slot]:

@@ -29,13 +29,14 @@ RETRIES = 40
 
 
 class Heads(NamedTuple):
-    """Sums of row heads."""
+    """Sums of row heads. Server errors are told apart of live processes only: those of all are in their series."""
 
     started: int = 0
     finished: int = 0
     aborted: int = 0
     errors: int = 0
     in_flight: int = 0
+    server_errors: int = 0
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ class Reader:
                     busy.append(entry)
             heads = Heads(*map(add, heads, slot_heads))
             if slot and slot.pid:  # else its process is only about to begin
-                tenants.append(SlotTotals(slot, Heads(*map(sub, slot_heads, (*slot.base, 0))), tuple(busy)))
+                tenants.append(SlotTotals(slot, _since_taken(slot_heads, slot), tuple(busy)))
         return Totals(
             time_ns(),
             monotonic_ns(),
@@ -141,6 +142,11 @@ class Reader:
 
 
 def _heads(row: Head) -> Heads:
-    started, finished, aborted, errors, begin, busy, _ = row
+    started, finished, aborted, errors, server_errors, begin, busy, _ = row
     visible = max(busy, int(begin != 0))
-    return Heads(started, finished, aborted, errors, min(visible, started - finished - aborted))
+    return Heads(started, finished, aborted, errors, min(visible, started - finished - aborted), server_errors)
+
+
+def _since_taken(heads: Heads, slot: Slot) -> Heads:
+    """Of the rows of a slot: what its process has done since it took the slot."""
+    return Heads(*map(sub, heads, (*slot.base, 0, slot.base_server_errors)))

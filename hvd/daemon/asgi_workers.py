@@ -18,7 +18,7 @@ from hvd.daemon.workers import UNPARSED, CountingWorker
 from hvd.instrument.asgi import AsgiServer, counted_asgi, gunicorn_server, uvicorn_server
 from hvd.instrument.counting import counting
 from hvd.instrument.loop_lag import LoopWatch
-from hvd.metrics.table import is_error
+from hvd.metrics.table import error_of
 
 ORPHANED = signal.SIGRTMIN + 16
 """What the kernel sends such a worker when its master dies: SIGTERM would not tell whether it has all its time."""
@@ -174,7 +174,7 @@ def _counting_refusals(protocol: Any, method: str) -> Any:
         if code != "500":
             row = counting.rows.entry()
             row.begin(UNPARSED)
-            row.respond((UNPARSED, UNPARSED, code), is_error(code))
+            row.respond((UNPARSED, UNPARSED, code), error_of(code))
             row.finish()
         refuse(self, status, *more)
 

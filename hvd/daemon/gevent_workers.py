@@ -25,7 +25,7 @@ from hvd.instrument.counting import counting
 from hvd.instrument.loop_lag import LoopWatch
 from hvd.instrument.reports import METHODS, OTHER
 from hvd.instrument.wsgi import outermost, post_request
-from hvd.metrics.table import is_error
+from hvd.metrics.table import error_of
 
 
 class GreenletRow:
@@ -157,5 +157,5 @@ class CountingHandler:
         if not interrupted and exchange is not None and not exchange.is_counted:
             interrupted = exchange.method if exchange.method in METHODS else OTHER, exchange.route
         if interrupted:
-            row.respond((*interrupted, "500"), is_error("500"))
+            row.respond((*interrupted, "500"), error_of("500"))
         super().handle_error(*error)  # type: ignore[misc]

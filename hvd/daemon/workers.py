@@ -21,7 +21,7 @@ from hvd.daemon.worker_process import WorkerProcess
 from hvd.instrument.apply import count_app, is_asgi, takes
 from hvd.instrument.counting import counting
 from hvd.instrument.wsgi import outermost, post_request
-from hvd.metrics.table import is_error
+from hvd.metrics.table import error_of
 from hvd.web.problem import problem_response
 
 OWN_DESCRIPTORS, THREAD_DESCRIPTORS = 8, 4  # that connections leave a worker, and each of its threads
@@ -126,7 +126,7 @@ class AnsweringWorker(CountingWorker):
             row.begin(UNPARSED)
 
         def respond(status: int) -> None:
-            row.respond((method, route, str(status)), is_error(str(status)))
+            row.respond((method, route, str(status)), error_of(str(status)))
 
         super().handle_error(req, self._answer(client, respond), addr, exc)
         if self.alive or not isinstance(exc, SystemExit):

@@ -113,9 +113,10 @@ static int count(Hot *self, PyObject *body)
     PyObject *labels = PyTuple_Pack(3, self->method, self->route, self->status);
     if (labels == NULL)
         return -1;
-    int is_error = PyUnicode_GET_LENGTH(self->status) && PyUnicode_READ_CHAR(self->status, 0) >= '4';
-    PyObject *arguments[] = {self->row, labels, is_error ? Py_True : Py_False};
-    PyObject *none = PyObject_VectorcallMethod(hvd_text[RESPOND], arguments, 3, NULL);
+    PyObject *error = hvd_error_of(self->status);
+    PyObject *arguments[] = {self->row, labels, error};
+    PyObject *none = error == NULL ? NULL : PyObject_VectorcallMethod(hvd_text[RESPOND], arguments, 3, NULL);
+    Py_XDECREF(error);
     Py_DECREF(labels);
     if (none == NULL)
         return -1;

@@ -52,8 +52,8 @@ static PyObject *method_of(Exchange *self)
     return known < 0 ? NULL : known ? self->method : RULE(self->counted, OTHER);
 }
 
-/* Call one of the row's methods with the labels, and whether it is an error where `is_error` is not NULL. */
-static int tell_row(Exchange *self, PyObject *name, PyObject *status, PyObject *is_error)
+/* Call one of the row's methods with the labels, and whose error it is where `error` is not NULL. */
+static int tell_row(Exchange *self, PyObject *name, PyObject *status, PyObject *error)
 {
     PyObject *route, *method = method_of(self);
     if (method == NULL || (route = route_of(self)) == NULL)
@@ -61,8 +61,8 @@ static int tell_row(Exchange *self, PyObject *name, PyObject *status, PyObject *
     PyObject *labels = PyTuple_Pack(3, method, route, status);
     if (labels == NULL)
         return -1;
-    PyObject *arguments[] = {self->row, labels, is_error};
-    PyObject *none = PyObject_VectorcallMethod(name, arguments, is_error == NULL ? 2 : 3, NULL);
+    PyObject *arguments[] = {self->row, labels, error};
+    PyObject *none = PyObject_VectorcallMethod(name, arguments, error == NULL ? 2 : 3, NULL);
     Py_DECREF(labels);
     if (none == NULL)
         return -1;
@@ -71,10 +71,11 @@ static int tell_row(Exchange *self, PyObject *name, PyObject *status, PyObject *
     return 0;
 }
 
-/* hvd/metrics/table.py, is_error */
-static int is_error(PyObject *status)
+PyObject *hvd_error_of(PyObject *status)
 {
-    return PyUnicode_Check(status) && PyUnicode_GET_LENGTH(status) && PyUnicode_READ_CHAR(status, 0) >= '4';
+    int is_text = PyUnicode_Check(status) && PyUnicode_GET_LENGTH(status);
+    Py_UCS4 first = is_text ? PyUnicode_READ_CHAR(status, 0) : 0;
+    return PyLong_FromLong(first == '5' ? 2 : first >= '4' ? 1 : 0); /* hvd/core/limits.py */
 }
 
 /* What an attribute of this process's extras is. */
@@ -131,7 +132,12 @@ int hvd_exchange_count(Exchange *self, PyObject *body)
         PyErr_SetString(PyExc_RuntimeError, "the app has not called start_response, and its response begins");
         return -1;
     }
-    if (tell_row(self, hvd_text[RESPOND], self->status, is_error(self->status) ? Py_True : Py_False) < 0)
+    PyObject *error = hvd_error_of(self->status);
+    if (error == NULL)
+        return -1;
+    int result = tell_row(self, hvd_text[RESPOND], self->status, error);
+    Py_DECREF(error);
+    if (result < 0)
         return -1;
     return measure(self, body);
 }

@@ -42,6 +42,9 @@ void *hvd_exchange_failed(Exchange *self, int streaming);
 
 int hvd_exchange_ready(void);
 
+/* hvd/metrics/table.py, error_of: a new reference. */
+PyObject *hvd_error_of(PyObject *status);
+
 /* asgi.py. */
 extern PyTypeObject hvd_hot_type;
 int hvd_hot_ready(void);

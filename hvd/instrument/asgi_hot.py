@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from hvd.instrument.extras import compiled, header_of
-from hvd.metrics.table import is_error
+from hvd.metrics.table import error_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -109,7 +109,7 @@ class HotExchangeInPython:
         if self.route is None:
             route = route_of(self.scope)
             self.route = self.route or route
-        self.row.respond((self.method, self.route, self.status), is_error(self.status))
+        self.row.respond((self.method, self.route, self.status), error_of(self.status))
         self.is_counted, self.scope = True, None
         counting.extras.sized(self.row, self.method, self.route, self._length, self._headers, body)
 

@@ -27,7 +27,7 @@ from hvd.core.rows import Row, ThreadRow
 from hvd.instrument.counting import counting
 from hvd.instrument.reports import EXCHANGE, METHODS, OTHER, UNMATCHED
 from hvd.instrument.routes import listen, route_of
-from hvd.metrics.table import is_error
+from hvd.metrics.table import error_of
 
 compiled: Any
 try:
@@ -187,7 +187,7 @@ class Exchange:
         if self.status is None:
             raise RuntimeError("the app has not called start_response, and its response begins")
         method = _label(self.method)
-        self.row.respond((method, self.route, self.status), is_error(self.status))
+        self.row.respond((method, self.route, self.status), error_of(self.status))
         self.is_counted = True
         length = self.environ.get("CONTENT_LENGTH") if self.environ else None
         counting.extras.sized(self.row, method, self.route, length, self._headers, body)

@@ -48,6 +48,7 @@ class WorkerLook(NamedTuple):
     cpu_seconds: float | None
     memory_bytes: int | None
     in_flight: int
+    server_errors: int
 
 
 @dataclass(frozen=True)

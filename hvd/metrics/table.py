@@ -12,6 +12,7 @@ from typing import Literal
 from hvd.core.amounts import measured_cells
 from hvd.core.catalogue import Families, Family
 from hvd.core.durations import TIMED_CELLS
+from hvd.core.limits import CLIENT_ERROR, NO_ERROR, SERVER_ERROR
 from hvd.metrics.bounds import DURATIONS, Shape, amount
 from hvd.metrics.companion_pages import ProcessSample
 from hvd.metrics.sources import (
@@ -97,9 +98,9 @@ FAMILIES = Families(
 )
 
 
-def is_error(status: str) -> bool:
-    """True for the `status` of a response that counts as an error."""
-    return status >= "4"
+def error_of(status: str) -> int:
+    """Whose error a response of this status is: NO_ERROR, CLIENT_ERROR or SERVER_ERROR."""
+    return SERVER_ERROR if status.startswith("5") else CLIENT_ERROR if status >= "4" else NO_ERROR
 
 
 def _counter(name: str, help: str, family: Family) -> Metric:

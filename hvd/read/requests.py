@@ -158,6 +158,8 @@ class Route(TypedDict):
     methods: list[str]
     count: int
     errors: int
+    client_errors: int
+    server_errors: int
     statuses: dict[str, int]
     mean_ms: float
     p50_ms: float
@@ -189,6 +191,8 @@ def _route(route: str, series: Sequence[Series], totals: Totals) -> Route:
         "methods": sorted({one.labels[0] for one in series}),
         "count": sums.responses,
         "errors": sums.errors,
+        "client_errors": sums.client_errors,
+        "server_errors": sums.server_errors,
         "statuses": dict(sorted(statuses.items())),
         "mean_ms": sums.mean_ms,
         "p50_ms": sums.percentile_ms(P50),

@@ -6,6 +6,7 @@ have more of both. Two workers can't say which of them is the odd one; of errors
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Literal, NamedTuple, TypedDict
 
 from hvd.read.changes import ERRORS, REQUESTS, proportions_z, rate_text, share_text
@@ -20,7 +21,9 @@ MEMORY_BYTES, MEMORY_FACTOR = 64 * 2**20, 1.5
 AGE_FACTOR = 3.0  # a worker that is older than the others by that has more memory by right
 HELD = 4.0  # standard deviations of what is in flight by chance
 
-What = Literal["error_rate", "in_flight", "requests_per_second", "cpu_percent", "memory_bytes"]
+What = Literal[
+    "server_error_rate", "client_error_rate", "in_flight", "requests_per_second", "cpu_percent", "memory_bytes"
+]
 
 
 class Skew(TypedDict):
@@ -42,7 +45,8 @@ class WorkerFigures(NamedTuple):
     age: float
     seconds: float
     requests: int
-    errors: int
+    client_errors: int
+    server_errors: int
     in_flight: int
     cpu_percent: float | None
     memory_bytes: int | None
@@ -85,16 +89,26 @@ def _skews(workers: Sequence[WorkerFigures]) -> Iterator[Skew]:
                 }
 
 
-def _errors(worker: WorkerFigures, others: Sequence[WorkerFigures]) -> tuple[float, float, str] | None:
+def _server_errors(worker: WorkerFigures, others: Sequence[WorkerFigures]) -> tuple[float, float, str] | None:
+    return _errors(worker, others, "5xx", attrgetter("server_errors"))
+
+
+def _client_errors(worker: WorkerFigures, others: Sequence[WorkerFigures]) -> tuple[float, float, str] | None:
+    return _errors(worker, others, "4xx", attrgetter("client_errors"))
+
+
+def _errors(
+    worker: WorkerFigures, others: Sequence[WorkerFigures], word: str, errors: Callable[[WorkerFigures], int]
+) -> tuple[float, float, str] | None:
     answering = [other for other in others if other.requests]
     counts = sum(other.requests for other in answering), worker.requests
     if min(counts) < REQUESTS:
         return None
-    failed = sum(other.errors for other in answering), worker.errors
-    value, usual = worker.errors / worker.requests, median(other.errors / other.requests for other in answering)
-    if worker.errors - usual * worker.requests < ERRORS or value < 2 * usual or proportions_z(failed, counts) < Z:
+    failed = sum(map(errors, answering)), errors(worker)
+    value, usual = errors(worker) / worker.requests, median(errors(other) / other.requests for other in answering)
+    if errors(worker) - usual * worker.requests < ERRORS or value < 2 * usual or proportions_z(failed, counts) < Z:
         return None
-    return value, usual, f"{share_text(value)} errors, the others {share_text(usual)}"
+    return value, usual, f"{share_text(value)} {word}, the others {share_text(usual)}"
 
 
 def _in_flight(worker: WorkerFigures, others: Sequence[WorkerFigures]) -> tuple[float, float, str] | None:
@@ -136,7 +150,8 @@ def _memory(worker: WorkerFigures, others: Sequence[WorkerFigures]) -> tuple[flo
 
 
 _COMPARED: tuple[tuple[What, int, Compare], ...] = (
-    ("error_rate", 2, _errors),
+    ("server_error_rate", 2, _server_errors),
+    ("client_error_rate", 2, _client_errors),
     ("in_flight", 3, _in_flight),
     ("requests_per_second", 3, _rate),
     ("cpu_percent", 3, _cpu),

@@ -86,6 +86,8 @@ class Raw(JobFields, Rates, OpenPercentiles, QueueTimes):
     ends: Ends
     requests_per_second_since_start: float
     error_rate_since_start: float
+    server_error_rate_since_start: float
+    client_error_rate_since_start: float
     p50_since_start: float
     p90_since_start: float
     p99_since_start: float
@@ -103,6 +105,8 @@ class Worker(TypedDict):
     age_seconds: float
     requests: int
     errors: int
+    client_errors: int
+    server_errors: int
     in_flight: int
     busy: list[Request]
     cpu_percent: float | None
@@ -176,6 +180,8 @@ def build_raw(reading: Reading) -> Raw:
         "ends": reading.ends,
         "requests_per_second_since_start": since_start["requests_per_second"],
         "error_rate_since_start": since_start["error_rate"],
+        "server_error_rate_since_start": since_start["server_error_rate"],
+        "client_error_rate_since_start": since_start["client_error_rate"],
         "p50_since_start": since_start["p50"],
         "p90_since_start": since_start["p90"],
         "p99_since_start": since_start["p99"],
@@ -232,6 +238,8 @@ def _worker(slot: SlotTotals, samples: Mapping[int, ProcessSample], totals: Tota
         "age_seconds": round((totals.monotonic_ns - slot.slot.taken_ns) / 1e9, 3),
         "requests": slot.heads.finished,
         "errors": slot.heads.errors,
+        "client_errors": max(0, slot.heads.errors - slot.heads.server_errors),
+        "server_errors": slot.heads.server_errors,
         "in_flight": slot.heads.in_flight,
         "busy": [request_of(entry.text, entry.age) for entry in nlargest(LONGEST, slot.busy, attrgetter("age"))],
         "cpu_percent": sample["cpu_percent"] if sample else None,

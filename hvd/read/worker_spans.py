@@ -1,7 +1,7 @@
 """Workers in spans of time: what each did, from looks at them at the ends of spans. Pure."""
 
 from collections.abc import Iterable, Sequence
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from hvd.core import layout
 from hvd.core.totals import Totals
@@ -9,9 +9,13 @@ from hvd.metrics.companion_pages import ProcessSample
 from hvd.metrics.spans import SpanRecord, WorkerLook
 from hvd.read.spans import rate_of
 
-COLUMNS = ("time", "requests_per_second", "errors_per_second", "cpu_percent", "memory_bytes", "in_flight")
+COLUMNS = (
+    *("time", "requests_per_second", "errors_per_second", "cpu_percent", "memory_bytes", "in_flight"),
+    *("server_errors_per_second", "client_errors_per_second"),
+)
 """Of a worker's points."""
 
+_ERRORS: Final = "errors", "server_errors", "client_errors"
 _YOUNG = 1.5
 """Of a span: a worker that has lived no longer began in it, or a moment before."""
 
@@ -22,6 +26,8 @@ class WorkerSpan(TypedDict):
     requests: int
     requests_per_second: float
     errors: int
+    client_errors: int
+    server_errors: int
     cpu_percent: float | None
     memory_bytes: int | None
 
@@ -49,6 +55,7 @@ def worker_looks(totals: Totals, processes: Iterable[ProcessSample]) -> list[Wor
             sample["cpu_seconds"] if sample else None,
             sample["proportional"] if sample else None,
             slot.heads.in_flight,
+            slot.heads.server_errors,
         )
         for slot in totals.slots
         if slot.slot.kind in (layout.KIND_WORKER, layout.KIND_JOINED) and slot.slot.pid
@@ -59,13 +66,17 @@ def worker_looks(totals: Totals, processes: Iterable[ProcessSample]) -> list[Wor
 def worker_span(now: WorkerLook, before: WorkerLook | None, seconds: float) -> WorkerSpan:
     """What a worker did in those seconds, since `before`, or since it took its slot."""
     requests = now.requests - (before.requests if before else 0)
+    errors = now.errors - (before.errors if before else 0)
+    server_errors = now.server_errors - (before.server_errors if before else 0)
     cpu = None
     if now.cpu_seconds is not None and (before is None or before.cpu_seconds is not None):
         cpu = now.cpu_seconds - ((before.cpu_seconds or 0.0) if before else 0.0)
     return {
         "requests": requests,
         "requests_per_second": rate_of(requests, seconds),
-        "errors": now.errors - (before.errors if before else 0),
+        "errors": errors,
+        "client_errors": max(0, errors - server_errors),
+        "server_errors": server_errors,
         "cpu_percent": None if cpu is None or seconds <= 0 else round(100 * max(0.0, cpu) / seconds, 2),
         "memory_bytes": now.memory_bytes,
     }
@@ -101,5 +112,6 @@ def worker_points(
 def _point(record: SpanRecord, look: WorkerLook, past: WorkerLook | None, seconds: float) -> list[float | None]:
     span = worker_span(look, past, seconds)
     time = round(record.to_ns / 1e9, 3)
-    errors = rate_of(span["errors"], seconds)
-    return [time, span["requests_per_second"], errors, span["cpu_percent"], span["memory_bytes"], look.in_flight]
+    errors, by_server, by_client = (rate_of(span[which], seconds) for which in _ERRORS)
+    figures = span["requests_per_second"], errors, span["cpu_percent"], span["memory_bytes"], look.in_flight
+    return [time, *figures, by_server, by_client]

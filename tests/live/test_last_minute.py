@@ -58,9 +58,7 @@ class Shop:
         answer = self.routes(f"?from={self.began}")
         assert counts(answer["routes"]) == self.counted
         assert answer["service"]["requests"] == self.counted.total()
-        failed = Counter[str]()
-        for (_, status), number in self.counted.items():
-            failed[status[0]] += number
+        failed = self.failed()
         assert (answer["service"]["client_errors"], answer["service"]["server_errors"]) == (failed["4"], failed["5"])
         if answer["seconds"] > 45:
             return  # the machine is slow today
@@ -69,6 +67,20 @@ class Shop:
             lambda: raw if (raw := self._raw())["requests"] >= self.counted.total() else None, "so it is of all"
         )
         assert (raw["requests"], raw["server_errors"]) == (self.counted.total(), failed["5"])
+
+    def failed(self) -> Counter[str]:
+        """Errors of clients and of the server, by the first digit of their status."""
+        failed = Counter[str]()
+        for (_, status), number in self.counted.items():
+            failed[status[0]] += number
+        return failed
+
+    def check_workers(self) -> None:
+        """All that clients counted is in the workers' figures too, while each has lived since the start."""
+        failed = self.failed()
+        workers = self.guest.snapshot()["workers"]
+        for which, status in (("client_errors", "4"), ("server_errors", "5")):
+            assert sum(worker[which] for worker in workers) == failed[status] > 0
 
     def _told(self) -> Counter[tuple[str, str]]:
         with RawWebSocket(self.guest.admin_address, "/ws?detail=1") as client:
@@ -102,6 +114,7 @@ def test_the_last_minute_is_what_clients_counted(tmp_path: Path) -> None:
         began = shop.routes()
         shop.serve("/pay?status=503", "/pay", "/slow?s=0.06", requests=240)
         shop.check()
+        shop.check_workers()
         changes = shop.routes(f"?from={began['to']}")["changes"]
         texts = {(change["route"], change["what"]): change["text"] for change in changes if change["is_bad"]}
         assert list(texts)[:2] == [("", "server_error_rate"), ("/pay", "server_error_rate")]

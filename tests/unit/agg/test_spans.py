@@ -13,7 +13,7 @@ from hvd.core.journal import spans_of
 from hvd.core.totals import Reader, Totals
 from hvd.errors import BlockFull
 from hvd.metrics.companion_pages import Span
-from hvd.metrics.table import FAMILIES, HTTP, is_error
+from hvd.metrics.table import FAMILIES, HTTP, error_of
 from hvd.read.recorded import read_spans
 from hvd.read.requests import sum_requests
 from tests.unit.core.support import keeping_locked, own_rows
@@ -39,7 +39,7 @@ class Daemon:
     def totals(self) -> Totals:
         after = round(self.seconds * SECOND)
         began = self._began
-        errors = sum(is_error(status) for _, _, status in self.counted)
+        errors = sum(error_of(status) > 0 for _, _, status in self.counted)
         totals = self._reader.read()
         return replace(
             totals,

@@ -18,7 +18,7 @@ from hvd.core.rows import Rows
 from hvd.core.slots import Slots
 from hvd.metrics.columns import COLUMNS
 from hvd.metrics.companion_pages import AggregatorPage
-from hvd.metrics.table import CPU, FAMILIES, TICK, is_error
+from hvd.metrics.table import CPU, FAMILIES, TICK, error_of
 from hvd.read.companions import STARTING
 from hvd.read.reading import BlockReader
 from hvd.read.snapshot import build_raw
@@ -128,7 +128,7 @@ def test_rates_are_since_the_last_tick(daemon: Daemon) -> None:
     """Not since the start: what was counted before is no rate of now."""
     daemon.ticker.tick()
     for status in ("200", "503"):
-        daemon.rows.count_response(("GET", "/ws", status), is_error(status))
+        daemon.rows.count_response(("GET", "/ws", status), error_of(status))
     assert daemon.ticker.tick()["error_rate"] == 0.5
     assert daemon.page()["rates"]["requests_per_second"] > 0
     assert daemon.told("detail")["routes"][0]["requests_per_second"] > 0

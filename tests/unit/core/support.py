@@ -23,7 +23,7 @@ from hvd.core.layout import COMPANION_SLOTS, KIND_WORKER, Layout
 from hvd.core.rows import Row, Rows
 from hvd.core.slots import Slots
 from hvd.core.totals import Reader
-from hvd.metrics.table import FAMILIES, HTTP
+from hvd.metrics.table import FAMILIES, HTTP, error_of
 
 SMALL = Layout(slots=COMPANION_SLOTS + 4, rows=4, series=20, run_cells=TIMED_CELLS)
 PATIENCE = 20  # s that a thread or a process may take
@@ -63,7 +63,7 @@ def own_rows(block: Block, kind: int = KIND_WORKER, form: ModuleType = hvd.core.
 
 def respond(row: Row, *labels: str) -> None:
     """A response under these labels; an error where the last one is a status of 400 or above."""
-    row.respond(labels, labels[-1] >= "4")
+    row.respond(labels, error_of(labels[-1]))
 
 
 def serve(row: Row, route: str = "/x", status: str = "200") -> None:

@@ -44,12 +44,17 @@ def test_counts_and_durations_move_once(private: Rows, joined: Rows) -> None:
     for number in range(1, 4):
         serve(private.mine(), "/a")
         serve(private.mine(), "/b", "404")
+        serve(private.mine(), "/c", "503")
         private.record(TICK, ("work",), 10**6)
         carrier.move([source])
         carrier.move([source])
         expected = number
-        assert counts(joined.block, HTTP.key) == {("GET", "/a", "200"): number, ("GET", "/b", "404"): number}
-    assert heads(joined.block) == Heads(2 * expected, 2 * expected, 0, expected, 0)
+        assert counts(joined.block, HTTP.key) == {
+            ("GET", "/a", "200"): number,
+            ("GET", "/b", "404"): number,
+            ("GET", "/c", "503"): number,
+        }
+    assert heads(joined.block) == Heads(3 * expected, 3 * expected, 0, 2 * expected, 0, expected)
     totals = {block: Reader(block).read() for block in (private.block, joined.block)}
     for labels in (("GET", "/a", "200"), ("work",)):
         there, here = (
@@ -135,7 +140,7 @@ def test_the_sum_is_right_at_every_store(private: Rows, joined: Rows) -> None:
 
     def look(_: object) -> None:
         totals = reader.read()
-        started, finished, aborted, _, in_flight = totals.heads
+        started, finished, aborted, _, in_flight, _ = totals.heads
         assert started == finished + in_flight + aborted
         assert 0 <= in_flight <= len(rows) + 6
         responses = sum(totals.cells[one.offset] for one in totals.of(HTTP.key))
@@ -168,7 +173,7 @@ def test_it_moves_while_threads_go_on(private: Rows, joined: Rows) -> None:
     def move() -> None:
         while any(left):
             carrier.move([source])
-            started, finished, aborted, _, in_flight = heads(joined.block)
+            started, finished, aborted, _, in_flight, _ = heads(joined.block)
             assert started == finished + in_flight + aborted
 
     with in_threads(move, *(lambda thread=thread: work(thread) for thread in range(4))):  # type: ignore[misc]

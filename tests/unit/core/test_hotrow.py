@@ -243,7 +243,10 @@ def test_both_add_rows_up_alike() -> None:
     cells = memoryview(sums).cast("q").tolist()
     assert cells[: layout.HEAD_CELLS] == [0] * layout.HEAD_CELLS
     assert cells[layout.HEAD_CELLS :] == [sum(row[index] for row in rows) for index in range(layout.HEAD_CELLS, used)]
-    assert [list(head[:-1]) for head in read] == [head[: layout.R_BUSY + 1] for head in heads]
+    assert [list(head[:-1]) for head in read] == [
+        [*head[: layout.R_BEGIN_NS], head[layout.R_SERVER_ERRORS], *head[layout.R_BEGIN_NS : layout.R_BUSY + 1]]
+        for head in heads
+    ]
     assert [head[-1] for head in read] == [
         array("q", head[layout.R_TEXT : layout.R_TEXT + layout.TEXT_BYTES // layout.CELL]).tobytes() for head in heads
     ]

@@ -151,6 +151,7 @@ def test_counters_stay_when_a_slot_changes_hands(block: Block) -> None:
     slots = Slots(block)
     slots.claim(layout.KIND_WORKER, ME)
     values = {layout.R_STARTED: 7, layout.R_FINISHED: 4, layout.R_ABORTED: 3, layout.R_ERRORS: 2}
+    block.cells[SMALL.row_cell(WORKER, 0) + layout.R_SERVER_ERRORS] = 9
     for row, (cell, value) in enumerate(values.items()):
         block.cells[SMALL.row_cell(WORKER, row) + cell] = value
         block.cells[SMALL.row_cell(WORKER, 0) + cell] += 10
@@ -159,7 +160,7 @@ def test_counters_stay_when_a_slot_changes_hands(block: Block) -> None:
     slots.free(WORKER)
     slots.claim(layout.KIND_WORKER, ME)
     slot = record(slots, WORKER)
-    assert slot.base == (17, 14, 13, 12)
+    assert (slot.base, slot.base_server_errors) == ((17, 14, 13, 12), 9)
     assert bytes(block.raw[SMALL.first_row :]) == before
 
 

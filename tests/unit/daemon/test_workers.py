@@ -12,11 +12,13 @@ from gunicorn.config import Config
 from gunicorn.http import errors
 
 from hvd.core.block import Block
+from hvd.core.limits import SERVER_ERROR
 from hvd.core.progress import read_progress
 from hvd.core.totals import Reader
 from hvd.daemon.workers import CountingWorker, HvdThreadWorker
 from hvd.instrument.counting import HttpSettings
 from hvd.instrument.wsgi import counted
+from hvd.metrics.table import error_of
 from tests.unit.core.support import WORKER, own_rows
 
 
@@ -69,14 +71,14 @@ def test_gunicorns_own_status_goes_out_as_one_problem(
     unparsed = "(unparsed)"
     assert row.mock_calls == [
         call.begin(unparsed),
-        call.respond((unparsed, unparsed, str(status)), True),
+        call.respond((unparsed, unparsed, str(status)), error_of(str(status))),
         call.finish(),
     ]
 
 
 def test_another_app_keeps_gunicorns_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are counted all the same, but for paths that are left out."""
-    for path, status in (("/a", [call.respond(("GET", "/a", "500"), True), call.finish()]), ("/static/a", [])):
+    for path, status in (("/a", [call.respond(("GET", "/a", "500"), SERVER_ERROR), call.finish()]), ("/static/a", [])):
         row = Mock(interrupted=("GET", "/a"))
         client = refused(
             monkeypatch, ValueError("a bug"), row, problems=False, req=Mock(path=path, version=(1, 1), headers=[])
@@ -90,7 +92,7 @@ def test_a_request_that_had_begun_is_not_begun_again(monkeypatch: pytest.MonkeyP
     """Its method and route are those that the middleware noted."""
     row = Mock(interrupted=("POST", "/x"))
     refused(monkeypatch, ValueError("a bug"), row)
-    assert row.mock_calls == [call.respond(("POST", "/x", "500"), True), call.finish()]
+    assert row.mock_calls == [call.respond(("POST", "/x", "500"), SERVER_ERROR), call.finish()]
     assert row.interrupted is None
 
 
@@ -98,7 +100,7 @@ def test_a_request_cut_off_by_the_end_of_the_process_stays_in_progress(monkeypat
     """The response counts, the request is the master's to count as aborted."""
     row = Mock(interrupted=("GET", "/slow"))
     refused(monkeypatch, SystemExit(1), row, alive=False)
-    assert row.mock_calls == [call.respond(("GET", "/slow", "500"), True)]
+    assert row.mock_calls == [call.respond(("GET", "/slow", "500"), SERVER_ERROR)]
 
 
 def test_requests_of_a_class_that_nobody_knows_may_overlap_in_a_thread(block: Block) -> None:

@@ -12,6 +12,7 @@ from hvd.instrument import wsgi
 from hvd.instrument.extras import Extras
 from hvd.instrument.reports import report_route
 from hvd.instrument.wsgi import counted, outermost
+from hvd.metrics.table import error_of
 from hvd.web.here import Here
 
 
@@ -27,8 +28,8 @@ class FakeRow:
     def begin(self, method: str, path: str = "") -> None:
         self.calls.append(("begin", method, path))
 
-    def respond(self, labels: tuple[str, str, str], is_error: bool) -> None:
-        assert is_error == (labels[-1] >= "4"), labels
+    def respond(self, labels: tuple[str, str, str], error: int) -> None:
+        assert error == error_of(labels[-1]), labels
         self.calls.append(("respond", *labels))
 
     def pass_on(self, labels: tuple[str, str, str]) -> None:

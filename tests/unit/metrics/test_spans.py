@@ -10,7 +10,10 @@ from hvd.metrics.spans import SpanRecord, Sums, WorkerLook, add_sums, decode_spa
 from tests.unit.spans import random_sums
 
 ROOM = layout.SPAN_BYTES - 24
-WORKERS = [WorkerLook(9, 11, "worker", 5, 100, 3, 1.25, 2**30, 4), WorkerLook(10, 12, "joined", 6, 0, 0, None, None, 0)]
+WORKERS = [
+    WorkerLook(9, 11, "worker", 5, 100, 3, 1.25, 2**30, 4, 2),
+    WorkerLook(10, 12, "joined", 6, 0, 0, None, None, 0, 0),
+]
 
 
 def record(series: int, seed: int = 3) -> SpanRecord:
@@ -48,7 +51,7 @@ def test_the_sums_of_all_fit_whatever_else_there_is() -> None:
     total = Sums(2**62, 2**62, {bucket: 2**60 + bucket**9 for bucket in range(BUCKETS)})
     order = random.Random(1)
     looks = [
-        WorkerLook(n, *(order.getrandbits(31),), "worker", *(order.getrandbits(60) for _ in range(3)), 0.1, 1, 1)
+        WorkerLook(n, *(order.getrandbits(31),), "worker", *(order.getrandbits(60) for _ in range(3)), 0.1, 1, 1, 0)
         for n in range(2000)
     ]
     data = encode_span(SpanRecord(1, 2, total, series={("GET", "/", "200"): total}, workers=looks), ROOM)

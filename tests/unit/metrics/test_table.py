@@ -13,7 +13,7 @@ from hvd.core.own.figures import OwnFigures
 from hvd.core.totals import Heads
 from hvd.export.exposition import Exposition
 from hvd.export.own import Style
-from hvd.metrics.table import CONNECTIONS, FAMILIES, METRICS, Metric, is_error
+from hvd.metrics.table import CONNECTIONS, FAMILIES, METRICS, Metric, error_of
 from tests.unit.figures import make_exporter, make_figures, make_jobs, make_page, make_sample, make_totals
 
 UNITS = ("seconds", "bytes", "ratio")
@@ -109,9 +109,10 @@ def test_every_metric_is_exposed_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "is_one"),
-    [("101", False), ("200", False), ("304", False), ("399", False), ("400", True), ("599", True), ("(other)", False)],
+    ("status", "error"),
+    [("101", 0), ("200", 0), ("304", 0), ("399", 0), ("400", 1), ("499", 1), ("500", 2), ("599", 2), ("999", 1)],
 )
-def test_an_error_is_a_status_of_400_and_above(status: str, is_one: bool) -> None:
-    """What is no status is none."""
-    assert is_error(status) == is_one
+def test_an_error_is_a_status_of_400_and_above_and_the_servers_from_500_on(status: str, error: int) -> None:
+    """0 none, 1 the client's, 2 the server's; what is no status is none."""
+    assert error_of(status) == error
+    assert error_of("(other)") == 0

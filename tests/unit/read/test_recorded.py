@@ -7,7 +7,7 @@ from hvd.core.journal import spans_of
 from hvd.core.rows import Rows
 from hvd.core.totals import Reader
 from hvd.metrics.spans import SpanRecord, encode_span
-from hvd.metrics.table import FAMILIES, is_error
+from hvd.metrics.table import FAMILIES, error_of
 from hvd.read.recorded import begin_at, read_spans, read_until_now, span_of_all, span_since
 from hvd.read.requests import sum_requests
 from tests.unit.core.support import own_rows
@@ -15,7 +15,7 @@ from tests.unit.core.support import own_rows
 
 def count(rows: Rows, status: str, number: int) -> None:
     for _ in range(number):
-        rows.count_response(("GET", "/a", status), is_error(status))
+        rows.count_response(("GET", "/a", status), error_of(status))
 
 
 def test_the_running_span_begins_where_the_newest_record_ends(block: Block) -> None:

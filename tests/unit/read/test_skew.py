@@ -7,7 +7,7 @@ import pytest
 
 from hvd.read.skew import Skew, WorkerFigures, find_skew, median
 
-USUAL = WorkerFigures(100, 16, 600.0, 60.0, 1200, 0, 1, 30.0, 100 * 2**20)
+USUAL = WorkerFigures(100, 16, 600.0, 60.0, 1200, 0, 0, 1, 30.0, 100 * 2**20)
 
 
 def workers(number: int, **odd: object) -> list[WorkerFigures]:
@@ -24,7 +24,8 @@ def only(figures: list[WorkerFigures]) -> Skew:
 @pytest.mark.parametrize(
     ("odd", "what", "value", "others", "text"),
     [
-        ({"errors": 600}, "error_rate", 0.5, 0.0, "50 % errors, the others 0 %"),
+        ({"server_errors": 600}, "server_error_rate", 0.5, 0.0, "50 % 5xx, the others 0 %"),
+        ({"client_errors": 600}, "client_error_rate", 0.5, 0.0, "50 % 4xx, the others 0 %"),
         ({"in_flight": 8}, "in_flight", 8, 1, "8 requests in progress, the others 1"),
         ({"requests": 60}, "requests_per_second", 1, 20, "1.0 requests/s, the others 20.0 requests/s"),
         ({"requests": 6000}, "requests_per_second", 100, 20, "100 requests/s, the others 20.0 requests/s"),
@@ -62,14 +63,15 @@ def test_a_new_worker_and_an_old_one_differ_by_right() -> None:
 def test_of_two_only_errors_tell_which_is_the_odd_one() -> None:
     """One with ten times the memory of the other may be either."""
     assert not find_skew(workers(1, memory_bytes=900 * 2**20, requests=60, cpu_percent=100.0))
-    assert only(workers(1, errors=600))["pid"] == 100
+    assert only(workers(1, server_errors=600))["pid"] == 100
 
 
 @pytest.mark.parametrize(
     "odd",
     [
-        {"errors": 4},
-        {"requests": 401, "errors": 4},
+        {"server_errors": 4},
+        {"client_errors": 4},
+        {"requests": 401, "server_errors": 4},
         {"in_flight": 4},
         {"requests": 700},
         {"cpu_percent": None},
@@ -90,10 +92,10 @@ def test_workers_that_share_the_load_by_chance_are_alike() -> None:
         figures = []
         for number in range(16):
             requests = round(order.gauss(300, 40))
-            errors = sum(order.random() < 0.05 for _ in range(requests))
+            errors = [sum(order.random() < 0.05 for _ in range(requests)) for _ in range(2)]
             cpu, memory = order.gauss(30, 4), round(order.gauss(100, 8) * 2**20)
             held = min(order.randint(0, 4), order.randint(0, 3))
-            figures.append(WorkerFigures(number, number, 300, 60, requests, errors, held, cpu, memory))
+            figures.append(WorkerFigures(number, number, 300, 60, requests, *errors, held, cpu, memory))
         assert not find_skew(figures)
 
 

@@ -154,7 +154,9 @@ def test_workers_have_what_they_do_and_use() -> None:
     A slot whose worker isn't forked yet has no pid, and is none.
     """
     slots = (
-        make_worker(11, Heads(started=9, finished=7, errors=2, in_flight=2), (Entry("GET /slow", 1.23456),)),
+        make_worker(
+            11, Heads(started=9, finished=7, errors=3, in_flight=2, server_errors=2), (Entry("GET /slow", 1.23456),)
+        ),
         make_worker(0),
         make_worker(12),
         replace(make_worker(13), slot=replace(make_worker(13).slot, kind=layout.KIND_JOINED)),
@@ -167,7 +169,9 @@ def test_workers_have_what_they_do_and_use() -> None:
         "slot": 8,
         "age_seconds": 40.0,
         "requests": 7,
-        "errors": 2,
+        "errors": 3,
+        "client_errors": 1,
+        "server_errors": 2,
         "in_flight": 2,
         "busy": [{"method": "GET", "path": "/slow", "age_seconds": 1.235}],
         "cpu_percent": 77.0,

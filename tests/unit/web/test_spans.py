@@ -113,7 +113,7 @@ def test_all_there_was_is_what_the_snapshot_has(client: Client) -> None:
 
 def test_points_of_workers(client: Client) -> None:
     """Of all, or of one."""
-    looks = [WorkerLook(9, pid, "worker", 0, 0, 0, 0.0, 10, 1) for pid in (11, 12)]
+    looks = [WorkerLook(9, pid, "worker", 0, 0, 0, 0.0, 10, 1, 0) for pid in (11, 12)]
     client.record(
         *(
             replace(span(10), workers=[look._replace(slot=look.pid, requests=20 * n, cpu_seconds=n) for look in looks])
@@ -122,9 +122,9 @@ def test_points_of_workers(client: Client) -> None:
     )
     answer = client.ask("workers", pid=12)
     assert [worker["pid"] for worker in answer["workers"]] == [12]
-    assert [point[1:] for point in answer["workers"][0]["points"]] == [[2, 0, 10, 10, 1]] * 4
+    assert [point[1:] for point in answer["workers"][0]["points"]] == [[2, 0, 10, 10, 1, 0, 0]] * 4
     assert answer["workers"][0]["points"][-1][0] == pytest.approx(client.now, abs=0.01)
-    assert len(answer["columns"]) == 6
+    assert len(answer["columns"]) == 8
     part = client.ask("workers", **{"from": client.now - 25, "to": client.now - 5})
     assert [len(worker["points"]) for worker in part["workers"]] == [2, 2]
 
