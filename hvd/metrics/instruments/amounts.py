@@ -25,19 +25,6 @@ class Summary(Instrument, SummaryPlace):
     _type = SUMMARY
     _reserved_labelnames = ("quantile",)
 
-    def __init__(
-        self,
-        name: str,
-        documentation: str,
-        labelnames: Iterable[str] = (),
-        namespace: str = "",
-        subsystem: str = "",
-        unit: str = "",
-        registry: Any = REGISTRY,
-    ) -> None:
-        """Raises ValueError where a name can't be used; DuplicateTimeseries where the registry has it."""
-        self._declare(registry, documentation, labelnames, (name, namespace, subsystem, unit))
-
     def time(self) -> Timer:
         """For a block or a function: observe the seconds that it took."""
         return Timer(self, "observe")

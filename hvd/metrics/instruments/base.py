@@ -17,6 +17,7 @@ from hvd.core.own.store import OwnStore, ProcessFamily, own_store
 from hvd.metrics.instruments import names
 from hvd.metrics.instruments.keys import keys
 from hvd.metrics.instruments.metric import make_metric
+from hvd.metrics.instruments.registry import REGISTRY
 
 if TYPE_CHECKING:
     from hvd.core.own.samples import Amounts, Sample
@@ -41,12 +42,27 @@ class Instrument(Mixed):
     """
 
     _type: ClassVar[str] = ""
+    _form: ClassVar[Mapping[str, Any]] = {}
+    """What else is in the Definition."""
     _reserved_labelnames: ClassVar[tuple[str, ...]] = ()
     _family: ProcessFamily | None = None
     _labelvalues: tuple[str, ...] = ()
     _at = -1  # the cell of a row where the place counts; -1: in memory of the process
     _exemplars: "dict[int, tuple[Mapping[str, str], float, float]] | None" = None
     """By cell: what an Exemplar has."""
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        labelnames: Iterable[str] = (),
+        namespace: str = "",
+        subsystem: str = "",
+        unit: str = "",
+        registry: Any = REGISTRY,
+    ) -> None:
+        """Raises ValueError where a name can't be used; DuplicateTimeseries where the registry has it."""
+        self._declare(registry, documentation, labelnames, (name, namespace, subsystem, unit), **self._form)
 
     def _declare(
         self,

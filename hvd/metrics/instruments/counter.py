@@ -1,13 +1,11 @@
 """Counter: how often something happened, or how much of it there was."""
 
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hvd.core.own.definition import COUNTER
 from hvd.core.own.hot import CounterPlace
 from hvd.metrics.instruments.base import Instrument
-from hvd.metrics.instruments.registry import REGISTRY
 from hvd.metrics.instruments.wrappers import ExceptionCounter
 
 if TYPE_CHECKING:
@@ -25,19 +23,6 @@ class Counter(Instrument, CounterPlace):
 
     __module__ = "hvd"
     _type = COUNTER
-
-    def __init__(
-        self,
-        name: str,
-        documentation: str,
-        labelnames: Iterable[str] = (),
-        namespace: str = "",
-        subsystem: str = "",
-        unit: str = "",
-        registry: Any = REGISTRY,
-    ) -> None:
-        """Raises ValueError where a name can't be used; DuplicateTimeseries where the registry has it."""
-        self._declare(registry, documentation, labelnames, (name, namespace, subsystem, unit))
 
     def reset(self) -> None:
         """Begin at 0 again, in all processes."""

@@ -55,20 +55,7 @@ class Info(_State):
 
     __module__ = "hvd"
     _type = INFO
-
-    def __init__(
-        self,
-        name: str,
-        documentation: str,
-        labelnames: Iterable[str] = (),
-        namespace: str = "",
-        subsystem: str = "",
-        unit: str = "",
-        registry: Any = REGISTRY,
-    ) -> None:
-        """Raises ValueError where a name can't be used; DuplicateTimeseries where the registry has it."""
-        name_parts = name, namespace, subsystem, unit
-        self._declare(registry, documentation, labelnames, name_parts, mode="mostrecent")
+    _form = {"mode": "mostrecent"}
 
     def _family_of(self, definition: Definition) -> tuple[Definition, Callable[[Definition], Place] | None]:
         return definition._replace(labels=(*definition.labels, TEXT)), None
