@@ -11,7 +11,7 @@ import pytest
 
 from hvd.cli.main import parser_of_all
 from hvd.metrics.table import METRICS
-from hvd.settings.table import markdown_table
+from hvd.settings.table import SETTINGS, variable, written
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -35,6 +35,21 @@ LIVE = {
 """Modules that only mean something in a running daemon: tests/live starts it."""
 
 
+def settings_table() -> str:
+    """The settings as docs/settings.md lists them."""
+    lines = ["| key | variable | default | meaning |", "|---|---|---|---|"]
+    for key, setting in SETTINGS.items():
+        default = setting.words or f"`{setting.default}`"
+        meaning = f"{setting.help} Takes {setting.type.expected}."
+        lines.append(f"| `{written(key)}` | `{variable(key)}` | {default} | {meaning} |")
+    lines.append("| `jobs.kinds` |  | none | Kinds of job, a table each: see `deploy/hvd.toml`. |")
+    lines.append(
+        "| `routes` |  | none | A table: route templates, each with a regular expression that the whole path matches, "
+        "for apps whose framework tells none. The first that matches counts. |"
+    )
+    return "\n".join(lines)
+
+
 def metrics_table() -> str:
     """The metrics as docs/metrics.md lists them."""
     lines = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
@@ -44,7 +59,7 @@ def metrics_table() -> str:
     return "\n".join(lines)
 
 
-TABLES = {"settings": markdown_table, "metrics": metrics_table}
+TABLES = {"settings": settings_table, "metrics": metrics_table}
 
 
 def with_table(name: str, text: str) -> str:

@@ -267,18 +267,3 @@ def written(key: str) -> str:
 def variable(key: str) -> str:
     """The variable that overrides `key`."""
     return f"HVD_{key.upper()}"
-
-
-def markdown_table() -> str:
-    """The settings as docs/settings.md lists them."""
-    lines = ["| key | variable | default | meaning |", "|---|---|---|---|"]
-    for key, setting in SETTINGS.items():
-        default = setting.words or f"`{setting.default}`"
-        meaning = f"{setting.help} Takes {setting.type.expected}."
-        lines.append(f"| `{written(key)}` | `{variable(key)}` | {default} | {meaning} |")
-    lines.append("| `jobs.kinds` |  | none | Kinds of job, a table each: see `deploy/hvd.toml`. |")
-    lines.append(
-        "| `routes` |  | none | A table: route templates, each with a regular expression that the whole path matches, "
-        "for apps whose framework tells none. The first that matches counts. |"
-    )
-    return "\n".join(lines)

@@ -144,10 +144,6 @@ class System:
         """Sockets that this thread, or a thread started by it, makes meanwhile are in the system's network."""
         return in_network(self.pid)
 
-    def popen(self, *command: str, **how: Any) -> "subprocess.Popen[str]":
-        """A program of this machine in the system's network; the caller ends it."""
-        return subprocess.Popen(("nsenter", f"--net=/proc/{self.pid}/ns/net", *command), text=True, **how)
-
     def kill(self, pid: int, signum: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to a process by the id that it has in the system."""
         self.run(f"kill -{int(signum)} {pid}")

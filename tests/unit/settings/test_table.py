@@ -6,7 +6,7 @@ import pytest
 
 from hvd.settings import table
 from hvd.settings.loader import load
-from hvd.settings.table import SETTINGS, markdown_table, variable, written
+from hvd.settings.table import SETTINGS, variable, written
 from tests.unit.settings.support import config, problems_of, value_of
 
 HVD = Path(__file__).parents[3] / "hvd"
@@ -187,29 +187,6 @@ def test_the_instance_differs_where_the_address_does() -> None:
     assert names == [value_of("instance", name) for name in names], "each is itself a valid instance"
     assert names[0] == "127.0.0.1-8080"
     assert names[4].startswith("a-b-")
-
-
-def test_the_table_names_every_setting() -> None:
-    """The README derives from it."""
-    text = markdown_table()
-    assert len(text.splitlines()) == 2 + len(SETTINGS) + 2, "kinds of job and routes have no variable"
-    for key, setting in SETTINGS.items():
-        assert f"| `{written(key)}` | `HVD_{key.upper()}` |" in text
-        assert setting.help in text
-    assert "| `2.0` |" in text
-    assert "| `jobs.queue_limit` | `HVD_JOBS_QUEUE_LIMIT` | `10000` |" in text
-
-
-@pytest.mark.parametrize("token", ["x" * 15, "x" * 4097, "geheim geheim geheim", "gehéim" * 4, "geheim\x7f" * 4])
-def test_a_wrong_token_is_refused_and_not_shown(tmp_path: Path, token: str) -> None:
-    """It may be nearly the right one."""
-    expected = "is ***: it must be 16 to 4096 printable ASCII characters, no blanks"
-    assert problems_of({"HVD_TOKEN": token}) == (f"token (HVD_TOKEN) {expected}",)
-    for value in (f"'{token}'", f"['{token}']", f"{{ a = '{token}' }}"):
-        environ = config(tmp_path, f"token = {value}".replace("\x7f", " "))
-        assert problems_of(environ) == (f"token ({environ['HVD_CONFIG']}:1) {expected}",)
-    (problem,) = problems_of(config(tmp_path, "token = ''"))
-    assert ":1) is none: it must be 16 to 4096" in problem
 
 
 def test_the_token_is_in_no_text_of_the_settings() -> None:
