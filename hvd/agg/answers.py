@@ -11,8 +11,8 @@ METHOD, ROUTE = "GET", "/ws"
 
 
 def count_answer(rows: Rows, headers: Mapping[str, str], status: str) -> None:
-    """Count an answer, before its first byte leaves: as one of the service's, whose worker counts how long it took; or,
-    where the hand-off's headers say that the client came to the admin server, as one of that.
+    """Count an answer before its first byte leaves: as the service's, whose worker counts its duration; or as the admin
+    server's, where the hand-off's headers say that the client came there.
     """
     began = headers.get(handoff.ADMIN, "")
     if began.isdecimal():

@@ -32,8 +32,8 @@ _SEND_BUFFER = 64 * 1024  # bytes; the kernel's own choice, up to 4 MB, would hi
 
 @dataclass
 class Limits:
-    """What a client is allowed: bytes that wait for it (a single frame may be larger), frames that it may lose in a row
-    before its connection, bytes of a message; times in s. Clients share one: what is changed there is changed for all.
+    """Limits of a client: bytes that wait for it (a single frame may be larger), frames lost in a row before it loses
+    its connection, bytes of a message; times in s. All clients share one object, so a change holds for all of them.
     """
 
     ping_interval: float = 20.0
@@ -177,7 +177,7 @@ class Client:
             self.abort("client")
 
     def receive(self, data: bytes) -> None:
-        """These bytes came from the peer. What comes after our close frame is ignored: see `end`."""
+        """Handle bytes of the peer. Those after our close frame are ignored: see `end`."""
         if not data or self._sock is None or self._linger:
             return
         if self._conversation is None:
@@ -233,7 +233,7 @@ class Client:
         self._linger = self._loop.call_later(LINGER, self.abort, reason)
         self._hub.client_left(self, reason)
         self._control, self._queue, self._queued = close_frame, None, 0
-        self._loop.add_reader(self._fd, self._on_readable)  # a flood may have paused it
+        self._loop.add_reader(self._fd, self._on_readable)  # a flood may have paused reading
         if not self._rest:
             self._pump()
 

@@ -19,16 +19,16 @@ from typing import Any, NamedTuple
 QUEUE_BYTES = 4 * 1024 * 1024
 
 DETAIL = "detail"
-"""No header of HTTP's: "1" where the client asked for details in the query."""
+"""Our own, no HTTP header: "1" where the client asked for details in the query."""
 
 ADMIN = "admin"
-"""No header of HTTP's either: when the request came to the admin server, monotonic ns; not there for any other."""
+"""Our own, too: when the admin server got the request, monotonic ns; absent for requests to a worker."""
 
 ACCESS = "access"
-"""Nor is this: who may read, by the name that the worker knows; the hub takes nobody whom older settings let in."""
+"""Our own, too: the worker's name for the rule of who may read. The hub refuses a client that an older rule let in."""
 
 PROTOCOL = "sec-websocket-protocol"
-"""Of what the client has offered, the subprotocol that is agreed on; not there for none."""
+"""The subprotocol chosen among those that the client offered; absent where none was."""
 
 # What the hub needs of a handshake, and the most characters of each that are passed on (RFC 6455 §11.3).
 HEADERS = {"sec-websocket-key": 64, "sec-websocket-version": 16, PROTOCOL: 16, ACCESS: 16, DETAIL: 1, ADMIN: 20}
@@ -37,7 +37,7 @@ EARLY_BYTES = 8192
 """The most bytes after the headers that are passed on: gunicorn reads so many at once, the request among them."""
 
 _HEAD_BYTES = 4096  # JSON escapes a character to at most 6 bytes: the headers above fit
-_PACKET_BYTES = _HEAD_BYTES + 1 + EARLY_BYTES  # a line end between them, which JSON has none of
+_PACKET_BYTES = _HEAD_BYTES + 1 + EARLY_BYTES  # between headers and early bytes: the JSON contains no line end
 _RETRY = 0.005  # s between attempts while the queue is full
 _GARBAGE = 64  # packets dropped by one `receive`, so that it ends whatever is sent
 _FULL = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.ETOOMANYREFS}
@@ -143,7 +143,7 @@ def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
 
 
 def _stream(fd: int) -> socket.socket | None:
-    """-> the stream socket that `fd` is; anything else is closed."""
+    """-> `fd` as a stream socket; any other descriptor is closed."""
     try:
         sock = socket.socket(fileno=fd)
     except OSError:

@@ -26,9 +26,9 @@ _SWEEP = 1.0  # s at most between two looks at who is due for a ping; shorter wh
 class Hub:
     """All clients, and what is sent to all of them. Not thread-safe: create and use it in the event loop's thread.
 
-    `greeting` gives the texts of the first frames; its argument says whether the client asked for details. Of
-    `max_clients`, no more are admitted than the limit on open files allows. It counts in `rows`; of frames those that
-    are written, or wait to be. `clock` gives seconds.
+    `greeting` gives the texts of the first frames; its argument says whether the client asked for details. At most
+    `max_clients` are admitted, and fewer where the limit on open files is lower. It counts in `rows`: a frame counts
+    once it is written or queued. `clock` gives seconds.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class Hub:
         self._timer = self._loop.call_later(self._sweep_every, self._sweep)
 
     def set_limits(self, max_clients: int, ping_interval: float, ping_timeout: float) -> None:
-        """Go on with these: all clients stay, but no others come while there are `max_clients` or more.
+        """Apply new settings: all clients stay, but no others are admitted while there are `max_clients` or more.
 
-        How long TCP waits for a silent peer stays as it was when the connection came.
+        How long TCP waits for a silent peer does not change for open connections.
         """
         self._max_clients = _allowed(max_clients)
         if (ping_interval, ping_timeout) == (self._limits.ping_interval, self._limits.ping_timeout):
@@ -70,7 +70,7 @@ class Hub:
         self._timer = self._loop.call_later(self._sweep_every, self._sweep)
 
     def set_access(self, access: str) -> None:
-        """Who may read from now on, by a name; "" for anybody. Clients that were let in before have to come again."""
+        """Set the rule of who may read, by its name; "" for anybody. Clients of an older rule have to reconnect."""
         before, self._access = self._access, access
         if access and access != before:
             for client in tuple(self._clients):
@@ -81,7 +81,7 @@ class Hub:
         return min(_SWEEP, self._limits.ping_interval / 4, self._limits.ping_timeout / 4)
 
     def _first_ping(self) -> float:
-        """When to ping a client: spread, so that no sweep has to ping all clients that came together."""
+        """When to ping a client: at random, so that clients which connected together are not pinged in one sweep."""
         return self._clock() + self._limits.ping_interval * random.uniform(0.5, 1)
 
     @property
@@ -213,5 +213,5 @@ class Hub:
 
 
 def _allowed(max_clients: int) -> int:
-    """How many clients the limit on open files allows, and no more than that."""
+    """The smaller of `max_clients` and what the limit on open files allows."""
     return min(max_clients, limit() - min(SPARE_DESCRIPTORS, limit() // 2))

@@ -32,7 +32,7 @@ WARM_UP = 0.2  # s between the first sample and the first tick: CPU use is a dif
 
 
 class Aggregator:
-    """One tick after the other. All of it runs in one asyncio loop."""
+    """Runs the ticks. All of it runs in one asyncio loop."""
 
     def __init__(self, child: Child[AggregatorOptions]) -> None:
         self._child = child
@@ -84,7 +84,7 @@ class Aggregator:
         self._news.set()
 
     def reload(self) -> None:
-        """Go on with the child's options of now; clients stay connected, even if fewer are allowed."""
+        """Apply the child's new options; clients stay connected, even if fewer are allowed."""
         options = self._child.options
         self._ticker.configure(options.interval, runs_jobs=options.runs_jobs)
         self._ticker.own.pin(options.pinned.splitlines())
@@ -108,7 +108,7 @@ class Aggregator:
             due += interval * (1 + int(late // interval))  # beats that were missed are skipped, the rhythm stays
 
     async def _is_interrupted(self, deadline: float) -> bool:
-        """Wait until that monotonic time -> whether there was news before."""
+        """Wait until `due` (monotonic) -> whether news came before."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._news.wait(), max(0.0, deadline - time.monotonic()))
         return self._news.is_set()

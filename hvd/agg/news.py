@@ -1,4 +1,4 @@
-"""What happened since the tick before, for clients that ask for details: events that are new, or told anew."""
+"""Events since the tick before, for clients that ask for details: new ones, and those with a higher number."""
 
 from typing import TypedDict
 

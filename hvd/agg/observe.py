@@ -16,9 +16,7 @@ from hvd.metrics.usual import JOINED
 
 log = logging.getLogger("hvd.aggregator")
 
-GONE = (
-    5.0  # s that the last sample of a process stays which has ended: its master, which tells of it, comes each second
-)
+GONE = 5.0  # s that the last sample of an ended process is kept: its master, which reports the end, looks each second
 
 
 class Watched(NamedTuple):
@@ -31,8 +29,8 @@ class Watched(NamedTuple):
 
 @dataclass(frozen=True)
 class Sample:
-    """One process at one moment; None is what could not be read. Times in s, memory in bytes, CPU in percent of one
-    core since the last sample; `started` in clock ticks since boot, which with the pid names one process.
+    """One process at one moment; a value that could not be read is None. Times in s, memory in bytes, CPU in percent of
+    one core since the last sample. `started` is in clock ticks since boot; with the pid it names one process.
     """
 
     kind: str
@@ -77,7 +75,7 @@ class _Known(NamedTuple):
 
 
 class Observer:
-    """Samples processes again and again. Keeps, of each, its psutil handle and the sample of before."""
+    """Samples processes again and again. Keeps the psutil handle and the last sample of each."""
 
     def __init__(
         self,
@@ -127,7 +125,7 @@ class Observer:
         try:
             return self._sample(watched, elapsed)
         except (psutil.Error, OSError) as error:
-            has_ended = isinstance(error, psutil.ZombieProcess)  # while it ends, nothing else may say so yet
+            has_ended = isinstance(error, psutil.ZombieProcess)  # the only sign that the process is ending
             if has_ended or not self._is_alive(watched.pid):
                 return None
             self._report_once(watched.kind, f"{error}: what was known of it stays")

@@ -16,8 +16,8 @@ SPARE_DESCRIPTORS = 128  # kept for the aggregator's own files when clients take
 
 @dataclass(frozen=True)
 class AggregatorOptions(Options):
-    """The part of the settings that the aggregator needs; times in s. By `instance`, `app` and `worker_class` people
-    know the service; `bind` is where it is served.
+    """The part of the settings that the aggregator needs; times in s. `instance`, `app` and `worker_class` name the
+    service for people; `bind` is where it is served.
     """
 
     interval: float
@@ -30,13 +30,13 @@ class AggregatorOptions(Options):
     worker_class: str = ""
     bind: str = ""
     access: str = ""
-    """Who may read, by a name; "" for anybody."""
+    """The name of the rule of who may read; "" for anybody."""
     pinned: str = ""
     """Keys of own metrics that the settings pin, a line each."""
 
     @classmethod
     def of(cls, settings: "Settings", log_level: str, app: str = "") -> Self:
-        """Those of a daemon with these settings, whose log has this level and whose workers serve this app."""
+        """The options for a daemon with these settings, this log level and this app."""
         from hvd.settings.exposure import access_of  # in the master alone
 
         pings = settings.ping_interval, settings.ping_timeout
@@ -48,7 +48,7 @@ class AggregatorOptions(Options):
 
     @property
     def name(self) -> dict[str, str]:
-        """By what people know the service, and where they reach it."""
+        """What names the service for people, and where they reach it."""
         return {"instance": self.instance, "app": self.app, "worker_class": self.worker_class, "bind": self.bind}
 
     @property

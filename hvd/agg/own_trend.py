@@ -1,4 +1,4 @@
-"""What own metrics do from tick to tick: points of those that are pinned, and the figures that some clients ask for."""
+"""Own metrics from tick to tick: points of the pinned ones, and the figures that some clients ask for."""
 
 import logging
 import math
@@ -73,12 +73,12 @@ class OwnTrend:
         self._last_but_one, self._last = self._last, look
 
     def pause(self) -> None:
-        """Nobody wants to know: rates begin anew with the next tick."""
+        """Forget the last tick, as no client asks: rates begin anew with the next one."""
         self._last = self._last_but_one = None
 
     def detail(self, look: Look) -> OwnDetail:
-        """For a detail message: what came since the point before the last one, so at the tick of a point since the one
-        before.
+        """For a detail message: the changes since the point before the last one; at the tick that makes a point, since
+        the point before that.
         """
         recently = Recently(self._last_but_one, look)
         own: list[MetricDetail] = []

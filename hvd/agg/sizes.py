@@ -74,7 +74,7 @@ class Sizes:
         self._rounds.put(None)
 
     def _start_thread(self) -> bool:
-        """The thread stays: one that came and went would show in the number of threads, now and then."""
+        """Start the thread. It stays: one that came and went would make the number of threads flicker."""
         if not self._has_thread:
             # a daemon: the kernel may let it wait for a process whose memory is locked, and we must be able to end
             with contextlib.suppress(RuntimeError):  # no more threads are allowed

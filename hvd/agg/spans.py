@@ -127,7 +127,7 @@ class Spans:
         return round(self._busy / self._busy_seconds, 4) if self._busy_seconds > 0 else None
 
     def _follow(self, totals: Totals, requests: RequestSums) -> Beginning:
-        """Take in what another aggregator has written -> where the running span begins."""
+        """Read what another aggregator has written -> where the running span begins."""
         newest = self._journal.newest
         if newest != self._sequence:
             baseline = read_baseline(self._block, newest)
@@ -135,7 +135,7 @@ class Spans:
             if known and known.seconds(totals) < 0:  # written since these totals were read: with the next ones
                 return self._beginning or begin_at(totals, requests)
             if self._sequence < 0 and known and known.seconds(totals) > self._longest:
-                known = None  # nobody has recorded for long: the daemon was not there
+                known = None  # nothing was recorded for long: the daemon was down
             for _, record in read_spans(self._block, max(self._sequence, newest - KEPT, 0)):
                 self._keep(record)
             self._begin(newest, known or begin_at(totals, requests))
@@ -167,7 +167,7 @@ class Spans:
         return beginning
 
     def lately(self, totals: Totals, requests: RequestSums, processes: Sequence[ProcessSample]) -> Lately | None:
-        """The same as the last tick has told, until these totals, with all series; None before the first tick."""
+        """What the last tick returned, up to these totals and with all series; None before the first tick."""
         if self._beginning is None:
             return None
         running = span_since(self._beginning, totals, requests, processes, self._busy_ratio)

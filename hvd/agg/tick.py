@@ -47,8 +47,8 @@ GREETING_AGE = 0.1  # s that a client's first messages may be old: so a burst of
 class Ticker:
     """Makes the figures, tick after tick. One thread uses it.
 
-    `publish` puts a page into the block; `clients` and `tasks` count WebSocket clients and asyncio tasks of now,
-    `watchers` the clients that ask for details; `name` has what people know the service by.
+    `publish` puts a page into the block; `clients` and `tasks` count the WebSocket clients and asyncio tasks there are,
+    `watchers` the clients that ask for details; `name` has what names the service for people.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class Ticker:
         self._news = self._events.tick()
         # During an upgrade the newer of two aggregators counts and writes the history, once it has published.
         self._is_newest = all(taken_ns < self._taken_ns for taken_ns, _ in companions.aggregators)
-        # The page comes first: to be killed in between loses some CPU time, which is better than to count it twice.
+        # The page comes first: a kill in between then loses some CPU time, which is better than counting it twice.
         cpu_time.count(samples[:PROCESSES], counts=self._is_newest)
         raw = self._make_messages(companions, service, totals)
         self._trend.tick(totals.time_ns, requests, raw, is_last=is_last)
@@ -143,7 +143,7 @@ class Ticker:
         )
 
     def _tick_own(self) -> None:
-        """Own metrics are read where somebody wants to know."""
+        """Read own metrics, if a client or a pin needs them."""
         if self._watchers() or self.own.pinned:
             point = self._trend.point
             self.own.tick(self._look(), point.time_ns if point else None)
@@ -182,7 +182,7 @@ class Ticker:
         }
 
     def _make_messages(self, companions: CompanionStates, service: Service, totals: Totals) -> Raw:
-        """`companions` are the others: that we live ourselves, we know."""
+        """`companions` are the other ones: this process knows that it lives itself."""
         if self._own_page:
             companions = companions.with_page(self._taken_ns, {**self._own_page, "websocket_clients": self._clients()})
         self._reading = Reading(companions, service, totals, self._reader.backlog(), ends=read_ends(self._block))
@@ -192,7 +192,7 @@ class Ticker:
         return raw
 
     def refresh(self) -> Raw | None:
-        """Make the messages anew, with the counts of now, where a new client would get old ones. -> what they say."""
+        """Make the messages anew, unless they are still fresh enough for a new client. -> what they say."""
         if time.monotonic() - self._made_at <= GREETING_AGE:
             return None
         companions = self._reader.companions(without=self._slot)
@@ -213,7 +213,7 @@ class Ticker:
         return self._spans.lately(reading.totals, reading.requests, processes)
 
     def timed(self, step: str, work: Callable[[], Result]) -> Result:
-        """Do a step of the tick, and record how long it took."""
+        """Do a step of the tick, and count how long it took."""
         start = time.monotonic_ns()
         result = work()
         self._rows.record(TICK, (step,), time.monotonic_ns() - start)

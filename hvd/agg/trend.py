@@ -23,7 +23,7 @@ from hvd.read.spans import RouteSpan, route_span
 from hvd.read.worker_spans import WorkerSpan
 from hvd.texts import rfc3339
 
-LAST_SECONDS = 0.5  # that a point at the stop spans at least: rates of less are noise
+LAST_SECONDS = 0.5  # a point made at the stop spans at least this long: rates over less are noise
 ROUTES, WORKERS, PROCESSES = 200, 200, 200  # that a detail message shows at most
 
 
@@ -176,7 +176,7 @@ def build_detail(
 
 
 def _tenure(slot: SlotTotals) -> tuple[int, int]:
-    """Which process it is: a slot is taken again and again, and a pid may be another's one day."""
+    """What names the process: slots and pids are used again."""
     return slot.slot.number, slot.slot.taken_ns
 
 

@@ -42,7 +42,7 @@ class JobUpdates:
         self._loop.add_reader(reader.fileno(), self._take)
 
     def take(self, jobs: Iterable[RecentJob]) -> None:
-        """Take note of jobs of another message: nothing older is sent after it; those whose event was lost are sent."""
+        """Note the jobs of another message: nothing older is sent after it, and jobs whose event was lost are sent."""
         for job in jobs:
             self._note(job)
         self._send_soon()
@@ -77,7 +77,7 @@ class JobUpdates:
             self._last.popitem(last=False)
         while len(self._waiting) > WAITING:
             left_out, _ = self._waiting.popitem(last=False)
-            self._last.pop(left_out, None)  # it was not sent: `take` may make up for it
+            self._last.pop(left_out, None)  # it was not sent: `take` may send it later
 
     def _flush(self) -> None:
         started = time.monotonic()

@@ -1,8 +1,8 @@
-"""This process as a companion: what all companions do, whatever their work is.
+"""What every companion does, whatever its work is.
 
 The master executes a companion with its standard error as a log (log.py), descriptors and little else in its arguments,
-its options in a memory file (options.py), and SIGHUP blocked: one that comes before it can be taken must not end the
-process.
+its options in a memory file (options.py), and SIGHUP blocked, so that one which comes before the handler is set does
+not end the process.
 """
 
 import asyncio
@@ -35,14 +35,14 @@ class Work(Protocol):
         """Work until `stop` is called, and end what was begun. An exception ends the process."""
 
     def reload(self) -> None:
-        """The child has other options now."""
+        """The child's options have changed."""
 
     def stop(self) -> None:
         """Let `run` return soon."""
 
 
 class Child(Generic[AnyOptions]):
-    """Its block, slot and page, and `options`, those in force. One thread of the process uses it."""
+    """The companion's block, slot and page, and the `options` in force. One thread of the process uses it."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Child(Generic[AnyOptions]):
         self._page.write(as_json(page))
 
     def reload(self) -> bool:
-        """After SIGHUP: go over to other options, their log level and limits. -> False where there are no others."""
+        """After SIGHUP: apply changed options, their log level and limits. -> False where none have changed."""
         try:
             options = self._kind.from_json(self._file.read())
         except ValueError:  # the master writes, and sends another signal then
@@ -142,8 +142,8 @@ def as_json(page: Mapping[str, Any]) -> bytes:
 def ignore_signals() -> None:
     """Take no notice of a terminal's Ctrl-C and the like: they are for the master, which then stops its companions.
 
-    By a handler: a program that is executed inherits that a signal is ignored, and then could neither be interrupted by
-    it nor trap it.
+    A handler does it: a program that this one executes would inherit SIG_IGN, and could then neither be interrupted nor
+    trap the signal.
     """
     for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
         signal.signal(signum, lambda *_: None)

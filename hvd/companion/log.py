@@ -24,11 +24,11 @@ _TEXTS = {"msg": str, "exc_text": str | None}
 
 
 class Harmless(logging.Filter):
-    """Makes what others wrote harmless in every record: nothing in a log moves the cursor, turns the direction of what
-    follows, or begins a line that hvd has not begun.
+    """Makes text of others harmless in every record: nothing in a log moves the cursor, changes the writing direction,
+    or begins a line that hvd has not begun.
 
     Lines of a format, and of a text that follows one (as a traceback does), stay lines. A record that can't be made a
-    text stays as it is: its handler fails at it too, and reports that as logging does, without harm to who logs.
+    text stays as it is: its handler fails at it too, and reports that as logging does; the caller is not disturbed.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -54,14 +54,14 @@ class Command:
 
 
 def inherited_fds() -> list[int]:
-    """What a process that runs from an archive (hvd/daemon/code.py) passes on to the guard: nothing compiled."""
+    """The guard's code for a process that runs from an archive (hvd/daemon/code.py): nothing compiled."""
     prefix = DESCRIPTOR.format("")
     return [int(path.removeprefix(prefix)) for path in sys.path if path.startswith(prefix)]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What every companion is told. Each has a class of its own, with further fields."""
+    """Options of every companion. Each kind has a class of its own, with further fields."""
 
     log_level: str
 

@@ -14,7 +14,7 @@ LATE = 1.0  # s without a sign of life, of which there is one each 0.25 s, after
 
 
 def has_newer(block: Block, slot: int) -> bool:
-    """True while a newer master's companion of the same kind works than the one that has this slot."""
+    """True while a companion of the same kind works for a newer master than that of this slot."""
     slots, now = Slots(block), time.monotonic_ns()
     own = slots.get(slot)
     others = (slots.get(number) for number in range(layout.COMPANION_SLOTS) if number != slot)

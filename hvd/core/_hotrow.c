@@ -227,7 +227,7 @@ int hvd_row_traverse(HotRow *self, visitproc visit, void *arg)
     return 0;
 }
 
-/* Runs stay: whoever still has the row may call it. */
+/* Runs stay: an owner that still has the row may call it. */
 int hvd_row_clear(HotRow *self)
 {
     Py_CLEAR(self->interrupted);

@@ -44,8 +44,8 @@ def acquire(
     `check` raises BlockForeign, is set aside. It calls `warn` with a line for the log in both cases. What `fill` writes
     into a new block is there before the block has a name.
 
-    A name that another user has taken is evaded, with a warning: the block has another one then (name.py). A claim
-    that another user holds is done without.
+    Where another user has taken the name, the block gets another one (name.py), with a warning. Where another user
+    holds the claim, this does without it.
 
     Raises BlockInUse and BlockLocked where those processes don't end, and at once where a master lives; BlockForeign
     where the segment is no block of hvd, or at an upgrade one that can't be used.
@@ -112,7 +112,7 @@ def _share(fd: int, name: str, check: Callable[[Block], object]) -> Block:
 
 
 class _New(NamedTuple):
-    """What a block becomes that is made."""
+    """What a new block is made with."""
 
     shape: Layout
     fill: Callable[[Block], None]
@@ -197,7 +197,7 @@ def _create(path: Path, new: _New) -> int:
         raise BlockError(f"no shared memory can be made in {path.parent}: {error.strerror}") from None
     try:
         os.ftruncate(fd, shape.size)
-        map_segment(fd, shape.size).close()  # what can't be mapped must not get a name either
+        map_segment(fd, shape.size).close()  # a block that can't be mapped must get no name
         os.posix_fallocate(fd, 0, shape.first_entry)
         os.pwrite(fd, header_of(shape), 0)
         _own(fd, exclusive=False)

@@ -54,7 +54,7 @@ def listeners(block: Block) -> list[int]:
 
 
 def read_backlog(inodes: Iterable[int]) -> Backlog | None:
-    """What waits at these sockets; None where the kernel tells of none of them, or may not be asked. Never raises.
+    """What waits at these sockets; None where the kernel knows none of them, or may not be asked. Never raises.
 
     Some 0.1 ms. Any process of the same network namespace may ask.
     """

@@ -25,7 +25,7 @@ class Baseline(NamedTuple):
 
 
 def read_baseline(block: Block, sequence: int) -> Baseline | None:
-    """The one of that record; None where it could not be written, or is no more."""
+    """The copy of that record; None where it could not be written, or was overwritten."""
     head = _head(sequence)
     start = _start(block, sequence) * layout.CELL
     for _ in range(RETRIES):

@@ -30,16 +30,16 @@ class OwnBeat:
         self._ready_ns = 0
 
     def turn(self) -> None:
-        """The loop turns now."""
+        """Note that the loop turns now."""
         self._write(time.monotonic_ns())
 
     def say_ready(self) -> None:
-        """From now on the master can go on alone."""
+        """Note that the master can go on alone from now on."""
         self._ready_ns = time.monotonic_ns()
         self.turn()
 
     def end(self) -> None:
-        """The master is about to end: nobody waits for its loop any more, and another one leads."""
+        """Note that the master is about to end: nobody waits for its loop any more, and another one leads."""
         self._ready_ns = 0
         self._write(0)
 
@@ -58,7 +58,7 @@ def beats(block: Block) -> list[Beat]:
 
 
 def has_been_overtaken(block: Block, pid: int) -> bool:
-    """Whether another master was ready after this one, which may be gone by now."""
+    """Whether a master became ready after this one; it may have ended since."""
     first = range(layout.H_BEATS, layout.H_BEATS + layout.MASTERS * layout.BEAT_CELLS, layout.BEAT_CELLS)
     ready = {block.cells[cell]: block.cells[cell + 2] for cell in first}
     own = ready.pop(pid, 0)

@@ -85,7 +85,7 @@ class Carrier:
     def move(self, sources: Iterable[Source]) -> list[Source]:
         """Add what has come in these. -> those in which more may come."""
         sources = list(sources)
-        in_use = [source for source in sources if source.is_in_use]  # first: what is in no use by now counts no more
+        in_use = [source for source in sources if source.is_in_use]  # first: unused rows count no more
         grown: Counter[int] = Counter()
         for series, place, by in chain.from_iterable(source.take() for source in sources):
             grown[self._cell_of(series) + place] += by

@@ -57,7 +57,7 @@ class Family:
 
 @dataclass(frozen=True)
 class Families:
-    """The families of those who use a block: all, and the two in which a row counts what it begins and finishes."""
+    """The families of a block's users: all, and the two in which a row counts what it begins and finishes."""
 
     entries: Family  # timed: durations.TIMED_CELLS cells
     aborted: Family  # its only label is the cause
@@ -132,7 +132,7 @@ class Catalogue:
         self.series.append(series)
 
     def get_or_add(self, family: Family, labels: tuple[str, ...]) -> Series:
-        """The series of these label values, appended if the block has none; otherwise as is said above.
+        """The series of these label values, appended if the block has none; the overflow series where there is no room.
 
         Raises nothing, and waits for the lock no longer than COUNT_WAIT. A destructor or a signal handler that calls it
         while the same thread is in another call gets the overflow series.
@@ -176,7 +176,7 @@ class Catalogue:
         return [family for family in self._in_block.values() if family]
 
     def add_families(self) -> None:
-        """Give each family cells, as is said above. For masters, at their start. Raises BlockError."""
+        """Give each family its first cells. For masters, at their start. Raises BlockError."""
         self.refresh()
         for family in (self._known or {}).values():
             with contextlib.suppress(BlockFull):  # of a block that was taken over: counts of this family are lost

@@ -62,7 +62,7 @@ class History:
         self._cells = block.cells[start // layout.CELL : end // layout.CELL]
 
     def add(self, point: Point) -> bool:
-        """Write the next point. -> False if the lock could not be had in time: nothing was written."""
+        """Write the next point. -> False, with nothing written, if the lock was not free in time."""
         try:
             with self._block.locked(TICK_LOCK_WAIT):
                 newest = max((sequence for _, sequence in self._sequences()), default=0)

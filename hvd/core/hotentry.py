@@ -219,7 +219,7 @@ class HotEntry(HotRow):
         self._cells[offset] += by
 
     def release(self) -> None:
-        """Nobody will call this object again: a request in progress is aborted."""
+        """Abort a request in progress: nobody will call this object again."""
         sharing = self._sharing
         if self._began and sharing.pid == os.getpid() and not sys.is_finalizing():
             end = partial(sharing.end, self._entry, self._began, layout.R_ABORTED, sharing.exception)

@@ -79,9 +79,9 @@ class HotRow:
             cells[layout.R_SERVER_ERRORS] += 1
 
     def pass_on(self, labels: tuple[str, ...], /) -> None:
-        """Another process answers, and counts that response before it does: here only the duration will count.
+        """Another process answers and counts the response: this one counts the duration only.
 
-        It is the time until the request was passed on, under the labels that were expected of the other process.
+        That is the time until the request was passed on, under the labels that the other process is expected to use.
         """
         self.base = self._runs[labels]
 

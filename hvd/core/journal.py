@@ -20,7 +20,7 @@ _LAST = 2**62  # what claims a higher sequence is damaged
 
 
 class Record(NamedTuple):
-    """What was written, and as which one: sequences go up by one from 1 on."""
+    """The bytes of a record and its sequence, which goes up by one from 1 on."""
 
     sequence: int
     data: bytes
@@ -68,7 +68,7 @@ class Journal:
         self._cells[first] = sequence
 
     def checks(self) -> dict[int, int]:
-        """Of each record, by its sequence, the checksum: another one once it was written anew."""
+        """The checksum of each record, by sequence: it changes when a record is written anew."""
         checks = self._cells[1 :: self._size // layout.CELL].tolist()
         return {sequence: checks[place] for place, sequence in self._sequences()}
 

@@ -21,7 +21,7 @@ never write one cache line, and a row that is never used costs no memory (the se
 Processes of two versions share a block during an upgrade, and a version may find the block of another one. A new FORMAT
 is needed where that can't go well: another place or meaning of a cell named here, another form of a record, a page or a
 point, other buckets of durations. None is needed for a new metric family, a new kind of slot, a free cell that gets a
-meaning, or more in a catalogue record: whoever doesn't know it passes over it. Other cells or labels for a metric need
+meaning, or more in a catalogue record: a reader that doesn't know it skips it. Other cells or labels for a metric need
 a new family key (catalogue.py).
 
 In every format these stay where they are, so that any version can say what the block of another one has counted: the

@@ -84,7 +84,7 @@ def is_claimed_by(folder: Path, name: str, user: int) -> bool:
         fields = (line.split() for line in file)
         nodes.update(f"socket:[{line[6]}]" for line in fields if line[7:] == [wanted])
     if not nodes:
-        return True  # it was let go of just now, or nobody may know
+        return True  # it was released just now, or its holder can't be seen
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if process.stat().st_uid == user and any(_holds(fd, nodes) for fd in (process / "fd").iterdir()):
@@ -112,7 +112,8 @@ def take(fd: int, wait: float) -> bool:
 
 
 def take_upgrade(fd: int) -> bool:
-    """Take the lock of whoever upgrades the block's daemon, until the descriptor is closed. False if another has it.
+    """Take the lock of the process that upgrades the block's daemon, until the descriptor is closed. False if another
+    one has it.
 
     It is the descriptor's, not the process's (F_OFD_SETLK): to look at the block's file meanwhile doesn't drop it.
     """

@@ -15,18 +15,18 @@ another user may have made a file of the name that a block would have, and only 
 
 
 def evasive_names(directory: Path, name: str, user: int | None = None) -> list[str]:
-    """Names that files of a user, this process's unless it is given, have instead of that one."""
+    """Names that files of `user` (by default this process's) have in place of `name`."""
     stem, user = f"{name}{EVASIVE}", os.geteuid() if user is None else user
     try:
         names = sorted(os.listdir(directory))
-    except OSError:  # who may not look finds none, and makes another one
+    except OSError:  # a folder that can't be listed counts as empty: a new name is made
         return []
     candidates = (name for name in names if name.startswith(stem) and not name.endswith("~"))
     return [name for name in candidates if _owner_of(directory / name) == user]
 
 
 def usable_name(directory: Path, name: str) -> str:
-    """That name, unless another user has it: then one that this user's block has already, or a new one."""
+    """`name`, unless another user has it: then the evasive name of this user's block, or a new one."""
     owner = _owner_of(directory / name)
     if owner == os.geteuid():
         return name

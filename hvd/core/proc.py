@@ -39,7 +39,7 @@ def die_with_parent(parent: int, signum: int) -> None:
 def require_system_calls() -> None:
     """Raises CannotStart where the kernel is too old for what hvd can't do without, or a sandbox refuses it.
 
-    Seen at the start: later it would be a companion that can't be looked after, or a worker that outlives its master.
+    Checked at the start: later, a companion could not be supervised, or a worker would outlive its master.
     """
     try:
         what = "pidfd_open(2)"
@@ -88,7 +88,7 @@ def is_stopped(pid: int) -> bool:
 
 
 def unix_time(ticks: int) -> float:
-    """Of a moment in clock ticks since boot, as `start_ticks` has it, the Unix time in s, by the clock of now."""
+    """The Unix time in s of a moment in clock ticks since boot (see `start_ticks`), by the clock as it is set now."""
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
 
 

@@ -20,7 +20,7 @@ from hvd.core.proc import is_alive, start_ticks
 from hvd.errors import BlockFull, NoFreeSlot
 
 JOINED_SPARE = 4
-"""Of the slots, one in so many is the workers' alone: enough to replace all of them, where there are eight a worker."""
+"""One slot in so many is for workers only: enough to replace all of them, where there are eight slots a worker."""
 
 _ENTRY = struct.Struct(f"=qq{layout.TEXT_BYTES}s")
 
@@ -38,7 +38,7 @@ class Entry(NamedTuple):
 
 @dataclass
 class Settled:
-    """What a dead process left: how many requests it had begun and not finished, and what is known of them."""
+    """Requests that a dead process had begun and not finished: how many, and what is known of them."""
 
     aborted: int = 0
     entries: list[Entry] = field(default_factory=list)
@@ -184,16 +184,16 @@ class Slots:
         self._cells[cell + layout.S_PID] = pid
 
     def say_ready(self, number: int, threads: int) -> None:
-        """The process that has the slot serves from now on, so many at once."""
+        """Note that the slot's process serves from now on, so many requests at once."""
         self._cells[self._layout.slot_cell(number) + layout.S_THREADS] = threads
 
     def say_ending(self, number: int) -> None:
-        """The process that has the slot ends what it has in progress, and takes nothing new."""
+        """Note that the slot's process ends what it has in progress, and takes nothing new."""
         cell = self._layout.slot_cell(number) + layout.S_THREADS
         self._cells[cell] = -abs(self._cells[cell])
 
     def say_clients(self, number: int, counts: Sequence[int]) -> None:
-        """The process that has the slot waits for so many clients, by what it waits for."""
+        """Note for how many clients the slot's process waits, by what it waits for."""
         cell = self._layout.slot_cell(number) + layout.S_CLIENTS
         for index, count in enumerate(counts):
             self._cells[cell + index] = count
@@ -281,7 +281,7 @@ def read_entries(block: Block, number: int, in_progress: int) -> list[Entry]:
 
 
 def clear_entries(block: Block, number: int) -> None:
-    """No request is in progress in the slot any more."""
+    """Clear the slot's entries: no request is in progress there any more."""
     first = block.layout.entry_cell(number, 0)
     for index in range(block.cells[block.layout.slot_cell(number) + layout.S_ENTRIES]):
         block.cells[first + index * layout.ENTRY_CELLS + layout.E_BEGIN_NS] = 0

@@ -70,7 +70,7 @@ class Totals:
 
     @property
     def lost(self) -> int:
-        """How much was counted that has no cells of its own, see catalogue.py."""
+        """How much was counted in the cells for what has no series, see catalogue.py."""
         return self.cells[layout.LOST]
 
     @property
