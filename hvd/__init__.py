@@ -58,8 +58,8 @@ __version__ = "0.2.0"
 
 
 def join(instance: str = "") -> None:
-    """Have this process, which is no worker of the daemon's, count in the daemon's block: a task worker, a script,
-    another server's worker. `instance` names the daemon, where this user has several.
+    """Have this process count in the daemon's block: a task worker, a script, another server's worker. `instance` names
+    the daemon, where this user has several.
 
     Without a daemon the process counts by itself, and joins within a second or so once there is one; what it had
     counted comes with it. A child that it forks joins by itself. In a worker of a daemon nothing happens.

@@ -1,4 +1,4 @@
-"""What hvd wraps of gunicorn's arbiter, the master's main loop: no exception ends it that need not.
+"""The methods of gunicorn's arbiter that hvd wraps, so that no needless exception ends the master's main loop.
 
 gunicorn has no hooks for "each turn of the main loop", "before a child is reaped" and "before the workers are
 stopped"; and an exception out of a signal's handling, of a fork or of a hook ends its loop, and the daemon with it. So
@@ -86,7 +86,7 @@ class Loop:
         self._execute_new()
 
     def _end_silent(self) -> None:
-        """Before gunicorn ends workers that were silent for too long: where they stand."""
+        """Before gunicorn ends workers that were silent for too long, take their stacks."""
         self._master.safely(self._master.take_stacks_of_silent)
         self._murder()
 
@@ -125,7 +125,7 @@ class Loop:
         self._master.safely(self._master.report)
 
     def _limit_workers(self) -> None:
-        """No more workers than there is room for, whoever asks: a signal, the settings, a block that was taken over.
+        """Limit the workers to those that have room, whether a signal, the settings or a reload asked for more.
 
         Those of another app than hvd's serve without a slot.
         """
@@ -185,7 +185,7 @@ class Loop:
         To ask the kernel before it does would miss a child that ends in between. The master has no other thread.
         """
         wait, last = os.waitpid, None
-        # gevent, where it has patched the master, reaps children itself: its own waitpid knows of them, and nobody else
+        # where gevent has patched the master, gevent reaps the children, and only its own waitpid knows of them
         is_patched = not isinstance(wait, BuiltinFunctionType)
 
         def noting(pid: int, options: int) -> tuple[int, int]:

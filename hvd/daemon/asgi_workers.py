@@ -62,19 +62,19 @@ class LoopWorker(CountingWorker):
                 self._watch.stop()
 
     def _begin_serving(self) -> None:
-        """In the loop, which listens by now."""
+        """Called in the loop, which listens by now."""
 
     def say_ending(self) -> None:
         self.hvd_server.is_ending = True
         super().say_ending()
 
     def init_signals(self) -> None:
-        """Until the loop runs, which takes them itself: as in other workers."""
+        """Handle signals as other workers do until the loop runs, which handles them itself."""
         signal.signal(ORPHANED, self._handle_orphaned)
         self.take_signals(lambda: Worker.init_signals(self))
 
     def _handle_orphaned(self, sig: int, frame: Any) -> None:
-        """The master is dead: end as at its SIGTERM, and soon."""
+        """End as at SIGTERM, and soon: the master is dead."""
         if self._parts:
             self._parts.block.file_name.drop_spare()
         if not self.booted:

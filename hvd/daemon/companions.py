@@ -99,7 +99,7 @@ class Companion:
         try:
             self._pidfd = os.pidfd_open(process.pid)
         except OSError:
-            process.kill()  # else it would run on, and nobody would know of it
+            process.kill()  # else it would run on unsupervised
             process.wait()
             raise
         process.returncode = 0  # gunicorn reaps it; Popen must neither wait for it nor warn that nobody did
@@ -111,12 +111,12 @@ class Companion:
             self._log.drain(self.pid, to)
 
     def stop_waking(self) -> None:
-        """Its lines no longer wake the master's loop."""
+        """Have its lines no longer wake the master's loop."""
         if self._log:
             self._log.stop_waking()
 
     def has_ended(self) -> bool:
-        """True once the process is gone, whoever reaped it."""
+        """True once the process has ended, whether hvd or gunicorn reaped it."""
         ends = select.poll()  # select(2) takes no descriptor above 1023; a master may have as many files open
         ends.register(self._pidfd, select.POLLIN)
         return bool(ends.poll(0))
@@ -151,7 +151,7 @@ class Companion:
             signal.pidfd_send_signal(self._pidfd, signum)
 
     def reload(self) -> None:
-        """Its options are others now: have it read them, if it runs."""
+        """Have it read its options anew, if it runs."""
         if self.is_running:
             self.signal(signal.SIGHUP)
 
@@ -180,7 +180,7 @@ class Companions:
 
     @property
     def kinds(self) -> set[int]:
-        """Which are kept alive."""
+        """Those that are kept alive."""
         return {companion.kind for companion in self._all}
 
     @property

@@ -152,7 +152,7 @@ def _in_force(cfg: Any) -> Settings:
 
 
 def owns_sockets(cfg: Any) -> bool:
-    """Whether hvd's settings say who may connect to the sockets of gunicorn's bind, and not gunicorn's own."""
+    """Whether hvd's settings, and not gunicorn's, say who may connect to the sockets of gunicorn's bind."""
     return not _is_guest and bool(cfg.umask == _namespace.get("umask"))
 
 
@@ -200,7 +200,7 @@ def passed_addresses(server: Any) -> list[str]:
 
 
 def name_processes(cfg: Any, settings: Settings) -> None:
-    """Call gunicorn's processes after the instance in force, unless somebody else has named them."""
+    """Name gunicorn's processes after the instance in force, unless the user's settings name them."""
     if not _is_guest and cfg.proc_name == _namespace["proc_name"]:
         cfg.set("proc_name", _proc_name(settings))
 

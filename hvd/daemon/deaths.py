@@ -62,7 +62,7 @@ def cause_of(code: int) -> str:
 
 
 def cause_of_unseen(slot: Slot) -> str:
-    """How a process ended which no master has reaped."""
+    """How a process ended that no master has reaped."""
     has_said = slot.kind in (layout.KIND_JOINED, layout.KIND_MASTER) and slot.threads < 0
     return EXIT if has_said else UNKNOWN_CAUSE
 
@@ -114,7 +114,7 @@ class Settler:
         """
         how = _How(cause, exit_status or cause, is_wanted, peak, reported_cause or cause)
         self._unsettled.append(partial(self._settle_slot, number, pid, taken_ns, how))
-        if len(self._unsettled) == 1:  # else the lock was waited for in this turn of the master's loop
+        if len(self._unsettled) == 1:  # else this turn of the master's loop has waited for the lock already
             self._settle_all()
 
     def _settle_all(self) -> None:
@@ -145,7 +145,7 @@ class Settler:
         self._slots.free(number)
 
     def _report_crash(self, slot: Slot, crash: Crash) -> None:
-        """Its whole text where somebody has asked for it, who would look for it in standard error."""
+        """Log the crash; its whole text where the user has enabled faulthandler, and looks for it in standard error."""
         where = escaped(describe(crash.frames) or "no Python code", "ascii")
         self._log.error("hvd: %s (pid:%d) crashed (%s) at %s", slot.kind_name, slot.pid, crash.reason, where)
         if faulthandler.is_enabled():

@@ -1,5 +1,5 @@
-"""How processes of the daemon end: as planned, otherwise, or before they could serve. Each end is counted; one that
-nobody planned is told as an event.
+"""How processes of the daemon end: planned, unplanned, or before they could serve. Each end is counted; an unplanned
+one is written as an event.
 """
 
 import time
@@ -17,7 +17,7 @@ from hvd.metrics.events import EndedHow, EventKind, count_end, last_like, write_
 from hvd.texts import duration, size
 
 SAME = {"death": 4, "boot_failed": 1}
-"""So many like events are told one by one, see last_like."""
+"""So many events of a kind are written one by one, see last_like."""
 
 NAMES = {
     layout.KIND_ADMIN_SERVER: "admin server",
@@ -53,7 +53,7 @@ class End(NamedTuple):
 
     @property
     def is_planned(self) -> bool:
-        """A worker ends by itself at max_requests, and whoever sends it SIGTERM wants its end, too."""
+        """Whether the end is planned: also at max_requests, and by a SIGTERM of any sender."""
         if self.is_wanted or self.slot.kind != layout.KIND_WORKER:
             return self.is_wanted
         return self.cause == "exit 0" and self.has_served and (self.slot.threads < 0 or not self.aborted)
@@ -76,17 +76,17 @@ class Ends:
         self.oom = oom or OomKills()
 
     def count(self, end: End) -> None:
-        """Under the mutation lock, which the caller holds; what there is to tell waits for `tell`."""
+        """Count the end, under the mutation lock, which the caller holds; its event waits for `tell`."""
         count_end(self._block, end.how)
         if end.how == "planned":
             return
         if end.slot.kind in (layout.KIND_MASTER, layout.KIND_JOINED) or end.slot.master == self._pid or end.aborted:
-            self._untold.append((round(time.time(), 3), end))  # else it ended with another master, whose end is told
+            self._untold.append((round(time.time(), 3), end))  # else its master ended, which has an event
 
     def tell(self) -> None:
-        """Without the lock: write the events of what was counted, as far as that can be done now."""
+        """Write the events of the ends counted, as far as that can be done now; called without the lock."""
         while self._untold:
-            at, end = self._untold.popleft()  # first: what can't be told must not keep the next ones
+            at, end = self._untold.popleft()  # first: an end that can't be written must not hold up the next ones
             if end.status == end.cause == "SIGKILL" and self.oom.take():
                 end = end._replace(cause=OOM)
             if not self._tell(at, end):

@@ -1,6 +1,6 @@
 """hvd's part of gunicorn's hooks, in the order in which gunicorn calls them, and how it gets into them.
 
-gunicorn has one function a hook, and whoever sets it last replaces it. So hvd sets none: once gunicorn has read all its
+gunicorn has one function a hook, and setting it replaces the one before. So hvd sets none: once gunicorn has read its
 settings, hvd puts its own part around whatever function is there. It goes first in hooks at a beginning, and last in
 those at an end: a hook of the user's finds hvd ready, and its block there.
 
@@ -97,7 +97,7 @@ def compose(cfg: Any) -> None:
     """Put hvd's parts around the hooks of this configuration of gunicorn's, or nothing where they are already."""
     for name in HOOKS:
         if name == "pre_request" and conf.is_guest():
-            continue  # what another app is asked is its own business
+            continue  # another app's requests are for that app to check
         ours, setting = globals()[name], cfg.settings[name]
         if setting.value is ours or hasattr(setting.value, "hvd"):
             continue

@@ -47,7 +47,7 @@ class Lead:
         self._status = ""
 
     def beat(self) -> None:
-        """The master's loop, or a part of it that takes long, goes on."""
+        """Note that the master's loop, or a long part of it, goes on."""
         if self._is_ending:
             return
         self._own.turn()
@@ -70,7 +70,7 @@ class Lead:
             self._lose_lead()
 
     def _lose_lead(self) -> None:
-        """The manager takes another process for the main one."""
+        """Note that the manager takes another process for the main one."""
         self._is_main, self._claims_pid, self._status = False, True, ""
 
     def _has_begun(self, companions: Collection[int], missing: int) -> bool:
@@ -100,7 +100,7 @@ class Lead:
         return plain(f"hvd {__version__} is {health.status}{reasons}", most=STATUS_MAX)
 
     def end(self) -> None:
-        """The master stops from now on: another one leads, if one lives; else the service ends."""
+        """Note that the master stops: another one leads, if one lives; else the service ends."""
         if self._is_ending:
             return
         self._is_ending = True

@@ -105,7 +105,7 @@ class HarmlessHere(Harmless):
 
 
 def make_harmless(log: Any, *, is_guest: bool) -> None:
-    """Have gunicorn's `log` tell what others wrote so that it does no harm; of a guest's only hvd's lines."""
+    """Have gunicorn's `log` escape text of others; in a guest's log, only that in hvd's own lines."""
     error_log(log).addFilter(HarmlessHere() if is_guest else Harmless())
     access_log = getattr(log, "access_log", None)
     if access_log and not is_guest:

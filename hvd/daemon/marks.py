@@ -1,4 +1,4 @@
-"""What a master tells of the daemon itself, as events: its start and stop, reloads, upgrades."""
+"""Events of the daemon itself that a master writes: start, stop, reloads, upgrades."""
 
 import platform
 import time
@@ -74,7 +74,7 @@ class Marks:
         self._has_stopped = True
 
     def _close_alert(self, how: str) -> None:
-        """What /health said is over with the daemon that it was of."""
+        """End open alerts: they were of a daemon that has ended."""
         if alerts := open_alerts(self._block):
             seconds = max(0.0, round(time.time() - alerts[0]["time"], 3))
             text = f"{alerts[-1].get('state')} until hvd {how}, for {duration(seconds, 2)}"

@@ -45,7 +45,7 @@ class Master:
     def __init__(
         self, server: Any, settings: Settings, code: Code | None = None, manager: Manager | None = None
     ) -> None:
-        """`manager` is who has started this process, and wants to be told of it.
+        """`manager` is the service manager that has started this process.
 
         Raises BlockError, CannotStart, OSError: then nothing is left of it.
         """
@@ -140,7 +140,7 @@ class Master:
         )
 
     def safely(self, work: Callable[[], None]) -> None:
-        """An exception here would end gunicorn's main loop, and every worker with it."""
+        """Do the work, and log what it raises: an exception would end gunicorn's main loop, and all workers with it."""
         try:
             work()
         except Exception:

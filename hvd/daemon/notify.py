@@ -44,7 +44,7 @@ class Manager:
 
     @property
     def feeding(self) -> float:
-        """So many s are between two signs of life at most; 0.0 where it waits for none."""
+        """Seconds between two signs of life at most; 0.0 where the manager waits for none."""
         return self.watchdog / FEEDINGS
 
     def tell(self, **fields: object) -> bool:
@@ -70,7 +70,7 @@ class Manager:
         return self._sender
 
     def close(self) -> None:
-        """In a child of the process, which tells nothing."""
+        """In a child of the process: send nothing."""
         if self._sender:
             self._sender.close()
             self._sender = None

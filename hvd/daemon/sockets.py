@@ -57,7 +57,7 @@ class SocketAccess:
         """Give a socket's file its group and mode. Raises OSError, also for what is no socket."""
         fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            status, link = os.fstat(fd), f"/proc/self/fd/{fd}"  # whatever has the path by now
+            status, link = os.fstat(fd), f"/proc/self/fd/{fd}"  # the descriptor, whatever has the path by now
             if not stat.S_ISSOCK(status.st_mode):
                 raise PermissionError(f"{path} is no socket any more")
             self._give_group(link)

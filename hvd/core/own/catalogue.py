@@ -201,7 +201,7 @@ class OwnCatalogue:
             self._block.cells[layout.H_OWN_REMOVALS] += 1
 
     def _remove(self, series: OwnSeries) -> None:
-        """What it has by now is noted in the row of what was removed. A gauge just loses its stamps."""
+        """Note what the series has counted so far in the row of what was removed. A gauge only loses its stamps."""
         block, shape, kinds = self._block, self._block.layout, series.family.definition.cells
         rows = [shape.own_row_cell(slot) + series.offset for slot in used_slots(block)]
         if VALUE in kinds:
@@ -227,7 +227,7 @@ class OwnCatalogue:
         return self._sizes[family.number]
 
     def is_first_to_log(self, family: OwnFamily, bit: int) -> bool:
-        """Whether nobody has logged that yet; from now on somebody has. Where the block is locked, True."""
+        """Whether no process has logged that yet, and note that this one does. True where the block is locked."""
         try:
             with self._block.locked(COUNT_WAIT):
                 is_first = not self._block.cells[family.logged] & bit

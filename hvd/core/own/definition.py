@@ -75,7 +75,7 @@ class Definition(_Fields):
         return self.name, self.kind, self.unit, self.labels, self.buckets, self.mode, self.states, self.registry
 
     def differences(self, other: "Definition") -> str:
-        """In which the two differ, as a clause: `labels ('a',) and ('b',)`."""
+        """In what the two differ, as a clause: `labels ('a',) and ('b',)`."""
         names = "kind", "unit", "labels", "buckets", "mode", "states"
         pairs = ((name, getattr(self, name), getattr(other, name)) for name in names)
         return ", ".join(f"{name} {mine!r} and {theirs!r}" for name, mine, theirs in pairs if mine != theirs)
@@ -90,7 +90,7 @@ class Definition(_Fields):
 
     @classmethod
     def of_record(cls, record: dict[str, Any]) -> "Definition":
-        """That of a catalogue's record, from whatever version. Raises KeyError, TypeError, ValueError."""
+        """The definition that a catalogue's record of any version has. Raises KeyError, TypeError, ValueError."""
         buckets = record.get("buckets", ())
         return cls(
             str(record["name"]),

@@ -58,7 +58,7 @@ class ProcessFamily:
             return list(labels)
 
     def reset(self, labels: tuple[str, ...]) -> None:
-        """The series begins at 0 again, whichever process counted it."""
+        """Have the series begin at 0 again, whichever process counted it."""
         with self._store.lock:
             place = self.places.get(labels)
             if place:
@@ -67,8 +67,8 @@ class ProcessFamily:
                 self._store.settle(self, labels, place)
 
     def remove(self, *wanted: tuple[str, ...]) -> None:
-        """The series of these label values are shown no more, whichever process counted them, until one counts them
-        again: then from 0 on.
+        """Hide the series of these label values, whichever process counted them, until one counts them again: then from
+        0 on.
         """
         with self._store.lock:
             if wanted:
@@ -77,21 +77,21 @@ class ProcessFamily:
                 self._let_go(labels)
 
     def clear(self) -> None:
-        """The same of all series."""
+        """Hide all series, as `remove` does."""
         with self._store.lock:
             self._store.remove(self, None)
             for labels in list(self.places):
                 self._let_go(labels)
 
     def _let_go(self, labels: tuple[str, ...]) -> None:
-        """Somebody may have the place yet: it counts in no cells of this process, which may fork, or get others."""
+        """Detach a removed place, which a caller may still hold: it counts in none of this process's cells."""
         place = self.places.pop(labels, None)
         if place is not None:
             place.forget()
             place.before_count = partial(self._take_back, labels, place)
 
     def _take_back(self, labels: tuple[str, ...], place: Place) -> None:
-        """A place that was removed counts again: in the series, unless another place has that by now; then nowhere."""
+        """Have a removed place count again: in its series, or nowhere where another place has that by now."""
         with self._store.lock:
             place.before_count = None
             if self.places.setdefault(labels, place) is place:

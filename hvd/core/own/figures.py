@@ -1,7 +1,7 @@
 """The own metrics of a daemon at one moment: what the processes' cells come to, by each family's kind and mode.
 
 What has not changed since the last reading is the same object in the next one, family by family and series by series:
-so whoever makes text of it keeps the text of what is the same.
+so a caller that makes text of it can keep the text of what is the same.
 """
 
 import threading
@@ -212,7 +212,7 @@ class OwnReader:
         return (Sample(series.labels, self._value(series, 0), series.created, exemplars),)
 
     def _once_removed(self, series: OwnSeries) -> tuple[Sample, ...]:
-        """One that is not shown while it has not counted, or hidden just now."""
+        """The sample of a series that was removed once; none while it is hidden, or has not counted since."""
         state, begin = state_of(self._block, series), begin_of(self._block, series)
         value = self._value(series, state)
         if state == LEAVING or ((state == REMOVED or series.is_overflow) and not _has_counted(value)):

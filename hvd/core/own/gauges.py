@@ -34,7 +34,7 @@ class Gauges:
         self._alive: list[tuple[int, int, str]] = []  # of those that live: row, tenancy, pid
         self._pids: list[str] = []  # of these
         self.need_living = False
-        """Whether anything depends on who lives: to find out costs most of a reading in which little has changed."""
+        """Whether anything depends on which processes live: finding out is most of the cost of a quiet reading."""
         self._pairs = {keeps: memoryview(array("q")) for keeps in (False, True)}  # see gauge_values; of all rows: 0
         self.rows: list[int] = []
         """Where each row begins that was ever in use."""
@@ -112,7 +112,7 @@ class Gauges:
         return [(row + first, pid) for row, tenancy, pid in self._alive if cells[row + first + 1] == tenancy]
 
     def _values(self, series: OwnSeries) -> list[tuple[float, float]]:
-        """Value and time of each process that counts: of those alive, or of all rows, whoever left it there."""
+        """Value and time of each process that counts: of the living ones, or of all rows, those of the dead too."""
         cells, floats, first = self._block.cells, self._block.floats, series.offset
         if series.family.definition.keeps:
             places = [row + first for row in self.rows if cells[row + first + 1]]
@@ -135,7 +135,7 @@ def merged(mode: str, values: list[tuple[float, float]]) -> float:
 
 
 def merged_values(mode: str, values: list[float]) -> float:
-    """The same of the modes that need no time."""
+    """As `merged`, for the modes that need no time."""
     numbers = [value for value in values if value == value] if any(map(math.isnan, values)) else values
     if not numbers:
         return math.nan

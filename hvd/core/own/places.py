@@ -133,10 +133,10 @@ class Place:
                 self._add(index, amount)
 
     def _start(self) -> None:
-        """What a new series begins with."""
+        """Store what a new series begins with."""
 
     def cell(self, index: int) -> "Cell":
-        """One of its cells, for who counts in each by itself. Raises IndexError."""
+        """One of its cells, for a caller that counts in each by itself. Raises IndexError."""
         return Cell(self, index)
 
     def add(self, index: int, amount: float) -> bool:
@@ -239,8 +239,8 @@ class HistogramPlace(Place):
 class GaugePlace(Place):
     """A gauge's value in this process; how those of several combine is its mode, see definition.py.
 
-    Of a mode that keeps what the dead left, the cell has both: what processes before this one left in the slot, which
-    this one remembers from its first store on, and its own value.
+    In a mode that keeps the values of the dead, the cell combines what earlier processes left in the slot, which this
+    one remembers from its first store on, with its own value.
     """
 
     def __init__(self, definition: Definition, *, is_ready: bool = True) -> None:
@@ -293,7 +293,7 @@ class GaugePlace(Place):
         self._mark(0)
 
     def _merged(self) -> float:
-        """As gauges.py merges: what is no number is left out."""
+        """Combine as gauges.py does: a NaN is left out."""
         if self._before is None or math.isnan(self._before):
             return self._value
         if math.isnan(self._value):

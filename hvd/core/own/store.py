@@ -6,7 +6,7 @@ anew; when it first counts, it may take a slot of its own (`OwnStore.first`).
 
 A place that has no cells in the block yet, and may get some, has `before_count` set: so each count is a look for them,
 at most one in RETRY s, and what was counted until then comes along. It needs no thread, and waits for nothing for long.
-Nobody counts while holding `OwnStore.lock`: that look may take locks of whoever gives slots.
+No thread counts while it holds `OwnStore.lock`: the look for a slot may take locks of the code that hands out slots.
 """
 
 import contextlib
@@ -106,14 +106,14 @@ class OwnStore:
                         self.settle(family, labels, place)
 
     def _look_for_slot(self) -> None:
-        """Without the lock, as who gives slots has locks of its own."""
+        """Called without the lock, as the code that hands out slots has locks of its own."""
         may_come = self.block is not None or self._ask_first()
         with self.lock:
             if self.block is None and not may_come:
                 self._stop_looking()
 
     def _ask_first(self) -> bool:
-        """Whoever counts must not fail for it."""
+        """Call `first`; a failure is logged, and does not reach the caller that counts."""
         try:
             return self.first()
         except Exception as error:
@@ -135,7 +135,7 @@ class OwnStore:
     def declare(self, definition: Definition, make: Callable[[Definition], Place] | None = None) -> ProcessFamily:
         """A family of this process; `make` makes its places, else they are hvd's. Lasts as long as it is referred to.
 
-        Whether the process may have two of one name is decided by who declares them. Where the block has one of that
+        Whether a process may have two families of one name is for the caller to decide. Where the block has one of that
         name that disagrees, the log says so once; figures.py says which of them is shown.
         """
         with self.lock:

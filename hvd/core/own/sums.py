@@ -5,8 +5,8 @@ where the mark of its page isn't the epoch, the epoch into the mark. So of a pag
 mark has changed too, or it was fresh already when this reader looked: a store may have been on its way then. Both are
 read again. That a writer has seen an epoch older than the last one at that moment is covered by SLACK.
 
-Readers in Python may set the epoch back, as each loads and stores it: who finds it no higher than it was before reads
-all. Of what is not added up, a hash of all rows' cells stands among the sums: it tells that one of them has changed.
+Readers in Python may set the epoch back, as each loads and stores it: a reader that finds it no higher than before
+reads all pages. For cells that are not added up, the sums have a hash of all rows' cells, which shows a change.
 """
 
 import math

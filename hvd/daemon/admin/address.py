@@ -33,7 +33,7 @@ File = tuple[int, int]
 
 
 def free_page_address() -> str:
-    """An address on this machine at which nothing listens yet, or "" where there is none."""
+    """A local address at which nothing listens yet, or "" where there is none."""
     for port in PAGE_PORTS:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else one that has just ended is in the way
@@ -74,7 +74,7 @@ class AdminAddress:
             self._log.warning("hvd: no admin server: %s; set HVD_ADMIN_BIND to an address for it", error)
 
     def _bind_free(self) -> socket.socket:
-        """Of services that start at once several have chosen the same address."""
+        """Bind a free address: a service that started at the same time may have chosen the same one."""
         while True:
             try:
                 return self._bind()
@@ -105,12 +105,12 @@ class AdminAddress:
             environ[VARIABLE] = ":".join(map(str, fields))
 
     def close(self) -> None:
-        """In a worker, which has nothing to do with it: else connections would wait where nobody takes them."""
+        """Close it in a worker: otherwise connections could wait at a socket at which nobody accepts."""
         if self.listener:
             self.listener.close()
 
     def _find_folder(self) -> None:
-        """The folder for the record; without one the address is found by nobody who isn't told."""
+        """The folder for the record of the address; without one, commands need the address on their command line."""
         try:
             self._folder = make_folder(self._settings.instance, self._access)
         except CannotStart as error:
@@ -207,7 +207,7 @@ class AdminAddress:
             return
         try:
             record.write(self._folder)
-        except FileNotFoundError:  # the folder was removed, as that of a user is who has logged out
+        except FileNotFoundError:  # the folder was removed, as logind does when the user logs out
             self._find_folder()
         except OSError as error:
             self._complain(f"`hvd list` will not find this daemon: {self._folder / RECORD}: {error.strerror}")

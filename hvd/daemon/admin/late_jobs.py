@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class LateJobs:
-    """Stands for the job service, and makes it when something else than its kinds is asked for. Thread-safe."""
+    """Makes the job service when more than its kinds is needed. Thread-safe."""
 
     def __init__(self, settings: Settings, wake_fd: int, writers: socket.socket) -> None:
         self.kinds = settings.job_kinds
@@ -29,7 +29,7 @@ class LateJobs:
         return cast("JobService", self) if self.kinds else None
 
     def take(self, settings: Settings) -> None:
-        """Go over to other settings: requests that come now find the kinds and limits of now. Waits for nothing."""
+        """Apply other settings: later requests find their kinds and limits. Waits for nothing."""
         self.kinds, self._settings = settings.job_kinds, settings
         if self._made:
             self._made.take(settings)

@@ -19,8 +19,8 @@ THREADS = 8
 """Requests that it serves at once: clients are few, and each answer takes some milliseconds."""
 
 CONNECTIONS = 4096
-"""Connections that it has open at most: thousands that are slow are none that others wait for. An open one that sends
-nothing has some 3 KiB of memory."""
+"""Connections that it has open at most: so many that thousands of slow clients keep nobody out. An idle one takes some
+3 KiB of memory."""
 
 _SPARE_DESCRIPTORS = 128  # for its own files, and those that requests open
 
@@ -36,7 +36,7 @@ class AdminOptions(Options):
     def of(cls, settings: Settings, log_level: str, address: str, since: float) -> Self:
         """Those of a daemon with these settings, whose log has this level and whose admin server listens there.
 
-        `bind` is the admin address in it: by that access.py decides who may change things here.
+        `bind` in them is the admin address: access.py decides by it who may change things here.
         """
         own: dict[str, Any] = {"bind": address, "admin_bind": address, "worker_class": "gthread", "threads": THREADS}
         return cls(log_level, since, replace(settings, **own))

@@ -1,5 +1,5 @@
-"""What the admin server looks at several times a second: since when the service is saturated, on the page for all; and
-what /health says, whose changes it tells as events.
+"""Two regular looks of the admin server: since when the service is saturated, which it publishes on its page; and what
+/health says, whose changes it writes as events.
 """
 
 import time
@@ -29,8 +29,8 @@ class SaturationWatch:
 
 
 class HealthWatch:
-    """Tells alerts, and that they are over: the newest master's admin server does, as `is_newest` says. One thread uses
-    it, and calls it as often as it likes.
+    """Writes the events of alerts and of their ends, if this is the newest master's admin server, as `is_newest` says.
+    One thread uses it, and may call it as often as it likes.
     """
 
     def __init__(self, block: Block, health: Callable[[], HealthState], is_newest: Callable[[], bool]) -> None:
@@ -53,7 +53,7 @@ class HealthWatch:
             self._tell(change)
 
     def _as_told(self) -> Alerts:
-        """As an admin server before this one has left it, whose end may be a part of the alert."""
+        """The state that the admin server before this one left, whose end may be a part of the alert."""
         alerts = open_alerts(self._block)
         if not alerts:
             return Alerts()

@@ -1,4 +1,4 @@
-"""The threaded worker as a server of its own, without a master that forks it; half requests hold no thread of it.
+"""The threaded worker as a server of its own, without a master; an incomplete request takes none of its threads.
 
 What is used of gunicorn's is no public API (read in 27.0.1, workers/gthread.py and workers/base.py): the arguments of
 `ThreadWorker`, that `init_process` serves until `alive` is False, that its loop calls `notify` at each turn and
@@ -82,7 +82,7 @@ class AdminWorker(LimitedThreadWorker):
         super().wait_for_and_dispatch_events(min(timeout, TURN))
 
     def init_signals(self) -> None:
-        """All but SIGTERM is the companion's business, which has seen to it."""
+        """Handle SIGTERM only: the companion handles the other signals."""
         signal.signal(signal.SIGTERM, self.handle_exit)
 
 
@@ -97,7 +97,7 @@ class _Loaded:
 
 
 class _Log:
-    """gunicorn's log of a companion: its lines go to the master; requests are not logged, as probes are many."""
+    """gunicorn's log in a companion: its lines go to the master. Requests are not logged: most are probes."""
 
     def __init__(self) -> None:
         self.error_log = logging.getLogger("hvd.admin")

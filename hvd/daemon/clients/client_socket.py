@@ -1,6 +1,6 @@
 """A client's socket, whose calls wait for the client within limits only, and mostly not in the calling thread.
 
-The descriptor itself stays blocking, so whoever takes it over or copies it finds what gunicorn has elsewhere. Here each
+The descriptor itself stays blocking: code that takes it over or copies it finds what gunicorn has elsewhere. Here each
 call says MSG_DONTWAIT, and waits by poll(2). gunicorn's setblocking, which is called twice a request, costs no system
 call. TLS can't be put on it: there gunicorn's own socket is used.
 """
@@ -65,7 +65,7 @@ class ClientSocket(socket.socket):
 
     @classmethod
     def of(cls, sock: socket.socket, limits: Limits, room: Room | None = None) -> "ClientSocket":
-        """Take an accepted socket over. With `room` it keeps a tail, and whoever made it has to flush it."""
+        """Take an accepted socket over. With `room` it keeps a tail, which the caller has to flush."""
         client = cls(sock.family, sock.type, sock.proto, fileno=sock.detach())
         client._limits = limits
         if room:
@@ -73,7 +73,7 @@ class ClientSocket(socket.socket):
         return client
 
     def begin_request(self) -> None:
-        """A thread begins with the next request, whose head is there."""
+        """Called when a thread begins with the next request, whose head is there."""
         self.has_head = True
         self._reading: Pace | None = None
         self._sending: Pace | None = None
@@ -91,7 +91,7 @@ class ClientSocket(socket.socket):
         return self._timeout
 
     def dup(self) -> socket.socket:  # type: ignore[override]
-        """A plain socket, for those who take the connection over."""
+        """A plain socket, for code that takes the connection over."""
         return socket.fromfd(self.fileno(), self.family, self.type, self.proto)
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
@@ -157,7 +157,7 @@ class ClientSocket(socket.socket):
         return True
 
     def gives_way(self, now: float, age: float) -> bool:
-        """A thread waits for this client, which is slow at it, for longer than `age`."""
+        """Whether a thread has waited for longer than `age` for this client, which is slow."""
         state = self.waits_for
         pace = self._sending if state == UNREAD else self._reading
         return state is not None and pace is not None and pace.gives_way(now, age)

@@ -23,7 +23,7 @@ from hvd.daemon.clients.pace import Pace
 from hvd.daemon.clients.tls_socket import RECORD_MAX, is_whole_record
 from hvd.metrics.clients import HALF_BODY, HALF_HEAD, IDLE, SILENT, UNREAD
 
-CLOSING_BYTES = 64 * 1024  # that are read and thrown away of who is to close, so that no reset destroys the response
+CLOSING_BYTES = 64 * 1024  # read and discarded from a client that has to close, so that no reset destroys the response
 
 _READ = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 _END = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR  # the client sends no more: one edge with its last bytes
@@ -51,10 +51,10 @@ class Connections:
         self.room = Room()
         self.idle = Idle()
         self.waiting: dict[Connection, None] = {}
-        """In any state but BUSY and IDLE; who waits longest comes first."""
+        """Connections in any state but BUSY and IDLE; the one that waits longest comes first."""
         self.busy: dict[Connection, None] = {}
         self.queue: dict[Connection, None] = {}
-        """Those whose thread will have to wait for the rest of a body, and which may not have one yet."""
+        """Connections whose thread will have to wait for the rest of a body; some may have no thread yet."""
         self._partial: set[Connection] = set()  # those of them that have one, or are to get the next
         self._most_partial = max(1, threads - 1)  # so one thread at least is for requests that are whole
         self._owner = owner
@@ -73,13 +73,13 @@ class Connections:
         self._others[fd] = source, callback
 
     def unregister(self, source: Any) -> None:
-        """Never mind `source` any more."""
+        """Stop watching `source`."""
         fd = source if isinstance(source, int) else source.fileno()
         self._epoll.unregister(fd)
         del self._others[fd]
 
     def close(self) -> None:
-        """Nothing is watched any more."""
+        """Stop watching everything."""
         self._epoll.close()
 
     def wait(self, seconds: float) -> None:
@@ -100,7 +100,7 @@ class Connections:
                     self.step(self._steps[conn.state], conn)
 
     def step(self, step: Callable[[Connection], None], conn: Connection) -> None:
-        """A connection that fails ends alone: an exception here would end the worker."""
+        """Handle events of one connection; an error ends that connection only, not the worker."""
         try:
             step(conn)
         except OSError:
@@ -234,7 +234,7 @@ class Connections:
             conn.is_watched = True
 
     def _unwatch(self, conn: Connection) -> None:
-        """Before the socket is closed, or given away: elsewhere it may live on, and would go on to wake this loop."""
+        """Stop watching before the socket is closed or passed on: a copy elsewhere would go on waking this loop."""
         if conn.is_watched:
             conn.is_watched = False
             with suppress(OSError, ValueError):
@@ -279,7 +279,7 @@ class Connections:
         return count > 0 and not is_last
 
     def _look_from_outside(self, conn: Connection) -> None:
-        """Where a request can't be told from its bytes: a TLS record is enough, of uWSGI's protocol a byte."""
+        """Where the bytes don't tell whether a request is whole: one TLS record, or one byte of uWSGI's, is enough."""
         try:
             data = _recv(conn.sock, RECORD_MAX, DONTWAIT | socket.MSG_PEEK)
         except BlockingIOError:

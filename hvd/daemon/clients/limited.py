@@ -27,7 +27,7 @@ _LATE = "The rest of the request did not come in time."
 
 
 def answer_late(client: Any) -> None:
-    """408 (RFC 9110, section 15.5.9), as gunicorn answers what it refuses."""
+    """Answer 408 (RFC 9110, section 15.5.9) in the form of gunicorn's error responses."""
     util.write_error(client, 408, "Request Timeout", _LATE)
 
 
@@ -159,7 +159,7 @@ class LimitedSyncWorker(LimitedWorker, SyncWorker):  # type: ignore[misc]
         self._report(None)
 
     def _wait(self) -> None:
-        """The client is waited for: give a sign of life, else the master would take the worker for one that hangs."""
+        """While it waits for the client, give a sign of life: otherwise the master would kill the worker."""
         self.notify()
         self._report(self._client.waits_for)
 

@@ -16,8 +16,8 @@ from hvd.metrics.clients import HALF_BODY, HALF_HEAD, IDLE, SILENT, UNREAD, WAIT
 SWEEP = 0.25  # s between two looks
 CLOSING_SECONDS = 2.0  # as in gunicorn's util.close_graceful (27.0.1), which would stop the loop meanwhile
 MEMORY_FULL = 128 * 1024 * 1024  # bytes that may be kept of responses and of incomplete requests, in a process
-CROWD = 4  # requests that wait for each thread: then who holds one gives way sooner
-WAY = 5.0  # s that who is slow at it has, where all of the process has to end before another one serves
+CROWD = 4  # requests waiting per thread, above which a slow client loses its thread sooner
+WAY = 5.0  # s that a slow client keeps its thread, where the whole process has to end before another one serves
 SHARE_OF_PLACES = 4  # at most so large a part of all places is cleared at one look
 CANDIDATES = 16  # the oldest, among whom a place is looked for at once: one may be brisk, though it came first
 
@@ -73,7 +73,7 @@ class Overdue:
         return counts[: len(WAITING)]
 
     def hurry(self, seconds: float) -> None:
-        """The process ends: who has not sent a whole head has no more than `seconds` to do so."""
+        """As the process ends: a client that has not sent a whole head has no more than `seconds` left for it."""
         now = time.monotonic()
         for conn in self._connections.waiting:
             if conn.state in (SILENT, HALF_HEAD):
@@ -89,7 +89,7 @@ class Overdue:
         self._free_threads(len(connections.busy), now, WAY)
 
     def close_idle(self) -> None:
-        """All that are kept alive."""
+        """Close all that are kept alive."""
         for conn in [*self._connections.idle]:
             self._connections.drop(conn)
 
@@ -125,7 +125,7 @@ class Overdue:
             self._connections.drop(conn, reset=conn.state == UNREAD)
 
     def make_room(self, age: float) -> None:
-        """All places are taken: who is idle, or slow for longer than `age`, gives way now, not at the next look.
+        """As all places are taken, close a connection that is idle, or slow for longer than `age`, without delay.
 
         Else a flood that fills the places again within SWEEP would keep everybody else waiting that long each time.
         """
@@ -137,7 +137,7 @@ class Overdue:
         return chain(connections.idle, connections.waiting, connections.queue)
 
     def _free_threads(self, number: int, now: float, age: float) -> None:
-        """So many requests wait for threads: threads that wait for a slow client leave it after `age`."""
+        """Have at most `number` threads leave a client that has been slow for longer than `age`."""
         slow = (conn for conn in self._connections.busy if _holds_a_thread(conn, now, age))
         for conn in [*islice(slow, number)]:
             if isinstance(conn.sock, ClientSocket):
@@ -147,7 +147,7 @@ class Overdue:
                     socket.socket.shutdown(conn.sock, socket.SHUT_RDWR)  # SSLSocket's would pull TLS from under it
 
     def _bound_memory(self, now: float) -> None:
-        """Of what waits to be sent, and of incomplete requests: who moves nothing loses it, down to a half."""
+        """Free memory of unsent responses and incomplete requests, down to half: stalled clients lose theirs first."""
         sizes = {conn: size for conn in self._connections.waiting if (size := _size(conn.sock))}
         left = sum(sizes.values())
         if left > MEMORY_FULL:
@@ -160,7 +160,7 @@ class Overdue:
 
 
 def _holds_a_thread(conn: Connection, now: float, age: float) -> bool:
-    """Though it is slow."""
+    """Whether a slow client holds a thread, for longer than `age`."""
     if isinstance(conn.sock, ClientSocket | LimitedTLSSocket):
         return conn.sock.gives_way(now, age)
     since = conn.handshake_since  # its thread may end it meanwhile

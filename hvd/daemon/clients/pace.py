@@ -10,9 +10,9 @@ LEAST_RATE = 500
 mod_reqtimeout (MinRate): so one that moves a byte now and then is not waited for without end."""
 
 BRISK_RATE = 16 * 1024
-"""Bytes per second that a client has to move lest it gives way to others, where they need its place."""
+"""Bytes per second below which a client gives way to others that need its place."""
 
-LEAST_AGE = 1.0  # s that the server waits for a client, whoever else wants its place
+LEAST_AGE = 1.0  # s that the server waits for a client, even where others need its place
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class Pace:
         self.moved = 0
 
     def advance(self, now: float, moved: int) -> None:
-        """It has moved so many bytes in all."""
+        """Note that it has moved so many bytes in all."""
         if moved > self.moved:
             self.moved, self.moved_at = moved, now
 
     def leave_out(self, seconds: float) -> None:
-        """In these last seconds nobody waited for the client."""
+        """Leave out these last seconds, in which nobody waited for the client."""
         self.begun += seconds
         self.moved_at += seconds
 

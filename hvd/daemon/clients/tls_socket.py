@@ -1,6 +1,6 @@
-"""A client's socket where gunicorn itself ends TLS: it holds a thread while it waits, within limits.
+"""A client's socket where gunicorn itself terminates TLS: it holds a thread while it waits, within limits.
 
-What a thread is worth having for can be told by TLS records alone (RFC 8446, section 5.1): their content is encrypted.
+The content is encrypted, so only TLS records tell when a connection needs a thread (RFC 8446, section 5.1).
 """
 
 import errno
@@ -49,7 +49,7 @@ class LimitedTLSSocket(ssl.SSLSocket):
         sock.limits = limits  # type: ignore[attr-defined]
 
     def begin_request(self) -> None:
-        """A thread begins with the next request."""
+        """Called when a thread begins with the next request."""
         self._pace = None
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
@@ -64,7 +64,7 @@ class LimitedTLSSocket(ssl.SSLSocket):
         self._pace = None
 
     def gives_way(self, now: float, age: float) -> bool:
-        """A thread waits for this client, which is slow at it, for longer than `age`."""
+        """Whether a thread has waited for longer than `age` for this client, which is slow."""
         pace = self._pace  # its thread may end the wait meanwhile
         return self.waits_for is not None and pace is not None and pace.gives_way(now, age)
 

@@ -5,7 +5,7 @@ app's own metrics (own.py); the history; what happened. Other gauges, times, pag
 the daemon; so are the views' names, which another version of the app has otherwise.
 
 A new block gets them before it has a name, so before any process counts in it, in a row that the aggregator goes on
-with. So whoever reads it finds all of it, or no block. What was in progress is aborted by then: the file of a daemon
+with. So a reader finds all of it, or no block. What was in progress is aborted by then: the file of a daemon
 that lost its machine may have such requests.
 """
 

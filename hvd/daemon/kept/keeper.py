@@ -1,7 +1,7 @@
 """When a master reads the file of totals, and when it writes it.
 
-It is read where a block is made: a block that is there has all that the file has, and more, so nothing is ever counted
-twice, whoever is killed when. It stays after it was read: should the machine lose its memory, it is the best there is.
+It is read where a block is made: an existing block has all that the file has, and more. So nothing is ever counted
+twice, whichever process is killed. The file stays after it was read, for the case that the machine loses its memory.
 It is written each minute, so that no more than that is lost then, and at a clean stop by the last master, once all is
 settled and before the block goes.
 

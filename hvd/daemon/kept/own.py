@@ -96,7 +96,7 @@ def _gauge(block: Block, series: OwnSeries, places: list[int]) -> Cells:
 
 
 def check_own(parts: list[OwnPart]) -> list[OwnKept]:
-    """What they say. Raises KeyError, TypeError, ValueError where that makes no sense."""
+    """The checked content of these parts. Raises KeyError, TypeError, ValueError where it makes no sense."""
     return [_checked(part) for part in parts]
 
 
@@ -154,7 +154,7 @@ class Restoring:
                 self._store(series, cells)
 
     def _store(self, series: OwnSeries, cells: dict[int, float]) -> None:
-        """Add it, as several may go on in an overflow series; of gauges there the last one stays."""
+        """Add the cells to those of the series, as several may share an overflow series; a gauge's last value stays."""
         kinds, first = series.family.definition.cells, self._row + series.offset
         for index, value in cells.items():
             if kinds[index] == INT:

@@ -39,7 +39,7 @@ class Look(NamedTuple):
 def look_at(name: str, load: Callable[[], Any], *, any_interface: bool = False) -> Look:
     """What `load` gives, or why it can't, called in a process that ends then; `name` is how the app was named.
 
-    With `any_interface` whoever serves it may know an interface that hvd doesn't.
+    `any_interface`: accept an interface that hvd doesn't know, as the server may know it.
     """
     receiver, sender = os.pipe()
     master = os.getpid()
