@@ -107,7 +107,7 @@ def first_opening(browser: Browser, server: Server) -> tuple[int, int]:
         """
         const { model, history } = page;
         const complete = () => model.raw && model.workers.size && model.jobs.size && model.routes.length
-          && history.length && !page.news && !page.frame && document.querySelector("#routes tbody tr");
+          && history.length && page.frames.isDone && document.querySelector("#routes tbody tr");
         while (!complete()) await new Promise((next) => setTimeout(next, 5));
         return performance.now();
         """
@@ -358,6 +358,6 @@ def test_it_is_accessible(browser: Browser, daemon: JobsDaemon, scheme: str) -> 
         browser.run("arguments[0].click()", button)
     until(lambda: browser.run("return !document.querySelector('#charts .scroll').hidden"), "tables are shown")
     assert browser.run("return document.documentElement.scrollWidth") == 360, "nothing sticks out"
-    browser.with_page("page.socket.close(); page.contact.numbersAt -= 60; page.contact.check(); page.draw()")
+    browser.with_page("page.socket.close(); page.contact.numbersAt -= 60; page.contact.check(); page.frames.finish()")
     assert browser.run("return document.body.hasAttribute('data-stale')")
     assert browser.accessibility() == []

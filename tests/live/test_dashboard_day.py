@@ -6,11 +6,12 @@ import pytest
 
 from tests.support.browser import Browser, url_of
 from tests.support.server import Server
-from tests.support.waiting import PATIENCE, until
+from tests.support.waiting import until
 
 HOURS = 24
 MESSAGES = HOURS * 3600 // 2
-DRAWN_EVERY = 360  # messages: two frames are drawn, of which the second is timed; all of a day would take minutes
+DRAWN_EVERY = 1080  # messages: two are drawn, of which the second is timed; all of a day would take minutes
+FRAME = 8  # ms
 SLACK = 512 * 1024  # bytes: what 16 bytes a message would come to
 
 FEED = (Path(__file__).parents[1] / "support" / "day.js").read_text()
@@ -19,7 +20,7 @@ FEED = (Path(__file__).parents[1] / "support" / "day.js").read_text()
 @pytest.mark.long(40)
 def test_a_day_takes_no_memory_and_little_time(tmp_path: Path) -> None:
     """What JavaScript keeps, and the page's elements, are as many after the last quarter as after the first; and a
-    frame with everything new in it takes below 8 ms.
+    frame takes below 8 ms where everything is new.
     """
     with Server(tmp_path, workers=2) as server, Browser() as browser:
         browser.size(1366, 768)
@@ -37,8 +38,8 @@ def test_a_day_takes_no_memory_and_little_time(tmp_path: Path) -> None:
             found.append(browser.with_page(script))
             heaps.append(browser.heap())
         print(f"heap after each quarter: {[round(heap / 1e6, 2) for heap in heaps]} MB; {found}")
-        assert sum(each["drawn"] for each in found) >= 2 * MESSAGES // DRAWN_EVERY
+        assert sum(each["frames"] for each in found) >= 2 * MESSAGES // DRAWN_EVERY, "a message takes several"
         assert heaps[-1] - heaps[0] < SLACK, "flat"
         assert found[-1]["nodes"] <= found[0]["nodes"] + 50, "elements are reused; a row may have come"
-        assert min(each["quick"] for each in found) < 8 * PATIENCE, "where the machine does nothing else meanwhile"
+        assert max(each["scripts"] for each in found) < FRAME, "on a machine that does other things, too"
         assert browser.complaints() == []

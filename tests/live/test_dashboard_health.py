@@ -354,7 +354,7 @@ def test_an_older_daemon_has_dashes_for_what_it_does_not_tell(browser: Browser, 
         browser.with_page(
             "page.socket.close(); const raw = structuredClone(page.model.raw);"
             f"for (const name of {list(OLD)}) delete raw[name];"
-            "page.handle({ type: 'metrics', data: { raw } }); page.draw();"
+            "page.handle({ type: 'metrics', data: { raw } }); page.frames.finish();"
         )
         texts = figures(browser)
         lacking = "5xx errors", "p99", "Requests", "Threads busy", "Waiting", "Workers"
@@ -379,7 +379,7 @@ page.contact.poll.start = () => {};
 for (const requests of [REQUESTS]) {
   raw.longest_requests = requests;
   page.handle({ type: "metrics", data: { raw } });
-  page.draw();
+  page.frames.finish();
 }
 return [...document.querySelectorAll("#longest details")].map((details) => [details.open, details.innerText]);
 """

@@ -45,7 +45,7 @@ def page(browser: Browser, daemon: Server) -> Browser:
 
 def show(browser: Browser, script: str) -> None:
     """Run it with what messages.js has, and draw."""
-    browser.with_page(f"{MESSAGES}\n{script}; page.draw()")
+    browser.with_page(f"{MESSAGES}\n{script}; page.frames.finish()")
 
 
 def figures(browser: Browser) -> dict[str, list[str]]:

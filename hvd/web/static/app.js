@@ -1,4 +1,4 @@
-/** The dashboard: what comes in, what is drawn when. Everything is drawn once a frame, and only what has changed. */
+/** The dashboard: what comes in, what is drawn when. Only what has changed is drawn, a part of it in each frame. */
 
 import { Address } from "./address.js";
 import { Badge } from "./badge.js";
@@ -10,6 +10,7 @@ import { mark, say } from "./dom.js";
 import { addEventPanel } from "./eventpanel.js";
 import { addEvents } from "./events.js";
 import { addHints } from "./hints.js";
+import { Drawing, Frames } from "./frames.js";
 import { History } from "./history.js";
 import { addJobs } from "./jobs.js";
 import { Load } from "./load.js";
@@ -45,8 +46,9 @@ class Page {
     this.timeline = new Timeline(this.history, () => this.changed());
     this.isPaused = false;
     this.theme = readTheme();
-    this.news = true; // numbers have come since they were drawn
-    this.frame = 0;
+    this.look = new Drawing(() => this.#drawLook());
+    this.news = new Drawing(() => this.#drawNews());
+    this.frames = new Frames(() => (this.isPaused ? [this.look] : [this.look, this.news]));
     const changed = () => this.changed(true);
     const askForToken = addTokenForm($("token"), (text) => this.token.use(text));
     this.token = new Token(sessionStorageOrNone(), `hvd ${new URL(".", document.baseURI)}`, {
@@ -64,7 +66,7 @@ class Page {
     });
     this.charts = new Charts($("charts"), this.timeline);
     const copier = new Copier();
-    this.drawTimebar = addTimebar(document, this.timeline, this.address, copier);
+    this.drawTimebar = addTimebar(document, this.timeline, this.address, copier, () => this.own.charts());
     addEventPanel(this.panels, this.model, this.timeline, copier);
     this.outage = new Outage($("outage"));
     this.longest = addLongest($("longest"), this.panels);
@@ -118,6 +120,7 @@ class Page {
   }
 
   start() {
+    this.changed(true);
     this.panels.follow();
     this.load.history();
     this.load.events();
@@ -167,22 +170,26 @@ class Page {
 
   /** Something is to be drawn, in the next frame; `news` if it is numbers. */
   changed(news = false) {
-    this.news ||= news;
-    this.frame ||= requestAnimationFrame(() => this.draw());
+    this.look.want();
+    if (news) this.news.want();
+    this.frames.ask();
   }
 
-  draw() {
-    cancelAnimationFrame(this.frame);
-    this.frame = 0;
+  /** The charts first: a canvas would have the page's styles computed once more, after other parts. */
+  *#drawLook() {
     this.timeline.events = this.model.events;
-    this.charts.draw(this.theme);
-    this.own.draw(this.theme);
+    yield* this.charts.draw(this.theme);
+    yield* this.own.draw(this.theme);
     this.drawTimebar();
-    this.routes.follow();
+    yield* this.routes.follow();
     if (this.isPaused) this.panels.fill(this.model);
-    if (!this.news || this.isPaused) return;
-    for (const view of this.views) view(this.model);
-    this.news = false;
+  }
+
+  *#drawNews() {
+    for (const view of this.views) {
+      yield* view(this.model) ?? [];
+      yield;
+    }
   }
 
   #connected(state) {
@@ -219,6 +226,7 @@ class Page {
   }
 
   #pause() {
+    this.frames.finish(); // nothing stands half drawn
     this.isPaused = !this.isPaused;
     mark($("pause"), "aria-pressed", this.isPaused);
     say($("pause").querySelector(".word"), this.isPaused ? "Resume" : "Pause");

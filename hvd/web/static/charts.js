@@ -54,21 +54,27 @@ export class Charts {
     this.cards = [];
   }
 
-  draw(theme) {
+  *draw(theme) {
     const { columns } = this.timeline.history;
     if (this.columns !== columns) {
       this.columns = columns;
       this.cards = chartsOf(columns).map((chart) => new Card(chart, this.timeline));
       this.parent.replaceChildren(...this.cards.map(({ element }) => element));
     }
-    drawCards(this.cards, theme);
+    yield* drawCards(this.cards, theme);
   }
 }
 
 /** Pictures first, then what is text: a canvas draws text after the page's styles are computed, anew if an element has changed. */
-export function drawCards(cards, theme) {
-  for (const card of cards) card.paint(theme);
-  for (const card of cards) card.tell();
+export function* drawCards(cards, theme) {
+  for (const card of cards) {
+    card.paint(theme);
+    yield;
+  }
+  for (const card of cards) {
+    card.tell();
+    yield;
+  }
 }
 
 /** A card with a chart, see chartsOf. */

@@ -1,6 +1,10 @@
 /** Elements, made once and reused. Text gets in as text only, and nothing unseen with it: it may come from anybody. */
 
 import { plain } from "./format.js";
+import { finish } from "./frames.js";
+
+const PART = 8; // rows that are filled at once
+const SPARE = 20; // rows that are kept for others
 
 /**
  * @param {string} tag @param {Record<string, any>} [properties] attributes; `text` and `class` too
@@ -61,32 +65,43 @@ export class Rows {
     /** @type {Map<string | number, HTMLElement>} */
     this.rows = new Map();
     this.spare = [];
+    this.turn = 0;
   }
 
   /** @param {any[]} items in order @param {(item: any, i: number) => string | number} key */
   update(items, key) {
-    const keys = items.map(key);
-    const wanted = new Set(keys);
-    for (const [known, row] of this.rows) {
-      if (wanted.has(known)) continue;
-      this.rows.delete(known);
-      row.remove();
-      if (this.spare.length < 50) this.spare.push(row);
-    }
-    const rows = items.map((item, i) => {
-      let row = this.rows.get(keys[i]);
-      if (!row) {
-        row = this.spare.pop() ?? this.create();
-        this.rows.set(keys[i], row);
-      }
-      this.fill(row, item);
-      return row;
-    });
-    this.#order(rows);
+    finish(this.parts(items, key));
   }
 
-  /** Bring the rows into that order, and move no more of them than have to be. */
-  #order(rows) {
+  /**
+   * The same in parts: rows are filled a few at a time, and come, go and move at once. What is left of it is dropped if
+   * there are other items meanwhile.
+   */
+  *parts(items, key) {
+    const turn = (this.turn += 1);
+    const rows = [];
+    for (const [i, item] of items.entries()) {
+      const own = key(item, i);
+      if (!this.rows.has(own)) this.rows.set(own, this.spare.pop() ?? this.create());
+      const row = this.rows.get(own);
+      this.fill(row, item);
+      rows.push(row);
+      if (i % PART !== PART - 1) continue;
+      yield;
+      if (turn !== this.turn) return;
+    }
+    this.rows = new Map(items.map((item, i) => [key(item, i), rows[i]]));
+    this.#place(rows);
+  }
+
+  /** Let there be these rows in this order, and move no more of them than have to be. */
+  #place(rows) {
+    const wanted = new Set(rows);
+    for (const row of [...this.parent.children]) {
+      if (wanted.has(row)) continue;
+      row.remove();
+      if (this.spare.length < SPARE) this.spare.push(row);
+    }
     const places = new Map(Array.from(this.parent.children, (row, place) => [row, place]));
     const stay = ascending(rows.map((row) => places.get(row) ?? -1));
     let next = null;

@@ -84,7 +84,7 @@ export function addJobs(section, changed, token, panels) {
   }
 
   addJobPanel(panels, { ask, actions, changed, known: (id) => list.jobs.find((job) => job.id === id) });
-  return (model) => {
+  return function* view(model) {
     list.hear(model, token.text);
     kinds.hear(list.state);
     const jobs = list.rows();
@@ -92,8 +92,6 @@ export function addJobs(section, changed, token, panels) {
     const counts = COUNTS.map(([name, word = name]) => [word, model.raw?.[`jobs_${name}`] ?? 0]).filter(([word, n]) => n || word === "running");
     say(table.aside, counts.map(([word, n]) => `${count(n)} ${word}`).join(" · "));
     say(table.note, list.trouble ? `The jobs can't be listed: ${list.trouble}` : said);
-    table.update(jobs, ({ id }) => id);
-    table.empty.hidden = jobs.length > 0;
     const isUsed = list.state === "known" && (jobs.length || list.isFiltered || !list.isFirst);
     table.tools.hidden = !isUsed;
     tools.update(kinds.names);
@@ -103,6 +101,7 @@ export function addJobs(section, changed, token, panels) {
     say(steps, lines);
     steps.hidden = !lines;
     all.hidden = !(list.state === "known" && list.isFiltered);
+    yield* table.parts(jobs, ({ id }) => id);
   };
 
   function emptyWords() {

@@ -75,16 +75,16 @@ export function addOwn(section, timeline, changed, token, ask) {
     changed();
   }
 
-  const view = (model) => {
+  function* view(model) {
     ({ own } = model);
     section.hidden = !own.rows.length && !own.charted.size;
     const rows = own.found(search.value);
     const some = rows.length > SHOWN ? `the first ${SHOWN} of ` : "";
     say(table.aside, search.value.trim() ? `${some}${count(rows.length)} found` : `${some}${count(rows.length)}`);
     say(table.empty, `No metric has “${search.value.trim()}” in its name, labels or help.`);
-    table.update(rows.slice(0, SHOWN), ({ key }) => key);
     follow();
-  };
+    yield* table.parts(rows.slice(0, SHOWN), ({ key }) => key);
+  }
 
   /** Let there be a card for each metric that is charted. */
   function follow() {
@@ -94,7 +94,7 @@ export function addOwn(section, timeline, changed, token, ask) {
     if (elements.length !== grid.children.length || elements.some((element, i) => element !== grid.children[i])) grid.replaceChildren(...elements);
   }
 
-  return { view, draw: (theme) => drawCards([...cards.values()], theme) };
+  return { view, charts: () => [...(own?.charted.values() ?? [])].map(chartOf), draw: (theme) => drawCards([...cards.values()], theme) };
 }
 
 const nameOf = ({ key, all }) => (all ? `${key} (all ${count(all)})` : key);

@@ -3,6 +3,7 @@
 import { stateOf, withoutRoute } from "./changes.js";
 import { draw, make, mark, say } from "./dom.js";
 import { count, exact, isKnown, instant, milliseconds, rate, share } from "./format.js";
+import { finish } from "./frames.js";
 import { lead, makeLink, sayName } from "./names.js";
 import { CHARTS, MINUTE, START, lastMinuteOf } from "./routespans.js";
 import { Table, text } from "./table.js";
@@ -88,7 +89,7 @@ function showChange(cell, { changes }) {
 /**
  * @param {HTMLElement} section @param {import("./panel.js").Panels} panels
  * @param {import("./routespans.js").RouteSpans} spans
- * @returns {{view: (model: any) => void, follow: () => void}} `follow` in each frame
+ * @returns {{view: (model: any) => Iterator<void>, follow: () => Iterator<void>}} `follow` whenever the charts are drawn
  */
 export function addRoutes(section, panels, spans) {
   const table = new Table(section, {
@@ -101,6 +102,7 @@ export function addRoutes(section, panels, spans) {
     open: ({ route }) => panels.open("route", route),
   });
   table.scroll.classList.add("stacked", "routes");
+  const show = () => finish(parts());
   const filter = make("input", { type: "search", placeholder: "Filter routes", "aria-label": "Filter routes", spellcheck: "false" });
   const choices = make("div", { class: "segmented", role: "group", "aria-label": "Time of which the routes are shown" });
   for (const [choice, name] of CHOICES) {
@@ -117,7 +119,7 @@ export function addRoutes(section, panels, spans) {
   let model = null;
   let minute = []; // the rows of the last minute: on a page that is paused they stay as they were
   let answer = null; // that is shown
-  function show() {
+  function* parts() {
     for (const button of choices.children) mark(button, "aria-pressed", button.value === spans.choice);
     if (!model) return;
     ({ answer } = spans);
@@ -126,14 +128,17 @@ export function addRoutes(section, panels, spans) {
     const routes = withParts(all ?? []).filter(({ route }) => route.toLowerCase().includes(wanted));
     say(table.aside, asideOf(spans, model, all, wanted ? routes.length : null));
     say(table.empty, !all ? "Nothing was heard yet." : all.length ? `No route has “${filter.value.trim()}” in it.` : emptyText(spans.choice, model));
-    table.update(routes, ({ route }) => route);
+    yield* table.parts(routes, ({ route }) => route);
   }
   const view = (news) => {
     model = news;
     minute = lastMinuteOf(news);
-    show();
+    return parts();
   };
-  return { view, follow: () => (spans.follow() || spans.answer !== answer) && show() };
+  function* follow() {
+    if (spans.follow() || spans.answer !== answer) yield* parts();
+  }
+  return { view, follow };
 }
 
 /** Each with its part of the time that all take, and of what the slowest of them takes. */

@@ -1,6 +1,7 @@
 /** A panel with a table: heading, columns that sort where they can, rows that are reused. */
 
 import { Rows, make, makeTable, mark, say } from "./dom.js";
+import { finish } from "./frames.js";
 import { sessionStorageOrNone } from "./token.js";
 
 export class Table {
@@ -102,13 +103,18 @@ export class Table {
 
   /** @param {any[]} items @param {(item: any) => string | number} key */
   update(items, key) {
+    finish(this.parts(items, key));
+  }
+
+  /** The same in parts, see Rows. */
+  *parts(items, key) {
     this.items = items;
     this.key = key;
     const column = this.sorted && this.table.columns[this.sorted[0]];
     const rows = column ? [...items].sort(comparing(column.sort, this.sorted[1], key, this.table.among)) : items;
-    this.rows.update(rows, key);
     this.empty.hidden = items.length > 0;
     this.scroll.hidden = !items.length;
+    yield* this.rows.parts(rows, key);
   }
 }
 
