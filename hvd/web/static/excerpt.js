@@ -60,11 +60,16 @@ function tableOf(rows) {
   return rows.map((row) => row.map((text, i) => (i ? text.padStart(widths[i]) : text.padEnd(widths[i]))).join("  ").trimEnd());
 }
 
-/** All columns, as RFC 4180 has it; times as ISO 8601; empty where nothing is known. */
-export function csvOf(history, from, to) {
+/**
+ * All columns, and those of the charts of the app's own metrics, as RFC 4180 has it; times as ISO 8601; empty where nothing is known.
+ * @param {{title: string, series: {column: string, name: string}[]}[]} own the charts
+ */
+export function csvOf(history, from, to, own = []) {
   const [first, end] = pointsOf(history, from, to);
-  const columns = [...history.ring.columns.filter((name) => name !== "time"), ...history.more.keys()];
-  const lines = [["time", ...columns].map(quoted).join(",")];
+  const series = own.flatMap((chart) => chart.series.map(({ column, name }) => [column, `${chart.title} ${name}`]));
+  const columns = [...history.ring.columns.filter((name) => name !== "time"), ...series.map(([column]) => column)];
+  const names = new Map(series);
+  const lines = [["time", ...columns.map((name) => names.get(name) ?? name)].map(quoted).join(",")];
   for (let i = first; i < end; i += 1) {
     const values = columns.map((name) => history.at(name, i));
     const time = new Date(history.time(i) * 1000).toISOString();

@@ -1,6 +1,7 @@
 /** The figures of the last minute that are looked at first, each beside the minute before; and those in small. Pure. */
 
 import { UNKNOWN, clock, count, duration, exact, exactSize, instant, isKnown, milliseconds, percent, rate, share, size } from "./format.js";
+import { endOf } from "./marks.js";
 import { ago, moment } from "./when.js";
 
 /** So many a second; from a hundred on without decimals, as they tell nothing then. */
@@ -138,7 +139,11 @@ export const FIGURES = {
   Waiting: waitingOf,
 };
 
-/** In small: the value and the title; false where a service has no such thing. */
+const LATELY = 3600; // s: what ended before is no incident of now
+
+const endedLately = (events, now) => events.some((event) => ["death", "boot_failed"].includes(event.kind) && now - endOf(event) < LATELY);
+
+/** In small, of the figures and the events: the value and the title; false where a service has no such thing. */
 export const SMALL = {
   CPU: (raw) => [
     percent(raw.cpu_usage),
@@ -146,12 +151,12 @@ export const SMALL = {
   ],
   Memory: (raw) => [size(raw.memory_usage), `${exactSize(raw.memory_usage)}, all processes, shared pages counted once`],
   Workers: (raw) => [isKnown(raw.workers_alive) ? `${count(raw.workers_alive)} alive` : UNKNOWN, "that serve requests now", raw.workers_alive === 0 && raw.health !== "starting" ? "bad" : null],
-  "Processes ended": ({ ends }) => ends && [
+  "Processes ended": ({ ends, timestamp }, events) => ends && [
     ends.unplanned || ends.failed_boots
       ? [ends.unplanned && `${count(ends.unplanned)} unplanned`, ends.failed_boots && `${count(ends.failed_boots)} at boot`].filter(Boolean).join(", ")
       : `${count(ends.planned)} planned`,
     `since the start: ${exact(ends.planned)} as planned, ${exact(ends.unplanned)} unplanned, ${exact(ends.failed_boots)} before they could serve`,
-    ends.unplanned || ends.failed_boots ? "bad" : null,
+    (ends.unplanned || ends.failed_boots) && endedLately(events, instant(timestamp)) ? "bad" : null,
   ],
   Jobs: (raw) => [
     `${count(raw.jobs_active)} running, ${count(raw.jobs_pending)} waiting`,

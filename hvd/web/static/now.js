@@ -23,11 +23,11 @@ export function addNow(section) {
     small.append(item);
     return { item, textsOf, value };
   });
-  return ({ raw }) => {
+  return ({ raw, events }) => {
     if (!raw) return;
     for (const figure of figures) showFigure(figure, figure.figureOf(raw));
     for (const { item, textsOf, value } of smalls) {
-      const texts = textsOf(raw) || (item.isKnown && [UNKNOWN, null]); // what was there once keeps its place
+      const texts = textsOf(raw, events) || (item.isKnown && [UNKNOWN, null]); // what was there once keeps its place
       item.isKnown = Boolean(texts);
       item.hidden = !texts;
       if (!texts) continue;

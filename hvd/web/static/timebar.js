@@ -11,9 +11,10 @@ const TITLES = new Map([[60, "Last minute"], [300, "Last 5 minutes"], [900, "Las
 /**
  * @param {Document} page @param {import("./timeline.js").Timeline} timeline
  * @param {import("./address.js").Address} address @param {import("./copying.js").Copier} copier
+ * @param {() => object[]} own the charts of the app's own metrics
  * @returns {() => void} draws it, in each frame
  */
-export function addTimebar(page, timeline, address, copier) {
+export function addTimebar(page, timeline, address, copier, own) {
   const [title, cursor, reset, spans] = ["charts-title", "cursor", "reset", "spans"].map((id) => page.getElementById(id));
   for (const [text, span] of SPANS) {
     const button = make("button", { type: "button", value: span, text });
@@ -23,7 +24,7 @@ export function addTimebar(page, timeline, address, copier) {
   reset.addEventListener("click", () => timeline.reset());
   const lack = make("p", { id: "lack", role: "status" });
   const note = make("div", { class: "copied" });
-  spans.before(copies(page, timeline, copier, note));
+  spans.before(copies(page, timeline, copier, note, own));
   title.parentElement.after(lack, note);
   followAddress(timeline, address);
   return () => {
@@ -37,16 +38,16 @@ export function addTimebar(page, timeline, address, copier) {
 }
 
 /** Buttons that copy the span that is shown. */
-function copies(page, timeline, copier, note) {
+function copies(page, timeline, copier, note, own) {
   const { history } = timeline;
   const linkTo = () => new URL(fragmentOf(timeline.window()), page.location.href).href;
   const text = () => {
     const [from, to] = timeline.window();
     const name = ["service", "host"].map((id) => page.getElementById(id).textContent).filter(Boolean).join(" on ");
-    const charts = chartsOf(history.columns);
+    const charts = [...chartsOf(history.columns), ...own()];
     return textOf({ name: `hvd: ${name}`, link: linkTo(), history, charts, events: timeline.events, from, to });
   };
-  const csv = () => csvOf(history, ...timeline.window());
+  const csv = () => csvOf(history, ...timeline.window(), own());
   const file = () => `hvd-${new Date(timeline.window()[0] * 1000).toISOString().slice(0, 19).replaceAll(":", "")}.csv`;
   const group = make("div", { id: "copies", class: "segmented", role: "group", "aria-label": "Copy what is shown" });
   for (const [label, title, act] of [

@@ -8,7 +8,7 @@ export const MARKS = { healthy: "●", degraded: "▲", unhealthy: "✕", starti
 
 /** What a daemon may say of itself, and what is said for it where it gives no reason. */
 const DEFAULT_REASONS = {
-  healthy: "All of its processes run.", // errors of the app are no matter of its health
+  healthy: "All of its processes run.",
   starting: "Its processes are starting.",
   degraded: "It does not say why.",
   unhealthy: "It does not say why.",

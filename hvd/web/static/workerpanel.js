@@ -3,6 +3,7 @@
 import { Card, drawCards } from "./charts.js";
 import { Rows, make, mark, say } from "./dom.js";
 import { UNKNOWN, count, duration, errors, exact, instant, percent, rate, size, withoutZeros } from "./format.js";
+import { finish } from "./frames.js";
 import { History } from "./history.js";
 import { addRequestList, inProgress } from "./inprogress.js";
 import { Timeline } from "./timeline.js";
@@ -16,19 +17,23 @@ const STEP = 10; // s between two points that the daemon keeps
 const chart = (title, beside, column, form, least, more = {}) => ({ title, beside, form, tick: withoutZeros(form), least, series: [{ column, name: title }], ...more });
 const CHARTS = [
   chart("Its requests", "per second", "requests_per_second", rate, 1),
-  chart("Its errors", "per second", "errors_per_second", rate, 1),
+  {
+    ...chart("Its errors", "per second", "", rate, 1),
+    series: [{ column: "server_errors_per_second", name: "5xx", tone: "bad" }, { column: "client_errors_per_second", name: "4xx", tone: "warn" }],
+  },
   chart("Its CPU", "of one core", "cpu_percent", percent, 5),
   chart("Its memory", "", "memory_bytes", size, MB, { base: 1024 }),
   chart("Its requests in progress", "", "in_flight", count, 1),
 ];
-const COLUMNS = ["time", ...CHARTS.map(({ series }) => series[0].column)];
+const COLUMNS = ["time", ...CHARTS.flatMap(({ series }) => series.map(({ column }) => column))];
 
 /** By name, what is known of a worker: of `data`, and of its last minute. */
 const FACTS = {
   State: ({ worker }) => stateOf(worker),
   Age: ({ data }) => `${duration(data.age_seconds, 2)}${data.started_at ? `, since ${moment(instant(data.started_at))}` : ""}`,
   Requests: ({ data, last }) => `${rate(last.requests_per_second)}/s in the last minute, ${exact(data.requests)} in all`,
-  Errors: ({ data, last }) => `${count(last.errors)} in the last minute, ${errors(data.errors, data.requests)} in all`,
+  "5xx": ({ data, last }) => `${count(last.server_errors)} in the last minute, ${errors(data.server_errors, data.requests)} in all`,
+  "4xx": ({ data, last }) => `${count(last.client_errors)} in the last minute, ${errors(data.client_errors, data.requests)} in all`,
   CPU: ({ last }) => `${percent(last.cpu_percent)} of one core`,
   Memory: ({ data }) => `${size(data.memory_bytes)}, ${exact(data.memory_bytes)} bytes`,
   Threads: ({ data }) => count(data.threads),
@@ -100,7 +105,7 @@ class WorkerCharts {
     this.timeline = new Timeline(this.history, () => this.changed());
     this.cards = CHARTS.map((one) => new Card(one, this.timeline));
     parent.append(...this.cards.map(({ element }) => element));
-    this.last = null; // {time, errors} of the point before
+    this.last = null; // {time, data} of the point before
     const now = Date.now() / 1000;
     ask(`api/v1/workers?pid=${pid}&from=${Math.floor(now - SPAN)}&to=${Math.ceil(now)}`, (answer) => this.#load(answer, pid));
   }
@@ -114,20 +119,21 @@ class WorkerCharts {
   /** Note how the worker is now. */
   take(worker, raw) {
     if (!worker || worker.gone !== null || !raw) return;
-    const { requests, requests_per_second, cpu_percent, memory_bytes, in_flight, errors: failed } = worker.data;
+    const { data } = worker;
     const time = instant(raw.timestamp);
     const { last } = this;
-    if (last?.data === worker.data || time <= (last?.time ?? 0)) return;
-    const values = [time, requests_per_second, last ? Math.max(0, failed - last.failed) / (time - last.time) : null, cpu_percent, memory_bytes, in_flight];
-    this.last = { time, failed, requests, data: worker.data };
-    this.history.add(Object.fromEntries(COLUMNS.map((name, i) => [name, values[i]])), null);
+    if (last?.data === data || time <= (last?.time ?? 0)) return;
+    const perSecond = (field) => (last ? Math.max(0, data[field] - last.data[field]) / (time - last.time) : null);
+    const errors = { server_errors_per_second: perSecond("server_errors"), client_errors_per_second: perSecond("client_errors") };
+    this.last = { time, data };
+    this.history.add(Object.fromEntries(COLUMNS.map((name) => [name, { time, ...errors, ...data }[name] ?? null])), null);
     this.changed();
   }
 
   changed() {
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
-      drawCards(this.cards, this.theme());
+      finish(drawCards(this.cards, this.theme()));
     });
   }
 

@@ -10,7 +10,7 @@ import { when } from "./when.js";
 export const lastMinute = ({ last_minute: minute, ...data }) =>
   minute === undefined ? { ...data, requests: null, errors: null } : (minute ?? {});
 
-const minute = (name, field, form, title, exactly = (value) => exact(value)) => ({
+const minute = (name, field, form, title, { exactly = (value) => exact(value), stateOf: look = () => null } = {}) => ({
   name,
   title,
   number: true,
@@ -19,6 +19,7 @@ const minute = (name, field, form, title, exactly = (value) => exact(value)) => 
   fill: (cell, { data, gone }) => {
     const value = gone === null ? lastMinute(data)[field] : null;
     text(cell, form(value), exactly(value));
+    mark(cell, "data-state", look(value));
   },
 });
 
@@ -36,9 +37,10 @@ const COLUMNS = (panels) => [
   { name: "State", class: "state", sort: (worker) => stateOf(worker).slice(2), fill: showState },
   { name: "Age", number: true, class: "age", sort: ({ data }) => data.age_seconds, fill: (cell, { data }) => text(cell, duration(data.age_seconds, 2), started(data)) },
   minute("Req/s", "requests_per_second", rate, "Requests a second, in the last minute"),
-  minute("Errors", "errors", count, "Responses of 400 and above in the last minute"),
+  minute("5xx", "server_errors", count, "Responses that are errors of the service, in the last minute", { stateOf: (n) => (n ? "bad" : "none") }),
+  minute("4xx", "client_errors", count, "Responses that are errors of the client, in the last minute", { stateOf: (n) => (n ? null : "none") }),
   minute("CPU", "cpu_percent", percent, "Of one core, in the last minute"),
-  minute("Memory", "memory_bytes", size, "That this process alone would free", exactSize),
+  minute("Memory", "memory_bytes", size, "That this process alone would free", { exactly: exactSize }),
   { name: "Does now", class: "doing", sort: ({ data }) => oldest(data)?.age_seconds, number: false, create: createDoing, fill: showDoing },
 ];
 
@@ -62,7 +64,7 @@ export function addWorkers(section, panels) {
     lead(row.lastChild, "worker", pid);
     say(row.lastChild, sentence);
   });
-  return (model) => {
+  return function* view(model) {
     const workers = model.shownWorkers();
     const alive = workers.filter(({ gone }) => gone === null);
     const restarts = model.restarts === null ? "" : ` · ${count(model.restarts)} restart${model.restarts === 1 ? "" : "s"}`;
@@ -70,7 +72,7 @@ export function addWorkers(section, panels) {
     const kind = model.service.workerClass ? ` · ${model.service.workerClass}` : "";
     say(table.aside, `${alive.length - joined} alive${kind}${joined ? ` · ${joined} joined` : ""}${restarts}`);
     skewed.update(model.skew, ({ pid, what }) => `${pid} ${what}`);
-    table.update(workers.map((worker) => ({ ...worker, skew: model.skew.filter(({ pid }) => pid === worker.pid) })), ({ pid }) => pid);
+    yield* table.parts(workers.map((worker) => ({ ...worker, skew: model.skew.filter(({ pid }) => pid === worker.pid) })), ({ pid }) => pid);
   };
 }
 

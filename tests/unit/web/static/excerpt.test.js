@@ -5,6 +5,8 @@ import { test } from "node:test";
 process.env.TZ = "Europe/Berlin"; // before the modules read it
 const { csvOf, lackOf, summaryOf, textOf } = await import("./excerpt.js");
 const { chartsOf } = await import("./charts.js");
+const { chartOf } = await import("./ownlist.js");
+const { columnOf } = await import("./own.js");
 const { History } = await import("./history.js");
 
 const NOON = Date.UTC(2026, 10, 28, 12) / 1000;
@@ -40,10 +42,21 @@ test("the text tells the span, each chart, and what happened", () => {
   assert.deepEqual(lines.slice(9), ["What happened:", "28 Nov 2026, 12:59:59 UTC+1  Death: worker 7 died"]);
 });
 
+/** The chart of an own metric that was noted once. */
+function ownChart() {
+  const row = { key: 'orders_total{shop="a,b"}', kind: "counter", unit: "", recent: { rate: 1.5 } };
+  history.note(columnOf(row.key, 0), NOON, 1.5);
+  return chartOf(row);
+}
+
+test("own metrics that are charted are in the text", () => {
+  const text = textOf({ name: "", link: "", history, charts: [...chartsOf(details), ownChart()], events: [], from: NOON - 5, to: NOON });
+  assert.match(text, /^orders_total\{shop="a,b"\} +1\.50? +1\.50? +1\.50?$/m);
+});
+
 test("CSV has all columns, ISO times, and nothing where nothing is known", () => {
-  history.note('orders{shop="a,b"} 0', NOON, 1.5);
-  assert.deepEqual(csvOf(history, NOON - 2, NOON).split("\r\n"), [
-    'time,requests_per_second,p50,p99,"orders{shop=""a,b""} 0"',
+  assert.deepEqual(csvOf(history, NOON - 2, NOON, [ownChart()]).split("\r\n"), [
+    'time,requests_per_second,p50,p99,"orders_total{shop=""a,b""} rate"',
     "2026-11-28T11:59:58.000Z,0,,,",
     "2026-11-28T12:00:00.000Z,20,4,40,1.5",
     "",

@@ -66,9 +66,12 @@ test("saturation is told with since when, and who waits", () => {
 });
 
 test("planned and unplanned ends are told apart", () => {
-  const ended = (ends) => SMALL["Processes ended"]({ ends }).filter((_, i) => i !== 1).join();
+  const death = { kind: "death", time: 1000 };
+  const at = (time) => new Date(time * 1000).toISOString();
+  const ended = (ends, time = 1010) => SMALL["Processes ended"]({ ends, timestamp: at(time) }, [death]).filter((_, i) => i !== 1).join();
   assert.equal(ended({ planned: 12, unplanned: 0, failed_boots: 0 }), "12 planned,");
   assert.equal(ended({ planned: 12, unplanned: 2, failed_boots: 1 }), "2 unplanned, 1 at boot,bad");
+  assert.equal(ended({ planned: 12, unplanned: 2, failed_boots: 1 }, 5000), "2 unplanned, 1 at boot,", "red for an hour");
 });
 
 test("the totals are one line, with since when", () => {
