@@ -14,23 +14,31 @@ T = TypeVar("T")
 PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))
 """All deadlines are multiplied by this, for slow machines."""
 
+_MOST = 5  # times as long, at most, is waited on a crowded machine: a test has a deadline of its own
+
 _LONGEST = 2000  # characters of a value that are told
 _SCOPES = ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp
 
 
 def until(condition: Callable[[], T], what: str, seconds: float = 15, pause: float = 0.02) -> T:
     """The first truthy value of `condition`; AssertionError naming `what` after so many seconds, and what a lambda's
-    comparisons compare then.
+    comparisons compare then. On a crowded machine it is waited for longer.
     """
-    deadline = time.monotonic() + seconds * PATIENCE
+    began = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds * PATIENCE and waited > seconds * PATIENCE * crowding():
             last = f"(last value: {value!r}){compared(condition)}"
-            raise AssertionError(f"not within {seconds * PATIENCE:g} s: {what} {last}")
+            raise AssertionError(f"not within {waited:.3g} s: {what} {last}")
         time.sleep(pause)
+
+
+def crowding() -> float:
+    """By how much everything takes longer than with a core for each two processes that want one; from 1 to _MOST."""
+    return min(_MOST, max(1.0, os.getloadavg()[0] / (2 * (os.cpu_count() or 1))))
 
 
 def compared(condition: Callable[[], object]) -> str:

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,15 +26,20 @@ LOG = logging.getLogger("test")
 
 
 @pytest.fixture
-def keeper(block: Block, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Keeper:
-    """Of a block with two requests, one of them in progress; it has a folder that isn't there yet."""
+def keeper(block: Block, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Keeper]:
+    """Of a block with two requests, one of them in progress; it has a folder that isn't there yet. Its children are
+    reaped, as gunicorn does it.
+    """
+    others = _children()
     caplog.set_level(logging.INFO)
     catalogue_of(block).add_families()
     row = own_rows(block).mine()
     serve(row)
     row.begin("GET", "/open")
     settings = load({"STATE_DIRECTORY": str(tmp_path / "state")}).settings
-    return Keeper(replace(settings, instance=block.name.removeprefix("hvd-")), LOG)
+    yield Keeper(replace(settings, instance=block.name.removeprefix("hvd-")), LOG)
+    for pid in _children() - others:
+        os.waitpid(pid, 0)
 
 
 def test_what_is_kept_is_read_by_the_next_one(block: Block, keeper: Keeper, caplog: pytest.LogCaptureFixture) -> None:
@@ -101,7 +106,7 @@ def test_a_disk_that_does_not_answer_holds_nobody_up(
     def wait(*_: object) -> None:
         signal.pause()
 
-    others = _children()  # as multiprocessing's, which stay
+    others = _children()
     monkeypatch.setattr(module, "write_whole", wait)
     monkeypatch.setattr(module, "CHILD_WAIT", 0.1)
     monkeypatch.setattr(module, "END_WAIT", 0.1)
@@ -113,13 +118,16 @@ def test_a_disk_that_does_not_answer_holds_nobody_up(
     assert not keeper.keep(block)
     assert time.monotonic() - began < 10
     assert "stays, and the next start goes on with it" in caplog.messages[-1]
-    until(lambda: _children() <= others, "no child is left")
+    until(lambda: all(map(is_ended, _children() - others)), "no child goes on")
 
 
 def _children() -> set[int]:
-    """Those of this thread; what has ended is reaped."""
-    children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
-    return {pid for pid in map(int, children) if not os.waitpid(pid, os.WNOHANG)[0]}
+    """Those of this thread, zombies too."""
+    return set(map(int, Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()))
+
+
+def is_ended(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def test_joined_processes_of_a_block_without_name_bring_their_counts_themselves(block: Block, keeper: Keeper) -> None:
