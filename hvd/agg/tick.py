@@ -146,13 +146,14 @@ class Ticker:
         """Read own metrics, if a client or a pin needs them."""
         if self._watchers() or self.own.pinned:
             point = self._trend.point
-            self.own.tick(self._look(), point.time_ns if point else None)
+            # at the time of the point, though they are read a little later: else its rate were of another span than its
+            self.own.tick(self._look(self._last.monotonic_ns), point.time_ns if point else None)
         else:
             self.own.pause()
 
-    def _look(self) -> Look:
-        """The own metrics of now."""
-        return Look(time.monotonic_ns(), tuple(shown_families(self._reader.own())))
+    def _look(self, at_ns: int) -> Look:
+        """The own metrics of now, as those of that time (monotonic)."""
+        return Look(at_ns, tuple(shown_families(self._reader.own())))
 
     def _make_page(
         self, service: Service, totals: Totals, requests: RequestSums, samples: list[Sample]
@@ -202,7 +203,7 @@ class Ticker:
     def detail(self) -> str:
         """The details of what the messages tell; rates are since the tick before the last one, an interval at least."""
         if not self._detail and self._reading:
-            own = self.own.detail(self._look())
+            own = self.own.detail(self._look(time.monotonic_ns()))
             lately = self._lately(self._reading)
             data = build_detail(self._reading, self._last_but_one, self._trend.point, own, self._news, lately)
             self._detail = message("detail", rfc3339(self._reading.totals.time_ns), data)

@@ -21,6 +21,7 @@ from hvd.metrics.companion_pages import AggregatorPage
 from hvd.metrics.table import CPU, FAMILIES, TICK, error_of
 from hvd.read.companions import STARTING
 from hvd.read.reading import BlockReader
+from hvd.read.recent import Look
 from hvd.read.snapshot import build_raw
 from tests.unit.core.own.support import ORDERS, damage_last_record, store_in
 from tests.unit.figures import make_admin, make_jobs, make_page, make_reading, make_totals, publish, start_worker
@@ -111,6 +112,16 @@ def test_details_have_own_metrics_of_now(own_block: Block) -> None:
         (metric,) = daemon.told("detail")["own"]
         assert (metric["name"], metric["series_total"]) == ("orders", 1)
         assert [(series["labels"], series["value"]) for series in metric["series"]] == [({"shop": "a"}, count)]
+
+
+def test_own_metrics_are_those_of_the_time_of_the_tick(own_block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though they are read later, on a busy machine much later: a point's rate is of the time up to that point."""
+    store_in(own_block).declare(ORDERS)
+    daemon, looks = Daemon(own_block), list[Look]()
+    daemon.ticker.own.pin(["orders_total"])
+    monkeypatch.setattr(daemon.ticker.own, "tick", lambda look, _: looks.append(look))
+    daemon.ticker.tick()
+    assert [look.at_ns for look in looks] == [daemon.page()["monotonic_ns"]]
 
 
 def test_a_damaged_catalogue_of_own_metrics_costs_nothing_else(own_block: Block) -> None:
