@@ -60,10 +60,12 @@ def states(browser: Browser) -> list[str]:
 def wait_state(browser: Browser, state: str, seconds: float = 15) -> None:
     """Until the badge says so; title and icon do as well."""
     browser.wait_text(BADGE, state.capitalize(), seconds)
-    assert re.fullmatch(rf"\S {state} \u2013 127\.0\.0\.1:\d+ \u2013 hvd", browser.driver.title)
+    title = re.compile(rf"\S {state} \u2013 127\.0\.0\.1:\d+ \u2013 hvd")
+    until(lambda: title.fullmatch(browser.driver.title) is not None, f"the title says {state}")
     icon = "return document.querySelector('link[rel=icon]').href"
     module = "document.querySelector('link[rel=modulepreload][href*=icon]').href"
-    assert browser.run(icon) == browser.run(f"return import({module}).then(({{ iconOf }}) => iconOf('{state}'))")
+    icon_of = f"return import({module}).then(({{ iconOf }}) => iconOf('{state}'))"
+    until(lambda: browser.run(icon) == browser.run(icon_of), f"the icon is that of {state}")
 
 
 def test_a_daemon_that_is_killed_is_unreachable_until_it_is_back(browser: Browser, tmp_path: Path) -> None:
@@ -73,9 +75,9 @@ def test_a_daemon_that_is_killed_is_unreachable_until_it_is_back(browser: Browse
         open_page(browser, server)
         server.kill_master()
         wait_state(browser, "unreachable", 8)
-        assert "No answer, by WebSocket or HTTP" in browser.text(REASONS)
+        reasons = browser.wait_text(REASONS, "No answer, by WebSocket or HTTP")
         # its workers still answer for a moment, while they end
-        assert re.search(r"Last heard at .*: (healthy|degraded)\.", browser.text(REASONS))
+        assert re.search(r"Last heard at .*: (healthy|degraded)\.", reasons)
         until(lambda: browser.run("return document.body.hasAttribute('data-stale')"), "its numbers are marked as old")
         assert browser.accessibility() == []
         until(lambda: not server.processes(), "all of it is gone")
@@ -92,7 +94,7 @@ def test_a_daemon_that_stands_still_is_never_healthy(browser: Browser, tmp_path:
         for process in server.processes():
             still.enter_context(stopped(process.pid))
         wait_state(browser, "unreachable", SECONDS_TO_UNREACHABLE)
-        assert "has not answered within 3 s" in browser.text(REASONS)
+        browser.wait_text(REASONS, "has not answered within 3 s")
         seen = states(browser)
         assert seen[-2:] == ["unknown", "unreachable"], seen
         assert "healthy" not in seen, seen
@@ -173,7 +175,8 @@ def test_threads_that_are_all_stuck_are_a_reason_and_a_list(browser: Browser, tm
             until(lambda: len(rows(browser)) == 4, "all are listed")
             for part in ("GET /slow/a worker", "GET /slow/<img src=x> worker", "GET /slow/\\u{202e}evil worker"):
                 assert any(part in row for row in rows(browser)), rows(browser)
-            assert re.fullmatch(r"Threads busy\n4 of 4\n.*\n▲ full since \S+", figures(browser)["Threads busy"])
+            full = re.compile(r"Threads busy\n4 of 4\n.*\n▲ full since \S+")
+            until(lambda: full.fullmatch(figures(browser)["Threads busy"]) is not None, "no thread is free")  # noqa: B023
             until(lambda: all("support/app.py" in row and "on_get" in row for row in rows(browser)), "where they are")
             browser.click("#longest summary")
             assert "tests/support/app.py" in browser.text("#longest details ol")
@@ -200,7 +203,7 @@ def test_without_a_worker_the_admin_address_says_so(browser: Browser, tmp_path: 
             browser.size(1440, 900)
             browser.open(url_of(server.admin_address))
             wait_state(browser, "unhealthy")
-            assert "no worker lives" in browser.text(REASONS)
+            browser.wait_text(REASONS, "no worker lives")
             browser.wait_text("#connection", "Live")
             until(lambda: figures(browser)["Workers"] == "Workers\n0 alive", "none is counted")
             browser.with_page("page.socket.close(); page.contact.connected('waiting')")  # /health answers 503 then
@@ -247,7 +250,7 @@ def test_numbers_come_over_http_where_no_socket_opens(browser: Browser, tmp_path
             for _ in range(100):
                 connection.get("/hello")
         until(lambda: shown() >= before + 100, "the figures follow", 10)
-        assert "Reconnecting" in browser.text("#connection")
+        browser.wait_text("#connection", "Reconnecting")
         asked = "return performance.getEntriesByType('resource').filter(({{ name }}) => name.endsWith('{}')).length"
         counts = [browser.run(asked.format("/health")) for _ in range(2)]
         time.sleep(6)
@@ -255,7 +258,7 @@ def test_numbers_come_over_http_where_no_socket_opens(browser: Browser, tmp_path
         assert 2 <= counts[2] - counts[1] <= 4, "every two seconds"
         server.kill_master()
         wait_state(browser, "unreachable", 10)
-        assert "is 502, and not from the daemon" in browser.text(REASONS)
+        browser.wait_text(REASONS, "is 502, and not from the daemon")
         browser.open("about:blank")
 
 

@@ -213,14 +213,14 @@ def test_a_panel_has_an_address(page: Browser) -> None:
     link = page.driver.find_element("css selector", "#routes tbody a")
     name = page.run("return arguments[0].closest('tr').querySelector('a').title", link)
     page.run("location.hash = '#theirs=1'; arguments[0].focus(); arguments[0].click()", link)
-    assert page.text("#panel h2") == name
-    assert page.run("return document.activeElement.id") == "panel-title"
+    until(lambda: page.text("#panel h2") == name, "its panel is open")
+    until(lambda: page.run("return document.activeElement.id") == "panel-title", "and has the focus")
     url = page.driver.current_url
     assert "#theirs=1&route=/api/v1/customers/" in url
     page.driver.switch_to.active_element.send_keys("\ue00c")  # escape
-    assert not page.text("#panel")
+    until(lambda: not page.text("#panel"), "escape closes it")
     assert page.driver.current_url.endswith("#theirs=1")
-    assert page.run("return document.activeElement === arguments[0]", link)
+    until(lambda: page.run("return document.activeElement === arguments[0]", link), "the focus goes back")
     page.driver.back()
     until(lambda: page.text("#panel h2") == name, "back opens it again")
     page.driver.forward()
@@ -230,4 +230,4 @@ def test_a_panel_has_an_address(page: Browser) -> None:
     page.size(390, 800)
     until(lambda: page.run("return document.querySelector('main').inert"), "over the page nothing else is reached")
     page.click("#panel .close")
-    assert not page.run("return document.querySelector('main').inert")
+    until(lambda: not page.run("return document.querySelector('main').inert"), "it is reached again")

@@ -1,6 +1,7 @@
 """The page's tables in a real Chromium, on a real daemon: which route fails, what changed, which worker differs."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,13 +54,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
-    """A service whose /pay answered well for two minutes."""
+    """A service with a route that was asked for."""
     folder = tmp_path_factory.mktemp("shop")
     server = Guest(folder, files={"shop.py": SHOP}, interval=0.5, admin_bind="127.0.0.1:0")
     server.command[1:1] = ["-W", "ignore"]
     with server:
         ask(server, "/pay", 1)
-        remember(server, "/pay", 100)
         yield server
 
 
@@ -75,6 +75,16 @@ def remember(server: Guest, route: str, number: int) -> None:
             baseline = Baseline(totals.time_ns, totals.monotonic_ns, totals.heads.errors, totals.cells)
             write_baseline(block, journal.newest + 1, baseline)
             journal.append(encode_span(record, journal.room))
+
+
+@contextmanager
+def there(file: Path) -> Iterator[None]:
+    """It is there meanwhile."""
+    file.touch()
+    try:
+        yield
+    finally:
+        file.unlink()
 
 
 def ask(server: Guest, path: str, times: int) -> None:
@@ -116,29 +126,29 @@ def test_a_route_that_begins_to_fail_is_first(browser: Browser, shop: Guest) -> 
     open_page(browser, shop)
     browser.run("sessionStorage.clear()")  # no order was chosen
     open_page(browser, shop)
+    remember(shop, "/pay", 100)  # now: to start daemon and browser may take a minute
     until(lambda: names(browser) == ["/pay"], "the route of the last minute")
     browser.wait_text("#changes .empty", "Nothing differs from the minute before")
     ask(shop, "/orders/1", 150)
     ask(shop, "/orders/404", 20)
-    (shop.folder / "broken").touch()
-    ask(shop, "/pay", 80)
-    (shop.folder / "broken").unlink()
-    until(lambda: browser.texts(CHANGES)[:1] and browser.texts(CHANGES)[0].count("/pay"), "it is first")
-    assert "5xx 0 % →" in browser.texts(CHANGES)[0]
-    assert browser.run(f"return document.querySelector({CHANGES!r}).dataset.state") == "bad"
+    with there(shop.folder / "broken"):
+        ask(shop, "/pay", 80)
+    first = f"{CHANGES}:first-child"
+    until(lambda: "/pay" in (text := browser.text(first)) and "5xx 0 % →" in text, "it is first")
+    state = f"return document.querySelector({first!r}).dataset.state"
+    until(lambda: browser.run(state) == "bad", "which is bad")
     until(lambda: names(browser)[0] == "/pay", "it has the largest share of 5xx")
     reds = (
         "return [...document.querySelectorAll('#routes td[data-state=bad]')].map((cell) => cell.parentNode.item.route)"
     )
-    assert set(browser.run(reds)) == {"/pay"}, "red is for 5xx"
+    until(lambda: set(browser.run(reds)) == {"/pay"}, "red is for 5xx")
     sort(browser, "4xx")
     until(lambda: names(browser)[0] == "/orders/{number:int}", "4xx are another column")
 
     browser.click(f"{CHANGES}:first-child a")
     browser.wait_text(PANEL, "502")
     assert browser.run("return location.hash") == "#route=/pay"
-    statuses = until(lambda: [row for row in browser.texts("#panel tbody tr") if row.startswith("502")], "its statuses")
-    assert statuses[0].split()[-1] == "80"
+    until(lambda: ["502", "80"] in [[*row.split()[:1], *row.split()[-1:]] for row in statuses(browser)], "its statuses")
     assert browser.run("return document.querySelector('#routes tr[aria-current]').item.route") == "/pay"
     assert browser.accessibility() == []
     browser.driver.switch_to.active_element.send_keys("\ue00c")  # escape
@@ -146,15 +156,21 @@ def test_a_route_that_begins_to_fail_is_first(browser: Browser, shop: Guest) -> 
     assert browser.complaints() == []
 
 
+def statuses(browser: Browser) -> list[str]:
+    """The rows of the panel of a route."""
+    return browser.texts("#panel tbody tr")
+
+
 def test_the_order_and_the_time_are_chosen(browser: Browser, shop: Guest) -> None:
     """The order is kept over a reload of the page; since the start there is what was not asked for lately."""
     ask(shop, "/orders/1", 3)
+    remember(shop, "/pay", 100)
     open_page(browser, shop)
     sort(browser, "Route")
     browser.driver.refresh()
     browser.wait_text("#connection", "Live")
     head = "return document.querySelector('#routes thead [aria-sort]').textContent"
-    assert browser.run(head) == "Route▲"
+    until(lambda: browser.run(head) == "Route▲", "the order is kept")
     browser.click("#routes [value=start]")
     until(lambda: "/orders/{number:int}" in names(browser), "what there was since the start")
     browser.wait_text("#routes .aside", "ago")
@@ -167,7 +183,6 @@ def test_the_order_and_the_time_are_chosen(browser: Browser, shop: Guest) -> Non
 def test_a_worker_that_differs_is_pointed_out(browser: Browser, shop: Guest) -> None:
     """Over the table, in its row, and in its panel; that is opened by its address too."""
     odd, other = sorted(worker["pid"] for worker in shop.snapshot()["workers"])
-    (shop.folder / str(odd)).touch()
     open_page(browser, shop, f"#worker={odd}")
     browser.wait_text(PANEL, "Threads")
     assert browser.text("#panel h2") == f"Worker {odd}"
@@ -177,15 +192,13 @@ def test_a_worker_that_differs_is_pointed_out(browser: Browser, shop: Guest) -> 
         ask(shop, "/odd", 20)
         return str(odd) in browser.text("#workers .skew")
 
-    until(is_told, "it is told", 45, pause=0.2)
-    assert str(other) not in browser.text("#workers .skew").split(":")[0]
-    row = browser.run(
-        "return document.querySelector('#workers tr[data-state=skewed], #workers tr[data-state=new]').innerText"
-    )
-    assert row.startswith(str(odd))
-    assert "▲" in row
-    browser.wait_text("#panel .changes", "errors, the others")
+    with there(shop.folder / str(odd)):
+        until(is_told, "it is told", 45, pause=0.2)
+        assert str(other) not in browser.text("#workers .skew").split(":")[0]
+        row = "#workers tr[data-state=skewed], #workers tr[data-state=new]"
+        assert browser.wait_text(row, "▲").startswith(str(odd))
+        browser.wait_text("#panel .changes", "errors, the others")
     assert browser.accessibility() == []
     browser.size(390, 844)
-    assert browser.run("return document.documentElement.scrollWidth") == 390
+    until(lambda: browser.run("return document.documentElement.scrollWidth") == 390, "nothing sticks out")
     assert browser.complaints() == []

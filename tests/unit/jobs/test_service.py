@@ -39,6 +39,7 @@ def service(tmp_path: Path, ends: Ends) -> Iterator[JobService]:
     settings = load({"HVD_STATE_DIR": str(tmp_path), "HVD_JOBS_QUEUE_LIMIT": "3"}).settings
     made = JobService(replace(settings, job_kinds=kinds()), ends[0], ends[1])
     yield made
+    made._threads.close()
     made._store._database.close()
 
 
