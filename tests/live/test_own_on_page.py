@@ -20,7 +20,7 @@ SHOP = """\
 from hvd import Counter, Gauge, Histogram
 
 orders = Counter("orders", "Orders placed.", ["shop"])
-level = Gauge("level", "Messages in the queue.", multiprocess_mode="livemax")
+level = Gauge("level", "Messages in the queue.", multiprocess_mode="livemin")
 pay = Histogram("pay_seconds", "Time to pay.")
 
 def app(environ, start_response):

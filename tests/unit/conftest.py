@@ -11,10 +11,19 @@ from hvd.core.block import DIRECTORY, Block
 from hvd.core.layout import Layout
 from hvd.core.own.store import own_store
 from hvd.metrics import parent
+from hvd.metrics.instruments.functions import functions
 from hvd.settings.environ import environment, take_out
+from tests.support.leftovers import nothing_left
 from tests.support.runtime import remove_runtime_folders
 from tests.unit.core.own.support import SHAPE
 from tests.unit.core.support import SMALL
+
+
+@pytest.fixture(autouse=True)
+def leftovers() -> Iterator[None]:
+    """A test leaves its process as it was; what fixtures of a module or of the session have begun goes on."""
+    with nothing_left():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +34,7 @@ def no_own_slot() -> Iterator[None]:
         own_store.after_fork()
         own_store.first = parent.join
         take_out([parent.VARIABLE])
+    functions._functions.clear()  # so that their thread ends
 
 
 @pytest.fixture

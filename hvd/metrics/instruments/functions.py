@@ -65,6 +65,10 @@ class Functions:
         pause = threading.Event()
         while not pause.wait(self._period):
             self.evaluate()
+            with self._lock:
+                if not self._functions:  # their gauges are gone
+                    self._thread = None
+                    return
 
 
 def _counts_for_others() -> bool:

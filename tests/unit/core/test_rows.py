@@ -162,7 +162,7 @@ def test_a_thread_that_ends_in_a_request_does_not_hold_its_row(rows: Rows) -> No
 
 def test_a_destructor_may_count_at_any_moment(rows: Rows) -> None:
     """In the midst of an append to the catalogue too: nothing stands still, nothing is lost."""
-    gc.collect()
+    gc.freeze()  # else each collection looks at all that the process's tests have imported
     block, row = rows.block, rows.mine()
     stored = Watched(block.cells, lambda _: gc.collect())  # what an allocation may do there
     block.cells = stored  # type: ignore[assignment]
@@ -173,8 +173,11 @@ def test_a_destructor_may_count_at_any_moment(rows: Rows) -> None:
             rows.count(ABORTED, (f"cause {number}",))
         serve(row, "/new")
 
-    in_thread(work)
-    block.cells = stored._view
+    try:
+        in_thread(work)
+    finally:
+        gc.unfreeze()
+        block.cells = stored._view
     causes = counts(block, ABORTED.key)
     assert sum(causes.values()) == 10
     assert causes.pop((OVERFLOW,)) == 4, "those that came in the midst of an append"

@@ -69,18 +69,20 @@ def test_a_child_of_multiprocessing_counts(block: Block, method: str) -> None:
     process.start()
     process.join(60)
     assert process.exitcode == 0
-    if method == "forkserver":
-        stop_fork_server()
+    stop_helpers()
     count()
     assert values(block, "turns") == {(): 6}
     (child,) = [slot for slot in Slots(block).taken() if slot.kind == layout.KIND_JOINED and slot.pid == process.pid]
     assert child.threads == children.ENDING
 
 
-def stop_fork_server() -> None:
+def stop_helpers() -> None:
+    """The processes that multiprocessing keeps for what may come."""
     from multiprocessing.forkserver import _forkserver
+    from multiprocessing.resource_tracker import _resource_tracker
 
     _forkserver._stop()  # type: ignore[attr-defined]
+    _resource_tracker._stop()  # type: ignore[attr-defined]
 
 
 def test_a_forked_child_that_counts_nothing_takes_no_slot(block: Block) -> None:

@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,6 +18,7 @@ from hvd.daemon.kept.file import read_own
 from hvd.daemon.kept.form import decode
 from hvd.daemon.kept.keeper import Keeper
 from hvd.settings.loader import load
+from tests.support.leftovers import children, no_child_left
 from tests.support.waiting import until
 from tests.unit.core.support import catalogue_of, own_rows, serve
 
@@ -30,16 +30,14 @@ def keeper(block: Block, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> It
     """Of a block with two requests, one of them in progress; it has a folder that isn't there yet. Its children are
     reaped, as gunicorn does it.
     """
-    others = _children()
     caplog.set_level(logging.INFO)
     catalogue_of(block).add_families()
     row = own_rows(block).mine()
     serve(row)
     row.begin("GET", "/open")
     settings = load({"STATE_DIRECTORY": str(tmp_path / "state")}).settings
-    yield Keeper(replace(settings, instance=block.name.removeprefix("hvd-")), LOG)
-    for pid in _children() - others:
-        os.waitpid(pid, 0)
+    with no_child_left():
+        yield Keeper(replace(settings, instance=block.name.removeprefix("hvd-")), LOG)
 
 
 def test_what_is_kept_is_read_by_the_next_one(block: Block, keeper: Keeper, caplog: pytest.LogCaptureFixture) -> None:
@@ -106,7 +104,7 @@ def test_a_disk_that_does_not_answer_holds_nobody_up(
     def wait(*_: object) -> None:
         signal.pause()
 
-    others = _children()
+    others = children()
     monkeypatch.setattr(module, "write_whole", wait)
     monkeypatch.setattr(module, "CHILD_WAIT", 0.1)
     monkeypatch.setattr(module, "END_WAIT", 0.1)
@@ -118,12 +116,7 @@ def test_a_disk_that_does_not_answer_holds_nobody_up(
     assert not keeper.keep(block)
     assert time.monotonic() - began < 10
     assert "stays, and the next start goes on with it" in caplog.messages[-1]
-    until(lambda: all(map(is_ended, _children() - others)), "no child goes on")
-
-
-def _children() -> set[int]:
-    """Those of this thread, zombies too."""
-    return set(map(int, Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()))
+    until(lambda: all(map(is_ended, children() - others)), "no child goes on")
 
 
 def is_ended(pid: int) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from hvd.core.proc import PR_SET_CHILD_SUBREAPER, prctl
 from hvd.jobs.database.connection import Database
+from tests.support.leftovers import no_child_left
 from tests.unit.jobs.run import running
 
 
@@ -15,7 +16,8 @@ from tests.unit.jobs.run import running
 def _subreaper() -> Iterator[None]:
     """Orphans are left to this process, as to the runner's own."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    yield
+    with no_child_left():
+        yield
     prctl(PR_SET_CHILD_SUBREAPER, 0)
 
 

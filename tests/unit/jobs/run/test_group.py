@@ -107,7 +107,7 @@ async def test_it_has_no_descriptor_of_the_daemon() -> None:
 @in_loop
 async def test_it_leads_a_session_of_its_own_and_finds_every_signal_as_usual() -> None:
     """The runner takes no notice of some signals; a job that ignored them could not be ended by them, nor trap them."""
-    before = {signum: handler for signum in OTHERS if (handler := signal.getsignal(signum))}
+    before = {signum: handler for signum in OTHERS if (handler := signal.getsignal(signum)) is not None}
     ignore_signals()
     try:
         for signum in (signal.SIGINT, signal.SIGUSR1):
