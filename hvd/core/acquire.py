@@ -4,8 +4,10 @@ block.py says which locks decide that.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
+import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import NamedTuple
 
 from hvd.core import layout, locks
 from hvd.core.block import DIRECTORY, Block, check_owner, map_segment, open_block, read_layout
-from hvd.core.descriptors import fill_standard
+from hvd.core.descriptors import explain, fill_standard
 from hvd.core.foreign import is_of_hvd, set_aside
 from hvd.core.layout import Layout
 from hvd.core.locks import DYING, Passed, claim_name, is_claimed_by, no_claim, take_claim
@@ -194,7 +196,7 @@ def _create(path: Path, new: _New) -> int:
     try:
         fd = os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise BlockError(f"no shared memory can be made in {path.parent}: {error.strerror}") from None
+        raise BlockError(f"no shared memory can be made in {path.parent}: {_reason(error, shape)}") from None
     try:
         os.ftruncate(fd, shape.size)
         map_segment(fd, shape.size).close()  # a block that can't be mapped must get no name
@@ -207,9 +209,29 @@ def _create(path: Path, new: _New) -> int:
     except BaseException as error:
         os.close(fd)
         if isinstance(error, OSError) and not isinstance(error, FileExistsError):
-            raise BlockError(f"no block can be made in {path.parent}: {error.strerror}") from None
+            raise BlockError(f"no block can be made in {path.parent}: {_reason(error, shape)}") from None
         raise
     return fd
+
+
+def _reason(error: OSError, shape: Layout) -> str:
+    """Why there is no room, or no leave, for a block: in figures where there are some, and what to do."""
+    lower = "set slots, threads or max_series lower"
+    match error.errno:
+        case errno.ENOSPC:
+            free = os.statvfs(DIRECTORY)
+            amounts = f"{shape.first_entry / 1e6:.1f} MB are needed, {free.f_bavail * free.f_frsize / 1e6:.1f} MB free"
+            remedy = f"make that file system larger (a container's by --shm-size), or {lower}"
+            return f"{error.strerror}, {amounts}: {remedy}"
+        case errno.EFBIG:
+            most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+            sizes = f"it has {shape.size / 1e6:.0f} MB, most of them never written, and files may have {most / 1e6:.1f} MB"
+            return f"{error.strerror}, {sizes}: lift that limit (ulimit -f, LimitFSIZE=), or {lower}"
+        case errno.EMFILE:
+            return explain(error)
+        case errno.EROFS | errno.EACCES | errno.ENOENT:
+            return f"{error.strerror}: mount a tmpfs there that this user may write to"
+    return str(error.strerror)
 
 
 def header_of(shape: Layout) -> bytes:

@@ -228,7 +228,8 @@ def map_segment(fd: int, size: int) -> mmap.mmap:
         return mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
     except (OSError, OverflowError, ValueError) as error:
         raise BlockError(
-            f"a block of {size / 2**30:,.0f} GiB can't be mapped ({error}): set slots, threads or max_series lower"
+            f"a block of {size / 2**30:,.1f} GiB of addresses, not of memory, can't be mapped ({error}): allow them "
+            "(ulimit -v, LimitAS=), or set slots, threads or max_series lower"
         ) from None
 
 

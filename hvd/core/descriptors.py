@@ -14,6 +14,9 @@ from functools import partial
 LACKS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 """Errors of calls that need a descriptor or memory which the machine does not have just now, and may have again."""
 
+USUAL = 1024
+"""How many open files systems allow where nobody has set another limit."""
+
 _AT_START = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
@@ -34,6 +37,13 @@ def limit() -> int:
     """How many this process may have open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return soft if soft != resource.RLIM_INFINITY else 2**30
+
+
+def explain(error: OSError) -> str:
+    """The error for a reader of the log; where it is for want of descriptors, with the limit, and how to lift it."""
+    if error.errno != errno.EMFILE:
+        return str(error)
+    return f"{error.strerror}: {limit()} are allowed (ulimit -n, LimitNOFILE=); allow {USUAL:,}"
 
 
 def count_free() -> int:

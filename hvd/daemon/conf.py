@@ -226,7 +226,10 @@ def check_heartbeat(cfg: Any) -> None:
     """Try what each worker needs before its fork, a file for its heartbeat. Raises SettingsError.
 
     WorkerTmp is no public API: read in gunicorn 27.0.1, workers/workertmp.py; a test holds what it needs and raises.
+    Where hvd has chosen the folder, it is the block's, whose own error tells more.
     """
+    if cfg.worker_tmp_dir == _namespace.get("worker_tmp_dir"):
+        return
     try:
         WorkerTmp(cfg).close()
     except (OSError, RuntimeError) as error:

@@ -23,6 +23,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.http.errors import InvalidHeader
 
 from hvd.core.backlog import note_listeners
+from hvd.core.descriptors import explain
 from hvd.core.proc import die_with_parent, require_system_calls
 from hvd.daemon import conf
 from hvd.daemon.arbiter import Loop
@@ -172,7 +173,8 @@ def on_starting(server: Any) -> None:
         # Only now: until the block can be had, the last workers of a killed daemon may listen on its socket.
         _master.unix_sockets.refuse_taken()
     except (OSError, BlockError, CannotStart, SettingsError) as error:
-        print(complaint_line(f"hvd: {error}"), file=sys.stderr)
+        text = explain(error) if isinstance(error, OSError) else str(error)
+        print(complaint_line(f"hvd: {text}"), file=sys.stderr)
         sys.exit(2 if isinstance(error, SettingsError) else 1)
     Loop(server, _master).take_over()
     gc.collect()

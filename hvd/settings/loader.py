@@ -280,7 +280,7 @@ def read_text(path: str) -> str:
         data = file.read(FILE_MAX + 1) or b""  # None where it would have to wait
     if len(data) > FILE_MAX:
         raise ValueError(f"it is larger than {FILE_MAX} bytes")
-    return data.decode()
+    return data.decode("utf-8-sig")  # editors on Windows put a mark of the byte order first
 
 
 def key_lines(text: str) -> dict[tuple[str | int, ...], int]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -154,10 +155,28 @@ def test_own_metrics_are_exact_when_memory_is_full(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.split()[-1:]) == (0, ["exact"]), done.stderr
 
 
+def limited(server: Server, limit: str) -> Server:
+    """Start it under a limit of a shell's ulimit."""
+    server.command = ["sh", "-c", f'ulimit {limit} && exec "$@"', "sh", *server.command]
+    return server
+
+
 def test_no_room_for_a_block_is_a_clear_error(tmp_path: Path) -> None:
-    """The start ends with exit status 1 and one line that names the file system."""
-    line = in_small_shm(Server(tmp_path), "100k").refusal()
-    assert "hvd: no block can be made in /dev/shm: No space left on device" in line
+    """The start ends with one line: the file system or the limit, how much is needed and there, and the remedy."""
+    small = in_small_shm(Server(tmp_path), "100k").refusal()
+    assert re.search(
+        r"hvd: no block can be made in /dev/shm: No space left on device, \d\.\d MB are needed, 0\.\d MB free: make "
+        r"that file system larger \(a container's by --shm-size\), or set slots, threads or max_series lower",
+        small,
+    ), small
+    closed = in_small_shm(Server(tmp_path), "1m,ro").refusal()
+    assert "hvd: no shared memory can be made in /dev/shm: Read-only file system: mount a tmpfs there" in closed
+    files = limited(Server(tmp_path), "-f 1024").refusal()
+    assert re.search(r"File too large, it has \d+ MB, .* files may have [\d.]+ MB: lift that limit \(ulimit -f", files)
+    addresses = limited(Server(tmp_path), "-v 500000").refusal()
+    assert re.search(r"GiB of addresses, not of memory, can't be mapped \(.*\): allow them \(ulimit -v", addresses)
+    descriptors = limited(Server(tmp_path), "-n 12").refusal()
+    assert "Too many open files: 12 are allowed (ulimit -n, LimitNOFILE=); allow 1,024" in descriptors
 
 
 def test_the_namespace_can_be_made() -> None:

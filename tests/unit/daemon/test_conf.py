@@ -115,6 +115,7 @@ def test_heartbeats_are_in_memory_unless_told_otherwise() -> None:
     """A disk that hangs would have workers killed, and a system may have no folder for temporary files."""
     assert configured().worker_tmp_dir == "/dev/shm"
     conf.check_heartbeat(configured())
+    conf.check_heartbeat(configured(worker_tmp_dir="/tmp"))
     before = os.umask(0o027)
     try:
         with pytest.raises(SettingsError, match=r"worker_tmp_dir is '/nowhere', where workers can't have files"):
