@@ -225,7 +225,9 @@ def _reason(error: OSError, shape: Layout) -> str:
             return f"{error.strerror}, {amounts}: {remedy}"
         case errno.EFBIG:
             most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-            sizes = f"it has {shape.size / 1e6:.0f} MB, most of them never written, and files may have {most / 1e6:.1f} MB"
+            sizes = (
+                f"it has {shape.size / 1e6:.0f} MB, most of them never written, and files may have {most / 1e6:.1f} MB"
+            )
             return f"{error.strerror}, {sizes}: lift that limit (ulimit -f, LimitFSIZE=), or {lower}"
         case errno.EMFILE:
             return explain(error)

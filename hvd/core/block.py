@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hvd.core import layout, locks
-from hvd.core.descriptors import fill_standard
+from hvd.core.descriptors import fill_standard, leads_to
 from hvd.core.durations import TIMED_CELLS
 from hvd.core.layout import Layout
 from hvd.core.libc import ctypes
@@ -59,6 +59,7 @@ class Block:
 
     def __init__(self, fd: int, shape: Layout, name: str) -> None:
         self.fd = fd
+        self.file = os.fstat(fd)
         self.claim = -1  # a master's descriptor, see locks.py
         self.layout = shape
         self.name = name
@@ -81,7 +82,7 @@ class Block:
     def locked(self, wait: float = LOCK_WAIT) -> Iterator[None]:
         """Hold the mutation lock. Re-entrant in a thread; excludes other threads and processes.
 
-        Raises BlockLocked where another process keeps it for longer than `wait` seconds.
+        Raises BlockLocked where another process keeps it for longer than `wait` seconds, or it can't be reached.
         """
         with self._thread_lock:
             if self._depth == 0:
@@ -95,9 +96,27 @@ class Block:
                     locks.drop(self.fd)
 
     def _take_lock(self, wait: float) -> None:
+        self._keep_descriptor()
         if not locks.take(self.fd, wait if time.monotonic() >= self._no_wait_until else 0.0):
             self._no_wait_until = time.monotonic() + locks.BACKOFF
             raise BlockLocked(locks.complaint(self.fd, self.name))
+
+    def _keep_descriptor(self) -> None:
+        """Open the segment again where code of the app has closed the descriptor, with others that it doesn't know.
+
+        Its number may be another file's by now, which would be locked and enlarged instead. Raises BlockLocked where
+        neither name of the segment can be opened, as for want of leave.
+        """
+        if leads_to(self.fd, self.file):
+            return
+        for path in (self.file_name.path, self.file_name.spare):
+            with contextlib.suppress(OSError):
+                fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+                if leads_to(fd, self.file):
+                    self.fd, self.file_name = fd, Name(self.file_name.path, fd)
+                    return
+                os.close(fd)
+        raise BlockLocked(f"block {self.name} can't be locked: its descriptor was closed by other code in this process")
 
     def reserve(self, cell: int, count: int) -> None:
         """Set memory aside for so many cells from this one on. Raises BlockFull where the file system has none.
@@ -190,8 +209,9 @@ class Block:
         called while no other master can have it, was to write its totals elsewhere and says that it could not.
         """
         try:
+            self._keep_descriptor()
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except (BlockingIOError, BlockLocked):
             # A failed conversion drops the lock that this process had (flock(2)), which ends anyway.
             return False
         is_kept = keep()  # without the mutation lock: it may take seconds

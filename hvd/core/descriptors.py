@@ -46,6 +46,14 @@ def explain(error: OSError) -> str:
     return f"{error.strerror}: {limit()} are allowed (ulimit -n, LimitNOFILE=); allow {USUAL:,}"
 
 
+def leads_to(fd: int, file: os.stat_result) -> bool:
+    """Whether the descriptor is still of that file: other code in the process may have closed it, and opened others."""
+    try:
+        return os.path.samestat(os.fstat(fd), file)
+    except OSError:
+        return False
+
+
 def count_free() -> int:
     """How many more this process may open now."""
     most = limit()

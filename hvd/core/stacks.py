@@ -13,9 +13,11 @@ The kernel keeps a file's position for each opening of it, which processes that 
 sets the position at which a process will write its dump, and the process need not run any code for that.
 """
 
+import errno
 import os
 import struct
 
+from hvd.core.descriptors import leads_to
 from hvd.core.libc import ctypes
 
 AREA = 16 * 2**20
@@ -40,6 +42,22 @@ class StackFile:
     def __init__(self, fd: int | None = None) -> None:
         """A new file, or the one behind an inherited descriptor. Raises OSError where there can't be one."""
         self.fd = os.memfd_create("hvd-stacks") if fd is None else fd
+        self._file = os.fstat(self.fd)
+
+    def _write(self, data: bytes, offset: int) -> None:
+        """Raises OSError, too where the number is another file's by now, which the app has opened."""
+        if not leads_to(self.fd, self._file):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        os.pwrite(self.fd, data, offset)
+
+    def is_open_in(self, pid: int, fd: int) -> bool:
+        """Whether that descriptor of that process is of this file; where nobody may look, too."""
+        try:
+            return os.path.samestat(os.stat(f"/proc/{pid}/fd/{fd}"), self._file)
+        except PermissionError:
+            return True
+        except OSError:
+            return False
 
     def open_area(self, slot: int, area: int) -> int:
         """A descriptor at which a write begins at the area's start. Raises OSError: without /proc there is none."""
@@ -75,11 +93,11 @@ class StackFile:
     def write(self, slot: int, text: str) -> None:
         """Put this text into the area TAKEN, behind its head. Raises OSError where no memory is left."""
         data = text.encode("utf-8", "replace").replace(b"\0", b"")[: MOST - 1]
-        os.pwrite(self.fd, data + b"\0", _start(slot, TAKEN) + _HEAD)
+        self._write(data + b"\0", _start(slot, TAKEN) + _HEAD)
 
     def ask(self, slot: int, number: int) -> None:
         """Note in the head of TAKEN which request for stacks is to be answered; 0: none."""
-        os.pwrite(self.fd, _CELL.pack(number), _start(slot, TAKEN))
+        self._write(_CELL.pack(number), _start(slot, TAKEN))
 
     def asked(self, slot: int) -> int:
         """What `ask` has noted."""
@@ -88,7 +106,7 @@ class StackFile:
     def answer(self, slot: int, number: int, text: str) -> None:
         """In the process that was asked: the text, then that it answers this request. Raises OSError."""
         self.write(slot, text)
-        os.pwrite(self.fd, _CELL.pack(number), _start(slot, TAKEN) + _CELL.size)
+        self._write(_CELL.pack(number), _start(slot, TAKEN) + _CELL.size)
 
     def answered(self, slot: int) -> int:
         """The newest request that `answer` has answered."""

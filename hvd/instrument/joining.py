@@ -133,7 +133,7 @@ class Joining:
     def _is_settled(self) -> bool:
         """Whether a master of the block lives, though it has lost its name: it settles our slot some day."""
         block = self._block
-        return block is not None and any(has_open(pid, os.fstat(block.fd)) for pid in block.masters())
+        return block is not None and any(has_open(pid, block.file) for pid in block.masters())
 
     def _take_slot(self, block: Block) -> bool:
         slots, pid = Slots(block), os.getpid()

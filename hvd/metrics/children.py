@@ -16,6 +16,7 @@ from functools import partial
 
 from hvd.core import layout
 from hvd.core.block import Block, open_block
+from hvd.core.descriptors import leads_to
 from hvd.core.locks import COUNT_WAIT
 from hvd.core.name import plain_name
 from hvd.core.outside import kept_blocks
@@ -101,8 +102,13 @@ _said: set[str] = set()
 def open_for_good(name: str) -> Block:
     """The block of that name, for a process that counts in it. Raises BlockError, OSError."""
     block = open_block(name)
-    weakref.finalize(block, os.close, block.fd).atexit = False  # threads may count until the very end
+    weakref.finalize(block, _close, block.fd, block.file).atexit = False  # threads may count until the very end
     return block
+
+
+def _close(fd: int, file: os.stat_result) -> None:
+    if leads_to(fd, file):  # and not to one that the app has opened since it closed this
+        os.close(fd)
 
 
 def leave(block: Block, number: int) -> None:

@@ -304,8 +304,7 @@ def _log() -> Any:
 
 def _identity(block: "Block") -> tuple[int, int]:
     """Of the segment; it is no other's as long as a process has it mapped."""
-    status = os.fstat(block.fd)
-    return status.st_dev, status.st_ino
+    return block.file.st_dev, block.file.st_ino
 
 
 own_store = OwnStore()

@@ -44,6 +44,8 @@ class Take:
             self.trouble = "it is stopped by a signal"
         elif not (main.catches(ASK) and main.catches(DUMP)):
             self.trouble = "it has just been started, or runs another program"
+        elif not self._file.is_open_in(self.pid, self._dump_fd):
+            self.trouble = "code in it has closed the descriptor that stacks are written to"
         elif main.has_pending(DUMP):
             self.trouble = "it has not taken the signal of the last time yet"
         return not self.trouble

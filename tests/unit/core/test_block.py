@@ -110,6 +110,29 @@ def test_the_mutation_lock_is_waited_for_as_long_as_is_said(block: Block) -> Non
     assert ended(fork(lambda: block.locked(0).__enter__())) == 0, "nothing is held"
 
 
+def test_a_descriptor_that_other_code_has_closed_is_opened_again(block: Block, tmp_path: Path) -> None:
+    """And the file that has its number by now is left as it is; without a name of the segment there is no lock."""
+
+    def count() -> None:
+        os.close(block.fd)
+        taken = os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT)
+        assert taken == block.fd
+        with block.locked(0):
+            block.reserve(block.layout.row_cell(1, 0), 100)
+            assert ended(fork(lambda: in_vain())) == 0
+        assert os.fstat(taken).st_size == 0
+        block.file_name.remove()
+        os.close(block.fd)
+        with pytest.raises(BlockLocked, match="its descriptor was closed by other code"), block.locked(0):
+            pass
+
+    def in_vain() -> None:
+        with pytest.raises(BlockLocked), block.locked(0):
+            pass
+
+    assert ended(fork(count)) == 0
+
+
 def test_after_a_wait_that_failed_the_next_ones_only_try(block: Block) -> None:
     """Threads that wait one after the other would add up; for a second, which then is over."""
     with keeping_locked(block):

@@ -4,6 +4,7 @@ import faulthandler
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -111,3 +112,21 @@ def test_without_what_it_needs_there_is_an_error(file: StackFile, monkeypatch: p
     monkeypatch.setattr("hvd.core.stacks._BY_NUMBER", "/nowhere/{}")
     with pytest.raises(FileNotFoundError):
         file.open_area(0, DUMPED)
+
+
+def test_a_file_that_has_its_number_by_now_is_not_written_to(file: StackFile, tmp_path: Path) -> None:
+    """Code of the app has closed all descriptors that it did not know, and opened others."""
+    fd = file.fd
+    assert file.is_open_in(os.getpid(), fd)
+    kept = os.dup(fd)
+    with open(tmp_path / "theirs", "wb") as theirs:
+        os.dup2(theirs.fileno(), fd)
+        for write in (lambda: file.answer(0, 1, "text"), lambda: file.ask(0, 1), lambda: file.write(0, "text")):
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                write()
+        assert not file.is_open_in(os.getpid(), fd)
+        assert theirs.seek(0, os.SEEK_END) == 0
+    os.dup2(kept, fd)
+    os.close(kept)
+    file.write(0, "text")
+    assert file.read(0) == "text"
