@@ -25,6 +25,7 @@ from hvd.settings.variables import environment, for_companions
 
 STALL = 2.0  # s without a heartbeat, after which a companion counts as stuck
 START_GRACE = 15.0  # s that a companion may take to its first heartbeat, on a machine that is busy
+MOST_GRACE = 120.0  # s that it may take at last: it may twice as long each time that it was killed before that
 TURN = 1.1  # s between two turns of the master's loop at most, when it gets the processor
 QUICK = 5.0  # s; a companion that lives less long is started again after the next one of these pauses
 PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
@@ -48,6 +49,7 @@ class Companion:
     started: float = 0.0
     next_start: float = 0.0
     quick_ends: int = 0
+    slow_starts: int = 0  # one after the other that were killed before their first heartbeat
     trouble: str = ""  # why it could not be started the last time
     cause: str = ""  # how it ended, once it was reaped
     peak: int | None = None  # and how many bytes of memory it used at most
@@ -139,11 +141,23 @@ class Companion:
         watched = min(now - max(self._seen, self.started), TURN)
         self._silent = self._silent + watched if beat == self._beat else 0.0
         self._beat, self._seen = beat, now
+        if beat:
+            self.slow_starts = 0
 
     @property
-    def is_stuck(self) -> bool:
-        """True after STALL s of silence, or START_GRACE s before the first heartbeat."""
-        return self._silent > (STALL if self._beat else START_GRACE)
+    def silence(self) -> str:
+        """How long there was no sign of life, for the log, once that is longer than it may be; else ""."""
+        may_be = STALL if self._beat else min(START_GRACE * 2**self.slow_starts, MOST_GRACE)
+        if self._silent <= may_be:
+            return ""
+        since = "for" if self._beat else "since its start, for"
+        return f"gave no sign of life {since} {self._silent:.1f} s, of which it may take {may_be:g}"
+
+    def give_up(self) -> None:
+        """Kill it."""
+        self.is_given_up = True
+        self.slow_starts += 0 if self._beat else 1
+        self.signal(signal.SIGKILL)
 
     def signal(self, signum: signal.Signals) -> None:
         """Send a signal to this very process, never to one that has its pid by now."""
@@ -252,10 +266,11 @@ class Companions:
     def _end_if_stuck(self, companion: Companion) -> None:
         slot = self._slots.get(companion.slot)
         companion.watch(slot.heartbeat_ns if slot else 0, time.monotonic())
-        if companion.is_stuck or is_stopped(companion.pid):
-            self._log.error("%s (pid:%d) gives no sign of life; killing it", companion.name, companion.pid)
-            companion.is_given_up = True
-            companion.signal(signal.SIGKILL)
+        if companion.is_given_up:  # a process that waits for a disk ends later
+            return
+        if trouble := "is stopped by a signal" if is_stopped(companion.pid) else companion.silence:
+            self._log.error("%s (pid:%d) %s; killing it", companion.name, companion.pid, trouble)
+            companion.give_up()
 
     def begin_stop(self) -> None:
         """Workers are to be stopped: start no companion from now on, and stop those that stop with workers."""

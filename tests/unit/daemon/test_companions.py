@@ -18,7 +18,7 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.proc import is_alive, is_stopped
 from hvd.core.slots import Slots
-from hvd.daemon.companions import STALL, STOP_GRACE, Companion, Companions
+from hvd.daemon.companions import STALL, START_GRACE, STOP_GRACE, TURN, Companion, Companions
 from hvd.daemon.deaths import Settler
 from hvd.daemon.users import User
 from hvd.metrics.events import read_events
@@ -118,6 +118,35 @@ def test_a_companion_that_beats_no_more_is_killed(master: Master, monkeypatch: p
     master.turn()
     monkeypatch.undo()
     until(lambda: not is_alive(first), "it is killed")
+
+
+def test_one_that_is_killed_as_it_starts_gets_more_time_the_next_time(
+    master: Master, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On a machine without a processor to spare, to start it over and over helps nobody; each kill is one line."""
+    killed: list[int] = []
+    monkeypatch.setattr(Companion, "signal", lambda self, signum: killed.append(self.pid))
+    now = time.monotonic()
+    monkeypatch.setattr("hvd.daemon.companions.time.monotonic", lambda: now)
+    took = []
+    for _ in range(5):
+        master.turn()
+        pid, began = master.one.pid, now
+        while pid not in killed:
+            now += TURN
+            master.turn()
+        took.append(now - began)
+        master.turn()
+        os.kill(pid, signal.SIGKILL)
+        until(master.one.has_ended, "it has ended")
+        master.turn()
+    assert [round(seconds / START_GRACE) for seconds in took] == [1, 2, 4, 8, 8]
+    lines = [text for text in caplog.messages if "no sign of life" in text]
+    assert len(lines) == len(killed) == 5
+    assert f"helper (pid:{killed[0]}) gave no sign of life since its start, for 15.4 s, of which it may" in lines[0]
+    Slots(master.block).beat(master.one.slot)
+    master.turn()
+    assert master.one.slow_starts == 0
 
 
 def test_a_stopped_companion_is_killed_at_once(master: Master) -> None:
