@@ -87,6 +87,15 @@ def is_stopped(pid: int) -> bool:
     return fields[:1] == ["T"]
 
 
+def queued_seconds(pid: int) -> float:
+    """How long the process's first thread was ready to run, and had no processor; 0.0 where that can't be read."""
+    try:
+        with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):  # gone, hidden, or a kernel without CONFIG_SCHED_INFO
+        return 0.0
+
+
 def unix_time(ticks: int) -> float:
     """The Unix time in s of a moment in clock ticks since boot (see `start_ticks`), by the clock as it is set now."""
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")

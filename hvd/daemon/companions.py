@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from hvd.core.block import Block
-from hvd.core.proc import is_stopped
+from hvd.core.proc import is_stopped, queued_seconds
 from hvd.core.slots import Slots
 from hvd.daemon.code import Code
 from hvd.daemon.deaths import UNKNOWN_CAUSE, Settler, cause_of, exit_cause
@@ -60,6 +60,7 @@ class Companion:
     _beat: int = field(default=0, repr=False)
     _seen: float = field(default=0.0, repr=False)
     _silent: float = field(default=0.0, repr=False)
+    _queued: float = field(default=0.0, repr=False)
 
     @property
     def is_running(self) -> bool:
@@ -78,7 +79,7 @@ class Companion:
         self._log = log
         self.pid, self.slot, self.started = process.pid, slot, time.monotonic()
         self.cause, self.peak, self.is_given_up = "", None, False
-        self._beat, self._seen, self._silent = 0, 0.0, 0.0
+        self._beat, self._seen, self._silent, self._queued = 0, 0.0, 0.0, 0.0
 
     def _execute(self, slot: int, log_fd: int) -> "subprocess.Popen[bytes]":
         user, environ = self.user, for_companions(environment())
@@ -137,8 +138,11 @@ class Companion:
         """Note its newest heartbeat (0: none yet); `now` in s. Add up how long there was no other one.
 
         A pause between two calls counts as TURN s at most: where the master stood still, so may have every companion.
+        What it waited for a processor doesn't count: to kill it would have a busy machine start it over and over.
         """
-        watched = min(now - max(self._seen, self.started), TURN)
+        queued = queued_seconds(self.pid)
+        watched = max(0.0, min(now - max(self._seen, self.started), TURN) - (queued - self._queued))
+        self._queued = queued
         self._silent = self._silent + watched if beat == self._beat else 0.0
         self._beat, self._seen = beat, now
         if beat:

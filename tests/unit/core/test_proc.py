@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hvd.core.proc import PR_SET_PDEATHSIG, die_with_parent, is_alive, is_stopped, prctl, start_ticks
+from hvd.core.proc import PR_SET_PDEATHSIG, die_with_parent, is_alive, is_stopped, prctl, queued_seconds, start_ticks
 from tests.support.waiting import until
 from tests.unit.core.support import dead_pid, fork, forked, no_descriptor
 
@@ -18,6 +18,19 @@ def test_a_live_process_is_told_by_pid_and_start() -> None:
     assert is_alive(me)
     assert is_alive(me, start_ticks(me))
     assert not is_alive(me, start_ticks(me) + 1)
+
+
+def test_time_without_a_processor_is_read() -> None:
+    """Of two processes that compute on one processor, each waits for the other."""
+
+    def compute() -> None:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        while True:
+            pass
+
+    with forked(compute) as one, forked(compute) as other:
+        until(lambda: min(queued_seconds(one), queued_seconds(other)) > 0.1, "both have waited")
+    assert queued_seconds(dead_pid()) == 0.0
 
 
 def test_a_process_that_is_gone_is_not_alive() -> None:

@@ -1,6 +1,7 @@
 """Companions on real processes: replaced when they end, killed when they hang, ended at a stop."""
 
 import contextlib
+import itertools
 import logging
 import os
 import pwd
@@ -109,6 +110,7 @@ def test_a_companion_that_beats_no_more_is_killed(master: Master, monkeypatch: p
     Slots(master.block).beat(master.one.slot)
     master.turn()
     assert master.one.pid == first
+    monkeypatch.setattr("hvd.daemon.companions.queued_seconds", lambda pid: 0.0)
     start = time.monotonic()
     for later in (100, 101):
         monkeypatch.setattr("hvd.daemon.companions.time.monotonic", lambda later=later: start + later)
@@ -125,6 +127,7 @@ def test_one_that_is_killed_as_it_starts_gets_more_time_the_next_time(
 ) -> None:
     """On a machine without a processor to spare, to start it over and over helps nobody; each kill is one line."""
     killed: list[int] = []
+    monkeypatch.setattr("hvd.daemon.companions.queued_seconds", lambda pid: 0.0)
     monkeypatch.setattr(Companion, "signal", lambda self, signum: killed.append(self.pid))
     now = time.monotonic()
     monkeypatch.setattr("hvd.daemon.companions.time.monotonic", lambda: now)
@@ -149,6 +152,22 @@ def test_one_that_is_killed_as_it_starts_gets_more_time_the_next_time(
     assert master.one.slow_starts == 0
 
 
+def test_one_that_has_no_processor_is_not_killed(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it waited for one doesn't count as silence; what it slept does."""
+    master.turn()
+    now, queued = time.monotonic(), 0.0
+    monkeypatch.setattr("hvd.daemon.companions.time.monotonic", lambda: now)
+    monkeypatch.setattr("hvd.daemon.companions.queued_seconds", lambda pid: queued)
+    for _ in range(100):
+        now, queued = now + 1.0, queued + 0.9
+        master.turn()
+    assert not master.one.is_given_up
+    for _ in range(10):
+        now += 1.0
+        master.turn()
+    assert master.one.is_given_up
+
+
 def test_a_stopped_companion_is_killed_at_once(master: Master) -> None:
     """It can't beat, so there is nothing to wait for."""
     master.turn()
@@ -159,18 +178,22 @@ def test_a_stopped_companion_is_killed_at_once(master: Master) -> None:
     assert event["text"].startswith(f"aggregator {first} failed to boot (killed, as it gave no sign of life)")
 
 
-def test_one_that_ends_at_once_is_started_less_and_less_often(make_master: Callable[..., Master]) -> None:
+def test_one_that_ends_at_once_is_started_less_and_less_often(
+    make_master: Callable[..., Master], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No hot loop: the pauses grow."""
     master = make_master("raise SystemExit(3)")
-    started = set()
-    deadline = time.monotonic() + 2.0
-    while time.monotonic() < deadline:
+    now, starts = time.monotonic(), list[float]()
+    monkeypatch.setattr("hvd.daemon.companions.time.monotonic", lambda: now)
+    while len(starts) < 6:
         master.turn()
-        started.add(master.one.pid)
-        time.sleep(0.005)
-    master.companions.stop()
-    assert 2 <= len(started - {0}) <= 4
-    assert master.exits()["exit 3"] >= 2
+        if master.one.is_running:
+            starts.append(now)
+            until(master.one.has_ended, "it has ended")
+            master.turn()
+        now += 0.25
+    assert [later - earlier for earlier, later in itertools.pairwise(starts)] == pytest.approx([0.5, 1, 2, 5, 5])
+    assert master.exits()["exit 3"] == 6
 
 
 def test_one_that_can_not_be_executed_is_said_and_tried_again_later(
