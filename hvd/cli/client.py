@@ -149,8 +149,8 @@ def _exchange(
             with connection.getresponse() as response:
                 return Answer(response.status, response.headers, _read_all(response), address.url, f"{method} {path}")
     except TimeoutError:
-        reason = f"did not answer within {timeout:g} s"
-        text = f"{address.url} {reason}{_before(address)}: is it overloaded or stopped? See its log"
+        reason = f"{_SILENT} within {timeout:g} s"
+        text = f"{address.url} {reason}{_before(address)}: {_SILENT_REMEDY}"
         raise DaemonUnreachable(text, reason, is_silent=True) from None
     except ssl.SSLError as error:
         wrong = tls.trouble(error, address.host, address.port, address.ca_file, timeout)
@@ -164,13 +164,18 @@ def _exchange(
         raise _unusable(address, "answers, but not HTTP: it is not hvd", stranger.REMEDY) from None
     except (OSError, http.client.HTTPException) as error:
         reason = _reason(error)
-        text = f"no daemon answers at {address.url} ({reason}){_before(address)}: {stranger.REMEDY}"
+        runs = any(_SILENT in tried for tried in address.tried)
+        remedy = _SILENT_REMEDY if runs else stranger.REMEDY
+        text = f"no daemon answers at {address.url} ({reason}){_before(address)}: {remedy}"
         raise DaemonUnreachable(text, reason, is_silent=True) from None
 
 
 def _unusable(address: Address, reason: str, remedy: str) -> DaemonUnreachable:
     text = f"{address.url} {reason}{_before(address)}: {remedy}"
     return DaemonUnreachable(text, reason, is_silent=True)
+
+
+_SILENT, _SILENT_REMEDY = "did not answer", "is it overloaded or stopped? See its log"
 
 
 def _before(address: Address) -> str:

@@ -48,7 +48,8 @@ class Search:
         try:
             get_health(address, PROBE)
         except DaemonUnreachable as error:
-            self.tried.append(f"{address.url} ({error.reason})")
+            text = f"{address.url} ({error.reason})"
+            self.tried += [] if text in self.tried else [text]
             return False
         return True
 

@@ -1,6 +1,7 @@
 """The client against real, tiny servers: TCP and unix sockets, good and bad answers, and no answer."""
 
 import contextlib
+import dataclasses
 import re
 import socket
 import socketserver
@@ -108,6 +109,9 @@ def test_a_refused_connection_names_the_address_and_the_remedy() -> None:
         remedy = "start the daemon, or name its address with --url; hvd list shows those that run here"
         expected = f"no daemon answers at {url} (connection refused): {remedy}"
         assert failure_of(Address.parse(url)) == expected
+        before = "unix:/run/hvd/x/admin.sock (did not answer within 2 s)"
+        text = failure_of(dataclasses.replace(Address.parse(url), tried=(before,)))
+        assert text.endswith(f"nor before at {before}: is it overloaded or stopped? See its log"), "it runs"
 
 
 def test_a_unix_socket_that_is_not_there_is_named(tmp_path: Path) -> None:
