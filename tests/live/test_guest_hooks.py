@@ -79,3 +79,29 @@ def test_hooks_of_every_name(tmp_path: Path, line: str) -> None:
     assert count("on_exit block no rows") == 2, "the block goes after the user's part"
     seen = {line.split()[0] for line in notes.read_text().splitlines()}
     assert seen == {*HOOKS} - {"ssl_context"}
+
+
+CLOSING = """
+import os
+
+def post_fork(server, worker):
+    known = {listener.fileno() for listener in worker.sockets} | {worker.tmp.fileno(), 0, 1, 2}
+    for fd in set(range(256)) - known:
+        try:
+            os.close(fd)
+        except OSError:
+            continue
+    worker.taken = [os.open("theirs", os.O_RDWR | os.O_CREAT) for _ in range(20)]
+
+threads, worker_class = 1, "sync"
+"""
+
+
+def test_a_hook_that_closes_all_that_it_does_not_know_breaks_no_request(tmp_path: Path) -> None:
+    """The block's descriptor among it, whose number is a file's of theirs from then on: that file stays as it is."""
+    with Guest(tmp_path, conf=CLOSING) as guest:
+        for number in range(20):
+            assert guest.get(f"/{number}").status == 200
+        until(lambda: guest.snapshot()["http_requests"] == 20, "all are counted")
+        assert (tmp_path / "theirs").stat().st_size == 0
+        assert "Traceback" not in guest.log
