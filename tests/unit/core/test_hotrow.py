@@ -1,13 +1,17 @@
 """The two forms of the hot code: that both store and add up the same, and what the compiled one refuses."""
 
+import ctypes
 import gc
 import importlib
 import random
+import subprocess
 import sys
+import sysconfig
 import weakref
 from array import array
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -252,6 +256,97 @@ def test_both_add_rows_up_alike() -> None:
     ]
     for form in (hotrow, _hotrow):
         assert form.sum_rows(raw, [], used, 40) == (bytes(used * layout.CELL), [])
+
+
+HOOKED = """\
+#include <stdint.h>
+void (*hook)(const int64_t *cell);
+static int64_t hooked_load(const int64_t *cell) { hook(cell); return *cell; }
+#define __atomic_load_n(cell, order) hooked_load(cell)
+#include "_sums.c"
+"""
+"""The compiled form, which calls `hook` before each load of a cell."""
+
+
+class Restless:
+    """A row whose thread counts a request during each copy, and two more while its last head is read: the second one
+    begins before a reading of the head, and ends in the midst of it.
+    """
+
+    def __init__(self, copies: int) -> None:
+        self.raw = memoryview(bytearray((layout.HEAD_CELLS + 1) * layout.CELL))
+        self.cells = self.raw.cast("q")
+        self._copies, self._last_readings = copies, 0
+
+    def before_load(self, cell: int) -> None:
+        """A reader is about to load this cell."""
+        if cell == layout.HEAD_CELLS:
+            self._copies -= 1
+            self._begin()
+            self._end()
+        if self._copies == 0:
+            self._last_readings += cell == layout.R_STARTED
+            if self._last_readings == 2:
+                self._at_second_reading(cell)
+
+    def _at_second_reading(self, cell: int) -> None:
+        if cell == layout.R_STARTED:
+            self._begin()
+        elif cell == layout.R_BEGIN_NS:
+            self._end()
+
+    def _begin(self) -> None:
+        self.cells[layout.R_BEGIN_NS] = 77
+        self.cells[layout.R_STARTED] += 1
+
+    def _end(self) -> None:
+        self.cells[layout.R_FINISHED] += 1
+        self.cells[layout.R_BEGIN_NS] = 0
+
+    def head_in_c(self, library: Path, retries: int) -> hotrow.Head:
+        """The head that the compiled form reads."""
+        loaded = ctypes.PyDLL(str(library))
+        start = ctypes.addressof(ctypes.c_char.from_buffer(self.raw))
+        hook = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda at: self.before_load((at - start) // layout.CELL))
+        ctypes.c_void_p.in_dll(loaded, "hook").value = ctypes.cast(hook, ctypes.c_void_p).value
+        loaded.hvd_sum_rows.argtypes, loaded.hvd_sum_rows.restype = [ctypes.py_object] * 2, ctypes.py_object
+        _, [head] = loaded.hvd_sum_rows(None, (self.raw, [0], layout.HEAD_CELLS + 1, retries))
+        return cast("hotrow.Head", head)
+
+    def head_in_python(self, retries: int) -> hotrow.Head:
+        """The head that the form in Python reads."""
+        _, [head] = hotrow.sum_rows(cast("memoryview", _Hooked(self, layout.CELL)), [0], layout.HEAD_CELLS + 1, retries)
+        return head
+
+
+class _Hooked:
+    """What a reader takes for the memory of a row, each of whose items has so many bytes."""
+
+    def __init__(self, row: Restless, unit: int) -> None:
+        self._row, self._unit = row, unit
+
+    def cast(self, _: str) -> "_Hooked":
+        return _Hooked(self._row, 1)
+
+    def __getitem__(self, items: slice) -> memoryview:
+        cells = range(items.start // self._unit, items.stop // self._unit)
+        copy = array("q", (self._load(cell) for cell in cells))
+        return memoryview(copy) if self._unit == 1 else memoryview(copy).cast("B")
+
+    def _load(self, cell: int) -> int:
+        self._row.before_load(cell)
+        return self._row.cells[cell]
+
+
+def test_a_head_is_of_one_moment_however_often_the_copy_failed(tmp_path: Path) -> None:
+    """Else a request is started that is neither finished nor in progress."""
+    source, library, retries = tmp_path / "hooked.c", tmp_path / "hooked.so", 5
+    source.write_text(HOOKED)
+    folders = [f"-I{Path(hotrow.__file__).parent}", f"-I{sysconfig.get_path('include')}"]
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", *folders, "-o", library, source], check=True)
+    whole = (retries + 1, retries + 1, 0, 0, 0, 0, bytes(layout.TEXT_BYTES))
+    assert Restless(retries).head_in_c(library, retries) == whole
+    assert Restless(retries).head_in_python(retries) == whole
 
 
 @pytest.mark.parametrize(
