@@ -11,10 +11,11 @@ from typing import NamedTuple
 from hvd.core.durations import BOUNDS
 from hvd.core.own import logarithmic
 
-DURATIONS_SCALE = 5
-"""Of durations: a bucket spans 2.2 %. hvd's own span up to 10.4 %, and their bounds are none of any scale. So each goes
-into the one bucket in which the value is that hvd tells for it, within 5 % of all that it has; together 7 %. Buckets in
-which nothing is take a byte each, and none where only those are kept that have something.
+DURATIONS_SCALE = 8
+"""Of durations: a bucket spans 0.27 %, the least that Prometheus keeps. hvd's own span up to 10.4 %, and their bounds
+are none of any scale. So each goes into the one bucket in which the value is that hvd tells for it, within 4.95 % of
+all that it has; together 5.3 %. Buckets in which nothing is take a byte each, which compresses to nearly nothing, and
+none where only those are kept that have something.
 """
 
 OWN_SCALE = logarithmic.SCALE

@@ -121,7 +121,8 @@ def bytes_of(point: DataPointT) -> int:
     if isinstance(point, HistogramDataPoint):
         return 64 + texts + 16 * len(point.bucket_counts)
     if isinstance(point, ExponentialHistogramDataPoint):
-        return 96 + texts + sum(2 if count < 128 else 9 for count in point.positive.bucket_counts)
+        counts = point.positive.bucket_counts
+        return 96 + texts + len(counts) + 8 * (len(counts) - counts.count(0))
     return 48 + texts
 
 
