@@ -11,6 +11,7 @@ from hvd.errors import CannotStart
 
 PR_SET_PDEATHSIG, PR_GET_PDEATHSIG = 1, 2  # linux/prctl.h
 _STAT = 4096  # bytes of it that are read; the 52 numbers of a stat file have at most 1,200
+_FIELDS = 20  # that are taken apart, from the third on; then the rest
 
 PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER = 36, 37
 
@@ -112,7 +113,7 @@ def _stat(pid: int) -> list[str]:
     except OSError:
         return []
     try:
-        return os.read(fd, _STAT).decode("latin-1").rpartition(")")[2].split()
+        return os.read(fd, _STAT).decode("latin-1").rpartition(")")[2].split(maxsplit=_FIELDS)
     except OSError:  # it has ended since
         return []
     finally:

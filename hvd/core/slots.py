@@ -44,8 +44,7 @@ class Settled:
     entries: list[Entry] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Slot:
+class Slot(NamedTuple):
     """A slot's record as read at one moment: the cells S_KIND to S_HEARTBEAT_NS, the base, and those of S_OWN."""
 
     number: int

@@ -4,9 +4,10 @@ Formats: prometheus.io/docs/instrumenting/exposition_formats (text 0.0.4); prome
 """
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain
+from typing import TypeVar
 
 from hvd.core.catalogue import Family, Series
 from hvd.core.hot import cumulate
@@ -14,10 +15,12 @@ from hvd.export.clashes import Clashes, names_of_all
 from hvd.export.notation import DOTS, ESCAPINGS, in_dots, only_named, quote
 from hvd.export.own import PLAIN, OwnExposition, Style
 from hvd.export.samples import counter_samples
-from hvd.metrics.sources import Distribution, Figures
+from hvd.metrics.sources import Distribution, Figures, Labels
 from hvd.metrics.table import METRICS, Metric
 
 log = logging.getLogger("hvd")
+
+_Samples = TypeVar("_Samples")
 
 TEXT = "text/plain; version=0.0.4"
 TEXT_1 = "text/plain; version=1.0.0"
@@ -44,6 +47,7 @@ class Exposition:
         self._own = OwnExposition()
         self._complained: set[str] = set()
         self._templates: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._last: dict[str, tuple[object, str]] = {}  # of each metric, its samples and their lines
         self._heads = {style: [_head(metric, style) for metric in self._metrics] for style in (False, True)}
 
     def render(self, figures: Figures, style: Style = PLAIN, names: Collection[str] | None = None) -> str:
@@ -73,16 +77,23 @@ class Exposition:
         for metric, head in zip(self._metrics, self._heads[openmetrics], strict=True):
             lines = self._lines(metric, figures)
             if lines is not None:
-                yield head + "".join(lines)
+                yield head + lines
 
-    def _lines(self, metric: Metric, figures: Figures) -> Iterable[str] | None:
+    def _lines(self, metric: Metric, figures: Figures) -> str | None:
         if not isinstance(metric.source, Family):
-            samples = metric.source(figures)
-            return None if samples is None else [_sample(metric, labels, value) for labels, value in samples]
-        series = figures.series.get(metric.source.key, [])
+            found = metric.source(figures)
+            return None if found is None else self._kept(metric, list(found), _samples)
+        series, cells = figures.series.get(metric.source.key, []), figures.totals.cells
         if metric.kind == "histogram":
-            return self._histogram(metric, series, figures.totals.cells)
-        return self._counter(metric, series, figures.totals.cells)
+            return "".join(self._histogram(metric, series, cells))
+        return self._kept(metric, counter_samples(metric, series, cells), self._counter)
+
+    def _kept(self, metric: Metric, samples: _Samples, write: Callable[[Metric, _Samples], Iterable[str]]) -> str:
+        """The lines of these samples; those of the last ones, where they are equal, as most are at each scrape."""
+        last = self._last.get(metric.name)
+        if last is None or last[0] != samples:
+            last = self._last[metric.name] = samples, "".join(write(metric, samples))
+        return last[1]
 
     def _histogram(self, metric: Metric, series: Iterable[Series], cells: memoryview) -> Iterable[str]:
         shape = metric.shape
@@ -94,9 +105,9 @@ class Exposition:
                     template = self._templates[metric.name, run.labels] = _histogram_template(metric, run)
                 yield template % (*cumulative, cumulative[-1], repr(cells[run.offset + shape.sum_at] / shape.scale))
 
-    def _counter(self, metric: Metric, series: Sequence[Series], cells: memoryview) -> Iterable[str]:
+    def _counter(self, metric: Metric, samples: Mapping[tuple[str, ...], float]) -> Iterable[str]:
         """What has counted, and 0 for what usually does, with or without a series."""
-        for labels, value in counter_samples(metric, series, cells).items():
+        for labels, value in samples.items():
             template = self._templates.get((metric.name, labels))
             if template is None:
                 template = self._templates[metric.name, labels] = (
@@ -138,6 +149,10 @@ def _histogram_template(metric: Metric, series: Series) -> str:
     lines = [f'{metric.name}_bucket{_escape(inner)}le="{bound}"}} %d\n' for bound in metric.shape.bounds]
     lines += [f"{metric.name}_count{_escape(plain)} %d\n", f"{metric.name}_sum{_escape(plain)} %s\n"]
     return "".join(lines)
+
+
+def _samples(metric: Metric, samples: Iterable[tuple[Labels, float | Distribution]]) -> Iterable[str]:
+    return (_sample(metric, labels, value) for labels, value in samples)
 
 
 def _sample(metric: Metric, labels: tuple[str, ...], value: float | Distribution) -> str:

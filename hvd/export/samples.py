@@ -14,7 +14,10 @@ def counter_samples(metric: Metric, series: Sequence[Series], cells: memoryview)
     """Values by label values, in the metric's unit; of an info 1."""
     usual = _usual(metric)
     values = usual | {run.labels: cells[run.offset] for run in series}
-    return {labels: _counted(metric, value) for labels, value in values.items() if value or labels in usual}
+    shown = {labels: value for labels, value in values.items() if value or labels in usual}
+    if metric.kind == "info":
+        return dict.fromkeys(shown, 1)
+    return {labels: value / 1e9 for labels, value in shown.items()} if metric.unit == "seconds" else shown
 
 
 def _usual(metric: Metric) -> dict[tuple[str, ...], int]:
@@ -22,9 +25,3 @@ def _usual(metric: Metric) -> dict[tuple[str, ...], int]:
     if not metric.labels:
         return _NO_LABELS
     return _USUAL.get(metric.source.key, {}) if isinstance(metric.source, Family) else {}
-
-
-def _counted(metric: Metric, value: int) -> float:
-    if metric.kind == "info":
-        return 1
-    return value / 1e9 if metric.unit == "seconds" else value

@@ -7,6 +7,7 @@ companions have published, of the block itself.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from hvd.core.amounts import measured_cells
@@ -54,7 +55,7 @@ class Metric:
     labels: Labels = ()
     shape: Shape = DURATIONS  # of a histogram whose source is a family
 
-    @property
+    @cached_property
     def unit(self) -> str:
         """The base unit with which the name ends; "" where it has none."""
         word = self.name.removesuffix("_total").rpartition("_")[2]

@@ -170,7 +170,7 @@ def serving(seconds: float, requests: int, *, new: int = 0, exits: int = 0) -> T
     if new:
         counted["http", "GET", "/b", "200"] = timed(*[MS] * new)
         slot = make_worker(8, Heads(finished=new))
-        slots.append(replace(slot, slot=replace(slot.slot, number=9, taken_ns=slot.slot.taken_ns + 35 * SECOND)))
+        slots.append(replace(slot, slot=slot.slot._replace(number=9, taken_ns=slot.slot.taken_ns + 35 * SECOND)))
     return make_totals(counted, slots=tuple(slots), seconds=seconds)
 
 
@@ -196,7 +196,7 @@ def test_a_worker_that_took_a_slot_over_has_done_only_its_own() -> None:
     """Another process's requests are no rate of it, even if its pid were the same."""
     before, totals = serving(48, 100), serving(52, 4)
     (slot,) = totals.slots
-    later = replace(slot, slot=replace(slot.slot, taken_ns=slot.slot.taken_ns + 39 * SECOND))
+    later = replace(slot, slot=slot.slot._replace(taken_ns=slot.slot.taken_ns + 39 * SECOND))
     detail = build_detail(make_reading(replace(totals, slots=(later,))), before, None, NO_OWN)
     assert detail["workers"][0]["requests_per_second"] == 1.0
 

@@ -159,7 +159,7 @@ def test_workers_have_what_they_do_and_use() -> None:
         ),
         make_worker(0),
         make_worker(12),
-        replace(make_worker(13), slot=replace(make_worker(13).slot, kind=layout.KIND_JOINED)),
+        replace(make_worker(13), slot=make_worker(13).slot._replace(kind=layout.KIND_JOINED)),
     )
     page = make_page(make_sample("master", 10), make_sample("worker", 11, cpu_percent=77.0, threads=6))
     busy, new, joined = build_workers(make_totals({}, slots=slots), page)
