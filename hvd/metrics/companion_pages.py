@@ -184,10 +184,21 @@ class JobsPage(QueueFigures):
     trouble: str
 
 
+class StuckWorker(NamedTuple):
+    """A worker all of whose threads are busy while so many requests wait for one; it has begun none since `since_ns`
+    (monotonic).
+    """
+
+    pid: int
+    since_ns: int
+    queued: int
+
+
 class AdminPage(TypedDict):
     """What the admin server saw of the workers when it looked last: since when all threads are busy, and since when the
     backlog has been at least `backlog_before` (monotonic ns; 0 while that is not so), the backlog of now, and when it
-    saw a worker that serves (monotonic ns; 0: never).
+    saw a worker that serves (monotonic ns; 0: never). `stuck` are workers that keep requests waiting; `deaths` is how
+    many processes have lately ended unplanned, or failed to boot.
     """
 
     page: Literal["admin"]
@@ -197,6 +208,8 @@ class AdminPage(TypedDict):
     backlog: int
     backlog_before: int
     served_ns: int
+    stuck: list[StuckWorker]
+    deaths: int
 
 
 class ExporterPage(TypedDict):
@@ -229,7 +242,7 @@ NO_OPEN: OpenPercentiles = {"p50_with_open": 0.0, "p90_with_open": 0.0, "p99_wit
 _NO_SAMPLE = dict.fromkeys(ProcessSample.__annotations__)
 _FIGURES = ("cpu_usage", "memory_usage", "threads", "tasks", "websocket_clients", "interval_seconds", "busy_ratio")
 _NO_EXPORTER = {"is_on": False, "is_failing": False, "trouble": "", "accepted_ns": 0}
-_SINCE = ("busy_since_ns", "backlog_since_ns", "backlog", "backlog_before", "served_ns")
+_SINCE = ("busy_since_ns", "backlog_since_ns", "backlog", "backlog_before", "served_ns", "deaths")
 _ROWS: dict[str, type[OpenJobs] | type[EndedJobs]] = {"open": OpenJobs, "ends": EndedJobs, "own": EndedJobs}
 
 
@@ -239,7 +252,8 @@ def decode(data: bytes) -> CompanionPage | None:
     if page.get("page") == AGGREGATOR_PAGE:
         return _aggregator_page(page)
     if page.get("page") == ADMIN_PAGE:
-        return cast(AdminPage, {**dict.fromkeys(_SINCE, 0), **page})
+        stuck = [StuckWorker(*worker) for worker in page.get("stuck", ())]
+        return cast(AdminPage, {**dict.fromkeys(_SINCE, 0), **page, "stuck": stuck})
     if page.get("page") == EXPORTER_PAGE:
         return cast(ExporterPage, {**_NO_EXPORTER, **page})
     return _jobs_page(page) if page.get("page") == JOBS_PAGE else None

@@ -234,7 +234,8 @@ METRICS: tuple[Metric, ...] = (
     ),
     _gauge(
         "hvd_saturated_seconds",
-        "For how long all threads of workers have been busy, or what waits for one has not become less; else 0.",
+        "For how long all threads of workers have been busy, or those of one for which requests wait, or what waits "
+        "has not become less; else 0.",
         value_of(lambda figures: figures.service.saturated_seconds),
     ),
     _gauge(

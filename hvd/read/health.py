@@ -9,6 +9,8 @@ from hvd.read.service import Service
 BOOTING = 10.0  # s after the daemon's start in which it is no trouble yet that no worker has booted
 REPLACING = 1.5  # s without a worker, as where the only one is recycled, in which connections wait and none is lost
 
+FAILING, FAILING_REQUESTS = 0.5, 20  # share of 5xx in the last minute, and of how many responses at least
+
 Status = Literal["healthy", "degraded", "unhealthy", "starting"]
 STATUSES: tuple[Status, ...] = ("healthy", "degraded", "unhealthy", "starting")
 
@@ -30,7 +32,9 @@ def judge(companions: CompanionStates, service: Service, saturation: SaturationS
     beside that; `starting` until a worker has booted and each companion has published for the first time, but not for
     ever.
     """
-    reasons = [*saturation.reasons(service), *companions.troubles()]
+    reasons = [*_failing(companions), *saturation.reasons(service), *_stopped(service), *companions.troubles()]
+    if service.workers and len(service.stopped) == len(service.workers):
+        return HealthState("unhealthy", reasons)
     if not service.workers:
         if companions.uptime <= BOOTING:
             return HealthState("starting", [])
@@ -39,6 +43,29 @@ def judge(companions: CompanionStates, service: Service, saturation: SaturationS
     if not companions.have_begun and companions.uptime <= STARTING:
         return HealthState("starting", [])
     return HealthState("degraded" if reasons else "healthy", reasons)
+
+
+def _stopped(service: Service) -> list[str]:
+    """Workers that a signal has stopped, and what they hold."""
+    if not (stopped := service.stopped):
+        return []
+    which = f"worker {stopped[0]} is" if len(stopped) == 1 else f"{len(stopped)} workers are"
+    held = sum(worker.in_progress + worker.queued for worker in service.workers if worker.is_stopped)
+    pids = " ".join(map(str, stopped))
+    return [f"{which} stopped by a signal, with {held} requests: clients wait; kill -CONT {pids}"]
+
+
+def _failing(companions: CompanionStates) -> list[str]:
+    """Where most of what is answered is an error of the server: in the last minute, and not better by now."""
+    page = companions.observation() if companions.aggregator_ticks() else None
+    span = page["last_minute"] if page else None
+    if not page or not span or span["requests"] < FAILING_REQUESTS or span["server_error_rate"] < FAILING:
+        return []
+    rates = page["rates"]
+    if rates["requests_per_second"] and rates["server_error_rate"] < FAILING:
+        return []
+    of = f"{span['server_errors']:,} of {span['requests']:,}"
+    return [f"failing: {100 * span['server_error_rate']:.0f} % of the last minute's responses are 5xx ({of})"]
 
 
 def _no_worker(service: Service) -> str:

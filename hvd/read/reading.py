@@ -177,6 +177,11 @@ class BlockReader:
         """What waits to be accepted now, None where the kernel doesn't tell."""
         return read_backlog(listeners(self._block))
 
+    def deaths(self) -> int:
+        """How many processes have ended unplanned since the daemon started, or failed to boot."""
+        ends = read_ends(self._block)
+        return ends["unplanned"] + ends["failed_boots"]
+
     def totals(self) -> Totals:
         """The sums now. Raises BlockForeign where the catalogue is damaged."""
         with self._lock:

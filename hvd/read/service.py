@@ -12,6 +12,7 @@ from typing import TypedDict
 
 from hvd.core import layout
 from hvd.core.block import Block
+from hvd.core.proc import is_stopped
 from hvd.core.progress import read_progress
 from hvd.core.slots import Slot, Slots
 from hvd.metrics.clients import HELD, QUEUED
@@ -63,7 +64,8 @@ class WorkerState:
     """A worker that lives and has booted: its slot, since when it has it (monotonic ns), how many threads it has, its
     cells S_CLIENTS (hvd/metrics/clients.py), and what it has in progress. Of a worker that ends, only the threads that
     are still busy count: a reload's old workers must not make the new ones look idle. `loop_ns` and `loop_lag_ns` are
-    the cells S_LOOP_NS and S_LOOP_LAG_NS, `loop_frames` where it stands: of a loop that does not turn.
+    the cells S_LOOP_NS and S_LOOP_LAG_NS, `loop_frames` where it stands: of a loop that does not turn. A signal stops
+    a worker that `is_stopped`.
     """
 
     slot: int
@@ -75,6 +77,12 @@ class WorkerState:
     loop_lag_ns: int = 0
     pid: int = 0
     loop_frames: Sequence[Frame] = ()
+    is_stopped: bool = False
+
+    @property
+    def tenure(self) -> tuple[int, int]:
+        """Which process it is: a slot is taken again and again."""
+        return self.slot, self.taken_ns
 
     def loop_stands(self, at_ns: int) -> float:
         """For how many s its event loop has not turned though it was to."""
@@ -113,6 +121,11 @@ class Service:
     booting: int = 0
     stacks: Mapping[OpenRequest, Stack] = field(default_factory=dict)
     joined: int = 0
+
+    @property
+    def stopped(self) -> list[int]:
+        """Pids of the workers that a signal has stopped."""
+        return [worker.pid for worker in self.workers if worker.is_stopped]
 
     @cached_property
     def threads(self) -> int:
@@ -228,6 +241,6 @@ def _state(block: Block, slot: Slot, stacks: LastStacks | None) -> WorkerState:
         for row in read_progress(block, slot.number)
     ]
     frames = stacks.of_loop(slot.number, slot.loop_ns) if stacks else ()
-    loop = slot.loop_ns, slot.loop_lag_ns, slot.pid, frames
+    loop = slot.loop_ns, slot.loop_lag_ns, slot.pid, frames, is_stopped(slot.pid)
     state = WorkerState(slot.number, slot.taken_ns, abs(slot.threads), slot.clients, requests, *loop)
     return state if slot.threads > 0 else replace(state, threads=state.busy)

@@ -4,7 +4,9 @@ import os
 import re
 import signal
 import time
-from contextlib import ExitStack
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from hvd.metrics.events import Event, read_events
 from hvd.read.reading import BlockReader
 from hvd.read.saturation import SATURATED
 from hvd.read.snapshot import build_raw
-from tests.support.http import Asking, Load, Response, connect
+from tests.support.http import Asking, Connection, Load, Response, connect
 from tests.support.server import Server, stopped, upgradable
 from tests.support.waiting import until
 from tests.support.ws import RawWebSocket
@@ -131,7 +133,9 @@ def test_connections_that_nobody_accepts_are_counted(tmp_path: Path, bind: str) 
             raw = build_raw(view.read())
             assert (raw["accept_backlog"], raw["accept_backlog_limit"]) == (7, 50)
             assert raw["worker_threads_busy"] == 0
-            health = until(lambda: (it := health_of(server))["status"] == "degraded" and it, "it is saturated")
+            health = until(
+                lambda: (it := health_of(server))["reasons"][0].startswith("saturated") and it, "it is saturated"
+            )
             assert health["reasons"][0].startswith("saturated: 7 connections wait to be accepted, and not fewer for ")
             stack.enter_context(connect(server.address))
             until(
@@ -154,6 +158,72 @@ def test_short_requests_that_come_faster_than_they_are_served_saturate_it(tmp_pa
         with Load(server.address, ["/slow?s=0.05"], clients=2, pause=0):
             time.sleep(3)  # all threads busy for 2 would be told
             assert health_of(server)["status"] == "healthy", "half of the threads are free"
+
+
+def test_a_worker_that_keeps_requests_waiting_is_told_though_the_other_is_idle(tmp_path: Path) -> None:
+    """What it has accepted waits for its threads, all of them stuck; no other worker can take it."""
+    gate = tmp_path / "gate"
+    with Server(tmp_path, workers=2, threads=2, keepalive=60) as server, ExitStack() as stack:
+        by_worker = defaultdict[int, list[Connection]](list)
+
+        def connect_once() -> list[Connection] | None:
+            connection = stack.enter_context(Connection(server.address))
+            several = by_worker[connection.get("/hello").json()["pid"]]
+            several.append(connection)
+            return several if len(several) == 4 else None
+
+        connections = until(connect_once, "one worker has four connections")
+        pid = next(pid for pid, several in by_worker.items() if several is connections)
+        with ThreadPoolExecutor(len(connections)) as clients:
+            stack.callback(gate.touch)
+            answers = [clients.submit(one.get, f"/gate?file={gate}") for one in connections]
+            reason = until(
+                lambda: next((reason for reason in health_of(server)["reasons"] if reason.startswith("stuck")), ""),
+                "the worker is told of",
+            )
+            told = rf"stuck: worker {pid} has begun no request for [\d.]+ s, and 2 requests wait for its threads; "
+            assert re.match(told + r"the oldest request GET /gate for [\d.]+ s$", reason)
+            state = server.admin_get("/api/v1/snapshot").json()
+            assert (state["health"], state["worker_threads_busy"], state["worker_threads"]) == ("degraded", 2, 4)
+            assert state["saturated_seconds"] >= SATURATED
+            gate.touch()
+            assert {answer.result().json()["pid"] for answer in answers} == {pid}
+        until(lambda: health_of(server)["status"] == "healthy", "it is over")
+
+
+def test_a_worker_that_a_signal_has_stopped_is_told(tmp_path: Path) -> None:
+    """Its connections wait; where all are stopped, nobody serves."""
+    with Server(tmp_path, workers=2, timeout=3600) as server, ExitStack() as stack:
+        first, second = server.pids("worker")
+        stack.enter_context(stopped(first))
+        health = health_of(server)
+        assert health["status"] == "degraded"
+        assert health["reasons"] == [
+            f"worker {first} is stopped by a signal, with 0 requests: clients wait; kill -CONT {first}"
+        ]
+        stack.enter_context(stopped(second))
+        answer = server.admin_get("/health")
+        assert (answer.status, answer.json()["status"]) == (503, "unhealthy")
+        stack.close()
+        until(lambda: health_of(server)["status"] == "healthy", "they go on")
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("/status-of/500", "failing: 100 % of the last minute's responses are 5xx ("), ("/die/kill", "dying: ")],
+)
+def test_a_service_that_answers_nothing_well_is_not_healthy(tmp_path: Path, path: str, reason: str) -> None:
+    """Though all of its processes run: each answer is an error, or each request ends its worker."""
+    with Server(tmp_path, workers=2, threads=2, interval=0.5) as server:
+
+        def is_told() -> bool:
+            with suppress(OSError):
+                server.get(path)
+            return any(each.startswith(reason) for each in health_of(server)["reasons"])
+
+        until(is_told, "it is told", 40)
+        assert health_of(server)["status"] == "degraded"
+        until(lambda: server.get("/hello").status == 200 and server.is_healthy(), "it is over", 40)
 
 
 def test_without_a_worker_it_is_unhealthy(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class SaturationWatch:
         self._saturation = Saturation()
 
     def __call__(self) -> None:
-        self._publish(self._saturation.observe(self._reader.service(), self._reader.backlog()))
+        self._publish(self._saturation.observe(self._reader.service(), self._reader.backlog(), self._reader.deaths()))
 
 
 class HealthWatch:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from hvd.companion.child import as_json
-from hvd.metrics.companion_pages import NO_RATES, EndedJobs, OpenJobs, decode
+from hvd.metrics.companion_pages import NO_RATES, EndedJobs, OpenJobs, StuckWorker, decode
 from tests.unit.figures import make_page, make_sample
 
 JOBS = {
@@ -58,7 +58,13 @@ def test_what_another_version_does_not_publish_is_zero_or_empty() -> None:
         "backlog": 0,
         "backlog_before": 0,
         "served_ns": 0,
+        "deaths": 0,
+        "stuck": [],
     }
+    stuck = decode(b'{"page": "admin", "monotonic_ns": 7, "stuck": [[11, 5, 3]]}')
+    assert stuck
+    assert stuck["page"] == "admin"
+    assert stuck["stuck"] == [StuckWorker(11, 5, 3)]
     jobs = decode(
         b'{"page": "jobs", "monotonic_ns": 7, "trouble": "disk full", "open": [["k", "running", 1, "later"]]}'
     )

@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from hvd.metrics.companion_pages import NO_RATES, Rates
+from hvd.metrics.spans import SpanRecord, Sums
 from hvd.read.companions import STARTING, CompanionStates
 from hvd.read.health import BOOTING, REPLACING, HealthState, judge
 from hvd.read.saturation import BacklogTrend, SaturationState
 from hvd.read.service import Service
+from hvd.read.spans import span_of
 from tests.unit.figures import SECOND, STARTED, make_admin, make_page, make_request, make_service
 
 PAGE = make_page()
@@ -28,6 +31,23 @@ IS_BUSY = "saturated: all 2 threads busy for 12.3 s; the oldest request GET /slo
 WAIT = "saturated: 37 connections wait to be accepted, and more each second"
 NONE_LIVES = "no worker lives: requests wait; the log says why they end"
 
+FAILS = "failing: 60 % of the last minute's responses are 5xx (60 of 100)"
+STANDS = "worker 11 is stopped by a signal, with 2 requests: clients wait; kill -CONT 11"
+
+
+def answering(requests: int, failed: int, *, rate: float = 0.0, now: float = 0.0) -> CompanionStates:
+    """All is well, but so many responses of the last minute were 5xx; and of the last interval that share."""
+    span = span_of(SpanRecord(0, 60 * SECOND, Sums(requests), server_errors=failed))
+    rates: Rates = {**NO_RATES, "requests_per_second": rate, "server_error_rate": now}
+    page = {**PAGE, "last_minute": span, "rates": rates}
+    return replace(WELL, aggregators=((STARTED, page),), last_page=page)  # type: ignore[arg-type]
+
+
+def stopped(service: Service, workers: int) -> Service:
+    """The same with so many workers, the first of which a signal has stopped."""
+    first, others = replace(service.workers[0], pid=11, is_stopped=True), [*make_service().workers] * (workers - 1)
+    return replace(service, workers=[first, *others])
+
 
 @pytest.mark.parametrize(
     ("companions", "service", "saturation", "status", "reasons"),
@@ -44,6 +64,13 @@ NONE_LIVES = "no worker lives: requests wait; the log says why they end"
             "degraded",
             ["1 worker asked for can't be started: the log says why"],
         ),
+        (answering(100, 60), make_service(), SaturationState(), "degraded", [FAILS]),
+        (answering(100, 49), make_service(), SaturationState(), "healthy", []),
+        (answering(19, 19), make_service(), SaturationState(), "healthy", []),
+        (answering(100, 60, rate=5.0), make_service(), SaturationState(), "healthy", []),
+        (answering(100, 60, rate=5.0, now=0.9), make_service(), SaturationState(), "degraded", [FAILS]),
+        (WELL, stopped(STUCK, 1), SaturationState(), "unhealthy", [STANDS]),
+        (WELL, stopped(STUCK, 2), SaturationState(), "degraded", [STANDS]),
         (CompanionStates(uptime=STARTING), STUCK, BUSY, "starting", []),
         (CompanionStates(uptime=STARTING + 1), make_service(), SaturationState(), "degraded", [AWAY, ADMIN_AWAY]),
         (replace(WELL, uptime=BOOTING), Service(0), SaturationState(), "starting", []),

@@ -8,7 +8,7 @@ import pytest
 from hvd.core.backlog import Backlog
 from hvd.core.layout import CLIENTS
 from hvd.metrics.clients import HELD, QUEUED
-from hvd.metrics.companion_pages import AdminPage
+from hvd.metrics.companion_pages import AdminPage, StuckWorker
 from hvd.read.frames import Frame
 from hvd.read.saturation import FRESH, LOOK, BacklogTrend, Saturation, SaturationState, saturation_of
 from hvd.read.service import Service, WorkerState
@@ -95,6 +95,64 @@ def test_requests_that_wait_for_a_thread_count_where_they_are_many() -> None:
     assert [page["backlog_since_ns"] for page in pages] == [0, BEGIN + 1, BEGIN + 1]
 
 
+def worker(slot: int, queued: int, *ages: float, now: int = BEGIN) -> WorkerState:
+    """One of two threads, with requests in progress of these ages (s)."""
+    clients = [0] * CLIENTS
+    clients[QUEUED] = queued
+    requests = [replace(make_request(0), begin_ns=now - round(age * SECOND)) for age in ages]
+    return WorkerState(slot, 0, 2, clients, requests, pid=slot)
+
+
+def test_a_worker_is_stuck_that_begins_nothing_while_requests_wait_for_it() -> None:
+    """Whatever the others do: they can't take what it has accepted. A request that begins starts anew."""
+    watch, idle = Saturation(), worker(30, 0)
+
+    def stuck(after: float, queued: int, *ages: float) -> list[tuple[int, float, int]]:
+        now = BEGIN + round(after * SECOND)
+        seen = watch.observe(Service(now, [worker(20, queued, *ages, now=now), idle]), None)["stuck"]
+        return [(one.pid, (now - one.since_ns) / SECOND, one.queued) for one in seen]
+
+    assert stuck(0, 0, 9, 8) == []
+    assert stuck(0.25, 3, 9.25, 8.25) == [(20, 0, 3)]
+    assert stuck(0.5, 4, 9.5, 8.5) == [(20, 0.25, 4)]
+    assert stuck(0.75, 3, 9.75, 0.1) == [(20, 0.1, 3)]
+    assert stuck(1.0, 3, 10.0) == [], "a thread is free: it takes the next one now"
+    assert stuck(1.25, 3, 10.25, 0.2) == [(20, 0, 3)]
+
+
+def test_a_stuck_worker_is_a_reason_with_what_it_is_stuck_in() -> None:
+    """After two seconds, while requests wait for it, and unless all threads of all workers are busy."""
+    service = Service(BEGIN, [worker(20, 3, 40.5, 40.1), worker(30, 0, 0.1)])
+    stuck = [StuckWorker(20, BEGIN - 40 * SECOND, 3)]
+    state = saturation_of(service, [{**page(0), "monotonic_ns": BEGIN, "stuck": stuck}] * 2)
+    assert (state.stuck, state.seconds) == ((*stuck,), 40)
+    (reason,) = state.reasons(service)
+    assert reason == (
+        "stuck: worker 20 has begun no request for 40.0 s, and 3 requests wait for its threads; "
+        "the oldest request GET /slow for 40.5 s"
+    )
+    assert replace(state, stuck_seconds=1.9).reasons(service) == []
+    several = replace(state, stuck=[*stuck, StuckWorker(30, BEGIN, 1)])
+    assert several.reasons(service)[0].endswith("for 40.5 s; 1 more stuck")
+    assert [reason[:9] for reason in replace(state, busy_seconds=9).reasons(service)] == ["saturated"]
+    served = Service(BEGIN, [worker(20, 0, 40.5, 40.1)])
+    assert saturation_of(served, [{**page(0), "monotonic_ns": BEGIN, "stuck": stuck}]).stuck_seconds == 0
+
+
+def test_deaths_in_a_row_are_a_reason() -> None:
+    """Three within ten seconds; those before the first look are nobody's."""
+    watch = Saturation()
+
+    def deaths(after: float, ended: int) -> int:
+        return watch.observe(replace(FREE, at_ns=BEGIN + round(after * SECOND)), None, ended)["deaths"]
+
+    assert [deaths(*look) for look in ((0, 7), (1, 8), (5, 10), (11.5, 10), (15.5, 10))] == [0, 1, 3, 2, 0]
+    assert deaths(16, 0) == 0, "another daemon's count"
+    state = saturation_of(FREE, [{**page(0.1), "deaths": 3}])
+    assert state.reasons(FREE) == ["dying: 3 processes ended unplanned within 10 s: the log says why"]
+    assert replace(state, deaths=2).reasons(FREE) == []
+
+
 def test_nobody_knows_what_was_between_two_looks_that_are_far_apart() -> None:
     """A watcher that stood still begins anew."""
     watch = Saturation()
@@ -112,6 +170,8 @@ def page(ago: float, *, busy: float = 0, backlog: float = 0, waiting: int = 0, b
         "backlog": waiting,
         "backlog_before": before,
         "served_ns": 0,
+        "stuck": [],
+        "deaths": 0,
     }
 
 
