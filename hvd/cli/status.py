@@ -176,7 +176,9 @@ def _processes(snapshot: Json) -> str:
     memory, cpu = figure(snapshot.get("memory_usage"), size), figure(snapshot.get("cpu_usage"), percent)
     threads, clients = (figure(snapshot.get(field), count) for field in ("threads", "websocket_clients"))
     number_of_workers = count(len(workers)) if isinstance(workers, list) else UNKNOWN
-    return f"{number_of_workers} workers, {memory}, CPU {cpu}, {threads} threads, {clients} WebSockets"
+    numbers = ((number_of_workers, "worker"), (threads, "thread"), (clients, "WebSocket"))
+    own, busy, heard = (f"{number} {noun}{'' if number == '1' else 's'}" for number, noun in numbers)
+    return f"{own}, {memory}, CPU {cpu}, {busy}, {heard}"
 
 
 def _totals(snapshot: Json) -> str:

@@ -70,7 +70,7 @@ class AdminAddress:
             self.listener = self._bind_free() if self._is_chosen else self._bind()
         except CannotStart as error:
             if self._settings.admin_bind:
-                raise CannotStart(f"{error}; set another HVD_ADMIN_BIND, or none, for a socket of its own") from None
+                raise CannotStart(f"{error}; or set none, for a socket of its own") from None
             self._log.warning("hvd: no admin server: %s; set HVD_ADMIN_BIND to an address for it", error)
 
     def _bind_free(self) -> socket.socket:

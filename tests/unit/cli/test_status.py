@@ -137,6 +137,12 @@ def test_the_age_of_process_figures_shows_once_they_are_stale() -> None:
     assert "stale" not in "\n".join(health_box(SNAPSHOT | {"observed_age_seconds": 60}, stale_after=61))
 
 
+def test_one_is_no_plural() -> None:
+    """As a small service has it at night."""
+    one = SNAPSHOT | {"workers": [{}], "threads": 1, "websocket_clients": 1}
+    assert values_of(one)["Processes"] == "1 worker, 50 MB, CPU 12.3%, 1 thread, 1 WebSocket"
+
+
 def test_missing_fields_show_as_a_dash() -> None:
     """An older or newer daemon may not send them."""
     values = values_of({})
