@@ -70,7 +70,11 @@ class Exposition:
         for name in hidden:
             if name not in self._complained:
                 self._complained.add(name)
-                log.warning("hvd: the app's metric %s is not on /metrics: the name is taken", name)
+                log.warning(
+                    "hvd: the app's metric %s is not on /metrics: hvd, a preset (http.presets) or an earlier one has "
+                    "that name; rename it, or do without the preset",
+                    name,
+                )
 
     def _families(self, figures: Figures, openmetrics: bool) -> Iterator[str]:
         """hvd's own, one by one."""
