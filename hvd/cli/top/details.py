@@ -93,8 +93,10 @@ _ROUTE_FIGURES: tuple[tuple[str, str, Form], ...] = (
 def _worker(row: Json, model: Model, glyphs: Glyphs) -> Iterable[Text]:
     for name, value in (
         ("age", figure(row.get("age_seconds"), short_duration)),
-        ("requests", f"{figure(row.get('requests'), count)} since start, {figure(row.get('errors'), count)} errors"),
+        ("requests", f"{figure(row.get('requests'), count)} since start{_errors(row)}"),
         ("requests/s", figure(part(row, "last_minute", "requests_per_second"), compact_rate)),
+        ("5xx", f"{figure(part(row, 'last_minute', 'server_errors'), count)} in the last minute"),
+        ("4xx", f"{figure(part(row, 'last_minute', 'client_errors'), count)} in the last minute"),
         ("CPU", figure(row.get("cpu_percent"), percent)),
         ("memory", figure(row.get("memory_bytes"), size)),
         ("threads", figure(row.get("threads"), count)),
@@ -117,6 +119,12 @@ def _worker(row: Json, model: Model, glyphs: Glyphs) -> Iterable[Text]:
             yield Text(f"  {place(one, glyphs.encoding)}", end="")
 
 
+def _errors(row: Json) -> str:
+    """Of the server's and of clients'; "" of an older daemon."""
+    server, client = (figure(row.get(f"{whose}_errors"), count) for whose in ("server", "client"))
+    return "" if server == UNKNOWN else f", {server} with 5xx, {client} with 4xx"
+
+
 def _job(row: Json, model: Model, glyphs: Glyphs) -> Iterable[Text]:
     for name, field in _JOB_FACTS:
         if row.get(field) not in (None, ""):
@@ -133,6 +141,7 @@ _JOB_FACTS = (
     ("id", "id"),
     ("kind", "kind"),
     ("status", "status"),
+    ("retry of", "retry_of"),
     ("progress", "progress"),
     ("created", "created_at"),
     ("started", "start_time"),

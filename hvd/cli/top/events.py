@@ -26,6 +26,9 @@ UNPLANNED = ("death", "boot_failed")
 
 RED = (*UNPLANNED, "alert")
 
+RECENT = 900.0
+"""s for which what nobody planned is pointed out."""
+
 
 def style_of(event: Json) -> str:
     """How its mark is drawn."""
@@ -66,7 +69,7 @@ EVENTS = Table(
         _text,
         lambda row: str(row.get("text")),
         descends=False,
-        style=lambda row: "red" if row.get("kind") in RED else "",
+        style=lambda row: "red" if row.get("kind") in RED and row["ago"] < RECENT else "",
     ),
     (
         Column("time", "TIME", 12, lambda row, _: ago_text(row["ago"]), lambda row: row["ago"], descends=False),

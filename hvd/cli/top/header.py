@@ -10,13 +10,11 @@ from rich.text import Text
 from hvd.cli.answers import Json, objects
 from hvd.cli.frames import request_text
 from hvd.cli.top.badge import STYLES, age, badge, is_stale
-from hvd.cli.top.events import UNPLANNED, ago_text, event_rows
+from hvd.cli.top.events import RECENT, UNPLANNED, ago_text, event_rows
 from hvd.cli.top.forms import cut_middle
 from hvd.cli.top.frame import Frame, Glyphs
 from hvd.cli.top.model import Model
 from hvd.texts import digits, figure, plain, short_duration
-
-_RECENT = 900.0  # s for which a death is told at the top; later it is in the list of events
 
 
 def title_line(model: Model, frame: Frame) -> Text:
@@ -98,7 +96,7 @@ def _deaths(model: Model, frame: Frame, most: int) -> list[tuple[str, str]]:
     at_work = {entry.get("pid") for _, entry in _post_mortems(model)}
     for event in event_rows(model.events, model.time):
         is_told = event.get("kind") == "death" and event.get("pid") in at_work
-        if event.get("kind") in UNPLANNED and not is_told and event["ago"] < _RECENT:
+        if event.get("kind") in UNPLANNED and not is_told and event["ago"] < RECENT:
             text = f"{ago_text(event['ago'])}: {frame.glyphs.said(event.get('text'))}"
             recent.append((event["ago"], text))
     recent.sort(key=lambda one: one[0])
@@ -110,7 +108,7 @@ def _deaths(model: Model, frame: Frame, most: int) -> list[tuple[str, str]]:
 
 def _post_mortems(model: Model) -> list[tuple[float, Json]]:
     """The recent ones, each with its age in s."""
-    return [(seconds, entry) for entry in model.post_mortems if (seconds := _age_of(entry, model.raw)) < _RECENT]
+    return [(seconds, entry) for entry in model.post_mortems if (seconds := _age_of(entry, model.raw)) < RECENT]
 
 
 def _death_text(entry: Json, seconds: float, glyphs: Glyphs) -> str:

@@ -78,7 +78,8 @@ WORKERS = Table(
     (
         _figures("rate", "/S", 7, _lately("requests_per_second"), compact_rate),
         _figures("busy", "BUSY", 5, _own("in_flight"), compact),
-        _figures("errors", "ERRORS", 7, _lately("errors"), compact),
+        _figures("5xx", "5XX", 6, _lately("server_errors"), compact, style=_red_if(_lately("server_errors"))),
+        _figures("4xx", "4XX", 6, _lately("client_errors"), compact),
         _figures("cpu", "CPU", 6, _own("cpu_percent"), percent),
         _figures("memory", "MEMORY", 7, _own("memory_bytes"), short_size),
         _figures("age", "AGE", 7, _own("age_seconds"), short_duration),
@@ -128,7 +129,8 @@ ROUTES = _route_table(
 ROUTES_EVER = _route_table(
     (
         _figures("requests", "COUNT", 7, _own("count"), compact),
-        _figures("errors", "ERRORS", 7, _own("errors"), compact),
+        _figures("5xx", "5XX", 7, _own("server_errors"), compact),
+        _figures("4xx", "4XX", 7, _own("client_errors"), compact),
         _figures("rate", "/S", 7, _own("requests_per_second"), compact_rate),
         _figures("p99", "P99", 7, _own("p99_ms"), time_ms),
         _figures("p50", "P50", 7, _own("p50_ms"), time_ms),

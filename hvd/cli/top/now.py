@@ -106,7 +106,8 @@ def totals_line(model: Model, frame: Frame) -> Text:
     parts = [
         f"since start {figure(raw.get('uptime_seconds'), uptime)}:",
         f"{figure(raw.get('http_requests'), compact)} requests",
-        f"{figure(raw.get('http_errors'), compact)} errors",
+        f"5xx {figure(raw.get('http_server_errors'), compact)}",
+        f"4xx {figure(raw.get('http_client_errors'), compact)}",
         *([f"{figure(ends.get('unplanned'), compact)} unplanned ends"] if number(ends.get("unplanned")) else []),
         *([f"{figure(ends.get('failed_boots'), compact)} failed boots"] if number(ends.get("failed_boots")) else []),
         f"memory {figure(raw.get('memory_usage'), short_size)}",

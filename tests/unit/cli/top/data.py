@@ -18,6 +18,8 @@ def raw(**values: Any) -> Json:
         "timestamp": "2026-01-23T20:30:00Z",
         "http_requests": 1250,
         "http_errors": 5,
+        "http_server_errors": 3,
+        "http_client_errors": 2,
         "avg_response_time": 45.2,
         "websocket_clients": 3,
         "memory_usage": 50_000_000,
@@ -65,16 +67,20 @@ def event(sequence: int, kind: str, **values: Any) -> Json:
 
 def worker(pid: int, requests: int, **values: Any) -> Json:
     plain = {"pid": pid, "requests": requests, "requests_per_second": 2.5, "cpu_percent": 1.0, "threads": 6}
-    return {**plain, "memory_bytes": 20_000_000, "age_seconds": 90.0, "errors": 0, "busy": [], **_lately(), **values}
+    return {**plain, "memory_bytes": 20_000_000, "age_seconds": 90.0, "busy": [], **_errors(), **_lately(), **values}
 
 
 def route(name: str, count: int, **values: Any) -> Json:
-    plain = {"route": name, "count": count, "errors": 0, "requests_per_second": 1.0, "mean_ms": 1.0}
+    plain = {"route": name, "count": count, **_errors(), "requests_per_second": 1.0, "mean_ms": 1.0}
     return {**plain, "p50_ms": 1.0, "p90_ms": 2.0, "p99_ms": 30.0, "last_minute": span(), **values}
 
 
 def _lately() -> Json:
-    return {"last_minute": {"requests": 150, "requests_per_second": 2.5, "errors": 0}}
+    return {"last_minute": {"requests": 150, "requests_per_second": 2.5, **_errors()}}
+
+
+def _errors() -> Json:
+    return {"errors": 0, "server_errors": 0, "client_errors": 0}
 
 
 def history(count: int, interval: float = 2.0) -> Json:

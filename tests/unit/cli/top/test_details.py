@@ -30,19 +30,22 @@ def test_a_route_has_statuses_and_percentiles() -> None:
 
 
 def test_a_worker_has_its_requests_with_their_places() -> None:
-    """And how it differs from the others."""
+    """And how it differs from the others; errors of the server and of clients apart."""
     busy = [{"method": "GET", "path": "/slow", "age_seconds": 9.5}]
     known = model().with_message(metrics(longest_requests=[{"pid": 7, "path": "/slow", "stack": STACK}]), 100.0)
     known = known.with_message(detail(skew=[{"pid": 7, "text": "worker 7 is slow"}]), 100.0)
     screen = texts("workers", worker(7, 1, busy=busy), known)
     for part in ("GET /slow 9.5s\n  /srv/shop/report.py:41 in build", "differs            worker 7 is slow"):
         assert part in screen, screen
+    for part in ("requests           1 since start, 0 with 5xx, 0 with 4xx", "5xx                0 in the last minute"):
+        assert part in screen, screen
 
 
 def test_a_job_has_its_parameters() -> None:
-    """And why it failed."""
-    screen = texts("jobs", job("disk", "failed", 50.0, error_msg="exit status 3", params={"source": "/srv/a.img"}))
-    for part in ("exit status 3", "parameters", "source             /srv/a.img"):
+    """And why it failed, and which it is a retry of."""
+    job_row = job("disk", "failed", 50.0, error_msg="exit status 3", params={"source": "/srv/a.img"}, retry_of="0-1")
+    screen = texts("jobs", job_row)
+    for part in ("exit status 3", "retry of           0-1", "parameters", "source             /srv/a.img"):
         assert part in screen
 
 

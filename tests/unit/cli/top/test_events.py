@@ -2,7 +2,7 @@
 
 import pytest
 
-from hvd.cli.top.events import EVENTS, MARKS, ago_text, event_rows, local_time, style_of
+from hvd.cli.top.events import EVENTS, MARKS, RECENT, ago_text, event_rows, local_time, style_of
 from tests.unit.cli.top.data import event, table_texts
 
 NOW = 1769200200.0
@@ -16,6 +16,8 @@ def test_the_newest_is_first() -> None:
     assert "2m 40s ago" in first
     assert second.split()[0] == "R"
     assert [style_of(row) for row in rows] == ["bold red", "bold cyan"]
+    assert [EVENTS.what.style(row) for row in rows] == ["red", ""]
+    assert [EVENTS.what.style(row) for row in event_rows([event(2, "death")], NOW + RECENT)] == [""], "long ago"
     assert len(set(MARKS.values())) == len(MARKS)
 
 

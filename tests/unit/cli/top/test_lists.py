@@ -19,6 +19,20 @@ def test_a_busy_worker_tells_what_it_serves() -> None:
     assert "! 7       POST /old 9.5s" in row
 
 
+@pytest.mark.parametrize("table", [WORKERS, ROUTES_EVER], ids=["workers", "routes"])
+def test_errors_of_the_server_and_of_clients_are_apart(table: Table) -> None:
+    """Red is for the server's, of the last minute; an older daemon tells of neither."""
+    errors = {"server_errors": 7, "client_errors": 93}
+    row = {**(worker(7, 1) if table is WORKERS else route("/pay", 1)), **errors, "last_minute": errors}
+    head, line = table_texts(table, [row], 120)
+    places = [head.split().index(name) for name in ("5XX", "4XX")]
+    assert [line.split()[place] for place in places] == ["7", "93"]
+    columns = {column.name: column for column in table.columns}
+    assert ("red" in columns["5xx"].style(row)) == (table is WORKERS)
+    assert columns["4xx"].style(row) == ""
+    assert table_texts(table, [{"last_minute": {"errors": 3}}], 120)[1].split()[places[0]] == "-"
+
+
 def test_a_route_is_told_of_the_last_minute() -> None:
     """With 4xx and 5xx apart, in units of the column; red is for 5xx alone."""
     row = table_texts(ROUTES, [route("/pay", 7)], 120)[1].split()

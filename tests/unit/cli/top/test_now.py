@@ -56,6 +56,6 @@ def test_totals_are_small_print() -> None:
     """As many as have room, big ones short; ends that nobody planned are among them."""
     known = model().with_message(metrics(http_requests=8_410_000_000_000, ends={"unplanned": 2, "planned": 9}), 100.0)
     assert totals_line(known, frame()).plain.startswith(
-        "since start 1h 0m: 8.41T requests, 5 errors, 2 unplanned ends, memory 47.7 MB"
+        "since start 1h 0m: 8.41T requests, 5xx 3, 4xx 2, 2 unplanned ends"
     )
     assert totals_line(known, frame()).style == "dim"
