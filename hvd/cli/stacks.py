@@ -59,11 +59,15 @@ def fetch(address: Address, pid: int | None, timeout: float) -> dict[str, Any]:
     answer = exchange(address, "GET", PATH if pid is None else f"{PATH}?pid={pid}", timeout)
     fields = answer.object()
     if answer.status == 200:
+        if not isinstance(fields.get("processes"), list):
+            raise answer.not_hvd(lacks="processes")
         return fields
     if pid is None and answer.status in _FAULTS:
         what = "it is not the daemon's admin server, whose address hvd list shows, or it is an older hvd's"
         text = f"{address.url} has no stacks: {what}"
         raise DaemonRefused(text, answer.status)
+    if answer.status in (401, 403, 500):
+        raise answer.refusal()
     raise DaemonRefused(f"{address.url} gives no stacks: {_detail(fields) or answer.status}", answer.status)
 
 

@@ -13,7 +13,7 @@ from textual.binding import Binding
 from textual.widgets import Input
 
 from hvd.cli.client import Address
-from hvd.cli.top.ask import JobsWanted, cancel_job
+from hvd.cli.top.ask import JobsWanted, cancel_job, reason_of
 from hvd.cli.top.badge import badge, is_stale
 from hvd.cli.top.choice import Choice
 from hvd.cli.top.deeds import Details, in_thread
@@ -332,7 +332,7 @@ class Top(App[None]):
         in_thread(
             work,
             lambda result: self._from_thread(partial(done, result)),
-            lambda error: self._from_thread(partial(failed, error)),
+            lambda error: self._from_thread(partial(failed, reason_of(error, self._address))),
         )
 
     # how it ends

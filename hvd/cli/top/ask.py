@@ -117,6 +117,11 @@ def stack_lines(address: Address, pid: int, timeout: float) -> list[str]:
     return [line for process in processes for line in process_lines(process, all_threads=False)]
 
 
+def reason_of(error: Exception, address: Address) -> str:
+    """What the error says, without the address: the screen has that above."""
+    return str(error).removeprefix(f"{address.url}/ws ").removeprefix(f"{address.url} ")
+
+
 def _optional(address: Address, path: str, timeout: float) -> Json | None:
     """An answer without which there is enough to show: an older daemon may not have it."""
     try:

@@ -55,14 +55,16 @@ class Details:
         return (lambda: job_lines(address, str(row["id"]), timeout)) if self._table.name == "jobs" else None
 
 
-def in_thread(work: Callable[[], T], done: Callable[[T], None], failed: Callable[[str], None]) -> None:
-    """Do what may take a while, then `done` with its result, or `failed` with the daemon's reason, in that thread."""
+def in_thread(
+    work: Callable[[], T], done: Callable[[T], None], failed: Callable[[DaemonUnreachable | DaemonRefused], None]
+) -> None:
+    """Do what may take a while, then `done` with its result, or `failed` with why there is none, in that thread."""
 
     def run() -> None:
         try:
             result = work()
         except (DaemonUnreachable, DaemonRefused) as error:
-            failed(str(error))
+            failed(error)
         else:
             done(result)
 

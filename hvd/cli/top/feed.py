@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from hvd.cli.client import Address
-from hvd.cli.top.ask import PATH, JobsWanted, ask, ask_jobs, change_pin, parsed
+from hvd.cli.top.ask import PATH, JobsWanted, ask, ask_jobs, change_pin, parsed, reason_of
 from hvd.cli.top.model import Model
 from hvd.cli.websocket import Disconnect, messages
 from hvd.errors import DaemonRefused, DaemonUnreachable
@@ -126,8 +126,7 @@ class Feed:
                 return
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 10)) * self._jitter()
             self._failures += 1
-            url = self._address.url  # the screen has it above
-            trouble, retry_at = str(error).removeprefix(f"{url}/ws ").removeprefix(f"{url} "), self._clock() + pause
+            trouble, retry_at = reason_of(error, self._address), self._clock() + pause
             self._update(lambda model: model.without_connection(trouble, retry_at))
             self._want(self._wanted)  # HTTP may work where the WebSocket isn't served
             self._stopping.wait(pause)
@@ -190,7 +189,7 @@ class Feed:
         try:
             answer = ask_jobs(self._address, self._timeout, wanted)
         except (DaemonUnreachable, DaemonRefused) as error:
-            reason = str(error)
+            reason = reason_of(error, self._address)
             self._update(lambda model: model.without_jobs(reason))
         else:
             self._update(lambda model: model.with_jobs(answer))

@@ -50,7 +50,7 @@ def test_an_unknown_kind_is_the_daemons_to_refuse() -> None:
     refusal = 422, {"detail": "/kind: no kind", "errors": [{"pointer": "/kind", "detail": "no kind"}]}
     with daemon(KINDS, refusal) as (url, requests):
         done = jobs("submit", "x", "a=1", "--url", url)
-    assert (done.returncode, done.stderr.splitlines()) == (5, ["hvd: the daemon refused (422): /kind: no kind"])
+    assert (done.returncode, done.stderr.splitlines()) == (5, [f"hvd: {url} refused (422): /kind: no kind"])
     assert requests[1].body == {"kind": "x", "params": {"a": "1"}}
 
 
@@ -206,7 +206,7 @@ def test_a_refusal_is_told_in_the_daemons_words(command: list[str]) -> None:
     with daemon(REFUSED) as (url, _):
         done = jobs(*command, "--url", url)
     assert (done.returncode, done.stdout) == (5, "")
-    assert done.stderr.splitlines() == ["hvd: the daemon refused (404): No kinds\\x1b of job"]
+    assert done.stderr.splitlines() == [f"hvd: {url} refused (404): No kinds\\x1b of job"]
     done = jobs(*command, "--url", url)
     assert (done.returncode, done.stdout) == (1, "")
 

@@ -1,5 +1,6 @@
 """What is asked of a daemon, and what its refusals become."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,10 @@ from hvd.cli.client import Address
 from hvd.cli.jobs.remote import Piece, Remote, errors_of
 from hvd.errors import DaemonRefused, DaemonUnreachable
 from tests.unit.cli.daemon import ID, OTHER, daemon, job, jobs_answer
+
+CANCELLED = {"cancelled": [ID], "cancelling": [], "ended": [OTHER], "unknown": []}
+ODD = {"kinds": 7, "jobs": [1], "id": None, "job_ids": "x", "unknown": {}, "cancelled": "all"}
+"""What another service may answer, fields of ours among it."""
 
 
 def remote(url: str, token: str = "") -> Remote:
@@ -28,7 +33,8 @@ def test_a_submission_has_key_and_token() -> None:
 
 def test_what_only_looks_sends_no_token() -> None:
     """It goes over the wire in the clear; only where the daemon asks for it is it sent."""
-    with daemon(jobs_answer(job())) as (url, requests):
+    answers = (200, {"kinds": {}}), (200, {"jobs": []}), (200, job()), jobs_answer(job()), (200, CANCELLED)
+    with daemon(*answers) as (url, requests):
         one = remote(url, "t")
         one.kinds(), one.page([], [], 5, None), one.get(ID), one.query([ID]), one.cancel([ID])
     assert ["Authorization" in request.headers for request in requests] == [False] * 4 + [True]
@@ -62,7 +68,7 @@ def test_many_ids_are_asked_for_in_lots() -> None:
         jobs, unknown = remote(url).query(ids)
     assert [len(request.body["ids"]) for request in requests] == [1000, 1000, 500]
     assert (len(jobs), unknown) == (3, ["x", "x", "x"])
-    with daemon((200, {"cancelled": [ID], "ended": [OTHER]})) as (url, requests):
+    with daemon((200, CANCELLED)) as (url, requests):
         outcomes = remote(url).cancel(ids)
     assert outcomes == {"cancelled": [ID] * 3, "cancelling": [], "ended": [OTHER] * 3, "unknown": []}
 
@@ -75,7 +81,7 @@ def test_a_refusal_says_what_the_daemon_said() -> None:
         remote(url).submit({})
     assert caught.value.status == 422
     assert str(caught.value).splitlines() == [
-        "the daemon refused (422): two are wrong",
+        f"{url} refused (422): two are wrong",
         "  /jobs/0/kind: is missing",
         "  the queue is full",
     ]
@@ -117,3 +123,38 @@ def test_what_is_no_output_is_an_error() -> None:
     for odd in ((502, b"["), (200, b"<html>"), (206, b"x", {"Hvd-Job-Status": "running", "Content-Range": "bytes x"})):
         with daemon(odd) as (url, _), pytest.raises(DaemonUnreachable, match="is not hvd"):
             remote(url).output(ID)
+
+
+@pytest.mark.parametrize("answer", [{}, ODD])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda one: one.submit({}),
+        lambda one: one.kinds(),
+        lambda one: one.page([], [], 5, None),
+        lambda one: one.get(ID),
+        lambda one: one.query([ID]),
+        lambda one: one.cancel([ID]),
+        lambda one: one.retry(ID),
+        lambda one: one.output(ID),
+    ],
+)
+def test_another_service_is_not_taken_for_hvd(answer: dict[str, object], ask: Callable[[Remote], object]) -> None:
+    """Whatever JSON it answers: nothing was submitted, cancelled or retried. Nor is it where it knows no such path."""
+    for status in (200, 404):
+        with daemon((status, answer)) as (url, _), pytest.raises(DaemonUnreachable, match=rf"^{url} .* it is not hvd"):
+            ask(remote(url))
+
+
+def test_a_fault_is_no_refusal_and_a_token_has_a_remedy() -> None:
+    """The first may be over soon."""
+    with (
+        daemon((500, {"title": "500"})) as (url, _),
+        pytest.raises(DaemonUnreachable, match="GET /jobs/kinds; see its"),
+    ):
+        remote(url).kinds()
+    with (
+        daemon((403, {"detail": "needs jobs"})) as (url, _),
+        pytest.raises(DaemonRefused, match=r"needs jobs .*HVD_TOKEN"),
+    ):
+        remote(url).kinds()

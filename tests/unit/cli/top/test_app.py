@@ -124,7 +124,7 @@ def test_the_mouse_chooses_rows_tabs_and_keys() -> None:
         ((200, {"cancelled": [], "cancelling": ["a"], "ended": [], "unknown": []}), "job a was told to end"),
         (
             (403, {"detail": "needs the scope jobs"}),
-            "job a is not cancelled: the daemon refused (403): needs the scope jobs",
+            "job a is not cancelled: refused (403): needs the scope jobs",
         ),
     ],
 )
