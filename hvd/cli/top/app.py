@@ -18,7 +18,7 @@ from hvd.cli.top.badge import badge, is_stale
 from hvd.cli.top.choice import Choice
 from hvd.cli.top.deeds import Details, in_thread
 from hvd.cli.top.dialogs import Panel, Question
-from hvd.cli.top.driver import Terminal, is_behind
+from hvd.cli.top.driver import Terminal, ask, is_behind
 from hvd.cli.top.feed import Feed
 from hvd.cli.top.frame import Frame
 from hvd.cli.top.help import ACTIONS, DEEDS, help_lines, keys_line
@@ -124,7 +124,10 @@ class Top(App[None]):
     def draw(self) -> None:
         """Draw what changed; nothing, while the terminal has not shown what was drawn before."""
         self._due = False
-        if is_behind(self) or not self.is_running:
+        if not self.is_running:
+            return
+        if is_behind(self):
+            self._news()  # of what is new by then
             return
         self._drawn = time.monotonic()
         model, frame = self.model, self.frame
@@ -137,6 +140,10 @@ class Top(App[None]):
         row = self._rows.row
         self.feed.list_jobs(self._jobs_wanted)
         self._watch(str(row["key"]) if row and self.choice.tab == "metrics" else "")
+
+    def post_display_hook(self) -> None:
+        """After each picture."""
+        ask(self)
 
     def _show(self, picture: Picture, model: Model) -> None:
         self._head.show(picture.head)

@@ -12,10 +12,12 @@ import selectors
 import signal
 import termios
 import threading
+import time
 from codecs import getincrementaldecoder
-from typing import Any
+from typing import Any, cast
 
 from textual import events
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS, IGNORE_SEQUENCE
 from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
@@ -32,6 +34,16 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 KILLED = 128
 """And the signal: what a shell reports of a program that it ended."""
 
+_ASK, _ANSWER = "\x1b[5n", "\x1b[0n"
+"""A terminal answers that (DSR) once it has shown what came before: what lies between, ssh say, takes megabytes of old
+pictures for a slow line.
+"""
+
+cast(dict[str, object], ANSI_SEQUENCES_KEYS)[_ANSWER] = IGNORE_SEQUENCE  # one that comes in pieces is no keys
+_QUICK = 0.3  # s for which the first answer is waited for
+_NO_ANSWER = 10.0  # s after which a terminal is one that doesn't answer
+_LOST = 10.0  # s after which an answer doesn't come any more
+_AHEAD = 2048  # bytes that may wait for the terminal while more is drawn
 _POINTER = "\x1b]22;"  # the shape of the mouse's pointer, which old consoles print as text
 _LEAVE_TIME = 0.5  # s that a terminal has to accept what is left; one that Ctrl-S holds accepts nothing
 
@@ -43,14 +55,16 @@ class Writer(threading.Thread):
         super().__init__(daemon=True, name="hvd-top-output")
         self._display = display
         self._texts: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._taken = self._written = 0  # bytes; each changes in one thread only
 
     @property
     def is_behind(self) -> bool:
         """Whether older output still waits."""
-        return self._texts.qsize() > 2
+        return self._taken - self._written > _AHEAD
 
     def write(self, data: bytes) -> None:
-        """From any thread."""
+        """From one thread only; returns at once."""
+        self._taken += len(data)
         self._texts.put(data)
 
     def run(self) -> None:
@@ -58,7 +72,9 @@ class Writer(threading.Thread):
         with contextlib.suppress(OSError):
             while (data := self._texts.get()) is not None:
                 while data:
-                    data = data[self._write(data) :]
+                    size = self._write(data)
+                    self._written += size
+                    data = data[size:]
 
     def _write(self, data: bytes) -> int:
         """Write what the terminal takes. A program that had it before may have left it so that it never blocks."""
@@ -86,6 +102,9 @@ class Terminal(LinuxDriver):
         self._display = 1
         self._writer: Writer | None = None
         self._is_suspended = False
+        self._answers: bool | None = None  # whether the terminal does; None while that isn't known
+        self._asked, self._is_answered = 0.0, threading.Event()
+        self._is_answered.set()
         for signum in ENDING:
             if signal.getsignal(signum) is not signal.SIG_IGN:  # as under nohup
                 self._loop.add_signal_handler(signum, self._end, KILLED + signum)
@@ -97,7 +116,21 @@ class Terminal(LinuxDriver):
     @property
     def is_behind(self) -> bool:
         """Whether the terminal is slow: what was drawn is not there yet."""
-        return self._writer is not None and self._writer.is_behind
+        if self._writer is not None and self._writer.is_behind:
+            return True
+        patience = _LOST if self._answers else _QUICK
+        return not self._is_answered.is_set() and time.monotonic() < self._asked + patience
+
+    def ask(self) -> None:
+        """Have the terminal say when it has shown what was written."""
+        now = time.monotonic()
+        if self._answers is None and not self._is_answered.is_set() and now > self._asked + _NO_ANSWER:
+            self._answers = False
+            self._is_answered.set()
+        if self._answers is not False and (self._is_answered.is_set() or now > self._asked + _LOST):
+            self._asked = now
+            self._is_answered.clear()
+            self.write(_ASK)
 
     def write(self, data: str) -> None:
         """Write it as soon as the terminal takes it."""
@@ -143,7 +176,11 @@ class Terminal(LinuxDriver):
         self.exit_event.clear()
 
     def stop_application_mode(self) -> None:
-        """Give the screen back. Never raises: what has gone needs nothing back."""
+        """Give the screen back. Never raises: what has gone needs nothing back. An answer that is on its way would be
+        typed into the shell.
+        """
+        self._is_answered.wait(_LEAVE_TIME)
+        self._is_answered.set()
         self.disable_input()
         if self._writer is not None:
             if self.is_behind:
@@ -174,6 +211,9 @@ class Terminal(LinuxDriver):
                     if not data:
                         self._app.call_later(self._end, KILLED + signal.SIGHUP)
                         return
+                    if _ANSWER.encode() in data:
+                        data, self._answers = data.replace(_ANSWER.encode(), b""), True
+                        self._is_answered.set()
                     for event in parser.feed(decode(data)):
                         self.process_message(event)
                 for event in parser.tick():
@@ -197,6 +237,7 @@ class Terminal(LinuxDriver):
                 self._is_suspended = False
                 self.start_application_mode()
             else:
+                self._is_answered.set()  # whoever had the terminal may have read it
                 self._set_modes()
                 self.write(ENTER)
         self._app.refresh()
@@ -206,3 +247,9 @@ def is_behind(app: App[Any]) -> bool:
     """Whether the terminal of this app is slow, so that a picture would only wait."""
     driver = app._driver  # Textual has no public name for it
     return isinstance(driver, Terminal) and driver.is_behind
+
+
+def ask(app: App[Any]) -> None:
+    """Have the terminal of this app say when it has shown what was drawn."""
+    if isinstance(app._driver, Terminal):
+        app._driver.ask()

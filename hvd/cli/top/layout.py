@@ -162,7 +162,7 @@ def _titles(model: Model, choice: Choice, tab: str) -> list[str]:
     if tab == "jobs":
         active, waiting = (figure(model.raw.get(name), compact) for name in ("jobs_active", "jobs_pending"))
         is_known = active != UNKNOWN
-        refusal = f", only the newest: {model.jobs_refusal}" if model.jobs_refusal and choice.tab == tab else ""
+        refusal = f", only the newest: {model.jobs_refusal}" if model.jobs_refusal and model.jobs else ""
         return [
             tab,
             f"jobs {active}+{waiting}" if is_known else tab,
@@ -183,6 +183,8 @@ def empty_text(listing: Listing, model: Model, choice: Choice) -> str:
         return ""
     if listing.table is ROUTES and model.routes:
         return "no request in the last minute: t shows those since the start"
+    if listing.table is JOBS and model.jobs_refusal:
+        return model.jobs_refusal
     texts = {
         "routes": f"no request yet: send a first one, and it is here within {model.interval:.0f} s",
         "workers": "no worker lives",
