@@ -7,6 +7,11 @@ from typing import Any
 Json = Mapping[str, Any]
 
 
+def mapping(value: object) -> Json:
+    """That object; an empty one for anything else."""
+    return value if isinstance(value, Mapping) else {}
+
+
 def objects(value: object) -> tuple[Json, ...]:
     """What is an object, of a list; nothing of anything else."""
     return tuple(item for item in value if isinstance(item, Mapping)) if isinstance(value, list | tuple) else ()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import takewhile
 
-from hvd.cli.answers import Json, instant, objects
+from hvd.cli.answers import Json, instant, mapping, objects
 from hvd.texts import UNKNOWN, count, digits, figure, number, plain, short_duration
 
 
@@ -34,8 +34,7 @@ def _since(event: Json, raw: Json) -> str:
 def last_death(raw: Json, events: Sequence[Json] | None) -> str:
     """`3m 2s ago: worker 4711 was killed (SIGKILL); 2 unplanned ends since the start`."""
     deaths = [event for event in events or () if event.get("kind") == "death"]
-    ends = raw.get("ends")
-    ends = ends if isinstance(ends, dict) else {}
+    ends = mapping(raw.get("ends"))
     if deaths:
         ago = _ago(_moment(deaths[-1].get("until", deaths[-1].get("time"))), raw)  # of several alike the last one
         text = f"{ago} ago: {plain(deaths[-1].get('text'), 'ascii')}" if ago else plain(deaths[-1].get("text"), "ascii")

@@ -3,7 +3,7 @@
 What an older daemon doesn't send, and what nothing was measured of, is UNKNOWN.
 """
 
-from hvd.cli.answers import Json
+from hvd.cli.answers import Json, mapping
 from hvd.cli.saturation import p99_text
 from hvd.texts import UNKNOWN, count, figure, milliseconds, number, percent, rate
 
@@ -12,16 +12,12 @@ _ERRORS = (("5xx", "server"), ("4xx", "client"))
 
 def minute_rows(raw: Json) -> list[tuple[str, str]]:
     """Label and value: requests a second, shares of errors of the server's and of clients', p99."""
-    now, before = _span(raw.get("last_minute")), _span(raw.get("minute_before"))
+    now, before = mapping(raw.get("last_minute")), mapping(raw.get("minute_before"))
     return [
         ("Rate", _beside(_rate(now, raw), _rate(before, {}))),
         *((label, _beside(_share(now, whose, exact=True), _share(before, whose))) for label, whose in _ERRORS),
         ("p99", _p99(now, before, raw)),
     ]
-
-
-def _span(value: object) -> Json:
-    return value if isinstance(value, dict) else {}
 
 
 def _rate(span: Json, raw: Json) -> str:

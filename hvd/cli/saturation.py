@@ -3,7 +3,7 @@
 What an older daemon doesn't send is UNKNOWN.
 """
 
-from hvd.cli.answers import Json, objects, texts
+from hvd.cli.answers import Json, mapping, objects, texts
 from hvd.cli.frames import age_text, request_name, short_place
 from hvd.texts import UNKNOWN, count, digits, figure, milliseconds, number, whole_percent
 
@@ -69,9 +69,7 @@ def beside_texts(raw: Json) -> list[tuple[str, str]]:
 
 def waiting_text(raw: Json) -> str:
     """Connections for which the workers wait: `3 silent, 2 with half a head`; "" where there are none."""
-    clients = raw.get("waiting_clients")
-    if not isinstance(clients, dict):
-        return ""
+    clients = mapping(raw.get("waiting_clients"))
     known = ((words, number(clients.get(name))) for name, words in WAITING.items())
     return ", ".join(f"{count(value)} {words}" for words, value in known if value)
 

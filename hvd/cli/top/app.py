@@ -111,14 +111,7 @@ class Top(App[None]):
         """Only what has no news shows ages that grow by themselves."""
         now, model = time.monotonic(), self.feed.model
         is_old = now - self._drawn > model.interval + _TICK / 2
-        if (
-            is_old
-            or model.trouble
-            or model.unreachable
-            or self._paused
-            or self._outcome
-            or is_stale(badge(model, self.frame))
-        ):
+        if is_old or model.trouble or model.unreachable or self._paused or self._outcome or is_stale(model, self.frame):
             self.draw()
 
     def draw(self) -> None:

@@ -28,6 +28,6 @@ def badge(model: Model, frame: Frame) -> str:
     return health if health in STYLES else UNKNOWN
 
 
-def is_stale(state: str) -> bool:
+def is_stale(model: Model, frame: Frame) -> bool:
     """True where the numbers can't be called the present."""
-    return state in (UNKNOWN, UNREACHABLE)
+    return badge(model, frame) in (UNKNOWN, UNREACHABLE)

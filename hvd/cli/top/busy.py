@@ -8,7 +8,7 @@ from rich.text import Text
 from hvd.cli.answers import Json
 from hvd.cli.frames import age_text, request_name, short_place
 from hvd.cli.saturation import LONG, backlog_text, beside_texts, capacity_text, long_requests, p99_text, waiting_text
-from hvd.cli.top.badge import badge, is_stale
+from hvd.cli.top.badge import is_stale
 from hvd.cli.top.forms import cut_middle
 from hvd.cli.top.frame import Frame, Glyphs
 from hvd.cli.top.model import Model
@@ -20,7 +20,7 @@ _NEARLY = 0.8  # of the capacity busy, from which on it is worth a colour
 
 def busy_lines(model: Model, frame: Frame) -> list[Text]:
     """`Capacity  ########.. 8 of 8 busy for 18.2s  Backlog  12 of 2,048`, in as many lines as the width needs."""
-    raw, stale = model.raw, is_stale(badge(model, frame))
+    raw, stale = model.raw, is_stale(model, frame)
     lines: list[Text] = []
     for label, value, style in _figures(raw, frame):
         part = Text(f"{label}  ", "dim", end="").append(value, "dim" if stale else f"not dim {style}")
@@ -66,7 +66,7 @@ def longest_lines(model: Model, frame: Frame) -> list[Text]:
     """
     requests = long_requests(model.raw, LONG)
     most = len(requests) if frame.height is None else max(1, min(8, frame.height // 8))
-    stale = is_stale(badge(model, frame))
+    stale = is_stale(model, frame)
     lines = [_longest_line(request, frame, stale) for request in requests[:most]]
     if len(requests) > most and frame.width >= 60:
         lines[-1].append(f"  (and {len(requests) - most} more)", "dim")

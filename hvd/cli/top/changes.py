@@ -3,7 +3,7 @@
 from rich.text import Text
 
 from hvd.cli.answers import Json
-from hvd.cli.top.badge import badge, is_stale
+from hvd.cli.top.badge import is_stale
 from hvd.cli.top.forms import cut_middle
 from hvd.cli.top.frame import Frame
 from hvd.cli.top.model import Model
@@ -11,7 +11,7 @@ from hvd.cli.top.model import Model
 
 def change_lines(model: Model, frame: Frame) -> list[Text]:
     """The biggest changes first, then the workers that differ; as many as leave room for the rest of the screen."""
-    stale = is_stale(badge(model, frame))
+    stale = is_stale(model, frame)
     lines = [("changed", one, "dim" if stale else _style(one)) for one in model.changes]
     lines += [("differs", one, "dim" if stale else "yellow") for one in model.skew]
     if frame.height is not None:

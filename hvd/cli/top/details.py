@@ -1,10 +1,10 @@
 """All that is known of one row of a list, as lines. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from rich.text import Text
 
-from hvd.cli.answers import Json, instant, objects
+from hvd.cli.answers import Json, instant, mapping, objects
 from hvd.cli.frames import place, request_text
 from hvd.cli.top.events import ago_text, local_time
 from hvd.cli.top.forms import compact, compact_rate, share, time_ms
@@ -39,10 +39,6 @@ def _pair(name: str, value: str, style: str = "") -> Text:
     return Text(f"{name:<{_NAME}} ", "dim", end="").append(value, f"not dim {style}")
 
 
-def _mapping(value: object) -> Json:
-    return value if isinstance(value, Mapping) else {}
-
-
 def _head(text: str) -> Text:
     return Text(text, "bold underline", end="")
 
@@ -64,7 +60,7 @@ def _route(row: Json, model: Model, glyphs: Glyphs) -> Iterable[Text]:
         )
     yield Text(end="")
     yield _head(f"{'status':<{_NAME}} {'last minute':>12} {'since start':>12}")
-    spans = [_mapping(statuses) for statuses in (part(row, "last_minute", "statuses"), row.get("statuses"))]
+    spans = [mapping(statuses) for statuses in (part(row, "last_minute", "statuses"), row.get("statuses"))]
     for status in sorted({str(status) for statuses in spans for status in statuses}):
         numbers = (figure(statuses.get(status, 0), compact) for statuses in spans)
         line = f"{plain(status, 'ascii', 3):<{_NAME}} {' '.join(f'{one:>12}' for one in numbers)}"
@@ -129,8 +125,7 @@ def _job(row: Json, model: Model, glyphs: Glyphs) -> Iterable[Text]:
     for name, field in _JOB_FACTS:
         if row.get(field) not in (None, ""):
             yield _pair(name, _job_fact(field, row[field], model, glyphs))
-    params = row.get("params")
-    if isinstance(params, Mapping) and params:
+    if params := mapping(row.get("params")):
         yield Text(end="")
         yield _head("parameters")
         for name, value in params.items():

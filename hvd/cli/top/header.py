@@ -2,12 +2,11 @@
 
 import textwrap
 from collections.abc import Mapping
-from datetime import datetime
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from hvd.cli.answers import Json, objects
+from hvd.cli.answers import Json, instant, objects
 from hvd.cli.frames import request_text
 from hvd.cli.top.badge import STYLES, age, badge, is_stale
 from hvd.cli.top.events import RECENT, UNPLANNED, ago_text, event_rows
@@ -36,7 +35,7 @@ def _state_text(model: Model, frame: Frame) -> Text:
     text = Text(f"{frame.glyphs.dot} {state}", f"bold {STYLES.get(state, 'red')}", end="")
     if frame.paused_for is not None:
         text.append(f"{frame.glyphs.apart}PAUSED {short_duration(frame.paused_for)}", "bold yellow")
-    if is_stale(state):
+    if is_stale(model, frame):
         text.append(f"{frame.glyphs.apart}STALE {short_duration(age(model, frame))}", "bold red")
     elif frame.paused_for is None and frame.height is not None:
         how, style = ("asked", "not bold yellow") if model.trouble else ("live", "not bold green")
@@ -50,7 +49,7 @@ def message_lines(model: Model, frame: Frame) -> list[Text]:
     messages: list[tuple[str, str]] = []
     if model.unreachable or model.trouble:
         messages.append(_connection_message(model, frame))
-    style = "dim" if is_stale(badge(model, frame)) else "bold yellow"  # so it was
+    style = "dim" if is_stale(model, frame) else "bold yellow"  # so it was
     messages += [(glyphs.said(reason), style) for reason in model.reasons]
     alerts = model.raw.get("alerts")
     messages += [(_alert(alert, glyphs), "red") for alert in (alerts if isinstance(alerts, list) else [])]
@@ -108,7 +107,7 @@ def _deaths(model: Model, frame: Frame, most: int) -> list[tuple[str, str]]:
 
 def _post_mortems(model: Model) -> list[tuple[float, Json]]:
     """The recent ones, each with its age in s."""
-    return [(seconds, entry) for entry in model.post_mortems if (seconds := _age_of(entry, model.raw)) < RECENT]
+    return [(seconds, entry) for entry in model.post_mortems if (seconds := _age_of(entry, model)) < RECENT]
 
 
 def _death_text(entry: Json, seconds: float, glyphs: Glyphs) -> str:
@@ -118,10 +117,7 @@ def _death_text(entry: Json, seconds: float, glyphs: Glyphs) -> str:
     return f"{kind} {figure(entry.get('pid'), digits)} died {short_duration(seconds)} ago ({cause}) at {work}"
 
 
-def _age_of(entry: Json, raw: Json) -> float:
+def _age_of(entry: Json, model: Model) -> float:
     """How long before the numbers it died, by the daemon's own clock; 0 where that isn't known."""
-    try:
-        died, now = (datetime.fromisoformat(str(value)) for value in (entry.get("time"), raw.get("timestamp")))
-        return max(0.0, (now - died).total_seconds())
-    except (ValueError, TypeError):
-        return 0.0
+    died = instant(entry.get("time"))
+    return max(0.0, model.time - died.timestamp()) if died else 0.0

@@ -1,9 +1,9 @@
 """The lists of workers, routes and jobs: their columns and orders. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from hvd.cli.answers import Json, instant, objects
+from hvd.cli.answers import Json, instant, mapping, objects
 from hvd.cli.frames import request_text
 from hvd.cli.top.columns import Column, Table
 from hvd.cli.top.forms import compact, compact_rate, share, time_ms
@@ -15,8 +15,7 @@ Field = Callable[[Json], object]
 
 def part(row: Json, name: str, field: str) -> object:
     """A field of an object in the row; None where there is none."""
-    inner = row.get(name)
-    return inner.get(field) if isinstance(inner, Mapping) else None
+    return mapping(row.get(name)).get(field)
 
 
 def _own(field: str) -> Field:

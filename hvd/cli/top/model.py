@@ -2,10 +2,9 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from itertools import chain
 
-from hvd.cli.answers import Json, objects, texts
+from hvd.cli.answers import Json, instant, mapping, objects, texts
 from hvd.cli.top.own import Own
 from hvd.metrics.columns import DETAILS
 from hvd.texts import number, plain
@@ -57,16 +56,13 @@ class Model:
     @property
     def in_flight(self) -> object:
         """Requests in progress, as the daemon sent it."""
-        requests = self.raw.get("requests")
-        return requests.get("in_flight") if isinstance(requests, Mapping) else None  # nosec B113
+        return mapping(self.raw.get("requests")).get("in_flight")
 
     @property
     def time(self) -> float:
         """The daemon's clock when it sent the last numbers, as Unix time in s; 0.0 where that isn't known."""
-        try:
-            return datetime.fromisoformat(str(self.raw.get("timestamp"))).timestamp()
-        except ValueError:
-            return 0.0
+        moment = instant(self.raw.get("timestamp"))
+        return moment.timestamp() if moment else 0.0
 
     def without_connection(self, trouble: str, retry_at: float) -> "Model":
         """The WebSocket is lost, for the reason `trouble`; the next attempt is at the monotonic time `retry_at`."""
@@ -136,9 +132,9 @@ class Model:
 
     def with_events(self, answer: Json) -> "Model":
         """After an answer of /api/v1/events."""
-        ends, newest = answer.get("ends"), number(answer.get("newest")) or 0
+        newest = number(answer.get("newest")) or 0
         known = self._with_newest(newest, objects(answer.get("events")))
-        return dataclasses.replace(known, ends=ends if isinstance(ends, Mapping) else known.ends)
+        return dataclasses.replace(known, ends=mapping(answer.get("ends")) or known.ends)
 
     def _with_newest(self, newest: float, events: Iterable[Json]) -> "Model":
         """With these events too; where the daemon counts from the beginning again, with these only."""
@@ -188,8 +184,7 @@ class Model:
 
     def _with_raw(self, raw: Json, now: float) -> "Model":
         jobs = _joined_jobs(self.jobs, objects(raw.get("recent_jobs")))
-        ends = raw.get("ends")
-        ends = ends if isinstance(ends, Mapping) else self.ends
+        ends = mapping(raw.get("ends")) or self.ends
         model = dataclasses.replace(self, raw=raw, jobs=jobs, received=now, ends=ends)
         if "reasons" in raw:
             return model.with_health(raw)
@@ -231,11 +226,12 @@ def _joined(known: Iterable[Json], new: Iterable[Json]) -> tuple[Json, ...]:
 
 
 def _with_point(points: tuple[Json, ...], point: object) -> tuple[Json, ...]:
-    time = number(point.get("time")) if isinstance(point, Mapping) else None
-    if not isinstance(point, Mapping) or time is None:
+    new = mapping(point)
+    time = number(new.get("time"))
+    if time is None:
         return points
     kept = (known for known in points if time - WINDOW <= known["time"] < time)
-    return (*kept, point)
+    return (*kept, new)
 
 
 def _revision(job: Json) -> tuple[float, float]:

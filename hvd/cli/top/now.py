@@ -6,7 +6,7 @@ from typing import NamedTuple
 from rich.text import Text
 
 from hvd.cli.answers import Json
-from hvd.cli.top.badge import badge, is_stale
+from hvd.cli.top.badge import is_stale
 from hvd.cli.top.forms import compact, compact_rate, padded, share, time_ms
 from hvd.cli.top.frame import Frame
 from hvd.cli.top.model import Model
@@ -41,7 +41,7 @@ _FIGURES = (
 def now_lines(model: Model, frame: Frame) -> list[Text]:
     """The span of now above the one before; in one row of pairs where there is little room."""
     names, now, before = _spans(model.raw)
-    stale = is_stale(badge(model, frame))
+    stale = is_stale(model, frame)
     low = frame.height is not None and frame.height < _LOW
     if frame.width < _NARROW or low:
         return _pairs(now, before, frame, stale)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 
-from hvd.cli.answers import Json, objects
+from hvd.cli.answers import Json, mapping, objects
 from hvd.read.recent import key_text
 
 WINDOW = 900.0  # s of points that are kept, as the daemon does
@@ -28,8 +28,7 @@ class Own:
     def with_detail(self, data: Json) -> "Own":
         """After a message `detail`. Where it has no point of the history, it has none of these either."""
         known = dataclasses.replace(self, metrics=objects(data.get("own")), pinned=_figures(data.get("pinned")))
-        point = data.get("point")
-        time = point.get("time") if isinstance(point, Mapping) else None
+        time = mapping(data.get("point")).get("time")
         if not isinstance(time, int | float):
             return known
         recent = {row["key"]: row["recent"] for row in known.rows() if row["key"] in self.watched} | {**known.pinned}
@@ -62,7 +61,7 @@ class Own:
         name, kind = str(metric.get("name")), str(metric.get("kind"))
         implied = next((unit for unit in ("seconds", "bytes") if name.endswith(f"_{unit}")), "")
         shared = {"kind": kind, "unit": metric.get("unit") or implied, "help": metric.get("help")}
-        number, recent = metric.get("series_total"), _mapping(metric.get("recent"))
+        number, recent = metric.get("series_total"), mapping(metric.get("recent"))
         series = objects(metric.get("series"))
         values = [_value_of(one) for one in series]
         if isinstance(number, int) and number > 1 and recent:
@@ -71,24 +70,20 @@ class Own:
             key = key_text(name, kind, {})
             yield {**shared, "key": key, "recent": recent, "value": total, "all": number, "pinned": key in self.pinned}
         for one, value in zip(series, values, strict=True):
-            key = key_text(name, kind, {str(label): str(text) for label, text in _mapping(one.get("labels")).items()})
-            recent = _mapping(one.get("recent"))
+            key = key_text(name, kind, {str(label): str(text) for label, text in mapping(one.get("labels")).items()})
+            recent = mapping(one.get("recent"))
             yield {**shared, "key": key, "recent": recent, "value": value, "pinned": key in self.pinned}
 
 
 def _value_of(series: Json) -> object:
     """Of an info what it says, as text."""
-    if said := _mapping(series.get("info")):
+    if said := mapping(series.get("info")):
         return " ".join(f"{name}={value}" for name, value in said.items())
     return next((series[field] for field in ("value", "count", "state") if field in series), None)
 
 
-def _mapping(value: object) -> Json:
-    return value if isinstance(value, Mapping) else {}
-
-
 def _figures(pinned: object) -> dict[str, Json]:
-    return {str(key): _mapping(figures) for key, figures in _mapping(pinned).items()}
+    return {str(key): mapping(figures) for key, figures in mapping(pinned).items()}
 
 
 def _number(value: object) -> float | None:

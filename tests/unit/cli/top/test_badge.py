@@ -40,9 +40,5 @@ def test_a_lost_socket_alone_changes_nothing() -> None:
 def test_during_a_pause_it_is_of_now() -> None:
     """The numbers are old, the state of the daemon is not."""
     assert badge(model(), frame(now=900.0, state="degraded")) == "degraded"
-    assert [is_stale(state) for state in ("healthy", "unhealthy", "unknown", "unreachable")] == [
-        False,
-        False,
-        True,
-        True,
-    ]
+    states = ("healthy", "unhealthy", "unknown", "unreachable")
+    assert [is_stale(model(), frame(state=state)) for state in states] == [False, False, True, True]
