@@ -25,6 +25,7 @@ log = logging.getLogger("hvd.otlp")
 
 FIRST = 2.0  # s after the start: by then the aggregator has published
 PAUSE = 5.0  # s after a failure; doubled after each further one, up to the interval
+LONGEST_WAIT = 600.0  # s of silence that a receiver can ask for: more would be its mistake
 JITTER = 0.2  # by so much of itself a pause varies, so that machines don't come at once to a receiver that is back
 LAST = 3.0  # s for the last push at a stop: after 5 s the master kills a companion
 TURN = 0.5  # s between two looks at a push
@@ -46,6 +47,7 @@ class Exporter:
         self._done, self._news = asyncio.Event(), asyncio.Event()
         self._is_stopping = False
         self._failures = 0
+        self._wait = 0.0  # s for which the receiver wants nothing
 
     def _make_reader(self) -> BlockReader:
         child = self._child
@@ -87,7 +89,7 @@ class Exporter:
         interval, now = self._child.options.interval, time.monotonic()
         if self._failures:
             pause: float = min(interval, PAUSE * 2 ** min(self._failures - 1, 10))
-            return now + pause * random.uniform(1 - JITTER, 1 + JITTER)
+            return now + max(pause * random.uniform(1 - JITTER, 1 + JITTER), min(self._wait, LONGEST_WAIT))
         return due + interval * (1 + int(max(0.0, now - due) / interval))
 
     async def _has_news(self, deadline: float) -> bool:
@@ -125,6 +127,7 @@ class Exporter:
         result = FAILED if push.trouble else ACCEPTED
         self._rows.record(OTLP, (result,), round((time.monotonic() - push.began) * 1e9))
         self._failures = self._failures + 1 if push.trouble else 0
+        self._wait = push.wait
         self._report.take(push.trouble, push.refused)
 
 

@@ -27,7 +27,9 @@ PIECE = 2 * 2**20
 
 
 class Push(threading.Thread):
-    """A push. Once it has ended, `trouble` says why it failed, "" where it did not; `refused` what was thrown away."""
+    """A push. Once it has ended, `trouble` says why it failed, "" where it did not; `refused` what was thrown away;
+    `wait` for how many seconds the receiver wants nothing more.
+    """
 
     def __init__(
         self, reader: BlockReader, options: ExporterOptions, receiver: "Receiver | None", ended: Callable[[], None]
@@ -37,6 +39,7 @@ class Push(threading.Thread):
         self._reader, self._options, self._ended = reader, options, ended
         self.receiver = receiver
         self.trouble = self.refused = ""
+        self.wait = 0.0
         self.began = self._piece_began = time.monotonic()
 
     @property
@@ -64,7 +67,8 @@ class Push(threading.Thread):
                 receiver.send(piece)
             except NotAccepted as error:  # another piece may be acceptable, but not all are given their time
                 self.trouble = f"{self._options.endpoint} does not take metrics: {error}"
-                if time.monotonic() >= deadline:
+                self.wait = receiver.wait
+                if self.wait or time.monotonic() >= deadline:
                     return
         self.refused = receiver.take_refused()
 

@@ -113,6 +113,11 @@ class Receiver:
         """What the receiver has said of points that it threw away, though it took the rest; "" where it did not."""
         return self._session.take_refused() if self._session else ""
 
+    @property
+    def wait(self) -> float:
+        """For how many seconds the receiver wants nothing more, by its last answer over HTTP; 0: it did not say."""
+        return self._session.wait if self._session else 0.0
+
     def close(self) -> None:
         """End the connection; what is being sent fails soon."""
         self._exporter.shutdown()

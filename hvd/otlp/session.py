@@ -4,7 +4,10 @@ Session is public (requests 2.34); `_content` of its Response is not: it is wher
 tests/unit/otlp/test_session.py fails if that changes.
 """
 
+import contextlib
+import math
 import time
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
@@ -20,11 +23,13 @@ class Session(requests.Session):
     def __init__(self) -> None:
         super().__init__()
         self.trouble = ""
+        self.wait = 0.0
+        """For how many seconds the receiver wants nothing more, by its last answer."""
         self._refused = ""
 
     def request(self, method: str, url: str | bytes, *args: Any, **named: Any) -> requests.Response:
         """As requests does it; but the figures go nowhere else, and the answer is bounded."""
-        self.trouble = ""
+        self.trouble, self.wait = "", 0.0
         named.update(stream=True, allow_redirects=False)
         if self.verify is not True:  # else REQUESTS_CA_BUNDLE would come before the file that the exporter was told
             named.setdefault("verify", self.verify)
@@ -38,6 +43,7 @@ class Session(requests.Session):
             self.trouble = f"it answers {response.status_code}: set the endpoint to {response.headers['location']}"
             raise requests.HTTPError(self.trouble, response=response)
         if not response.ok:
+            self.wait = seconds_of(response.headers.get("Retry-After", ""))
             self.trouble = f"it answers {response.status_code} {response.reason}: {response.text[:200]}".rstrip(": ")
         else:
             self._look(response.content)
@@ -65,6 +71,19 @@ def _read(response: requests.Response) -> bytes:
             response.close()
             break
     return bytes(data)
+
+
+def seconds_of(retry_after: str) -> float:
+    """How long from now on Retry-After says, as a number or a date (RFC 9110, section 10.2.3); 0 for anything else."""
+    seconds = 0.0
+    with contextlib.suppress(ValueError):
+        seconds = float(retry_after) if retry_after[:1].isdigit() else _date(retry_after) - time.time()
+    return max(0.0, seconds) if math.isfinite(seconds) else 0.0
+
+
+def _date(text: str) -> float:
+    """Unix time; ValueError where it is no date."""
+    return parsedate_to_datetime(text).timestamp()
 
 
 def reason(error: BaseException) -> str:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -102,6 +103,26 @@ async def test_it_tries_again_with_longer_pauses(
         await eventually(lambda: not child.pages[-1]["is_failing"])
     assert child.pushes()["failed"] >= 5
     assert receiver.number >= 1
+
+
+@in_loop
+async def test_it_waits_for_as_long_as_the_receiver_says(
+    block: Block, receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it would come again sooner by itself; and not for ever."""
+    monkeypatch.setattr(module, "FIRST", 0.0)
+    monkeypatch.setattr(module, "PAUSE", 0.02)
+    monkeypatch.setattr(module, "LONGEST_WAIT", 1.5)
+    times: list[float] = []
+
+    def refuse(handler: object) -> None:
+        times.append(time.monotonic())
+        respond(handler, 429, Retry_After="86400")
+
+    receiver.answer = refuse
+    async with running(Child(block, options(receiver.url))):
+        await eventually(lambda: len(times) >= 3)
+    assert min(later - sooner for sooner, later in pairwise(times)) >= 1.0
 
 
 @in_loop

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import requests
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
 from hvd.otlp import session as module
-from hvd.otlp.session import LONGEST, Session
+from hvd.otlp.session import LONGEST, Session, seconds_of
 from tests.support.otlp import Answer, HttpReceiver, http_receiver, respond
 
 
@@ -73,6 +74,27 @@ def test_an_error_is_told_in_the_words_of_the_receiver(receiver: HttpReceiver) -
     session, response = post(receiver, lambda handler: respond(handler, 401, b"no such key" + b"." * 1000))
     assert response is not None
     assert session.trouble == "it answers 401 Unauthorized: no such key" + "." * 189
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        *(("30", 30.0), ("1.5", 1.5), ("", 0.0), ("soon", 0.0), ("-5", 0.0), ("nan", 0.0), ("1e999", 0.0)),
+        *(("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("Wed, 99 Oct 2015 07:28:00 GMT", 0.0)),
+    ],
+)
+def test_a_receiver_may_want_nothing_for_a_while(receiver: HttpReceiver, header: str, seconds: float) -> None:
+    """Said with the answer; what isn't as the standard has it is nothing, and so is what comes with a success."""
+    session, response = post(receiver, lambda handler: respond(handler, 429, Retry_After=header))
+    assert response is not None
+    assert session.wait == seconds
+    session, response = post(receiver, lambda handler: respond(handler, 200, Retry_After=header))
+    assert session.wait == 0.0
+
+
+def test_a_date_is_a_time_from_now_on() -> None:
+    """Within the second that it is told in."""
+    assert 58 <= seconds_of(formatdate(time.time() + 60, usegmt=True)) <= 60
 
 
 def test_an_answer_takes_no_more_memory_and_time_than_it_is_worth(
