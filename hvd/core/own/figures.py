@@ -73,6 +73,7 @@ class OwnReader:
         self._plain: list[Plain | None] = []  # of each that is read with many others at once
         self._samples: list[list[tuple[Sample, ...]]] = []  # of each family's each series
         self._families: list[FamilyFigures] = []
+        self._run_kinds: list[bytes] = []  # of the cells of each family's series
         self._readers = {COUNTER: self._counter, SUMMARY: self._amounts, HISTOGRAM: self._amounts}
         self._names: set[tuple[str, str]] = set()
         self._removals = self._noted = 0
@@ -93,22 +94,25 @@ class OwnReader:
         """The numbers of the series that the catalogue has since."""
         for family in self._catalogue.families[len(self._families) :]:
             self._samples.append([])
+            first, *rest = family.definition.cells
+            self._run_kinds.append(bytes((first | FIRST, *rest)))
             name = family.definition.name, family.definition.registry
             if VALUE in family.definition.cells or name in self._names:
                 self._gauges.need_living = True
             self._names.add(name)
             self._families.append(FamilyFigures(family.definition, self._labels_of(family), ()))
         known = len(self._series)
-        for series in self._catalogue.series[known:]:
-            kinds = series.family.definition.cells
-            self._make_room(series.end)
-            self._kinds[series.offset : series.end] = bytes((kinds[0] | FIRST, *kinds[1:]))
-            samples = self._samples[series.family.number]
-            read = self._readers.get(series.family.definition.kind, self._gauge)
-            self._numbers[series.offset] = len(self._series)
+        new = self._catalogue.series[known:]
+        self._make_room(max((series.end for series in new), default=0))
+        for number, series in enumerate(new, known):
+            family, offset = series.family, series.offset
+            self._kinds[offset : series.end] = self._run_kinds[family.number]
+            samples = self._samples[family.number]
+            read = self._readers.get(family.definition.kind, self._gauge)
+            self._numbers[offset] = number
             self._plain.append(self._plain_of(series, samples, len(samples)))
             self._series.append(_Read(series, read, samples, len(samples)))
-            self._offsets.append(series.offset)
+            self._offsets.append(offset)
             samples.append(())
         return set(range(known, len(self._series)))
 
