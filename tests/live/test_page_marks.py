@@ -3,6 +3,8 @@
 import csv
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from hvd import __version__
 from tests.support.browser import Browser, url_of
 from tests.support.http import Asking
-from tests.support.server import Server
-from tests.support.waiting import until
+from tests.support.server import ROOT, Server, upgradable
+from tests.support.waiting import PATIENCE, until
 
 APP = """\
 import os
@@ -22,6 +25,14 @@ import os
 if os.path.exists("broken"):
     os._exit(9)
 from tests.support.app import app
+"""
+RELEASE = """\
+from pathlib import Path
+
+import hvd
+
+if (file := Path(__file__).with_name("version")).exists():
+    hvd.__version__ = file.read_text()
 """
 MARK = """
 const { plot } = page.charts.cards[0].view;
@@ -161,6 +172,35 @@ def test_a_reload_failed_boots_and_alerts_are_marked(browser: Browser, server: S
             f"chart {number} has all of them",
         )
     assert browser.complaints() == []
+
+
+def test_a_stop_an_upgrade_and_other_versions_are_marked(browser: Browser, tmp_path: Path) -> None:
+    """By `hvd upgrade` to another version, seen by a page that stays open; and by a start of yet another one."""
+    (tmp_path / "sitecustomize.py").write_text(RELEASE)
+    environ = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    with upgradable(Server(tmp_path, workers=1, interval=0.5, keep_totals=True, environ=environ)) as server:
+        open_page(browser, server)
+        (tmp_path / "version").write_text("0.9.1")
+        command = (sys.executable, "-m", "hvd", "upgrade", "--instance", server.instance, "--wait", str(60 * PATIENCE))
+        subprocess.run(command, check=True, timeout=90 * PATIENCE, stdout=subprocess.DEVNULL)
+        browser.wait_text("#events ul", f"upgrade from hvd {__version__} to hvd 0.9.1", 30)
+        point_at(browser, "upgrade from")
+        until(lambda: "to hvd 0.9.1" in browser.run(TIPS), "its mark tells it")
+
+        server.stop_successor()
+        server.wait()  # the first master
+        (tmp_path / "version").write_text("0.9.2")
+        server.start()
+        open_page(browser, server)
+        browser.wait_text("#events ul", "hvd is 0.9.2 now, and was 0.9.1 before this start")
+        shapes = browser.run(SHAPES)
+        assert {"Start", "Stop", "Upgrade", "Version"} <= shapes.keys()
+        assert len(set(shapes.values())) == len(shapes)
+        point_at(browser, "hvd is 0.9.2 now")
+        until(lambda: "hvd is 0.9.2 now" in browser.run(TIPS), "its mark tells it")
+        browser.click("#events li:first-child a")
+        browser.wait_text("#panel", "0.9.2")
+        assert [line for line in browser.complaints() if "/ws" not in line] == []
 
 
 def test_a_span_has_a_link(browser: Browser, server: Server) -> None:

@@ -197,8 +197,31 @@ def test_a_worker_that_differs_is_pointed_out(browser: Browser, shop: Guest) -> 
         assert str(other) not in browser.text("#workers .skew").split(":")[0]
         row = "#workers tr[data-state=skewed], #workers tr[data-state=new]"
         assert browser.wait_text(row, "▲").startswith(str(odd))
-        browser.wait_text("#panel .changes", "errors, the others")
+        browser.wait_text("#panel .changes", "5xx, the others")
     assert browser.accessibility() == []
     browser.size(390, 844)
     until(lambda: browser.run("return document.documentElement.scrollWidth") == 390, "nothing sticks out")
     assert browser.complaints() == []
+
+
+def test_one_of_sixteen_workers_that_differs_is_pointed_out(browser: Browser, tmp_path: Path) -> None:
+    """The one that fails, and no other; in red, where its 5xx are."""
+    with Guest(tmp_path, files={"shop.py": SHOP}, workers=16, interval=0.5, admin_bind="127.0.0.1:0") as server:
+        open_page(browser, server)
+        until(lambda: len(browser.texts("#workers tbody tr")) == 16, "all are shown", 30)
+        odd = server.snapshot()["workers"][0]["pid"]
+        (tmp_path / str(odd)).touch()
+
+        def pointed_out() -> list[str]:
+            ask(server, "/odd", 200)
+            return browser.texts("#workers .skew li")
+
+        sentences = until(pointed_out, "it is told", 90, pause=0.2)
+        assert all(str(odd) in sentence.split(":")[0] for sentence in sentences)
+        assert any("5xx" in sentence for sentence in sentences)
+        red = "#workers td.server[data-state=bad]"
+        pids = browser.run(
+            "return [...document.querySelectorAll(arguments[0])].map((one) => one.parentNode.item.pid)", red
+        )
+        assert pids == [odd]
+        assert browser.complaints() == []
