@@ -62,7 +62,7 @@ def fetch(address: Address, pid: int | None, timeout: float) -> dict[str, Any]:
         if not isinstance(fields.get("processes"), list):
             raise answer.not_hvd(lacks="processes")
         return fields
-    if pid is None and answer.status in _FAULTS:
+    if answer.status in _FAULTS and str(pid) not in _detail(fields):  # else that is no worker of the daemon
         what = "it is not the daemon's admin server, whose address hvd list shows, or it is an older hvd's"
         text = f"{address.url} has no stacks: {what}"
         raise DaemonRefused(text, answer.status)

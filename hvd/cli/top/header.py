@@ -49,8 +49,8 @@ def message_lines(model: Model, frame: Frame) -> list[Text]:
     messages: list[tuple[str, str]] = []
     if model.unreachable or model.trouble:
         messages.append(_connection_message(model, frame))
-    style = "dim" if is_stale(model, frame) else "bold yellow"  # so it was
-    messages += [(glyphs.said(reason), style) for reason in model.reasons]
+    was = is_stale(model, frame)
+    messages += [(glyphs.said(reason), "dim" if was else _style(reason)) for reason in model.reasons]
     alerts = model.raw.get("alerts")
     messages += [(_alert(alert, glyphs), "red") for alert in (alerts if isinstance(alerts, list) else [])]
     messages += _deaths(model, frame, 1 if frame.height is not None and frame.height < 40 else 5)
@@ -58,6 +58,11 @@ def message_lines(model: Model, frame: Frame) -> list[Text]:
     if len(messages) > most:
         messages[most - 1 :] = [(f"{messages[most - 1][0]} (and {len(messages) - most} more)", messages[most - 1][1])]
     return [line for text, style in messages for line in _message(text, style, frame)]
+
+
+def _style(reason: str) -> str:
+    """Red is for the server's errors."""
+    return "bold red" if reason.startswith("failing:") else "bold yellow"
 
 
 def _connection_message(model: Model, frame: Frame) -> tuple[str, str]:

@@ -88,9 +88,16 @@ def test_why_there_are_none_is_said(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_service_s_address_has_none(capsys: pytest.CaptureFixture[str]) -> None:
     """It says who has them; a process that isn't there is told in the daemon's words."""
-    with daemon((404, {"title": "404 Not Found"})) as (url, _):
+    for arguments in ([], ["4711"]):
+        with daemon((404, {"title": "404 Not Found", "detail": "Nothing is here."})) as (url, _):
+            assert main(["stacks", *arguments, "--url", url]) == 5
+            assert "it is not the daemon's admin server, whose address hvd list shows" in capsys.readouterr().err
+    with daemon((403, {"detail": "needs admin"})) as (url, _):
         assert main(["stacks", "--url", url]) == 5
-        assert "it is not the daemon's admin server, whose address hvd list shows" in capsys.readouterr().err
+        assert "needs admin (hvd: set HVD_TOKEN" in capsys.readouterr().err
+    with daemon((200, {"stacks": "another service's"})) as (url, _):
+        assert main(["stacks", "--url", url]) == 1
+        assert "it is not hvd" in capsys.readouterr().err
     with daemon((404, {"title": "404 Not Found", "detail": "pid 4711 is no worker"})) as (url, _):
         assert main(["stacks", "4711", "--url", url]) == 5
         assert "pid 4711 is no worker" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """The head of the screen: health, how old the numbers are, and what is wrong."""
 
+from hvd.cli.top.header import message_lines
 from tests.unit.cli.top.data import event, frame, metrics, model, text
 
 
@@ -38,6 +39,13 @@ def test_what_is_wrong_is_said() -> None:
     screen = text(known, frame())
     for part in ("degraded", "! aggregator away", "! hot", "worker 9 died 1m 0s ago (SIGKILL) at GET /slow 2.0s"):
         assert part in screen, screen
+
+
+def test_red_is_for_errors_of_the_server() -> None:
+    """And dim for what was wrong when something was last heard."""
+    known = model().with_health({"reasons": ["failing: 98 % are 5xx", "stuck: worker 7"]})
+    styles = [[str(line.style) for line in message_lines(known, frame(now=now))] for now in (100.5, 160.0)]
+    assert styles == [["bold red", "bold yellow"], ["dim", "dim"]]
 
 
 def test_all_of_a_reason_is_printed() -> None:
