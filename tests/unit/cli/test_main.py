@@ -1,5 +1,6 @@
 """The command: its exit codes, and that nothing ends in a traceback."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -75,3 +76,23 @@ def test_output_that_nobody_takes_is_no_traceback(target: str, code: int) -> Non
     *said, ended = done.stderr.splitlines()
     assert int(ended) == code
     assert said == (["hvd: the output can't be written (No space left on device)"] if code == 1 else [])
+
+
+INTERRUPTED = """
+import runpy, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "hvd.cli.arguments":
+            signal.raise_signal(signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupting())
+runpy.run_module("hvd", run_name="__main__")
+"""
+
+
+def test_ctrl_c_at_the_very_start_is_no_traceback() -> None:
+    """Most of what a short command takes is the import of its modules."""
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
