@@ -3,7 +3,7 @@
 import json
 import math
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from hvd.core import layout
@@ -25,11 +25,15 @@ class Tenant(NamedTuple):
     is_alive: bool
 
 
+_RECORD = layout.S_TAKEN_NS, layout.S_TAKEN, layout.S_PID, layout.S_PID_START
+
+
 class Gauges:
     """The gauges of a block, with the processes as they were when they were last read. One thread at a time uses it."""
 
     def __init__(self, block: Block) -> None:
         self._block = block
+        self._records: list[tuple[int, ...]] = []  # of all slots, the cells of _RECORD
         self._tenants: tuple[Tenant, ...] = ()
         self._alive: list[tuple[int, int, str]] = []  # of those that live: row, tenancy, pid
         self._pids: list[str] = []  # of these
@@ -41,7 +45,11 @@ class Gauges:
 
     def read_tenants(self) -> bool:
         """Look which processes there are. -> whether they are others than before."""
-        before, self._tenants = self._tenants, tuple(self._all_tenants())
+        records = list(zip(*map(self._column, _RECORD), strict=True))
+        if records == self._records and not self.need_living:
+            return False
+        self._records = records
+        before, self._tenants = self._tenants, tuple(self._all_tenants(records))
         self._alive = [(tenant.row, tenant.tenancy, str(tenant.pid)) for tenant in self._tenants if tenant.is_alive]
         self._pids = [pid for _, _, pid in self._alive]
         self.rows = [tenant.row for tenant in self._tenants]
@@ -53,12 +61,10 @@ class Gauges:
         }
         return True
 
-    def _all_tenants(self) -> Iterator[Tenant]:
+    def _all_tenants(self, records: Iterable[tuple[int, ...]]) -> Iterator[Tenant]:
         """Those that have a slot, and a row without one where a slot was ever prepared or taken."""
         shape = self._block.layout
-        columns = (layout.S_TAKEN_NS, layout.S_TAKEN, layout.S_PID, layout.S_PID_START)
-        for number, record in enumerate(zip(*map(self._column, columns), strict=True)):
-            since, is_taken, pid, pid_start = record
+        for number, (since, is_taken, pid, pid_start) in enumerate(records):
             if since:
                 has_process = bool(is_taken and pid)
                 tenant = Tenant(shape.own_row_cell(number), 0, 0, is_alive=False)
