@@ -22,6 +22,7 @@ class Pseudo:
         self._master, self._slave = pty.openpty()
         self.before = termios.tcgetattr(self._slave)
         self._screen = pyte.Screen(columns, lines)
+        self._screen.write_process_input = self.press  # as terminals do, it answers
         self._stream = pyte.ByteStream(self._screen)
         self.output = b""
         termios.tcsetwinsize(self._slave, (lines, columns))

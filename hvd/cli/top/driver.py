@@ -155,7 +155,7 @@ class Terminal(LinuxDriver):
         self._writer = Writer(self._display)
         self._writer.start()
         self.write(ENTER)
-        self._key_thread = threading.Thread(target=self._run_input_thread, name="hvd-top-input", daemon=True)
+        self._key_thread = threading.Thread(target=self._read, name="hvd-top-input", daemon=True)
         self._key_thread.start()
         self._send_size()
 
@@ -195,6 +195,13 @@ class Terminal(LinuxDriver):
     def close(self) -> None:
         """It is closed by `stop_application_mode`."""
 
+    def _read(self) -> None:
+        """An error ends the app, and is told; Textual's own way is a panic on the screen, and the exit code 0."""
+        try:
+            self.run_input_thread()
+        except Exception as error:
+            self._app.call_later(self._app._handle_exception, error)
+
     def run_input_thread(self) -> None:
         """Read keys until the app ends, or the terminal has gone."""
         parser, decode = XTermParser(self._debug), getincrementaldecoder("utf-8")("replace").decode
@@ -214,8 +221,9 @@ class Terminal(LinuxDriver):
                     if _ANSWER.encode() in data:
                         data, self._answers = data.replace(_ANSWER.encode(), b""), True
                         self._is_answered.set()
-                    for event in parser.feed(decode(data)):
-                        self.process_message(event)
+                    if text := decode(data):  # an empty one would be the parser's end
+                        for event in parser.feed(text):
+                            self.process_message(event)
                 for event in parser.tick():
                     self.process_message(event)
 

@@ -127,11 +127,13 @@ def test_a_slow_line_gets_no_picture_before_it_has_shown_the_last(
     terminal.ask()
     assert terminal.is_behind
     assert terminal.type("\x1b[", "0n") == ["j", "k", "q", "q"]
+    assert terminal.type("\x1b[0n", "x") == ["j", "k", "q", "q", "x", "q"]
+    terminal.ask()
     assert terminal.is_behind
     now += 11.0
     assert not terminal.is_behind
     terminal.ask()
-    assert len(terminal.written) == 3
+    assert len(terminal.written) == 4
     assert terminal.is_behind
 
 
