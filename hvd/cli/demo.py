@@ -23,7 +23,7 @@ _DAY = 86_400.0
 
 SETTINGS = """\
 [watch]
-slow_request_seconds = 0
+slow_request_seconds = 0.5
 [jobs.kinds.thumbnails]
 command = [{python}, "-c", {thumbnails}, "{{seconds}}"]
 params.seconds = {{ type = "int", min = 0, max = 60 }}

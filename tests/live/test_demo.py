@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.support.http import Connection
 from tests.support.server import SHM
@@ -31,13 +32,18 @@ def test_the_demo_has_all_that_there_is_to_see(tmp_path: Path) -> None:
         shop = re.search(r"hvd.demo.shop:app is on http://([\d.]+):(\d+)", log.read_text())
         assert shop
 
-        def snapshot() -> dict[str, float]:
+        def snapshot() -> dict[str, Any]:
             with Connection((page[1], int(page[2])), 30) as connection:
-                answer: dict[str, float] = connection.get("/api/v1/snapshot").json()
+                answer: dict[str, Any] = connection.get("/api/v1/snapshot").json()
                 return answer
+
+        def places() -> set[str]:
+            requests = snapshot()["longest_requests"]
+            return {frame["file"] for request in requests for frame in request["stack"]}
 
         until(lambda: snapshot()["http_requests"] > 20, "customers come")
         until(lambda: snapshot()["jobs_completed"], "a job is done", 30)
+        until(lambda: any(file.endswith("hvd/demo/shop.py") for file in places()), "a slow request has its place", 30)
     finally:
         os.killpg(demo.pid, signal.SIGINT)
         status = demo.wait(30 * PATIENCE)
