@@ -20,7 +20,7 @@ from hvd.core.foreign import is_of_hvd, set_aside
 from hvd.core.layout import Layout
 from hvd.core.locks import DYING, Passed, claim_name, is_claimed_by, no_claim, take_claim
 from hvd.core.name import Name, evasive_names, usable_name
-from hvd.core.proc import exists
+from hvd.core.proc import exists, is_alive
 from hvd.errors import BlockError, BlockForeign, BlockInUse, BlockLocked
 
 OWNER_WAIT = 30.0  # s; the processes of a killed master end within some 3 s, see workers.py; on a slow machine later
@@ -135,10 +135,9 @@ def _acquire(
                 if time.monotonic() > deadline:
                     raise _held(fd, name)
                 if not is_warned:
-                    warn(
-                        f"block {name} is held by processes of a master that is gone; "
-                        f"waiting up to {wait:g} s for them to end"
-                    )
+                    masters = _masters_text(name)  # one in another network namespace has another claim
+                    holders = f"a daemon that runs{masters}" if masters else "processes of a master that is gone"
+                    warn(f"block {name} is held by {holders}; waiting up to {wait:g} s for them to end")
                     is_warned = True
                 time.sleep(OWNER_PAUSE)
             elif Name(DIRECTORY / name, fd).holds():  # else its last owner removed it between our open and our lock
@@ -293,7 +292,7 @@ def _masters_text(name: str) -> str:
     """The masters that the block of that name has in its header, as a clause; "" where none can be seen."""
     with contextlib.suppress(OSError, BlockForeign):
         block = open_block(name)
-        masters = [pid for pid in block.masters() if exists(pid)]
+        masters = [pid for pid in block.masters() if is_alive(pid)]
         os.close(block.fd)
         if masters:
             return f" (master pid {', '.join(map(str, masters))})"
@@ -310,7 +309,7 @@ def _held(fd: int, name: str) -> BlockError:
         return BlockForeign(f"{error}, and it is in use: stop the daemon that has it, or choose another HVD_INSTANCE")
     block = Block(fd, shape, name)
     pids = [*block.masters(), *(block.cells[shape.slot_cell(number) + layout.S_PID] for number in range(shape.slots))]
-    alive = ", ".join(f"pid {pid}" for pid in pids if exists(pid)) or "of another container"
+    alive = ", ".join(f"pid {pid}" for pid in dict.fromkeys(pids) if exists(pid)) or "of another container"
     return BlockInUse(f"processes ({alive}) hold block {name}, and don't end: end them, or choose another HVD_INSTANCE")
 
 

@@ -358,8 +358,12 @@ def test_a_claim_of_a_stranger_is_done_without(name: str) -> None:
         assert not existed
         (line,) = warnings
         assert line.split(" holds ")[1].split(" ")[0] in Path("/proc/net/unix").read_text().split()
-        with pytest.raises(BlockInUse):
-            acquire(name, SMALL, wait=0)
+        block.add_master(os.getpid())
+        with pytest.raises(BlockInUse, match=rf"processes \(pid {os.getpid()}\) hold"):
+            acquire(name, SMALL, wait=0.2, warn=warnings.append)
+        assert warnings[-1].startswith(
+            f"block {name} is held by a daemon that runs (master pid {os.getpid()}); waiting"
+        )
     block.remove_if_last()
     block.release_claim()
     os.close(block.fd)
