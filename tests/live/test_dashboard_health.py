@@ -114,7 +114,7 @@ def test_an_aggregator_that_is_stopped_is_not_healthy(browser: Browser, tmp_path
             before = browser.with_page(requests)
             until(lambda: browser.with_page(requests) >= before + 4, "the page's own questions are requests", 8)
             time.sleep(3)  # its socket is given up meanwhile, and tried anew
-            assert states(browser) == ["degraded"]
+            assert not {"healthy", "unreachable"} & set(states(browser))
             assert not browser.run("return document.body.hasAttribute('data-stale')")
         wait_state(browser, "healthy", 20)
         browser.wait_text("#connection", "Live", 20)
@@ -354,8 +354,9 @@ def test_an_older_daemon_has_dashes_for_what_it_does_not_tell(browser: Browser, 
     """During an upgrade a new page may get an old daemon's messages."""
     with Server(tmp_path, workers=2, interval=INTERVAL) as server:
         open_page(browser, server)
+        browser.cut_off()
         browser.with_page(
-            "page.socket.close(); const raw = structuredClone(page.model.raw);"
+            "const raw = structuredClone(page.model.raw);"
             f"for (const name of {list(OLD)}) delete raw[name];"
             "page.handle({ type: 'metrics', data: { raw } }); page.frames.finish();"
         )
@@ -377,8 +378,6 @@ const request = (pid, age) => (
   { method: "GET", path: "/a", pid, slot: 1, age_seconds: age, stack, stack_age_seconds: 1 }
 );
 const raw = structuredClone(page.model.raw);
-page.socket.close();
-page.contact.poll.start = () => {};
 for (const requests of [REQUESTS]) {
   raw.longest_requests = requests;
   page.handle({ type: "metrics", data: { raw } });
@@ -392,6 +391,7 @@ def test_a_stack_that_is_opened_stays_open(browser: Browser, tmp_path: Path) -> 
     """Its request's, wherever that moves in the list; another request that takes its row has it closed."""
     with Server(tmp_path, workers=2, interval=INTERVAL) as server:
         open_page(browser, server)
+        browser.cut_off()
         first = "[request(1, 9), request(2, 5), request(3, 4)]"
         closed = browser.with_page(SHOW_LONGEST.replace("REQUESTS", first))
         assert closed == [[False, "shop/orders.py:12 in post"]] * 3

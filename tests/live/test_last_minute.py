@@ -112,7 +112,7 @@ def test_the_last_minute_is_what_clients_counted(tmp_path: Path) -> None:
         shop.check()
         until(lambda: shop.records() >= 1, "a record of ten seconds")
         began = shop.routes()
-        shop.serve("/pay?status=503", "/pay", "/slow?s=0.06", requests=240)
+        shop.serve("/pay?status=503", "/pay", "/slow?s=0.5", requests=240)
         shop.check()
         shop.check_workers()
         changes = shop.routes(f"?from={began['to']}")["changes"]

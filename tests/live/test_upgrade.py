@@ -18,7 +18,7 @@ from hvd.core.proc import is_alive
 from hvd.metrics.events import Event, read_events
 from tests.support.http import Load
 from tests.support.server import Server, stopped, upgradable
-from tests.support.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE, crowding, until
 
 RELEASE = """\
 import pathlib, time
@@ -177,7 +177,7 @@ def test_an_upgrade_that_fails_goes_back(tmp_path: Path) -> None:
         assert f"went back: hvd {__version__} (master {old}) serves on" in output
         (tmp_path / "broken").unlink()
         (tmp_path / "slow").touch()
-        with daemon.begin("--wait", str(4 * PATIENCE)) as slow:
+        with daemon.begin("--wait", str(4 * PATIENCE * crowding())) as slow:
             assert slow.stdout
             slow.stdout.readline()
             assert daemon.run() == (
@@ -185,7 +185,7 @@ def test_an_upgrade_that_fails_goes_back(tmp_path: Path) -> None:
                 "hvd: no upgrade: another `hvd upgrade` of this daemon is under way: wait for its end\n",
             )
             slow.stdout.close()  # its terminal is gone, and it goes back all the same
-            slow.wait(60 * PATIENCE)
+            slow.wait(100 * PATIENCE)
         assert slow.returncode == 1
         assert daemon.master() == old
         with daemon.begin() as interrupted:

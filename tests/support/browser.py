@@ -97,6 +97,13 @@ class Browser:
         assert "error" not in answer, answer
         return answer["value"]
 
+    def cut_off(self) -> None:
+        """The page hears nothing more of its daemon, by WebSocket or HTTP: it shows what a test gives it."""
+        self.with_page(
+            "page.socket.close(); page.socket.open = page.socket.restart = () => {};"
+            "page.contact.poll.start = () => {}; page.contact.poll.stop(); page.contact.interval = 3600"
+        )
+
     def text(self, selector: str) -> str:
         """The visible text of the first such element; empty where there is none."""
         script = (

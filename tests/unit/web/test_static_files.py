@@ -15,6 +15,7 @@ from falcon import testing
 from hvd.web.app import create_app
 from hvd.web.here import Here
 from hvd.web.static_files import STATIC, load, without_comments
+from tests.support.waiting import PATIENCE
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 
@@ -221,6 +222,6 @@ def test_the_modules_pass_their_own_tests(tmp_path: Path) -> None:
         shutil.copy(path, tmp_path)
     (tmp_path / "package.json").write_text('{"type": "module"}')
     command, environ = ["node", "--test", "--test-reporter=tap"], {**os.environ, "TZ": "UTC"}
-    found = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+    found = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=150 * PATIENCE)
     assert found.returncode == 0, found.stdout + found.stderr
     assert int(re.findall(r"^# pass (\d+)$", found.stdout, re.MULTILINE)[-1]) >= 30, found.stdout
