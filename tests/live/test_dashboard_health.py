@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import socket
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -68,6 +67,19 @@ def wait_state(browser: Browser, state: str, seconds: float = 15) -> None:
     until(lambda: browser.run(icon) == browser.run(icon_of), f"the icon is that of {state}")
 
 
+def wait_change(browser: Browser, selector: str) -> None:
+    """Until the element says something else: its time has gone on."""
+    text = browser.text(selector)
+    until(lambda: browser.text(selector) != text, f"{selector} says something else")
+
+
+def asked_health(browser: Browser) -> list[float]:
+    """When the page has asked for /health since it was opened, in ms."""
+    entries = "performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('/health'))"
+    times: list[float] = browser.run(f"return {entries}.map(({{ startTime }}) => startTime)")
+    return times
+
+
 def test_a_daemon_that_is_killed_is_unreachable_until_it_is_back(browser: Browser, tmp_path: Path) -> None:
     """At once, in badge, title and icon, with what was heard last; nobody reloads anything."""
     address = free_address()
@@ -113,7 +125,7 @@ def test_an_aggregator_that_is_stopped_is_not_healthy(browser: Browser, tmp_path
             requests = "return page.model.raw.http_requests"
             before = browser.with_page(requests)
             until(lambda: browser.with_page(requests) >= before + 4, "the page's own questions are requests", 8)
-            time.sleep(3)  # its socket is given up meanwhile, and tried anew
+            browser.wait_text("#connection", "Reconnecting", 20)  # its socket is given up
             assert not {"healthy", "unreachable"} & set(states(browser))
             assert not browser.run("return document.body.hasAttribute('data-stale')")
         wait_state(browser, "healthy", 20)
@@ -207,7 +219,8 @@ def test_without_a_worker_the_admin_address_says_so(browser: Browser, tmp_path: 
             browser.wait_text("#connection", "Live")
             until(lambda: figures(browser)["Workers"] == "Workers\n0 alive", "none is counted")
             browser.with_page("page.socket.close(); page.contact.connected('waiting')")  # /health answers 503 then
-            time.sleep(3)
+            number = len(asked_health(browser))
+            until(lambda: len(asked_health(browser)) > number + 1, "it is asked, and once more")
             wait_state(browser, "unhealthy")
         wait_state(browser, "healthy", 20)
 
@@ -218,7 +231,8 @@ def test_a_long_interval_is_no_silence(browser: Browser, tmp_path: Path) -> None
         open_page(browser, server)
         until(lambda: browser.with_page("return page.contact.interval") == 8, "it is known")
         opened = server.sample("hvd_websocket_connections_total")
-        time.sleep(7)
+        before = browser.with_page("return page.model.raw.timestamp")
+        until(lambda: browser.with_page("return page.model.raw.timestamp") != before, "the next message", 20)
         assert server.sample("hvd_websocket_connections_total") == opened
         assert states(browser) == []
 
@@ -251,11 +265,10 @@ def test_numbers_come_over_http_where_no_socket_opens(browser: Browser, tmp_path
                 connection.get("/hello")
         until(lambda: shown() >= before + 100, "the figures follow", 10)
         browser.wait_text("#connection", "Reconnecting")
-        asked = "return performance.getEntriesByType('resource').filter(({{ name }}) => name.endsWith('{}')).length"
-        counts = [browser.run(asked.format("/health")) for _ in range(2)]
-        time.sleep(6)
-        counts.append(browser.run(asked.format("/health")))
-        assert 2 <= counts[2] - counts[1] <= 4, "every two seconds"
+        number = len(asked_health(browser))
+        until(lambda: len(asked_health(browser)) >= number + 4, "it asks again and again", 20)
+        times = asked_health(browser)[number : number + 4]
+        assert times[-1] - times[0] > 3 * 1500, "every two seconds"
         server.kill_master()
         wait_state(browser, "unreachable", 10)
         browser.wait_text(REASONS, "is 502, and not from the daemon")
@@ -293,11 +306,13 @@ def test_nothing_moves_when_a_reason_comes(browser: Browser, tmp_path: Path, wid
     with Server(tmp_path, workers=2, threads=2, interval=INTERVAL) as server:
         open_page(browser, server)
         browser.size(width, height)
-        time.sleep(1)  # the page takes its new width
+        until(lambda: browser.run("return innerWidth") == width, "the page takes its new width")
+        browser.with_page("for (let n = 0; n < 3; n += 1) await new Promise(requestAnimationFrame)")
         browser.run(WATCH_PLACES)
         asking = ask_slowly(server, ("a", "b", "c", "d" * 80))
         browser.wait_text(REASONS, "saturated: all 4 threads busy")
-        time.sleep(2)  # its reasons change
+        for _ in range(2):
+            wait_change(browser, REASONS)
         for worker in server.pids("worker"):
             os.kill(worker, signal.SIGKILL)
         for each in asking:
@@ -307,7 +322,8 @@ def test_nothing_moves_when_a_reason_comes(browser: Browser, tmp_path: Path, wid
         with stopped(server.pid):
             os.kill(server.pids("aggregator")[0], signal.SIGKILL)
             wait_state(browser, "degraded")
-            time.sleep(3)
+            for _ in range(3):
+                wait_change(browser, REASONS)
         wait_state(browser, "healthy", 20)
         assert browser.run("return others()") == []
         announcements = browser.run("return told")
