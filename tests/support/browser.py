@@ -35,6 +35,14 @@ ARGUMENTS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no request leaves this machine
 )
 
+# Of what is out of sight, and therefore not laid out (content-visibility: auto), innerText is empty.
+TEXT = """
+const isLaidOut = (element) => element.checkVisibility({ contentVisibilityAuto: true });
+const isLeftOut = (element) => element.checkVisibility() && !isLaidOut(element);
+const isSkipped = (element) => [element, ...element.children].some(isLeftOut);
+const text = (element) => (isSkipped(element) ? element.textContent : element.innerText);
+"""
+
 WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) => {
@@ -105,17 +113,16 @@ class Browser:
         )
 
     def text(self, selector: str) -> str:
-        """The visible text of the first such element; empty where there is none."""
+        """The text of the first such element, out of sight too; empty where there is none, or it is hidden."""
         script = (
-            "const found = document.querySelector(arguments[0]); return found?.checkVisibility() ? found.innerText : ''"
+            f"{TEXT} const found = document.querySelector(arguments[0]);"
+            "return found?.checkVisibility() ? text(found) : ''"
         )
         found: str = self.run(script, selector)
         return found
 
     def texts(self, selector: str) -> list[str]:
-        found: list[str] = self.run(
-            "return [...document.querySelectorAll(arguments[0])].map((each) => each.innerText)", selector
-        )
+        found: list[str] = self.run(f"{TEXT} return [...document.querySelectorAll(arguments[0])].map(text)", selector)
         return found
 
     def click(self, selector: str) -> None:
