@@ -15,6 +15,7 @@ from itertools import chain, zip_longest
 from hvd.core import layout
 from hvd.core.catalogue import Catalogue, Families, Series
 from hvd.core.hot import fence, sum_rows
+from hvd.core.limits import OVERFLOW
 from hvd.core.rows import Row, Rows
 from hvd.core.slots import used_heads
 from hvd.core.totals import RETRIES
@@ -98,7 +99,7 @@ class Carrier:
         if series is None:
             return 0
         runs = self._rows.runs[series.family]
-        return runs.overflow if series.is_overflow else runs[series.labels]
+        return runs.overflow if set(series.labels) == {OVERFLOW} else runs[series.labels]
 
     def _store(self, grown: Counter[int]) -> None:
         cells, started = self._cells, grown.pop(layout.R_STARTED, 0)

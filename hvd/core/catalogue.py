@@ -7,6 +7,7 @@ run of cells that no series owns, and the next writer writes over it.
     {"family": key, "cells": n, "labels": [name, …], "merge": "sum"}    once for each family, before its first series
     [key, [value, …], offset]    a series: its cells begin at offset, counted from the head of any row
     [key, null, offset]          the family's overflow series
+    [key, ["overflow", "5xx"], offset]    one more, of those whose last label has that summary
 
 Processes of several versions may use one block. A reader passes over a family that it does not know, or knows in
 another form, with its series; over an object that is no family's record; and over whatever else a record has.
@@ -22,7 +23,7 @@ import struct
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,8 @@ from hvd.errors import BlockError, BlockForeign, BlockFull
 LABEL_CHARS = 120
 """Longer label values are cut: a label is for telling series apart, not for carrying data."""
 
+_NO_OVERFLOW = f"{OVERFLOW}_"  # the last label's value where all are such, and the series is none
+
 _PREFIX = struct.Struct("<II")
 
 
@@ -49,6 +52,12 @@ class Family:
     labels: tuple[str, ...]
     cells: int = 1
     limit: int | None = 64  # None: the block's number of series
+    summary: Callable[[str], str] | None = None  # of the last label's value: what an overflow series keeps of it
+
+    def overflow_labels(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        """The labels of the overflow series in which these label values count."""
+        last = self.summary(labels[-1]) if self.summary and labels else OVERFLOW
+        return (*(OVERFLOW,) * (len(labels) - 1), last)
 
     def most(self, series: int) -> int:
         """How many sets of label values there may be in a block for so many series."""
@@ -126,9 +135,9 @@ class Catalogue:
             series = Series(family.key, (OVERFLOW,) * len(family.labels), offset, family.cells, is_overflow=True)
             self._series[family.key, None] = series
         else:
-            series = Series(family.key, tuple(labels), offset, family.cells)
+            series = Series(family.key, tuple(labels), offset, family.cells, _is_overflow(labels))
             self._series[family.key, series.labels] = series
-            self._sizes[family.key] += 1
+            self._sizes[family.key] += not series.is_overflow
         self.series.append(series)
 
     def get_or_add(self, family: Family, labels: tuple[str, ...]) -> Series:
@@ -145,24 +154,35 @@ class Catalogue:
         try:
             self.refresh()
             series = self._series.get((family.key, labels))
-            if not series and not self.is_full(family) and time.monotonic() >= self._retry_at[family.key]:
-                series = self._add(family, labels)
+            if not series and time.monotonic() >= self._retry_at[family.key]:
+                series = None if self.is_full(family) else self._add(family, labels)
+                if not series and family.summary and self.is_full(family):
+                    series = self._overflow_of(family, labels)
         except BlockError:
             self._retry_at[family.key] = time.monotonic() + RETRY
         finally:
             self._is_busy = False
-        return series or self.instead(family)
+        return series or self.instead(family, labels)
 
-    def instead(self, family: Family) -> Series:
-        """What counts for a series that can't be had: the overflow series, else what is lost."""
-        return self._series.get((family.key, None)) or self._lost
+    def _overflow_of(self, family: Family, labels: tuple[str, ...]) -> Series | None:
+        """The overflow series of these label values, appended if there is none. Raises BlockError where it can't be."""
+        shared = family.overflow_labels(labels)
+        if set(shared) == {OVERFLOW}:
+            return None
+        return self._series.get((family.key, shared)) or self._add(family, shared)
+
+    def instead(self, family: Family, labels: tuple[str, ...] = ()) -> Series:
+        """What counts for a series that can't be had: an overflow series, else what is lost."""
+        shared = self._series.get((family.key, family.overflow_labels(labels))) if labels else None
+        return shared or self._series.get((family.key, None)) or self._lost
 
     def _add(self, family: Family, labels: tuple[str, ...] | None) -> Series | None:
         """The series, appended if there is none; None if there may be none. Raises BlockError where it can't be."""
         with self._block.locked(COUNT_WAIT):
             self.refresh()
             is_ours = self._in_block.get(family.key, family) is not None
-            if is_ours and (labels is None or not self.is_full(family)) and (family.key, labels) not in self._series:
+            may_be = labels is None or _is_overflow(labels) or not self.is_full(family)
+            if is_ours and may_be and (family.key, labels) not in self._series:
                 self._append(family, labels)
             return self._series.get((family.key, labels))
 
@@ -192,7 +212,8 @@ class Catalogue:
             self.refresh()
             wanted = [_shown(labels) for labels in sets]
             room = max(0, family.most(self._block.layout.series) - self._sizes[family.key])
-            new = [labels for labels in dict.fromkeys(wanted) if (family.key, labels) not in self._series][:room]
+            new = [labels for labels in dict.fromkeys(wanted) if (family.key, labels) not in self._series]
+            new = _with_overflow(family, new, room)
             cells, shape = self._block.cells, self._block.layout
             offset, data = cells[layout.H_CELLS_USED], bytearray()
             left = shape.catalogue_bytes - cells[layout.H_CATALOGUE_BYTES]
@@ -203,7 +224,7 @@ class Catalogue:
                 data += record
                 offset += family.cells
             self._publish(bytes(data), offset)
-        return [self._series.get((family.key, labels)) or self.instead(family) for labels in wanted]
+        return [self._series.get((family.key, labels)) or self.instead(family, labels) for labels in wanted]
 
     def _append(self, family: Family, labels: tuple[str, ...] | None) -> None:
         cells, shape = self._block.cells, self._block.layout
@@ -242,6 +263,18 @@ class Catalogue:
                 self._block.reserve(head + offset, count)
 
 
+def _is_overflow(labels: Sequence[str]) -> bool:
+    """Whether these are the labels of an overflow series that keeps something of the last one."""
+    return len(labels) > 1 and set(labels[:-1]) == {OVERFLOW} and labels[-1] != _NO_OVERFLOW
+
+
+def _with_overflow(family: Family, sets: Sequence[tuple[str, ...]], room: int) -> list[tuple[str, ...]]:
+    """The first ones of these label values, for which there is room; and those of overflow series, for the others."""
+    own = [labels for labels in sets if not _is_overflow(labels)]
+    shared = {family.overflow_labels(labels) for labels in own[room:]}.union(filter(_is_overflow, sets))
+    return [*own[:room], *sorted(labels for labels in shared if set(labels) != {OVERFLOW})]
+
+
 def _form(family: Family) -> dict[str, Any]:
     """A family's record: what processes that add up the same cells must agree on."""
     return {"family": family.key, "cells": family.cells, "labels": list(family.labels), "merge": "sum"}
@@ -255,7 +288,7 @@ def _family(record: dict[str, Any]) -> Family:
 def _shown(labels: Iterable[object]) -> tuple[str, ...]:
     """Label values as the catalogue has them: texts, cut, and never the same as those of an overflow series."""
     texts = tuple(str(label)[:LABEL_CHARS] for label in labels)
-    return (*texts[:-1], f"{OVERFLOW}_") if texts and set(texts) == {OVERFLOW} else texts
+    return (*texts[:-1], _NO_OVERFLOW) if texts and set(texts) == {OVERFLOW} else texts
 
 
 def _encode(record: Any) -> bytes:

@@ -13,7 +13,7 @@ from typing import Literal
 from hvd.core.amounts import measured_cells
 from hvd.core.catalogue import Families, Family
 from hvd.core.durations import TIMED_CELLS
-from hvd.core.limits import CLIENT_ERROR, NO_ERROR, SERVER_ERROR
+from hvd.core.limits import CLIENT_ERROR, NO_ERROR, OVERFLOW, SERVER_ERROR
 from hvd.metrics.bounds import DURATIONS, Shape, amount
 from hvd.metrics.companion_pages import ProcessSample
 from hvd.metrics.sources import (
@@ -62,7 +62,17 @@ class Metric:
         return word if word in ("seconds", "bytes", "ratio") else ""
 
 
-HTTP = Family("http", ("method", "route", "status"), cells=TIMED_CELLS, limit=None)
+def error_of(status: str) -> int:
+    """Whose error a response of this status is: NO_ERROR, CLIENT_ERROR or SERVER_ERROR."""
+    return SERVER_ERROR if status.startswith("5") else CLIENT_ERROR if status >= "4" else NO_ERROR
+
+
+def _class_of_errors(status: str) -> str:
+    """What an overflow series keeps of the status: 4xx or 5xx."""
+    return {CLIENT_ERROR: "4xx", SERVER_ERROR: "5xx"}.get(error_of(status), OVERFLOW)
+
+
+HTTP = Family("http", ("method", "route", "status"), cells=TIMED_CELLS, limit=None, summary=_class_of_errors)
 ABORTED = Family("aborted", ("cause",))
 SIZES = Family("http_sizes", ("method", "route"), cells=measured_cells(2), limit=256)  # of requests, of responses
 QUEUE = Family("http_queue", (), cells=TIMED_CELLS)
@@ -97,11 +107,6 @@ FAMILIES = Families(
         OTLP,
     ),
 )
-
-
-def error_of(status: str) -> int:
-    """Whose error a response of this status is: NO_ERROR, CLIENT_ERROR or SERVER_ERROR."""
-    return SERVER_ERROR if status.startswith("5") else CLIENT_ERROR if status >= "4" else NO_ERROR
 
 
 def _counter(name: str, help: str, family: Family) -> Metric:

@@ -22,7 +22,7 @@ from hvd import __version__
 from hvd.core import layout
 from hvd.core.baseline import Baseline, write_baseline
 from hvd.core.block import Block
-from hvd.core.catalogue import Catalogue, Family
+from hvd.core.catalogue import OVERFLOW, Catalogue, Family
 from hvd.core.history import Point
 from hvd.core.hot import sum_rows
 from hvd.core.slots import mark_used, used_heads
@@ -78,7 +78,9 @@ def collect(block: Block, instance: str, without: Collection[int] = ()) -> Kept:
     for series in catalogue.series:
         run = _sparse(sums[series.offset : series.offset + series.cells].tolist())
         if run and series.family in families:
-            families[series.family]["series"].append((None if series.is_overflow else list(series.labels), run))
+            families[series.family]["series"].append(
+                (None if set(series.labels) == {OVERFLOW} else list(series.labels), run)
+            )
     return {
         "instance": instance,
         "hvd": __version__,
@@ -157,7 +159,8 @@ class _Restoring:
             raise ValueError(f"labels of {key}")
         series = self._catalogue.fill(family, [labels for labels, _ in named])
         overflow = self._catalogue.instead(family)
-        self._overflowed += series.count(overflow) if family.labels else 0
+        pairs_of = zip(series, named, strict=True)
+        self._overflowed += sum(one.is_overflow and one.labels != labels for one, (labels, _) in pairs_of)
         buckets = [(first, name) for first, name in part["buckets"]]
         is_same = is_own(part["cells"], buckets, self._kept["bounds"], family.cells)
         rest = [(overflow, run) for labels, run in part["series"] if labels is None]

@@ -11,6 +11,7 @@ from opentelemetry.sdk.metrics.export import DataT, ExponentialHistogramDataPoin
 
 from hvd.core.catalogue import Family, Series
 from hvd.core.hot import cumulate
+from hvd.core.limits import OVERFLOW
 from hvd.export.otlp import exponential, points
 from hvd.export.otlp.own import OVERFLOWED
 from hvd.export.samples import counter_samples
@@ -52,9 +53,10 @@ def _requests(figures: Figures) -> Iterator[ExponentialHistogramDataPoint]:
 
 def _request(series: Series) -> dict[str, str | int | bool]:
     """A series of requests, by the semantic conventions: what isn't known is left out."""
-    if series.is_overflow:
-        return {"http.request.method": _OTHER_METHOD, OVERFLOWED: True}
     method, route, status = series.labels
+    if series.is_overflow:  # of which there may be several: of errors, and of the rest
+        kind = {} if status == OVERFLOW else {"error.type": status}
+        return {"http.request.method": _OTHER_METHOD, OVERFLOWED: True, **kind}
     known: dict[str, str | int | bool] = {"http.request.method": _OTHER_METHOD if method[:1] == "(" else method}
     if route[:1] != "(":  # as (unmatched): a template begins with a slash
         known["http.route"] = route

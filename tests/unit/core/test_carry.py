@@ -9,6 +9,7 @@ import pytest
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.carry import Carrier, Source
+from hvd.core.limits import OVERFLOW
 from hvd.core.private import private_rows
 from hvd.core.rows import Rows
 from hvd.core.slots import Slots, settle
@@ -68,9 +69,11 @@ def test_what_has_no_series_of_its_own_moves_to_where_such_counts_go(private: Ro
     """To the overflow series, and to what is lost."""
     for number in range(FAMILIES.entries.most(private.block.layout.series) + 2):
         serve(private.mine(), f"/{number}")
+    serve(private.mine(), "/new", "503")
     private.mine().add(layout.LOST, 3)
     Carrier(joined).move([whole(private)])
     assert sum(counts(joined.block).values()) == heads(private.block).finished
+    assert counts(joined.block)[OVERFLOW, OVERFLOW, "5xx"] == 1
     assert Reader(joined.block).read().lost == 3
 
 

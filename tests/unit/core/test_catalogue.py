@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from unittest.mock import patch
 
 import pytest
 
@@ -12,7 +13,7 @@ from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.catalogue import LABEL_CHARS, OVERFLOW, Catalogue, Families, Family, Series, _encode, _form
 from hvd.core.totals import Reader
-from hvd.errors import BlockForeign
+from hvd.errors import BlockForeign, BlockFull
 from hvd.metrics.table import ABORTED, EXITS, FAMILIES, HTTP, TICK, WS_FRAMES
 from tests.unit.core.support import SMALL, Watched, at_store, catalogue_of, ended, fork, kill, own_rows, respond
 
@@ -105,6 +106,31 @@ def test_each_family_has_cells_from_the_start(block: Block) -> None:
     assert [(one.family, one.is_overflow) for one in before] == [
         (family.key, bool(family.labels)) for family in FAMILIES.all
     ]
+
+
+def test_past_the_limit_errors_of_clients_and_of_the_server_stay_apart(block: Block) -> None:
+    """Each kind has an overflow series, beyond the limit; a process that comes later counts there too."""
+    catalogue = catalogue_of(block)
+    catalogue.add_families()
+    for number in range(SMALL.series):
+        catalogue.get_or_add(HTTP, ("GET", f"/{number}", "200"))
+    later = catalogue_of(block)
+    for one in (catalogue, later, catalogue):
+        for status, shared in (("200", OVERFLOW), ("404", "4xx"), ("503", "5xx"), ("599", "5xx")):
+            series = one.get_or_add(HTTP, ("GET", "/new", status))
+            assert (series.labels, series.is_overflow) == ((OVERFLOW, OVERFLOW, shared), True)
+    assert len([series for series in later.series if series.family == HTTP.key]) == SMALL.series + 3
+    assert later.is_full(HTTP)
+
+
+def test_where_nothing_can_be_appended_errors_share_the_overflow_series(block: Block) -> None:
+    """No count is lost, whatever it is."""
+    catalogue = catalogue_of(block)
+    catalogue.add_families()
+    for number in range(SMALL.series):
+        catalogue.get_or_add(HTTP, ("GET", f"/{number}", "200"))
+    with patch.object(Catalogue, "_append", side_effect=BlockFull("no memory")):
+        assert catalogue.get_or_add(HTTP, ("GET", "/new", "503")).labels == (OVERFLOW,) * 3
 
 
 def test_labels_that_say_overflow_are_no_overflow(block: Block) -> None:

@@ -133,11 +133,15 @@ def test_the_last_minute_begins_anew(kept: Kept, other: Callable[..., Block]) ->
 def test_series_without_room_go_on_in_the_overflow_series(kept: Kept, other: Callable[..., Block]) -> None:
     """None of their counts is lost, nor of those that overflowed before."""
     block = other(kept, 6, overflowed=9)
-    assert len(counts(block)) == 6 + 1
-    assert counts(block)["overflow", "overflow", "overflow"] == 9 * 2
+    assert len(counts(block)) == 6 + 2
+    shared = {labels[2]: number for labels, number in counts(block).items() if labels[1] == "overflow"}
+    assert (set(shared), sum(shared.values())) == ({"overflow", "4xx"}, 9 * 2)
+    rows = own_rows(block, layout.KIND_WORKER)
+    serve(rows.mine(), "/new", "503")
     back = other(decode(encode(collect(block, "shop"))))
-    assert sum(counts(back).values()) == 30
-    assert counts(back)["overflow", "overflow", "overflow"] == 9 * 2
+    assert sum(counts(back).values()) == 31
+    assert counts(back)["overflow", "overflow", "5xx"] == 1
+    assert counts(back)["overflow", "overflow", "overflow"] == shared["overflow"]
 
 
 def test_another_version_takes_what_it_knows(kept: Kept, other: Callable[..., Block]) -> None:
