@@ -11,11 +11,14 @@ Json = dict[str, Any]
 
 
 class NewJob(NamedTuple):
-    """A job to be stored; `params` are those that its kind's check gave."""
+    """A job to be stored; `params` are those that its kind's check gave, `retry_of` the id of the job that it does once
+    more, if it does.
+    """
 
     kind: Kind
     params: Json
     name: str
+    retry_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Job:
     host: str = ""
     cancel_requested: bool = False
     revision: int = 1
+    retry_of: str | None = None
     read_at: float | None = None  # when it was read, by the same clock, where it runs
 
     @property
@@ -76,6 +80,7 @@ class Job:
             "host": self.host or None,
             "cancel_requested": self.cancel_requested,
             "revision": self.revision,
+            "retry_of": self.retry_of,
             "provider": self.kind,
             "vm_name": self.name,
             "start_time": started or created,
@@ -106,7 +111,8 @@ class Job:
 
 
 class JobAnswer(TypedDict):
-    """A job. Times in RFC 3339, UTC; `progress` in percent; `output` is what it printed last.
+    """A job. Times in RFC 3339, UTC; `progress` in percent; `output` is what it printed last; `retry_of` is the id of
+    the job that it does once more, null of all others.
 
     What existing clients format without asking is of one type at every moment: `duration_seconds` is 0 before the start
     and then what has elapsed, `start_time` the time of creation until the job starts, `provider` the kind, `vm_name`
@@ -131,6 +137,7 @@ class JobAnswer(TypedDict):
     host: str | None
     cancel_requested: bool
     revision: int
+    retry_of: str | None
     provider: str
     vm_name: str
     start_time: str

@@ -78,12 +78,6 @@ class JobPage(TypedDict):
     total: int | None
 
 
-class RetryAnswer(JobAnswer):
-    """The new job, and the id of the job that it does once more."""
-
-    retry_of: str
-
-
 class KindsAnswer(TypedDict):
     """What may be submitted: the kinds by name, each with its parameters as declared."""
 

@@ -14,7 +14,7 @@ from hvd.read.snapshot import DetailedSnapshot, SnapshotAnswer
 from hvd.settings.job_kinds import DECLARED_NAME
 from hvd.settings.tokens import Scope
 from hvd.web import job_retry, job_sets, job_views, jobs, metrics, openapi, output, resources, spans
-from hvd.web.answers import HealthAnswer, IndexAnswer, JobPage, KindsAnswer, RetryAnswer, SubmitAnswer
+from hvd.web.answers import HealthAnswer, IndexAnswer, JobPage, KindsAnswer, SubmitAnswer
 from hvd.web.events import LAST, Events, EventsAnswer
 from hvd.web.here import Here
 from hvd.web.operations import Content, Endpoint, Operation, Parameter, json_of
@@ -258,7 +258,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/jobs/{job_id}/retry",
         "POST: the same once more, as a new job",
         job_retry.Retry,
-        {"post": Operation({202: json_of(RetryAnswer)}, (*_JOB_ERRORS, 409, 422, 429), (_JOB, _KEY), scope=Scope.JOBS)},
+        {"post": Operation({202: json_of(JobAnswer)}, (*_JOB_ERRORS, 409, 422, 429), (_JOB, _KEY), scope=Scope.JOBS)},
         needs_kinds=True,
     ),
     Endpoint("/static/{name}", "a file of the dashboard", lambda here: Static(), listed=False, scope=Scope.NOTHING),

@@ -28,7 +28,7 @@ class Retry(Resource):
         if is_replay:
             resp.set_header(REPLAYED, "true")
         new = job_of(service, answer["job_ids"][0])
-        answer_json(resp, 202, {**new.as_dict(), "retry_of": job_id})
+        answer_json(resp, 202, new.as_dict())
 
 
 def _submit(service: "JobService", job_id: str, key: SubmissionKey | None) -> "tuple[Json, bool]":
@@ -39,5 +39,6 @@ def _submit(service: "JobService", job_id: str, key: SubmissionKey | None) -> "t
     submission = check_submission({"kind": job.kind, "params": job.params, "name": job.name}, service.kinds)
     if not submission.jobs:
         raise refusal(submission.problems)
-    answer, _, is_replay = service.submit(submission, key)
+    again = [new._replace(retry_of=job_id) for new in submission.jobs]
+    answer, _, is_replay = service.submit(submission._replace(jobs=again), key)
     return answer, is_replay

@@ -22,6 +22,7 @@ def row_of(job: NewJob, micros: int) -> Json:
         "params": json.dumps(job.params, separators=(",", ":")),
         "retries": job.kind.retries,
         "backoff": job.kind.backoff,
+        "retry_of": job.retry_of,
     }
 
 
@@ -43,7 +44,7 @@ def insert_rows(connection: Connection, rows: Sequence[Json], key: Json | None, 
 def inserted(row: Json, job: NewJob, created: float) -> Job:
     """The job that was inserted at that time (s since the epoch)."""
     return Job(
-        **{name: row[name] for name in ("id", "kind", "name", "retries", "backoff")},
+        **{name: row[name] for name in ("id", "kind", "name", "retries", "backoff", "retry_of")},
         status=PENDING,
         params=job.params,
         progress=0.0,
@@ -71,10 +72,12 @@ _INSERT = text(
         SELECT count(*) AS waiting, {clock.SERVER_TIME} AS moment FROM hvd_jobs WHERE status = '{PENDING}'
     ), taken AS (
         INSERT INTO hvd_jobs (id, kind, name, params, status, progress, attempt, retries, backoff, created, updated,
-            not_before, host, cancel_requested, error, output, revision)
-        SELECT id, kind, name, params, '{PENDING}', 0, 0, retries, backoff, moment, moment, 0, '', false, '', '', 1
+            not_before, host, cancel_requested, error, output, revision, retry_of)
+        SELECT id, kind, name, params, '{PENDING}', 0, 0, retries, backoff, moment, moment, 0, '', false, '', '', 1,
+            retry_of
         FROM json_to_recordset(CAST(:rows AS json))
-            AS new(id text, kind text, name text, params text, retries integer, backoff double precision), queue
+            AS new(id text, kind text, name text, params text, retries integer, backoff double precision,
+                retry_of text), queue
         WHERE waiting + :count <= :limit
     ), used_key AS (
         INSERT INTO hvd_submissions (key, fingerprint, answer, created)

@@ -73,6 +73,7 @@ jobs = Table(
     Column("error", Text, nullable=False, default=""),
     Column("output", Text, nullable=False, default=""),
     Column("revision", Integer, nullable=False, default=1),
+    Column("retry_of", String(36)),
     Index("hvd_jobs_by_update", "updated"),
 )
 
@@ -133,10 +134,14 @@ def _drop_hosts(connection: Connection) -> None:
         connection.execute(insert(totals).values(**row, count=count, seconds=seconds, updated=0))
 
 
-MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {2: _to_2}
+def _to_3(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE hvd_jobs ADD COLUMN retry_of VARCHAR(36)"))
+
+
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {2: _to_2, 3: _to_3}
 """What brings a database of the version before to each version; a new one is made at once as it is to be."""
 
-VERSION = 2
+VERSION = 3
 
 
 def migrate(connection: Connection, name: str) -> None:

@@ -14,7 +14,8 @@ KEY = insertion.key_row(SubmissionKey("key", "print"), {"accepted": 2})
 
 def test_jobs_that_fit_are_inserted_as_they_are_answered(database: Database) -> None:
     """Without another look at the table."""
-    jobs = new_jobs(2)
+    plain, again = new_jobs(2)
+    jobs = [plain, again._replace(retry_of="01a20000-0000-7000-8000-000000000001")]
     rows = [insertion.row_of(job, database.clock.micros()) for job in jobs]
     with database.writing() as connection:
         waiting, at = insertion.insert_rows(connection, rows, KEY, 2)
@@ -22,6 +23,7 @@ def test_jobs_that_fit_are_inserted_as_they_are_answered(database: Database) -> 
     stored = Store(database, "a").find([row["id"] for row in rows])
     answered = [insertion.inserted(row, job, at / 1e6) for row, job in zip(rows, jobs, strict=True)]
     assert [job.as_dict() for job in stored] == [job.as_dict() for job in answered]
+    assert [job.retry_of for job in stored] == [None, jobs[1].retry_of]
 
 
 def test_of_jobs_that_do_not_fit_none_is_inserted(database: Database) -> None:

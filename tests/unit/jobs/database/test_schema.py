@@ -66,7 +66,7 @@ def test_a_database_of_the_first_version_is_converted(url: str) -> None:
     database = Database(url)
     assert versions(database) == [1, schema.VERSION]
     (job,) = Store(database, "a").newest(["completed"], [], 10, None)
-    assert (job.name, job.output, job.revision) == ("old", ["x"], 3)
+    assert (job.name, job.output, job.revision, job.retry_of) == ("old", ["x"], 3, None)
     with database.reading() as connection:
         assert connection.scalars(select(schema.runners.c.lease)).all() == [15.0]
         inspector = inspect(connection)
