@@ -167,11 +167,15 @@ class Spans:
         return beginning
 
     def lately(self, totals: Totals, requests: RequestSums, processes: Sequence[ProcessSample]) -> Lately | None:
-        """What the last tick returned, up to these totals and with all series; None before the first tick."""
+        """What the last tick returned, up to these totals and with all series; None before the first tick, and
+        where nobody ticked for more than two minutes.
+        """
         if self._beginning is None:
             return None
         running = span_since(self._beginning, totals, requests, processes, self._busy_ratio)
         last, before = last_and_before([*self._figures, running])
+        if not last:
+            return None
         closed, closed_before = self._merge(last - 1, before)
         begins = len(self._records) - (last - 1)
         looks = self._records[begins - 1].workers if begins else ()
@@ -198,6 +202,8 @@ class Spans:
 
 def _last_and_before(figures: Sequence[SpanRecord]) -> tuple[Span | None, Span | None]:
     last, before = last_and_before(figures)
+    if not last:
+        return None, None
     end = len(figures) - last
     last_span, before_span = merge_spans(figures[end:]), figures[end - before : end]
     return span_of(last_span) if last_span.seconds > 0 else None, span_of(merge_spans(before_span)) if before else None

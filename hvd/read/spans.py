@@ -8,12 +8,12 @@ from typing import NamedTuple, TypedDict
 
 from hvd.core.totals import Totals
 from hvd.metrics.companion_pages import Span
-from hvd.metrics.spans import Labels, SpanRecord, Sums, add_sums
+from hvd.metrics.spans import SECONDS, Labels, SpanRecord, Sums, add_sums
 from hvd.metrics.table import HTTP
 from hvd.read.requests import P50, P90, P99, RequestSums, duration_in
 
 MINUTE = 60.0  # s
-_LEAST = 0.5  # of a span: a span before it that is shorter is nothing to compare with
+_LEAST, _MOST = 0.5, 2.0  # of a span: what is shorter or longer is nothing to compare it with
 
 
 class RouteSpan(TypedDict):
@@ -139,10 +139,13 @@ def count_last(lengths: Sequence[float], wanted: float) -> int:
 
 def last_and_before(records: Sequence[SpanRecord], wanted: float = MINUTE) -> tuple[int, int]:
     """How many of these records, the oldest first, are the last `wanted` s; and how many before them are as long. 0
-    where there are none, or not for half of that time.
+    where there are none, or not for half of that time, or for more than twice: nobody ticked for so long, as while the
+    machine slept.
     """
     lengths = [record.seconds for record in reversed(records)]
     last = count_last(lengths, wanted)
+    if sum(lengths[:last]) > _MOST * wanted:
+        return 0, 0
     return last, count_before(records[: len(records) - last], sum(lengths[:last]))
 
 
@@ -230,7 +233,9 @@ def select_spans(records: Sequence[SpanRecord], from_ns: int, to_ns: int) -> ran
 
 
 def count_before(records: Sequence[SpanRecord], seconds: float) -> int:
-    """How many of these records, the last ones, are a span of that length; 0 where they are not half of it."""
+    """How many of these records, the last ones, are a span of that length; 0 where they are not half of it, or
+    more than twice of it.
+    """
     lengths = [record.seconds for record in reversed(records)]
     number = count_last(lengths, seconds)
-    return number if sum(lengths[:number]) >= _LEAST * seconds else 0
+    return number if _LEAST * seconds <= sum(lengths[:number]) <= _MOST * max(seconds, SECONDS) else 0

@@ -142,6 +142,24 @@ def test_nothing_is_compared_before_there_is_something(daemon: Daemon) -> None:
     assert (last["seconds"], last["requests"], last["p99_ms"], last["busy_ratio"], before) == (2, 0, None, 0.5, None)
 
 
+def test_an_hour_without_a_tick_is_no_minute(daemon: Daemon) -> None:
+    """The aggregator stood still, and goes on: neither minute is known at first, then each is one."""
+    spans = Spans(daemon.block, 2.0)
+    known = []
+    for number in range(130):
+        daemon.seconds += 3600.0 if number == 60 else 2.0
+        daemon.answer("/a", number=500 if number == 60 else 1)
+        last, before = daemon.tick(spans)
+        assert (last is None) == (number == 60)
+        assert daemon.lately(spans).last.seconds <= 70
+        assert last is None or (last["seconds"] <= 70 and last["requests"] <= 35)
+        assert before is None or (before["seconds"] <= 70 and before["requests"] <= 35)
+        known.append((last is not None, before is not None))
+    assert known[59] == known[-1] == (True, True)
+    assert known[60] == (False, False)
+    assert sum(record.total.responses for _, record in read_spans(daemon.block)) > 600, "the hour is in the records"
+
+
 def test_what_was_long_ago_is_not_taken_up(daemon: Daemon) -> None:
     """A daemon that was killed an hour ago, whose block goes on: the hour in between is no span."""
     daemon.tick(Spans(daemon.block, 2.0))

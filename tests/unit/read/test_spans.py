@@ -106,11 +106,17 @@ def test_a_cell_grows_by_what_was_counted() -> None:
         ([10] * 9 + [6], (6, 4)),
         ([10] * 14 + [4], (7, 6)),
         ([60, 60, 2], (2, 1)),
-        ([300, 300], (1, 1)),
+        ([120, 120], (1, 1)),
+        ([10] * 6 + [3600], (0, 0)),
+        ([10] * 6 + [3600, 2], (1, 0)),
+        ([10] * 6 + [3600, 10, 10, 10], (3, 0)),
+        ([10] * 6 + [3600] + [10] * 12 + [2], (7, 6)),
     ],
 )
 def test_the_last_minute_is_the_nearest_to_sixty_seconds(lengths: list[float], expected: tuple[int, int]) -> None:
-    """The one before is as long, as nearly as it can be; one of less than half of that is none."""
+    """The one before is as long, as nearly as it can be; one of less than half of that is none, or of more than twice:
+    the machine slept.
+    """
     assert last_and_before([span(length) for length in lengths]) == expected
 
 
