@@ -63,6 +63,8 @@ def find_changes(last: SpanRecord, before: SpanRecord | None) -> list[Change]:
     changes = [*_of(_all(before), _all(last), ""), *_busy(before, last)]
     then, now = routes_of(before.series), routes_of(last.series)
     for route in {**now, **then}:
+        if (route not in then and before.left_out) or (route not in now and last.left_out):
+            continue  # it may have been left out
         changes += _of(_side(then, route, before.seconds), _side(now, route, last.seconds), route)
     changes.sort(key=lambda change: (not change["is_bad"], _ORDER.index(change["what"]), -change["weight"]))
     return changes[:MOST]

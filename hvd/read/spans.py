@@ -13,6 +13,9 @@ from hvd.metrics.table import HTTP
 from hvd.read.requests import P50, P90, P99, RequestSums, duration_in
 
 MINUTE = 60.0  # s
+OTHERS = "(others)"
+"""The route of what others_of gives."""
+
 _LEAST, _MOST = 0.5, 2.0  # of a span: what is shorter or longer is nothing to compare it with
 
 
@@ -176,6 +179,32 @@ def routes_of(series: Mapping[Labels, Sums]) -> dict[str, RouteSums]:
     for labels, sums in series.items():
         by_route.setdefault(labels[1], []).append((labels, sums))
     return {route: _route(several) for route, several in sorted(by_route.items())}
+
+
+def others_of(record: SpanRecord) -> RouteSums | None:
+    """What the span has beside its series: those for which its records had no room, together; None where there are
+    none. Their statuses are known by class only, and their methods not at all.
+    """
+    if not record.left_out:
+        return None
+    known, total = add_sums(record.series.values()), record.total
+    buckets = {bucket: number - known.buckets.get(bucket, 0) for bucket, number in total.buckets.items()}
+    routes = routes_of(record.series).values()
+    errors = {
+        "4xx": record.client_errors - sum(route.client_errors for route in routes),
+        "5xx": record.server_errors - sum(route.server_errors for route in routes),
+    }
+    responses = total.responses - known.responses
+    statuses = {"2xx, 3xx": responses - sum(errors.values()), **errors}
+    return RouteSums(
+        frozenset(),
+        {status: number for status, number in statuses.items() if number > 0},
+        Sums(
+            responses,
+            total.duration_ns - known.duration_ns,
+            {bucket: number for bucket, number in buckets.items() if number > 0},
+        ),
+    )
 
 
 def _route(several: Sequence[tuple[Labels, Sums]]) -> RouteSums:

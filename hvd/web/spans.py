@@ -13,10 +13,12 @@ from hvd.read.changes import Change, find_changes
 from hvd.read.recorded import read_spans, read_until_now, span_of_all
 from hvd.read.spans import (
     MINUTE,
+    OTHERS,
     RouteSpan,
     count_before,
     last_and_before,
     merge_spans,
+    others_of,
     route_span,
     routes_of,
     select_spans,
@@ -38,12 +40,15 @@ RoutesAnswer = TypedDict(
         "service": Span,
         "before": Span | None,
         "routes": list[RouteSpan],
+        "left_out": int,
         "changes": list[Change],
     },
 )
 RoutesAnswer.__doc__ = """What was answered between `from` and `to` (Unix time in s), which is what could be covered of
 what was wanted: all together, as `before`, a span of the same length before it, and by route, those with the most
-requests first. Spans begin and end where records of ten seconds do; `seconds` is the time covered."""
+requests first. Of past spans the least busy series may have had no room: `left_out` is how many, summed over records,
+and all of them together are the route "(others)", so that the routes add up to all. Spans begin and end where records
+of ten seconds do; `seconds` is the time covered."""
 
 WorkersAnswer = TypedDict(
     "WorkersAnswer", {"from": float, "to": float, "columns": Sequence[str], "workers": list[WorkerPoints]}
@@ -123,7 +128,10 @@ class Routes(JsonResource):
 
 def routes_answer(last: SpanRecord, before: SpanRecord | None) -> RoutesAnswer:
     """What the routes did in a span, against the one before it."""
-    routes = [route_span(route, known, last.seconds) for route, known in routes_of(last.series).items()]
+    sums = routes_of(last.series)
+    if others := others_of(last):
+        sums[OTHERS] = others
+    routes = [route_span(route, known, last.seconds) for route, known in sums.items()]
     return {
         "from": round(last.from_ns / 1e9, 3),
         "to": round(last.to_ns / 1e9, 3),
@@ -131,6 +139,7 @@ def routes_answer(last: SpanRecord, before: SpanRecord | None) -> RoutesAnswer:
         "service": span_of(last),
         "before": span_of(before) if before else None,
         "routes": sorted(routes, key=lambda route: -route["requests"]),
+        "left_out": last.left_out,
         "changes": find_changes(last, before),
     }
 

@@ -1,5 +1,6 @@
 """`/api/v1/routes` and `/api/v1/workers`: what is wanted, as far as there are records; what is no time is refused."""
 
+import random
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -77,6 +78,29 @@ def test_the_last_minute_is_what_is_told_unless_another_time_is_named(client: Cl
     both = client.ask("routes", **{"from": client.now - 80, "to": client.now - 40})
     assert (both["service"]["requests"], both["service"]["server_errors"]) == (400, 40)
     assert client.ask("routes", **{"from": client.now - 55})["service"]["server_errors"] == pytest.approx(100, abs=20)
+
+
+def test_what_had_no_room_in_the_records_is_one_route(client: Client) -> None:
+    """So the routes of a past span add up to all of it, errors and times too; and a route that is missing on one side
+    has not changed.
+    """
+    order = random.Random(3)
+    routes = [(f"/{n}-{order.getrandbits(160)}", "503" if n % 3 else "404", answered([MS] * 2)) for n in range(2000)]
+    busy = ("/busy", "200", answered([MS] * 900))
+    client.record(span(10, busy, *routes[:30]), span(10, busy, *routes))
+    answer = client.ask("routes", **{"from": client.now - 10, "to": client.now})
+    rows, service = {route["route"]: route for route in answer["routes"]}, answer["service"]
+    assert answer["left_out"] == 2000 + 1 - (len(rows) - 1) > 500
+    for figure in ("requests", "client_errors", "server_errors"):
+        assert sum(row[figure] for row in rows.values()) == service[figure] > 0
+    assert sum(row["seconds_spent"] for row in rows.values()) == pytest.approx(service["seconds_spent"])
+    assert rows["(others)"]["statuses"] == {
+        "4xx": rows["(others)"]["client_errors"],
+        "5xx": rows["(others)"]["server_errors"],
+    }
+    assert rows["(others)"]["p50_ms"] == pytest.approx(1, rel=0.05)
+    assert {change["route"] for change in answer["changes"]} <= {"", "/busy"}
+    assert client.ask("routes", **{"from": client.now - 20, "to": client.now - 10})["left_out"] == 0
 
 
 def test_a_time_without_records_has_nothing(client: Client) -> None:
