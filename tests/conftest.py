@@ -21,7 +21,9 @@ sys.dont_write_bytecode = False
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A test's own deadline has the patience of all others; and the longest tests begin first."""
     for item in items:
-        item.add_marker(pytest.mark.timeout(float(config.getini("timeout")) * PATIENCE))
+        own = item.get_closest_marker("timeout")  # of the test, or of its module
+        seconds = float(own.args[0] if own else config.getini("timeout"))
+        item.add_marker(pytest.mark.timeout(seconds * PATIENCE), append=False)
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if processes > 1:
         items[:] = dealt(items, processes)
