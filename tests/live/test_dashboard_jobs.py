@@ -180,6 +180,12 @@ def test_a_failed_job_is_retried(browser: Browser, daemon: JobsDaemon) -> None:
     browser.click("#panel .buttons button:not([hidden])")
     until(lambda: job_id not in browser.driver.current_url, "the new one is shown")
     browser.wait_text("#panel .error", "exit status 3")
+    browser.wait_text("#panel .kin", "Retry of job")
+    browser.click("#panel .kin p:first-child a")
+    until(lambda: job_id in browser.driver.current_url, "it leads to the one that it retries")
+    browser.wait_text("#panel .kin", "Retried as job")
+    browser.click("#panel .kin p:last-child a")
+    until(lambda: job_id not in browser.driver.current_url, "and back")
     assert len(daemon.rows("SELECT id FROM hvd_jobs WHERE name = 'broken 2'")) == 2
     open_page(browser, daemon, "#job=019ab6b1-0000-7000-8000-000000000000")
     browser.wait_text("#panel .note", "No job has this id")

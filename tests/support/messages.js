@@ -42,7 +42,8 @@ const show = (data) => page.handle({ type: "metrics", timestamp: "", data: { raw
 const many = () => {
   const workers = Array.from({ length: 16 }, (_, i) => ({
     pid: 4700 + i, slot: i, kind: "worker", age_seconds: 3000 - i, requests: 8.41e12, errors: i, in_flight: 1, cpu_percent: 11.5, memory_bytes: 3.2e12,
-    busy: [{ method: "POST", path: `/checkout/${"long-".repeat(40)}${i}`, age_seconds: 3 }], threads: 5, requests_per_second: 1.2e9, last_minute: null,
+    busy: [{ method: "POST", path: `/checkout/${"long-".repeat(40)}${i}`, age_seconds: 3 }], threads: 5, requests_per_second: 1.2e9, server_errors: i % 3, client_errors: i,
+    last_minute: { requests: 7.2e10, requests_per_second: 1.2e9, errors: 1.5e9, server_errors: i % 3 ? 0 : 1.2e9, client_errors: 3e8, cpu_percent: 11.5, memory_bytes: 3.2e12 },
   }));
   const routes = Array.from({ length: 70 }, (_, i) => {
     const route = `/api/v1/customers/{customer_id}/orders/{order_id}/positions/${i}/attachments`;

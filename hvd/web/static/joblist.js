@@ -93,6 +93,12 @@ export class JobList {
     return [...jobs, ...others].filter((job) => matches(job, this.filter)).sort(compare).slice(0, SIZE);
   }
 
+  /** The newest known job that does that one once more. @param {string} id */
+  retryOf(id) {
+    const jobs = [...this.jobs, ...[...this.live.values()].map(({ job }) => job)].filter((job) => job.retry_of === id);
+    return jobs.reduce((newest, job) => (newest && newest.id > job.id ? newest : job), null); // ids begin with their time
+  }
+
   /** `21–40 of 500` @param {number} shown */
   range(shown) {
     if (!shown) return "";

@@ -3,6 +3,7 @@
 import { make, mark, say } from "./dom.js";
 import { isOpen, newer } from "./joblist.js";
 import { linesText, lookOf, progressOf, progressText, stateOf, timeOf, timesOf } from "./jobwords.js";
+import { lead, makeLink } from "./names.js";
 
 const LINES = 200; // of output that are shown
 const PERIOD = 1000; // ms between two questions
@@ -12,15 +13,16 @@ const UNKNOWN = "No job has this id. Jobs that have ended are deleted after a wh
 /**
  * @param {import("./panel.js").Panels} panels
  * @param {{ask: (path: string) => Promise<{status: number, body: any, why: string}>, actions: import("./jobactions.js").JobActions,
- *   changed: () => void, known: (id: string) => any}} parts `known`: the job as a list has it
+ *   changed: () => void, known: (id: string) => any, retryOf: (id: string) => any}} parts `known`: the job as a list has it;
+ *   `retryOf`: the newest known job that does that one once more
  */
 export function addJobPanel(panels, parts) {
   panels.add("job", (id) => ({ title: "Job", build: (body) => new JobPanel(body, id, panels, parts) }));
 }
 
 class JobPanel {
-  constructor(body, id, panels, { ask, actions, changed, known }) {
-    Object.assign(this, { id, panels, ask, actions, changed });
+  constructor(body, id, panels, { ask, actions, changed, known, retryOf }) {
+    Object.assign(this, { id, panels, ask, actions, changed, retryOf });
     this.job = known(id) ?? null;
     this.logs = null;
     this.trouble = "";
@@ -47,13 +49,14 @@ class JobPanel {
     this.error = make("p", { class: "error" });
     this.cancel = button("Cancel", async () => this.#tell(await this.actions.cancel(this.job)));
     this.retry = button("Retry", () => this.#retry());
+    [this.before, this.after] = ["Retry of job ", "Retried as job "].map((text) => make("p", { text }, makeLink(this.panels)));
     this.facts = make("dl", { class: "facts" });
     this.params = make("pre", { class: "params", tabindex: "0", "aria-label": "Parameters" });
     this.aside = make("p", { class: "aside" });
     this.output = make("pre", { class: "output", tabindex: "0", role: "log", "aria-label": "Last lines of output" });
     this.rest = make("a", { href: `jobs/${encodeURIComponent(this.id)}/output`, target: "_blank", rel: "noreferrer", text: "All of its output" });
     body.append(
-      this.note, this.name, this.state, this.error, make("div", { class: "buttons" }, this.cancel, this.retry), this.facts,
+      this.note, this.name, this.state, this.error, make("div", { class: "buttons" }, this.cancel, this.retry), make("div", { class: "kin" }, this.before, this.after), this.facts,
       make("h3", { text: "Parameters" }), this.params, make("h3", { text: "Last lines" }), this.aside, this.output, this.rest,
     );
   }
@@ -94,7 +97,7 @@ class JobPanel {
     const live = model.jobs.get(this.id)?.job;
     const { job } = this;
     say(this.note, this.trouble || this.said);
-    for (const element of [this.name, this.state, this.facts]) element.hidden = !job;
+    for (const element of [this.name, this.state, this.facts, this.before.parentElement]) element.hidden = !job;
     if (!job) return this.#showButtons({ status: "" });
     const now = newer(job, live);
     if (live && live.revision > job.revision) this.job = now; // its output is asked for once more
@@ -107,6 +110,8 @@ class JobPanel {
     say(this.error, now.error_msg ?? "");
     this.error.hidden = !now.error_msg;
     this.#showButtons(now);
+    showLink(this.before, now.retry_of);
+    showLink(this.after, this.retryOf(this.id)?.id);
     this.#showFacts(now);
     say(this.params, JSON.stringify(now.params, null, 2));
     this.#showOutput(now);
@@ -144,6 +149,14 @@ class JobPanel {
     this.rest.hidden = !lines.length || this.logs.is_complete || Boolean(this.actions.token.text); // a link carries no token
     say(this.aside, asideOf(job, this.logs, lines.length));
   }
+}
+
+function showLink(element, id) {
+  element.hidden = !id;
+  if (!id) return;
+  lead(element.lastChild, "job", id);
+  say(element.lastChild, `…${id.slice(-6)}`);
+  mark(element.lastChild, "title", id);
 }
 
 function asideOf(job, logs, lines) {
