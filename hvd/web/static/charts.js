@@ -10,7 +10,7 @@ const MB = 1024 * 1024;
 
 /** How values of a unit are drawn: what stands beside the title, and the least that the axis holds. */
 const UNITS = {
-  "1/s": { beside: "per second", form: rate, least: 1 },
+  "1/s": { beside: "per second", form: rate, least: 2 },
   ratio: { beside: "share of all", form: share, least: 0.01 },
   ms: { beside: "", form: milliseconds, tick: bound, least: 1, log: true },
   percent: { beside: "of one core", form: percent, least: 5 },

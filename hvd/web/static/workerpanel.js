@@ -16,14 +16,14 @@ const STEP = 10; // s between two points that the daemon keeps
 
 const chart = (title, beside, column, form, least, more = {}) => ({ title, beside, form, tick: withoutZeros(form), least, series: [{ column, name: title }], ...more });
 const CHARTS = [
-  chart("Its requests", "per second", "requests_per_second", rate, 1),
+  chart("Its requests", "per second", "requests_per_second", rate, 2),
   {
-    ...chart("Its errors", "per second", "", rate, 1),
+    ...chart("Its errors", "per second", "", rate, 2),
     series: [{ column: "server_errors_per_second", name: "5xx", tone: "bad" }, { column: "client_errors_per_second", name: "4xx", tone: "warn" }],
   },
   chart("Its CPU", "of one core", "cpu_percent", percent, 5),
   chart("Its memory", "", "memory_bytes", size, MB, { base: 1024 }),
-  chart("Its requests in progress", "", "in_flight", count, 1),
+  chart("Its requests in progress", "", "in_flight", count, 4),
 ];
 const COLUMNS = ["time", ...CHARTS.flatMap(({ series }) => series.map(({ column }) => column))];
 
