@@ -1,6 +1,6 @@
-"""JSON schemas (draft 2020-12): what of one a value breaks, and JSON pointers (RFC 6901) to where it does.
+"""JSON schemas (draft 2020-12): which keywords a value breaks, and JSON pointers (RFC 6901) to where it does.
 
-What is then said of it is for those to write who know the reader: an operator's file or a client's request.
+The callers write the messages, as they know the reader: the operator of a file, or the sender of a request.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""`here`, where apps import it from: what the counting of a worker's requests is told of."""
+"""`here`, under the name by which apps import it: what counts a worker's requests."""
 
 from hvd.web.here import here
 

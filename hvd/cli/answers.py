@@ -1,4 +1,4 @@
-"""What a daemon sent, taken apart by somebody who doesn't trust it to be complete. Pure."""
+"""Fields of a daemon's answer, which may be missing or of another type. Pure."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

@@ -18,7 +18,7 @@ _CHUNK = 64 * 1024
 TOKEN_REMEDY = "(hvd: set HVD_TOKEN, or name a file that has a token by --token-file)"  # nosec B105
 _HEALTH_WORDS = ("healthy", "starting", "degraded", "unhealthy")
 _MARKS = {"/api/v1/snapshot": {"system_health", "health"}}
-"""The fields by one of which hvd's answer is told from another service's JSON, by path."""
+"""By path, fields one of which shows that the JSON is hvd's and not another service's."""
 _ELSEWHERE = (*range(300, 400), 404, 405)
 """Statuses that no daemon answers where it is asked by get_object."""
 
@@ -36,7 +36,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 class Answer(NamedTuple):
-    """What came back of a request; `source` names that in messages."""
+    """The response to a request; `source` names its sender in messages."""
 
     status: int
     headers: Message
@@ -83,7 +83,7 @@ class Answer(NamedTuple):
 def get_object(address: Address, path: str, timeout: float) -> dict[str, Any]:
     """The JSON object that the daemon answers at `path`, within about `timeout` seconds.
 
-    Raises DaemonUnreachable, and DaemonRefused for who may not ask.
+    Raises DaemonUnreachable; DaemonRefused where the caller may not read it.
     """
     answer = exchange(address, "GET", path, timeout)
     fields = answer.object()

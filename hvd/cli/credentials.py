@@ -1,5 +1,5 @@
-"""The token that a command presents: never from its arguments, which other users of the machine can read; and the file
-of the authorities by whose certificates it knows a daemon.
+"""The token that a command presents, which is never in its arguments, as other users of the machine can read those; and
+the file of the certificate authorities that it trusts.
 """
 
 import argparse

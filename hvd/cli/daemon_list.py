@@ -26,7 +26,7 @@ _AT_ONCE = 16  # daemons that are asked at a time
 
 @dataclass(frozen=True)
 class Report:
-    """A daemon, and what its admin server told: nothing where that did not answer, for the reason `trouble`."""
+    """A daemon, and its admin server's answer; without one, `trouble` says why."""
 
     daemon: Daemon
     raw: dict[str, Any]

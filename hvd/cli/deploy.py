@@ -101,7 +101,7 @@ def filled(target: str, loaded: Loaded, user: str) -> Iterator[tuple[str, str]]:
         text = path.read_text(encoding="utf-8")
         if name == EXAMPLE:
             yield name, with_values(text, loaded)
-        elif target == "docker":  # what is in a container is none of this machine's
+        elif target == "docker":  # a container has its own files, not this machine's
             yield name, text
         else:
             yield name, pattern.sub(lambda match: table[match[0]], text)

@@ -1,4 +1,4 @@
-"""What happened to a daemon, in words: since when its health is what it is, and its last death. Pure.
+"""A daemon's recent events, in words: since when it has its health, and the last death of a process. Pure.
 
 Its events are those of /api/v1/events, None where it has no such path: an older daemon has only post-mortems.
 """

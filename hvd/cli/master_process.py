@@ -74,7 +74,7 @@ class MasterProcess:
     def run(self, command: Sequence[str], environ: Mapping[str, str], timeout: float) -> tuple[int, str, str]:
         """Run a program as its user, in its folder -> exit status, output and complaints.
 
-        Root's rights aren't lent, nor its terminal: whoever has that can type into it (TIOCSTI).
+        It gets neither root's rights nor root's terminal, into which it could type (TIOCSTI).
 
         Raises OSError, subprocess.TimeoutExpired.
         """

@@ -1,4 +1,4 @@
-"""`hvd serve`: hvd's own daemon, for those to whom only the command hvd is installed (pipx, uv tool)."""
+"""`hvd serve`: hvd's own daemon, for installations in which hvd is the only command on the path (pipx, uv tool)."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""What answers where a daemon was looked for, and is none: a proxy, a login, another service. Pure."""
+"""What to say of an answer that is not hvd's: a proxy's, a login page's, another service's. Pure."""
 
 import http.client
 from email.message import Message
@@ -17,7 +17,7 @@ def status_text(status: int) -> str:
 
 
 def portrait(status: int, headers: Message) -> str:
-    """Who answered what: `nginx/1.22.1, 502 Bad Gateway, text/html`."""
+    """The server, status and media type: `nginx/1.22.1, 502 Bad Gateway, text/html`."""
     kind = headers.get("Content-Type", "").partition(";")[0]
     parts = [headers.get("Server", ""), status_text(status), kind or "no type"]
     return ", ".join(escaped(clipped(part, _TEXT_MAX), "ascii") for part in parts if part)

@@ -38,7 +38,7 @@ def target(args: argparse.Namespace) -> tuple[Address, float]:
 
 
 class Search:
-    """Asks one address after the other, and notes those that were asked in vain."""
+    """Tries one address after the other, and notes those that gave no answer."""
 
     def __init__(self) -> None:
         self.tried: list[str] = []

@@ -14,7 +14,7 @@ _UNKNOWN_AUTHORITY = (2, 18, 19, 20, 21)
 _NO_CHECK_TIME = 0x200000  # x509_vfy.h, X509_V_FLAG_NO_CHECK_TIME
 _NAMES_MAX = 5  # of a certificate that may have hundreds
 RECORD = b"\x15\x03"
-"""How a server of TLS begins its answer to what isn't: an alert (RFC 8446, section 5.1)."""
+"""How a TLS server begins its answer to plain text: an alert (RFC 8446, section 5.1)."""
 
 
 class Within(socket.socket):
@@ -32,11 +32,11 @@ class Within(socket.socket):
 
 
 class SecuredWithin(Within, ssl.SSLSocket):
-    """The same by TLS."""
+    """A TLS connection with a deadline."""
 
 
 def within(connected: socket.socket, deadline: float) -> Within:
-    """The connection, with that deadline; `connected` is its no more."""
+    """The connection, with that deadline; it takes the descriptor out of `connected`."""
     if not isinstance(connected, Within):
         timeout = connected.gettimeout()
         connected = Within(fileno=connected.detach())

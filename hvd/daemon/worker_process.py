@@ -42,7 +42,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
     hvd_parts: Callable[[Any], Parts] | None = None
     hvd_trouble = "gunicorn has not called hvd's hook pre_fork, which gives it one"
     dumps: Dumps | None = None
-    """How it tells where its threads stand."""
+    """How it writes where its threads stand."""
     orphaned: int = signal.SIGTERM  # what the kernel sends it once it has booted, when its master dies
     _mask: Any = None
     _has_entered = _is_ready = _is_ending = False
@@ -81,7 +81,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         """Say which row of these counts what."""
 
     def say_ready(self) -> None:
-        """Its app is loaded, and it serves from now on."""
+        """Note that the app is loaded, and that the worker serves from now on."""
         if self._parts:
             Slots(self._parts.block).say_ready(self._parts.rows.slot, self.hvd_capacity)
 
@@ -106,7 +106,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
             self.say_ending()
 
     def say_ending(self) -> None:
-        """It ends what it has in progress, and offers its threads no more."""
+        """Note that the worker ends what it has in progress, and takes nothing new."""
         if self._parts and not self._is_ending:
             self._is_ending = True
             Slots(self._parts.block).say_ending(self._parts.rows.slot)
@@ -121,7 +121,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def begin_boot(self) -> None:
-        """In the child, right after the fork: what signals mean until `init_signals`."""
+        """In the child, right after the fork: set how signals are handled until `init_signals`."""
         for signum in HELD:
             signal.signal(signum, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -132,7 +132,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         die_with_parent(self.ppid, signal.SIGTERM)
 
     def _leave_boot(self, sig: int, frame: Any) -> None:
-        """Told to stop before there can be any request: end now, whatever is being imported."""
+        """Handle a signal to stop before there can be any request: end now, whatever is being imported."""
         signal.alarm(BOOT_GRACE)  # its default action ends the process, should the exception be caught
         for signum in (signal.SIGTERM, signal.SIGQUIT):
             signal.signal(signum, signal.SIG_IGN)

@@ -26,7 +26,7 @@ from hvd.web.problem import problem_response
 
 OWN_DESCRIPTORS, THREAD_DESCRIPTORS = 8, 4  # that connections leave a worker, and each of its threads
 LACK_PAUSE = 0.05  # s until a worker without a free descriptor tries again
-FIRST_REQUESTS = 100  # of a worker, of which some count if its app is counted at all
+FIRST_REQUESTS = 100  # responses of a worker, some of which count if its app is counted at all
 LACK_REMIND = 60.0  # s until it logs that again
 
 UNPARSED = "(unparsed)"
@@ -37,7 +37,7 @@ BY_SIGNAL = UNPARSED, UNPARSED
 
 
 class RowOfRequest:
-    """`row` is another entry each time: nobody knows what a thread of this class of worker serves at once."""
+    """`row` is another entry each time: a thread of this class of worker may serve any number of requests at once."""
 
     def __init__(self, rows: Rows) -> None:
         self._entry = rows.entry
@@ -99,7 +99,7 @@ class AnsweringWorker(CountingWorker):
     """Whether what gunicorn refuses is answered by problems (RFC 9457). Else its pages stay what they are."""
 
     def handle_request(self, *request: Any) -> Any:
-        """A request that ends by one of these is answered by nobody, so it is over; not where SIGABRT is the reason."""
+        """A request that ends by one of these gets no answer, so it is over; unless SIGABRT is the reason."""
         try:
             return super().handle_request(*request)
         except (OSError, StopIteration) as error:
@@ -145,7 +145,7 @@ class AnsweringWorker(CountingWorker):
                 "uvicorn_worker.UvicornWorker, or to asgi"
             )
         hook = self.cfg.post_request
-        if hook is post_request or hasattr(hook, "hvd"):  # else nobody would say when the response is sent
+        if hook is post_request or hasattr(hook, "hvd"):  # else nothing would tell when the response is sent
             self.wsgi = outermost(self.wsgi, counting)
 
 
@@ -240,7 +240,7 @@ class WorkerOfThreads(RoomyWorker, ThreadWorker):  # type: ignore[misc]
 
 
 class HvdThreadWorker(WorkerOfThreads, LimitedThreadWorker):
-    """The same, and its threads wait for no client."""
+    """The counting `gthread` worker whose threads wait for no client."""
 
 
 class Answer:

@@ -38,7 +38,7 @@ class Search:
 
 
 class Orders:
-    """Depends on somebody who fails now and then."""
+    """Depends on a service that fails now and then."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         work(0.04)

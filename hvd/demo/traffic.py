@@ -1,4 +1,4 @@
-"""Who visits the shop, and the jobs that it has done."""
+"""The shop's customers, and the jobs that it submits."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""Which own metrics have names that are taken: a scrape in which two families have one name is not valid. Pure."""
+"""Own metrics whose names are taken: a scrape in which two families have one name is not valid. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -30,16 +30,16 @@ class Clashes:
     """
 
     def __init__(self, taken: Iterable[str], escaping: str = ALLOW_UTF_8) -> None:
-        """`taken` are the names that others have. With the scheme in which names are escaped (notation.py), two names
-        can be the same that are not.
+        """`taken` are the names of other metrics. The scheme that escapes names (notation.py) can make two different
+        names the same.
         """
         self._taken = frozenset(metric_name(name, escaping) for name in taken)
         self._escaping = escaping
         self._last: tuple[Sequence[Definition], frozenset[int]] = (), frozenset()
 
     def shown_of(self, figures: Figures) -> tuple[list[FamilyFigures], Figures]:
-        """-> the own metrics that are shown: of the default registry, whose names nobody before them has; and the
-        figures, which tell now the names of the others.
+        """-> the own metrics that are shown: those of the default registry whose names are free; and the figures, with
+        the names of the hidden ones.
         """
         families = shown_families(figures.own)
         definitions = [family.definition for family in families]

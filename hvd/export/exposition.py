@@ -110,7 +110,7 @@ class Exposition:
                 yield template % (*cumulative, cumulative[-1], repr(cells[run.offset + shape.sum_at] / shape.scale))
 
     def _counter(self, metric: Metric, samples: Mapping[tuple[str, ...], float]) -> Iterable[str]:
-        """What has counted, and 0 for what usually does, with or without a series."""
+        """Samples of what has counted, and 0 for usual label values that have not."""
         for labels, value in samples.items():
             template = self._templates.get((metric.name, labels))
             if template is None:

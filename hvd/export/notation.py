@@ -26,19 +26,19 @@ def help_text(text: str, *, openmetrics: bool) -> str:
 
 
 def metric_name(name: str, escaping: str) -> str:
-    """A metric's name; in quotation marks where it is no plain one, and may be written as it is."""
+    """A metric's name; in quotation marks where it has other characters and `escaping` leaves them."""
     return _escaped(name, escaping, ":") if escaping == DOTS or not _METRIC.fullmatch(name) else name
 
 
 def label_name(name: str, escaping: str) -> str:
-    """A label's name, in the same way. None may be empty."""
+    """A label's name, as `metric_name` writes a metric's. Empty names are not allowed."""
     name = name or "_"
     return _escaped(name, escaping, "") if escaping == DOTS or not _LABEL.fullmatch(name) else name
 
 
 def label_names(names: Iterable[str], escaping: str, taken: Iterable[str] = ()) -> list[str]:
-    """Those of one series, in which no name may come twice: the later one of two that would be written alike, or like
-    one that is taken, has an underscore more.
+    """The label names of one series, each different: where two would be written alike, or like a `taken` one, the later
+    one gets another underscore.
     """
     texts = list(taken)
     first = len(texts)

@@ -41,7 +41,7 @@ class Style(NamedTuple):
 PLAIN = Style()
 
 _STEADY = COUNTER, GAUGE, SUMMARY, HISTOGRAM
-"""Kinds of which a series has always the same lines, but for logarithmic buckets."""
+"""Kinds whose series have a constant set of lines, unless the buckets are logarithmic."""
 
 _HEADS = {
     COUNTER: ("_total", "counter"),
@@ -133,7 +133,7 @@ class FamilyText:
         return written.text
 
     def _write(self, before: Written, samples: tuple[Sample, ...]) -> Written:
-        """What is in the place of another sample is the same series, unless some are gone."""
+        """Samples at the same index are of the same series, unless some are gone."""
         known = min(len(before.samples), len(samples))
         lines, templates = before.lines[:known], before.templates[:known]
         pairs = enumerate(zip(before.samples, samples, strict=False))

@@ -271,7 +271,7 @@ static PyObject *pass_on(Exchange *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-/* What a cycle can go through. The rest stays: whoever still has the object may call it. */
+/* Clear what a cycle can go through. The rest stays: code that still has the object may call it. */
 static int exchange_clear(Exchange *self)
 {
     Py_CLEAR(self->environ);

@@ -69,8 +69,8 @@ def uvicorn_server() -> AsgiServer:
 def counted_asgi(app: App, server: AsgiServer | None = None) -> "CountedAsgi":
     """`app`, an ASGI app, with its requests and connections counted in this process; lifespan is left alone.
 
-    It may be called in any number of event loops. An app that is counted already is counted once. `server` is for who
-    counts all that it serves: then what else is counted in the process is a part of that, and counts nothing.
+    It may be called in any number of event loops. An app that is counted already is counted once. `server` is for a
+    server that counts all that it serves: then counted apps within it are a part of that, and count nothing.
     """
     listen()
     if server is not None:
@@ -144,7 +144,7 @@ class HttpExchange(HotExchange):
             row.abandon(cause)
 
     def _answer(self, status: str) -> None:
-        """The server answers so; nothing is sent yet."""
+        """Count the server's answer, of which nothing is sent yet."""
         self.status = status
         self.count()
         self.finish()

@@ -24,9 +24,9 @@ _BODIES = {"http.response.body", "http.response.pathsend", "http.response.zeroco
 class HotExchangeInPython:
     """A request and its response, as they are counted. In the loop that serves them.
 
-    `route` may be set by who knows it, until the response counts; else it is asked for then. `row` and `connection` are
-    None once they are over, and the scope, which has the exchange, once the response counts: so nothing is left for the
-    garbage collector. A response of one piece is over as that is passed on, one of several once the last one is.
+    A framework's report may set `route` until the response counts; otherwise it is looked up then. `row` and
+    `connection` are None once they are over, and the scope, which has the exchange, once the response counts: so
+    nothing is left for the garbage collector. A response is over once its last piece is passed on.
     """
 
     __slots__ = (
@@ -127,7 +127,7 @@ class HotExchangeInPython:
         raise NotImplementedError
 
     def become_connection(self, kind: str) -> None:
-        """The response has begun, and is none any more, but a connection that stays open."""
+        """The response has begun, and becomes an open connection."""
         raise NotImplementedError
 
 

@@ -12,8 +12,8 @@ OPENED, CLOSED = range(2)
 class Connection:
     """One that is open from now on, of this kind and route. The thread that opened it closes it, once.
 
-    It counts in the rows that the process has at the moment. What a process leaves open when it dies is closed by who
-    settles its slot.
+    It counts in the rows that the process has at the moment. Connections that a dead process left open are closed when
+    its slot is settled.
     """
 
     __slots__ = ("_begin_ns", "_labels")

@@ -27,7 +27,7 @@ class HttpSettings:
 
     @classmethod
     def of(cls, settings: Settings) -> "HttpSettings":
-        """Those of a daemon."""
+        """The rules of a daemon with these settings."""
         patterns = "|".join(f"(?:{pattern})" for pattern in settings.http_exclude)
         exclude = re.compile(patterns) if patterns else None
         routes = tuple((route, re.compile(pattern)) for route, pattern in settings.routes.items())
@@ -77,8 +77,8 @@ class FilledCounting:
 class Counting(FilledCounting):
     """The same before anybody has filled it: a class with `__getattr__` makes the look at each attribute cost 0.1 µs.
 
-    Filled by whoever gave the process its slot: gunicorn's hooks in a worker, `hvd.join` elsewhere. Before that, and in
-    a child that such a process has forked, the first use calls `first`, which fills it: with a private block's rows.
+    The code that gives the process its slot fills it: gunicorn's hooks in a worker, `hvd.join` elsewhere. Before that,
+    and in a child that such a process forked, the first use calls `first`, which fills it with a private block's rows.
     `is_in_daemon` is true in a daemon's master and in what it forks, which have no need to join. Thread-safe.
     """
 

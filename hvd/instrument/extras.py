@@ -54,7 +54,7 @@ class Extras:
         self._named: set[str] = set()
 
     def queued(self, row: Row, since: str | bytes) -> None:
-        """A request came that has X-Request-Start, which says since when it has waited."""
+        """Count how long a request waited that came with X-Request-Start."""
         if self.queue is not None and (ns := queue_ns(since, time.time_ns())) is not None:
             self._row(row).record(self.queue, (), ns)
 
@@ -69,14 +69,14 @@ class Extras:
         return self.local.row if self.local else row
 
     def raised(self, row: Row, error: BaseException, route: str, method: str = "") -> None:
-        """A request ended in an exception, which the server or the app's framework answers."""
+        """Count an exception that ended a request, and that the server or the app's framework answers."""
         if getattr(error, _COUNTED, None) is None:  # a framework may report it, and raise it as well
             with suppress(AttributeError):
                 setattr(error, _COUNTED, True)
             self._row(row).add(self._exceptions[method, route, type(error).__name__], 1)
 
     def named(self, row: Row, route: str, view: str) -> None:
-        """The app has a name of its own for a route."""
+        """Note the app's own name for a route."""
         if route not in self._named:
             self._named.add(route)
             self._row(row).add(self._views[route, view], 1)

@@ -74,7 +74,7 @@ class Joining:
                 counting.fill(rows)
 
     def _first_metric(self) -> bool:
-        """A forked child counts a metric of the app's own: what looks for a slot goes on without it."""
+        """As a forked child first counts an own metric: start the look for a slot, without waiting for it."""
         return counting.rows is None
 
     def _start(self) -> None:

@@ -51,7 +51,7 @@ class LoopWatch:
         cells[cell + layout.S_LOOP_NS] = self._turned_ns
 
     def stop(self) -> None:
-        """The loop is about to end: that it stands still says nothing any more."""
+        """End the watch: the loop is about to end, and standing still means nothing from now on."""
         self._handle.cancel()
         rows = counting.rows
         rows.block.cells[rows.block.layout.slot_cell(rows.slot) + layout.S_LOOP_NS] = 0

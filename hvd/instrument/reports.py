@@ -9,7 +9,7 @@ EXCHANGE = "hvd.exchange"
 """Key of the request's exchange in environ and scope."""
 
 ROUTE = "hvd.route"
-"""Key of the route, where the request has no exchange: whoever counts it looks there. An app may set it as well."""
+"""Key of the route, where the request has no exchange: the code that counts it looks there. An app may set it, too."""
 
 MOUNT = "hvd.mount"
 """Key of the template below which the app is mounted that has this scope."""
@@ -18,7 +18,7 @@ UNMATCHED = "(unmatched)"
 """Route of all paths that the framework matches to none."""
 
 OTHER = "(other)"
-"""Stands for what has no bound: routes that nobody has reported, methods and statuses that nobody knows."""
+"""Stands for values without a bound: routes that were not reported, unknown methods and statuses."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 """Those of RFC 9110, and PATCH. Others have no bound, and count as OTHER, as a status does that does not begin with
@@ -32,7 +32,7 @@ _prefixes: set[str] = set()
 
 
 def report_route(place: MutableMapping[str, Any], route: str) -> None:
-    """The request that has this environ or scope is one to `route`. The last report holds: the innermost app's."""
+    """Report `route` for the request of this environ or scope. The last report holds: the innermost app's."""
     exchange = place.get(EXCHANGE)
     if exchange is None:
         place[ROUTE] = route
@@ -41,7 +41,7 @@ def report_route(place: MutableMapping[str, Any], route: str) -> None:
 
 
 def report_template(place: MutableMapping[str, Any], template: str) -> None:
-    """The same of a template of an app that is perhaps mounted below a prefix."""
+    """Report the route by its template, below the prefix at which the app may be mounted."""
     prefix: str = place.get("SCRIPT_NAME") or place.get(MOUNT) or ""
     if prefix:
         if prefix not in _prefixes:
@@ -54,14 +54,14 @@ def report_template(place: MutableMapping[str, Any], template: str) -> None:
 
 
 def report_view(place: MutableMapping[str, Any], view: str) -> None:
-    """The app calls the route that was reported `view`."""
+    """Report that the app's own name for the reported route is `view`."""
     exchange = place.get(EXCHANGE)
     if exchange is not None and exchange.route:
         counting.extras.named(counting.local.row, exchange.route, view)
 
 
 def report_failure(place: MutableMapping[str, Any], error: BaseException) -> None:
-    """The framework answers the request with 500, because of this exception of the app's."""
+    """Report the app's exception because of which the framework answers the request with 500."""
     exchange = place.get(EXCHANGE)
     if exchange is not None:
         method = exchange.method if exchange.method in METHODS else OTHER

@@ -38,8 +38,8 @@ _lock = Lock()
 def listen() -> None:
     """Have the frameworks that are imported by now report their routes, each once in a process. In any thread.
 
-    For whoever has loaded an app. Where an app imports its framework later, `route_of` does it, so that the requests
-    after the first have their route.
+    To be called after an app was loaded. Where an app imports its framework later, `route_of` does it, so that the
+    requests after the first have their route.
     """
     global _modules_seen
     with _lock:

@@ -151,7 +151,7 @@ class Exchange:
 
     @property
     def route(self) -> str:
-        """What the app's framework, or anybody else, has reported; where nobody has, it is looked for once."""
+        """The route that was reported; without a report it is looked up once."""
         if self._route is None:
             self._route = UNMATCHED if self.environ is None else route_of(self.environ) or UNMATCHED
         return self._route
@@ -193,7 +193,7 @@ class Exchange:
         counting.extras.sized(self.row, method, self.route, length, self._headers, body)
 
     def pass_on(self) -> None:
-        """Another process answers, with 101, and counts that."""
+        """Note that another process answers, with 101, and counts that."""
         self.row.pass_on((_label(self.method), self.route, "101"))
         self.is_counted = True
 
@@ -218,7 +218,7 @@ class Exchange:
         return piece
 
     def close(self) -> None:
-        """The server wants no more of the body."""
+        """Called when the server wants no more of the body."""
         body, self.body, self._pieces = self.body, _NO_BODY, None
         try:
             if hasattr(body, "close"):
@@ -277,8 +277,8 @@ def _broke_off(error: BaseException, exchange: Exchange, streaming: bool) -> NoR
 
     gunicorn takes an OSError for the end of the client's connection, and answers nothing. An OSError of a stream may
     be that of another connection, so it becomes a RuntimeError, which gunicorn answers with 500 where nothing was sent
-    yet. CountingWorker.handle_error counts that answer under what `interrupted` says. For an exchange that ends itself
-    nobody answers, so its request is aborted.
+    yet. CountingWorker.handle_error counts that answer under what `interrupted` says. An exchange that ends itself gets
+    no answer, so its request is aborted.
     """
     method, route = _label(exchange.method), exchange.route
     counting.extras.raised(exchange.row, error, route, method)

@@ -26,7 +26,7 @@ class QueryAnswer(TypedDict):
 
 
 class CancelAnswer(TypedDict):
-    """What became of each: `cancelled` those that were pending, `cancelling` those that run and are told to end.
+    """The outcome for each job: `cancelled` were pending, `cancelling` run and were told to end.
 
     `failed` has those that can't be cancelled (`ended`, `unknown`), `errors` why, by id. `total` is how many were
     cancelled or told to end, `remaining` how many of the set that was asked for are left, null where that isn't known.
@@ -96,8 +96,8 @@ class EtaAnswer(OneJobAnswer):
 
 
 class LogEntry(TypedDict):
-    """Something that happened to a job ("hvd"), or a line that it printed ("output"). No one knows when a line was
-    printed: its time is that of the job's end, or of its last change.
+    """An event of a job ("hvd"), or a line that it printed ("output"). The time of a line is not known: it has that of
+    the job's end, or of its last change.
     """
 
     timestamp: str
@@ -121,7 +121,7 @@ def _about(job: Job) -> OneJobAnswer:
 
 
 def remaining_seconds(job: Job) -> float | None:
-    """Seconds until the job's end, were it to go on as fast as until now; 0 at the end, None while nothing says it."""
+    """Seconds until the job's end at its present speed; 0 at the end, None while that is unknown."""
     if job.status in ENDED:
         return 0.0
     elapsed = job.elapsed()

@@ -1,7 +1,7 @@
 """Changes of jobs, sent to the aggregator as they happen, for `job_update` messages.
 
-A unix SEQPACKET pair that the master makes: workers and the runner write, the aggregator reads. It is a courtesy, not
-the record: what finds no room is dropped, and the database, the counts and `recent_jobs` say the same a moment later.
+A unix SEQPACKET pair that the master makes: workers and the runner write, the aggregator reads. Events only speed
+things up: what finds no room is dropped, and the database, the counts and `recent_jobs` say the same a moment later.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ PACKET = 128 * 1024  # bytes; a job's parameters are far below
 
 
 def send(writers: socket.socket, job: RecentJob) -> None:
-    """Say that this is how the job is now, as `Job.as_recent` has it; never waits, never raises. Safe everywhere."""
+    """Send the job's present state, as `Job.as_recent` has it; never waits, never raises. Thread-safe."""
     packet = json.dumps(job, separators=(",", ":")).encode()
     with contextlib.suppress(OSError):
         writers.send(packet, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)

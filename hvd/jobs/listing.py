@@ -14,7 +14,7 @@ NEWEST, OPEN_FIRST = ORDERS = "newest", "open"
 """Newest first; or what runs, what waits, then what has ended, each newest first."""
 
 GROUPS = {RUNNING: (RUNNING,), PENDING: (PENDING,), "ended": ENDED}
-"""What follows what in a list of OPEN_FIRST."""
+"""The order of groups in a list of OPEN_FIRST."""
 
 
 class Filter(NamedTuple):
@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
     @classmethod
     def of(cls, job: Job, order: str) -> "Place":
-        """That of this job."""
+        """The place of this job."""
         return cls(job.id, _group_of(job.status) if order == OPEN_FIRST else "")
 
     @classmethod

@@ -5,7 +5,9 @@ import re
 LINES, LINE_CHARACTERS = 20, 500
 """What is kept: enough for the error at the end, and bounded whatever a job prints."""
 
-LOOKED_AT = 16 * 1024  # bytes of a piece in which progress is looked for, from its end: a flood isn't worth more
+LOOKED_AT = (
+    16 * 1024
+)  # bytes of a piece, from its end, in which progress is looked for: more would cost too much in a flood
 TAIL = 48 * 1024  # bytes that hold the last lines, of characters of four bytes too
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """What moves the cursor, or turns the direction of what follows."""

@@ -118,7 +118,7 @@ def _out_of_bounds(body: Mapping[str, Any], rules: Rules) -> list[Problem]:
 
 
 def _nothing_named(body: Mapping[str, Any], rules: Rules) -> list[Problem]:
-    """Nothing may be cancelled because a member was forgotten, nor an empty object ask for everything."""
+    """Refuse a request that names no set: a forgotten member must not cancel anything, or ask for everything."""
     if any(name in body for name in rules.needed) or body.get("all"):
         return []
     return [Problem("/ids", "is missing: give ids, job_ids, status, or all as true")]

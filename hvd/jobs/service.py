@@ -1,4 +1,4 @@
-"""Jobs as a worker serves them. A change is stored first; then the runner and the aggregator hear of it."""
+"""Jobs as a worker serves them. A change is stored first; then the runner and the aggregator are told."""
 
 import contextlib
 import dataclasses
@@ -28,8 +28,8 @@ CANCEL_SECONDS = 2.0  # s after which a cancellation of many begins no other tra
 
 
 class CancelledSet(NamedTuple):
-    """What became of a cancellation of many: the ids of those that were pending, of those that run and are told to end,
-    and how many are left; None where the database went away before that was known.
+    """The outcome of a cancellation of many: the ids of those that were pending, of those that run and were told to
+    end, and how many are left; None where the database went away before that was known.
     """
 
     cancelled: list[str]
@@ -143,7 +143,7 @@ class JobService:
         except JobsError:
             if budget == most:
                 raise
-            remaining = None  # what was done has to be told
+            remaining = None  # what was done has to be reported
         return CancelledSet(done["cancelled"], done["cancelling"], remaining)
 
     def _cancel_some(self, status: str, most: int, done: Mapping[str, list[str]]) -> int:

@@ -34,13 +34,13 @@ log = logging.getLogger("hvd")
 
 
 def let_join(block: Block) -> None:
-    """This process counts in that block by a slot that it was given; its children are to take slots themselves."""
+    """Have children of this process, which was given a slot of that block, take slots themselves."""
     own_store.first = partial(_join_forked, block)
     tell_executed(block)
 
 
 def tell_executed(block: Block) -> None:
-    """The same for those that are executed."""
+    """As `let_join`, for children that are executed."""
     tell_children(VARIABLE, block.name)
 
 
@@ -50,7 +50,7 @@ def join_executed(name: str) -> bool:
         if _is_kept(name):
             block = open_for_good(name)
             with block.locked(COUNT_WAIT):
-                number = _claim(block) if block.file_name.holds() else None  # else it was removed just now
+                number = _claim(block) if block.file_name.holds() else None  # else it was just removed
             if number is not None:
                 _count_in(block, number)
     except (HvdError, OSError) as error:
@@ -84,7 +84,7 @@ def _claim(block: Block) -> int:
 
 
 def _count_in(block: Block, number: int) -> None:
-    """Without the block's lock: a thread that has the store's may wait for it."""
+    """Called without the block's lock: a thread that has the store's may wait for it."""
     own_store.attach(block, number)
     call_at_end(partial(leave, block, number))
 

@@ -195,10 +195,10 @@ class StuckWorker(NamedTuple):
 
 
 class AdminPage(TypedDict):
-    """What the admin server saw of the workers when it looked last: since when all threads are busy, and since when the
-    backlog has been at least `backlog_before` (monotonic ns; 0 while that is not so), the backlog of now, and when it
-    saw a worker that serves (monotonic ns; 0: never). `stuck` are workers that keep requests waiting; `deaths` is how
-    many processes have lately ended unplanned, or failed to boot.
+    """The admin server's last look at the workers: since when all threads are busy, and since when the backlog has been
+    at least `backlog_before` (monotonic ns; 0 while that is not so), the backlog, and when a worker last served
+    (monotonic ns; 0: never). `stuck` are workers that keep requests waiting; `deaths` is how many processes have lately
+    ended unplanned, or failed to boot.
     """
 
     page: Literal["admin"]

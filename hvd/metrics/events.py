@@ -1,5 +1,5 @@
-"""What happened to the daemon: its starts, reloads and upgrades, deaths that nobody planned, alerts. In the block, so
-that they outlive whoever saw them; and how many processes ended, and how.
+"""Events of the daemon: starts, reloads, upgrades, unplanned deaths, alerts. They are in the block, so that they
+outlive the process that saw them. Also how many processes ended, and how.
 """
 
 import contextlib
@@ -16,20 +16,20 @@ from hvd.core.journal import Journal, Record, events_of
 from hvd.errors import BlockLocked
 
 HOUR = 3600.0  # s
-LOCK_WAIT = 0.05  # s; who can't write an event in time goes on without it
+LOCK_WAIT = 0.05  # s; after that the writer goes on without the event
 
 EventKind = Literal["start", "stop", "reload", "upgrade", "version", "death", "boot_failed", "alert", "alert_over"]
 EndedHow = Literal["planned", "unplanned", "failed_boots"]
 
 
 class Event(TypedDict):
-    """One event: when (Unix time in s), of which kind, and a sentence that tells it. What more there is, depends on the
-    kind: `process` is a kind of process, `cause` how it ended, `memory_bytes` what it used when it was last looked at,
+    """One event: when (Unix time in s), of which kind, and a sentence for people. Other fields depend on the
+    kind: `process` is a kind of process, `cause` how it ended, `memory_bytes` what it used when it was last sampled,
     `peak_bytes` the most that it ever used, `aborted` how many requests it had in progress, `number` how many times it
     happened until `until` (Unix time in s); `version` is hvd's, `before` the one before that; `state` is a word of
     /health, `reasons` are its, `seconds` how long that lasted.
 
-    An event may be told anew under its sequence, as with a higher `number`.
+    An event may be written anew under its sequence, as with a higher `number`.
     """
 
     sequence: int
@@ -72,8 +72,8 @@ def write_event(block: Block, kind: EventKind, text: str, **more: Any) -> bool:
 
 
 def write_again(block: Block, event: Event, text: str, **more: Any) -> bool:
-    """Tell an event that was read before anew: it has happened once more, now. Not where others have taken its place.
-    -> False where that can't be done now.
+    """Write an event that was read before anew: it has happened once more, now. Nothing is written where the ring has
+    dropped it. -> False where that can't be done now.
     """
     journal, sequence, number = events_of(block), event["sequence"], event.get("number", 1) + 1
     fields = {name: value for name, value in event.items() if name != "sequence"}
@@ -86,8 +86,8 @@ def write_again(block: Block, event: Event, text: str, **more: Any) -> bool:
 
 
 def last_like(block: Block, alone: int, kind: EventKind, **same: object) -> Event | None:
-    """The event that is to be told anew for one more of this kind that agrees in these fields. None: it is one of its
-    own, as the first so many of an hour are. So a loop, of crashes or of starts, pushes nothing out of the ring.
+    """The event to be written anew for one more of this kind that agrees in these fields; None for the first `alone` of
+    an hour, which get an event each. So a loop, of crashes or of starts, pushes nothing out of the ring.
     """
     since = time.time() - HOUR
     like = [
@@ -134,7 +134,7 @@ def _json(value: object) -> bytes:
 
 
 def _cut(text: str, size: int) -> str:
-    """What of it takes so many bytes: in JSON a character may take six, or twelve."""
+    """The beginning of a text that takes so many bytes: in JSON a character may take six, or twelve."""
     sizes = accumulate(len(_json(character)) - 2 for character in text[:size])
     return text[: bisect_right(list(sizes), size)]
 
@@ -146,7 +146,7 @@ def read_events(block: Block, after: int = 0) -> list[Event]:
 
 
 def _event(record: Record) -> Event | None:
-    """What another version of hvd has written may lack what makes it an event."""
+    """Whether a record has an event's fields: another version of hvd may have written it."""
     with contextlib.suppress(ValueError):
         event = json.loads(record.data)
         if _is_event(event):
@@ -190,12 +190,12 @@ def open_alerts(block: Block) -> list[Event]:
 
 
 def count_end(block: Block, which: EndedHow) -> None:
-    """A process has ended; under the mutation lock, which the caller holds."""
+    """Count that a process has ended, under the mutation lock, which the caller holds."""
     block.cells[layout.H_ENDS + [*Ends.__annotations__].index(which)] += 1
 
 
 def clear_ends(block: Block) -> None:
-    """The daemon starts: nothing has ended."""
+    """Begin at 0, as the daemon starts."""
     for cell in range(layout.H_ENDS, layout.H_ENDS + layout.ENDS):
         block.cells[cell] = 0
 

@@ -1,4 +1,4 @@
-"""Where metrics have their values from that no family counts: functions of a daemon's Figures, all of one moment."""
+"""The values of metrics that no family counts: functions of a daemon's Figures, all of one moment."""
 
 import platform
 from collections import Counter

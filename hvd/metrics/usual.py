@@ -1,7 +1,7 @@
 """Label values that /metrics shows from the start, as 0: so the first crash is an increase, and not a new series.
 
-Prometheus' increase() and rate() see nothing of a series' first sample. Which values are usual is known here, once;
-what else happens is a new series, as before. None of them takes cells in the block.
+Prometheus' increase() and rate() ignore a series' first sample. This is the one list of usual values; others begin a
+new series when they first occur. None of the usual ones takes cells in the block.
 """
 
 from itertools import product

@@ -37,7 +37,7 @@ class ReceiverStuck(Exception):  # noqa: N818
 
 
 class Exporter:
-    """Push after push. All of it runs in one asyncio loop; a push has a thread."""
+    """Makes one push after the other. All of it runs in one asyncio loop; a push has a thread."""
 
     def __init__(self, child: Child[ExporterOptions]) -> None:
         self._child, self._rows = child, Rows(child.block, child.slot, FAMILIES)

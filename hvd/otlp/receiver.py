@@ -43,7 +43,7 @@ class NotAccepted(Exception):  # noqa: N818
 
 
 def resource_of(options: ExporterOptions, host: str) -> Resource:
-    """Whose figures they are: hvd's names for the service, unless attributes name it otherwise."""
+    """The resource of the figures: hvd's names for the service, unless attributes name it otherwise."""
     known = {
         "service.name": options.instance,
         "service.instance.id": f"{host}/{options.instance}",

@@ -1,4 +1,4 @@
-"""What the exporter tells of itself: on its page, for /health and /metrics, and in the log, but not each time."""
+"""The exporter's reports on itself: on its page, for /health and /metrics, and in the log, but not at each push."""
 
 import logging
 import time
@@ -30,7 +30,7 @@ class Report:
         self._said: dict[str, float] = {}
 
     def begin(self, options: ExporterOptions) -> None:
-        """There are options, the first ones or others."""
+        """Take new options."""
         if options.endpoint != self._endpoint and (options.endpoint or self._endpoint):
             self._log.info("metrics go to %s", options.endpoint or "no receiver any more")
         self._endpoint, self._interval = options.endpoint, options.interval

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from hvd.read.health import HealthState, Status
 
-SURE = 1.0  # s that a state lasts which is told
+SURE = 1.0  # s that a state has to last before it is reported
 CALM = 5.0  # s that a better one lasts: twice as long for each alert that came within QUARTER of the one before
 QUARTER = 900.0  # s
 _DOUBLINGS = 6
@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"\d+")
 
 
 class Change(NamedTuple):
-    """What is to be told: the state, which began at this time, what is wrong; after an alert how many s it lasted."""
+    """A change to report: the state, when it began, what is wrong; after an alert how many s it lasted."""
 
     state: Status
     at: float
@@ -42,8 +42,8 @@ class Alerts:
         self._repeats = 0
 
     def observe(self, now: float, health: HealthState) -> Change | None:
-        """A look at that time, in s of any clock -> what is to be told of it."""
-        if health.status == "starting":  # neither well nor ill
+        """Take in a look at time `now`, in s of any clock -> the change to report, if any."""
+        if health.status == "starting":  # neither healthy nor not
             self._since = None
             return None
         level, known, sorts = _LEVELS[health.status], _LEVELS[self._state], {*map(sort_of, health.reasons)}
@@ -70,5 +70,5 @@ class Alerts:
 
 
 def sort_of(reason: str) -> str:
-    """What a reason has in common with itself at another time: `saturated`, of how many s, and by what, whatever."""
+    """The part of a reason that stays the same over time: `saturated`, without seconds and details."""
     return _NUMBER.sub("", reason.partition(":")[0])

@@ -1,8 +1,8 @@
 """What changed: one span against the one before it, for all requests together and for each route. Pure.
 
-A change is told only where chance does not explain it: shares are compared by a two-proportion z test, rates as counts
-of a Poisson process, and a 99th percentile by how many responses exceed the other span's. And only where it is large
-enough to matter.
+A change is reported only where chance does not explain it: shares are compared by a two-proportion z test, rates as
+counts of a Poisson process, and a 99th percentile by how many responses exceed the other span's. And only where it is
+large enough to matter.
 """
 
 import math
@@ -192,7 +192,7 @@ def proportions_z(parts: tuple[int, int], wholes: tuple[int, int]) -> float:
 
 
 def poisson_z(counts: tuple[int, int], seconds: tuple[float, float]) -> float:
-    """The same of two rates: of all events, the second time has its share of the time, by chance."""
+    """As `proportions_z`, for two rates: by chance, each span has a share of all events like its share of the time."""
     total, share = sum(counts), seconds[1] / sum(seconds)
     return (counts[1] - total * share) / math.sqrt(total * share * (1 - share)) if total else 0.0
 

@@ -60,7 +60,7 @@ class CompanionStates:
     exporter_age: float | None = None
 
     def with_page(self, taken_ns: int, page: AggregatorPage) -> "CompanionStates":
-        """The same with the page of another aggregator, which ticks."""
+        """These states with the page of another aggregator, which is ticking."""
         return replace(self, aggregators=(*self.aggregators, (taken_ns, page)), last_page=page, aggregator_age=0.0)
 
     @property

@@ -7,7 +7,9 @@ from hvd.read.saturation import SaturationState
 from hvd.read.service import Service
 
 BOOTING = 10.0  # s after the daemon's start in which it is no trouble yet that no worker has booted
-REPLACING = 1.5  # s without a worker, as where the only one is recycled, in which connections wait and none is lost
+REPLACING = (
+    1.5  # s without a worker that are no trouble, as while the only one is recycled: connections wait, and none is lost
+)
 
 FAILING, FAILING_REQUESTS = 0.5, 20  # share of 5xx in the last minute, and of how many responses at least
 

@@ -75,7 +75,7 @@ class OwnMetric(TypedDict):
 
 
 def shown_families(own: OwnFigures) -> list[FamilyFigures]:
-    """The families of the default registry: what is in another one its owner shows, or wants nobody to see."""
+    """The families of the default registry: those of another one are for its owner to show."""
     return [family for family in own.families if not family.definition.registry]
 
 

@@ -1,6 +1,6 @@
 """Saturation: for how long all threads of the workers have been busy, or clients have waited for one; deaths in a row.
 
-Who looks again and again knows it best: the admin server, four times a second, which publishes it on its page. Without
+Regular looks measure it best: the admin server's, four times a second, which it publishes on its page. Without
 such a page the requests in progress prove a part of it, see Service.all_busy_seconds.
 """
 

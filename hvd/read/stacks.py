@@ -1,6 +1,6 @@
 """Stacks of threads: read from the text that a process left of them, and found again by their thread.
 
-The text is what CPython's faulthandler writes (Python/traceback.c, 3.11 to 3.14), whoever has written it: "Thread 0x…
+The text has the form of CPython's faulthandler (Python/traceback.c, 3.11 to 3.14), also where hvd wrote it: "Thread 0x…
 (most recent call first):", from 3.14 on with the thread's name, then a line for each frame, innermost first.
 """
 

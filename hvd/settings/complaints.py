@@ -1,4 +1,4 @@
-"""What is wrong with the settings, in words: for whoever wrote them."""
+"""What is wrong with the settings, in words for their author."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping

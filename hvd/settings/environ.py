@@ -1,4 +1,4 @@
-"""The process's environment: what variables.py and those read it by which must not take long to import."""
+"""The process's environment, in a module that imports quickly: variables.py and others read it by this one."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ def environment() -> Mapping[str, str]:
 
 
 def take_out(names: Iterable[str]) -> dict[str, str]:
-    """Those variables that are set: nothing that this process starts from now on gets them."""
+    """Remove these variables, so that no process started from now on inherits them -> those that were set."""
     return {name: os.environ.pop(name) for name in names if name in os.environ}
 
 

@@ -1,4 +1,4 @@
-"""Who reaches an address: this machine alone, or others too; and whether they may, without a token."""
+"""Whether an address is reached from other machines, and whether that needs a token."""
 
 import hashlib
 import ipaddress
@@ -29,13 +29,13 @@ def is_loopback(host: str) -> bool:
 def asks_for_tokens(settings: Settings) -> bool:
     """Whether what isn't open needs a token, on every address: one is there, a file for them, or reads need one.
 
-    A file in which no token is left opens nothing: whoever revokes the last one doesn't mean to let everybody in.
+    A file without any token opens nothing: revoking the last one is not meant to let everybody in.
     """
     return bool(settings.token) or settings.tokens is not None or settings.reads == READS_BY_TOKEN
 
 
 def access_of(settings: Settings) -> str:
-    """A name for who may read: another one as soon as somebody else may; "" while anybody may."""
+    """A name of the rule of who may read, which changes with the rule; "" while anybody may."""
     if settings.reads != READS_BY_TOKEN:
         return ""
     known = [settings.token, *sorted(token.line() for token in settings.tokens or ())]

@@ -89,8 +89,8 @@ class Kind:
         version or configuration may declare the kind otherwise. At the first attempt a file that is to be made must
         still not be there: another job may have made it.
 
-        What the program is given holds no link; whoever may change folders inside the roots could still put one there
-        before the program opens the path.
+        The path that the program gets holds no link; a user who may change folders inside the roots could still put one
+        there before the program opens the path.
         """
         values, problems = self._check(params, lambda param, value: param.at_start(value, is_first))
         if problems:

@@ -145,7 +145,7 @@ def _times(variables: _Variables) -> Iterator[tuple[str, Any, str]]:
 
 
 def _number(text: str) -> float | str:
-    """The text itself where it is none: then the setting refuses it, and says what it takes."""
+    """The number, or the text itself where it is none: then the setting refuses it, and says what it takes."""
     try:
         return float(text)
     except ValueError:
@@ -153,6 +153,6 @@ def _number(text: str) -> float | str:
 
 
 def _decoded(text: str) -> list[str]:
-    """Pairs as W3C Baggage writes them: their values are percent-encoded."""
+    """The pairs NAME=VALUE of a text in the form of W3C Baggage, which percent-encodes values."""
     pairs = (part.partition("=") for part in _parts(text))
     return [f"{unquote(name.strip())}{equals}{unquote(value.strip())}" for name, equals, value in pairs]

@@ -38,8 +38,8 @@ def candidates(environ: Mapping[str, str] = environment(), user: int | None = No
 
 
 def evasive_folder() -> Path:
-    """One that nobody can have made before: other users may have made all others, in the folders that are everybody's.
+    """A folder with a new name: in folders that all users can write, another user may have made every known one.
 
-    Those who look for it find it by its owner, as `candidates` does.
+    Commands find it by its owner, as `candidates` does.
     """
     return LAST_RESORT / new_name(f".hvd-{os.geteuid()}")

@@ -245,7 +245,7 @@ class Settings:
     job_kinds: Mapping[str, Kind] = field(default_factory=dict, hash=False)
     routes: Mapping[str, str] = field(default_factory=dict, hash=False)
     otlp_trouble: str = ""
-    """Why what OpenTelemetry's own variables say is not done, as far as that is so."""
+    """Why some of OpenTelemetry's own variables have no effect; "" where all have."""
     tokens: tuple[Token, ...] | None = field(default=None, repr=False)
     """Those of tokens_file, once a daemon has read it; None where there is no file."""
 

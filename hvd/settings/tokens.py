@@ -28,7 +28,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Scope(IntEnum):
-    """What somebody may do; each scope contains those before it."""
+    """What a caller may do; each scope contains those before it."""
 
     NOTHING = 0
     READ = 1

@@ -1,7 +1,7 @@
 """The file of tokens, as it lies on the disk: read at a start and a reload, and changed by `hvd token`.
 
 It has mode 0600 and its folder's owner, as root makes tokens for a daemon that is another user. It is written whole
-beside its place and renamed, under a lock: whoever reads it finds all of the old one or all of the new one.
+beside its place and renamed, under a lock: a reader finds all of the old one or all of the new one.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ _HEADING = "# Tokens of hvd, made by `hvd token new`: NAME SCOPE SHA256 MADE, a 
 def read_tokens(path: Path) -> tuple[Token, ...] | None:
     """The file's tokens; None where there is no file. Raises SettingsError for what can't be read."""
     try:
-        if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):  # whoever writes in it lets himself in
+        if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):  # another user who can write in it could add a token
             raise ValueError("others may write in it: chmod 600")
         return tuple(parse_tokens(read_text(str(path))))
     except FileNotFoundError:

@@ -62,7 +62,7 @@ def inherited(environ: Mapping[str, str] = environment()) -> dict[str, str]:
 
 def for_companions(environ: Mapping[str, str]) -> dict[str, str]:
     """What companions, and the guard of jobs, have of the master's environment: they are told their options otherwise
-    (hvd/companion/options.py), and whoever is of the daemon's user, as its jobs, can read a process's environment.
+    (hvd/companion/options.py), and any process of the daemon's user, as its jobs, can read a process's environment.
     """
     return {
         name: text

@@ -1,4 +1,4 @@
-"""Who asks, and what for: the scope that a caller has.
+"""The scope that a caller has, and whether it is enough.
 
 The table of endpoints says which scope each operation needs: nothing, `read`, `jobs` or `admin`. With the setting
 `reads` at "open", what needs `read` is anybody's. For the rest a caller has a scope
@@ -8,8 +8,8 @@ The table of endpoints says which scope each operation needs: nothing, `read`, `
 * by its process, on a unix socket: the daemon's user, root and the group of `socket_group` (hvd/core/peers.py).
 * by being on this machine, on a loopback address.
 
-Whoever speaks for somebody else has neither: a proxy's process is not its client's, nor is the machine that it runs on.
-It says so by one of the headers PROXY_HEADERS; on a loopback address its client may be on this machine, too, if every
+A proxy gets no scope by its process or machine, since these are not its client's. It identifies itself by one of the
+headers PROXY_HEADERS; on a loopback address its client may be on this machine, too, if every
 address that X-Forwarded-For names is. So a proxy that hides its client must not be let in by its group.
 
 Once a token is there, or reads need one, it is asked for on every address; only on the admin server's own unix socket
@@ -42,7 +42,7 @@ _SECRETS = ("token", "access_token", "hvd_token")
 """Parameters of a query that are tokens; RFC 6750, section 2.3, has the second."""
 
 PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via")
-"""Headers of somebody who speaks for somebody else."""
+"""Headers by which a proxy is known."""
 
 
 class Peer(Enum):
@@ -54,7 +54,7 @@ class Peer(Enum):
 
 
 class Caller(NamedTuple):
-    """Who asks. `is_wrong` where it has presented a token that is none of the daemon's."""
+    """A caller and its scope. `is_wrong`: it has presented a token that is none of the daemon's."""
 
     scope: Scope
     is_wrong: bool = False
@@ -73,7 +73,7 @@ def check_query(req: falcon.Request) -> None:
 
 
 def check_scope(req: falcon.Request, settings: Settings, needed: Scope, *, admin: bool) -> None:
-    """Raises falcon.HTTPUnauthorized for who has to present a token, HTTPForbidden for who may not ask for this.
+    """Raises falcon.HTTPUnauthorized where the caller has to present a token, HTTPForbidden where its scope is too low.
 
     `admin` is true on the admin server.
     """
@@ -90,7 +90,7 @@ def may_read(req: falcon.Request, settings: Settings) -> bool:
 
 
 def who(req: falcon.Request, settings: Settings, *, admin: bool) -> Caller:
-    """Who asks. `admin` is true on the admin server."""
+    """The caller of a request. `admin` is true on the admin server."""
     asks = asks_for_tokens(settings)
     if asks and (token := _presented(req)) is not None:
         scope = _scope_of(token, settings)
@@ -125,7 +125,7 @@ def _group_of(settings: Settings) -> int:
 
 
 def is_proxied(req: falcon.Request) -> bool:
-    """Whether it comes from somebody who speaks for somebody else, and says so."""
+    """Whether it comes through a proxy that identifies itself."""
     return "PROXY_PROTOCOL" in req.env or any(req.get_header(name) is not None for name in PROXY_HEADERS)
 
 
@@ -162,7 +162,7 @@ def _presented(req: falcon.Request) -> str | None:
 
 
 def _scope_of(token: str, settings: Settings) -> Scope:
-    """What this token opens. All are compared with, each in the same time whatever it is."""
+    """The scope of this token. It is compared with all tokens, each in constant time."""
     digest, scope = digest_of(token), Scope.NOTHING
     for known in settings.tokens or ():
         if hmac.compare_digest(digest, known.digest):

@@ -1,4 +1,4 @@
-"""`/api/v1/events`: what happened to the daemon, and how many of its processes ended."""
+"""`/api/v1/events`: the daemon's events, and how many of its processes ended."""
 
 from typing import TypedDict
 
@@ -25,5 +25,5 @@ class Events(JsonResource):
     def answer_to(self, req: falcon.Request) -> EventsAnswer:
         block = self._here.parts.block
         after = req.get_param_as_int("after", min_value=0, max_value=LAST, default=0)
-        newest = events_of(block).newest  # first: what comes meanwhile is not passed over by who asks from there on
+        newest = events_of(block).newest  # first: a client that asks for what comes after it misses nothing
         return {"events": read_events(block, after), "newest": newest, "ends": read_ends(block)}

@@ -1,4 +1,4 @@
-"""The gate: what every request of hvd's endpoints passes before its resource sees it."""
+"""The gate: the checks of every request to hvd's endpoints before its resource gets it."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -54,8 +54,8 @@ class Gate:
 
 
 def scopes_of(endpoint: Endpoint, resource: object) -> Mapping[str, Scope]:
-    """The scope that each method of the resource needs. What the table doesn't list needs `admin`: nothing is open
-    because somebody forgot it.
+    """The scope that each method of the resource needs. What the table doesn't list needs `admin`, so that an omission
+    opens nothing.
     """
     scopes = {}
     for method in _methods(resource):

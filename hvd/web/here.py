@@ -66,7 +66,7 @@ here = Here()
 
 
 def _after_fork() -> None:
-    """In a child of the worker's, which the rows don't belong to."""
+    """Forget the rows, in a child of the worker: they belong to the worker."""
     vars(here).pop("local", None)
 
 

@@ -34,7 +34,7 @@ class JobView(Resource):
 
 
 class JobLogs(JobOutput):
-    """`/jobs/logs/{job_id}`: what happened to it and its last lines as JSON; for who wants text, all of its output, as
+    """`/jobs/logs/{job_id}`: the job's events and its last lines as JSON; as text, all of its output, as
     /jobs/{job_id}/output has it.
     """
 

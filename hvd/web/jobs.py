@@ -1,4 +1,4 @@
-"""`/jobs`: submit jobs, look at them, cancel them. gate.py says who may ask, hvd/jobs/submission.py in what form.
+"""`/jobs`: submit, read and cancel jobs. gate.py checks the caller, hvd/jobs/submission.py the form.
 
 Nothing here loads the database's library: the job service does, which a worker has only where kinds of job are
 declared.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 STATUS = "Hvd-Job-Status"  # how the job was before its output was looked at: once it has ended, that is all of it
 WAIT = 2.0  # s that one answer waits for more: a thread is taken, and a stop or a reload waits for it
 LOOK, ASK = 0.05, 0.5  # s between looks at the file meanwhile, and at the job
-FOLLOWED = 1024 * 1024  # bytes of one answer to who follows
+FOLLOWED = 1024 * 1024  # bytes of one answer to a client that follows
 _RANGE = re.compile(r"bytes[ \t]*=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*")
 
 
@@ -37,7 +37,7 @@ class Range(NamedTuple):
 
 
 class JobOutput(Resource):
-    """At most half of a worker's threads wait for output; who comes then is answered without waiting."""
+    """At most half of a worker's threads wait for output; further requests are answered without waiting."""
 
     def __init__(self, here: Here) -> None:
         super().__init__(here)

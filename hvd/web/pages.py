@@ -1,8 +1,8 @@
-"""Which pages a browser may show that asks: hvd's own, and those allowed. All of hvd's rules on browsers are here.
+"""hvd's rules on browsers: only hvd's own pages, and those of allowed origins, may use its endpoints.
 
-A page may have a person's browser do what it may not do itself. So three headers are looked at that browsers set, and
-pages can't; programs set them as they like, and are judged by access.py alone. Each refusal is a 403, whatever token
-comes along.
+A page can make a person's browser send requests that the page's author may not send. So hvd checks three headers that
+browsers set, and pages can't; programs can set them to anything, and only access.py checks those. Each refusal is a
+403, whatever token comes along.
 
 * Host, of everything that tells figures or changes something (`check_host`). On a loopback address the name in it must
   be an IP address, localhost, the machine's own or another one without a dot, which nobody has in the world's DNS, or
@@ -32,7 +32,7 @@ from hvd.settings.table import Settings
 from hvd.web.access import came_locally, is_proxied
 
 USUAL_PORTS = (80, 443)
-"""Those that a browser doesn't name: of http and https."""
+"""Ports that a browser leaves out: of http and https."""
 
 
 def check_page(req: falcon.Request, settings: Settings) -> None:
@@ -99,7 +99,7 @@ def _port_of(host: str) -> int | None:
 
 
 def _is_fixed(host: str, settings: Settings) -> bool:
-    """True for a host that no stranger's name server decides on, and for those that are allowed by name."""
+    """True for a host name that no foreign name server can resolve, and for those that are allowed by name."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:  # brackets that are no IPv6 address

@@ -93,7 +93,7 @@ def send_json(req: falcon.Request, resp: falcon.Response, answer: Mapping[str, o
 
 
 class Index(JsonResource):
-    """`/`: the dashboard for whoever likes a page best, as browsers do; for all others what there is, as JSON."""
+    """`/`: the dashboard for clients that prefer a page, as browsers do; else the list of endpoints as JSON."""
 
     def __init__(self, here: Here, endpoints: Mapping[str, str]) -> None:
         """`endpoints` says of each path what it is for."""
@@ -124,7 +124,7 @@ class Health(JsonResource):
     heeds_accept = False
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Its status alone for who may not read: a load balancer asks for no more. It has paths of requests."""
+        """Only the status for a caller who may not read, as a load balancer: the rest has paths of requests."""
         if self._tells_all(req):
             super().on_get(req, resp)
             return

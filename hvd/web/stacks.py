@@ -55,7 +55,7 @@ class StacksAnswer(TypedDict):
 
 
 def wake_any(master: int) -> None:
-    """Have that master look: the own one by a packet, whoever it runs as; another one, in an upgrade, by a signal."""
+    """Wake that master: our own by a packet, which needs no rights; another one, in an upgrade, by a signal."""
     if master == os.getppid():
         wake_master()
         return
@@ -88,8 +88,8 @@ class Stacks:
 
 
 def ask(block: Block, last: LastStacks, workers: Sequence[Slot], wake: Callable[[int], None]) -> list[ProcessAnswer]:
-    """The stacks of these workers, as taken within WAIT from now. A slot that changes hands meanwhile has those
-    of another process, which nobody has asked for.
+    """The stacks of these workers, as taken within WAIT from now. A slot that changes hands meanwhile has those of
+    another process; its answer says that it has ended.
     """
     slots, deadline = Slots(block), time.monotonic() + WAIT
     wanted = {worker.number: slots.want_stacks(worker.number) for worker in workers}
@@ -99,7 +99,7 @@ def ask(block: Block, last: LastStacks, workers: Sequence[Slot], wake: Callable[
     waiting = list(wanted)
     while waiting and time.monotonic() < deadline:
         time.sleep(PAUSE)
-        for number in waiting:  # once they are there: those of whoever asks next may be taken at the next moment
+        for number in waiting:  # once they are there: the next request may have them taken anew at any moment
             stacks[number] = last.of_slot(number)
         waiting = [number for number in waiting if stacks[number].taken_ns < wanted[number]]
         ended = {worker.number for worker in workers if not _has_slot(slots, worker)}

@@ -2,7 +2,7 @@
 
 The worker is free again at once: it never speaks WebSocket. The handshake is RFC 6455, section 4.2.1; who may connect
 is decided by the Origin header (section 10.2), which browsers always send, and by gate.py. Of subprotocols only `hvd`
-is agreed on (section 4.2.2): browsers offer it beside their token. Whoever insists on another one ends the connection.
+is agreed on (section 4.2.2): browsers offer it beside their token. A client that needs another one disconnects.
 """
 
 import base64

@@ -30,7 +30,7 @@ def silence(parts: Parts) -> float:
 
 
 class Waiting:
-    """Sees to it, in one worker, that nobody waits longer than AWAY. Thread-safe."""
+    """Makes sure, in one worker, that no client waits longer than AWAY. Thread-safe."""
 
     def __init__(self) -> None:
         self._starting = threading.Lock()
@@ -44,7 +44,7 @@ class Waiting:
         return silence(parts) <= AWAY and self._is_watched(parts)
 
     def _is_watched(self, parts: Parts) -> bool:
-        """Whether somebody will look after those who wait by now; not where no thread can be started for it."""
+        """Whether a thread will see to the waiting clients; False where none can be started."""
         with self._starting, contextlib.suppress(RuntimeError):
             if self._timer is None:
                 timer = threading.Timer(AWAY, self._look, (parts,))

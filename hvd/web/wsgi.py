@@ -1,4 +1,4 @@
-"""What gunicorn loads: `hvd.web.wsgi:app`, built of the real parts."""
+"""The app that gunicorn loads, `hvd.web.wsgi:app`, built of the real parts."""
 
 from hvd.instrument.wsgi import counted
 from hvd.web.app import create_app

@@ -103,7 +103,7 @@ class _Contact:
         return math.inf if self._end is None else self._end - self._clock()
 
     def note_answer(self) -> None:
-        """The daemon is there."""
+        """Note that the daemon has answered."""
         self._last = self._clock()
 
     def note_failure(self, error: HvdError) -> None:

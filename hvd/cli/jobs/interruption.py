@@ -29,7 +29,7 @@ def explained_interruption(
 
 
 def lines(ids: Sequence[str], options: Sequence[str], wait: str) -> list[str]:
-    """That these jobs go on, and the commands for them; none where no job is left."""
+    """Lines that say that these jobs go on, with commands for them; none where no job is left."""
     if not ids:
         return []
     names = [plain(job_id) for job_id in ids[:_NAMED]]

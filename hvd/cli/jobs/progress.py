@@ -33,8 +33,8 @@ def progress() -> Iterator[Show]:
 
 
 def moves(environ: Mapping[str, str]) -> bool:
-    """Whether stdout is a terminal on which something may move: lines are drawn again and again, in colours and with
-    signs that not every terminal has, and that nobody wants who has said so.
+    """Whether stdout is a terminal for animated bars: it must redraw lines, have colours and the bars' characters, and
+    the user must not have turned colours off.
     """
     if sys.stdout is None or not sys.stdout.isatty() or environ.get("NO_COLOR") or environ.get("TERM") == "dumb":
         return False

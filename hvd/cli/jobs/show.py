@@ -27,7 +27,7 @@ class OutputText:
 
 
 def stdout_encoding() -> str:
-    """What stdout can say; UTF-8 where there is no stdout."""
+    """The encoding of stdout; UTF-8 where there is no stdout."""
     return getattr(sys.stdout, "encoding", None) or "utf-8"
 
 

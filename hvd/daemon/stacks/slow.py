@@ -12,7 +12,7 @@ _WAITS = re.compile(r"GET /jobs/[^/]+/output")
 
 
 class SlowRequests:
-    """Each is found until it is noted; and none of a slot's that is to be left alone for a time. One thread uses it."""
+    """Finds each slow request until it is noted; skips slots that have a pause. One thread uses it."""
 
     def __init__(self, block: Block) -> None:
         self._block = block
@@ -30,7 +30,7 @@ class SlowRequests:
         return [request for request in slow if _key(request) not in noted]
 
     def note(self, slot: int, requests: Sequence[Progress], not_before: float) -> None:
-        """These were seen to; the slot's next ones are found from that moment on."""
+        """Note that these were handled; the slot's next ones are found from that moment on."""
         self._noted[slot] |= set(map(_key, requests))
         self._not_before[slot] = not_before
 

@@ -1,6 +1,6 @@
 """The log's lines of slow requests: some a minute, and then how many more there were.
 
-In an hour in which every request is slow they must not bury what else the log tells.
+In an hour in which every request is slow, these lines must not crowd out the rest of the log.
 """
 
 import logging
@@ -23,7 +23,7 @@ class SlowLog:
         self._left_out: Counter[str] = Counter()
 
     def add(self, pid: int, text: str, age: float, place: str) -> None:
-        """A request of that worker is slow by now, at that place; or as the place says why that is not known."""
+        """Log that a request of that worker is slow, at `place`, which may say instead why the place is unknown."""
         if self._logged.total() >= LINES or self._logged[place] >= LINES_OF_PLACE:
             self._left_out[place] += 1
             return
@@ -32,7 +32,7 @@ class SlowLog:
         self._log.info("hvd: worker (pid:%d): %s", pid, escaped(what, "ascii"))
 
     def end_minute(self, now: float) -> None:
-        """Once a minute is over, tell how many were left out, and begin anew. To be called every now and then."""
+        """Once a minute is over, log how many were left out, and begin anew. To be called from time to time."""
         if now < self._ends:
             return
         if self._left_out:

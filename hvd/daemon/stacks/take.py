@@ -1,6 +1,6 @@
-"""How a master takes the stacks of one process: it asks, and where nothing answers, it looks whether it may dump.
+"""How a master takes the stacks of one process: it asks, and without an answer it checks whether it may dump.
 
-A Take is a step at a time, so that those of several processes are taken together, and none is waited for too long.
+A Take goes step by step, so that stacks of several processes are taken together, and no process delays the others.
 """
 
 import contextlib
@@ -83,7 +83,7 @@ class Take:
             os.kill(self.pid, DUMP)
 
     def _may_dump(self, main: Thread, threads: Mapping[int, Thread]) -> bool:
-        """One whose main thread can't take the signal now would take it when its threads run again."""
+        """Whether its main thread can take the signal now; otherwise it would do so when its threads run again."""
         is_asked = not main.has_pending(ASK) and main.state != "D" and not main.blocks(DUMP)
         return is_asked and self._watch.stands_still(threads)
 

@@ -76,7 +76,7 @@ def _served(frames: Iterable[FrameType], wanted: set[int] | None) -> tuple[int, 
 
 
 def _exchange(frame: FrameType) -> HttpExchange | None:
-    """Of the request whose scope the frame has."""
+    """The exchange of the request whose scope the frame has."""
     scope = _local(frame, "scope")
     exchange = scope.get(EXCHANGE) if isinstance(scope, dict) else None
     return exchange if isinstance(exchange, HttpExchange) else None
@@ -110,7 +110,7 @@ _FOLLOWED = types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType, 
 
 
 def _within(awaited: Any) -> Any:
-    """What an iterator of the interpreter's own stands for: of a task, a step of an asynchronous generator."""
+    """What a built-in iterator waits for: a task, or a step of an asynchronous generator."""
     return next((inner for inner in gc.get_referents(awaited) if isinstance(inner, _FOLLOWED)), None)
 
 

@@ -19,7 +19,7 @@ from hvd.read.stacks import TROUBLE, LastStacks
 
 VARIABLE = "_HVD_STACKS"  # not HVD_, which would make it a setting
 LIMIT = 0.25  # s that the master's loop stands still at most, while it takes those of any number of workers
-ASKED_LIMIT = 0.6  # s where somebody waits for them, who does so for 1 s: on a busy machine C code computes slowly
+ASKED_LIMIT = 0.6  # s for a request of stacks, whose reader waits 1 s: on a busy machine C code computes slowly
 PAUSE = 0.001  # s between two steps
 SLOW_EVERY = 0.5  # s between two looks for slow requests
 TAKE_EVERY = 1.0  # s between two takes of one worker that nobody has asked for
@@ -75,7 +75,7 @@ class Stacks:
             os.close(dumps.dump_fd)
 
     def take_wanted(self) -> None:
-        """Take the stacks that somebody has asked for since they were taken last."""
+        """Take the stacks that were requested since the last time."""
         if wanted := [worker for worker in self._askable() if self._is_wanted(worker.hvd_slot, self._taken(worker))]:
             self.take(wanted, ASKED_LIMIT)
 
@@ -132,7 +132,7 @@ class Stacks:
         return {take.slot: take.trouble for take in takes if take.trouble}
 
     def _note(self, take: Take, before_ns: int) -> None:
-        """Have readers see what was taken; after a failure, the stacks before it or, for those who wait, the reason."""
+        """Show readers what was taken; after a failure, the stacks before it or, to waiting readers, the reason."""
         taken_ns = take.began_ns
         if take.trouble and self._is_wanted(take.slot, before_ns):
             self._file.write(take.slot, f"{TROUBLE}{take.trouble}\n")

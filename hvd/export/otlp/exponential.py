@@ -12,10 +12,10 @@ from hvd.core.durations import BOUNDS
 from hvd.core.own import logarithmic
 
 DURATIONS_SCALE = 8
-"""Of durations: a bucket spans 0.27 %, the least that Prometheus keeps. hvd's own span up to 10.4 %, and their bounds
-are none of any scale. So each goes into the one bucket in which the value is that hvd tells for it, within 4.95 % of
-all that it has; together 5.3 %. Buckets in which nothing is take a byte each, which compresses to nearly nothing, and
-none where only those are kept that have something.
+"""The scale for durations: a bucket spans 0.27 %, the least that Prometheus keeps. hvd's own buckets span up to 10.4 %,
+with other bounds. So the counts of each go into the one bucket that has its representative value, which is within
+4.95 % of all its durations; together 5.3 %. Empty buckets take a byte each, which compresses to nearly nothing, and
+none where only buckets with counts are kept.
 """
 
 OWN_SCALE = logarithmic.SCALE

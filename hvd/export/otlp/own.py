@@ -19,7 +19,7 @@ from hvd.export.otlp import exponential, points
 from hvd.export.otlp.starts import Starts
 
 OVERFLOWED = "otel.metric.overflow"
-"""An attribute of what has found no series of its own: specification of the metrics SDK, cardinality limits."""
+"""The attribute of an overflow series: specification of the metrics SDK, cardinality limits."""
 
 
 def metrics_of(families: Iterable[FamilyFigures], at: int, starts: Starts) -> Iterator[Metric]:
@@ -61,7 +61,7 @@ def _states(family: FamilyFigures, at: int) -> Iterator[NumberDataPoint]:
 
 
 def _distribution(family: FamilyFigures, at: int, starts: Starts) -> DataT:
-    """Of a histogram or a summary."""
+    """The data of a histogram or a summary."""
     known, name = family.definition, family.definition.name
     amounts = [(one, cast(Amounts, one.value)) for one in family.samples]
     if known.is_logarithmic:

@@ -34,7 +34,7 @@ UNITS = {"seconds": "s", "bytes": "By", "ratio": "1"}
 
 _INT64 = range(-(2**63), 2**63)
 _NOTHING: Any = None
-"""Least and greatest values are optional in the protocol, and not kept by hvd; the data model's types don't say so."""
+"""The protocol allows points without least and greatest value, which hvd does not keep; the types don't say so."""
 
 
 def text(value: str) -> str:
@@ -115,7 +115,7 @@ def exponentials(points: Sequence[ExponentialHistogramDataPoint]) -> Exponential
 
 
 def bytes_of(point: DataPointT) -> int:
-    """How many bytes a point takes at most, more or less: to be added up, not to be exact."""
+    """A rough upper bound of the bytes that a point takes."""
     texts = _length(point.attributes or {})
     texts += sum(_length(exemplar.filtered_attributes or {}) + 64 for exemplar in point.exemplars)
     if isinstance(point, HistogramDataPoint):
@@ -135,7 +135,7 @@ def _width(value: str) -> int:
 
 
 def split(metrics: Iterable[Metric], limit: int) -> Iterable[list[Metric]]:
-    """The metrics in pieces of so many bytes, more or less; a metric of many points is in several of them."""
+    """The metrics in pieces of roughly so many bytes; a metric of many points is in several of them."""
     piece: list[Metric] = []
     size = 0
     for one in metrics:

@@ -18,7 +18,7 @@ class Starts:
         self._before = self._at = 0
 
     def begin(self, at: int) -> None:
-        """There is a new reading, of that time."""
+        """Begin a new reading, of that time."""
         self._before, self._at = self._at, at
 
     def of(self, name: str, sample: Sample) -> int:

@@ -18,7 +18,7 @@ from hvd.metrics.table import EXCEPTIONS, HTTP, SIZES, VIEWS, Kind, Metric
 
 
 class Key(NamedTuple):
-    """What a series is of; "" for what it has no label for. `view` is the name that the app has for the route."""
+    """The labels of a series; "" for those that it lacks. `view` is the app's own name of the route."""
 
     method: str = ""
     route: str = ""
@@ -28,7 +28,7 @@ class Key(NamedTuple):
 
 
 Label = Callable[[Key], str]
-"""What stands in a label."""
+"""Gives the value of a label."""
 
 Labels = Mapping[str, Label]
 Filter = Callable[[Key], bool]

@@ -38,7 +38,7 @@ class Database:
 
     @property
     def is_local(self) -> bool:
-        """True for SQLite: all who use it are on this machine."""
+        """True for SQLite: all its users are on this machine."""
         return self._url.get_backend_name() == "sqlite"
 
     @property
@@ -98,7 +98,7 @@ class Database:
     def _opened(self) -> Engine:
         with self._opening:
             if self._engine is not None and self.is_local and sqlite.file_identity(self._url) != self._file:
-                self._engine.dispose()  # its file was removed or replaced: what is written there, nobody finds again
+                self._engine.dispose()  # its file was removed or replaced: writes would be lost
                 self._engine = None
             if self._engine is None:
                 self._engine = self._open()

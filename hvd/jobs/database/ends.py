@@ -70,5 +70,5 @@ def put_back(connection: Connection, row: Row[Any], at: int, pause: float, count
 
 
 def loss_of(row: Row[Any], error: str) -> End:
-    """The end of an attempt that nobody saw to its end."""
+    """The end of an attempt whose runner was gone before."""
     return End(row.id, row.attempt, FAILED, None, error, row.output, row.progress, may_retry=True)

@@ -20,8 +20,8 @@ _COLUMNS = ", ".join(f"job.{column.name}" for column in jobs.c)  # by name: the 
 def _statement(*, me: str, here: str, daemon: str, ends: str, kinds: str, wanted: str) -> str:
     """With these as its parameters.
 
-    Our lease is looked at before our jobs are: whoever takes them over locks the two in this order. `mine` locks them
-    in the order of ids, as whoever cancels several does.
+    Our lease is read before our jobs: a runner that takes them over locks the two in this order. `mine` locks them in
+    the order of ids, as a cancellation of several does.
     """
     # what is put in are constants and names of parameters
     return f"""

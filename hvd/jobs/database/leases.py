@@ -23,7 +23,7 @@ from hvd.jobs.ids import new_id
 
 @dataclass(frozen=True)
 class Runner:
-    """Who runs jobs: a process of a machine."""
+    """A job runner: a process of a machine."""
 
     id: str
     host: str

@@ -52,7 +52,7 @@ class Queue:
         return self.finish_and_claim(ends, {}, 0).done
 
     def finish_and_claim(self, ends: Sequence[End], room: Mapping[str, int], most: int) -> Turnover:
-        """End attempts, hear what is to be cancelled, and claim: one transaction, since each has its price."""
+        """End attempts, learn what is to be cancelled, and claim, in one transaction, since each one costs time."""
         if not self.database.is_local and not any(end.may_retry or end.seconds is None for end in ends):
             free = {kind: count for kind, count in room.items() if count > 0} if most else {}
             if not free or min(free.values()) >= most:  # whatever is found fits
@@ -67,7 +67,7 @@ class Queue:
                     to_cancel.append(row.id)
                 elif row.attempt == by_id[row.id].attempt:
                     done.append(end_attempt(connection, row, by_id[row.id], at, counts))
-            if has_lease and most:  # without one nobody would look after what we took
+            if has_lease and most:  # without one, nothing would take over what we claimed if we die
                 claimed = self._claim(connection, at, room, most)
             counts.store(connection, at)
         return Turnover(done, to_cancel, sorted(claimed, key=lambda job: job.id))
@@ -141,7 +141,7 @@ class Queue:
         return noted
 
     def _ours(self, connection: Connection, ids: Mapping[str, object]) -> Sequence[Row[Any]]:
-        """Our running jobs that have these ids, or that somebody wants ended."""
+        """Our running jobs that have these ids, or are to be cancelled."""
         return connection.execute(statements.OURS, {"ids": list(ids), "me": self.runner.id}).all()
 
     def put_back(self, ids: Sequence[str], pause: float) -> list[Job]:

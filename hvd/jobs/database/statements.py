@@ -1,4 +1,4 @@
-"""What a runner asks the database in each exchange, built once: that takes SQLAlchemy longer than the answer takes."""
+"""A runner's statements in each exchange, built once: building them takes SQLAlchemy longer than the answer takes."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from hvd.jobs.states import PENDING, RUNNING
 
 
 def is_due(at: Any) -> ColumnElement[bool]:
-    """A job whose pause is over; or that was put back at a time that is still to come: the clock has stepped back."""
+    """Whether a job's pause is over; or it was put back in what is now the future, as the clock has stepped back."""
     return or_(jobs.c.not_before <= at, jobs.c.updated > at)
 
 

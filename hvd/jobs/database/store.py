@@ -102,8 +102,8 @@ class Store:
         return cancellations
 
     def cancel_open(self, status: str, most: int) -> list[Cancellation]:
-        """The same for up to so many jobs of that status, pending or running, oldest first; those that run and are
-        told to end by now are left out, so that one call after the other comes to an end.
+        """Cancel up to so many jobs of that status, pending or running, oldest first. Running ones that were told to
+        end before are left out, so that repeated calls come to an end.
         """
         is_pending = status == PENDING
         oldest = _open(status).with_only_columns(jobs.c.id).order_by(jobs.c.id).limit(most).with_for_update()
@@ -150,7 +150,7 @@ def _open(status: str) -> Select[Any]:
 
 
 def _jobs_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Job]:
-    """The jobs, each with the time at which it was read, where one of them runs: that says how long it has run."""
+    """The jobs, the running ones with the time at which they were read, which tells how long they have run."""
     shift = clock.shift(connection)
     at = clock.now(connection) if any(row.status == RUNNING for row in rows) else None
     return [job_of(row, shift, at if row.status == RUNNING else None) for row in rows]

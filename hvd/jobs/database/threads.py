@@ -1,8 +1,8 @@
-"""Threads that wait for the jobs' database, so that nobody else waits for it longer than some seconds.
+"""Threads that wait for the jobs' database, so that no other thread waits for it longer than some seconds.
 
-A server that is stopped, a network that swallows everything, a disk that hangs: no limit of a library or a server holds
-against all of them. So whoever asks the database has one of these threads do it, and gives up by the clock. What was
-given up is cut off from the database, and commits nothing more.
+No limit of a library or a server holds against a stopped server, a network that drops everything, and a disk that
+hangs. So one of these threads asks the database, and the caller gives up at a deadline. Work that was given up is cut
+off from the database, and commits nothing more.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _local = threading.local()
 
 
 class Ticket:
-    """Somebody's interest in a piece of work. Thread-safe."""
+    """Says whether a caller still waits for a piece of work. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -34,14 +34,14 @@ class Ticket:
         self._connection: socket.socket | None = None
 
     def use(self, connection: socket.socket | None) -> None:
-        """The work waits for the server at the other end of this connection from now on; None: for none."""
+        """Note for which connection's server the work waits from now on; None: for none."""
         with self._lock:
             self._connection = connection
             if self._is_given_up:
                 self._cut()
 
     def give_up(self) -> None:
-        """Nobody waits any more: what waits for the server gets the end of the connection."""
+        """Give the work up: a thread that waits for the server gets the end of the connection."""
         with self._lock:
             self._is_given_up = True
             self._cut()
@@ -145,7 +145,7 @@ class DatabaseThreads:
             return True
 
     def give_up(self, task: Task) -> None:
-        """Nobody waits for it any more."""
+        """Give the task up: no caller waits for it any more."""
         with self._changed:
             self._hangs = True
         task.ticket.give_up()

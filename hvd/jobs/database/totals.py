@@ -72,7 +72,7 @@ def daemon_name(database_url: str, state_dir: str, instance: str) -> str:
 
 
 def _keep(path: Path, name: str) -> None:
-    """One of several processes is the first, and all have its name."""
+    """Write the name into the file, unless another process was first, whose name all use then."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.{os.getpid()}")
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w", encoding="utf-8") as file:

@@ -57,10 +57,10 @@ class QueueUpkeep:
         return recovered
 
     def reclaim(self, running: Mapping[str, object]) -> list[Job]:
-        """Look after jobs that nobody runs: the jobs as they are then. `running` has the ids of those that run here.
+        """Take back running jobs without a runner -> the jobs as they are then. `running` has the ids that run here.
 
-        Those that are noted as ours and not known here were claimed by a question whose answer never reached us: they
-        never ran, and go back. Those of a runner that nobody knows get another attempt, or fail.
+        Jobs that are noted as ours and not known here were claimed by a statement whose answer never reached us: they
+        never ran, and go back. Those of an unknown runner get another attempt, or fail.
         """
         with self._database.writing() as connection:
             at, counts = clock.now(connection), EndCounts(self._daemon)

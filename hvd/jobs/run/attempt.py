@@ -160,7 +160,7 @@ class Attempt:
             log.warning("output of job %s is not kept any further: %s", self.job.id, error.strerror)
 
     def _reap(self, group: ProcessGroup) -> None:
-        """The job's own process is over, and so is the job: what is left of its group has no more to do."""
+        """Reap the job's own process, which ends the job: what is left of its group is killed."""
         self._loop.remove_reader(group.pidfd)
         if not self._why:
             group.send(signal.SIGKILL)  # before the pid is free: it might become another group's
@@ -168,7 +168,7 @@ class Attempt:
         self._close_group()
 
     def _close_group(self) -> None:
-        """What is left of a group that was terminated has its grace time too, then it is killed."""
+        """Kill what is left of a terminated group once its grace time is over."""
         assert self._group is not None
         assert self._stream is not None
         if self._why and self._group.is_alive():

@@ -52,13 +52,13 @@ class Trouble:
         self.clear()
 
     def clear(self) -> None:
-        """A turn has succeeded."""
+        """Note that a turn has succeeded."""
         self.public = ""  # what strangers may read of it; empty where the last turn succeeded
         self._text = ""
         self._failures = 0
 
     def add(self, text: str, public: str) -> bool:
-        """A turn has failed. True where its text is another one than last time's, and belongs in the log."""
+        """Note that a turn has failed. True where its text differs from the last one's, and belongs in the log."""
         is_news = text != self._text
         self._failures += 1
         self._text, self.public = text, public

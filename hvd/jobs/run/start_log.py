@@ -31,7 +31,7 @@ class StartLog:
     def begin(self, running: Iterable[tuple[str, int]] = ()) -> None:
         """A new file, with the ids and attempts of what runs.
 
-        Where nothing can be written there is none: whoever looks for it takes all that was claimed as started.
+        Where nothing can be written there is no file: then the next runner takes all that was claimed as started.
         """
         self.close()
         new = self._path.with_suffix(".new")

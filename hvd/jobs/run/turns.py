@@ -58,7 +58,7 @@ class TurnLoop:
         self._progress_at = float("-inf")  # monotonic s, when it was written last
 
     def wake(self) -> None:
-        """Something was submitted or cancelled."""
+        """Wake the loop: something was submitted or cancelled."""
         self.reporter.is_due = True
         self.context.reason.set()
 

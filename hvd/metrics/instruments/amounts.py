@@ -31,7 +31,7 @@ class Summary(Instrument, SummaryPlace):
 
     def own_value(self) -> "Value":
         count, total = self.counted()
-        from hvd.core.own.samples import Amounts  # only who is read needs it
+        from hvd.core.own.samples import Amounts  # not at the top: only readers need it
 
         return Amounts((int(count),), total)
 
@@ -69,7 +69,7 @@ class Histogram(Instrument, HistogramPlace):
 
     def own_value(self) -> "Value":
         total, *counts = self.counted()
-        from hvd.core.own.samples import Amounts  # only who is read needs it
+        from hvd.core.own.samples import Amounts  # not at the top: only readers need it
 
         return Amounts(tuple(map(int, counts)), total)
 

@@ -29,7 +29,7 @@ else:
     Mixed = object  # a concrete instrument has its kind of place as its other base
 
 private_store = OwnStore()
-"""The metrics of this process that nobody else is to see."""
+"""The metrics that only this process shows."""
 
 os.register_at_fork(after_in_child=private_store.after_fork)
 
@@ -160,8 +160,8 @@ class Instrument(Mixed):
             raise ValueError(f"No label names were set when constructing {self}")
 
     def remove(self, *labelvalues: object) -> None:
-        """Show the series of these label values no more, whichever process counted it. It comes back, from 0 on, when
-        one counts it again. Raises ValueError where they are not as many as the names.
+        """Hide the series of these label values, whichever process counted it. It comes back, from 0 on, when a process
+        counts it again. Raises ValueError where there are not as many values as label names.
         """
         self._check_labelled()
         if len(labelvalues) != len(self._labelnames):
@@ -169,7 +169,7 @@ class Instrument(Mixed):
         self._remove([tuple(map(str, labelvalues))])
 
     def remove_by_labels(self, labels: dict[str, str]) -> None:
-        """The same of all series that have these label values, and whatever others. No labels: none."""
+        """Hide all series that have these values of these labels. Without labels, nothing happens."""
         self._check_labelled()
         if not isinstance(labels, dict):
             raise TypeError("labels must be a dict of {label_name: label_value}")
@@ -195,7 +195,7 @@ class Instrument(Mixed):
         self._family.remove(*removed)
 
     def clear(self) -> None:
-        """The same of all series. Nothing happens where the instrument has no labels."""
+        """Hide all series, as `remove` does. Nothing happens where the instrument has no labels."""
         if self._labelnames and self._family:
             self.children.clear()
             self._family.clear()
@@ -224,12 +224,12 @@ class Instrument(Mixed):
             self._exemplars = {}
         record = self._exemplars[index] = dict(exemplar), amount, time.time()
         if self._at >= 0:
-            from hvd.metrics.instruments import exemplars  # only who has some needs it
+            from hvd.metrics.instruments import exemplars  # not at the top: only few metrics have exemplars
 
             exemplars.write(self._at + index, *record)
 
     def withdraw(self) -> None:
-        """This process has the metric no more: where none has it, another definition of its name is shown."""
+        """Withdraw this process's definition: once no process has it, another one of the name is shown."""
         if self._family:
             self._counts_in.set_present(self._family, is_present=False)
 
@@ -245,7 +245,7 @@ class Instrument(Mixed):
 
     def collect_from(self, reading: "Reading | None") -> list[Any]:
         """The same, as one reading has it. A child has its own samples only, without its labels."""
-        from hvd.metrics.instruments.collecting import metric_of  # only who is read needs it
+        from hvd.metrics.instruments.collecting import metric_of  # not at the top: only readers need it
 
         return [metric_of(self, reading)]
 

@@ -50,7 +50,7 @@ class Gauge(Instrument, GaugePlace):
             )
 
     def _shadow(self, **methods: Callable[..., None]) -> None:
-        """Of this one gauge: others call the place's own methods, with nothing in between."""
+        """Replace methods of this one gauge: others call the place's own methods, with nothing in between."""
         vars(self).update(methods)
 
     def _set_now(self, value: float) -> None:
@@ -70,7 +70,7 @@ class Gauge(Instrument, GaugePlace):
         return Timer(self, "set")
 
     def set_function(self, f: Callable[[], float]) -> None:
-        """Have a function give the value, whenever this process is asked, and once a second for whoever asks another.
+        """Have a function give the value, at each reading in this process, and once a second for readings in others.
         It may be called from several threads; `set`, `inc` and `dec` do nothing from now on.
         """
         from hvd.metrics.instruments.functions import functions  # it keeps a thread going, where there is a function

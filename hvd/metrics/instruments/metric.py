@@ -1,6 +1,6 @@
 """What a registry gives of a metric when it is read: with its samples, in the form of prometheus_client.
 
-Where the process has prometheus_client loaded, its own types are used: so whoever compares or checks them finds them.
+Where the process has prometheus_client loaded, its own types are used, so that code which checks types accepts them.
 """
 
 import sys
@@ -36,7 +36,7 @@ class Metric:
         native_histogram: Any = None,
     ) -> None:
         """Add a line, with its whole name."""
-        from hvd.metrics.instruments.sample import Sample  # only who is read needs it
+        from hvd.metrics.instruments.sample import Sample  # not at the top: only readers need it
 
         self.samples.append(Sample(name, labels, value, timestamp, exemplar, native_histogram))
 

@@ -153,7 +153,7 @@ class RestrictedRegistry:
 
 def collect_together(collectors: Iterable[Any]) -> Iterator[Any]:
     """The metrics of these collectors; all of hvd's instruments among them as they are at one moment."""
-    from hvd.metrics.instruments.reading import Reading  # only who is read needs it
+    from hvd.metrics.instruments.reading import Reading  # not at the top: only readers need it
 
     reading = Reading()
     for collector in collectors:

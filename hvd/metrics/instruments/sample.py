@@ -1,6 +1,6 @@
 """One line of a metric, and the example that it may have, in the form of prometheus_client.
 
-Where the process has prometheus_client loaded, its own types are used: so whoever compares or checks them finds them.
+Where the process has prometheus_client loaded, its own types are used, so that code which checks types accepts them.
 """
 
 import sys

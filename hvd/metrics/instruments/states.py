@@ -1,4 +1,4 @@
-"""Info and Enum: what something is. Of several processes the one that said it last is right, also when it has ended."""
+"""Info and Enum: what something is. Of several processes the latest value holds, even once its process has ended."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ class _State(Instrument):
             raise ValueError(f"{self._type} metric is missing label values")
 
     def own_samples(self) -> "Iterator[Sample]":
-        from hvd.core.own.samples import Sample  # only who is read needs it
+        from hvd.core.own.samples import Sample  # not at the top: only readers need it
 
         for one in list(self.children.values()) if self._labelnames and not self._labelvalues else [self]:
             yield Sample(one._labelvalues, one._said(), one._created)
@@ -77,7 +77,7 @@ class Info(_State):
     def _say(self, now: float) -> None:
         assert self._family
         place: Any = self._family.place((*self._labelvalues, text_of(self._facts)))
-        place.set(now, now)  # so who reads only this process's places sees which of them is the last one
+        place.set(now, now)  # so a reader of this process's places alone sees which is the latest
 
     def _said(self) -> dict[str, str]:
         return self._facts

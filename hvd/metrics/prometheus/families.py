@@ -45,7 +45,7 @@ class Registries(Keys):
         return registry in self._collected
 
     def note_collector(self, registry: Any) -> None:
-        """A MultiProcessCollector of hvd's is registered there: so it is as good as the default one."""
+        """Note that a MultiProcessCollector of hvd's is registered there, which makes it like the default one."""
         self._collected.add(registry)
 
     def key_of(self, registry: Any) -> str | None:
@@ -126,7 +126,7 @@ class Family:
             series.move(self._place(series.labels, None))
 
     def remove(self, wanted: Callable[[tuple[str, ...]], bool]) -> None:
-        """Show the series whose label values are wanted no more, whichever process counted them."""
+        """Hide the series with `wanted` label values, whichever process counted them."""
         with own_store.lock:
             matching = list(filter(wanted, self._known()))
             for labels in matching:
@@ -139,7 +139,7 @@ class Family:
         return list(dict.fromkeys((*self._series, *(self.in_store.known() if self.in_store else ()))))
 
     def clear(self) -> None:
-        """Show no series any more, whichever process counted it."""
+        """Hide all series, whichever process counted them."""
         with own_store.lock:
             self._series.clear()
             if self.in_store:
@@ -166,14 +166,14 @@ def family_of(metric: Any) -> Family:
 
 
 def withdraw(metric: Any) -> None:
-    """A metric was unregistered: another one of its name may be shown, once no process has it any more."""
+    """After a metric was unregistered: another one of its name may be shown, once no process has it any more."""
     family: Family | None = getattr(metric, FAMILY, None)
     if family and family.in_store:
         own_store.set_present(family.in_store, is_present=False)
 
 
 def adopt(metric: Any, registry: Any) -> None:
-    """A metric was registered: from now on it counts in the block, if its registry's metrics do."""
+    """After a metric was registered: from now on it counts in the block, if its registry's metrics do."""
     family, key = family_of(metric), registries.key_of(registry)
     if key is not None:
         family.adopt(key)

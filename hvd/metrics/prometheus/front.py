@@ -54,7 +54,7 @@ class _Front:
         registries.default_gauge_mode = self._default_gauge_mode
 
     def say_serving(self) -> None:
-        """The app is loaded."""
+        """Called once the app is loaded."""
         keys.is_serving = True
         if self._is_applied:
             from hvd.metrics.prometheus.families import registries

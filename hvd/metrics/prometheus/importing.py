@@ -1,4 +1,4 @@
-"""Act once a module has been imported, whoever imports it: an app that doesn't use it pays nothing for it."""
+"""Act once a module has been imported by any code; an app that doesn't use the module pays nothing."""
 
 import sys
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What of prometheus_client is replaced, and by what. All of it goes on to its own code for what isn't hvd's.
+"""The parts of prometheus_client that hvd replaces. Each goes on to the original code for metrics that aren't hvd's.
 
 Classes keep their identity, as libraries bind them when they are imported: single methods of theirs are replaced.
 Read in prometheus_client 0.26.0: metrics.py (MetricWrapperBase, `_metric_init` and `_child_samples` of each kind,
@@ -36,7 +36,7 @@ REGISTRY_SEEN = "_hvd_registry"
 """That of an enum which is being made, and is registered already."""
 
 NEW = ("remove_by_labels",)
-"""What the oldest version that hvd knows does not have."""
+"""Names that the oldest supported version lacks."""
 
 _samples_of_theirs = {kind._child_samples for kind in KINDS}
 
@@ -96,7 +96,7 @@ def _take_parent(metric: Any) -> Any:
 
 
 def _is_in_force() -> bool:
-    """Whether nobody has put another value class in the place of hvd's since."""
+    """Whether hvd's value class is still in place."""
     return bool(values.ValueClass is Value)
 
 

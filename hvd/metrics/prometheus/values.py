@@ -80,7 +80,7 @@ class Value:
         help_text: str,
         **rest: Any,
     ) -> Any:
-        """Made beside a metric it is in no block, and one of prometheus_client's own."""
+        """A value that is made without a metric is in no block: it is one of prometheus_client's own."""
         if making.series is None:
             return MutexValue(typ, metric_name, name, labelnames, labelvalues, help_text, **rest)  # type: ignore[no-untyped-call]
         return super().__new__(cls)
@@ -100,7 +100,7 @@ class Value:
         self.inc = place.inc if is_whole else place.cell(self._index).inc
 
     def set(self, value: float, timestamp: float | None = None) -> None:
-        """A gauge's; of others the value is grown, or, if it is above, begins anew at 0, whichever process counted."""
+        """Set a gauge. Other values grow to it, or, if it is below, begin anew at 0, whichever process counted."""
         if self._series.kind == GAUGE:
             place: Any = self._series.place
             place.set(value, timestamp or 0.0)
