@@ -42,7 +42,7 @@ def barrier(status: int, headers: Message) -> str:
     if status == 401 and scheme and scheme != "bearer":
         wanted = f"it asks for a login ({escaped(clipped(scheme, _TEXT_MAX), 'ascii')}), and hvd presents tokens only"
         return f"{wanted}: have the proxy let /api, /health and /ws through, or ask at the daemon's own address"
-    return "the proxy lets this machine not in: ask from where it does, or at the daemon's own address"
+    return "the proxy refuses this machine: ask from one that it accepts, or at the daemon's own address"
 
 
 def _after_redirect(url: str, target: str) -> str:

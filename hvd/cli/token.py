@@ -48,7 +48,7 @@ def add_parser(commands: Any) -> None:
     )
     change = argparse.ArgumentParser(add_help=False, parents=[file])
     change.add_argument("--reload", action="store_true", help="have the daemon read the file again (SIGHUP)")
-    change.add_argument("name", type=_name, metavar="NAME", help="whose it is: for people, and unlike all others")
+    change.add_argument("name", type=_name, metavar="NAME", help="its name, which no other token has")
     new = actions.add_parser("new", parents=[change], help="make a token, and show it once")
     new.add_argument("--scope", choices=SCOPES, default=Scope.READ.word, help="what it opens (default: read)")
     new.set_defaults(run=_new)

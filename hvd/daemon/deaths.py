@@ -149,7 +149,7 @@ class Settler:
         where = escaped(describe(crash.frames) or "no Python code", "ascii")
         self._log.error("hvd: %s (pid:%d) crashed (%s) at %s", slot.kind_name, slot.pid, crash.reason, where)
         if faulthandler.is_enabled():
-            self._log.error("hvd: all of it:\n%s", escaped(crash.text, "ascii", keep="\n"))
+            self._log.error("hvd: the whole dump:\n%s", escaped(crash.text, "ascii", keep="\n"))
 
     def _close_connections(self, number: int) -> None:
         """What the process had open is closed with it: it counts as such, without a duration."""

@@ -117,7 +117,7 @@ class Master:
         """Where a setting of hvd's asks for it, the start is refused (hvd/settings/complaints.py)."""
         endpoint, protocol = self.settings.otlp_endpoint, self.settings.otlp_protocol
         if trouble := self.settings.otlp_trouble:
-            self._server.log.warning("hvd: not all is done for OTLP that variables of OpenTelemetry say: %s", trouble)
+            self._server.log.warning("hvd: some of OpenTelemetry's variables have no effect: %s", trouble)
         if endpoint and not is_installed(protocol):
             self._server.log.warning(
                 "hvd: metrics are not sent to %s, for which a variable of OpenTelemetry asks: pip install 'hvd[otlp]'",
@@ -144,7 +144,7 @@ class Master:
         try:
             work()
         except Exception:
-            self._server.log.exception("hvd: looking after the processes failed")
+            self._server.log.exception("hvd: supervising the processes failed")
 
     def begin_stop(self) -> None:
         """Workers are to be stopped: companions aren't replaced any more, and the job runner starts no more jobs."""

@@ -78,7 +78,7 @@ class Ownership:
             self._slot = slots.claim(layout.KIND_MASTER, self._pid, self._pid)
             own_store.attach(self.block, self._slot)
         except (BlockFull, BlockLocked, NoFreeSlot) as error:
-            self._log.warning("hvd: what the app itself counts in the master is not seen: %s", error)
+            self._log.warning("hvd: what the app counts in the master is not shown: %s", error)
         else:
             children.let_join(self.block)
 

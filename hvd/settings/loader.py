@@ -213,7 +213,7 @@ class _Loader:
             return kind.read(default)
         except ValueError:  # what it derives from is right by itself, but not for this
             would_be = f"{written(key)} would be {quoted(default)}"
-            self.complain(lambda: f"{would_be}, which can't be: set it to {kind.expected}")
+            self.complain(lambda: f"{would_be}, which is not allowed: set it to {kind.expected}")
             return default
 
 

@@ -80,7 +80,7 @@ class Site:
             self._names[source] = f"{stem}.{asset.digest}.{suffix}"
             self.files[self._names[source]] = asset
         if not self._names[source]:
-            raise ValueError(f"{source} imports itself, through others: it has no name before it has one")
+            raise ValueError(f"{source} imports itself through others, so it can't be named by its content")
         return self._names[source]
 
     def _renamed(self, match: re.Match[str]) -> str:

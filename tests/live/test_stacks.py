@@ -378,7 +378,7 @@ def test_who_asked_for_faulthandler_gets_all_of_a_crash(tmp_path: Path) -> None:
     with Server(tmp_path, environ={"PYTHONFAULTHANDLER": "1"}, **GTHREAD) as server:
         pid = only(server)
         ask(server, "/crash/segv")
-        until(lambda: "all of it:\nFatal Python error: Segmentation fault" in server.log, "it is logged", 20)
+        until(lambda: "the whole dump:\nFatal Python error: Segmentation fault" in server.log, "it is logged", 20)
         until(lambda: only(server) != pid, "another one is there")
 
 

@@ -221,7 +221,7 @@ def test_another_format_of_the_block_goes_on(newer: Path, tmp_path: Path) -> Non
             began = time.time()
             start(version)
             assert "totals go on from" in server.log
-            assert "has no place for" not in server.log
+            assert "this version can't take" not in server.log
             assert numbers(server) == pytest.approx(before)
             assert any(point[0] < began for point in history(server)), "what the other one lacks of it is null"
             if version == "newer":

@@ -146,4 +146,6 @@ def merged_values(mode: str, values: list[float]) -> float:
     if not numbers:
         return math.nan
     kind = mode.removeprefix("live")
-    return sum_of(numbers) if kind == "sum" else (min if kind == "min" else max)(numbers)
+    if kind == "sum":
+        return sum_of(numbers)
+    return min(numbers) if kind == "min" else max(numbers)

@@ -300,7 +300,8 @@ class GaugePlace(Place):
             return self._before
         if self._mode == "sum":
             return self._before + self._value
-        return (min if self._mode == "min" else max)(self._before, self._value)
+        pair = self._before, self._value
+        return min(pair) if self._mode == "min" else max(pair)
 
     def counted(self) -> list[float]:
         return []

@@ -39,7 +39,7 @@ class Failures:
     def log(self, error: Exception) -> None:
         if time.monotonic() - self._logged > REMIND:
             self._logged = time.monotonic()
-            log.error("looking after the service failed", exc_info=error)
+            log.error("watching the service failed", exc_info=error)
 
 
 class AdminServer:

@@ -114,7 +114,7 @@ def restore(block: Block, kept: Kept) -> Taken:
     try:
         return _Restoring(block, kept).restore()
     except _WRONG as error:
-        raise TotalsUnusable(f"it says what can't be ({type(error).__name__}: {error})") from None
+        raise TotalsUnusable(f"its content is not valid ({type(error).__name__}: {error})") from None
 
 
 class _Restoring:

@@ -121,13 +121,13 @@ class Keeper:
         )
         if taken.left_out:
             self._log.warning(
-                "hvd: of %s, written by hvd %s, this version has no place for: %s",
+                "hvd: this version can't take from %s, written by hvd %s: %s",
                 *(self.path, version, escaped(", ".join(taken.left_out)[:LEFT_OUT_TEXT], "ascii")),
             )
         if taken.overflowed:
             self._log.warning(
-                "hvd: %d series of %s find no room of their own, and go on in overflow series: set max_series higher; "
-                "of the app's own metrics, own_series",
+                "hvd: %d series of %s have no room, and go on in overflow series: set max_series higher, or own_series "
+                "for the app's own metrics",
                 *(taken.overflowed, self.path),
             )
 

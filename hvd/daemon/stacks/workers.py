@@ -48,7 +48,7 @@ class Stacks:
             fd = self._file.open_area(worker.hvd_slot, DUMPED)
         except OSError as error:
             if str(error) != self._trouble:
-                self._log.warning("hvd: where workers stand in their code can't be told: %s", error)
+                self._log.warning("hvd: stacks of workers can't be taken: %s", error)
                 self._trouble = str(error)
         else:
             worker.dumps = Dumps(self._file, worker.hvd_slot, fd)
@@ -62,7 +62,7 @@ class Stacks:
             try:
                 worker.dumps.begin()
             except OSError as error:
-                self._log.warning("hvd: where this worker stands in its code can't be told: %s", error)
+                self._log.warning("hvd: this worker's stacks can't be taken: %s", error)
 
     def _askable(self) -> list[Any]:
         """The workers that can be asked."""

@@ -214,7 +214,7 @@ class TurnLoop:
             await self.context.ask(self.context.queue.leases.leave)
             self.start_log.remove()
         except JobsError as error:
-            log.error("%s; %d ends of jobs are noted by the next runner as losses", error, len(self.pool.ends))
+            log.error("%s; the next runner will count %d ended jobs as lost", error, len(self.pool.ends))
         self.guard.dismiss()
         self.pool.close()
         self.context.close()

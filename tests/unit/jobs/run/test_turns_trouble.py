@@ -91,7 +91,7 @@ async def test_a_stop_without_a_database_ends_what_runs_all_the_same(
         with unavailable(stage.queue):
             await stage.stop()
         assert attempt.exit_code == -15
-        assert "disk full; 1 ends of jobs are noted by the next runner as losses" in caplog.text
+        assert "disk full; the next runner will count 1 ended jobs as lost" in caplog.text
         assert stage.job(job_id).status == "running"
 
 
