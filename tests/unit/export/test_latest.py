@@ -7,7 +7,7 @@ import pytest
 import hvd
 from hvd.export.latest import generate_latest
 from hvd.export.notation import ESCAPINGS
-from tests.unit.metrics.test_core_of_prometheus_client import Custom
+from tests.unit.metrics.test_registries_of_prometheus_client import Custom
 
 
 @pytest.mark.parametrize("escaping", ESCAPINGS)

@@ -1,4 +1,4 @@
-"""Registries: what ../test_core_of_prometheus_client.py doesn't have."""
+"""Registries: what ../test_registries_of_prometheus_client.py doesn't have."""
 
 from unittest.mock import MagicMock
 
