@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hvd.agg import handoff
+from hvd.core.limits import SERVER_ERROR
 from hvd.metrics.table import HANDOFFS_REFUSED
 from hvd.web import waiting
 from hvd.web.waiting import Waiting
@@ -81,7 +82,7 @@ def test_who_waits_in_vain_is_told_to_come_back(worker: Worker) -> None:
         answer = b"".join(iter(lambda client=client: client.recv(4096), b""))  # type: ignore[misc]
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nRetry-After: 2\r\n" in answer
-    assert worker.counted == [(HANDOFFS_REFUSED, ("503",)), (("GET", "/ws", "503"), True)] * 3
+    assert worker.counted == [(HANDOFFS_REFUSED, ("503",)), (("GET", "/ws", "503"), SERVER_ERROR)] * 3
     assert not may_wait(one, worker)
     assert handoff.receive(worker.hub_end) is None
 
