@@ -176,7 +176,9 @@ def test_a_state_dir_that_can_hold_no_database_is_told() -> None:
     """SQLAlchemy would cut the path at the question mark."""
     assert load({"HVD_STATE_DIR": "/a b"}).settings.database_url == "sqlite:////a b/hvd.sqlite3"
     (problem,) = problems_of({"HVD_STATE_DIR": "/a?b"})
-    assert problem.startswith('database_url would be "sqlite:////a?b/hvd.sqlite3", which can\'t be: set it to sqlite')
+    assert problem.startswith(
+        'database_url would be "sqlite:////a?b/hvd.sqlite3", which is not allowed: set it to sqlite'
+    )
     assert value_of("database_url", "sqlite:////x", HVD_STATE_DIR="/a?b") == "sqlite:////x"
 
 
