@@ -116,7 +116,7 @@ class Observer:
         return samples
 
     @property
-    def gone(self) -> list[Sample]:
+    def ended(self) -> list[Sample]:
         """The last samples of processes that have ended lately."""
         return [*self._gone]
 

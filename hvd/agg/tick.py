@@ -179,7 +179,7 @@ class Ticker:
             "tasks": self._tasks(),
             "websocket_clients": self._clients(),
             "processes": [sample.published() for sample in samples[:PROCESSES]],
-            "gone": [sample.published() for sample in self._observer.gone[:GONE]],
+            "gone": [sample.published() for sample in self._observer.ended[:GONE]],
         }
 
     def _make_messages(self, companions: CompanionStates, service: Service, totals: Totals) -> Raw:

@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"hvd: {doubt}", file=sys.stderr)
     files = dict(filled(args.target, loaded, args.user))
     if args.to is None:
-        print("\n".join(_shown(files)), end="")
+        print("\n".join(_labelled_texts(files)), end="")
         return Exit.OK
     return write(files, args.to, overwrite=args.force)
 
@@ -209,7 +209,7 @@ def doubts(target: str, loaded: Loaded) -> Iterator[str]:
             yield f"{origin} is set here, and not in {loaded.file}: write {written(key)} there for the unit"
 
 
-def _shown(files: Mapping[str, str]) -> Iterator[str]:
+def _labelled_texts(files: Mapping[str, str]) -> Iterator[str]:
     """The texts, each under its name where there are several."""
     for name, text in files.items():
         yield f"# ---- {name} ----\n{text}" if len(files) > 1 else text

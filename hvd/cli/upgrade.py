@@ -79,13 +79,13 @@ def run(args: argparse.Namespace) -> int:
     """
     for signum in (signal.SIGTERM, signal.SIGHUP):  # a session that ends must not leave two masters
         signal.signal(signum, signal.default_int_handler)
-    daemon = daemon_meant(args.instance)
+    daemon = target_daemon(args.instance)
     upgrade = Upgrade(daemon, args.wait)
     upgrade.check()
     return upgrade.run()
 
 
-def daemon_meant(name: str | None) -> Daemon:
+def target_daemon(name: str | None) -> Daemon:
     """The daemon of that name; without one that of the settings, or the only one that runs. Raises as `run`."""
     daemons = running_daemons()
     loaded = None if name else load()
@@ -187,7 +187,7 @@ class Upgrade:
             return self._go_back("interrupted", Exit.INTERRUPTED)
         except Exception as error:  # of any kind: two masters must not be left
             return self._go_back(str(error), Exit.UNREACHABLE)
-        return self._wait_gone(before)
+        return self._wait_for_end(before)
 
     def _wait_ready(self) -> None:
         """Raises WentWrong."""
@@ -274,7 +274,7 @@ class Upgrade:
         telling = [line for line in lines if "[INFO]" not in line and line.strip()]
         return telling[-LOG_LINES:]
 
-    def _wait_gone(self, before: int) -> int:
+    def _wait_for_end(self, before: int) -> int:
         new = self._new_master()
         deadline, reminded = time.monotonic() + OLD_ENDS, time.monotonic()
         try:

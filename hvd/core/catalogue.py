@@ -146,7 +146,7 @@ class Catalogue:
         Raises nothing, and waits for the lock no longer than COUNT_WAIT. A destructor or a signal handler that calls it
         while the same thread is in another call gets the overflow series.
         """
-        labels = _shown(labels)
+        labels = _bounded_labels(labels)
         series = None
         if self._is_busy:
             return self.instead(family)
@@ -210,7 +210,7 @@ class Catalogue:
         """
         with self._block.locked(COUNT_WAIT):
             self.refresh()
-            wanted = [_shown(labels) for labels in sets]
+            wanted = [_bounded_labels(labels) for labels in sets]
             room = max(0, family.most(self._block.layout.series) - self._sizes[family.key])
             new = [labels for labels in dict.fromkeys(wanted) if (family.key, labels) not in self._series]
             new = _with_overflow(family, new, room)
@@ -285,7 +285,7 @@ def _family(record: dict[str, Any]) -> Family:
     return Family(record.get("family", ""), tuple(record.get("labels", ())), record.get("cells", 0))
 
 
-def _shown(labels: Iterable[object]) -> tuple[str, ...]:
+def _bounded_labels(labels: Iterable[object]) -> tuple[str, ...]:
     """Label values as the catalogue has them: texts, cut, and never the same as those of an overflow series."""
     texts = tuple(str(label)[:LABEL_CHARS] for label in labels)
     return (*texts[:-1], _NO_OVERFLOW) if texts and set(texts) == {OVERFLOW} else texts

@@ -99,7 +99,7 @@ class StackFile:
         """Note in the head of TAKEN which request for stacks is to be answered; 0: none."""
         self._write(_CELL.pack(number), _start(slot, TAKEN))
 
-    def asked(self, slot: int) -> int:
+    def request_of(self, slot: int) -> int:
         """What `ask` has noted."""
         return self._cell(_start(slot, TAKEN))
 

@@ -61,7 +61,7 @@ def cause_of(code: int) -> str:
         return f"signal {-code}"
 
 
-def cause_of_unseen(slot: Slot) -> str:
+def unreaped_cause(slot: Slot) -> str:
     """How a process ended that no master has reaped."""
     has_said = slot.kind in (layout.KIND_JOINED, layout.KIND_MASTER) and slot.threads < 0
     return EXIT if has_said else UNKNOWN_CAUSE
@@ -214,7 +214,7 @@ class Settler:
             else:  # another master, if it lives, knows better than we how its children ended
                 unreported = not is_alive(slot.master, slot.master_start)
             if unreported and not slot.is_alive():
-                self.settle_slot(slot.number, slot.pid, cause_of_unseen(slot), taken_ns=slot.taken_ns)
+                self.settle_slot(slot.number, slot.pid, unreaped_cause(slot), taken_ns=slot.taken_ns)
 
 
 class WorkerSlots:

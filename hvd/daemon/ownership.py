@@ -20,7 +20,7 @@ from hvd.core.locks import Passed
 from hvd.core.own.catalogue import OwnCatalogue
 from hvd.core.own.store import own_store
 from hvd.core.slots import Slots
-from hvd.daemon.deaths import Settler, cause_of_unseen
+from hvd.daemon.deaths import Settler, unreaped_cause
 from hvd.daemon.kept.keeper import Keeper
 from hvd.errors import BlockFull, BlockLocked, NoFreeSlot
 from hvd.metrics import children
@@ -91,7 +91,7 @@ class Ownership:
         joined = {slot.number for slot in slots.joined()}  # they live, and count on
         for slot in list(slots.taken()):
             if slot.number not in joined:
-                settler.settle_slot(slot.number, slot.pid, cause_of_unseen(slot))
+                settler.settle_slot(slot.number, slot.pid, unreaped_cause(slot))
         if not self.follows_crash:
             clear_ends(self.block)
         cells = self.block.cells

@@ -37,7 +37,7 @@ class Clashes:
         self._escaping = escaping
         self._last: tuple[Sequence[Definition], frozenset[int]] = (), frozenset()
 
-    def shown_of(self, figures: Figures) -> tuple[list[FamilyFigures], Figures]:
+    def visible_families(self, figures: Figures) -> tuple[list[FamilyFigures], Figures]:
         """-> the own metrics that are shown: those of the default registry whose names are free; and the figures, with
         the names of the hidden ones.
         """

@@ -55,7 +55,7 @@ class Exposition:
         out while nothing is published, and so are own metrics that have a name of hvd's, or are of another registry
         than the default one.
         """
-        families, figures = self._clashes[style.escaping].shown_of(figures)
+        families, figures = self._clashes[style.escaping].visible_families(figures)
         self._complain(figures.hidden)
         texts: Iterable[str] = self._families(figures, style.openmetrics)
         if names is not None:

@@ -51,7 +51,7 @@ Hook = Callable[[Any, Any, Any, Any], None]
 
 def counted(app: WSGIApplication, here: RowHolder) -> WSGIApplication:
     """`app` with all that it serves counted in the calling thread's row of `here`."""
-    return app if isinstance(app, _form()) else _made(app, here, False)
+    return app if isinstance(app, _form()) else _wrapped(app, here, False)
 
 
 def outermost(app: WSGIApplication, here: RowHolder) -> WSGIApplication:
@@ -61,14 +61,14 @@ def outermost(app: WSGIApplication, here: RowHolder) -> WSGIApplication:
     fails and the server answers.
     """
     counting.is_server = True
-    return _made(app.app if isinstance(app, _form()) else app, here, True)
+    return _wrapped(app.app if isinstance(app, _form()) else app, here, True)
 
 
 def _form() -> Any:
     return compiled.Counted if compiled else Counted
 
 
-def _made(app: WSGIApplication, here: RowHolder, is_outermost: bool) -> WSGIApplication:
+def _wrapped(app: WSGIApplication, here: RowHolder, is_outermost: bool) -> WSGIApplication:
     listen()
     rules = METHODS, OTHER, UNMATCHED, counting, _broke_off, _is_part, _is_excluded, route_of
     middleware: WSGIApplication = _form()(here, app, rules, is_outermost)

@@ -79,5 +79,5 @@ class Push(threading.Thread):
         figures = reader.read(own=True).figures(
             reader.series_limits(), options.gunicorn, options.kinds, reader.own_limit
         )
-        families, figures = _CLASHES.shown_of(figures)
+        families, figures = _CLASHES.visible_families(figures)
         return chain(service.metrics_of(figures), own.metrics_of(families, figures.totals.time_ns, receiver.starts))

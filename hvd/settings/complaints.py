@@ -60,7 +60,7 @@ def lacking(values: Mapping[str, Any], places: Mapping[str, str], refused: Abstr
         yield f"otlp.endpoint ({place}) is {endpoint}: what sends to it isn't installed; pip install 'hvd[otlp]'"
 
 
-def meant_variable(name: str) -> str:
+def likely_variable(name: str) -> str:
     """What may have been meant by a variable that hvd doesn't have: as `suggestion`."""
 
     def without_prefix(name: str) -> str:  # with it, every variable would be like every other
@@ -69,7 +69,7 @@ def meant_variable(name: str) -> str:
     return suggestion(name, [*KEYS, CONFIG], without_prefix)
 
 
-def meant_key(steps: tuple[str, ...], value: Any) -> str:
+def likely_key(steps: tuple[str, ...], value: Any) -> str:
     """What may have been meant by the key at these steps, which is no setting and has this value: as `suggestion`."""
     *above, key = steps
     if above and key in SETTINGS and written(key) == key:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hvd.errors import SettingsError
-from hvd.settings.complaints import complaint, contradictions, lacking, meant_key, meant_variable
+from hvd.settings.complaints import complaint, contradictions, lacking, likely_key, likely_variable
 from hvd.settings.job_declarations import read_kinds
 from hvd.settings.job_kinds import Kind
 from hvd.settings.journal import complaint_line
@@ -139,7 +139,7 @@ class _Loader:
         if key in SETTINGS:
             self.take(key, value, Path(self.file).name, self._place(steps), from_text=False)
         else:
-            self.complain(lambda: f"{self._located(steps)} is no setting{meant_key(steps, value)}")
+            self.complain(lambda: f"{self._located(steps)} is no setting{likely_key(steps, value)}")
 
     def _located(self, steps: tuple[str | int, ...]) -> str:
         return f"{toml_key(steps)} ({self._place(steps)})"
@@ -186,7 +186,7 @@ class _Loader:
             self.set[key] = own._replace(value=(*more, *own.value))
 
     def _blame_variable(self, name: str) -> None:
-        self.complain(lambda: f"{quoted(name)} is no variable of hvd{meant_variable(name)}")
+        self.complain(lambda: f"{quoted(name)} is no variable of hvd{likely_variable(name)}")
 
     def take_gunicorns(self, gunicorn: Mapping[str, Any]) -> None:
         """Take what gunicorn's own settings say, which win."""

@@ -53,7 +53,7 @@ def follow(
             show(answers)
             if all(job.get("status") in ENDED for job in jobs.values()):
                 break
-        remaining = contact.left()
+        remaining = contact.seconds_left()
         if remaining <= 0:
             raise StillOpen(f"{len(waiting)} of {len(jobs)} jobs had not ended after {within:g} s")
         sleep(min(pause, remaining))
@@ -98,7 +98,7 @@ class _Contact:
         self._end = None if within is None else clock() + within
         self._last: float | None = None  # when it answered
 
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Seconds until the limit; infinite without one."""
         return math.inf if self._end is None else self._end - self._clock()
 
@@ -111,5 +111,5 @@ class _Contact:
         if isinstance(error, DaemonRefused) and error.status not in _LATER:
             raise error
         has_patience = self._last is not None and self._clock() - self._last <= PATIENCE
-        if self.left() <= 0 or (self._end is None and not has_patience):
+        if self.seconds_left() <= 0 or (self._end is None and not has_patience):
             raise error

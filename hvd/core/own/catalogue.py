@@ -159,7 +159,7 @@ class OwnCatalogue:
 
         It comes back, with 0, where it was removed. Raises BlockLocked; BlockForeign where the catalogue is damaged.
         """
-        labels = shown_in(family.definition, labels)
+        labels = bounded_labels_of(family.definition, labels)
         self.refresh()
         series = self._series.get((family.number, labels))
         if series is None and not self.is_full(family) and time.monotonic() >= self._retry_at:
@@ -178,7 +178,7 @@ class OwnCatalogue:
     def find(self, family: OwnFamily, labels: tuple[str, ...]) -> OwnSeries | None:
         """The series of these label values, if there is one."""
         self.refresh()
-        return self._series.get((family.number, shown_in(family.definition, labels)))
+        return self._series.get((family.number, bounded_labels_of(family.definition, labels)))
 
     def of(self, family: OwnFamily) -> list[OwnSeries]:
         """The family's series, the overflow series too."""
@@ -194,7 +194,7 @@ class OwnCatalogue:
         """Show these series no more, until they grow again; None: all of the family. Raises BlockError."""
         with self._block.locked(COUNT_WAIT):
             self.refresh()
-            keys = None if wanted is None else {shown_in(family.definition, labels) for labels in wanted}
+            keys = None if wanted is None else {bounded_labels_of(family.definition, labels) for labels in wanted}
             for series in self.series:
                 if series.family is family and (keys is None or series.labels in keys):
                     self._remove(series)
@@ -302,18 +302,20 @@ def used_slots(block: Block) -> list[int]:
     return [slot for slot, since in enumerate(block.cells[first : end : layout.SLOT_CELLS].tolist()) if since]
 
 
-def shown(labels: Iterable[str]) -> tuple[str, ...]:
+def bounded_labels(labels: Iterable[str]) -> tuple[str, ...]:
     """Label values as the catalogue has them: bounded, of characters that UTF-8 has, and not an overflow series'."""
     texts = tuple(map(_bounded, labels))
     return (*texts[:-1], f"{OVERFLOW}_") if texts and set(texts) == {OVERFLOW} else texts
 
 
-def shown_in(definition: Definition, labels: tuple[str, ...]) -> tuple[str, ...]:
+def bounded_labels_of(definition: Definition, labels: tuple[str, ...]) -> tuple[str, ...]:
     """The same of a series of this definition. What an info says stays JSON, each of its texts bounded by itself."""
-    return (*shown(labels[:-1]), _said(labels[-1])) if definition.kind == INFO else shown(labels)
+    if definition.kind == INFO:
+        return (*bounded_labels(labels[:-1]), _bounded_facts(labels[-1]))
+    return bounded_labels(labels)
 
 
-def _said(text: str) -> str:
+def _bounded_facts(text: str) -> str:
     try:
         facts = {_bounded(str(name)): _bounded(str(value)) for name, value in json.loads(text).items()}
     except (ValueError, AttributeError):

@@ -48,11 +48,11 @@ class HealthWatch:
         if not self._is_newest():
             self._alerts = None
             return
-        self._alerts = self._alerts or self._as_told()
+        self._alerts = self._alerts or self._alerts_before()
         if change := self._alerts.observe(now, self._health()):
             self._tell(change)
 
-    def _as_told(self) -> Alerts:
+    def _alerts_before(self) -> Alerts:
         """The state that the admin server before this one left, whose end may be a part of the alert."""
         alerts = open_alerts(self._block)
         if not alerts:

@@ -191,7 +191,7 @@ class ClientSocket(socket.socket):
             while not self.flush() and self.tail_bytes > self.keeps and not (is_first and self._has_room()):
                 now = time.monotonic()
                 pace.advance(now, left_before - self.tail_bytes)
-                self._wait(select.POLLOUT, pace.left(now, self._limits.send_seconds), "does not read")
+                self._wait(select.POLLOUT, pace.seconds_left(now, self._limits.send_seconds), "does not read")
         finally:
             pace.advance(time.monotonic(), left_before - self.tail_bytes)
             self._pause()
@@ -203,7 +203,7 @@ class ClientSocket(socket.socket):
         try:
             while True:
                 events = select.POLLIN | (select.POLLOUT if self.tail else 0)
-                remaining = self._left_to_read(pace, now)
+                remaining = self._seconds_to_read(pace, now)
                 if self._timeout is not None and (remaining := min(remaining, began + self._timeout - now)) <= 0:
                     raise TimeoutError("timed out")
                 if remaining <= 0 and not self.has_head:
@@ -223,12 +223,12 @@ class ClientSocket(socket.socket):
         finally:
             self._pause()
 
-    def _left_to_read(self, pace: Pace, now: float) -> float:
+    def _seconds_to_read(self, pace: Pace, now: float) -> float:
         if self.is_endless:
             return float("inf")
         if not self.has_head:
             return pace.begun + self._limits.head_seconds - now
-        return pace.left(now, self._limits.body_seconds)
+        return pace.seconds_left(now, self._limits.body_seconds)
 
     def _resumed(self, pace: Pace | None, now: float) -> Pace:
         if not pace:

@@ -43,7 +43,7 @@ class Overdue:
             return None
         self._next = now + SWEEP
         connections = self._connections
-        for conn in [conn for conn in connections.waiting if self._left(conn, now) <= 0]:
+        for conn in [conn for conn in connections.waiting if self._seconds_left(conn, now) <= 0]:
             connections.step(self._end, conn)
         for conn in [*self._expired(now)]:
             connections.drop(conn)
@@ -93,13 +93,13 @@ class Overdue:
         for conn in [*self._connections.idle]:
             self._connections.drop(conn)
 
-    def _left(self, conn: Connection, now: float) -> float:
+    def _seconds_left(self, conn: Connection, now: float) -> float:
         if conn.state == CLOSING:
             return conn.pace.begun + CLOSING_SECONDS - now
         if conn.state == HALF_BODY:
-            return conn.pace.left(now, self.limits.body_seconds)
+            return conn.pace.seconds_left(now, self.limits.body_seconds)
         if conn.state == UNREAD:
-            return conn.pace.left(now, self.limits.send_seconds)
+            return conn.pace.seconds_left(now, self.limits.send_seconds)
         return conn.pace.begun + self.limits.head_seconds - now
 
     def _end(self, conn: Connection) -> None:

@@ -48,7 +48,7 @@ class Pace:
         self.begun += seconds
         self.moved_at += seconds
 
-    def left(self, now: float, seconds: float) -> float:
+    def seconds_left(self, now: float, seconds: float) -> float:
         """Seconds until it is too slow: until it moved nothing for `seconds`, or on the whole less than LEAST_RATE."""
         return min(self.moved_at, self.begun + self.moved / LEAST_RATE) + seconds - now
 

@@ -77,7 +77,7 @@ class LimitedTLSSocket(ssl.SSLSocket):
         self.waits_for = state
         try:
             if before is None:
-                self.settimeout(max(0.001, self._pace.left(now, seconds)))
+                self.settimeout(max(0.001, self._pace.seconds_left(now, seconds)))
             return call(*args)
         except TimeoutError as error:
             if before is not None:

@@ -77,7 +77,7 @@ class Dumps:
 
     def _answer(self, signum: int, frame: FrameType | None) -> None:
         with contextlib.suppress(Exception):  # it would be raised in whatever is running
-            number = self._file.asked(self._slot)
+            number = self._file.request_of(self._slot)
             if number and os.getpid() == self._pid:
                 frames = sys._current_frames()
                 if frame:

@@ -46,7 +46,7 @@ def _data(family: FamilyFigures, at: int, starts: Starts) -> DataT:
     if kind == GAUGE:
         return points.gauges([points.number(_attributes(family, one), cast(float, one.value), at) for one in samples])
     if kind == INFO:
-        infos = (_attributes(family, one) | _said(cast(Mapping[str, str], one.value)) for one in samples)
+        infos = (_attributes(family, one) | _text_attributes(cast(Mapping[str, str], one.value)) for one in samples)
         return points.sums([points.number(of, 1, at) for of in infos], only_grow=False)
     if kind == STATESET:
         return points.sums(list(_states(family, at)), only_grow=False)
@@ -56,7 +56,7 @@ def _data(family: FamilyFigures, at: int, starts: Starts) -> DataT:
 def _states(family: FamilyFigures, at: int) -> Iterator[NumberDataPoint]:
     for sample in family.samples:
         for number, state in enumerate(family.definition.states):
-            of = _attributes(family, sample) | _said({family.definition.name: state})
+            of = _attributes(family, sample) | _text_attributes({family.definition.name: state})
             yield points.number(of, int(sample.value == number), at)
 
 
@@ -92,7 +92,7 @@ def _attributes(family: FamilyFigures, sample: Sample) -> dict[str, str | int | 
     return labels
 
 
-def _said(pairs: Mapping[str, str]) -> dict[str, str | int | bool]:
+def _text_attributes(pairs: Mapping[str, str]) -> dict[str, str | int | bool]:
     return dict(points.attributes(list(pairs), list(pairs.values())))
 
 
@@ -108,7 +108,7 @@ def _exemplar(one: notes.Exemplar) -> Exemplar:
         del labels["trace_id"], labels["span_id"]
     else:
         trace = span = None
-    return Exemplar(_said(labels), float(one.value), round(one.time * 1e9), span, trace)
+    return Exemplar(_text_attributes(labels), float(one.value), round(one.time * 1e9), span, trace)
 
 
 def _id(value: str | None, digits: int) -> int | None:

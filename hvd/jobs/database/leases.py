@@ -85,7 +85,7 @@ class Leases:
         with self._database.writing() as connection:
             connection.execute(delete(runners).where(runners.c.id == self.runner.id))
 
-    def gone(self) -> list[Runner]:
+    def dead_runners(self) -> list[Runner]:
         """The runners that are gone: dead on this machine, or silent for a whole lease on another."""
         with self._database.reading() as connection:
             rows = connection.execute(select(runners).where(runners.c.id != self.runner.id)).all()

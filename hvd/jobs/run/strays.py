@@ -85,8 +85,8 @@ def children() -> set[int]:
     return pids
 
 
-def kill(pid: int, is_meant: Callable[[int], bool]) -> bool:
-    """SIGKILL for the process of that pid, if `is_meant` still holds once a descriptor stands for the process.
+def kill(pid: int, is_target: Callable[[int], bool]) -> bool:
+    """SIGKILL for the process of that pid, if `is_target` still holds once a descriptor stands for the process.
 
     True where it was sent. Raises nothing: the pid may be another process's by now, or nobody's.
     """
@@ -95,7 +95,7 @@ def kill(pid: int, is_meant: Callable[[int], bool]) -> bool:
     except OSError:
         return False
     try:
-        if is_meant(pid):
+        if is_target(pid):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             return True
     except OSError:
@@ -124,14 +124,14 @@ def kill_all_of(runner_id: str, pause: Callable[[float], None] = time.sleep) -> 
     `pause` waits so many seconds.
     """
 
-    def is_meant(pid: int) -> bool:
+    def is_target(pid: int) -> bool:
         return mark_of(pid, RUNNER) == runner_id or is_of(pid, runner_id)
 
     killed: set[int] = set()
     for seconds in ROUNDS:
         pause(seconds)
         vain_looks = 0
-        while vain_looks < VAIN_LOOKS and (pids := {pid for pid in _pids() if is_meant(pid) and kill(pid, is_meant)}):
+        while vain_looks < VAIN_LOOKS and (pids := {pid for pid in _pids() if is_target(pid) and kill(pid, is_target)}):
             if pids <= killed:  # all of them were killed before, and are still on their way out
                 vain_looks += 1
             killed |= pids

@@ -63,7 +63,7 @@ class Upkeep:
     async def recover(self) -> None:
         """Take over the jobs of runners that are gone, once nothing of theirs runs here. Raises JobsError."""
         queue = self._context.queue
-        for runner in await self._context.ask(queue.leases.gone):
+        for runner in await self._context.ask(queue.leases.dead_runners):
             if runner.machine == queue.runner.machine:
                 loop = asyncio.get_running_loop()
                 killed = await loop.run_in_executor(None, strays.kill_all_of, runner.id)

@@ -44,9 +44,9 @@ class _State(Instrument):
         from hvd.core.own.samples import Sample  # not at the top: only readers need it
 
         for one in list(self.children.values()) if self._labelnames and not self._labelvalues else [self]:
-            yield Sample(one._labelvalues, one._said(), one._created)
+            yield Sample(one._labelvalues, one._state(), one._created)
 
-    def _said(self) -> Any:
+    def _state(self) -> Any:
         raise NotImplementedError
 
 
@@ -79,7 +79,7 @@ class Info(_State):
         place: Any = self._family.place((*self._labelvalues, text_of(self._facts)))
         place.set(now, now)  # so a reader of this process's places alone sees which is the latest
 
-    def _said(self) -> dict[str, str]:
+    def _state(self) -> dict[str, str]:
         return self._facts
 
     def _remove(self, wanted: Iterable[tuple[str, ...]]) -> None:
@@ -130,7 +130,7 @@ class Enum(_State):
         self._check_ready()
         self._place.set(self._definition.states.index(state), time.time())
 
-    def _said(self) -> float:
+    def _state(self) -> float:
         value: float = self._place.value
         return value
 

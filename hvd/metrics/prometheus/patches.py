@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import CollectorRegistry, RestrictedRegistry
 
-from hvd.core.own.catalogue import shown
+from hvd.core.own.catalogue import bounded_labels
 from hvd.metrics.instruments.functions import functions
 from hvd.metrics.instruments.states import text_of
 from hvd.metrics.prometheus import folder
@@ -219,7 +219,7 @@ def _remove(original: Callable[..., None], self: Any, *labelvalues: Any) -> None
     original(self, *labelvalues)
     if family := getattr(self, FAMILY, None):
         wanted = tuple(map(str, labelvalues))
-        both = wanted, shown(wanted)
+        both = wanted, bounded_labels(wanted)
         family.remove(lambda labels: labels[: len(wanted)] in both)
 
 
@@ -227,7 +227,9 @@ def _remove(original: Callable[..., None], self: Any, *labelvalues: Any) -> None
 def _remove_by_labels(original: Callable[..., None], self: Any, labels: dict[str, str]) -> None:
     original(self, labels)
     if labels and (family := getattr(self, FAMILY, None)):
-        wanted = {self._labelnames.index(name): (str(value), *shown([str(value)])) for name, value in labels.items()}
+        wanted = {
+            self._labelnames.index(name): (str(value), *bounded_labels([str(value)])) for name, value in labels.items()
+        }
         family.remove(lambda labels: all(labels[index] in texts for index, texts in wanted.items()))
 
 

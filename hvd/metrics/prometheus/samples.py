@@ -61,7 +61,7 @@ def own_families() -> Iterator[FamilyFigures]:
     for family in own_store.families():
         definition, pid = family.definition, (str(os.getpid()),) if family_is_by_process(family.definition) else ()
         if definition.kind == INFO:
-            yield FamilyFigures(definition, definition.labels[:-1], tuple(_said(family)))
+            yield FamilyFigures(definition, definition.labels[:-1], tuple(_info_figures(family)))
             continue
         figures = [
             Figure((*(labels or ()), *pid), _counted(definition, place), 0.0)
@@ -71,7 +71,7 @@ def own_families() -> Iterator[FamilyFigures]:
         yield FamilyFigures(definition, (*definition.labels, *(PID for _ in pid)), tuple(figures))
 
 
-def _said(family: ProcessFamily) -> Iterator[Figure]:
+def _info_figures(family: ProcessFamily) -> Iterator[Figure]:
     """Of an info, what was said last of each set of label values: the value of a place is when."""
     latest: dict[tuple[str, ...], tuple[float, str]] = {}
     for labels, place in family.all():

@@ -163,13 +163,13 @@ def test_the_last_sample_of_what_has_ended_stays_for_a_while() -> None:
     first, _ = observer.sample(both, 0)
     machine.processes[7].resident = 0  # and the kernel may not call it a zombie yet
     assert [sample.pid for sample in observer.sample(both, 2)] == [8]
-    assert observer.gone == [first]
+    assert observer.ended == [first]
     machine.gone.add(8)
     machine.processes[8].error = psutil.NoSuchProcess(8)
     assert observer.sample(both, 6) == []
-    assert [sample.pid for sample in observer.gone] == [7, 8]
+    assert [sample.pid for sample in observer.ended] == [7, 8]
     observer.sample(both, 2 + GONE)
-    assert [sample.pid for sample in observer.gone] == [8]
+    assert [sample.pid for sample in observer.ended] == [8]
 
 
 def test_a_reused_pid_is_another_process() -> None:

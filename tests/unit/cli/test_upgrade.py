@@ -7,7 +7,7 @@ import pytest
 
 from hvd.cli import upgrade
 from hvd.cli.daemons import Daemon
-from hvd.cli.upgrade import Upgrade, daemon_meant
+from hvd.cli.upgrade import Upgrade, target_daemon
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.locks import take_upgrade
@@ -25,20 +25,20 @@ def test_the_daemon_is_that_of_the_settings_or_the_only_one(monkeypatch: pytest.
     monkeypatch.setattr(upgrade, "running_daemons", lambda: daemons)
     for name in ("HVD_BIND", "HVD_INSTANCE", "HVD_CONFIG"):
         monkeypatch.delenv(name, raising=False)
-    assert daemon_meant("web") is daemons[1]
+    assert target_daemon("web") is daemons[1]
     with pytest.raises(DaemonsAmbiguous, match="2 daemons run: choose one by --instance: shop, web"):
-        daemon_meant(None)
+        target_daemon(None)
     monkeypatch.setenv("HVD_INSTANCE", "shop")
-    assert daemon_meant(None) is daemons[0]
+    assert target_daemon(None) is daemons[0]
     monkeypatch.setenv("HVD_INSTANCE", "nobody")
     with pytest.raises(DaemonUnreachable, match="no daemon of the name nobody runs: these run: shop, web"):
-        daemon_meant(None)
+        target_daemon(None)
     monkeypatch.delenv("HVD_INSTANCE")
     del daemons[0]
-    assert daemon_meant(None) is daemons[0]
+    assert target_daemon(None) is daemons[0]
     del daemons[0]
     with pytest.raises(DaemonUnreachable, match="no daemon runs here: none of this user runs"):
-        daemon_meant(None)
+        target_daemon(None)
 
 
 def test_a_name_that_two_users_daemons_have_is_one_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,10 +46,10 @@ def test_a_name_that_two_users_daemons_have_is_one_s_own(monkeypatch: pytest.Mon
     own, others = daemon("hvd-shop"), daemon("hvd-shop", user=12345)
     daemons = [others, own]
     monkeypatch.setattr(upgrade, "running_daemons", lambda: daemons)
-    assert daemon_meant("shop") is own
+    assert target_daemon("shop") is own
     daemons[1] = daemon("hvd-shop", user=12346)
     with pytest.raises(DaemonsAmbiguous, match=r"2 daemons have the name shop, of the users \(uid\) 12345, 12346"):
-        daemon_meant("shop")
+        target_daemon("shop")
 
 
 def test_an_upgrade_is_refused_where_it_can_not_be(block: Block) -> None:

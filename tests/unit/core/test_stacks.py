@@ -52,10 +52,10 @@ def test_a_region_is_cleared_for_its_next_process(file: StackFile) -> None:
     file.ask(1, 8)
     file.write(2, "stays")
     assert (file.read(1), file.read(1, DUMPED), file.read(1, CRASHED)) == ("answered", "dumped", "crashed")
-    assert (file.asked(1), file.answered(1)) == (8, 7)
+    assert (file.request_of(1), file.answered(1)) == (8, 7)
     file.clear(1)
     assert [file.read(1, area) for area in (TAKEN, DUMPED, CRASHED)] == ["", "", ""]
-    assert (file.asked(1), file.answered(1), file.read(2)) == (0, 0, "stays")
+    assert (file.request_of(1), file.answered(1), file.read(2)) == (0, 0, "stays")
 
 
 def test_the_parent_says_where_its_child_dumps(file: StackFile) -> None:

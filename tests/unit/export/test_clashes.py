@@ -33,7 +33,7 @@ def shown(*families: tuple[str, str], escaping: str = notation.ALLOW_UTF_8) -> t
     """-> names that are shown, and those that are not."""
     own = make_own(*(make_family(Definition(name, kind, "H."), {(): 1}) for name, kind in families))
     figures = replace(make_figures(make_totals({})), own=own)
-    families_shown, told = Clashes({"hvd_workers"}, escaping).shown_of(figures)
+    families_shown, told = Clashes({"hvd_workers"}, escaping).visible_families(figures)
     return [family.definition.name for family in families_shown], list(told.hidden)
 
 
@@ -59,4 +59,4 @@ def test_what_was_found_is_found_anew_when_the_metrics_are_others() -> None:
     clashes, figures = Clashes(()), make_figures(make_totals({}))
     gauge, counter = (make_family(Definition("a", kind, "H."), {(): 1}) for kind in ("gauge", "counter"))
     for families, expected in (((gauge, counter), [gauge]), ((counter,), [counter]), ((gauge, counter), [gauge])):
-        assert clashes.shown_of(replace(figures, own=make_own(*families)))[0] == expected
+        assert clashes.visible_families(replace(figures, own=make_own(*families)))[0] == expected

@@ -9,7 +9,7 @@ import pytest
 from hvd.core import layout
 from hvd.core.block import Block
 from hvd.core.catalogue import OVERFLOW
-from hvd.core.own.catalogue import LABEL_CHARS, OwnCatalogue, OwnFamily, _encode, shown
+from hvd.core.own.catalogue import LABEL_CHARS, OwnCatalogue, OwnFamily, _encode, bounded_labels
 from hvd.core.own.definition import Definition
 from hvd.errors import BlockForeign, BlockFull, BlockLocked
 from tests.unit.core.own.support import ORDERS, SHAPE, TURNS, damage_last_record, in_child
@@ -98,7 +98,7 @@ def test_hostile_labels_are_bounded(block: Block, label: str, kept: str) -> None
     family = catalogue.declare(ORDERS)
     series = catalogue.get_or_add(family, (label,))
     assert series
-    assert series.labels == shown((label,))
+    assert series.labels == bounded_labels((label,))
     assert (series.labels[0][:LABEL_CHARS], len(series.labels[0])) == (kept[:LABEL_CHARS], len(kept))
     assert OwnCatalogue(block).find(family, (label,)).labels == series.labels  # type: ignore[union-attr]
 

@@ -6,10 +6,10 @@ from hvd.daemon.clients.pace import BRISK_RATE, LEAST_AGE, LEAST_RATE, Pace
 def test_a_client_that_moves_nothing_has_the_limits_seconds() -> None:
     """Counted from the moment on at which it moved something last."""
     pace = Pace(100.0)
-    assert pace.left(100, 30) == 30
+    assert pace.seconds_left(100, 30) == 30
     pace.advance(120, 100_000)
-    assert pace.left(120, 30) == 30
-    assert pace.left(151, 30) < 0
+    assert pace.seconds_left(120, 30) == 30
+    assert pace.seconds_left(151, 30) < 0
 
 
 def test_a_byte_now_and_then_is_not_enough() -> None:
@@ -17,13 +17,13 @@ def test_a_byte_now_and_then_is_not_enough() -> None:
     pace = Pace(0)
     for now in range(10, 400, 10):
         pace.advance(now, now // 10)
-        if pace.left(now, 30) <= 0:
+        if pace.seconds_left(now, 30) <= 0:
             break
     assert now == 40
     brisk = Pace(0)
     for now in range(10, 400, 10):
         brisk.advance(now, now * LEAST_RATE)
-        assert brisk.left(now, 30) > 0
+        assert brisk.seconds_left(now, 30) > 0
 
 
 def test_an_advance_is_what_moved_in_all() -> None:
@@ -38,7 +38,7 @@ def test_time_in_which_nobody_waited_is_left_out() -> None:
     """The app may do something else between two reads."""
     pace = Pace(0)
     pace.leave_out(1000)
-    assert pace.left(1001, 30) == 29
+    assert pace.seconds_left(1001, 30) == 29
 
 
 def test_who_is_slow_gives_way_after_a_least_age() -> None:

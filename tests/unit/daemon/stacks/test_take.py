@@ -111,4 +111,4 @@ def test_a_process_whose_threads_run_python_is_never_dumped(
         time.sleep(0.1)
         assert "too busy" in take(file, pid, dumps, 0.5 / PATIENCE).trouble
         assert read_threads(pid)[pid].state in "RS", "it lives"
-        assert file.asked(SLOT) == 0
+        assert file.request_of(SLOT) == 0

@@ -13,7 +13,7 @@ from tests.unit.jobs.support import end_of, queue_of, submit
 def test_a_living_process_of_this_machine_is_not_gone(database: Database, queue: Queue) -> None:
     """Even where its lease is over: it may be slow, but what it runs runs."""
     queue_of(database, lease=0.0)
-    assert queue.leases.gone() == []
+    assert queue.leases.dead_runners() == []
 
 
 def test_a_lease_is_over_when_it_was_seen_unrenewed(database: Database, queue: Queue) -> None:
@@ -21,10 +21,10 @@ def test_a_lease_is_over_when_it_was_seen_unrenewed(database: Database, queue: Q
     far = queue_of(database, machine="elsewhere", pid=1, lease=0.2)
     with database.writing() as connection:
         connection.exec_driver_sql("UPDATE hvd_runners SET lease_until = 1 WHERE machine = 'elsewhere'")
-    assert queue.leases.gone() == [], "it is seen for the first time"
+    assert queue.leases.dead_runners() == [], "it is seen for the first time"
     far.leases.renew()
-    assert queue.leases.gone() == []
-    until(lambda: queue.leases.gone() == [far.runner], "it is not renewed any more")
+    assert queue.leases.dead_runners() == []
+    until(lambda: queue.leases.dead_runners() == [far.runner], "it is not renewed any more")
     far.leases.renew()
     assert queue.upkeep.recover(far.runner) == [], "it has come back in between"
     assert far.leases.renew()
@@ -35,11 +35,11 @@ def test_another_machines_runner_is_gone_when_its_lease_is(store: Store, queue: 
     far = queue_of(database, machine="elsewhere", pid=1, lease=3600)
     submit(store)
     (job,) = far.claim({"plain": 1}, 1)
-    assert queue.leases.gone() == []
+    assert queue.leases.dead_runners() == []
     assert queue.upkeep.recover(far.runner) == []
     far = Queue(database, far.runner, "there/a", 0.02)
     assert far.leases.renew(), "the lease was held"
-    until(lambda: queue.leases.gone() == [far.runner], "its lease is over")
+    until(lambda: queue.leases.dead_runners() == [far.runner], "its lease is over")
     assert [job.status for job in queue.upkeep.recover(far.runner)] == ["failed"]
     assert not far.leases.renew(), "it is told that it had lost its lease"
     assert far.finish([end_of(job)]) == []

@@ -33,13 +33,13 @@ def test_the_jobs_of_a_dead_process_are_recovered(store: Store, queue: Queue, da
     submit(store, 2)
     jobs = dead.claim({"plain": 9, "stubborn": 9}, 9)
     store.cancel([jobs[2].id])
-    (gone,) = queue.leases.gone()
+    (gone,) = queue.leases.dead_runners()
     assert gone == dead.runner
     recovered = queue.upkeep.recover(gone)
     assert [job.status for job in recovered] == ["pending", "failed", "cancelled"]
     assert recovered[1].error == f"its runner on here (pid {pid}) died"
     assert queue.upkeep.recover(gone) == []
-    assert queue.leases.gone() == []
+    assert queue.leases.dead_runners() == []
     assert dead.finish([end_of(job) for job in jobs]) == [], "what it comes back with is too late"
     assert statuses(store, [job.id for job in jobs]) == ["pending", "failed", "cancelled"]
 
