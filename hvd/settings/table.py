@@ -199,7 +199,7 @@ class Settings:
     max_clients: int = _setting(whole(1, 1_000_000), 10_000, "WebSocket clients at once; more get 503.")
     token: str = _setting(TOKEN, "", "A bearer token that opens everything.", "none", True)
     tokens_file: Path = _setting(PATH, tokens_in, "File of more tokens.", "tokens in state_dir")  # noqa: RUF009
-    reads: str = _setting(one_of(READS_OPEN, READS_BY_TOKEN), READS_OPEN, "Who may read: anybody, or who has a token.")
+    reads: str = _setting(one_of(READS_OPEN, READS_BY_TOKEN), READS_OPEN, "Who may read: anybody, or token holders.")
     allow_public: bool = _setting(FLAG, False, "Whether other machines may reach a daemon without a token.")
     limits_head_seconds: float = _setting(
         seconds(0.1, 3600), 10.0, "Seconds that a client has to send a request's head."
