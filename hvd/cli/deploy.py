@@ -27,7 +27,7 @@ PROGRAMS, FILE, USER = "/opt/hvd/bin", "/etc/hvd/hvd.toml", "hvd"
 """As the files have them: the folder of hvd's program, its settings, its user."""
 
 SCRAPED = "127.0.0.1:9180"
-"""What Prometheus is told where hvd has none but unix sockets, which it can't scrape."""
+"""The target for Prometheus where hvd has only unix sockets, which Prometheus can't scrape."""
 
 NOT_SEEN = ("/home", "/root", "/run/user")
 """Folders that ProtectHome= hides from the unit."""

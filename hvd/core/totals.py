@@ -29,7 +29,7 @@ RETRIES = 40
 
 
 class Heads(NamedTuple):
-    """Sums of row heads. Server errors are told apart of live processes only: those of all are in their series."""
+    """Sums of row heads. Server errors are counted apart for live processes only: the series have those of all."""
 
     started: int = 0
     finished: int = 0

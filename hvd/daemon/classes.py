@@ -29,7 +29,7 @@ what one of them needs.
 
 
 def counting_class(cfg: Any) -> type[CountingWorker]:
-    """hvd's class of worker for the one that gunicorn was told. Raises SettingsError for what is no class."""
+    """hvd's class of worker for gunicorn's setting worker_class. Raises SettingsError for what is no class."""
     name = cfg.worker_class_str
     try:
         chosen = cfg.worker_class

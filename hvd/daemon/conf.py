@@ -104,7 +104,7 @@ def read_again() -> None:
 
 
 def in_force(cfg: Any) -> Settings:
-    """hvd's settings, with what gunicorn's configuration `cfg` was told otherwise. Raises SettingsError."""
+    """hvd's settings, changed by gunicorn's configuration `cfg` where that differs. Raises SettingsError."""
     global _admin_bind, _has_chosen
     settings = _in_force(cfg)
     if _chooses_page and not (_admin_bind or settings.admin_bind):

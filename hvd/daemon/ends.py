@@ -72,7 +72,7 @@ class Ends:
     def __init__(self, block: Block, pid: int, oom: OomKills | None = None) -> None:
         """Of the master with this pid."""
         self._block, self._pid = block, pid
-        self._untold: deque[tuple[float, End]] = deque(maxlen=layout.EVENTS)  # and when (Unix time in s) they ended
+        self._unwritten: deque[tuple[float, End]] = deque(maxlen=layout.EVENTS)  # and when (Unix time in s) they ended
         self.oom = oom or OomKills()
 
     def count(self, end: End) -> None:
@@ -81,16 +81,16 @@ class Ends:
         if end.how == "planned":
             return
         if end.slot.kind in (layout.KIND_MASTER, layout.KIND_JOINED) or end.slot.master == self._pid or end.aborted:
-            self._untold.append((round(time.time(), 3), end))  # else its master ended, which has an event
+            self._unwritten.append((round(time.time(), 3), end))  # else its master ended, which has an event
 
     def tell(self) -> None:
         """Write the events of the ends counted, as far as that can be done now; called without the lock."""
-        while self._untold:
-            at, end = self._untold.popleft()  # first: an end that can't be written must not hold up the next ones
+        while self._unwritten:
+            at, end = self._unwritten.popleft()  # first: an end that can't be written must not hold up the next ones
             if end.status == end.cause == "SIGKILL" and self.oom.take():
                 end = end._replace(cause=OOM)
             if not self._tell(at, end):
-                self._untold.appendleft((at, end))
+                self._unwritten.appendleft((at, end))
                 return
 
     def _tell(self, at: float, end: End) -> bool:

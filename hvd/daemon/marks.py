@@ -11,7 +11,7 @@ from hvd.core.block import Block
 from hvd.metrics.events import EventKind, EventWriter, last_like, open_alerts, read_events, write_again
 from hvd.texts import duration
 
-ALONE = 4  # starts, stops or reloads of an hour that are told one by one, see last_like
+ALONE = 4  # starts, stops or reloads of an hour that get an event each, see last_like
 REPEATED = {"start", "stop", "reload"}
 ON = f"gunicorn {gunicorn.__version__}, Python {platform.python_version()}"
 

@@ -19,7 +19,7 @@ FEEDINGS = 3  # within the time after which the manager ends a service that is s
 
 @dataclass
 class Manager:
-    """A service manager. `address` is its socket's, "" where there is none: then it is told nothing.
+    """A service manager. `address` is its socket's, "" where there is none: then nothing is sent.
 
     `watchdog` is after how many s without a sign of life it ends the service; 0.0: never. One thread uses it.
     """

@@ -244,7 +244,7 @@ class HvdThreadWorker(WorkerOfThreads, LimitedThreadWorker):
 
 
 class Answer:
-    """Stands for the client's socket while gunicorn writes its error page: `respond` is told the status before.
+    """Stands for the client's socket while gunicorn writes its error page: `respond` gets the status before.
 
     gunicorn's mapping from exceptions to statuses is code inside `Worker.handle_error` (27.0.1, workers/base.py), and
     what it writes goes through `util.write_error` in one sendall: a test holds both.

@@ -9,7 +9,7 @@ from hvd.core import layout
 from hvd.instrument.counting import counting
 from hvd.read.stacks import LOOP_PERIOD
 
-REMEMBERED = 4  # turns, the latest of which is told
+REMEMBERED = 4  # turns, the latest of which is published
 
 
 class Handle(Protocol):

@@ -107,7 +107,7 @@ class Receiver:
             raise NotAccepted(f"{type(error).__name__}: {error}") from error
         if result is not MetricExportResult.SUCCESS:
             trouble = self._session.trouble if self._session else ""
-            raise NotAccepted(trouble or self._reasons.last or "no reason is told")
+            raise NotAccepted(trouble or self._reasons.last or "no reason given")
 
     def take_refused(self) -> str:
         """What the receiver has said of points that it threw away, though it took the rest; "" where it did not."""

@@ -55,7 +55,7 @@ class Session(requests.Session):
         except Exception:  # as of a receiver that answers in words: it has taken all
             return
         if partial.rejected_data_points:
-            self._refused = f"{partial.rejected_data_points} points: {partial.error_message or 'no reason is told'}"
+            self._refused = f"{partial.rejected_data_points} points: {partial.error_message or 'no reason given'}"
 
     def take_refused(self) -> str:
         """What the last answers said of points that were thrown away; "" where there were none."""

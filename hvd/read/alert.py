@@ -33,7 +33,7 @@ class Alerts:
     """Fed with a look each second or so. One thread uses it."""
 
     def __init__(self, state: Status = "healthy", began: float = 0.0, told: Iterable[str] = ()) -> None:
-        """What was told last: the state, when that alert began, and the reasons that were given."""
+        """What was reported last: the state, when that alert began, and its reasons."""
         self._state: Status = state
         self._began, self._sorts = began, {*map(sort_of, told)}
         self._since: float | None = None  # when a change began that is not told yet

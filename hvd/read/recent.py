@@ -23,7 +23,7 @@ FIGURES: Mapping[str, tuple[str, ...]] = {
     SUMMARY: ("mean",),
     HISTOGRAM: ("p50", "p99"),
 }
-"""What is told of a family of each kind: a chart has a line for each. An info has none."""
+"""The figures of a family of each kind: a chart has a line for each. An info has none."""
 
 _SHARES = 0.5, 0.99
 

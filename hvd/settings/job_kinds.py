@@ -24,7 +24,7 @@ NO_LIMIT = 1024
 DECLARED_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 """Of a kind, or of a parameter."""
 
-_UNKNOWN_MAX = 20  # unknown parameters that are told of one by one
+_UNKNOWN_MAX = 20  # unknown parameters that are reported one by one
 _POINTED_MAX = 64  # characters of a parameter's name in a pointer, so that nobody fills the answer with it
 _PIECE = re.compile(r"(?P<brace>\{\{|\}\})|\{(?P<place>[^{}]*)\}|(?P<stray>[{}])|(?P<text>[^{}]+)")
 _SHELLS = {"sh", "bash", "dash", "zsh", "ksh"}

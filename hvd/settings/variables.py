@@ -48,7 +48,7 @@ _PASSWORD_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]*:[^/?#\s]*@", re.IG
 secret; so is an address that has a password. libpq's variables stay, as the database of the jobs may need them."""
 
 _EXPORTERS = re.compile(r"OTEL_EXPORTER_OTLP_(?!(METRICS_)?(CERTIFICATE|CLIENT_KEY|CLIENT_CERTIFICATE)\Z)\w+")
-"""What the exporter is told by its options, and may be secret; it reads itself which files TLS needs."""
+"""Variables that the exporter gets by its options, and that may be secret; it reads itself which files TLS needs."""
 _FILES = re.compile(r"OTEL_EXPORTER_OTLP_\w*CLIENT_KEY")
 
 _INSTANCE = variable("instance")

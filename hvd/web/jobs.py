@@ -141,7 +141,7 @@ class Failures:
         if isinstance(error, QueueFull):
             raise falcon.HTTPTooManyRequests(description=text, retry_after=QUEUE_RETRY)
         if self._is_news(str(error)):
-            log.error("jobs: %s (told at most every %g s)", error, QUIET)
+            log.error("jobs: %s (logged at most every %g s)", error, QUIET)
         raise falcon.HTTPServiceUnavailable(description=text, retry_after=STORE_RETRY)
 
     def _is_news(self, text: str) -> bool:

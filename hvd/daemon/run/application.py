@@ -29,7 +29,7 @@ class RunApplication(WSGIApplication):  # type: ignore[misc]  # gunicorn has no 
     def __init__(self, arguments: Sequence[str], admin_bind: str = "") -> None:
         """`arguments` are gunicorn's; `admin_bind` is what the command line says, "" for the settings' own."""
         self._arguments = list(arguments)
-        self._worker_class = ""  # chosen here, as none was told
+        self._worker_class = ""  # chosen here, as none was set
         self._inherits = "GUNICORN_PID" in environment()  # from the master that this one replaces
         hooks.take_hold()
         conf.show_page(admin_bind, choose=not self._inherits)

@@ -38,7 +38,7 @@ def disable_created_metrics() -> None:
 
 
 def shows_created() -> bool:
-    """Whether lines _created are given; not where prometheus_client, if the process has that loaded, was told so."""
+    """Whether lines _created are given; they can also be turned off in prometheus_client, if that is loaded."""
     other = sys.modules.get("prometheus_client.metrics")
     return _has_created and bool(getattr(other, "_use_created", True))  # private there in 0.26.0
 
