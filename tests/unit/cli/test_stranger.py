@@ -43,4 +43,4 @@ def test_there_is_something_to_do(url: str, status: int, more: dict[str, str], b
 def test_a_login_of_a_proxy_is_told() -> None:
     """hvd has no password to give."""
     assert "it asks for a login (basic)" in barrier(401, headers(WWW_Authenticate='Basic realm="x"'))
-    assert "lets this machine not in" in barrier(403, headers())
+    assert "the proxy refuses this machine" in barrier(403, headers())
