@@ -30,7 +30,7 @@ from tests.unit.figures import make_admin, make_jobs, make_page, make_reading, m
 class Machine(Observer):
     """Processes as they are watched; each has used `cpu_seconds`."""
 
-    gone: list[Sample] = []  # type: ignore[assignment]
+    ended: list[Sample] = []  # type: ignore[assignment]
 
     def __init__(self) -> None:
         self.cpu_seconds = 1.0
