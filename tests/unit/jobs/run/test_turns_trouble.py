@@ -28,7 +28,7 @@ def unavailable(queue: Queue) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as broken:
         for name in ("finish_and_claim", "next_due", "progress", "figures"):
             broken.setattr(queue, name, fail)
-        for part, name in ((queue.leases, "renew"), (queue.leases, "gone"), (queue.upkeep, "reclaim")):
+        for part, name in ((queue.leases, "renew"), (queue.leases, "dead_runners"), (queue.upkeep, "reclaim")):
             broken.setattr(part, name, fail)
         yield
 
