@@ -26,8 +26,8 @@ UNPLANNED = ("death", "boot_failed")
 
 RED = (*UNPLANNED, "alert")
 
-RECENT = 900.0
-"""s for which what nobody planned is pointed out."""
+RECENT = 3600.0
+"""s for which what nobody planned is pointed out, there and on the page."""
 
 
 def style_of(event: Json) -> str:

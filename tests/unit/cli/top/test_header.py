@@ -69,8 +69,10 @@ def test_a_death_without_a_request_is_told_too() -> None:
 def test_a_death_of_long_ago_is_no_news() -> None:
     """It is in the list of events."""
     died = {"kind": "worker", "pid": 9, "cause": "SIGKILL", "requests": []}
-    at = "2026-01-23T20:%02d:00Z"
-    known = model().with_post_mortems({"post_mortems": [{**died, "time": at % 20}, {**died, "pid": 8, "time": at % 1}]})
+    at = "2026-01-23T%s:00Z"
+    known = model().with_post_mortems(
+        {"post_mortems": [{**died, "time": at % "20:20"}, {**died, "pid": 8, "time": at % "19:29"}]}
+    )
     screen = text(known, frame(80, None))
     assert "worker 9 died 10m 0s ago" in screen
     assert "worker 8" not in screen
