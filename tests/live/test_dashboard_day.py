@@ -10,7 +10,7 @@ from tests.support.waiting import until
 
 HOURS = 24
 MESSAGES = HOURS * 3600 // 2
-DRAWN_EVERY = 1080  # messages: two are drawn, of which the second is timed; all of a day would take minutes
+DRAWN_EVERY = 360  # messages: two are drawn, of which the second is timed; all of a day would take minutes
 FRAME = 8  # ms
 SLACK = 512 * 1024  # bytes: what 16 bytes a message would come to
 
