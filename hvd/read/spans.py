@@ -16,7 +16,9 @@ MINUTE = 60.0  # s
 OTHERS = "(others)"
 """The route of what others_of gives."""
 
-_LEAST, _MOST = 0.5, 2.0  # of a span: what is shorter or longer is nothing to compare it with
+# Of a span: what is shorter or longer is nothing to compare it with. The last minute's length goes up and down between
+# 56 and 64 s, so three records of ten seconds are enough for all of these, or for none.
+_LEAST, _MOST = 0.42, 2.0
 
 
 class RouteSpan(TypedDict):
@@ -142,8 +144,8 @@ def count_last(lengths: Sequence[float], wanted: float) -> int:
 
 def last_and_before(records: Sequence[SpanRecord], wanted: float = MINUTE) -> tuple[int, int]:
     """How many of these records, the oldest first, are the last `wanted` s; and how many before them are as long. 0
-    where there are none, or not for half of that time, or for more than twice: nobody ticked for so long, as while the
-    machine slept.
+    where there are none, or for less than 0.42 of that time, or for more than twice: nobody ticked for so long, as
+    while the machine slept.
     """
     lengths = [record.seconds for record in reversed(records)]
     last = count_last(lengths, wanted)
@@ -262,8 +264,8 @@ def select_spans(records: Sequence[SpanRecord], from_ns: int, to_ns: int) -> ran
 
 
 def count_before(records: Sequence[SpanRecord], seconds: float) -> int:
-    """How many of these records, the last ones, are a span of that length; 0 where they are not half of it, or
-    more than twice of it.
+    """How many of these records, the last ones, are a span of that length; 0 where they are less than 0.42 of it, or
+    more than twice.
     """
     lengths = [record.seconds for record in reversed(records)]
     number = count_last(lengths, seconds)

@@ -101,7 +101,7 @@ def test_a_cell_grows_by_what_was_counted() -> None:
         ([10, 10, 10, 2], (4, 0)),
         ([10] * 6 + [0], (7, 0)),
         ([10] * 8 + [4], (7, 0)),
-        ([10] * 9 + [4], (7, 0)),
+        ([10] * 9 + [4], (7, 3)),
         ([10] * 10 + [4], (7, 4)),
         ([10] * 9 + [6], (6, 4)),
         ([10] * 14 + [4], (7, 6)),
@@ -114,10 +114,23 @@ def test_a_cell_grows_by_what_was_counted() -> None:
     ],
 )
 def test_the_last_minute_is_the_nearest_to_sixty_seconds(lengths: list[float], expected: tuple[int, int]) -> None:
-    """The one before is as long, as nearly as it can be; one of less than half of that is none, or of more than twice:
+    """The one before is as long, as nearly as it can be; one of less than 0.42 of that is none, or of more than twice:
     the machine slept.
     """
     assert last_and_before([span(length) for length in lengths]) == expected
+
+
+@pytest.mark.parametrize("first", [8, 10, 12])
+@pytest.mark.parametrize("interval", [1, 2, 5])
+def test_once_there_is_a_minute_before_it_stays(first: int, interval: int) -> None:
+    """It came and went in a daemon's second minute, with the length of the last one."""
+    known = []
+    for age in range(first, 300, interval):
+        records, running = divmod(age - first, 10)
+        _, before = last_and_before([span(first), *[span(10) for _ in range(records)], span(running)])
+        known.append(before > 0)
+    assert known == sorted(known)
+    assert known.index(True) * interval + first <= 120
 
 
 def test_counts_of_nothing() -> None:
