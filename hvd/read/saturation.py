@@ -119,6 +119,13 @@ class SaturationState:
     deaths: int = 0
 
     @property
+    def is_stuck(self) -> bool:
+        """Whether workers are stuck though others had a free thread: where all get busy at about the same time, in one
+        worker a little earlier, that is one trouble, of all.
+        """
+        return self.stuck_seconds - self.busy_seconds >= SATURATED
+
+    @property
     def seconds(self) -> float:
         """The longest of these."""
         return max(self.busy_seconds, self.backlog.seconds, self.stuck_seconds)
@@ -134,7 +141,7 @@ class SaturationState:
             reasons.append(f"saturated: {_waiting(service, self.backlog.waiting)}, and {more}")
         if (lag := service.event_loop_lag_seconds or 0.0) >= SATURATED and service.latest_loop:
             reasons.append(f"saturated: the event loop of {_late(service.latest_loop, service.at_ns, lag)}")
-        if not reasons and self.stuck_seconds >= SATURATED:
+        if not reasons and self.is_stuck:
             reasons.append(_stuck(service, self.stuck))
         if self.deaths >= DEATHS:
             reasons.append(f"dying: {self.deaths} processes ended unplanned within {RECENT:.0f} s: the log says why")

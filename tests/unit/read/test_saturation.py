@@ -135,6 +135,12 @@ def test_a_stuck_worker_is_a_reason_with_what_it_is_stuck_in() -> None:
     several = replace(state, stuck=[*stuck, StuckWorker(30, BEGIN, 1)])
     assert several.reasons(service)[0].endswith("for 40.5 s; 1 more stuck")
     assert [reason[:9] for reason in replace(state, busy_seconds=9).reasons(service)] == ["saturated"]
+    assert replace(state, stuck_seconds=2.4, busy_seconds=1.9).reasons(service) == [], (
+        "soon all have been busy for long"
+    )
+    assert replace(state, stuck_seconds=4.0, busy_seconds=1.9).reasons(service) == [reason], (
+        "and it does not go meanwhile"
+    )
     served = Service(BEGIN, [worker(20, 0, 40.5, 40.1)])
     assert saturation_of(served, [{**page(0), "monotonic_ns": BEGIN, "stuck": stuck}]).stuck_seconds == 0
 
