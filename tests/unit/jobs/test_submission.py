@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hvd.jobs.job import NewJob
 from hvd.jobs.strict_json import parse
 from hvd.jobs.submission import JOBS_MAX, Submission, SubmissionKey, check_submission
 from hvd.json_schemas import Problem
@@ -45,7 +46,7 @@ def pointers(body: object) -> list[str]:
 def test_one_job_is_taken_with_its_parameters_made_normal() -> None:
     """Its name is its kind's unless it has one."""
     submission = submit(GOOD)
-    assert submission.jobs == [(KINDS["checksum"], {"file": "///a"}, "checksum")]
+    assert submission.jobs == [NewJob(KINDS["checksum"], {"file": "///a"}, "checksum")]
     assert (submission.rejected, submission.problems) == (0, [])
     (job,) = submit(GOOD | {"name": "Prüfsumme 1"}).jobs
     assert job.name == "Prüfsumme 1"
