@@ -3,7 +3,7 @@
 # ROOT is the root folder of a Debian that has what control calls Build-Depends (debootstrap makes one); it isn't changed,
 # and that needs root. Without it the package is for this machine's own Debian.
 # Variables: REVISION, of the package (1); DIST, the folder for it (dist); WHEELS, a folder with what hvd needs, or else the
-# index is asked; DPKG_DEB_COMPRESSOR_TYPE, of dpkg-deb(1): xz takes half of the time of a build.
+# index is asked; DPKG_DEB_COMPRESSOR_TYPE and DPKG_DEB_COMPRESSOR_LEVEL, of dpkg-deb(1): xz takes most of a build's time.
 set -eu
 root="${1:-}"
 cd "$(dirname "$0")/../.."
@@ -48,8 +48,9 @@ else
         mkdir /mnt/root/build
         mount --bind "$2" /mnt/root/build
         exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEB_BUILD_OPTIONS="$4" \
-            ${5:+DPKG_DEB_COMPRESSOR_TYPE="$5"} chroot /mnt/root sh -c "cd /build/hvd && $3"
-    ' sh "$(readlink -f "$root")" "$folder" "$build" "${DEB_BUILD_OPTIONS:-}" "${DPKG_DEB_COMPRESSOR_TYPE:-}"
+            ${5:+DPKG_DEB_COMPRESSOR_TYPE="$5"} ${6:+DPKG_DEB_COMPRESSOR_LEVEL="$6"} chroot /mnt/root sh -c "cd /build/hvd && $3"
+    ' sh "$(readlink -f "$root")" "$folder" "$build" "${DEB_BUILD_OPTIONS:-}" "${DPKG_DEB_COMPRESSOR_TYPE:-}" \
+        "${DPKG_DEB_COMPRESSOR_LEVEL:-}"
 fi
 mkdir -p "$dist"
 mv "$folder"/*.deb "$dist"

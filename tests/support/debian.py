@@ -89,7 +89,7 @@ def package(suite: str) -> Path:
             _forget(f"package-{suite}-*")
             with tempfile.TemporaryDirectory(dir=CACHE) as part:
                 environ = (f"WHEELS={wheels_needed(suite)}", f"DIST={part}", "DEB_BUILD_OPTIONS=parallel=2")
-                environ += ("DPKG_DEB_COMPRESSOR_TYPE=gzip",)
+                environ += ("DPKG_DEB_COMPRESSOR_TYPE=gzip", "DPKG_DEB_COMPRESSOR_LEVEL=1")
                 _run("env", *environ, "sh", str(ROOT / "deploy/debian/build.sh"), str(builder(suite)))
                 shutil.copytree(part, CACHE / made)
     (file,) = (CACHE / made).iterdir()
