@@ -38,6 +38,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory, gate: Path) -> Iterator[Job
         "wait": {"command": shell(COLOURED, gate), "progress": "([0-9]+) %"},
         "endless": {"command": ["sleep", "600"], "concurrency": 1},
         "single": {"command": ["sleep", "600"], "concurrency": 1},
+        "queued": {"command": ["sleep", "600"], "concurrency": 1},
         "broken": {"command": shell(BROKEN)},
     }
     with JobsDaemon(tmp_path_factory.mktemp("daemon"), kinds, interval=0.5) as server:
@@ -171,7 +172,10 @@ def test_a_running_job_is_followed(browser: Browser, daemon: JobsDaemon, gate: P
 
 
 def test_a_failed_job_is_retried(browser: Browser, daemon: JobsDaemon) -> None:
-    """From its own address, which a colleague has sent; the new one is shown in its place."""
+    """From its own address, which a colleague has sent; the new one is shown in its place. They lead to each other, though
+    so many jobs wait that the list has no room for them.
+    """
+    submit(daemon, "queued", *(f"queued {number}" for number in range(25)))
     (job_id,) = submit(daemon, "broken", "broken 2")
     daemon.wait_status(job_id, "failed")
     open_page(browser, daemon, f"#job={job_id}")
@@ -186,6 +190,9 @@ def test_a_failed_job_is_retried(browser: Browser, daemon: JobsDaemon) -> None:
     browser.wait_text("#panel .kin", "Retried as job")
     browser.click("#panel .kin p:last-child a")
     until(lambda: job_id not in browser.driver.current_url, "and back")
+    assert "broken 2" not in names(browser)
+    open_page(browser, daemon, f"#job={job_id}")
+    browser.wait_text("#panel .kin", "Retried as job")
     assert len(daemon.rows("SELECT id FROM hvd_jobs WHERE name = 'broken 2'")) == 2
     open_page(browser, daemon, "#job=019ab6b1-0000-7000-8000-000000000000")
     browser.wait_text("#panel .note", "No job has this id")

@@ -11,6 +11,7 @@ export class JobActions {
     this.changed = changed;
     this.forbidden = null; // the token for which the daemon has said no
     this.cancelled = new Set(); // ids of jobs that the user cancelled, and that have not ended yet
+    this.retries = []; // jobs that the user made so
   }
 
   /** Whether the daemon is known to say no. */
@@ -39,6 +40,7 @@ export class JobActions {
   async retry(job) {
     const headers = { "Idempotency-Key": key() };
     const { answer, refusal } = await this.token.send("POST", `jobs/${encodeURIComponent(job.id)}/retry`, headers);
+    if (answer) this.retries.push(answer);
     this.changed();
     return refusal ? { why: this.#why(`${job.name} was not retried`, refusal) } : { job: answer };
   }

@@ -93,9 +93,9 @@ export class JobList {
     return [...jobs, ...others].filter((job) => matches(job, this.filter)).sort(compare).slice(0, SIZE);
   }
 
-  /** The newest known job that does that one once more. @param {string} id */
-  retryOf(id) {
-    const jobs = [...this.jobs, ...[...this.live.values()].map(({ job }) => job)].filter((job) => job.retry_of === id);
+  /** The newest job that does that one once more, of these and of others. @param {string} id @param {any[]} [others] */
+  retryOf(id, others = []) {
+    const jobs = [...this.jobs, ...others].filter((job) => job.retry_of === id);
     return jobs.reduce((newest, job) => (newest && newest.id > job.id ? newest : job), null); // ids begin with their time
   }
 

@@ -8,13 +8,14 @@ import { lead, makeLink } from "./names.js";
 const LINES = 200; // of output that are shown
 const PERIOD = 1000; // ms between two questions
 const PATIENCE = 5000; // ms after which it is asked again with a token that was refused, or where nobody answered
+const LIKE = 100; // jobs of the same name, the newest, among which those are that retry this one
 const UNKNOWN = "No job has this id. Jobs that have ended are deleted after a while.";
 
 /**
  * @param {import("./panel.js").Panels} panels
  * @param {{ask: (path: string) => Promise<{status: number, body: any, why: string}>, actions: import("./jobactions.js").JobActions,
- *   changed: () => void, known: (id: string) => any, retryOf: (id: string) => any}} parts `known`: the job as a list has it;
- *   `retryOf`: the newest known job that does that one once more
+ *   changed: () => void, known: (id: string) => any, retryOf: (id: string, others: any[]) => any}} parts `known`: the job as a list
+ *   has it; `retryOf`: the newest job that does that one once more, of the list and of others
  */
 export function addJobPanel(panels, parts) {
   panels.add("job", (id) => ({ title: "Job", build: (body) => new JobPanel(body, id, panels, parts) }));
@@ -25,6 +26,7 @@ class JobPanel {
     Object.assign(this, { id, panels, ask, actions, changed, retryOf });
     this.job = known(id) ?? null;
     this.logs = null;
+    this.like = []; // jobs that have its name
     this.trouble = "";
     this.said = "";
     this.isAsked = false;
@@ -76,10 +78,17 @@ class JobPanel {
     if (status === 404) this.close();
     if (status === 200 && !this.isClosed) {
       const logs = await this.ask(`jobs/logs/${path}?lines=${LINES}`);
+      if (!isOpen(body)) await this.#askForRetries(body);
       if (logs.status === 200) [this.logs, this.seen] = [logs.body, body.revision];
     }
     this.isAsked = false;
     if (!this.isClosed || status === 404) this.changed();
+  }
+
+  /** The list has one page of all jobs: those that wait may leave no room there for what has ended. */
+  async #askForRetries({ name, kind }) {
+    const { status, body } = await this.ask(`jobs?${new URLSearchParams({ search: name, kind, limit: LIKE })}`);
+    if (status === 200) this.like = body.jobs;
   }
 
   async #retry() {
@@ -111,7 +120,7 @@ class JobPanel {
     this.error.hidden = !now.error_msg;
     this.#showButtons(now);
     showLink(this.before, now.retry_of);
-    showLink(this.after, this.retryOf(this.id)?.id);
+    showLink(this.after, this.retryOf(this.id, [...this.like, ...this.actions.retries])?.id);
     this.#showFacts(now);
     say(this.params, JSON.stringify(now.params, null, 2));
     this.#showOutput(now);

@@ -83,7 +83,7 @@ export function addJobs(section, changed, token, panels) {
     changed();
   }
 
-  addJobPanel(panels, { ask, actions, changed, known: (id) => list.jobs.find((job) => job.id === id), retryOf: (id) => list.retryOf(id) });
+  addJobPanel(panels, { ask, actions, changed, known: (id) => list.jobs.find((job) => job.id === id), retryOf: (id, others) => list.retryOf(id, others) });
   return function* view(model) {
     list.hear(model, token.text);
     kinds.hear(list.state);

@@ -151,3 +151,12 @@ test("without kinds there are no jobs; what can't be read keeps what was, and sa
   await pass(2000);
   assert.equal(list.trouble, "");
 });
+
+test("the newest job that retries another is known from the list and from others", async () => {
+  answers = [ok([job(3, "failed", { retry_of: "00001" }), job(1, "failed")])];
+  hear(1);
+  await pass(0);
+  const newest = (id, others) => list.retryOf(id, others)?.id;
+  assert.deepEqual([newest("00001"), newest("00003")], ["00003", undefined]);
+  assert.equal(newest("00001", [job(2, "failed", { retry_of: "00001" }), job(4, "failed", { retry_of: "00001" }), job(5)]), "00004");
+});
