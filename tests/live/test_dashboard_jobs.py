@@ -63,6 +63,7 @@ def names(browser: Browser) -> list[str]:
 
 def search(browser: Browser, text: str, key: str = "") -> None:
     field = browser.driver.find_element("css selector", "#jobs input")
+    until(field.is_displayed, "the page has heard that there are jobs")
     field.clear()
     field.send_keys(text + key)
 
