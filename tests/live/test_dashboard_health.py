@@ -350,6 +350,7 @@ def test_a_hidden_tab_follows(browser: Browser, tmp_path: Path) -> None:
         try:
             assert says("healthy")
             server.kill_master()
+            until(lambda: not server.processes(), "its workers have ended, which answer as long as they can")
             until(lambda: says("unreachable"), "its title follows", 10)
         finally:
             browser.driver.close()
