@@ -173,8 +173,8 @@ def test_a_running_job_is_followed(browser: Browser, daemon: JobsDaemon, gate: P
 
 
 def test_a_failed_job_is_retried(browser: Browser, daemon: JobsDaemon) -> None:
-    """From its own address, which a colleague has sent; the new one is shown in its place. They lead to each other, though
-    so many jobs wait that the list has no room for them.
+    """From its own address, which a colleague has sent; the new one is shown in its place. They lead to each other,
+    though so many jobs wait that the list has no room for them.
     """
     submit(daemon, "queued", *(f"queued {number}" for number in range(25)))
     (job_id,) = submit(daemon, "broken", "broken 2")
