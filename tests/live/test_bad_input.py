@@ -389,7 +389,7 @@ def flood(address: Address, first: int, count: int) -> int:
     return seen
 
 
-@pytest.mark.long(40)
+@pytest.mark.long(22)
 def test_60_000_paths_and_600_methods_make_few_series(tmp_path: Path) -> None:
     """However many paths and methods are tried: each counts, series stay few, and workers don't grow."""
     with Server(tmp_path, workers=2, threads=2, interval=0.5) as server:

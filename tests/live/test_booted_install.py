@@ -96,7 +96,7 @@ class Machine:
                 thread.join()
 
 
-@pytest.mark.long(40)
+@pytest.mark.long(58)
 @pytest.mark.timeout(900)
 def test_the_text_leads_from_nothing_to_a_service_and_back() -> None:
     """Each section, in its order; between them what an operator meets: wrong settings, a crash, a reboot."""

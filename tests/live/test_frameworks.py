@@ -29,11 +29,8 @@ FRAMEWORKS = {
 }
 """Module of its app, form of a parameter, classes of worker."""
 PAIRS = [(name, kind) for name, (_, kinds) in FRAMEWORKS.items() for kind in kinds]
-MANY = {("flask", "gthread"): 20_000, ("fastapi", "uvicorn_worker.UvicornWorker"): 20_000} | {
-    ("flask", "sync"): 4000,
-    ("flask", "gevent"): 4000,
-    ("fastapi", "asgi"): 4000,
-}
+MANY = {(name, kind) for name, kind in PAIRS if name in ("flask", "fastapi")}
+MOST = {("flask", "gthread"), ("fastapi", "uvicorn_worker.UvicornWorker")}
 """One framework of each interface, and of its classes of worker one, stand for all where many requests are needed."""
 
 
@@ -52,11 +49,13 @@ def guest_of(folder: Path, name: str, kind: str, *arguments: str) -> Guest:
 
 
 @pytest.mark.timeout(600)  # 20,000 requests, and each is logged where it fails
-@pytest.mark.parametrize(("name", "kind"), PAIRS)
+@pytest.mark.parametrize(
+    ("name", "kind"), [pytest.param(*pair, marks=[pytest.mark.long(35)] if pair in MOST else []) for pair in PAIRS]
+)
 def test_every_request_counts_under_its_template_as_its_client_saw_it(tmp_path: Path, name: str, kind: str) -> None:
     """Parameters, statuses, streams, files, HEAD, what fails, what is mounted, clients that leave; to the last one."""
     with guest_of(tmp_path, name, kind) as guest:
-        requests = MANY.get((name, kind), 400)
+        requests = 20_000 if (name, kind) in MOST else 4000 if (name, kind) in MANY else 400
         with proving(guest):
             clients = Clients(guest.address, FRAMEWORKS[name][0], requests=requests).start().join()
         guest.wait_idle()

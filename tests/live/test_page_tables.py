@@ -193,7 +193,7 @@ def test_a_worker_that_differs_is_pointed_out(browser: Browser, shop: Guest) -> 
         return str(odd) in browser.text("#workers .skew")
 
     with there(shop.folder / str(odd)):
-        until(is_told, "it is told", 45, pause=0.2)
+        until(is_told, "it is told", 45, pause=1)  # at an age of 30 s
         assert str(other) not in browser.text("#workers .skew").split(":")[0]
         row = "#workers tr[data-state=skewed], #workers tr[data-state=new]"
         assert browser.wait_text(row, "▲").startswith(str(odd))
@@ -204,6 +204,7 @@ def test_a_worker_that_differs_is_pointed_out(browser: Browser, shop: Guest) -> 
     assert browser.complaints() == []
 
 
+@pytest.mark.long(34)
 def test_one_of_sixteen_workers_that_differs_is_pointed_out(browser: Browser, tmp_path: Path) -> None:
     """The one that fails, and no other; in red, where its 5xx are."""
     with Guest(tmp_path, files={"shop.py": SHOP}, workers=16, interval=0.5, admin_bind="127.0.0.1:0") as server:
@@ -216,7 +217,7 @@ def test_one_of_sixteen_workers_that_differs_is_pointed_out(browser: Browser, tm
             ask(server, "/odd", 200)
             return browser.texts("#workers .skew li")
 
-        sentences = until(pointed_out, "it is told", 90, pause=0.2)
+        sentences = until(pointed_out, "it is told", 90, pause=2)  # at an age of 30 s
         assert all(str(odd) in sentence.split(":")[0] for sentence in sentences)
         assert any("5xx" in sentence for sentence in sentences)
         red = "#workers td.server[data-state=bad]"

@@ -208,6 +208,7 @@ def test_a_worker_that_a_signal_has_stopped_is_told(tmp_path: Path) -> None:
         until(lambda: health_of(server)["status"] == "healthy", "they go on")
 
 
+@pytest.mark.long(60)
 @pytest.mark.parametrize(
     ("path", "reason"),
     [

@@ -314,7 +314,7 @@ def scrape_time(server: Server) -> float:
     return min(times)
 
 
-@pytest.mark.long(20)
+@pytest.mark.long(38)
 def test_two_hundred_deaths_leave_nothing_behind(tmp_path: Path) -> None:
     """Slots, rows, series and memory are bounded by the workers alive, not by those that ever lived."""
     workers, threads, at_once = 16, 2, 8
