@@ -142,7 +142,7 @@ def test_numbers_move_with_load(browser: Browser, daemon: JobsDaemon) -> None:
         "by route",
     )
     rate = "return page.history.at('{}', page.history.length - 1)"
-    until(lambda: browser.with_page(rate.format("requests_per_second")) > 10, "the chart has a point of it")
+    until(lambda: (browser.with_page(rate.format("requests_per_second")) or 0) > 10, "the chart has a point of it")
     assert browser.with_page("return page.timeline.window()[1] === page.history.time(page.history.length - 1)")
     assert browser.complaints() == []
 

@@ -43,6 +43,14 @@ const isSkipped = (element) => [element, ...element.children].some(isLeftOut);
 const text = (element) => (isSkipped(element) ? element.textContent : element.innerText);
 """
 
+UNCOVER = """
+const element = document.querySelector(arguments[0]);
+if (!element) return;
+const { x, y, width, height } = element.getBoundingClientRect();
+const top = document.elementFromPoint(x + width / 2, y + height / 2);
+if (!element.contains(top)) element.scrollIntoView({ block: "center" });
+"""
+
 WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) => {
@@ -126,6 +134,8 @@ class Browser:
         return found
 
     def click(self, selector: str) -> None:
+        """As a user does, who first scrolls what lies below the page's head into view."""
+        self.run(UNCOVER, selector)
         self.driver.find_element("css selector", selector).click()
 
     def wait_text(self, selector: str, part: str, seconds: float = 15) -> str:
