@@ -19,6 +19,7 @@ export class Token {
     this.listener = listener;
     this.world = world;
     this.text = this.#kept();
+    this.isRefused = false; // the last one that was given: what is asked without one meanwhile doesn't change that
   }
 
   /** As `fetch`, with the token. Where the daemon refuses it, another one is asked for. */
@@ -30,8 +31,9 @@ export class Token {
     // not for another server's challenge, nor for a token that was replaced meanwhile
     if (!challenge.startsWith("Bearer") || text !== this.text) return answer;
     if (answer.status === 401) {
+      this.isRefused ||= text !== "";
       this.#keep("");
-      this.listener.asked(text ? "The daemon has refused this token." : "The daemon asks for a token.");
+      this.listener.asked(this.isRefused ? "The daemon has refused this token." : "The daemon asks for a token.");
     } else if (answer.status === 403) this.listener.asked("That needs a token of another scope.");
     return answer;
   }
@@ -65,6 +67,7 @@ export class Token {
 
   /** Use this one from now on. */
   use(text) {
+    this.isRefused = false;
     this.#keep(text);
     this.listener.given();
   }

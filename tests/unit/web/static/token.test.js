@@ -39,6 +39,14 @@ test("one that is refused is forgotten, one of too small a scope is not", async 
   assert.deepEqual(told.slice(1), ["That needs a token of another scope.", "The daemon has refused this token."]);
 });
 
+test("that one was refused is said until there is another one, whatever is asked without one meanwhile", async () => {
+  token.use("s");
+  answers = [answer(401, "Bearer"), answer(401, "Bearer")];
+  await token.fetch("status");
+  await token.fetch("jobs");
+  assert.deepEqual(told.slice(1), Array(2).fill("The daemon has refused this token."));
+});
+
 test("neither another server's challenge nor a late answer says anything of it", async () => {
   answers = [answer(401, 'Basic realm="site"'), answer(403)];
   await token.fetch("status");
