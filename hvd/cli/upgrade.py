@@ -38,7 +38,7 @@ ANSWER = 5.0  # s that an admin server has for an answer
 PAUSE = 0.05
 FORKS = 5.0  # s in which a master that has got USR2 forks, where it is to be undone
 REMIND = 10.0  # s between two lines of progress
-LOG_LINES = 8  # of a new master that failed
+LOG_LINES = 30  # of a new master that failed: tracebacks of several workers may end in one that was cut off
 
 _EPILOG = """\
 Files of a new version are installed first, by pip or as they came. Then this checks the settings with it, has the
